@@ -1,0 +1,72 @@
+"""A long text as minibatches, in the textbook's two ways.
+
+- Sequential partitioning: the text is cut into ``batch_size`` lanes, and each minibatch takes the next ``num_steps``
+  ids of every lane, so that the state of one minibatch is where the next begins.
+- Random partitioning: the text is cut into sequences of ``num_steps`` ids, taken in random order; no state is carried.
+
+Either starts at an offset, drawn anew for each epoch, so that over the epochs every character is trained on and
+sequences begin at every place. Targets are the inputs, one character on.
+"""
+
+from collections.abc import Iterator
+
+import torch
+
+from charloom.errors import SettingsError
+from charloom.shapes import Ids, TextIds
+
+
+def check_length(length: int, batch_size: int, num_steps: int) -> None:
+    """Raises SettingsError where a text of ``length`` ids does not fill one minibatch."""
+    needed = batch_size * num_steps + 1
+    if length < needed:
+        raise SettingsError(
+            f"the training text has {length} characters, one minibatch of {batch_size} x {num_steps} takes {needed}: "
+            "lower batch_size or num_steps, or give it more text"
+        )
+
+
+def draw_offset(length: int, batch_size: int, num_steps: int, generator: torch.Generator) -> int:
+    """A random place to begin an epoch: below ``num_steps``, and leaving room for one minibatch at least."""
+    check_length(length, batch_size, num_steps)
+    bound = min(num_steps, length - batch_size * num_steps)
+    return int(torch.randint(bound, (1,), generator=generator))
+
+
+def num_sequential(length: int, batch_size: int, num_steps: int, offset: int) -> int:
+    """How many minibatches ``sequential_batches`` gives."""
+    return (length - offset - 1) // batch_size // num_steps
+
+
+def sequential_batches(ids: TextIds, batch_size: int, num_steps: int, offset: int) -> Iterator[tuple[Ids, Ids]]:
+    """Yields (inputs, targets), each (batch, steps), neighbouring minibatches neighbours in the text.
+
+    Lanes are as long as they can be; up to ``num_steps - 1`` ids at a lane's end are left out, and come in with
+    another offset.
+    """
+    lane_length = (len(ids) - offset - 1) // batch_size
+    used = batch_size * lane_length
+    inputs = ids[offset : offset + used].view(batch_size, lane_length)
+    targets = ids[offset + 1 : offset + 1 + used].view(batch_size, lane_length)
+    for i in range(num_sequential(len(ids), batch_size, num_steps, offset)):
+        steps = slice(i * num_steps, (i + 1) * num_steps)
+        yield inputs[:, steps], targets[:, steps]
+
+
+def num_random(length: int, batch_size: int, num_steps: int, offset: int) -> int:
+    """How many minibatches ``random_batches`` gives."""
+    return (length - offset - 1) // num_steps // batch_size
+
+
+def random_batches(
+    ids: TextIds, batch_size: int, num_steps: int, offset: int, generator: torch.Generator
+) -> Iterator[tuple[Ids, Ids]]:
+    """Yields (inputs, targets), each (batch, steps), sequences in random order."""
+    num_sequences = (len(ids) - offset - 1) // num_steps
+    used = num_sequences * num_steps
+    inputs = ids[offset : offset + used].view(num_sequences, num_steps)
+    targets = ids[offset + 1 : offset + 1 + used].view(num_sequences, num_steps)
+    order = torch.randperm(num_sequences, generator=generator).to(ids.device)
+    for i in range(num_random(len(ids), batch_size, num_steps, offset)):
+        chosen = order[i * batch_size : (i + 1) * batch_size]
+        yield inputs[chosen], targets[chosen]

@@ -1,0 +1,69 @@
+"""The ``charloom`` command: its subcommands, and what happens when one of them fails."""
+
+import os
+import re
+import signal
+import sys
+from typing import Any
+
+import cyclopts
+
+from charloom.cli import screen
+from charloom.cli.evaluate import evaluate
+from charloom.cli.generate import generate
+from charloom.cli.info import info
+from charloom.cli.recipes import recipe_defaults, recipes
+from charloom.cli.train import train
+from charloom.errors import CharloomError
+from charloom.version import __version__
+
+HELP = """Recurrent language models of your own text, on the CPU you have.
+
+Train one, let it write, measure how surprising a text is to it:
+
+    charloom train --out model
+    charloom generate model --prefix "time traveller"
+    charloom evaluate model FILE
+"""
+
+app = cyclopts.App(name="charloom", help=HELP, help_format="markdown", version=__version__, config=recipe_defaults)
+for command in (train, generate, evaluate, info, recipes):
+    app.command(command)
+
+
+def main() -> None:
+    """Runs the command line and exits: 0 done, 1 failed, 2 called wrongly, 128 + n stopped by signal n."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character gets its code instead of a crash.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    screen.show_warnings_in_one_line()
+    try:
+        result: Any = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+    except cyclopts.CycloptsError as error:
+        screen.show_error(f"{error}; see charloom --help" if error.app is None else f"{error} (--help tells more)")
+        return 2
+    except CharloomError as error:
+        screen.show_error(str(error))
+        return 1
+    except KeyboardInterrupt:
+        screen.show_error("stopped")
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # Whoever read us has seen enough. What Python still has buffered must go nowhere, or it complains at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        screen.show_error(f"{error.filename + ': ' if error.filename else ''}{error.strerror or error}")
+        return 1
+    except (MemoryError, RuntimeError) as error:
+        # PyTorch reports what it cannot allocate as a RuntimeError.
+        if isinstance(error, RuntimeError) and not re.search("allocate memory|out of memory", str(error)):
+            raise
+        screen.show_error("out of memory: lower hidden_size, batch_size or num_steps, or read less text")
+        return 1
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,155 @@
+"""``charloom evaluate``."""
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from charloom.cli import screen
+from charloom.errors import SettingsError
+from charloom.settings.corpus import UnknownPolicy
+
+if TYPE_CHECKING:
+    from charloom.baselines import Baseline
+    from charloom.evaluation import Evaluation, Surprisal
+
+_PROTOCOL = "One pass from a zero state, carried through; every {unit} but the first is scored."
+
+
+def evaluate(
+    model: Path,
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    by_char: Annotated[bool, Parameter(negative="")] = False,
+    by_line: Annotated[bool, Parameter(negative="")] = False,
+    top: int | None = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    unknown: UnknownPolicy = "refuse",
+    device: str = "cpu",
+) -> None:
+    """Measure how surprising a text is to a model.
+
+    One pass over the text from a zero state, carried through; every character but the first is scored. The text is
+    cleaned as the training text was; uniform, unigram, gzip and xz are measured on the same cleaned text.
+
+    Parameters
+    ----------
+    model
+        A model's folder.
+    file
+        The text; - for standard input.
+    by_char
+        Write the surprisal of each character as JSON lines; the summary goes to standard error.
+    by_line
+        Write the surprisal of each line as JSON lines, its line end included.
+    top
+        With --by-line: show only so many lines, the most surprising first, as a table.
+    as_json
+        Write the summary as JSON.
+    unknown
+        Characters the model does not know: refuse them by name, read them as <unk>, or skip them.
+    device
+        Where to compute (cpu, cuda, ...); auto takes a GPU when there is one.
+    """
+    from charloom.baselines import measure_baselines
+    from charloom.device import find_device
+    from charloom.evaluation import evaluate_pieces, split_chars, split_lines
+    from charloom.language_model import LanguageModel
+    from charloom.text.sources import read_sources
+
+    _check_options(by_char, by_line, top, as_json)
+    loaded = LanguageModel.load(model).to(find_device(device))
+    vocabulary = loaded.vocabulary
+    text = read_sources([file], vocabulary.unit)
+    pieces = split_lines(text) if by_line else split_chars(text) if by_char else [text]
+    with screen.reading_progress("reading") as progress:
+        task = progress.add_task("")
+        result, surprisals = evaluate_pieces(
+            loaded,
+            pieces,
+            unknown=unknown,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    clean = vocabulary.clean_up(text)
+    baselines = measure_baselines(clean, len(vocabulary))
+    if as_json:
+        screen.results().print(json.dumps(_summary(result, baselines, len(clean))))
+        return
+    if top is not None:
+        ranked = sorted(surprisals, key=lambda line: line.bits_per_char, reverse=True)[:top]
+        _show_lines(screen.results(), ranked)
+    elif by_char or by_line:
+        _write_json_lines(surprisals, "line" if by_line else "char")
+    console = screen.messages() if by_char or by_line else screen.results()
+    _show_summary(console, result, baselines, clean, vocabulary.unit)
+
+
+def _check_options(by_char: bool, by_line: bool, top: int | None, as_json: bool) -> None:
+    if by_char + by_line + as_json > 1:
+        raise SettingsError("--by-char, --by-line and --json each take the whole output: give one")
+    if top is not None and not by_line:
+        raise SettingsError("--top goes with --by-line")
+    if top is not None and top < 1:
+        raise SettingsError(f"--top is {top}: it must be at least 1")
+
+
+def _summary(result: "Evaluation", baselines: list["Baseline"], num_chars: int) -> dict[str, Any]:
+    return {
+        "num_chars": result.num_chars,
+        "num_bytes": result.num_bytes,
+        "total_nats": result.total_nats,
+        "nats_per_char": result.nats_per_char,
+        "bits_per_char": result.bits_per_char,
+        "bits_per_byte": result.bits_per_byte,
+        "perplexity": result.perplexity,
+        "baselines_bits_per_char": {baseline.name: baseline.total_bits / num_chars for baseline in baselines},
+    }
+
+
+def _write_json_lines(surprisals: list["Surprisal"], name: str) -> None:
+    out = screen.results().file
+    for piece in surprisals:
+        row = {
+            name: piece.number,
+            "bits": piece.bits if piece.num_chars else None,
+            "bits_per_char": piece.bits_per_char if piece.num_chars else None,
+            "text": piece.text,
+        }
+        if name == "char":
+            del row["bits_per_char"]
+        out.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _show_lines(console: Console, lines: list["Surprisal"]) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("line", justify="right")
+    table.add_column("bits/char", justify="right")
+    table.add_column("bits", justify="right")
+    table.add_column("text", no_wrap=True, overflow="ellipsis")
+    for line in lines:
+        table.add_row(f"{line.number}", f"{line.bits_per_char:.3f}", f"{line.bits:.1f}", screen.printable(line.text))
+    console.print(table)
+
+
+def _show_summary(
+    console: Console, result: "Evaluation", baselines: list["Baseline"], text: str | bytes, unit: str
+) -> None:
+    num_bytes = len(text if isinstance(text, bytes) else text.encode("utf-8"))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("")
+    for heading in (f"nats/{unit}", f"bits/{unit}", "bits/byte", "perplexity"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    rows = [("this model", result.bits_per_char, result.bits_per_byte, "")]
+    rows += [(b.name, b.total_bits / len(text), b.total_bits / num_bytes, b.note) for b in baselines]
+    for name, per_char, per_byte, note in rows:
+        table.add_row(
+            name, f"{per_char * math.log(2):.4f}", f"{per_char:.4f}", f"{per_byte:.4f}", f"{2**per_char:.3f}", note
+        )
+    console.print(table)
+    console.print(f"{result.num_chars:,} {unit}s scored. {_PROTOCOL.format(unit=unit)}")

@@ -1,0 +1,69 @@
+"""``charloom info``."""
+
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from charloom.cli import screen
+from charloom.version import __version__
+
+if TYPE_CHECKING:
+    from charloom.language_model import LanguageModel
+
+
+def info(model: Path | None = None, /) -> None:
+    """Show versions, device and threads; for a model its sizes, training text and results.
+
+    Parameters
+    ----------
+    model
+        A model's folder.
+    """
+    import numpy as np
+    import torch
+
+    from charloom.device import find_device
+    from charloom.language_model import LanguageModel
+    from charloom.recurrence.dispatch import describe_path
+
+    device = find_device("auto")
+    rows = [
+        ("charloom", __version__),
+        ("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        ("torch", torch.__version__),
+        ("numpy", np.__version__),
+        ("device", torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"),
+        ("threads", str(torch.get_num_threads())),
+        ("recurrence", describe_path()),
+    ]
+    if model is not None:
+        rows += [("", ""), ("model", str(model)), *_model_rows(LanguageModel.load(model))]
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in rows:
+        table.add_row(name, screen.printable(value))
+    screen.results().print(table)
+
+
+def _model_rows(model: "LanguageModel") -> list[tuple[str, str]]:
+    layer, vocabulary = model.layer, model.vocabulary
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    clean_up = [name.replace("_", " ") for name, on in vars(vocabulary.clean_up).items() if on]
+    rows = [
+        ("cell", layer.mode.lower().replace("_", " ")),
+        ("layers", f"{layer.num_layers} x {layer.hidden_size} units"),
+        ("input", f"embedding of {model.embedding.embedding_dim}" if model.embedding else "one-hot"),
+        ("vocabulary", f"{len(vocabulary)} tokens, unit {vocabulary.unit}"),
+        ("clean-up", ", ".join(clean_up) or "none"),
+        ("parameters", f"{parameters:,} ({sum(p.nbytes for p in model.parameters()):,} bytes)"),
+    ]
+    # What a folder says of its past is shown as far as it is there: it may come from anywhere.
+    provenance = model.provenance
+    for title, table in (("text", "corpus"), ("result", "results"), ("training", "training")):
+        values = provenance.get(table)
+        if isinstance(values, dict):
+            rows += [(f"{title} {name.replace('_', ' ')}", f"{value}") for name, value in values.items()]
+    if "charloom" in provenance:
+        rows.append(("made by", f"charloom {provenance['charloom']}"))
+    return rows

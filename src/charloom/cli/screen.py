@@ -1,0 +1,89 @@
+"""What all commands print with: results on standard output, everything else on standard error."""
+
+import dataclasses
+import re
+import sys
+import unicodedata
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from charloom.errors import CharloomWarning
+from charloom.settings import CorpusSettings, ModelSettings, SamplingSettings, TrainingSettings
+
+_WIDE = 100_000
+"""Columns of what is not a terminal: nothing is cut there."""
+
+
+def results() -> Console:
+    """The console on standard output."""
+    return _console(sys.stdout)
+
+
+def messages() -> Console:
+    """The console on standard error."""
+    return _console(sys.stderr)
+
+
+def _console(stream: TextIO) -> Console:
+    return Console(
+        file=stream,
+        width=None if stream.isatty() else _WIDE,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        soft_wrap=True,
+    )
+
+
+def show_error(message: str) -> None:
+    """One line, in the words of the command line."""
+    print(f"charloom: error: {_as_options(_one_line(message))}", file=sys.stderr)  # noqa: T201
+
+
+def show_warnings_in_one_line() -> None:
+    """Makes charloom's warnings notes to the user; those of libraries stay as they are."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: object, **named: object) -> None:
+        if issubclass(category, CharloomWarning):
+            print(f"charloom: note: {_as_options(_one_line(str(message)))}", file=sys.stderr)  # noqa: T201
+        else:
+            usual(message, category, *rest, **named)  # type: ignore[arg-type]
+
+    warnings.simplefilter("always", CharloomWarning)
+    warnings.showwarning = show  # type: ignore[assignment]
+
+
+def printable(text: str) -> str:
+    """The text with control characters made visible, so that no model can steer the terminal."""
+    return "".join(
+        char if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf", "Cs") else f"\\x{ord(char):02x}"
+        for char in text
+    )
+
+
+@contextmanager
+def reading_progress(description: str) -> Iterator[Progress]:
+    """A progress bar on standard error, gone when the work is done; add a task and advance it."""
+    columns = (TextColumn(description), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    console = messages()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield progress
+
+
+def _one_line(message: str) -> str:
+    return " ".join(printable(message).split())
+
+
+def _as_options(message: str) -> str:
+    """Settings in the library's words (``num_steps``, ``unit='byte'``) to the command line's."""
+    message = re.sub(r"\b([a-z]+)='(\w+)'", r"--\1 \2", message)
+    kinds = (CorpusSettings, ModelSettings, SamplingSettings, TrainingSettings)
+    names = {field.name for kind in kinds for field in dataclasses.fields(kind)} | {"num_chars", "num_samples"}
+    pattern = "|".join(sorted((name for name in names if "_" in name), key=len, reverse=True))
+    return re.sub(rf"\b({pattern})\b", lambda found: "--" + found[0].replace("_", "-"), message)

@@ -1,0 +1,134 @@
+"""``charloom train``."""
+
+import shlex
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Group, Parameter
+from rich.console import Console
+
+from charloom.cli import screen
+from charloom.cli.interruption import Interruption
+from charloom.cli.recipes import usual_recipe
+from charloom.cli.training_display import TrainingDisplay
+from charloom.errors import CharloomError, ModelFolderError
+from charloom.settings import CorpusSettings, ModelSettings, TrainingSettings
+from charloom.text.named_corpora import TIME_MACHINE
+from charloom.text.sources import STANDARD_INPUT
+
+if TYPE_CHECKING:
+    from charloom.language_model import LanguageModel
+    from charloom.text.corpora import Corpus
+    from charloom.training.run_folder import RunFolder
+
+_DEFAULTS_NOTE = "Defaults shown are the section's; a recipe may set others ('charloom recipes' shows them)."
+
+
+def train(
+    *corpus: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    out: Path | None = None,
+    recipe: str | None = None,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    text: Annotated[CorpusSettings, Parameter(name="*", group=Group("Text", help=_DEFAULTS_NOTE))] = CorpusSettings(),
+    model: Annotated[ModelSettings, Parameter(name="*", group="Model")] = ModelSettings(),
+    training: Annotated[TrainingSettings, Parameter(name="*", group="Training")] = TrainingSettings(),
+) -> int:
+    """Train a language model and save it to a folder.
+
+    Without options it runs the textbook section's recipe: a plain RNN of 256 units on the first 10,000 characters of
+    The Time Machine. A text of your own starts from the recipe own-text. Ctrl-C ends training and saves what there is.
+
+    Parameters
+    ----------
+    corpus
+        What to train on: time-machine (the default), tiny-shakespeare or python-reference; one or more files; a folder;
+        - for standard input.
+    out
+        Folder for the model, history.jsonl and history.png. Default: the corpus' name and -model.
+    recipe
+        Settings to start from: a name from 'charloom recipes', or the path of a .toml file. Options override it.
+    overwrite
+        Replace the model that is in the folder.
+    """
+    from charloom.language_model import build_model
+    from charloom.text.corpora import load_corpus
+    from charloom.training.run_folder import RunFolder
+    from charloom.training.trainer import train as run_training
+
+    folder = RunFolder(out or _default_folder(corpus), overwrite=overwrite)
+    loaded = load_corpus(corpus or None, **vars(text))
+    built = build_model(loaded.vocabulary, model, seed=training.seed)
+    folder.create()
+    console = screen.results()
+    _show_start(console, loaded, built, training, recipe or usual_recipe(corpus))
+    interruption = Interruption()
+    try:
+        with interruption, TrainingDisplay(console, training) as display:
+            run_training(built, loaded, training, listeners=[folder, display, interruption])
+    except (CharloomError, OSError) as error:
+        if not folder.history:
+            folder.discard_if_empty()
+            raise
+        _save(folder, built)
+        raise CharloomError(
+            f"{error}; the model of epoch {folder.history[-1].epoch} is saved in {folder.path}"
+        ) from error
+    _save(folder, built)
+    _show_end(console, folder, built, interruption)
+    return interruption.exit_status
+
+
+def _default_folder(corpus: tuple[str, ...]) -> Path:
+    """``<first corpus>-model`` in the current folder."""
+    first = corpus[0] if corpus else TIME_MACHINE
+    return Path(f"{'text' if first == STANDARD_INPUT else Path(first).resolve().stem}-model")
+
+
+def _show_start(
+    console: Console, corpus: "Corpus", model: "LanguageModel", settings: TrainingSettings, recipe: str
+) -> None:
+    import torch
+
+    from charloom.device import find_device
+
+    layer = model.layer
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    unit = "bytes" if corpus.vocabulary.unit == "byte" else "characters"
+    console.print(f"text    {corpus.name}: {len(corpus.ids):,} {unit}, {len(corpus.vocabulary)} different tokens")
+    console.print(
+        f"model   {type(layer).__name__}, {layer.num_layers} x {layer.hidden_size} units, {parameters:,} parameters"
+    )
+    threads = settings.threads or torch.get_num_threads()
+    console.print(
+        f"run     recipe {recipe}, {settings.epochs} epochs, {find_device(settings.device)}, {threads} threads"
+    )
+
+
+def _save(folder: "RunFolder", model: "LanguageModel") -> None:
+    """Saves to the folder; where that fails, to a new temporary folder, and says so."""
+    try:
+        folder.finish(model)
+    except (CharloomError, OSError) as error:
+        refuge = tempfile.mkdtemp(prefix="charloom-")
+        model.save(refuge)
+        raise ModelFolderError(f"{error}; the model is saved in {refuge} instead") from error
+
+
+def _show_end(console: Console, folder: "RunFolder", model: "LanguageModel", interruption: Interruption) -> None:
+    epochs = len(folder.history)
+    if interruption.requested:
+        console.print(
+            f"Stopped by {interruption.requested.name} after {epochs} whole epochs; what was learnt is saved."
+        )
+    if epochs:
+        last = folder.history[-1]
+        validation = last.validation_perplexity
+        console.print(
+            f"Perplexity {last.perplexity:.3f}"
+            + (f", validation {validation:.3f}" if validation is not None else "")
+            + f" after {epochs} epochs, {last.seconds:.1f} s."
+        )
+    console.print(f"Saved in {folder.path}: " + ", ".join(sorted(file.name for file in folder.path.iterdir())))
+    prefix = next(iter(model.provenance["prefixes"]), "")
+    console.print(f"Next: charloom generate {shlex.quote(str(folder.path))} --prefix {shlex.quote(prefix)}")

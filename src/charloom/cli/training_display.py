@@ -1,0 +1,80 @@
+"""What a training run shows: a progress bar, a line every so many epochs, samples."""
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from charloom.cli import screen
+from charloom.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from charloom.training.events import Event
+    from charloom.training.history import EpochRecord
+
+_REFRESHES_PER_SECOND = 4
+"""Drawing costs milliseconds of the processor that trains."""
+
+
+class TrainingDisplay:
+    """A listener that shows. The bar is there on a terminal only, and gone at the end; the lines stay."""
+
+    def __init__(self, console: Console, settings: TrainingSettings) -> None:
+        self._settings = settings
+        self._last: EpochRecord | None = None
+        self._progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.total:.0f}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+            refresh_per_second=_REFRESHES_PER_SECOND,
+        )
+        self._task = self._progress.add_task("", total=settings.epochs, epoch=1, figures="")
+        self._shown_at = 0.0
+
+    def __enter__(self) -> "TrainingDisplay":
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def __call__(self, event: "Event") -> None:
+        """Shows one event."""
+        from charloom.training.events import EpochEnded, SampleDrawn
+
+        if isinstance(event, EpochEnded):
+            self._last = record = event.record
+            if record.epoch % self._settings.report_every == 0 or record.epoch == self._settings.epochs:
+                self._show_line(record)
+        elif isinstance(event, SampleDrawn):
+            self._progress.console.print(f" - {screen.printable(event.text)}")
+        elif not self._progress.disable and self._progress.get_time() - self._shown_at >= 1 / _REFRESHES_PER_SECOND:
+            self._shown_at = self._progress.get_time()
+            figures = self._figures(float(event.mean_loss))
+            self._progress.update(
+                self._task, completed=event.epoch - 1 + event.fraction, epoch=event.epoch, figures=figures
+            )
+
+    def _figures(self, mean_loss: float) -> str:
+        from charloom.evaluation import perplexity_of
+
+        text = f"perplexity {perplexity_of(mean_loss):.2f}"
+        if self._last is None:
+            return text
+        if self._last.validation_perplexity is not None:
+            text += f", validation {self._last.validation_perplexity:.2f}"
+        return f"{text}, {self._last.chars_per_second:,.0f} char/s"
+
+    def _show_line(self, record: "EpochRecord") -> None:
+        line = f"epoch {record.epoch:4d}, perplexity {record.perplexity:.3f}"
+        if record.validation_perplexity is not None:
+            line += f", validation {record.validation_perplexity:.3f}"
+        self._progress.console.print(f"{line}, {record.seconds:.1f} s")

@@ -1,0 +1,16 @@
+"""Where to compute."""
+
+import torch
+
+from charloom.errors import SettingsError
+
+
+def find_device(name: str) -> torch.device:
+    """The device of this name; for ``auto`` a GPU when there is one. Raises SettingsError where it cannot be used."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(f"device {name!r} cannot be used ({reason}); auto takes what there is") from None

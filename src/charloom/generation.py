@@ -1,0 +1,142 @@
+"""Writing text with a model: prediction from a prefix."""
+
+import codecs
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any, AnyStr
+
+import torch
+
+from charloom.errors import SettingsError, UnknownCharacterError
+from charloom.predictor import Predictor, predicting
+from charloom.sampling import Sampler
+from charloom.settings.corpus import UnknownPolicy
+from charloom.settings.sampling import SamplingSettings
+from charloom.shapes import StepIds, TextIds
+
+
+def generate(
+    model: Predictor,
+    prefix: AnyStr,
+    num_chars: int,
+    sampling: SamplingSettings | None = None,
+    *,
+    stop: AnyStr | None = None,
+    unknown: UnknownPolicy = "refuse",
+) -> AnyStr:
+    """The prefix, continued by ``num_chars`` tokens.
+
+    Args:
+        model: A LanguageModel, or anything that meets ``Predictor``.
+        prefix: What to go on from; at least one character that the model knows. It is cleaned as the model's training
+            text was. Bytes in, bytes out (for byte models); a byte model given a str decodes what it wrote as UTF-8,
+            with replacement characters where that is not text.
+        num_chars: Tokens to write after the prefix; 0 or more.
+        sampling: How to choose; greedy where None.
+        stop: End before this text where the model writes it.
+        unknown: What to do with characters of the prefix that the model does not know.
+
+    For the pieces as they come, iterate ``stream``, which takes the same arguments.
+    """
+    return prefix[:0].join(stream(model, prefix, num_chars, sampling, stop=stop, unknown=unknown))
+
+
+def stream(
+    model: Predictor,
+    prefix: AnyStr,
+    num_chars: int,
+    sampling: SamplingSettings | None = None,
+    *,
+    stop: AnyStr | None = None,
+    unknown: UnknownPolicy = "refuse",
+) -> Iterator[AnyStr]:
+    """As ``generate``, piece by piece: the (cleaned) prefix first, then what the model writes, as it comes."""
+    prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
+    steps = generate_ids(model, prefix_ids, num_chars, sampling)
+    return _pieces(model, prefix, prefix_ids, (int(chosen[0]) for chosen in steps), stop)
+
+
+def generate_samples(
+    model: Predictor,
+    prefix: AnyStr,
+    num_chars: int,
+    sampling: SamplingSettings | None = None,
+    *,
+    num_samples: int,
+    stop: AnyStr | None = None,
+    unknown: UnknownPolicy = "refuse",
+) -> list[AnyStr]:
+    """Several continuations of one prefix, computed side by side; sample 0 is what ``generate`` gives."""
+    if num_samples < 1:
+        raise SettingsError(f"num_samples is {num_samples}: it must be at least 1")
+    prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
+    steps = list(generate_ids(model, prefix_ids, num_chars, sampling, num_samples=num_samples))
+    samples = torch.stack(steps, dim=1).tolist() if steps else [[] for _ in range(num_samples)]
+    return [prefix[:0].join(_pieces(model, prefix, prefix_ids, ids, stop)) for ids in samples]
+
+
+def generate_ids(
+    model: Predictor,
+    prefix_ids: TextIds,
+    num_steps: int,
+    sampling: SamplingSettings | None = None,
+    *,
+    num_samples: int = 1,
+) -> Iterator[StepIds]:
+    """Yields the ids that follow a prefix, (samples,) at a time; ``<unk>`` is never chosen."""
+    sampler = Sampler(sampling or SamplingSettings(), num_samples)
+    # Not around the yield: a generator would leave the caller without gradients between two pieces.
+    with predicting(model):
+        logits, state = model.forward(
+            prefix_ids.to(model.device).repeat(num_samples, 1), model.begin_state(num_samples)
+        )
+        last = logits[-1]
+    for written in range(1, num_steps + 1):
+        with predicting(model):
+            if model.vocabulary.unknown_id is not None:
+                last[:, model.vocabulary.unknown_id] = -torch.inf
+            chosen = sampler.choose(last)
+        yield chosen
+        if written < num_steps:
+            with predicting(model):
+                last, state = model.step(chosen, state)
+
+
+def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: UnknownPolicy) -> TextIds:
+    if num_chars < 0:
+        raise SettingsError(f"num_chars is {num_chars}: it must be 0 or more")
+    ids = model.vocabulary.encode(prefix, unknown)
+    if not len(ids):
+        raise UnknownCharacterError("the prefix is empty, or nothing of it is known: give at least one known character")
+    return ids
+
+
+def _pieces(
+    model: Predictor, prefix: AnyStr, prefix_ids: TextIds, ids: Iterable[int], stop: AnyStr | None
+) -> Iterator[AnyStr]:
+    """Ids as text of the prefix's own type: the prefix, then a piece for each id that completes one."""
+    if stop is not None and not stop:
+        raise SettingsError("stop is empty: nothing would ever be written")
+    decode = model.vocabulary.decode
+    start: Any = decode(prefix_ids)
+    written: Any = (decode([i]) for i in ids)
+    if model.vocabulary.unit == "byte" and isinstance(prefix, str):
+        start = start.decode("utf-8", "replace")
+        written = codecs.iterdecode(written, "utf-8", "replace")
+    return itertools.chain([start], written if stop is None else _before(stop, written))
+
+
+def _before(stop: AnyStr, pieces: Iterable[AnyStr]) -> Iterator[AnyStr]:
+    """The pieces up to ``stop``; what may be its beginning is held back until that is clear."""
+    held = stop[:0]
+    for piece in pieces:
+        held += piece
+        if (end := held.find(stop)) >= 0:
+            held = held[:end]
+            break
+        begun = next(size for size in range(min(len(stop) - 1, len(held)), -1, -1) if held.endswith(stop[:size]))
+        if len(held) > begun:
+            yield held[: len(held) - begun]
+            held = held[len(held) - begun :]
+    if held:
+        yield held

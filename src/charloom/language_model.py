@@ -1,0 +1,224 @@
+"""The language model: one-hot (or embedded) input, a recurrent layer, an output layer."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from charloom.errors import InputError, ModelFolderError
+from charloom.layers import GRU, LSTM, RNN, RecurrentLayer
+from charloom.model_folder import read_model_folder, write_model_folder
+from charloom.settings.model import ModelSettings
+from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
+from charloom.text.vocabulary import Vocabulary
+
+_LAYERS: dict[str, type[RecurrentLayer]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
+
+
+class LanguageModel(nn.Module):
+    """Predicts the next token of a text; meets ``charloom.Predictor``.
+
+    Attributes:
+        layer: The recurrent layer.
+        vocabulary: The tokens.
+        embedding: The learned embedding, or None for one-hot input.
+        output: The dense layer from hidden states to logits.
+        provenance: How the model came to be, as JSON values: what ``train`` writes of text, settings and results.
+    """
+
+    def __init__(
+        self,
+        layer: RecurrentLayer,
+        vocabulary: Vocabulary,
+        *,
+        embedding_size: int | None = None,
+        dropout: float = 0.0,
+        tied_output: bool = False,
+    ) -> None:
+        """Puts a model around a recurrent layer, whose weights it leaves as they are.
+
+        Args:
+            layer: ``charloom.layers.RNN``, ``GRU`` or ``LSTM``, reading forward, time first. Its ``input_size`` is the
+                vocabulary's length for one-hot input, else ``embedding_size``.
+            vocabulary: What the ids stand for.
+            embedding_size: Size of a learned input embedding; None for one-hot.
+            dropout: Probability, after the embedding and before the output layer.
+            tied_output: Share the embedding's weights with the output layer.
+
+        Raises InputError for a layer that does not fit.
+        """
+        super().__init__()
+        _check_layer(layer, embedding_size or len(vocabulary), "embedding_size" if embedding_size else "vocabulary")
+        self.layer = layer
+        self.vocabulary = vocabulary
+        self.provenance: Mapping[str, Any] = {}
+        self.embedding = nn.Embedding(len(vocabulary), embedding_size) if embedding_size else None
+        self.dropout = nn.Dropout(dropout)
+        output_size = layer.proj_size or layer.hidden_size
+        self.output = nn.Linear(output_size, len(vocabulary))
+        if tied_output:
+            if self.embedding is None or embedding_size != output_size:
+                raise InputError(
+                    f"tied_output needs a learned embedding of the layer's output size, {output_size}, "
+                    f"not {embedding_size}"
+                )
+            self.output.weight = self.embedding.weight
+        self.tied_output = tied_output
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.output.weight.device
+
+    def begin_state(self, batch_size: int) -> State:
+        """The zero state: (layers, batch, hidden); for an LSTM a pair of hidden state and memory cell."""
+        return self.layer.begin_state(batch_size)
+
+    def forward(self, ids: Ids, state: State | None = None) -> tuple[Logits, State]:
+        """Reads ids (batch, steps) from a state, the zero state if None.
+
+        Returns the logits of each next token, (steps, batch, vocabulary), and the state after the last step. Raises
+        InputError for ids that are not whole numbers (batch, steps).
+        """
+        if ids.dim() != 2 or ids.dtype != torch.int64:
+            raise InputError(f"ids must be int64 (batch, steps), not {ids.dtype} {tuple(ids.shape)}")
+        outputs, state = self.layer(self._encode(ids), state)
+        return self.output(self.dropout(outputs)), state
+
+    def step(self, ids: StepIds, state: State) -> tuple[StepLogits, State]:
+        """Reads one id for each sequence, (batch,); returns logits (batch, vocabulary) and the state."""
+        logits, state = self(ids.unsqueeze(1), state)
+        return logits[0], state
+
+    def loss(self, ids: Ids, targets: Ids, state: State | None = None) -> tuple[Scalar, State]:
+        """Mean cross-entropy in nats of ``targets`` (batch, steps) after ``ids``, and the state, detached.
+
+        Detached, because back-propagation ends at the minibatch's border: the state can be carried into the next call.
+        """
+        logits, state = self(ids, state)
+        loss = functional.cross_entropy(logits.flatten(0, 1), targets.t().flatten())
+        return loss, tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
+
+    def _encode(self, ids: Ids) -> Inputs:
+        """Ids (batch, steps) to what the layer reads, (steps, batch, features)."""
+        if self.embedding is not None:
+            embedded: Tensor = self.dropout(self.embedding(ids.t()))
+            return embedded
+        one_hot = torch.zeros(*ids.t().shape, len(self.vocabulary), dtype=self.output.weight.dtype, device=ids.device)
+        return one_hot.scatter_(2, ids.t().unsqueeze(2), 1.0)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the model to a folder: ``config.json`` and ``model.safetensors``; each file whole or not at all."""
+        tensors = {name: tensor for name, tensor in self.state_dict().items() if name not in self._shared_names()}
+        write_model_folder(path, self._config(), tensors)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "LanguageModel":
+        """Reads a model from a folder, onto the CPU, ready for use (``eval`` mode).
+
+        Raises ModelFolderError for a folder that is missing, damaged, or of a later format. Runs no code from it.
+        """
+        config, tensors = read_model_folder(path)
+        try:
+            if config["layer"]["num_layers"] > len(tensors):
+                raise ValueError("more layers than tensors")
+            # On the meta device nothing is allocated: a hostile config cannot ask for more memory than its file has.
+            with torch.device("meta"):
+                model = cls._from_config(config)
+            expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+            for shared in model._shared_names():
+                del expected[shared]
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise ModelFolderError(f"{path}: config.json does not describe a model ({error!r})") from None
+        found = {name: tuple(t.shape) for name, t in tensors.items()}
+        if found != expected:
+            wrong = sorted(set(found.items()) ^ set(expected.items()))[0][0]
+            raise ModelFolderError(f"{path}: model.safetensors does not fit config.json (tensor {wrong})")
+        if any(not t.is_floating_point() for t in tensors.values()):
+            raise ModelFolderError(f"{path}: model.safetensors holds tensors that are not floating point")
+        if model.tied_output:
+            tensors["output.weight"] = tensors["embedding.weight"]
+        model.load_state_dict(tensors, assign=True)
+        if model.tied_output and model.embedding is not None:
+            model.output.weight = model.embedding.weight
+        model.layer.flatten_parameters()
+        return model.eval()
+
+    def _shared_names(self) -> list[str]:
+        """Names in the state dict that are another parameter's, and stored once."""
+        return ["output.weight"] if self.tied_output else []
+
+    def _config(self) -> dict[str, Any]:
+        layer = self.layer
+        return {
+            "vocabulary": self.vocabulary.to_json(),
+            "layer": {
+                "cell": next(name for name, kind in _LAYERS.items() if isinstance(layer, kind)),
+                "input_size": layer.input_size,
+                "hidden_size": layer.hidden_size,
+                "num_layers": layer.num_layers,
+                "bias": layer.bias,
+                "dropout": layer.dropout,
+                **({"nonlinearity": layer.nonlinearity} if isinstance(layer, RNN) else {}),
+                **({"proj_size": layer.proj_size} if layer.proj_size else {}),
+            },
+            "embedding_size": self.embedding.embedding_dim if self.embedding else None,
+            "dropout": self.dropout.p,
+            "tied_output": self.tied_output,
+            "provenance": dict(self.provenance),
+        }
+
+    @classmethod
+    def _from_config(cls, config: dict[str, Any]) -> "LanguageModel":
+        layer = dict(config["layer"])
+        model = cls(
+            _LAYERS[layer.pop("cell")](**layer),
+            Vocabulary.from_json(config["vocabulary"]),
+            embedding_size=config["embedding_size"],
+            dropout=config["dropout"],
+            tied_output=config["tied_output"],
+        )
+        model.provenance = dict(config["provenance"])
+        return model
+
+
+def build_model(vocabulary: Vocabulary, settings: ModelSettings | None = None, *, seed: int = 0) -> LanguageModel:
+    """A new model of these settings, the section's where None, with initial weights that depend on the seed alone."""
+    settings = settings or ModelSettings()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layer = _LAYERS[settings.cell](
+            settings.embedding_size or len(vocabulary),
+            settings.hidden_size,
+            settings.num_layers,
+            dropout=settings.dropout if settings.num_layers > 1 else 0.0,
+            **({"nonlinearity": settings.nonlinearity} if settings.cell == "rnn" else {}),
+        )
+        model = LanguageModel(
+            layer,
+            vocabulary,
+            embedding_size=settings.embedding_size,
+            dropout=settings.dropout,
+            tied_output=settings.tied_output,
+        )
+        if settings.init_sigma:
+            for name, parameter in model.named_parameters():
+                if "bias" in name:
+                    nn.init.zeros_(parameter)
+                else:
+                    nn.init.normal_(parameter, std=settings.init_sigma)
+    return model
+
+
+def _check_layer(layer: Any, input_size: int, source: str) -> None:
+    if not isinstance(layer, RecurrentLayer):
+        raise InputError(f"the layer is a {type(layer).__name__}: give a charloom.layers.RNN, GRU or LSTM")
+    if layer.bidirectional:
+        raise InputError("the layer is bidirectional: a language model must not see what it predicts")
+    if layer.batch_first:
+        raise InputError("the layer is batch_first: make it time first; the model lays out its inputs itself")
+    if layer.input_size != input_size:
+        raise InputError(f"the layer's input_size is {layer.input_size}: it must be the {source}'s size, {input_size}")

@@ -1,0 +1,77 @@
+"""What the three layers share: the state they begin with, and the door to the recurrence."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from charloom.errors import InputError
+from charloom.recurrence.dispatch import chosen_path
+from charloom.recurrence.equations import STEPS, CellState, CellWeights
+from charloom.recurrence.scan import scan_layers
+from charloom.shapes import State
+
+
+class RecurrentLayer(nn.RNNBase):
+    """A ``torch.nn`` recurrent layer: same parameters, options and ``state_dict``; only ``forward`` is ours.
+
+    What the chosen path does not cover (packed or unbatched inputs, projections) is PyTorch's to compute, so that the
+    layer is a drop-in on every device.
+    """
+
+    def begin_state(
+        self, batch_size: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> State:
+        """The zero state.
+
+        Returns (layers, batch, hidden), layers counted once for each direction; for an LSTM a pair of hidden state
+        and memory cell. On the layer's own device and in its dtype unless told otherwise.
+        """
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}: it must be at least 1")
+        weight = self.weight_ih_l0
+        layers = self.num_layers * (2 if self.bidirectional else 1)
+        sizes = [self.proj_size or self.hidden_size]
+        if self.mode == "LSTM":
+            sizes.append(self.hidden_size)
+        parts = [
+            torch.zeros(layers, batch_size, size, device=device or weight.device, dtype=dtype or weight.dtype)
+            for size in sizes
+        ]
+        return parts[0] if len(parts) == 1 else (parts[0], parts[1])
+
+    def forward(self, input: Any, hx: Any = None) -> Any:  # noqa: A002 - torch.nn's name
+        """As the ``torch.nn`` layer of the same name.
+
+        input: (steps, batch, features), or (batch, steps, features) with ``batch_first``; hx: as ``begin_state``
+        gives it, zeros where absent. Returns (outputs, last state).
+        """
+        covered = not isinstance(input, PackedSequence) and input.dim() == 3 and not self.proj_size
+        if covered and chosen_path() == "reference":
+            return self._scan(input, hx)
+        return super().forward(input, hx)
+
+    def _scan(self, inputs: Tensor, hx: Any) -> tuple[Tensor, Any]:
+        if self.batch_first:
+            inputs = inputs.transpose(0, 1)
+        if hx is None:
+            hx = self.begin_state(inputs.shape[1], device=inputs.device, dtype=inputs.dtype)
+        state: CellState = hx if isinstance(hx, tuple) else (hx,)
+        # RNNBase checks sizes and batch of both; its cells would otherwise broadcast a wrong state silently.
+        self.check_forward_args(inputs.transpose(0, 1) if self.batch_first else inputs, hx, None)
+        outputs, last = scan_layers(
+            STEPS[self.mode],
+            inputs,
+            state,
+            [self._cell_weights(names) for names in self._all_weights],
+            bidirectional=self.bidirectional,
+            dropout=self.dropout if self.training else 0.0,
+        )
+        if self.batch_first:
+            outputs = outputs.transpose(0, 1)
+        return outputs, last if self.mode == "LSTM" else last[0]
+
+    def _cell_weights(self, names: list[str]) -> CellWeights:
+        tensors = [getattr(self, name) for name in names]
+        return CellWeights(tensors[0], tensors[1], *(tensors[2:4] if self.bias else (None, None)))

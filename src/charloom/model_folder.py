@@ -1,0 +1,93 @@
+"""A model on disk: a folder with ``config.json`` and ``model.safetensors``. No pickle: reading one runs no code.
+
+``config.json`` names the format's version and the SHA-256 of the weights file, so that damage and mixed-up files are
+found before anything is computed with them.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from charloom.errors import ModelFolderError
+
+FORMAT_VERSION = 1
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+_LARGEST_CONFIG_BYTES = 64 * 2**20
+
+
+def write_model_folder(path: str | Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Writes both files, each whole or not at all. Raises ModelFolderError where that fails."""
+    folder = Path(path)
+    weights = safetensors.torch.save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
+    head = {"format_version": FORMAT_VERSION, "weights_sha256": hashlib.sha256(weights).hexdigest()}
+    text = json.dumps(head | config, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole({folder / WEIGHTS_FILE: weights, folder / CONFIG_FILE: text.encode()})
+    except OSError as error:
+        raise ModelFolderError(f"{folder}: cannot save the model ({error.strerror or error})") from error
+
+
+def write_whole(contents: dict[Path, bytes]) -> None:
+    """Writes files so that no reader, and no crash, meets half of one: all are complete before any is put in place."""
+    temporaries = {target: target.with_name(f".{target.name}.{os.getpid()}") for target in contents}
+    try:
+        for target, data in contents.items():
+            with temporaries[target].open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        for target in contents:
+            temporaries[target].replace(target)
+    finally:
+        for temporary in temporaries.values():
+            temporary.unlink(missing_ok=True)
+
+
+def read_model_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The config and the tensors. Raises ModelFolderError, naming file and reason, for anything but a whole model."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise ModelFolderError(f"{folder}: no such model folder" if not folder.exists() else f"{folder}: not a folder")
+    config = _read_config(folder)
+    try:
+        data = (folder / WEIGHTS_FILE).read_bytes()
+    except OSError as error:
+        raise ModelFolderError(f"{folder}: cannot read {WEIGHTS_FILE} ({error.strerror or error})") from None
+    if hashlib.sha256(data).hexdigest() != config.get("weights_sha256"):
+        raise ModelFolderError(
+            f"{folder}: {WEIGHTS_FILE} is damaged, or belongs to another {CONFIG_FILE} (its SHA-256 differs)"
+        )
+    try:
+        return config, safetensors.torch.load(data)
+    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise ModelFolderError(f"{folder}: {WEIGHTS_FILE} cannot be read ({error})") from None
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    file = folder / CONFIG_FILE
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_LARGEST_CONFIG_BYTES + 1)
+        if len(data) > _LARGEST_CONFIG_BYTES:
+            raise ModelFolderError(f"{file}: too large to be a model's configuration")
+        config = json.loads(data)
+    except OSError as error:
+        raise ModelFolderError(f"{folder}: not a model folder (cannot read {CONFIG_FILE}: {error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        raise ModelFolderError(f"{file}: damaged ({error})") from None
+    if not isinstance(config, dict) or "format_version" not in config:
+        raise ModelFolderError(f"{file}: not a charloom model's configuration")
+    if config["format_version"] != FORMAT_VERSION:
+        raise ModelFolderError(
+            f"{file}: format version {config['format_version']!r}; this charloom reads version {FORMAT_VERSION}: "
+            "install the version that wrote it"
+        )
+    return config

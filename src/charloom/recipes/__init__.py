@@ -1,0 +1,1 @@
+"""The recipes that charloom ships, as TOML files."""

@@ -1,0 +1,1 @@
+"""The recurrence as a pure function: (inputs, state, weights) -> (outputs, last state)."""

@@ -1,0 +1,82 @@
+"""One time step of each cell: the specification that every faster path is tested against.
+
+The equations and the gate order are those of ``torch.nn.RNN``, ``GRU`` and ``LSTM``; the letters are the textbook's
+(X_t input, H_t hidden state, C_t memory cell; R, Z, N the reset, update and candidate gates; I, F, G, O the input,
+forget, candidate and output gates).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+CellState: TypeAlias = tuple[Tensor, ...]
+"""(H_t,) for RNN and GRU, (H_t, C_t) for LSTM; each (batch, hidden)."""
+
+
+class CellWeights(NamedTuple):
+    """The parameters of one layer in one direction, gates stacked along the first dimension.
+
+    input: (gates * hidden, input features). hidden: (gates * hidden, hidden).
+    input_bias, hidden_bias: (gates * hidden,), or None for a layer without bias.
+    """
+
+    input: Tensor
+    hidden: Tensor
+    input_bias: Tensor | None
+    hidden_bias: Tensor | None
+
+
+CellStep: TypeAlias = Callable[[Tensor, CellState, CellWeights], CellState]
+"""(X_t, state, weights) -> next state."""
+
+
+def _project(x: Tensor, h: Tensor, w: CellWeights) -> tuple[Tensor, Tensor]:
+    """The input's and the hidden state's share of every gate, each (batch, gates * hidden)."""
+    return torch.nn.functional.linear(x, w.input, w.input_bias), torch.nn.functional.linear(h, w.hidden, w.hidden_bias)
+
+
+def rnn_tanh_step(x: Tensor, state: CellState, w: CellWeights) -> CellState:
+    """H_t = tanh(X_t W_xh + b_xh + H_{t-1} W_hh + b_hh)."""
+    from_input, from_hidden = _project(x, state[0], w)
+    return (torch.tanh(from_input + from_hidden),)
+
+
+def rnn_relu_step(x: Tensor, state: CellState, w: CellWeights) -> CellState:
+    """H_t = max(0, X_t W_xh + b_xh + H_{t-1} W_hh + b_hh)."""
+    from_input, from_hidden = _project(x, state[0], w)
+    return (torch.relu(from_input + from_hidden),)
+
+
+def gru_step(x: Tensor, state: CellState, w: CellWeights) -> CellState:
+    """R, Z = sigmoid(...), N = tanh(X part + R * H part), H_t = (1 - Z) * N + Z * H_{t-1}.
+
+    The reset gate multiplies the hidden state's share after its product (cuDNN's form), not the state before it.
+    """
+    (h,) = state
+    from_input, from_hidden = _project(x, h, w)
+    reset_x, update_x, candidate_x = from_input.chunk(3, dim=-1)
+    reset_h, update_h, candidate_h = from_hidden.chunk(3, dim=-1)
+    reset = torch.sigmoid(reset_x + reset_h)
+    update = torch.sigmoid(update_x + update_h)
+    candidate = torch.tanh(candidate_x + reset * candidate_h)
+    return ((1 - update) * candidate + update * h,)
+
+
+def lstm_step(x: Tensor, state: CellState, w: CellWeights) -> CellState:
+    """I, F, O = sigmoid(...), G = tanh(...), C_t = F * C_{t-1} + I * G, H_t = O * tanh(C_t)."""
+    h, c = state
+    from_input, from_hidden = _project(x, h, w)
+    input_gate, forget_gate, candidate, output_gate = (from_input + from_hidden).chunk(4, dim=-1)
+    c = torch.sigmoid(forget_gate) * c + torch.sigmoid(input_gate) * torch.tanh(candidate)
+    return torch.sigmoid(output_gate) * torch.tanh(c), c
+
+
+STEPS: dict[str, CellStep] = {
+    "RNN_TANH": rnn_tanh_step,
+    "RNN_RELU": rnn_relu_step,
+    "GRU": gru_step,
+    "LSTM": lstm_step,
+}
+"""By the name that ``torch.nn.RNNBase.mode`` gives the cell."""

@@ -1,0 +1,59 @@
+"""The equations carried over time, layers and directions: slow, plain, and right by inspection.
+
+This is the reference. Prefer it for reading, testing and debugging; for work, ``dispatch`` takes a faster path.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from charloom.recurrence.equations import CellState, CellStep, CellWeights
+
+
+def scan_direction(
+    step: CellStep, inputs: Tensor, state: CellState, weights: CellWeights, *, backward_in_time: bool = False
+) -> tuple[Tensor, CellState]:
+    """Runs one layer in one direction.
+
+    inputs: (steps, batch, features). state: tensors (batch, hidden).
+    Returns the hidden states in the order of the inputs, (steps, batch, hidden), and the last state.
+    """
+    order = range(len(inputs) - 1, -1, -1) if backward_in_time else range(len(inputs))
+    hidden_states: list[Tensor] = [inputs] * len(inputs)
+    for t in order:
+        state = step(inputs[t], state, weights)
+        hidden_states[t] = state[0]
+    return torch.stack(hidden_states), state
+
+
+def scan_layers(
+    step: CellStep,
+    inputs: Tensor,
+    state: CellState,
+    weights: Sequence[CellWeights],
+    *,
+    bidirectional: bool = False,
+    dropout: float = 0.0,
+) -> tuple[Tensor, CellState]:
+    """Runs every layer, each on the outputs of the one below.
+
+    inputs: (steps, batch, features). state: tensors (layers * directions, batch, hidden), in the order of ``weights``
+    (layer by layer, forward before backward). dropout: probability, between layers only, as in ``torch.nn``.
+    Returns outputs (steps, batch, directions * hidden) and the last state, shaped as ``state``.
+    """
+    num_directions = 2 if bidirectional else 1
+    last_states: list[CellState] = []
+    for first in range(0, len(weights), num_directions):
+        if first and dropout:
+            inputs = torch.nn.functional.dropout(inputs, dropout)
+        outputs = []
+        for direction in range(num_directions):
+            i = first + direction
+            hidden_states, last = scan_direction(
+                step, inputs, tuple(s[i] for s in state), weights[i], backward_in_time=direction == 1
+            )
+            outputs.append(hidden_states)
+            last_states.append(last)
+        inputs = torch.cat(outputs, dim=-1)
+    return inputs, tuple(torch.stack(parts) for parts in zip(*last_states, strict=True))

@@ -1,0 +1,51 @@
+"""What a language model is made of."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from charloom.errors import SettingsError
+from charloom.settings.limits import check_number, check_switch, check_whole, check_word
+
+Cell: TypeAlias = Literal["rnn", "gru", "lstm"]
+Nonlinearity: TypeAlias = Literal["tanh", "relu"]
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What a language model is made of; the defaults are the section's.
+
+    Attributes:
+        cell: The recurrent cell: plain (rnn), gated (gru), or long short-term memory (lstm).
+        nonlinearity: Of the plain cell: tanh or relu.
+        hidden_size: Units in each layer.
+        num_layers: Recurrent layers, one on top of the other.
+        dropout: Probability that a unit is dropped in training: after a learned embedding, between the layers and
+            before the output.
+        embedding_size: Size of a learned embedding of the input; one-hot input where none.
+        tied_output: Share the embedding's weights with the output layer (both must be of one size).
+        init_sigma: Standard deviation of the initial weights, biases zero; PyTorch's own initial weights at 0.
+    """
+
+    cell: Cell = "rnn"
+    nonlinearity: Nonlinearity = "tanh"
+    hidden_size: int = 256
+    num_layers: int = 1
+    dropout: float = 0.0
+    embedding_size: int | None = None
+    tied_output: bool = False
+    init_sigma: float = 0.01
+
+    def __post_init__(self) -> None:
+        check_word(self, cell=Cell, nonlinearity=Nonlinearity)
+        check_whole(self, "hidden_size", "num_layers", "embedding_size")
+        check_number(self, "dropout", maximum=1.0)
+        check_number(self, "init_sigma")
+        check_switch(self, "tied_output")
+        if self.dropout == 1.0:
+            raise SettingsError("dropout is 1.0: nothing would be left; it must be below 1")
+        if self.nonlinearity != "tanh" and self.cell != "rnn":
+            raise SettingsError(f"nonlinearity {self.nonlinearity!r} belongs to the rnn cell, not to {self.cell}")
+        if self.tied_output and self.embedding_size != self.hidden_size:
+            raise SettingsError(
+                f"tied_output needs embedding_size equal to hidden_size ({self.hidden_size}), not {self.embedding_size}"
+            )

@@ -1,0 +1,61 @@
+"""How a model is trained."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from charloom.errors import SettingsError
+from charloom.settings.limits import check_number, check_whole, check_word
+
+Partitioning: TypeAlias = Literal["sequential", "random"]
+Optimizer: TypeAlias = Literal["sgd", "adamw"]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a model is trained; the defaults are the section's.
+
+    Attributes:
+        batch_size: Sequences in a minibatch.
+        num_steps: Characters in a sequence: how far back-propagation reaches.
+        epochs: Passes over the training text.
+        partitioning: sequential: neighbouring minibatches follow each other in the text, and the state is carried,
+            detached; random: sequences in random order, each from a zero state.
+        optimizer: SGD or AdamW.
+        learning_rate: Step size of the optimizer.
+        clip_norm: Gradients are scaled down to this global norm where theirs is larger; 0 for no clipping.
+        validation_fraction: Share of the text, at its end, that is kept out of training to validate on.
+        seed: Seed of initial weights, offsets, order and dropout.
+        device: Where to compute, in PyTorch's words (cpu, cuda, cuda:1, ...); auto takes a GPU when there is one.
+        threads: Processor threads; PyTorch's choice where not given.
+        report_every: Epochs from one line of results to the next.
+        sample_every: Epochs from one round of samples to the next; 0 for none.
+        prefixes: What the samples begin with; the beginning of the text where empty.
+        sample_chars: Characters in a sample, after its prefix.
+    """
+
+    batch_size: int = 32
+    num_steps: int = 35
+    epochs: int = 500
+    partitioning: Partitioning = "sequential"
+    optimizer: Optimizer = "sgd"
+    learning_rate: float = 1.0
+    clip_norm: float = 1.0
+    validation_fraction: float = 0.0
+    seed: int = 0
+    device: str = "auto"
+    threads: int | None = None
+    report_every: int = 50
+    sample_every: int = 100
+    prefixes: tuple[str, ...] = ()
+    sample_chars: int = 50
+
+    def __post_init__(self) -> None:
+        check_word(self, partitioning=Partitioning, optimizer=Optimizer)
+        check_whole(self, "batch_size", "num_steps", "epochs", "threads", "report_every", "sample_chars")
+        check_whole(self, "seed", "sample_every", minimum=0)
+        check_number(self, "learning_rate", above_minimum=True)
+        check_number(self, "clip_norm")
+        check_number(self, "validation_fraction", maximum=0.9)
+        if not all(isinstance(prefix, str) and prefix for prefix in self.prefixes):
+            raise SettingsError("prefixes must be texts of at least one character each")
+        object.__setattr__(self, "prefixes", tuple(self.prefixes))

@@ -1,0 +1,45 @@
+"""The glossary of dimension letters, and the tensor types made of them.
+
+| letter | counts |
+|---|---|
+| B | sequences in a minibatch (batch) |
+| T | time steps |
+| V | tokens in the vocabulary |
+| I | input features of a layer |
+| H | units of a hidden state; C, of an LSTM's memory cell (they differ only with a projection) |
+| L | layers, times two where a layer runs in both directions |
+
+Under test every function annotated with these is checked at each call (jaxtyping with beartype); at run time they cost
+nothing.
+"""
+
+from typing import TypeAlias
+
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+TextIds: TypeAlias = Int64[Tensor, " N"]
+"""A text as token ids."""
+
+Ids: TypeAlias = Int64[Tensor, "B T"]
+"""A minibatch of token ids."""
+
+StepIds: TypeAlias = Int64[Tensor, " B"]
+"""One token id for each sequence."""
+
+Logits: TypeAlias = Float[Tensor, "T B V"]
+StepLogits: TypeAlias = Float[Tensor, "B V"]
+
+Inputs: TypeAlias = Float[Tensor, "T B I"]
+"""What a recurrent layer reads."""
+
+Outputs: TypeAlias = Float[Tensor, "T B O"]
+"""What a recurrent layer writes: the top layer's hidden states, both directions side by side."""
+
+HiddenState: TypeAlias = Float[Tensor, "L B H"]
+LSTMState: TypeAlias = tuple[Float[Tensor, "L B H"], Float[Tensor, "L B C"]]
+"""Hidden state and memory cell."""
+
+State: TypeAlias = HiddenState | LSTMState
+
+Scalar: TypeAlias = Float[Tensor, ""]

@@ -1,0 +1,1 @@
+"""Texts: where they come from, how they are cleaned, and how they become ids."""

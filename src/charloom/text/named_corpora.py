@@ -1,0 +1,103 @@
+"""Corpora known by name: where they are to be had, and the hash that says it is they.
+
+To add one, add a line to ``NAMED_CORPORA``.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import platformdirs
+
+from charloom.errors import CorpusUnavailableError
+from charloom.text.clean_up import CleanUp
+
+DATA_VARIABLE = "CHARLOOM_DATA"
+_TIMEOUT_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class NamedCorpus:
+    """A text with a public home.
+
+    Attributes:
+        file_name: Its name in a data directory and in the cache.
+        sha256: Hash of the file; a copy with any other is not used.
+        urls: Its homes, tried in order.
+        clean_up: How its source uses it.
+    """
+
+    file_name: str
+    sha256: str
+    urls: tuple[str, ...]
+    clean_up: CleanUp = field(default_factory=CleanUp)
+
+
+TIME_MACHINE = "time-machine"
+PYTHON_REFERENCE = "python-reference"
+"""English that every CPython carries; its text differs a little from one Python version to the next."""
+
+NAMED_CORPORA = {
+    # As the textbook distributes it (sha1 090b5e7e70c295757f55df93cb0a180b9691891a), with the textbook's clean-up.
+    TIME_MACHINE: NamedCorpus(
+        "timemachine.txt",
+        "8424dbd9532ac81f7e5f0b6add90e6952baea29158309d7d1bf3884f4e12c516",
+        (
+            "https://d2l-data.s3-accelerate.amazonaws.com/timemachine.txt",
+            "https://d2l-data.s3.amazonaws.com/timemachine.txt",
+        ),
+        CleanUp(lowercase=True, collapse_whitespace=True),
+    ),
+    # The extract of char-rnn, which nanoGPT uses too.
+    "tiny-shakespeare": NamedCorpus(
+        "tinyshakespeare.txt",
+        "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        ("https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",),
+    ),
+}
+
+
+def read_named(name: str) -> bytes:
+    """The bytes of a named corpus: from the data directory, else the cache, else its homes on the network.
+
+    Raises CorpusUnavailableError with what was tried and the way out.
+    """
+    if name == PYTHON_REFERENCE:
+        import pydoc_data.topics  # large, and needed only here
+
+        return "\n".join(pydoc_data.topics.topics.values()).encode()
+    corpus = NAMED_CORPORA[name]
+    tried = []
+    if data_directory := os.environ.get(DATA_VARIABLE):
+        file = Path(data_directory) / corpus.file_name
+        try:
+            data = file.read_bytes()
+            if hashlib.sha256(data).hexdigest() == corpus.sha256:
+                return data
+            tried.append(f"{file} has another content")
+        except OSError:
+            tried.append(f"{file} is not there")
+    cache = Path(platformdirs.user_cache_dir("charloom"))
+    for url in corpus.urls:
+        try:
+            return _retrieve(url, corpus, cache).read_bytes()
+        except Exception as error:  # requests, urllib3, pooch and the file system have no common base
+            tried.append(f"{url}: {_first_clause(error)}")
+    raise CorpusUnavailableError(
+        f"corpus {name!r} cannot be had ({'; '.join(tried)}); connect to the network, or put {corpus.file_name} into a "
+        f"folder and name the folder in {DATA_VARIABLE}"
+    )
+
+
+def _retrieve(url: str, corpus: NamedCorpus, cache: Path) -> Path:
+    import pooch  # slow to import, and needed only here
+
+    pooch.get_logger().setLevel("WARNING")
+    downloader = pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS)
+    return Path(pooch.retrieve(url, f"sha256:{corpus.sha256}", corpus.file_name, cache, downloader=downloader))
+
+
+def _first_clause(error: Exception) -> str:
+    """Network libraries nest long messages: the kind of failure is what a user can act on."""
+    return "no connection" if "Connection" in type(error).__name__ else f"{type(error).__name__}: {error}"[:120]

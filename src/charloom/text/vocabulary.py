@@ -1,0 +1,128 @@
+"""The tokens of a model, and the way from a text to ids and back."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, get_args
+
+import numpy as np
+import torch
+
+from charloom.errors import InputError, UnknownCharacterError
+from charloom.settings.corpus import Unit, UnknownPolicy
+from charloom.shapes import TextIds
+from charloom.text.clean_up import CleanUp
+
+UNKNOWN = "<unk>"
+
+
+class Vocabulary:
+    """The textbook's vocabulary: ``<unk>`` first, then characters by falling frequency, ties by character.
+
+    With ``unit="byte"`` the tokens are the 256 byte values, each its own id: nothing is unknown.
+
+    ``encode`` cleans a text as the training text was cleaned, so that a model of lower-case text can be prompted with,
+    and evaluated on, any text.
+    """
+
+    def __init__(self, characters: Sequence[str] | None = None, *, clean_up: CleanUp | None = None) -> None:
+        """Makes a vocabulary of these characters after ``<unk>``; of bytes if there are none."""
+        self.clean_up = clean_up or CleanUp()
+        self.unit: Unit = "byte" if characters is None else "char"
+        self.tokens: tuple[str, ...] | tuple[bytes, ...]
+        if characters is None:
+            self.tokens = tuple(bytes([value]) for value in range(256))
+            return
+        if any(len(character) != 1 for character in characters) or len(set(characters)) != len(characters):
+            raise ValueError("a vocabulary is made of single characters, each once")
+        self.tokens = (UNKNOWN, *characters)
+        codes = _code_points("".join(characters))
+        order = np.argsort(codes)
+        self._sorted_codes, self._sorted_ids = codes[order], order + 1
+
+    @classmethod
+    def of_text(cls, text: str, clean_up: CleanUp | None = None) -> "Vocabulary":
+        """Counts the characters of a text that is already clean."""
+        by_frequency = sorted(Counter(text).items(), key=lambda item: (-item[1], item[0]))
+        return cls([character for character, _ in by_frequency], clean_up=clean_up)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.tokens)
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self)} tokens, unit={self.unit!r})"
+
+    @property
+    def unknown_id(self) -> int | None:
+        """The id of ``<unk>``, which no text that a model writes contains; None for bytes."""
+        return 0 if self.unit == "char" else None
+
+    def encode(self, text: str | bytes, unknown: UnknownPolicy = "refuse") -> TextIds:
+        """The ids of a text, cleaned first.
+
+        Bytes are taken where the unit is the byte; text is then encoded as UTF-8. Raises UnknownCharacterError with
+        the first few characters that the vocabulary lacks, unless ``unknown`` says otherwise.
+        """
+        if unknown not in get_args(UnknownPolicy):
+            raise ValueError(f"unknown={unknown!r}: choose one of {', '.join(get_args(UnknownPolicy))}")
+        if self.unit == "byte":
+            data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+            return torch.from_numpy(np.frombuffer(self.clean_up(data), np.uint8).astype(np.int64))
+        if isinstance(text, bytes):
+            raise InputError("this vocabulary is of characters: give it a str, not bytes")
+        clean = self.clean_up(text)
+        codes = _code_points(clean)
+        if not len(self._sorted_codes):
+            return torch.from_numpy(self._ids_with_policy(clean, np.zeros(len(codes), np.int64), unknown))
+        places = np.searchsorted(self._sorted_codes, codes).clip(max=len(self._sorted_codes) - 1)
+        ids = np.where(self._sorted_codes[places] == codes, self._sorted_ids[places], 0)
+        return torch.from_numpy(self._ids_with_policy(clean, ids, unknown))
+
+    def _ids_with_policy(self, text: str, ids: Any, unknown: UnknownPolicy) -> Any:
+        lacking = np.flatnonzero(ids == 0)
+        if len(lacking) and unknown == "refuse":
+            first_places: dict[str, int] = {}
+            for place in lacking.tolist():
+                first_places.setdefault(text[place], place)
+            named = ", ".join(f"{ch!a} (at {place})" for ch, place in list(first_places.items())[:5])
+            more = f" and {len(first_places) - 5} more" if len(first_places) > 5 else ""
+            raise UnknownCharacterError(
+                f"not in the model's vocabulary: {named}{more}; unknown='unk' reads them as <unk>, "
+                "unknown='skip' leaves them out"
+            )
+        return ids[ids != 0] if unknown == "skip" else ids
+
+    def decode(self, ids: TextIds | Iterable[int]) -> str | bytes:
+        """The text of some ids: str for characters, bytes for bytes."""
+        values = ids.tolist() if isinstance(ids, torch.Tensor) else ids
+        if self.unit == "byte":
+            return bytes(values)
+        return "".join(self.tokens[i] for i in values)  # type: ignore[misc] # str tokens where the unit is char
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``from_json`` makes it from again."""
+        characters = None if self.unit == "byte" else list(self.tokens[1:])
+        return {"unit": self.unit, "characters": characters, "clean_up": vars(self.clean_up)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Vocabulary":
+        """The inverse of ``to_json``. Raises KeyError, TypeError or ValueError for anything else."""
+        characters = data["characters"]
+        if (characters is None) != (data["unit"] == "byte"):
+            raise ValueError("unit and characters contradict each other")
+        if characters is not None and not all(isinstance(character, str) for character in characters):
+            raise TypeError("characters must be strings")
+        clean_up = CleanUp(**data["clean_up"])
+        if not all(isinstance(switch, bool) for switch in vars(clean_up).values()):
+            raise TypeError("clean_up switches must be true or false")
+        return cls(characters, clean_up=clean_up)
+
+
+def _code_points(text: str) -> Any:
+    # surrogatepass: a command line may carry bytes that are not UTF-8 as lone surrogates; they are then unknown.
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)

@@ -1,0 +1,1 @@
+"""Training: truncated back-propagation through time, its events and its history."""

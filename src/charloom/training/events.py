@@ -1,0 +1,51 @@
+"""What a training run tells its listeners: progress bars, files, tests.
+
+A listener is called with each event as it happens, between two steps, when weights and history agree. It may raise
+``StopTraining`` to end the run there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from torch import Tensor
+
+from charloom.training.history import EpochRecord
+
+
+@dataclass(frozen=True)
+class StepEnded:
+    """One minibatch was trained on.
+
+    Attributes:
+        epoch: Counted from 1.
+        fraction: Of the epoch's minibatches that are done.
+        mean_loss: Mean loss of the epoch so far, in nats; left on the device, so that only who reads it waits for it.
+    """
+
+    epoch: int
+    fraction: float
+    mean_loss: Tensor
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """An epoch ended; its record is in the history."""
+
+    record: EpochRecord
+
+
+@dataclass(frozen=True)
+class SampleDrawn:
+    """The model wrote on from a prefix; the text has the prefix in it."""
+
+    epoch: int
+    text: str
+
+
+Event: TypeAlias = StepEnded | EpochEnded | SampleDrawn
+Listener: TypeAlias = Callable[[Event], None]
+
+
+class StopTraining(Exception):  # noqa: N818 - a request, not an error
+    """Raised by a listener to end training; what was learnt and recorded is kept."""

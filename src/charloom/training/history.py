@@ -1,0 +1,49 @@
+"""What a training run measured, epoch by epoch."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import overload
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch.
+
+    Attributes:
+        epoch: Counted from 1.
+        perplexity: exp of the mean training loss over the epoch, weights moving on as it went.
+        validation_perplexity: On the part kept out of training, at the epoch's end; None without one.
+        seconds: Since training began, at the epoch's end.
+        chars_per_second: Training speed over the epoch, validation and samples left out.
+    """
+
+    epoch: int
+    perplexity: float
+    validation_perplexity: float | None
+    seconds: float
+    chars_per_second: float
+
+    def to_json(self) -> str:
+        """One line of ``history.jsonl``."""
+        return json.dumps(asdict(self))
+
+
+@dataclass
+class History(Sequence[EpochRecord]):
+    """The records of a run, in order; indexed by position, ``history[-1]`` the last."""
+
+    records: list[EpochRecord] = field(default_factory=list)
+
+    @overload
+    def __getitem__(self, index: int) -> EpochRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[EpochRecord]: ...
+    def __getitem__(self, index: int | slice) -> EpochRecord | list[EpochRecord]:
+        return self.records[index]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[EpochRecord]:
+        return iter(self.records)

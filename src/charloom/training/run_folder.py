@@ -1,0 +1,81 @@
+"""The folder of a training run: the model, ``history.jsonl`` (a line as each epoch ends) and ``history.png``."""
+
+import io
+from pathlib import Path
+
+from charloom.errors import ModelFolderError
+from charloom.language_model import LanguageModel
+from charloom.model_folder import CONFIG_FILE, write_whole
+from charloom.training.events import EpochEnded, Event
+from charloom.training.history import History
+
+HISTORY_FILE = "history.jsonl"
+PLOT_FILE = "history.png"
+
+
+class RunFolder:
+    """Where a run is written. As a listener it keeps the history, and writes it, while training goes on."""
+
+    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
+        """Refuses (ModelFolderError) a folder that has a model already, unless told to overwrite it."""
+        self.path = path
+        self.history = History()
+        if (path / CONFIG_FILE).exists() and not overwrite:
+            raise ModelFolderError(f"{path}: there is a model already; give another --out, or --overwrite")
+
+    def create(self) -> None:
+        """Makes the folder and tries to write to it. Raises ModelFolderError where that fails."""
+        probe = self.path / ".charloom-probe"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise ModelFolderError(f"{self.path}: cannot write there ({error.strerror or error})") from None
+
+    def discard_if_empty(self) -> None:
+        """Removes the folder where nothing was written to it."""
+        if self.path.is_dir() and not any(self.path.iterdir()):
+            self.path.rmdir()
+
+    def __call__(self, event: Event) -> None:
+        """Appends each epoch to the history."""
+        if isinstance(event, EpochEnded):
+            # A run's first epoch ends the history of a run that it overwrites.
+            with (self.path / HISTORY_FILE).open("a" if self.history else "w", encoding="utf-8") as file:
+                self.history.records.append(event.record)
+                file.write(event.record.to_json() + "\n")
+
+    def finish(self, model: LanguageModel) -> None:
+        """Writes the model and the plot; the model first, as it is what cannot be made again."""
+        model.save(self.path)
+        if self.history:
+            write_whole({self.path / PLOT_FILE: plot_history(self.history)})
+
+
+def plot_history(history: History) -> bytes:
+    """Perplexity over epochs, training and validation, as a PNG."""
+    # Figure alone, without pyplot: no window system, no global state, half the time to import.
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import ScalarFormatter
+
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    epochs = [record.epoch for record in history]
+    marker = "o" if len(history) == 1 else None
+    axes.plot(epochs, [record.perplexity for record in history], label="training", marker=marker)
+    validation = [(r.epoch, r.validation_perplexity) for r in history if r.validation_perplexity is not None]
+    if validation:
+        axes.plot(*zip(*validation, strict=True), label="validation", marker=marker)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_minor_formatter(ScalarFormatter())
+    axes.tick_params(axis="y", which="minor", labelsize=7)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("perplexity (log scale)")
+    axes.set_title(f"perplexity {history[-1].perplexity:.3g} after {len(history)} epochs")
+    axes.grid(visible=True, which="both", alpha=0.25)
+    axes.legend()
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=130)
+    return picture.getvalue()

@@ -1,0 +1,182 @@
+"""A training run from settings to history."""
+
+import math
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from charloom.batching import check_length
+from charloom.device import find_device
+from charloom.errors import CharloomWarning, InputError, SettingsError, TrainingDivergedError, UnknownCharacterError
+from charloom.evaluation import mean_nats_in_lanes, perplexity_of
+from charloom.generation import generate
+from charloom.language_model import LanguageModel
+from charloom.settings.training import TrainingSettings
+from charloom.shapes import TextIds
+from charloom.text.corpora import Corpus
+from charloom.training.events import EpochEnded, Event, Listener, SampleDrawn, StepEnded, StopTraining
+from charloom.training.history import EpochRecord, History
+from charloom.training.truncated_bptt import train_epoch
+from charloom.version import __version__
+
+_PREFIX_CHARS = 20
+"""How much of the text's beginning the samples go on from where no prefix is given."""
+_FINITE_CHECK_STEPS = 50
+"""Looking at the loss makes a GPU wait: not at every step."""
+
+
+def train(
+    model: LanguageModel,
+    corpus: Corpus,
+    settings: TrainingSettings | None = None,
+    *,
+    listeners: Sequence[Listener] = (),
+) -> History:
+    """Trains a model in place, from the weights that it has.
+
+    Args:
+        model: Its vocabulary must be the corpus'. It is moved to the settings' device, and left in ``eval`` mode.
+        corpus: The text; the validation part is its end.
+        settings: The section's where None.
+        listeners: Called with each event; one may raise ``StopTraining``.
+
+    Returns the history; ``model.provenance`` says the same, with the text's fingerprint, in the saved model.
+
+    Raises SettingsError for a text shorter than a minibatch or a device that is not there; TrainingDivergedError where
+    the loss is no longer finite, with the weights of the last good epoch in the model.
+    """
+    settings = settings or TrainingSettings()
+    if model.vocabulary != corpus.vocabulary:
+        raise InputError("the corpus has another vocabulary than the model: build the model with corpus.vocabulary")
+    training_ids, validation_ids = _split(corpus.ids, settings)
+    check_length(len(training_ids), settings.batch_size, settings.num_steps)
+    prefixes = _sample_prefixes(model, corpus, settings)
+    device = find_device(settings.device)
+    history = History()
+
+    def tell(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    with _threads(settings.threads), torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        model.to(device).train()
+        try:
+            _run(model, training_ids.to(device), validation_ids.to(device), settings, history, prefixes, tell)
+        except StopTraining:
+            pass
+        finally:
+            model.eval()
+            model.provenance = _provenance(corpus, settings, history, prefixes)
+    return history
+
+
+def _run(
+    model: LanguageModel,
+    training_ids: TextIds,
+    validation_ids: TextIds,
+    settings: TrainingSettings,
+    history: History,
+    prefixes: Sequence[str | bytes],
+    tell: Listener,
+) -> None:
+    optimizer = _make_optimizer(model, settings)
+    generator = torch.Generator().manual_seed(settings.seed)
+    began = time.perf_counter()
+    last_good = _copy_weights(model)
+    for epoch in range(1, settings.epochs + 1):
+        epoch_began = time.perf_counter()
+        for progress in train_epoch(model, optimizer, training_ids, settings, generator):
+            if progress.done % _FINITE_CHECK_STEPS == 0 or progress.done == progress.num_batches:
+                _check_finite(model, float(progress.mean_loss), epoch, last_good)
+            tell(StepEnded(epoch, progress.done / progress.num_batches, progress.mean_loss))
+        ended = time.perf_counter()
+        num_chars = progress.done * settings.batch_size * settings.num_steps
+        validation_perplexity = None
+        if len(validation_ids):
+            num_lanes = max(1, min(settings.batch_size, (len(validation_ids) - 1) // settings.num_steps))
+            validation_perplexity = perplexity_of(mean_nats_in_lanes(model, validation_ids, num_lanes))
+        record = EpochRecord(
+            epoch,
+            perplexity_of(float(progress.mean_loss)),
+            validation_perplexity,
+            round(time.perf_counter() - began, 3),
+            round(num_chars / (ended - epoch_began), 1),
+        )
+        history.records.append(record)
+        last_good = _copy_weights(model)
+        tell(EpochEnded(record))
+        if settings.sample_every and (epoch % settings.sample_every == 0 or epoch == settings.epochs):
+            for prefix in prefixes:
+                text = generate(model, prefix, settings.sample_chars)
+                tell(SampleDrawn(epoch, text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")))
+
+
+def _make_optimizer(model: LanguageModel, settings: TrainingSettings) -> torch.optim.Optimizer:
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(model.parameters(), lr=settings.learning_rate)
+    return torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
+
+
+def _copy_weights(model: LanguageModel) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _check_finite(model: LanguageModel, loss: float, epoch: int, last_good: dict[str, torch.Tensor]) -> None:
+    if not math.isfinite(loss):
+        model.load_state_dict(last_good)
+        raise TrainingDivergedError(
+            f"the loss is {loss} in epoch {epoch}: lower learning_rate or clip_norm; the model is as it was "
+            f"after epoch {epoch - 1}"
+        )
+
+
+def _split(ids: TextIds, settings: TrainingSettings) -> tuple[TextIds, TextIds]:
+    """The part to train on, and the part at the end to validate on (empty, or two ids at least)."""
+    num_validation = int(len(ids) * settings.validation_fraction)
+    if settings.validation_fraction and num_validation < 2:
+        raise SettingsError(
+            f"a validation_fraction of {settings.validation_fraction} leaves {num_validation} of {len(ids)} characters "
+            "to validate on: raise it, or set it to 0"
+        )
+    return ids[: len(ids) - num_validation], ids[len(ids) - num_validation :]
+
+
+def _sample_prefixes(model: LanguageModel, corpus: Corpus, settings: TrainingSettings) -> list[str | bytes]:
+    """The prefixes the model can read; the beginning of the text where there are none."""
+    known: list[str | bytes] = []
+    for prefix in settings.prefixes:
+        try:
+            model.vocabulary.encode(prefix)
+            known.append(prefix)
+        except UnknownCharacterError as error:
+            warnings.warn(f"no samples for the prefix {prefix!r}: {error}", CharloomWarning, stacklevel=3)
+    return known or [corpus.text[:_PREFIX_CHARS]]
+
+
+def _provenance(
+    corpus: Corpus, settings: TrainingSettings, history: History, prefixes: Sequence[str | bytes]
+) -> dict[str, Any]:
+    texts = [prefix if isinstance(prefix, str) else prefix.decode("utf-8", "ignore") for prefix in prefixes]
+    return {
+        "charloom": __version__,
+        "corpus": {"name": corpus.name, "sha256": corpus.fingerprint, "num_chars": len(corpus.ids)},
+        "training": asdict(settings),
+        "results": asdict(history[-1]) if history else None,
+        "prefixes": [text for text in texts if text],
+    }
+
+
+@contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,61 @@
+"""Truncated back-propagation through time: one minibatch, and one epoch of them."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from charloom.batching import draw_offset, num_random, num_sequential, random_batches, sequential_batches
+from charloom.language_model import LanguageModel
+from charloom.settings.training import TrainingSettings
+from charloom.shapes import Ids, Scalar, State, TextIds
+
+
+def train_step(
+    model: LanguageModel, optimizer: Optimizer, inputs: Ids, targets: Ids, state: State, clip_norm: float
+) -> tuple[Scalar, State]:
+    """Loss, gradients, clipping to a global norm, one step. Returns the mean loss in nats and the detached state."""
+    loss, state = model.loss(inputs, targets, state)
+    optimizer.zero_grad()
+    loss.backward()
+    if clip_norm:
+        torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+    optimizer.step()
+    return loss.detach(), state
+
+
+class EpochProgress(NamedTuple):
+    """Where an epoch stands: minibatches done and in all, and the mean loss so far (nats), left on the device."""
+
+    done: int
+    num_batches: int
+    mean_loss: Tensor
+
+
+def train_epoch(
+    model: LanguageModel,
+    optimizer: Optimizer,
+    ids: TextIds,
+    settings: TrainingSettings,
+    generator: torch.Generator,
+) -> Iterator[EpochProgress]:
+    """Trains one pass over a text, from a random offset; yields after each minibatch."""
+    batch_size, num_steps = settings.batch_size, settings.num_steps
+    offset = draw_offset(len(ids), batch_size, num_steps, generator)
+    carried = settings.partitioning == "sequential"
+    if carried:
+        batches = sequential_batches(ids, batch_size, num_steps, offset)
+        num_batches = num_sequential(len(ids), batch_size, num_steps, offset)
+    else:
+        batches = random_batches(ids, batch_size, num_steps, offset, generator)
+        num_batches = num_random(len(ids), batch_size, num_steps, offset)
+    zero_state = state = model.begin_state(batch_size)
+    total = torch.zeros((), device=ids.device)
+    for done, (inputs, targets) in enumerate(batches, 1):
+        loss, state = train_step(
+            model, optimizer, inputs, targets, state if carried else zero_state, settings.clip_norm
+        )
+        total += loss
+        yield EpochProgress(done, num_batches, total / done)
