@@ -8,7 +8,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import AnyStr, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from charloom.errors import CorpusError
 from charloom.predictor import Predictor, predicting
 from charloom.settings.corpus import UnknownPolicy
 from charloom.shapes import Ids, TextIds
+from charloom.text.clean_up import AnyText
 
 _CHUNK_TOKENS = 2048
 """Tokens read at once: bounds the memory that the logits take."""
@@ -119,11 +120,13 @@ def evaluate_pieces(
     vocabulary = model.vocabulary
     if vocabulary.unit == "byte":
         pieces = [piece.encode("utf-8", "surrogateescape") if isinstance(piece, str) else piece for piece in pieces]
-    cleaned = list(vocabulary.clean_up.each(pieces))
+    cleaned: list[Any] = list(vocabulary.clean_up.each(pieces))
     whole = cleaned[0][:0].join(cleaned) if cleaned else ""
     # Encoding cleans once more, which changes nothing, so that tokens and cleaned characters stay one to one.
     ids = vocabulary.encode(whole, "unk" if unknown == "skip" else unknown)
-    scored = ids != vocabulary.unknown_id if unknown == "skip" else torch.ones(len(ids), dtype=torch.bool)
+    scored = torch.ones(len(ids), dtype=torch.bool)
+    if unknown == "skip":
+        scored &= ids != vocabulary.unknown_id
     ids = ids[scored]
     if len(ids) < 2:
         raise CorpusError("the text is too short to evaluate: it takes two characters that the model knows")
@@ -142,15 +145,18 @@ def evaluate_pieces(
     return evaluation, surprisals
 
 
-def split_lines(text: AnyStr) -> list[AnyStr]:
+def split_lines(text: AnyText) -> list[AnyText]:
     """The lines of a text, each with its line feed; joined they are the text."""
-    feed = "\n" if isinstance(text, str) else b"\n"
-    return [line + feed for line in text.split(feed)[:-1]] + [line for line in text.split(feed)[-1:] if line]
+    whole: Any = text
+    feed: Any = "\n" if isinstance(text, str) else b"\n"
+    *lines, rest = whole.split(feed)
+    return [line + feed for line in lines] + ([rest] if rest else [])
 
 
-def split_chars(text: AnyStr) -> list[AnyStr]:
+def split_chars(text: AnyText) -> list[AnyText]:
     """The characters, or single bytes, of a text."""
-    return [text[i : i + 1] for i in range(len(text))]
+    whole: Any = text
+    return [whole[i : i + 1] for i in range(len(text))]
 
 
 def mean_nats_in_lanes(model: Predictor, ids: TextIds, num_lanes: int) -> float:

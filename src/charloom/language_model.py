@@ -1,6 +1,6 @@
 """The language model: one-hot (or embedded) input, a recurrent layer, an output layer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from charloom.settings.model import ModelSettings
 from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
 from charloom.text.vocabulary import Vocabulary
 
-_LAYERS: dict[str, type[RecurrentLayer]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
+_LAYERS: dict[str, Callable[..., RecurrentLayer]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 
 
 class LanguageModel(nn.Module):
@@ -100,7 +100,9 @@ class LanguageModel(nn.Module):
         """
         logits, state = self(ids, state)
         loss = functional.cross_entropy(logits.flatten(0, 1), targets.t().flatten())
-        return loss, tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
+        if isinstance(state, tuple):
+            return loss, (state[0].detach(), state[1].detach())
+        return loss, state.detach()
 
     def _encode(self, ids: Ids) -> Inputs:
         """Ids (batch, steps) to what the layer reads, (steps, batch, features)."""
@@ -156,7 +158,7 @@ class LanguageModel(nn.Module):
         return {
             "vocabulary": self.vocabulary.to_json(),
             "layer": {
-                "cell": next(name for name, kind in _LAYERS.items() if isinstance(layer, kind)),
+                "cell": layer.mode.split("_")[0].lower(),
                 "input_size": layer.input_size,
                 "hidden_size": layer.hidden_size,
                 "num_layers": layer.num_layers,

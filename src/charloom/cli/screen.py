@@ -56,7 +56,7 @@ def show_warnings_in_one_line() -> None:
             usual(message, category, *rest, **named)  # type: ignore[arg-type]
 
     warnings.simplefilter("always", CharloomWarning)
-    warnings.showwarning = show  # type: ignore[assignment]
+    warnings.showwarning = show
 
 
 def printable(text: str) -> str:

@@ -43,7 +43,7 @@ def train(
     ----------
     corpus
         What to train on: time-machine (the default), tiny-shakespeare or python-reference; one or more files; a folder;
-        - for standard input.
+        standard input, as -.
     out
         Folder for the model, history.jsonl and history.png. Default: the corpus' name and -model.
     recipe

@@ -5,7 +5,7 @@ from torch import nn
 from charloom.layers.recurrent_layer import RecurrentLayer
 
 
-class GRU(RecurrentLayer, nn.GRU):  # type: ignore[misc] # both bases define forward; ours comes first on purpose
+class GRU(RecurrentLayer, nn.GRU):
     """``torch.nn.GRU`` with ``begin_state``: same arguments, parameters and results.
 
     Source: Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, 2014.

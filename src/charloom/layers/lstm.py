@@ -5,7 +5,7 @@ from torch import nn
 from charloom.layers.recurrent_layer import RecurrentLayer
 
 
-class LSTM(RecurrentLayer, nn.LSTM):  # type: ignore[misc] # both bases define forward; ours comes first on purpose
+class LSTM(RecurrentLayer, nn.LSTM):
     """``torch.nn.LSTM`` with ``begin_state``: same arguments, parameters and results.
 
     Source: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997.

@@ -30,7 +30,7 @@ class RecurrentLayer(nn.RNNBase):
         """
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}: it must be at least 1")
-        weight = self.weight_ih_l0
+        weight: Tensor = self.weight_ih_l0  # type: ignore[assignment] # a Tensor by construction
         layers = self.num_layers * (2 if self.bidirectional else 1)
         sizes = [self.proj_size or self.hidden_size]
         if self.mode == "LSTM":

@@ -5,7 +5,7 @@ from torch import nn
 from charloom.layers.recurrent_layer import RecurrentLayer
 
 
-class RNN(RecurrentLayer, nn.RNN):  # type: ignore[misc] # both bases define forward; ours comes first on purpose
+class RNN(RecurrentLayer, nn.RNN):
     """``torch.nn.RNN`` with ``begin_state``: same arguments, parameters and results.
 
     Source: Elman, Finding Structure in Time, 1990.

@@ -68,6 +68,6 @@ def load_recipe(name: str) -> Recipe:
     """
     tables = parse_recipe(name)
     try:
-        return Recipe(**{table: kind(**tables.get(table, {})) for table, kind in _TABLES.items()})  # type: ignore[arg-type]
+        return Recipe(**{table: kind(**tables.get(table, {})) for table, kind in _TABLES.items()})
     except SettingsError as error:
         raise SettingsError(f"recipe {name}: {error}") from None

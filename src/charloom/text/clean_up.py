@@ -3,7 +3,10 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import AnyStr
+from typing import Any, TypeVar
+
+AnyText = TypeVar("AnyText", bound=str | bytes)
+"""str or bytes: what goes in comes out."""
 
 
 @dataclass(frozen=True)
@@ -18,19 +21,21 @@ class CleanUp:
     lowercase: bool = False
     collapse_whitespace: bool = False
 
-    def __call__(self, text: AnyStr) -> AnyStr:
+    def __call__(self, text: AnyText) -> AnyText:
         """The cleaned text."""
+        clean: Any = text
         if self.lowercase:
-            text = text.lower()
+            clean = clean.lower()
         if self.collapse_whitespace:
-            text = re.sub(r"\s+", " ", text) if isinstance(text, str) else re.sub(rb"\s+", b" ", text)
-        return text
+            clean = re.sub(r"\s+", " ", clean) if isinstance(clean, str) else re.sub(rb"\s+", b" ", clean)
+        result: AnyText = clean
+        return result
 
-    def each(self, lines: Iterable[AnyStr]) -> Iterator[AnyStr]:
+    def each(self, lines: Iterable[AnyText]) -> Iterator[AnyText]:
         """Cleans a text line by line, so that the cleaned lines joined are the cleaned whole."""
         after_space = False
         for line in lines:
-            cleaned = self(line)
+            cleaned: Any = self(line)
             # A run of white space may cross the border between two lines.
             if self.collapse_whitespace and after_space and cleaned[:1].isspace():
                 cleaned = cleaned[1:]

@@ -82,7 +82,7 @@ def _run(
     validation_ids: TextIds,
     settings: TrainingSettings,
     history: History,
-    prefixes: Sequence[str | bytes],
+    prefixes: Sequence[Any],
     tell: Listener,
 ) -> None:
     optimizer = _make_optimizer(model, settings)

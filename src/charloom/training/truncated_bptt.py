@@ -19,7 +19,7 @@ def train_step(
     """Loss, gradients, clipping to a global norm, one step. Returns the mean loss in nats and the detached state."""
     loss, state = model.loss(inputs, targets, state)
     optimizer.zero_grad()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call] # torch's
     if clip_norm:
         torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
     optimizer.step()

@@ -1,0 +1,34 @@
+"""Fixtures of the whole suite. The types of ``charloom.shapes`` are checked at every call while it runs."""
+
+import os
+from pathlib import Path
+
+from jaxtyping import install_import_hook
+
+# Before charloom is imported anywhere: the hook rewrites modules as they load. The command line is left out, as
+# cyclopts reads its annotations itself.
+_CHECKED = ["recurrence", "layers", "predictor", "language_model", "sampling", "generation", "evaluation", "batching"]
+install_import_hook([f"charloom.{name}" for name in _CHECKED], "beartype.beartype")
+
+import pytest  # noqa: E402
+
+_TEXT = (
+    "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness,\n"
+    "it was the epoch of belief, it was the epoch of incredulity, it was the season of Light, it was the season of\n"
+    "Darkness, it was the spring of hope, it was the winter of despair.\n"
+)
+
+
+@pytest.fixture(scope="session")
+def text() -> str:
+    """A few kilobytes of English (Dickens, A Tale of Two Cities), as a user's own text."""
+    return _TEXT * 8
+
+
+@pytest.fixture
+def corpora() -> Path:
+    """The folder with the texts that this repository does not carry."""
+    folder = os.environ.get("CHARLOOM_DATA")
+    if not folder or not (Path(folder) / "timemachine.txt").exists():
+        pytest.skip("needs timemachine.txt: name its folder in CHARLOOM_DATA")
+    return Path(folder)
