@@ -3,7 +3,10 @@
 import os
 from pathlib import Path
 
-from jaxtyping import install_import_hook
+# One thread each: tests are small, and two-thread runs beside each other collapse.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+from jaxtyping import install_import_hook  # noqa: E402
 
 # Before charloom is imported anywhere: the hook rewrites modules as they load. The command line is left out, as
 # cyclopts reads its annotations itself.

@@ -5,7 +5,7 @@ Generation and evaluation see a model only through this; tests give them a fake 
 
 import contextlib
 from collections.abc import Iterator
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 
@@ -13,6 +13,7 @@ from charloom.shapes import Ids, Logits, State, StepIds, StepLogits
 from charloom.text.vocabulary import Vocabulary
 
 
+@runtime_checkable
 class Predictor(Protocol):
     """Predicts the next token from the ones before it.
 
