@@ -1,17 +1,18 @@
 """Fixtures of the whole suite. The types of ``charloom.shapes`` are checked at every call while it runs."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # One thread each: tests are small, and two-thread runs beside each other collapse.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from jaxtyping import install_import_hook  # noqa: E402
+import jaxtyping
 
 # Before charloom is imported anywhere: the hook rewrites modules as they load. The command line is left out, as
 # cyclopts reads its annotations itself.
 _CHECKED = ["recurrence", "layers", "predictor", "language_model", "sampling", "generation", "evaluation", "batching"]
-install_import_hook([f"charloom.{name}" for name in _CHECKED], "beartype.beartype")
+jaxtyping.install_import_hook([f"charloom.{name}" for name in _CHECKED], "beartype.beartype")
 
 import pytest  # noqa: E402
 
@@ -35,3 +36,11 @@ def corpora() -> Path:
     if not folder or not (Path(folder) / "timemachine.txt").exists():
         pytest.skip("needs timemachine.txt: name its folder in CHARLOOM_DATA")
     return Path(folder)
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Without the check of types and shapes, as a user runs: for tests of what the code itself refuses."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

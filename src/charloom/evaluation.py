@@ -70,7 +70,7 @@ class Surprisal:
 
     Attributes:
         number: Which piece of the text, from 1.
-        text: The piece: a character, or a line without its line end; bytes that are not UTF-8 as ``\xff``.
+        text: The piece as it was given; bytes that are not UTF-8 as ``\xff``.
         num_chars: Tokens of it that were scored: none for the first character of a text.
         nats: Their surprisal, summed.
     """
@@ -194,5 +194,4 @@ def _utf8_length(text: str | bytes) -> int:
 
 
 def _shown(piece: str | bytes) -> str:
-    text = piece.decode("utf-8", "backslashreplace") if isinstance(piece, bytes) else piece
-    return text.removesuffix("\n").removesuffix("\r") if len(piece) > 1 else text
+    return piece.decode("utf-8", "backslashreplace") if isinstance(piece, bytes) else piece

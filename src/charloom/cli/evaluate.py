@@ -118,7 +118,7 @@ def _write_json_lines(surprisals: list["Surprisal"], name: str) -> None:
             name: piece.number,
             "bits": piece.bits if piece.num_chars else None,
             "bits_per_char": piece.bits_per_char if piece.num_chars else None,
-            "text": piece.text,
+            "text": piece.text.rstrip("\r\n") if name == "line" else piece.text,
         }
         if name == "char":
             del row["bits_per_char"]
@@ -132,7 +132,7 @@ def _show_lines(console: Console, lines: list["Surprisal"]) -> None:
     table.add_column("bits", justify="right")
     table.add_column("text", no_wrap=True, overflow="ellipsis")
     for line in lines:
-        table.add_row(f"{line.number}", f"{line.bits_per_char:.3f}", f"{line.bits:.1f}", screen.printable(line.text))
+        table.add_row(f"{line.number}", f"{line.bits_per_char:.3f}", f"{line.bits:.1f}", screen.printable(line.text.rstrip("\r\n")))
     console.print(table)
 
 

@@ -25,8 +25,10 @@ class EpochRecord:
     chars_per_second: float
 
     def to_json(self) -> str:
-        """One line of ``history.jsonl``."""
-        return json.dumps(asdict(self))
+        """One line of ``history.jsonl``; a perplexity too large for a float is null there, as JSON has no infinity."""
+        values = asdict(self)
+        finite = {name: None if value == float("inf") else value for name, value in values.items()}
+        return json.dumps(finite)
 
 
 @dataclass

@@ -1,0 +1,101 @@
+"""The house rules, kept by a test: who may import whom, how long a file may be, what is public."""
+
+import ast
+import graphlib
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import charloom
+
+_ROOT = Path(__file__).parent.parent
+_SOURCE = _ROOT / "src" / "charloom"
+_MODULES = sorted(_SOURCE.rglob("*.py"))
+_LONGEST = 300
+
+_PUBLIC = """
+CharloomError CharloomWarning CleanUp Corpus CorpusError CorpusSettings CorpusUnavailableError EpochRecord Evaluation
+History InputError LanguageModel ModelFolderError ModelSettings Predictor Recipe SamplingSettings SettingsError
+Surprisal TrainingDivergedError TrainingSettings UnknownCharacterError Vocabulary __version__ build_model evaluate
+evaluate_pieces generate generate_samples layers load_corpus load_recipe split_chars split_lines stream train
+""".split()
+
+
+def _layers() -> list[list[str]]:
+    """The lines of the table in ARCHITECTURE.md, low to high."""
+    page = (_ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    table = page.partition("| layer | what it holds")[2].partition("\n\n")[0]
+    return [re.findall(r"`(\w+)", line.split("|")[1]) for line in table.splitlines()[2:]]
+
+
+def _name(file: Path) -> str:
+    parts = file.relative_to(_SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imports(file: Path) -> set[str]:
+    """The charloom modules that a file imports, within functions too, but for those of TYPE_CHECKING."""
+    names = {_name(module) for module in _MODULES}
+    found = set()
+    skipped: set[ast.AST] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            skipped.update(node.body)
+        if isinstance(node, ast.ImportFrom) and node.module and node not in skipped:
+            assert node.level == 0, f"{file}: relative import"
+            deep = {f"{node.module}.{alias.name}" for alias in node.names} & names
+            found |= deep or ({node.module} & names)
+    return found - {_name(file)}
+
+
+def test_modules_import_only_from_layers_below() -> None:
+    order = {name: level for level, names in enumerate(_layers()) for name in names}
+    for file in _MODULES:
+        parts = _name(file).split(".")
+        if len(parts) == 1:
+            continue
+        assert parts[1] in order, f"{file} is in no layer of ARCHITECTURE.md"
+        for imported in _imports(file):
+            room = imported.split(".")[1]
+            same_room = room == parts[1]
+            assert same_room or order[room] < order[parts[1]], (
+                f"{_name(file)} imports {imported}, which is not below it"
+            )
+
+
+def test_every_layer_is_there() -> None:
+    rooms = {_name(file).split(".")[1] for file in _MODULES if _name(file) != "charloom"}
+    assert {name for names in _layers() for name in names} == rooms
+
+
+def test_no_cycles() -> None:
+    graph = {_name(file): _imports(file) for file in _MODULES}
+    list(graphlib.TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize("file", [*_MODULES, *Path(__file__).parent.rglob("*.py")], ids=lambda file: file.name)
+def test_files_are_short_and_named_for_what_they_hold(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= _LONGEST
+    assert file.stem not in {"utils", "util", "common", "helpers", "helper", "misc"}
+
+
+def test_public_names() -> None:
+    assert sorted(charloom.__all__) == sorted(_PUBLIC)
+    for name in _PUBLIC:
+        public = getattr(charloom, name)
+        assert getattr(public, "__doc__", None), f"{name} has no docstring"
+
+
+def test_every_module_opens_with_what_it_is() -> None:
+    for file in _MODULES:
+        module = importlib.import_module(_name(file))
+        assert module.__doc__, file
+
+
+def test_importing_charloom_imports_no_torch() -> None:
+    code = "import sys, charloom, charloom.cli.app; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,73 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from charloom import EpochRecord, History, ModelFolderError, ModelSettings, Vocabulary, build_model
+from charloom.training.events import EpochEnded
+from charloom.training.run_folder import RunFolder, plot_history
+
+_MODEL = build_model(Vocabulary(["a"]), ModelSettings(hidden_size=2))
+
+
+def _record(epoch: int, validation: float | None = None) -> EpochRecord:
+    return EpochRecord(epoch, 10.0 / epoch, validation, 1.5 * epoch, 1000.0)
+
+
+def test_history_is_written_as_it_grows(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.create()
+    for epoch in (1, 2):
+        folder(EpochEnded(_record(epoch, 9.0)))
+        lines = (tmp_path / "run" / "history.jsonl").read_text().splitlines()
+        assert [json.loads(line)["epoch"] for line in lines] == list(range(1, epoch + 1))
+    assert json.loads(lines[1]) == {
+        "epoch": 2,
+        "perplexity": 5.0,
+        "validation_perplexity": 9.0,
+        "seconds": 3.0,
+        "chars_per_second": 1000.0,
+    }
+    folder.finish(_MODEL)
+    assert sorted(file.name for file in folder.path.iterdir()) == [
+        "config.json",
+        "history.jsonl",
+        "history.png",
+        "model.safetensors",
+    ]
+    with pytest.raises(ModelFolderError, match="there is a model already"):
+        RunFolder(folder.path)
+    again = RunFolder(folder.path, overwrite=True)
+    again.create()
+    assert len((folder.path / "history.jsonl").read_text().splitlines()) == 2
+    again(EpochEnded(_record(1)))
+    assert len((folder.path / "history.jsonl").read_text().splitlines()) == 1
+
+
+def test_an_empty_folder_is_discarded_and_no_other(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "a" / "run")
+    folder.create()
+    folder.discard_if_empty()
+    assert not folder.path.exists()
+    folder.create()
+    (folder.path / "notes.txt").write_text("mine")
+    folder.discard_if_empty()
+    assert (folder.path / "notes.txt").exists()
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelFolderError, match="cannot write there"):
+        RunFolder(tmp_path / "file").create()
+
+
+@pytest.mark.parametrize("records", [[_record(1)], [_record(1, 3.0)], [_record(e, 2.0 + e) for e in range(1, 30)]])
+def test_plot_is_a_picture(records: list[EpochRecord]) -> None:
+    assert plot_history(History(records)).startswith(b"\x89PNG\r\n")
+
+
+def test_infinite_perplexity_is_plotted_and_written() -> None:
+    """A run that went wild is a run that one wants to see."""
+    record = EpochRecord(1, float("inf"), None, 1.0, 1.0)
+    assert plot_history(History([record, _record(2)])).startswith(b"\x89PNG")
+    assert json.loads(record.to_json())["perplexity"] is None
