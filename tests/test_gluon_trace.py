@@ -6,6 +6,7 @@ epoch, and greedy continuations at the end, for five models.
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from charloom.training.truncated_bptt import train_step
 
 _TRACE: dict[str, Any] = json.loads((Path(__file__).parent / "gluon_trace.json").read_text())
 _BATCH_SIZE, _NUM_STEPS = 32, 35
-_LAYERS = {
+_LAYERS: dict[str, Callable[..., layers.RecurrentLayer]] = {
     "rnn_tanh": lambda *sizes: layers.RNN(*sizes),
     "rnn_relu": lambda *sizes: layers.RNN(*sizes, nonlinearity="relu"),
     "gru": layers.GRU,
@@ -58,7 +59,8 @@ def _traced_model(name: str, vocabulary: charloom.Vocabulary) -> charloom.Langua
 def _train(model: charloom.LanguageModel, ids: torch.Tensor, num_epochs: int) -> tuple[list[float], list[float]]:
     """Losses of every minibatch and perplexity of every epoch, by the package's own step."""
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    losses, perplexities = [], []
+    losses: list[float] = []
+    perplexities: list[float] = []
     for epoch in range(num_epochs):
         state = model.begin_state(_BATCH_SIZE)
         first = len(losses)

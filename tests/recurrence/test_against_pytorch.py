@@ -1,5 +1,6 @@
 """The equations, carried over time, layers and directions, against PyTorch's own layers."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from charloom import SettingsError, layers
 from charloom.recurrence.dispatch import chosen_path, describe_path
 
-_CELLS: list[tuple[type[nn.RNNBase], type[layers.RecurrentLayer], dict[str, Any]]] = [
+_CELLS: list[tuple[Callable[..., nn.RNNBase], Callable[..., layers.RecurrentLayer], dict[str, Any]]] = [
     (nn.RNN, layers.RNN, {"nonlinearity": "tanh"}),
     (nn.RNN, layers.RNN, {"nonlinearity": "relu"}),
     (nn.GRU, layers.GRU, {}),
@@ -71,7 +72,7 @@ def test_reference_equals_pytorch(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(("our_class", "kind"), [(layers.RNN, nn.RNN), (layers.GRU, nn.GRU), (layers.LSTM, nn.LSTM)])
-def test_layers_are_torchs(our_class: type[layers.RecurrentLayer], kind: type[nn.RNNBase]) -> None:
+def test_layers_are_torchs(our_class: Any, kind: Any) -> None:
     """A drop-in: an instance of torch's class with its parameters, in its order."""
     layer, theirs = our_class(3, 4, 2, bidirectional=True), kind(3, 4, 2, bidirectional=True)
     assert isinstance(layer, kind)

@@ -132,7 +132,12 @@ def _show_lines(console: Console, lines: list["Surprisal"]) -> None:
     table.add_column("bits", justify="right")
     table.add_column("text", no_wrap=True, overflow="ellipsis")
     for line in lines:
-        table.add_row(f"{line.number}", f"{line.bits_per_char:.3f}", f"{line.bits:.1f}", screen.printable(line.text.rstrip("\r\n")))
+        table.add_row(
+            f"{line.number}",
+            f"{line.bits_per_char:.3f}",
+            f"{line.bits:.1f}",
+            screen.printable(line.text.rstrip("\r\n")),
+        )
     console.print(table)
 
 
