@@ -60,7 +60,8 @@ def show_warnings_in_one_line() -> None:
 
 
 def printable(text: str) -> str:
-    """The text with control characters made visible, so that no model can steer the terminal."""
+    """The text with control characters made visible, so that no model can steer the terminal; any line end is one."""
+    text = text.replace("\r\n", "\n")
     return "".join(
         char if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf", "Cs") else f"\\x{ord(char):02x}"
         for char in text

@@ -10,7 +10,7 @@ from charloom.cli import screen
 from charloom.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from charloom.training.events import Event
+    from charloom.training.events import Event, StepEnded
     from charloom.training.history import EpochRecord
 
 _REFRESHES_PER_SECOND = 4
@@ -58,20 +58,16 @@ class TrainingDisplay:
             self._progress.console.print(f" - {screen.printable(event.text)}")
         elif not self._progress.disable and self._progress.get_time() - self._shown_at >= 1 / _REFRESHES_PER_SECOND:
             self._shown_at = self._progress.get_time()
-            figures = self._figures(float(event.mean_loss))
-            self._progress.update(
-                self._task, completed=event.epoch - 1 + event.fraction, epoch=event.epoch, figures=figures
-            )
+            done = event.epoch - 1 + event.fraction
+            self._progress.update(self._task, completed=done, epoch=event.epoch, figures=self._figures(event))
 
-    def _figures(self, mean_loss: float) -> str:
+    def _figures(self, event: "StepEnded") -> str:
         from charloom.evaluation import perplexity_of
 
-        text = f"perplexity {perplexity_of(mean_loss):.2f}"
-        if self._last is None:
-            return text
-        if self._last.validation_perplexity is not None:
+        text = f"perplexity {perplexity_of(float(event.mean_loss)):.2f}"
+        if self._last is not None and self._last.validation_perplexity is not None:
             text += f", validation {self._last.validation_perplexity:.2f}"
-        return f"{text}, {self._last.chars_per_second:,.0f} char/s"
+        return f"{text}, {event.chars_per_second:,.0f} char/s"
 
     def _show_line(self, record: "EpochRecord") -> None:
         line = f"epoch {record.epoch:4d}, perplexity {record.perplexity:.3f}"

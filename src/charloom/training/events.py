@@ -21,11 +21,13 @@ class StepEnded:
         epoch: Counted from 1.
         fraction: Of the epoch's minibatches that are done.
         mean_loss: Mean loss of the epoch so far, in nats; left on the device, so that only who reads it waits for it.
+        chars_per_second: Training speed over the epoch so far.
     """
 
     epoch: int
     fraction: float
     mean_loss: Tensor
+    chars_per_second: float
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def plot_history(history: History) -> bytes:
     """Perplexity over epochs, training and validation, as a PNG."""
     # Figure alone, without pyplot: no window system, no global state, half the time to import.
     from matplotlib.figure import Figure
-    from matplotlib.ticker import ScalarFormatter
+    from matplotlib.ticker import StrMethodFormatter
 
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.add_subplot()
@@ -68,9 +68,9 @@ def plot_history(history: History) -> bytes:
     if validation:
         axes.plot(*zip(*validation, strict=True), label="validation", marker=marker)
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(ScalarFormatter())
-    axes.yaxis.set_minor_formatter(ScalarFormatter())
-    axes.tick_params(axis="y", which="minor", labelsize=7)
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
+    axes.tick_params(axis="y", which="both", labelsize=8)
     axes.set_xlabel("epoch")
     axes.set_ylabel("perplexity (log scale)")
     axes.set_title(f"perplexity {history[-1].perplexity:.3g} after {len(history)} epochs")

@@ -94,9 +94,9 @@ def _run(
         for progress in train_epoch(model, optimizer, training_ids, settings, generator):
             if progress.done % _FINITE_CHECK_STEPS == 0 or progress.done == progress.num_batches:
                 _check_finite(model, float(progress.mean_loss), epoch, last_good)
-            tell(StepEnded(epoch, progress.done / progress.num_batches, progress.mean_loss))
-        ended = time.perf_counter()
-        num_chars = progress.done * settings.batch_size * settings.num_steps
+            num_chars = progress.done * settings.batch_size * settings.num_steps
+            speed = num_chars / (time.perf_counter() - epoch_began)
+            tell(StepEnded(epoch, progress.done / progress.num_batches, progress.mean_loss, speed))
         validation_perplexity = None
         if len(validation_ids):
             num_lanes = max(1, min(settings.batch_size, (len(validation_ids) - 1) // settings.num_steps))
@@ -106,7 +106,7 @@ def _run(
             perplexity_of(float(progress.mean_loss)),
             validation_perplexity,
             round(time.perf_counter() - began, 3),
-            round(num_chars / (ended - epoch_began), 1),
+            round(speed, 1),
         )
         history.records.append(record)
         last_good = _copy_weights(model)
@@ -156,7 +156,13 @@ def _sample_prefixes(model: LanguageModel, corpus: Corpus, settings: TrainingSet
             known.append(prefix)
         except UnknownCharacterError as error:
             warnings.warn(f"no samples for the prefix {prefix!r}: {error}", CharloomWarning, stacklevel=3)
-    return known or [corpus.text[:_PREFIX_CHARS]]
+    return known or [_beginning(corpus.text)]
+
+
+def _beginning(text: str | bytes) -> str | bytes:
+    """The first line with something on it, cut short."""
+    first_line = next(iter(text.strip().splitlines()), text)
+    return first_line[:_PREFIX_CHARS]
 
 
 def _provenance(
