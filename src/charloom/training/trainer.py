@@ -18,6 +18,7 @@ from charloom.generation import generate
 from charloom.language_model import LanguageModel
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import TextIds
+from charloom.text.clean_up import AnyText
 from charloom.text.corpora import Corpus
 from charloom.training.events import EpochEnded, Event, Listener, SampleDrawn, StepEnded, StopTraining
 from charloom.training.history import EpochRecord, History
@@ -159,10 +160,11 @@ def _sample_prefixes(model: LanguageModel, corpus: Corpus, settings: TrainingSet
     return known or [_beginning(corpus.text)]
 
 
-def _beginning(text: str | bytes) -> str | bytes:
+def _beginning(text: AnyText) -> AnyText:
     """The first line with something on it, cut short."""
-    first_line = next(iter(text.strip().splitlines()), text)
-    return first_line[:_PREFIX_CHARS]
+    whole: Any = text
+    first_line: AnyText = next(iter(whole.strip().splitlines()), whole)[:_PREFIX_CHARS]
+    return first_line
 
 
 def _provenance(

@@ -1,0 +1,161 @@
+import dataclasses
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from charloom import CorpusSettings, ModelSettings, Recipe, SettingsError, TrainingSettings, load_recipe
+from charloom.settings.recipes import OWN_TEXT, SECTION, parse_recipe, read_recipe, recipe_names
+
+
+def _recipe(folder: Path, content: str | bytes) -> str:
+    file = folder / "mine.toml"
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    return str(file)
+
+
+def test_the_names_are_those_of_the_files() -> None:
+    assert {SECTION, OWN_TEXT} <= set(recipe_names())
+    assert recipe_names() == sorted(recipe_names())
+    assert not any(name.endswith(".toml") or name.startswith("_") for name in recipe_names())
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_shipped_recipe_loads_what_it_says(name: str) -> None:
+    recipe = load_recipe(name)
+    tables = tomllib.loads(read_recipe(name))
+    assert parse_recipe(name) == tables
+    assert tables
+    for table, values in tables.items():
+        loaded = dataclasses.asdict(getattr(recipe, table))
+        for setting, value in values.items():
+            assert loaded[setting] == (tuple(value) if isinstance(value, list) else value)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_shipped_recipe_says_what_it_is_for(name: str) -> None:
+    """The command line shows the first line."""
+    first = read_recipe(name).splitlines()[0]
+    assert first.startswith("# ")
+    assert len(first) > 20
+
+
+def test_the_sections_recipe_has_the_sections_numbers() -> None:
+    assert load_recipe("section") == Recipe(
+        CorpusSettings(unit="char", max_chars=10_000, lowercase=True, collapse_whitespace=True),
+        ModelSettings(cell="rnn", nonlinearity="tanh", hidden_size=256, num_layers=1, init_sigma=0.01),
+        TrainingSettings(
+            batch_size=32,
+            num_steps=35,
+            epochs=500,
+            partitioning="sequential",
+            optimizer="sgd",
+            learning_rate=1.0,
+            clip_norm=1.0,
+            report_every=50,
+            sample_every=100,
+            prefixes=("traveller", "time traveller"),
+            sample_chars=50,
+        ),
+    )
+
+
+def test_the_recipe_for_an_own_text_leaves_the_text_as_it_is() -> None:
+    recipe = load_recipe(OWN_TEXT)
+    assert recipe.corpus == CorpusSettings()
+    assert recipe.training.validation_fraction > 0
+    assert recipe.training.prefixes == ()
+
+
+def test_a_recipe_of_ones_own(tmp_path: Path) -> None:
+    name = _recipe(
+        tmp_path,
+        '# é\n[corpus]\nunit = "byte"\n[model]\ncell = "gru"\nhidden_size = 8\n[training]\nprefixes = ["né", "b"]\n',
+    )
+    assert read_recipe(name).startswith("# é\n")
+    assert load_recipe(name) == Recipe(
+        CorpusSettings(unit="byte"),
+        ModelSettings(cell="gru", hidden_size=8),
+        TrainingSettings(prefixes=("né", "b")),
+    )
+
+
+def test_a_recipe_may_leave_out_everything(tmp_path: Path) -> None:
+    assert load_recipe(_recipe(tmp_path, "")) == Recipe(CorpusSettings(), ModelSettings(), TrainingSettings())
+
+
+def test_an_unknown_recipe_lists_the_known() -> None:
+    expected = "no recipe 'sektion': choose one of .*own-text.*section.*, or give the path of a .toml file"
+    with pytest.raises(SettingsError, match=expected):
+        load_recipe("sektion")
+
+
+@pytest.mark.parametrize("name", ["", "../recipes/section", "__init__", "__init__.py"])
+def test_only_recipes_are_read_by_name(name: str) -> None:
+    with pytest.raises(SettingsError, match="no recipe"):
+        load_recipe(name)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none\.toml.*No such file"):
+        load_recipe(str(tmp_path / "none.toml"))
+
+
+def test_a_folder_for_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").mkdir()
+    with pytest.raises(SettingsError, match=r"mine\.toml"):
+        load_recipe(str(tmp_path / "mine.toml"))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("[model\n", "line 1"),
+        ("[model]\ncell = rnn\n", "line 2"),
+        ("[model]\n[model]\n", "model"),
+        (b"[model] # \xff\n", "utf-8"),
+        ("[modle]\nhidden_size = 3\n", r"no table \[modle\]; there are corpus, model, training"),
+        ("[sampling]\ntop_k = 3\n", r"no table \[sampling\]"),
+        ("hidden_size = 3\n", "hidden_size"),
+        ("model = 3\n", "model"),
+        ("[[model]]\nhidden_size = 3\n", "model"),
+        ("[model]\nhiden_size = 3\n", r"\[model\] has no setting hiden_size; it has .*hidden_size"),
+        ("[model]\nbatch_size = 3\n", r"\[model\] has no setting batch_size"),
+        ("[training.model]\ncell = 'rnn'\n", r"\[training\] has no setting model"),
+        ("[model]\nhidden_size = '3'\n", "hidden_size is '3'"),
+        ("[model]\nhidden_size = -3\n", "hidden_size is -3"),
+        ("[model]\ndropout = nan\n", "dropout is nan"),
+        ("[corpus]\nlowercase = 1\n", "lowercase is 1"),
+        ("[model]\ncell = 'gru'\nnonlinearity = 'relu'\n", "nonlinearity 'relu' belongs to the rnn cell"),
+        ("[training]\nprefixes = 'traveller'\n", "prefixes"),
+        ("[training]\nprefixes = [1]\n", "prefixes"),
+        ("[training]\ndevice = 0\n", "device"),
+        ("[model]\ninit_sigma = 1" + "0" * 400 + "\n", "init_sigma"),
+    ],
+    ids=[
+        "table not closed",
+        "no value",
+        "table twice",
+        "not UTF-8",
+        "unknown table",
+        "table of other settings",
+        "setting outside a table",
+        "number for a table",
+        "array of tables",
+        "unknown setting",
+        "setting of another table",
+        "table in a table",
+        "text for a number",
+        "negative",
+        "nan",
+        "number for a switch",
+        "contradiction",
+        "text for a list",
+        "numbers for texts",
+        "number for a text",
+        "number that no float holds",
+    ],
+)
+def test_a_wrong_recipe_is_named_with_what_is_wrong(content: str | bytes, expected: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"mine\.toml: .*" + expected):
+        load_recipe(_recipe(tmp_path, content))

@@ -1,0 +1,198 @@
+import dataclasses
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charloom import CharloomError, CorpusSettings, ModelSettings, SamplingSettings, SettingsError, TrainingSettings
+
+_KINDS: dict[str, Any] = {
+    "corpus": CorpusSettings,
+    "model": ModelSettings,
+    "sampling": SamplingSettings,
+    "training": TrainingSettings,
+}
+_NAN, _INF = float("nan"), float("inf")
+_HUGE = 10**400  # a whole number that no float holds
+
+# For every setting, by hand: values it takes and values it refuses.
+_NO_COUNT = [0, -1, 1.5, 2.0, True, "3", _NAN, _INF]
+_NO_WHOLE = [-1, 1.5, 2.0, False, "3", _NAN, _INF]
+_NO_NUMBER = [True, "0.5", _NAN, _INF, -_INF, [0.5], _HUGE]
+_NO_SWITCH = [0, 1, "yes", "true", 1.0]
+_SEEDS = [0, 1, 2**64 - 1]
+_NO_SEED = [*_NO_WHOLE, 2**64]  # PyTorch's seeds have 64 bits
+_VALUES: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
+    ("corpus", "unit"): (["char", "byte"], ["word", "CHAR", "", 1, True, ["char"]]),
+    ("corpus", "max_chars"): ([None, 1, 10**9], _NO_COUNT),
+    ("corpus", "lowercase"): ([None, True, False], _NO_SWITCH),
+    ("corpus", "collapse_whitespace"): ([None, True, False], _NO_SWITCH),
+    ("model", "cell"): (["rnn", "gru", "lstm"], ["RNN", "transformer", "", 0, ["rnn"]]),
+    ("model", "nonlinearity"): (["tanh", "relu"], ["sigmoid", "", 0]),
+    ("model", "hidden_size"): ([1, 4096], _NO_COUNT),
+    ("model", "num_layers"): ([1, 8], _NO_COUNT),
+    ("model", "dropout"): ([0, 0.0, 0.5, 0.999], [-0.1, 1, 1.0, 1.1, *_NO_NUMBER]),
+    ("model", "embedding_size"): ([None, 1, 64], _NO_COUNT),
+    ("model", "tied_output"): ([False], _NO_SWITCH),
+    ("model", "init_sigma"): ([0, 0.01, 5], [-0.01, *_NO_NUMBER]),
+    ("sampling", "temperature"): ([None, 0, 0.0, 0.7, 1, 100.0], [-0.1, *_NO_NUMBER]),
+    ("sampling", "power"): ([None, 0, 0.7, 1, 100.0], [-0.1, *_NO_NUMBER]),
+    ("sampling", "top_k"): ([None, 1, 1000], _NO_COUNT),
+    ("sampling", "top_p"): ([None, 1, 1.0, 0.9, 1e-9], [0, 0.0, -0.1, 1.001, *_NO_NUMBER]),
+    ("sampling", "seed"): ([None, *_SEEDS], _NO_SEED),
+    ("training", "batch_size"): ([1, 512], _NO_COUNT),
+    ("training", "num_steps"): ([1, 512], _NO_COUNT),
+    ("training", "epochs"): ([1, 10**6], _NO_COUNT),
+    ("training", "partitioning"): (["sequential", "random"], ["shuffled", "", 0]),
+    ("training", "optimizer"): (["sgd", "adamw"], ["SGD", "adam", "", 0]),
+    ("training", "learning_rate"): ([1e-9, 1, 100.0], [0, 0.0, -1.0, *_NO_NUMBER]),
+    ("training", "clip_norm"): ([0, 0.0, 1, 5.0], [-1, *_NO_NUMBER]),
+    ("training", "validation_fraction"): ([0, 0.05, 0.9], [-0.1, 0.91, 1, *_NO_NUMBER]),
+    ("training", "seed"): (_SEEDS, _NO_SEED),
+    ("training", "device"): (["auto", "cpu", "cuda:1"], [0, None, True, ""]),
+    ("training", "threads"): ([None, 1, 64], _NO_COUNT),
+    ("training", "report_every"): ([1, 1000], _NO_COUNT),
+    ("training", "sample_every"): ([0, 1, 1000], _NO_WHOLE),
+    ("training", "prefixes"): ([(), ("a", "time traveller")], [("",), ("a", ""), (1,), (b"a",), "traveller", 5, None]),
+    ("training", "sample_chars"): ([1, 1000], _NO_COUNT),
+}
+_TAKEN = [(kind, name, value) for (kind, name), (taken, _) in _VALUES.items() for value in taken]
+_REFUSED = [(kind, name, value) for (kind, name), (_, refused) in _VALUES.items() for value in refused]
+_NEEDED = [
+    (kind, field.name)
+    for kind, settings in _KINDS.items()
+    for field in dataclasses.fields(settings)
+    if None not in _VALUES[kind, field.name][0]
+]
+
+
+def _name(value: object) -> str:
+    return "10**400" if value == _HUGE else repr(value)
+
+
+def test_every_setting_is_tested_here() -> None:
+    assert set(_VALUES) == {(kind, field.name) for kind, cls in _KINDS.items() for field in dataclasses.fields(cls)}
+
+
+@pytest.mark.parametrize("kind", list(_KINDS))
+def test_defaults_are_possible_and_settings_are_frozen(kind: str) -> None:
+    settings = _KINDS[kind]()
+    assert settings == _KINDS[kind]()
+    for field in dataclasses.fields(settings):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(settings, field.name, None)
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), _TAKEN, ids=_name)
+def test_what_a_setting_takes(kind: str, name: str, value: Any) -> None:
+    settings = _KINDS[kind](**{name: value})
+    assert getattr(settings, name) == value
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), _REFUSED, ids=_name)
+def test_what_a_setting_refuses(kind: str, name: str, value: Any) -> None:
+    with pytest.raises(SettingsError, match=name) as caught:
+        _KINDS[kind](**{name: value})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("kind", "name"), _NEEDED)
+def test_none_is_refused_where_a_value_is_needed(kind: str, name: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        _KINDS[kind](**{name: None})
+
+
+def test_the_error_says_what_was_given_and_what_may_be() -> None:
+    cases: list[tuple[str, dict[str, Any], str]] = [
+        ("model", {"cell": "transformer"}, "cell is 'transformer': choose one of rnn, gru, lstm"),
+        ("model", {"hidden_size": 0}, "hidden_size is 0: it must be a whole number, 1 or more"),
+        ("training", {"seed": -1}, "seed is -1: it must be a whole number, 0 or more"),
+        ("training", {"learning_rate": 0}, "learning_rate is 0: it must be above 0"),
+        ("training", {"clip_norm": -1}, "clip_norm is -1: it must be at least 0"),
+        ("training", {"validation_fraction": 1}, "validation_fraction is 1: it must be at least 0 and at most 0.9"),
+        ("sampling", {"top_p": 0.0}, "top_p is 0.0: it must be above 0 and at most 1"),
+        ("sampling", {"power": "2"}, "power is '2': it must be a finite number"),
+        ("corpus", {"lowercase": 1}, "lowercase is 1: it must be true or false"),
+    ]
+    for kind, settings, message in cases:
+        with pytest.raises(SettingsError) as caught:
+            _KINDS[kind](**settings)
+        assert str(caught.value).startswith(message)
+
+
+def test_a_settings_error_is_a_value_error_and_charlooms() -> None:
+    assert issubclass(SettingsError, ValueError)
+    assert issubclass(SettingsError, CharloomError)
+
+
+def test_the_defaults_are_the_sections() -> None:
+    assert ModelSettings() == ModelSettings("rnn", "tanh", 256, 1, 0.0, None, False, 0.01)
+    training = TrainingSettings()
+    assert (training.batch_size, training.num_steps, training.epochs) == (32, 35, 500)
+    assert (training.partitioning, training.optimizer) == ("sequential", "sgd")
+    assert (training.learning_rate, training.clip_norm, training.validation_fraction) == (1.0, 1.0, 0.0)
+    assert (training.report_every, training.sample_every, training.sample_chars) == (50, 100, 50)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_relu_belongs_to_the_plain_cell(cell: Any) -> None:
+    assert ModelSettings(cell="rnn", nonlinearity="relu").nonlinearity == "relu"
+    with pytest.raises(SettingsError, match=f"nonlinearity 'relu' belongs to the rnn cell, not to {cell}"):
+        ModelSettings(cell=cell, nonlinearity="relu")
+
+
+def test_a_tied_output_needs_an_embedding_of_the_hidden_size() -> None:
+    assert ModelSettings(tied_output=True, embedding_size=64, hidden_size=64).tied_output
+    with pytest.raises(SettingsError, match=r"tied_output needs embedding_size equal to hidden_size \(64\), not None"):
+        ModelSettings(tied_output=True, hidden_size=64)
+    with pytest.raises(SettingsError, match=r"tied_output needs embedding_size equal to hidden_size \(64\), not 32"):
+        ModelSettings(tied_output=True, embedding_size=32, hidden_size=64)
+
+
+def test_prefixes_may_be_any_sequence_of_texts() -> None:
+    prefixes: Any = ["a", "b c"]
+    settings = TrainingSettings(prefixes=prefixes)
+    assert settings.prefixes == ("a", "b c")
+    assert settings == TrainingSettings(prefixes=("a", "b c"))
+    assert hash(settings) == hash(TrainingSettings(prefixes=("a", "b c")))
+
+
+@pytest.mark.parametrize(("temperature", "power"), [(1.0, 1.0), (0.5, 2.0), (0.0, 1.0)])
+def test_temperature_and_power_together_are_refused(temperature: float, power: float) -> None:
+    with pytest.raises(SettingsError, match="temperature and power"):
+        SamplingSettings(temperature=temperature, power=power)
+
+
+@pytest.mark.parametrize(
+    ("settings", "exponent"),
+    [
+        (SamplingSettings(), _INF),
+        (SamplingSettings(seed=3), _INF),
+        (SamplingSettings(temperature=0), _INF),
+        (SamplingSettings(temperature=0.0, top_k=5), _INF),
+        (SamplingSettings(temperature=5e-324), _INF),
+        (SamplingSettings(temperature=0.25), 4.0),
+        (SamplingSettings(temperature=1), 1.0),
+        (SamplingSettings(power=0), 0.0),
+        (SamplingSettings(power=2), 2.0),
+        (SamplingSettings(power=2, top_p=0.5), 2.0),
+        (SamplingSettings(top_k=5), 1.0),
+        (SamplingSettings(top_p=0.9), 1.0),
+        (SamplingSettings(top_k=5, top_p=0.9), 1.0),
+    ],
+    ids=str,
+)
+def test_the_exponent_and_when_the_choice_is_greedy(settings: SamplingSettings, exponent: float) -> None:
+    assert settings.exponent == exponent
+    assert settings.greedy == (exponent == _INF)
+
+
+@given(temperature=st.floats(1e-6, 1e6))
+def test_a_power_is_one_over_a_temperature(temperature: float) -> None:
+    by_temperature = SamplingSettings(temperature=temperature)
+    by_power = SamplingSettings(power=1 / temperature)
+    assert math.isclose(by_temperature.exponent, by_power.exponent)
+    assert not by_temperature.greedy
+    assert not by_power.greedy
