@@ -8,6 +8,7 @@ of tests that trains, generates or evaluates does so in a fresh interpreter once
 
 import atexit
 import functools
+import gc
 import json
 import os
 import shutil
@@ -169,6 +170,7 @@ def _serve() -> None:
     import charloom.training.trainer
     from charloom.cli.app import main
 
+    gc.freeze()
     for line in sys.stdin.buffer:
         order = json.loads(line)
         child = os.fork()

@@ -4,8 +4,8 @@
   ids of every lane, so that the state of one minibatch is where the next begins.
 - Random partitioning: the text is cut into sequences of ``num_steps`` ids, taken in random order; no state is carried.
 
-Either starts at an offset, drawn anew for each epoch, so that over the epochs every character is trained on and
-sequences begin at every place. Targets are the inputs, one character on.
+Either starts at an offset, drawn anew for each epoch, so that sequences begin at every place. What does not fill a
+sequence is left out: at the end of the text, or of each lane. Targets are the inputs, one character on.
 """
 
 from collections.abc import Iterator
@@ -41,8 +41,7 @@ def num_sequential(length: int, batch_size: int, num_steps: int, offset: int) ->
 def sequential_batches(ids: TextIds, batch_size: int, num_steps: int, offset: int) -> Iterator[tuple[Ids, Ids]]:
     """Yields (inputs, targets), each (batch, steps), neighbouring minibatches neighbours in the text.
 
-    Lanes are as long as they can be; up to ``num_steps - 1`` ids at a lane's end are left out, and come in with
-    another offset.
+    Lanes are as long as they can be; up to ``num_steps - 1`` ids at a lane's end are left out, as in the textbook.
     """
     lane_length = (len(ids) - offset - 1) // batch_size
     used = batch_size * lane_length

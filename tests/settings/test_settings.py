@@ -22,8 +22,6 @@ _NO_COUNT = [0, -1, 1.5, 2.0, True, "3", _NAN, _INF]
 _NO_WHOLE = [-1, 1.5, 2.0, False, "3", _NAN, _INF]
 _NO_NUMBER = [True, "0.5", _NAN, _INF, -_INF, [0.5], _HUGE]
 _NO_SWITCH = [0, 1, "yes", "true", 1.0]
-_SEEDS = [0, 1, 2**64 - 1]
-_NO_SEED = [*_NO_WHOLE, 2**64]  # PyTorch's seeds have 64 bits
 _VALUES: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
     ("corpus", "unit"): (["char", "byte"], ["word", "CHAR", "", 1, True, ["char"]]),
     ("corpus", "max_chars"): ([None, 1, 10**9], _NO_COUNT),
@@ -41,7 +39,7 @@ _VALUES: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
     ("sampling", "power"): ([None, 0, 0.7, 1, 100.0], [-0.1, *_NO_NUMBER]),
     ("sampling", "top_k"): ([None, 1, 1000], _NO_COUNT),
     ("sampling", "top_p"): ([None, 1, 1.0, 0.9, 1e-9], [0, 0.0, -0.1, 1.001, *_NO_NUMBER]),
-    ("sampling", "seed"): ([None, *_SEEDS], _NO_SEED),
+    ("sampling", "seed"): ([None, 0, 1, 2**63 - 1], _NO_WHOLE),
     ("training", "batch_size"): ([1, 512], _NO_COUNT),
     ("training", "num_steps"): ([1, 512], _NO_COUNT),
     ("training", "epochs"): ([1, 10**6], _NO_COUNT),
@@ -50,7 +48,8 @@ _VALUES: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
     ("training", "learning_rate"): ([1e-9, 1, 100.0], [0, 0.0, -1.0, *_NO_NUMBER]),
     ("training", "clip_norm"): ([0, 0.0, 1, 5.0], [-1, *_NO_NUMBER]),
     ("training", "validation_fraction"): ([0, 0.05, 0.9], [-0.1, 0.91, 1, *_NO_NUMBER]),
-    ("training", "seed"): (_SEEDS, _NO_SEED),
+    # PyTorch's seeds have 64 bits.
+    ("training", "seed"): ([0, 1, 2**63 - 1], [*_NO_WHOLE, 2**63]),
     ("training", "device"): (["auto", "cpu", "cuda:1"], [0, None, True, ""]),
     ("training", "threads"): ([None, 1, 64], _NO_COUNT),
     ("training", "report_every"): ([1, 1000], _NO_COUNT),

@@ -23,7 +23,7 @@ class _Server:
         files, asked = self.files, self.asked
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 # the base class' name
+            def do_GET(self) -> None:
                 asked.append(self.path)
                 content = files.get(self.path)
                 self.send_response(404 if content is None else 200)

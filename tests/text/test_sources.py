@@ -128,7 +128,7 @@ def test_a_link_that_leads_nowhere_is_left_out_of_a_folder(tmp_path: Path) -> No
 @_UNITS
 @pytest.mark.skipif(not Path("/dev/zero").is_char_device(), reason="needs /dev/zero")
 def test_a_device_is_refused(unit: Unit) -> None:
-    with pytest.raises(CorpusError, match="/dev/zero: a device.*use - for standard input"):
+    with pytest.raises(CorpusError, match=r"/dev/zero: a device.*use - for standard input"):
         read_sources(["/dev/zero"], unit)
 
 

@@ -1,3 +1,4 @@
+import itertools
 import json
 from collections import Counter
 from typing import Any
@@ -27,7 +28,7 @@ def test_unknown_first_then_falling_frequency_then_by_character(text: str) -> No
     counts = Counter(text)
     assert set(characters) == set(counts)
     ranks = [(-counts[str(character)], str(character)) for character in characters]
-    assert all(one < next_one for one, next_one in zip(ranks, ranks[1:], strict=False))
+    assert all(one < next_one for one, next_one in itertools.pairwise(ranks))
 
 
 @given(text=_TEXTS)
@@ -121,7 +122,7 @@ def test_every_policy_agrees_on_what_is_known(known: str, text: str) -> None:
 @pytest.mark.parametrize("vocabulary", [Vocabulary("ab"), Vocabulary()], ids=["char", "byte"])
 def test_another_policy_is_refused(vocabulary: Vocabulary) -> None:
     policy: Any = "ignore"
-    with pytest.raises(ValueError, match="'ignore'.*refuse, unk, skip"):
+    with pytest.raises(ValueError, match=r"'ignore'.*refuse, unk, skip"):
         vocabulary.encode("a", policy)
 
 

@@ -31,5 +31,5 @@ class CorpusSettings:
 
     def __post_init__(self) -> None:
         check_word(self, unit=Unit)
-        check_whole(self, "max_chars")
-        check_switch(self, "lowercase", "collapse_whitespace")
+        check_whole(self, "max_chars", optional=True)
+        check_switch(self, "lowercase", "collapse_whitespace", optional=True)

@@ -1,34 +1,42 @@
 """What a setting may be. Each check raises SettingsError naming the setting and the way out."""
 
-import math
+import sys
 from typing import Any, get_args
 
 from charloom.errors import SettingsError
 
+_LARGEST = 2**63 - 1
+"""What a whole number of PyTorch's can be."""
 
-def check_whole(settings: object, *names: str, minimum: int = 1) -> None:
-    """These fields are whole numbers from ``minimum`` up; None passes where the field allows it."""
+
+def check_whole(settings: object, *names: str, minimum: int = 1, optional: bool = False) -> None:
+    """These fields are whole numbers from ``minimum`` up; None passes where it is an option."""
     for name in names:
         value = getattr(settings, name)
-        if value is None:
+        if value is None and optional:
             continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-            raise SettingsError(f"{name} is {value!r}: it must be a whole number, {minimum} or more")
+        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= _LARGEST:
+            raise SettingsError(f"{name} is {_shown(value)}: it must be a whole number, {minimum} or more")
 
 
 def check_number(
-    settings: object, *names: str, minimum: float = 0.0, maximum: float = math.inf, above_minimum: bool = False
+    settings: object,
+    *names: str,
+    minimum: float = 0.0,
+    maximum: float = sys.float_info.max,
+    above_minimum: bool = False,
+    optional: bool = False,
 ) -> None:
-    """These fields are finite numbers within the bounds; None passes where the field allows it."""
+    """These fields are finite numbers within the bounds; None passes where it is an option."""
     for name in names:
         value = getattr(settings, name)
-        if value is None:
+        if value is None and optional:
             continue
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise SettingsError(f"{name} is {value!r}: it must be a finite number")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
+            raise SettingsError(f"{name} is {_shown(value)}: it must be a finite number")
         if value < minimum or value > maximum or (above_minimum and value == minimum):
             lower = f"{'above' if above_minimum else 'at least'} {minimum:g}"
-            upper = "" if maximum == math.inf else f" and at most {maximum:g}"
+            upper = "" if maximum == sys.float_info.max else f" and at most {maximum:g}"
             raise SettingsError(f"{name} is {value!r}: it must be {lower}{upper}")
 
 
@@ -40,9 +48,14 @@ def check_word(settings: object, **words: Any) -> None:
             raise SettingsError(f"{name} is {value!r}: choose one of {', '.join(get_args(literal))}")
 
 
-def check_switch(settings: object, *names: str) -> None:
-    """These fields are true or false; None passes where the field allows it."""
+def check_switch(settings: object, *names: str, optional: bool = False) -> None:
+    """These fields are true or false; None passes where it is an option."""
     for name in names:
         value = getattr(settings, name)
-        if value is not None and not isinstance(value, bool):
+        if not isinstance(value, bool) and not (value is None and optional):
             raise SettingsError(f"{name} is {value!r}: it must be true or false")
+
+
+def _shown(value: object) -> str:
+    """As Python writes it, cut where that is very long (and where Python refuses to write it out)."""
+    return "a number with hundreds of digits" if isinstance(value, int) and abs(value) > 10**100 else repr(value)

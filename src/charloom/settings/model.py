@@ -37,7 +37,8 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         check_word(self, cell=Cell, nonlinearity=Nonlinearity)
-        check_whole(self, "hidden_size", "num_layers", "embedding_size")
+        check_whole(self, "hidden_size", "num_layers")
+        check_whole(self, "embedding_size", optional=True)
         check_number(self, "dropout", maximum=1.0)
         check_number(self, "init_sigma")
         check_switch(self, "tied_output")

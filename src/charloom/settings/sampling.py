@@ -27,10 +27,10 @@ class SamplingSettings:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        check_number(self, "temperature", "power")
-        check_number(self, "top_p", maximum=1.0, above_minimum=True)
-        check_whole(self, "top_k")
-        check_whole(self, "seed", minimum=0)
+        check_number(self, "temperature", "power", optional=True)
+        check_number(self, "top_p", maximum=1.0, above_minimum=True, optional=True)
+        check_whole(self, "top_k", optional=True)
+        check_whole(self, "seed", minimum=0, optional=True)
         if self.temperature is not None and self.power is not None:
             raise SettingsError("temperature and power are two names of one thing (temperature = 1 / power): give one")
 

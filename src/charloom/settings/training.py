@@ -29,7 +29,7 @@ class TrainingSettings:
         threads: Processor threads; PyTorch's choice where not given.
         report_every: Epochs from one line of results to the next.
         sample_every: Epochs from one round of samples to the next; 0 for none.
-        prefixes: What the samples begin with; the beginning of the text where empty.
+        prefixes: What the samples begin with (the option is repeated for each); the beginning of the text where empty.
         sample_chars: Characters in a sample, after its prefix.
     """
 
@@ -51,11 +51,18 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         check_word(self, partitioning=Partitioning, optimizer=Optimizer)
-        check_whole(self, "batch_size", "num_steps", "epochs", "threads", "report_every", "sample_chars")
+        check_whole(self, "batch_size", "num_steps", "epochs", "report_every", "sample_chars")
+        check_whole(self, "threads", optional=True)
         check_whole(self, "seed", "sample_every", minimum=0)
         check_number(self, "learning_rate", above_minimum=True)
         check_number(self, "clip_norm")
         check_number(self, "validation_fraction", maximum=0.9)
-        if not all(isinstance(prefix, str) and prefix for prefix in self.prefixes):
-            raise SettingsError("prefixes must be texts of at least one character each")
+        if not isinstance(self.device, str) or not self.device:
+            raise SettingsError(f"device is {self.device!r}: it must be a name, such as auto or cpu")
+        # A text would pass for a list of one-letter prefixes.
+        listed = isinstance(self.prefixes, (list, tuple))
+        if not listed or not all(isinstance(prefix, str) and prefix for prefix in self.prefixes):
+            raise SettingsError(
+                f"prefixes is {self.prefixes!r}: it must be a list of texts, each of one character or more"
+            )
         object.__setattr__(self, "prefixes", tuple(self.prefixes))

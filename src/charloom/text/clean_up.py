@@ -25,6 +25,9 @@ class CleanUp:
         """The cleaned text."""
         clean: Any = text
         if self.lowercase:
+            if isinstance(clean, str):
+                # The one letter whose lower case depends on its neighbours; here a text may come in pieces.
+                clean = clean.replace("Σ", "σ")  # noqa: RUF001
             clean = clean.lower()
         if self.collapse_whitespace:
             clean = re.sub(r"\s+", " ", clean) if isinstance(clean, str) else re.sub(rb"\s+", b" ", clean)

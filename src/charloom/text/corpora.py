@@ -1,6 +1,7 @@
 """A corpus: a clean text, its ids, and the vocabulary between them."""
 
 import hashlib
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,13 +91,13 @@ def _read(source: str | Path | Sequence[str | Path] | None, unit: Unit) -> tuple
     sources = [source] if isinstance(source, (str, Path)) else list(source)
     if not sources:
         raise CorpusError("no text was named")
-    if isinstance(source, str) and not Path(source).exists():
+    if isinstance(source, str):
         _refuse_near_miss(source)
     return ", ".join(Path(s).name or str(s) for s in sources), read_sources(sources, unit), CleanUp()
 
 
 def _refuse_near_miss(name: str) -> None:
     """A word that is no path looks like a corpus' name: say which there are."""
-    if name != "-" and not any(mark in name for mark in "./\\"):
+    if re.fullmatch(r"[\w-]{2,40}", name) and not Path(name).exists():
         names = ", ".join([*NAMED_CORPORA, PYTHON_REFERENCE])
         raise CorpusError(f"{name}: no such file, and no corpus of that name; corpora: {names}")

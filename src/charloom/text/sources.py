@@ -10,6 +10,7 @@ from charloom.errors import CorpusError
 from charloom.settings.corpus import Unit
 
 STANDARD_INPUT = "-"
+_LONGEST_NAME = 200
 _BYTE_WAY_OUT = "unit='byte' takes any file"
 
 
@@ -49,11 +50,13 @@ def decode_utf8(data: bytes, name: str) -> str:
 def _files_of(source: str | Path) -> list[str | Path]:
     if source == STANDARD_INPUT:
         return [STANDARD_INPUT]
+    if not str(source):
+        raise CorpusError("the name of a text is empty")
     path = Path(source)
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        raise CorpusError(f"{path}: {_reason(error)}") from None
+        raise CorpusError(f"{str(path)[:_LONGEST_NAME]}: {_reason(error)}") from None
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         raise CorpusError(f"{path}: a device, not a file; use - for standard input")
     if not stat.S_ISDIR(mode):

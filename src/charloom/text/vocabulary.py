@@ -71,7 +71,10 @@ class Vocabulary:
         if unknown not in get_args(UnknownPolicy):
             raise ValueError(f"unknown={unknown!r}: choose one of {', '.join(get_args(UnknownPolicy))}")
         if self.unit == "byte":
-            data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+            try:
+                data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+            except UnicodeEncodeError as error:
+                raise UnknownCharacterError(f"not Unicode text: {text[error.start]!a} (at {error.start})") from None
             return torch.from_numpy(np.frombuffer(self.clean_up(data), np.uint8).astype(np.int64))
         if isinstance(text, bytes):
             raise InputError("this vocabulary is of characters: give it a str, not bytes")
@@ -113,7 +116,7 @@ class Vocabulary:
     def from_json(cls, data: dict[str, Any]) -> "Vocabulary":
         """The inverse of ``to_json``. Raises KeyError, TypeError or ValueError for anything else."""
         characters = data["characters"]
-        if (characters is None) != (data["unit"] == "byte"):
+        if data["unit"] != ("byte" if characters is None else "char"):
             raise ValueError("unit and characters contradict each other")
         if characters is not None and not all(isinstance(character, str) for character in characters):
             raise TypeError("characters must be strings")
