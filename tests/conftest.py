@@ -16,6 +16,8 @@ jaxtyping.install_import_hook([f"charloom.{name}" for name in _CHECKED], "bearty
 
 import pytest  # noqa: E402
 
+from process import SMALL, run  # noqa: E402
+
 _TEXT = (
     "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness,\n"
     "it was the epoch of belief, it was the epoch of incredulity, it was the season of Light, it was the season of\n"
@@ -44,3 +46,25 @@ def unchecked() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+SENTENCE = "the quick brown fox jumps over the lazy dog\n"
+
+
+@pytest.fixture(scope="session")
+def char_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model that knows one sentence by heart, trained by the command line."""
+    home = tmp_path_factory.mktemp("char")
+    (home / "fox.txt").write_text(SENTENCE * 30)
+    options = ["--cell", "lstm", "--hidden-size", "32", "--batch-size", "8", "--num-steps", "20", "--epochs", "40"]
+    run(home, "train", "fox.txt", *options, "--learning-rate", "0.02", "--dropout", "0", "--out", "model").done()
+    return home / "model"
+
+
+@pytest.fixture(scope="session")
+def byte_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a byte model of a binary file."""
+    home = tmp_path_factory.mktemp("byte")
+    (home / "file.bin").write_bytes(bytes(range(256)) * 8)
+    run(home, "train", "file.bin", "--unit", "byte", *SMALL, "--epochs", "3", "--out", "model").done()
+    return home / "model"

@@ -99,7 +99,7 @@ class _Listener:
 def test_over_the_epochs_every_id_is_trained_on(
     length: int, batch_size: int, num_steps: int, partitioning: Any
 ) -> None:
-    """All but a sequence's rest and an id for each lane: at the text's end, or, sequentially, at the end of each lane."""
+    """All but the unavoidable few at the end: a sequence's rest and one id for each lane."""
     model: Any = _Listener(length)
     settings = TrainingSettings(batch_size=batch_size, num_steps=num_steps, partitioning=partitioning, clip_norm=0)
     optimizer = torch.optim.SGD([model.weight], 0.1)
@@ -107,11 +107,9 @@ def test_over_the_epochs_every_id_is_trained_on(
     for _ in range(10 * num_steps + 20):  # every offset comes up
         for _ in train_epoch(model, optimizer, torch.arange(length), settings, generator):
             pass
-    if partitioning == "random":
-        assert model.seen[: length - num_steps - batch_size].all()
-    else:
-        assert int((~model.seen).sum()) <= batch_size * num_steps
-        assert model.seen[:num_steps].all()
+    assert model.seen[: length - num_steps - batch_size].all()
+    num_offsets = min(num_steps, length - batch_size * num_steps)
+    assert model.seen[:-1].all() or partitioning == "sequential" or num_offsets < num_steps
 
 
 def test_random_partitioning_in_small() -> None:

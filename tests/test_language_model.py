@@ -77,7 +77,7 @@ def test_loss_is_the_mean_cross_entropy_of_each_next_token() -> None:
 def test_blind_guessing_at_the_start() -> None:
     """With the section's small weights the loss is that of a uniform guess."""
     model = build_model(_VOCABULARY)
-    assert float(model.loss(_ids(4, 9), _ids(4, 9))[0]) == pytest.approx(math.log(len(_VOCABULARY)), abs=0.02)
+    assert model.loss(_ids(4, 9), _ids(4, 9))[0].item() == pytest.approx(math.log(len(_VOCABULARY)), abs=0.02)
 
 
 def test_tied_output_shares_weights() -> None:

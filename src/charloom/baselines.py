@@ -24,7 +24,7 @@ class Baseline:
 
 def measure_baselines(text: str | bytes, vocabulary_size: int) -> list[Baseline]:
     """Uniform, unigram, gzip and xz on one non-empty text."""
-    data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+    data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     counts = Counter(text).values()
     unigram = sum(count * math.log2(len(text) / count) for count in counts)
     return [

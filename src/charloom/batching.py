@@ -52,6 +52,17 @@ def sequential_batches(ids: TextIds, batch_size: int, num_steps: int, offset: in
         yield inputs[:, steps], targets[:, steps]
 
 
+def end_of_equal_lanes(length: int, batch_size: int, num_steps: int, offset: int) -> int:
+    """Where a text of ``length`` ids is to end so that its lanes are as long from this offset as from every other.
+
+    Where their length changes with the offset, as it does on the whole text, so do their borders, and some ids stay in
+    the gap at a lane's end whatever the offset; where it does not, every id of a lane is trained on before long.
+    """
+    num_offsets = min(num_steps, length - batch_size * num_steps)
+    lane_length = (length - num_offsets) // batch_size
+    return offset + batch_size * lane_length + 1
+
+
 def num_random(length: int, batch_size: int, num_steps: int, offset: int) -> int:
     """How many minibatches ``random_batches`` gives."""
     return (length - offset - 1) // num_steps // batch_size

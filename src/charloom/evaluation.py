@@ -118,8 +118,7 @@ def evaluate_pieces(
     ``split_lines`` and ``split_chars`` make the pieces.
     """
     vocabulary = model.vocabulary
-    if vocabulary.unit == "byte":
-        pieces = [piece.encode("utf-8", "surrogateescape") if isinstance(piece, str) else piece for piece in pieces]
+    pieces = [vocabulary.in_units(piece) for piece in pieces]
     cleaned: list[Any] = list(vocabulary.clean_up.each(pieces))
     whole = cleaned[0][:0].join(cleaned) if cleaned else ""
     # Encoding cleans once more, which changes nothing, so that tokens and cleaned characters stay one to one.
@@ -190,7 +189,7 @@ def _score(model: Predictor, inputs: Ids, targets: Ids, progress: Progress | Non
 
 
 def _utf8_length(text: str | bytes) -> int:
-    return len(text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"))
+    return len(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
 
 
 def _shown(piece: str | bytes) -> str:

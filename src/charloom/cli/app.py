@@ -1,5 +1,6 @@
 """The ``charloom`` command: its subcommands, and what happens when one of them fails."""
 
+import difflib
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ from charloom.cli.info import info
 from charloom.cli.recipes import recipe_defaults, recipes
 from charloom.cli.train import train
 from charloom.errors import CharloomError
+from charloom.text.sources import STANDARD_INPUT
 from charloom.version import __version__
 
 HELP = """Recurrent language models of your own text, on the CPU you have.
@@ -26,17 +28,36 @@ Train one, let it write, measure how surprising a text is to it:
     charloom evaluate model FILE
 """
 
-app = cyclopts.App(name="charloom", help=HELP, help_format="markdown", version=__version__, config=recipe_defaults)
+
+def refuse_unknown_options(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts.ArgumentCollection) -> None:
+    """A text may be named ``-``, so its argument takes words with a leading hyphen: all others are mistakes."""
+    options = [name for argument in arguments for name in argument.names if name.startswith("--")]
+    words = [token.value for argument in arguments if not argument.name.startswith("-") for token in argument.tokens]
+    for word in words:
+        if word.startswith("-") and word != STANDARD_INPUT:
+            near = difflib.get_close_matches(word.partition("=")[0], options, 1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise cyclopts.CycloptsError(msg=f"Unknown option: {word}.{hint}")
+
+
+app = cyclopts.App(
+    name="charloom",
+    help=HELP,
+    help_format="markdown",
+    version=__version__,
+    config=(refuse_unknown_options, recipe_defaults),
+)
 for command in (train, generate, evaluate, info, recipes):
     app.command(command)
 
 
 def main() -> None:
     """Runs the command line and exits: 0 done, 1 failed, 2 called wrongly, 128 + n stopped by signal n."""
-    sys.exit(_run(sys.argv[1:]))
+    sys.exit(run_command_line(sys.argv[1:]))
 
 
-def _run(arguments: list[str]) -> int:
+def run_command_line(arguments: list[str]) -> int:
+    """Runs a command and returns its exit status; what goes wrong is said in one line on standard error."""
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character gets its code instead of a crash.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

@@ -16,7 +16,8 @@ def check_whole(settings: object, *names: str, minimum: int = 1, optional: bool 
         if value is None and optional:
             continue
         if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= _LARGEST:
-            raise SettingsError(f"{name} is {_shown(value)}: it must be a whole number, {minimum} or more")
+            upper = f" and at most {_LARGEST}" if isinstance(value, int) and value > _LARGEST else ""
+            raise SettingsError(f"{name} is {_shown(value)}: it must be a whole number, {minimum} or more{upper}")
 
 
 def check_number(

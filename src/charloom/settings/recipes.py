@@ -42,7 +42,7 @@ def read_recipe(name: str) -> str:
         return (resources.files("charloom.recipes") / f"{name}.toml").read_text(encoding="utf-8")
     try:
         return Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise SettingsError(f"recipe {name}: {error}") from None
 
 

@@ -100,4 +100,5 @@ def _retrieve(url: str, corpus: NamedCorpus, cache: Path) -> Path:
 
 def _first_clause(error: Exception) -> str:
     """Network libraries nest long messages: the kind of failure is what a user can act on."""
-    return "no connection" if "Connection" in type(error).__name__ else f"{type(error).__name__}: {error}"[:120]
+    kinds = " ".join(kind.__name__ for kind in type(error).__mro__)
+    return "no connection" if "Connection" in kinds else f"{type(error).__name__}: {error}"[:120]

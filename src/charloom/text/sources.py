@@ -56,7 +56,7 @@ def _files_of(source: str | Path) -> list[str | Path]:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        raise CorpusError(f"{str(path)[:_LONGEST_NAME]}: {_reason(error)}") from None
+        raise CorpusError(f"{' '.join(str(path).split())[:_LONGEST_NAME]}: {_reason(error)}") from None
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         raise CorpusError(f"{path}: a device, not a file; use - for standard input")
     if not stat.S_ISDIR(mode):

@@ -70,21 +70,28 @@ class Vocabulary:
         """
         if unknown not in get_args(UnknownPolicy):
             raise ValueError(f"unknown={unknown!r}: choose one of {', '.join(get_args(UnknownPolicy))}")
-        if self.unit == "byte":
-            try:
-                data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
-            except UnicodeEncodeError as error:
-                raise UnknownCharacterError(f"not Unicode text: {text[error.start]!a} (at {error.start})") from None
-            return torch.from_numpy(np.frombuffer(self.clean_up(data), np.uint8).astype(np.int64))
-        if isinstance(text, bytes):
-            raise InputError("this vocabulary is of characters: give it a str, not bytes")
-        clean = self.clean_up(text)
+        units = self.in_units(text)
+        if isinstance(units, bytes):
+            return torch.from_numpy(np.frombuffer(self.clean_up(units), np.uint8).astype(np.int64))
+        clean = self.clean_up(units)
         codes = _code_points(clean)
         if not len(self._sorted_codes):
             return torch.from_numpy(self._ids_with_policy(clean, np.zeros(len(codes), np.int64), unknown))
         places = np.searchsorted(self._sorted_codes, codes).clip(max=len(self._sorted_codes) - 1)
         ids = np.where(self._sorted_codes[places] == codes, self._sorted_ids[places], 0)
         return torch.from_numpy(self._ids_with_policy(clean, ids, unknown))
+
+    def in_units(self, text: str | bytes) -> str | bytes:
+        """The text as the vocabulary's unit has it: str for characters; bytes for bytes, a str as UTF-8."""
+        if self.unit == "char":
+            if isinstance(text, bytes):
+                raise InputError("this vocabulary is of characters: give it a str, not bytes")
+            return text
+        try:
+            # surrogateescape: bytes of a command line that are not UTF-8 come as lone surrogates.
+            return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            raise UnknownCharacterError(f"not Unicode text: {text[error.start]!a} (at {error.start})") from None
 
     def _ids_with_policy(self, text: str, ids: Any, unknown: UnknownPolicy) -> Any:
         lacking = np.flatnonzero(ids == 0)

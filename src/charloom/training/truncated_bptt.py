@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from charloom.batching import draw_offset, num_random, num_sequential, random_batches, sequential_batches
+from charloom.batching import (
+    draw_offset,
+    end_of_equal_lanes,
+    num_random,
+    num_sequential,
+    random_batches,
+    sequential_batches,
+)
 from charloom.language_model import LanguageModel
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import Ids, Scalar, State, TextIds
@@ -46,6 +53,7 @@ def train_epoch(
     offset = draw_offset(len(ids), batch_size, num_steps, generator)
     carried = settings.partitioning == "sequential"
     if carried:
+        ids = ids[: end_of_equal_lanes(len(ids), batch_size, num_steps, offset)]
         batches = sequential_batches(ids, batch_size, num_steps, offset)
         num_batches = num_sequential(len(ids), batch_size, num_steps, offset)
     else:

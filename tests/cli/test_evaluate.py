@@ -1,0 +1,77 @@
+"""``charloom evaluate`` as real processes."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from process import call, run
+
+_LINE = "the quick brown fox jumps over the lazy dog\n"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "fox.log").write_text(_LINE * 12 + "the lazy dog jumps over the quick brown fox\n" + _LINE * 4)
+    return tmp_path
+
+
+def test_summary(home: Path, char_model: Path) -> None:
+    """The table and the JSON say the same; a text learnt by heart is cheap; the yardsticks stand beside it."""
+    table = run(home, "evaluate", char_model, "fox.log").done()
+    summary = json.loads(call(home, "evaluate", char_model, "fox.log", "--json").done())
+    assert summary["num_chars"] == summary["num_bytes"] == 17 * len(_LINE) - 1
+    assert summary["bits_per_char"] == pytest.approx(summary["nats_per_char"] / math.log(2))
+    assert summary["perplexity"] == pytest.approx(math.exp(summary["nats_per_char"]))
+    assert summary["bits_per_char"] < 1
+    rows = {line.split("  ")[0]: line.split() for line in table.splitlines()}
+    assert f"{summary['bits_per_char']:.4f}" in rows["this model"]
+    assert f"{summary['baselines_bits_per_char']['xz -9e']:.4f}" in rows["xz -9e"]
+    assert {"uniform", "unigram", "gzip -9"} < set(rows)
+    assert "One pass from a zero state, carried through" in table
+
+
+def test_by_line_and_by_char(home: Path, char_model: Path) -> None:
+    summary = json.loads(call(home, "evaluate", char_model, "fox.log", "--json").done())
+    total = summary["total_nats"] / math.log(2)
+    lines = run(home, "evaluate", char_model, "-", "--by-line", stdin=(home / "fox.log").read_bytes())
+    assert lines.status == 0, lines
+    assert "this model" in lines.errors
+    rows = [json.loads(line) for line in lines.out.splitlines()]
+    assert [row["line"] for row in rows] == list(range(1, 18))
+    assert rows[1]["text"] + "\n" == _LINE
+    assert sum(row["bits"] for row in rows) == pytest.approx(total)
+    chars = call(home, "evaluate", char_model, "fox.log", "--by-char")
+    rows = [json.loads(line) for line in chars.out.splitlines()]
+    assert rows[0] == {"char": 1, "bits": None, "text": "t"}
+    assert "".join(row["text"] for row in rows) == (home / "fox.log").read_text()
+    assert sum(row["bits"] for row in rows[1:]) == pytest.approx(total)
+
+
+def test_the_odd_line_comes_first(home: Path, char_model: Path) -> None:
+    result = run(home, "evaluate", char_model, "fox.log", "--by-line", "--top", "2")
+    assert result.status == 0, result
+    heading, first, _ = result.out.splitlines()
+    assert heading.split() == ["line", "bits/char", "bits", "text"]
+    assert first.split()[0] == "13"
+    assert first.rstrip().endswith("the lazy dog jumps over the quick brown fox")
+
+
+def test_any_file_under_a_byte_model(byte_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.bin").write_bytes(bytes(range(255, -1, -1)))
+    assert "255 bytes scored" in run(tmp_path, "evaluate", byte_model, "other.bin").done()
+
+
+def test_what_cannot_be_evaluated(home: Path, char_model: Path) -> None:
+    (home / "x.txt").write_text("t")
+    assert "too short" in call(home, "evaluate", char_model, "x.txt").error()
+    (home / "x.txt").write_text("THE")
+    message = call(home, "evaluate", char_model, "x.txt").error()
+    assert "'T' (at 0), 'H' (at 1)" in message
+    assert "--unknown skip" in message
+    assert "too short" in call(home, "evaluate", char_model, "x.txt", "--unknown", "skip").error()
+    (home / "x.txt").write_bytes(b"the \xff")
+    assert "x.txt: not UTF-8 at byte 4" in call(home, "evaluate", char_model, "x.txt").error()
+    assert "--top goes with --by-line" in call(home, "evaluate", char_model, "x.txt", "--top", "3").error()
+    assert "give one" in call(home, "evaluate", char_model, "x.txt", "--by-line", "--by-char").error()

@@ -1,0 +1,111 @@
+"""``charloom generate`` as real processes."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from process import call, run, start
+
+_SENTENCE = "the quick brown fox jumps over the lazy dog\n"
+
+
+def test_greedy_and_its_limits(char_model: Path, tmp_path: Path) -> None:
+    """The sentence learnt by heart, as the greedy default, as a tiny temperature and as a large power."""
+    common: list[str | Path] = ["generate", char_model, "--prefix", "the quick", "--num-chars", "60"]
+    expected = (_SENTENCE * 3)[: 9 + 60] + "\n"
+    assert run(tmp_path, *common).done() == expected
+    assert call(tmp_path, *common, "--temperature", "0.0001", "--seed", "1").done() == expected
+    assert call(tmp_path, *common, "--power", "1000").done() == expected
+
+
+def test_random_choice(char_model: Path, tmp_path: Path) -> None:
+    common: list[str | Path] = [
+        "generate",
+        char_model,
+        "--prefix",
+        "the",
+        "--num-chars",
+        "80",
+        "--temperature",
+        "3",
+        "--seed",
+        "7",
+    ]
+    alone = run(tmp_path, *common).done()
+    several = call(tmp_path, *common, "--num-samples", "2").done()
+    assert several.startswith(f"--- sample 1 of 2 ---\n{alone}--- sample 2 of 2 ---\nthe")
+    assert several.removeprefix(f"--- sample 1 of 2 ---\n{alone}--- sample 2 of 2 ---\n") != alone
+
+
+def test_stop_and_the_default_prefix(char_model: Path, tmp_path: Path) -> None:
+    assert call(tmp_path, "generate", char_model, "--stop", "jumps").done() == "the quick brown fox \n"
+
+
+def test_unknown_characters(char_model: Path, tmp_path: Path) -> None:
+    common: list[str | Path] = ["generate", char_model, "--prefix", "the q\u00fcick", "--num-chars", "5"]
+    message = call(tmp_path, *common).error()
+    assert r"'\xfc' (at 5)" in message
+    assert "--unknown unk" in message
+    assert call(tmp_path, *common, "--unknown", "skip").done().startswith("the qick")
+    assert "prefix is empty" in call(tmp_path, "generate", char_model, "--prefix", "").error()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--temperature", "-1"], "temperature is -1.0: it must be at least 0"),
+        (["--temperature", "1", "--power", "2"], "give one"),
+        (["--top-p", "2"], "--top-p is 2.0: it must be above 0 and at most 1"),
+        (["--top-k", "0"], "--top-k is 0"),
+        (["--num-chars", "-5"], "--num-chars is -5"),
+        (["--num-samples", "3"], "greedy samples would all be the same"),
+        (["--stop", ""], "stop is empty"),
+    ],
+)
+def test_impossible_settings(options: list[str], message: str, char_model: Path, tmp_path: Path) -> None:
+    assert message in call(tmp_path, "generate", char_model, "--prefix", "the", *options).error()
+
+
+def test_it_streams_and_a_closed_pipe_ends_it_quietly(char_model: Path, tmp_path: Path) -> None:
+    """The first characters are there long before ten million are written; then nobody reads on."""
+    process = start(tmp_path, "generate", char_model, "--prefix", "the quick", "--num-chars", "10000000")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.read(30) == _SENTENCE[:30].encode()
+    process.stdout.close()
+    with process.stderr as stream:
+        errors = stream.read()
+    assert (process.wait(timeout=60), errors) == (0, b"")
+
+
+def test_bytes_go_to_a_pipe_as_they_are(byte_model: Path, tmp_path: Path) -> None:
+    result = run(tmp_path, "generate", byte_model, "--prefix", "\u00e9", "--num-chars", "300", "--temperature", "2")
+    assert result.status == 0, result
+    assert result.raw_out.startswith("\u00e9".encode())
+    assert len(result.raw_out) == 302
+    with pytest.raises(UnicodeDecodeError):
+        result.raw_out.decode()
+
+
+def test_damaged_models(char_model: Path, tmp_path: Path) -> None:
+    """Each way a folder can be bad, by its own line."""
+    assert "nowhere: no such model folder" in run(tmp_path, "generate", "nowhere", "--prefix", "a").error()
+    expected = {}
+    for name in ("truncated", "missing", "wrong", "garbage", "later"):
+        shutil.copytree(char_model, tmp_path / name)
+    os.truncate(tmp_path / "truncated" / "model.safetensors", 1000)
+    expected["truncated"] = "model.safetensors is damaged"
+    (tmp_path / "missing" / "config.json").unlink()
+    expected["missing"] = "not a model folder (cannot read config.json"
+    shutil.copy(char_model / "history.png", tmp_path / "wrong" / "model.safetensors")
+    expected["wrong"] = "or belongs to another config.json"
+    (tmp_path / "garbage" / "config.json").write_text("{")
+    expected["garbage"] = "damaged"
+    config = json.loads((char_model / "config.json").read_text())
+    (tmp_path / "later" / "config.json").write_text(json.dumps(config | {"format_version": 99}))
+    expected["later"] = "format version 99"
+    for name, message in expected.items():
+        assert message in call(tmp_path, "generate", name, "--prefix", "a").error()

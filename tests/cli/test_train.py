@@ -1,0 +1,219 @@
+"""``charloom train`` as real processes."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+import charloom
+from process import SMALL, Result, call, run, start
+
+_TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "fable.txt").write_text(_TEXT * 20, encoding="utf-8")
+    return tmp_path
+
+
+def _train(home: Path, *arguments: str | Path, stdin: bytes = b"") -> Result:
+    return run(home, "train", *arguments, *SMALL, stdin=stdin)
+
+
+def test_a_run_and_what_it_leaves(home: Path) -> None:
+    """Lines, samples and a summary; the folder; and that a model is not overwritten by the way."""
+    options = [
+        "--epochs",
+        "4",
+        "--report-every",
+        "2",
+        "--sample-every",
+        "4",
+        "--prefixes",
+        "A fox",
+        "--prefixes",
+        "the",
+    ]
+    result = run(home, "train", "fable.txt", *SMALL, *options, "--validation-fraction", "0.1")
+    out = result.done()
+    assert "epoch    2, perplexity " in out
+    assert "epoch    3" not in out
+    assert out.count("\n - A fox") == out.count("\n - the") == 1
+    assert ", validation " in out
+    folder = home / "fable-model"
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "config.json",
+        "history.jsonl",
+        "history.png",
+        "model.safetensors",
+    ]
+    history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in history] == [1, 2, 3, 4]
+    assert all(record["validation_perplexity"] > 1 for record in history)
+    assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")
+    assert "charloom generate fable-model --prefix 'A fox'" in out
+
+    before = (folder / "model.safetensors").read_bytes()
+    assert "--overwrite" in _train(home, "fable.txt").error()
+    assert (folder / "model.safetensors").read_bytes() == before
+    _train(home, "fable.txt", "--overwrite", "--epochs", "1", "--seed", "5").done()
+    assert (folder / "model.safetensors").read_bytes() != before
+    assert len((folder / "history.jsonl").read_text().splitlines()) == 1
+
+
+def test_the_sections_recipe_is_the_default(home: Path) -> None:
+    """Without network and data the reference text of Python takes the place of The Time Machine, and is named."""
+    result = run(home, "train", "--epochs", "1", "--out", "model")
+    assert result.status == 0, result
+    (note,) = result.errors.splitlines()
+    assert note.startswith("charloom: note: corpus 'time-machine' cannot be had")
+    assert "Python carries" in note
+    config = json.loads((home / "model" / "config.json").read_text())
+    assert config["layer"]["cell"] == "rnn"
+    assert config["layer"]["hidden_size"] == 256
+    assert config["vocabulary"]["clean_up"] == {"lowercase": True, "collapse_whitespace": True}
+    assert config["provenance"]["corpus"]["num_chars"] == 10_000
+    training = config["provenance"]["training"]
+    assert (training["optimizer"], training["learning_rate"], training["clip_norm"]) == ("sgd", 1.0, 1.0)
+    assert training["prefixes"] == ["traveller", "time traveller"]
+
+
+def test_a_named_corpus_that_cannot_be_had(home: Path) -> None:
+    message = run(home, "train", "time-machine", "--epochs", "1").error()
+    assert "no connection" in message
+    assert "CHARLOOM_DATA" in message
+    assert not (home / "time-machine-model").exists()
+
+
+def test_the_data_directory(home: Path, corpora: Path) -> None:
+    out = run(home, "train", "--epochs", "1", "--out", "model", CHARLOOM_DATA=str(corpora)).done()
+    assert "time-machine: 10,000 characters, 44 different tokens" in out
+
+
+def test_recipes_and_options(home: Path) -> None:
+    """A recipe of one's own, overridden by single options."""
+    (home / "mine.toml").write_text('[model]\ncell = "lstm"\nhidden_size = 8\n[training]\nepochs = 1\nbatch_size = 3\n')
+    out = run(home, "train", "fable.txt", "--recipe", "mine.toml", "--hidden-size", "9", "--out", "model").done()
+    assert "LSTM, 1 x 9 units" in out
+    assert "recipe mine.toml, 1 epochs" in out
+    config = json.loads((home / "model" / "config.json").read_text())
+    assert config["provenance"]["training"]["batch_size"] == 3
+
+
+def test_folders_files_and_standard_input(home: Path) -> None:
+    (home / "texts" / "deep").mkdir(parents=True)
+    (home / "texts" / "b.txt").write_text("b" * 50)
+    (home / "texts" / "deep" / "c.txt").write_text("c" * 50)
+    out = _train(home, "texts", "fable.txt", "-", "--epochs", "1", "--out", "m", stdin=b"from a pipe").done()
+    assert f"{51 + 51 + len(_TEXT) * 20 + 11:,} characters" in out
+
+
+def test_chinese(home: Path) -> None:
+    """An LSTM on a text in UTF-8: trains, saves, loads, writes."""
+    (home / "poem.txt").write_text("床前明月光，疑是地上霜。\n举头望明月，低头思故乡。\n" * 60, encoding="utf-8")  # noqa: RUF001
+    run(home, "train", "poem.txt", "--epochs", "15", "--out", "model", "--learning-rate", "0.02").done()
+    out = run(home, "generate", "model", "--prefix", "床前", "--num-chars", "10").done()
+    assert out == "床前明月光，疑是地上霜。\n"[:12] + "\n"  # noqa: RUF001
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_and_saves(number: signal.Signals, home: Path) -> None:
+    process = start(home, "train", "fable.txt", *SMALL, "--epochs", "100000", "--out", "model")
+    history = home / "model" / "history.jsonl"
+    until = time.monotonic() + 60
+    while not (history.exists() and history.read_text().count("\n") >= 3):
+        assert time.monotonic() < until
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (128 + number, b"")
+    assert f"Stopped by {number.name}".encode() in out
+    assert b"saved" in out
+    epochs = len(history.read_text().splitlines())
+    model = charloom.LanguageModel.load(home / "model")
+    assert model.provenance["results"]["epoch"] == epochs
+
+
+def test_bad_texts(home: Path) -> None:
+    """Each ends in its own line, and leaves nothing behind."""
+    (home / "empty.txt").write_bytes(b"")
+    (home / "one.txt").write_bytes(b"x")
+    (home / "latin.txt").write_bytes(b"one\ntwo caf\xe9")
+    (home / "binary.bin").write_bytes(b"text\0and more")
+    (home / "nothing").mkdir()
+    expected = {
+        "none.txt": "none.txt: no such file or directory",
+        "empty.txt": "empty.txt: empty",
+        "one.txt": "takes 41: lower --batch-size or --num-steps",
+        "latin.txt": "latin.txt: not UTF-8 at byte 11 (0xe9, line 2); --unit byte takes any file",
+        "binary.bin": "looks binary (a NUL character at 4); --unit byte",
+        "nothing": "nothing: no files in this folder",
+        "shakespear": "no corpus of that name; corpora: time-machine, tiny-shakespeare",
+    }
+    for name, message in expected.items():
+        assert message in call(home, "train", name, *SMALL, "--validation-fraction", "0").error()
+        assert not list(home.glob("*-model"))
+    assert "none.txt: no such file" in run(home, "train", "none.txt").error()
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        (["--hidden-size", "0"], 1, "--hidden-size is 0: it must be a whole number, 1 or more"),
+        (["--hidden-size", "ten"], 2, "--hidden-size"),
+        (["--hiden-size", "10"], 2, "Did you mean --hidden-size?"),
+        (["--cell", "transformer"], 2, "rnn"),
+        (["--recipe", "nonsense"], 1, "choose one of own-text, section"),
+        (["--device", "abacus"], 1, "device 'abacus' cannot be used"),
+        (["--out", "fable.txt/model"], 1, "fable.txt/model: cannot write there"),
+    ],
+)
+def test_impossible_settings(options: list[str], status: int, message: str, home: Path) -> None:
+    assert message in call(home, "train", "fable.txt", *options).error(status)
+
+
+def test_an_unknown_kernel(home: Path) -> None:
+    result = run(home, "train", "fable.txt", *SMALL, "--epochs", "1", CHARLOOM_KERNELS="magic")
+    assert "CHARLOOM_KERNELS=magic: choose one of auto, reference" in result.error()
+
+
+def test_a_full_disk(home: Path) -> None:
+    """On a file system of 64 kB: the model goes to a temporary folder, which the error names."""
+    small = home / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        result = run(
+            home, "train", "fable.txt", "--epochs", "2", "--out", small / "model", "--batch-size", "8", TMPDIR=str(home)
+        )
+        message = result.error()
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    assert "no space left" in message.lower()
+    refuge = next(word for word in message.split() if word.startswith(str(home / "charloom-")))
+    assert charloom.LanguageModel.load(refuge).layer.hidden_size == 256
+
+
+def test_a_folder_that_goes_away(home: Path) -> None:
+    """Deleted while training goes on: what was learnt is saved all the same."""
+    process = start(home, "train", "fable.txt", *SMALL, "--epochs", "100000", "--out", "model")
+    history = home / "model" / "history.jsonl"
+    until = time.monotonic() + 60
+    while not history.exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    (home / "model").rename(home / "elsewhere")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.startswith(b"charloom: error: ")
+    assert errors.count(b"\n") == 1
+    assert charloom.LanguageModel.load(home / "model").layer.hidden_size == 16

@@ -1,0 +1,91 @@
+"""Runs ``charloom`` as a user does: a process of its own, no network, an empty home.
+
+A process takes seconds to import PyTorch: where many mistakes are tried in a row, ``call`` runs the command in this.
+"""
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from charloom.cli.app import run_command_line
+
+SMALL = ["--cell", "gru", "--hidden-size", "16", "--batch-size", "4", "--num-steps", "10"]
+"""A model that is trained in no time."""
+
+_NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens, so that downloads fail at once
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a process left."""
+
+    status: int
+    out: str
+    errors: str
+    raw_out: bytes
+
+    def error(self, status: int = 1) -> str:
+        """The one line of a command that failed as it should; notes may stand before it."""
+        assert self.status == status, self
+        *notes, last = self.errors.splitlines()
+        assert last.startswith("charloom: error: "), self.errors
+        assert all(note.startswith("charloom: note: ") for note in notes), self.errors
+        return last.removeprefix("charloom: error: ")
+
+    def done(self) -> str:
+        """The output of a command that did what it should, without a word on standard error."""
+        assert (self.status, self.errors) == (0, ""), self
+        return self.out
+
+
+def environment(home: Path, **variables: str) -> dict[str, str]:
+    """This process' environment with another home, without network and charloom's variables."""
+    ours = ("CHARLOOM_", "XDG_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), _NOWHERE)
+    return kept | proxies | {"HOME": str(home), "no_proxy": "", "NO_PROXY": ""} | variables
+
+
+def start(home: Path, *arguments: str | Path, **variables: str) -> "subprocess.Popen[bytes]":
+    """Starts ``charloom ARGUMENTS`` with its output and errors as pipes."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "charloom", *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=home,
+        env=environment(home, **variables),
+    )
+
+
+def run(home: Path, *arguments: str | Path, stdin: bytes = b"", **variables: str) -> Result:
+    """Runs ``charloom ARGUMENTS`` in the folder ``home`` to its end."""
+    done = subprocess.run(
+        [sys.executable, "-m", "charloom", *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        cwd=home,
+        env=environment(home, **variables),
+        timeout=120,
+        check=False,
+    )
+    return Result(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode(), done.stdout)
+
+
+def call(home: Path, *arguments: str | Path) -> Result:
+    """The command within this process: what ``run`` gives, quickly."""
+    out, errors = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    with (
+        contextlib.chdir(home),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(errors),
+        warnings.catch_warnings(),
+    ):
+        status = run_command_line([str(argument) for argument in arguments])
+    written = [stream.buffer.getvalue() for stream in (out, errors)]
+    return Result(status, written[0].decode(), written[1].decode(), written[0])
