@@ -1,4 +1,5 @@
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -1,6 +1,7 @@
 """A training run from settings to history."""
 
 import math
+import os
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -182,6 +183,9 @@ def _provenance(
 
 @contextmanager
 def _threads(number: int | None) -> Iterator[None]:
+    processors = os.cpu_count() or 1
+    if number is not None and number > processors:
+        raise SettingsError(f"threads is {number}: this machine has {processors} processors")
     before = torch.get_num_threads()
     torch.set_num_threads(number or before)
     try:
