@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from charloom.errors import InputError, ModelFolderError
 from charloom.layers import GRU, LSTM, RNN, RecurrentLayer
@@ -128,7 +129,7 @@ class LanguageModel(nn.Module):
             if config["layer"]["num_layers"] > len(tensors):
                 raise ValueError("more layers than tensors")
             # On the meta device nothing is allocated: a hostile config cannot ask for more memory than its file has.
-            with torch.device("meta"):
+            with torch.device("meta"), _WithoutInitialWeights():
                 model = cls._from_config(config)
             expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
             for shared in model._shared_names():
@@ -213,6 +214,15 @@ def build_model(vocabulary: Vocabulary, settings: ModelSettings | None = None, *
                 else:
                     nn.init.normal_(parameter, std=settings.init_sigma)
     return model
+
+
+class _WithoutInitialWeights(TorchFunctionMode):
+    """Draws no initial weights, which are to be replaced: on the meta device that takes a second of imports."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _check_layer(layer: Any, input_size: int, source: str) -> None:

@@ -27,10 +27,11 @@ def write_model_folder(path: str | Path, config: dict[str, Any], tensors: dict[s
     folder = Path(path)
     weights = safetensors.torch.save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
     head = {"format_version": FORMAT_VERSION, "weights_sha256": hashlib.sha256(weights).hexdigest()}
+    # A file's name may hold bytes that are not UTF-8, as lone surrogates: they become JSON's own escapes (udcff).
     text = json.dumps(head | config, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole({folder / WEIGHTS_FILE: weights, folder / CONFIG_FILE: text.encode()})
+        write_whole({folder / WEIGHTS_FILE: weights, folder / CONFIG_FILE: text.encode("utf-8", "backslashreplace")})
     except OSError as error:
         raise ModelFolderError(f"{folder}: cannot save the model ({error.strerror or error})") from error
 

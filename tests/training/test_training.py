@@ -1,5 +1,4 @@
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import sys
-from typing import Any
+from typing import Any, get_args
 
 import cyclopts
 
@@ -40,12 +40,21 @@ def refuse_unknown_options(_: cyclopts.App, __: tuple[str, ...], arguments: cycl
             raise cyclopts.CycloptsError(msg=f"Unknown option: {word}.{hint}")
 
 
+def refuse_fractions(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts.ArgumentCollection) -> None:
+    """Whole numbers are: cyclopts would round."""
+    for argument in arguments:
+        for token in argument.tokens:
+            if int in (argument.hint, *get_args(argument.hint)) and "." in token.value:
+                raise cyclopts.CycloptsError(msg=f"{token.value} for {argument.name} is not a whole number.")
+
+
 app = cyclopts.App(
     name="charloom",
     help=HELP,
     help_format="markdown",
     version=__version__,
-    config=(refuse_unknown_options, recipe_defaults),
+    suppress_keyboard_interrupt=False,
+    config=(refuse_unknown_options, recipe_defaults, refuse_fractions),
 )
 for command in (train, generate, evaluate, info, recipes):
     app.command(command)
@@ -58,12 +67,22 @@ def main() -> None:
 
 def run_command_line(arguments: list[str]) -> int:
     """Runs a command and returns its exit status; what goes wrong is said in one line on standard error."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        # None where the shell closed it (<&-).
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character gets its code instead of a crash.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     screen.show_warnings_in_one_line()
     try:
-        result: Any = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        result: Any = app(
+            arguments,
+            console=screen.help_console(),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
         sys.stdout.flush()
     except cyclopts.CycloptsError as error:
         screen.show_error(f"{error}; see charloom --help" if error.app is None else f"{error} (--help tells more)")
@@ -75,8 +94,7 @@ def run_command_line(arguments: list[str]) -> int:
         screen.show_error("stopped")
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        # Whoever read us has seen enough. What Python still has buffered must go nowhere, or it complains at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read us has seen enough.
         return 0
     except OSError as error:
         screen.show_error(f"{error.filename + ': ' if error.filename else ''}{error.strerror or error}")
@@ -87,4 +105,14 @@ def run_command_line(arguments: list[str]) -> int:
             raise
         screen.show_error("out of memory: lower hidden_size, batch_size or num_steps, or read less text")
         return 1
+    finally:
+        _drop_what_cannot_be_written()
     return result if isinstance(result, int) else 0
+
+
+def _drop_what_cannot_be_written() -> None:
+    """Python writes what it still has buffered at exit, and complains where nobody reads on, or the disk is full."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

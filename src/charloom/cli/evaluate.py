@@ -1,7 +1,9 @@
 """``charloom evaluate``."""
 
+import codecs
 import json
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -112,7 +114,8 @@ def _summary(result: "Evaluation", baselines: list["Baseline"], num_chars: int) 
 
 
 def _write_json_lines(surprisals: list["Surprisal"], name: str) -> None:
-    out = screen.results().file
+    out = sys.stdout
+    to_unicode = codecs.lookup(out.encoding).name == "utf-8"  # else as JSON's own escapes
     for piece in surprisals:
         row = {
             name: piece.number,
@@ -122,7 +125,7 @@ def _write_json_lines(surprisals: list["Surprisal"], name: str) -> None:
         }
         if name == "char":
             del row["bits_per_char"]
-        out.write(json.dumps(row, ensure_ascii=False) + "\n")
+        out.write(json.dumps(row, ensure_ascii=not to_unicode) + "\n")
 
 
 def _show_lines(console: Console, lines: list["Surprisal"]) -> None:

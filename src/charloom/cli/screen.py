@@ -24,13 +24,24 @@ def results() -> Console:
     return _console(sys.stdout)
 
 
+def help_console() -> Console:
+    """The console for the help, as wide as the terminal."""
+    return _Console()
+
+
 def messages() -> Console:
     """The console on standard error."""
     return _console(sys.stderr)
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process; who prints may have a model to save first."""
+        raise  # rich calls this where it caught the error
+
+
 def _console(stream: TextIO) -> Console:
-    return Console(
+    return _Console(
         file=stream,
         width=None if stream.isatty() else _WIDE,
         markup=False,

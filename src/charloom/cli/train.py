@@ -61,9 +61,9 @@ def train(
     built = build_model(loaded.vocabulary, model, seed=training.seed)
     folder.create()
     console = screen.results()
-    _show_start(console, loaded, built, training, recipe or usual_recipe(corpus))
     interruption = Interruption()
     try:
+        _show_start(console, loaded, built, training, recipe or usual_recipe(corpus))
         with interruption, TrainingDisplay(console, training) as display:
             run_training(built, loaded, training, listeners=[folder, display, interruption])
     except (CharloomError, OSError) as error:
@@ -131,4 +131,6 @@ def _show_end(console: Console, folder: "RunFolder", model: "LanguageModel", int
         )
     console.print(f"Saved in {folder.path}: " + ", ".join(sorted(file.name for file in folder.path.iterdir())))
     prefix = next(iter(model.provenance["prefixes"]), "")
-    console.print(f"Next: charloom generate {shlex.quote(str(folder.path))} --prefix {shlex.quote(prefix)}")
+    # Bytes that no shell takes, or no screen shows, are the default anyway.
+    option = f" --prefix {shlex.quote(prefix)}" if prefix and prefix.isprintable() else ""
+    console.print(f"Next: charloom generate {shlex.quote(str(folder.path))}{option}")

@@ -9,14 +9,16 @@ _LARGEST = 2**63 - 1
 """What a whole number of PyTorch's can be."""
 
 
-def check_whole(settings: object, *names: str, minimum: int = 1, optional: bool = False) -> None:
-    """These fields are whole numbers from ``minimum`` up; None passes where it is an option."""
+def check_whole(
+    settings: object, *names: str, minimum: int = 1, maximum: int = _LARGEST, optional: bool = False
+) -> None:
+    """These fields are whole numbers within the bounds; None passes where it is an option."""
     for name in names:
         value = getattr(settings, name)
         if value is None and optional:
             continue
-        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= _LARGEST:
-            upper = f" and at most {_LARGEST}" if isinstance(value, int) and value > _LARGEST else ""
+        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+            upper = f" and at most {maximum}" if isinstance(value, int) and value > maximum else ""
             raise SettingsError(f"{name} is {_shown(value)}: it must be a whole number, {minimum} or more{upper}")
 
 

@@ -52,9 +52,9 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         check_word(self, partitioning=Partitioning, optimizer=Optimizer)
         check_whole(self, "batch_size", "num_steps", "epochs", "report_every", "sample_chars")
-        check_whole(self, "threads", optional=True)
+        check_whole(self, "threads", maximum=1024, optional=True)  # PyTorch crashes on very many
         check_whole(self, "seed", "sample_every", minimum=0)
-        check_number(self, "learning_rate", above_minimum=True)
+        check_number(self, "learning_rate", maximum=1e30, above_minimum=True)  # PyTorch computes in float32
         check_number(self, "clip_norm")
         check_number(self, "validation_fraction", maximum=0.9)
         if not isinstance(self.device, str) or not self.device:

@@ -26,7 +26,7 @@ def read_sources(sources: Sequence[str | Path], unit: Unit) -> str | bytes:
         if not data:
             raise CorpusError(f"{_names(sources)}: empty; there is nothing to read")
         return data
-    texts = [decode_utf8(_read_bytes(file), str(file)) for file in files]
+    texts = [decode_utf8(_read_bytes(file), _names([file])) for file in files]
     joined = "".join(text if not text or text.endswith("\n") else text + "\n" for text in texts[:-1]) + texts[-1]
     if not joined:
         raise CorpusError(f"{_names(sources)}: empty; there is nothing to read")

@@ -157,7 +157,8 @@ def _sample_prefixes(model: LanguageModel, corpus: Corpus, settings: TrainingSet
             model.vocabulary.encode(prefix)
             known.append(prefix)
         except UnknownCharacterError as error:
-            warnings.warn(f"no samples for the prefix {prefix!r}: {error}", CharloomWarning, stacklevel=3)
+            reason = str(error).partition("; unknown=")[0]
+            warnings.warn(f"no samples for the prefix {prefix!r}: {reason}", CharloomWarning, stacklevel=3)
     return known or [_beginning(corpus.text)]
 
 
@@ -171,7 +172,7 @@ def _beginning(text: AnyText) -> AnyText:
 def _provenance(
     corpus: Corpus, settings: TrainingSettings, history: History, prefixes: Sequence[str | bytes]
 ) -> dict[str, Any]:
-    texts = [prefix if isinstance(prefix, str) else prefix.decode("utf-8", "ignore") for prefix in prefixes]
+    texts = [prefix if isinstance(prefix, str) else prefix.decode("utf-8", "surrogateescape") for prefix in prefixes]
     return {
         "charloom": __version__,
         "corpus": {"name": corpus.name, "sha256": corpus.fingerprint, "num_chars": len(corpus.ids)},

@@ -1,0 +1,70 @@
+"""Standard streams that are closed, full or read by nobody, for every command."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from process import environment
+
+pytestmark = pytest.mark.slow
+
+_COMMANDS = {
+    "help": "--help",
+    "recipes": "recipes section",
+    "info": "info MODEL",
+    "samples": "generate MODEL --temperature 1 --num-samples 2",
+}
+
+
+def _run(home: Path, words: list[str], stdout: int) -> "subprocess.CompletedProcess[bytes]":
+    command = [sys.executable, "-m", "charloom", *words]
+    variables = environment(home, PYTHONUNBUFFERED="")  # what is left in a buffer is what makes Python complain at exit
+    return subprocess.run(
+        command, stdout=stdout, stderr=subprocess.PIPE, cwd=home, env=variables, timeout=120, check=False
+    )
+
+
+@pytest.mark.parametrize("name", _COMMANDS)
+def test_a_pipe_that_nobody_reads_ends_it_quietly(name: str, char_model: Path, tmp_path: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        done = _run(tmp_path, _COMMANDS[name].replace("MODEL", str(char_model)).split(), write_end)
+    finally:
+        os.close(write_end)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("name", ["help", "recipes"])
+def test_a_full_disk_is_one_line(name: str, tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    with Path("/dev/full").open("wb") as full:
+        done = _run(tmp_path, _COMMANDS[name].split(), full.fileno())
+    assert (done.returncode, done.stderr) == (1, b"charloom: error: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "closed", "status", "errors"),
+    [
+        ("recipes", ">&-", 0, ""),
+        ("recipes", "2>&-", 0, ""),
+        ("recipes nonsense", "2>&-", 1, ""),
+        ("train - --out model", "<&-", 1, "charloom: error: standard input: empty; there is nothing to read\n"),
+    ],
+)
+def test_closed_streams(words: str, closed: str, status: int, errors: str, tmp_path: Path) -> None:
+    """As a shell or a service may start it."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" -m charloom {words} {closed}', sys.executable],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (status, errors)

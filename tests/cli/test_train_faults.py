@@ -1,0 +1,109 @@
+"""``charloom train``: mistakes that must not cost a model, as real processes where the process is the point."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import charloom
+from process import SMALL, call, environment, run, start
+
+pytestmark = pytest.mark.slow
+
+_TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "fable.txt").write_text(_TEXT, encoding="utf-8")
+    return tmp_path
+
+
+def test_names_that_are_not_utf8(home: Path) -> None:
+    """Bytes of a file's name and of a prefix reach the model's folder, and do not keep it from being saved."""
+    name = os.fsdecode(b"caf\xe9.txt")
+    (home / name).write_text(_TEXT, encoding="utf-8")
+    prefix = os.fsdecode(b"\xff")
+    result = call(home, "train", name, *SMALL, "--epochs", "1", "--prefixes", prefix, "--out", "model")
+    assert result.status == 0, result
+    provenance = charloom.LanguageModel.load(home / "model").provenance
+    assert provenance["corpus"]["name"] == name
+    assert provenance["training"]["prefixes"] == [prefix]
+
+
+def test_a_closed_pipe_does_not_lose_the_model(home: Path) -> None:
+    """As in ``charloom train ... | head``: training ends, and what was learnt is saved."""
+    options = [*SMALL, "--epochs", "100000", "--report-every", "1", "--out", "model"]
+    with start(home, "train", "fable.txt", *options) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        while b"epoch    2" not in process.stdout.readline():
+            assert process.poll() is None
+        process.stdout.close()
+        errors = process.stderr.read().decode()
+    assert process.returncode in (0, 1)
+    assert errors.count("\n") <= 1, errors
+    assert "Traceback" not in errors
+    epochs = len((home / "model" / "history.jsonl").read_text().splitlines())
+    assert charloom.LanguageModel.load(home / "model").provenance["results"]["epoch"] == epochs
+
+
+def test_a_full_screen_is_said_in_one_line(home: Path) -> None:
+    """Standard output on a disk that is full; nothing was trained, and nothing is left."""
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    command = [sys.executable, "-m", "charloom", "train", "fable.txt", *SMALL, "--epochs", "1", "--out", "model"]
+    variables = environment(home, PYTHONUNBUFFERED="")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=home, env=variables, check=False)
+    assert (done.returncode, done.stderr) == (1, b"charloom: error: No space left on device\n")
+    assert not (home / "model").exists()
+
+
+def test_no_folder_is_left_where_training_never_began(home: Path) -> None:
+    call(home, "train", "fable.txt", *SMALL, "--device", "abacus", "--out", "model").error()
+    assert [file.name for file in home.iterdir()] == ["fable.txt"]
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        (["--learning-rate", "1e300"], 1, "--learning-rate is 1e+300"),
+        (["--optimizer", "sgd", "--learning-rate", "1e300"], 1, "--learning-rate is 1e+300"),
+        (["--threads", "1000000"], 1, "threads is 1000000"),
+        (["--epochs", "1.5"], 2, "1.5"),
+        (["--num-layers", "2.0e999"], 2, "--num-layers"),
+    ],
+)
+def test_numbers_that_pytorch_cannot_take(options: list[str], status: int, message: str, home: Path) -> None:
+    """As processes: some of them would end the interpreter."""
+    epochs = [] if "--epochs" in options else ["--epochs", "1"]
+    assert message in run(home, "train", "fable.txt", *SMALL, *epochs, *options, "--out", "model").error(status)
+
+
+def test_a_fraction_in_a_recipe_is_not_rounded(home: Path) -> None:
+    (home / "mine.toml").write_text("[model]\nhidden_size = 16.5\n")
+    message = call(home, "train", "fable.txt", "--recipe", "mine.toml", "--out", "model").error(2)
+    assert "16.5" in message
+    assert "hidden-size" in message
+
+
+@pytest.mark.parametrize("beginning", [b"\0" * 20, b"\xff" * 20], ids=["control", "no-utf8"])
+def test_what_to_do_next_can_be_done(beginning: bytes, home: Path) -> None:
+    """The command at the end is one that a shell can run, whatever bytes the text begins with."""
+    (home / "file.bin").write_bytes(beginning + bytes(range(256)) * 4)
+    out = call(home, "train", "file.bin", "--unit", "byte", *SMALL, "--epochs", "1").done()
+    assert out.replace("\n", "").isprintable()
+    (line,) = [line for line in out.splitlines() if line.startswith("Next: charloom ")]
+    words = shlex.split(line.removeprefix("Next: charloom "))
+    assert run(home, *words, "--num-chars", "5").raw_out[:-5] == beginning
+
+
+def test_the_note_on_a_prefix_names_no_option_that_train_lacks(home: Path) -> None:
+    result = call(home, "train", "fable.txt", *SMALL, "--epochs", "1", "--prefixes", "Zebra", "--out", "model")
+    (note,) = result.errors.splitlines()
+    assert note.startswith("charloom: note: no samples for the prefix 'Zebra'")
+    assert "--unknown" not in note
