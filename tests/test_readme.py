@@ -43,6 +43,7 @@ def test_command_lines_are_understood(command: str) -> None:
 
 
 def test_scripts_and_pictures_are_there() -> None:
+    assert "RATIO" not in _README
     pages = [_README, (_ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")]
     for script in set(re.findall(r"\bscripts/[\w-]+", "".join(pages))):
         assert os.access(_ROOT / script, os.X_OK), script

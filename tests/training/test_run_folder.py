@@ -66,6 +66,15 @@ def test_plot_is_a_picture(records: list[EpochRecord]) -> None:
     assert plot_history(History(records)).startswith(b"\x89PNG\r\n")
 
 
+def test_the_history_of_an_overwritten_run_goes(tmp_path: Path) -> None:
+    """A run that is stopped in its first epoch leaves its model, and not another run's curves."""
+    folder = RunFolder(tmp_path)
+    folder(EpochEnded(_record(1)))
+    folder.finish(_MODEL)
+    RunFolder(tmp_path, overwrite=True).finish(_MODEL)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
+
+
 def test_infinite_perplexity_is_plotted_and_written() -> None:
     """A run that went wild is a run that one wants to see."""
     record = EpochRecord(1, float("inf"), None, 1.0, 1.0)

@@ -284,3 +284,15 @@ def test_the_sections_perplexity(corpora: Path) -> None:
     corpus = load_corpus(corpora / "timemachine.txt", **vars(recipe.corpus))
     model = build_model(corpus.vocabulary, recipe.model)
     assert train(model, corpus, recipe.training)[-1].perplexity < 1.3
+
+
+def test_a_wild_run_can_be_saved(corpus: Corpus, tmp_path: Path) -> None:
+    """A perplexity that no float holds is null in the folder: JSON has no infinity."""
+    model = _model(corpus)
+    nn.init.constant_(model.output.bias, 0.0)
+    with torch.no_grad():
+        model.output.bias[1] = 1e6
+    history = train(model, corpus, _with(epochs=1, learning_rate=1e-9))
+    assert history[0].perplexity == math.inf
+    model.save(tmp_path)
+    assert LanguageModel.load(tmp_path).provenance["results"]["perplexity"] is None

@@ -72,10 +72,9 @@ def generate(
         sys.stdout.write("\n")
         return
     samples = generate_samples(loaded, start, num_chars, sampling, num_samples=num_samples, stop=stop, unknown=unknown)
-    out = screen.results()
     for number, text in enumerate(samples, 1):
-        out.print(f"--- sample {number} of {num_samples} ---")
-        out.print(screen.printable(text) if out.is_terminal else text)
+        shown = screen.printable(text) if sys.stdout.isatty() else text
+        sys.stdout.write(f"--- sample {number} of {num_samples} ---\n{shown}\n")
 
 
 def _default_prefix(model: "LanguageModel") -> str:

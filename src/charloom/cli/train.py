@@ -1,6 +1,7 @@
 """``charloom train``."""
 
 import shlex
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -66,11 +67,13 @@ def train(
         _show_start(console, loaded, built, training, recipe or usual_recipe(corpus))
         with interruption, TrainingDisplay(console, training) as display:
             run_training(built, loaded, training, listeners=[folder, display, interruption])
-    except (CharloomError, OSError) as error:
+    except Exception as error:
         if not folder.history:
             folder.discard_if_empty()
             raise
         _save(folder, built)
+        if not isinstance(error, (CharloomError, OSError)):
+            raise
         raise CharloomError(
             f"{error}; the model of epoch {folder.history[-1].epoch} is saved in {folder.path}"
         ) from error
@@ -106,13 +109,16 @@ def _show_start(
 
 
 def _save(folder: "RunFolder", model: "LanguageModel") -> None:
-    """Saves to the folder; where that fails, to a new temporary folder, and says so."""
+    """Saves to the folder; where that fails, to a new temporary folder, and says so. Ctrl-C waits until it is done."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         folder.finish(model)
     except (CharloomError, OSError) as error:
         refuge = tempfile.mkdtemp(prefix="charloom-")
         model.save(refuge)
         raise ModelFolderError(f"{error}; the model is saved in {refuge} instead") from error
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _show_end(console: Console, folder: "RunFolder", model: "LanguageModel", interruption: Interruption) -> None:

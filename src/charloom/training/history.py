@@ -24,11 +24,13 @@ class EpochRecord:
     seconds: float
     chars_per_second: float
 
+    def to_dict(self) -> dict[str, int | float | None]:
+        """Values for JSON, which has no infinity: a perplexity too large for a float is None."""
+        return {name: None if value == float("inf") else value for name, value in asdict(self).items()}
+
     def to_json(self) -> str:
-        """One line of ``history.jsonl``; a perplexity too large for a float is null there, as JSON has no infinity."""
-        values = asdict(self)
-        finite = {name: None if value == float("inf") else value for name, value in values.items()}
-        return json.dumps(finite)
+        """One line of ``history.jsonl``."""
+        return json.dumps(self.to_dict())
 
 
 @dataclass

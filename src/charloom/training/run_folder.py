@@ -49,7 +49,11 @@ class RunFolder:
     def finish(self, model: LanguageModel) -> None:
         """Writes the model and the plot; the model first, as it is what cannot be made again."""
         model.save(self.path)
-        if self.history:
+        if not self.history:
+            # Those of a run that this one overwrites are no longer the model's.
+            for name in (HISTORY_FILE, PLOT_FILE):
+                (self.path / name).unlink(missing_ok=True)
+        else:
             write_whole({self.path / PLOT_FILE: plot_history(self.history)})
 
 

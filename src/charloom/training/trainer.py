@@ -177,7 +177,7 @@ def _provenance(
         "charloom": __version__,
         "corpus": {"name": corpus.name, "sha256": corpus.fingerprint, "num_chars": len(corpus.ids)},
         "training": asdict(settings),
-        "results": asdict(history[-1]) if history else None,
+        "results": history[-1].to_dict() if history else None,
         "prefixes": [text for text in texts if text],
     }
 
