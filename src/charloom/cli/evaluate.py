@@ -54,7 +54,7 @@ def evaluate(
     as_json
         Write the summary as JSON.
     unknown
-        Characters the model does not know: refuse them by name, read them as <unk>, or skip them.
+        Characters the model does not know: refuse them by name, read them as `<unk>`, or skip them.
     device
         Where to compute (cpu, cuda, ...); auto takes a GPU when there is one.
     """

@@ -46,7 +46,7 @@ def generate(
     stop
         End before this text where the model writes it.
     unknown
-        Characters of the prefix that the model does not know: refuse them by name, read them as <unk>, or skip them.
+        Characters of the prefix that the model does not know: refuse them by name, read them as `<unk>`, or skip them.
     device
         Where to compute (cpu, cuda, ...); auto takes a GPU when there is one.
     """
