@@ -12,6 +12,8 @@ from torch.overrides import TorchFunctionMode
 from charloom.errors import InputError, ModelFolderError
 from charloom.layers import GRU, LSTM, RNN, RecurrentLayer
 from charloom.model_folder import read_model_folder, write_model_folder
+from charloom.recurrence.dispatch import chosen_kernels, covers
+from charloom.recurrence.native_step import StepOptions, StepParameters, native_loss
 from charloom.settings.model import ModelSettings
 from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
 from charloom.text.vocabulary import Vocabulary
@@ -99,11 +101,53 @@ class LanguageModel(nn.Module):
 
         Detached, because back-propagation ends at the minibatch's border: the state can be carried into the next call.
         """
+        fused = self._native_loss(ids, targets, state)
+        if fused is not None:
+            return fused
         logits, state = self(ids, state)
         loss = functional.cross_entropy(logits.flatten(0, 1), targets.t().flatten())
         if isinstance(state, tuple):
             return loss, (state[0].detach(), state[1].detach())
         return loss, state.detach()
+
+    def _native_loss(self, ids: Ids, targets: Ids, state: State | None) -> tuple[Scalar, State] | None:
+        """``loss`` in one native call; None where the kernels do not cover it."""
+        if not torch.is_grad_enabled() or torch.compiler.is_compiling() or chosen_kernels() is None:
+            return None
+        layer = self.layer
+        parameters = StepParameters(
+            None if self.embedding is None else self.embedding.weight,
+            layer.parameters_in_order(),
+            self.output.weight,
+            self.output.bias,
+        )
+        first = self.begin_state(len(ids)) if state is None else state
+        parts = first if isinstance(first, tuple) else (first,)
+        if (
+            layer.proj_size
+            or ids.dtype != torch.int64
+            or targets.dtype != torch.int64
+            or any(part.requires_grad for part in parts)
+            or any(module._forward_hooks or module._forward_pre_hooks for module in self.children())
+            or not covers(*parts, *self.parameters())
+        ):
+            return None
+        expected = (layer.num_layers, len(ids), layer.hidden_size)
+        if ids.dim() != 2 or ids.shape != targets.shape or any(part.shape != expected for part in parts):
+            raise InputError(
+                f"ids {tuple(ids.shape)}, targets {tuple(targets.shape)} and a state of "
+                f"{[tuple(part.shape) for part in parts]} do not fit: ids and targets are (batch, steps), the state "
+                f"{expected}"
+            )
+        options = StepOptions(
+            layer.mode,
+            layer.precision,
+            layer.num_layers,
+            self.dropout.p if self.training else 0.0,
+            layer.dropout if layer.training else 0.0,
+        )
+        loss, last = native_loss(ids, targets, parts, parameters, options)
+        return loss, (last[0], last[1]) if len(last) > 1 else last[0]
 
     def _encode(self, ids: Ids) -> Inputs:
         """Ids (batch, steps) to what the layer reads, (steps, batch, features)."""

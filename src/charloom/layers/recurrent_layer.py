@@ -1,5 +1,6 @@
 """What the three layers share: the state they begin with, and the door to the recurrence."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -7,9 +8,11 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from charloom.errors import InputError
-from charloom.recurrence.dispatch import chosen_path
+from charloom.recurrence.dispatch import chosen_kernels, chosen_path, covers
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
-from charloom.recurrence.scan import scan_layers
+from charloom.recurrence.native import native_direction
+from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
+from charloom.settings.model import Precision
 from charloom.shapes import State
 
 
@@ -18,7 +21,13 @@ class RecurrentLayer(nn.RNNBase):
 
     What the chosen path does not cover (packed or unbatched inputs, projections) is PyTorch's to compute, so that the
     layer is a drop-in on every device.
+
+    Attributes:
+        precision: What the native kernels multiply: float32, or bfloat16 with float32 sums and weights (fast on
+            processors with AMX or AVX512_BF16).
     """
+
+    precision: Precision = "float32"
 
     def begin_state(
         self, batch_size: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
@@ -41,18 +50,35 @@ class RecurrentLayer(nn.RNNBase):
         ]
         return parts[0] if len(parts) == 1 else (parts[0], parts[1])
 
+    def parameters_in_order(self) -> list[Tensor | None]:
+        """Of each layer (and direction) the input weights, hidden weights, input bias and hidden bias."""
+        return [tensor for names in self._all_weights for tensor in self._cell_weights(names)]
+
     def forward(self, input: Any, hx: Any = None) -> Any:  # noqa: A002 - torch.nn's name
         """As the ``torch.nn`` layer of the same name.
 
         input: (steps, batch, features), or (batch, steps, features) with ``batch_first``; hx: as ``begin_state``
         gives it, zeros where absent. Returns (outputs, last state).
         """
-        covered = not isinstance(input, PackedSequence) and input.dim() == 3 and not self.proj_size
-        if covered and chosen_path() == "reference":
-            return self._scan(input, hx)
-        return super().forward(input, hx)
+        run_direction = self._run_direction(input, hx)
+        if run_direction is None:
+            return super().forward(input, hx)
+        return self._run(run_direction, input, hx)
 
-    def _scan(self, inputs: Tensor, hx: Any) -> tuple[Tensor, Any]:
+    def _run_direction(self, inputs: Any, hx: Any) -> RunDirection | None:
+        """How to run a direction; None for PyTorch's own way."""
+        if isinstance(inputs, PackedSequence) or inputs.dim() != 3 or self.proj_size:
+            return None
+        if chosen_path() == "reference":
+            return partial(scan_direction, STEPS[self.mode])
+        if chosen_kernels() is None:
+            return None
+        state = () if hx is None else hx if isinstance(hx, tuple) else (hx,)
+        if not covers(inputs, *state, *self.parameters()):
+            return None
+        return partial(native_direction, self.mode, self.precision)
+
+    def _run(self, run_direction: RunDirection, inputs: Tensor, hx: Any) -> tuple[Tensor, Any]:
         if self.batch_first:
             inputs = inputs.transpose(0, 1)
         if hx is None:
@@ -61,7 +87,7 @@ class RecurrentLayer(nn.RNNBase):
         # RNNBase checks sizes and batch of both; its cells would otherwise broadcast a wrong state silently.
         self.check_forward_args(inputs.transpose(0, 1) if self.batch_first else inputs, hx, None)
         outputs, last = scan_layers(
-            STEPS[self.mode],
+            run_direction,
             inputs,
             state,
             [self._cell_weights(names) for names in self._all_weights],

@@ -1,28 +1,86 @@
-"""The one place that chooses how a recurrence is computed.
+"""The one place that chooses how a recurrence is computed, and on how many threads.
 
 The environment variable ``CHARLOOM_KERNELS`` forces a path, for tests and for users who debug:
 
-- ``auto`` (default): the fastest path there is, which today is PyTorch's own.
+- ``auto`` (default): the native kernels of the best instruction set that the processor has; PyTorch's own layers where
+  the package was built without kernels.
 - ``reference``: the equations, step by step.
+- ``pytorch``: PyTorch's own layers.
+- ``scalar``, ``avx2``, ``avx512``, ``avx512bf16``, ``amx``: the kernels of one instruction set.
+
+Whatever is chosen, what the kernels do not cover (``covers``) is PyTorch's to compute.
 """
 
+import functools
 import os
-from typing import Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
+
+import torch
+from torch import Tensor
 
 from charloom.errors import SettingsError
 
-Path: TypeAlias = Literal["auto", "reference"]
+InstructionSet: TypeAlias = Literal["scalar", "avx2", "avx512", "avx512bf16", "amx"]
+Path: TypeAlias = Literal["auto", "reference", "pytorch", InstructionSet]
 VARIABLE = "CHARLOOM_KERNELS"
 
 
 def chosen_path() -> Path:
     """The path that the environment asks for. Raises SettingsError for a word it does not know."""
     word = os.environ.get(VARIABLE, "auto")
-    if word not in get_args(Path):
-        raise SettingsError(f"{VARIABLE}={word}: choose one of {', '.join(get_args(Path))}")
+    if word not in _words():
+        raise SettingsError(f"{VARIABLE}={word}: choose one of {', '.join(_words())}")
     return cast(Path, word)
+
+
+def chosen_kernels() -> Any:
+    """The native kernels to compute with (``charloom._kernels.Kernels``), or None for PyTorch's own layers.
+
+    Raises SettingsError for an instruction set that this processor or this build does not have.
+    """
+    path = chosen_path()
+    if path in ("reference", "pytorch"):
+        return None
+    supported = _supported()
+    if path == "auto":
+        return next(reversed(supported.values()), None)
+    if path not in supported:
+        has = f"it has {', '.join(supported)}" if supported else "charloom was installed without native kernels"
+        raise SettingsError(f"{VARIABLE}={path}: not to be had here; {has}")
+    return supported[path]
+
+
+def covers(*tensors: Tensor) -> bool:
+    """Whether the kernels can compute with these: float32 on the CPU, outside autocast and function transforms."""
+    if torch.is_autocast_enabled("cpu") or torch._C._functorch.peek_interpreter_stack() is not None:
+        return False
+    return all(t.dtype == torch.float32 and t.device.type == "cpu" and t.numel() for t in tensors)
 
 
 def describe_path() -> str:
     """What computes the recurrences, in words, for ``charloom info``."""
-    return {"auto": "PyTorch's own", "reference": "reference (the equations, step by step)"}[chosen_path()]
+    path = chosen_path()
+    if path == "reference":
+        return "reference (the equations, step by step)"
+    kernels = chosen_kernels()
+    if kernels is not None:
+        return f"native kernels ({kernels.name})"
+    if path == "pytorch":
+        return "PyTorch's own"
+    return "PyTorch's own (charloom was installed without native kernels: no C++ compiler was found then)"
+
+
+@functools.cache
+def _words() -> tuple[str, ...]:
+    *words, instruction_sets = get_args(Path)[:3], get_args(InstructionSet)
+    return (*words[0], *instruction_sets)
+
+
+@functools.cache
+def _supported() -> dict[str, Any]:
+    try:
+        # After torch, whose OpenMP library it then shares: a second one would mean a second pool of threads.
+        from charloom import _kernels
+    except ImportError:
+        return {}
+    return {kernels.name: kernels for kernels in _kernels.supported()}

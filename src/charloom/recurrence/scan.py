@@ -1,9 +1,11 @@
 """The equations carried over time, layers and directions: slow, plain, and right by inspection.
 
-This is the reference. Prefer it for reading, testing and debugging; for work, ``dispatch`` takes a faster path.
+``scan_direction`` is the reference. Prefer it for reading, testing and debugging; for work, ``dispatch`` chooses a
+faster way to run a direction (``native.native_direction``), under the same loop over layers.
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -27,8 +29,17 @@ def scan_direction(
     return torch.stack(hidden_states), state
 
 
+class RunDirection(Protocol):
+    """How one layer is run in one direction: ``scan_direction`` with its step given, or anything that does the same."""
+
+    def __call__(
+        self, inputs: Tensor, state: CellState, weights: CellWeights, *, backward_in_time: bool = False
+    ) -> tuple[Tensor, CellState]:
+        """As ``scan_direction``."""
+
+
 def scan_layers(
-    step: CellStep,
+    run_direction: RunDirection,
     inputs: Tensor,
     state: CellState,
     weights: Sequence[CellWeights],
@@ -50,8 +61,8 @@ def scan_layers(
         outputs = []
         for direction in range(num_directions):
             i = first + direction
-            hidden_states, last = scan_direction(
-                step, inputs, tuple(s[i] for s in state), weights[i], backward_in_time=direction == 1
+            hidden_states, last = run_direction(
+                inputs, tuple(s[i] for s in state), weights[i], backward_in_time=direction == 1
             )
             outputs.append(hidden_states)
             last_states.append(last)

@@ -8,6 +8,7 @@ from charloom.settings.limits import check_number, check_switch, check_whole, ch
 
 Cell: TypeAlias = Literal["rnn", "gru", "lstm"]
 Nonlinearity: TypeAlias = Literal["tanh", "relu"]
+Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)

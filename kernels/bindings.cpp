@@ -1,0 +1,196 @@
+// The Python module charloom._kernels: addresses and sizes in, nothing out. charloom.recurrence.native is its only user
+// and answers for every pointer: shapes, types and ranges of ids are checked there.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "instruction_sets.h"
+
+namespace nb = nanobind;
+using namespace charloom;
+
+namespace {
+
+using Address = uintptr_t;
+
+// One block for each Python thread, kept from call to call: fresh memory costs a page fault for every 4 kB.
+class Workspace {
+ public:
+  ~Workspace() { ::operator delete[](block_, std::align_val_t(64)); }
+  void *of_size(size_t size) {
+    if (size > size_) {
+      ::operator delete[](block_, std::align_val_t(64));
+      block_ = nullptr;
+      size_ = 0;
+      block_ = ::operator new[](size, std::align_val_t(64));
+      size_ = size;
+    }
+    return block_;
+  }
+
+ private:
+  void *block_ = nullptr;
+  size_t size_ = 0;
+};
+thread_local Workspace workspace;
+
+LayerWeights weights_at(const std::vector<Address> &a) {
+  return {(const float *)a.at(0), (const float *)a.at(1), (const float *)a.at(2), (const float *)a.at(3)};
+}
+LayerGradients gradients_at(const std::vector<Address> &a) {
+  return {(float *)a.at(0), (float *)a.at(1), (float *)a.at(2), (float *)a.at(3)};
+}
+
+// (cell, precision, steps, batch, inputs, hidden, backward_in_time, threads)
+LayerCall layer_call(const std::vector<long> &shape) {
+  LayerCall call{};
+  call.cell = (CellKind)shape.at(0);
+  call.precision = (Precision)shape.at(1);
+  call.steps = shape.at(2);
+  call.batch = shape.at(3);
+  call.inputs = shape.at(4);
+  call.hidden = shape.at(5);
+  call.backward_in_time = shape.at(6) != 0;
+  call.threads = (int)shape.at(7);
+  return call;
+}
+
+size_t reserve_bytes(const Kernels &kernels, const std::vector<long> &shape) {
+  return kernels.reserve_bytes(layer_call(shape));
+}
+
+void layer_forward(const Kernels &kernels, const std::vector<long> &shape, const std::vector<Address> &weights,
+                   Address x, Address first_hidden, Address first_cell, Address y, Address last_hidden,
+                   Address last_cell, Address reserve) {
+  LayerCall call = layer_call(shape);
+  call.weights = weights_at(weights);
+  call.x = (const float *)x;
+  call.first_hidden = (const float *)first_hidden;
+  call.first_cell = (const float *)first_cell;
+  call.y = (float *)y;
+  call.last_hidden = (float *)last_hidden;
+  call.last_cell = (float *)last_cell;
+  call.reserve = (void *)reserve;
+  nb::gil_scoped_release release;
+  kernels.layer_forward(call, workspace.of_size(kernels.layer_workspace(call, false)));
+}
+
+void layer_backward(const Kernels &kernels, const std::vector<long> &shape, const std::vector<Address> &weights,
+                    const std::vector<Address> &gradients, Address x, Address first_hidden, Address first_cell,
+                    Address y, Address reserve, Address dy, Address d_last_hidden, Address d_last_cell, Address dx,
+                    Address d_first_hidden, Address d_first_cell) {
+  LayerCall call = layer_call(shape);
+  call.weights = weights_at(weights);
+  call.gradients = gradients_at(gradients);
+  call.x = (const float *)x;
+  call.first_hidden = (const float *)first_hidden;
+  call.first_cell = (const float *)first_cell;
+  call.y = (float *)y;
+  call.reserve = (void *)reserve;
+  call.dy = (const float *)dy;
+  call.d_last_hidden = (const float *)d_last_hidden;
+  call.d_last_cell = (const float *)d_last_cell;
+  call.dx = (float *)dx;
+  call.d_first_hidden = (float *)d_first_hidden;
+  call.d_first_cell = (float *)d_first_cell;
+  nb::gil_scoped_release release;
+  kernels.layer_backward(call, workspace.of_size(kernels.layer_workspace(call, true)));
+}
+
+// Throws std::out_of_range, IndexError to Python: a wrong id would read and write beside the tables.
+void check_ids(const int64_t *ids, long batch, long steps, long batch_stride, long step_stride, long vocabulary) {
+  for (long b = 0; b < batch; b++)
+    for (long t = 0; t < steps; t++) {
+      const int64_t id = ids[b * batch_stride + t * step_stride];
+      if (id < 0 || id >= vocabulary)
+        throw std::out_of_range("id " + std::to_string(id) + " is not in the vocabulary of " +
+                                std::to_string(vocabulary));
+    }
+}
+
+// shape: (cell, precision, steps, batch, hidden, layers, vocabulary, embedding_size, threads); strides: of ids and of
+// targets, batch before step; parameters and gradients: embedding (0 for one-hot), four a layer, output, its bias.
+double language_model_step(const Kernels &kernels, const std::vector<long> &shape, Address ids, Address targets,
+                           const std::vector<long> &strides, const std::vector<Address> &parameters,
+                           const std::vector<Address> &gradients, double dropout, double layer_dropout, uint64_t seed,
+                           Address first_hidden, Address first_cell, Address last_hidden, Address last_cell) {
+  LanguageModelCall call{};
+  call.cell = (CellKind)shape.at(0);
+  call.precision = (Precision)shape.at(1);
+  call.steps = shape.at(2);
+  call.batch = shape.at(3);
+  call.hidden = shape.at(4);
+  call.layers = shape.at(5);
+  call.vocabulary = shape.at(6);
+  call.embedding_size = shape.at(7);
+  call.threads = (int)shape.at(8);
+  call.ids = (const int64_t *)ids;
+  call.targets = (const int64_t *)targets;
+  call.ids_batch_stride = strides.at(0);
+  call.ids_step_stride = strides.at(1);
+  call.targets_batch_stride = strides.at(2);
+  call.targets_step_stride = strides.at(3);
+  if (parameters.size() != (size_t)(3 + 4 * call.layers) || gradients.size() != parameters.size())
+    throw std::invalid_argument("parameters do not fit the layers");
+  std::vector<LayerWeights> weights;
+  std::vector<LayerGradients> layer_gradients;
+  for (long l = 0; l < call.layers; l++) {
+    const long at = 1 + 4 * l;
+    weights.push_back(weights_at({parameters.begin() + at, parameters.begin() + at + 4}));
+    layer_gradients.push_back(gradients_at({gradients.begin() + at, gradients.begin() + at + 4}));
+  }
+  const size_t output = 1 + 4 * call.layers;
+  call.embedding = (const float *)parameters[0];
+  call.d_embedding = (float *)gradients[0];
+  call.weights = weights.data();
+  call.gradients = layer_gradients.data();
+  call.output = (const float *)parameters[output];
+  call.output_bias = (const float *)parameters[output + 1];
+  call.d_output = (float *)gradients[output];
+  call.d_output_bias = (float *)gradients[output + 1];
+  call.dropout = (float)dropout;
+  call.layer_dropout = (float)layer_dropout;
+  call.seed = seed;
+  call.first_hidden = (const float *)first_hidden;
+  call.first_cell = (const float *)first_cell;
+  call.last_hidden = (float *)last_hidden;
+  call.last_cell = (float *)last_cell;
+  double loss = 0;
+  call.loss = &loss;
+  check_ids(call.ids, call.batch, call.steps, call.ids_batch_stride, call.ids_step_stride, call.vocabulary);
+  check_ids(call.targets, call.batch, call.steps, call.targets_batch_stride, call.targets_step_stride,
+            call.vocabulary);
+  nb::gil_scoped_release release;
+  kernels.language_model_step(call, workspace.of_size(kernels.language_model_workspace(call)));
+  return loss;
+}
+
+}  // namespace
+
+NB_MODULE(_kernels, m) {
+  nb::set_leak_warnings(false);  // what Python caches of this module lives until the process ends
+  m.doc() = "charloom's native kernels; use them through charloom.recurrence.";
+  nb::class_<Kernels>(m, "Kernels", "The kernels of one instruction set.")
+      .def_prop_ro("name", [](const Kernels &kernels) { return std::string(kernels.name); })
+      .def("reserve_bytes", reserve_bytes)
+      .def("layer_forward", layer_forward)
+      .def("layer_backward", layer_backward)
+      .def("language_model_step", language_model_step);
+  m.def(
+      "supported",
+      [] {
+        nb::list list;
+        for (const Kernels *kernels : supported_kernels()) list.append(nb::cast(kernels, nb::rv_policy::reference));
+        return list;
+      },
+      "The kernels that this processor can run, the best last.");
+  m.attr("PADDING") = kPadding;
+}

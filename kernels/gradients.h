@@ -1,0 +1,118 @@
+// Gradients of weights: sums over all steps and rows of outer products, and of biases.
+//
+// Threads share out the results, not the rows: there are no partial sums to add up, and every result is the same
+// whatever the number of threads.
+#pragma once
+#include "recurrence.h"
+
+namespace {
+
+// Scratch of one thread for sum_of_outer_products.
+template <class Number>
+struct OuterScratch {
+  Number *panels, *strip;
+  float *block;
+};
+constexpr long kMaxDepth = 512;         // rows summed at once
+constexpr long kPanelsBytes = 1 << 18;  // of packed right-hand side: they stay in the second-level cache
+
+template <class Number>
+static long outer_depth(long columns) {
+  const long fitting = kPanelsBytes / static_cast<long>(sizeof(Number)) / round_up(columns, kPanel);
+  return larger(64, smaller(kMaxDepth, fitting / 64 * 64));
+}
+template <class Number>
+static OuterScratch<Number> take_outer_scratch(Arena &arena, long max_columns) {
+  OuterScratch<Number> scratch;
+  scratch.panels = arena.take<Number>(outer_depth<Number>(max_columns) * round_up(max_columns, kPanel));
+  scratch.strip = arena.take<Number>(kMaxDepth * kStrip<Number>);
+  scratch.block = arena.take<float>(round_up(max_columns, kPanel) * kStrip<Number>);
+  return scratch;
+}
+
+// result[i * columns + j] = sum over k < count of left(k)[i] right(k)[j], for rows i of `mine` and all columns j.
+template <class Number, class LeftRow, class RightRow>
+static void sum_of_outer_products(Range mine, long columns, long count, LeftRow left, RightRow right, float *result,
+                                  const OuterScratch<Number> &scratch) {
+  if (mine.begin >= mine.end) return;
+  const long max_depth = outer_depth<Number>(columns), panels = round_up(columns, kPanel) / kPanel;
+  const Number *left_rows[kMaxDepth], *right_rows[kMaxDepth];
+  for (long first = 0; first < count; first += max_depth) {
+    const long depth = smaller(max_depth, count - first), k_size = round_up(depth, kDepthBlock<Number>);
+    for (long k = 0; k < depth; k++) {
+      left_rows[k] = left(first + k);
+      right_rows[k] = right(first + k);
+    }
+    for (long j = 0; j < columns; j += kPanel)
+      pack_rows(scratch.panels + j * k_size, [&](long k) { return right_rows[k] + j; }, depth, k_size, columns - j);
+    for (long i = mine.begin; i < mine.end; i += kStrip<Number>) {
+      const long rows = smaller(kStrip<Number>, mine.end - i), block_rows = round_up(rows, kRowBlock<Number>);
+      const auto strip = pack_strip(scratch.strip, [&](long k) { return left_rows[k] + i; }, depth, k_size);
+      memset(scratch.block, 0, panels * block_rows * kPanel * sizeof(float));
+      multiply(rows, k_size, strip, scratch.panels, panels, scratch.block);
+      for (long r = 0; r < rows; r++)
+        for (long j = 0; j < columns; j += kPanel) {
+          const float *from = scratch.block + (j / kPanel * block_rows + r) * kPanel;
+          float *to = result + (i + r) * columns + j;
+          if (j + kPanel <= columns) {
+            for (long v = 0; v < kPanel; v += kLanes) store(to + v, first ? load(to + v) + load(from + v) : load(from + v));
+          } else {
+            for (long v = 0; v < columns - j; v++) to[v] = first ? to[v] + from[v] : from[v];
+          }
+        }
+    }
+  }
+}
+
+// result[j] = sum over k < count of row(k)[j], for j of `mine`.
+template <class Row>
+static void sum_of_rows(Range mine, long count, Row row, float *result) {
+  for (long j = mine.begin; j < mine.end; j += kPanel) {  // rows end in padding or slack
+    Vector sum[2] = {};
+    for (long k = 0; k < count; k++) {
+      sum[0] += load(row(k) + j);
+      sum[1] += load(row(k) + j + kLanes);
+    }
+    for (long v = 0; v < smaller(kPanel, mine.end - j); v++) result[j + v] = sum[v / kLanes][v % kLanes];
+  }
+}
+
+// Thread `id`'s share of a layer's gradients but those of the input weights.
+template <class Cell, class Number>
+static void sum_recurrent_gradients(const Tape<Number> &tape, long hidden, const LayerGradients &to, int id, int threads,
+                                    const OuterScratch<Number> &scratch) {
+  const long count = tape.steps * tape.batch, width = tape.width;
+  const Range mine = share(hidden, kStrip<Number>, id, threads);
+  auto before = [&](long k) { return tape.hidden_before(k / tape.batch) + k % tape.batch * width; };
+  for (long i = 0; i < Cell::gates; i++) {
+    const long slot = (Cell::hidden_first + i) * width, row = Cell::hidden_gate[i] * hidden;
+    auto gate = [&](long k) { return tape.template gates_row<Cell>(k / tape.batch, k % tape.batch) + slot; };
+    sum_of_outer_products(mine, hidden, count, gate, before, to.hidden + row * hidden, scratch);
+    if (to.hidden_bias) sum_of_rows(mine, count, gate, to.hidden_bias + row);
+  }
+  if (!to.input_bias) return;
+  for (long i = 0; i < Cell::gates; i++) {
+    auto gate = [&](long k) { return tape.template gates_row<Cell>(k / tape.batch, k % tape.batch) + i * width; };
+    float *result = to.input_bias + Cell::input_gate[i] * hidden;
+    if (Cell::products == Cell::gates)  // the same sums
+      memcpy(result + mine.begin, to.hidden_bias + Cell::input_gate[i] * hidden + mine.begin,
+             (mine.end - mine.begin) * sizeof(float));
+    else
+      sum_of_rows(mine, count, gate, result);
+  }
+}
+
+// Thread `id`'s share of the gradients of input weights that were multiplied with rows x (steps, batch, x_stride).
+template <class Cell, class Number>
+static void sum_input_gradients(const Tape<Number> &tape, long hidden, long inputs, const Number *x, long x_stride,
+                                float *to, int id, int threads, const OuterScratch<Number> &scratch) {
+  const Range mine = share(hidden, kStrip<Number>, id, threads);
+  for (long i = 0; i < Cell::gates; i++)
+    sum_of_outer_products(
+        mine, inputs, tape.steps * tape.batch,
+        [&](long k) { return tape.template gates_row<Cell>(k / tape.batch, k % tape.batch) + i * tape.width; },
+        [&](long k) { return x + (tape.time(k / tape.batch) * tape.batch + k % tape.batch) * x_stride; },
+        to + Cell::input_gate[i] * hidden * inputs, scratch);
+}
+
+}  // namespace

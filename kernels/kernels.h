@@ -1,0 +1,85 @@
+// The entry points of the kernels: plain structs of pointers, each with its shape, and a table of functions for each
+// instruction set. Nothing here knows Python, PyTorch, files or vocabularies.
+//
+// All arrays are dense and row-major. "padded" is the hidden size rounded up to kPadding, so that no loop over units has
+// a remainder; what lies in the padding is finite and has no effect. Time comes first everywhere: row t * batch + b.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace charloom {
+
+enum class CellKind : int { rnn_tanh = 0, rnn_relu = 1, gru = 2, lstm = 3 };
+enum class Precision : int { float32 = 0, bfloat16 = 1 };
+
+constexpr long kPadding = 32;
+constexpr long padded(long size) { return (size + kPadding - 1) / kPadding * kPadding; }
+
+// The parameters of one layer in one direction, as torch.nn lays them out: gates stacked along the rows.
+struct LayerWeights {
+  const float *input;        // (gates * hidden, inputs)
+  const float *hidden;       // (gates * hidden, hidden)
+  const float *input_bias;   // (gates * hidden), or null
+  const float *hidden_bias;  // (gates * hidden), or null
+};
+
+struct LayerGradients {  // as LayerWeights; biases null where there are none
+  float *input, *hidden, *input_bias, *hidden_bias;
+};
+
+// One layer in one direction over all steps.
+struct LayerCall {
+  CellKind cell;
+  Precision precision;
+  long steps, batch, inputs, hidden;
+  bool backward_in_time;
+  int threads;
+  LayerWeights weights;
+  const float *x;                      // (steps, batch, inputs)
+  const float *first_hidden;           // (batch, padded)
+  const float *first_cell;             // (batch, padded); LSTM only
+  float *y;                            // (steps, batch, padded)
+  float *last_hidden, *last_cell;      // (batch, padded)
+  void *reserve;                       // reserve_bytes(...), kept from forward to backward; null where nothing is kept
+  // Backward only:
+  const float *dy;                          // (steps, batch, padded)
+  const float *d_last_hidden, *d_last_cell;  // (batch, padded)
+  float *dx;                                // (steps, batch, inputs), or null
+  float *d_first_hidden, *d_first_cell;     // (batch, padded)
+  LayerGradients gradients;
+};
+
+// Loss and all gradients of tokens -> recurrent layers -> logits -> mean cross-entropy, in one call.
+struct LanguageModelCall {
+  CellKind cell;
+  Precision precision;
+  long steps, batch, hidden, layers, vocabulary;
+  long embedding_size;  // 0: one-hot input
+  int threads;
+  const int64_t *ids, *targets;                // (batch, steps), with these strides
+  long ids_batch_stride, ids_step_stride, targets_batch_stride, targets_step_stride;
+  const float *embedding;                      // (vocabulary, embedding_size)
+  const LayerWeights *weights;                 // [layers]
+  const float *output, *output_bias;           // (vocabulary, hidden), (vocabulary)
+  float dropout, layer_dropout;                // around the layers (embedding, output), and between them
+  uint64_t seed;                               // of the dropout masks
+  const float *first_hidden, *first_cell;      // (layers, batch, hidden)
+  float *last_hidden, *last_cell;              // (layers, batch, hidden)
+  double *loss;                                // mean nats
+  float *d_embedding;
+  const LayerGradients *gradients;             // [layers]
+  float *d_output, *d_output_bias;
+};
+
+// The functions of one instruction set.
+struct Kernels {
+  const char *name;
+  size_t (*reserve_bytes)(const LayerCall &);
+  size_t (*layer_workspace)(const LayerCall &, bool backward);
+  void (*layer_forward)(const LayerCall &, void *workspace);
+  void (*layer_backward)(const LayerCall &, void *workspace);
+  size_t (*language_model_workspace)(const LanguageModelCall &);
+  void (*language_model_step)(const LanguageModelCall &, void *workspace);
+};
+
+}  // namespace charloom

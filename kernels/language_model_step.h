@@ -1,0 +1,316 @@
+// The whole training step of a language model: tokens -> recurrent layers -> logits -> mean cross-entropy, and back.
+//
+// Three phases with two meetings of the threads between: weights are packed; each thread takes its rows of the batch
+// through all layers and steps, forward and backward; the gradients of weights are summed, shared out by result.
+// One-hot tokens are never multiplied: their rows of the input weights are gathered, and their gradients scattered.
+#pragma once
+#include "cross_entropy.h"
+#include "dropout.h"
+#include "layer.h"
+
+namespace {
+
+using charloom::LanguageModelCall;
+
+constexpr int kMaxLayers = 64;
+
+template <class Cell, class Number>
+class LanguageModelStep {
+ public:
+  LanguageModelStep(const LanguageModelCall &call, void *workspace)
+      : call_(call),
+        arena_(workspace),
+        width_(padded(call.hidden)),
+        rows_(call.steps * call.batch),
+        logits_(padded(call.vocabulary)),
+        one_hot_(call.embedding_size == 0) {
+    take_memory();
+  }
+  size_t used() const { return arena_.used(); }
+
+  void run() {
+    in_parallel(call_.threads, [&](int id, int threads) {
+      pack(id, threads);
+      const Range mine = share(call_.batch, kRowBlock<Number>, id, threads);
+      begin(mine);
+      barrier(threads);
+      if (mine.begin < mine.end) {
+        for (long l = 0; l < call_.layers; l++) forward_layer(l, mine, id);
+        score(mine, id);
+        for (long l = call_.layers - 1; l >= 0; l--) backward_layer(l, mine, id);
+        if (!one_hot_) backward_embedding(mine, id);
+      }
+      barrier(threads);
+      sum_gradients(id, threads);
+    });
+    double total = 0;
+    for (long k = 0; k < rows_; k++) total += nats_[k];
+    *call_.loss = total / rows_;
+  }
+
+ private:
+  void take_memory() {
+    const long slack = kRowBlock<Number>, batch = call_.batch, state = batch * width_;
+    for (long l = 0; l < call_.layers; l++) {
+      const bool tokens = l == 0 && one_hot_;
+      const long inputs = l ? call_.hidden : one_hot_ ? call_.vocabulary : call_.embedding_size;
+      weights_[l] = take_packed_layer<Cell, Number>(arena_, call_.hidden, inputs, tokens ? call_.vocabulary : 1, true,
+                                                    true, !tokens);
+      tape_[l] = Tape<Number>(call_.steps, batch, width_, false);
+      tape_[l].first_hidden = arena_.take<Number>(state + slack * width_);
+      tape_[l].hidden = arena_.take<Number>((rows_ + slack) * width_);
+      if (Cell::has_cell) tape_[l].first_cell = arena_.take<Number>(state);
+      if (Cell::has_cell) tape_[l].cells = arena_.take<Number>(rows_ * width_);
+      tape_[l].gates = arena_.take<Number>((rows_ + slack) * Cell::products * width_);
+      last_hidden_[l] = arena_.take<float>(state);
+      last_cell_[l] = Cell::has_cell ? arena_.take<float>(state) : nullptr;
+    }
+    for (long l = 0; l < call_.layers; l++) {
+      const bool dropped = dropout_below(l + 1).on();
+      above_[l] = dropped ? arena_.take<Number>((rows_ + slack) * width_) : tape_[l].hidden;
+    }
+    embedded_stride_ = one_hot_ ? 0 : padded(call_.embedding_size);
+    embedded_ = one_hot_ ? nullptr : arena_.take<Number>((rows_ + slack) * embedded_stride_);
+    d_embedded_ = one_hot_ ? nullptr : arena_.take<float>(rows_ * embedded_stride_);
+    d_table_ = one_hot_ ? arena_.take<float>(call_.vocabulary * Cell::gates * width_) : nullptr;
+    carry_ = arena_.take<float>(state);
+    output_ = arena_.take<Number>(logits_ * width_);
+    output_back_ = arena_.take<Number>(logits_ * width_);
+    output_bias_ = arena_.take<float>(logits_);
+    d_logits_ = arena_.take<Number>((rows_ + slack) * logits_);
+    nats_ = arena_.take<float>(rows_);
+    const long most_rows = round_up(larger(batch, 4), kRowBlock<Number>);
+    const long row_size = larger(larger(logits_, Cell::products * kPanel), larger(width_, embedded_stride_));
+    for (int i = 0; i < call_.threads; i++) {
+      scratch_[i] = arena_.take<float>(larger(most_rows * row_size, scratch_size<Cell, Number>(4)));
+      outer_[i] = take_outer_scratch<Number>(arena_, larger(call_.hidden, embedded_stride_));
+    }
+  }
+
+  // The dropout on what layer l reads; l == layers: on what the output layer reads.
+  Dropout dropout_below(long l) const {
+    const bool outside = l == 0 || l == call_.layers;
+    return {outside ? call_.dropout : call_.layer_dropout, call_.seed, (uint32_t)l};
+  }
+  const int64_t &id_at(long t, long b) const { return call_.ids[b * call_.ids_batch_stride + t * call_.ids_step_stride]; }
+  long row_at(long t, long b) const { return t * call_.batch + b; }
+
+  void pack(int id, int threads) {
+    for (long l = 0; l < call_.layers; l++) pack_layer<Cell>(weights_[l], call_.weights[l], call_.hidden, id, threads);
+    const Range vocabulary = share(logits_, kPanel, id, threads);
+    for (long v = vocabulary.begin; v < vocabulary.end; v += kPanel) {
+      pack_columns(output_ + v * width_, call_.output + v * call_.hidden, call_.hidden, call_.hidden, width_,
+                   call_.vocabulary - v);
+      for (long j = v; j < v + kPanel; j++) output_bias_[j] = j < call_.vocabulary ? call_.output_bias[j] : kNever;
+    }
+    const Range units = share(width_, kPanel, id, threads);
+    for (long u = units.begin; u < units.end; u += kPanel)
+      pack_rows(
+          output_back_ + u * logits_, [&](long k) { return call_.output + k * call_.hidden + u; }, call_.vocabulary,
+          logits_, call_.hidden - u);
+    if (id == 0)
+      for (long l = one_hot_ ? 1 : 0; l < call_.layers; l++)
+        start_from_biases<Cell>(weights_[l].start, call_.weights[l], call_.hidden);
+    if (one_hot_) make_token_table(share(call_.vocabulary, 1, id, threads));
+  }
+
+  // Row v: the input weights' column v plus the biases.
+  void make_token_table(Range tokens) {
+    const LayerWeights &from = call_.weights[0];
+    const long size = Cell::products * width_;
+    for (long v = tokens.begin; v < tokens.end; v++) {
+      float *row = weights_[0].start + v * size;
+      start_from_biases<Cell>(row, from, call_.hidden);
+      for (long i = 0; i < Cell::gates; i++)
+        for (long j = 0; j < call_.hidden; j++)
+          row[i * width_ + j] += from.input[(Cell::input_gate[i] * call_.hidden + j) * call_.vocabulary + v];
+    }
+  }
+
+  void begin(Range mine) {
+    for (long l = 0; l < call_.layers; l++)
+      for (long b = mine.begin; b < mine.end; b++)
+        for (long j = 0; j < width_; j++) {
+          const long from = (l * call_.batch + b) * call_.hidden + j, to = b * width_ + j;
+          const bool unit = j < call_.hidden;
+          last_hidden_[l][to] = unit ? call_.first_hidden[from] : 0.f;
+          set(const_cast<Number *>(tape_[l].first_hidden) + to, last_hidden_[l][to]);
+          if constexpr (Cell::has_cell) {
+            last_cell_[l][to] = unit ? call_.first_cell[from] : 0.f;
+            set(const_cast<Number *>(tape_[l].first_cell) + to, last_cell_[l][to]);
+          }
+        }
+    if (!one_hot_)
+      for (long t = 0; t < call_.steps; t++)
+        for (long b = mine.begin; b < mine.end; b++) embed(t, b);
+  }
+
+  void embed(long t, long b) {
+    float values[8];
+    const float *from = call_.embedding + id_at(t, b) * call_.embedding_size;
+    Number *to = embedded_ + row_at(t, b) * embedded_stride_;
+    for (long j = 0; j < embedded_stride_; j += 8) {
+      for (long i = 0; i < 8; i++) values[i] = j + i < call_.embedding_size ? from[j + i] : 0.f;
+      if (dropout_below(0).on()) dropout_below(0).apply(values, row_at(t, b), j, 8);
+      for (long i = 0; i < 8; i++) set(to + j + i, values[i]);
+    }
+  }
+
+  void forward_layer(long l, Range mine, int id) {
+    const long products = Cell::products * width_;
+    const float *start = weights_[l].start;
+    if (l == 0 && one_hot_)
+      forward_in_time<Cell>(
+          tape_[l], weights_[l], mine, [&](long t, long b) { return start + id_at(t, b) * products; },
+          static_cast<const Number *>(nullptr), 0, last_hidden_[l], last_cell_[l], nullptr, scratch_[id]);
+    else
+      forward_in_time<Cell>(
+          tape_[l], weights_[l], mine, [&](long, long) { return start; }, l ? above_[l - 1] : embedded_,
+          l ? width_ : embedded_stride_, last_hidden_[l], last_cell_[l], nullptr, scratch_[id]);
+    const Dropout dropout = dropout_below(l + 1);
+    for (long t = 0; dropout.on() && t < call_.steps; t++)
+      for (long b = mine.begin; b < mine.end; b++) {
+        const long at = row_at(t, b) * width_;
+        for (long j = 0; j < width_; j += kLanes) store(scratch_[id] + j, load(tape_[l].hidden + at + j));
+        dropout.apply(scratch_[id], row_at(t, b), 0, width_);
+        for (long j = 0; j < width_; j += kLanes) store(above_[l] + at + j, load(scratch_[id] + j));
+      }
+    for (long b = mine.begin; b < mine.end; b++) {
+      const long to = (l * call_.batch + b) * call_.hidden;
+      memcpy(call_.last_hidden + to, last_hidden_[l] + b * width_, call_.hidden * sizeof(float));
+      if (Cell::has_cell) memcpy(call_.last_cell + to, last_cell_[l] + b * width_, call_.hidden * sizeof(float));
+    }
+  }
+
+  // Logits, the loss of each row, and the gradients of the logits.
+  void score(Range mine, int id) {
+    const long n = mine.end - mine.begin, block = round_up(n, kRowBlock<Number>) * kPanel, panels = logits_ / kPanel;
+    const Number *hidden = above_[call_.layers - 1];
+    for (long t = 0; t < call_.steps; t++) {
+      for (long p = 0; p < panels; p++)
+        for (long r = 0; r < n; r++)
+          memcpy(scratch_[id] + p * block + r * kPanel, output_bias_ + p * kPanel, kPanel * sizeof(float));
+      multiply(n, width_, rows_of(hidden + row_at(t, mine.begin) * width_, width_), output_, panels, scratch_[id]);
+      for (long r = 0; r < n; r++) {
+        const long b = mine.begin + r;
+        const long target = call_.targets[b * call_.targets_batch_stride + t * call_.targets_step_stride];
+        nats_[row_at(t, b)] = cross_entropy_row(scratch_[id] + r * kPanel, panels, block, target, 1.f / rows_,
+                                                d_logits_ + row_at(t, b) * logits_);
+      }
+    }
+  }
+
+  void backward_layer(long l, Range mine, int id) {
+    const long n = mine.end - mine.begin, block = round_up(n, kRowBlock<Number>) * kPanel;
+    const Dropout dropout = dropout_below(l + 1);
+    auto upstream = [&](long t, long u, long panels, float *to) {
+      memset(to, 0, panels * block * sizeof(float));
+      if (l == call_.layers - 1)
+        multiply(n, logits_, rows_of<Number>(d_logits_ + row_at(t, mine.begin) * logits_, logits_),
+                 output_back_ + u * logits_, panels, to);
+      else
+        multiply(n, Cell::gates * width_, gates_of_inputs(l + 1, t, mine), weights_[l + 1].input_back + u * Cell::gates * width_,
+                 panels, to);
+      for (long r = 0; dropout.on() && r < n; r++)
+        for (long p = 0; p < panels; p++)
+          dropout.apply(to + p * block + r * kPanel, row_at(t, mine.begin + r), u + p * kPanel, kPanel);
+    };
+    memset(carry_ + mine.begin * width_, 0, n * width_ * sizeof(float));
+    backward_in_time<Cell>(tape_[l], weights_[l], mine, upstream, nullptr, carry_, nullptr, scratch_[id]);
+  }
+
+  // The gradients of layer l's products with its input, for rows `mine` of step t, as a left-hand side.
+  Left<Number> gates_of_inputs(long l, long t, Range mine) const {
+    return rows_of<Number>(tape_[l].template gates_row<Cell>(t, mine.begin), Cell::products * width_);
+  }
+
+  void backward_embedding(Range mine, int id) {
+    const long n = mine.end - mine.begin;
+    const Dropout dropout = dropout_below(0);
+    for (long t = 0; t < call_.steps; t++)
+      for (long j = 0; j < embedded_stride_; j += kPanel) {
+        memset(scratch_[id], 0, round_up(n, kRowBlock<Number>) * kPanel * sizeof(float));
+        multiply(n, Cell::gates * width_, gates_of_inputs(0, t, mine), weights_[0].input_back + j * Cell::gates * width_, 1,
+                 scratch_[id]);
+        for (long r = 0; r < n; r++) {
+          const long row = row_at(t, mine.begin + r);
+          if (dropout.on()) dropout.apply(scratch_[id] + r * kPanel, row, j, kPanel);
+          memcpy(d_embedded_ + row * embedded_stride_ + j, scratch_[id] + r * kPanel, kPanel * sizeof(float));
+        }
+      }
+  }
+
+  void sum_gradients(int id, int threads) {
+    for (long l = 0; l < call_.layers; l++) {
+      const LayerGradients &to = call_.gradients[l];
+      sum_recurrent_gradients<Cell>(tape_[l], call_.hidden, to, id, threads, outer_[id]);
+      if (l == 0 && one_hot_)
+        scatter_token_gradients(id, threads);
+      else
+        sum_input_gradients<Cell>(tape_[l], call_.hidden, weights_[l].inputs, l ? above_[l - 1] : embedded_,
+                                  l ? width_ : embedded_stride_, to.input, id, threads, outer_[id]);
+    }
+    const Number *hidden = above_[call_.layers - 1];
+    auto d_logits = [&](long k) { return d_logits_ + k * logits_; };
+    const Range vocabulary = share(call_.vocabulary, kStrip<Number>, id, threads);
+    sum_of_outer_products(
+        vocabulary, call_.hidden, rows_, d_logits, [&](long k) { return hidden + k * width_; }, call_.d_output,
+        outer_[id]);
+    sum_of_rows(vocabulary, rows_, d_logits, call_.d_output_bias);
+    if (!one_hot_) scatter_embedding_gradients(share(embedded_stride_, kLanes, id, threads));
+  }
+
+  void scatter_token_gradients(int id, int threads) {
+    const long size = Cell::gates * width_, hidden = call_.hidden;
+    const Range units = share(width_, kPanel, id, threads);
+    for (long i = 0; i < Cell::gates; i++) {
+      const long first = i * width_ + units.begin, count = units.end - units.begin;
+      for (long v = 0; v < call_.vocabulary; v++) memset(d_table_ + v * size + first, 0, count * sizeof(float));
+      for (long t = 0; t < call_.steps; t++)
+        for (long b = 0; b < call_.batch; b++) {
+          float *to = d_table_ + id_at(t, b) * size + first;
+          const Number *gate = tape_[0].template gates_row<Cell>(t, b) + first;
+          for (long j = 0; j < count; j += kLanes) store(to + j, load(to + j) + load(gate + j));
+        }
+      for (long j = units.begin; j < smaller(units.end, hidden); j++) {
+        float *to = call_.gradients[0].input + (Cell::input_gate[i] * hidden + j) * call_.vocabulary;
+        for (long v = 0; v < call_.vocabulary; v++) to[v] = d_table_[v * size + i * width_ + j];
+      }
+    }
+  }
+
+  void scatter_embedding_gradients(Range columns) {
+    const long size = call_.embedding_size, last = smaller(columns.end, size);
+    for (long v = 0; v < call_.vocabulary; v++)
+      for (long j = columns.begin; j < last; j++) call_.d_embedding[v * size + j] = 0.f;
+    for (long t = 0; t < call_.steps; t++)
+      for (long b = 0; b < call_.batch; b++) {
+        const float *from = d_embedded_ + row_at(t, b) * embedded_stride_;
+        float *to = call_.d_embedding + id_at(t, b) * size;
+        for (long j = columns.begin; j < last; j++) to[j] += from[j];
+      }
+  }
+
+  const LanguageModelCall &call_;
+  Arena arena_;
+  const long width_, rows_, logits_;  // logits_: padded size of the vocabulary
+  const bool one_hot_;
+  PackedLayer<Number> weights_[kMaxLayers];
+  Tape<Number> tape_[kMaxLayers];
+  Number *above_[kMaxLayers];  // what is read from layer l: its hidden states, after dropout
+  float *last_hidden_[kMaxLayers], *last_cell_[kMaxLayers];
+  Number *embedded_, *output_, *output_back_, *d_logits_;
+  long embedded_stride_;
+  float *d_embedded_, *d_table_, *carry_, *output_bias_, *nats_;
+  float *scratch_[kMaxThreads];
+  OuterScratch<Number> outer_[kMaxThreads];
+};
+
+template <class Cell, class Number>
+static size_t run_language_model(const LanguageModelCall &call, void *workspace) {
+  LanguageModelStep<Cell, Number> step(call, workspace);
+  if (workspace) step.run();
+  return step.used();
+}
+
+}  // namespace

@@ -1,0 +1,156 @@
+// Products of a few rows with a packed matrix: the register-blocked inner loop of everything here.
+//
+// The right-hand side is packed in panels of kPanel columns (two vectors), so that the loop over k reads one stream.
+// Results are added to a scratch of [panel][row][kPanel] float32 that stays in the first-level cache; the caller starts
+// it as it likes (biases, rows of a table) and applies its equations to it.
+//
+// float32 panel:   [k][kPanel].       bfloat16 panel: [k / 2][kPanel][2], pairs of rows side by side.
+#pragma once
+#include "vector.h"
+
+namespace {
+
+constexpr long kPanel = 2 * kLanes;
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kMaxRows = 12;  // 12 x 2 sums, 2 columns and 1 broadcast fill 27 of 32 registers
+#else
+constexpr int kMaxRows = 6;  // 15 of 16
+#endif
+
+CHARLOOM_INLINE long smaller(long a, long b) { return a < b ? a : b; }
+CHARLOOM_INLINE long larger(long a, long b) { return a > b ? a : b; }
+CHARLOOM_INLINE long round_up(long n, long to) { return (n + to - 1) / to * to; }
+
+// Left-hand rows: element (i, k) at data[i * row_stride + k * k_stride], for bfloat16 the pair (i, 2k) at
+// data[i * row_stride + k * k_stride].
+template <class Number>
+struct Left {
+  const Number *data;
+  long row_stride, k_stride;
+};
+template <class Number>
+constexpr long kPerStep = 1;  // values of k that one turn of the loop takes
+template <>
+constexpr long kPerStep<bfloat16> = 2;
+template <class Number>
+CHARLOOM_INLINE Left<Number> rows_of(const Number *data, long stride) {
+  return {data, stride, kPerStep<Number>};
+}
+
+// sum += a b, a one value (or pair) for all lanes.
+CHARLOOM_INLINE void multiply_add(Vector &sum, const float *a, Vector b) { sum += (*a - Vector{}) * b; }
+
+struct Pairs {
+  Words bits;
+};
+CHARLOOM_INLINE Vector load_columns(const float *panel) { return load(panel); }
+CHARLOOM_INLINE Pairs load_columns(const bfloat16 *panel) {
+  Pairs p;
+  memcpy(&p, panel, sizeof p);
+  return p;
+}
+CHARLOOM_INLINE void multiply_add(Vector &sum, const bfloat16 *a, Pairs b) {
+#if defined(__AVX512BF16__)
+  uint32_t pair;
+  memcpy(&pair, a, sizeof pair);
+  sum = (Vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32((int)pair), (__m512bh)b.bits);
+#else
+  sum += to_float(a[0]) * (Vector)(b.bits << 16);
+  sum += to_float(a[1]) * (Vector)(b.bits & 0xffff0000u);
+#endif
+}
+
+// result[p][i][:] += sum over k of left(i, k) panel_p(k, :), for ROWS rows and PANELS panels at once.
+template <int ROWS, int PANELS, class Number>
+static void multiply_block(long turns, Left<Number> left, const Number *panels, long panel_stride, float *result,
+                           long result_stride) {
+  Vector sum[PANELS][ROWS][2];
+#pragma GCC unroll 4
+  for (int p = 0; p < PANELS; p++)
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; i++) {
+      sum[p][i][0] = load(result + p * result_stride + i * kPanel);
+      sum[p][i][1] = load(result + p * result_stride + i * kPanel + kLanes);
+    }
+  const Number *a = left.data;
+  for (long k = 0; k < turns; k++, a += left.k_stride, panels += kPanel * kPerStep<Number>) {
+#pragma GCC unroll 4
+    for (int p = 0; p < PANELS; p++) {
+      auto b0 = load_columns(panels + p * panel_stride);
+      auto b1 = load_columns(panels + p * panel_stride + kLanes * kPerStep<Number>);
+#pragma GCC unroll 16
+      for (int i = 0; i < ROWS; i++) {
+        multiply_add(sum[p][i][0], a + i * left.row_stride, b0);
+        multiply_add(sum[p][i][1], a + i * left.row_stride, b1);
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (int p = 0; p < PANELS; p++)
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; i++) {
+      store(result + p * result_stride + i * kPanel, sum[p][i][0]);
+      store(result + p * result_stride + i * kPanel + kLanes, sum[p][i][1]);
+    }
+}
+
+template <class Number>
+using Block = void (*)(long, Left<Number>, const Number *, long, float *, long);
+
+template <int PANELS, class Number>
+static void multiply_few_rows(long rows, long turns, Left<Number> left, const Number *panels, long stride, float *result,
+                              long result_stride) {
+  static constexpr Block<Number> blocks[] = {multiply_block<1, PANELS, Number>, multiply_block<2, PANELS, Number>};
+  blocks[rows - 1](turns, left, panels, stride, result, result_stride);
+}
+
+// scratch[p][i][:] += left(i, :) panel_p, for `panels` panels one after the other and k_size values of k (a multiple of
+// kPerStep). Per result, sums run over k in order whatever the blocking: results do not depend on how rows are shared
+// out among threads.
+template <class Number>
+static void multiply_vectors(long rows, long k_size, Left<Number> left, const Number *panel, long panels, float *scratch,
+                             long scratch_rows) {
+  static constexpr Block<Number> blocks[] = {
+      multiply_block<1, 1, Number>, multiply_block<2, 1, Number>, multiply_block<3, 1, Number>,
+      multiply_block<4, 1, Number>, multiply_block<5, 1, Number>, multiply_block<6, 1, Number>,
+#if defined(__AVX512F__) || defined(__aarch64__)
+      multiply_block<7, 1, Number>, multiply_block<8, 1, Number>, multiply_block<9, 1, Number>,
+      multiply_block<10, 1, Number>, multiply_block<11, 1, Number>, multiply_block<12, 1, Number>,
+#endif
+  };
+  const long stride = k_size * kPanel, turns = k_size / kPerStep<Number>, result_stride = scratch_rows * kPanel;
+  if (rows <= 2) {  // one panel would leave too few independent sums to keep the multipliers busy
+    for (; panels >= 4; panels -= 4, panel += 4 * stride, scratch += 4 * result_stride)
+      multiply_few_rows<4>(rows, turns, left, panel, stride, scratch, result_stride);
+    if (panels == 3) multiply_few_rows<3>(rows, turns, left, panel, stride, scratch, result_stride);
+    if (panels == 2) multiply_few_rows<2>(rows, turns, left, panel, stride, scratch, result_stride);
+    if (panels == 1) multiply_few_rows<1>(rows, turns, left, panel, stride, scratch, result_stride);
+    return;
+  }
+  const long count = (rows + kMaxRows - 1) / kMaxRows, block = (rows + count - 1) / count;
+  for (; panels > 0; panels--, panel += stride, scratch += result_stride)
+    for (long i = 0; i < rows; i += block)
+      blocks[smaller(block, rows - i) - 1](turns, {left.data + i * left.row_stride, left.row_stride, left.k_stride},
+                                           panel, stride, scratch + i * kPanel, result_stride);
+}
+
+}  // namespace
+
+#if defined(__AMX_BF16__) || defined(CHARLOOM_EMULATED_TILES)
+#include "tiles.h"
+#else
+namespace {
+template <class Number>
+constexpr long kRowBlock = 1;      // rows of scratch and of left-hand sides come in such blocks
+template <class Number>
+constexpr long kDepthBlock = kPerStep<Number>;  // k_size is a multiple of it
+struct TileUnit {  // what a thread must hold to multiply
+  TileUnit() {}
+};
+template <class Number>
+CHARLOOM_INLINE void multiply(long rows, long k_size, Left<Number> left, const Number *panel, long panels,
+                              float *scratch) {
+  multiply_vectors(rows, k_size, left, panel, panels, scratch, rows);
+}
+}  // namespace
+#endif

@@ -1,0 +1,75 @@
+// Matrices into the layouts that multiply() reads: panels for the right-hand side, strips for the left.
+#pragma once
+#include "matmul.h"
+
+namespace {
+
+CHARLOOM_INLINE void put(float *panel, long k, long column, float x) { panel[k * kPanel + column] = x; }
+CHARLOOM_INLINE void put(bfloat16 *panel, long k, long column, float x) {
+  set(panel + (k / 2 * kPanel + column) * 2 + k % 2, x);
+}
+
+// One panel from rows: panel(k, j) = row(k)[j] for k < k_count, j < columns; zero beyond, to k_size.
+template <class Row>
+CHARLOOM_INLINE void pack_rows(float *panel, Row row, long k_count, long k_size, long columns) {
+  for (long k = 0; k < k_size; k++, panel += kPanel) {
+    if (k < k_count && columns >= kPanel) {
+      store(panel, load(row(k)));
+      store(panel + kLanes, load(row(k) + kLanes));
+    } else {
+      for (long j = 0; j < kPanel; j++) panel[j] = k < k_count && j < columns ? row(k)[j] : 0.f;
+    }
+  }
+}
+template <class Row>
+CHARLOOM_INLINE void pack_rows(bfloat16 *panel, Row row, long k_count, long k_size, long columns) {
+  for (long k = 0; k < k_size; k += 2, panel += 2 * kPanel) {
+    if (k + 1 < k_count && columns >= kPanel) {
+      for (long j = 0; j < kPanel; j += kLanes) {
+        Words pairs = rounded_to_bfloat16(load(row(k) + j)) | rounded_to_bfloat16(load(row(k + 1) + j)) << 16;
+        memcpy(panel + 2 * j, &pairs, sizeof pairs);
+      }
+    } else {
+      for (long j = 0; j < kPanel; j++) {
+        set(panel + 2 * j, k < k_count && j < columns ? to_float(row(k)[j]) : 0.f);
+        set(panel + 2 * j + 1, k + 1 < k_count && j < columns ? to_float(row(k + 1)[j]) : 0.f);
+      }
+    }
+  }
+}
+
+// One panel from columns, that is of the transpose: panel(k, j) = rows[j * stride + k] for k < k_count, j < columns.
+template <class Number>
+CHARLOOM_INLINE void pack_columns(Number *panel, const float *rows, long stride, long k_count, long k_size,
+                                  long columns) {
+  constexpr long strip = 16;  // of k: reads stay within one line of each row, writes within a few kilobytes
+  for (long first = 0; first < k_size; first += strip) {
+    const long last = smaller(first + strip, k_size);
+    for (long j = 0; j < kPanel; j++)
+      for (long k = first; k < last; k++) put(panel, k, j, k < k_count && j < columns ? rows[j * stride + k] : 0.f);
+  }
+}
+
+#if !(defined(__AMX_BF16__) || defined(CHARLOOM_EMULATED_TILES))
+template <class Number>
+constexpr long kStrip = kMaxRows;
+
+// kStrip columns of some rows, transposed, as the left-hand side of a product: strip(i, k) = row(k)[i], zero beyond
+// k_count. Reads a whole strip of each row: rows end in padding, or in slack that the arena leaves.
+template <class Row>
+CHARLOOM_INLINE Left<float> pack_strip(float *strip, Row row, long k_count, long) {
+  for (long k = 0; k < k_count; k++) memcpy(strip + k * kMaxRows, row(k), kMaxRows * sizeof(float));
+  return {strip, 1, kMaxRows};
+}
+template <class Row>
+CHARLOOM_INLINE Left<bfloat16> pack_strip(bfloat16 *strip, Row row, long k_count, long k_size) {
+  for (long k = 0; k < k_size; k += 2, strip += 2 * kMaxRows)
+    for (long i = 0; i < kMaxRows; i++) {
+      strip[2 * i] = row(k)[i];
+      strip[2 * i + 1] = k + 1 < k_count ? row(k + 1)[i] : bfloat16{0};
+    }
+  return {strip - k_size * kMaxRows, 2, 2 * kMaxRows};
+}
+#endif
+
+}  // namespace

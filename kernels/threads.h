@@ -1,0 +1,74 @@
+// How threads share out the work, and the state of the processor that they compute in.
+#pragma once
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+#include "matmul.h"
+
+namespace {
+
+constexpr int kMaxThreads = 256;
+
+struct Range {
+  long begin, end;
+};
+
+// The part of n items, in blocks, that belongs to thread `id` of `threads`.
+CHARLOOM_INLINE Range share(long n, long block, int id, int threads) {
+  const long blocks = (n + block - 1) / block;
+  return {smaller(n, blocks * id / threads * block), smaller(n, blocks * (id + 1) / threads * block)};
+}
+
+// Denormal numbers are taken as zero while this lives: a vanishing gradient would else make the loops tens of times
+// slower. The caller's own setting comes back after.
+class FlushDenormals {
+ public:
+#if defined(__SSE2__)
+  FlushDenormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040); }
+  ~FlushDenormals() { _mm_setcsr(before_); }
+
+ private:
+  unsigned before_;
+#elif defined(__aarch64__)
+  FlushDenormals() {
+    asm volatile("mrs %0, fpcr" : "=r"(before_));
+    asm volatile("msr fpcr, %0" : : "r"(before_ | (1ul << 24)));
+  }
+  ~FlushDenormals() { asm volatile("msr fpcr, %0" : : "r"(before_)); }
+
+ private:
+  unsigned long before_;
+#endif
+};
+
+// Runs work(id, threads) on so many threads; all of them meet at barrier().
+template <class Work>
+static void in_parallel(int threads, Work work) {
+#ifdef _OPENMP
+  if (threads > 1) {
+#pragma omp parallel num_threads(threads)
+    {
+      FlushDenormals flush;
+      TileUnit tiles;
+      work(omp_get_thread_num(), omp_get_num_threads());
+    }
+    return;
+  }
+#endif
+  FlushDenormals flush;
+  TileUnit tiles;
+  work(0, 1);
+}
+
+CHARLOOM_INLINE void barrier(int threads) {
+#ifdef _OPENMP
+  if (threads > 1) {
+#pragma omp barrier
+  }
+#endif
+}
+
+}  // namespace

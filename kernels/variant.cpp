@@ -1,0 +1,57 @@
+// The kernels of one instruction set: this file is compiled once for each, under its own name and flags.
+#include "language_model_step.h"
+
+#define CHARLOOM_TEXT_OF(name) #name
+#define CHARLOOM_TEXT(name) CHARLOOM_TEXT_OF(name)
+
+namespace charloom {
+namespace {
+
+size_t reserve_bytes(const LayerCall &call) {
+  return for_cell(call.cell, call.precision, [&](auto cell, auto number) {
+    Arena arena(nullptr);
+    take_reserve<decltype(cell), decltype(number)>(arena, call, true);
+    return arena.used();
+  });
+}
+
+size_t layer_workspace(const LayerCall &call, bool backward) {
+  return for_cell(call.cell, call.precision, [&](auto cell, auto number) {
+    using C = decltype(cell);
+    using N = decltype(number);
+    return backward ? run_layer_backward<C, N>(call, nullptr) : run_layer_forward<C, N>(call, nullptr);
+  });
+}
+
+void layer_forward(const LayerCall &call, void *workspace) {
+  for_cell(call.cell, call.precision, [&](auto cell, auto number) {
+    return run_layer_forward<decltype(cell), decltype(number)>(call, workspace);
+  });
+}
+
+void layer_backward(const LayerCall &call, void *workspace) {
+  for_cell(call.cell, call.precision, [&](auto cell, auto number) {
+    return run_layer_backward<decltype(cell), decltype(number)>(call, workspace);
+  });
+}
+
+size_t language_model_workspace(const LanguageModelCall &call) {
+  return for_cell(call.cell, call.precision, [&](auto cell, auto number) {
+    return run_language_model<decltype(cell), decltype(number)>(call, nullptr);
+  });
+}
+
+void language_model_step(const LanguageModelCall &call, void *workspace) {
+  for_cell(call.cell, call.precision, [&](auto cell, auto number) {
+    return run_language_model<decltype(cell), decltype(number)>(call, workspace);
+  });
+}
+
+}  // namespace
+
+extern const Kernels CHARLOOM_VARIANT;
+const Kernels CHARLOOM_VARIANT = {CHARLOOM_TEXT(CHARLOOM_VARIANT), reserve_bytes,  layer_workspace,
+                                  layer_forward,                   layer_backward, language_model_workspace,
+                                  language_model_step};
+
+}  // namespace charloom

@@ -1,0 +1,117 @@
+"""Loss and all gradients of a language model in one native call.
+
+Tokens -> recurrent layers -> logits -> mean cross-entropy, and back, as one autograd function whose forward computes
+the gradients too: it composes with any optimizer and with distributed training. Tokens are gathered, never one-hot.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from charloom.errors import InputError
+from charloom.recurrence.dispatch import chosen_kernels
+from charloom.recurrence.equations import CellState
+from charloom.recurrence.native import CELLS, PRECISIONS
+from charloom.settings.model import Precision
+
+
+class StepParameters(NamedTuple):
+    """The parameters of a language model.
+
+    embedding: (vocabulary, embedding), or None for one-hot input. layers: for each layer its input weights, hidden
+    weights and the two biases (None without). output: (vocabulary, hidden). output_bias: (vocabulary,).
+    """
+
+    embedding: Tensor | None
+    layers: Sequence[Tensor | None]
+    output: Tensor
+    output_bias: Tensor
+
+
+class StepOptions(NamedTuple):
+    """mode: the name that ``torch.nn.RNNBase.mode`` gives the cell. dropout, layer_dropout: probabilities, of what the
+    first layer and the output layer read, and between the layers."""
+
+    mode: str
+    precision: Precision
+    num_layers: int
+    dropout: float
+    layer_dropout: float
+
+
+def native_loss(
+    ids: Tensor, targets: Tensor, state: CellState, parameters: StepParameters, options: StepOptions
+) -> tuple[Tensor, CellState]:
+    """Mean nats of ``targets`` (batch, steps) after ``ids``, and the last state, detached.
+
+    state: (layers, batch, hidden) each. Raises InputError for ids beside the vocabulary. What the kernels cover is
+    ``dispatch.covers``'s to say.
+    """
+    last = tuple(torch.empty_like(part, memory_format=torch.contiguous_format) for part in state)
+    flat = (parameters.embedding, *parameters.layers, parameters.output, parameters.output_bias)
+    loss: Tensor = _Loss.apply(ids, targets, state, last, options, *flat)  # type: ignore[no-untyped-call] # torch's
+    return loss, last
+
+
+class _Loss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        ids: Tensor,
+        targets: Tensor,
+        state: CellState,
+        last: CellState,
+        options: StepOptions,
+        *parameters: Tensor | None,
+    ) -> Tensor:
+        embedding, output = parameters[0], parameters[-2]
+        assert output is not None
+        batch, steps = ids.shape
+        vocabulary, hidden_size = output.shape
+        shape = [
+            CELLS.index(options.mode),
+            PRECISIONS.index(options.precision),
+            steps,
+            batch,
+            hidden_size,
+            options.num_layers,
+            vocabulary,
+            0 if embedding is None else embedding.shape[1],
+            torch.get_num_threads(),
+        ]
+        dense = [None if p is None else p.contiguous() for p in parameters]
+        gradients = [None if p is None else torch.empty_like(p) for p in dense]
+        first = [part.contiguous() for part in state]
+        drops = options.dropout > 0 or options.layer_dropout > 0
+        seed = int(torch.randint(2**63 - 1, ())) if drops else 0
+        try:
+            loss = chosen_kernels().language_model_step(
+                shape,
+                ids.data_ptr(),
+                targets.data_ptr(),
+                [*ids.stride(), *targets.stride()],
+                [0 if p is None else p.data_ptr() for p in dense],
+                [0 if g is None else g.data_ptr() for g in gradients],
+                options.dropout,
+                options.layer_dropout,
+                seed,
+                first[0].data_ptr(),
+                first[1].data_ptr() if len(first) > 1 else 0,
+                last[0].data_ptr(),
+                last[1].data_ptr() if len(last) > 1 else 0,
+            )
+        except IndexError as error:
+            raise InputError(str(error)) from None
+        ctx.gradients = gradients
+        return torch.tensor(loss, dtype=torch.float32)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override] # torch's is wider
+        gradients, ctx.gradients = ctx.gradients, None
+        if gradients is None:
+            raise RuntimeError("backward a second time: the gradients of model.loss are given once; call it again")
+        if upstream[0] != 1:
+            gradients = [None if g is None else g * upstream[0] for g in gradients]
+        return (None, None, None, None, None, *gradients)
