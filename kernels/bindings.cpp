@@ -173,6 +173,15 @@ double language_model_step(const Kernels &kernels, const std::vector<long> &shap
   return loss;
 }
 
+double clip_gradients(const Kernels &kernels, const std::vector<Address> &arrays, const std::vector<long> &sizes,
+                      double limit) {
+  if (arrays.size() != sizes.size()) throw std::invalid_argument("as many sizes as arrays");
+  std::vector<float *> pointers;
+  for (Address array : arrays) pointers.push_back((float *)array);
+  nb::gil_scoped_release release;
+  return kernels.clip_gradients(pointers.data(), sizes.data(), (long)sizes.size(), limit);
+}
+
 }  // namespace
 
 NB_MODULE(_kernels, m) {
@@ -183,7 +192,8 @@ NB_MODULE(_kernels, m) {
       .def("reserve_bytes", reserve_bytes)
       .def("layer_forward", layer_forward)
       .def("layer_backward", layer_backward)
-      .def("language_model_step", language_model_step);
+      .def("language_model_step", language_model_step)
+      .def("clip_gradients", clip_gradients);
   m.def(
       "supported",
       [] {

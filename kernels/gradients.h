@@ -14,7 +14,7 @@ struct OuterScratch {
   float *block;
 };
 constexpr long kMaxDepth = 512;         // rows summed at once
-constexpr long kPanelsBytes = 1 << 18;  // of packed right-hand side: they stay in the second-level cache
+constexpr long kPanelsBytes = 1 << 19;  // of packed right-hand side: they stay in the second-level cache
 
 template <class Number>
 static long outer_depth(long columns) {
@@ -26,16 +26,18 @@ static OuterScratch<Number> take_outer_scratch(Arena &arena, long max_columns) {
   OuterScratch<Number> scratch;
   scratch.panels = arena.take<Number>(outer_depth<Number>(max_columns) * round_up(max_columns, kPanel));
   scratch.strip = arena.take<Number>(kMaxDepth * kStrip<Number>);
-  scratch.block = arena.take<float>(round_up(max_columns, kPanel) * kStrip<Number>);
+  scratch.block = arena.take<float>(kPanel * kStrip<Number>);
   return scratch;
 }
 
-// result[i * columns + j] = sum over k < count of left(k)[i] right(k)[j], for rows i of `mine` and all columns j.
-template <class Number, class LeftRow, class RightRow>
-static void sum_of_outer_products(Range mine, long columns, long count, LeftRow left, RightRow right, float *result,
-                                  const OuterScratch<Number> &scratch) {
+// For each of `blocks` blocks of results: to(block)[i * columns + j] = sum over k < count of
+// left(k)[offset(block) + i] right(k)[j], for rows i of `mine` and all columns j.
+template <class LeftRow, class RightRow, class Offset, class To, class Number>
+static void sum_of_outer_products(Range mine, long columns, long count, LeftRow left, RightRow right, long blocks,
+                                  Offset offset, To to, const OuterScratch<Number> &scratch) {
   if (mine.begin >= mine.end) return;
   const long max_depth = outer_depth<Number>(columns), panels = round_up(columns, kPanel) / kPanel;
+  const long whole_panels = columns / kPanel, size = columns * sizeof(float);
   const Number *left_rows[kMaxDepth], *right_rows[kMaxDepth];
   for (long first = 0; first < count; first += max_depth) {
     const long depth = smaller(max_depth, count - first), k_size = round_up(depth, kDepthBlock<Number>);
@@ -45,22 +47,24 @@ static void sum_of_outer_products(Range mine, long columns, long count, LeftRow 
     }
     for (long j = 0; j < columns; j += kPanel)
       pack_rows(scratch.panels + j * k_size, [&](long k) { return right_rows[k] + j; }, depth, k_size, columns - j);
-    for (long i = mine.begin; i < mine.end; i += kStrip<Number>) {
-      const long rows = smaller(kStrip<Number>, mine.end - i), block_rows = round_up(rows, kRowBlock<Number>);
-      const auto strip = pack_strip(scratch.strip, [&](long k) { return left_rows[k] + i; }, depth, k_size);
-      memset(scratch.block, 0, panels * block_rows * kPanel * sizeof(float));
-      multiply(rows, k_size, strip, scratch.panels, panels, scratch.block);
-      for (long r = 0; r < rows; r++)
-        for (long j = 0; j < columns; j += kPanel) {
-          const float *from = scratch.block + (j / kPanel * block_rows + r) * kPanel;
-          float *to = result + (i + r) * columns + j;
-          if (j + kPanel <= columns) {
-            for (long v = 0; v < kPanel; v += kLanes) store(to + v, first ? load(to + v) + load(from + v) : load(from + v));
-          } else {
-            for (long v = 0; v < columns - j; v++) to[v] = first ? to[v] + from[v] : from[v];
-          }
+    for (long block = 0; block < blocks; block++)
+      for (long i = mine.begin; i < mine.end; i += kStrip<Number>) {
+        const long rows = smaller(kStrip<Number>, mine.end - i), from = offset(block) + i;
+        float *result = to(block) + i * columns;
+        if (first == 0) memset(result, 0, rows * size);
+        const auto strip = pack_strip(scratch.strip, [&](long k) { return left_rows[k] + from; }, depth, k_size);
+        // Straight into the result where it is made of whole panels and blocks of rows, else by way of scratch.
+        const bool whole_rows = rows % kRowBlock<Number> == 0;
+        if (whole_rows && whole_panels)
+          multiply(rows, k_size, strip, scratch.panels, whole_panels, {result, columns, kPanel});
+        for (long p = whole_rows ? whole_panels : 0; p < panels; p++) {
+          memset(scratch.block, 0, round_up(rows, kRowBlock<Number>) * kPanel * sizeof(float));
+          multiply(rows, k_size, strip, scratch.panels + p * kPanel * k_size, 1, {scratch.block, kPanel, 0});
+          for (long r = 0; r < rows; r++)
+            for (long j = 0; j < smaller(kPanel, columns - p * kPanel); j++)
+              result[r * columns + p * kPanel + j] += scratch.block[r * kPanel + j];
         }
-    }
+      }
   }
 }
 
@@ -84,13 +88,18 @@ static void sum_recurrent_gradients(const Tape<Number> &tape, long hidden, const
   const long count = tape.steps * tape.batch, width = tape.width;
   const Range mine = share(hidden, kStrip<Number>, id, threads);
   auto before = [&](long k) { return tape.hidden_before(k / tape.batch) + k % tape.batch * width; };
-  for (long i = 0; i < Cell::gates; i++) {
-    const long slot = (Cell::hidden_first + i) * width, row = Cell::hidden_gate[i] * hidden;
-    auto gate = [&](long k) { return tape.template gates_row<Cell>(k / tape.batch, k % tape.batch) + slot; };
-    sum_of_outer_products(mine, hidden, count, gate, before, to.hidden + row * hidden, scratch);
-    if (to.hidden_bias) sum_of_rows(mine, count, gate, to.hidden_bias + row);
-  }
-  if (!to.input_bias) return;
+  sum_of_outer_products(
+      mine, hidden, count, [&](long k) { return tape.template gates_row<Cell>(k / tape.batch, k % tape.batch); }, before,
+      Cell::gates, [&](long i) { return (Cell::hidden_first + i) * width; },
+      [&](long i) { return to.hidden + Cell::hidden_gate[i] * hidden * hidden; }, scratch);
+  if (!to.hidden_bias) return;
+  for (long i = 0; i < Cell::gates; i++)
+    sum_of_rows(
+        mine, count,
+        [&](long k) {
+          return tape.template gates_row<Cell>(k / tape.batch, k % tape.batch) + (Cell::hidden_first + i) * width;
+        },
+        to.hidden_bias + Cell::hidden_gate[i] * hidden);
   for (long i = 0; i < Cell::gates; i++) {
     auto gate = [&](long k) { return tape.template gates_row<Cell>(k / tape.batch, k % tape.batch) + i * width; };
     float *result = to.input_bias + Cell::input_gate[i] * hidden;
@@ -107,12 +116,12 @@ template <class Cell, class Number>
 static void sum_input_gradients(const Tape<Number> &tape, long hidden, long inputs, const Number *x, long x_stride,
                                 float *to, int id, int threads, const OuterScratch<Number> &scratch) {
   const Range mine = share(hidden, kStrip<Number>, id, threads);
-  for (long i = 0; i < Cell::gates; i++)
-    sum_of_outer_products(
-        mine, inputs, tape.steps * tape.batch,
-        [&](long k) { return tape.template gates_row<Cell>(k / tape.batch, k % tape.batch) + i * tape.width; },
-        [&](long k) { return x + (tape.time(k / tape.batch) * tape.batch + k % tape.batch) * x_stride; },
-        to + Cell::input_gate[i] * hidden * inputs, scratch);
+  sum_of_outer_products(
+      mine, inputs, tape.steps * tape.batch,
+      [&](long k) { return tape.template gates_row<Cell>(k / tape.batch, k % tape.batch); },
+      [&](long k) { return x + (tape.time(k / tape.batch) * tape.batch + k % tape.batch) * x_stride; }, Cell::gates,
+      [&](long i) { return i * tape.width; },
+      [&](long i) { return to + Cell::input_gate[i] * hidden * inputs; }, scratch);
 }
 
 }  // namespace

@@ -80,6 +80,8 @@ struct Kernels {
   void (*layer_backward)(const LayerCall &, void *workspace);
   size_t (*language_model_workspace)(const LanguageModelCall &);
   void (*language_model_step)(const LanguageModelCall &, void *workspace);
+  // Scales arrays down to a global norm of `limit` where theirs is larger; returns theirs.
+  double (*clip_gradients)(float *const *arrays, const long *sizes, long count, double limit);
 };
 
 }  // namespace charloom

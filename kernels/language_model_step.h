@@ -190,7 +190,8 @@ class LanguageModelStep {
       for (long p = 0; p < panels; p++)
         for (long r = 0; r < n; r++)
           memcpy(scratch_[id] + p * block + r * kPanel, output_bias_ + p * kPanel, kPanel * sizeof(float));
-      multiply(n, width_, rows_of(hidden + row_at(t, mine.begin) * width_, width_), output_, panels, scratch_[id]);
+      multiply(n, width_, rows_of(hidden + row_at(t, mine.begin) * width_, width_), output_, panels,
+               {scratch_[id], kPanel, block});
       for (long r = 0; r < n; r++) {
         const long b = mine.begin + r;
         const long target = call_.targets[b * call_.targets_batch_stride + t * call_.targets_step_stride];
@@ -207,10 +208,10 @@ class LanguageModelStep {
       memset(to, 0, panels * block * sizeof(float));
       if (l == call_.layers - 1)
         multiply(n, logits_, rows_of<Number>(d_logits_ + row_at(t, mine.begin) * logits_, logits_),
-                 output_back_ + u * logits_, panels, to);
+                 output_back_ + u * logits_, panels, {to, kPanel, block});
       else
         multiply(n, Cell::gates * width_, gates_of_inputs(l + 1, t, mine), weights_[l + 1].input_back + u * Cell::gates * width_,
-                 panels, to);
+                 panels, {to, kPanel, block});
       for (long r = 0; dropout.on() && r < n; r++)
         for (long p = 0; p < panels; p++)
           dropout.apply(to + p * block + r * kPanel, row_at(t, mine.begin + r), u + p * kPanel, kPanel);
@@ -231,7 +232,7 @@ class LanguageModelStep {
       for (long j = 0; j < embedded_stride_; j += kPanel) {
         memset(scratch_[id], 0, round_up(n, kRowBlock<Number>) * kPanel * sizeof(float));
         multiply(n, Cell::gates * width_, gates_of_inputs(0, t, mine), weights_[0].input_back + j * Cell::gates * width_, 1,
-                 scratch_[id]);
+                 {scratch_[id], kPanel, 0});
         for (long r = 0; r < n; r++) {
           const long row = row_at(t, mine.begin + r);
           if (dropout.on()) dropout.apply(scratch_[id] + r * kPanel, row, j, kPanel);
@@ -243,8 +244,9 @@ class LanguageModelStep {
   void sum_gradients(int id, int threads) {
     for (long l = 0; l < call_.layers; l++) {
       const LayerGradients &to = call_.gradients[l];
+      const bool tokens = l == 0 && one_hot_;
       sum_recurrent_gradients<Cell>(tape_[l], call_.hidden, to, id, threads, outer_[id]);
-      if (l == 0 && one_hot_)
+      if (tokens)
         scatter_token_gradients(id, threads);
       else
         sum_input_gradients<Cell>(tape_[l], call_.hidden, weights_[l].inputs, l ? above_[l - 1] : embedded_,
@@ -254,8 +256,8 @@ class LanguageModelStep {
     auto d_logits = [&](long k) { return d_logits_ + k * logits_; };
     const Range vocabulary = share(call_.vocabulary, kStrip<Number>, id, threads);
     sum_of_outer_products(
-        vocabulary, call_.hidden, rows_, d_logits, [&](long k) { return hidden + k * width_; }, call_.d_output,
-        outer_[id]);
+        vocabulary, call_.hidden, rows_, d_logits, [&](long k) { return hidden + k * width_; }, 1,
+        [&](long) { return 0; }, [&](long) { return call_.d_output; }, outer_[id]);
     sum_of_rows(vocabulary, rows_, d_logits, call_.d_output_bias);
     if (!one_hot_) scatter_embedding_gradients(share(embedded_stride_, kLanes, id, threads));
   }

@@ -142,7 +142,7 @@ static size_t run_layer_backward(const LayerCall &call, void *workspace) {
         for (long j = 0; j < call.inputs; j += kPanel) {
           memset(own, 0, block * sizeof(float));
           multiply(n, Cell::gates * width, rows_of<Number>(tape.template gates_row<Cell>(s, mine.begin), Cell::products * width),
-                   weights.input_back + j * Cell::gates * width, 1, own);
+                   weights.input_back + j * Cell::gates * width, 1, {own, kPanel, block});
           for (long r = 0; r < n; r++)
             memcpy(call.dx + (tape.time(s) * call.batch + mine.begin + r) * call.inputs + j, own + r * kPanel,
                    smaller(kPanel, call.inputs - j) * sizeof(float));

@@ -1,8 +1,8 @@
 // Products of a few rows with a packed matrix: the register-blocked inner loop of everything here.
 //
 // The right-hand side is packed in panels of kPanel columns (two vectors), so that the loop over k reads one stream.
-// Results are added to a scratch of [panel][row][kPanel] float32 that stays in the first-level cache; the caller starts
-// it as it likes (biases, rows of a table) and applies its equations to it.
+// Results are added to what is there. For the recurrence that is a scratch that stays in the first-level cache: started
+// with biases or the rows of a table, it ends as what the equations are applied to.
 //
 // float32 panel:   [k][kPanel].       bfloat16 panel: [k / 2][kPanel][2], pairs of rows side by side.
 #pragma once
@@ -60,17 +60,24 @@ CHARLOOM_INLINE void multiply_add(Vector &sum, const bfloat16 *a, Pairs b) {
 #endif
 }
 
-// result[p][i][:] += sum over k of left(i, k) panel_p(k, :), for ROWS rows and PANELS panels at once.
+// Where results go: row i of panel p at data + p * panel_stride + i * row_stride.
+struct Result {
+  float *data;
+  long row_stride, panel_stride;
+};
+CHARLOOM_INLINE Result scratch_of(float *scratch, long rows) { return {scratch, kPanel, rows * kPanel}; }
+
+// result(p, i) += sum over k of left(i, k) panel_p(k), for ROWS rows and PANELS panels at once.
 template <int ROWS, int PANELS, class Number>
-static void multiply_block(long turns, Left<Number> left, const Number *panels, long panel_stride, float *result,
-                           long result_stride) {
+static void multiply_block(long turns, Left<Number> left, const Number *panels, long panel_stride, Result result) {
   Vector sum[PANELS][ROWS][2];
 #pragma GCC unroll 4
   for (int p = 0; p < PANELS; p++)
 #pragma GCC unroll 16
     for (int i = 0; i < ROWS; i++) {
-      sum[p][i][0] = load(result + p * result_stride + i * kPanel);
-      sum[p][i][1] = load(result + p * result_stride + i * kPanel + kLanes);
+      const float *from = result.data + p * result.panel_stride + i * result.row_stride;
+      sum[p][i][0] = load(from);
+      sum[p][i][1] = load(from + kLanes);
     }
   const Number *a = left.data;
   for (long k = 0; k < turns; k++, a += left.k_stride, panels += kPanel * kPerStep<Number>) {
@@ -89,27 +96,28 @@ static void multiply_block(long turns, Left<Number> left, const Number *panels, 
   for (int p = 0; p < PANELS; p++)
 #pragma GCC unroll 16
     for (int i = 0; i < ROWS; i++) {
-      store(result + p * result_stride + i * kPanel, sum[p][i][0]);
-      store(result + p * result_stride + i * kPanel + kLanes, sum[p][i][1]);
+      float *to = result.data + p * result.panel_stride + i * result.row_stride;
+      store(to, sum[p][i][0]);
+      store(to + kLanes, sum[p][i][1]);
     }
 }
 
 template <class Number>
-using Block = void (*)(long, Left<Number>, const Number *, long, float *, long);
+using Block = void (*)(long, Left<Number>, const Number *, long, Result);
 
 template <int PANELS, class Number>
-static void multiply_few_rows(long rows, long turns, Left<Number> left, const Number *panels, long stride, float *result,
-                              long result_stride) {
+static void multiply_few_rows(long rows, long turns, Left<Number> left, const Number *panels, long stride,
+                              Result result) {
   static constexpr Block<Number> blocks[] = {multiply_block<1, PANELS, Number>, multiply_block<2, PANELS, Number>};
-  blocks[rows - 1](turns, left, panels, stride, result, result_stride);
+  blocks[rows - 1](turns, left, panels, stride, result);
 }
 
-// scratch[p][i][:] += left(i, :) panel_p, for `panels` panels one after the other and k_size values of k (a multiple of
+// result(p, i) += left(i, :) panel_p, for `panels` panels one after the other and k_size values of k (a multiple of
 // kPerStep). Per result, sums run over k in order whatever the blocking: results do not depend on how rows are shared
 // out among threads.
 template <class Number>
-static void multiply_vectors(long rows, long k_size, Left<Number> left, const Number *panel, long panels, float *scratch,
-                             long scratch_rows) {
+static void multiply_vectors(long rows, long k_size, Left<Number> left, const Number *panel, long panels,
+                             Result result) {
   static constexpr Block<Number> blocks[] = {
       multiply_block<1, 1, Number>, multiply_block<2, 1, Number>, multiply_block<3, 1, Number>,
       multiply_block<4, 1, Number>, multiply_block<5, 1, Number>, multiply_block<6, 1, Number>,
@@ -118,20 +126,21 @@ static void multiply_vectors(long rows, long k_size, Left<Number> left, const Nu
       multiply_block<10, 1, Number>, multiply_block<11, 1, Number>, multiply_block<12, 1, Number>,
 #endif
   };
-  const long stride = k_size * kPanel, turns = k_size / kPerStep<Number>, result_stride = scratch_rows * kPanel;
+  const long stride = k_size * kPanel, turns = k_size / kPerStep<Number>;
   if (rows <= 2) {  // one panel would leave too few independent sums to keep the multipliers busy
-    for (; panels >= 4; panels -= 4, panel += 4 * stride, scratch += 4 * result_stride)
-      multiply_few_rows<4>(rows, turns, left, panel, stride, scratch, result_stride);
-    if (panels == 3) multiply_few_rows<3>(rows, turns, left, panel, stride, scratch, result_stride);
-    if (panels == 2) multiply_few_rows<2>(rows, turns, left, panel, stride, scratch, result_stride);
-    if (panels == 1) multiply_few_rows<1>(rows, turns, left, panel, stride, scratch, result_stride);
+    for (; panels >= 4; panels -= 4, panel += 4 * stride, result.data += 4 * result.panel_stride)
+      multiply_few_rows<4>(rows, turns, left, panel, stride, result);
+    if (panels == 3) multiply_few_rows<3>(rows, turns, left, panel, stride, result);
+    if (panels == 2) multiply_few_rows<2>(rows, turns, left, panel, stride, result);
+    if (panels == 1) multiply_few_rows<1>(rows, turns, left, panel, stride, result);
     return;
   }
   const long count = (rows + kMaxRows - 1) / kMaxRows, block = (rows + count - 1) / count;
-  for (; panels > 0; panels--, panel += stride, scratch += result_stride)
+  for (; panels > 0; panels--, panel += stride, result.data += result.panel_stride)
     for (long i = 0; i < rows; i += block)
-      blocks[smaller(block, rows - i) - 1](turns, {left.data + i * left.row_stride, left.row_stride, left.k_stride},
-                                           panel, stride, scratch + i * kPanel, result_stride);
+      blocks[smaller(block, rows - i) - 1](
+          turns, {left.data + i * left.row_stride, left.row_stride, left.k_stride}, panel, stride,
+          {result.data + i * result.row_stride, result.row_stride, result.panel_stride});
 }
 
 }  // namespace
@@ -141,7 +150,7 @@ static void multiply_vectors(long rows, long k_size, Left<Number> left, const Nu
 #else
 namespace {
 template <class Number>
-constexpr long kRowBlock = 1;      // rows of scratch and of left-hand sides come in such blocks
+constexpr long kRowBlock = 1;  // rows of results and of left-hand sides come in such blocks
 template <class Number>
 constexpr long kDepthBlock = kPerStep<Number>;  // k_size is a multiple of it
 struct TileUnit {  // what a thread must hold to multiply
@@ -149,8 +158,8 @@ struct TileUnit {  // what a thread must hold to multiply
 };
 template <class Number>
 CHARLOOM_INLINE void multiply(long rows, long k_size, Left<Number> left, const Number *panel, long panels,
-                              float *scratch) {
-  multiply_vectors(rows, k_size, left, panel, panels, scratch, rows);
+                              Result result) {
+  multiply_vectors(rows, k_size, left, panel, panels, result);
 }
 }  // namespace
 #endif

@@ -42,7 +42,7 @@ CHARLOOM_INLINE void pack_rows(bfloat16 *panel, Row row, long k_count, long k_si
 template <class Number>
 CHARLOOM_INLINE void pack_columns(Number *panel, const float *rows, long stride, long k_count, long k_size,
                                   long columns) {
-  constexpr long strip = 16;  // of k: reads stay within one line of each row, writes within a few kilobytes
+  constexpr long strip = 64;  // of k: reads take a few lines in a row, writes stay within the first-level cache
   for (long first = 0; first < k_size; first += strip) {
     const long last = smaller(first + strip, k_size);
     for (long j = 0; j < kPanel; j++)

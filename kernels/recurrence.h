@@ -133,18 +133,20 @@ static void forward_in_time(const Tape<Number> &tape, const PackedLayer<Number> 
           for (long q = 0; q < Cell::products; q++)
             memcpy(scratch + (p + q) * block + r * kPanel, from + q * width + p * kPanel, kPanel * sizeof(float));
       }
+      const Result products{scratch, kPanel, block};
       if (x)
         multiply(n, weights.depth, rows_of(x + (t * tape.batch + rows.begin) * x_stride, x_stride),
-                 weights.input + u * Cell::gates * weights.depth, panels * Cell::gates, scratch);
+                 weights.input + u * Cell::gates * weights.depth, panels * Cell::gates, products);
       multiply(n, width, rows_of(tape.hidden_before(s) + rows.begin * width, width),
-               weights.hidden + u * Cell::gates * width, panels * Cell::gates, scratch + Cell::hidden_first * block);
+               weights.hidden + u * Cell::gates * width, panels * Cell::gates,
+               {scratch + Cell::hidden_first * block, kPanel, block});
       for (long r = 0; r < n; r++) {
         const long b = rows.begin + r;
         for (long j = 0; j < panels * kPanel; j += kLanes) {
-          const float *products = scratch + j / kPanel * block + r * kPanel + j % kPanel;
+          const float *at_unit = scratch + j / kPanel * block + r * kPanel + j % kPanel;
           const long unit = b * width + u + j;
           Vector gate[Cell::products], h = load(last_hidden + unit), c{};
-          for (int q = 0; q < Cell::products; q++) gate[q] = load(products + q * block);
+          for (int q = 0; q < Cell::products; q++) gate[q] = load(at_unit + q * block);
           if constexpr (Cell::has_cell) c = load(last_cell + unit);
           Cell::forward(gate, h, c);
           store(last_hidden + unit, h);
@@ -175,7 +177,7 @@ static void backward_in_time(const Tape<Number> &tape, const PackedLayer<Number>
   auto add_from_step = [&](long s, long u, long panels) {
     multiply(n, Cell::gates * width,
              rows_of<Number>(tape.template gates_row<Cell>(s, rows.begin) + Cell::hidden_first * width, gates_stride),
-             weights.hidden_back + u * Cell::gates * width, panels, scratch);
+             weights.hidden_back + u * Cell::gates * width, panels, {scratch, kPanel, block});
   };
   for (long s = tape.steps - 1; s >= 0; s--)
     for (long u = 0; u < width; u += at_once * kPanel) {

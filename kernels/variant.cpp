@@ -1,4 +1,5 @@
 // The kernels of one instruction set: this file is compiled once for each, under its own name and flags.
+#include "clipping.h"
 #include "language_model_step.h"
 
 #define CHARLOOM_TEXT_OF(name) #name
@@ -47,11 +48,15 @@ void language_model_step(const LanguageModelCall &call, void *workspace) {
   });
 }
 
+double clip_gradients(float *const *arrays, const long *sizes, long count, double limit) {
+  return clip(arrays, sizes, count, limit);
+}
+
 }  // namespace
 
 extern const Kernels CHARLOOM_VARIANT;
 const Kernels CHARLOOM_VARIANT = {CHARLOOM_TEXT(CHARLOOM_VARIANT), reserve_bytes,  layer_workspace,
                                   layer_forward,                   layer_backward, language_model_workspace,
-                                  language_model_step};
+                                  language_model_step,             clip_gradients};
 
 }  // namespace charloom

@@ -23,7 +23,7 @@ _PUBLIC = re.findall(
     CharloomError CharloomWarning CleanUp Corpus CorpusError CorpusSettings CorpusUnavailableError EpochRecord
     Evaluation History InputError LanguageModel ModelFolderError ModelSettings Predictor Recipe SamplingSettings
     SettingsError Surprisal TrainingDivergedError TrainingSettings UnknownCharacterError Vocabulary __version__
-    build_model evaluate evaluate_pieces generate generate_samples layers load_corpus load_recipe split_chars
+    accelerate build_model evaluate evaluate_pieces generate generate_samples layers load_corpus load_recipe split_chars
     split_lines stream train
     """,
 )

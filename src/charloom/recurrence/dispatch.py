@@ -80,7 +80,7 @@ def _words() -> tuple[str, ...]:
 def _supported() -> dict[str, Any]:
     try:
         # After torch, whose OpenMP library it then shares: a second one would mean a second pool of threads.
-        from charloom import _kernels
+        import charloom._kernels as native
     except ImportError:
         return {}
-    return {kernels.name: kernels for kernels in _kernels.supported()}
+    return {kernels.name: kernels for kernels in native.supported()}

@@ -1,7 +1,8 @@
 """A layer computed by the native kernels, as torch operators with shape functions and gradients.
 
 ``charloom::recurrence`` runs one layer in one direction. It composes with ``torch.compile``, ``torch.export`` and
-whatever else PyTorch does with operators. Nothing checks a pointer after this file: shapes and layouts are settled here.
+whatever else PyTorch does with operators. Nothing checks a pointer after this file: shapes and layouts are settled
+here.
 """
 
 from typing import Any, TypeAlias
@@ -24,7 +25,7 @@ _PADDING = 32  # kernels.h: kPadding
 _Outputs: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
 _Gradients: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
-_library = torch.library.Library("charloom", "DEF")
+_library: Any = torch.library.Library("charloom", "DEF")  # type: ignore[no-untyped-call] # torch's
 _library.define(
     "recurrence(Tensor x, Tensor h, Tensor? c, Tensor w_ih, Tensor w_hh, Tensor? b_ih, Tensor? b_hh, int cell, "
     "int precision, bool backward_in_time, bool keep) -> (Tensor, Tensor, Tensor, Tensor)"
@@ -42,7 +43,6 @@ def native_direction(
     inputs: Tensor,
     state: CellState,
     weights: CellWeights,
-    *,
     backward_in_time: bool = False,
 ) -> tuple[Tensor, CellState]:
     """As ``scan.scan_direction``, by the kernels; what they cover is ``dispatch.covers``'s to say."""
@@ -134,43 +134,21 @@ def _backward(
     )
 
 
-def _forward_shapes(
-    x: Tensor,
-    h: Tensor,
-    c: Tensor | None,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    b_ih: Tensor | None,
-    b_hh: Tensor | None,
-    cell: int,
-    precision: int,
-    backward_in_time: bool,
-    keep: bool,
-) -> _Outputs:
+def _forward_shapes(x: Tensor, h: Tensor, c: Tensor | None, _: Tensor, w_hh: Tensor, *options: Any) -> _Outputs:
     hidden_size = w_hh.shape[1]
     y = x.new_empty(x.shape[0], x.shape[1], _padded_size(hidden_size))[..., :hidden_size]
-    size = torch.library.get_ctx().new_dynamic_size() if keep else 0
+    size = torch.library.get_ctx().new_dynamic_size() if options[-1] else 0
     reserve = x.new_empty(size, dtype=torch.uint8)
     return y, torch.empty_like(h), x.new_empty(0) if c is None else torch.empty_like(c), reserve
 
 
-def _backward_shapes(
-    dy: Tensor,
-    dh: Tensor,
-    dc: Tensor,
-    x: Tensor,
-    h: Tensor,
-    c: Tensor | None,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    b_ih: Tensor | None,
-    b_hh: Tensor | None,
-    *_: Any,
-) -> _Gradients:
-    def like(t: Tensor | None) -> Tensor:
-        return x.new_empty(0) if t is None else x.new_empty(t.shape)
+def _backward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
+    x = arguments[3]
 
-    return like(x), like(h), like(c), like(w_ih), like(w_hh), like(b_ih), like(b_hh)
+    def like(t: Tensor | None) -> Tensor:
+        return torch.empty(0 if t is None else t.shape, dtype=x.dtype, device=x.device)
+
+    return tuple(like(t) for t in arguments[3:10])
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: _Outputs) -> None:
@@ -190,7 +168,7 @@ def _differentiate(ctx: Any, dy: Tensor, dh: Tensor, dc: Tensor, _: Tensor) -> t
 
 
 def _differentiable_gradients(
-    inputs: tuple[Tensor | None, ...],
+    inputs: tuple[Any, ...],
     upstream: tuple[Tensor, ...],
     cell: int,
     precision: int,  # noqa: ARG001 - the equations have one
@@ -199,9 +177,7 @@ def _differentiable_gradients(
     """The gradients by way of the equations, whose own can be taken."""
     x, h, c, w_ih, w_hh, b_ih, b_hh = inputs
     state = (h,) if c is None else (h, c)
-    y, last = scan_direction(
-        STEPS[CELLS[cell]], x, state, CellWeights(w_ih, w_hh, b_ih, b_hh), backward_in_time=backward_in_time
-    )
+    y, last = scan_direction(STEPS[CELLS[cell]], x, state, CellWeights(w_ih, w_hh, b_ih, b_hh), backward_in_time)
     wanted = [t for t in inputs if t is not None and t.requires_grad]
     found = iter(
         torch.autograd.grad((y, *last), wanted, upstream[: 1 + len(last)], create_graph=True, allow_unused=True)

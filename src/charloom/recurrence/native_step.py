@@ -29,10 +29,17 @@ class StepParameters(NamedTuple):
     output: Tensor
     output_bias: Tensor
 
+    def flat(self) -> list[Tensor]:
+        """Those there are."""
+        return [p for p in (self.embedding, *self.layers, self.output, self.output_bias) if p is not None]
+
 
 class StepOptions(NamedTuple):
-    """mode: the name that ``torch.nn.RNNBase.mode`` gives the cell. dropout, layer_dropout: probabilities, of what the
-    first layer and the output layer read, and between the layers."""
+    """How a step is computed.
+
+    mode: the name that ``torch.nn.RNNBase.mode`` gives the cell. dropout, layer_dropout: probabilities, of what the
+    first layer and the output layer read, and between the layers.
+    """
 
     mode: str
     precision: Precision
@@ -81,7 +88,7 @@ class _Loss(torch.autograd.Function):
             0 if embedding is None else embedding.shape[1],
             torch.get_num_threads(),
         ]
-        dense = [None if p is None else p.contiguous() for p in parameters]
+        dense = [None if p is None else p.detach().contiguous() for p in parameters]
         gradients = [None if p is None else torch.empty_like(p) for p in dense]
         first = [part.contiguous() for part in state]
         drops = options.dropout > 0 or options.layer_dropout > 0
@@ -108,7 +115,7 @@ class _Loss(torch.autograd.Function):
         return torch.tensor(loss, dtype=torch.float32)
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override] # torch's is wider
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         gradients, ctx.gradients = ctx.gradients, None
         if gradients is None:
             raise RuntimeError("backward a second time: the gradients of model.loss are given once; call it again")

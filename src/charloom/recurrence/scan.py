@@ -4,8 +4,8 @@
 faster way to run a direction (``native.native_direction``), under the same loop over layers.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from charloom.recurrence.equations import CellState, CellStep, CellWeights
 
 
 def scan_direction(
-    step: CellStep, inputs: Tensor, state: CellState, weights: CellWeights, *, backward_in_time: bool = False
+    step: CellStep, inputs: Tensor, state: CellState, weights: CellWeights, backward_in_time: bool = False
 ) -> tuple[Tensor, CellState]:
     """Runs one layer in one direction.
 
@@ -29,13 +29,8 @@ def scan_direction(
     return torch.stack(hidden_states), state
 
 
-class RunDirection(Protocol):
-    """How one layer is run in one direction: ``scan_direction`` with its step given, or anything that does the same."""
-
-    def __call__(
-        self, inputs: Tensor, state: CellState, weights: CellWeights, *, backward_in_time: bool = False
-    ) -> tuple[Tensor, CellState]:
-        """As ``scan_direction``."""
+RunDirection: TypeAlias = Callable[[Tensor, CellState, CellWeights, bool], tuple[Tensor, CellState]]
+"""How one layer is run in one direction: ``scan_direction`` with its step given, or anything that does the same."""
 
 
 def scan_layers(
@@ -61,9 +56,7 @@ def scan_layers(
         outputs = []
         for direction in range(num_directions):
             i = first + direction
-            hidden_states, last = run_direction(
-                inputs, tuple(s[i] for s in state), weights[i], backward_in_time=direction == 1
-            )
+            hidden_states, last = run_direction(inputs, tuple(s[i] for s in state), weights[i], direction == 1)
             outputs.append(hidden_states)
             last_states.append(last)
         inputs = torch.cat(outputs, dim=-1)

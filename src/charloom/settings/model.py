@@ -1,7 +1,7 @@
 """What a language model is made of."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from charloom.errors import SettingsError
 from charloom.settings.limits import check_number, check_switch, check_whole, check_word
@@ -9,6 +9,12 @@ from charloom.settings.limits import check_number, check_switch, check_whole, ch
 Cell: TypeAlias = Literal["rnn", "gru", "lstm"]
 Nonlinearity: TypeAlias = Literal["tanh", "relu"]
 Precision: TypeAlias = Literal["float32", "bfloat16"]
+
+
+def check_precision(precision: str) -> None:
+    """Raises SettingsError for a word that is no ``Precision``."""
+    if precision not in get_args(Precision):
+        raise SettingsError(f"precision is {precision!r}: choose one of {', '.join(get_args(Precision))}")
 
 
 @dataclass(frozen=True)

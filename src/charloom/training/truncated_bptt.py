@@ -16,6 +16,7 @@ from charloom.batching import (
     sequential_batches,
 )
 from charloom.language_model import LanguageModel
+from charloom.recurrence.clipping import clip_gradients
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import Ids, Scalar, State, TextIds
 
@@ -25,10 +26,12 @@ def train_step(
 ) -> tuple[Scalar, State]:
     """Loss, gradients, clipping to a global norm, one step. Returns the mean loss in nats and the detached state."""
     loss, state = model.loss(inputs, targets, state)
-    optimizer.zero_grad()
+    parameters = list(model.parameters())
+    for parameter in parameters:
+        parameter.grad = None  # as zero_grad, without its bookkeeping, which a small step would feel
     loss.backward()  # type: ignore[no-untyped-call] # torch's
     if clip_norm:
-        torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+        clip_gradients(parameters, clip_norm)
     optimizer.step()
     return loss.detach(), state
 
