@@ -2,6 +2,7 @@
 // and answers for every pointer: shapes, types and ranges of ids are checked there.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <chrono>
@@ -10,6 +11,7 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "instruction_sets.h"
@@ -173,6 +175,54 @@ double language_model_step(const Kernels &kernels, const std::vector<long> &shap
   return loss;
 }
 
+// A model's weights, packed, and the loop over characters on them.
+class Generator {
+ public:
+  // shape: (cell, int8, hidden, layers, vocabulary, inputs); parameters as in language_model_step.
+  Generator(const Kernels &kernels, const std::vector<long> &shape, const std::vector<Address> &parameters)
+      : kernels_(kernels) {
+    model_.cell = (CellKind)shape.at(0);
+    model_.int8 = shape.at(1) != 0;
+    model_.hidden = shape.at(2);
+    model_.layers = shape.at(3);
+    model_.vocabulary = shape.at(4);
+    model_.inputs = shape.at(5);
+    if (parameters.size() != (size_t)(3 + 4 * model_.layers)) throw std::invalid_argument("parameters do not fit the layers");
+    std::vector<LayerWeights> weights;
+    for (long l = 0; l < model_.layers; l++)
+      weights.push_back(weights_at({parameters.begin() + 1 + 4 * l, parameters.begin() + 5 + 4 * l}));
+    model_.embedding = (const float *)parameters.front();
+    model_.weights = weights.data();
+    model_.output = (const float *)parameters[1 + 4 * model_.layers];
+    model_.output_bias = (const float *)parameters[2 + 4 * model_.layers];
+    kernels_.pack_for_generation(model_, packed_.of_size(kernels_.generation_size(model_)));
+    model_.weights = nullptr;
+  }
+
+  // sampling: (greedy, exponent, top_k, top_p, forbidden token)
+  void run(long samples, long steps, std::tuple<bool, double, long, double, long> sampling, Address draws,
+           Address logits, Address hidden, Address cell, Address ids) {
+    GenerationRun run{};
+    run.samples = samples;
+    run.steps = steps;
+    run.sampling = {std::get<0>(sampling), std::get<1>(sampling), std::get<2>(sampling), std::get<3>(sampling),
+                    std::get<4>(sampling)};
+    run.draws = (const double *)draws;
+    run.logits = (float *)logits;
+    run.first_hidden = (float *)hidden;
+    run.first_cell = (float *)cell;
+    run.ids = (int64_t *)ids;
+    nb::gil_scoped_release release;
+    kernels_.generate(model_, packed_.of_size(0), run,
+                      workspace.of_size(kernels_.generate(model_, nullptr, run, nullptr)));
+  }
+
+ private:
+  const Kernels &kernels_;
+  GenerationModel model_{};
+  Workspace packed_;
+};
+
 double clip_gradients(const Kernels &kernels, const std::vector<Address> &arrays, const std::vector<long> &sizes,
                       double limit) {
   if (arrays.size() != sizes.size()) throw std::invalid_argument("as many sizes as arrays");
@@ -194,6 +244,9 @@ NB_MODULE(_kernels, m) {
       .def("layer_backward", layer_backward)
       .def("language_model_step", language_model_step)
       .def("clip_gradients", clip_gradients);
+  nb::class_<Generator>(m, "Generator", "A language model's weights, packed, and the loop over characters on them.")
+      .def(nb::init<const Kernels &, const std::vector<long> &, const std::vector<Address> &>(), nb::keep_alive<1, 2>())
+      .def("run", &Generator::run);
   m.def(
       "supported",
       [] {

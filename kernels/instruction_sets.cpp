@@ -36,7 +36,7 @@ std::vector<const Kernels *> supported_kernels() {
   if (__builtin_cpu_supports("x86-64-v3")) list.push_back(&avx2);
   if (!__builtin_cpu_supports("x86-64-v4")) return list;
   list.push_back(&avx512);
-  if (!__builtin_cpu_supports("avx512bf16")) return list;
+  if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("avx512vnni")) return list;
   list.push_back(&avx512bf16);
 #if defined(CHARLOOM_HAS_AMX)
   if (may_use_tiles()) list.push_back(&amx);

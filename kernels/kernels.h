@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "sampling.h"
+
 namespace charloom {
 
 enum class CellKind : int { rnn_tanh = 0, rnn_relu = 1, gru = 2, lstm = 3 };
@@ -71,6 +73,25 @@ struct LanguageModelCall {
   float *d_output, *d_output_bias;
 };
 
+// A language model to generate from. Its weights are packed once, in float32 or int8.
+struct GenerationModel {
+  CellKind cell;
+  bool int8;
+  long hidden, layers, vocabulary, inputs;  // inputs: of the first layer; the vocabulary for one-hot input
+  const float *embedding;                   // (vocabulary, inputs), or null for one-hot input
+  const LayerWeights *weights;              // [layers]; needed while packing only, as all pointers here
+  const float *output, *output_bias;        // (vocabulary, hidden), (vocabulary)
+};
+
+struct GenerationRun {
+  long samples, steps;
+  Sampling sampling;
+  const double *draws;                // (samples, steps), uniform in [0, 1)
+  float *logits;                      // (samples, vocabulary): what the first tokens are chosen by; then the next
+  float *first_hidden, *first_cell;   // (layers, samples, hidden): the state before; then after
+  int64_t *ids;                       // (samples, steps), what was chosen
+};
+
 // The functions of one instruction set.
 struct Kernels {
   const char *name;
@@ -80,6 +101,9 @@ struct Kernels {
   void (*layer_backward)(const LayerCall &, void *workspace);
   size_t (*language_model_workspace)(const LanguageModelCall &);
   void (*language_model_step)(const LanguageModelCall &, void *workspace);
+  size_t (*generation_size)(const GenerationModel &);
+  void (*pack_for_generation)(const GenerationModel &, void *packed);
+  size_t (*generate)(const GenerationModel &, void *packed, const GenerationRun &, void *workspace);
   // Scales arrays down to a global norm of `limit` where theirs is larger; returns theirs.
   double (*clip_gradients)(float *const *arrays, const long *sizes, long count, double limit);
 };

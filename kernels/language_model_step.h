@@ -12,8 +12,6 @@ namespace {
 
 using charloom::LanguageModelCall;
 
-constexpr int kMaxLayers = 64;
-
 template <class Cell, class Number>
 class LanguageModelStep {
  public:

@@ -7,6 +7,8 @@
 
 namespace {
 
+constexpr int kMaxLayers = 64;
+
 using charloom::CellKind;
 using charloom::LayerCall;
 using charloom::Precision;

@@ -29,6 +29,10 @@ struct Left {
   long row_stride, k_stride;
 };
 template <class Number>
+constexpr long kPanelHeader = 0;  // what a panel begins with, in Numbers
+template <class Number>
+constexpr long panel_size(long k_size) { return kPanelHeader<Number> + k_size * kPanel; }
+template <class Number>
 constexpr long kPerStep = 1;  // values of k that one turn of the loop takes
 template <>
 constexpr long kPerStep<bfloat16> = 2;

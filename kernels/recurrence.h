@@ -41,6 +41,11 @@ struct Tape {
   }
 };
 
+template <class Number>
+constexpr bool kTrains = true;  // whether there is a backward pass in these numbers
+template <>
+constexpr bool kTrains<int8_t> = false;
+
 // A layer's weights as right-hand sides. Panels of forward products: [panel of units][gate], so that one panel's gates
 // are multiplied in one go; of backward products: over all gates' rows.
 template <class Number>
@@ -58,8 +63,9 @@ static PackedLayer<Number> take_packed_layer(Arena &arena, long hidden, long inp
   packed.inputs = inputs;
   packed.depth = round_up(inputs, kDepthBlock<Number>);
   packed.start = arena.take<float>(start_rows * Cell::products * width);
-  if (forward) packed.hidden = arena.take<Number>(Cell::gates * width * width);
-  if (forward && dense_input) packed.input = arena.take<Number>(Cell::gates * width * packed.depth);
+  const long panels = Cell::gates * width / kPanel;
+  if (forward) packed.hidden = arena.take<Number>(panels * panel_size<Number>(width));
+  if (forward && dense_input) packed.input = arena.take<Number>(panels * panel_size<Number>(packed.depth));
   if (backward) packed.hidden_back = arena.take<Number>(Cell::gates * width * width);
   if (backward && dense_input) packed.input_back = arena.take<Number>(Cell::gates * width * padded(inputs));
   return packed;
@@ -72,27 +78,29 @@ static void pack_layer(const PackedLayer<Number> &to, const LayerWeights &from, 
   const Range units = share(width, kPanel, id, threads);
   for (long u = units.begin; u < units.end; u += kPanel)
     for (long i = 0; i < Cell::gates; i++) {
-      const long panel = (u / kPanel * Cell::gates + i) * kPanel;
+      const long panel = u / kPanel * Cell::gates + i;
       const long input_row = Cell::input_gate[i] * hidden, hidden_row = Cell::hidden_gate[i] * hidden;
       if (to.input)
-        pack_columns(to.input + panel * to.depth, from.input + (input_row + u) * inputs, inputs, inputs, to.depth,
+        pack_columns(to.input + panel * panel_size<Number>(to.depth), from.input + (input_row + u) * inputs, inputs, inputs, to.depth,
                      hidden - u);
       if (to.hidden)
-        pack_columns(to.hidden + panel * width, from.hidden + (hidden_row + u) * hidden, hidden, hidden, width,
+        pack_columns(to.hidden + panel * panel_size<Number>(width), from.hidden + (hidden_row + u) * hidden, hidden, hidden, width,
                      hidden - u);
-      if (to.hidden_back)
-        pack_rows(
+      if constexpr (kTrains<Number>)
+        if (to.hidden_back)
+          pack_rows(
             to.hidden_back + (u * Cell::gates + i * kPanel) * width,
             [&](long k) { return from.hidden + (hidden_row + k) * hidden + u; }, hidden, width, hidden - u);
     }
-  if (!to.input_back) return;
-  const Range columns = share(padded(inputs), kPanel, id, threads);
-  for (long j = columns.begin; j < columns.end; j += kPanel)
-    for (long i = 0; i < Cell::gates; i++)
-      pack_rows(
-          to.input_back + (j * Cell::gates + i * kPanel) * width,
-          [&](long k) { return from.input + (Cell::input_gate[i] * hidden + k) * inputs + j; }, hidden, width,
-          inputs - j);
+  if constexpr (kTrains<Number>) {
+    const Range columns = to.input_back ? share(padded(inputs), kPanel, id, threads) : Range{0, 0};
+    for (long j = columns.begin; j < columns.end; j += kPanel)
+      for (long i = 0; i < Cell::gates; i++)
+        pack_rows(
+            to.input_back + (j * Cell::gates + i * kPanel) * width,
+            [&](long k) { return from.input + (Cell::input_gate[i] * hidden + k) * inputs + j; }, hidden, width,
+            inputs - j);
+  }
 }
 
 // The biases of each product, (products, width): what is added up anyway starts with both.
@@ -136,9 +144,9 @@ static void forward_in_time(const Tape<Number> &tape, const PackedLayer<Number> 
       const Result products{scratch, kPanel, block};
       if (x)
         multiply(n, weights.depth, rows_of(x + (t * tape.batch + rows.begin) * x_stride, x_stride),
-                 weights.input + u * Cell::gates * weights.depth, panels * Cell::gates, products);
+                 weights.input + u / kPanel * Cell::gates * panel_size<Number>(weights.depth), panels * Cell::gates, products);
       multiply(n, width, rows_of(tape.hidden_before(s) + rows.begin * width, width),
-               weights.hidden + u * Cell::gates * width, panels * Cell::gates,
+               weights.hidden + u / kPanel * Cell::gates * panel_size<Number>(width), panels * Cell::gates,
                {scratch + Cell::hidden_first * block, kPanel, block});
       for (long r = 0; r < n; r++) {
         const long b = rows.begin + r;

@@ -1,5 +1,6 @@
 // The kernels of one instruction set: this file is compiled once for each, under its own name and flags.
 #include "clipping.h"
+#include "generate.h"
 #include "language_model_step.h"
 
 #define CHARLOOM_TEXT_OF(name) #name
@@ -48,6 +49,34 @@ void language_model_step(const LanguageModelCall &call, void *workspace) {
   });
 }
 
+// Calls work with a Generator on this memory, of the model's cell and numbers.
+template <class Work>
+size_t with_generator(const GenerationModel &model, void *packed, Work work) {
+  return for_cell(model.cell, Precision::float32, [&](auto cell, auto) {
+    if (model.int8) {
+      Generator<decltype(cell), int8_t> generator(model, packed);
+      return work(generator);
+    }
+    Generator<decltype(cell), float> generator(model, packed);
+    return work(generator);
+  });
+}
+
+size_t generation_size(const GenerationModel &model) {
+  return with_generator(model, nullptr, [](auto &generator) { return generator.packed_size(); });
+}
+
+void pack_for_generation(const GenerationModel &model, void *packed) {
+  with_generator(model, packed, [](auto &generator) {
+    generator.pack();
+    return generator.packed_size();
+  });
+}
+
+size_t generate(const GenerationModel &model, void *packed, const GenerationRun &run, void *workspace) {
+  return with_generator(model, packed, [&](auto &generator) { return generator.run(run, workspace); });
+}
+
 double clip_gradients(float *const *arrays, const long *sizes, long count, double limit) {
   return clip(arrays, sizes, count, limit);
 }
@@ -57,6 +86,7 @@ double clip_gradients(float *const *arrays, const long *sizes, long count, doubl
 extern const Kernels CHARLOOM_VARIANT;
 const Kernels CHARLOOM_VARIANT = {CHARLOOM_TEXT(CHARLOOM_VARIANT), reserve_bytes,  layer_workspace,
                                   layer_forward,                   layer_backward, language_model_workspace,
-                                  language_model_step,             clip_gradients};
+                                  language_model_step,             generation_size, pack_for_generation,
+                                  generate, clip_gradients};
 
 }  // namespace charloom

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX512F__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -23,6 +23,7 @@ namespace {  // every instruction set compiles its own: nothing here may be shar
 using Vector = float __attribute__((vector_size(CHARLOOM_VECTOR_BYTES)));
 using Ints = int32_t __attribute__((vector_size(CHARLOOM_VECTOR_BYTES)));
 using Words = uint32_t __attribute__((vector_size(CHARLOOM_VECTOR_BYTES)));
+using Bytes = int8_t __attribute__((vector_size(CHARLOOM_VECTOR_BYTES / 4)));
 using Halves = uint16_t __attribute__((vector_size(CHARLOOM_VECTOR_BYTES / 2)));
 constexpr long kLanes = CHARLOOM_VECTOR_BYTES / 4;
 

@@ -129,7 +129,7 @@ class LanguageModel(nn.Module):
             or targets.dtype != torch.int64
             or any(part.requires_grad for part in parts)
             or any(module._forward_hooks or module._forward_pre_hooks for module in self.children())
-            or not covers(*parts, *parameters.flat())
+            or not covers(*parts, *parameters.tensors())
         ):
             return None
         expected = (layer.num_layers, len(ids), layer.hidden_size)

@@ -29,9 +29,13 @@ class StepParameters(NamedTuple):
     output: Tensor
     output_bias: Tensor
 
-    def flat(self) -> list[Tensor]:
+    def in_order(self) -> list[Tensor | None]:
+        """All, in the order in which the kernels take them."""
+        return [self.embedding, *self.layers, self.output, self.output_bias]
+
+    def tensors(self) -> list[Tensor]:
         """Those there are."""
-        return [p for p in (self.embedding, *self.layers, self.output, self.output_bias) if p is not None]
+        return [p for p in self.in_order() if p is not None]
 
 
 class StepOptions(NamedTuple):
@@ -57,8 +61,7 @@ def native_loss(
     ``dispatch.covers``'s to say.
     """
     last = tuple(torch.empty_like(part, memory_format=torch.contiguous_format) for part in state)
-    flat = (parameters.embedding, *parameters.layers, parameters.output, parameters.output_bias)
-    loss: Tensor = _Loss.apply(ids, targets, state, last, options, *flat)  # type: ignore[no-untyped-call] # torch's
+    loss: Tensor = _Loss.apply(ids, targets, state, last, options, *parameters.in_order())  # type: ignore[no-untyped-call] # torch's
     return loss, last
 
 
