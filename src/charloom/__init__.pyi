@@ -18,8 +18,8 @@ from .generation import generate as generate
 from .generation import generate_samples as generate_samples
 from .generation import stream as stream
 from .language_model import LanguageModel as LanguageModel
-from .language_model import build_model as build_model
 from .layers.accelerate import accelerate as accelerate
+from .model_building import build_model as build_model
 from .predictor import Predictor as Predictor
 from .settings.corpus import CorpusSettings as CorpusSettings
 from .settings.model import ModelSettings as ModelSettings

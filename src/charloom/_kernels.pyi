@@ -28,4 +28,19 @@ class Kernels:
     ) -> float: ...
     def clip_gradients(self, arrays: Sequence[int], sizes: Sequence[int], limit: float, /) -> float: ...
 
+class Generator:
+    def __init__(self, kernels: Kernels, shape: Sequence[int], parameters: Sequence[int], /) -> None: ...
+    def run(
+        self,
+        samples: int,
+        steps: int,
+        sampling: tuple[bool, float, int, float, int],
+        draws: int,
+        logits: int,
+        hidden: int,
+        cell: int,
+        ids: int,
+        /,
+    ) -> None: ...
+
 def supported() -> list[Kernels]: ...

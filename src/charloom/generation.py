@@ -8,11 +8,14 @@ from typing import Any, AnyStr
 import torch
 
 from charloom.errors import SettingsError, UnknownCharacterError
-from charloom.predictor import Predictor, predicting
+from charloom.predictor import Predictor, Writer, WritingPredictor, predicting
 from charloom.sampling import Sampler
 from charloom.settings.corpus import UnknownPolicy
-from charloom.settings.sampling import SamplingSettings
-from charloom.shapes import StepIds, TextIds
+from charloom.settings.sampling import GenerationPrecision, SamplingSettings, check_generation_precision
+from charloom.shapes import State, StepIds, StepLogits, TextIds
+
+_LARGEST_PIECE = 256
+"""Tokens of one native call: a hundredth of a second, so that Ctrl-C and a screen do not wait."""
 
 
 def generate(
@@ -23,6 +26,7 @@ def generate(
     *,
     stop: AnyStr | None = None,
     unknown: UnknownPolicy = "refuse",
+    precision: GenerationPrecision = "float32",
 ) -> AnyStr:
     """The prefix, continued by ``num_chars`` tokens.
 
@@ -35,10 +39,11 @@ def generate(
         sampling: How to choose; greedy where None.
         stop: End before this text where the model writes it.
         unknown: What to do with characters of the prefix that the model does not know.
+        precision: Of the weights while generating: float32, or int8, which is faster and a little less exact.
 
     For the pieces as they come, iterate ``stream``, which takes the same arguments.
     """
-    return prefix[:0].join(stream(model, prefix, num_chars, sampling, stop=stop, unknown=unknown))
+    return prefix[:0].join(stream(model, prefix, num_chars, sampling, stop=stop, unknown=unknown, precision=precision))
 
 
 def stream(
@@ -49,10 +54,11 @@ def stream(
     *,
     stop: AnyStr | None = None,
     unknown: UnknownPolicy = "refuse",
+    precision: GenerationPrecision = "float32",
 ) -> Iterator[AnyStr]:
     """As ``generate``, piece by piece: the (cleaned) prefix first, then what the model writes, as it comes."""
     prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
-    steps = generate_ids(model, prefix_ids, num_chars, sampling)
+    steps = generate_ids(model, prefix_ids, num_chars, sampling, precision=precision)
     return _pieces(model, prefix, prefix_ids, (int(chosen[0]) for chosen in steps), stop)
 
 
@@ -65,12 +71,13 @@ def generate_samples(
     num_samples: int,
     stop: AnyStr | None = None,
     unknown: UnknownPolicy = "refuse",
+    precision: GenerationPrecision = "float32",
 ) -> list[AnyStr]:
     """Several continuations of one prefix, computed side by side; sample 0 is what ``generate`` gives."""
     if num_samples < 1:
         raise SettingsError(f"num_samples is {num_samples}: it must be at least 1")
     prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
-    steps = list(generate_ids(model, prefix_ids, num_chars, sampling, num_samples=num_samples))
+    steps = list(generate_ids(model, prefix_ids, num_chars, sampling, num_samples=num_samples, precision=precision))
     samples = torch.stack(steps, dim=1).tolist() if steps else [[] for _ in range(num_samples)]
     return [prefix[:0].join(_pieces(model, prefix, prefix_ids, ids, stop)) for ids in samples]
 
@@ -82,15 +89,27 @@ def generate_ids(
     sampling: SamplingSettings | None = None,
     *,
     num_samples: int = 1,
+    precision: GenerationPrecision = "float32",
 ) -> Iterator[StepIds]:
     """Yields the ids that follow a prefix, (samples,) at a time; ``<unk>`` is never chosen."""
-    sampler = Sampler(sampling or SamplingSettings(), num_samples)
+    sampling = sampling or SamplingSettings()
+    sampler = Sampler(sampling, num_samples)
+    check_generation_precision(precision)
+    writer = model.make_writer(precision) if isinstance(model, WritingPredictor) else None
+    if writer is None and precision != "float32":
+        raise SettingsError(
+            f"precision {precision} is for models whose hidden states lie between -1 and 1 (not the relu cell), on a "
+            "CPU, with charloom's native kernels (charloom info): generate with float32"
+        )
     # Not around the yield: a generator would leave the caller without gradients between two pieces.
     with predicting(model):
         logits, state = model.forward(
             prefix_ids.to(model.device).repeat(num_samples, 1), model.begin_state(num_samples)
         )
-        last = logits[-1]
+        last = logits[-1].contiguous()
+    if writer is not None:
+        yield from _written(writer, last, state, num_steps, sampling, model.vocabulary.unknown_id, sampler)
+        return
     for written in range(1, num_steps + 1):
         with predicting(model):
             if model.vocabulary.unknown_id is not None:
@@ -100,6 +119,26 @@ def generate_ids(
         if written < num_steps:
             with predicting(model):
                 last, state = model.step(chosen, state)
+
+
+def _written(
+    writer: Writer,
+    logits: StepLogits,
+    state: State,
+    num_steps: int,
+    sampling: SamplingSettings,
+    forbidden: int | None,
+    sampler: Sampler,
+) -> Iterator[StepIds]:
+    """As the loop in ``generate_ids``, in ever larger pieces: the first text is there at once, the rest fast."""
+    with torch.inference_mode():
+        parts = tuple(part.contiguous() for part in (state if isinstance(state, tuple) else (state,)))
+    piece, written = 1, 0
+    while written < num_steps:
+        piece = min(2 * piece, _LARGEST_PIECE, num_steps - written)
+        ids = writer.run(logits, parts, sampling, forbidden, sampler.draws(piece))
+        written += piece
+        yield from ids.t()
 
 
 def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: UnknownPolicy) -> TextIds:

@@ -1,6 +1,6 @@
 """The language model: one-hot (or embedded) input, a recurrent layer, an output layer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,15 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from charloom.errors import InputError, ModelFolderError
-from charloom.layers import GRU, LSTM, RNN, RecurrentLayer
+from charloom.layers import CELLS, RNN, RecurrentLayer
 from charloom.model_folder import read_model_folder, write_model_folder
 from charloom.recurrence.dispatch import chosen_kernels, covers
+from charloom.recurrence.native_generation import NativeGenerator
 from charloom.recurrence.native_step import StepOptions, StepParameters, native_loss
-from charloom.settings.model import ModelSettings
+from charloom.settings.model import Precision
+from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
 from charloom.text.vocabulary import Vocabulary
-
-_LAYERS: dict[str, Callable[..., RecurrentLayer]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 
 
 class LanguageModel(nn.Module):
@@ -76,6 +76,15 @@ class LanguageModel(nn.Module):
         """Where the parameters are."""
         return self.output.weight.device
 
+    @property
+    def precision(self) -> Precision:
+        """What the native kernels multiply in training: float32, or bfloat16 with float32 sums and weights."""
+        return self.layer.precision
+
+    @precision.setter
+    def precision(self, precision: Precision) -> None:
+        self.layer.precision = precision
+
     def begin_state(self, batch_size: int) -> State:
         """The zero state: (layers, batch, hidden); for an LSTM a pair of hidden state and memory cell."""
         return self.layer.begin_state(batch_size)
@@ -110,17 +119,34 @@ class LanguageModel(nn.Module):
             return loss, (state[0].detach(), state[1].detach())
         return loss, state.detach()
 
+    def make_writer(self, precision: GenerationPrecision = "float32") -> NativeGenerator | None:
+        """The model's weights as they are now, packed for fast generation; None where the kernels do not cover it."""
+        parameters = self._step_parameters()
+        bounded = self.layer.mode != "RNN_RELU"
+        if (
+            chosen_kernels() is None
+            or self.layer.proj_size
+            or not covers(*parameters.tensors())
+            or (precision == "int8" and not bounded)
+            or self._hooked()
+        ):
+            return None
+        return NativeGenerator(parameters, self.layer.mode, self.layer.num_layers, precision)
+
+    def _step_parameters(self) -> StepParameters:
+        embedding = None if self.embedding is None else self.embedding.weight
+        return StepParameters(embedding, self.layer.parameters_in_order(), self.output.weight, self.output.bias)
+
+    def _hooked(self) -> bool:
+        """Whether someone listens to a part of the model, which a native call would pass by."""
+        return any(module._forward_hooks or module._forward_pre_hooks for module in self.children())
+
     def _native_loss(self, ids: Ids, targets: Ids, state: State | None) -> tuple[Scalar, State] | None:
         """``loss`` in one native call; None where the kernels do not cover it."""
         if not torch.is_grad_enabled() or torch.compiler.is_compiling() or chosen_kernels() is None:
             return None
         layer = self.layer
-        parameters = StepParameters(
-            None if self.embedding is None else self.embedding.weight,
-            layer.parameters_in_order(),
-            self.output.weight,
-            self.output.bias,
-        )
+        parameters = self._step_parameters()
         first = self.begin_state(len(ids)) if state is None else state
         parts = first if isinstance(first, tuple) else (first,)
         if (
@@ -128,7 +154,7 @@ class LanguageModel(nn.Module):
             or ids.dtype != torch.int64
             or targets.dtype != torch.int64
             or any(part.requires_grad for part in parts)
-            or any(module._forward_hooks or module._forward_pre_hooks for module in self.children())
+            or self._hooked()
             or not covers(*parts, *parameters.tensors())
         ):
             return None
@@ -222,7 +248,7 @@ class LanguageModel(nn.Module):
     def _from_config(cls, config: dict[str, Any]) -> "LanguageModel":
         layer = dict(config["layer"])
         model = cls(
-            _LAYERS[layer.pop("cell")](**layer),
+            CELLS[layer.pop("cell")](**layer),
             Vocabulary.from_json(config["vocabulary"]),
             embedding_size=config["embedding_size"],
             dropout=config["dropout"],
@@ -230,34 +256,6 @@ class LanguageModel(nn.Module):
         )
         model.provenance = dict(config["provenance"])
         return model
-
-
-def build_model(vocabulary: Vocabulary, settings: ModelSettings | None = None, *, seed: int = 0) -> LanguageModel:
-    """A new model of these settings, the section's where None, with initial weights that depend on the seed alone."""
-    settings = settings or ModelSettings()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        layer = _LAYERS[settings.cell](
-            settings.embedding_size or len(vocabulary),
-            settings.hidden_size,
-            settings.num_layers,
-            dropout=settings.dropout if settings.num_layers > 1 else 0.0,
-            **({"nonlinearity": settings.nonlinearity} if settings.cell == "rnn" else {}),
-        )
-        model = LanguageModel(
-            layer,
-            vocabulary,
-            embedding_size=settings.embedding_size,
-            dropout=settings.dropout,
-            tied_output=settings.tied_output,
-        )
-        if settings.init_sigma:
-            for name, parameter in model.named_parameters():
-                if "bias" in name:
-                    nn.init.zeros_(parameter)
-                else:
-                    nn.init.normal_(parameter, std=settings.init_sigma)
-    return model
 
 
 class _WithoutInitialWeights(TorchFunctionMode):

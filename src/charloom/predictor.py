@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from typing import Protocol, cast, runtime_checkable
 
 import torch
+from torch import Tensor
 
+from charloom.settings.sampling import GenerationPrecision, SamplingSettings
 from charloom.shapes import Ids, Logits, State, StepIds, StepLogits
 from charloom.text.vocabulary import Vocabulary
 
@@ -39,6 +41,29 @@ class Predictor(Protocol):
 
     def step(self, ids: StepIds, state: State) -> tuple[StepLogits, State]:
         """Reads one id for each sequence, (batch,); returns logits (batch, vocabulary) and the state."""
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """Chooses and reads several tokens in one call: ``recurrence.native_generation.NativeGenerator``."""
+
+    def run(
+        self,
+        logits: Tensor,
+        state: tuple[Tensor, ...],
+        settings: SamplingSettings,
+        forbidden: int | None,
+        draws: Tensor,
+    ) -> Tensor:
+        """As many tokens as ``draws`` (samples, steps) has; logits and state go on in place."""
+
+
+@runtime_checkable
+class WritingPredictor(Predictor, Protocol):
+    """A predictor that can write faster than step by step."""
+
+    def make_writer(self, precision: GenerationPrecision) -> Writer | None:
+        """None where the fast way does not cover this model, or is not there."""
 
 
 @contextlib.contextmanager

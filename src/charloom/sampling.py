@@ -52,14 +52,17 @@ class Sampler:
             for i in range(num_sequences)
         ]
 
+    def draws(self, num_steps: int) -> Tensor:
+        """What the next tokens are chosen with: float64 (sequences, steps), uniform in [0, 1)."""
+        return torch.from_numpy(np.stack([stream.random(num_steps) for stream in self._streams]))
+
     def choose(self, logits: StepLogits) -> StepIds:
         """One token for each sequence, (batch,), by inverting the cumulative distribution."""
         if self._settings.greedy:
             return logits.argmax(-1)
         weights = probabilities(logits, self._settings).cpu()
         cumulative = weights.cumsum(-1)
-        draws = torch.tensor([stream.random() for stream in self._streams], dtype=torch.float64)
-        targets = draws.unsqueeze(-1) * cumulative[:, -1:]
+        targets = self.draws(1) * cumulative[:, -1:]
         chosen = torch.searchsorted(cumulative, targets, right=True).squeeze(-1)
         # Rounding can leave a target at the very end: the last token that has any weight is meant.
         last = weights.shape[-1] - 1 - (weights > 0).flip(-1).to(torch.int8).argmax(-1)

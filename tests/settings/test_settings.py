@@ -52,6 +52,7 @@ _VALUES: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
     ("training", "seed"): ([0, 1, 2**63 - 1], [*_NO_WHOLE, 2**63]),
     ("training", "device"): (["auto", "cpu", "cuda:1"], [0, None, True, ""]),
     ("training", "threads"): ([None, 1, 64], _NO_COUNT),
+    ("training", "precision"): (["float32", "bfloat16"], ["int8", "bf16", "", 0]),
     ("training", "report_every"): ([1, 1000], _NO_COUNT),
     ("training", "sample_every"): ([0, 1, 1000], _NO_WHOLE),
     ("training", "prefixes"): ([(), ("a", "time traveller")], [("",), ("a", ""), (1,), (b"a",), "traveller", 5, None]),

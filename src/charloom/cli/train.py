@@ -52,7 +52,7 @@ def train(
     overwrite
         Replace the model that is in the folder.
     """
-    from charloom.language_model import build_model
+    from charloom.model_building import build_model
     from charloom.text.corpora import load_corpus
     from charloom.training.run_folder import RunFolder
     from charloom.training.trainer import train as run_training

@@ -12,7 +12,7 @@ from charloom.recurrence.dispatch import chosen_kernels, chosen_path, covers
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
-from charloom.settings.model import Precision
+from charloom.settings.model import Precision, check_precision
 from charloom.shapes import State
 
 
@@ -27,7 +27,17 @@ class RecurrentLayer(nn.RNNBase):
             processors with AMX or AVX512_BF16).
     """
 
-    precision: Precision = "float32"
+    _precision: Precision = "float32"
+
+    @property
+    def precision(self) -> Precision:
+        """See the class."""
+        return self._precision
+
+    @precision.setter
+    def precision(self, precision: Precision) -> None:
+        check_precision(precision)
+        self._precision = precision
 
     def begin_state(
         self, batch_size: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None

@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 
 from charloom.errors import SettingsError
 from charloom.settings.limits import check_number, check_whole, check_word
+from charloom.settings.model import Precision
 
 Partitioning: TypeAlias = Literal["sequential", "random"]
 Optimizer: TypeAlias = Literal["sgd", "adamw"]
@@ -27,6 +28,8 @@ class TrainingSettings:
         seed: Seed of initial weights, offsets, order and dropout.
         device: Where to compute, in PyTorch's words (cpu, cuda, cuda:1, ...); auto takes a GPU when there is one.
         threads: Processor threads; PyTorch's choice where not given.
+        precision: What the native kernels multiply: float32, or bfloat16 with float32 weights and sums (fast on
+            processors with AMX or AVX512_BF16; CPU only).
         report_every: Epochs from one line of results to the next.
         sample_every: Epochs from one round of samples to the next; 0 for none.
         prefixes: What the samples begin with (the option is repeated for each); the beginning of the text where empty.
@@ -44,13 +47,14 @@ class TrainingSettings:
     seed: int = 0
     device: str = "auto"
     threads: int | None = None
+    precision: Precision = "float32"
     report_every: int = 50
     sample_every: int = 100
     prefixes: tuple[str, ...] = ()
     sample_chars: int = 50
 
     def __post_init__(self) -> None:
-        check_word(self, partitioning=Partitioning, optimizer=Optimizer)
+        check_word(self, partitioning=Partitioning, optimizer=Optimizer, precision=Precision)
         check_whole(self, "batch_size", "num_steps", "epochs", "report_every", "sample_chars")
         check_whole(self, "threads", maximum=1024, optional=True)  # PyTorch crashes on very many
         check_whole(self, "seed", "sample_every", minimum=0)

@@ -17,6 +17,8 @@ from charloom.errors import CharloomWarning, InputError, SettingsError, Training
 from charloom.evaluation import mean_nats_in_lanes, perplexity_of
 from charloom.generation import generate
 from charloom.language_model import LanguageModel
+from charloom.recurrence.dispatch import chosen_kernels
+from charloom.settings.model import Precision
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import TextIds
 from charloom.text.clean_up import AnyText
@@ -65,7 +67,12 @@ def train(
         for listener in listeners:
             listener(event)
 
-    with _threads(settings.threads), torch.random.fork_rng():
+    if settings.precision != "float32" and (device.type != "cpu" or chosen_kernels() is None):
+        raise SettingsError(
+            f"precision {settings.precision} is for the CPU and charloom's native kernels (charloom info): "
+            "train with float32"
+        )
+    with _threads(settings.threads), _precision(model, settings.precision), torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         model.to(device).train()
         try:
@@ -180,6 +187,16 @@ def _provenance(
         "results": history[-1].to_dict() if history else None,
         "prefixes": [text for text in texts if text],
     }
+
+
+@contextmanager
+def _precision(model: LanguageModel, precision: Precision) -> Iterator[None]:
+    before = model.precision
+    model.precision = precision
+    try:
+        yield
+    finally:
+        model.precision = before
 
 
 @contextmanager
