@@ -149,7 +149,7 @@ static void multiply_vectors(long rows, long k_size, Left<Number> left, const Nu
 
 }  // namespace
 
-#if defined(__AMX_BF16__) || defined(CHARLOOM_EMULATED_TILES)
+#if defined(CHARLOOM_TILES)
 #include "tiles.h"
 #else
 namespace {

@@ -50,9 +50,10 @@ CHARLOOM_INLINE void pack_columns(Number *panel, const float *rows, long stride,
   }
 }
 
-#if !(defined(__AMX_BF16__) || defined(CHARLOOM_EMULATED_TILES))
+#if !defined(CHARLOOM_TILES)
 template <class Number>
 constexpr long kStrip = kMaxRows;
+#endif
 
 // kStrip columns of some rows, transposed, as the left-hand side of a product: strip(i, k) = row(k)[i], zero beyond
 // k_count. Reads a whole strip of each row: rows end in padding, or in slack that the arena leaves.
@@ -61,6 +62,7 @@ CHARLOOM_INLINE Left<float> pack_strip(float *strip, Row row, long k_count, long
   for (long k = 0; k < k_count; k++) memcpy(strip + k * kMaxRows, row(k), kMaxRows * sizeof(float));
   return {strip, 1, kMaxRows};
 }
+#if !defined(CHARLOOM_TILES)
 template <class Row>
 CHARLOOM_INLINE Left<bfloat16> pack_strip(bfloat16 *strip, Row row, long k_count, long k_size) {
   for (long k = 0; k < k_size; k += 2, strip += 2 * kMaxRows)
@@ -73,3 +75,7 @@ CHARLOOM_INLINE Left<bfloat16> pack_strip(bfloat16 *strip, Row row, long k_count
 #endif
 
 }  // namespace
+
+#if defined(CHARLOOM_TILES)
+#include "tile_packing.h"
+#endif

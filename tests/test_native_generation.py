@@ -93,7 +93,7 @@ def test_int8_is_near_float32_and_the_same_on_every_instruction_set(
                 logits, state = model(_VOCABULARY.encode("abc")[None])
                 parts = tuple(p.clone() for p in (state if isinstance(state, tuple) else (state,)))
                 last = logits[-1].clone()
-                writer = model.make_writer(precision)  # type: ignore[arg-type]
+                writer = model.make_writer(precision)
                 assert writer is not None
                 writer.run(last, parts, SamplingSettings(temperature=1.0), None, draws)
             after.append(torch.softmax(last, -1))
@@ -126,6 +126,7 @@ def test_unknown_is_never_chosen() -> None:
         assert set(charloom.generate(model, "a", 50, sampling)) <= {"a", "b"}
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_int8_where_it_is_not_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(charloom.SettingsError, match="precision int8 is for"):
         charloom.generate(_model(cell="rnn", nonlinearity="relu"), "abc", 5, precision="int8")
