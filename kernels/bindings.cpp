@@ -5,7 +5,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-#include <chrono>
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "instruction_sets.h"
+#include "thread_choice.h"
 
 namespace nb = nanobind;
 using namespace charloom;
@@ -44,6 +45,25 @@ class Workspace {
 };
 thread_local Workspace workspace;
 
+ThreadChoice thread_choice;
+
+// Runs a call on as many threads as suit it. limit: negative for exactly so many.
+template <class Call, class Run>
+void on_threads(Call &call, long limit, double work, Run run) {
+  double lost = 0;
+  call.threads = thread_choice.threads((int)std::min(std::labs(limit), 256l), limit < 0, work);
+  call.lost = &lost;
+  const double began = now();
+  run();
+  thread_choice.finished(call.threads, now() - began, lost);
+}
+
+// Multiplications and additions of a layer, forward.
+double layer_work(CellKind cell, double rows, double inputs, double hidden) {
+  const double gates = cell == CellKind::lstm ? 4 : cell == CellKind::gru ? 3 : 1;
+  return 2 * rows * gates * hidden * (inputs + hidden);
+}
+
 LayerWeights weights_at(const std::vector<Address> &a) {
   return {(const float *)a.at(0), (const float *)a.at(1), (const float *)a.at(2), (const float *)a.at(3)};
 }
@@ -51,7 +71,7 @@ LayerGradients gradients_at(const std::vector<Address> &a) {
   return {(float *)a.at(0), (float *)a.at(1), (float *)a.at(2), (float *)a.at(3)};
 }
 
-// (cell, precision, steps, batch, inputs, hidden, backward_in_time, threads)
+// (cell, precision, steps, batch, inputs, hidden, backward_in_time, threads); threads as in on_threads
 LayerCall layer_call(const std::vector<long> &shape) {
   LayerCall call{};
   call.cell = (CellKind)shape.at(0);
@@ -61,7 +81,6 @@ LayerCall layer_call(const std::vector<long> &shape) {
   call.inputs = shape.at(4);
   call.hidden = shape.at(5);
   call.backward_in_time = shape.at(6) != 0;
-  call.threads = (int)shape.at(7);
   return call;
 }
 
@@ -82,7 +101,9 @@ void layer_forward(const Kernels &kernels, const std::vector<long> &shape, const
   call.last_cell = (float *)last_cell;
   call.reserve = (void *)reserve;
   nb::gil_scoped_release release;
-  kernels.layer_forward(call, workspace.of_size(kernels.layer_workspace(call, false)));
+  on_threads(call, shape.at(7), layer_work(call.cell, call.steps * call.batch, call.inputs, call.hidden), [&] {
+    kernels.layer_forward(call, workspace.of_size(kernels.layer_workspace(call, false)));
+  });
 }
 
 void layer_backward(const Kernels &kernels, const std::vector<long> &shape, const std::vector<Address> &weights,
@@ -104,7 +125,9 @@ void layer_backward(const Kernels &kernels, const std::vector<long> &shape, cons
   call.d_first_hidden = (float *)d_first_hidden;
   call.d_first_cell = (float *)d_first_cell;
   nb::gil_scoped_release release;
-  kernels.layer_backward(call, workspace.of_size(kernels.layer_workspace(call, true)));
+  on_threads(call, shape.at(7), 2 * layer_work(call.cell, call.steps * call.batch, call.inputs, call.hidden), [&] {
+    kernels.layer_backward(call, workspace.of_size(kernels.layer_workspace(call, true)));
+  });
 }
 
 // Throws std::out_of_range, IndexError to Python: a wrong id would read and write beside the tables.
@@ -133,7 +156,6 @@ double language_model_step(const Kernels &kernels, const std::vector<long> &shap
   call.layers = shape.at(5);
   call.vocabulary = shape.at(6);
   call.embedding_size = shape.at(7);
-  call.threads = (int)shape.at(8);
   call.ids = (const int64_t *)ids;
   call.targets = (const int64_t *)targets;
   call.ids_batch_stride = strides.at(0);
@@ -171,7 +193,13 @@ double language_model_step(const Kernels &kernels, const std::vector<long> &shap
   check_ids(call.targets, call.batch, call.steps, call.targets_batch_stride, call.targets_step_stride,
             call.vocabulary);
   nb::gil_scoped_release release;
-  kernels.language_model_step(call, workspace.of_size(kernels.language_model_workspace(call)));
+  const double rows = call.steps * call.batch, first = call.embedding_size;  // one-hot input is not multiplied
+  const double work = 3 * (layer_work(call.cell, rows, first, call.hidden) +
+                           (call.layers - 1) * layer_work(call.cell, rows, call.hidden, call.hidden) +
+                           2 * rows * call.hidden * call.vocabulary);
+  on_threads(call, shape.at(8), work, [&] {
+    kernels.language_model_step(call, workspace.of_size(kernels.language_model_workspace(call)));
+  });
   return loss;
 }
 

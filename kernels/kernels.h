@@ -36,6 +36,7 @@ struct LayerCall {
   long steps, batch, inputs, hidden;
   bool backward_in_time;
   int threads;
+  double *lost;                        // out: the most seconds that one of the threads did not run
   LayerWeights weights;
   const float *x;                      // (steps, batch, inputs)
   const float *first_hidden;           // (batch, padded)
@@ -58,6 +59,7 @@ struct LanguageModelCall {
   long steps, batch, hidden, layers, vocabulary;
   long embedding_size;  // 0: one-hot input
   int threads;
+  double *lost;         // out: the most seconds that one of the threads did not run
   const int64_t *ids, *targets;                // (batch, steps), with these strides
   long ids_batch_stride, ids_step_stride, targets_batch_stride, targets_step_stride;
   const float *embedding;                      // (vocabulary, embedding_size)

@@ -27,7 +27,7 @@ class LanguageModelStep {
   size_t used() const { return arena_.used(); }
 
   void run() {
-    in_parallel(call_.threads, [&](int id, int threads) {
+    in_parallel(call_.threads, call_.lost, [&](int id, int threads) {
       pack(id, threads);
       const Range mine = share(call_.batch, kRowBlock<Number>, id, threads);
       begin(mine);

@@ -83,7 +83,7 @@ static size_t run_layer_forward(const LayerCall &call, void *workspace) {
   memcpy(call.last_hidden, call.first_hidden, state_size * sizeof(float));
   if (Cell::has_cell) memcpy(call.last_cell, call.first_cell, state_size * sizeof(float));
   start_from_biases<Cell>(weights.start, call.weights, call.hidden);
-  in_parallel(call.threads, [&](int id, int threads) {
+  in_parallel(call.threads, call.lost, [&](int id, int threads) {
     pack_layer<Cell>(weights, call.weights, call.hidden, id, threads);
     const Range mine = share(call.batch, kRowBlock<Number>, id, threads);
     if constexpr (!kIsFloat<Number>) {
@@ -119,7 +119,7 @@ static size_t run_layer_backward(const LayerCall &call, void *workspace) {
 
   if (Cell::has_cell) memcpy(carry, call.d_last_cell, call.batch * width * sizeof(float));
   else if (Cell::has_carry) memset(carry, 0, call.batch * width * sizeof(float));
-  in_parallel(call.threads, [&](int id, int threads) {
+  in_parallel(call.threads, call.lost, [&](int id, int threads) {
     const auto &tape = reserve.tape;
     pack_layer<Cell>(weights, call.weights, call.hidden, id, threads);
     barrier(threads);

@@ -6,6 +6,8 @@
 #if defined(__SSE2__)
 #include <xmmintrin.h>
 #endif
+#include <time.h>
+
 #include "matmul.h"
 
 namespace {
@@ -44,17 +46,36 @@ class FlushDenormals {
 #endif
 };
 
-// Runs work(id, threads) on so many threads; all of them meet at barrier().
+// Seconds that passed, less those that this thread ran.
+class LostTime {
+ public:
+  double seconds() const { return (at(CLOCK_MONOTONIC) - clock_) - (at(CLOCK_THREAD_CPUTIME_ID) - ran_); }
+
+ private:
+  static double at(clockid_t clock) {
+    timespec t;
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+  }
+  double clock_ = at(CLOCK_MONOTONIC), ran_ = at(CLOCK_THREAD_CPUTIME_ID);
+};
+
+// Runs work(id, threads) on so many threads; all of them meet at barrier(). lost: the most seconds one did not run.
 template <class Work>
-static void in_parallel(int threads, Work work) {
+static void in_parallel(int threads, double *lost, Work work) {
+  *lost = 0;
 #ifdef _OPENMP
   if (threads > 1) {
-#pragma omp parallel num_threads(threads)
+    double most = 0;
+#pragma omp parallel num_threads(threads) reduction(max : most)
     {
+      const LostTime time;
       FlushDenormals flush;
       TileUnit tiles;
       work(omp_get_thread_num(), omp_get_num_threads());
+      most = time.seconds();
     }
+    *lost = most;
     return;
   }
 #endif

@@ -14,6 +14,7 @@ from torch.nn import functional
 from charloom.recurrence.dispatch import chosen_kernels
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
 from charloom.recurrence.scan import scan_direction
+from charloom.recurrence.threads import thread_limit
 from charloom.settings.model import Precision
 
 CELLS = ("RNN_TANH", "RNN_RELU", "GRU", "LSTM")
@@ -210,8 +211,7 @@ def _empty_outputs(x: Tensor, h: Tensor, c: Tensor | None, w_hh: Tensor) -> tupl
 
 def _shape(x: Tensor, w_hh: Tensor, cell: int, precision: int, backward_in_time: bool) -> list[int]:
     steps, batch, inputs = x.shape
-    threads = min(torch.get_num_threads(), 256)
-    return [cell, precision, steps, batch, inputs, w_hh.shape[1], int(backward_in_time), threads]
+    return [cell, precision, steps, batch, inputs, w_hh.shape[1], int(backward_in_time), thread_limit()]
 
 
 def _contiguous(*tensors: Tensor | None) -> list[Tensor | None]:

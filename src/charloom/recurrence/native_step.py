@@ -14,6 +14,7 @@ from charloom.errors import InputError
 from charloom.recurrence.dispatch import chosen_kernels
 from charloom.recurrence.equations import CellState
 from charloom.recurrence.native import CELLS, PRECISIONS
+from charloom.recurrence.threads import thread_limit
 from charloom.settings.model import Precision
 
 
@@ -89,7 +90,7 @@ class _Loss(torch.autograd.Function):
             options.num_layers,
             vocabulary,
             0 if embedding is None else embedding.shape[1],
-            torch.get_num_threads(),
+            thread_limit(),
         ]
         dense = [None if p is None else p.detach().contiguous() for p in parameters]
         gradients = [None if p is None else torch.empty_like(p) for p in dense]

@@ -18,6 +18,7 @@ from charloom.evaluation import mean_nats_in_lanes, perplexity_of
 from charloom.generation import generate
 from charloom.language_model import LanguageModel
 from charloom.recurrence.dispatch import chosen_kernels
+from charloom.recurrence.threads import use_threads
 from charloom.settings.model import Precision
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import TextIds
@@ -67,12 +68,13 @@ def train(
         for listener in listeners:
             listener(event)
 
+    _check_threads(settings.threads)
     if settings.precision != "float32" and (device.type != "cpu" or chosen_kernels() is None):
         raise SettingsError(
             f"precision {settings.precision} is for the CPU and charloom's native kernels (charloom info): "
             "train with float32"
         )
-    with _threads(settings.threads), _precision(model, settings.precision), torch.random.fork_rng():
+    with use_threads(settings.threads), _precision(model, settings.precision), torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         model.to(device).train()
         try:
@@ -199,14 +201,7 @@ def _precision(model: LanguageModel, precision: Precision) -> Iterator[None]:
         model.precision = before
 
 
-@contextmanager
-def _threads(number: int | None) -> Iterator[None]:
+def _check_threads(number: int | None) -> None:
     processors = os.cpu_count() or 1
     if number is not None and number > processors:
         raise SettingsError(f"threads is {number}: this machine has {processors} processors")
-    before = torch.get_num_threads()
-    torch.set_num_threads(number or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
