@@ -62,7 +62,7 @@ class RecurrentLayer(nn.RNNBase):
 
     def parameters_in_order(self) -> list[Tensor | None]:
         """Of each layer (and direction) the input weights, hidden weights, input bias and hidden bias."""
-        return [tensor for names in self._all_weights for tensor in self._cell_weights(names)]
+        return [tensor for weights in self._cell_weights() for tensor in weights]
 
     def forward(self, input: Any, hx: Any = None) -> Any:  # noqa: A002 - torch.nn's name
         """As the ``torch.nn`` layer of the same name.
@@ -100,7 +100,7 @@ class RecurrentLayer(nn.RNNBase):
             run_direction,
             inputs,
             state,
-            [self._cell_weights(names) for names in self._all_weights],
+            self._cell_weights(),
             bidirectional=self.bidirectional,
             dropout=self.dropout if self.training else 0.0,
         )
@@ -108,6 +108,8 @@ class RecurrentLayer(nn.RNNBase):
             outputs = outputs.transpose(0, 1)
         return outputs, last if self.mode == "LSTM" else last[0]
 
-    def _cell_weights(self, names: list[str]) -> CellWeights:
-        tensors = [getattr(self, name) for name in names]
-        return CellWeights(tensors[0], tensors[1], *(tensors[2:4] if self.bias else (None, None)))
+    def _cell_weights(self) -> list[CellWeights]:
+        flat: list[Any] = self._flat_weights
+        if self.bias:
+            return [CellWeights(flat[i], flat[i + 1], flat[i + 2], flat[i + 3]) for i in range(0, len(flat), 4)]
+        return [CellWeights(flat[i], flat[i + 1], None, None) for i in range(0, len(flat), 2)]

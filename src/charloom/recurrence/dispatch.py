@@ -54,7 +54,7 @@ def covers(*tensors: Tensor) -> bool:
     """Whether the kernels can compute with these: float32 on the CPU, outside autocast and function transforms."""
     if torch.is_autocast_enabled("cpu") or torch._C._functorch.peek_interpreter_stack() is not None:
         return False
-    return all(t.dtype == torch.float32 and t.device.type == "cpu" and t.numel() for t in tensors)
+    return all(t.dtype is torch.float32 and t.is_cpu and t.numel() for t in tensors)
 
 
 def describe_path() -> str:

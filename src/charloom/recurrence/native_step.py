@@ -123,6 +123,6 @@ class _Loss(torch.autograd.Function):
         gradients, ctx.gradients = ctx.gradients, None
         if gradients is None:
             raise RuntimeError("backward a second time: the gradients of model.loss are given once; call it again")
-        if upstream[0] != 1:
-            gradients = [None if g is None else g * upstream[0] for g in gradients]
+        if (scale := float(upstream[0])) != 1:
+            gradients = [None if g is None else g * scale for g in gradients]
         return (None, None, None, None, None, *gradients)

@@ -26,7 +26,7 @@ def train_step(
 ) -> tuple[Scalar, State]:
     """Loss, gradients, clipping to a global norm, one step. Returns the mean loss in nats and the detached state."""
     loss, state = model.loss(inputs, targets, state)
-    parameters = list(model.parameters())
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for parameter in parameters:
         parameter.grad = None  # as zero_grad, without its bookkeeping, which a small step would feel
     loss.backward()  # type: ignore[no-untyped-call] # torch's
