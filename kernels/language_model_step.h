@@ -12,6 +12,8 @@ namespace {
 
 using charloom::LanguageModelCall;
 
+constexpr long kTableBlock = 16;
+
 template <class Cell, class Number>
 class LanguageModelStep {
  public:
@@ -115,14 +117,16 @@ class LanguageModelStep {
   // Row v: the input weights' column v plus the biases.
   void make_token_table(Range tokens) {
     const LayerWeights &from = call_.weights[0];
-    const long size = Cell::products * width_;
-    for (long v = tokens.begin; v < tokens.end; v++) {
-      float *row = weights_[0].start + v * size;
-      start_from_biases<Cell>(row, from, call_.hidden);
-      for (long i = 0; i < Cell::gates; i++)
-        for (long j = 0; j < call_.hidden; j++)
-          row[i * width_ + j] += from.input[(Cell::input_gate[i] * call_.hidden + j) * call_.vocabulary + v];
-    }
+    const long size = Cell::products * width_, hidden = call_.hidden;
+    if (tokens.begin == tokens.end) return;
+    float *table = weights_[0].start, *biases = table + tokens.begin * size;
+    start_from_biases<Cell>(biases, from, hidden);
+    for (long v = tokens.begin + 1; v < tokens.end; v++) memcpy(table + v * size, biases, size * sizeof(float));
+    for (long i = 0; i < Cell::gates; i++)
+      for (long j = 0; j < hidden; j += kTableBlock)  // a transpose, in pieces that stay in the cache
+        for (long v = tokens.begin; v < tokens.end; v++)
+          for (long u = j; u < smaller(j + kTableBlock, hidden); u++)
+            table[v * size + i * width_ + u] += from.input[(Cell::input_gate[i] * hidden + u) * call_.vocabulary + v];
   }
 
   void begin(Range mine) {
@@ -272,10 +276,12 @@ class LanguageModelStep {
           const Number *gate = tape_[0].template gates_row<Cell>(t, b) + first;
           for (long j = 0; j < count; j += kLanes) store(to + j, load(to + j) + load(gate + j));
         }
-      for (long j = units.begin; j < smaller(units.end, hidden); j++) {
-        float *to = call_.gradients[0].input + (Cell::input_gate[i] * hidden + j) * call_.vocabulary;
-        for (long v = 0; v < call_.vocabulary; v++) to[v] = d_table_[v * size + i * width_ + j];
-      }
+      float *to = call_.gradients[0].input + Cell::input_gate[i] * hidden * call_.vocabulary;
+      const long last = smaller(units.end, hidden);
+      for (long j = units.begin; j < last; j += kTableBlock)
+        for (long v = 0; v < call_.vocabulary; v++)
+          for (long u = j; u < smaller(j + kTableBlock, last); u++)
+            to[u * call_.vocabulary + v] = d_table_[v * size + i * width_ + u];
     }
   }
 

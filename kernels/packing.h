@@ -38,15 +38,53 @@ CHARLOOM_INLINE void pack_rows(bfloat16 *panel, Row row, long k_count, long k_si
   }
 }
 
-// One panel from columns, that is of the transpose: panel(k, j) = rows[j * stride + k] for k < k_count, j < columns.
+// Four lanes, whatever the width of the others: for transposing.
+using Quad = float __attribute__((vector_size(16)));
+using QuadWords = uint32_t __attribute__((vector_size(16)));
+
+CHARLOOM_INLINE void transpose_4x4(Quad (&row)[4]) {
+  const Quad a = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5), b = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7);
+  const Quad c = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5), d = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
+  row[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5);
+  row[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
+  row[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5);
+  row[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
+}
+
+// Four values of k for four columns, into a panel at (k, column).
+CHARLOOM_INLINE void put_4x4(float *panel, long k, long column, const Quad (&row)[4]) {
+  for (long i = 0; i < 4; i++) memcpy(panel + (k + i) * kPanel + column, &row[i], sizeof row[i]);
+}
+CHARLOOM_INLINE QuadWords rounded_quad(Quad v) {
+  const QuadWords w = (QuadWords)v, rounded = (w + 0x7fff + ((w >> 16) & 1)) >> 16;
+  return v == v ? rounded : (w >> 16) | 0x40;
+}
+CHARLOOM_INLINE void put_4x4(bfloat16 *panel, long k, long column, const Quad (&row)[4]) {
+  for (long i = 0; i < 4; i += 2) {
+    const QuadWords pairs = rounded_quad(row[i]) | rounded_quad(row[i + 1]) << 16;
+    memcpy(panel + ((k + i) / 2 * kPanel + column) * 2, &pairs, sizeof pairs);
+  }
+}
+
+// One panel from columns, that is of the transpose: panel(k, j) = rows[j * stride + k] for k < k_count, j < columns;
+// zero beyond, to k_size and kPanel.
 template <class Number>
 CHARLOOM_INLINE void pack_columns(Number *panel, const float *rows, long stride, long k_count, long k_size,
                                   long columns) {
   constexpr long strip = 64;  // of k: reads take a few lines in a row, writes stay within the first-level cache
   for (long first = 0; first < k_size; first += strip) {
-    const long last = smaller(first + strip, k_size);
-    for (long j = 0; j < kPanel; j++)
-      for (long k = first; k < last; k++) put(panel, k, j, k < k_count && j < columns ? rows[j * stride + k] : 0.f);
+    const long last = smaller(first + strip, k_size), whole = smaller(last, k_count) / 4 * 4;
+    for (long j = 0; j < kPanel; j += 4) {
+      long k = first;
+      for (; j + 4 <= columns && k < whole; k += 4) {
+        Quad row[4];
+        for (long i = 0; i < 4; i++) memcpy(&row[i], rows + (j + i) * stride + k, sizeof row[i]);
+        transpose_4x4(row);
+        put_4x4(panel, k, j, row);
+      }
+      for (; k < last; k++)
+        for (long i = j; i < j + 4; i++) put(panel, k, i, k < k_count && i < columns ? rows[i * stride + k] : 0.f);
+    }
   }
 }
 

@@ -14,7 +14,7 @@ from charloom.layers import CELLS, RNN, RecurrentLayer
 from charloom.model_folder import read_model_folder, write_model_folder
 from charloom.recurrence.dispatch import chosen_kernels, covers
 from charloom.recurrence.native_generation import NativeGenerator
-from charloom.recurrence.native_step import StepOptions, StepParameters, native_loss
+from charloom.recurrence.native_step import Step, StepOptions, StepParameters, native_backpropagation, native_loss
 from charloom.settings.model import Precision
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
@@ -110,14 +110,28 @@ class LanguageModel(nn.Module):
 
         Detached, because back-propagation ends at the minibatch's border: the state can be carried into the next call.
         """
-        fused = self._native_loss(ids, targets, state)
-        if fused is not None:
-            return fused
+        step = self._native_step(ids, targets, state)
+        if step is not None:
+            loss, last = native_loss(step)
+            return loss, (last[0], last[1]) if len(last) > 1 else last[0]
         logits, state = self(ids, state)
         loss = functional.cross_entropy(logits.flatten(0, 1), targets.t().flatten())
         if isinstance(state, tuple):
             return loss, (state[0].detach(), state[1].detach())
         return loss, state.detach()
+
+    def backpropagate(self, ids: Ids, targets: Ids, state: State | None = None) -> tuple[Scalar, State]:
+        """``loss``, with its gradients added to the parameters' ``grad``, as ``backward`` does.
+
+        The same numbers as by way of autograd, a little faster. Returns the loss and the state, both detached.
+        """
+        step = self._native_step(ids, targets, state)
+        if step is None or any(p._backward_hooks or p._post_accumulate_grad_hooks for p in step.parameters.tensors()):
+            loss, last_state = self.loss(ids, targets, state)
+            loss.backward()  # type: ignore[no-untyped-call] # torch's
+            return loss.detach(), last_state
+        loss, last = native_backpropagation(step)
+        return loss, (last[0], last[1]) if len(last) > 1 else last[0]
 
     def make_writer(self, precision: GenerationPrecision = "float32") -> NativeGenerator | None:
         """The model's weights as they are now, packed for fast generation; None where the kernels do not cover it."""
@@ -141,8 +155,8 @@ class LanguageModel(nn.Module):
         """Whether someone listens to a part of the model, which a native call would pass by."""
         return any(module._forward_hooks or module._forward_pre_hooks for module in self.children())
 
-    def _native_loss(self, ids: Ids, targets: Ids, state: State | None) -> tuple[Scalar, State] | None:
-        """``loss`` in one native call; None where the kernels do not cover it."""
+    def _native_step(self, ids: Ids, targets: Ids, state: State | None) -> Step | None:
+        """``loss`` as one native call; None where the kernels do not cover it."""
         if not torch.is_grad_enabled() or torch.compiler.is_compiling() or chosen_kernels() is None:
             return None
         layer = self.layer
@@ -172,8 +186,7 @@ class LanguageModel(nn.Module):
             self.dropout.p if self.training else 0.0,
             layer.dropout if layer.training else 0.0,
         )
-        loss, last = native_loss(ids, targets, parts, parameters, options)
-        return loss, (last[0], last[1]) if len(last) > 1 else last[0]
+        return Step(ids, targets, parts, parameters, options)
 
     def _encode(self, ids: Ids) -> Inputs:
         """Ids (batch, steps) to what the layer reads, (steps, batch, features)."""

@@ -53,69 +53,89 @@ class StepOptions(NamedTuple):
     layer_dropout: float
 
 
-def native_loss(
-    ids: Tensor, targets: Tensor, state: CellState, parameters: StepParameters, options: StepOptions
-) -> tuple[Tensor, CellState]:
-    """Mean nats of ``targets`` (batch, steps) after ``ids``, and the last state, detached.
+class Step(NamedTuple):
+    """One step's inputs. ids, targets: int64 (batch, steps). state: float32 (layers, batch, hidden) each."""
 
-    state: (layers, batch, hidden) each. Raises InputError for ids beside the vocabulary. What the kernels cover is
-    ``dispatch.covers``'s to say.
+    ids: Tensor
+    targets: Tensor
+    state: CellState
+    parameters: StepParameters
+    options: StepOptions
+
+
+def native_loss(step: Step) -> tuple[Tensor, CellState]:
+    """Mean nats of the targets after the ids, and the last state, detached.
+
+    Raises InputError for ids beside the vocabulary. What the kernels cover is ``dispatch.covers``'s to say.
     """
-    last = tuple(torch.empty_like(part, memory_format=torch.contiguous_format) for part in state)
-    loss: Tensor = _Loss.apply(ids, targets, state, last, options, *parameters.in_order())  # type: ignore[no-untyped-call] # torch's
+    last = _empty_state(step)
+    loss: Tensor = _Loss.apply(step, last, *step.parameters.in_order())  # type: ignore[no-untyped-call] # torch's
     return loss, last
 
 
+def native_backpropagation(step: Step) -> tuple[Tensor, CellState]:
+    """As ``native_loss(step)[0].backward()``, without the autograd engine, which a small step would feel."""
+    last = _empty_state(step)
+    loss, gradients = _run(step, last)
+    for parameter, gradient in zip(step.parameters.in_order(), gradients, strict=True):
+        if parameter is not None and parameter.requires_grad:
+            assert gradient is not None
+            parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+    return torch.tensor(loss, dtype=torch.float32), last
+
+
+def _empty_state(step: Step) -> CellState:
+    return tuple(torch.empty_like(part, memory_format=torch.contiguous_format) for part in step.state)
+
+
+def _run(step: Step, last: CellState) -> tuple[float, list[Tensor | None]]:
+    """The loss, and the gradients in the parameters' order; writes the last state."""
+    ids, targets, state, parameters, options = step
+    batch, steps = ids.shape
+    vocabulary, hidden_size = parameters.output.shape
+    shape = [
+        CELLS.index(options.mode),
+        PRECISIONS.index(options.precision),
+        steps,
+        batch,
+        hidden_size,
+        options.num_layers,
+        vocabulary,
+        0 if parameters.embedding is None else parameters.embedding.shape[1],
+        thread_limit(),
+    ]
+    # Named, so that each lives until the call is over.
+    dense = [None if p is None else p.detach().contiguous() for p in parameters.in_order()]
+    gradients = [None if p is None else torch.empty_like(p) for p in dense]
+    first = [part.contiguous() for part in state]
+    drops = options.dropout > 0 or options.layer_dropout > 0
+    try:
+        loss = chosen_kernels().language_model_step(
+            shape,
+            ids.data_ptr(),
+            targets.data_ptr(),
+            [*ids.stride(), *targets.stride()],
+            [0 if p is None else p.data_ptr() for p in dense],
+            [0 if g is None else g.data_ptr() for g in gradients],
+            options.dropout,
+            options.layer_dropout,
+            int(torch.randint(2**63 - 1, ())) if drops else 0,
+            first[0].data_ptr(),
+            first[1].data_ptr() if len(first) > 1 else 0,
+            last[0].data_ptr(),
+            last[1].data_ptr() if len(last) > 1 else 0,
+        )
+    except IndexError as error:
+        raise InputError(str(error)) from None
+    return loss, gradients
+
+
 class _Loss(torch.autograd.Function):
+    """The parameters are arguments so that autograd sees them; their values are taken from the step."""
+
     @staticmethod
-    def forward(
-        ctx: Any,
-        ids: Tensor,
-        targets: Tensor,
-        state: CellState,
-        last: CellState,
-        options: StepOptions,
-        *parameters: Tensor | None,
-    ) -> Tensor:
-        embedding, output = parameters[0], parameters[-2]
-        assert output is not None
-        batch, steps = ids.shape
-        vocabulary, hidden_size = output.shape
-        shape = [
-            CELLS.index(options.mode),
-            PRECISIONS.index(options.precision),
-            steps,
-            batch,
-            hidden_size,
-            options.num_layers,
-            vocabulary,
-            0 if embedding is None else embedding.shape[1],
-            thread_limit(),
-        ]
-        dense = [None if p is None else p.detach().contiguous() for p in parameters]
-        gradients = [None if p is None else torch.empty_like(p) for p in dense]
-        first = [part.contiguous() for part in state]
-        drops = options.dropout > 0 or options.layer_dropout > 0
-        seed = int(torch.randint(2**63 - 1, ())) if drops else 0
-        try:
-            loss = chosen_kernels().language_model_step(
-                shape,
-                ids.data_ptr(),
-                targets.data_ptr(),
-                [*ids.stride(), *targets.stride()],
-                [0 if p is None else p.data_ptr() for p in dense],
-                [0 if g is None else g.data_ptr() for g in gradients],
-                options.dropout,
-                options.layer_dropout,
-                seed,
-                first[0].data_ptr(),
-                first[1].data_ptr() if len(first) > 1 else 0,
-                last[0].data_ptr(),
-                last[1].data_ptr() if len(last) > 1 else 0,
-            )
-        except IndexError as error:
-            raise InputError(str(error)) from None
-        ctx.gradients = gradients
+    def forward(ctx: Any, step: Step, last: CellState, *_: Tensor | None) -> Tensor:
+        loss, ctx.gradients = _run(step, last)
         return torch.tensor(loss, dtype=torch.float32)
 
     @staticmethod
@@ -125,4 +145,4 @@ class _Loss(torch.autograd.Function):
             raise RuntimeError("backward a second time: the gradients of model.loss are given once; call it again")
         if (scale := float(upstream[0])) != 1:
             gradients = [None if g is None else g * scale for g in gradients]
-        return (None, None, None, None, None, *gradients)
+        return (None, None, *gradients)

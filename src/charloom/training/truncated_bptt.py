@@ -25,15 +25,14 @@ def train_step(
     model: LanguageModel, optimizer: Optimizer, inputs: Ids, targets: Ids, state: State, clip_norm: float
 ) -> tuple[Scalar, State]:
     """Loss, gradients, clipping to a global norm, one step. Returns the mean loss in nats and the detached state."""
-    loss, state = model.loss(inputs, targets, state)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for parameter in parameters:
         parameter.grad = None  # as zero_grad, without its bookkeeping, which a small step would feel
-    loss.backward()  # type: ignore[no-untyped-call] # torch's
+    loss, state = model.backpropagate(inputs, targets, state)
     if clip_norm:
         clip_gradients(parameters, clip_norm)
     optimizer.step()
-    return loss.detach(), state
+    return loss, state
 
 
 class EpochProgress(NamedTuple):
