@@ -97,7 +97,7 @@ def test_same_seed_same_model(partitioning: str, corpus: Corpus) -> None:
 def test_the_state_is_carried_or_not(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sequential: zero at an epoch's start, then where the last minibatch ended, detached. Random: always zero."""
     seen: list[torch.Tensor] = []
-    usual = LanguageModel.loss
+    usual = LanguageModel.backpropagate
 
     def spy(self: LanguageModel, ids: Any, targets: Any, state: Any = None) -> Any:
         last: Any
@@ -106,7 +106,7 @@ def test_the_state_is_carried_or_not(corpus: Corpus, monkeypatch: pytest.MonkeyP
         assert not state.requires_grad
         return loss, last
 
-    monkeypatch.setattr(LanguageModel, "loss", spy)
+    monkeypatch.setattr(LanguageModel, "backpropagate", spy)
     train(_model(corpus), corpus, _with(epochs=1))
     begun, ended = seen[::2], seen[1::2]
     assert not begun[0].any()
