@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from charloom import SettingsError, layers
-from charloom.recurrence.dispatch import chosen_path, describe_path
+from charloom import layers
 
 _CELLS: list[tuple[Callable[..., nn.RNNBase], Callable[..., layers.RecurrentLayer], dict[str, Any]]] = [
     (nn.RNN, layers.RNN, {"nonlinearity": "tanh"}),
@@ -116,14 +115,3 @@ def test_what_the_reference_does_not_cover_is_pytorchs(monkeypatch: pytest.Monke
     unpacked, lengths = nn.utils.rnn.pad_packed_sequence(plain(packed)[0])
     assert lengths.tolist() == [5, 3]
     torch.testing.assert_close(unpacked[:3], whole[:3])
-
-
-def test_choice_of_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CHARLOOM_KERNELS", raising=False)
-    assert chosen_path() == "auto"
-    monkeypatch.setenv("CHARLOOM_KERNELS", "reference")
-    assert chosen_path() == "reference"
-    assert "equations" in describe_path()
-    monkeypatch.setenv("CHARLOOM_KERNELS", "fastest")
-    with pytest.raises(SettingsError, match=r"fastest.*auto, reference"):
-        layers.RNN(3, 4)(torch.randn(5, 2, 3))
