@@ -40,14 +40,24 @@ def report(name: str, question: str, seconds: dict[str, list[float]], peer: str,
         "question": question,
         "seconds": seconds,
         f"ratio_to_{peer}": ratios,
-        "machine": {
-            "processor": _processor(),
-            "threads": torch.get_num_threads(),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-        },
+        "machine": machine(),
         **details,
     }
+    write_result(name, result)
+
+
+def machine() -> dict[str, Any]:
+    """What ran a benchmark."""
+    return {
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def write_result(name: str, result: dict[str, Any]) -> None:
+    """To ``results/NAME.json``."""
     _RESULTS.mkdir(exist_ok=True)
     file = _RESULTS / f"{name}.json"
     file.write_text(json.dumps(result, indent=1) + "\n")

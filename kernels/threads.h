@@ -46,8 +46,9 @@ class FlushDenormals {
 #endif
 };
 
-// Seconds that passed, less those that this thread ran.
+// Seconds that passed, less those that this thread ran; 0 where the system has no such clocks.
 class LostTime {
+#if defined(CLOCK_THREAD_CPUTIME_ID)
  public:
   double seconds() const { return (at(CLOCK_MONOTONIC) - clock_) - (at(CLOCK_THREAD_CPUTIME_ID) - ran_); }
 
@@ -58,6 +59,10 @@ class LostTime {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
   }
   double clock_ = at(CLOCK_MONOTONIC), ran_ = at(CLOCK_THREAD_CPUTIME_ID);
+#else
+ public:
+  double seconds() const { return 0; }
+#endif
 };
 
 // Runs work(id, threads) on so many threads; all of them meet at barrier(). lost: the most seconds one did not run.

@@ -1,6 +1,8 @@
 """Fixtures of the whole suite. The types of ``charloom.shapes`` are checked at every call while it runs."""
 
+import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,17 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import jaxtyping
+
+# Kernels from another build, with sanitizers (scripts/sanitize), stand in for the installed ones.
+if folder := os.environ.get("CHARLOOM_KERNELS_FOLDER"):
+    import torch  # noqa: F401 - first, as in charloom
+
+    (built,) = Path(folder).glob("_kernels.*.so")
+    spec = importlib.util.spec_from_file_location("charloom._kernels", built)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules["charloom._kernels"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["charloom._kernels"])
 
 # Before charloom is imported anywhere: the hook rewrites modules as they load. The command line is left out, as
 # cyclopts reads its annotations itself.

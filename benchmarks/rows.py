@@ -1,0 +1,38 @@
+"""What is measured: sizes of models and minibatches, and the arithmetic of one training step."""
+
+from dataclasses import dataclass
+
+VOCABULARY = 44
+"""Tokens, of the section's text."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model and minibatch. cell: rnn, gru or lstm."""
+
+    cell: str
+    hidden: int
+    layers: int
+    batch: int
+    steps: int
+    threads: int
+
+    @property
+    def name(self) -> str:
+        """Such as ``rnn 256``."""
+        return f"{self.cell} {self.hidden}"
+
+    @property
+    def flops(self) -> float:
+        """Of one step's matrix products, forward and backward; one-hot products are look-ups and count nothing."""
+        gates = {"rnn": 1, "gru": 3, "lstm": 4}[self.cell]
+        products = gates * self.hidden * self.hidden * (2 * self.layers - 1) + self.hidden * VOCABULARY
+        return 3 * 2 * self.batch * self.steps * products
+
+
+CELLS = ("rnn", "gru", "lstm")
+ROWS = [
+    *(Row(cell, 256, layers=1, batch=32, steps=35, threads=2) for cell in CELLS),
+    *(Row(cell, 512, layers=2, batch=64, steps=64, threads=2) for cell in CELLS),
+    *(Row(cell, 128, layers=1, batch=1, steps=35, threads=1) for cell in CELLS),
+]
