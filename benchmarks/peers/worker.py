@@ -1,7 +1,7 @@
 """The worker's side of the protocol: one JSON line in, one out, until the input ends.
 
-In: a row's fields and ``contestant`` and ``repeats``. Out: ``seconds`` of one step, or ``refused`` with the reason. What was
-made for a row stays warm for the next round. Standard output belongs to the protocol; the framework's own is sent away.
+In: a row's fields, ``contestant`` and ``repeats``. Out: ``seconds`` of one step, or ``refused`` with the reason. What was
+made for a row stays warm for the next round. Standard output is the protocol's; what a framework prints is sent away.
 """
 
 import contextlib
@@ -36,9 +36,8 @@ def serve(make: Callable[[dict[str, Any]], Step], wait: Callable[[Any], object] 
             wait(result)
             answer: dict[str, Any] = {"seconds": (time.perf_counter() - began) / repeats}
         except Exception as error:  # whatever a peer cannot do is an answer too
-            answer = {
-                "refused": f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error) else ''}"
-            }
+            first_line = (str(error).strip().splitlines() or [""])[0][:200]
+            answer = {"refused": f"{type(error).__name__}: {first_line}"}
         out.write(json.dumps(answer) + "\n")
         out.flush()
     with contextlib.suppress(OSError):

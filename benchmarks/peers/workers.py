@@ -1,4 +1,4 @@
-"""The benchmark's side of the workers: an environment of its own for each peer, made on first use, and a process in it."""
+"""The benchmark's side of the workers: an environment and a process for each peer."""
 
 import json
 import os
