@@ -1,6 +1,6 @@
 """How fast is a training step, beside PyTorch, JAX, Keras on TensorFlow, and MXNet?
 
-The section's step (tokens, recurrent layers, logits, cross-entropy, gradients, clipping to 1, SGD; the state carried) at
+The section's step (tokens, layers, logits, cross-entropy, gradients, clipping to 1, SGD; the state carried) at
 three sizes, and layers alone, forward and backward, before and after ``charloom.accelerate``. Contestants take turns
 in one run; each round gives a ratio to PyTorch eager. The floor is the arithmetic of the step at the rate of a large
 float32 product, measured in the same rounds.

@@ -1,6 +1,9 @@
 // Memory for one call, cut from one block: the same code run on a null block measures how much is needed.
 #pragma once
 #include <cstddef>
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace {
 
@@ -12,7 +15,15 @@ class Arena {
   template <class T>
   T *take(long count) {
     T *array = block_ ? reinterpret_cast<T *>(block_ + used_) : nullptr;
-    used_ += (static_cast<size_t>(count) * sizeof(T) + kSlack + kLine - 1) / kLine * kLine;
+    const size_t size = (static_cast<size_t>(count) * sizeof(T) + kSlack + kLine - 1) / kLine * kLine;
+#if defined(__SANITIZE_ADDRESS__)  // a line that nobody may touch behind each array
+    if (block_) {
+      ASAN_UNPOISON_MEMORY_REGION(block_ + used_, size);
+      ASAN_POISON_MEMORY_REGION(block_ + used_ + size, kLine);
+    }
+    used_ += kLine;
+#endif
+    used_ += size;
     return array;
   }
   size_t used() const { return used_; }

@@ -52,8 +52,8 @@ class Generator {
       last_hidden[l] = arena.take<float>(state);
       last_cell[l] = Cell::has_cell ? arena.take<float>(state) : nullptr;
     }
-    const long scratch_rows = round_up(larger(n, 4), kRowBlock<Number>);
-    float *scratch = arena.take<float>(larger(scratch_size<Cell, Number>(scratch_rows), scratch_rows * logits_));
+    float *scratch =
+        arena.take<float>(larger(scratch_size<Cell, Number>(n), round_up(n, kRowBlock<Number>) * logits_));
     double *choice = arena.take<double>(2 * model_.vocabulary);
     int64_t *chosen = arena.take<int64_t>(n);
     if (!workspace) return arena.used();

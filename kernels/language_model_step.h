@@ -79,10 +79,10 @@ class LanguageModelStep {
     output_bias_ = arena_.take<float>(logits_);
     d_logits_ = arena_.take<Number>((rows_ + slack) * logits_);
     nats_ = arena_.take<float>(rows_);
-    const long most_rows = round_up(larger(batch, 4), kRowBlock<Number>);
-    const long row_size = larger(larger(logits_, Cell::products * kPanel), larger(width_, embedded_stride_));
+    const long scored = round_up(batch, kRowBlock<Number>) * logits_;
+    const long scratch = larger(larger(scored, width_), scratch_size<Cell, Number>(batch));
     for (int i = 0; i < call_.threads; i++) {
-      scratch_[i] = arena_.take<float>(larger(most_rows * row_size, scratch_size<Cell, Number>(4)));
+      scratch_[i] = arena_.take<float>(scratch);
       outer_[i] = take_outer_scratch<Number>(arena_, larger(call_.hidden, embedded_stride_));
     }
   }

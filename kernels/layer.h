@@ -74,8 +74,7 @@ static size_t run_layer_forward(const LayerCall &call, void *workspace) {
   const bool keep = call.reserve != nullptr;
   const auto reserve = take_reserve<Cell, Number>(keep ? reserve_arena : arena, call, keep);
   const auto weights = take_packed_layer<Cell, Number>(arena, call.hidden, call.inputs, 1, true, false, true);
-  const long rows = call.batch;
-  const long scratch_each = scratch_size<Cell, Number>(larger(rows, 4)) + 16;
+  const long scratch_each = scratch_size<Cell, Number>(call.batch);
   float *scratch = arena.take<float>(scratch_each * call.threads);
   if (!workspace) return arena.used();
 
@@ -111,7 +110,7 @@ static size_t run_layer_backward(const LayerCall &call, void *workspace) {
   const long width = padded(call.hidden);
   const auto weights = take_packed_layer<Cell, Number>(arena, call.hidden, call.inputs, 0, false, true, call.dx != nullptr);
   float *carry = Cell::has_carry ? arena.take<float>(call.batch * width) : nullptr;
-  const long scratch_each = scratch_size<Cell, Number>(larger(call.batch, 4)) + 16;
+  const long scratch_each = scratch_size<Cell, Number>(call.batch);
   float *scratch = arena.take<float>(scratch_each * call.threads);
   OuterScratch<Number> outer[kMaxThreads];
   for (int i = 0; i < call.threads; i++) outer[i] = take_outer_scratch<Number>(arena, larger(call.hidden, call.inputs));

@@ -116,10 +116,14 @@ static void start_from_biases(float *start, const LayerWeights &from, long hidde
     }
 }
 
-CHARLOOM_INLINE long panels_at_once(long rows) { return rows <= 2 ? 4 : 1; }
+constexpr long kFewRows = 2, kPanelsOfFewRows = 4;
+CHARLOOM_INLINE long panels_at_once(long rows) { return rows <= kFewRows ? kPanelsOfFewRows : 1; }
+
+// Scratch for a slice of up to so many rows.
 template <class Cell, class Number>
 static long scratch_size(long rows) {
-  return larger(Cell::products, panels_at_once(rows)) * round_up(rows, kRowBlock<Number>) * kPanel;
+  const long few = kPanelsOfFewRows * round_up(kFewRows, kRowBlock<Number>);
+  return larger(Cell::products * round_up(rows, kRowBlock<Number>), few) * kPanel;
 }
 
 // start(t, b): what the products of that row start from. x: (steps, batch, x_stride), or null where `start` has the

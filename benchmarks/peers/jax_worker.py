@@ -51,6 +51,22 @@ def _train_step(parameters: Any, ids: Any, targets: Any, states: Any, cell: str,
     return jax.tree.map(lambda p, g: p - scale * g, parameters, gradients), last, loss
 
 
+@functools.partial(jax.jit, static_argnums=(3, 4, 5))
+def _generate(parameters: Any, states: Any, key: Any, cell: str, hidden: int, steps: int) -> Any:
+    def step(carry: Any, key: Any) -> Any:
+        token, states = carry
+        outputs, following = None, []
+        for layer, state in zip(parameters["layers"], states, strict=True):
+            share = layer["input"][token][None] if outputs is None else outputs @ layer["input"]
+            state = _cell(cell, hidden, layer, state, share + layer["bias"])
+            outputs = state[0]
+            following.append(state)
+        token = jax.random.categorical(key, (outputs @ parameters["output"] + parameters["output_bias"])[0])
+        return (token, following), token
+
+    return jax.lax.scan(step, (jnp.asarray(0), states), jax.random.split(key, steps))[1]
+
+
 def make(row: dict[str, Any]) -> Step:
     """A step of the row's model."""
     cell, hidden = row["cell"], row["hidden"]
@@ -73,6 +89,9 @@ def make(row: dict[str, Any]) -> Step:
     ids, targets = jnp.asarray(text[:-1]), jnp.asarray(text[1:])
     parts = 2 if cell == "lstm" else 1
     states: Any = [tuple(jnp.zeros((row["batch"], hidden)) for _ in range(parts)) for _ in layers]
+
+    if row["contestant"] == "generate":
+        return lambda: _generate(parameters, states, jax.random.key(0), cell, hidden, row["steps"])
 
     def step() -> Any:
         nonlocal parameters, states

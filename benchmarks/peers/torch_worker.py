@@ -53,10 +53,14 @@ def _pytorch(row: dict[str, Any], ids: Tensor, targets: Tensor) -> Step:
     return step
 
 
-def _charloom(row: dict[str, Any], ids: Tensor, targets: Tensor) -> Step:
+def _model(row: dict[str, Any]) -> charloom.LanguageModel:
     vocabulary = charloom.Vocabulary.of_text("".join(chr(97 + i) for i in range(_VOCABULARY - 1)))
     settings = charloom.ModelSettings(row["cell"], hidden_size=row["hidden"], num_layers=row["layers"], init_sigma=0)
-    model = charloom.build_model(vocabulary, settings)
+    return charloom.build_model(vocabulary, settings)
+
+
+def _charloom(row: dict[str, Any], ids: Tensor, targets: Tensor) -> Step:
+    model = _model(row)
     model.precision = row["contestant"]
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     state = model.begin_state(len(ids))
@@ -90,6 +94,29 @@ def _layers(row: dict[str, Any]) -> Step:
     return step
 
 
+def _generate(row: dict[str, Any]) -> Step:
+    """Writes ``steps`` characters."""
+    model = _model(row).eval()
+    how = row["contestant"].removeprefix("generate ")
+    sampling = charloom.SamplingSettings(temperature=1.0, seed=0)
+    if how != "pytorch":
+        return lambda: charloom.generate(model, "a", row["steps"], sampling, precision=how)
+
+    @torch.inference_mode()
+    def step() -> None:
+        state: Any = model.begin_state(1)
+        token = torch.zeros(1, dtype=torch.int64)
+        for _ in range(row["steps"]):
+            one_hot = nn.functional.one_hot(token, _VOCABULARY).float()
+            outputs, state = plain(one_hot[None], state)
+            token = torch.multinomial(torch.softmax(model.output(outputs[0]), -1), 1)[0]
+
+    cells = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+    plain = cells[row["cell"]](_VOCABULARY, row["hidden"], row["layers"])
+    plain.load_state_dict(model.layer.state_dict())
+    return step
+
+
 def _rate() -> Step:
     """A large product, for the floor: 2 * 2048^3 operations."""
     matrix = torch.randn(2048, 2048)
@@ -102,6 +129,8 @@ def make(row: dict[str, Any]) -> Step:
     torch.set_num_threads(row["threads"])
     if row["contestant"] == "rate":
         return _rate()
+    if row["contestant"].startswith("generate"):
+        return _generate(row)
     ids = torch.randint(_VOCABULARY, (row["batch"], row["steps"] + 1))
     if row["contestant"].startswith("layer"):
         return _layers(row)

@@ -1,6 +1,6 @@
 """The worker's side of the protocol: one JSON line in, one out, until the input ends.
 
-In: a row's fields, ``contestant`` and ``repeats``. Out: ``seconds`` of one step, or ``refused`` with the reason. What was
+In: a row's fields, ``contestant``, ``repeats``. Out: ``seconds`` of one step, or ``refused`` with the reason. What was
 made for a row stays warm for the next round. Standard output is the protocol's; what a framework prints is sent away.
 """
 

@@ -12,7 +12,7 @@ from charloom.predictor import Predictor, Writer, WritingPredictor, predicting
 from charloom.sampling import Sampler
 from charloom.settings.corpus import UnknownPolicy
 from charloom.settings.sampling import GenerationPrecision, SamplingSettings, check_generation_precision
-from charloom.shapes import State, StepIds, StepLogits, TextIds
+from charloom.shapes import Ids, State, StepLogits, TextIds
 
 _LARGEST_PIECE = 256
 """Tokens of one native call: a hundredth of a second, so that Ctrl-C and a screen do not wait."""
@@ -58,8 +58,8 @@ def stream(
 ) -> Iterator[AnyStr]:
     """As ``generate``, piece by piece: the (cleaned) prefix first, then what the model writes, as it comes."""
     prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
-    steps = generate_ids(model, prefix_ids, num_chars, sampling, precision=precision)
-    return _pieces(model, prefix, prefix_ids, (int(chosen[0]) for chosen in steps), stop)
+    pieces = generate_ids(model, prefix_ids, num_chars, sampling, precision=precision)
+    return _pieces(model, prefix, prefix_ids, (piece[0].tolist() for piece in pieces), stop)
 
 
 def generate_samples(
@@ -77,9 +77,9 @@ def generate_samples(
     if num_samples < 1:
         raise SettingsError(f"num_samples is {num_samples}: it must be at least 1")
     prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
-    steps = list(generate_ids(model, prefix_ids, num_chars, sampling, num_samples=num_samples, precision=precision))
-    samples = torch.stack(steps, dim=1).tolist() if steps else [[] for _ in range(num_samples)]
-    return [prefix[:0].join(_pieces(model, prefix, prefix_ids, ids, stop)) for ids in samples]
+    pieces = list(generate_ids(model, prefix_ids, num_chars, sampling, num_samples=num_samples, precision=precision))
+    samples = torch.cat(pieces, dim=1).tolist() if pieces else [[] for _ in range(num_samples)]
+    return [prefix[:0].join(_pieces(model, prefix, prefix_ids, [ids], stop)) for ids in samples]
 
 
 def generate_ids(
@@ -90,8 +90,8 @@ def generate_ids(
     *,
     num_samples: int = 1,
     precision: GenerationPrecision = "float32",
-) -> Iterator[StepIds]:
-    """Yields the ids that follow a prefix, (samples,) at a time; ``<unk>`` is never chosen."""
+) -> Iterator[Ids]:
+    """Yields the ids that follow a prefix, (samples, some steps) at a time; ``<unk>`` is never chosen."""
     sampling = sampling or SamplingSettings()
     sampler = Sampler(sampling, num_samples)
     check_generation_precision(precision)
@@ -115,7 +115,7 @@ def generate_ids(
             if model.vocabulary.unknown_id is not None:
                 last[:, model.vocabulary.unknown_id] = -torch.inf
             chosen = sampler.choose(last)
-        yield chosen
+        yield chosen.unsqueeze(1)
         if written < num_steps:
             with predicting(model):
                 last, state = model.step(chosen, state)
@@ -129,7 +129,7 @@ def _written(
     sampling: SamplingSettings,
     forbidden: int | None,
     sampler: Sampler,
-) -> Iterator[StepIds]:
+) -> Iterator[Ids]:
     """As the loop in ``generate_ids``, in ever larger pieces: the first text is there at once, the rest fast."""
     with torch.inference_mode():
         parts = tuple(part.contiguous() for part in (state if isinstance(state, tuple) else (state,)))
@@ -138,7 +138,7 @@ def _written(
         piece = min(2 * piece, _LARGEST_PIECE, num_steps - written)
         ids = writer.run(logits, parts, sampling, forbidden, sampler.draws(piece))
         written += piece
-        yield from ids.t()
+        yield ids
 
 
 def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: UnknownPolicy) -> TextIds:
@@ -151,14 +151,14 @@ def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: 
 
 
 def _pieces(
-    model: Predictor, prefix: AnyStr, prefix_ids: TextIds, ids: Iterable[int], stop: AnyStr | None
+    model: Predictor, prefix: AnyStr, prefix_ids: TextIds, ids: Iterable[list[int]], stop: AnyStr | None
 ) -> Iterator[AnyStr]:
-    """Ids as text of the prefix's own type: the prefix, then a piece for each id that completes one."""
+    """Ids as text of the prefix's own type: the prefix, then piece by piece as the ids come."""
     if stop is not None and not stop:
         raise SettingsError("stop is empty: nothing would ever be written")
     decode = model.vocabulary.decode
     start: Any = decode(prefix_ids)
-    written: Any = (decode([i]) for i in ids)
+    written: Any = (decode(piece) for piece in ids)
     if model.vocabulary.unit == "byte" and isinstance(prefix, str):
         start = start.decode("utf-8", "replace")
         written = codecs.iterdecode(written, "utf-8", "replace")

@@ -59,5 +59,5 @@ def scan_layers(
             hidden_states, last = run_direction(inputs, tuple(s[i] for s in state), weights[i], direction == 1)
             outputs.append(hidden_states)
             last_states.append(last)
-        inputs = torch.cat(outputs, dim=-1)
+        inputs = torch.cat(outputs, dim=-1) if bidirectional else outputs[0]
     return inputs, tuple(torch.stack(parts) for parts in zip(*last_states, strict=True))
