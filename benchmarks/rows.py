@@ -30,6 +30,12 @@ class Row:
         return 3 * 2 * self.batch * self.steps * products
 
 
+def layer_flops(row: Row) -> float:
+    """Of the layers alone, forward and backward, on input as wide as they are."""
+    gates = {"rnn": 1, "gru": 3, "lstm": 4}[row.cell]
+    return 3 * 2 * row.batch * row.steps * gates * row.hidden * row.hidden * 2 * row.layers
+
+
 CELLS = ("rnn", "gru", "lstm")
 ROWS = [
     *(Row(cell, 256, layers=1, batch=32, steps=35, threads=2) for cell in CELLS),

@@ -13,7 +13,7 @@ from typing import Any
 
 from alternate import machine, write_result
 from peers.workers import Worker
-from rows import ROWS, Row
+from rows import ROWS, Row, layer_flops
 
 _CONTESTANTS = {
     "pytorch": ("torch", "eager"),
@@ -33,7 +33,7 @@ _LAYERS = {
 }
 
 
-def measure_row(row: Row, contestants: dict[str, tuple[str, str]], rounds: int) -> dict[str, Any]:
+def measure_row(row: Row, contestants: dict[str, tuple[str, str]], rounds: int, flops: float) -> dict[str, Any]:
     """Seconds of each contestant in each round, the floor, and who could not take part."""
     workers: dict[str, Worker] = {}
     absent: dict[str, str] = {}
@@ -42,13 +42,13 @@ def measure_row(row: Row, contestants: dict[str, tuple[str, str]], rounds: int) 
             workers[peer] = workers.get(peer) or Worker(peer, row.threads)
         except RuntimeError as error:
             absent[name] = str(error)
-    repeats = max(1, int(0.15 / (row.flops / 5e10 + 3e-4)))
+    repeats = max(1, int(0.15 / (flops / 5e10 + 3e-4)))
     seconds: dict[str, list[float]] = {name: [] for name in contestants if name not in absent}
     floors: list[float] = []
     try:
         for _ in range(rounds):
             rate = workers["torch"].measure({**asdict(row), "contestant": "rate", "repeats": 2})["seconds"]
-            floors.append(row.flops / (2 * 2048**3 / rate))
+            floors.append(flops / (2 * 2048**3 / rate))
             for name in list(seconds):
                 peer, contestant = contestants[name]
                 answer = workers[peer].measure({**asdict(row), "contestant": contestant, "repeats": repeats})
@@ -94,11 +94,11 @@ def main() -> None:
     for row in ROWS:
         if options.rows and row.name not in options.rows:
             continue
-        results[row.name] = measure_row(row, chosen, options.rounds)
+        results[row.name] = measure_row(row, chosen, options.rounds, row.flops)
         show(row.name, results[row.name])
         if row.hidden != 128:
             layers = {name: c for name, c in _LAYERS.items() if name in chosen}
-            results[f"{row.name} layers alone"] = measure_row(row, layers, options.rounds)
+            results[f"{row.name} layers alone"] = measure_row(row, layers, options.rounds, layer_flops(row))
             show(f"{row.name} layers alone", results[f"{row.name} layers alone"])
     write_result("steps", {"question": __doc__, "results": results, "machine": machine()})
 

@@ -101,9 +101,8 @@ void layer_forward(const Kernels &kernels, const std::vector<long> &shape, const
   call.last_cell = (float *)last_cell;
   call.reserve = (void *)reserve;
   nb::gil_scoped_release release;
-  on_threads(call, shape.at(7), layer_work(call.cell, call.steps * call.batch, call.inputs, call.hidden), [&] {
-    kernels.layer_forward(call, workspace.of_size(kernels.layer_workspace(call, false)));
-  });
+  on_threads(call, shape.at(7), layer_work(call.cell, call.steps * call.batch, call.inputs, call.hidden),
+             [&] { kernels.layer_forward(call, workspace.of_size(kernels.layer_workspace(call, false))); });
 }
 
 void layer_backward(const Kernels &kernels, const std::vector<long> &shape, const std::vector<Address> &weights,
@@ -125,9 +124,8 @@ void layer_backward(const Kernels &kernels, const std::vector<long> &shape, cons
   call.d_first_hidden = (float *)d_first_hidden;
   call.d_first_cell = (float *)d_first_cell;
   nb::gil_scoped_release release;
-  on_threads(call, shape.at(7), 2 * layer_work(call.cell, call.steps * call.batch, call.inputs, call.hidden), [&] {
-    kernels.layer_backward(call, workspace.of_size(kernels.layer_workspace(call, true)));
-  });
+  on_threads(call, shape.at(7), 2 * layer_work(call.cell, call.steps * call.batch, call.inputs, call.hidden),
+             [&] { kernels.layer_backward(call, workspace.of_size(kernels.layer_workspace(call, true))); });
 }
 
 // Throws std::out_of_range, IndexError to Python: a wrong id would read and write beside the tables.
@@ -190,16 +188,14 @@ double language_model_step(const Kernels &kernels, const std::vector<long> &shap
   double loss = 0;
   call.loss = &loss;
   check_ids(call.ids, call.batch, call.steps, call.ids_batch_stride, call.ids_step_stride, call.vocabulary);
-  check_ids(call.targets, call.batch, call.steps, call.targets_batch_stride, call.targets_step_stride,
-            call.vocabulary);
+  check_ids(call.targets, call.batch, call.steps, call.targets_batch_stride, call.targets_step_stride, call.vocabulary);
   nb::gil_scoped_release release;
   const double rows = call.steps * call.batch, first = call.embedding_size;  // one-hot input is not multiplied
   const double work = 3 * (layer_work(call.cell, rows, first, call.hidden) +
                            (call.layers - 1) * layer_work(call.cell, rows, call.hidden, call.hidden) +
                            2 * rows * call.hidden * call.vocabulary);
-  on_threads(call, shape.at(8), work, [&] {
-    kernels.language_model_step(call, workspace.of_size(kernels.language_model_workspace(call)));
-  });
+  on_threads(call, shape.at(8), work,
+             [&] { kernels.language_model_step(call, workspace.of_size(kernels.language_model_workspace(call))); });
   return loss;
 }
 
@@ -215,7 +211,8 @@ class Generator {
     model_.layers = shape.at(3);
     model_.vocabulary = shape.at(4);
     model_.inputs = shape.at(5);
-    if (parameters.size() != (size_t)(3 + 4 * model_.layers)) throw std::invalid_argument("parameters do not fit the layers");
+    if (parameters.size() != (size_t)(3 + 4 * model_.layers))
+      throw std::invalid_argument("parameters do not fit the layers");
     std::vector<LayerWeights> weights;
     for (long l = 0; l < model_.layers; l++)
       weights.push_back(weights_at({parameters.begin() + 1 + 4 * l, parameters.begin() + 5 + 4 * l}));

@@ -23,7 +23,8 @@ static double clip(float *const *arrays, const long *sizes, long count, double l
   FlushDenormals flush;
   double total = 0;
   for (long a = 0; a < count; a++)
-    for (long i = 0; i < sizes[a]; i += kClipBlock) total += sum_of_squares(arrays[a] + i, smaller(kClipBlock, sizes[a] - i));
+    for (long i = 0; i < sizes[a]; i += kClipBlock)
+      total += sum_of_squares(arrays[a] + i, smaller(kClipBlock, sizes[a] - i));
   const double norm = sqrt(total);
   const float scale = (float)(limit / (norm + 1e-6));
   if (scale >= 1) return norm;

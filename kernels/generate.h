@@ -6,6 +6,7 @@
 #include "cross_entropy.h"
 #include "int8.h"
 #include "layer.h"
+#include "token_input.h"
 
 namespace {
 
@@ -34,7 +35,7 @@ class Generator {
       pack_layer<Cell>(to, model_.weights[l], model_.hidden, 0, 1);
       if (l) start_from_biases<Cell>(to.start, model_.weights[l], model_.hidden);
     }
-    make_token_table();
+    make_table();
     for (long v = 0; v < logits_; v += kPanel)
       pack_columns(output_ + v / kPanel * panel_size<Number>(width_), model_.output + v * model_.hidden, model_.hidden,
                    model_.hidden, width_, model_.vocabulary - v);
@@ -52,8 +53,7 @@ class Generator {
       last_hidden[l] = arena.take<float>(state);
       last_cell[l] = Cell::has_cell ? arena.take<float>(state) : nullptr;
     }
-    float *scratch =
-        arena.take<float>(larger(scratch_size<Cell, Number>(n), round_up(n, kRowBlock<Number>) * logits_));
+    float *scratch = arena.take<float>(larger(scratch_size<Cell, Number>(n), round_up(n, kRowBlock<Number>) * logits_));
     double *choice = arena.take<double>(2 * model_.vocabulary);
     int64_t *chosen = arena.take<int64_t>(n);
     if (!workspace) return arena.used();
@@ -66,7 +66,8 @@ class Generator {
     for (long t = 0; t < run.steps; t++) {
       for (long i = 0; i < n; i++) {
         float *logits = run.logits + i * model_.vocabulary;
-        chosen[i] = charloom::choose_token(logits, model_.vocabulary, run.sampling, run.draws[i * run.steps + t], choice);
+        chosen[i] =
+            charloom::choose_token(logits, model_.vocabulary, run.sampling, run.draws[i * run.steps + t], choice);
         run.ids[i * run.steps + t] = chosen[i];
       }
       for (long l = 0; l < model_.layers; l++) {
@@ -85,19 +86,17 @@ class Generator {
   }
 
  private:
-  // Row v: the products' share of token v, from its embedding or its column of the input weights, and the biases.
-  void make_token_table() {
+  // Row v: the products' share of token v, from its column of the input weights or its embedding, and the biases.
+  void make_table() {
     const auto &from = model_.weights[0];
+    if (!model_.embedding)
+      return make_token_table<Cell>(layers_[0].start, from, model_.hidden, model_.vocabulary, {0, model_.vocabulary});
     for (long v = 0; v < model_.vocabulary; v++) {
       float *row = layers_[0].start + v * Cell::products * width_;
       start_from_biases<Cell>(row, from, model_.hidden);
       for (long i = 0; i < Cell::gates; i++)
         for (long j = 0; j < model_.hidden; j++) {
           const float *weights = from.input + (Cell::input_gate[i] * model_.hidden + j) * model_.inputs;
-          if (!model_.embedding) {
-            row[i * width_ + j] += weights[v];
-            continue;
-          }
           double sum = 0;
           for (long k = 0; k < model_.inputs; k++) sum += (double)weights[k] * model_.embedding[v * model_.inputs + k];
           row[i * width_ + j] += (float)sum;

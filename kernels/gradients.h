@@ -83,14 +83,14 @@ static void sum_of_rows(Range mine, long count, Row row, float *result) {
 
 // Thread `id`'s share of a layer's gradients but those of the input weights.
 template <class Cell, class Number>
-static void sum_recurrent_gradients(const Tape<Number> &tape, long hidden, const LayerGradients &to, int id, int threads,
-                                    const OuterScratch<Number> &scratch) {
+static void sum_recurrent_gradients(const Tape<Number> &tape, long hidden, const LayerGradients &to, int id,
+                                    int threads, const OuterScratch<Number> &scratch) {
   const long count = tape.steps * tape.batch, width = tape.width;
   const Range mine = share(hidden, kStrip<Number>, id, threads);
   auto before = [&](long k) { return tape.hidden_before(k / tape.batch) + k % tape.batch * width; };
   sum_of_outer_products(
-      mine, hidden, count, [&](long k) { return tape.template gates_row<Cell>(k / tape.batch, k % tape.batch); }, before,
-      Cell::gates, [&](long i) { return (Cell::hidden_first + i) * width; },
+      mine, hidden, count, [&](long k) { return tape.template gates_row<Cell>(k / tape.batch, k % tape.batch); },
+      before, Cell::gates, [&](long i) { return (Cell::hidden_first + i) * width; },
       [&](long i) { return to.hidden + Cell::hidden_gate[i] * hidden * hidden; }, scratch);
   if (!to.hidden_bias) return;
   for (long i = 0; i < Cell::gates; i++)
@@ -120,8 +120,8 @@ static void sum_input_gradients(const Tape<Number> &tape, long hidden, long inpu
       mine, inputs, tape.steps * tape.batch,
       [&](long k) { return tape.template gates_row<Cell>(k / tape.batch, k % tape.batch); },
       [&](long k) { return x + (tape.time(k / tape.batch) * tape.batch + k % tape.batch) * x_stride; }, Cell::gates,
-      [&](long i) { return i * tape.width; },
-      [&](long i) { return to + Cell::input_gate[i] * hidden * inputs; }, scratch);
+      [&](long i) { return i * tape.width; }, [&](long i) { return to + Cell::input_gate[i] * hidden * inputs; },
+      scratch);
 }
 
 }  // namespace

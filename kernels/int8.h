@@ -48,7 +48,8 @@ CHARLOOM_INLINE void multiply_add(Ints &sum, const int8_t *a, const int8_t *colu
   int32_t four;
   memcpy(&four, a, sizeof four);
   // The instruction wants one side without sign: 128 more, which the caller takes off again.
-  sum = (Ints)_mm512_dpbusd_epi32((__m512i)sum, _mm512_set1_epi32(four ^ (int32_t)0x80808080), _mm512_loadu_si512(columns));
+  sum = (Ints)_mm512_dpbusd_epi32((__m512i)sum, _mm512_set1_epi32(four ^ (int32_t)0x80808080),
+                                  _mm512_loadu_si512(columns));
 #else
   Ints w;
   memcpy(&w, columns, sizeof w);
@@ -88,7 +89,8 @@ static void multiply_int8_block(long k_size, Left<int8_t> left, const int8_t *pa
       for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 2
         for (int half = 0; half < 2; half++)
-          multiply_add(sum[p][i][half], left.data + i * left.row_stride + k, columns + p * panel_stride + half * 4 * kLanes);
+          multiply_add(sum[p][i][half], left.data + i * left.row_stride + k,
+                       columns + p * panel_stride + half * 4 * kLanes);
   for (int p = 0; p < PANELS; p++) {
     const float *scales = reinterpret_cast<const float *>(panels + p * panel_stride);
     const int32_t *offsets = reinterpret_cast<const int32_t *>(scales + kPanel);

@@ -1,8 +1,9 @@
 // The entry points of the kernels: plain structs of pointers, each with its shape, and a table of functions for each
 // instruction set. Nothing here knows Python, PyTorch, files or vocabularies.
 //
-// All arrays are dense and row-major. "padded" is the hidden size rounded up to kPadding, so that no loop over units has
-// a remainder; what lies in the padding is finite and has no effect. Time comes first everywhere: row t * batch + b.
+// All arrays are dense and row-major. "padded" is the hidden size rounded up to kPadding, so that no loop over units
+// has a remainder; what lies in the padding is finite and has no effect. Time comes first everywhere: row t * batch +
+// b.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -36,19 +37,19 @@ struct LayerCall {
   long steps, batch, inputs, hidden;
   bool backward_in_time;
   int threads;
-  double *lost;                        // out: the most seconds that one of the threads did not run
+  double *lost;  // out: the most seconds that one of the threads did not run
   LayerWeights weights;
-  const float *x;                      // (steps, batch, inputs)
-  const float *first_hidden;           // (batch, padded)
-  const float *first_cell;             // (batch, padded); LSTM only
-  float *y;                            // (steps, batch, padded)
-  float *last_hidden, *last_cell;      // (batch, padded)
-  void *reserve;                       // reserve_bytes(...), kept from forward to backward; null where nothing is kept
+  const float *x;                  // (steps, batch, inputs)
+  const float *first_hidden;       // (batch, padded)
+  const float *first_cell;         // (batch, padded); LSTM only
+  float *y;                        // (steps, batch, padded)
+  float *last_hidden, *last_cell;  // (batch, padded)
+  void *reserve;                   // reserve_bytes(...), kept from forward to backward; null where nothing is kept
   // Backward only:
-  const float *dy;                          // (steps, batch, padded)
+  const float *dy;                           // (steps, batch, padded)
   const float *d_last_hidden, *d_last_cell;  // (batch, padded)
-  float *dx;                                // (steps, batch, inputs), or null
-  float *d_first_hidden, *d_first_cell;     // (batch, padded)
+  float *dx;                                 // (steps, batch, inputs), or null
+  float *d_first_hidden, *d_first_cell;      // (batch, padded)
   LayerGradients gradients;
 };
 
@@ -59,19 +60,19 @@ struct LanguageModelCall {
   long steps, batch, hidden, layers, vocabulary;
   long embedding_size;  // 0: one-hot input
   int threads;
-  double *lost;         // out: the most seconds that one of the threads did not run
-  const int64_t *ids, *targets;                // (batch, steps), with these strides
+  double *lost;                  // out: the most seconds that one of the threads did not run
+  const int64_t *ids, *targets;  // (batch, steps), with these strides
   long ids_batch_stride, ids_step_stride, targets_batch_stride, targets_step_stride;
-  const float *embedding;                      // (vocabulary, embedding_size)
-  const LayerWeights *weights;                 // [layers]
-  const float *output, *output_bias;           // (vocabulary, hidden), (vocabulary)
-  float dropout, layer_dropout;                // around the layers (embedding, output), and between them
-  uint64_t seed;                               // of the dropout masks
-  const float *first_hidden, *first_cell;      // (layers, batch, hidden)
-  float *last_hidden, *last_cell;              // (layers, batch, hidden)
-  double *loss;                                // mean nats
+  const float *embedding;                  // (vocabulary, embedding_size)
+  const LayerWeights *weights;             // [layers]
+  const float *output, *output_bias;       // (vocabulary, hidden), (vocabulary)
+  float dropout, layer_dropout;            // around the layers (embedding, output), and between them
+  uint64_t seed;                           // of the dropout masks
+  const float *first_hidden, *first_cell;  // (layers, batch, hidden)
+  float *last_hidden, *last_cell;          // (layers, batch, hidden)
+  double *loss;                            // mean nats
   float *d_embedding;
-  const LayerGradients *gradients;             // [layers]
+  const LayerGradients *gradients;  // [layers]
   float *d_output, *d_output_bias;
 };
 
@@ -88,10 +89,10 @@ struct GenerationModel {
 struct GenerationRun {
   long samples, steps;
   Sampling sampling;
-  const double *draws;                // (samples, steps), uniform in [0, 1)
-  float *logits;                      // (samples, vocabulary): what the first tokens are chosen by; then the next
-  float *first_hidden, *first_cell;   // (layers, samples, hidden): the state before; then after
-  int64_t *ids;                       // (samples, steps), what was chosen
+  const double *draws;               // (samples, steps), uniform in [0, 1)
+  float *logits;                     // (samples, vocabulary): what the first tokens are chosen by; then the next
+  float *first_hidden, *first_cell;  // (layers, samples, hidden): the state before; then after
+  int64_t *ids;                      // (samples, steps), what was chosen
 };
 
 // The functions of one instruction set.

@@ -7,12 +7,11 @@
 #include "cross_entropy.h"
 #include "dropout.h"
 #include "layer.h"
+#include "token_input.h"
 
 namespace {
 
 using charloom::LanguageModelCall;
-
-constexpr long kTableBlock = 16;
 
 template <class Cell, class Number>
 class LanguageModelStep {
@@ -92,7 +91,9 @@ class LanguageModelStep {
     const bool outside = l == 0 || l == call_.layers;
     return {outside ? call_.dropout : call_.layer_dropout, call_.seed, (uint32_t)l};
   }
-  const int64_t &id_at(long t, long b) const { return call_.ids[b * call_.ids_batch_stride + t * call_.ids_step_stride]; }
+  const int64_t &id_at(long t, long b) const {
+    return call_.ids[b * call_.ids_batch_stride + t * call_.ids_step_stride];
+  }
   long row_at(long t, long b) const { return t * call_.batch + b; }
 
   void pack(int id, int threads) {
@@ -111,22 +112,9 @@ class LanguageModelStep {
     if (id == 0)
       for (long l = one_hot_ ? 1 : 0; l < call_.layers; l++)
         start_from_biases<Cell>(weights_[l].start, call_.weights[l], call_.hidden);
-    if (one_hot_) make_token_table(share(call_.vocabulary, 1, id, threads));
-  }
-
-  // Row v: the input weights' column v plus the biases.
-  void make_token_table(Range tokens) {
-    const LayerWeights &from = call_.weights[0];
-    const long size = Cell::products * width_, hidden = call_.hidden;
-    if (tokens.begin == tokens.end) return;
-    float *table = weights_[0].start, *biases = table + tokens.begin * size;
-    start_from_biases<Cell>(biases, from, hidden);
-    for (long v = tokens.begin + 1; v < tokens.end; v++) memcpy(table + v * size, biases, size * sizeof(float));
-    for (long i = 0; i < Cell::gates; i++)
-      for (long j = 0; j < hidden; j += kTableBlock)  // a transpose, in pieces that stay in the cache
-        for (long v = tokens.begin; v < tokens.end; v++)
-          for (long u = j; u < smaller(j + kTableBlock, hidden); u++)
-            table[v * size + i * width_ + u] += from.input[(Cell::input_gate[i] * hidden + u) * call_.vocabulary + v];
+    if (one_hot_)
+      make_token_table<Cell>(weights_[0].start, call_.weights[0], call_.hidden, call_.vocabulary,
+                             share(call_.vocabulary, 1, id, threads));
   }
 
   void begin(Range mine) {
@@ -212,8 +200,8 @@ class LanguageModelStep {
         multiply(n, logits_, rows_of<Number>(d_logits_ + row_at(t, mine.begin) * logits_, logits_),
                  output_back_ + u * logits_, panels, {to, kPanel, block});
       else
-        multiply(n, Cell::gates * width_, gates_of_inputs(l + 1, t, mine), weights_[l + 1].input_back + u * Cell::gates * width_,
-                 panels, {to, kPanel, block});
+        multiply(n, Cell::gates * width_, gates_of_inputs(l + 1, t, mine),
+                 weights_[l + 1].input_back + u * Cell::gates * width_, panels, {to, kPanel, block});
       for (long r = 0; dropout.on() && r < n; r++)
         for (long p = 0; p < panels; p++)
           dropout.apply(to + p * block + r * kPanel, row_at(t, mine.begin + r), u + p * kPanel, kPanel);
@@ -233,8 +221,8 @@ class LanguageModelStep {
     for (long t = 0; t < call_.steps; t++)
       for (long j = 0; j < embedded_stride_; j += kPanel) {
         memset(scratch_[id], 0, round_up(n, kRowBlock<Number>) * kPanel * sizeof(float));
-        multiply(n, Cell::gates * width_, gates_of_inputs(0, t, mine), weights_[0].input_back + j * Cell::gates * width_, 1,
-                 {scratch_[id], kPanel, 0});
+        multiply(n, Cell::gates * width_, gates_of_inputs(0, t, mine),
+                 weights_[0].input_back + j * Cell::gates * width_, 1, {scratch_[id], kPanel, 0});
         for (long r = 0; r < n; r++) {
           const long row = row_at(t, mine.begin + r);
           if (dropout.on()) dropout.apply(scratch_[id] + r * kPanel, row, j, kPanel);
@@ -249,7 +237,9 @@ class LanguageModelStep {
       const bool tokens = l == 0 && one_hot_;
       sum_recurrent_gradients<Cell>(tape_[l], call_.hidden, to, id, threads, outer_[id]);
       if (tokens)
-        scatter_token_gradients(id, threads);
+        scatter_token_gradients<Cell>(
+            tape_[0], call_.hidden, call_.vocabulary, [&](long t, long b) { return id_at(t, b); },
+            share(width_, kPanel, id, threads), d_table_, to.input);
       else
         sum_input_gradients<Cell>(tape_[l], call_.hidden, weights_[l].inputs, l ? above_[l - 1] : embedded_,
                                   l ? width_ : embedded_stride_, to.input, id, threads, outer_[id]);
@@ -262,27 +252,6 @@ class LanguageModelStep {
         [&](long) { return 0; }, [&](long) { return call_.d_output; }, outer_[id]);
     sum_of_rows(vocabulary, rows_, d_logits, call_.d_output_bias);
     if (!one_hot_) scatter_embedding_gradients(share(embedded_stride_, kLanes, id, threads));
-  }
-
-  void scatter_token_gradients(int id, int threads) {
-    const long size = Cell::gates * width_, hidden = call_.hidden;
-    const Range units = share(width_, kPanel, id, threads);
-    for (long i = 0; i < Cell::gates; i++) {
-      const long first = i * width_ + units.begin, count = units.end - units.begin;
-      for (long v = 0; v < call_.vocabulary; v++) memset(d_table_ + v * size + first, 0, count * sizeof(float));
-      for (long t = 0; t < call_.steps; t++)
-        for (long b = 0; b < call_.batch; b++) {
-          float *to = d_table_ + id_at(t, b) * size + first;
-          const Number *gate = tape_[0].template gates_row<Cell>(t, b) + first;
-          for (long j = 0; j < count; j += kLanes) store(to + j, load(to + j) + load(gate + j));
-        }
-      float *to = call_.gradients[0].input + Cell::input_gate[i] * hidden * call_.vocabulary;
-      const long last = smaller(units.end, hidden);
-      for (long j = units.begin; j < last; j += kTableBlock)
-        for (long v = 0; v < call_.vocabulary; v++)
-          for (long u = j; u < smaller(j + kTableBlock, last); u++)
-            to[u * call_.vocabulary + v] = d_table_[v * size + i * width_ + u];
-    }
   }
 
   void scatter_embedding_gradients(Range columns) {

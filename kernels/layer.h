@@ -19,10 +19,14 @@ static auto for_cell(CellKind cell, Precision precision, Work work) {
   auto with = [&](auto number) {
     using Number = decltype(number);
     switch (cell) {
-      case CellKind::rnn_tanh: return work(Rnn<Tanh>{}, Number{});
-      case CellKind::rnn_relu: return work(Rnn<Relu>{}, Number{});
-      case CellKind::gru: return work(Gru{}, Number{});
-      default: return work(Lstm{}, Number{});
+      case CellKind::rnn_tanh:
+        return work(Rnn<Tanh>{}, Number{});
+      case CellKind::rnn_relu:
+        return work(Rnn<Relu>{}, Number{});
+      case CellKind::gru:
+        return work(Gru{}, Number{});
+      default:
+        return work(Lstm{}, Number{});
     }
   };
   return precision == Precision::bfloat16 ? with(bfloat16{}) : with(float{});
@@ -46,7 +50,7 @@ template <class Cell, class Number>
 static Reserve<Number> take_reserve(Arena &arena, const LayerCall &call, bool keep) {
   const long width = padded(call.hidden), rows = call.steps * call.batch;
   Reserve<Number> r{Tape<Number>(call.steps, call.batch, width, call.backward_in_time), nullptr, call.inputs};
-  if (keep) r.tape.gates = arena.take<Number>((rows + kRowBlock<Number>) * Cell::products * width);
+  if (keep) r.tape.gates = arena.take<Number>((rows + kRowBlock<Number>)*Cell::products * width);
   if (keep && Cell::has_cell) r.tape.cells = arena.take<Number>(rows * width);
   if constexpr (kIsFloat<Number>) {
     r.tape.first_hidden = call.first_hidden;
@@ -87,9 +91,11 @@ static size_t run_layer_forward(const LayerCall &call, void *workspace) {
     const Range mine = share(call.batch, kRowBlock<Number>, id, threads);
     if constexpr (!kIsFloat<Number>) {
       for (long b = mine.begin; b < mine.end; b++) {
-        round_row(const_cast<Number *>(reserve.tape.first_hidden) + b * width, call.first_hidden + b * width, width, width);
+        round_row(const_cast<Number *>(reserve.tape.first_hidden) + b * width, call.first_hidden + b * width, width,
+                  width);
         if (Cell::has_cell)
-          round_row(const_cast<Number *>(reserve.tape.first_cell) + b * width, call.first_cell + b * width, width, width);
+          round_row(const_cast<Number *>(reserve.tape.first_cell) + b * width, call.first_cell + b * width, width,
+                    width);
         for (long row = b; row < call.steps * call.batch; row += call.batch)
           round_row(reserve.x + row * reserve.x_stride, call.x + row * call.inputs, call.inputs, reserve.x_stride);
       }
@@ -108,7 +114,8 @@ static size_t run_layer_backward(const LayerCall &call, void *workspace) {
   Arena reserve_arena(call.reserve), arena(workspace);
   const auto reserve = take_reserve<Cell, Number>(reserve_arena, call, true);
   const long width = padded(call.hidden);
-  const auto weights = take_packed_layer<Cell, Number>(arena, call.hidden, call.inputs, 0, false, true, call.dx != nullptr);
+  const auto weights =
+      take_packed_layer<Cell, Number>(arena, call.hidden, call.inputs, 0, false, true, call.dx != nullptr);
   float *carry = Cell::has_carry ? arena.take<float>(call.batch * width) : nullptr;
   const long scratch_each = scratch_size<Cell, Number>(call.batch);
   float *scratch = arena.take<float>(scratch_each * call.threads);
@@ -116,8 +123,10 @@ static size_t run_layer_backward(const LayerCall &call, void *workspace) {
   for (int i = 0; i < call.threads; i++) outer[i] = take_outer_scratch<Number>(arena, larger(call.hidden, call.inputs));
   if (!workspace) return arena.used();
 
-  if (Cell::has_cell) memcpy(carry, call.d_last_cell, call.batch * width * sizeof(float));
-  else if (Cell::has_carry) memset(carry, 0, call.batch * width * sizeof(float));
+  if (Cell::has_cell)
+    memcpy(carry, call.d_last_cell, call.batch * width * sizeof(float));
+  else if (Cell::has_carry)
+    memset(carry, 0, call.batch * width * sizeof(float));
   in_parallel(call.threads, call.lost, [&](int id, int threads) {
     const auto &tape = reserve.tape;
     pack_layer<Cell>(weights, call.weights, call.hidden, id, threads);
@@ -142,7 +151,8 @@ static size_t run_layer_backward(const LayerCall &call, void *workspace) {
       for (long s = 0; s < tape.steps; s++)
         for (long j = 0; j < call.inputs; j += kPanel) {
           memset(own, 0, block * sizeof(float));
-          multiply(n, Cell::gates * width, rows_of<Number>(tape.template gates_row<Cell>(s, mine.begin), Cell::products * width),
+          multiply(n, Cell::gates * width,
+                   rows_of<Number>(tape.template gates_row<Cell>(s, mine.begin), Cell::products * width),
                    weights.input_back + j * Cell::gates * width, 1, {own, kPanel, block});
           for (long r = 0; r < n; r++)
             memcpy(call.dx + (tape.time(s) * call.batch + mine.begin + r) * call.inputs + j, own + r * kPanel,

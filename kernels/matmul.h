@@ -31,7 +31,9 @@ struct Left {
 template <class Number>
 constexpr long kPanelHeader = 0;  // what a panel begins with, in Numbers
 template <class Number>
-constexpr long panel_size(long k_size) { return kPanelHeader<Number> + k_size * kPanel; }
+constexpr long panel_size(long k_size) {
+  return kPanelHeader<Number> + k_size * kPanel;
+}
 template <class Number>
 constexpr long kPerStep = 1;  // values of k that one turn of the loop takes
 template <>
@@ -123,10 +125,10 @@ template <class Number>
 static void multiply_vectors(long rows, long k_size, Left<Number> left, const Number *panel, long panels,
                              Result result) {
   static constexpr Block<Number> blocks[] = {
-      multiply_block<1, 1, Number>, multiply_block<2, 1, Number>, multiply_block<3, 1, Number>,
-      multiply_block<4, 1, Number>, multiply_block<5, 1, Number>, multiply_block<6, 1, Number>,
+      multiply_block<1, 1, Number>,  multiply_block<2, 1, Number>,  multiply_block<3, 1, Number>,
+      multiply_block<4, 1, Number>,  multiply_block<5, 1, Number>,  multiply_block<6, 1, Number>,
 #if defined(__AVX512F__) || defined(__aarch64__)
-      multiply_block<7, 1, Number>, multiply_block<8, 1, Number>, multiply_block<9, 1, Number>,
+      multiply_block<7, 1, Number>,  multiply_block<8, 1, Number>,  multiply_block<9, 1, Number>,
       multiply_block<10, 1, Number>, multiply_block<11, 1, Number>, multiply_block<12, 1, Number>,
 #endif
   };
@@ -157,7 +159,7 @@ template <class Number>
 constexpr long kRowBlock = 1;  // rows of results and of left-hand sides come in such blocks
 template <class Number>
 constexpr long kDepthBlock = kPerStep<Number>;  // k_size is a multiple of it
-struct TileUnit {  // what a thread must hold to multiply
+struct TileUnit {                               // what a thread must hold to multiply
   TileUnit() {}
 };
 template <class Number>

@@ -43,8 +43,10 @@ using Quad = float __attribute__((vector_size(16)));
 using QuadWords = uint32_t __attribute__((vector_size(16)));
 
 CHARLOOM_INLINE void transpose_4x4(Quad (&row)[4]) {
-  const Quad a = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5), b = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7);
-  const Quad c = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5), d = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
+  const Quad a = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5),
+             b = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7);
+  const Quad c = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5),
+             d = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
   row[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5);
   row[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
   row[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5);

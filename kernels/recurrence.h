@@ -22,7 +22,7 @@ struct Tape {
   long steps = 0, batch = 0, width = 0;  // width: padded hidden size
   bool backward_in_time = false;
   const Number *first_hidden = nullptr;  // (batch, width)
-  Number *hidden = nullptr;  // (steps, batch, width): H_t, and the left-hand side of the next step's product
+  Number *hidden = nullptr;            // (steps, batch, width): H_t, and the left-hand side of the next step's product
   const Number *first_cell = nullptr;  // (batch, width); LSTM only
   Number *cells = nullptr;             // (steps, batch, width); LSTM only, null where nothing is kept
   Number *gates = nullptr;             // (steps, batch, products, width); null where nothing is kept
@@ -81,16 +81,16 @@ static void pack_layer(const PackedLayer<Number> &to, const LayerWeights &from, 
       const long panel = u / kPanel * Cell::gates + i;
       const long input_row = Cell::input_gate[i] * hidden, hidden_row = Cell::hidden_gate[i] * hidden;
       if (to.input)
-        pack_columns(to.input + panel * panel_size<Number>(to.depth), from.input + (input_row + u) * inputs, inputs, inputs, to.depth,
-                     hidden - u);
+        pack_columns(to.input + panel * panel_size<Number>(to.depth), from.input + (input_row + u) * inputs, inputs,
+                     inputs, to.depth, hidden - u);
       if (to.hidden)
-        pack_columns(to.hidden + panel * panel_size<Number>(width), from.hidden + (hidden_row + u) * hidden, hidden, hidden, width,
-                     hidden - u);
+        pack_columns(to.hidden + panel * panel_size<Number>(width), from.hidden + (hidden_row + u) * hidden, hidden,
+                     hidden, width, hidden - u);
       if constexpr (kTrains<Number>)
         if (to.hidden_back)
           pack_rows(
-            to.hidden_back + (u * Cell::gates + i * kPanel) * width,
-            [&](long k) { return from.hidden + (hidden_row + k) * hidden + u; }, hidden, width, hidden - u);
+              to.hidden_back + (u * Cell::gates + i * kPanel) * width,
+              [&](long k) { return from.hidden + (hidden_row + k) * hidden + u; }, hidden, width, hidden - u);
     }
   if constexpr (kTrains<Number>) {
     const Range columns = to.input_back ? share(padded(inputs), kPanel, id, threads) : Range{0, 0};
@@ -148,7 +148,8 @@ static void forward_in_time(const Tape<Number> &tape, const PackedLayer<Number> 
       const Result products{scratch, kPanel, block};
       if (x)
         multiply(n, weights.depth, rows_of(x + (t * tape.batch + rows.begin) * x_stride, x_stride),
-                 weights.input + u / kPanel * Cell::gates * panel_size<Number>(weights.depth), panels * Cell::gates, products);
+                 weights.input + u / kPanel * Cell::gates * panel_size<Number>(weights.depth), panels * Cell::gates,
+                 products);
       multiply(n, width, rows_of(tape.hidden_before(s) + rows.begin * width, width),
                weights.hidden + u / kPanel * Cell::gates * panel_size<Number>(width), panels * Cell::gates,
                {scratch + Cell::hidden_first * block, kPanel, block});

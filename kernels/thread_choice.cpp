@@ -6,12 +6,12 @@
 namespace charloom {
 namespace {
 
-constexpr double kWorkOfAThread = 4e6;    // some 30 microseconds: less is not worth a meeting
-constexpr double kLostShare = 0.2;        // of a call's time: more, and the machine is busy
-constexpr double kLostSeconds = 1e-4;     // less says nothing
-constexpr double kShortestPause = 0.05;   // alone for so long, and twice as long each time the machine is still busy
+constexpr double kWorkOfAThread = 4e6;   // some 30 microseconds: less is not worth a meeting
+constexpr double kLostShare = 0.2;       // of a call's time: more, and the machine is busy
+constexpr double kLostSeconds = 1e-4;    // less says nothing
+constexpr double kShortestPause = 0.05;  // alone for so long, and twice as long each time the machine is still busy
 constexpr double kLongestPause = 1.0;
-constexpr double kPauseInCalls = 20;      // a try costs a call; tries stay a small part of the time
+constexpr double kPauseInCalls = 20;  // a try costs a call; tries stay a small part of the time
 
 }  // namespace
 

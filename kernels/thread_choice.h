@@ -1,8 +1,8 @@
 // How many threads a call takes: fewer for little work, and one while other programs keep the processors busy.
 //
-// With both cores of a machine busy, a call on two threads waits at every meeting for the one that does not run, and ends
-// later than one thread would alone. What gives that away is measured in the call itself: time that passed on the clock
-// but not for a thread. Results do not depend on the choice.
+// With both cores of a machine busy, a call on two threads waits at every meeting for the one that does not run, and
+// ends later than one thread would alone. What gives that away is measured in the call itself: time that passed on the
+// clock but not for a thread. Results do not depend on the choice.
 #pragma once
 #include <mutex>
 

@@ -1,5 +1,5 @@
-// Products of bfloat16 on AMX tiles: a tile holds 16 rows of 64 bytes, and one instruction multiplies two of them into a
-// third of float32. float32 stays with the vectors.
+// Products of bfloat16 on AMX tiles: a tile holds 16 rows of 64 bytes, and one instruction multiplies two of them into
+// a third of float32. float32 stays with the vectors.
 //
 // Left-hand rows come in blocks of 16 and k in blocks of 32: what lies beyond is read (and must be there), multiplied
 // with zeros of the panel or left unused.

@@ -84,9 +84,16 @@ double clip_gradients(float *const *arrays, const long *sizes, long count, doubl
 }  // namespace
 
 extern const Kernels CHARLOOM_VARIANT;
-const Kernels CHARLOOM_VARIANT = {CHARLOOM_TEXT(CHARLOOM_VARIANT), reserve_bytes,  layer_workspace,
-                                  layer_forward,                   layer_backward, language_model_workspace,
-                                  language_model_step,             generation_size, pack_for_generation,
-                                  generate, clip_gradients};
+const Kernels CHARLOOM_VARIANT = {CHARLOOM_TEXT(CHARLOOM_VARIANT),
+                                  reserve_bytes,
+                                  layer_workspace,
+                                  layer_forward,
+                                  layer_backward,
+                                  language_model_workspace,
+                                  language_model_step,
+                                  generation_size,
+                                  pack_for_generation,
+                                  generate,
+                                  clip_gradients};
 
 }  // namespace charloom
