@@ -3,6 +3,7 @@
 //
 // Panel: kPanel scales (float32), kPanel sums of the weights (int32), then [k / 4][kPanel][4].
 #pragma once
+#include "kernels.h"
 #include "packing.h"
 
 namespace {
@@ -17,28 +18,48 @@ CHARLOOM_INLINE void set(int8_t *to, float x) { *to = (int8_t)(x * 127.f + (x < 
 
 template <>
 constexpr long kPerStep<int8_t> = 4;
+template <>
+constexpr long kDepthBlock<int8_t> = charloom::kPadding;  // weights are packed a vector at a time
 constexpr long kInt8Header = 8 * kPanel;
 template <>
 constexpr long kPanelHeader<int8_t> = kInt8Header;
 
+// The first `count` lanes, if there are so many; zero in the others.
+CHARLOOM_INLINE Vector load_some(const float *from, long count) {
+  Vector v{};
+  if (count >= kLanes) return load(from);
+  if (count > 0) memcpy(&v, from, count * sizeof(float));
+  return v;
+}
+
+// k_size is a multiple of kLanes, as padded sizes are.
 CHARLOOM_INLINE void pack_columns(int8_t *panel, const float *rows, long stride, long k_count, long k_size,
                                   long columns) {
   float *scales = reinterpret_cast<float *>(panel);
   int32_t *sums = reinterpret_cast<int32_t *>(scales + kPanel);
   int8_t *weights = panel + kInt8Header;
   for (long j = 0; j < kPanel; j++) {
+    const long count = j < columns ? k_count : 0;
     const float *row = rows + j * stride;
-    float largest = 0;
-    for (long k = 0; k < k_count && j < columns; k++) largest = largest < fabsf(row[k]) ? fabsf(row[k]) : largest;
-    const float steps = largest > 0 ? 127.f / largest : 0.f;
+    Vector largest_of_lane{};
+    for (long k = 0; k < count; k += kLanes) {
+      const Vector v = load_some(row + k, count - k), size = v < 0.f ? -v : v;
+      largest_of_lane = largest_of_lane < size ? size : largest_of_lane;
+    }
+    const float largest = largest_lane(largest_of_lane), steps = largest > 0 ? 127.f / largest : 0.f;
+    Ints sum{};
+    for (long k = 0; k < k_size; k += kLanes) {
+      const Vector scaled = load_some(row + k, count - k) * steps;
+      const Ints weight = __builtin_convertvector(scaled + (scaled < 0.f ? fill(-0.5f) : fill(0.5f)), Ints);
+      const Bytes bytes = __builtin_convertvector(weight, Bytes);
+      int8_t four_by_four[kLanes];
+      memcpy(four_by_four, &bytes, sizeof bytes);
+      for (long i = 0; i < kLanes; i += 4) memcpy(weights + ((k + i) / 4 * kPanel + j) * 4, four_by_four + i, 4);
+      sum += weight;
+    }
     scales[j] = largest / (127.f * 127.f);
     sums[j] = 0;
-    for (long k = 0; k < k_size; k++) {
-      const float scaled = k < k_count && j < columns ? row[k] * steps : 0.f;
-      const int8_t weight = (int8_t)(scaled + (scaled < 0 ? -0.5f : 0.5f));
-      weights[(k / 4 * kPanel + j) * 4 + k % 4] = weight;
-      sums[j] += weight;
-    }
+    for (long i = 0; i < kLanes; i++) sums[j] += sum[i];
   }
 }
 
