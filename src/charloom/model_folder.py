@@ -6,7 +6,6 @@ found before anything is computed with them.
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import safetensors.torch
 from torch import Tensor
 
 from charloom.errors import ModelFolderError
+from charloom.whole_files import write_whole
 
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
@@ -34,22 +34,6 @@ def write_model_folder(path: str | Path, config: dict[str, Any], tensors: dict[s
         write_whole({folder / WEIGHTS_FILE: weights, folder / CONFIG_FILE: text.encode("utf-8", "backslashreplace")})
     except OSError as error:
         raise ModelFolderError(f"{folder}: cannot save the model ({error.strerror or error})") from error
-
-
-def write_whole(contents: dict[Path, bytes]) -> None:
-    """Writes files so that no reader, and no crash, meets half of one: all are complete before any is put in place."""
-    temporaries = {target: target.with_name(f".{target.name}.{os.getpid()}") for target in contents}
-    try:
-        for target, data in contents.items():
-            with temporaries[target].open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        for target in contents:
-            temporaries[target].replace(target)
-    finally:
-        for temporary in temporaries.values():
-            temporary.unlink(missing_ok=True)
 
 
 def read_model_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from charloom.errors import ModelFolderError
 from charloom.language_model import LanguageModel
-from charloom.model_folder import CONFIG_FILE, write_whole
+from charloom.model_folder import CONFIG_FILE
 from charloom.training.events import EpochEnded, Event
 from charloom.training.history import History
+from charloom.whole_files import write_whole
 
 HISTORY_FILE = "history.jsonl"
 PLOT_FILE = "history.png"

@@ -1,0 +1,202 @@
+"""From a trained model to integers, once. The only file of the codec that knows floats.
+
+Weights become 8-bit integers with a scale for each row. Scales, biases and the tables of tanh and exp are stored as
+integers beside them, so that no machine ever has to compute them again. Formats are those of ``reference_network``.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from charloom.codec.integer_model import (
+    LARGEST_VOCABULARY,
+    IntegerLayer,
+    IntegerMatrix,
+    IntegerModel,
+)
+from charloom.codec.integer_model_checks import (
+    FIRST_SHIFTS,
+    LARGEST_BIAS,
+    LARGEST_ROW_SUM,
+    SECOND_SHIFTS,
+    TANH_SEGMENTS,
+    row_bounds,
+)
+from charloom.errors import InputError
+from charloom.language_model import LanguageModel
+from charloom.text.vocabulary import Vocabulary
+
+Floats: TypeAlias = NDArray[np.float64]
+
+_BOUNDED, _ARGUMENT, _CANDIDATE_SHARE, _LOGITS = 15, 12, 11, 12  # formats
+_LARGEST_MULTIPLIER = (1 << 15) - 1
+
+
+class _Scaled(NamedTuple):
+    """A matrix in integers, and what its shifts lose by rounding down, (rows,), in units of the result."""
+
+    matrix: IntegerMatrix
+    lost: Floats
+
+
+def quantize(model: LanguageModel) -> IntegerModel:
+    """The model in integers. Raises InputError for one that cannot be had so."""
+    if model.layer.proj_size:
+        raise InputError("layers with proj_size cannot be made integers: train a model without it")
+    if len(model.vocabulary) > LARGEST_VOCABULARY:
+        raise InputError(
+            f"a vocabulary of {len(model.vocabulary)} tokens is too large for compression (at most "
+            f"{LARGEST_VOCABULARY}): train with --unit byte"
+        )
+    if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
+        raise InputError("the model's parameters are not all finite numbers: training diverged")
+    cell = model.layer.mode.lower()
+    parameters = [None if p is None else _floats(p) for p in model.layer.parameters_in_order()]
+    layers = [parameters[i : i + 4] for i in range(0, len(parameters), 4)]
+    table = _token_table(model, layers[0])
+    formats = _relu_formats(model, table) if cell == "rnn_relu" else [_BOUNDED] * len(layers)
+    integer_layers = []
+    for number, (input_weights, hidden_weights, input_bias, hidden_bias) in enumerate(layers):
+        assert hidden_weights is not None and input_weights is not None
+        size = hidden_weights.shape[1]
+        zero = np.zeros(len(hidden_weights))
+        input_bias = zero if input_bias is None else input_bias
+        hidden_bias = zero if hidden_bias is None else hidden_bias
+        result = _gate_formats(cell, size, formats[number])
+        hidden_result = result.copy()
+        if cell == "gru":
+            hidden_result[2 * size :] = 2.0**_CANDIDATE_SHARE
+        hidden = _matrix(hidden_weights, hidden_result * 2.0 ** -formats[number])
+        from_input, bias, candidate_bias = None, input_bias + hidden_bias, None
+        lost = hidden.lost
+        if cell == "gru":
+            bias = input_bias + np.where(np.arange(3 * size) < 2 * size, hidden_bias, 0)
+            candidate_bias = _rounded((hidden_bias * hidden_result + hidden.lost)[2 * size :])
+            lost = np.where(np.arange(3 * size) < 2 * size, hidden.lost, 0)
+        if number:
+            from_input = _matrix(input_weights, result * 2.0 ** -formats[number - 1])
+            lost = lost + from_input.lost
+        bias = bias * result + lost
+        if number == 0:
+            token_table = np.clip(np.rint(table * result + bias), -(1 << 15), (1 << 15) - 1).astype(np.int16)
+        integer_layers.append(
+            IntegerLayer(
+                hidden.matrix,
+                from_input.matrix if from_input else None,
+                _rounded(bias) if from_input else None,
+                candidate_bias,
+            )
+        )
+    to_logits = 2.0**_LOGITS / np.log(2)
+    output_weights = _floats(model.output.weight)
+    output = _matrix(output_weights, np.full(len(output_weights), to_logits * 2.0 ** -formats[-1]))
+    token_bytes, token_offsets, begin_token = _tokens(model.vocabulary)
+    return IntegerModel(
+        cell,
+        token_table,
+        tuple(integer_layers),
+        output.matrix,
+        _rounded(_floats(model.output.bias) * to_logits + output.lost),
+        _fit_tanh(),
+        _fit_exp2(),
+        token_bytes,
+        token_offsets,
+        begin_token,
+    )
+
+
+def _floats(parameter: torch.Tensor) -> Floats:
+    return parameter.detach().cpu().double().numpy()
+
+
+def _token_table(model: LanguageModel, first: list[Floats | None]) -> Floats:
+    """Each token's share of the first layer's gates, (vocabulary, gates * hidden), without biases."""
+    weights = first[0]
+    assert weights is not None
+    return weights.T if model.embedding is None else _floats(model.embedding.weight) @ weights.T
+
+
+def _gate_formats(cell: str, size: int, relu_format: int) -> Floats:
+    """What each gate's argument is multiplied by, (gates * hidden,): those of sigmoids are stored halved."""
+    tanh, sigmoid = 2.0**_ARGUMENT, 2.0 ** (_ARGUMENT - 1)
+    gates = {
+        "rnn_tanh": [tanh],
+        "rnn_relu": [2.0**relu_format],
+        "gru": [sigmoid, sigmoid, tanh],
+        "lstm": [sigmoid, sigmoid, tanh, sigmoid],
+    }[cell]
+    return np.repeat(gates, size)
+
+
+def _matrix(weights: Floats, scale: Floats) -> _Scaled:
+    """A matrix whose product with integers, scaled, is ``scale`` times that of ``weights``; scale: (rows,)."""
+    largest, sums = np.abs(weights).max(axis=1), np.abs(weights).sum(axis=1)
+    step = np.maximum(largest / 127, sums / max(LARGEST_ROW_SUM - weights.shape[1] / 2 - 1, 1))
+    step[step == 0] = 1
+    integers = np.rint(weights / step[:, None]).clip(-127, 127).astype(np.int8)
+    bounds, factors = row_bounds(integers), step * scale
+    for first in range(FIRST_SHIFTS[0], FIRST_SHIFTS[1] + 1):
+        ratios = factors * 2.0**first
+        second = int(np.floor(np.log2(_LARGEST_MULTIPLIER / ratios.max())))
+        second = min(second, SECOND_SHIFTS[1])
+        if second < SECOND_SHIFTS[0]:
+            break
+        multipliers = np.rint(ratios * 2.0**second).astype(np.int64)
+        if (((bounds >> first) + 1) * multipliers).max() < 1 << 31:
+            matrix = IntegerMatrix(integers, multipliers.astype(np.int16), np.array([first, second], np.int32))
+            # Both shifts round down: on average by half a unit, but for sums that fill no unit of the first.
+            return _Scaled(matrix, 0.5 + 0.5 * (1 - 2.0**-first) * multipliers * 2.0**-second)
+    raise InputError(f"weights as large as {largest.max():.3g} cannot be made integers: train with weight decay")
+
+
+def _rounded(x: Floats) -> NDArray[np.int32]:
+    return np.rint(x).clip(-LARGEST_BIAS, LARGEST_BIAS).astype(np.int32)
+
+
+def _relu_formats(model: LanguageModel, table: Floats) -> list[int]:
+    """For each layer the finest format that holds twice what its states reach on text that the model makes itself."""
+    largest = np.zeros(model.layer.num_layers)
+    generator = torch.Generator().manual_seed(0)
+    with torch.inference_mode():
+        state = model.begin_state(16)
+        ids = torch.randint(len(model.vocabulary), (16,), generator=generator)
+        for _ in range(400):
+            logits, state = model.step(ids, state)
+            assert isinstance(state, torch.Tensor)
+            largest = np.maximum(largest, state.abs().amax(dim=(1, 2)).double().numpy())
+            ids = torch.multinomial(torch.softmax(logits, 1), 1, generator=generator)[:, 0]
+    needed = 2 * np.nan_to_num(largest, posinf=1e9)
+    needed[0] = max(needed[0], np.abs(table).max())
+    return [int(np.clip(np.floor(np.log2(32767 / max(x, 1e-3))), 0, _BOUNDED)) for x in needed]
+
+
+def _tokens(vocabulary: Vocabulary) -> tuple[NDArray[np.uint8], NDArray[np.int32], int]:
+    """The tokens' bytes, where each begins, and the token that stands before a text."""
+    tokens = [token if isinstance(token, bytes) else token.encode("utf-8", "surrogatepass") for token in vocabulary.tokens]
+    if vocabulary.unknown_id is not None:
+        tokens[vocabulary.unknown_id] = b""
+    offsets = np.cumsum([0, *map(len, tokens)]).astype(np.int32)
+    begin = next((tokens.index(token) for token in (b"\n", b" ") if token in tokens), 1 % len(tokens))
+    return np.frombuffer(b"".join(tokens), np.uint8), offsets, begin
+
+
+def _fit_tanh() -> NDArray[np.int16]:
+    """The quadratics of ``reference_network.tanh``, each through Chebyshev's points of its segment."""
+    quarters = np.arange(TANH_SEGMENTS) / 4
+    rows = [_fit(lambda x, begin=begin: np.tanh(begin + x / 4), 2) for begin in quarters]  # type: ignore[misc]
+    table = np.rint(np.array(rows).T * 32767)
+    table[0, 0] = 0
+    return table.astype(np.int16)
+
+
+def _fit_exp2() -> NDArray[np.int16]:
+    """The cubic for 2^-x between 0 and 1."""
+    return np.rint(_fit(lambda x: 2.0**-x, 3) * 32767).astype(np.int16)
+
+
+def _fit(function: Callable[[Floats], Floats], degree: int) -> Any:
+    """Coefficients, the lowest first, of a polynomial near a function between 0 and 1."""
+    return np.polynomial.Chebyshev.interpolate(function, degree, [0, 1]).convert(kind=np.polynomial.Polynomial).coef
