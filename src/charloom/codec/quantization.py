@@ -100,8 +100,8 @@ def quantize(model: LanguageModel) -> IntegerModel:
         tuple(integer_layers),
         output.matrix,
         _rounded(_floats(model.output.bias) * to_logits + output.lost),
-        _fit_tanh(),
-        _fit_exp2(),
+        fit_tanh(),
+        fit_exp2(),
         token_bytes,
         token_offsets,
         begin_token,
@@ -183,7 +183,7 @@ def _tokens(vocabulary: Vocabulary) -> tuple[NDArray[np.uint8], NDArray[np.int32
     return np.frombuffer(b"".join(tokens), np.uint8), offsets, begin
 
 
-def _fit_tanh() -> NDArray[np.int16]:
+def fit_tanh() -> NDArray[np.int16]:
     """The quadratics of ``reference_network.tanh``, each through Chebyshev's points of its segment."""
     quarters = np.arange(TANH_SEGMENTS) / 4
     rows = [_fit(lambda x, begin=begin: np.tanh(begin + x / 4), 2) for begin in quarters]  # type: ignore[misc]
@@ -192,7 +192,7 @@ def _fit_tanh() -> NDArray[np.int16]:
     return table.astype(np.int16)
 
 
-def _fit_exp2() -> NDArray[np.int16]:
+def fit_exp2() -> NDArray[np.int16]:
     """The cubic for 2^-x between 0 and 1."""
     return np.rint(_fit(lambda x: 2.0**-x, 3) * 32767).astype(np.int16)
 

@@ -31,6 +31,16 @@ class IntegerState:
     hidden: NDArray[np.int16]
     cell: NDArray[np.int16] | None
 
+    def lanes(self, which: NDArray[Any]) -> "IntegerState":
+        """That of some lanes."""
+        return IntegerState(self.hidden[:, which], None if self.cell is None else self.cell[:, which])
+
+    def replace(self, which: NDArray[Any], other: "IntegerState") -> None:
+        """Puts another state in place of that of some lanes."""
+        self.hidden[:, which] = other.hidden
+        if self.cell is not None and other.cell is not None:
+            self.cell[:, which] = other.cell
+
 
 class ReferenceNetwork:
     """Steps of an integer model, several lanes beside each other."""
@@ -120,7 +130,7 @@ def _gru(
 def _lstm(z: Integers, c: Integers, table: NDArray[np.int16]) -> tuple[Integers, Integers]:
     z_input, z_forget, z_candidate, z_output = np.split(z, 4, axis=1)
     added = times(sigmoid(z_input, table), tanh(z_candidate, table))
-    c = saturated(times(c, sigmoid(z_forget, table)) + ((added + 8) >> 4))
+    c = saturated(times(c, sigmoid(z_forget, table)) + times(added, 1 << 11))
     return times(tanh(2 * c, table), sigmoid(z_output, table)), c
 
 

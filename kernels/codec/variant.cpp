@@ -1,0 +1,78 @@
+// The integer network of one instruction set: this file is compiled once for each, under its own name and flags.
+#include <algorithm>
+
+#include "step.h"
+
+#define CHARLOOM_TEXT_OF(name) #name
+#define CHARLOOM_TEXT(name) CHARLOOM_TEXT_OF(name)
+
+namespace charloom {
+namespace {
+
+// Calls work with the network that is, or is to be, in this memory.
+template <class Work>
+auto with_network(const Shape &shape, const void *packed, Work work) {
+  void *memory = const_cast<void *>(packed);
+  switch (shape.cell) {
+    case IntegerCell::rnn_tanh:
+      return work(PackedNetwork<RnnTanhCell>(shape, memory));
+    case IntegerCell::rnn_relu:
+      return work(PackedNetwork<RnnReluCell>(shape, memory));
+    case IntegerCell::gru:
+      return work(PackedNetwork<GruCell>(shape, memory));
+    default:
+      return work(PackedNetwork<LstmCell>(shape, memory));
+  }
+}
+
+Shape shape_of(const IntegerWeights &weights) {
+  return {weights.cell, weights.hidden, weights.layers, weights.vocabulary, weights.begin_token};
+}
+Shape stored_shape(const void *packed) {
+  Shape shape;
+  memcpy(&shape, packed, sizeof shape);
+  return shape;
+}
+
+size_t packed_size(const IntegerWeights &weights) {
+  return with_network(shape_of(weights), nullptr, [](auto network) { return network.size(); });
+}
+
+void pack(const IntegerWeights &weights, void *packed) {
+  with_network(shape_of(weights), packed, [&](auto network) { network.pack(weights); });
+}
+
+size_t state_size(const void *packed, long lanes) {
+  return with_network(stored_shape(packed), packed, [&](auto network) { return network.state(lanes, nullptr).size; });
+}
+
+size_t workspace_size(const void *packed, long lanes) {
+  // begin() needs a token for each lane beside.
+  return with_network(stored_shape(packed), packed,
+                      [&](auto network) { return network.workspace(lanes, nullptr).size; }) +
+         round_up(lanes * sizeof(int32_t), 64);
+}
+
+void step(const void *packed, long lanes, const int32_t *tokens, void *state, uint32_t *frequencies, void *workspace) {
+  with_network(stored_shape(packed), packed,
+               [&](auto network) { network.step(lanes, tokens, state, frequencies, workspace); });
+}
+
+void begin(const void *packed, long lanes, void *state, uint32_t *frequencies, void *workspace) {
+  const Shape shape = stored_shape(packed);
+  const long tokens_size = round_up(lanes * sizeof(int32_t), 64);
+  int32_t *tokens = static_cast<int32_t *>(workspace);
+  std::fill(tokens, tokens + lanes, (int32_t)shape.begin_token);
+  with_network(shape, packed, [&](auto network) {
+    network.clear(lanes, state);
+    network.step(lanes, tokens, state, frequencies, static_cast<char *>(workspace) + tokens_size);
+  });
+}
+
+}  // namespace
+
+extern const CodecNetwork CHARLOOM_VARIANT;
+const CodecNetwork CHARLOOM_VARIANT = {
+    CHARLOOM_TEXT(CHARLOOM_VARIANT), packed_size, pack, state_size, workspace_size, begin, step};
+
+}  // namespace charloom
