@@ -1,0 +1,1 @@
+"""Compression: bytes to fewer bytes under a model, and back bit-exactly on any machine. Imports no PyTorch."""
