@@ -20,11 +20,12 @@ _LONGEST = 300
 _PUBLIC = re.findall(
     r"\w+",
     """
-    CharloomError CharloomWarning CleanUp Codec CompressedFileError Corpus CorpusError CorpusSettings CorpusUnavailableError DamagedFileError
-    DamagedRecordError EpochRecord Evaluation History InputError LanguageModel LaterVersionError ModelFolderError ModelSettings NotCompressedError Predictor Recipe SamplingSettings
-    SettingsError Surprisal TrainingDivergedError TrailingDataError TrainingSettings TruncatedFileError UnknownCharacterError Vocabulary WrongModelError __version__
-    accelerate build_model evaluate evaluate_pieces generate generate_samples layers load_corpus load_recipe split_chars
-    split_lines stream train
+    CharloomError CharloomWarning CleanUp Codec CompressedFileError Corpus CorpusError CorpusSettings
+    CorpusUnavailableError DamagedFileError DamagedRecordError EpochRecord Evaluation History InputError
+    LanguageModel LaterVersionError ModelFolderError ModelSettings NotCompressedError Predictor Recipe
+    SamplingSettings SettingsError Surprisal TrailingDataError TrainingDivergedError TrainingSettings
+    TruncatedFileError UnknownCharacterError Vocabulary WrongModelError __version__ accelerate build_model evaluate
+    evaluate_pieces generate generate_samples layers load_corpus load_recipe split_chars split_lines stream train
     """,
 )
 

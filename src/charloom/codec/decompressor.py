@@ -19,7 +19,7 @@ from charloom.codec.container import (
 )
 from charloom.codec.engine import BLOCK, Engine, Mode
 from charloom.codec.in_order import results_in_order
-from charloom.codec.segments import CodedSegment, Job, Piece, Progress, damaged, decode_segment
+from charloom.codec.segments import CodedSegment, Job, Piece, Progress, decode_segment
 from charloom.errors import CompressedFileError, DamagedFileError, TrailingDataError, TruncatedFileError
 
 EngineFor: TypeAlias = Callable[[Mode, bytes], Engine]
@@ -64,7 +64,7 @@ class _Parser:
 
     def tasks(self) -> Iterator[Callable[[], Piece]]:
         """Segment by segment, as the file gives them."""
-        mode = self._header()
+        mode = read_header(self._source).mode
         engine: Engine | None = None
         while not self._ended and (head := self._source.varint()) != END[0]:
             length, code = head >> 3, head & 7
@@ -96,12 +96,14 @@ class _Parser:
         """The last check. Each block passed its own: what is wrong lies in a long run."""
         if self._expected is None or checksum_bytes(running) == self._expected:
             return
-        if len(self._long_runs) == 1:
-            raise damaged(*self._long_runs[0])
-        raise DamagedFileError("damaged: the checksum of the whole differs, though no block's does")
-
-    def _header(self) -> Mode:
-        return read_header(self._source).mode
+        if not self._long_runs:
+            raise DamagedFileError("damaged: the checksum of the whole differs, though every block's own is right")
+        places = ", or of bytes ".join(f"{start:,} to {end - 1:,}" for start, end in self._long_runs)
+        raise DamagedFileError(
+            f"damaged: some of bytes {places} of the original are wrong",
+            self._long_runs[0][0],
+            self._long_runs[-1][1],
+        )
 
     def _segment(self, length: int, code: int) -> CodedSegment:
         """As much of a segment as there is."""
@@ -137,7 +139,9 @@ class _Parser:
         self._blocks += 2
         self._long_runs.append((start, start))
         while not length or self._position < start + length:
-            data = self._source.up_to(BLOCK if not length else min(BLOCK, start + length - self._position), keep=_END_BYTES)
+            data = self._source.up_to(
+                BLOCK if not length else min(BLOCK, start + length - self._position), keep=_END_BYTES
+            )
             if not data:
                 break
             self._position += len(data)

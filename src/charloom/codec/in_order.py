@@ -8,9 +8,7 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-def results_in_order(
-    tasks: Iterable[Callable[[], Result]], threads: int, stop: Callable[[], None]
-) -> Iterator[Result]:
+def results_in_order(tasks: Iterable[Callable[[], Result]], threads: int, stop: Callable[[], None]) -> Iterator[Result]:
     """Each task's result, in order. At most ``threads`` + 1 tasks are alive at once: that bounds memory.
 
     Where drawing the next task raises, the results of those before it come first. ``stop`` is called as the work ends,
