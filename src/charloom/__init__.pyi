@@ -1,5 +1,7 @@
 from . import layers as layers
 from .codec.codec import Codec as Codec
+from .codec.record_file import RecordFile as RecordFile
+from .codec.records import RecordCodec as RecordCodec
 from .errors import CharloomError as CharloomError
 from .errors import CharloomWarning as CharloomWarning
 from .errors import CompressedFileError as CompressedFileError

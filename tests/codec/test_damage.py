@@ -187,14 +187,15 @@ def test_damage_is_never_unseen(name: str, seed: int) -> None:
     codec = Codec(PlainEngine() if name == "text" else ZlibEngine())
     original = codec.decompress(whole)
     blob = damaged(whole, random.Random(seed))
+    found, error = _outcome(codec, blob)
+    assert found == original or (blob != whole and error and "\n" not in error)
+
+
+def _outcome(codec: Codec, blob: bytes) -> tuple[bytes | None, str]:
     try:
-        found = codec.decompress(blob)
+        return codec.decompress(blob), ""
     except CompressedFileError as error:
-        assert blob != whole
-        assert str(error)
-        assert "\n" not in str(error)
-        return
-    assert found == original
+        return None, str(error)
 
 
 @pytest.mark.parametrize("name", ["text", "noise", "empty"])
@@ -208,7 +209,4 @@ def test_every_truncation_and_every_flipped_bit(name: str) -> None:
     for place in range(8 * min(len(whole), 100)):
         blob = bytearray(whole)
         blob[place // 8] ^= 1 << place % 8
-        try:
-            assert codec.decompress(bytes(blob)) == original
-        except CompressedFileError:
-            continue
+        assert _outcome(codec, bytes(blob))[0] in (None, original)

@@ -2,19 +2,17 @@
 
 import contextlib
 import io
-import os
 from collections.abc import Generator
 from typing import BinaryIO
 
+from charloom.codec.arguments import as_bytes, checked_threads
+from charloom.codec.byte_reader import ByteReader
 from charloom.codec.compressor import compress_stream
+from charloom.codec.container import read_header
 from charloom.codec.decompressor import decompress_stream
-from charloom.codec.engine import Engine, Mode
-from charloom.codec.engine_choice import AnyModel, EngineChoice
+from charloom.codec.engine_choice import AnyModel, EngineChoice, mode_of
+from charloom.codec.record_stream import Lines, compress_records, decompress_lines
 from charloom.codec.segments import Progress
-from charloom.errors import InputError, SettingsError
-
-_MOST_THREADS_UNASKED = 2
-"""Each thread takes the tables of a session, tens of megabytes."""
 
 
 class Codec:
@@ -32,22 +30,20 @@ class Codec:
 
     def __init__(self, model: AnyModel | None, *, fast: bool = False, threads: int | None = None) -> None:
         """From a model's folder or a model. Without one, only what was stored as it is can be decompressed."""
-        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-            raise SettingsError(f"threads is {threads!r}: it must be a whole number, 1 or more")
         self._engines = EngineChoice(model)
-        self.mode: Mode = model.name if isinstance(model, Engine) else "fast" if fast else "mixing"
-        self.threads = threads or min(len(_processors()), _MOST_THREADS_UNASKED)
+        self.mode = mode_of(model, fast=fast)
+        self.threads = checked_threads(threads)
 
     def compress(self, data: bytes) -> bytes:
         """The data, compressed: the same bytes each time."""
         target = io.BytesIO()
-        self.compress_stream(io.BytesIO(_as_bytes(data)), target)
+        self.compress_stream(io.BytesIO(as_bytes(data)), target)
         return target.getvalue()
 
     def decompress(self, blob: bytes) -> bytes:
         """What ``compress`` was given. Raises a CompressedFileError that says what is wrong with the blob."""
         target = io.BytesIO()
-        self.decompress_stream(io.BytesIO(_as_bytes(blob)), target)
+        self.decompress_stream(io.BytesIO(as_bytes(blob)), target)
         return target.getvalue()
 
     def compress_stream(self, source: BinaryIO, target: BinaryIO, progress: Progress | None = None) -> None:
@@ -58,6 +54,14 @@ class Codec:
         pieces = compress_stream(source, self._engines.of_mode(self.mode), self.threads, progress)
         _write(pieces, target)
 
+    def compress_lines(self, source: BinaryIO, target: BinaryIO, progress: Progress | None = None) -> None:
+        """As ``compress_stream``, each line a record: RecordFile then reads any line without the others.
+
+        Raises InputError for a line of more than 16 MiB, which is no record.
+        """
+        engine = self._engines.of_mode(self.mode)
+        _write(compress_records(Lines(source), engine, self.threads, progress), target)
+
     def decompress_stream(self, source: BinaryIO, target: BinaryIO, progress: Progress | None = None) -> None:
         """Reads ``source`` to its end and writes the original, in bounded memory.
 
@@ -66,8 +70,10 @@ class Codec:
 
         progress: Called with the bytes of the original that were done since the last call.
         """
-        pieces = decompress_stream(source, self._engines.for_file, self.threads, progress)
-        _write(pieces, target)
+        reader = ByteReader(source)
+        header = read_header(reader)
+        function = decompress_lines if header.records else decompress_stream
+        _write(function(reader, header, self._engines.for_file, self.threads, progress), target)
 
 
 def _write(pieces: Generator[bytes], target: BinaryIO) -> None:
@@ -75,16 +81,3 @@ def _write(pieces: Generator[bytes], target: BinaryIO) -> None:
     with contextlib.closing(pieces):
         for piece in pieces:
             target.write(piece)
-
-
-def _as_bytes(data: bytes) -> bytes:
-    if not isinstance(data, (bytes, bytearray, memoryview)):
-        raise InputError(f"a {type(data).__name__} cannot be compressed: give bytes")
-    return bytes(data)
-
-
-def _processors() -> set[int]:
-    """Those that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return os.sched_getaffinity(0)
-    return set(range(os.cpu_count() or 1))

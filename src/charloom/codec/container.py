@@ -1,7 +1,7 @@
 """The numbers of the file format, and its header. ``docs/format.md`` is the specification.
 
-A file is a header, segments, and an end. A segment begins with a number that says how long it is and how it was coded; a
-coded one is cut into blocks, each with its payload's length and a running checksum.
+A file is a header, segments, and an end. A segment begins with a number that says how long it is and how it was coded;
+a coded one is cut into blocks, each with its payload's length and a running checksum.
 """
 
 import zlib

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable, Generator, Iterator
-from typing import BinaryIO, TypeAlias
 
 from charloom.codec.byte_reader import ByteReader
 from charloom.codec.container import (
@@ -13,32 +12,30 @@ from charloom.codec.container import (
     LARGEST_SEGMENT,
     LONG_RUN,
     STORED,
+    Header,
     checksum,
     checksum_bytes,
-    read_header,
 )
-from charloom.codec.engine import BLOCK, Engine, Mode
+from charloom.codec.engine import BLOCK, Engine
+from charloom.codec.engine_choice import EngineFor
 from charloom.codec.in_order import results_in_order
 from charloom.codec.segments import CodedSegment, Job, Piece, Progress, decode_segment
 from charloom.errors import CompressedFileError, DamagedFileError, TrailingDataError, TruncatedFileError
-
-EngineFor: TypeAlias = Callable[[Mode, bytes], Engine]
-"""Finds the engine for a file: its mode, and the first bytes of its fingerprint. Raises WrongModelError."""
 
 _END_BYTES = len(END) + CHECKSUM_BYTES
 
 
 def decompress_stream(
-    source: BinaryIO, engine_for: EngineFor, threads: int, progress: Progress | None = None
+    source: ByteReader, header: Header, engine_for: EngineFor, threads: int, progress: Progress | None = None
 ) -> Generator[bytes]:
-    """The pieces of the original.
+    """The pieces of the original; ``source`` stands behind the header.
 
     Each is checked before it is handed out, but for long runs of stored bytes, which only the checksum at the file's
     end covers. What is wrong is raised after the pieces before it: so nothing is known to be whole before the last.
     Raises a CompressedFileError; reads to the stream's end and takes memory for a few segments, whatever it says.
     """
     job = Job(progress)
-    parser = _Parser(ByteReader(source), engine_for, job)
+    parser = _Parser(source, header, engine_for, job)
     running = 0
     for piece in results_in_order(parser.tasks(), threads, job.stop):
         running = checksum(piece.data, running)
@@ -52,8 +49,9 @@ def decompress_stream(
 class _Parser:
     """Reads a file's structure. Tasks turn what it holds into pieces of the original."""
 
-    def __init__(self, source: ByteReader, engine_for: EngineFor, job: Job) -> None:
+    def __init__(self, source: ByteReader, header: Header, engine_for: EngineFor, job: Job) -> None:
         self._source = source
+        self._header = header
         self._engine_for = engine_for
         self._job = job
         self._position = 0
@@ -64,7 +62,6 @@ class _Parser:
 
     def tasks(self) -> Iterator[Callable[[], Piece]]:
         """Segment by segment, as the file gives them."""
-        mode = read_header(self._source).mode
         engine: Engine | None = None
         while not self._ended and (head := self._source.varint()) != END[0]:
             length, code = head >> 3, head & 7
@@ -78,7 +75,7 @@ class _Parser:
                     self._position,
                 )
             if code != STORED and engine is None:
-                engine = self._engine_for(mode, self._source.exactly(FINGERPRINT_BYTES))
+                engine = self._engine_for(self._header.mode, self._source.exactly(FINGERPRINT_BYTES))
             segment = self._segment(length, code)
             self._position += length
             yield functools.partial(decode_segment, None if code == STORED else engine, segment, self._job)

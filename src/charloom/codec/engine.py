@@ -16,8 +16,8 @@ Mode: TypeAlias = Literal["fast", "mixing"]
 class Session(Protocol):
     """One segment on its way through an engine, block by block, in one direction.
 
-    With ``lanes`` lanes, byte number p of the segment in coding order belongs to lane p % lanes. All blocks but the last
-    have BLOCK bytes, which every number of lanes divides. Releases the GIL while it codes.
+    With ``lanes`` lanes, byte number p of the segment in coding order belongs to lane p % lanes. All blocks but the
+    last have BLOCK bytes, which every number of lanes divides. Releases the GIL while it codes.
     """
 
     def encode(self, data: bytes) -> bytes:

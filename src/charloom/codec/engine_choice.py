@@ -1,5 +1,6 @@
 """Which engine codes: the one that a caller asked for, or the one that a file names."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
@@ -13,6 +14,15 @@ if TYPE_CHECKING:
 
 AnyModel: TypeAlias = Union[str, Path, "LanguageModel", Engine]
 """A model's folder, a model, or an engine."""
+
+
+EngineFor: TypeAlias = Callable[[Mode, bytes], Engine]
+"""Finds the engine for a file: its mode, and the first bytes of its fingerprint. Raises WrongModelError."""
+
+
+def mode_of(model: AnyModel | None, *, fast: bool) -> Mode:
+    """What to compress with: as asked; an engine's own where the model is one."""
+    return model.name if isinstance(model, Engine) else "fast" if fast else "mixing"
 
 
 class EngineChoice:

@@ -1,4 +1,4 @@
-"""Whole numbers in as few bytes as they need: seven bits a byte, the lowest first, the high bit set on all but the last.
+"""Whole numbers in few bytes: seven bits a byte, the lowest first, the high bit set on all but the last.
 
 The form is unique: a reader refuses a last byte of zero (but for zero itself) and more than LONGEST bytes.
 """
