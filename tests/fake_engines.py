@@ -130,6 +130,10 @@ class PlainRecords:
         return bytes(record)
 
 
+def _lanes_for(length: int) -> int:
+    return 1 if length < 1 << 20 else 16
+
+
 class PlainEngine:
     """Order 1, adaptive, bit by bit, in plain Python; it has read ``start`` before everything."""
 
@@ -137,6 +141,9 @@ class PlainEngine:
         self.name: Mode = name
         self.start = start
         self.fingerprint = hashlib.sha256(b"plain" + name.encode() + start).digest()
+
+    def lanes_for(self, length: int) -> int:
+        return _lanes_for(length)
 
     def begin(self, lanes: int) -> PlainSession:
         return PlainSession(lanes, self.start)
@@ -193,6 +200,9 @@ class ZlibEngine:
         self.name: Mode = name
         self.start = start
         self.fingerprint = hashlib.sha256(b"zlib" + name.encode() + start).digest()
+
+    def lanes_for(self, length: int) -> int:
+        return _lanes_for(length)
 
     def begin(self, lanes: int) -> ZlibSession:
         assert lanes > 0

@@ -1,6 +1,10 @@
 // The engines for Python: bytes in, bytes out. charloom.codec.native_engines is their only user.
 #include "engine_bindings.h"
 
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/vector.h>
+
 #include <memory>
 
 #include "fast.h"

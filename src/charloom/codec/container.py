@@ -83,11 +83,6 @@ def segment_head(length: int, code: int) -> bytes:
     return encode_varint(length << 3 | code)
 
 
-def lanes_for(length: int) -> int:
-    """Lanes of a segment of so many bytes: lanes are quicker, and cost a little each, which a short text feels."""
-    return 1 if length < 1 << 20 else 16
-
-
 def checksum(data: bytes, so_far: int) -> int:
     """CRC-32, running: ``so_far`` is the checksum of what came before."""
     return zlib.crc32(data, so_far)

@@ -9,6 +9,9 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 BLOCK = 1 << 16
 """Bytes of the original that a block covers, in coding order: what one call codes, what a checksum covers."""
 
+LARGEST_CODED_RECORD = 1 << 20
+"""Bytes of a record that an engine codes; longer ones are stored."""
+
 Mode: TypeAlias = Literal["fast", "mixing"]
 """How an engine predicts: the network alone, or mixed with context models that learn while they read."""
 
@@ -52,6 +55,9 @@ class Engine(Protocol):
 
     name: Mode
     fingerprint: bytes
+
+    def lanes_for(self, length: int) -> int:
+        """The lanes, one of ``container.LANES``, that suit a segment of so many bytes: its length alone decides."""
 
     def begin(self, lanes: int) -> Session:
         """A session in the state that is the same at every ``begin``."""

@@ -7,15 +7,12 @@ from contextlib import contextmanager
 
 from charloom.codec.arguments import as_bytes, checked_threads
 from charloom.codec.container import FINGERPRINT_BYTES, checksum
-from charloom.codec.engine import Engine, RecordSession
+from charloom.codec.engine import LARGEST_CODED_RECORD, Engine, RecordSession
 from charloom.codec.engine_choice import AnyModel, EngineChoice, mode_of
 from charloom.errors import DamagedRecordError
 
 LARGEST_RECORD = 1 << 24
 """Bytes of a record in a file of records."""
-LARGEST_CODED = 1 << 20
-"""Longer records are stored: it bounds what a few damaged bytes can turn into."""
-
 _ESCAPED = 0xFE
 """First byte: the payload follows, and begins with this byte or the next."""
 _STORED = 0xFF
@@ -99,14 +96,14 @@ class RecordSessions:
     def encode(self, record: bytes) -> bytes:
         """The record's bytes; at most one more than the record's own."""
         stored = bytes([_STORED]) + record
-        if len(record) > LARGEST_CODED:
+        if len(record) > LARGEST_CODED_RECORD:
             return stored
         with self._session() as session:
             payload = session.encode(record)
         blob = bytes([_ESCAPED]) + payload if payload[:1] >= bytes([_ESCAPED]) else payload
         return blob if len(blob) <= len(record) else stored
 
-    def decode(self, blob: bytes, limit: int = LARGEST_CODED) -> bytes:
+    def decode(self, blob: bytes, limit: int = LARGEST_CODED_RECORD) -> bytes:
         """The record, of at most ``limit`` bytes if it is coded. Raises DamagedRecordError."""
         first = blob[:1]
         if first == bytes([_STORED]):
@@ -116,7 +113,7 @@ class RecordSessions:
             raise DamagedRecordError("damaged: the record's first byte is not needed")
         try:
             with self._session() as session:
-                return session.decode(payload, min(limit, LARGEST_CODED))
+                return session.decode(payload, min(limit, LARGEST_CODED_RECORD))
         except ValueError:
             raise DamagedRecordError("damaged: the record cannot be decoded") from None
 
