@@ -150,7 +150,8 @@ class IntegerModel:
 
     def save(self, path: str | Path) -> None:
         """Writes the model, whole or not at all. Raises ModelFolderError where that fails."""
-        data = safetensors.numpy.save(self.arrays(), {"format": "charloom integer model"})
+        dense = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
+        data = safetensors.numpy.save(dense, {"format": "charloom integer model"})
         try:
             write_whole({Path(path): data})
         except OSError as error:
