@@ -7,6 +7,7 @@ Formats: activations, gates and the arguments of tanh are int16; "Q12" is a numb
 """
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -111,12 +112,12 @@ class IntegerModel:
     @property
     def hidden_size(self) -> int:
         """Units of each layer."""
-        return self.output.weights.shape[1]
+        return int(self.output.weights.shape[1])
 
     def tokens(self) -> list[bytes]:
         """The bytes of each token."""
         data, offsets = self.token_bytes.tobytes(), self.token_offsets.tolist()
-        return [data[begin:end] for begin, end in zip(offsets, offsets[1:], strict=False)]
+        return [data[begin:end] for begin, end in itertools.pairwise(offsets)]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All that the model is, by the names that files have."""
@@ -149,7 +150,8 @@ class IntegerModel:
 
     def save(self, path: str | Path) -> None:
         """Writes the model, whole or not at all. Raises ModelFolderError where that fails."""
-        data = safetensors.numpy.save(self.arrays(), {"format": "charloom integer model"})
+        dense = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
+        data = safetensors.numpy.save(dense, {"format": "charloom integer model"})
         try:
             write_whole({Path(path): data})
         except OSError as error:

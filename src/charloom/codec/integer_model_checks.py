@@ -3,6 +3,7 @@
 The bounds are those that the native kernels rely on without looking again.
 """
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,8 @@ def check_arrays(arrays: dict[str, NDArray[Any]], cell: str) -> None:
 
 def row_bounds(weights: NDArray[np.int8]) -> NDArray[np.int64]:
     """The largest magnitude that a row's product with activations can have."""
-    return np.abs(weights.astype(np.int16)).sum(axis=1, dtype=np.int64) * LARGEST_ACTIVATION
+    sums: NDArray[np.int64] = np.abs(weights.astype(np.int16)).sum(axis=1, dtype=np.int64)
+    return sums * LARGEST_ACTIVATION
 
 
 def _expect(arrays: dict[str, NDArray[Any]], name: str, dtype: type, shape: tuple[int, ...]) -> None:
@@ -105,7 +107,11 @@ def _check_tanh(table: NDArray[np.int16]) -> None:
     z = np.arange(LARGEST_ACTIVATION + 1)
     segment = z >> 10
     *between, result = polynomial([row[segment] for row in table], (z & 1023) << 5)
-    if any(np.abs(v).max() > LARGEST_ACTIVATION for v in between) or result.min() < 0 or result.max() > LARGEST_ACTIVATION:
+    if (
+        any(np.abs(v).max() > LARGEST_ACTIVATION for v in between)
+        or result.min() < 0
+        or result.max() > LARGEST_ACTIVATION
+    ):
         raise ValueError("tanh leaves 16 bits")
 
 
@@ -124,7 +130,7 @@ def _check_tokens(data: bytes, offsets: NDArray[np.int64]) -> None:
     if any(empty != 0):
         raise ValueError(f"token {empty[-1]} has no bytes")
     ends = offsets.tolist()
-    tokens = sorted(data[begin:end] for begin, end in zip(ends, ends[1:], strict=False) if begin < end)
-    for token, following in zip(tokens, tokens[1:], strict=False):
+    tokens = sorted(data[begin:end] for begin, end in itertools.pairwise(ends) if begin < end)
+    for token, following in itertools.pairwise(tokens):
         if following.startswith(token):
             raise ValueError("a token is the beginning of another")

@@ -27,6 +27,7 @@ from charloom.codec.integer_model_checks import (
 )
 from charloom.errors import InputError
 from charloom.language_model import LanguageModel
+from charloom.predictor import predicting
 from charloom.text.vocabulary import Vocabulary
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -42,6 +43,15 @@ class _Scaled(NamedTuple):
     lost: Floats
 
 
+class _Parameters(NamedTuple):
+    """Of one layer, as torch.nn lays them out; input: None for the first layer, whose input is the token table."""
+
+    input: Floats | None
+    hidden: Floats
+    input_bias: Floats
+    hidden_bias: Floats
+
+
 def quantize(model: LanguageModel) -> IntegerModel:
     """The model in integers. Raises InputError for one that cannot be had so."""
     if model.layer.proj_size:
@@ -54,42 +64,15 @@ def quantize(model: LanguageModel) -> IntegerModel:
     if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
         raise InputError("the model's parameters are not all finite numbers: training diverged")
     cell = model.layer.mode.lower()
-    parameters = [None if p is None else _floats(p) for p in model.layer.parameters_in_order()]
-    layers = [parameters[i : i + 4] for i in range(0, len(parameters), 4)]
-    table = _token_table(model, layers[0])
-    formats = _relu_formats(model, table) if cell == "rnn_relu" else [_BOUNDED] * len(layers)
+    token_shares, layers = _parameters(model)
+    formats = _relu_formats(model, token_shares) if cell == "rnn_relu" else [_BOUNDED] * len(layers)
     integer_layers = []
-    for number, (input_weights, hidden_weights, input_bias, hidden_bias) in enumerate(layers):
-        assert hidden_weights is not None and input_weights is not None
-        size = hidden_weights.shape[1]
-        zero = np.zeros(len(hidden_weights))
-        input_bias = zero if input_bias is None else input_bias
-        hidden_bias = zero if hidden_bias is None else hidden_bias
-        result = _gate_formats(cell, size, formats[number])
-        hidden_result = result.copy()
-        if cell == "gru":
-            hidden_result[2 * size :] = 2.0**_CANDIDATE_SHARE
-        hidden = _matrix(hidden_weights, hidden_result * 2.0 ** -formats[number])
-        from_input, bias, candidate_bias = None, input_bias + hidden_bias, None
-        lost = hidden.lost
-        if cell == "gru":
-            bias = input_bias + np.where(np.arange(3 * size) < 2 * size, hidden_bias, 0)
-            candidate_bias = _rounded((hidden_bias * hidden_result + hidden.lost)[2 * size :])
-            lost = np.where(np.arange(3 * size) < 2 * size, hidden.lost, 0)
-        if number:
-            from_input = _matrix(input_weights, result * 2.0 ** -formats[number - 1])
-            lost = lost + from_input.lost
-        bias = bias * result + lost
+    for number, layer in enumerate(layers):
+        integers, bias = _layer(cell, layer, formats[number], formats[max(0, number - 1)])
         if number == 0:
-            token_table = np.clip(np.rint(table * result + bias), -(1 << 15), (1 << 15) - 1).astype(np.int16)
-        integer_layers.append(
-            IntegerLayer(
-                hidden.matrix,
-                from_input.matrix if from_input else None,
-                _rounded(bias) if from_input else None,
-                candidate_bias,
-            )
-        )
+            shares = token_shares * _gate_formats(cell, layer.hidden.shape[1], formats[0]) + bias
+            token_table = np.rint(shares).clip(-(1 << 15), (1 << 15) - 1).astype(np.int16)
+        integer_layers.append(integers)
     to_logits = 2.0**_LOGITS / np.log(2)
     output_weights = _floats(model.output.weight)
     output = _matrix(output_weights, np.full(len(output_weights), to_logits * 2.0 ** -formats[-1]))
@@ -108,15 +91,52 @@ def quantize(model: LanguageModel) -> IntegerModel:
     )
 
 
+def _parameters(model: LanguageModel) -> tuple[Floats, list[_Parameters]]:
+    """Each token's share of the first layer's gates, (vocabulary, gates * hidden), without biases; and the layers."""
+    parameters = [None if p is None else _floats(p) for p in model.layer.parameters_in_order()]
+    layers = []
+    for first in range(0, len(parameters), 4):
+        input_weights, hidden, input_bias, hidden_bias = parameters[first : first + 4]
+        assert input_weights is not None
+        assert hidden is not None
+        zero = np.zeros(len(hidden))
+        layers.append(
+            _Parameters(
+                input_weights if first else None,
+                hidden,
+                zero if input_bias is None else input_bias,
+                zero if hidden_bias is None else hidden_bias,
+            )
+        )
+    assert parameters[0] is not None
+    table = parameters[0].T
+    return table if model.embedding is None else _floats(model.embedding.weight) @ table, layers
+
+
+def _layer(cell: str, parameters: _Parameters, own: int, below: int) -> tuple[IntegerLayer, Floats]:
+    """A layer in integers, from the formats of its states and of those below; and its biases, scaled.
+
+    The biases, (gates * hidden,), are the first layer's to add to its token table.
+    """
+    size = parameters.hidden.shape[1]
+    result = _gate_formats(cell, size, own)
+    hidden_result = result.copy()
+    joined = np.ones(len(result))  # gates to whose argument the hidden state's share is simply added
+    if cell == "gru":
+        hidden_result[2 * size :], joined[2 * size :] = 2.0**_CANDIDATE_SHARE, 0
+    hidden = _matrix(parameters.hidden, hidden_result * 2.0**-own)
+    of_hidden = parameters.hidden_bias * hidden_result + hidden.lost
+    bias = parameters.input_bias * result + of_hidden * joined
+    candidate_bias = _rounded(of_hidden[2 * size :]) if cell == "gru" else None
+    if parameters.input is None:
+        return IntegerLayer(hidden.matrix, candidate_bias=candidate_bias), bias
+    from_input = _matrix(parameters.input, result * 2.0**-below)
+    bias = bias + from_input.lost
+    return IntegerLayer(hidden.matrix, from_input.matrix, _rounded(bias), candidate_bias), bias
+
+
 def _floats(parameter: torch.Tensor) -> Floats:
     return parameter.detach().cpu().double().numpy()
-
-
-def _token_table(model: LanguageModel, first: list[Floats | None]) -> Floats:
-    """Each token's share of the first layer's gates, (vocabulary, gates * hidden), without biases."""
-    weights = first[0]
-    assert weights is not None
-    return weights.T if model.embedding is None else _floats(model.embedding.weight) @ weights.T
 
 
 def _gate_formats(cell: str, size: int, relu_format: int) -> Floats:
@@ -160,14 +180,14 @@ def _relu_formats(model: LanguageModel, table: Floats) -> list[int]:
     """For each layer the finest format that holds twice what its states reach on text that the model makes itself."""
     largest = np.zeros(model.layer.num_layers)
     generator = torch.Generator().manual_seed(0)
-    with torch.inference_mode():
+    with predicting(model):
         state = model.begin_state(16)
         ids = torch.randint(len(model.vocabulary), (16,), generator=generator)
         for _ in range(400):
-            logits, state = model.step(ids, state)
+            logits, state = model.step(ids.to(model.device), state)
             assert isinstance(state, torch.Tensor)
-            largest = np.maximum(largest, state.abs().amax(dim=(1, 2)).double().numpy())
-            ids = torch.multinomial(torch.softmax(logits, 1), 1, generator=generator)[:, 0]
+            largest = np.maximum(largest, _floats(state.abs().amax(dim=(1, 2))))
+            ids = torch.multinomial(torch.softmax(logits, 1).cpu(), 1, generator=generator)[:, 0]
     needed = 2 * np.nan_to_num(largest, posinf=1e9)
     needed[0] = max(needed[0], np.abs(table).max())
     return [int(np.clip(np.floor(np.log2(32767 / max(x, 1e-3))), 0, _BOUNDED)) for x in needed]
@@ -175,7 +195,9 @@ def _relu_formats(model: LanguageModel, table: Floats) -> list[int]:
 
 def _tokens(vocabulary: Vocabulary) -> tuple[NDArray[np.uint8], NDArray[np.int32], int]:
     """The tokens' bytes, where each begins, and the token that stands before a text."""
-    tokens = [token if isinstance(token, bytes) else token.encode("utf-8", "surrogatepass") for token in vocabulary.tokens]
+    tokens = [
+        token if isinstance(token, bytes) else token.encode("utf-8", "surrogatepass") for token in vocabulary.tokens
+    ]
     if vocabulary.unknown_id is not None:
         tokens[vocabulary.unknown_id] = b""
     offsets = np.cumsum([0, *map(len, tokens)]).astype(np.int32)
@@ -187,16 +209,20 @@ def fit_tanh() -> NDArray[np.int16]:
     """The quadratics of ``reference_network.tanh``, each through Chebyshev's points of its segment."""
     quarters = np.arange(TANH_SEGMENTS) / 4
     rows = [_fit(lambda x, begin=begin: np.tanh(begin + x / 4), 2) for begin in quarters]  # type: ignore[misc]
-    table = np.rint(np.array(rows).T * 32767)
+    table: Any = np.rint(np.array(rows).T * 32767)
     table[0, 0] = 0
-    return table.astype(np.int16)
+    quadratics: NDArray[np.int16] = table.astype(np.int16)
+    return quadratics
 
 
 def fit_exp2() -> NDArray[np.int16]:
     """The cubic for 2^-x between 0 and 1."""
-    return np.rint(_fit(lambda x: 2.0**-x, 3) * 32767).astype(np.int16)
+    cubic: Any = np.rint(_fit(lambda x: 2.0**-x, 3) * 32767)
+    coefficients: NDArray[np.int16] = cubic.astype(np.int16)
+    return coefficients
 
 
-def _fit(function: Callable[[Floats], Floats], degree: int) -> Any:
+def _fit(function: Callable[[Floats], Floats], degree: int) -> Floats:
     """Coefficients, the lowest first, of a polynomial near a function between 0 and 1."""
-    return np.polynomial.Chebyshev.interpolate(function, degree, [0, 1]).convert(kind=np.polynomial.Polynomial).coef
+    near = np.polynomial.Chebyshev.interpolate(function, degree, [0, 1])
+    return np.asarray(near.convert(kind=np.polynomial.Polynomial).coef, np.float64)

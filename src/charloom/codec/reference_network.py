@@ -61,10 +61,11 @@ class ReferenceNetwork:
     def step(self, tokens: NDArray[Any], state: IntegerState) -> tuple[Frequencies, IntegerState]:
         """Reads a token for each lane, int (lanes,). Returns the next one's frequencies (lanes, vocabulary)."""
         model = self.model
-        hidden, cell = [], []
+        hidden: list[Integers] = []
+        cell: list[Integers] = []
         for number, layer in enumerate(model.layers):
             h = state.hidden[number].astype(np.int64)
-            if layer.input is None:
+            if layer.input is None or layer.bias is None:
                 from_input = model.token_table[tokens].astype(np.int64)
             else:
                 from_input = layer.bias + product(hidden[-1], layer.input)
@@ -86,9 +87,10 @@ class ReferenceNetwork:
 
 
 def product(x: Integers, matrix: IntegerMatrix) -> Integers:
-    """x (lanes, columns) with each row of the matrix, scaled; (lanes, rows)."""
+    """Of x (lanes, columns) with each row of the matrix, scaled; (lanes, rows)."""
     sums = x @ matrix.weights.T.astype(np.int64)
-    return ((sums >> matrix.shifts[0]) * matrix.multipliers) >> matrix.shifts[1]
+    scaled: Integers = ((sums >> matrix.shifts[0]) * matrix.multipliers) >> matrix.shifts[1]
+    return scaled
 
 
 def saturated(x: Integers) -> Integers:
@@ -102,12 +104,12 @@ def times(x: Integers, y: Integers | int) -> Integers:
 
 
 def tanh(z: Integers, table: NDArray[np.int16]) -> Integers:
-    """tanh of z (format 12, saturated here), by a quadratic on each quarter of the positive half."""
+    """The hyperbolic tangent of z (format 12, saturated here), by a quadratic on each quarter of the positive half."""
     z = saturated(z)
     size = np.minimum(np.abs(z), (1 << 15) - 1)
     segment, x = size >> 10, (size & 1023) << 5
     at_start, slope, bend = (row[segment].astype(np.int64) for row in table)
-    result = at_start + times(slope + times(bend, x), x)
+    result: Integers = at_start + times(slope + times(bend, x), x)
     return np.where(z < 0, -result, result)
 
 
@@ -144,7 +146,7 @@ def frequencies(logits: Integers, exp2: NDArray[np.int16]) -> Frequencies:
     weights = (power << 8) >> (below >> 12)
     # Less than 2^32, for the likeliest token's weight alone is 2^22 at least.
     share = ((total - vocabulary) << 32) // weights.sum(axis=1, keepdims=True)
-    result = 1 + ((weights * share) >> 32)
+    result: Integers = 1 + ((weights * share) >> 32)
     likeliest = logits.argmax(axis=1)  # the first of them
     result[np.arange(len(result)), likeliest] += total - result.sum(axis=1)
     return result.astype(np.uint32)
