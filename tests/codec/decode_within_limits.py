@@ -1,7 +1,7 @@
 """A program of its own: decodes many damaged files, each in a child that the kernel keeps to its time and memory.
 
-Its arguments: a folder with samples, how many cases, and the first seed. It prints how each case ended, as counts in JSON,
-and the seeds of those that ended otherwise than they may.
+Its arguments: a folder with samples, how many cases, and the first seed. It prints how the cases ended, as counts in
+JSON, and the seeds of those that ended otherwise than they may.
 """
 
 import collections

@@ -214,5 +214,6 @@ def test_a_failing_target_ends_the_work() -> None:
 
 
 def test_no_torch() -> None:
-    code = "import sys, charloom; charloom.Codec, charloom.RecordCodec, charloom.RecordFile; sys.exit('torch' in sys.modules)"
+    names = "charloom.Codec, charloom.RecordCodec, charloom.RecordFile"
+    code = f"import sys, charloom; {names}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

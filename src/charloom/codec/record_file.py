@@ -36,7 +36,7 @@ class RecordFile(Sequence[bytes]):
         rebuild_index: Find the groups by their own heads, as far as they can be followed, where the file's end is
             damaged or missing. Records may then be missing at the end.
         """
-        self._file: BinaryIO = Path(path).open("rb")
+        self._file: BinaryIO = Path(path).open("rb")  # noqa: SIM115 - closed by close()
         try:
             self._open(EngineChoice(model), rebuild_index)
         except BaseException:

@@ -85,21 +85,21 @@ def _grid(blobs: Sequence[bytes]) -> list[int]:
 
 
 def _encode_lengths(lengths: Sequence[int]) -> bytes:
-    """The least length and k; then in Rice's code (1979) what each is above the least.
+    """A usual length, k, and in Rice's code (1979) how each differs: 0, -1, 1, -2, ... as 0, 1, 2, 3, ...
 
     That is: as many ones as it has units of 2^k, a zero, and its k low bits; filled up to a byte with zeros.
     """
-    least = min(lengths)
-    above = [length - least for length in lengths]
-    k = min(range(_LARGEST_RICE + 1), key=lambda k: sum(length >> k for length in above) + k * len(above))
-    bits = "".join("1" * (n >> k) + "0" + (format(n & (1 << k) - 1, f"0{k}b") if k else "") for n in above)
+    usual = sorted(lengths)[len(lengths) // 2]
+    numbers = [2 * (length - usual) if length >= usual else 2 * (usual - length) - 1 for length in lengths]
+    k = min(range(_LARGEST_RICE + 1), key=lambda k: sum(n >> k for n in numbers) + k * len(numbers))
+    bits = "".join("1" * (n >> k) + "0" + (format(n & (1 << k) - 1, f"0{k}b") if k else "") for n in numbers)
     bits += "0" * (-len(bits) % 8)
-    return encode_varint(least) + bytes([k]) + int(bits, 2).to_bytes(len(bits) // 8, "big")
+    return encode_varint(usual) + bytes([k]) + int(bits, 2).to_bytes(len(bits) // 8, "big")
 
 
 def _decode_lengths(body: bytes, place: int, count: int) -> tuple[list[int], int]:
     """The lengths, and where they end. ValueError."""
-    least, place = decode_varint(body, place)
+    usual, place = decode_varint(body, place)
     if place >= len(body) or (k := body[place]) > _LARGEST_RICE:
         raise ValueError("lengths are damaged")
     place += 1
@@ -115,6 +115,10 @@ def _decode_lengths(body: bytes, place: int, count: int) -> tuple[list[int], int
             bits = bits[at:] + format(int.from_bytes(piece, "big"), f"0{8 * len(piece)}b")
             start, at = start + len(piece), 0
         low = int(bits[zero + 1 : zero + 1 + k], 2) if k else 0
-        lengths.append(least + ((zero - at) << k | low))
+        number = (zero - at) << k | low
+        length = usual - (number + 1) // 2 if number & 1 else usual + number // 2
+        if length < 0:
+            raise ValueError("lengths are damaged")
+        lengths.append(length)
         at = zero + 1 + k
     return lengths, start - (len(bits) - at) // 8
