@@ -59,26 +59,25 @@ using MixedRecords = RecordSession<MixingLanes>;
 // What every mixing session begins with.
 class Mixing {
  public:
-  Mixing(const std::string &instruction_set, int full_bits, int light_bits)
-      : mixer_(named(instruction_set).mixer), primed_{Memory(full_bits, light_bits), {}} {}
-  Mixing(const Mixing &unprimed, Primed &&primed) : mixer_(unprimed.mixer_), primed_(std::move(primed)) {}
+  // speaker: null for no network. See prime().
+  Mixing(const std::string &instruction_set, int full_bits, int light_bits, const Speaker *speaker, const uint8_t *text,
+         size_t size, size_t silent, bool records)
+      : mixer_(named(instruction_set).mixer),
+        speaker_(speaker),
+        primed_(prime(mixer_, speaker, {Memory(full_bits, light_bits), {}}, text, size, silent, records)) {}
 
-  std::unique_ptr<Mixing> prime(const Speaker *speaker, const nb::bytes &text, size_t silent, bool records) const {
+  std::unique_ptr<Mixed> session(long lanes, size_t capacity) const {
     nb::gil_scoped_release release;
-    return std::make_unique<Mixing>(
-        *this, charloom::prime(mixer_, speaker, primed_, data_of(text), text.size(), silent, records));
+    return std::make_unique<Mixed>(lanes, mixer_, speaker_, primed_, capacity, false);
   }
-  std::unique_ptr<Mixed> session(const Speaker *speaker, long lanes, size_t capacity) const {
+  std::unique_ptr<MixedRecords> records(size_t capacity) const {
     nb::gil_scoped_release release;
-    return std::make_unique<Mixed>(lanes, mixer_, speaker, primed_, capacity, false);
-  }
-  std::unique_ptr<MixedRecords> records(const Speaker *speaker, size_t capacity) const {
-    nb::gil_scoped_release release;
-    return std::make_unique<MixedRecords>(mixer_, speaker, primed_, capacity, true);
+    return std::make_unique<MixedRecords>(mixer_, speaker_, primed_, capacity, true);
   }
 
  private:
   const Mixer &mixer_;
+  const Speaker *speaker_;
   Primed primed_;
 };
 
@@ -118,12 +117,19 @@ void bind_engines(nb::module_ &m) {
   nb::class_<MixedRecords>(m, "MixingRecords", "Records coded by the mixture.")
       .def("encode", &encode<MixedRecords>)
       .def("decode", &decode_record<MixingLanes>);
-  nb::class_<Mixing>(m, "Mixing", "What every mixing session begins with; `speaker` is None for no network.")
-      .def(nb::init<const std::string &, int, int>())
-      .def("prime", &Mixing::prime, nb::arg("speaker").none(), nb::arg("text"), nb::arg("silent"), nb::arg("records"))
-      .def("session", &Mixing::session, nb::arg("speaker").none(), nb::arg("lanes"), nb::arg("capacity"),
-           nb::keep_alive<0, 2>())
-      .def("records", &Mixing::records, nb::arg("speaker").none(), nb::arg("capacity"), nb::keep_alive<0, 2>());
+  nb::class_<Mixing>(m, "Mixing", "What every mixing session begins with: tables, and a text that was read.")
+      .def(
+          "__init__",
+          [](Mixing *self, const std::string &instruction_set, int full_bits, int light_bits, const Speaker *speaker,
+             const nb::bytes &text, size_t silent, bool records) {
+            nb::gil_scoped_release release;
+            new (self)
+                Mixing(instruction_set, full_bits, light_bits, speaker, data_of(text), text.size(), silent, records);
+          },
+          nb::arg("instruction_set"), nb::arg("full_bits"), nb::arg("light_bits"), nb::arg("speaker").none(),
+          nb::arg("text"), nb::arg("silent"), nb::arg("records"), nb::keep_alive<1, 5>())
+      .def("session", &Mixing::session, nb::arg("lanes"), nb::arg("capacity"), nb::keep_alive<0, 1>())
+      .def("records", &Mixing::records, nb::arg("capacity"), nb::keep_alive<0, 1>());
 }
 
 }  // namespace charloom

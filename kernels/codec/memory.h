@@ -74,6 +74,7 @@ class Memory {
     memset(block_.get(), 0, size_);
     start();
   }
+  Memory(Memory &&) = default;
   Memory(const Memory &other)
       : full_bits_(other.full_bits_),
         light_bits_(other.light_bits_),

@@ -17,9 +17,8 @@ struct Primed {
 class MixingLanes {
  public:
   // capacity: bytes that each lane has room for. forgets: whether what is learnt can be forgotten again.
-  MixingLanes(const Mixer &mixer, const Speaker *speaker, const Primed &primed, size_t capacity, bool forgets,
-              long lanes)
-      : memory_(primed.memory),
+  MixingLanes(const Mixer &mixer, const Speaker *speaker, Primed primed, size_t capacity, bool forgets, long lanes)
+      : memory_(std::move(primed.memory)),
         text_((uint8_t *)calloc(primed.text.size() + lanes * capacity + 1, 1)),
         written_(lanes),
         history_{text_.get(), primed.text.size(), capacity, written_.data()},
@@ -63,7 +62,7 @@ class MixingLanes {
   }
 
   // What was learnt, by one lane that was not primed before.
-  Primed primed() const { return {memory_, {text_.get(), text_.get() + written_[0]}}; }
+  Primed primed() && { return {std::move(memory_), {text_.get(), text_.get() + written_[0]}}; }
 
  private:
   // of_bit(i, p) -> bit number i of the byte, which is 1 with probability p.
@@ -95,16 +94,16 @@ class MixingLanes {
 
 // Reads a text: its first `silent` bytes without the network, the rest with it. records: each line as a text of its
 // own.
-inline Primed prime(const Mixer &mixer, const Speaker *speaker, const Primed &unprimed, const uint8_t *text,
-                    size_t size, size_t silent, bool records) {
-  MixingLanes lanes(mixer, speaker, unprimed, size, false, 1);
+inline Primed prime(const Mixer &mixer, const Speaker *speaker, Primed &&unprimed, const uint8_t *text, size_t size,
+                    size_t silent, bool records) {
+  MixingLanes lanes(mixer, speaker, std::move(unprimed), size, false, 1);
   for (size_t i = 0; i < size; i++) {
     const bool begins = i == 0 || (records && text[i - 1] == '\n');
     if (begins) lanes.begin_silent();
     if (records ? begins && i >= silent : i == silent) lanes.begin_voices();
     lanes.read(0, text[i]);
   }
-  return lanes.primed();
+  return std::move(lanes).primed();
 }
 
 }  // namespace charloom

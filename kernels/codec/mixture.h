@@ -6,10 +6,6 @@
 #pragma once
 #include "memory.h"
 
-#ifndef TUNE
-#define TUNE(name, value) value
-#endif
-
 namespace charloom {
 
 // One text on its way through the mixture.
@@ -39,7 +35,7 @@ class Mixture {
     voice.begin_byte();
     lane.bit = 0;
     lane.partial = 1;
-    set_rates(voice);
+    set_rate(voice);
   }
 
   int predict(Lane &lane, const Voice &voice) {
@@ -121,7 +117,7 @@ class Mixture {
     int16_t steps[kSets];
     for (int s = 0; s < kSets; s++) {
       memory_.keep(weights_[s], kInputs);
-      final_weights_[s] += ((int64_t)answers_[s] * error * TUNE(lr2, 8) + (1 << 20)) >> 21;
+      final_weights_[s] += ((int64_t)answers_[s] * error * 8 + (1 << 20)) >> 21;
       steps[s] = step_of(target - squash(answers_[s]), rate_);
     }
     mixer_.learn(inputs_, weights_, kSets, kInputs, steps);
@@ -158,6 +154,9 @@ class Mixture {
   }
 
  private:
+  static constexpr int kFirstRate = 655, kHearingRate = 328, kLastRate = 100;  // as step_of takes them
+  static constexpr uint32_t kForever = 1 << 30;
+
   void learn(Learned &learned, int bit) {
     memory_.keep(&learned);
     learned.learn(bit, 1023);
@@ -169,18 +168,18 @@ class Mixture {
     return (int16_t)(step < -32767 ? -32767 : step > 32767 ? 32767 : step);
   }
 
-  void set_rates(const Voice &voice) {
-    // Rates begin high and end low.
+  // Rates begin high and end low; when the network is heard first, they rise once more.
+  void set_rate(const Voice &voice) {
     if (voice.speaks() && !c_.bytes_heard) memory_.begin_hearing();
     memory_.keep(&c_.bytes_read, 2);
-    const uint32_t n = c_.bytes_read++, m = voice.speaks() ? c_.bytes_heard++ : 0;
-    const int low = TUNE(rate, 100);
-    int rate = low + (TUNE(rate0, 655) - low) * 20000 / (20000 + (n < 100000000 ? (int)n : 100000000));
-    if (voice.speaks()) {
-      const int r = low + (TUNE(rate1, 328) - low) * 2000 / (2000 + (m < 100000000 ? (int)m : 100000000));
-      rate = rate < r ? r : rate;
-    }
-    rate_ = rate;
+    rate_ = rate_after(c_.bytes_read++, kFirstRate, 20000);
+    if (!voice.speaks()) return;
+    const int after_hearing = rate_after(c_.bytes_heard++, kHearingRate, 2000);
+    if (rate_ < after_hearing) rate_ = after_hearing;
+  }
+  static int rate_after(uint32_t bytes, int first, int half_way) {
+    const int n = bytes < kForever ? (int)bytes : (int)kForever;
+    return kLastRate + (first - kLastRate) * half_way / (half_way + n);
   }
 
   void find_slots(Lane &lane, bool second_half) {

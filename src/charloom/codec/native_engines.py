@@ -1,6 +1,7 @@
 """The engines in native code."""
 
 import hashlib
+import threading
 from typing import Any
 
 from charloom.codec.container import LANES, LARGEST_SEGMENT
@@ -54,13 +55,12 @@ class NativeMixingEngine:
     name: Mode = "mixing"
 
     def __init__(self, model: IntegerModel, priming: Priming, instruction_set: str) -> None:
-        import charloom._codec as native
-
         self.fingerprint = engine_fingerprint("mixing", model, priming)
         self._priming = priming
+        self._instruction_set = instruction_set
         self._speaker = _speaker(model, instruction_set)
-        self._unprimed = native.Mixing(instruction_set, _FULL_BITS, _LIGHT_BITS)
         self._primed: dict[bool, Any] = {}
+        self._lock = threading.Lock()
 
     def lanes_for(self, length: int) -> int:
         """One for a short text, whose ratio lanes would spoil."""
@@ -68,21 +68,25 @@ class NativeMixingEngine:
 
     def begin(self, lanes: int) -> Session:
         """A session that has read the priming."""
-        session: Session = self._prime(records=False).session(self._speaker, lanes, -(-LARGEST_SEGMENT // lanes))
+        session: Session = self._mixing(records=False).session(lanes, -(-LARGEST_SEGMENT // lanes))
         return session
 
     def records(self) -> RecordSession:
-        """A session for records."""
-        speaker = self._speaker if self._priming.network_in_records else None
-        session: RecordSession = self._prime(records=True).records(speaker, LARGEST_CODED_RECORD + 2)
+        """A session for records, that has read the priming line by line."""
+        session: RecordSession = self._mixing(records=True).records(LARGEST_CODED_RECORD + 2)
         return session
 
-    def _prime(self, records: bool) -> Any:
-        if records not in self._primed:
-            text, silent = self._priming.text, self._priming.silent
-            speaker = None if records and not self._priming.network_in_records else self._speaker
-            self._primed[records] = self._unprimed.prime(speaker, text, silent, records) if text else self._unprimed
-        return self._primed[records]
+    def _mixing(self, records: bool) -> Any:
+        """Read when it is first needed: it takes up to a few seconds."""
+        import charloom._codec as native
+
+        with self._lock:
+            if records not in self._primed:
+                text, silent = self._priming.text, self._priming.silent
+                self._primed[records] = native.Mixing(
+                    self._instruction_set, _FULL_BITS, _LIGHT_BITS, self._speaker, text, silent, records
+                )
+            return self._primed[records]
 
 
 def _speaker(model: IntegerModel, instruction_set: str) -> Any:

@@ -31,12 +31,10 @@ class Priming:
         text: Text like what is to be compressed.
         silent: So many bytes from its start are read without the network, which was trained on them: of what it knows by
             heart it is surer than it ought to be of anything else.
-        network_in_records: Whether the network has a say in records: on lines that are alike it seldom pays.
     """
 
     text: bytes = b""
     silent: int = 0
-    network_in_records: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.silent <= len(self.text) <= LARGEST_PRIMING:
@@ -51,13 +49,12 @@ class Priming:
 
     def fingerprint(self) -> bytes:
         """32 bytes that tell primings apart."""
-        head = f"{self.silent} {self.network_in_records}\n".encode()
-        return hashlib.sha256(head + self.text).digest()
+        return hashlib.sha256(f"{self.silent}\n".encode() + self.text).digest()
 
     def to_file(self) -> bytes:
         """What ``from_file`` reads."""
         packed = lzma.compress(self.text, preset=9 | lzma.PRESET_EXTREME)
-        header = np.array([_FORMAT_VERSION, self.silent, self.network_in_records], np.int32)
+        header = np.array([_FORMAT_VERSION, self.silent], np.int32)
         arrays = {"header": header, "text": np.frombuffer(packed, np.uint8)}
         return safetensors.numpy.save(arrays, {"format": "charloom priming"})
 
@@ -67,16 +64,16 @@ class Priming:
         try:
             arrays = safetensors.numpy.load(data)
             header, packed = arrays["header"], arrays["text"]
-            if header.dtype != np.int32 or header.shape != (3,) or packed.dtype != np.uint8:
+            if header.dtype != np.int32 or header.shape != (2,) or packed.dtype != np.uint8:
                 raise ValueError("its arrays are not a priming's")
-            version, silent, network_in_records = header.tolist()
+            version, silent = header.tolist()
             if version != _FORMAT_VERSION:
                 raise ValueError(f"version {version}, this charloom reads {_FORMAT_VERSION}")
             decompressor = lzma.LZMADecompressor(memlimit=1 << 28)
             text = decompressor.decompress(packed.tobytes(), LARGEST_PRIMING + 1)
             if not decompressor.eof or decompressor.unused_data:
                 raise ValueError("its text is not whole")
-            return cls(text, silent, bool(network_in_records))
+            return cls(text, silent)
         except (safetensors.SafetensorError, lzma.LZMAError, KeyError) as error:
             raise ValueError(str(error)) from None
 
