@@ -102,7 +102,7 @@ def _run(
     last_good = _copy_weights(model)
     for epoch in range(1, settings.epochs + 1):
         epoch_began = time.perf_counter()
-        for progress in train_epoch(model, optimizer, training_ids, settings, generator):
+        for progress in train_epoch(model, optimizer, training_ids, settings, generator, epoch):
             if progress.done % _FINITE_CHECK_STEPS == 0 or progress.done == progress.num_batches:
                 _check_finite(model, float(progress.mean_loss), epoch, last_good)
             num_chars = progress.done * settings.batch_size * settings.num_steps
