@@ -187,7 +187,7 @@ def test_what_was_stored_needs_no_model() -> None:
     blob = Codec(PlainEngine()).compress(b"x" * 100)
     with pytest.raises(WrongModelError, match=PlainEngine().fingerprint[:8].hex()):
         Codec(None).decompress(blob)
-    with pytest.raises(WrongModelError, match="name one"):
+    with pytest.raises(WrongModelError, match="give one"):
         Codec(None).compress(b"x")
 
 
