@@ -134,6 +134,7 @@ def _num_chars(data: bytes) -> int | None:
 def plot_report(report: CompressionReport, title: str) -> bytes:
     """Bars of bits a byte; below, total size over the length of the text, the model counted. As a PNG."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
 
     figure = Figure(figsize=(7.5, 7), layout="constrained")
     bars, lines = figure.subplots(2, 1, height_ratios=[1, 1.2])
@@ -157,6 +158,8 @@ def plot_report(report: CompressionReport, title: str) -> bytes:
     for row, size in others:
         lines.plot(lengths, [size / report.num_bytes * n for n in lengths], label=row.name, lw=1)
     lines.axvline(report.num_bytes, color="black", lw=0.8, ls=":", label="this text")
+    lines.xaxis.set_major_formatter(EngFormatter(unit="B"))
+    lines.yaxis.set_major_formatter(EngFormatter(unit="B"))
     lines.set_xlabel("length of the text (bytes)")
     lines.set_ylabel("compressed size (bytes)")
     lines.set_xlim(0, longest)
