@@ -64,7 +64,10 @@ def train_epoch(
     generator: torch.Generator,
     epoch: int = 1,
 ) -> Iterator[EpochProgress]:
-    """Trains one pass over a text, from a random offset; yields after each minibatch. epoch: from 1, for the schedule."""
+    """Trains one pass over a text, from a random offset; yields after each minibatch.
+
+    epoch: From 1, for the schedule.
+    """
     batch_size, num_steps = settings.batch_size, settings.num_steps
     offset = draw_offset(len(ids), batch_size, num_steps, generator)
     carried = settings.partitioning == "sequential"
