@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "mixer.h"
+
 namespace charloom {
 
 enum class IntegerCell : int { rnn_tanh = 0, rnn_relu = 1, gru = 2, lstm = 3 };
@@ -55,6 +57,7 @@ struct CodecNetwork {
   // must be below the vocabulary's size. frequencies: (lanes, vocabulary).
   void (*step)(const void *packed, long lanes, const int32_t *tokens, void *state, uint32_t *frequencies,
                void *workspace);
+  Mixer mixer;
 };
 
 // Those that this processor can run, the plain one first, the best last.

@@ -1,6 +1,7 @@
 // The integer network of one instruction set: this file is compiled once for each, under its own name and flags.
 #include <algorithm>
 
+#include "mixer_kernels.h"
 #include "step.h"
 
 #define CHARLOOM_TEXT_OF(name) #name
@@ -74,6 +75,6 @@ void begin(const void *packed, long lanes, void *state, uint32_t *frequencies, v
 
 extern const CodecNetwork CHARLOOM_VARIANT;
 const CodecNetwork CHARLOOM_VARIANT = {
-    CHARLOOM_TEXT(CHARLOOM_VARIANT), packed_size, pack, state_size, workspace_size, begin, step};
+    CHARLOOM_TEXT(CHARLOOM_VARIANT), packed_size, pack, state_size, workspace_size, begin, step, {mix, learn}};
 
 }  // namespace charloom

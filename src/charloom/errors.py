@@ -36,5 +36,55 @@ class TrainingDivergedError(CharloomError):
     """The loss is no longer a finite number."""
 
 
+class CompressedFileError(CharloomError):
+    """Compressed data cannot be decompressed. One subclass for each way in which it can be bad."""
+
+
+class NotCompressedError(CompressedFileError):
+    """The data is not of charloom's format at all."""
+
+
+class LaterVersionError(CompressedFileError):
+    """The data is of a version of the format, or of a kind, that this charloom does not know."""
+
+
+class WrongModelError(CompressedFileError):
+    """The data was made with another model than the one that is to decode it, or none was given."""
+
+
+class DamagedFileError(CompressedFileError):
+    """Some of the data is not what was written.
+
+    Attributes:
+        start: First byte of the original that is lost; None where that cannot be told.
+        end: The byte after the last one that is lost.
+    """
+
+    def __init__(self, message: str, start: int | None = None, end: int | None = None) -> None:
+        super().__init__(message)
+        self.start = start
+        self.end = end
+
+
+class DamagedRecordError(DamagedFileError):
+    """Some records are not what was written; the others can be read.
+
+    Attributes:
+        records: Their numbers, from 0.
+    """
+
+    def __init__(self, message: str, records: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.records = records
+
+
+class TruncatedFileError(CompressedFileError):
+    """The data ends before its end."""
+
+
+class TrailingDataError(CompressedFileError):
+    """Something follows the end of the data."""
+
+
 class CharloomWarning(UserWarning):
     """Something a user should know, though the work goes on."""

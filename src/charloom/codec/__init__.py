@@ -1,1 +1,1 @@
-"""Text compression with a language model computed in integers, so that it decodes bit-exactly on any machine."""
+"""Compression: bytes to fewer bytes under a model, and back bit-exactly on any machine. Needs no PyTorch."""

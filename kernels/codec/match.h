@@ -1,0 +1,78 @@
+// The last place where the text went as it goes here: what followed there is likely to follow again.
+#pragma once
+#include "contexts.h"
+#include "counters.h"
+
+namespace charloom {
+
+// Where the bytes of all lanes stand: the text learnt from first, then each lane's. Told apart because one lane may
+// follow what another wrote, but no further than that has got.
+struct History {
+  uint8_t *text;
+  size_t primed, lane_capacity;
+  const size_t *written;  // of each lane: where its next byte goes
+
+  bool has(size_t position) const {
+    return position < primed || position < written[(position - primed) / lane_capacity];
+  }
+};
+
+// Follows one earlier place, as a lane goes. min_length: bytes that must agree before a place is followed.
+class Match {
+ public:
+  enum : int { kHashBits = 18, kLengths = 15, kMisses = 4, kMaps = kLengths * kMisses * 2 * 8 };
+
+  // After a byte: goes on, or looks for a new place. begin: where what may be compared begins. places: by the hash of
+  // the bytes before it, the last place; keep(&place) is called before one is changed.
+  template <class Keep>
+  void read(const History &history, size_t position, size_t begin, int min_length, uint32_t *places, Keep keep) {
+    const uint8_t *text = history.text;
+    if (at_ && history.has(at_)) {
+      if (text[at_] == text[position - 1]) {
+        if (length_ < 65535) length_++;
+      } else {
+        length_ = 0;
+        if (++misses_ >= 8) at_ = (size_t)-1;
+      }
+      at_++;
+    } else {
+      at_ = 0;
+    }
+    if (length_ > 20 && misses_) misses_--;
+    if (position - begin < (size_t)min_length) return;
+    uint32_t key = 0;
+    for (int i = 1; i <= min_length; i++) key = (key + text[position - i] + 1) * 0x2F0B4C47u;
+    uint32_t &place = places[key >> (32 - kHashBits)];
+    if (length_ < min_length && place && history.has(place - 1)) {
+      int n = 0;
+      while (n < 40 && (size_t)n < place && (size_t)n < position - begin &&
+             text[place - 1 - n] == text[position - 1 - n])
+        n++;
+      if (n >= min_length && n > length_) {
+        at_ = place;
+        length_ = n;
+        misses_ = 0;
+      }
+    }
+    keep(&place);
+    place = (uint32_t)position;
+  }
+
+  // The byte expected, | 256; 0 where there is none.
+  int expected(const History &history) const { return at_ && history.has(at_) ? history.text[at_] | 256 : 0; }
+  int length_class() const {
+    return length_ < 4 ? length_ > 0 : length_ < 16 ? length_ / 2 : length_ < 40 ? 4 + length_ / 4 : 14;
+  }
+  // What has come of such an expectation: which of kMaps probabilities.
+  int map(int bit_expected, int bit) const {
+    return ((length_class() * kMisses + (misses_ < kMisses ? misses_ : kMisses - 1)) * 2 + bit_expected) * 8 + bit;
+  }
+  static int length_class_of(int map) { return map / (8 * 2 * kMisses); }
+  static int bit_expected_of(int map) { return map / 8 % 2; }
+
+ private:
+  size_t at_ = 0;  // what is expected next; 0: nothing
+  int length_ = 0, misses_ = 0;
+};
+
+}  // namespace charloom

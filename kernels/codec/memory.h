@@ -1,0 +1,180 @@
+// What the mixture has learnt: one block of memory without pointers, which is copied, kept and undone as bytes.
+#pragma once
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+
+#include "bit_history.h"
+#include "contexts.h"
+#include "counters.h"
+#include "match.h"
+#include "mixer.h"
+#include "undo.h"
+#include "voice.h"
+
+namespace charloom {
+
+// What a node of a frequent context knows: the probability that the bit is 1, beside what was seen.
+struct Node {
+  uint16_t p;
+  uint8_t history;  // see BitHistories; 0: nothing was seen
+  uint8_t count;
+};
+
+// The nodes of half a byte in one context: the first bit's, then two, four and eight. Contexts that seldom come again
+// have histories alone, a quarter of the memory.
+struct FullSlot {
+  uint16_t check;  // of the context; 0: free
+  uint16_t unused;
+  Node node[15];
+};
+struct LightSlot {
+  uint8_t check;
+  uint8_t history[15];
+};
+static_assert(sizeof(FullSlot) == 64 && sizeof(LightSlot) == 16);
+
+enum : int {
+  kMatches = 2,
+  kMatchInput = 2 * kContexts + kFull,
+  kVoiceInput = kMatchInput + 2 * kMatches,
+  kUsedInputs = kVoiceInput + 2 + 1,
+  kInputs = (kUsedInputs + 31) / 32 * 32,
+  kSets = 7,
+  kLengthClasses = 10,  // of the longest match, 0: none
+  kSaid = 32,           // steps of the logit that the network gives
+  kFinalStages = 3,
+};
+// How many rows of weights each set has, see Mixture::predict.
+constexpr int kSetSizes[kSets] = {kLengthClasses * 64, 2 * 256, 256, 8 * 16 * 8, kSaid * 64, 256 * 8, 256};
+constexpr int first_row_of(int set) { return set ? first_row_of(set - 1) + kSetSizes[set - 1] : 0; }
+constexpr int kFinalContexts = 1 << 16;  // of each final stage
+
+class Memory {
+ public:
+  struct Counters {
+    alignas(64) Learned histories[kContexts][256];
+    Learned matches[kMatches][Match::kMaps];
+    Learned voice[kSaid * 64];
+    alignas(64) int16_t weights[first_row_of(kSets)][kInputs];
+    int32_t weights_of_sets[8 * 64][8];
+    uint16_t final_stages[kFinalStages][kFinalContexts][FinalStage::kPoints];
+    uint32_t places[kMatches][1 << Match::kHashBits];
+    alignas(64) uint32_t bytes_read, bytes_heard;  // heard: with a voice
+  };
+
+  // 2^bits slots of each kind.
+  Memory(int full_bits, int light_bits)
+      : full_bits_(full_bits),
+        light_bits_(light_bits),
+        size_(sizeof(Counters) + (sizeof(FullSlot) << full_bits) + (sizeof(LightSlot) << light_bits)),
+        block_((uint8_t *)std::aligned_alloc(64, size_)) {
+    if (!block_) throw std::bad_alloc();
+    memset(block_.get(), 0, size_);
+    start();
+  }
+  Memory(Memory &&) = default;
+  Memory(const Memory &other)
+      : full_bits_(other.full_bits_),
+        light_bits_(other.light_bits_),
+        size_(other.size_),
+        block_((uint8_t *)std::aligned_alloc(64, size_)) {
+    if (!block_) throw std::bad_alloc();
+    memcpy(block_.get(), other.block_.get(), size_);
+  }
+
+  Counters &counters() { return *(Counters *)block_.get(); }
+  FullSlot *full(uint32_t key) { return find((FullSlot *)(block_.get() + sizeof(Counters)), full_bits_, key); }
+  LightSlot *light(uint32_t key) {
+    return find((LightSlot *)(block_.get() + sizeof(Counters) + (sizeof(FullSlot) << full_bits_)), light_bits_, key);
+  }
+
+  // Before the network is heard first: the weights of circumstances that only it makes are those learnt without it.
+  void begin_hearing() {
+    Counters &c = counters();
+    keep(&c.weights);
+    keep(&c.weights_of_sets);
+    auto spread = [&](int set, int step, int block) {  // rows of `block` from those that begin each `step`
+      int16_t (*rows)[kInputs] = c.weights + first_row_of(set);
+      for (int i = 0; i < kSetSizes[set]; i++) memcpy(rows[i], rows[i / step * step + i % block], sizeof *rows);
+    };
+    spread(0, 8, 1);           // by confidence
+    spread(1, 2 * 256, 256);   // by whether the likeliest may come
+    spread(4, kSaid * 64, 8);  // by logit and confidence
+    spread(6, 256, 1);         // by the likeliest byte
+    for (int i = 64; i < 8 * 64; i++)
+      memcpy(c.weights_of_sets[i], c.weights_of_sets[i % 64], sizeof c.weights_of_sets[i]);
+  }
+
+  // From now on what is kept() can be undone.
+  void begin_undo() { undo_ = std::make_unique<Undo>(block_.get(), size_); }
+  void undo() { undo_->all(); }
+  // To be called before something in the block is changed.
+  template <class T>
+  void keep(const T *changed, size_t count = 1) {
+    if (undo_) undo_->keep(changed, count * sizeof(T));
+  }
+
+ private:
+  struct Free {
+    void operator()(void *p) const { std::free(p); }
+  };
+
+  void start() {
+    Counters &c = counters();
+    for (auto &of_context : c.histories)
+      for (int s = 0; s < kBitHistories.count(); s++) {
+        const int zeros = kBitHistories.zeros(s), ones = kBitHistories.ones(s);
+        of_context[s] = Learned::of((5 * ones + 2) * kOne / (5 * (zeros + ones) + 4), 6);
+      }
+    for (auto &match : c.matches)
+      for (int i = 0; i < Match::kMaps; i++) {
+        const int wrong = kOne / (Match::length_class_of(i) + 2);
+        match[i] = Learned::of(Match::bit_expected_of(i) ? kOne - wrong : wrong, 2);
+      }
+    for (auto &voice : c.voice) voice = Learned::of(kOne / 2, 0);
+    for (auto &row : c.weights) {
+      for (int i = 0; i < kUsedInputs; i++) row[i] = kWeightOne * 16 / 100;
+      row[kVoiceInput] = row[kVoiceInput + 1] = kWeightOne / 4;
+    }
+    for (auto &row : c.weights_of_sets)
+      for (auto &weight : row) weight = kOne / kSets;
+    for (auto &stage : c.final_stages)
+      for (int i = 0; i < kFinalContexts; i++) FinalStage::start(stage[i]);
+  }
+
+  static int seen(const FullSlot &slot) { return slot.node[0].count; }
+  static int seen(const LightSlot &slot) { return kBitHistories.seen(slot.history[0]); }
+  static void clear(FullSlot &slot) {
+    for (Node &node : slot.node) node = {kOne / 2, 0, 0};
+  }
+  static void clear(LightSlot &slot) { memset(slot.history, 0, sizeof slot.history); }
+
+  // The slot of a context; where there is none, that of three neighbours which has seen least is cleared for it.
+  template <class Slot>
+  Slot *find(Slot *slots, int bits, uint32_t key) {
+    const uint32_t home = (key * 0x2545F491u) >> (32 - bits);
+    auto check = (decltype(slots->check))key;
+    if (!check) check = 1;
+    Slot *least = nullptr;
+    int least_seen = 1 << 30;
+    for (uint32_t i = 0; i < 3; i++) {
+      Slot *slot = slots + (home ^ i);
+      if (slot->check == check) return slot;
+      const int n = slot->check ? seen(*slot) + 1 : 0;
+      if (n < least_seen) least = slot, least_seen = n;
+    }
+    keep(least);
+    least->check = check;
+    clear(*least);
+    return least;
+  }
+
+  int full_bits_, light_bits_;
+  size_t size_;
+  std::unique_ptr<uint8_t, Free> block_;
+  std::unique_ptr<Undo> undo_;
+};
+
+}  // namespace charloom

@@ -1,0 +1,109 @@
+// Coding by the mixture: what all sessions begin with, and the lanes of one.
+#pragma once
+#include <stdexcept>
+
+#include "mixture.h"
+#include "range_coder.h"
+#include "voices.h"
+
+namespace charloom {
+
+// What was learnt from the text that an engine was primed with, and that text.
+struct Primed {
+  Memory memory;
+  std::vector<uint8_t> text;
+};
+
+class MixingLanes {
+ public:
+  // capacity: bytes that each lane has room for. forgets: whether what is learnt can be forgotten again.
+  MixingLanes(const Mixer &mixer, const Speaker *speaker, Primed primed, size_t capacity, bool forgets, long lanes)
+      : memory_(std::move(primed.memory)),
+        text_((uint8_t *)calloc(primed.text.size() + lanes * capacity + 1, 1)),
+        written_(lanes),
+        history_{text_.get(), primed.text.size(), capacity, written_.data()},
+        mixture_(mixer, memory_, history_),
+        voices_(speaker, lanes) {
+    if (!text_) throw std::bad_alloc();
+    if (!primed.text.empty()) memcpy(text_.get(), primed.text.data(), primed.text.size());
+    if (forgets) memory_.begin_undo();
+    for (long i = 0; i < lanes; i++) lanes_.emplace_back(written_[i] = history_.primed + i * capacity);
+  }
+
+  // Each lane begins a text, after what it has read before.
+  void begin() {
+    begin_silent();
+    begin_voices();
+  }
+  void begin_silent() {
+    for (Lane &lane : lanes_) lane = Lane(lane.position);
+  }
+  void begin_voices() { voices_.begin(); }
+  // Everything is as it was before begin(). For one lane.
+  void forget() {
+    memory_.undo();
+    lanes_[0] = Lane(history_.primed);
+    written_[0] = history_.primed;
+  }
+
+  void encode(long lane, uint8_t byte, Encoder &encoder) {
+    code(lane, [&](int i, int p) {
+      const int bit = byte >> i & 1;
+      encoder.encode_bit(bit, p);
+      return bit;
+    });
+  }
+  uint8_t decode(long lane, Decoder &decoder) {
+    return code(lane, [&](int, int p) { return decoder.decode_bit(p); });
+  }
+  // Reads a byte without coding it.
+  void read(long lane, uint8_t byte) {
+    code(lane, [&](int i, int) { return byte >> i & 1; });
+  }
+
+  // What was learnt, by one lane that was not primed before.
+  Primed primed() && { return {std::move(memory_), {text_.get(), text_.get() + written_[0]}}; }
+
+ private:
+  // of_bit(i, p) -> bit number i of the byte, which is 1 with probability p.
+  template <class OfBit>
+  uint8_t code(long number, OfBit of_bit) {
+    Lane &lane = lanes_[number];
+    Voice &voice = voices_[number];
+    if (lane.position - history_.primed >= (number + 1) * history_.lane_capacity)
+      throw std::length_error("more than a lane has room for");
+    mixture_.begin_byte(lane, voice);
+    for (int i = 7; i >= 0; i--) mixture_.learn(lane, voice, of_bit(i, mixture_.predict(lane, voice)));
+    const uint8_t byte = mixture_.end_byte(lane);
+    written_[number] = lane.position;
+    voices_.end_byte(number);
+    return byte;
+  }
+
+  struct Free {
+    void operator()(void *p) const { free(p); }
+  };
+  Memory memory_;
+  std::unique_ptr<uint8_t, Free> text_;
+  std::vector<size_t> written_;  // of each lane: where its next byte goes
+  History history_;
+  Mixture mixture_;
+  Voices voices_;
+  std::vector<Lane> lanes_;
+};
+
+// Reads a text: its first `silent` bytes without the network, the rest with it. records: each line as a text of its
+// own.
+inline Primed prime(const Mixer &mixer, const Speaker *speaker, Primed &&unprimed, const uint8_t *text, size_t size,
+                    size_t silent, bool records) {
+  MixingLanes lanes(mixer, speaker, std::move(unprimed), size, false, 1);
+  for (size_t i = 0; i < size; i++) {
+    const bool begins = i == 0 || (records && text[i - 1] == '\n');
+    if (begins) lanes.begin_silent();
+    if (records ? begins && i >= silent : i == silent) lanes.begin_voices();
+    lanes.read(0, text[i]);
+  }
+  return std::move(lanes).primed();
+}
+
+}  // namespace charloom

@@ -1,0 +1,210 @@
+// The mixture of context models and the network: the probability of the next bit, and learning from it.
+//
+// For each context a slot of 15 nodes tells how bits went after it. What the nodes say is mixed with two matches and
+// the network, as logits, by sets of weights, each chosen by another circumstance; the sets' answers are mixed again,
+// and corrected by final stages.
+#pragma once
+#include "memory.h"
+
+namespace charloom {
+
+// One text on its way through the mixture.
+struct Lane {
+  explicit Lane(size_t begin) : begin(begin), position(begin) { text.line = text.line_above = begin; }
+
+  size_t begin, position;  // where its text begins in the history, and where its next byte goes
+  TextState text;
+  Match matches[kMatches];
+  uint32_t context[kContexts];
+  FullSlot *full[kFull];
+  LightSlot *light[kContexts];
+  int bit = 0, partial = 1;  // of the byte: how many bits are known; those bits, after a leading 1
+};
+
+class Mixture {
+ public:
+  Mixture(const Mixer &mixer, Memory &memory, const History &history)
+      : mixer_(mixer), memory_(memory), c_(memory.counters()), history_(history) {}
+
+  void begin_byte(Lane &lane, Voice &voice) {
+    make_contexts(lane.text, history_.text, lane.position, lane.context);
+    for (int k = 0; k < kMatches; k++)
+      lane.matches[k].read(history_, lane.position, lane.begin, k ? 16 : 6, c_.places[k],
+                           [&](const uint32_t *place) { memory_.keep(place); });
+    find_slots(lane, false);
+    voice.begin_byte();
+    lane.bit = 0;
+    lane.partial = 1;
+    set_rate(voice);
+  }
+
+  int predict(Lane &lane, const Voice &voice) {
+    const int bit = lane.bit, partial = lane.partial, in_half = bit & 3;
+    const int node = in_half ? (1 << in_half) - 1 + (partial & ((1 << in_half) - 1)) : 0;
+    int order = 0;
+    int16_t *x = inputs_;
+    for (int i = 0; i < kContexts; i++, x += 2) {
+      histories_[i] = i < kFull ? &lane.full[i]->node[node].history : &lane.light[i]->history[node];
+      const int history = *histories_[i], p = c_.histories[i][history].p();
+      x[0] = history ? (int16_t)stretch(p) : 0;
+      x[1] = history ? (int16_t)((p - kOne / 2) >> 6) : 0;
+      order += history && i > 0 && i < kOrders;
+    }
+    for (int i = 0; i < kFull; i++, x++) {
+      nodes_[i] = &lane.full[i]->node[node];
+      x[0] = *histories_[i] ? (int16_t)stretch(nodes_[i]->p) : 0;
+    }
+    int expected = 0, length = 0;
+    for (int k = 0; k < kMatches; k++, x += 2) {
+      x[0] = x[1] = 0;
+      matched_[k] = nullptr;
+      const int byte = lane.matches[k].expected(history_);
+      if (!byte || byte >> (8 - bit) != partial) continue;
+      const int next = byte >> (7 - bit) & 1;
+      matched_[k] = &c_.matches[k][lane.matches[k].map(next, k ? 0 : bit)];
+      const int p = matched_[k]->p();
+      x[0] = (int16_t)stretch(p);
+      x[1] = (int16_t)((p - kOne / 2) >> 6);
+      if (lane.matches[k].length_class() + 1 > length) {
+        length = lane.matches[k].length_class() + 1;
+        expected = byte;
+      }
+    }
+    const int confidence = voice.confidence();
+    int said = 0;
+    x[0] = x[1] = 0;
+    heard_ = nullptr;
+    if (voice.speaks()) {
+      const int logit = stretch(voice.p());
+      said = (logit + kLogitLimit) * 31 / (2 * kLogitLimit);
+      heard_ = &c_.voice[said * 64 + confidence * 8 + bit];
+      x[0] = (int16_t)logit;
+      x[1] = (int16_t)stretch(heard_->p());
+    }
+    x[2] = 256;
+
+    const int last = lane.text.last4 & 0xff, before = lane.text.last4 >> 8 & 0xff;
+    const int length_class = length > 7 ? (length > 12 ? 9 : 8) : length;
+    const int half_length = length / 2 < 7 ? length / 2 : 7;
+    const int chosen[kSets] = {length_class * 64 + order * 8 + confidence,
+                               partial + 256 * voice.is_likeliest(),
+                               last,
+                               (bit * 16 + order) * 8 + half_length,
+                               said * 64 + confidence * 8 + bit,
+                               before * 8 + bit,
+                               voice.likeliest_byte()};
+    for (int s = 0, first = 0; s < kSets; first += kSetSizes[s++]) weights_[s] = c_.weights[first + chosen[s]];
+    int32_t sums[kSets];
+    mixer_.mix(inputs_, weights_, kSets, kInputs, sums);
+    final_weights_ = c_.weights_of_sets[(order * 8 + bit) + 64 * confidence];
+    int64_t sum = 0;
+    for (int s = 0; s < kSets; s++) {
+      answers_[s] = clamp_logit(sums[s] >> kWeightBits);
+      sum += (int64_t)final_weights_[s] * answers_[s];
+    }
+    const int logit = clamp_logit(sum >> 16);
+    mixed_ = squash(logit);
+    const int p1 = stages_[0].p(c_.final_stages[0][partial | last << 8], logit);
+    const int p2 = stages_[1].p(c_.final_stages[1][hash(lane.text.last4 & 0xffffff, partial) & 0xffff], logit);
+    const int p3 = stages_[2].p(c_.final_stages[2][(expected & 255) * 64 + length * 2], logit);
+    const int p = (2 * mixed_ + 2 * p1 + 2 * p2 + 2 * p3 + 4) >> 3;
+    return p < 1 ? 1 : p > kOne - 1 ? kOne - 1 : p;
+  }
+
+  void learn(Lane &lane, Voice &voice, int bit) {
+    const int target = bit << 16, error = target - mixed_;
+    memory_.keep(final_weights_, 8);
+    int16_t steps[kSets];
+    for (int s = 0; s < kSets; s++) {
+      memory_.keep(weights_[s], kInputs);
+      final_weights_[s] += ((int64_t)answers_[s] * error * 8 + (1 << 20)) >> 21;
+      steps[s] = step_of(target - squash(answers_[s]), rate_);
+    }
+    mixer_.learn(inputs_, weights_, kSets, kInputs, steps);
+    for (int i = 0; i < kContexts; i++) {
+      const int history = *histories_[i];
+      if (history) learn(c_.histories[i][history], bit);
+      memory_.keep(histories_[i]);
+      *histories_[i] = (uint8_t)kBitHistories.next(history, bit);
+    }
+    for (int i = 0; i < kFull; i++) {
+      Node &n = *nodes_[i];
+      const int p = n.p + ((target - bit - n.p) * (int)kRates.of[n.count] >> 16);
+      n.p = (uint16_t)(p < 32 ? 32 : p > kOne - 33 ? kOne - 33 : p);
+      if (n.count < 250) n.count++;
+    }
+    for (Learned *matched : matched_)
+      if (matched) learn(*matched, bit);
+    if (heard_) learn(*heard_, bit);
+    for (FinalStage &stage : stages_) {
+      memory_.keep(stage.nearer());
+      FinalStage::learn(stage.nearer(), bit);
+    }
+    voice.read(bit);
+    lane.partial = lane.partial * 2 + bit;
+    if (++lane.bit == 4) find_slots(lane, true);
+  }
+
+  // After eight bits. The caller steps the network where the voice has a token.
+  uint8_t end_byte(Lane &lane) {
+    const uint8_t byte = (uint8_t)lane.partial;
+    history_.text[lane.position++] = byte;
+    lane.text.read(byte, lane.position);
+    return byte;
+  }
+
+ private:
+  static constexpr int kFirstRate = 655, kHearingRate = 328, kLastRate = 100;  // as step_of takes them
+  static constexpr uint32_t kForever = 1 << 30;
+
+  void learn(Learned &learned, int bit) {
+    memory_.keep(&learned);
+    learned.learn(bit, 1023);
+  }
+
+  // How far weights go for an error of 16 bits, as Mixer::learn takes it: rate / 2^10 of it.
+  static int16_t step_of(int error, int rate) {
+    const int step = (int)(((int64_t)error * rate) >> 10);
+    return (int16_t)(step < -32767 ? -32767 : step > 32767 ? 32767 : step);
+  }
+
+  // Rates begin high and end low; when the network is heard first, they rise once more.
+  void set_rate(const Voice &voice) {
+    if (voice.speaks() && !c_.bytes_heard) memory_.begin_hearing();
+    memory_.keep(&c_.bytes_read, 2);
+    rate_ = rate_after(c_.bytes_read++, kFirstRate, 20000);
+    if (!voice.speaks()) return;
+    const int after_hearing = rate_after(c_.bytes_heard++, kHearingRate, 2000);
+    if (rate_ < after_hearing) rate_ = after_hearing;
+  }
+  static int rate_after(uint32_t bytes, int first, int half_way) {
+    const int n = bytes < kForever ? (int)bytes : (int)kForever;
+    return kLastRate + (first - kLastRate) * half_way / (half_way + n);
+  }
+
+  void find_slots(Lane &lane, bool second_half) {
+    for (int i = 0; i < kContexts; i++) {
+      const uint32_t key = second_half ? hash(lane.context[i], (uint32_t)lane.partial * 31 + 5) : lane.context[i];
+      if (i < kFull)
+        lane.full[i] = memory_.full(key);
+      else
+        lane.light[i] = memory_.light(key);
+    }
+  }
+
+  const Mixer &mixer_;
+  Memory &memory_;
+  Memory::Counters &c_;
+  const History &history_;
+  // Of the bit that was predicted last:
+  alignas(64) int16_t inputs_[kInputs] = {};
+  int16_t *weights_[kSets];
+  int answers_[kSets], mixed_ = 0, rate_ = 0;
+  int32_t *final_weights_ = nullptr;
+  uint8_t *histories_[kContexts];
+  Node *nodes_[kFull];
+  Learned *matched_[kMatches], *heard_ = nullptr;
+  FinalStage stages_[3];
+};
+
+}  // namespace charloom

@@ -1,0 +1,46 @@
+// Keeps what a block of memory held, line by line, before it is changed; and puts it back.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+namespace charloom {
+
+class Undo {
+ public:
+  Undo(uint8_t *block, size_t size) : block_(block), is_kept_((size + kLine - 1) / kLine) {}
+
+  void keep(const void *from, size_t size) {
+    const size_t begin = ((const uint8_t *)from - block_) / kLine;
+    const size_t end = ((const uint8_t *)from - block_ + size - 1) / kLine;
+    for (size_t i = begin; i <= end; i++) {
+      if (is_kept_[i]) continue;
+      is_kept_[i] = true;
+      Line line{i, {}};
+      memcpy(line.bytes, block_ + i * kLine, kLine);
+      kept_.push_back(line);
+    }
+  }
+
+  void all() {
+    for (const Line &line : kept_) {
+      memcpy(block_ + line.number * kLine, line.bytes, kLine);
+      is_kept_[line.number] = false;
+    }
+    kept_.clear();
+  }
+
+ private:
+  static constexpr size_t kLine = 64;
+  struct Line {
+    size_t number;
+    uint8_t bytes[kLine];
+  };
+
+  uint8_t *block_;
+  std::vector<bool> is_kept_;
+  std::vector<Line> kept_;
+};
+
+}  // namespace charloom

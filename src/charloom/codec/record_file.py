@@ -1,0 +1,152 @@
+"""A file of records on disk: any record, without reading the rest."""
+
+import bisect
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, overload
+
+from charloom.codec.arguments import checked_threads
+from charloom.codec.byte_reader import ByteReader
+from charloom.codec.container import FINGERPRINT_BYTES, HEADER_BYTES, read_header
+from charloom.codec.engine_choice import AnyModel, EngineChoice, mode_of
+from charloom.codec.record_groups import LARGEST_GROUP, Group, decode_group
+from charloom.codec.record_index import FOOTER_BYTES, NO_MORE_GROUPS, GroupEntry, Index
+from charloom.codec.record_stream import compress_records, damaged_records, decode_record, unreadable_group
+from charloom.codec.records import RecordSessions
+from charloom.codec.varint import decode_varint
+from charloom.codec.whole_file import WholeFile
+from charloom.errors import CompressedFileError, DamagedFileError, NotCompressedError
+
+_GROUPS_START = HEADER_BYTES + FINGERPRINT_BYTES
+_LONGEST_HEAD = 8
+
+
+class RecordFile(Sequence[bytes]):
+    """The records of a file that ``RecordFile.write`` or ``charloom compress --records`` made.
+
+    ``len``, ``[n]``, slices and iteration; the group of the last record read is kept. Damage to some records raises
+    DamagedRecordError for those alone. One thread's. Close it, or use it in a ``with``.
+    """
+
+    def __init__(self, path: str | Path, model: AnyModel | None, *, rebuild_index: bool = False) -> None:
+        """Opens the file. Raises a CompressedFileError for one that is damaged, or another model's.
+
+        rebuild_index: Find the groups by their own heads, as far as they can be followed, where the file's end is
+            damaged or missing. Records may then be missing at the end.
+        """
+        self._file: BinaryIO = Path(path).open("rb")  # noqa: SIM115 - closed by close()
+        try:
+            self._open(EngineChoice(model), rebuild_index)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, engines: EngineChoice, rebuild_index: bool) -> None:
+        reader = ByteReader(self._file)
+        header = read_header(reader)
+        if not header.records:
+            raise NotCompressedError("this is one compressed stream, not a file of records: decompress it whole")
+        self._sessions = RecordSessions(engines.for_file(header.mode, reader.exactly(FINGERPRINT_BYTES)))
+        self._size = self._file.seek(0, io.SEEK_END)
+        self._index = self._scanned_index() if rebuild_index else self._stored_index()
+        self._starts, self._firsts = self._index.starts()
+        self._kept: tuple[int, Group] | None = None
+
+    @classmethod
+    def write(
+        cls,
+        path: str | Path,
+        records: Iterable[bytes],
+        model: AnyModel,
+        *,
+        fast: bool = False,
+        threads: int | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Writes a file of records, whole or not at all. Raises FileExistsError unless told to overwrite."""
+        engine = EngineChoice(model).of_mode(mode_of(model, fast=fast))
+        with WholeFile(Path(path), overwrite=overwrite) as file:
+            for piece in compress_records(records, engine, checked_threads(threads)):
+                file.write(piece)
+
+    def __enter__(self) -> "RecordFile":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def __len__(self) -> int:
+        return self._firsts[-1]
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        number = range(len(self))[index]  # IndexError as for any sequence
+        place = bisect.bisect_right(self._firsts, number) - 1
+        first = self._firsts[place]
+        group = self._group(place)
+        if number - first in group.damaged:
+            raise damaged_records(first, group.damaged)
+        return decode_record(self._sessions, group.blobs[number - first], number)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (self[number] for number in range(len(self)))
+
+    def _group(self, place: int) -> Group:
+        if self._kept is None or self._kept[0] != place:
+            entry = self._index.groups[place]
+            self._file.seek(_GROUPS_START + self._starts[place])
+            try:
+                group = decode_group(self._file.read(entry.size)[entry.head_size :])
+                if len(group.blobs) != entry.count:
+                    raise ValueError
+            except ValueError:
+                raise unreadable_group(self._firsts[place], entry.count) from None
+            self._kept = place, group
+        return self._kept[1]
+
+    def _stored_index(self) -> Index:
+        """From the file's end."""
+        try:
+            self._file.seek(max(0, self._size - FOOTER_BYTES))
+            length = int.from_bytes(self._file.read(FOOTER_BYTES), "little")
+            start = self._size - FOOTER_BYTES - length
+            if start <= _GROUPS_START:
+                raise DamagedFileError("damaged: the index of the records (the file's end)")
+            self._file.seek(start - len(NO_MORE_GROUPS))
+            before, data = self._file.read(len(NO_MORE_GROUPS)), self._file.read(length)
+            index = Index.from_bytes(data)
+            if before != NO_MORE_GROUPS or _GROUPS_START + index.starts()[0][-1] != start - len(NO_MORE_GROUPS):
+                raise DamagedFileError("damaged: the index of the records (the file's end)")
+        except CompressedFileError as error:
+            raise DamagedFileError(
+                f"{error}, or the file is truncated; rebuild_index=True reads what can be read"
+            ) from None
+        return index
+
+    def _scanned_index(self) -> Index:
+        """From the groups' own heads."""
+        index = Index()
+        place = _GROUPS_START
+        while True:
+            self._file.seek(place)
+            head = self._file.read(2 * _LONGEST_HEAD)
+            try:
+                size, start = decode_varint(head)
+                count, _ = decode_varint(head, start)
+            except ValueError:
+                return index
+            if not 0 < size <= LARGEST_GROUP or not count or place + start + size > self._size:
+                return index
+            index.groups.append(GroupEntry(start + size, count))
+            place += start + size
