@@ -185,8 +185,7 @@ def test_a_damaged_file_is_refused_or_sound(seed: int, tmp_path_factory: pytest.
     file.write_bytes(data)
     try:
         model = IntegerModel.load(file)
-    except ModelFolderError as error:
-        assert "\n" not in str(error)
+    except ModelFolderError:
         return
     stream = begin(model, 2)
     stream.step(np.array([0, model.vocabulary_size - 1]))
