@@ -186,3 +186,35 @@ def test_a_reader_that_goes_away_ends_it_quietly(home: Path, command: list[str])
     finally:
         os.close(write_end)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def _peak(home: Path, command: list[str], words: str) -> int:
+    """The most memory that the process had, in bytes."""
+    process = subprocess.Popen([*command, *words.split()], cwd=home, env=_environment(home))
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss * 1024
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["zeros", "noise"])
+def test_memory_is_bounded(kind: str, home: Path) -> None:
+    """40 and 400 MB take the same: a few segments for each thread. The engine's own memory is no matter of this."""
+    command = [sys.executable, *_COMMANDS["fake"]]
+    peaks = []
+    for size in (40_000_000, 400_000_000):
+        with (home / "long").open("wb") as file:
+            if kind == "zeros":
+                file.truncate(size)
+            else:
+                for _ in range(size // 1_000_000):
+                    file.write(os.urandom(1_000_000))
+        peaks.append(
+            (
+                _peak(home, command, "compress long -m model --threads 2 -f"),
+                _peak(home, command, "decompress long.loom -m model --threads 2 -f"),
+            )
+        )
+    for small, large in zip(*peaks, strict=True):
+        assert large < small + 16_000_000
