@@ -61,7 +61,7 @@ def test_golden_stored_and_long_runs() -> None:
 
 
 def test_golden_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compressor, "lanes_for", lambda _: 4)
+    monkeypatch.setattr(compressor, "lanes_for", lambda *_: 4)
     golden = (
         "c7 63 6c 12 c1 05 70 d0 41 d2 6c b8 85 b3 12 9e c0 1c 82 c1 96 5b 84 fa 0d 3e 58 11 d2 c2 42 ca 70 e7 dc b4 "
         "02 00"

@@ -17,26 +17,28 @@ from charloom import (
     RecordFile,
     WrongModelError,
 )
-from conftest import SENTENCE
 from damage import damaged
 
 pytestmark = pytest.mark.skip(reason="engine not wired yet")
+
+_SENTENCE = "the quick brown fox jumps over the lazy dog\n"
+"""What ``char_model`` knows by heart."""
 
 _FAST = pytest.mark.parametrize("fast", [True, False], ids=["fast", "mixing"])
 
 _FILES = {
     "empty": b"",
     "one byte": b"x",
-    "known by heart": SENTENCE.encode() * 50,
-    "upper case": SENTENCE.upper().encode() * 10,
+    "known by heart": _SENTENCE.encode() * 50,
+    "upper case": _SENTENCE.upper().encode() * 10,
     "a log": b"".join(b"Jun 14 15:16:%02d combo sshd[%d]: failed\n" % (n % 60, n * 7) for n in range(300)),
     "JSON": json.dumps([{"id": number, "name": f"user {number}"} for number in range(200)]).encode(),
     "source": Path(__file__).read_bytes(),
     "Japanese": "いろはにほへと ちりぬるを わかよたれそ つねならむ\n".encode() * 20,
     "noise": random.Random(1).randbytes(20_000),
     "not UTF-8": b"caf\xe9 \xff\xfe \xed\xa0\x80 the fox" * 30,
-    "more than a block": (SENTENCE.encode() + bytes(range(256))) * 300,
-    "in lanes": SENTENCE.encode() * 30_000,
+    "more than a block": (_SENTENCE.encode() + bytes(range(256))) * 300,
+    "in lanes": _SENTENCE.encode() * 30_000,
 }
 
 
@@ -96,7 +98,7 @@ def test_ten_thousand_strings(fast: bool, char_model: Path, data: bytes) -> None
 
 @_FAST
 def test_damage(fast: bool, char_model: Path) -> None:
-    data = SENTENCE.encode() * 20 + _FILES["noise"][:200]
+    data = _SENTENCE.encode() * 20 + _FILES["noise"][:200]
     codec = Codec(char_model, fast=fast, threads=1)
     blob = codec.compress(data)
     for seed in range(300):
@@ -117,7 +119,7 @@ def test_a_damaged_block_ends_early(fast: bool, char_model: Path) -> None:
 
 @_FAST
 def test_records(fast: bool, model: Path, tmp_path: Path) -> None:
-    records = [*_FILES["a log"].splitlines(), b"", b"\xff\xfe", SENTENCE.encode()]
+    records = [*_FILES["a log"].splitlines(), b"", b"\xff\xfe", _SENTENCE.encode()]
     codec = RecordCodec(model, fast=fast, threads=2)
     blobs = codec.encode_batch(records)
     assert codec.decode_batch(blobs) == records

@@ -76,7 +76,7 @@ def _store(data: bytes, job: Job) -> _Coded:
 def _encode(engine: Engine, data: bytes, position: int, writer: "_Writer", job: Job) -> _Coded:
     if position + len(data) <= writer.run_end:  # decided while this waited
         return _store(data, job)
-    return data, encode_segment(engine, data, lanes_for(len(data)), position, job)
+    return data, encode_segment(engine, data, lanes_for(len(data), engine.name), position, job)
 
 
 class _Writer:
@@ -111,7 +111,7 @@ class _Writer:
             return
         if pieces is not None:
             name = b"" if self._named else self._engine.fingerprint[:FINGERPRINT_BYTES]
-            head = segment_head(len(data), LANES.index(lanes_for(len(data)))) + name
+            head = segment_head(len(data), LANES.index(lanes_for(len(data), self._engine.name))) + name
             size = len(head) + sum(map(len, pieces))
             # A full segment must not grow at all, as there may be any number of them; a short one is the last.
             room = 0 if len(data) == self._segment else len(segment_head(len(data), STORED)) + CHECKSUM_BYTES - 1

@@ -26,6 +26,8 @@ LARGEST_SEGMENT = 1 << 24
 """What a reader accepts: with it, the memory that it takes is bounded."""
 LANES = (1, 4, 8, 16, 32, 64)
 """Numbers of lanes by their code, 0 to 5."""
+FEWEST_BYTES_FOR_LANES = 1 << 20
+MANY_LANES: dict[Mode, int] = {"fast": 16, "mixing": 16}
 LONG_RUN = 6
 """Code: so many bytes as they are, without a checksum of their own; or up to the end of the file."""
 STORED = 7
@@ -83,9 +85,12 @@ def segment_head(length: int, code: int) -> bytes:
     return encode_varint(length << 3 | code)
 
 
-def lanes_for(length: int) -> int:
-    """Lanes of a segment of so many bytes: lanes are quicker, and cost a little each, which a short text feels."""
-    return 1 if length < 1 << 20 else 16
+def lanes_for(length: int, mode: Mode) -> int:
+    """Lanes of a segment of so many bytes: lanes are quicker, and cost a little each, which a short text feels.
+
+    The file says how many there are: what this gives may change without a new version of the format.
+    """
+    return 1 if length < FEWEST_BYTES_FOR_LANES else MANY_LANES[mode]
 
 
 def checksum(data: bytes, so_far: int) -> int:
