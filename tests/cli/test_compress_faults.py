@@ -73,6 +73,8 @@ def test_there_and_back_through_a_pipe(home: Path, command: list[str]) -> None:
     assert "torch" not in imported
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", ["compress big -m model", "decompress big.loom -m model -f", "compress big -m model --records"]
 )
@@ -92,6 +94,7 @@ def test_a_full_disk(words: str, home: Path, command: list[str]) -> None:
     assert whole.startswith(b"\xc7cl")
 
 
+@pytest.mark.slow
 def test_a_full_standard_output(home: Path, command: list[str]) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
@@ -118,6 +121,7 @@ def test_a_folder_that_cannot_be_written(home: Path, command: list[str]) -> None
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_a_signal_leaves_nothing_half_written(
@@ -142,6 +146,7 @@ def test_a_signal_leaves_nothing_half_written(
     assert _names(home) == ["big"]
 
 
+@pytest.mark.slow
 def _wait_for(condition: Callable[[], bool]) -> None:
     for _ in range(600):
         if condition():
@@ -150,6 +155,7 @@ def _wait_for(condition: Callable[[], bool]) -> None:
     raise AssertionError("it did not come")
 
 
+@pytest.mark.slow
 def test_nothing_binary_for_a_terminal(home: Path, command: list[str]) -> None:
     controller, terminal = pty.openpty()
     try:
