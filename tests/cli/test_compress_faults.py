@@ -73,6 +73,8 @@ def test_there_and_back_through_a_pipe(home: Path, command: list[str]) -> None:
     assert "torch" not in imported
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", ["compress big -m model", "decompress big.loom -m model -f", "compress big -m model --records"]
 )
@@ -92,6 +94,7 @@ def test_a_full_disk(words: str, home: Path, command: list[str]) -> None:
     assert whole.startswith(b"\xc7cl")
 
 
+@pytest.mark.slow
 def test_a_full_standard_output(home: Path, command: list[str]) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
@@ -118,6 +121,7 @@ def test_a_folder_that_cannot_be_written(home: Path, command: list[str]) -> None
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_a_signal_leaves_nothing_half_written(
@@ -142,6 +146,7 @@ def test_a_signal_leaves_nothing_half_written(
     assert _names(home) == ["big"]
 
 
+@pytest.mark.slow
 def _wait_for(condition: Callable[[], bool]) -> None:
     for _ in range(600):
         if condition():
@@ -150,6 +155,7 @@ def _wait_for(condition: Callable[[], bool]) -> None:
     raise AssertionError("it did not come")
 
 
+@pytest.mark.slow
 def test_nothing_binary_for_a_terminal(home: Path, command: list[str]) -> None:
     controller, terminal = pty.openpty()
     try:
@@ -186,3 +192,35 @@ def test_a_reader_that_goes_away_ends_it_quietly(home: Path, command: list[str])
     finally:
         os.close(write_end)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def _peak(home: Path, command: list[str], words: str) -> int:
+    """The most memory that the process had, in bytes."""
+    process = subprocess.Popen([*command, *words.split()], cwd=home, env=_environment(home))
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss * 1024
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["zeros", "noise"])
+def test_memory_is_bounded(kind: str, home: Path) -> None:
+    """40 and 400 MB take the same: a few segments for each thread. The engine's own memory is no matter of this."""
+    command = [sys.executable, *_COMMANDS["fake"]]
+    peaks = []
+    for size in (40_000_000, 400_000_000):
+        with (home / "long").open("wb") as file:
+            if kind == "zeros":
+                file.truncate(size)
+            else:
+                for _ in range(size // 1_000_000):
+                    file.write(os.urandom(1_000_000))
+        peaks.append(
+            (
+                _peak(home, command, "compress long -m model --threads 2 -f"),
+                _peak(home, command, "decompress long.loom -m model --threads 2 -f"),
+            )
+        )
+    for small, large in zip(*peaks, strict=True):
+        assert large < small + 16_000_000
