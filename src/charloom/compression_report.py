@@ -10,10 +10,8 @@ from charloom.codec.codec import Codec
 from charloom.codec.engine import Mode
 from charloom.compressors import measure_compressors
 from charloom.errors import CharloomError, CorpusError
-from charloom.model_folder import CONFIG_FILE, WEIGHTS_FILE
+from charloom.model_folder import CODEC_FILES
 from charloom.text.sources import decode_utf8
-
-_CODEC_FILES = "codec*.safetensors"
 
 
 @dataclass(frozen=True)
@@ -94,8 +92,7 @@ def break_even(num_bytes: int, ours: float, theirs: float | None, model_bytes: i
 
 def size_of_model(model: Path) -> int:
     """Bytes of what decompressing takes: the integers for compression where the folder has them, else the weights."""
-    integers = list(model.glob(_CODEC_FILES))
-    return sum(file.stat().st_size for file in [model / CONFIG_FILE, *(integers or [model / WEIGHTS_FILE])])
+    return sum((model / name).stat().st_size for name in CODEC_FILES if (model / name).exists())
 
 
 def _checked_size(codec: Codec, data: bytes) -> int:

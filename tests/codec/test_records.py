@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom import DamagedRecordError, InputError, RecordCodec, SettingsError
-from charloom.codec.engine import Engine
-from charloom.codec.engine import LARGEST_CODED_RECORD
+from charloom.codec.engine import LARGEST_CODED_RECORD, Engine
 from fake_engines import ENGINES, PlainEngine, ZlibEngine
 
 _ENGINES = pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: type(engine).__name__)
