@@ -20,12 +20,11 @@ _COMMANDS = {
     "fake": [str(_TESTS / "fake_command_line.py")],
     "real": ["-m", "charloom"],
 }
-_ENGINE_NOT_WIRED = pytest.mark.skip(reason="engine not wired yet")
 
 _TEXT = random.Random(1).randbytes(300_000).hex().encode()
 
 
-@pytest.fixture(params=["fake", pytest.param("real", marks=_ENGINE_NOT_WIRED)])
+@pytest.fixture(params=["fake", "real"])
 def command(request: pytest.FixtureRequest) -> list[str]:
     """How the command begins; its model is in the folder ``model``."""
     return [sys.executable, *_COMMANDS[request.param]]
