@@ -60,7 +60,8 @@ class Memory {
     int32_t weights_of_sets[8 * 64][8];
     uint16_t final_stages[kFinalStages][kFinalContexts][FinalStage::kPoints];
     uint32_t places[kMatches][1 << Match::kHashBits];
-    alignas(64) uint32_t bytes_read, bytes_heard;  // heard: with a voice
+    alignas(64) uint32_t bytes_read;
+    uint32_t bytes_heard;  // with a voice
   };
 
   // 2^bits slots of each kind.
