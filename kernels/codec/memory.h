@@ -1,10 +1,9 @@
 // What the mixture has learnt: one block of memory without pointers, which is copied, kept and undone as bytes.
 #pragma once
-#include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <new>
 
+#include "aligned_block.h"
 #include "bit_history.h"
 #include "contexts.h"
 #include "counters.h"
@@ -61,7 +60,8 @@ class Memory {
     int32_t weights_of_sets[8 * 64][8];
     uint16_t final_stages[kFinalStages][kFinalContexts][FinalStage::kPoints];
     uint32_t places[kMatches][1 << Match::kHashBits];
-    alignas(64) uint32_t bytes_read, bytes_heard;  // heard: with a voice
+    alignas(64) uint32_t bytes_read;
+    uint32_t bytes_heard;  // with a voice
   };
 
   // 2^bits slots of each kind.
@@ -69,9 +69,8 @@ class Memory {
       : full_bits_(full_bits),
         light_bits_(light_bits),
         size_(sizeof(Counters) + (sizeof(FullSlot) << full_bits) + (sizeof(LightSlot) << light_bits)),
-        block_((uint8_t *)std::aligned_alloc(64, size_)) {
-    if (!block_) throw std::bad_alloc();
-    memset(block_.get(), 0, size_);
+        block_(std::make_unique<AlignedBlock>(size_)) {
+    memset(data(), 0, size_);
     start();
   }
   Memory(Memory &&) = default;
@@ -79,15 +78,14 @@ class Memory {
       : full_bits_(other.full_bits_),
         light_bits_(other.light_bits_),
         size_(other.size_),
-        block_((uint8_t *)std::aligned_alloc(64, size_)) {
-    if (!block_) throw std::bad_alloc();
-    memcpy(block_.get(), other.block_.get(), size_);
+        block_(std::make_unique<AlignedBlock>(size_)) {
+    memcpy(data(), other.data(), size_);
   }
 
-  Counters &counters() { return *(Counters *)block_.get(); }
-  FullSlot *full(uint32_t key) { return find((FullSlot *)(block_.get() + sizeof(Counters)), full_bits_, key); }
+  Counters &counters() { return *(Counters *)data(); }
+  FullSlot *full(uint32_t key) { return find((FullSlot *)(data() + sizeof(Counters)), full_bits_, key); }
   LightSlot *light(uint32_t key) {
-    return find((LightSlot *)(block_.get() + sizeof(Counters) + (sizeof(FullSlot) << full_bits_)), light_bits_, key);
+    return find((LightSlot *)(data() + sizeof(Counters) + (sizeof(FullSlot) << full_bits_)), light_bits_, key);
   }
 
   // Before the network is heard first: the weights of circumstances that only it makes are those learnt without it.
@@ -97,7 +95,10 @@ class Memory {
     keep(&c.weights_of_sets);
     auto spread = [&](int set, int step, int block) {  // rows of `block` from those that begin each `step`
       int16_t (*rows)[kInputs] = c.weights + first_row_of(set);
-      for (int i = 0; i < kSetSizes[set]; i++) memcpy(rows[i], rows[i / step * step + i % block], sizeof *rows);
+      for (int i = 0; i < kSetSizes[set]; i++) {
+        const int from = i / step * step + i % block;
+        if (from != i) memcpy(rows[i], rows[from], sizeof *rows);
+      }
     };
     spread(0, 8, 1);           // by confidence
     spread(1, 2 * 256, 256);   // by whether the likeliest may come
@@ -108,7 +109,7 @@ class Memory {
   }
 
   // From now on what is kept() can be undone.
-  void begin_undo() { undo_ = std::make_unique<Undo>(block_.get(), size_); }
+  void begin_undo() { undo_ = std::make_unique<Undo>(data(), size_); }
   void undo() { undo_->all(); }
   // To be called before something in the block is changed.
   template <class T>
@@ -117,9 +118,7 @@ class Memory {
   }
 
  private:
-  struct Free {
-    void operator()(void *p) const { std::free(p); }
-  };
+  uint8_t *data() const { return (uint8_t *)block_->data(); }
 
   void start() {
     Counters &c = counters();
@@ -173,7 +172,7 @@ class Memory {
 
   int full_bits_, light_bits_;
   size_t size_;
-  std::unique_ptr<uint8_t, Free> block_;
+  std::unique_ptr<AlignedBlock> block_;
   std::unique_ptr<Undo> undo_;
 };
 

@@ -20,7 +20,7 @@ class MixingLanes {
   MixingLanes(const Mixer &mixer, const Speaker *speaker, Primed primed, size_t capacity, bool forgets, long lanes)
       : memory_(std::move(primed.memory)),
         text_((uint8_t *)calloc(primed.text.size() + lanes * capacity + 1, 1)),
-        written_(lanes),
+        written_(lanes + 1),
         history_{text_.get(), primed.text.size(), capacity, written_.data()},
         mixture_(mixer, memory_, history_),
         voices_(speaker, lanes) {
@@ -85,7 +85,7 @@ class MixingLanes {
   };
   Memory memory_;
   std::unique_ptr<uint8_t, Free> text_;
-  std::vector<size_t> written_;  // of each lane: where its next byte goes
+  std::vector<size_t> written_;  // of each lane: where its next byte goes; and a 0, for the place after all lanes
   History history_;
   Mixture mixture_;
   Voices voices_;

@@ -171,7 +171,8 @@ class Mixture {
   // Rates begin high and end low; when the network is heard first, they rise once more.
   void set_rate(const Voice &voice) {
     if (voice.speaks() && !c_.bytes_heard) memory_.begin_hearing();
-    memory_.keep(&c_.bytes_read, 2);
+    memory_.keep(&c_.bytes_read);
+    memory_.keep(&c_.bytes_heard);
     rate_ = rate_after(c_.bytes_read++, kFirstRate, 20000);
     if (!voice.speaks()) return;
     const int after_hearing = rate_after(c_.bytes_heard++, kHearingRate, 2000);

@@ -56,6 +56,7 @@ class RecordSession {
   RecordSession(RecordSession &&) = delete;
 
   Payload encode(const uint8_t *record, size_t size) {
+    const Forgets afterwards{lanes_};
     Payload payload;
     Encoder encoder(payload);
     lanes_.begin();
@@ -65,32 +66,32 @@ class RecordSession {
       if (byte == '\n') encoder.encode_bit(i == size, kIsEnd);
     }
     encoder.finish();
-    lanes_.forget();
     return payload;
   }
 
   // Throws std::invalid_argument where the payload cannot be right or the record is longer than `limit`.
   Payload decode(const uint8_t *payload, size_t payload_size, size_t limit) {
+    const Forgets afterwards{lanes_};
     Payload record;
+    Decoder decoder(payload, payload_size);
     lanes_.begin();
-    try {
-      Decoder decoder(payload, payload_size);
-      for (;;) {
-        const uint8_t byte = lanes_.decode(0, decoder);
-        if (byte == '\n' && decoder.decode_bit(kIsEnd)) break;
-        if (record.size() >= limit) throw std::invalid_argument("longer than records may be");
-        record.push_back(byte);
-      }
-      decoder.finish();
-    } catch (...) {
-      lanes_.forget();
-      throw;
+    for (;;) {
+      const uint8_t byte = lanes_.decode(0, decoder);
+      if (byte == '\n' && decoder.decode_bit(kIsEnd)) break;
+      if (record.size() >= limit) throw std::invalid_argument("longer than records may be");
+      record.push_back(byte);
     }
-    lanes_.forget();
+    decoder.finish();
     return record;
   }
 
  private:
+  // Also where a record cannot be coded to its end.
+  struct Forgets {
+    Lanes &lanes;
+    ~Forgets() { lanes.forget(); }
+  };
+
   static constexpr int kIsEnd = 65472;  // the probability, of 16 bits, that a line feed ends its record
 
   Lanes lanes_;

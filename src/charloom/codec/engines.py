@@ -8,7 +8,8 @@ from charloom.codec.integer_model import INTEGER_MODEL_FILE, IntegerModel
 from charloom.codec.native import chosen_instruction_set
 from charloom.codec.native_engines import NativeFastEngine, NativeMixingEngine
 from charloom.codec.priming import Priming
-from charloom.errors import ModelFolderError, SettingsError
+from charloom.codec.reference_engines import ReferenceFastEngine, ReferenceMixingEngine
+from charloom.errors import ModelFolderError
 
 if TYPE_CHECKING:
     from charloom.language_model import LanguageModel
@@ -31,10 +32,10 @@ def open_engine(model: "str | Path | LanguageModel", *, fast: bool) -> Engine:
 
 
 def make_engine(model: IntegerModel, priming: Priming, *, fast: bool) -> Engine:
-    """The engine of a model in integers."""
+    """The engine of a model in integers: native where ``native.chosen_instruction_set`` finds a way, else plain."""
     instruction_set = chosen_instruction_set()
     if instruction_set is None:
-        raise SettingsError("no native code")
+        return ReferenceFastEngine(model) if fast else ReferenceMixingEngine(model, priming)
     if fast:
         return NativeFastEngine(model, instruction_set)
     return NativeMixingEngine(model, priming, instruction_set)

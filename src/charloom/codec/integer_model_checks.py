@@ -20,6 +20,8 @@ FIRST_SHIFTS = (0, 16)
 SECOND_SHIFTS = (3, 30)
 LARGEST_LAYERS = 64
 LARGEST_HIDDEN = 1 << 16
+LARGEST_TOKEN = 8
+"""Bytes: tokens are walked bit by bit, recursively."""
 
 TANH_SEGMENTS = 32
 SHIFT_OF_UNIT = 15
@@ -129,6 +131,8 @@ def _check_tokens(data: bytes, offsets: NDArray[np.int64]) -> None:
     empty = np.flatnonzero(np.diff(offsets) == 0)
     if any(empty != 0):
         raise ValueError(f"token {empty[-1]} has no bytes")
+    if np.diff(offsets).max() > LARGEST_TOKEN:
+        raise ValueError(f"a token has more than {LARGEST_TOKEN} bytes")
     ends = offsets.tolist()
     tokens = sorted(data[begin:end] for begin, end in itertools.pairwise(ends) if begin < end)
     for token, following in itertools.pairwise(tokens):
