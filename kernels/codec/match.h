@@ -40,9 +40,7 @@ class Match {
     }
     if (length_ > 20 && misses_) misses_--;
     if (position - begin < (size_t)min_length) return;
-    uint32_t key = 0;
-    for (int i = 1; i <= min_length; i++) key = (key + text[position - i] + 1) * 0x2F0B4C47u;
-    uint32_t &place = places[key >> (32 - kHashBits)];
+    uint32_t &place = places[key_of(text + position, min_length)];
     if (length_ < min_length && place && history.has(place - 1)) {
       int n = 0;
       while (n < 40 && (size_t)n < place && (size_t)n < position - begin &&
@@ -58,6 +56,12 @@ class Match {
     place = (uint32_t)position;
   }
 
+  // To be called some time before read().
+  static void fetch(const History &history, size_t position, size_t begin, int min_length, const uint32_t *places) {
+    if (position - begin >= (size_t)min_length)
+      __builtin_prefetch(places + key_of(history.text + position, min_length), 1);
+  }
+
   // The byte expected, | 256; 0 where there is none.
   int expected(const History &history) const { return at_ && history.has(at_) ? history.text[at_] | 256 : 0; }
   int length_class() const {
@@ -71,6 +75,12 @@ class Match {
   static int bit_expected_of(int map) { return map / 8 % 2; }
 
  private:
+  static uint32_t key_of(const uint8_t *end, int length) {
+    uint32_t key = 0;
+    for (int i = 1; i <= length; i++) key = (key + end[-i] + 1) * 0x2F0B4C47u;
+    return key >> (32 - kHashBits);
+  }
+
   size_t at_ = 0;  // what is expected next; 0: nothing
   int length_ = 0, misses_ = 0;
 };

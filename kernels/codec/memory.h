@@ -1,5 +1,9 @@
 // What the mixture has learnt: one block of memory without pointers, which is copied, kept and undone as bytes.
 #pragma once
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -69,26 +73,22 @@ class Memory {
       : full_bits_(full_bits),
         light_bits_(light_bits),
         size_(sizeof(Counters) + (sizeof(FullSlot) << full_bits) + (sizeof(LightSlot) << light_bits)),
-        block_((uint8_t *)std::aligned_alloc(64, size_)) {
-    if (!block_) throw std::bad_alloc();
+        block_(allocate(size_)) {
     memset(block_.get(), 0, size_);
     start();
   }
   Memory(Memory &&) = default;
   Memory(const Memory &other)
-      : full_bits_(other.full_bits_),
-        light_bits_(other.light_bits_),
-        size_(other.size_),
-        block_((uint8_t *)std::aligned_alloc(64, size_)) {
-    if (!block_) throw std::bad_alloc();
+      : full_bits_(other.full_bits_), light_bits_(other.light_bits_), size_(other.size_), block_(allocate(size_)) {
     memcpy(block_.get(), other.block_.get(), size_);
   }
 
   Counters &counters() { return *(Counters *)block_.get(); }
-  FullSlot *full(uint32_t key) { return find((FullSlot *)(block_.get() + sizeof(Counters)), full_bits_, key); }
-  LightSlot *light(uint32_t key) {
-    return find((LightSlot *)(block_.get() + sizeof(Counters) + (sizeof(FullSlot) << full_bits_)), light_bits_, key);
-  }
+  FullSlot *full(uint32_t key) { return find(full_slots(), full_bits_, key); }
+  LightSlot *light(uint32_t key) { return find(light_slots(), light_bits_, key); }
+  // To be called some time before full() and light() for the same key: the slots are seldom in a cache.
+  void fetch_full(uint32_t key) { __builtin_prefetch(full_slots() + home_of(key, full_bits_), 1); }
+  void fetch_light(uint32_t key) { __builtin_prefetch(light_slots() + home_of(key, light_bits_), 1); }
 
   // Before the network is heard first: the weights of circumstances that only it makes are those learnt without it.
   void begin_hearing() {
@@ -121,6 +121,17 @@ class Memory {
     void operator()(void *p) const { std::free(p); }
   };
 
+  // On huge pages where there are any: slots lie all over the block, and each would miss the cache of addresses too.
+  static uint8_t *allocate(size_t size) {
+    constexpr size_t page = 1 << 21;
+    void *block = std::aligned_alloc(page, (size + page - 1) / page * page);
+    if (!block) throw std::bad_alloc();
+#if defined(__linux__)
+    madvise(block, size, MADV_HUGEPAGE);
+#endif
+    return (uint8_t *)block;
+  }
+
   void start() {
     Counters &c = counters();
     for (auto &of_context : c.histories)
@@ -144,6 +155,10 @@ class Memory {
       for (int i = 0; i < kFinalContexts; i++) FinalStage::start(stage[i]);
   }
 
+  FullSlot *full_slots() { return (FullSlot *)(block_.get() + sizeof(Counters)); }
+  LightSlot *light_slots() { return (LightSlot *)(full_slots() + ((size_t)1 << full_bits_)); }
+  static uint32_t home_of(uint32_t key, int bits) { return (key * 0x2545F491u) >> (32 - bits); }
+
   static int seen(const FullSlot &slot) { return slot.node[0].count; }
   static int seen(const LightSlot &slot) { return kBitHistories.seen(slot.history[0]); }
   static void clear(FullSlot &slot) {
@@ -154,7 +169,7 @@ class Memory {
   // The slot of a context; where there is none, that of three neighbours which has seen least is cleared for it.
   template <class Slot>
   Slot *find(Slot *slots, int bits, uint32_t key) {
-    const uint32_t home = (key * 0x2545F491u) >> (32 - bits);
+    const uint32_t home = home_of(key, bits);
     auto check = (decltype(slots->check))key;
     if (!check) check = 1;
     Slot *least = nullptr;
