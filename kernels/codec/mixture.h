@@ -28,10 +28,11 @@ class Mixture {
 
   void begin_byte(Lane &lane, Voice &voice) {
     if (lane.position == lane.begin) make_contexts(lane.text, history_.text, lane.position, lane.context);
+    for (int k = 0; k < kMatches; k++) lane.matches[k].fetch_text(history_.text, c_.places[k]);
+    find_slots(lane);
     for (int k = 0; k < kMatches; k++)
       lane.matches[k].read(history_, lane.position, lane.begin, kMatchLengths[k], c_.places[k],
                            [&](const uint32_t *place) { memory_.keep(place); });
-    find_slots(lane);
     voice.begin_byte();
     lane.bit = 0;
     lane.partial = 1;
@@ -110,14 +111,19 @@ class Mixture {
     const int p1 = stages_[0].p(of_last, logit), p2 = stages_[1].p(of_last3, logit);
     const int p3 = stages_[2].p(of_expected, logit);
     const int p = (2 * mixed_ + 2 * p1 + 2 * p2 + 2 * p3 + 4) >> 3;
+    if (bit == 3) {  // already now, as if the likelier bit had come
+      uint32_t contexts[kContexts];
+      for (int i = 0; i < kContexts; i++) contexts[i] = second_half(lane.context[i], partial * 2 + (p > kOne / 2));
+      fetch_slots(contexts);
+    }
     return p < 1 ? 1 : p > kOne - 1 ? kOne - 1 : p;
   }
 
   void learn(Lane &lane, Voice &voice, int bit) {
     lane.partial = lane.partial * 2 + bit;
     if (++lane.bit == 4) {
-      for (uint32_t &context : lane.context) context = hash(context, (uint32_t)lane.partial * 31 + 5);
-      fetch_slots(lane);
+      for (uint32_t &context : lane.context) context = second_half(context, lane.partial);
+      fetch_slots(lane.context);
     }
     const int target = bit << 16, error = target - mixed_;
     memory_.keep(final_weights_, 8);
@@ -157,9 +163,9 @@ class Mixture {
     history_.text[lane.position++] = byte;
     lane.text.read(byte, lane.position);
     make_contexts(lane.text, history_.text, lane.position, lane.context);
-    fetch_slots(lane);
+    fetch_slots(lane.context);
     for (int k = 0; k < kMatches; k++)
-      Match::fetch(history_, lane.position, lane.begin, kMatchLengths[k], c_.places[k]);
+      lane.matches[k].fetch_place(history_.text, lane.position, lane.begin, kMatchLengths[k], c_.places[k]);
     return byte;
   }
 
@@ -193,10 +199,11 @@ class Mixture {
     return kLastRate + (first - kLastRate) * half_way / (half_way + n);
   }
 
+  static uint32_t second_half(uint32_t context, int partial) { return hash(context, (uint32_t)partial * 31 + 5); }
   // Of the half of a byte that comes next: fetched into the cache while there is other work, then found.
-  void fetch_slots(const Lane &lane) {
-    for (int i = 0; i < kFull; i++) memory_.fetch_full(lane.context[i]);
-    for (int i = kFull; i < kContexts; i++) memory_.fetch_light(lane.context[i]);
+  void fetch_slots(const uint32_t *contexts) {
+    for (int i = 0; i < kFull; i++) memory_.fetch_full(contexts[i]);
+    for (int i = kFull; i < kContexts; i++) memory_.fetch_light(contexts[i]);
   }
   void find_slots(Lane &lane) {
     for (int i = 0; i < kFull; i++) lane.full[i] = memory_.full(lane.context[i]);
