@@ -15,12 +15,13 @@ import jaxtyping
 if folder := os.environ.get("CHARLOOM_KERNELS_FOLDER"):
     import torch  # noqa: F401 - first, as in charloom
 
-    (built,) = Path(folder).glob("_kernels.*.so")
-    spec = importlib.util.spec_from_file_location("charloom._kernels", built)
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules["charloom._kernels"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules["charloom._kernels"])
+    for name in ("_kernels", "_codec"):
+        (built,) = Path(folder).glob(f"{name}.*.so")
+        spec = importlib.util.spec_from_file_location(f"charloom.{name}", built)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[f"charloom.{name}"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[f"charloom.{name}"])
 
 # Before charloom is imported anywhere: the hook rewrites modules as they load. The command line is left out, as
 # cyclopts reads its annotations itself.

@@ -88,4 +88,4 @@ def call(home: Path, *arguments: str | Path) -> Result:
     ):
         status = run_command_line([str(argument) for argument in arguments])
     written = [stream.buffer.getvalue() for stream in (out, errors)]
-    return Result(status, written[0].decode(), written[1].decode(), written[0])
+    return Result(status, written[0].decode("utf-8", "replace"), written[1].decode(), written[0])

@@ -25,7 +25,8 @@ _PUBLIC = re.findall(
     LanguageModel LaterVersionError ModelFolderError ModelSettings NotCompressedError Predictor Recipe RecordCodec
     RecordFile SamplingSettings SettingsError Surprisal TrailingDataError TrainingDivergedError TrainingSettings
     TruncatedFileError UnknownCharacterError Vocabulary WrongModelError __version__ accelerate build_model evaluate
-    evaluate_pieces generate generate_samples layers load_corpus load_recipe split_chars split_lines stream train
+    evaluate_pieces generate generate_samples layers load_corpus load_recipe prepare_codec split_chars
+    split_lines stream train
     """,
 )
 

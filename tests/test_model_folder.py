@@ -50,6 +50,7 @@ def test_round_trip(model_settings: ModelSettings, vocabulary: Vocabulary, tmp_p
     torch.autograd.grad(loss, list(loaded.parameters()))
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections")  # PyTorch says it once, to whoever comes first
 def test_projection_survives(tmp_path: Path) -> None:
     model = LanguageModel(layers.LSTM(len(_VOCABULARY), 6, proj_size=3), _VOCABULARY).eval()
     model.save(tmp_path)

@@ -63,7 +63,8 @@ static void multiply_block(long depth, const Activation *rows, long stride, cons
     for (long d = 0; d < DEPTHS; d++)
 #pragma GCC unroll 2
       for (long v = 0; v < kVectors; v++) {
-        const __m512i weights = _mm512_loadu_si512(columns + d * 4 * kUnits + v * 4 * kLanes);
+        __m512i weights = _mm512_loadu_si512(columns + d * 4 * kUnits + v * 4 * kLanes);
+        asm("" : "+v"(weights));  // or GCC loads them anew for each product
 #pragma GCC unroll 4
         for (long r = 0; r < ROWS; r++) {
           const Activation *four = rows + r * stride + k + 4 * d;
@@ -71,11 +72,15 @@ static void multiply_block(long depth, const Activation *rows, long stride, cons
           low[d][r][v] = multiply_add(low[d][r][v], four + depth, weights);
         }
       }
+  // Unrolled as the loops above are, so that no sum ever has an address.
+#pragma GCC unroll 2
   for (long v = 0; v < kVectors; v++) {
     Ints start;
     memcpy(&start, panel + v * sizeof start, sizeof start);
+#pragma GCC unroll 4
     for (long r = 0; r < ROWS; r++) {
       Ints high_sum = start, low_sum{};
+#pragma GCC unroll 4
       for (long d = 0; d < DEPTHS; d++) {
         high_sum += high[d][r][v];
         low_sum += low[d][r][v];

@@ -72,10 +72,8 @@ struct GruCell {
     const Shorts from_hidden = times(saturated(load_ints(candidate_bias) + scaled(part.hidden, at),
                                                load_ints(candidate_bias + kLanes) + scaled(part.hidden, at + kLanes)),
                                      reset);
-    int16_t share[kShortLanes];
-    store_shorts(share, from_hidden);
-    const Shorts candidate = tanh(saturated(part.input(at) + 2 * load_widened(share),
-                                            part.input(at + kLanes) + 2 * load_widened(share + kLanes)));
+    const Shorts candidate = tanh(saturated(part.input(at) + 2 * widened_low(from_hidden),
+                                            part.input(at + kLanes) + 2 * widened_high(from_hidden)));
     return add_saturated(times(candidate, 32767 - update), times(h, update));
   }
 };

@@ -37,6 +37,26 @@ CHARLOOM_INLINE Ints load_widened(const int16_t *from) {
   return __builtin_convertvector(v, Ints);
 }
 
+CHARLOOM_INLINE Ints widened_low(Shorts v) {
+  int16_t numbers[kShortLanes];
+  store_shorts(numbers, v);
+  return load_widened(numbers);
+}
+CHARLOOM_INLINE Ints widened_high(Shorts v) {
+  int16_t numbers[kShortLanes];
+  store_shorts(numbers, v);
+  return load_widened(numbers + kLanes);
+}
+
+CHARLOOM_INLINE Ints fill_ints(int32_t x) { return Ints{} + x; }
+CHARLOOM_INLINE Ints lane_numbers() {  // 0, 1, 2, ...
+  Ints v;
+  for (int32_t i = 0; i < kLanes; i++) v[i] = i;
+  return v;
+}
+CHARLOOM_INLINE Ints smaller(Ints a, Ints b) { return a < b ? a : b; }
+CHARLOOM_INLINE Ints larger(Ints a, Ints b) { return a > b ? a : b; }
+
 // By the same count in every lane.
 CHARLOOM_INLINE Ints shift_right(Ints v, int count) {
 #if defined(__AVX512BW__)
@@ -105,6 +125,28 @@ CHARLOOM_INLINE Shorts times(Shorts a, Shorts b) {
 #else
   Shorts v;
   for (long i = 0; i < kShortLanes; i++) v[i] = (int16_t)((a[i] * b[i] + (1 << 14)) >> 15);
+  return v;
+#endif
+}
+
+// The upper 32 bits of each product.
+CHARLOOM_INLINE Words high_product(Words a, uint32_t b) {
+#if defined(__AVX512BW__)
+  const __m512i factor = _mm512_set1_epi32((int32_t)b), even = _mm512_mul_epu32((__m512i)a, factor);
+  const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64((__m512i)a, 32), factor);
+  return (Words)_mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd);
+#elif defined(__AVX2__)
+  const __m256i factor = _mm256_set1_epi32((int32_t)b), even = _mm256_mul_epu32((__m256i)a, factor);
+  const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64((__m256i)a, 32), factor);
+  return (Words)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+#elif defined(__SSE2__)
+  const __m128i factor = _mm_set1_epi32((int32_t)b), even = _mm_mul_epu32((__m128i)a, factor);
+  const __m128i odd = _mm_mul_epu32(_mm_srli_epi64((__m128i)a, 32), factor);
+  return (Words)_mm_or_si128(_mm_srli_epi64(even, 32),
+                             _mm_and_si128(odd, _mm_set1_epi64x((int64_t)0xffffffff00000000)));
+#else
+  Words v;
+  for (long i = 0; i < kLanes; i++) v[i] = (uint32_t)((uint64_t)a[i] * b >> 32);
   return v;
 #endif
 }

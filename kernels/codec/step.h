@@ -50,7 +50,7 @@ class PackedNetwork {
 
   size_t size() const { return size_; }
 
-  void pack(const IntegerWeights &from) {
+  void pack(const IntegerWeights &from) const {
     const long numbers = shape_.blocks() * Cell::gates * kUnits;
     memcpy(tanh_, from.tanh, 3 * 32 * sizeof *tanh_);
     memcpy(exp2_, from.exp2, 4 * sizeof *exp2_);
@@ -178,11 +178,8 @@ class PackedNetwork {
       multiply(rows, depth, h + first * row, row, output_.panel(0), size / kUnits, w.sums, size);
       for (long i = 0; i < rows; i++) {
         if (tokens[first + i] < 0) continue;
-        int32_t *logits = w.sums + i * size;
-        const Products products = products_of(output_, 0, logits);
-        for (long v = 0; v < size; v += kLanes)
-          store_ints(logits + v, load_ints(output_bias_ + v) + scaled(products, v));
-        share_out(logits, size, shape_.vocabulary, exp2_, frequencies + (first + i) * shape_.vocabulary);
+        share_out(products_of(output_, 0, w.sums + i * size), output_bias_, size, shape_.vocabulary, exp2_,
+                  w.sums + i * size, frequencies + (first + i) * shape_.vocabulary);
       }
     }
   }

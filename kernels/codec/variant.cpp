@@ -36,27 +36,28 @@ Shape stored_shape(const void *packed) {
 }
 
 size_t packed_size(const IntegerWeights &weights) {
-  return with_network(shape_of(weights), nullptr, [](auto network) { return network.size(); });
+  return with_network(shape_of(weights), nullptr, [](const auto &network) { return network.size(); });
 }
 
 void pack(const IntegerWeights &weights, void *packed) {
-  with_network(shape_of(weights), packed, [&](auto network) { network.pack(weights); });
+  with_network(shape_of(weights), packed, [&](const auto &network) { network.pack(weights); });
 }
 
 size_t state_size(const void *packed, long lanes) {
-  return with_network(stored_shape(packed), packed, [&](auto network) { return network.state(lanes, nullptr).size; });
+  return with_network(stored_shape(packed), packed,
+                      [&](const auto &network) { return network.state(lanes, nullptr).size; });
 }
 
 size_t workspace_size(const void *packed, long lanes) {
   // begin() needs a token for each lane beside.
   return with_network(stored_shape(packed), packed,
-                      [&](auto network) { return network.workspace(lanes, nullptr).size; }) +
+                      [&](const auto &network) { return network.workspace(lanes, nullptr).size; }) +
          round_up(lanes * sizeof(int32_t), 64);
 }
 
 void step(const void *packed, long lanes, const int32_t *tokens, void *state, uint32_t *frequencies, void *workspace) {
   with_network(stored_shape(packed), packed,
-               [&](auto network) { network.step(lanes, tokens, state, frequencies, workspace); });
+               [&](const auto &network) { network.step(lanes, tokens, state, frequencies, workspace); });
 }
 
 void begin(const void *packed, long lanes, void *state, uint32_t *frequencies, void *workspace) {
@@ -64,7 +65,7 @@ void begin(const void *packed, long lanes, void *state, uint32_t *frequencies, v
   const long tokens_size = round_up(lanes * sizeof(int32_t), 64);
   int32_t *tokens = static_cast<int32_t *>(workspace);
   std::fill(tokens, tokens + lanes, (int32_t)shape.begin_token);
-  with_network(shape, packed, [&](auto network) {
+  with_network(shape, packed, [&](const auto &network) {
     network.clear(lanes, state);
     network.step(lanes, tokens, state, frequencies, static_cast<char *>(workspace) + tokens_size);
   });

@@ -53,9 +53,13 @@ static void multiply_block(long depth, const Activation *rows, long stride, cons
 #pragma GCC unroll 4
         for (long r = 0; r < ROWS; r++) multiply_add(sum[d][r][v], rows + r * stride + k + 2 * d, weights);
       }
+  // Unrolled as the loops above are, so that no sum ever has an address.
+#pragma GCC unroll 4
   for (long r = 0; r < ROWS; r++)
+#pragma GCC unroll 4
     for (long v = 0; v < VECTORS; v++) {
       Ints total = sum[0][r][v];
+#pragma GCC unroll 4
       for (long d = 1; d < DEPTHS; d++) total += sum[d][r][v];
       store_ints(result + r * result_stride + v * kLanes, total);
     }

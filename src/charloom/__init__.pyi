@@ -1,5 +1,6 @@
 from . import layers as layers
 from .codec.codec import Codec as Codec
+from .codec.preparation import prepare_codec as prepare_codec
 from .codec.record_file import RecordFile as RecordFile
 from .codec.records import RecordCodec as RecordCodec
 from .errors import CharloomError as CharloomError

@@ -19,6 +19,8 @@ from charloom.whole_files import write_whole
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+CODEC_FILES = ("codec.safetensors", "priming.safetensors")
+"""What ``charloom.codec`` adds to a folder: made of its weights, and read without them."""
 _LARGEST_CONFIG_BYTES = 64 * 2**20
 
 
@@ -31,9 +33,21 @@ def write_model_folder(path: str | Path, config: dict[str, Any], tensors: dict[s
     text = json.dumps(head | config, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _remove_codec_of_others(folder, head["weights_sha256"])
         write_whole({folder / WEIGHTS_FILE: weights, folder / CONFIG_FILE: text.encode("utf-8", "backslashreplace")})
     except OSError as error:
         raise ModelFolderError(f"{folder}: cannot save the model ({error.strerror or error})") from error
+
+
+def _remove_codec_of_others(folder: Path, weights_sha256: object) -> None:
+    """What compression made of other weights that stood here is not this model's."""
+    try:
+        ours = _read_config(folder)["weights_sha256"] == weights_sha256
+    except (ModelFolderError, KeyError):
+        ours = False
+    if not ours:
+        for name in CODEC_FILES:
+            (folder / name).unlink(missing_ok=True)
 
 
 def read_model_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -1,5 +1,6 @@
 """Damaged files within the time and memory of whole ones; limits that the kernel keeps."""
 
+import io
 import json
 import os
 import random
@@ -26,6 +27,9 @@ def folder(tmp_path: Path) -> Path:
         "lanes": Codec(ZlibEngine()).compress(_TEXT * 1000 + noise),
         "noise": Codec(ZlibEngine()).compress(noise),
     }
+    records = io.BytesIO()
+    Codec(ZlibEngine()).compress_lines(io.BytesIO(_TEXT + noise[:5000]), records)
+    samples["records"] = records.getvalue()
     for name, blob in samples.items():
         (tmp_path / f"{name}.blob").write_bytes(blob)
     return tmp_path

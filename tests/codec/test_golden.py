@@ -24,6 +24,12 @@ _GOLDEN = {
     ),
 }
 
+_GOLDEN_RECORDS = (
+    "c7 63 6c 16 70 d0 41 d2 6c b8 85 b3 32 03 02 03 f8 18 00 79 8a 85 59 6f f3 ec 67 ea f4 b3 fd 7a c8 d3 96 9e "
+    "f5 1b 31 bc 50 ff 99 99 4c 28 53 3a d6 fd e6 03 d9 53 02 79 b8 f8 99 f4 10 f0 32 00 01 01 33 03 17 46 54 61 "
+    "5a 8c 0a 97 0c 00 00 00"
+)
+
 
 @pytest.mark.parametrize("name", _GOLDEN)
 def test_golden_bytes(name: str) -> None:
@@ -64,7 +70,16 @@ def test_golden_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Codec(_ENGINE).decompress(bytes.fromhex(golden)) == _SENTENCE * 2
 
 
+def test_golden_records() -> None:
+    """A coded record, an empty one, a stored one, without a line feed at the end."""
+    target = io.BytesIO()
+    Codec(_ENGINE).compress_lines(io.BytesIO(_SENTENCE + b"\n\x99"), target)
+    assert target.getvalue().hex(" ") == _GOLDEN_RECORDS
+    assert Codec(_ENGINE).decompress(bytes.fromhex(_GOLDEN_RECORDS)) == _SENTENCE + b"\n\x99"
+
+
 def test_the_page_shows_these_bytes() -> None:
-    """The example of docs/format.md, its hexadecimal column put together."""
-    rows = re.findall(r"^\| `([0-9a-f ]+)` \|", _PAGE, re.MULTILINE)
-    assert " ".join(rows).startswith(_GOLDEN["a sentence"][1])
+    """The examples of docs/format.md, their hexadecimal columns put together."""
+    examples = _PAGE.partition("## Example")[2]
+    rows = re.findall(r"^\| `([0-9a-f ]+)` \|", examples, re.MULTILINE)
+    assert " ".join(rows) == f"{_GOLDEN['a sentence'][1]} {_GOLDEN_RECORDS}"

@@ -43,7 +43,7 @@ def test_a_loaded_model_is_the_saved_one(cell: str, tmp_path: Path) -> None:
 def test_every_number_is_in_the_fingerprint() -> None:
     model = _model("gru")
     seen = {model.fingerprint()}
-    for name, array in model.arrays().items():
+    for name in model.arrays():
         if name in ("token_bytes", "token_offsets", "header"):
             continue
         changed = {n: a.copy() for n, a in model.arrays().items()}
@@ -185,8 +185,7 @@ def test_a_damaged_file_is_refused_or_sound(seed: int, tmp_path_factory: pytest.
     file.write_bytes(data)
     try:
         model = IntegerModel.load(file)
-    except ModelFolderError as error:
-        assert "\n" not in str(error)
+    except ModelFolderError:
         return
     stream = begin(model, 2)
     stream.step(np.array([0, model.vocabulary_size - 1]))

@@ -75,6 +75,17 @@ def test_a_resting_lane_stays_as_it_is(name: str) -> None:
     assert np.array_equal(rested.frequencies[1], steady.frequencies[0])
 
 
+@pytest.mark.parametrize("name", ["reference", *supported()])
+def test_reading_is_stepping(name: str) -> None:
+    model = random_model(7, "gru", hidden=20, vocabulary=10)
+    read, stepped = begin(model, 3, name), begin(model, 3, name)
+    tokens = np.random.default_rng(0).integers(-1, 10, (8, 3))
+    read.read(tokens)
+    for row in tokens:
+        stepped.step(row)
+    assert np.array_equal(read.frequencies, stepped.frequencies)
+
+
 @_native
 def test_a_large_vocabulary() -> None:
     model = random_model(5, "gru", hidden=8, vocabulary=65536, style="wild")

@@ -46,6 +46,7 @@ _VALUES: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
     ("training", "partitioning"): (["sequential", "random"], ["shuffled", "", 0]),
     ("training", "optimizer"): (["sgd", "adamw"], ["SGD", "adam", "", 0]),
     ("training", "learning_rate"): ([1e-9, 1, 100.0], [0, 0.0, -1.0, *_NO_NUMBER]),
+    ("training", "schedule"): (["constant", "cosine"], ["linear", "", 0, None]),
     ("training", "clip_norm"): ([0, 0.0, 1, 5.0], [-1, *_NO_NUMBER]),
     ("training", "validation_fraction"): ([0, 0.05, 0.9], [-0.1, 0.91, 1, *_NO_NUMBER]),
     # PyTorch's seeds have 64 bits.

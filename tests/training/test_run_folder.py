@@ -2,8 +2,20 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
-from charloom import EpochRecord, History, ModelFolderError, ModelSettings, Vocabulary, build_model
+from charloom import (
+    CharloomWarning,
+    EpochRecord,
+    History,
+    LanguageModel,
+    ModelFolderError,
+    ModelSettings,
+    Vocabulary,
+    build_model,
+)
+from charloom.codec.priming import Priming
+from charloom.layers import RNN
 from charloom.training.events import EpochEnded
 from charloom.training.run_folder import RunFolder, plot_history
 
@@ -30,6 +42,7 @@ def test_history_is_written_as_it_grows(tmp_path: Path) -> None:
     }
     folder.finish(_MODEL)
     assert sorted(file.name for file in folder.path.iterdir()) == [
+        "codec.safetensors",
         "config.json",
         "history.jsonl",
         "history.png",
@@ -72,7 +85,27 @@ def test_the_history_of_an_overwritten_run_goes(tmp_path: Path) -> None:
     folder(EpochEnded(_record(1)))
     folder.finish(_MODEL)
     RunFolder(tmp_path, overwrite=True).finish(_MODEL)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["codec.safetensors", "config.json", "model.safetensors"]
+
+
+def test_what_compression_reads_first_is_what_was_trained_on(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.finish(_MODEL, (b"a" * 10, b"a" * 3))
+    assert Priming.load(tmp_path) == Priming(b"a" * 13, 10)
+    _MODEL.save(tmp_path)  # the same weights: what was compressed with them can still be read
+    assert Priming.load(tmp_path).text
+    other = build_model(Vocabulary(["a"]), ModelSettings(hidden_size=2), seed=5)
+    other.save(tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_a_model_that_compression_does_not_take_is_saved_all_the_same(tmp_path: Path) -> None:
+    layer = RNN(2, 2)
+    with torch.no_grad():
+        next(layer.parameters()).fill_(float("nan"))
+    with pytest.warns(CharloomWarning, match="not made ready for compression"):
+        RunFolder(tmp_path).finish(LanguageModel(layer, Vocabulary(["a"])))
+    assert (tmp_path / "model.safetensors").exists()
 
 
 def test_infinite_perplexity_is_plotted_and_written() -> None:

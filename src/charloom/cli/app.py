@@ -10,6 +10,8 @@ from typing import Any, get_args
 import cyclopts
 
 from charloom.cli import screen
+from charloom.cli.compress import compress
+from charloom.cli.decompress import decompress
 from charloom.cli.evaluate import evaluate
 from charloom.cli.generate import generate
 from charloom.cli.info import info
@@ -21,11 +23,12 @@ from charloom.version import __version__
 
 HELP = """Recurrent language models of your own text, on the CPU you have.
 
-Train one, let it write, measure how surprising a text is to it:
+Train one, let it write, measure how surprising a text is to it, compress text with it:
 
     charloom train --out model
     charloom generate model --prefix "time traveller"
     charloom evaluate model FILE
+    charloom compress FILE -m model
 """
 
 
@@ -56,7 +59,7 @@ app = cyclopts.App(
     suppress_keyboard_interrupt=False,
     config=(refuse_unknown_options, recipe_defaults, refuse_fractions),
 )
-for command in (train, generate, evaluate, info, recipes):
+for command in (train, generate, evaluate, compress, decompress, info, recipes):
     app.command(command)
 
 

@@ -31,6 +31,7 @@ def train(
     out: Path | None = None,
     recipe: str | None = None,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
+    no_priming: Annotated[bool, Parameter(negative="")] = False,
     text: Annotated[CorpusSettings, Parameter(name="*", group=Group("Text", help=_DEFAULTS_NOTE))] = CorpusSettings(),
     model: Annotated[ModelSettings, Parameter(name="*", group="Model")] = ModelSettings(),
     training: Annotated[TrainingSettings, Parameter(name="*", group="Training")] = TrainingSettings(),
@@ -51,6 +52,8 @@ def train(
         Settings to start from: a name from 'charloom recipes', or the path of a .toml file. Options override it.
     overwrite
         Replace the model that is in the folder.
+    no_priming
+        Keep the text out of the folder. With it (its last MiB) 'charloom compress' begins with what it has read.
     """
     from charloom.model_building import build_model
     from charloom.text.corpora import load_corpus
@@ -63,6 +66,7 @@ def train(
     folder.create()
     console = screen.results()
     interruption = Interruption()
+    texts = None if no_priming else _texts(loaded, training)
     try:
         _show_start(console, loaded, built, training, recipe or usual_recipe(corpus))
         with interruption, TrainingDisplay(console, training) as display:
@@ -71,13 +75,13 @@ def train(
         if not folder.history:
             folder.discard_if_empty()
             raise
-        _save(folder, built)
+        _save(folder, built, texts)
         if not isinstance(error, (CharloomError, OSError)):
             raise
         raise CharloomError(
             f"{error}; the model of epoch {folder.history[-1].epoch} is saved in {folder.path}"
         ) from error
-    _save(folder, built)
+    _save(folder, built, texts)
     _show_end(console, folder, built, interruption)
     return interruption.exit_status
 
@@ -108,11 +112,21 @@ def _show_start(
     )
 
 
-def _save(folder: "RunFolder", model: "LanguageModel") -> None:
+def _texts(corpus: "Corpus", settings: TrainingSettings) -> tuple[bytes, bytes]:
+    """What is trained on and what is kept out, as files have it."""
+    from charloom.training.trainer import training_length
+
+    at = training_length(len(corpus.ids), settings)
+    if isinstance(corpus.text, bytes):
+        return corpus.text[:at], corpus.text[at:]
+    return corpus.text[:at].encode("utf-8", "surrogateescape"), corpus.text[at:].encode("utf-8", "surrogateescape")
+
+
+def _save(folder: "RunFolder", model: "LanguageModel", texts: tuple[bytes, bytes] | None) -> None:
     """Saves to the folder; where that fails, to a new temporary folder, and says so. Ctrl-C waits until it is done."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        folder.finish(model)
+        folder.finish(model, texts)
     except (CharloomError, OSError) as error:
         refuge = tempfile.mkdtemp(prefix="charloom-")
         model.save(refuge)

@@ -34,6 +34,11 @@ class Codec:
         self.mode = mode_of(model, fast=fast)
         self.threads = checked_threads(threads)
 
+    @property
+    def fingerprint(self) -> bytes:
+        """32 bytes that name what data from ``compress`` can be decompressed with."""
+        return self._engines.of_mode(self.mode).fingerprint
+
     def compress(self, data: bytes) -> bytes:
         """The data, compressed: the same bytes each time."""
         target = io.BytesIO()

@@ -42,7 +42,7 @@ class EngineChoice:
         """The engine that a file was made with. WrongModelError where this model's is another."""
         if self._model is None:
             raise WrongModelError(
-                f"it takes the model that it was made with (fingerprint {fingerprint.hex()}) to decompress it: name it"
+                f"decompressing it takes the model that it was made with, fingerprint {fingerprint.hex()}: give that"
             )
         engine = self.of_mode(mode)
         if engine.fingerprint[:FINGERPRINT_BYTES] != fingerprint:
@@ -55,7 +55,7 @@ class EngineChoice:
 
     def _open(self, mode: Mode) -> Engine:
         if self._model is None:
-            raise WrongModelError("it takes a model: name one")
+            raise WrongModelError("compressing takes a model: give one")
         if not isinstance(self._model, Engine):
             return engines.open_engine(self._model, fast=mode == "fast")
         if self._model.name != mode:

@@ -30,6 +30,9 @@ class Stream(Protocol):
     def step(self, tokens: NDArray[Any]) -> None:
         """Reads a token for each lane, int (lanes,); a lane whose token is negative stays as it is."""
 
+    def read(self, tokens: NDArray[Any]) -> None:
+        """As many steps as ``tokens``, int (steps, lanes), has rows."""
+
 
 def supported() -> list[str]:
     """The instruction sets of the native code that this processor can run, the best last; none without it."""
@@ -108,6 +111,10 @@ class _PlainStream:
         self.frequencies[active] = frequencies
         self._state.replace(active, after)
 
+    def read(self, tokens: NDArray[Any]) -> None:
+        for row in tokens:
+            self.step(row)
+
 
 class _NativeStream:
     def __init__(self, network: Any, model: IntegerModel, lanes: int) -> None:
@@ -118,6 +125,9 @@ class _NativeStream:
         self._stream.begin(self.frequencies.ctypes.data)
 
     def step(self, tokens: NDArray[Any]) -> None:
+        self.read(tokens[None])
+
+    def read(self, tokens: NDArray[Any]) -> None:
         tokens = np.ascontiguousarray(tokens, np.int32)
-        assert tokens.shape == (len(self.frequencies),)
-        self._stream.step(1, tokens.ctypes.data, self.frequencies.ctypes.data)
+        assert tokens.shape[1:] == self.frequencies.shape[:1]
+        self._stream.step(len(tokens), tokens.ctypes.data, self.frequencies.ctypes.data)

@@ -1,13 +1,14 @@
 """The text that a model's mixing engine has read before it codes anything.
 
-It ships with the model, compressed, as ``priming.safetensors``: reading it again gives the same tables on every machine,
-and is far less than the tables would be.
+It ships with the model, compressed, as ``priming.safetensors``: reading it gives the same tables on every machine, and
+is far less than the tables would be.
 """
 
 import hashlib
 import lzma
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -29,8 +30,8 @@ class Priming:
 
     Attributes:
         text: Text like what is to be compressed.
-        silent: So many bytes from its start are read without the network, which was trained on them: of what it knows by
-            heart it is surer than it ought to be of anything else.
+        silent: So many bytes from its start are read without the network, which was trained on them: it is surer of
+            what it knows by heart than it ought to be of anything else.
     """
 
     text: bytes = b""
@@ -42,7 +43,7 @@ class Priming:
 
     @classmethod
     def of_text(cls, seen: bytes, unseen: bytes) -> "Priming":
-        """Of the text that a network was trained on and what follows it, both as far as there is room, the end first."""
+        """Of the text that a network was trained on and what follows it, as far as there is room, the end first."""
         unseen = unseen[-LARGEST_PRIMING:]
         seen = seen[max(0, len(seen) - (LARGEST_PRIMING - len(unseen))) :]
         return cls(seen + unseen, len(seen))
@@ -55,7 +56,7 @@ class Priming:
         """What ``from_file`` reads."""
         packed = lzma.compress(self.text, preset=9 | lzma.PRESET_EXTREME)
         header = np.array([_FORMAT_VERSION, self.silent], np.int32)
-        arrays = {"header": header, "text": np.frombuffer(packed, np.uint8)}
+        arrays: dict[str, Any] = {"header": header, "text": np.frombuffer(packed, np.uint8)}
         return safetensors.numpy.save(arrays, {"format": "charloom priming"})
 
     @classmethod

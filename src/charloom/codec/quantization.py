@@ -33,6 +33,7 @@ from charloom.text.vocabulary import Vocabulary
 Floats: TypeAlias = NDArray[np.float64]
 
 _BOUNDED, _ARGUMENT, _CANDIDATE_SHARE, _LOGITS = 15, 12, 11, 12  # formats
+_COARSEST_RELU = 5  # states up to 1,024: with more the logits would leave 32 bits
 _LARGEST_MULTIPLIER = (1 << 15) - 1
 
 
@@ -187,10 +188,10 @@ def _relu_formats(model: LanguageModel, table: Floats) -> list[int]:
             logits, state = model.step(ids.to(model.device), state)
             assert isinstance(state, torch.Tensor)
             largest = np.maximum(largest, _floats(state.abs().amax(dim=(1, 2))))
-            ids = torch.multinomial(torch.softmax(logits, 1).cpu(), 1, generator=generator)[:, 0]
-    needed = 2 * np.nan_to_num(largest, posinf=1e9)
+            ids = torch.multinomial(torch.softmax(logits.nan_to_num(0, 0, 0), 1).cpu(), 1, generator=generator)[:, 0]
+    needed = 2 * np.nan_to_num(largest, nan=1e9, posinf=1e9)  # states may grow without bound
     needed[0] = max(needed[0], np.abs(table).max())
-    return [int(np.clip(np.floor(np.log2(32767 / max(x, 1e-3))), 0, _BOUNDED)) for x in needed]
+    return [int(np.clip(np.floor(np.log2(32767 / max(x, 1e-3))), _COARSEST_RELU, _BOUNDED)) for x in needed]
 
 
 def _tokens(vocabulary: Vocabulary) -> tuple[NDArray[np.uint8], NDArray[np.int32], int]:

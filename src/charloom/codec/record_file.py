@@ -30,7 +30,7 @@ class RecordFile(Sequence[bytes]):
     DamagedRecordError for those alone. One thread's. Close it, or use it in a ``with``.
     """
 
-    def __init__(self, path: str | Path, model: AnyModel, *, rebuild_index: bool = False) -> None:
+    def __init__(self, path: str | Path, model: AnyModel | None, *, rebuild_index: bool = False) -> None:
         """Opens the file. Raises a CompressedFileError for one that is damaged, or another model's.
 
         rebuild_index: Find the groups by their own heads, as far as they can be followed, where the file's end is

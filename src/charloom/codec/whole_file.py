@@ -27,7 +27,11 @@ class WholeFile:
         self._refuse_existing()
 
     def __enter__(self) -> BinaryIO:
-        descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        try:
+            descriptor = os.open(self._temporary, flags, 0o600)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
         self._file = os.fdopen(descriptor, "wb")
         return self._file
 
@@ -58,5 +62,5 @@ class WholeFile:
             os.umask(mask)
             self._temporary.chmod(0o666 & ~mask)
             return
-        self._temporary.chmod(stat.S_IMODE(self._like.st_mode))
+        self._temporary.chmod(stat.S_IMODE(self._like.st_mode) & 0o777)
         os.utime(self._temporary, ns=(self._like.st_atime_ns, self._like.st_mtime_ns))

@@ -9,6 +9,7 @@ from charloom.settings.model import Precision
 
 Partitioning: TypeAlias = Literal["sequential", "random"]
 Optimizer: TypeAlias = Literal["sgd", "adamw"]
+Schedule: TypeAlias = Literal["constant", "cosine"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class TrainingSettings:
             detached; random: sequences in random order, each from a zero state.
         optimizer: SGD or AdamW.
         learning_rate: Step size of the optimizer.
+        schedule: How the step size goes on: constant; or cosine, rising through the first half epoch and falling to
+            nothing along half a cosine until the last.
         clip_norm: Gradients are scaled down to this global norm where theirs is larger; 0 for no clipping.
         validation_fraction: Share of the text, at its end, that is kept out of training to validate on.
         seed: Seed of initial weights, offsets, order and dropout.
@@ -42,6 +45,7 @@ class TrainingSettings:
     partitioning: Partitioning = "sequential"
     optimizer: Optimizer = "sgd"
     learning_rate: float = 1.0
+    schedule: Schedule = "constant"
     clip_norm: float = 1.0
     validation_fraction: float = 0.0
     seed: int = 0
@@ -54,7 +58,7 @@ class TrainingSettings:
     sample_chars: int = 50
 
     def __post_init__(self) -> None:
-        check_word(self, partitioning=Partitioning, optimizer=Optimizer, precision=Precision)
+        check_word(self, partitioning=Partitioning, optimizer=Optimizer, schedule=Schedule, precision=Precision)
         check_whole(self, "batch_size", "num_steps", "epochs", "report_every", "sample_chars")
         check_whole(self, "threads", maximum=1024, optional=True)  # PyTorch crashes on very many
         check_whole(self, "seed", "sample_every", minimum=0)

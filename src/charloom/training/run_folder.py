@@ -1,9 +1,11 @@
 """The folder of a training run: the model, ``history.jsonl`` (a line as each epoch ends) and ``history.png``."""
 
 import io
+import warnings
 from pathlib import Path
 
-from charloom.errors import ModelFolderError
+from charloom.codec.preparation import prepare_codec
+from charloom.errors import CharloomWarning, InputError, ModelFolderError
 from charloom.language_model import LanguageModel
 from charloom.model_folder import CONFIG_FILE
 from charloom.training.events import EpochEnded, Event
@@ -47,9 +49,17 @@ class RunFolder:
                 self.history.records.append(event.record)
                 file.write(event.record.to_json() + "\n")
 
-    def finish(self, model: LanguageModel) -> None:
-        """Writes the model and the plot; the model first, as it is what cannot be made again."""
+    def finish(self, model: LanguageModel, texts: tuple[bytes, bytes] | None = None) -> None:
+        """Writes the model, what compression needs, and the plot; the model first, as it cannot be made again.
+
+        texts: What the model was trained on and what was kept out, for ``prepare_codec``; None to leave them out.
+        """
         model.save(self.path)
+        seen, unseen = texts or (b"", b"")
+        try:
+            prepare_codec(self.path, model, seen=seen, unseen=unseen)
+        except InputError as error:
+            warnings.warn(f"not made ready for compression: {error}", CharloomWarning, stacklevel=2)
         if not self.history:
             # Those of a run that this one overwrites are no longer the model's.
             for name in (HISTORY_FILE, PLOT_FILE):

@@ -58,7 +58,8 @@ def train(
     settings = settings or TrainingSettings()
     if model.vocabulary != corpus.vocabulary:
         raise InputError("the corpus has another vocabulary than the model: build the model with corpus.vocabulary")
-    training_ids, validation_ids = _split(corpus.ids, settings)
+    at = training_length(len(corpus.ids), settings)
+    training_ids, validation_ids = corpus.ids[:at], corpus.ids[at:]
     check_length(len(training_ids), settings.batch_size, settings.num_steps)
     prefixes = _sample_prefixes(model, corpus, settings)
     device = find_device(settings.device)
@@ -102,7 +103,7 @@ def _run(
     last_good = _copy_weights(model)
     for epoch in range(1, settings.epochs + 1):
         epoch_began = time.perf_counter()
-        for progress in train_epoch(model, optimizer, training_ids, settings, generator):
+        for progress in train_epoch(model, optimizer, training_ids, settings, generator, epoch):
             if progress.done % _FINITE_CHECK_STEPS == 0 or progress.done == progress.num_batches:
                 _check_finite(model, float(progress.mean_loss), epoch, last_good)
             num_chars = progress.done * settings.batch_size * settings.num_steps
@@ -147,15 +148,15 @@ def _check_finite(model: LanguageModel, loss: float, epoch: int, last_good: dict
         )
 
 
-def _split(ids: TextIds, settings: TrainingSettings) -> tuple[TextIds, TextIds]:
-    """The part to train on, and the part at the end to validate on (empty, or two ids at least)."""
-    num_validation = int(len(ids) * settings.validation_fraction)
+def training_length(length: int, settings: TrainingSettings) -> int:
+    """How much of a text is trained on; the rest, nothing or two characters at least, is for validation."""
+    num_validation = int(length * settings.validation_fraction)
     if settings.validation_fraction and num_validation < 2:
         raise SettingsError(
-            f"a validation_fraction of {settings.validation_fraction} leaves {num_validation} of {len(ids)} characters "
+            f"a validation_fraction of {settings.validation_fraction} leaves {num_validation} of {length} characters "
             "to validate on: raise it, or set it to 0"
         )
-    return ids[: len(ids) - num_validation], ids[len(ids) - num_validation :]
+    return length - num_validation
 
 
 def _sample_prefixes(model: LanguageModel, corpus: Corpus, settings: TrainingSettings) -> list[str | bytes]:

@@ -1,5 +1,6 @@
 """Truncated back-propagation through time: one minibatch, and one epoch of them."""
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ from charloom.recurrence.clipping import clip_gradients
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import Ids, Scalar, State, TextIds
 
+_WARM_UP_EPOCHS = 0.5
+
 
 def train_step(
     model: LanguageModel, optimizer: Optimizer, inputs: Ids, targets: Ids, state: State, clip_norm: float
@@ -33,6 +36,16 @@ def train_step(
         clip_gradients(parameters, clip_norm)
     optimizer.step()
     return loss, state
+
+
+def set_learning_rate(optimizer: Optimizer, settings: TrainingSettings, epochs: float) -> None:
+    """That of the schedule after so many epochs."""
+    if settings.schedule == "constant":
+        return
+    rising = min(1.0, 0.02 + epochs / _WARM_UP_EPOCHS)
+    falling = 0.5 + 0.5 * math.cos(math.pi * epochs / settings.epochs)
+    for group in optimizer.param_groups:
+        group["lr"] = settings.learning_rate * rising * falling
 
 
 class EpochProgress(NamedTuple):
@@ -49,8 +62,12 @@ def train_epoch(
     ids: TextIds,
     settings: TrainingSettings,
     generator: torch.Generator,
+    epoch: int = 1,
 ) -> Iterator[EpochProgress]:
-    """Trains one pass over a text, from a random offset; yields after each minibatch."""
+    """Trains one pass over a text, from a random offset; yields after each minibatch.
+
+    epoch: From 1, for the schedule.
+    """
     batch_size, num_steps = settings.batch_size, settings.num_steps
     offset = draw_offset(len(ids), batch_size, num_steps, generator)
     carried = settings.partitioning == "sequential"
@@ -64,6 +81,7 @@ def train_epoch(
     zero_state = state = model.begin_state(batch_size)
     total = torch.zeros((), device=ids.device)
     for done, (inputs, targets) in enumerate(batches, 1):
+        set_learning_rate(optimizer, settings, epoch - 1 + (done - 1) / num_batches)
         loss, state = train_step(
             model, optimizer, inputs, targets, state if carried else zero_state, settings.clip_norm
         )

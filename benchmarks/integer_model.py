@@ -1,0 +1,139 @@
+"""What do integers cost in bits a character, and how fast is their network?
+
+Trains an RNN of 256 and an LSTM of 512 units on the first 90 % of a text (or loads trained models), and scores the last
+10 % in 64 lanes, with the float model and with the integers made of it. Then characters a second of each instruction
+set's network alone, one thread and its processor time, instruction sets in turn; frequencies included, coding not.
+"""
+
+import argparse
+import math
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import charloom
+from alternate import machine, write_result
+from charloom import LanguageModel, ModelSettings, TrainingSettings
+from charloom.codec.integer_model import FREQUENCY_BITS, IntegerModel
+from charloom.codec.native import begin, supported
+from charloom.codec.quantization import quantize
+
+_MODELS = {
+    "rnn 256": (ModelSettings(hidden_size=256, embedding_size=64, dropout=0.1, init_sigma=0), 20),
+    "lstm 512": (ModelSettings(cell="lstm", hidden_size=512, embedding_size=64, dropout=0.3, init_sigma=0), 14),
+}
+_HELD_OUT = 0.1
+_LANES = 64
+
+
+def _train(settings: ModelSettings, corpus: charloom.Corpus, epochs: int, precision: Any) -> LanguageModel:
+    model = charloom.build_model(corpus.vocabulary, settings)
+    training = TrainingSettings(
+        batch_size=64,
+        num_steps=64,
+        epochs=epochs,
+        optimizer="adamw",
+        learning_rate=0.003,
+        validation_fraction=_HELD_OUT,
+        sample_every=0,
+        device="cpu",
+        precision=precision,
+    )
+    charloom.train(model, corpus, training)
+    return model.eval()
+
+
+def _in_lanes(model: LanguageModel, text: str | bytes) -> NDArray[np.int64]:
+    """(steps, lanes), each lane a piece of the text."""
+    ids = model.vocabulary.encode(text, unknown="skip").numpy()
+    return ids[: len(ids) // _LANES * _LANES].reshape(_LANES, -1).T.copy()
+
+
+def _float_bits(model: LanguageModel, begin_token: int, tokens: NDArray[np.int64]) -> float:
+    """Bits a character, of every token after the begin token."""
+    read = np.concatenate([np.full((1, _LANES), begin_token), tokens[:-1]])
+    nats, state = 0.0, model.begin_state(_LANES)
+    with torch.inference_mode():
+        for first in range(0, len(read), 256):
+            logits, state = model(torch.from_numpy(read[first : first + 256].T.copy()), state)
+            targets = torch.from_numpy(tokens[first : first + 256])
+            nats -= float(torch.log_softmax(logits.double(), 2).gather(2, targets.unsqueeze(2)).sum())
+    return nats / tokens.size / math.log(2)
+
+
+def _integer_bits(model: IntegerModel, tokens: NDArray[np.int64]) -> float:
+    stream, bits = begin(model, _LANES), 0.0
+    for row in tokens:
+        bits += float((FREQUENCY_BITS - np.log2(stream.frequencies[np.arange(_LANES), row])).sum())
+        stream.step(row)
+    return bits / tokens.size
+
+
+def _speeds(model: IntegerModel, lanes: int, seconds: float, rounds: int) -> dict[str, list[float]]:
+    """Characters a second of each instruction set, by round."""
+    random = np.random.default_rng(0)
+    streams = {name: begin(model, lanes, name) for name in supported()}
+    speeds: dict[str, list[float]] = {name: [] for name in streams}
+    texts: dict[str, NDArray[np.int32]] = {}
+    for round_number in range(rounds + 1):
+        for name, stream in streams.items():
+            tokens = texts.get(name, random.integers(0, model.vocabulary_size, (50, lanes), np.int32))
+            began = time.thread_time()
+            stream.read(tokens)
+            speed = tokens.size / (time.thread_time() - began)
+            if round_number:
+                speeds[name].append(speed)
+            else:
+                steps = max(1, int(speed * seconds / lanes))
+                texts[name] = random.integers(0, model.vocabulary_size, (steps, lanes), np.int32)
+    return speeds
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("text", type=Path, help="a text file")
+    parser.add_argument("--load", type=Path, action="append", help="a model folder, instead of training; repeatable")
+    parser.add_argument("--epochs", type=int, help="fewer than usual, for a trial")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="bfloat16", help="of the training")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.2, help="about so long is each measurement of speed")
+    options = parser.parse_args()
+    corpus = charloom.load_corpus(options.text)
+    held_out = corpus.text[int(len(corpus.text) * (1 - _HELD_OUT)) :]
+    results: dict[str, Any] = {}
+    for name in [str(folder) for folder in options.load] if options.load else list(_MODELS):
+        if options.load:
+            model = LanguageModel.load(name)
+            name = f"{model.layer.mode} {model.layer.hidden_size}".lower()
+        else:
+            settings, epochs = _MODELS[name]
+            model = _train(settings, corpus, options.epochs or epochs, options.precision)
+        integers = quantize(model)
+        tokens = _in_lanes(model, held_out)
+        in_floats, in_integers = _float_bits(model, integers.begin_token, tokens), _integer_bits(integers, tokens)
+        result: dict[str, Any] = {
+            "text": options.text.name,
+            "characters": tokens.size,
+            "tokens": len(model.vocabulary),
+            "bits_a_character": {"float": in_floats, "integer": in_integers},
+            "lost": in_integers - in_floats,
+            "characters_a_second": {},
+        }
+        print(f"{name}: {in_floats:.5f} bits a character, in integers {in_integers:.5f} ({result['lost']:+.5f})")
+        for lanes in (1, 16, _LANES):
+            speeds = _speeds(integers, lanes, options.seconds, options.rounds)
+            result["characters_a_second"][f"{lanes} lanes"] = speeds
+            medians = (f"{s} {statistics.median(v) / 1e3:.1f} k" for s, v in speeds.items())
+            print(f"  {lanes:2d} lanes, characters a second: {', '.join(medians)}", flush=True)
+        results[name] = result
+    write_result("integer_model", {"question": __doc__, "results": results, "machine": machine()})
+
+
+if __name__ == "__main__":
+    main()

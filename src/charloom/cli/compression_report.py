@@ -1,0 +1,69 @@
+"""``charloom compress --report``: what a text takes, as a table and a picture."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from charloom.cli import compressed_files, screen
+from charloom.codec.whole_file import WholeFile
+from charloom.errors import InputError, SettingsError
+from charloom.text.sources import STANDARD_INPUT
+
+if TYPE_CHECKING:
+    from charloom.compression_report import CompressionReport, Row
+
+_PICTURE = ".compression.png"
+
+
+def report_on(file: str, model: Path, plot: Path | None, *, threads: int | None, force: bool) -> None:
+    """Measures, prints the table to standard output, writes the picture."""
+    if plot is None:
+        if file == STANDARD_INPUT:
+            raise SettingsError("--report of standard input takes --plot: where should the picture go?")
+        plot = Path(file + _PICTURE)
+    if plot.exists() and not force:
+        raise InputError(f"{plot}: there is a file already; --force overwrites it, --plot names another")
+
+    from charloom.compression_report import plot_report, report_compression
+
+    with compressed_files.opened(file) as (stream, _):
+        data = stream.read()
+    with screen.reading_progress("measuring") as bar:
+        task = bar.add_task("", total=None)
+        report = report_compression(
+            data, model, threads=threads, progress=lambda what: bar.update(task, description=what)
+        )
+    _show(report)
+    with WholeFile(plot, overwrite=force) as picture:
+        picture.write(plot_report(report, Path(compressed_files.shown(file)).name))
+    screen.results().print(f"Drawn in {plot}")
+
+
+def _show(report: "CompressionReport") -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("")
+    for heading in ("bytes", "bits/char", "bits/byte", "pays from (bytes of text)"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for row in report.rows:
+        table.add_row(row.name, *_figures(row, report), row.note)
+    console = screen.results()
+    console.print(table)
+    chars = "" if report.num_chars is None else f", {report.num_chars:,} characters"
+    console.print(
+        f"The text has {report.num_bytes:,} bytes{chars}; the model, which both ends need, {report.model_bytes:,}."
+    )
+    console.print(
+        f"A model pays from where {report.best.name} and the model together are smaller than the other, if both go on "
+        "as on this text."
+    )
+
+
+def _figures(row: "Row", report: "CompressionReport") -> tuple[str, str, str, str]:
+    if row.num_bytes is None:
+        return "", "", "", ""
+    pays = "" if row.ours else "never" if row.breaks_even_at == math.inf else f"{math.ceil(row.breaks_even_at):,}"
+    per_char = f"{8 * row.num_bytes / report.num_chars:.4f}" if report.num_chars else ""
+    return f"{math.ceil(row.num_bytes):,}", per_char, f"{8 * row.num_bytes / report.num_bytes:.4f}", pays

@@ -1,0 +1,37 @@
+"""What a model's folder needs for compression: the model in integers, and what its mixing engine reads first."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charloom.codec.integer_model import INTEGER_MODEL_FILE
+from charloom.codec.priming import PRIMING_FILE, Priming
+
+if TYPE_CHECKING:
+    from charloom.language_model import LanguageModel
+
+
+def prepare_codec(
+    folder: str | Path, model: "LanguageModel | None" = None, *, seen: bytes = b"", unseen: bytes = b""
+) -> None:
+    """Makes ready a saved model's folder for compression, as ``charloom train`` does by itself.
+
+    The folder then holds ``codec.safetensors`` and, where there is text, ``priming.safetensors``. Compressed files name
+    both by fingerprint and are decompressed with just these: making them anew with other text makes them unreadable.
+
+    Args:
+        folder: Where the model was saved.
+        model: That model, where it is at hand; else it is read.
+        seen: Text like what is to be compressed that the network was trained on: its end, where it is more than a MiB.
+        unseen: Such text that the network was not trained on: how far to trust the network is learnt from it.
+
+    Raises InputError for a model that cannot be made integers, ModelFolderError where writing fails.
+    """
+    from charloom.codec.quantization import quantize
+    from charloom.language_model import LanguageModel
+
+    folder = Path(folder)
+    quantize(model if model is not None else LanguageModel.load(folder)).save(folder / INTEGER_MODEL_FILE)
+    if seen or unseen:
+        Priming.of_text(seen, unseen).save(folder)
+    else:
+        (folder / PRIMING_FILE).unlink(missing_ok=True)

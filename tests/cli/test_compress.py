@@ -1,0 +1,219 @@
+"""``charloom compress`` and ``decompress``: what they do to files, with an engine that stands in for a model's."""
+
+import io
+import os
+import random
+import stat
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from charloom.codec.engine import Engine
+from charloom.errors import ModelFolderError
+from fake_engines import ZlibEngine
+from process import Result, call
+
+_TEXT = b"it was the best of times, it was the worst of times\n" * 40
+
+
+@pytest.fixture(autouse=True)
+def engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_engine(model: Path, *, fast: bool) -> Engine:
+        if not model.is_dir():
+            raise ModelFolderError(f"{model}: no such model folder")
+        return ZlibEngine("fast" if fast else "mixing", start=model.name.encode())
+
+    monkeypatch.setattr("charloom.codec.engines.open_engine", open_engine)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A model's folder and a text."""
+    for folder in ("model", "other"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "a.txt").write_bytes(_TEXT)
+    return tmp_path
+
+
+def _call(home: Path, *arguments: str | Path, stdin: bytes = b"") -> Result:
+    before = sys.stdin
+    sys.stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)))
+    try:
+        return call(home, *arguments)
+    finally:
+        sys.stdin = before
+
+
+def _names(home: Path) -> list[str]:
+    return sorted(file.name for file in home.iterdir() if file.is_file())
+
+
+def test_there_and_back(home: Path) -> None:
+    """Beside the input, which stays; times and permissions go along."""
+    original = home / "a.txt"
+    original.chmod(0o640)
+    os.utime(original, (1_000_000_000, 1_100_000_000))
+    assert call(home, "compress", "a.txt", "-m", "model").done() == ""
+    assert _names(home) == ["a.txt", "a.txt.loom"]
+    assert (home / "a.txt.loom").stat().st_size < len(_TEXT) // 4
+    original.unlink()
+    assert call(home, "decompress", "a.txt.loom", "-m", "model").done() == ""
+    assert original.read_bytes() == _TEXT
+    for name in ("a.txt", "a.txt.loom"):
+        status = (home / name).stat()
+        assert (stat.S_IMODE(status.st_mode), status.st_mtime) == (0o640, 1_100_000_000)
+
+
+def test_pipes(home: Path) -> None:
+    for stdin in (_TEXT, b"", random.Random(1).randbytes(1000)):
+        blob = _call(home, "compress", "-", "-m", "model", stdin=stdin).raw_out
+        assert _call(home, "decompress", "-", "-m", "model", stdin=blob).raw_out == stdin
+    assert call(home, "compress", "a.txt", "-m", "model", "-o", "-").raw_out.startswith(b"\xc7cl")
+    _call(home, "compress", "-", "-m", "model", "-o", "x", stdin=_TEXT).done()
+    assert call(home, "decompress", "x", "-m", "model", "-o", "-").raw_out == _TEXT
+    assert _names(home) == ["a.txt", "x"]
+
+
+def test_remove_and_keep(home: Path) -> None:
+    call(home, "compress", "a.txt", "-m", "model", "--remove").done()
+    assert _names(home) == ["a.txt.loom"]
+    call(home, "decompress", "a.txt.loom", "-m", "model", "-k").done()
+    assert _names(home) == ["a.txt", "a.txt.loom"]
+    call(home, "decompress", "a.txt.loom", "-m", "model", "--remove", "-f").done()
+    assert _names(home) == ["a.txt"]
+    assert "contradict" in call(home, "compress", "a.txt", "-m", "model", "-k", "--remove").error()
+    assert "--remove goes with" in call(home, "compress", "a.txt", "-m", "model", "--remove", "-o", "-").error()
+
+
+def test_fast_threads_and_names(home: Path) -> None:
+    (home / "big").write_bytes(random.Random(1).randbytes(1 << 20).hex().encode() * 3)
+    for threads in ("1", "2"):
+        call(home, "compress", "big", "-m", "model", "--fast", "--threads", threads, "-o", threads).done()
+    assert (home / "1").read_bytes() == (home / "2").read_bytes()
+    call(home, "decompress", "1", "-m", "model", "-o", "back").done()
+    assert (home / "back").read_bytes() == (home / "big").read_bytes()
+    assert "does not end in .loom" in call(home, "decompress", "1", "-m", "model").error()
+    assert "threads is 0" in call(home, "compress", "big", "-m", "model", "--threads", "0").error()
+
+
+def test_what_is_refused(home: Path) -> None:
+    """One line each; --force goes on where that makes sense; nothing is left, nothing is lost."""
+    call(home, "compress", "a.txt", "-m", "model").done()
+    there = (home / "a.txt.loom").read_bytes()
+    assert "a.txt.loom is there already: --force" in call(home, "compress", "a.txt", "-m", "model").error()
+    assert "compressed already" in call(home, "compress", "a.txt.loom", "-m", "model").error()
+    assert "compressed already" in _call(home, "compress", "-", "-m", "model", stdin=there).error()
+    assert call(home, "compress", "model", "-m", "model").error() == "model: a folder; name its files"
+    assert call(home, "compress", "nothing", "-m", "model").error() == "nothing: no such file or directory"
+    assert "/dev/null: a device" in call(home, "compress", "/dev/null", "-m", "model").error()
+    assert "the input is the output" in call(home, "compress", "a.txt", "-m", "model", "-o", "a.txt", "-f").error()
+    assert "model is a folder" in call(home, "compress", "a.txt", "-m", "model", "-o", "model", "-f").error()
+    assert "no file given" in call(home, "compress", "-m", "model").error()
+    assert "--output names one" in call(home, "compress", "a.txt", "a.txt", "-m", "model", "-o", "x").error()
+    assert "name of the output is empty" in call(home, "compress", "a.txt", "-m", "model", "-o", "").error()
+    assert call(home, "compress", "a.txt", "-m", "nowhere").error() == "nowhere: no such model folder"
+    assert call(home, "decompress", "a.txt.loom", "-m", "nowhere").error() == "nowhere: no such model folder"
+    assert "not a file that charloom" in call(home, "decompress", "a.txt", "-m", "model", "-o", "x").error()
+    assert "a.txt is there already" in call(home, "decompress", "a.txt.loom", "-m", "model").error()
+    assert "--model" in call(home, "compress", "a.txt").errors
+    assert "--plot goes with" in call(home, "compress", "a.txt", "-m", "model", "--plot", "x").error()
+    assert call(home, "compress", "a.txt", "-m", "model", "--froce").status == 2
+    assert _names(home) == ["a.txt", "a.txt.loom"]
+    assert (home / "a.txt.loom").read_bytes() == there
+    call(home, "compress", "a.txt.loom", "-m", "model", "-f").done()
+    call(home, "compress", "a.txt", "-m", "model", "--force").done()
+    assert _names(home) == ["a.txt", "a.txt.loom", "a.txt.loom.loom"]
+
+
+def test_the_wrong_model_and_none(home: Path) -> None:
+    call(home, "compress", "a.txt", "-m", "model").done()
+    message = call(home, "decompress", "a.txt.loom", "-m", "other", "-o", "x").error()
+    for model in (b"model", b"other"):
+        assert ZlibEngine("mixing", start=model).fingerprint[:8].hex() in message
+    assert "give that" in call(home, "decompress", "a.txt.loom", "-o", "x").error()
+    (home / "b").write_bytes(b"x")
+    call(home, "compress", "b", "-m", "model").done()
+    call(home, "decompress", "b.loom", "-f").done()
+    assert _names(home) == ["a.txt", "a.txt.loom", "b", "b.loom"]
+
+
+def test_the_others_go_on(home: Path) -> None:
+    (home / "b.txt").write_bytes(_TEXT[:300])
+    result = call(home, "compress", "a.txt", "nothing", "b.txt", "-m", "model")
+    assert result.error().startswith("nothing: ")
+    assert _names(home) == ["a.txt", "a.txt.loom", "b.txt", "b.txt.loom"]
+    (home / "a.txt.loom").write_bytes((home / "a.txt.loom").read_bytes()[:-1])
+    result = call(home, "decompress", "a.txt.loom", "b.txt.loom", "-m", "model", "-f", "--remove")
+    assert result.error().startswith("a.txt.loom: truncated")
+    assert _names(home) == ["a.txt", "a.txt.loom", "b.txt"]
+
+
+def test_damage_leaves_nothing_but_to_standard_output_what_is_good(home: Path) -> None:
+    text = random.Random(1).randbytes(1 << 17).hex().encode()
+    (home / "big").write_bytes(text)
+    call(home, "compress", "big", "-m", "model").done()
+    blob = bytearray((home / "big.loom").read_bytes())
+    blob[-100] ^= 1
+    (home / "big.loom").write_bytes(blob)
+    (home / "big").write_bytes(b"mine")
+    message = call(home, "decompress", "big.loom", "-m", "model", "-f").error()
+    assert message == f"big.loom: damaged: bytes 196,608 to {len(text) - 1:,} of the original are lost"
+    assert (home / "big").read_bytes() == b"mine"
+    assert _names(home) == ["a.txt", "big", "big.loom"]
+    result = call(home, "decompress", "big.loom", "-m", "model", "-o", "-")
+    assert result.status == 1
+    assert result.raw_out == text[:196_608]
+
+
+def test_nothing_binary_for_a_terminal(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("charloom.cli.compress.sys", terminal)
+    assert "not for a terminal" in call(home, "compress", "a.txt", "-m", "model", "-o", "-").error()
+    assert call(home, "compress", "a.txt", "-m", "model", "-o", "-", "-f").raw_out.startswith(b"\xc7cl")
+
+
+def test_output_to_what_is_no_file(home: Path) -> None:
+    """Written to, not replaced."""
+    os.mkfifo(home / "pipe")
+    reader = os.open(home / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        call(home, "compress", "a.txt", "-m", "model", "-o", "pipe").done()
+        assert os.read(reader, 10).startswith(b"\xc7cl")
+    finally:
+        os.close(reader)
+    call(home, "compress", "a.txt", "-m", "model", "-o", "/dev/null").done()
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+def test_records(home: Path) -> None:
+    lines = [f"{number} times {number % 7}".encode() for number in range(3000)]
+    (home / "log").write_bytes(b"\n".join(lines))
+    call(home, "compress", "log", "-m", "model", "--records").done()
+    call(home, "decompress", "log.loom", "-m", "model", "-o", "back").done()
+    assert (home / "back").read_bytes() == b"\n".join(lines)
+    for words, expected in (("1", lines[:1]), ("5-9", lines[4:9]), ("2999-", lines[2998:]), ("3000", lines[-1:])):
+        out = call(home, "decompress", "log.loom", "-m", "model", "--record", words).raw_out
+        assert out.splitlines() == expected
+    call(home, "decompress", "log.loom", "-m", "model", "--record", "7", "-o", "seven").done()
+    assert (home / "seven").read_bytes() == lines[6] + b"\n"
+    for words in ("0", "9-5", "x", "-5", "1-2-3", ""):
+        assert "--record" in call(home, "decompress", "log.loom", "-m", "model", f"--record={words}").error()
+    assert "3,000 records" in call(home, "decompress", "log.loom", "-m", "model", "--record", "3001").error()
+    call(home, "compress", "a.txt", "-m", "model").done()
+    assert "one compressed stream" in call(home, "decompress", "a.txt.loom", "-m", "model", "--record", "1").error()
+    assert "reads one file" in call(home, "decompress", "-", "-m", "model", "--record", "1").error()
+
+
+def test_a_damaged_record_is_counted_as_lines_are(home: Path) -> None:
+    lines = [random.Random(number).randbytes(20).hex().encode() for number in range(100)]
+    (home / "log").write_bytes(b"\n".join(lines))
+    call(home, "compress", "log", "-m", "model", "--records").done()
+    blob = bytearray((home / "log.loom").read_bytes())
+    record = ZlibEngine("mixing", start=b"model").records().encode(lines[41])
+    blob[blob.index(record) + 5] ^= 1
+    (home / "log.loom").write_bytes(blob)
+    assert "record 42 (counted from 1) lost" in call(home, "decompress", "log.loom", "-m", "model", "-f").error()
+    assert call(home, "decompress", "log.loom", "-m", "model", "--record", "43").raw_out == lines[42] + b"\n"
+    assert "record 42 " in call(home, "decompress", "log.loom", "-m", "model", "--record", "42").error()

@@ -1,0 +1,226 @@
+"""``charloom compress`` and ``decompress`` as real processes, and what may befall them."""
+
+import os
+import pty
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from process import environment
+
+_TESTS = Path(__file__).parents[1]
+_COMMANDS = {
+    "fake": [str(_TESTS / "fake_command_line.py")],
+    "real": ["-m", "charloom"],
+}
+_ENGINE_NOT_WIRED = pytest.mark.skip(reason="engine not wired yet")
+
+_TEXT = random.Random(1).randbytes(300_000).hex().encode()
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=_ENGINE_NOT_WIRED)])
+def command(request: pytest.FixtureRequest) -> list[str]:
+    """How the command begins; its model is in the folder ``model``."""
+    return [sys.executable, *_COMMANDS[request.param]]
+
+
+@pytest.fixture
+def home(tmp_path: Path, char_model: Path) -> Path:
+    (tmp_path / "model").symlink_to(char_model)
+    (tmp_path / "big").write_bytes(_TEXT)
+    return tmp_path
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return environment(home, PYTHONPATH=str(_TESTS))
+
+
+def _run(
+    home: Path, command: list[str], words: str, *, stdin: bytes = b"", limit: Callable[[], None] | None = None
+) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        [*command, *words.split()],
+        input=stdin,
+        capture_output=True,
+        cwd=home,
+        env=_environment(home),
+        timeout=120,
+        check=False,
+        preexec_fn=limit,
+    )
+
+
+def _names(home: Path) -> list[str]:
+    return sorted(file.name for file in home.iterdir() if file.is_file())
+
+
+def test_there_and_back_through_a_pipe(home: Path, command: list[str]) -> None:
+    """Without PyTorch: its import alone would take longer."""
+    done = _run(home, command, "compress - -m model", stdin=_TEXT)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(done.stdout) < len(_TEXT) * 0.6
+    back = _run(home, [command[0], "-X", "importtime", *command[1:]], "decompress - -m model", stdin=done.stdout)
+    assert (back.returncode, back.stdout) == (0, _TEXT)
+    imported = {line.rpartition("|")[2].strip() for line in back.stderr.decode().splitlines()}
+    assert "numpy" in imported
+    assert "torch" not in imported
+
+
+@pytest.mark.slow
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words", ["compress big -m model", "decompress big.loom -m model -f", "compress big -m model --records"]
+)
+def test_a_full_disk(words: str, home: Path, command: list[str]) -> None:
+    """A limit on the size of files stands for it: one line, nothing half-written, nothing lost."""
+    _run(home, command, "compress big -m model")
+    whole = (home / "big.loom").read_bytes()
+    if words.startswith("compress"):
+        (home / "big.loom").unlink()
+    before = _names(home)
+    done = _run(home, command, words, limit=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)))
+    assert done.returncode == 1
+    name = words.split()[1]
+    assert done.stderr.decode() == f"charloom: error: {name}: file too large\n"
+    assert _names(home) == before
+    assert (home / "big").read_bytes() == _TEXT
+    assert whole.startswith(b"\xc7cl")
+
+
+@pytest.mark.slow
+def test_a_full_standard_output(home: Path, command: list[str]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*command, "compress", "big", "-m", "model", "-o", "-"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=home,
+            env=_environment(home),
+            timeout=120,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, b"charloom: error: big: no space left on device\n")
+
+
+def test_a_folder_that_cannot_be_written(home: Path, command: list[str]) -> None:
+    """/proc refuses new files even to root."""
+    if not Path("/proc/self").exists():
+        pytest.skip("needs /proc")
+    done = _run(home, command, "compress big -m model -o /proc/big.loom")
+    assert done.returncode == 1
+    assert done.stderr.decode().startswith("charloom: error: big: /proc/big.loom: ")
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_signal_leaves_nothing_half_written(
+    number: signal.Signals, threads: str, home: Path, command: list[str]
+) -> None:
+    """The input comes through a pipe that stays open, so that it is in the midst of its work."""
+    process = subprocess.Popen(
+        [*command, "compress", "-", "-m", "model", "-o", "out.loom", "--threads", threads],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=home,
+        env=_environment(home),
+    )
+    assert process.stdin is not None
+    process.stdin.write(_TEXT)
+    process.stdin.flush()
+    _wait_for(lambda: any(name.startswith(".out.loom") for name in _names(home)))
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert errors == (b"charloom: error: stopped\n" if number == signal.SIGINT else b"")
+    assert _names(home) == ["big"]
+
+
+@pytest.mark.slow
+def _wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not come")
+
+
+@pytest.mark.slow
+def test_nothing_binary_for_a_terminal(home: Path, command: list[str]) -> None:
+    controller, terminal = pty.openpty()
+    try:
+        done = subprocess.run(
+            [*command, "compress", "big", "-m", "model", "-o", "-"],
+            stdout=terminal,
+            stderr=subprocess.PIPE,
+            cwd=home,
+            env=_environment(home),
+            timeout=120,
+            check=False,
+        )
+    finally:
+        os.close(terminal)
+        os.close(controller)
+    assert done.returncode == 1
+    assert b"not for a terminal" in done.stderr
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(home: Path, command: list[str]) -> None:
+    _run(home, command, "compress big -m model")
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        done = subprocess.run(
+            [*command, "decompress", "big.loom", "-m", "model", "-o", "-"],
+            stdout=write_end,
+            stderr=subprocess.PIPE,
+            cwd=home,
+            env=_environment(home),
+            timeout=120,
+            check=False,
+        )
+    finally:
+        os.close(write_end)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def _peak(home: Path, command: list[str], words: str) -> int:
+    """The most memory that the process had, in bytes."""
+    process = subprocess.Popen([*command, *words.split()], cwd=home, env=_environment(home))
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss * 1024
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["zeros", "noise"])
+def test_memory_is_bounded(kind: str, home: Path) -> None:
+    """40 and 400 MB take the same: a few segments for each thread. The engine's own memory is no matter of this."""
+    command = [sys.executable, *_COMMANDS["fake"]]
+    peaks = []
+    for size in (40_000_000, 400_000_000):
+        with (home / "long").open("wb") as file:
+            if kind == "zeros":
+                file.truncate(size)
+            else:
+                for _ in range(size // 1_000_000):
+                    file.write(os.urandom(1_000_000))
+        peaks.append(
+            (
+                _peak(home, command, "compress long -m model --threads 2 -f"),
+                _peak(home, command, "decompress long.loom -m model --threads 2 -f"),
+            )
+        )
+    for small, large in zip(*peaks, strict=True):
+        assert large < small + 16_000_000

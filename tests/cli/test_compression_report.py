@@ -1,0 +1,92 @@
+"""``charloom compress --report``: figures that are real files' sizes, and a picture."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from charloom.codec.codec import Codec
+from charloom.codec.engine import Engine
+from charloom.compression_report import Row, break_even, report_compression, size_of_model
+from charloom.compressors import measure_compressors
+from fake_engines import ZlibEngine
+from process import call
+
+_TEXT = b"the quick brown fox jumps over the lazy dog\n" * 60
+
+
+@pytest.fixture(autouse=True)
+def engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_engine(_: Path, *, fast: bool) -> Engine:
+        return ZlibEngine("fast" if fast else "mixing", start=b"" if fast else _TEXT[:45])
+
+    monkeypatch.setattr("charloom.codec.engines.open_engine", open_engine)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "fox.txt").write_bytes(_TEXT)
+    return tmp_path
+
+
+def test_the_table_and_the_picture(home: Path, char_model: Path) -> None:
+    table = call(home, "compress", "--report", "fox.txt", "-m", char_model).done()
+    rows = {line.split("  ")[0]: line for line in table.splitlines()}
+    for mode, name in (("mixing", "charloom"), ("fast", "charloom --fast")):
+        engine = ZlibEngine(mode, start=b"" if mode == "fast" else _TEXT[:45])  # type: ignore[arg-type]
+        size = len(Codec(engine).compress(_TEXT))
+        assert f" {size:,} " in rows[name]
+        assert f"{8 * size / len(_TEXT):.4f}" in rows[name]
+    assert {"entropy under the model", "gzip -9", "bzip2 -9", "xz -9e", "zstd -19", "brotli -q 11", "7z PPMd"} <= set(
+        rows
+    )
+    assert "pays from" in table
+    assert f"{size_of_model(char_model):,}" in table
+    picture = home / "fox.txt.compression.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "--force overwrites it" in call(home, "compress", "--report", "fox.txt", "-m", char_model).error()
+    call(home, "compress", "--report", "fox.txt", "-m", char_model, "--plot", "other.png").done()
+    assert (home / "other.png").exists()
+    assert sorted(file.name for file in home.iterdir()) == ["fox.txt", "fox.txt.compression.png", "other.png"]
+
+
+def test_bytes_that_no_character_model_reads(home: Path, char_model: Path) -> None:
+    (home / "x").write_bytes(b"\xff\x00" * 50)
+    table = call(home, "compress", "--report", "x", "-m", char_model).done()
+    (entropy,) = [line for line in table.splitlines() if line.startswith("entropy")]
+    assert "not UTF-8 at byte 0" in entropy
+
+
+def test_what_is_refused(home: Path, char_model: Path) -> None:
+    (home / "empty").write_bytes(b"")
+    assert "nothing to measure" in call(home, "compress", "--report", "empty", "-m", char_model).error()
+    assert "takes --plot" in call(home, "compress", "--report", "-", "-m", char_model).error()
+    assert "one file" in call(home, "compress", "--report", "fox.txt", "-o", "x", "-m", char_model).error()
+
+
+def test_breaking_even() -> None:
+    """1000 bytes take 100 with the model and 300 without: 0.2 saved a byte, so 50,000 pay for 10,000."""
+    assert break_even(1000, 100, 300, 10_000) == 50_000
+    assert break_even(1000, 300, 300, 10_000) == float("inf")
+    assert break_even(1000, 100, None, 10_000) == float("inf")
+
+
+def test_the_report_in_numbers(char_model: Path) -> None:
+    report = report_compression(_TEXT, char_model)
+    rows = {row.name: row for row in report.rows}
+    assert report.num_bytes == report.num_chars == len(_TEXT)
+    entropy = rows["entropy under the model"].num_bytes
+    assert entropy is not None
+    assert 0 < entropy < len(_TEXT) / 8
+    assert report.best in (rows["charloom"], rows["charloom --fast"])
+    assert isinstance(rows["gzip -9"], Row)
+
+
+def test_other_compressors() -> None:
+    """Those that are here give a size between nothing and everything; a command that is there is used."""
+    sizes = {found.name: found.num_bytes for found in measure_compressors(_TEXT)}
+    for name in ("gzip -9", "bzip2 -9", "xz -9e"):
+        size = sizes[name]
+        assert size is not None
+        assert 20 < size < len(_TEXT) / 4
+    assert (sizes["zstd -19"] is None) == (shutil.which("zstd") is None)
