@@ -64,21 +64,26 @@ class Mixing {
          size_t size, size_t silent, bool records)
       : mixer_(named(instruction_set).mixer),
         speaker_(speaker),
-        primed_(prime(mixer_, speaker, {Memory(full_bits, light_bits), {}}, text, size, silent, records)) {}
+        primed_(prime(mixer_, speaker, {Memory(full_bits, light_bits), {}}, text, size, silent, records)),
+        copies_(std::move(primed_.memory)) {}
 
-  std::unique_ptr<Mixed> session(long lanes, size_t capacity) const {
+  std::unique_ptr<Mixed> session(long lanes, size_t capacity) {
     nb::gil_scoped_release release;
-    return std::make_unique<Mixed>(lanes, mixer_, speaker_, primed_, capacity, false);
+    return std::make_unique<Mixed>(lanes, mixer_, speaker_, copies_.take(kMostChanges), primed_.text, capacity,
+                                   &copies_);
   }
-  std::unique_ptr<MixedRecords> records(size_t capacity) const {
+  std::unique_ptr<MixedRecords> records(size_t capacity) {
     nb::gil_scoped_release release;
-    return std::make_unique<MixedRecords>(mixer_, speaker_, primed_, capacity, true);
+    return std::make_unique<MixedRecords>(mixer_, speaker_, copies_.take(SIZE_MAX), primed_.text, capacity, &copies_);
   }
 
  private:
+  static constexpr size_t kMostChanges = 4 << 20;
+
   const Mixer &mixer_;
   const Speaker *speaker_;
   Primed primed_;
+  Copies copies_;
 };
 
 Speaker *make_speaker(const Network &network, const nb::bytes &token_bytes, const std::vector<int32_t> &offsets) {

@@ -40,9 +40,7 @@ class Match {
     }
     if (length_ > 20 && misses_) misses_--;
     if (position - begin < (size_t)min_length) return;
-    uint32_t key = 0;
-    for (int i = 1; i <= min_length; i++) key = (key + text[position - i] + 1) * 0x2F0B4C47u;
-    uint32_t &place = places[key >> (32 - kHashBits)];
+    uint32_t &place = places[key_];
     if (length_ < min_length && place && history.has(place - 1)) {
       int n = 0;
       while (n < 40 && (size_t)n < place && (size_t)n < position - begin &&
@@ -57,6 +55,17 @@ class Match {
     keep(&place);
     place = (uint32_t)position;
   }
+
+  // After each byte before read(): where it is going to look. The place and then what stands there are fetched into the
+  // cache while there is other work.
+  void fetch_place(const uint8_t *text, size_t position, size_t begin, int min_length, const uint32_t *places) {
+    if (position - begin < (size_t)min_length) return;
+    key_ = 0;
+    for (int i = 1; i <= min_length; i++) key_ = (key_ + text[position - i] + 1) * 0x2F0B4C47u;
+    key_ >>= 32 - kHashBits;
+    __builtin_prefetch(places + key_, 1);
+  }
+  void fetch_text(const uint8_t *text, const uint32_t *places) const { __builtin_prefetch(text + places[key_]); }
 
   // The byte expected, | 256; 0 where there is none.
   int expected(const History &history) const { return at_ && history.has(at_) ? history.text[at_] | 256 : 0; }
@@ -73,6 +82,7 @@ class Match {
  private:
   size_t at_ = 0;  // what is expected next; 0: nothing
   int length_ = 0, misses_ = 0;
+  uint32_t key_ = 0;  // of the last bytes, in `places`
 };
 
 }  // namespace charloom

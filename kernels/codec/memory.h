@@ -83,10 +83,11 @@ class Memory {
   }
 
   Counters &counters() { return *(Counters *)data(); }
-  FullSlot *full(uint32_t key) { return find((FullSlot *)(data() + sizeof(Counters)), full_bits_, key); }
-  LightSlot *light(uint32_t key) {
-    return find((LightSlot *)(data() + sizeof(Counters) + (sizeof(FullSlot) << full_bits_)), light_bits_, key);
-  }
+  FullSlot *full(uint32_t key) { return find(full_slots(), full_bits_, key); }
+  LightSlot *light(uint32_t key) { return find(light_slots(), light_bits_, key); }
+  // To be called some time before full() and light() for the same key: the slots are seldom in a cache.
+  void fetch_full(uint32_t key) { __builtin_prefetch(full_slots() + home_of(key, full_bits_), 1); }
+  void fetch_light(uint32_t key) { __builtin_prefetch(light_slots() + home_of(key, light_bits_), 1); }
 
   // Before the network is heard first: the weights of circumstances that only it makes are those learnt without it.
   void begin_hearing() {
@@ -108,18 +109,23 @@ class Memory {
       memcpy(c.weights_of_sets[i], c.weights_of_sets[i % 64], sizeof c.weights_of_sets[i]);
   }
 
-  // From now on what is kept() can be undone.
-  void begin_undo() { undo_ = std::make_unique<Undo>(data(), size_); }
-  void undo() { undo_->all(); }
+  // From now on what is kept() can be undone, as long as it is not more than `most` bytes.
+  void begin_undo(size_t most) {
+    if (!undo_) undo_ = std::make_unique<Undo>(data(), size_);
+    undo_->begin(most);
+  }
+  // Whether all is as it was at begin_undo().
+  bool undo() { return undo_ && undo_->all(); }
   // To be called before something in the block is changed.
   template <class T>
   void keep(const T *changed, size_t count = 1) {
-    if (undo_) undo_->keep(changed, count * sizeof(T));
+    if (undo_ && undo_->works()) undo_->keep(changed, count * sizeof(T));
   }
 
  private:
   uint8_t *data() const { return (uint8_t *)block_->data(); }
 
+  // On huge pages where there are any: slots lie all over the block, and each would miss the cache of addresses too.
   void start() {
     Counters &c = counters();
     for (auto &of_context : c.histories)
@@ -143,6 +149,10 @@ class Memory {
       for (int i = 0; i < kFinalContexts; i++) FinalStage::start(stage[i]);
   }
 
+  FullSlot *full_slots() { return (FullSlot *)(data() + sizeof(Counters)); }
+  LightSlot *light_slots() { return (LightSlot *)(full_slots() + ((size_t)1 << full_bits_)); }
+  static uint32_t home_of(uint32_t key, int bits) { return (key * 0x2545F491u) >> (32 - bits); }
+
   static int seen(const FullSlot &slot) { return slot.node[0].count; }
   static int seen(const LightSlot &slot) { return kBitHistories.seen(slot.history[0]); }
   static void clear(FullSlot &slot) {
@@ -153,7 +163,7 @@ class Memory {
   // The slot of a context; where there is none, that of three neighbours which has seen least is cleared for it.
   template <class Slot>
   Slot *find(Slot *slots, int bits, uint32_t key) {
-    const uint32_t home = (key * 0x2545F491u) >> (32 - bits);
+    const uint32_t home = home_of(key, bits);
     auto check = (decltype(slots->check))key;
     if (!check) check = 1;
     Slot *least = nullptr;

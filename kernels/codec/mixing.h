@@ -1,6 +1,8 @@
 // Coding by the mixture: what all sessions begin with, and the lanes of one.
 #pragma once
+#include <mutex>
 #include <stdexcept>
+#include <vector>
 
 #include "mixture.h"
 #include "range_coder.h"
@@ -14,20 +16,64 @@ struct Primed {
   std::vector<uint8_t> text;
 };
 
+// Copies of what was primed, for sessions. One that was changed little is made good and used again: a short text should
+// not have to wait for so much to be copied.
+class Copies {
+ public:
+  explicit Copies(Memory &&original) : original_(std::move(original)) {}
+
+  // most: bytes of changes up to which it can be made good.
+  Memory take(size_t most) {
+    Memory memory = take_any();
+    memory.begin_undo(most);
+    return memory;
+  }
+  void give(Memory &&memory) {
+    if (!memory.undo()) return;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (idle_.size() < kIdle) idle_.push_back(std::move(memory));
+  }
+
+ private:
+  static constexpr size_t kIdle = 1;
+
+  Memory take_any() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (!idle_.empty()) {
+        Memory memory = std::move(idle_.back());
+        idle_.pop_back();
+        return memory;
+      }
+    }
+    return original_;
+  }
+
+  const Memory original_;
+  std::vector<Memory> idle_;
+  std::mutex mutex_;
+};
+
 class MixingLanes {
  public:
-  // capacity: bytes that each lane has room for. forgets: whether what is learnt can be forgotten again.
-  MixingLanes(const Mixer &mixer, const Speaker *speaker, Primed primed, size_t capacity, bool forgets, long lanes)
-      : memory_(std::move(primed.memory)),
-        text_((uint8_t *)calloc(primed.text.size() + lanes * capacity + 1, 1)),
+  // primed: the text that `memory` has learnt from. capacity: bytes that each lane has room for. copies: where the
+  // memory goes in the end, if anywhere.
+  MixingLanes(const Mixer &mixer, const Speaker *speaker, Memory &&memory, const std::vector<uint8_t> &primed,
+              size_t capacity, Copies *copies, long lanes)
+      : memory_(std::move(memory)),
+        copies_(copies),
+        text_((uint8_t *)calloc(primed.size() + lanes * capacity + 1, 1)),
         written_(lanes + 1),
-        history_{text_.get(), primed.text.size(), capacity, written_.data()},
+        history_{text_.get(), primed.size(), capacity, written_.data()},
         mixture_(mixer, memory_, history_),
         voices_(speaker, lanes) {
     if (!text_) throw std::bad_alloc();
-    if (!primed.text.empty()) memcpy(text_.get(), primed.text.data(), primed.text.size());
-    if (forgets) memory_.begin_undo();
+    if (!primed.empty()) memcpy(text_.get(), primed.data(), primed.size());
     for (long i = 0; i < lanes; i++) lanes_.emplace_back(written_[i] = history_.primed + i * capacity);
+  }
+  MixingLanes(MixingLanes &&) = delete;
+  ~MixingLanes() {
+    if (copies_) copies_->give(std::move(memory_));
   }
 
   // Each lane begins a text, after what it has read before.
@@ -84,6 +130,7 @@ class MixingLanes {
     void operator()(void *p) const { free(p); }
   };
   Memory memory_;
+  Copies *copies_;
   std::unique_ptr<uint8_t, Free> text_;
   std::vector<size_t> written_;  // of each lane: where its next byte goes; and a 0, for the place after all lanes
   History history_;
@@ -96,7 +143,7 @@ class MixingLanes {
 // own.
 inline Primed prime(const Mixer &mixer, const Speaker *speaker, Primed &&unprimed, const uint8_t *text, size_t size,
                     size_t silent, bool records) {
-  MixingLanes lanes(mixer, speaker, std::move(unprimed), size, false, 1);
+  MixingLanes lanes(mixer, speaker, std::move(unprimed.memory), {}, size, nullptr, 1);
   for (size_t i = 0; i < size; i++) {
     const bool begins = i == 0 || (records && text[i - 1] == '\n');
     if (begins) lanes.begin_silent();

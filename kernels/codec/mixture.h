@@ -27,11 +27,12 @@ class Mixture {
       : mixer_(mixer), memory_(memory), c_(memory.counters()), history_(history) {}
 
   void begin_byte(Lane &lane, Voice &voice) {
-    make_contexts(lane.text, history_.text, lane.position, lane.context);
+    if (lane.position == lane.begin) make_contexts(lane.text, history_.text, lane.position, lane.context);
+    for (int k = 0; k < kMatches; k++) lane.matches[k].fetch_text(history_.text, c_.places[k]);
+    find_slots(lane);
     for (int k = 0; k < kMatches; k++)
-      lane.matches[k].read(history_, lane.position, lane.begin, k ? 16 : 6, c_.places[k],
+      lane.matches[k].read(history_, lane.position, lane.begin, kMatchLengths[k], c_.places[k],
                            [&](const uint32_t *place) { memory_.keep(place); });
-    find_slots(lane, false);
     voice.begin_byte();
     lane.bit = 0;
     lane.partial = 1;
@@ -41,6 +42,9 @@ class Mixture {
   int predict(Lane &lane, const Voice &voice) {
     const int bit = lane.bit, partial = lane.partial, in_half = bit & 3;
     const int node = in_half ? (1 << in_half) - 1 + (partial & ((1 << in_half) - 1)) : 0;
+    const int last = lane.text.last4 & 0xff, before = lane.text.last4 >> 8 & 0xff;
+    uint16_t *const of_last = final_points(0, partial | last << 8);
+    uint16_t *const of_last3 = final_points(1, hash(lane.text.last4 & 0xffffff, partial) & 0xffff);
     int order = 0;
     int16_t *x = inputs_;
     for (int i = 0; i < kContexts; i++, x += 2) {
@@ -82,8 +86,8 @@ class Mixture {
       x[1] = (int16_t)stretch(heard_->p());
     }
     x[2] = 256;
+    uint16_t *const of_expected = final_points(2, (expected & 255) * 64 + length * 2);
 
-    const int last = lane.text.last4 & 0xff, before = lane.text.last4 >> 8 & 0xff;
     const int length_class = length > 7 ? (length > 12 ? 9 : 8) : length;
     const int half_length = length / 2 < 7 ? length / 2 : 7;
     const int chosen[kSets] = {length_class * 64 + order * 8 + confidence,
@@ -104,14 +108,23 @@ class Mixture {
     }
     const int logit = clamp_logit(sum >> 16);
     mixed_ = squash(logit);
-    const int p1 = stages_[0].p(c_.final_stages[0][partial | last << 8], logit);
-    const int p2 = stages_[1].p(c_.final_stages[1][hash(lane.text.last4 & 0xffffff, partial) & 0xffff], logit);
-    const int p3 = stages_[2].p(c_.final_stages[2][(expected & 255) * 64 + length * 2], logit);
+    const int p1 = stages_[0].p(of_last, logit), p2 = stages_[1].p(of_last3, logit);
+    const int p3 = stages_[2].p(of_expected, logit);
     const int p = (2 * mixed_ + 2 * p1 + 2 * p2 + 2 * p3 + 4) >> 3;
+    if (bit == 3) {  // already now, as if the likelier bit had come
+      uint32_t contexts[kContexts];
+      for (int i = 0; i < kContexts; i++) contexts[i] = second_half(lane.context[i], partial * 2 + (p > kOne / 2));
+      fetch_slots(contexts);
+    }
     return p < 1 ? 1 : p > kOne - 1 ? kOne - 1 : p;
   }
 
   void learn(Lane &lane, Voice &voice, int bit) {
+    lane.partial = lane.partial * 2 + bit;
+    if (++lane.bit == 4) {
+      for (uint32_t &context : lane.context) context = second_half(context, lane.partial);
+      fetch_slots(lane.context);
+    }
     const int target = bit << 16, error = target - mixed_;
     memory_.keep(final_weights_, 8);
     int16_t steps[kSets];
@@ -141,8 +154,7 @@ class Mixture {
       FinalStage::learn(stage.nearer(), bit);
     }
     voice.read(bit);
-    lane.partial = lane.partial * 2 + bit;
-    if (++lane.bit == 4) find_slots(lane, true);
+    if (lane.bit == 4) find_slots(lane);
   }
 
   // After eight bits. The caller steps the network where the voice has a token.
@@ -150,12 +162,17 @@ class Mixture {
     const uint8_t byte = (uint8_t)lane.partial;
     history_.text[lane.position++] = byte;
     lane.text.read(byte, lane.position);
+    make_contexts(lane.text, history_.text, lane.position, lane.context);
+    fetch_slots(lane.context);
+    for (int k = 0; k < kMatches; k++)
+      lane.matches[k].fetch_place(history_.text, lane.position, lane.begin, kMatchLengths[k], c_.places[k]);
     return byte;
   }
 
  private:
   static constexpr int kFirstRate = 655, kHearingRate = 328, kLastRate = 100;  // as step_of takes them
   static constexpr uint32_t kForever = 1 << 30;
+  static constexpr int kMatchLengths[kMatches] = {6, 16};
 
   void learn(Learned &learned, int bit) {
     memory_.keep(&learned);
@@ -183,14 +200,22 @@ class Mixture {
     return kLastRate + (first - kLastRate) * half_way / (half_way + n);
   }
 
-  void find_slots(Lane &lane, bool second_half) {
-    for (int i = 0; i < kContexts; i++) {
-      const uint32_t key = second_half ? hash(lane.context[i], (uint32_t)lane.partial * 31 + 5) : lane.context[i];
-      if (i < kFull)
-        lane.full[i] = memory_.full(key);
-      else
-        lane.light[i] = memory_.light(key);
-    }
+  static uint32_t second_half(uint32_t context, int partial) { return hash(context, (uint32_t)partial * 31 + 5); }
+  // Of the half of a byte that comes next: fetched into the cache while there is other work, then found.
+  void fetch_slots(const uint32_t *contexts) {
+    for (int i = 0; i < kFull; i++) memory_.fetch_full(contexts[i]);
+    for (int i = kFull; i < kContexts; i++) memory_.fetch_light(contexts[i]);
+  }
+  void find_slots(Lane &lane) {
+    for (int i = 0; i < kFull; i++) lane.full[i] = memory_.full(lane.context[i]);
+    for (int i = kFull; i < kContexts; i++) lane.light[i] = memory_.light(lane.context[i]);
+  }
+  // Fetched into the cache as well.
+  uint16_t *final_points(int stage, int context) {
+    uint16_t *points = c_.final_stages[stage][context];
+    __builtin_prefetch(points, 1);
+    __builtin_prefetch(points + FinalStage::kPoints - 1, 1);
+    return points;
   }
 
   const Mixer &mixer_;

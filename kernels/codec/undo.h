@@ -11,6 +11,13 @@ class Undo {
  public:
   Undo(uint8_t *block, size_t size) : block_(block), is_kept_((size + kLine - 1) / kLine) {}
 
+  // Keeps from now on, until that takes more than `most` bytes.
+  void begin(size_t most) {
+    most_ = most / kLine;
+    works_ = true;
+  }
+  bool works() const { return works_; }
+
   void keep(const void *from, size_t size) {
     const size_t begin = ((const uint8_t *)from - block_) / kLine;
     const size_t end = ((const uint8_t *)from - block_ + size - 1) / kLine;
@@ -21,14 +28,20 @@ class Undo {
       memcpy(line.bytes, block_ + i * kLine, kLine);
       kept_.push_back(line);
     }
+    if (kept_.size() <= most_) return;
+    works_ = false;
+    kept_ = {};
   }
 
-  void all() {
+  // Whether all is as it was at begin().
+  bool all() {
+    if (!works_) return false;
     for (const Line &line : kept_) {
       memcpy(block_ + line.number * kLine, line.bytes, kLine);
       is_kept_[line.number] = false;
     }
     kept_.clear();
+    return true;
   }
 
  private:
@@ -41,6 +54,8 @@ class Undo {
   uint8_t *block_;
   std::vector<bool> is_kept_;
   std::vector<Line> kept_;
+  size_t most_ = 0;
+  bool works_ = false;
 };
 
 }  // namespace charloom
