@@ -59,23 +59,28 @@ def test_any_bytes_decode_or_end_in_an_error(payload: bytes, seed: int) -> None:
         decoder.finish()
 
 
-def test_carries_run_through_many_bytes() -> None:
-    """The number comes to lie just below, then just above, a border that all bytes so far stand on."""
-    for last in (0, 1):
-        encoder = Encoder()
-        encoder.encode_bit(0, 32768)
-        encoder.encode_bit(1, 32768)
-        for _ in range(200):
-            encoder.encode(255, 1, 256)
-        for _ in range(30):
-            encoder.encode(last * 255, 1, 256)
-        payload = encoder.finish()
-        decoder = Decoder(payload)
-        assert (decoder.decode_bit(32768), decoder.decode_bit(32768)) == (0, 1)
-        for expected in [255] * 200 + [last * 255] * 30:
-            assert decoder.find(256) == expected
-            decoder.skip(expected, 1, 256)
-        decoder.finish()
+@pytest.mark.parametrize("above", [0, 1])
+def test_carries_run_through_many_bytes(above: int) -> None:
+    """Parts are chosen so that the interval goes on holding the number 1/2, and the last one lies on one side of it."""
+    encoder = Encoder()
+    low, size, half = 0, (1 << 64) - 1, 1 << 63  # of the interval, in numbers of any length, without carries
+    bits = []
+    for step in range(400):
+        p = 20_000 + 97 * step
+        ones = (size >> 16) * p
+        # A 1 has the lower part.
+        bit = int(half < low + ones) if step < 390 else 1 - above
+        low, size = (low, ones) if bit else (low + ones, size - ones)
+        while size < 1 << 48:
+            low, size, half = low << 8, size << 8, half << 8
+        bits.append((bit, p))
+        encoder.encode_bit(bit, p)
+    payload = encoder.finish()
+    assert len(payload) > 30
+    assert payload.startswith(b"\x80" + bytes(20) if above else b"\x7f" + b"\xff" * 20)
+    decoder = Decoder(payload)
+    assert [(decoder.decode_bit(p), p) for _, p in bits] == bits
+    decoder.finish()
 
 
 def test_nothing_takes_no_bytes() -> None:
