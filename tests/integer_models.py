@@ -1,5 +1,8 @@
 """Integer models of random numbers, within the rules and up to their edges."""
 
+import dataclasses
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -62,4 +65,56 @@ def random_model(
         np.frombuffer(b"".join(tokens), np.uint8),
         np.cumsum([0, *map(len, tokens)]).astype(np.int32),
         int(random.integers(vocabulary)),
+    )
+
+
+def with_tokens(model: IntegerModel, tokens: list[bytes]) -> IntegerModel:
+    """The model with other tokens, as many as it has."""
+    assert len(tokens) == model.vocabulary_size
+    offsets = np.cumsum([0, *map(len, tokens)]).astype(np.int32)
+    return dataclasses.replace(model, token_bytes=np.frombuffer(b"".join(tokens), np.uint8), token_offsets=offsets)
+
+
+CHARACTERS = [b"", *(char.encode() for char in "\n ,.:[]0123456789abcdefghijklmnopqrstuvwxyzäöé—日本語のテキスト。🙂")]
+"""Tokens of a vocabulary of characters, ``<unk>`` the first."""
+
+
+def bigram_model(text: str, tokens: list[bytes] = CHARACTERS) -> IntegerModel:
+    """A model that knows which character of a text comes after which, and a little of the one before.
+
+    Made of integers alone, the same on every machine and with every version of numpy: golden files rest on it. Its
+    tanh is cut off straight, its exp2 a straight line.
+    """
+    size = len(tokens)
+    number = {token: i for i, token in enumerate(tokens)}
+    ids = [number.get(char.encode(), 0) for char in text]
+    counts = np.zeros((size, size), np.int64)
+    for one, following in itertools.pairwise(ids):
+        counts[following, one] += 1
+    # One unit for each token; the share of the counts becomes the weight, in coarse steps.
+    weights = (127 * counts // np.maximum(counts.sum(axis=0), 1)).astype(np.int8)
+    recurrent = np.zeros((size, size), np.int8)
+    state = 1
+    for place in range(0, size * size, 7):
+        state = (state * 1103515245 + 12345) % (1 << 31)
+        recurrent.flat[place] = (state >> 16) % 64 - 32
+    segment = np.arange(32)
+    tanh = np.zeros((3, 32), np.int16)
+    tanh[0] = np.minimum(8192 * segment, 32767)
+    tanh[1] = np.where(segment < 3, 8192, np.where(segment == 3, 8191, 0))
+
+    def matrix(values: NDArray[np.int8], shift: int) -> IntegerMatrix:
+        return IntegerMatrix(values, np.full(size, 1 << 10, np.int16), np.array([8, shift], np.int32))
+
+    return IntegerModel(
+        "rnn_tanh",
+        np.full((size, size), -256, np.int16) + np.eye(size, dtype=np.int16) * 4096,
+        (IntegerLayer(matrix(recurrent, 14)),),
+        matrix(weights, 8),
+        np.zeros(size, np.int32),
+        tanh,
+        np.array([32767, -16384, 0, 0], np.int16),
+        np.frombuffer(b"".join(tokens), np.uint8),
+        np.cumsum([0, *map(len, tokens)]).astype(np.int32),
+        1,
     )
