@@ -125,8 +125,8 @@ def run_process(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     if sys.platform == "linux":
         os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # else gloo asks the network for this machine's name
-    file = f"file://{folder}/meeting"
-    distributed.init_process_group("gloo", init_method=file, rank=rank, world_size=PROCESSES)
+    meeting = (Path(folder) / "meeting").as_uri()
+    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=PROCESSES)
 
     def share(tensor: Tensor, dimension: int) -> Tensor:
         return tensor.chunk(PROCESSES, dimension)[rank]

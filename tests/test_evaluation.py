@@ -114,15 +114,16 @@ def test_the_odd_line_stands_out() -> None:
 def test_many_pieces_take_no_more_work_than_one() -> None:
     """Sums of pieces come from running sums: no PyTorch operation for each."""
 
-    class Count(TorchDispatchMode):
-        number = 0
+    class Count(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's
+        number: int = 0
 
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             self.number += 1
             return func(*args, **(kwargs or {}))
 
     def operations(pieces: list[str]) -> int:
-        with Count() as count:
+        count = Count()  # type: ignore[no-untyped-call] # torch's
+        with count:
             evaluate_pieces(cyclic_predictor(), pieces)
         return count.number
 

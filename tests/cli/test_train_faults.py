@@ -93,8 +93,8 @@ def test_a_fraction_in_a_recipe_is_not_rounded(home: Path) -> None:
 
 @pytest.mark.parametrize("beginning", [b"\0" * 20, b"\xff" * 20], ids=["control", "no-utf8"])
 def test_what_to_do_next_can_be_done(beginning: bytes, home: Path) -> None:
-    """The command at the end is one that a shell can run, whatever bytes the text begins with."""
-    (home / "file.bin").write_bytes(beginning + bytes(range(256)) * 4)
+    """The command at the end is one that a shell can run, whatever bytes the text is of."""
+    (home / "file.bin").write_bytes(beginning + bytes(range(128, 256)) * 8)
     out = call(home, "train", "file.bin", "--unit", "byte", *SMALL, "--epochs", "1").done()
     assert out.replace("\n", "").isprintable()
     (line,) = [line for line in out.splitlines() if line.startswith("Next: charloom ")]
