@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from charloom import (
     CleanUp,
@@ -108,6 +109,25 @@ def test_the_odd_line_stands_out() -> None:
     model = MarkovPredictor(Vocabulary(["a", "b", "c"]), model.log_transitions.exp())
     _, surprisals = evaluate_pieces(model, lines)
     assert max(surprisals, key=lambda line: line.bits_per_char).number == 21
+
+
+def test_many_pieces_take_no_more_work_than_one() -> None:
+    """Sums of pieces come from running sums: no PyTorch operation for each."""
+
+    class Count(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's
+        number: int = 0
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            self.number += 1
+            return func(*args, **(kwargs or {}))
+
+    def operations(pieces: list[str]) -> int:
+        count = Count()  # type: ignore[no-untyped-call] # torch's
+        with count:
+            evaluate_pieces(cyclic_predictor(), pieces)
+        return count.number
+
+    assert operations(split_chars("abc" * 500)) <= operations(["abc" * 500]) + 10
 
 
 def test_bytes_are_shown_escaped() -> None:

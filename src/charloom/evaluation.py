@@ -136,11 +136,19 @@ def evaluate_pieces(
 
     scored_text = vocabulary.decode(ids[1:]) if unknown == "skip" else whole[1:]
     evaluation = Evaluation(len(ids) - 1, _utf8_length(scored_text), float(nats.sum()))
-    ends = list(itertools.accumulate(len(piece) for piece in cleaned))
-    surprisals = []
-    for number, (piece, start, end) in enumerate(zip(pieces, [0, *ends], ends, strict=False), 1):
-        num_chars = int(scored[start:end].sum())
-        surprisals.append(Surprisal(number, _shown(piece), num_chars, float(nats[start:end].sum())))
+    # Running sums: a tensor's part for each of a million characters would take minutes.
+    ends = list(itertools.accumulate((len(piece) for piece in cleaned), initial=0))
+    scored_before = [0, *scored.cumsum(0).tolist()]
+    nats_before = [0.0, *nats.cumsum(0).tolist()]
+    surprisals = [
+        Surprisal(
+            number,
+            _shown(piece),
+            scored_before[end] - scored_before[start],
+            nats_before[end] - nats_before[start],
+        )
+        for number, (piece, (start, end)) in enumerate(zip(pieces, itertools.pairwise(ends), strict=True), 1)
+    ]
     return evaluation, surprisals
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 from torch.overrides import TorchFunctionMode
 
 from charloom.errors import InputError, ModelFolderError
@@ -123,8 +124,14 @@ class LanguageModel(nn.Module):
     def backpropagate(self, ids: Ids, targets: Ids, state: State | None = None) -> tuple[Scalar, State]:
         """``loss``, with its gradients added to the parameters' ``grad``, as ``backward`` does.
 
-        The same numbers as by way of autograd, a little faster. Returns the loss and the state, both detached.
+        The same numbers as by way of autograd, a little faster. Returns the loss and the state, both detached. Raises
+        InputError within DistributedDataParallel's forward, which would not see these gradients: return ``loss`` there.
         """
+        if DistributedDataParallel._active_ddp_module is not None:
+            raise InputError(
+                "backpropagate within DistributedDataParallel leaves each process its own gradients: wrap a module "
+                "whose forward returns model.loss(...), and call backward() on that"
+            )
         step = self._native_step(ids, targets, state)
         if step is None or any(p._backward_hooks or p._post_accumulate_grad_hooks for p in step.parameters.tensors()):
             loss, last_state = self.loss(ids, targets, state)

@@ -49,6 +49,21 @@ def test_by_line_and_by_char(home: Path, char_model: Path) -> None:
     assert sum(row["bits"] for row in rows[1:]) == pytest.approx(total)
 
 
+def test_the_yardsticks_measure_what_was_scored(home: Path, char_model: Path) -> None:
+    """What is skipped is skipped for all: else a text full of it would make the model look good."""
+    text = (home / "fox.log").read_text()
+    (home / "noisy.log").write_text("".join(char + "ÄÖÜ"[i % 3] * (i % 5) for i, char in enumerate(text)))
+    expected, found = (
+        call(home, "evaluate", char_model, name, "--unknown", "skip", "--json").done()
+        for name in ("fox.log", "noisy.log")
+    )
+    assert json.loads(found) == json.loads(expected)
+    expected, found = (
+        call(home, "evaluate", char_model, name, "--unknown", "skip").done() for name in ("fox.log", "noisy.log")
+    )
+    assert found == expected
+
+
 def test_the_odd_line_comes_first(home: Path, char_model: Path) -> None:
     result = run(home, "evaluate", char_model, "fox.log", "--by-line", "--top", "2")
     assert result.status == 0, result

@@ -177,6 +177,16 @@ def test_impossible_settings(options: list[str], status: int, message: str, home
     assert message in call(home, "train", "fable.txt", *options).error(status)
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [(["train", "--out", ""], "--out"), (["generate", ""], "MODEL"), (["evaluate", "", "fable.txt"], "MODEL")],
+)
+def test_an_empty_path_is_not_the_current_folder(words: list[str], name: str, home: Path) -> None:
+    """As of a variable that is not set, in a script."""
+    assert f"{name} is empty" in call(home, *words).error(2)
+    assert [file.name for file in home.iterdir()] == ["fable.txt"]
+
+
 def test_an_unknown_kernel(home: Path) -> None:
     result = run(home, "train", "fable.txt", *SMALL, "--epochs", "1", CHARLOOM_KERNELS="magic")
     assert "CHARLOOM_KERNELS=magic: choose one of auto, reference" in result.error()

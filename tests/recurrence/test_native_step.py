@@ -211,9 +211,23 @@ def test_what_the_kernels_do_not_cover_is_pytorchs() -> None:
     state: Any = tuple(part.requires_grad_() for part in _parts(model.begin_state(3)))
     (to_state,) = torch.autograd.grad(model.loss(ids, targets, state)[0], state[0])
     assert to_state.any()
-    with torch.no_grad():
-        torch.testing.assert_close(model.loss(ids, targets)[0], expected[0])
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            torch.testing.assert_close(model.loss(ids, targets)[0], expected[0])
     with torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(model.loss(ids, targets)[0].detach(), expected[0], rtol=0.02, atol=0)
     double = model.double()
     _assert_close([t.float() for t in _results(double, ids, targets, None)], expected)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_autocast_is_pytorchs(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = _model(cell=cell, num_layers=2, embedding_size=8)
+    ids, targets = _text(model, 3, 4)
+    results = []
+    for path in ("auto", "pytorch"):
+        monkeypatch.setenv("CHARLOOM_KERNELS", path)
+        with torch.autocast("cpu", torch.bfloat16):
+            results.append(_results(model, ids, targets, None))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)

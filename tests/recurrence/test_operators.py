@@ -2,6 +2,9 @@
 
 import copy
 import io
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,65 +17,14 @@ from native import INSTRUCTION_SETS
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
 
 
-class _Classifier(nn.Module):
-    """A user's module with a layer inside."""
-
-    def __init__(self, cell: Any) -> None:
-        super().__init__()
-        self.layer = cell(5, 6, 2, bidirectional=True)
-        self.head = nn.Linear(12, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        head: Tensor = self.head(self.layer(x)[0][-1])
-        return head
-
-
 _CELLS = [layers.RNN, layers.GRU, layers.LSTM]
 
 
-def _loss_and_gradients(module: nn.Module, run: Any, x: Tensor) -> list[Tensor]:
-    module.zero_grad()
-    loss = run(x).square().sum()
-    loss.backward()
-    return [loss.detach(), *[p.grad.clone() for p in module.parameters() if p.grad is not None]]
-
-
-@pytest.mark.parametrize("cell", _CELLS)
-@pytest.mark.filterwarnings("ignore")  # torch's own, of its compiler
-@pytest.mark.parametrize("whole", [False, True])
-def test_compile(cell: Any, whole: bool) -> None:
-    """``aot_eager`` runs all of torch.compile but its code generator.
-
-    Recurrent layers end a graph unless PyTorch is told to trace them; ours then are traced with their backward.
-    """
-    module = _Classifier(cell)
-    x = torch.randn(7, 4, 5)
-    expected = _loss_and_gradients(module, module, x)
-    with torch._dynamo.config.patch(allow_rnn=whole):
-        compiled = torch.compile(module, backend="aot_eager", fullgraph=whole)
-        results = _loss_and_gradients(module, compiled, x)
-    for found, wanted in zip(results, expected, strict=True):
-        torch.testing.assert_close(found, wanted)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-def test_compile_to_code() -> None:
-    module = _Classifier(layers.LSTM)
-    x = torch.randn(7, 4, 5)
-    expected = _loss_and_gradients(module, module, x)
-    for found, wanted in zip(_loss_and_gradients(module, torch.compile(module), x), expected, strict=True):
-        torch.testing.assert_close(found, wanted)
-
-
-@pytest.mark.parametrize("cell", _CELLS)
-@pytest.mark.filterwarnings("ignore")
-def test_export(cell: Any) -> None:
-    module = _Classifier(cell).eval()
-    x = torch.randn(7, 4, 5)
-    exported = torch.export.export(module, (x,))
-    assert any("charloom" in str(node.target) for node in exported.graph.nodes)
-    torch.testing.assert_close(exported.module()(x), module(x))
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_compile_and_export(backend: str) -> None:
+    """``aot_eager`` runs all of torch.compile but its code generator."""
+    script = Path(__file__).parent.parent / "compiling.py"
+    subprocess.run([sys.executable, script, backend], check=True, timeout=900)
 
 
 @pytest.mark.parametrize("cell", _CELLS)
@@ -90,20 +42,58 @@ def test_gradients_of_gradients(cell: Any, monkeypatch: pytest.MonkeyPatch) -> N
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", _CELLS)
-def test_autocast_and_other_types_are_pytorchs(cell: Any) -> None:
-    """Their outputs have the types that PyTorch's layers give them."""
+def test_autocast_is_pytorchs(cell: Any, bidirectional: bool) -> None:
+    """The same types and the same bits as torch.nn's layer, outputs, states and gradients; and no trace left after."""
+    ours = cell(5, 6, 2, bidirectional=bidirectional)
+    theirs = cell.__mro__[2](5, 6, 2, bidirectional=bidirectional)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(5, 2, 5)
+    plain = ours(x)[0]
+    results = []
+    for layer in (ours, theirs):
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs, state = layer(x)
+        outputs.float().square().sum().backward()
+        results.append([outputs, *_parts(state), *[p.grad for p in layer.parameters()]])
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    torch.testing.assert_close(results[0][0].float(), plain, rtol=0, atol=0.03)
+    assert torch.equal(ours(x)[0], plain)
+
+
+@pytest.mark.parametrize("cell", _CELLS)
+def test_other_types_are_pytorchs(cell: Any) -> None:
     layer = cell(3, 4)
     x = torch.randn(5, 2, 3)
-    plain = layer(x)[0]
-    theirs = cell.__mro__[2](3, 4)
-    with torch.autocast("cpu", torch.bfloat16):
-        outputs = layer(x)[0]
-        assert outputs.dtype == theirs(x)[0].dtype
-    torch.testing.assert_close(outputs.float(), plain, rtol=0, atol=0.03)
     assert layer.double()(x.double())[0].dtype == torch.float64
     with pytest.raises((RuntimeError, ValueError), match="dtype"):
         layer(x)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell", _CELLS)
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_without_gradients(cell: Any, mode: Any, bidirectional: bool) -> None:
+    """The same bits as with them, nothing kept; what inference made goes back in, and training goes on after it."""
+    layer = cell(5, 6, 2, bidirectional=bidirectional)
+    x = torch.randn(5, 2, 5)
+    expected, state = layer(x, layer(x)[1])
+    with mode():
+        found, last = layer(x, layer(x)[1])
+    for ours, wanted in zip([found, *_parts(last)], [expected, *_parts(state)], strict=True):
+        assert torch.equal(ours, wanted)
+        assert not ours.requires_grad
+        assert ours.is_inference() == (mode is torch.inference_mode)
+    with mode():
+        assert torch.equal(layer(x.clone(), layer(x)[1])[0], expected)
+    layer(x)[0].sum().backward()
+    assert all(p.grad is not None for p in layer.parameters())
+
+
+def _parts(state: Any) -> tuple[Tensor, ...]:
+    return state if isinstance(state, tuple) else (state,)
 
 
 @pytest.mark.filterwarnings("ignore")

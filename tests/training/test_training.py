@@ -232,7 +232,7 @@ def test_bytes(tmp_path: Path) -> None:
     listeners: Sequence[Any] = [lambda e: texts.append(e.text) if isinstance(e, SampleDrawn) else None]
     model = _model(corpus, hidden_size=32)
     train(model, corpus, _with(epochs=30, sample_every=30, learning_rate=0.02), listeners=listeners)
-    assert texts[0].startswith("\x00\x01\x02")
+    assert texts[0].startswith(" !\"#$%&'()*+,-./01234567")  # on from what can be read of them
     assert charloom.generate(model, b"\x10", 5) == b"\x10\x11\x12\x13\x14\x15"
     model.save(tmp_path)  # what the prefixes were is not UTF-8, and is saved all the same
     assert len(LanguageModel.load(tmp_path).vocabulary) == 256

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
 from typing import Any, get_args
 
 import cyclopts
@@ -51,25 +52,31 @@ def refuse_fractions(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts.A
                 raise cyclopts.CycloptsError(msg=f"{token.value} for {argument.name} is not a whole number.")
 
 
+def refuse_empty_paths(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts.ArgumentCollection) -> None:
+    """An empty path (``--out "$UNSET"``) would be the current folder."""
+    for argument in arguments:
+        for token in argument.tokens:
+            if Path in (argument.hint, *get_args(argument.hint)) and not token.value:
+                raise cyclopts.CycloptsError(msg=f"{argument.name} is empty; the current folder is written as a dot.")
+
+
 app = cyclopts.App(
     name="charloom",
     help=HELP,
     help_format="markdown",
     version=__version__,
     suppress_keyboard_interrupt=False,
-    config=(refuse_unknown_options, recipe_defaults, refuse_fractions),
+    config=(refuse_unknown_options, recipe_defaults, refuse_fractions, refuse_empty_paths),
 )
 for command in (train, generate, evaluate, compress, decompress, info, recipes):
     app.command(command)
 
 
-def main() -> None:
-    """Runs the command line and exits: 0 done, 1 failed, 2 called wrongly, 128 + n stopped by signal n."""
-    sys.exit(run_command_line(sys.argv[1:]))
-
-
 def run_command_line(arguments: list[str]) -> int:
-    """Runs a command and returns its exit status; what goes wrong is said in one line on standard error."""
+    """Runs a command and returns its exit status; what goes wrong is said in one line on standard error.
+
+    0 done, 1 failed, 2 called wrongly, 128 + n stopped by signal n.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         # None where the shell closed it (<&-).
         if getattr(sys, name) is None:

@@ -37,7 +37,8 @@ def evaluate(
     """Measure how surprising a text is to a model.
 
     One pass over the text from a zero state, carried through; every character but the first is scored. The text is
-    cleaned as the training text was; uniform, unigram, gzip and xz are measured on the same cleaned text.
+    cleaned as the training text was; uniform, unigram, gzip and xz are measured on the same cleaned text, without what
+    is skipped.
 
     Parameters
     ----------
@@ -77,10 +78,11 @@ def evaluate(
             unknown=unknown,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    clean = vocabulary.clean_up(text)
-    baselines = measure_baselines(clean, len(vocabulary))
+    # What is skipped is skipped for all.
+    measured = vocabulary.decode(vocabulary.encode(text, unknown)) if unknown == "skip" else vocabulary.clean_up(text)
+    baselines = measure_baselines(measured, len(vocabulary))
     if as_json:
-        screen.results().print(json.dumps(_summary(result, baselines, len(clean))))
+        screen.results().print(json.dumps(_summary(result, baselines, len(measured))))
         return
     if top is not None:
         ranked = sorted(surprisals, key=lambda line: line.bits_per_char, reverse=True)[:top]
@@ -88,7 +90,7 @@ def evaluate(
     elif by_char or by_line:
         _write_json_lines(surprisals, "line" if by_line else "char")
     console = screen.messages() if by_char or by_line else screen.results()
-    _show_summary(console, result, baselines, clean, vocabulary.unit)
+    _show_summary(console, result, baselines, measured, vocabulary.unit)
 
 
 def _check_options(by_char: bool, by_line: bool, top: int | None, as_json: bool) -> None:

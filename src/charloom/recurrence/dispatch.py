@@ -52,9 +52,19 @@ def chosen_kernels() -> Any:
 
 def covers(*tensors: Tensor) -> bool:
     """Whether the kernels can compute with these: float32 on the CPU, outside autocast and function transforms."""
-    if torch.is_autocast_enabled("cpu") or torch._C._functorch.peek_interpreter_stack() is not None:
+    if torch.is_autocast_enabled("cpu") or _in_function_transform():
         return False
     return all(t.dtype is torch.float32 and t.is_cpu and t.numel() for t in tensors)
+
+
+def _in_function_transform() -> bool:
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
+for _question in (chosen_path, chosen_kernels, _in_function_transform):
+    # torch.compile takes what these answer, and does not trace them into C++. As torch.compiler.assume_constant_result,
+    # which would import the compiler for everyone.
+    vars(_question)["_dynamo_marked_constant"] = True
 
 
 def describe_path() -> str:

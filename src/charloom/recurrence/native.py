@@ -222,6 +222,22 @@ def _addresses(*tensors: Tensor | None) -> list[int]:
     return [0 if t is None else t.data_ptr() for t in tensors]
 
 
+def _hide_from_compiler(*functions: Any) -> None:
+    """Has torch.compile run these, and what they call, as they are.
+
+    Else it compiles an operator's own Python where that runs outside a graph, and hands the kernels sizes as symbols.
+    As ``torch.compiler.disable``, which would import the compiler for everyone.
+    """
+    try:
+        compiler = torch._C._dynamo.eval_frame
+        skip = compiler._FrameAction.SKIP
+        for function in functions:
+            compiler.set_code_exec_strategy(function.__code__, compiler._FrameExecStrategy(skip, skip))
+    except AttributeError:  # PyTorch's own affair: nothing else depends on it
+        pass
+
+
+_hide_from_compiler(_forward, _backward)
 _library.impl("recurrence", _forward, "CPU")
 _library.impl("recurrence_backward", _backward, "CPU")
 torch.library.register_fake("charloom::recurrence", _forward_shapes, lib=_library)

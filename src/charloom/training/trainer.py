@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,7 @@ from charloom.version import __version__
 
 _PREFIX_CHARS = 20
 """How much of the text's beginning the samples go on from where no prefix is given."""
+_READABLE = re.compile(rb"[ -~]{4,%d}" % _PREFIX_CHARS)
 _FINITE_CHECK_STEPS = 50
 """Looking at the loss makes a GPU wait: not at every step."""
 
@@ -173,10 +175,18 @@ def _sample_prefixes(model: LanguageModel, corpus: Corpus, settings: TrainingSet
 
 
 def _beginning(text: AnyText) -> AnyText:
-    """The first line with something on it, cut short."""
+    """The first line with something on it, cut short; of bytes that are no text, the first word that can be read."""
     whole: Any = text
-    first_line: AnyText = next(iter(whole.strip().splitlines()), whole)[:_PREFIX_CHARS]
-    return first_line
+    first_line: Any = next(iter(whole.strip().splitlines()), whole)[:_PREFIX_CHARS]
+    if isinstance(text, bytes):
+        readable = first_line.decode("utf-8", "ignore").encode()
+        whole_but_for_a_cut_character = first_line.startswith(readable) and len(first_line) - len(readable) < 4
+        if readable and whole_but_for_a_cut_character and readable.decode().isprintable():
+            first_line = readable
+        elif word := _READABLE.search(text):
+            first_line = word[0]
+    beginning: AnyText = first_line
+    return beginning
 
 
 def _provenance(

@@ -1,0 +1,106 @@
+"""What torch.compile and torch.export make of the layers and the model: ``compiling.py BACKEND``, its own process.
+
+Not under pytest: there every call goes through a check of types and shapes, and it was the check that was compiled.
+"""
+
+import itertools
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import charloom
+from charloom import layers
+
+_CELLS = (layers.RNN, layers.GRU, layers.LSTM)
+
+
+class Classifier(nn.Module):
+    """A user's module with a layer inside."""
+
+    def __init__(self, cell: Any, bidirectional: bool) -> None:
+        super().__init__()
+        self.layer = cell(5, 6, 2, bidirectional=bidirectional)
+        self.head = nn.Linear(12 if bidirectional else 6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        head: Tensor = self.head(self.layer(x)[0][-1])
+        return head
+
+
+def _with_gradients(module: nn.Module, loss_of: Callable[..., Any], *arguments: Tensor) -> list[Tensor]:
+    module.zero_grad()
+    result = loss_of(*arguments)
+    loss: Tensor = result[0] if isinstance(result, tuple) else result  # LanguageModel.loss gives the state too
+    loss.backward()  # type: ignore[no-untyped-call]
+    return [loss.detach(), *[p.grad.clone() for p in module.parameters() if p.grad is not None]]
+
+
+def _sum_of_squares(run: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    return lambda x: run(x).square().sum()
+
+
+def _assert_close(found: Iterable[Tensor], expected: Iterable[Tensor]) -> None:
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def _graphs(backend: str, seen: list[str]) -> Any:
+    """The backend, which also notes the graphs that it was given."""
+    compile_graph = torch._dynamo.lookup_backend(backend)
+
+    def run(graph: Any, inputs: Any) -> Any:
+        seen.append(graph.code)
+        return compile_graph(graph, inputs)
+
+    return run
+
+
+def compile_layers(backend: str) -> None:
+    """In pieces, as PyTorch does by default with recurrent layers, and as one graph, which then has our operator."""
+    for cell, bidirectional, whole in itertools.product(_CELLS, (False, True), (False, True)):
+        module = Classifier(cell, bidirectional)
+        seen: list[str] = []
+        torch._dynamo.reset()
+        with torch._dynamo.config.patch(allow_rnn=whole):
+            compiled = torch.compile(module, backend=_graphs(backend, seen), fullgraph=whole)
+            for steps, batch in ((7, 4), (9, 3)):  # the second time PyTorch makes the sizes symbols
+                x = torch.randn(steps, batch, 5)
+                found = _with_gradients(module, _sum_of_squares(compiled), x)
+                _assert_close(found, _with_gradients(module, _sum_of_squares(module), x))
+        assert any("charloom.recurrence" in code for code in seen) == whole, (cell, bidirectional, whole, seen)
+
+
+def compile_loss(backend: str) -> None:
+    """The whole step: PyTorch's to compute there."""
+    vocabulary = charloom.Vocabulary.of_text("abcdefghij")
+    for cell in ("rnn", "gru", "lstm"):
+        settings = charloom.ModelSettings(cell=cell, hidden_size=20, embedding_size=8, init_sigma=0)
+        model = charloom.build_model(vocabulary, settings)
+        ids, targets = torch.randint(11, (2, 3, 5))
+        expected = _with_gradients(model, model.loss, ids, targets)
+        compiled = torch.compile(model.loss, backend=backend)
+        _assert_close(_with_gradients(model, compiled, ids, targets), expected)
+
+
+def export_layers() -> None:
+    """For any number of sequences."""
+    for cell, bidirectional in itertools.product(_CELLS, (False, True)):
+        module = Classifier(cell, bidirectional).eval()
+        sizes = {"x": {1: torch.export.Dim("batch")}}
+        exported = torch.export.export(module, (torch.randn(7, 4, 5),), dynamic_shapes=sizes)
+        assert "charloom.recurrence" in exported.graph_module.code
+        x = torch.randn(7, 9, 5)
+        torch.testing.assert_close(exported.module()(x), module(x))
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")  # torch's own, of its compiler
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    compile_layers(sys.argv[1])
+    compile_loss(sys.argv[1])
+    export_layers()

@@ -1,0 +1,36 @@
+"""Gradients under DistributedDataParallel, two real processes, are those of one process on the whole batch."""
+
+import pytest
+import torch
+from torch.multiprocessing.spawn import spawn
+
+import data_parallel
+
+_Results = dict[tuple[str, str], data_parallel.Results]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> list[_Results]:
+    folder = tmp_path_factory.mktemp("processes")
+    spawn(data_parallel.run_process, (str(folder),), nprocs=data_parallel.PROCESSES)  # type: ignore[no-untyped-call]
+    return [torch.load(folder / f"results-{rank}") for rank in range(data_parallel.PROCESSES)]
+
+
+@pytest.fixture(scope="module")
+def expected() -> _Results:
+    return data_parallel.alone()
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("work", list(data_parallel.WORK))
+def test_as_one_process(work: str, cell: str, results: list[_Results], expected: _Results) -> None:
+    wanted = expected[work, cell]
+    assert wanted
+    for found in results:
+        assert found[work, cell].keys() == wanted.keys()
+        for name, tensor in found[work, cell].items():
+            torch.testing.assert_close(tensor, wanted[name], rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_that_nobody_would_share_are_refused(results: list[_Results]) -> None:
+    assert all(found["refused", ""]["refused"] for found in results)
