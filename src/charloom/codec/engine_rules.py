@@ -7,8 +7,8 @@ from charloom.codec.engine import LARGEST_CODED_RECORD, Mode
 from charloom.codec.integer_model import IntegerModel
 from charloom.codec.priming import Priming
 
-FULL_BITS, LIGHT_BITS = 18, 22
-"""Slots of the mixture's tables, as exponents of two: 16 and 64 MiB."""
+FULL_BITS, LIGHT_BITS = 18, 21
+"""Slots of the mixture's tables, as exponents of two: 16 and 32 MiB."""
 RECORD_CAPACITY = LARGEST_CODED_RECORD + 2
 """Bytes: the line feed at the end, and the byte by which a record is found to be too long."""
 _FAST_LANE = 1 << 12  # bytes that pay for a lane's beginning
