@@ -1,0 +1,1 @@
+"""What the compression benchmarks share: texts and models, our engines, a picture."""

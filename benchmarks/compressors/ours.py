@@ -1,0 +1,89 @@
+"""Our side: a model trained and primed on a text's first part, and what its engines make of the rest.
+
+Sizes are those of files that were written, read, decoded and compared.
+"""
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import charloom
+from charloom import Codec, RecordCodec
+from charloom.codec.engine import Engine
+from charloom.codec.engines import open_engine
+from charloom.codec.integer_model import INTEGER_MODEL_FILE, IntegerModel
+from charloom.codec.native import chosen_instruction_set
+from charloom.codec.native_engines import NativeMixingEngine
+from charloom.codec.priming import PRIMING_FILE, Priming
+from charloom.codec.quantization import quantize
+from charloom.training.trainer import training_length
+from compressors.texts import Recipe
+
+MIXING, WITHOUT, FAST = "charloom", "charloom without the network", "charloom --fast"
+
+
+class MixingWithoutNetwork(NativeMixingEngine):
+    """The mixture, primed alike, in which nobody speaks for the network: what is the network worth?"""
+
+    def __init__(self, model: IntegerModel, priming: Priming, instruction_set: str) -> None:
+        super().__init__(model, priming, instruction_set)
+        self._speaker = None
+        self.fingerprint = hashlib.sha256(b"without" + self.fingerprint).digest()
+
+
+def make_model(first_part: bytes, recipe: Recipe, precision: str, folder: Path) -> dict[str, Any]:
+    """Trains and primes, and leaves in ``folder`` what ships. A model that is there already is taken as it is."""
+    began = time.perf_counter()
+    reused = (folder / "model.safetensors").exists()
+    with tempfile.TemporaryDirectory() as temporary:
+        file = Path(temporary) / "first_part.txt"
+        file.write_bytes(first_part)
+        corpus = charloom.load_corpus(file)
+    training = recipe.training(precision)
+    if not reused:
+        model = charloom.build_model(corpus.vocabulary, recipe.model(), seed=0)
+        charloom.train(model, corpus, training)
+        model.save(folder)
+    if not (folder / INTEGER_MODEL_FILE).exists():
+        quantize(charloom.LanguageModel.load(folder)).save(folder / INTEGER_MODEL_FILE)
+    at = len(first_part.decode()[: training_length(len(corpus.ids), training)].encode())
+    Priming.of_text(first_part[:at], first_part[at:]).save(folder)
+    return {
+        "trained": not reused,
+        "seconds": round(time.perf_counter() - began, 1),
+        "network_bytes": (folder / INTEGER_MODEL_FILE).stat().st_size,
+        "priming_bytes": (folder / PRIMING_FILE).stat().st_size,
+    }
+
+
+def open_engines(folder: Path) -> dict[str, Engine]:
+    """The contestants."""
+    instruction_set = chosen_instruction_set()
+    assert instruction_set is not None, "this needs the native code"
+    model, priming = IntegerModel.load(folder / INTEGER_MODEL_FILE), Priming.load(folder)
+    return {
+        MIXING: open_engine(folder, fast=False),
+        WITHOUT: MixingWithoutNetwork(model, priming, instruction_set),
+        FAST: open_engine(folder, fast=True),
+    }
+
+
+def file_size(engine: Engine, data: bytes) -> int:
+    """Of the compressed file, which gave the data back."""
+    codec = Codec(engine, threads=1)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "compressed"
+        file.write_bytes(codec.compress(data))
+        assert codec.decompress(file.read_bytes()) == data
+        return file.stat().st_size
+
+
+def records_size(engine: Engine, records: Sequence[bytes]) -> int:
+    """Of all records, each of which gave itself back. Everything in a record counts, nothing beside it."""
+    codec = RecordCodec(engine, threads=1)
+    blobs = codec.encode_batch(records)
+    assert codec.decode_batch(blobs) == list(records)
+    return sum(map(len, blobs))

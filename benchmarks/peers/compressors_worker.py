@@ -1,0 +1,105 @@
+"""Other compressors, primed with a text's first part: the size of the whole minus the size of that part.
+
+In: a JSON line with ``method``, ``first`` and ``rest`` (files), ``records`` (whether each line of the rest counts
+alone), ``primed``. Out: ``bytes`` in all, or ``refused`` with the reason. ``method`` "versions" answers with those.
+"""
+
+import bz2
+import importlib.metadata
+import json
+import lzma
+import shutil
+import subprocess
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import brotli
+import pyppmd
+import zstandard
+
+_ZPAQ_TURN, _ZPAQ_ZEROS = 1 << 20, 60_000
+"""zpaq takes larger tables for a file of more than 2^20 bytes: then zeros stand before both files, so that both do."""
+
+
+def _zpaq(data: bytes) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "text").write_bytes(data)
+        command = ["zpaq", "a", "archive.zpaq", "text", "-m5", "-t1"]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        return (Path(folder) / "archive.zpaq").stat().st_size
+
+
+_SIZES: dict[str, Callable[[bytes], int]] = {
+    "zpaq -m5": _zpaq,
+    "PPMd order 6": lambda data: len(pyppmd.compress(data, max_order=6, mem_size=64 << 20, variant="H")),
+    "brotli 11": lambda data: len(brotli.compress(data, quality=11, lgwin=24)),
+    "xz -9e": lambda data: len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)),
+    "zstd -19": lambda data: len(zstandard.ZstdCompressor(level=19).compress(data)),
+    "bzip2 -9": lambda data: len(bz2.compress(data, 9)),
+}
+
+
+def _stream_size(method: str, first: bytes, rest: bytes, primed: bool) -> int:
+    size = _SIZES[method]
+    if not primed:
+        return size(rest)
+    if method.startswith("zpaq") and len(first) <= _ZPAQ_TURN < len(first) + len(rest):
+        first = bytes(_ZPAQ_ZEROS) + first
+    return size(first + rest) - size(first)
+
+
+def _records_size(method: str, first: bytes, records: list[bytes]) -> int:
+    if method == "zstd -19, dictionary":
+        dictionary = zstandard.train_dictionary(32 << 10, first.splitlines())
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            19, write_content_size=False, write_dict_id=False, write_checksum=False
+        )
+        compressor = zstandard.ZstdCompressor(dict_data=dictionary, compression_params=parameters)
+        return sum(len(compressor.compress(record)) for record in records)
+    if method == "zlib -9, dictionary":
+        total = 0
+        for record in records:
+            with_dictionary = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zdict=first[-32768:])
+            total += len(with_dictionary.compress(record)) + len(with_dictionary.flush())
+        return total
+    size = _SIZES[method]
+    alone = size(first)
+    return sum(size(first + record) - alone for record in records)
+
+
+def _versions() -> dict[str, str]:
+    versions = {name: importlib.metadata.version(name) for name in ("brotli", "pyppmd", "zstandard")}
+    if shutil.which("zpaq"):
+        banner = subprocess.run(["zpaq"], check=False, capture_output=True, text=True).stdout
+        versions["zpaq"] = " ".join(banner.split()[1:2])
+    return versions
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    method = request["method"]
+    if method == "versions":
+        return _versions()
+    if method.startswith("zpaq") and not shutil.which("zpaq"):
+        return {"refused": "zpaq is not installed (Debian has it as zpaq)"}
+    first, rest = Path(request["first"]).read_bytes(), Path(request["rest"]).read_bytes()
+    if request["records"]:
+        return {"bytes": _records_size(method, first, rest.removesuffix(b"\n").split(b"\n"))}
+    return {"bytes": _stream_size(method, first, rest, request["primed"])}
+
+
+def main() -> None:
+    """Answers until the input ends."""
+    for line in sys.stdin:
+        try:
+            answer = _answer(json.loads(line))
+        except Exception as error:  # whatever a peer cannot do is an answer too
+            answer = {"refused": f"{type(error).__name__}: {error}"[:200]}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
