@@ -30,11 +30,27 @@ static OuterScratch<Number> take_outer_scratch(Arena &arena, long max_columns) {
   return scratch;
 }
 
+// Threads share out the rows of results singly, or in whole strips where tiles would do half-empty ones.
+template <class Number>
+constexpr long kShareOfRows = kRowBlock<Number> == 1 ? 1 : kStrip<Number>;
+
+// to[i] (+)= sum over k < depth of rows[k][from + i], for i < count, at most a strip.
+template <class Number>
+static void add_rows(const Number *const *rows, long depth, long from, long count, bool first, float *to) {
+  for (long i = 0; i < count; i += kLanes) {  // rows end in padding or slack
+    Vector sum{};
+    for (long k = 0; k < depth; k++) sum += load(rows[k] + from + i);
+    for (long lane = 0; lane < smaller(kLanes, count - i); lane++)
+      to[i + lane] = first ? sum[lane] : to[i + lane] + sum[lane];
+  }
+}
+
 // For each of `blocks` blocks of results: to(block)[i * columns + j] = sum over k < count of
-// left(k)[offset(block) + i] right(k)[j], for rows i of `mine` and all columns j.
-template <class LeftRow, class RightRow, class Offset, class To, class Number>
+// left(k)[offset(block) + i] right(k)[j], for rows i of `mine` and all columns j; and to sums(block)[i], where there is
+// one, the sum over k of left(k)[offset(block) + i].
+template <class LeftRow, class RightRow, class Offset, class To, class Sums, class Number>
 static void sum_of_outer_products(Range mine, long columns, long count, LeftRow left, RightRow right, long blocks,
-                                  Offset offset, To to, const OuterScratch<Number> &scratch) {
+                                  Offset offset, To to, Sums sums, const OuterScratch<Number> &scratch) {
   if (mine.begin >= mine.end) return;
   const long max_depth = outer_depth<Number>(columns), panels = round_up(columns, kPanel) / kPanel;
   const long whole_panels = columns / kPanel, size = columns * sizeof(float);
@@ -53,6 +69,7 @@ static void sum_of_outer_products(Range mine, long columns, long count, LeftRow 
         float *result = to(block) + i * columns;
         if (first == 0) memset(result, 0, rows * size);
         const auto strip = pack_strip(scratch.strip, [&](long k) { return left_rows[k] + from; }, depth, k_size);
+        if (float *sum = sums(block)) add_rows(left_rows, depth, from, rows, first == 0, sum + i);
         // Straight into the result where it is made of whole panels and blocks of rows, else by way of scratch.
         const bool whole_rows = rows % kRowBlock<Number> == 0;
         if (whole_rows && whole_panels)
@@ -86,28 +103,20 @@ template <class Cell, class Number>
 static void sum_recurrent_gradients(const Tape<Number> &tape, long hidden, const LayerGradients &to, int id,
                                     int threads, const OuterScratch<Number> &scratch) {
   const long count = tape.steps * tape.batch, width = tape.width;
-  const Range mine = share(hidden, kStrip<Number>, id, threads);
+  const Range mine = share(hidden, kShareOfRows<Number>, id, threads);
+  auto gates = [&](long k) { return tape.template gates_row<Cell>(k / tape.batch, k % tape.batch); };
   auto before = [&](long k) { return tape.hidden_before(k / tape.batch) + k % tape.batch * width; };
   sum_of_outer_products(
-      mine, hidden, count, [&](long k) { return tape.template gates_row<Cell>(k / tape.batch, k % tape.batch); },
-      before, Cell::gates, [&](long i) { return (Cell::hidden_first + i) * width; },
-      [&](long i) { return to.hidden + Cell::hidden_gate[i] * hidden * hidden; }, scratch);
-  if (!to.hidden_bias) return;
-  for (long i = 0; i < Cell::gates; i++)
-    sum_of_rows(
-        mine, count,
-        [&](long k) {
-          return tape.template gates_row<Cell>(k / tape.batch, k % tape.batch) + (Cell::hidden_first + i) * width;
-        },
-        to.hidden_bias + Cell::hidden_gate[i] * hidden);
-  for (long i = 0; i < Cell::gates; i++) {
-    auto gate = [&](long k) { return tape.template gates_row<Cell>(k / tape.batch, k % tape.batch) + i * width; };
-    float *result = to.input_bias + Cell::input_gate[i] * hidden;
-    if (Cell::products == Cell::gates)  // the same sums
-      memcpy(result + mine.begin, to.hidden_bias + Cell::input_gate[i] * hidden + mine.begin,
+      mine, hidden, count, gates, before, Cell::gates, [&](long i) { return (Cell::hidden_first + i) * width; },
+      [&](long i) { return to.hidden + Cell::hidden_gate[i] * hidden * hidden; },
+      [&](long i) { return to.hidden_bias ? to.hidden_bias + Cell::hidden_gate[i] * hidden : nullptr; }, scratch);
+  for (long i = 0; to.input_bias && i < Cell::gates; i++) {
+    const long product = i - Cell::hidden_first, bias = Cell::input_gate[i] * hidden;
+    if (product >= 0)  // the same sums, of gates in the same order
+      memcpy(to.input_bias + bias + mine.begin, to.hidden_bias + bias + mine.begin,
              (mine.end - mine.begin) * sizeof(float));
     else
-      sum_of_rows(mine, count, gate, result);
+      sum_of_rows(mine, count, [&](long k) { return gates(k) + i * width; }, to.input_bias + bias);
   }
 }
 
@@ -115,13 +124,13 @@ static void sum_recurrent_gradients(const Tape<Number> &tape, long hidden, const
 template <class Cell, class Number>
 static void sum_input_gradients(const Tape<Number> &tape, long hidden, long inputs, const Number *x, long x_stride,
                                 float *to, int id, int threads, const OuterScratch<Number> &scratch) {
-  const Range mine = share(hidden, kStrip<Number>, id, threads);
+  const Range mine = share(hidden, kShareOfRows<Number>, id, threads);
   sum_of_outer_products(
       mine, inputs, tape.steps * tape.batch,
       [&](long k) { return tape.template gates_row<Cell>(k / tape.batch, k % tape.batch); },
       [&](long k) { return x + (tape.time(k / tape.batch) * tape.batch + k % tape.batch) * x_stride; }, Cell::gates,
       [&](long i) { return i * tape.width; }, [&](long i) { return to + Cell::input_gate[i] * hidden * inputs; },
-      scratch);
+      [](long) { return static_cast<float *>(nullptr); }, scratch);
 }
 
 }  // namespace

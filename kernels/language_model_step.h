@@ -60,7 +60,7 @@ class LanguageModelStep {
       tape_[l].hidden = arena_.take<Number>((rows_ + slack) * width_);
       if (Cell::has_cell) tape_[l].first_cell = arena_.take<Number>(state);
       if (Cell::has_cell) tape_[l].cells = arena_.take<Number>(rows_ * width_);
-      tape_[l].gates = arena_.take<Number>((rows_ + slack) * Cell::products * width_);
+      tape_[l].gates = arena_.take<Number>((rows_ + slack) * tape_[l].template gates_stride<Cell>());
       last_hidden_[l] = arena_.take<float>(state);
       last_cell_[l] = Cell::has_cell ? arena_.take<float>(state) : nullptr;
     }
@@ -212,7 +212,7 @@ class LanguageModelStep {
 
   // The gradients of layer l's products with its input, for rows `mine` of step t, as a left-hand side.
   Left<Number> gates_of_inputs(long l, long t, Range mine) const {
-    return rows_of<Number>(tape_[l].template gates_row<Cell>(t, mine.begin), Cell::products * width_);
+    return rows_of<Number>(tape_[l].template gates_row<Cell>(t, mine.begin), tape_[l].template gates_stride<Cell>());
   }
 
   void backward_embedding(Range mine, int id) {
@@ -246,11 +246,10 @@ class LanguageModelStep {
     }
     const Number *hidden = above_[call_.layers - 1];
     auto d_logits = [&](long k) { return d_logits_ + k * logits_; };
-    const Range vocabulary = share(call_.vocabulary, kStrip<Number>, id, threads);
     sum_of_outer_products(
-        vocabulary, call_.hidden, rows_, d_logits, [&](long k) { return hidden + k * width_; }, 1,
-        [&](long) { return 0; }, [&](long) { return call_.d_output; }, outer_[id]);
-    sum_of_rows(vocabulary, rows_, d_logits, call_.d_output_bias);
+        share(call_.vocabulary, kShareOfRows<Number>, id, threads), call_.hidden, rows_, d_logits,
+        [&](long k) { return hidden + k * width_; }, 1, [](long) { return 0; }, [&](long) { return call_.d_output; },
+        [&](long) { return call_.d_output_bias; }, outer_[id]);
     if (!one_hot_) scatter_embedding_gradients(share(embedded_stride_, kLanes, id, threads));
   }
 

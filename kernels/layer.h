@@ -50,7 +50,7 @@ template <class Cell, class Number>
 static Reserve<Number> take_reserve(Arena &arena, const LayerCall &call, bool keep) {
   const long width = padded(call.hidden), rows = call.steps * call.batch;
   Reserve<Number> r{Tape<Number>(call.steps, call.batch, width, call.backward_in_time), nullptr, call.inputs};
-  if (keep) r.tape.gates = arena.take<Number>((rows + kRowBlock<Number>)*Cell::products * width);
+  if (keep) r.tape.gates = arena.take<Number>((rows + kRowBlock<Number>)*r.tape.template gates_stride<Cell>());
   if (keep && Cell::has_cell) r.tape.cells = arena.take<Number>(rows * width);
   if constexpr (kIsFloat<Number>) {
     r.tape.first_hidden = call.first_hidden;
@@ -152,7 +152,7 @@ static size_t run_layer_backward(const LayerCall &call, void *workspace) {
         for (long j = 0; j < call.inputs; j += kPanel) {
           memset(own, 0, block * sizeof(float));
           multiply(n, Cell::gates * width,
-                   rows_of<Number>(tape.template gates_row<Cell>(s, mine.begin), Cell::products * width),
+                   rows_of<Number>(tape.template gates_row<Cell>(s, mine.begin), tape.template gates_stride<Cell>()),
                    weights.input_back + j * Cell::gates * width, 1, {own, kPanel, block});
           for (long r = 0; r < n; r++)
             memcpy(call.dx + (tape.time(s) * call.batch + mine.begin + r) * call.inputs + j, own + r * kPanel,

@@ -9,6 +9,13 @@ CHARLOOM_INLINE void put(bfloat16 *panel, long k, long column, float x) {
   set(panel + (k / 2 * kPanel + column) * 2 + k % 2, x);
 }
 
+// Rows lie far apart, where the processor does not see what comes next: the columns of the next panel.
+template <class Number>
+CHARLOOM_INLINE void prefetch_panel(const Number *row) {
+  prefetch(row);
+  prefetch(row + kPanel - 1);
+}
+
 // One panel from rows: panel(k, j) = row(k)[j] for k < k_count, j < columns; zero beyond, to k_size.
 template <class Row>
 CHARLOOM_INLINE void pack_rows(float *panel, Row row, long k_count, long k_size, long columns) {
@@ -16,6 +23,7 @@ CHARLOOM_INLINE void pack_rows(float *panel, Row row, long k_count, long k_size,
     if (k < k_count && columns >= kPanel) {
       store(panel, load(row(k)));
       store(panel + kLanes, load(row(k) + kLanes));
+      prefetch_panel(row(k) + kPanel);
     } else {
       for (long j = 0; j < kPanel; j++) panel[j] = k < k_count && j < columns ? row(k)[j] : 0.f;
     }
@@ -25,6 +33,8 @@ template <class Row>
 CHARLOOM_INLINE void pack_rows(bfloat16 *panel, Row row, long k_count, long k_size, long columns) {
   for (long k = 0; k < k_size; k += 2, panel += 2 * kPanel) {
     if (k + 1 < k_count && columns >= kPanel) {
+      prefetch_panel(row(k) + kPanel);
+      prefetch_panel(row(k + 1) + kPanel);
       for (long j = 0; j < kPanel; j += kLanes) {
         Words pairs = rounded_to_bfloat16(load(row(k) + j)) | rounded_to_bfloat16(load(row(k + 1) + j)) << 16;
         memcpy(panel + 2 * j, &pairs, sizeof pairs);
@@ -99,7 +109,10 @@ constexpr long kStrip = kMaxRows;
 // k_count. Reads a whole strip of each row: rows end in padding, or in slack that the arena leaves.
 template <class Row>
 CHARLOOM_INLINE Left<float> pack_strip(float *strip, Row row, long k_count, long) {
-  for (long k = 0; k < k_count; k++) memcpy(strip + k * kMaxRows, row(k), kMaxRows * sizeof(float));
+  for (long k = 0; k < k_count; k++) {
+    memcpy(strip + k * kMaxRows, row(k), kMaxRows * sizeof(float));
+    prefetch(row(k) + 2 * kMaxRows - 1);  // for the next strip
+  }
   return {strip, 1, kMaxRows};
 }
 #if !defined(CHARLOOM_TILES)

@@ -4,6 +4,7 @@
 
 namespace {
 
+constexpr long kRowsAhead = 8;    // rows lie far apart, where the processor does not see what comes next
 constexpr long kTableBlock = 16;  // units of a transpose at once: pieces stay in the cache
 
 // For each token of a range, what products start from, (products, width): its column of the input weights, and biases.
@@ -34,7 +35,10 @@ static void scatter_token_gradients(const Tape<Number> &tape, long hidden, long 
       for (long b = 0; b < tape.batch; b++) {
         float *to = table + id_at(t, b) * size + first;
         const Number *gate = tape.template gates_row<Cell>(t, b) + first;
-        for (long j = 0; j < count; j += kLanes) store(to + j, load(to + j) + load(gate + j));
+        for (long j = 0; j < count; j += kLanes) {
+          store(to + j, load(to + j) + load(gate + j));
+          prefetch(gate + kRowsAhead * tape.template gates_stride<Cell>() + j);
+        }
       }
     float *to = result + Cell::input_gate[i] * hidden * vocabulary;
     for (long j = units.begin; j < last; j += kTableBlock)

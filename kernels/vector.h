@@ -80,6 +80,9 @@ CHARLOOM_INLINE Vector at_least(float limit, Vector x) {
   return l > x ? l : x;
 }
 
+// Asks for a line that will be needed soon; any address will do.
+CHARLOOM_INLINE void prefetch(const void *line) { __builtin_prefetch(line); }
+
 CHARLOOM_INLINE float sum_of_lanes(Vector v) {
   float sum = 0;
   for (int i = 0; i < kLanes; i++) sum += v[i];
