@@ -141,10 +141,11 @@ void check_ids(const int64_t *ids, long batch, long steps, long batch_stride, lo
 
 // shape: (cell, precision, steps, batch, hidden, layers, vocabulary, embedding_size, threads); strides: of ids and of
 // targets, batch before step; parameters and gradients: embedding (0 for one-hot), four a layer, output, its bias.
-double language_model_step(const Kernels &kernels, const std::vector<long> &shape, Address ids, Address targets,
-                           const std::vector<long> &strides, const std::vector<Address> &parameters,
-                           const std::vector<Address> &gradients, double dropout, double layer_dropout, uint64_t seed,
-                           Address first_hidden, Address first_cell, Address last_hidden, Address last_cell) {
+void language_model_step(const Kernels &kernels, const std::vector<long> &shape, Address ids, Address targets,
+                         const std::vector<long> &strides, const std::vector<Address> &parameters,
+                         const std::vector<Address> &gradients, double dropout, double layer_dropout, uint64_t seed,
+                         Address first_hidden, Address first_cell, Address last_hidden, Address last_cell,
+                         Address loss) {
   LanguageModelCall call{};
   call.cell = (CellKind)shape.at(0);
   call.precision = (Precision)shape.at(1);
@@ -185,8 +186,7 @@ double language_model_step(const Kernels &kernels, const std::vector<long> &shap
   call.first_cell = (const float *)first_cell;
   call.last_hidden = (float *)last_hidden;
   call.last_cell = (float *)last_cell;
-  double loss = 0;
-  call.loss = &loss;
+  call.loss = (float *)loss;
   check_ids(call.ids, call.batch, call.steps, call.ids_batch_stride, call.ids_step_stride, call.vocabulary);
   check_ids(call.targets, call.batch, call.steps, call.targets_batch_stride, call.targets_step_stride, call.vocabulary);
   nb::gil_scoped_release release;
@@ -196,7 +196,6 @@ double language_model_step(const Kernels &kernels, const std::vector<long> &shap
                            2 * rows * call.hidden * call.vocabulary);
   on_threads(call, shape.at(8), work,
              [&] { kernels.language_model_step(call, workspace.of_size(kernels.language_model_workspace(call))); });
-  return loss;
 }
 
 // A model's weights, packed, and the loop over characters on them.
@@ -248,13 +247,30 @@ class Generator {
   Workspace packed_;
 };
 
-double clip_gradients(const Kernels &kernels, const std::vector<Address> &arrays, const std::vector<long> &sizes,
-                      double limit) {
-  if (arrays.size() != sizes.size()) throw std::invalid_argument("as many sizes as arrays");
-  std::vector<float *> pointers;
-  for (Address array : arrays) pointers.push_back((float *)array);
+std::vector<float *> pointers(const std::vector<Address> &addresses) {
+  std::vector<float *> list;
+  for (Address address : addresses) list.push_back((float *)address);
+  return list;
+}
+
+// values: none, to clip only. threads as in on_threads.
+void descend(const Kernels &kernels, const std::vector<Address> &gradients, const std::vector<Address> &values,
+             const std::vector<long> &sizes, double limit, double rate, long threads) {
+  if (gradients.size() != sizes.size() || (!values.empty() && values.size() != sizes.size()))
+    throw std::invalid_argument("as many sizes as arrays");
+  DescentCall call{};
+  const std::vector<float *> at_gradients = pointers(gradients), at_values = pointers(values);
+  call.gradients = at_gradients.data();
+  call.values = values.empty() ? nullptr : at_values.data();
+  call.sizes = sizes.data();
+  call.count = (long)sizes.size();
+  call.limit = limit;
+  call.rate = rate;
+  constexpr double work_of_a_value = 100;  // what memory takes for it, as multiplications and additions
+  double work = 0;
+  for (long size : sizes) work += work_of_a_value * (double)size;
   nb::gil_scoped_release release;
-  return kernels.clip_gradients(pointers.data(), sizes.data(), (long)sizes.size(), limit);
+  on_threads(call, threads, work, [&] { kernels.descend(call, workspace.of_size(kernels.descend(call, nullptr))); });
 }
 
 }  // namespace
@@ -268,7 +284,7 @@ NB_MODULE(_kernels, m) {
       .def("layer_forward", layer_forward)
       .def("layer_backward", layer_backward)
       .def("language_model_step", language_model_step)
-      .def("clip_gradients", clip_gradients);
+      .def("descend", descend);
   nb::class_<Generator>(m, "Generator", "A language model's weights, packed, and the loop over characters on them.")
       .def(nb::init<const Kernels &, const std::vector<long> &, const std::vector<Address> &>(), nb::keep_alive<1, 2>())
       .def("run", &Generator::run);

@@ -44,7 +44,7 @@ class LanguageModelStep {
     });
     double total = 0;
     for (long k = 0; k < rows_; k++) total += nats_[k];
-    *call_.loss = total / rows_;
+    *call_.loss = (float)(total / rows_);
   }
 
  private:

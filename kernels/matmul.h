@@ -93,7 +93,8 @@ static void multiply_block(long turns, Left<Number> left, const Number *panels, 
   do {
     decltype(load_columns(panels)) b[vectors];
 #pragma GCC unroll 16
-    for (int v = 0; v < vectors; v++) b[v] = load_columns(panels + v / 2 * panel_stride + v % 2 * kLanes * kPerStep<Number>);
+    for (int v = 0; v < vectors; v++)
+      b[v] = load_columns(panels + v / 2 * panel_stride + v % 2 * kLanes * kPerStep<Number>);
 #pragma GCC unroll 16
     for (int s = 0; s < sums; s++) {
       const Number *a = rows[s % ROWS / 3] + s % ROWS % 3 * left.row_stride;

@@ -28,7 +28,7 @@ struct Tape {
   Number *hidden = nullptr;            // (steps, batch, width): H_t, and the left-hand side of the next step's product
   const Number *first_cell = nullptr;  // (batch, width); LSTM only
   Number *cells = nullptr;             // (steps, batch, width); LSTM only, null where nothing is kept
-  Number *gates = nullptr;             // (steps, batch, gates_stride), there (products, width); null where nothing is kept
+  Number *gates = nullptr;  // (steps, batch, gates_stride), there (products, width); null where nothing is kept
 
   Tape() = default;
   Tape(long steps, long batch, long width, bool backward_in_time)
