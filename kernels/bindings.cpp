@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
-#include <new>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -16,6 +15,7 @@
 
 #include "instruction_sets.h"
 #include "thread_choice.h"
+#include "workspace.h"
 
 namespace nb = nanobind;
 using namespace charloom;
@@ -24,25 +24,6 @@ namespace {
 
 using Address = uintptr_t;
 
-// One block for each Python thread, kept from call to call: fresh memory costs a page fault for every 4 kB.
-class Workspace {
- public:
-  ~Workspace() { ::operator delete[](block_, std::align_val_t(64)); }
-  void *of_size(size_t size) {
-    if (size > size_) {
-      ::operator delete[](block_, std::align_val_t(64));
-      block_ = nullptr;
-      size_ = 0;
-      block_ = ::operator new[](size, std::align_val_t(64));
-      size_ = size;
-    }
-    return block_;
-  }
-
- private:
-  void *block_ = nullptr;
-  size_t size_ = 0;
-};
 thread_local Workspace workspace;
 
 ThreadChoice thread_choice;
@@ -101,6 +82,8 @@ void layer_forward(const Kernels &kernels, const std::vector<long> &shape, const
   call.last_cell = (float *)last_cell;
   call.reserve = (void *)reserve;
   nb::gil_scoped_release release;
+  if (reserve) ask_for_large_pages(call.reserve, kernels.reserve_bytes(call));
+  ask_for_large_pages(call.y, (size_t)(call.steps * call.batch * padded(call.hidden)) * sizeof(float));
   on_threads(call, shape.at(7), layer_work(call.cell, call.steps * call.batch, call.inputs, call.hidden),
              [&] { kernels.layer_forward(call, workspace.of_size(kernels.layer_workspace(call, false))); });
 }

@@ -36,7 +36,8 @@ CHARLOOM_INLINE void pack_rows(bfloat16 *panel, Row row, long k_count, long k_si
       prefetch_panel(row(k) + kPanel);
       prefetch_panel(row(k + 1) + kPanel);
       for (long j = 0; j < kPanel; j += kLanes) {
-        Words pairs = rounded_to_bfloat16(load(row(k) + j)) | rounded_to_bfloat16(load(row(k + 1) + j)) << 16;
+        const Words pairs = __builtin_convertvector(load_rounded(row(k) + j), Words) |
+                            __builtin_convertvector(load_rounded(row(k + 1) + j), Words) << 16;
         memcpy(panel + 2 * j, &pairs, sizeof pairs);
       }
     } else {
@@ -68,8 +69,12 @@ CHARLOOM_INLINE void put_4x4(float *panel, long k, long column, const Quad (&row
   for (long i = 0; i < 4; i++) memcpy(panel + (k + i) * kPanel + column, &row[i], sizeof row[i]);
 }
 CHARLOOM_INLINE QuadWords rounded_quad(Quad v) {
+#if defined(__AVX512BF16__)
+  return (QuadWords)_mm_cvtepu16_epi32((__m128i)_mm_cvtneps_pbh((__m128)v));
+#else
   const QuadWords w = (QuadWords)v, rounded = (w + 0x7fff + ((w >> 16) & 1)) >> 16;
   return v == v ? rounded : (w >> 16) | 0x40;
+#endif
 }
 CHARLOOM_INLINE void put_4x4(bfloat16 *panel, long k, long column, const Quad (&row)[4]) {
   for (long i = 0; i < 4; i += 2) {

@@ -125,13 +125,31 @@ static void start_from_biases(float *start, const LayerWeights &from, long hidde
     }
 }
 
-constexpr long kFewRows = 2, kPanelsOfFewRows = 4;
-CHARLOOM_INLINE long panels_at_once(long rows) { return rows <= kFewRows ? kPanelsOfFewRows : 1; }
+// The state (batch, hidden) that some rows begin with, padded: in float32, and as products read it.
+template <class Number>
+static void begin_state(const float *from, long hidden, Range rows, float *to, Number *rounded) {
+  const long width = padded(hidden);
+  for (long b = rows.begin; b < rows.end; b++)
+    for (long j = 0; j < width; j++) {
+      to[b * width + j] = j < hidden ? from[b * hidden + j] : 0.f;
+      set(rounded + b * width + j, to[b * width + j]);
+    }
+}
+
+// One panel of so few rows would leave too few independent sums to keep the multipliers busy; of tiles, one block of
+// rows.
+template <class Number>
+constexpr long kFewRows = kRowBlock<Number> == 1 ? 2 : kRowBlock<Number>;
+constexpr long kPanelsOfFewRows = 4;
+template <class Number>
+CHARLOOM_INLINE long panels_at_once(long rows) {
+  return rows <= kFewRows<Number> ? kPanelsOfFewRows : 1;
+}
 
 // Scratch for a slice of up to so many rows.
 template <class Cell, class Number>
 static long scratch_size(long rows) {
-  const long few = kPanelsOfFewRows * round_up(kFewRows, kRowBlock<Number>);
+  const long few = kPanelsOfFewRows * kFewRows<Number>;
   return larger(Cell::products * round_up(rows, kRowBlock<Number>), few) * kPanel;
 }
 
@@ -143,7 +161,7 @@ static void forward_in_time(const Tape<Number> &tape, const PackedLayer<Number> 
                             const Number *x, long x_stride, float *last_hidden, float *last_cell, float *y,
                             float *scratch) {
   const long n = rows.end - rows.begin, width = tape.width, block = round_up(n, kRowBlock<Number>) * kPanel;
-  const long at_once = Cell::products == 1 ? panels_at_once(n) : 1;
+  const long at_once = Cell::products == 1 ? panels_at_once<Number>(n) : 1;
   for (long s = 0; s < tape.steps; s++) {
     const long t = tape.time(s);
     for (long u = 0; u < width; u += at_once * kPanel) {
@@ -206,7 +224,7 @@ static void backward_in_time(const Tape<Number> &tape, const PackedLayer<Number>
                              Upstream upstream, const float *d_last_hidden, float *carry, float *d_first_hidden,
                              float *scratch) {
   const long n = rows.end - rows.begin, width = tape.width, block = round_up(n, kRowBlock<Number>) * kPanel;
-  const long gates_stride = tape.template gates_stride<Cell>(), at_once = panels_at_once(n);
+  const long gates_stride = tape.template gates_stride<Cell>(), at_once = panels_at_once<Number>(n);
   auto add_from_step = [&](long s, long u, long panels) {
     multiply(n, Cell::gates * width,
              rows_of<Number>(tape.template gates_row<Cell>(s, rows.begin) + Cell::hidden_first * width, gates_stride),
