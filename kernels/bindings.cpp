@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
-#include <new>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -16,6 +15,7 @@
 
 #include "instruction_sets.h"
 #include "thread_choice.h"
+#include "workspace.h"
 
 namespace nb = nanobind;
 using namespace charloom;
@@ -24,25 +24,6 @@ namespace {
 
 using Address = uintptr_t;
 
-// One block for each Python thread, kept from call to call: fresh memory costs a page fault for every 4 kB.
-class Workspace {
- public:
-  ~Workspace() { ::operator delete[](block_, std::align_val_t(64)); }
-  void *of_size(size_t size) {
-    if (size > size_) {
-      ::operator delete[](block_, std::align_val_t(64));
-      block_ = nullptr;
-      size_ = 0;
-      block_ = ::operator new[](size, std::align_val_t(64));
-      size_ = size;
-    }
-    return block_;
-  }
-
- private:
-  void *block_ = nullptr;
-  size_t size_ = 0;
-};
 thread_local Workspace workspace;
 
 ThreadChoice thread_choice;
@@ -101,6 +82,8 @@ void layer_forward(const Kernels &kernels, const std::vector<long> &shape, const
   call.last_cell = (float *)last_cell;
   call.reserve = (void *)reserve;
   nb::gil_scoped_release release;
+  if (reserve) ask_for_large_pages(call.reserve, kernels.reserve_bytes(call));
+  ask_for_large_pages(call.y, (size_t)(call.steps * call.batch * padded(call.hidden)) * sizeof(float));
   on_threads(call, shape.at(7), layer_work(call.cell, call.steps * call.batch, call.inputs, call.hidden),
              [&] { kernels.layer_forward(call, workspace.of_size(kernels.layer_workspace(call, false))); });
 }
@@ -141,10 +124,11 @@ void check_ids(const int64_t *ids, long batch, long steps, long batch_stride, lo
 
 // shape: (cell, precision, steps, batch, hidden, layers, vocabulary, embedding_size, threads); strides: of ids and of
 // targets, batch before step; parameters and gradients: embedding (0 for one-hot), four a layer, output, its bias.
-double language_model_step(const Kernels &kernels, const std::vector<long> &shape, Address ids, Address targets,
-                           const std::vector<long> &strides, const std::vector<Address> &parameters,
-                           const std::vector<Address> &gradients, double dropout, double layer_dropout, uint64_t seed,
-                           Address first_hidden, Address first_cell, Address last_hidden, Address last_cell) {
+void language_model_step(const Kernels &kernels, const std::vector<long> &shape, Address ids, Address targets,
+                         const std::vector<long> &strides, const std::vector<Address> &parameters,
+                         const std::vector<Address> &gradients, double dropout, double layer_dropout, uint64_t seed,
+                         Address first_hidden, Address first_cell, Address last_hidden, Address last_cell,
+                         Address loss) {
   LanguageModelCall call{};
   call.cell = (CellKind)shape.at(0);
   call.precision = (Precision)shape.at(1);
@@ -185,8 +169,7 @@ double language_model_step(const Kernels &kernels, const std::vector<long> &shap
   call.first_cell = (const float *)first_cell;
   call.last_hidden = (float *)last_hidden;
   call.last_cell = (float *)last_cell;
-  double loss = 0;
-  call.loss = &loss;
+  call.loss = (float *)loss;
   check_ids(call.ids, call.batch, call.steps, call.ids_batch_stride, call.ids_step_stride, call.vocabulary);
   check_ids(call.targets, call.batch, call.steps, call.targets_batch_stride, call.targets_step_stride, call.vocabulary);
   nb::gil_scoped_release release;
@@ -196,7 +179,6 @@ double language_model_step(const Kernels &kernels, const std::vector<long> &shap
                            2 * rows * call.hidden * call.vocabulary);
   on_threads(call, shape.at(8), work,
              [&] { kernels.language_model_step(call, workspace.of_size(kernels.language_model_workspace(call))); });
-  return loss;
 }
 
 // A model's weights, packed, and the loop over characters on them.
@@ -248,13 +230,30 @@ class Generator {
   Workspace packed_;
 };
 
-double clip_gradients(const Kernels &kernels, const std::vector<Address> &arrays, const std::vector<long> &sizes,
-                      double limit) {
-  if (arrays.size() != sizes.size()) throw std::invalid_argument("as many sizes as arrays");
-  std::vector<float *> pointers;
-  for (Address array : arrays) pointers.push_back((float *)array);
+std::vector<float *> pointers(const std::vector<Address> &addresses) {
+  std::vector<float *> list;
+  for (Address address : addresses) list.push_back((float *)address);
+  return list;
+}
+
+// values: none, to clip only. threads as in on_threads.
+void descend(const Kernels &kernels, const std::vector<Address> &gradients, const std::vector<Address> &values,
+             const std::vector<long> &sizes, double limit, double rate, long threads) {
+  if (gradients.size() != sizes.size() || (!values.empty() && values.size() != sizes.size()))
+    throw std::invalid_argument("as many sizes as arrays");
+  DescentCall call{};
+  const std::vector<float *> at_gradients = pointers(gradients), at_values = pointers(values);
+  call.gradients = at_gradients.data();
+  call.values = values.empty() ? nullptr : at_values.data();
+  call.sizes = sizes.data();
+  call.count = (long)sizes.size();
+  call.limit = limit;
+  call.rate = rate;
+  constexpr double work_of_a_value = 100;  // what memory takes for it, as multiplications and additions
+  double work = 0;
+  for (long size : sizes) work += work_of_a_value * (double)size;
   nb::gil_scoped_release release;
-  return kernels.clip_gradients(pointers.data(), sizes.data(), (long)sizes.size(), limit);
+  on_threads(call, threads, work, [&] { kernels.descend(call, workspace.of_size(kernels.descend(call, nullptr))); });
 }
 
 }  // namespace
@@ -268,7 +267,7 @@ NB_MODULE(_kernels, m) {
       .def("layer_forward", layer_forward)
       .def("layer_backward", layer_backward)
       .def("language_model_step", language_model_step)
-      .def("clip_gradients", clip_gradients);
+      .def("descend", descend);
   nb::class_<Generator>(m, "Generator", "A language model's weights, packed, and the loop over characters on them.")
       .def(nb::init<const Kernels &, const std::vector<long> &, const std::vector<Address> &>(), nb::keep_alive<1, 2>())
       .def("run", &Generator::run);

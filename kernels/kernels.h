@@ -70,7 +70,7 @@ struct LanguageModelCall {
   uint64_t seed;                           // of the dropout masks
   const float *first_hidden, *first_cell;  // (layers, batch, hidden)
   float *last_hidden, *last_cell;          // (layers, batch, hidden)
-  double *loss;                            // mean nats
+  float *loss;                             // mean nats
   float *d_embedding;
   const LayerGradients *gradients;  // [layers]
   float *d_output, *d_output_bias;
@@ -95,6 +95,18 @@ struct GenerationRun {
   int64_t *ids;                      // (samples, steps), what was chosen
 };
 
+// Gradients clipped to a global norm, and one step of plain gradient descent with them.
+struct DescentCall {
+  float *const *gradients;  // [count], of these sizes; scaled down where their norm is above the limit
+  float *const *values;     // [count], less rate times their gradients; null: clipping only
+  const long *sizes;
+  long count;
+  double limit;  // infinite: no clipping
+  double rate;
+  int threads;
+  double *lost;  // out: the most seconds that one of the threads did not run
+};
+
 // The functions of one instruction set.
 struct Kernels {
   const char *name;
@@ -107,8 +119,7 @@ struct Kernels {
   size_t (*generation_size)(const GenerationModel &);
   void (*pack_for_generation)(const GenerationModel &, void *packed);
   size_t (*generate)(const GenerationModel &, void *packed, const GenerationRun &, void *workspace);
-  // Scales arrays down to a global norm of `limit` where theirs is larger; returns theirs.
-  double (*clip_gradients)(float *const *arrays, const long *sizes, long count, double limit);
+  size_t (*descend)(const DescentCall &, void *workspace);  // without a workspace: the size of the one it needs
 };
 
 }  // namespace charloom

@@ -1,7 +1,7 @@
 // The whole training step of a language model: tokens -> recurrent layers -> logits -> mean cross-entropy, and back.
 //
-// Three phases with two meetings of the threads between: weights are packed; each thread takes its rows of the batch
-// through all layers and steps, forward and backward; the gradients of weights are summed, shared out by result.
+// Phases, with meetings of the threads between: weights are packed; each thread takes its rows of the batch through all
+// layers and steps, forward and backward; the gradients of weights are summed for each group of rows, then added up.
 // One-hot tokens are never multiplied: their rows of the input weights are gathered, and their gradients scattered.
 #pragma once
 #include "cross_entropy.h"
@@ -22,7 +22,8 @@ class LanguageModelStep {
         width_(padded(call.hidden)),
         rows_(call.steps * call.batch),
         logits_(padded(call.vocabulary)),
-        one_hot_(call.embedding_size == 0) {
+        one_hot_(call.embedding_size == 0),
+        groups_(call.steps, call.batch) {
     take_memory();
   }
   size_t used() const { return arena_.used(); }
@@ -41,10 +42,12 @@ class LanguageModelStep {
       }
       barrier(threads);
       sum_gradients(id, threads);
+      if (groups_.count() > 1 || one_hot_) barrier(threads);
+      add_groups(id, threads);
     });
     double total = 0;
     for (long k = 0; k < rows_; k++) total += nats_[k];
-    *call_.loss = total / rows_;
+    *call_.loss = (float)(total / rows_);
   }
 
  private:
@@ -60,7 +63,7 @@ class LanguageModelStep {
       tape_[l].hidden = arena_.take<Number>((rows_ + slack) * width_);
       if (Cell::has_cell) tape_[l].first_cell = arena_.take<Number>(state);
       if (Cell::has_cell) tape_[l].cells = arena_.take<Number>(rows_ * width_);
-      tape_[l].gates = arena_.take<Number>((rows_ + slack) * Cell::products * width_);
+      tape_[l].gates = arena_.take<Number>((rows_ + slack) * tape_[l].template gates_stride<Cell>());
       last_hidden_[l] = arena_.take<float>(state);
       last_cell_[l] = Cell::has_cell ? arena_.take<float>(state) : nullptr;
     }
@@ -71,7 +74,16 @@ class LanguageModelStep {
     embedded_stride_ = one_hot_ ? 0 : padded(call_.embedding_size);
     embedded_ = one_hot_ ? nullptr : arena_.take<Number>((rows_ + slack) * embedded_stride_);
     d_embedded_ = one_hot_ ? nullptr : arena_.take<float>(rows_ * embedded_stride_);
-    d_table_ = one_hot_ ? arena_.take<float>(call_.vocabulary * Cell::gates * width_) : nullptr;
+    d_table_size_ = one_hot_ ? call_.vocabulary * Cell::gates * width_ : 0;
+    d_table_ = arena_.take<float>(groups_.count() * d_table_size_);
+    for (long g = 0; g < groups_.count(); g++) {
+      for (long l = 0; l < call_.layers; l++)
+        sums_[g][l] = g == 0 ? call_.gradients[l]
+                             : take_layer_gradients<Cell>(arena_, weights_of_input(l), call_.hidden,
+                                                          call_.gradients[l].hidden_bias != nullptr);
+      d_output_[g] = g == 0 ? call_.d_output : arena_.take<float>(call_.vocabulary * call_.hidden);
+      d_output_bias_[g] = g == 0 ? call_.d_output_bias : arena_.take<float>(call_.vocabulary);
+    }
     carry_ = arena_.take<float>(state);
     output_ = arena_.take<Number>(logits_ * width_);
     output_back_ = arena_.take<Number>(logits_ * width_);
@@ -86,6 +98,8 @@ class LanguageModelStep {
     }
   }
 
+  // Inputs whose weights are multiplied with, not looked up.
+  long weights_of_input(long l) const { return l ? call_.hidden : call_.embedding_size; }
   // The dropout on what layer l reads; l == layers: on what the output layer reads.
   Dropout dropout_below(long l) const {
     const bool outside = l == 0 || l == call_.layers;
@@ -118,32 +132,18 @@ class LanguageModelStep {
   }
 
   void begin(Range mine) {
-    for (long l = 0; l < call_.layers; l++)
-      for (long b = mine.begin; b < mine.end; b++)
-        for (long j = 0; j < width_; j++) {
-          const long from = (l * call_.batch + b) * call_.hidden + j, to = b * width_ + j;
-          const bool unit = j < call_.hidden;
-          last_hidden_[l][to] = unit ? call_.first_hidden[from] : 0.f;
-          set(const_cast<Number *>(tape_[l].first_hidden) + to, last_hidden_[l][to]);
-          if constexpr (Cell::has_cell) {
-            last_cell_[l][to] = unit ? call_.first_cell[from] : 0.f;
-            set(const_cast<Number *>(tape_[l].first_cell) + to, last_cell_[l][to]);
-          }
-        }
-    if (!one_hot_)
-      for (long t = 0; t < call_.steps; t++)
-        for (long b = mine.begin; b < mine.end; b++) embed(t, b);
-  }
-
-  void embed(long t, long b) {
-    float values[8];
-    const float *from = call_.embedding + id_at(t, b) * call_.embedding_size;
-    Number *to = embedded_ + row_at(t, b) * embedded_stride_;
-    for (long j = 0; j < embedded_stride_; j += 8) {
-      for (long i = 0; i < 8; i++) values[i] = j + i < call_.embedding_size ? from[j + i] : 0.f;
-      if (dropout_below(0).on()) dropout_below(0).apply(values, row_at(t, b), j, 8);
-      for (long i = 0; i < 8; i++) set(to + j + i, values[i]);
+    for (long l = 0; l < call_.layers; l++) {
+      const long from = l * call_.batch * call_.hidden;
+      begin_state(call_.first_hidden + from, call_.hidden, mine, last_hidden_[l],
+                  const_cast<Number *>(tape_[l].first_hidden));
+      if constexpr (Cell::has_cell)
+        begin_state(call_.first_cell + from, call_.hidden, mine, last_cell_[l],
+                    const_cast<Number *>(tape_[l].first_cell));
     }
+    for (long t = 0; !one_hot_ && t < call_.steps; t++)
+      for (long b = mine.begin; b < mine.end; b++)
+        embed_token(call_.embedding + id_at(t, b) * call_.embedding_size, call_.embedding_size, dropout_below(0),
+                    row_at(t, b), embedded_stride_, embedded_ + row_at(t, b) * embedded_stride_);
   }
 
   void forward_layer(long l, Range mine, int id) {
@@ -212,7 +212,7 @@ class LanguageModelStep {
 
   // The gradients of layer l's products with its input, for rows `mine` of step t, as a left-hand side.
   Left<Number> gates_of_inputs(long l, long t, Range mine) const {
-    return rows_of<Number>(tape_[l].template gates_row<Cell>(t, mine.begin), Cell::products * width_);
+    return rows_of<Number>(tape_[l].template gates_row<Cell>(t, mine.begin), tape_[l].template gates_stride<Cell>());
   }
 
   void backward_embedding(Range mine, int id) {
@@ -232,44 +232,53 @@ class LanguageModelStep {
   }
 
   void sum_gradients(int id, int threads) {
-    for (long l = 0; l < call_.layers; l++) {
-      const LayerGradients &to = call_.gradients[l];
-      const bool tokens = l == 0 && one_hot_;
-      sum_recurrent_gradients<Cell>(tape_[l], call_.hidden, to, id, threads, outer_[id]);
-      if (tokens)
-        scatter_token_gradients<Cell>(
-            tape_[0], call_.hidden, call_.vocabulary, [&](long t, long b) { return id_at(t, b); },
-            share(width_, kPanel, id, threads), d_table_, to.input);
-      else
-        sum_input_gradients<Cell>(tape_[l], call_.hidden, weights_[l].inputs, l ? above_[l - 1] : embedded_,
-                                  l ? width_ : embedded_stride_, to.input, id, threads, outer_[id]);
-    }
     const Number *hidden = above_[call_.layers - 1];
-    auto d_logits = [&](long k) { return d_logits_ + k * logits_; };
-    const Range vocabulary = share(call_.vocabulary, kStrip<Number>, id, threads);
-    sum_of_outer_products(
-        vocabulary, call_.hidden, rows_, d_logits, [&](long k) { return hidden + k * width_; }, 1,
-        [&](long) { return 0; }, [&](long) { return call_.d_output; }, outer_[id]);
-    sum_of_rows(vocabulary, rows_, d_logits, call_.d_output_bias);
-    if (!one_hot_) scatter_embedding_gradients(share(embedded_stride_, kLanes, id, threads));
+    for (long g = 0; g < groups_.count(); g++) {
+      const Range part = groups_.part(g, call_.hidden, kRowsShared<Number>, id, threads), rows = groups_.rows(g);
+      for (long l = 0; l < call_.layers; l++) {
+        const GroupRows<Number> group{tape_[l], rows};
+        sum_recurrent_gradients<Cell>(group, call_.hidden, sums_[g][l], part, outer_[id]);
+        if (l || !one_hot_)
+          sum_input_gradients<Cell>(group, call_.hidden, weights_[l].inputs, l ? above_[l - 1] : embedded_,
+                                    l ? width_ : embedded_stride_, sums_[g][l].input, part, outer_[id]);
+      }
+      if (one_hot_)
+        scatter_token_gradients<Cell>(
+            tape_[0], call_.vocabulary, [&](long t, long b) { return id_at(t, b); }, rows,
+            groups_.part(g, width_, kPanel, id, threads), d_table_ + g * d_table_size_);
+      const GroupRows<Number> group{tape_[0], rows};
+      sum_of_outer_products(
+          groups_.part(g, call_.vocabulary, kRowsShared<Number>, id, threads), call_.hidden, group.count(),
+          [&](long k) { return d_logits_ + group.at(k) * logits_; },
+          [&](long k) { return hidden + group.at(k) * width_; }, 1, [](long) { return 0; },
+          [&](long) { return d_output_[g]; }, [&](long) { return d_output_bias_[g]; }, outer_[id]);
+    }
+    if (!one_hot_)
+      scatter_embedding_gradients(
+          d_embedded_, call_.steps, call_.batch, embedded_stride_, call_.vocabulary, call_.embedding_size,
+          [&](long t, long b) { return id_at(t, b); }, share(embedded_stride_, kLanes, id, threads), call_.d_embedding);
   }
 
-  void scatter_embedding_gradients(Range columns) {
-    const long size = call_.embedding_size, last = smaller(columns.end, size);
-    for (long v = 0; v < call_.vocabulary; v++)
-      for (long j = columns.begin; j < last; j++) call_.d_embedding[v * size + j] = 0.f;
-    for (long t = 0; t < call_.steps; t++)
-      for (long b = 0; b < call_.batch; b++) {
-        const float *from = d_embedded_ + row_at(t, b) * embedded_stride_;
-        float *to = call_.d_embedding + id_at(t, b) * size;
-        for (long j = columns.begin; j < last; j++) to[j] += from[j];
-      }
+  void add_groups(int id, int threads) {
+    if (one_hot_)
+      sum_token_tables<Cell>(d_table_, groups_.count(), d_table_size_, call_.hidden, call_.vocabulary,
+                             share(width_, kTableBlock, id, threads), call_.gradients[0].input);
+    for (long g = 1; g < groups_.count(); g++) {
+      for (long l = 0; l < call_.layers; l++)
+        add_layer_gradients<Cell>(sums_[0][l], sums_[g][l], weights_of_input(l), call_.hidden, id, threads);
+      add_sums(d_output_[0], d_output_[g], call_.vocabulary * call_.hidden, id, threads);
+      add_sums(d_output_bias_[0], d_output_bias_[g], call_.vocabulary, id, threads);
+    }
   }
 
   const LanguageModelCall &call_;
   Arena arena_;
   const long width_, rows_, logits_;  // logits_: padded size of the vocabulary
   const bool one_hot_;
+  const RowGroups<Number> groups_;
+  LayerGradients sums_[kMaxGroups][kMaxLayers];  // of each group of rows; the first are the results
+  float *d_output_[kMaxGroups], *d_output_bias_[kMaxGroups];
+  long d_table_size_;
   PackedLayer<Number> weights_[kMaxLayers];
   Tape<Number> tape_[kMaxLayers];
   Number *above_[kMaxLayers];  // what is read from layer l: its hidden states, after dropout

@@ -50,7 +50,7 @@ template <class Cell, class Number>
 static Reserve<Number> take_reserve(Arena &arena, const LayerCall &call, bool keep) {
   const long width = padded(call.hidden), rows = call.steps * call.batch;
   Reserve<Number> r{Tape<Number>(call.steps, call.batch, width, call.backward_in_time), nullptr, call.inputs};
-  if (keep) r.tape.gates = arena.take<Number>((rows + kRowBlock<Number>)*Cell::products * width);
+  if (keep) r.tape.gates = arena.take<Number>((rows + kRowBlock<Number>)*r.tape.template gates_stride<Cell>());
   if (keep && Cell::has_cell) r.tape.cells = arena.take<Number>(rows * width);
   if constexpr (kIsFloat<Number>) {
     r.tape.first_hidden = call.first_hidden;
@@ -119,6 +119,10 @@ static size_t run_layer_backward(const LayerCall &call, void *workspace) {
   float *carry = Cell::has_carry ? arena.take<float>(call.batch * width) : nullptr;
   const long scratch_each = scratch_size<Cell, Number>(call.batch);
   float *scratch = arena.take<float>(scratch_each * call.threads);
+  const RowGroups<Number> groups(call.steps, call.batch);
+  LayerGradients sums[kMaxGroups] = {call.gradients};
+  for (long g = 1; g < groups.count(); g++)
+    sums[g] = take_layer_gradients<Cell>(arena, call.inputs, call.hidden, call.gradients.hidden_bias != nullptr);
   OuterScratch<Number> outer[kMaxThreads];
   for (int i = 0; i < call.threads; i++) outer[i] = take_outer_scratch<Number>(arena, larger(call.hidden, call.inputs));
   if (!workspace) return arena.used();
@@ -133,6 +137,7 @@ static size_t run_layer_backward(const LayerCall &call, void *workspace) {
     barrier(threads);
     const Range mine = share(call.batch, kRowBlock<Number>, id, threads);
     const long n = mine.end - mine.begin, block = round_up(n, kRowBlock<Number>) * kPanel;
+    const long at_once = panels_at_once<Number>(n);
     float *own = scratch + id * scratch_each;
     if (n > 0) {
       backward_in_time<Cell>(
@@ -149,19 +154,28 @@ static size_t run_layer_backward(const LayerCall &call, void *workspace) {
     }
     if (call.dx && n > 0)
       for (long s = 0; s < tape.steps; s++)
-        for (long j = 0; j < call.inputs; j += kPanel) {
-          memset(own, 0, block * sizeof(float));
+        for (long j = 0; j < call.inputs; j += at_once * kPanel) {
+          const long panels = smaller(at_once, (padded(call.inputs) - j) / kPanel);
+          memset(own, 0, panels * block * sizeof(float));
           multiply(n, Cell::gates * width,
-                   rows_of<Number>(tape.template gates_row<Cell>(s, mine.begin), Cell::products * width),
-                   weights.input_back + j * Cell::gates * width, 1, {own, kPanel, block});
+                   rows_of<Number>(tape.template gates_row<Cell>(s, mine.begin), tape.template gates_stride<Cell>()),
+                   weights.input_back + j * Cell::gates * width, panels, {own, kPanel, block});
           for (long r = 0; r < n; r++)
-            memcpy(call.dx + (tape.time(s) * call.batch + mine.begin + r) * call.inputs + j, own + r * kPanel,
-                   smaller(kPanel, call.inputs - j) * sizeof(float));
+            for (long p = j; p < smaller(j + panels * kPanel, call.inputs); p += kPanel)
+              memcpy(call.dx + (tape.time(s) * call.batch + mine.begin + r) * call.inputs + p,
+                     own + (p - j) / kPanel * block + r * kPanel, smaller(kPanel, call.inputs - p) * sizeof(float));
         }
     barrier(threads);
-    sum_recurrent_gradients<Cell>(tape, call.hidden, call.gradients, id, threads, outer[id]);
-    sum_input_gradients<Cell>(tape, call.hidden, call.inputs, reserve.x, reserve.x_stride, call.gradients.input, id,
-                              threads, outer[id]);
+    for (long g = 0; g < groups.count(); g++) {
+      const GroupRows<Number> group{tape, groups.rows(g)};
+      const Range part = groups.part(g, call.hidden, kRowsShared<Number>, id, threads);
+      sum_recurrent_gradients<Cell>(group, call.hidden, sums[g], part, outer[id]);
+      sum_input_gradients<Cell>(group, call.hidden, call.inputs, reserve.x, reserve.x_stride, sums[g].input, part,
+                                outer[id]);
+    }
+    if (groups.count() > 1) barrier(threads);
+    for (long g = 1; g < groups.count(); g++)
+      add_layer_gradients<Cell>(sums[0], sums[g], call.inputs, call.hidden, id, threads);
   });
   return 0;
 }

@@ -74,38 +74,43 @@ struct Result {
 CHARLOOM_INLINE Result scratch_of(float *scratch, long rows) { return {scratch, kPanel, rows * kPanel}; }
 
 // result(p, i) += sum over k of left(i, k) panel_p(k), for ROWS rows and PANELS panels at once.
+//
+// Loops are innermost and counted, so that they unroll before the compiler decides what stays in registers; rows of the
+// left-hand side are reached from every third, for more pointers than that would spill.
 template <int ROWS, int PANELS, class Number>
 static void multiply_block(long turns, Left<Number> left, const Number *panels, long panel_stride, Result result) {
-  Vector sum[PANELS][ROWS][2];
-#pragma GCC unroll 4
-  for (int p = 0; p < PANELS; p++)
+  constexpr int sums = PANELS * ROWS, vectors = PANELS * 2;
+  Vector sum[sums][2];
 #pragma GCC unroll 16
-    for (int i = 0; i < ROWS; i++) {
-      const float *from = result.data + p * result.panel_stride + i * result.row_stride;
-      sum[p][i][0] = load(from);
-      sum[p][i][1] = load(from + kLanes);
-    }
-  const Number *a = left.data;
-  for (long k = 0; k < turns; k++, a += left.k_stride, panels += kPanel * kPerStep<Number>) {
-#pragma GCC unroll 4
-    for (int p = 0; p < PANELS; p++) {
-      auto b0 = load_columns(panels + p * panel_stride);
-      auto b1 = load_columns(panels + p * panel_stride + kLanes * kPerStep<Number>);
-#pragma GCC unroll 16
-      for (int i = 0; i < ROWS; i++) {
-        multiply_add(sum[p][i][0], a + i * left.row_stride, b0);
-        multiply_add(sum[p][i][1], a + i * left.row_stride, b1);
-      }
-    }
+  for (int s = 0; s < sums; s++) {
+    const float *from = result.data + s / ROWS * result.panel_stride + s % ROWS * result.row_stride;
+    sum[s][0] = load(from);
+    sum[s][1] = load(from + kLanes);
   }
-#pragma GCC unroll 4
-  for (int p = 0; p < PANELS; p++)
+  const Number *rows[(ROWS + 2) / 3];
 #pragma GCC unroll 16
-    for (int i = 0; i < ROWS; i++) {
-      float *to = result.data + p * result.panel_stride + i * result.row_stride;
-      store(to, sum[p][i][0]);
-      store(to + kLanes, sum[p][i][1]);
+  for (int i = 0; i < ROWS; i += 3) rows[i / 3] = left.data + i * left.row_stride;
+  do {
+    decltype(load_columns(panels)) b[vectors];
+#pragma GCC unroll 16
+    for (int v = 0; v < vectors; v++)
+      b[v] = load_columns(panels + v / 2 * panel_stride + v % 2 * kLanes * kPerStep<Number>);
+#pragma GCC unroll 16
+    for (int s = 0; s < sums; s++) {
+      const Number *a = rows[s % ROWS / 3] + s % ROWS % 3 * left.row_stride;
+      multiply_add(sum[s][0], a, b[s / ROWS * 2]);
+      multiply_add(sum[s][1], a, b[s / ROWS * 2 + 1]);
     }
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; i += 3) rows[i / 3] += left.k_stride;
+    panels += kPanel * kPerStep<Number>;
+  } while (--turns > 0);
+#pragma GCC unroll 16
+  for (int s = 0; s < sums; s++) {
+    float *to = result.data + s / ROWS * result.panel_stride + s % ROWS * result.row_stride;
+    store(to, sum[s][0]);
+    store(to + kLanes, sum[s][1]);
+  }
 }
 
 template <class Number>

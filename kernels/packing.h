@@ -9,6 +9,13 @@ CHARLOOM_INLINE void put(bfloat16 *panel, long k, long column, float x) {
   set(panel + (k / 2 * kPanel + column) * 2 + k % 2, x);
 }
 
+// Rows lie far apart, where the processor does not see what comes next: the columns of the next panel.
+template <class Number>
+CHARLOOM_INLINE void prefetch_panel(const Number *row) {
+  prefetch(row);
+  prefetch(row + kPanel - 1);
+}
+
 // One panel from rows: panel(k, j) = row(k)[j] for k < k_count, j < columns; zero beyond, to k_size.
 template <class Row>
 CHARLOOM_INLINE void pack_rows(float *panel, Row row, long k_count, long k_size, long columns) {
@@ -16,6 +23,7 @@ CHARLOOM_INLINE void pack_rows(float *panel, Row row, long k_count, long k_size,
     if (k < k_count && columns >= kPanel) {
       store(panel, load(row(k)));
       store(panel + kLanes, load(row(k) + kLanes));
+      prefetch_panel(row(k) + kPanel);
     } else {
       for (long j = 0; j < kPanel; j++) panel[j] = k < k_count && j < columns ? row(k)[j] : 0.f;
     }
@@ -25,8 +33,11 @@ template <class Row>
 CHARLOOM_INLINE void pack_rows(bfloat16 *panel, Row row, long k_count, long k_size, long columns) {
   for (long k = 0; k < k_size; k += 2, panel += 2 * kPanel) {
     if (k + 1 < k_count && columns >= kPanel) {
+      prefetch_panel(row(k) + kPanel);
+      prefetch_panel(row(k + 1) + kPanel);
       for (long j = 0; j < kPanel; j += kLanes) {
-        Words pairs = rounded_to_bfloat16(load(row(k) + j)) | rounded_to_bfloat16(load(row(k + 1) + j)) << 16;
+        const Words pairs = __builtin_convertvector(load_rounded(row(k) + j), Words) |
+                            __builtin_convertvector(load_rounded(row(k + 1) + j), Words) << 16;
         memcpy(panel + 2 * j, &pairs, sizeof pairs);
       }
     } else {
@@ -58,8 +69,12 @@ CHARLOOM_INLINE void put_4x4(float *panel, long k, long column, const Quad (&row
   for (long i = 0; i < 4; i++) memcpy(panel + (k + i) * kPanel + column, &row[i], sizeof row[i]);
 }
 CHARLOOM_INLINE QuadWords rounded_quad(Quad v) {
+#if defined(__AVX512BF16__)
+  return (QuadWords)_mm_cvtepu16_epi32((__m128i)_mm_cvtneps_pbh((__m128)v));
+#else
   const QuadWords w = (QuadWords)v, rounded = (w + 0x7fff + ((w >> 16) & 1)) >> 16;
   return v == v ? rounded : (w >> 16) | 0x40;
+#endif
 }
 CHARLOOM_INLINE void put_4x4(bfloat16 *panel, long k, long column, const Quad (&row)[4]) {
   for (long i = 0; i < 4; i += 2) {
@@ -99,7 +114,10 @@ constexpr long kStrip = kMaxRows;
 // k_count. Reads a whole strip of each row: rows end in padding, or in slack that the arena leaves.
 template <class Row>
 CHARLOOM_INLINE Left<float> pack_strip(float *strip, Row row, long k_count, long) {
-  for (long k = 0; k < k_count; k++) memcpy(strip + k * kMaxRows, row(k), kMaxRows * sizeof(float));
+  for (long k = 0; k < k_count; k++) {
+    memcpy(strip + k * kMaxRows, row(k), kMaxRows * sizeof(float));
+    prefetch(row(k) + 2 * kMaxRows - 1);  // for the next strip
+  }
   return {strip, 1, kMaxRows};
 }
 #if !defined(CHARLOOM_TILES)

@@ -16,6 +16,9 @@ using charloom::LayerGradients;
 using charloom::LayerWeights;
 using charloom::padded;
 
+template <class Number>
+constexpr long kLineOf = 64 / sizeof(Number);
+
 // What the forward pass leaves for the backward pass. Step s of the recurrence is at time(s) of the arrays.
 template <class Number>
 struct Tape {
@@ -25,7 +28,7 @@ struct Tape {
   Number *hidden = nullptr;            // (steps, batch, width): H_t, and the left-hand side of the next step's product
   const Number *first_cell = nullptr;  // (batch, width); LSTM only
   Number *cells = nullptr;             // (steps, batch, width); LSTM only, null where nothing is kept
-  Number *gates = nullptr;             // (steps, batch, products, width); null where nothing is kept
+  Number *gates = nullptr;  // (steps, batch, gates_stride), there (products, width); null where nothing is kept
 
   Tape() = default;
   Tape(long steps, long batch, long width, bool backward_in_time)
@@ -35,9 +38,15 @@ struct Tape {
   long at(long s) const { return time(s) * batch * width; }
   const Number *hidden_before(long s) const { return s ? hidden + at(s - 1) : first_hidden; }
   const Number *cells_before(long s) const { return s ? cells + at(s - 1) : first_cell; }
+  // From row to row of the gates: one line more than they need, for rows a multiple of 4 kB apart would push each other
+  // out of the first-level cache.
+  template <class Cell>
+  long gates_stride() const {
+    return Cell::products * width + kLineOf<Number>;
+  }
   template <class Cell>
   Number *gates_row(long s, long b) const {
-    return gates + (time(s) * batch + b) * Cell::products * width;
+    return gates + (time(s) * batch + b) * gates_stride<Cell>();
   }
 };
 
@@ -116,13 +125,31 @@ static void start_from_biases(float *start, const LayerWeights &from, long hidde
     }
 }
 
-constexpr long kFewRows = 2, kPanelsOfFewRows = 4;
-CHARLOOM_INLINE long panels_at_once(long rows) { return rows <= kFewRows ? kPanelsOfFewRows : 1; }
+// The state (batch, hidden) that some rows begin with, padded: in float32, and as products read it.
+template <class Number>
+static void begin_state(const float *from, long hidden, Range rows, float *to, Number *rounded) {
+  const long width = padded(hidden);
+  for (long b = rows.begin; b < rows.end; b++)
+    for (long j = 0; j < width; j++) {
+      to[b * width + j] = j < hidden ? from[b * hidden + j] : 0.f;
+      set(rounded + b * width + j, to[b * width + j]);
+    }
+}
+
+// One panel of so few rows would leave too few independent sums to keep the multipliers busy; of tiles, one block of
+// rows.
+template <class Number>
+constexpr long kFewRows = kRowBlock<Number> == 1 ? 2 : kRowBlock<Number>;
+constexpr long kPanelsOfFewRows = 4;
+template <class Number>
+CHARLOOM_INLINE long panels_at_once(long rows) {
+  return rows <= kFewRows<Number> ? kPanelsOfFewRows : 1;
+}
 
 // Scratch for a slice of up to so many rows.
 template <class Cell, class Number>
 static long scratch_size(long rows) {
-  const long few = kPanelsOfFewRows * round_up(kFewRows, kRowBlock<Number>);
+  const long few = kPanelsOfFewRows * kFewRows<Number>;
   return larger(Cell::products * round_up(rows, kRowBlock<Number>), few) * kPanel;
 }
 
@@ -134,7 +161,7 @@ static void forward_in_time(const Tape<Number> &tape, const PackedLayer<Number> 
                             const Number *x, long x_stride, float *last_hidden, float *last_cell, float *y,
                             float *scratch) {
   const long n = rows.end - rows.begin, width = tape.width, block = round_up(n, kRowBlock<Number>) * kPanel;
-  const long at_once = Cell::products == 1 ? panels_at_once(n) : 1;
+  const long at_once = Cell::products == 1 ? panels_at_once<Number>(n) : 1;
   for (long s = 0; s < tape.steps; s++) {
     const long t = tape.time(s);
     for (long u = 0; u < width; u += at_once * kPanel) {
@@ -142,8 +169,11 @@ static void forward_in_time(const Tape<Number> &tape, const PackedLayer<Number> 
       for (long r = 0; r < n; r++) {
         const float *from = start(t, rows.begin + r) + u;
         for (long p = 0; p < panels; p++)
-          for (long q = 0; q < Cell::products; q++)
+          for (long q = 0; q < Cell::products; q++) {
             memcpy(scratch + (p + q) * block + r * kPanel, from + q * width + p * kPanel, kPanel * sizeof(float));
+            prefetch(from + q * width + (p + panels) * kPanel);
+            prefetch(from + q * width + (p + panels) * kPanel + kLanes);
+          }
       }
       const Result products{scratch, kPanel, block};
       if (x)
@@ -164,14 +194,22 @@ static void forward_in_time(const Tape<Number> &tape, const PackedLayer<Number> 
           Cell::forward(gate, h, c);
           store(last_hidden + unit, h);
           store(tape.hidden + tape.at(s) + unit, h);
+          prefetch(tape.hidden + tape.at(s) + unit + panels * kPanel);
           if (y) store(y + tape.at(s) + unit, h);
           if constexpr (Cell::has_cell) {
             store(last_cell + unit, c);
-            if (tape.cells) store(tape.cells + tape.at(s) + unit, c);
+            if (tape.cells) {
+              store(tape.cells + tape.at(s) + unit, c);
+              prefetch(tape.cells + tape.at(s) + unit + panels * kPanel);
+            }
           }
-          if (tape.gates)
-            for (int q = 0; q < Cell::products; q++)
-              store(tape.template gates_row<Cell>(s, b) + q * width + u + j, gate[q]);
+          if (tape.gates) {
+            Number *keep = tape.template gates_row<Cell>(s, b) + u + j;
+            for (int q = 0; q < Cell::products; q++) {
+              store(keep + q * width, gate[q]);
+              prefetch(keep + q * width + panels * kPanel);
+            }
+          }
         }
       }
     }
@@ -186,7 +224,7 @@ static void backward_in_time(const Tape<Number> &tape, const PackedLayer<Number>
                              Upstream upstream, const float *d_last_hidden, float *carry, float *d_first_hidden,
                              float *scratch) {
   const long n = rows.end - rows.begin, width = tape.width, block = round_up(n, kRowBlock<Number>) * kPanel;
-  const long gates_stride = Cell::products * width, at_once = panels_at_once(n);
+  const long gates_stride = tape.template gates_stride<Cell>(), at_once = panels_at_once<Number>(n);
   auto add_from_step = [&](long s, long u, long panels) {
     multiply(n, Cell::gates * width,
              rows_of<Number>(tape.template gates_row<Cell>(s, rows.begin) + Cell::hidden_first * width, gates_stride),
@@ -207,13 +245,18 @@ static void backward_in_time(const Tape<Number> &tape, const PackedLayer<Number>
           for (int q = 0; q < Cell::products; q++) gate[q] = load(kept + q * width);
           if constexpr (Cell::has_carry) carried = load(carry + unit);
           Before before{load(tape.hidden_before(s) + unit), {}};
+          prefetch(tape.hidden_before(s) + unit + panels * kPanel);
           After after{};
           if constexpr (Cell::has_cell) {
             before.c = load(tape.cells_before(s) + unit);
+            prefetch(tape.cells_before(s) + unit + panels * kPanel);
             after.c = load(tape.cells + tape.at(s) + unit);
           }
           Cell::backward(gate, before, after, dh, carried);
-          for (int q = 0; q < Cell::products; q++) store(kept + q * width, gate[q]);
+          for (int q = 0; q < Cell::products; q++) {
+            store(kept + q * width, gate[q]);
+            prefetch(kept + q * width + panels * kPanel);
+          }
           if constexpr (Cell::has_carry) store(carry + unit, carried);
         }
       }

@@ -1,5 +1,5 @@
 // The kernels of one instruction set: this file is compiled once for each, under its own name and flags.
-#include "clipping.h"
+#include "descent.h"
 #include "generate.h"
 #include "language_model_step.h"
 
@@ -77,9 +77,7 @@ size_t generate(const GenerationModel &model, void *packed, const GenerationRun 
   return with_generator(model, packed, [&](auto &generator) { return generator.run(run, workspace); });
 }
 
-double clip_gradients(float *const *arrays, const long *sizes, long count, double limit) {
-  return clip(arrays, sizes, count, limit);
-}
+size_t descend(const DescentCall &call, void *workspace) { return run_descent(call, workspace); }
 
 }  // namespace
 
@@ -94,6 +92,6 @@ const Kernels CHARLOOM_VARIANT = {CHARLOOM_TEXT(CHARLOOM_VARIANT),
                                   generation_size,
                                   pack_for_generation,
                                   generate,
-                                  clip_gradients};
+                                  descend};
 
 }  // namespace charloom

@@ -47,14 +47,24 @@ CHARLOOM_INLINE Vector load(const bfloat16 *from) {
   return (Vector)(__builtin_convertvector(h, Words) << 16);
 }
 // Rounds to nearest, ties to even; a NaN stays one.
-CHARLOOM_INLINE Words rounded_to_bfloat16(Vector v) {
+CHARLOOM_INLINE Halves rounded_to_bfloat16(Vector v) {
+#if defined(__AVX512BF16__)
+  return (Halves)_mm512_cvtneps_pbh((__m512)v);
+#else
   Words w = (Words)v;
   Words rounded = (w + 0x7fff + ((w >> 16) & 1)) >> 16;
-  return v == v ? rounded : (w >> 16) | 0x40;
+  return __builtin_convertvector(v == v ? rounded : (w >> 16) | 0x40, Halves);
+#endif
 }
 CHARLOOM_INLINE void store(bfloat16 *to, Vector v) {
-  Halves h = __builtin_convertvector(rounded_to_bfloat16(v), Halves);
+  const Halves h = rounded_to_bfloat16(v);
   memcpy(to, &h, sizeof h);
+}
+CHARLOOM_INLINE Halves load_rounded(const float *from) { return rounded_to_bfloat16(load(from)); }
+CHARLOOM_INLINE Halves load_rounded(const bfloat16 *from) {
+  Halves h;
+  memcpy(&h, from, sizeof h);
+  return h;
 }
 CHARLOOM_INLINE float to_float(float x) { return x; }
 CHARLOOM_INLINE float to_float(bfloat16 x) {
@@ -80,15 +90,26 @@ CHARLOOM_INLINE Vector at_least(float limit, Vector x) {
   return l > x ? l : x;
 }
 
+// Asks for a line that will be needed soon; any address will do.
+CHARLOOM_INLINE void prefetch(const void *line) { __builtin_prefetch(line); }
+
 CHARLOOM_INLINE float sum_of_lanes(Vector v) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_ps((__m512)v);
+#else
   float sum = 0;
   for (int i = 0; i < kLanes; i++) sum += v[i];
   return sum;
+#endif
 }
 CHARLOOM_INLINE float largest_lane(Vector v) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_max_ps((__m512)v);
+#else
   float largest = v[0];
   for (int i = 1; i < kLanes; i++) largest = largest < v[i] ? v[i] : largest;
   return largest;
+#endif
 }
 
 CHARLOOM_INLINE Vector reciprocal(Vector x) {

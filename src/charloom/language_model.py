@@ -133,7 +133,7 @@ class LanguageModel(nn.Module):
                 "whose forward returns model.loss(...), and call backward() on that"
             )
         step = self._native_step(ids, targets, state)
-        if step is None or any(p._backward_hooks or p._post_accumulate_grad_hooks for p in step.parameters.tensors()):
+        if step is None or any(p is not None and _watched(p) for p in step.parameters):
             loss, last_state = self.loss(ids, targets, state)
             loss.backward()  # type: ignore[no-untyped-call] # torch's
             return loss.detach(), last_state
@@ -155,19 +155,21 @@ class LanguageModel(nn.Module):
         return NativeGenerator(parameters, self.layer.mode, self.layer.num_layers, precision)
 
     def _step_parameters(self) -> StepParameters:
-        embedding = None if self.embedding is None else self.embedding.weight
-        return StepParameters(embedding, self.layer.parameters_in_order(), self.output.weight, self.output.bias)
+        embedding, output = self.embedding, self.output
+        weight = None if embedding is None else embedding.weight
+        return StepParameters(weight, self.layer.parameters_in_order(), output.weight, output.bias)
 
     def _hooked(self) -> bool:
         """Whether someone listens to a part of the model, which a native call would pass by."""
-        return any(module._forward_hooks or module._forward_pre_hooks for module in self.children())
+        return any(m is not None and (m._forward_hooks or m._forward_pre_hooks) for m in self._modules.values())
 
     def _native_step(self, ids: Ids, targets: Ids, state: State | None) -> Step | None:
         """``loss`` as one native call; None where the kernels do not cover it."""
-        if not torch.is_grad_enabled() or torch.compiler.is_compiling() or chosen_kernels() is None:
+        kernels = chosen_kernels()
+        if not torch.is_grad_enabled() or torch.compiler.is_compiling() or kernels is None:
             return None
-        layer = self.layer
-        parameters = self._step_parameters()
+        layer, dropout = self.layer, self.dropout
+        parameters = self._step_parameters().in_order()
         first = self.begin_state(len(ids)) if state is None else state
         parts = first if isinstance(first, tuple) else (first,)
         if (
@@ -176,7 +178,7 @@ class LanguageModel(nn.Module):
             or targets.dtype != torch.int64
             or any(part.requires_grad for part in parts)
             or self._hooked()
-            or not covers(*parts, *parameters.tensors())
+            or not covers(*parts, *(p for p in parameters if p is not None))
         ):
             return None
         expected = (layer.num_layers, len(ids), layer.hidden_size)
@@ -190,10 +192,10 @@ class LanguageModel(nn.Module):
             layer.mode,
             layer.precision,
             layer.num_layers,
-            self.dropout.p if self.training else 0.0,
+            dropout.p if self.training else 0.0,
             layer.dropout if layer.training else 0.0,
         )
-        return Step(ids, targets, parts, parameters, options)
+        return Step(kernels, ids, targets, parts, parameters, options)
 
     def _encode(self, ids: Ids) -> Inputs:
         """Ids (batch, steps) to what the layer reads, (steps, batch, features)."""
@@ -276,6 +278,11 @@ class LanguageModel(nn.Module):
         )
         model.provenance = dict(config["provenance"])
         return model
+
+
+def _watched(parameter: Tensor) -> bool:
+    """Whether someone is to be told of its gradient."""
+    return bool(parameter._backward_hooks or parameter._post_accumulate_grad_hooks)
 
 
 class _WithoutInitialWeights(TorchFunctionMode):

@@ -62,6 +62,8 @@ class RecurrentLayer(nn.RNNBase):
 
     def parameters_in_order(self) -> list[Tensor | None]:
         """Of each layer (and direction) the input weights, hidden weights, input bias and hidden bias."""
+        if self.bias:
+            return list(self._flat_weights)
         return [tensor for weights in self._cell_weights() for tensor in weights]
 
     def forward(self, input: Any, hx: Any = None) -> Any:  # noqa: A002 - torch.nn's name

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from charloom.errors import InputError
-from charloom.recurrence.dispatch import chosen_kernels
 from charloom.recurrence.equations import CellState
 from charloom.recurrence.native import CELLS, PRECISIONS
 from charloom.recurrence.threads import thread_limit
@@ -54,12 +53,17 @@ class StepOptions(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One step's inputs. ids, targets: int64 (batch, steps). state: float32 (layers, batch, hidden) each."""
+    """One step's inputs.
 
+    kernels: what computes it. ids, targets: int64 (batch, steps). state: float32 (layers, batch, hidden) each.
+    parameters: as ``StepParameters.in_order`` gives them.
+    """
+
+    kernels: Any
     ids: Tensor
     targets: Tensor
     state: CellState
-    parameters: StepParameters
+    parameters: Sequence[Tensor | None]
     options: StepOptions
 
 
@@ -69,7 +73,7 @@ def native_loss(step: Step) -> tuple[Tensor, CellState]:
     Raises InputError for ids beside the vocabulary. What the kernels cover is ``dispatch.covers``'s to say.
     """
     last = _empty_state(step)
-    loss: Tensor = _Loss.apply(step, last, *step.parameters.in_order())  # type: ignore[no-untyped-call] # torch's
+    loss: Tensor = _Loss.apply(step, last, *step.parameters)  # type: ignore[no-untyped-call] # torch's
     return loss, last
 
 
@@ -77,22 +81,24 @@ def native_backpropagation(step: Step) -> tuple[Tensor, CellState]:
     """As ``native_loss(step)[0].backward()``, without the autograd engine, which a small step would feel."""
     last = _empty_state(step)
     loss, gradients = _run(step, last)
-    for parameter, gradient in zip(step.parameters.in_order(), gradients, strict=True):
+    for parameter, gradient in zip(step.parameters, gradients, strict=True):
         if parameter is not None and parameter.requires_grad:
             assert gradient is not None
             parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
-    return torch.tensor(loss, dtype=torch.float32), last
+    return loss, last
 
 
 def _empty_state(step: Step) -> CellState:
     return tuple(torch.empty_like(part, memory_format=torch.contiguous_format) for part in step.state)
 
 
-def _run(step: Step, last: CellState) -> tuple[float, list[Tensor | None]]:
+def _run(step: Step, last: CellState) -> tuple[Tensor, list[Tensor | None]]:
     """The loss, and the gradients in the parameters' order; writes the last state."""
-    ids, targets, state, parameters, options = step
+    kernels, ids, targets, state, parameters, options = step
+    embedding, output = parameters[0], parameters[-2]
+    assert output is not None
     batch, steps = ids.shape
-    vocabulary, hidden_size = parameters.output.shape
+    vocabulary, hidden_size = output.shape
     shape = [
         CELLS.index(options.mode),
         PRECISIONS.index(options.precision),
@@ -101,16 +107,17 @@ def _run(step: Step, last: CellState) -> tuple[float, list[Tensor | None]]:
         hidden_size,
         options.num_layers,
         vocabulary,
-        0 if parameters.embedding is None else parameters.embedding.shape[1],
+        0 if embedding is None else embedding.shape[1],
         thread_limit(),
     ]
     # Named, so that each lives until the call is over.
-    dense = [None if p is None else p.detach().contiguous() for p in parameters.in_order()]
+    dense = [p if p is None or p.is_contiguous() else p.detach().contiguous() for p in parameters]
     gradients = [None if p is None else torch.empty_like(p) for p in dense]
     first = [part.contiguous() for part in state]
+    loss = torch.empty((), dtype=torch.float32)
     drops = options.dropout > 0 or options.layer_dropout > 0
     try:
-        loss = chosen_kernels().language_model_step(
+        kernels.language_model_step(
             shape,
             ids.data_ptr(),
             targets.data_ptr(),
@@ -124,6 +131,7 @@ def _run(step: Step, last: CellState) -> tuple[float, list[Tensor | None]]:
             first[1].data_ptr() if len(first) > 1 else 0,
             last[0].data_ptr(),
             last[1].data_ptr() if len(last) > 1 else 0,
+            loss.data_ptr(),
         )
     except IndexError as error:
         raise InputError(str(error)) from None
@@ -136,7 +144,7 @@ class _Loss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, step: Step, last: CellState, *_: Tensor | None) -> Tensor:
         loss, ctx.gradients = _run(step, last)
-        return torch.tensor(loss, dtype=torch.float32)
+        return loss
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:

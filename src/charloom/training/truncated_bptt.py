@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from charloom.batching import (
     draw_offset,
@@ -17,7 +18,7 @@ from charloom.batching import (
     sequential_batches,
 )
 from charloom.language_model import LanguageModel
-from charloom.recurrence.clipping import clip_gradients
+from charloom.recurrence.descent import clip_and_descend, clip_gradients
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import Ids, Scalar, State, TextIds
 
@@ -32,9 +33,11 @@ def train_step(
     for parameter in parameters:
         parameter.grad = None  # as zero_grad, without its bookkeeping, which a small step would feel
     loss, state = model.backpropagate(inputs, targets, state)
-    if clip_norm:
-        clip_gradients(parameters, clip_norm)
-    optimizer.step()
+    rate = _rate_of_plain_descent(optimizer)
+    if rate is None or not clip_and_descend(parameters, clip_norm, rate):
+        if clip_norm:
+            clip_gradients(parameters, clip_norm)
+        optimizer.step()
     return loss, state
 
 
@@ -46,6 +49,25 @@ def set_learning_rate(optimizer: Optimizer, settings: TrainingSettings, epochs: 
     falling = 0.5 + 0.5 * math.cos(math.pi * epochs / settings.epochs)
     for group in optimizer.param_groups:
         group["lr"] = settings.learning_rate * rising * falling
+
+
+def _rate_of_plain_descent(optimizer: Optimizer) -> float | None:
+    """The learning rate of an optimizer that does nothing but subtract it times the gradient; None for any other.
+
+    Anything that someone has hung on the optimizer, such as a scheduler's wrapper around ``step``, makes it another.
+    """
+    if type(optimizer) is not torch.optim.SGD or len(optimizer.param_groups) != 1 or "step" in vars(optimizer):
+        return None
+    group = optimizer.param_groups[0]
+    rate = group["lr"]
+    plain = not (group["momentum"] or group["weight_decay"] or group["maximize"] or group["differentiable"])
+    hooks = (
+        optimizer._optimizer_step_pre_hooks,
+        optimizer._optimizer_step_post_hooks,
+        _global_optimizer_pre_hooks,
+        _global_optimizer_post_hooks,
+    )
+    return rate if plain and type(rate) is float and not any(hooks) else None
 
 
 class EpochProgress(NamedTuple):

@@ -1,0 +1,87 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charloom.recurrence.descent import clip_and_descend, clip_gradients
+from charloom.recurrence.threads import use_threads
+from native import INSTRUCTION_SETS
+
+
+def _parameters(sizes: list[int], scale: float, seed: int) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    parameters = [torch.zeros(size, requires_grad=True) for size in sizes]
+    for parameter in parameters:
+        parameter.grad = torch.randn(parameter.shape, generator=generator) * scale
+    return [*parameters, torch.zeros(3, requires_grad=True)]  # one without a gradient
+
+
+@settings(deadline=None)
+@given(
+    sizes=st.lists(st.sampled_from([1, 5, 31, 64, 5000, 70_000]), min_size=1, max_size=4),
+    scale=st.sampled_from([0.0, 1e-30, 1e-4, 1.0, 1e6]),
+    path=st.sampled_from(["pytorch", *INSTRUCTION_SETS]),
+)
+def test_as_pytorch_clips(sizes: list[int], scale: float, path: str) -> None:
+    ours, theirs = _parameters(sizes, scale, 1), _parameters(sizes, scale, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHARLOOM_KERNELS", path)
+        clip_gradients(ours, 0.5)
+    torch.nn.utils.clip_grad_norm_(theirs, 0.5)
+    for a, b in zip(ours, theirs, strict=True):
+        if b.grad is None:
+            assert a.grad is None
+        else:
+            torch.testing.assert_close(a.grad, b.grad, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("path", ["pytorch", *INSTRUCTION_SETS])
+def test_a_gradient_that_is_not_finite_is_not_hidden(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHARLOOM_KERNELS", path)
+    parameters = _parameters([10], 1.0, 0)
+    assert parameters[0].grad is not None
+    parameters[0].grad[3] = float("nan")
+    clip_gradients(parameters, 1.0)
+    assert torch.isnan(parameters[0].grad).any()
+
+
+@settings(deadline=None)
+@given(
+    sizes=st.lists(st.sampled_from([1, 5, 31, 64, 5000, 70_000]), min_size=1, max_size=4),
+    scale=st.sampled_from([0.0, 1e-4, 1.0, 1e6]),
+    max_norm=st.sampled_from([0.0, 0.5, 1e9]),
+    path=st.sampled_from(INSTRUCTION_SETS),
+)
+def test_descends_as_pytorch(sizes: list[int], scale: float, max_norm: float, path: str) -> None:
+    ours, theirs = _parameters(sizes, scale, 1), _parameters(sizes, scale, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHARLOOM_KERNELS", path)
+        assert clip_and_descend(ours, max_norm, 0.3)
+    if max_norm:
+        torch.nn.utils.clip_grad_norm_(theirs, max_norm)
+    torch.optim.SGD(theirs, lr=0.3).step()
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=0)
+        if b.grad is not None:
+            torch.testing.assert_close(a.grad, b.grad, rtol=1e-5, atol=0)
+
+
+@pytest.mark.skipif(not INSTRUCTION_SETS, reason="no native kernels")
+def test_threads_change_no_bit_of_a_descent() -> None:
+    results = []
+    for number in (1, 2, 3):
+        parameters = _parameters([70_000, 5, 5000], 1.0, 1)
+        with use_threads(number):
+            assert clip_and_descend(parameters, 0.5, 0.3)
+        results.append(torch.cat(parameters))
+    assert torch.equal(results[0], results[1])
+    assert torch.equal(results[0], results[2])
+
+
+@pytest.mark.skipif(not INSTRUCTION_SETS, reason="no native kernels")
+def test_a_graph_made_before_a_descent_is_stale() -> None:
+    (parameter,) = _parameters([5], 1.0, 1)[:1]
+    squares = (parameter * parameter).sum()
+    assert clip_and_descend([parameter], 0.0, 0.3)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        squares.backward()  # type: ignore[no-untyped-call] # torch's

@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from charloom import ModelSettings, Vocabulary, build_model
+from charloom.training.truncated_bptt import train_step
+
+
+@pytest.mark.parametrize("hung", ["nothing", "momentum", "a hook", "a scheduler", "another class"])
+def test_whatever_the_optimizer_does_is_done(hung: str) -> None:
+    """Plain descent is a native call; what else an optimizer may do must not be lost by it."""
+
+    class Own(torch.optim.SGD):
+        pass
+
+    results, calls = [], 0
+    for by_hand in (False, True):
+        torch.manual_seed(0)
+        model = build_model(Vocabulary.of_text("abc"), ModelSettings("rnn", hidden_size=8))
+        kind = Own if hung == "another class" else torch.optim.SGD
+        optimizer = kind(model.parameters(), lr=0.5, momentum=0.9 if hung == "momentum" else 0.0)
+        scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5) if hung == "a scheduler" else None
+
+        def count(*_: object) -> None:
+            nonlocal calls
+            calls += 1
+
+        if hung == "a hook":
+            optimizer.register_step_post_hook(count)
+        ids = torch.randint(3, (2, 6))
+        state = model.begin_state(2)
+        for _ in range(3):
+            if by_hand:
+                optimizer.zero_grad()
+                loss, state = model.loss(ids[:, :-1], ids[:, 1:], state)
+                loss.backward()  # type: ignore[no-untyped-call] # torch's
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+                optimizer.step()
+            else:
+                _, state = train_step(model, optimizer, ids[:, :-1], ids[:, 1:], state, 0.1)
+            if scheduler is not None:
+                scheduler.step()
+        results.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-5, atol=1e-7)
+    assert calls == (6 if hung == "a hook" else 0)
