@@ -14,7 +14,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import charloom
-from charloom.recurrence.clipping import clip_gradients
+from charloom.recurrence.descent import clip_gradients
 
 Results: TypeAlias = dict[str, Tensor]
 Wrap: TypeAlias = Callable[[nn.Module], Any]

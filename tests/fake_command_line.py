@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from charloom.cli.app import main
+from charloom.__main__ import main
 from charloom.codec import engines
 from charloom.codec.engine import Engine
 from fake_engines import ZlibEngine
