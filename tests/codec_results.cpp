@@ -1,0 +1,194 @@
+// The codec without Python: what the engines make of a case that codec_cases.py wrote. scripts/test-codec-aarch64
+// builds it for two machines.
+//
+// codec_results CASE             writes a line for each payload: its name, and its bytes in hexadecimal digits
+// codec_results CASE RESULTS     decodes such lines, and exits with 1 where one gives other bytes than the case has
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <map>
+
+#include "fast.h"
+#include "mixing.h"
+#include "network_object.h"
+#include "sessions.h"
+
+using namespace charloom;
+using Bytes = std::vector<uint8_t>;
+
+namespace {
+
+// Pieces one after the other: 8 bytes of length, the lowest first, then so many bytes, which begin at a multiple of 8.
+class Case {
+ public:
+  explicit Case(const char *path) : file_(path, std::ios::binary) {
+    if (!file_) throw std::runtime_error(std::string("cannot read ") + path);
+  }
+  const Bytes &piece() {
+    uint8_t length[8];
+    file_.read((char *)length, 8);
+    uint64_t size = 0;
+    for (int i = 7; i >= 0; i--) size = size << 8 | length[i];
+    if (!file_ || size > 1u << 30) throw std::runtime_error("the case ends too early");
+    pieces_.push_back(std::make_unique<Bytes>(size));
+    file_.read((char *)pieces_.back()->data(), (std::streamsize)size);
+    if (!file_) throw std::runtime_error("the case ends too early");
+    return *pieces_.back();
+  }
+  Address address() { return (Address)piece().data(); }
+  int32_t number() {
+    int32_t n;
+    memcpy(&n, piece().data(), sizeof n);
+    return n;
+  }
+  MatrixArrays matrix() {
+    const Address weights = address(), multipliers = address();
+    const int first = number(), second = number();
+    return {weights, multipliers, first, second};
+  }
+  std::vector<Bytes> list() {
+    std::vector<Bytes> items(number());
+    for (Bytes &item : items) item = piece();
+    return items;
+  }
+
+ private:
+  std::ifstream file_;
+  std::vector<std::unique_ptr<Bytes>> pieces_;  // kept, for arrays are used where they lie
+};
+
+struct Engines {
+  explicit Engines(Case &c, const std::string &name) : functions(named(name)), mixer(functions.mixer) {
+    const int cell = c.number(), layer_count = c.number();
+    const long hidden = c.number(), vocabulary = c.number(), begin_token = c.number();
+    const Address table = c.address();
+    std::vector<LayerArrays> layers;
+    for (int i = 0; i < layer_count; i++) {
+      const MatrixArrays of_hidden = c.matrix(), of_input = c.matrix();
+      const Address bias = c.address(), candidate_bias = c.address();
+      layers.push_back({of_hidden, of_input, bias, candidate_bias});
+    }
+    const MatrixArrays output = c.matrix();
+    const Address output_bias = c.address(), tanh = c.address(), exp2 = c.address();
+    network = std::make_unique<Network>(name, std::make_tuple(cell, hidden, vocabulary, begin_token), table, layers,
+                                        output, output_bias, tanh, exp2);
+    const uint8_t *token_bytes = c.piece().data();
+    const int32_t *token_offsets = (const int32_t *)c.address();
+    speaker.reset(new Speaker{functions, network->packed(), vocabulary,
+                              Tokens(token_bytes, token_offsets, (int)vocabulary)});
+    full_bits = c.number();
+    light_bits = c.number();
+    segment = c.number();
+    record_capacity = c.number();
+    text = c.piece();
+    silent = c.number();
+  }
+
+  Primed primed(bool records) const {
+    return prime(mixer, speaker.get(), {Memory(full_bits, light_bits), {}}, text.data(), text.size(), silent, records);
+  }
+
+  const CodecNetwork &functions;
+  const Mixer &mixer;
+  std::unique_ptr<Network> network;
+  std::unique_ptr<Speaker> speaker;
+  int full_bits, light_bits;
+  size_t segment, record_capacity, silent;
+  Bytes text;
+};
+
+class Results {
+ public:
+  void add(const std::string &name, const Payload &payload) {
+    static const char *digits = "0123456789abcdef";
+    std::cout << name << ' ';
+    for (uint8_t byte : payload) std::cout << digits[byte >> 4] << digits[byte & 15];
+    std::cout << '\n';
+  }
+  void read(const char *path) {
+    std::ifstream file(path);
+    for (std::string name, hex, line; std::getline(file, line);) {
+      name = line.substr(0, line.find(' '));
+      hex = line.substr(line.find(' ') + 1);
+      for (size_t i = 0; i + 1 < hex.size(); i += 2)
+        found_[name].push_back((uint8_t)std::stoi(hex.substr(i, 2), nullptr, 16));
+      found_[name];
+    }
+  }
+  const Payload &of(const std::string &name) const { return found_.at(name); }
+
+ private:
+  std::map<std::string, Payload> found_;
+};
+
+template <class Coder>
+void blocks(const std::string &name, const std::vector<Bytes> &of, Results &results, bool decoding, Coder &session) {
+  for (size_t i = 0; i < of.size(); i++) {
+    const std::string number = name + "." + std::to_string(i);
+    if (!decoding) {
+      results.add(number, session.encode(of[i].data(), of[i].size()));
+      continue;
+    }
+    const Payload &payload = results.of(number);
+    Bytes found(of[i].size());
+    session.decode(payload.data(), payload.size(), found.data(), found.size());
+    if (found != of[i]) throw std::runtime_error(number + " decodes to something else");
+  }
+}
+
+template <class Coder>
+void records(const std::string &name, const std::vector<Bytes> &of, Results &results, bool decoding, Coder &session) {
+  for (size_t i = 0; i < of.size(); i++) {
+    const std::string number = name + "." + std::to_string(i);
+    if (!decoding) {
+      results.add(number, session.encode(of[i].data(), of[i].size()));
+      continue;
+    }
+    const Payload &payload = results.of(number);
+    if (session.decode(payload.data(), payload.size(), of[i].size()) != of[i])
+      throw std::runtime_error(number + " decodes to something else");
+  }
+}
+
+void run(const char *path, const char *decode) {
+  Results results;
+  if (decode) results.read(decode);
+  for (const CodecNetwork *set : supported_networks()) {
+    Case c(path);
+    const Engines engines(c, set->name);
+    const std::vector<Bytes> data = c.list(), messages = c.list();
+    const Speaker *speaker = engines.speaker.get();
+    // The same names for every instruction set, which give the same.
+    for (long lanes : {1, 4, 16, 64}) {
+      Session<FastLanes> session(lanes, speaker);
+      blocks("fast." + std::to_string(lanes), data, results, decode, session);
+    }
+    RecordSession<FastLanes> fast_records(speaker);
+    records("fast.record", messages, results, decode, fast_records);
+    Primed primed = engines.primed(false);
+    Copies copies(std::move(primed.memory));
+    for (long lanes : {1, 4, 16, 64}) {
+      Session<MixingLanes> session(lanes, engines.mixer, speaker, copies.take(1 << 22), primed.text,
+                                   (engines.segment + lanes - 1) / lanes, &copies);
+      blocks("mixing." + std::to_string(lanes), data, results, decode, session);
+    }
+    Primed by_lines = engines.primed(true);
+    Copies copies_of_lines(std::move(by_lines.memory));
+    RecordSession<MixingLanes> mixing_records(engines.mixer, speaker, copies_of_lines.take(SIZE_MAX), by_lines.text,
+                                              engines.record_capacity, &copies_of_lines);
+    records("mixing.record", messages, results, decode, mixing_records);
+  }
+}
+
+}  // namespace
+
+int main(int count, char **arguments) {
+  try {
+    if (count < 2 || count > 3) throw std::runtime_error("codec_results CASE [RESULTS]");
+    run(arguments[1], count == 3 ? arguments[2] : nullptr);
+  } catch (const std::exception &error) {
+    std::cerr << error.what() << '\n';
+    return 1;
+  }
+}
