@@ -11,11 +11,15 @@ import random
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from charloom import Codec, CompressedFileError
+from charloom.codec.engine import Engine
+from charloom.codec.engines import make_engine
 from damage import damaged
 from fake_engines import PlainEngine, ZlibEngine
+from golden_engines import MODEL, PRIMING
 
 _SECONDS = 2
 _STEP = 1 << 20
@@ -55,13 +59,22 @@ def in_child(codec: Codec, blob: bytes, original: bytes, memory: int) -> str:
     return verdict if status == 0 and verdict else f"killed, status {status}"
 
 
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "plain": PlainEngine,
+    "zlib": ZlibEngine,
+    "fast": lambda: make_engine(MODEL, PRIMING, fast=True),
+    "mixing": lambda: make_engine(MODEL, PRIMING, fast=False),
+}
+"""By the first word of a sample's name."""
+
+
 def main(folder: Path, cases: int, first: int) -> None:
     """Prints the counts and the failures."""
     samples = []
     for file in sorted(folder.glob("*.blob")):
         blob = file.read_bytes()
         # One thread: Python's own start of another hangs where memory runs out.
-        codec = Codec(PlainEngine() if "plain" in file.name else ZlibEngine(), threads=1)
+        codec = Codec(ENGINES[file.stem.split()[0]](), threads=1)
         original = codec.decompress(blob)
         # The least that undamaged decoding gets along with, to a megabyte; and one more for an exception's own.
         memory = next(m for m in range(0, 1 << 30, _STEP) if in_child(codec, blob, original, m) == _SAME) + _STEP

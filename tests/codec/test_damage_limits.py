@@ -11,28 +11,57 @@ from pathlib import Path
 import pytest
 
 from charloom import Codec
+from charloom.codec.engines import make_engine
+from charloom.codec.native import chosen_instruction_set
 from fake_engines import PlainEngine, ZlibEngine
+from golden_engines import MODEL, PRIMING
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
+_native = pytest.mark.skipif(chosen_instruction_set() is None, reason="the plain engines take longer than that")
 
 _TEXT = b"it was the best of times, it was the worst of times, " * 20
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def stand_ins(tmp_path: Path) -> Path:
+    """Samples of the container's own tests; the first word names the engine."""
     noise = random.Random(1).randbytes(300_000)
     samples = {
         "plain": Codec(PlainEngine()).compress(_TEXT),
-        "blocks": Codec(ZlibEngine()).compress(_TEXT * 300),
-        "lanes": Codec(ZlibEngine()).compress(_TEXT * 1000 + noise),
-        "noise": Codec(ZlibEngine()).compress(noise),
+        "zlib blocks": Codec(ZlibEngine()).compress(_TEXT * 300),
+        "zlib lanes": Codec(ZlibEngine()).compress(_TEXT * 1000 + noise),
+        "zlib noise": Codec(ZlibEngine()).compress(noise),
+        "zlib records": _as_records(Codec(ZlibEngine()), _TEXT + noise[:5000]),
     }
-    records = io.BytesIO()
-    Codec(ZlibEngine()).compress_lines(io.BytesIO(_TEXT + noise[:5000]), records)
-    samples["records"] = records.getvalue()
+    return _written(tmp_path, samples)
+
+
+@pytest.fixture
+def real_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Samples of the native engines."""
+    samples = {}
+    for fast in (True, False):
+        codec = Codec(make_engine(MODEL, PRIMING, fast=fast), threads=1)
+        name = "fast" if fast else "mixing"
+        samples[f"{name} short"] = codec.compress(_TEXT)
+        samples[f"{name} blocks"] = codec.compress(_TEXT * 62 + b"\xff\0 the end")
+        samples[f"{name} records"] = _as_records(codec, _TEXT[:200] + b"\n[12:30] a=7\n\n\xff\n" * 5)
+        with monkeypatch.context() as patch:
+            patch.setattr(f"charloom.codec.native_engines.{name}_lanes_for", lambda _: 4)
+            samples[f"{name} lanes"] = codec.compress(_TEXT * 4)
+    return _written(tmp_path, samples)
+
+
+def _as_records(codec: Codec, data: bytes) -> bytes:
+    target = io.BytesIO()
+    codec.compress_lines(io.BytesIO(data), target)
+    return target.getvalue()
+
+
+def _written(folder: Path, samples: dict[str, bytes]) -> Path:
     for name, blob in samples.items():
-        (tmp_path / f"{name}.blob").write_bytes(blob)
-    return tmp_path
+        (folder / f"{name}.blob").write_bytes(blob)
+    return folder
 
 
 def _run(folder: Path, cases: int) -> None:
@@ -51,10 +80,21 @@ def _run(folder: Path, cases: int) -> None:
     assert {"DamagedFileError", "TruncatedFileError", "TrailingDataError"} <= set(result["counts"])
 
 
-def test_a_few_hundred(folder: Path) -> None:
-    _run(folder, 300)
+def test_a_few_hundred(stand_ins: Path) -> None:
+    _run(stand_ins, 300)
 
 
 @pytest.mark.slow
-def test_ten_thousand(folder: Path) -> None:
-    _run(folder, 10_000)
+def test_ten_thousand(stand_ins: Path) -> None:
+    _run(stand_ins, 10_000)
+
+
+@_native
+def test_a_few_hundred_of_the_real_engines(real_ones: Path) -> None:
+    _run(real_ones, 300)
+
+
+@_native
+@pytest.mark.slow
+def test_ten_thousand_of_the_real_engines(real_ones: Path) -> None:
+    _run(real_ones, 10_000)

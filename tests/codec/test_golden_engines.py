@@ -1,0 +1,29 @@
+"""The engines' bytes, pinned: a later charloom must write and read the same, or say that its format is another."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from charloom.codec.native import supported
+from charloom.codec.native_engines import NativeFastEngine, NativeMixingEngine
+from golden_engines import MODEL, PLAIN, PRIMING, decoded, encoded
+
+_GOLDEN = json.loads(Path(__file__).with_name("golden_engines.json").read_text(encoding="ascii"))
+
+
+def test_the_model_is_what_it_was() -> None:
+    assert MODEL.fingerprint().hex() == _GOLDEN["model"]
+
+
+@pytest.mark.parametrize("mode", ["fast", "mixing"])
+def test_plain(mode: str) -> None:
+    assert encoded(PLAIN[mode]()) == _GOLDEN[mode]
+
+
+@pytest.mark.parametrize("mode", ["fast", "mixing"])
+@pytest.mark.parametrize("name", supported())
+def test_native(name: str, mode: str) -> None:
+    engine = NativeFastEngine(MODEL, name) if mode == "fast" else NativeMixingEngine(MODEL, PRIMING, name)
+    assert encoded(engine) == _GOLDEN[mode]
+    assert decoded(engine, _GOLDEN[mode])
