@@ -32,7 +32,8 @@ void ThreadChoice::finished(int threads, double seconds, double lost) {
     pause_ = 0;
     return;
   }
-  pause_ = std::min(kLongestPause, std::max({kShortestPause, 2 * pause_, kPauseInCalls * seconds}));
+  // One interruption alone is soon over; at the next try the machine is busy.
+  pause_ = pause_ == 0 ? kShortestPause : std::min(kLongestPause, std::max(2 * pause_, kPauseInCalls * seconds));
   alone_until_ = now() + pause_;
 }
 
