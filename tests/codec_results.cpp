@@ -75,8 +75,8 @@ struct Engines {
                                         output, output_bias, tanh, exp2);
     const uint8_t *token_bytes = c.piece().data();
     const int32_t *token_offsets = (const int32_t *)c.address();
-    speaker.reset(new Speaker{functions, network->packed(), vocabulary,
-                              Tokens(token_bytes, token_offsets, (int)vocabulary)});
+    speaker.reset(
+        new Speaker{functions, network->packed(), vocabulary, Tokens(token_bytes, token_offsets, (int)vocabulary)});
     full_bits = c.number();
     light_bits = c.number();
     segment = c.number();

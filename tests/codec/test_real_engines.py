@@ -17,7 +17,13 @@ from charloom import (
     RecordFile,
     WrongModelError,
 )
+from charloom.codec.native import chosen_instruction_set
 from damage import damaged
+
+pytestmark = pytest.mark.skipif(
+    chosen_instruction_set() is None,
+    reason="the plain engines would take hours",
+)
 
 _SENTENCE = "the quick brown fox jumps over the lazy dog\n"
 """What ``char_model`` knows by heart."""
