@@ -28,9 +28,7 @@ def draw(results: dict[str, Any]) -> None:
             axis.set_visible(False)
         for axis, (name, kind) in zip(axes, row, strict=False):
             _panel(axis, name, kind, results[name])
-    figure.suptitle(
-        "Unseen text, after the same training text (red: ours; shorter is better)", fontsize=13
-    )
+    figure.suptitle("Unseen text, after the same training text (red: ours; shorter is better)", fontsize=13)
     figure.savefig(_FILE, dpi=100)
 
 
