@@ -45,7 +45,7 @@ class FastLanes {
 
  private:
   void end_byte(long lane, uint8_t byte) {
-    for (int i = 7; i >= 0; i--) voices_[lane].read(byte >> i & 1);
+    voices_[lane].read_byte(byte);
     voices_.end_byte(lane);
   }
 

@@ -34,13 +34,16 @@ class Tokens {
     });
     if (order_.empty()) throw std::invalid_argument("no token has bytes");
     add_node(0, (int)order_.size(), 0);
+    for (int byte = 0; byte < 256; byte++) after_first_[byte] = walk(0, byte);
   }
 
   int count() const { return (int)order_.size(); }
-  int id(int place) const { return order_[place]; }
+  const int *ids() const { return order_.data(); }  // in their order
   int byte(int place, int depth) const { return bytes_[offsets_[order_[place]] + depth / 8]; }
   int first_byte(int place) const { return byte(place, 0); }
   const Node &node(int at) const { return nodes_[at]; }
+  // The node after a whole byte.
+  int after(int at, int byte) const { return at ? walk(at, byte) : after_first_[byte]; }
 
  private:
   int add_node(int first, int last, int depth) {
@@ -64,12 +67,17 @@ class Tokens {
     }
     return at;
   }
+  int walk(int at, int byte) const {
+    for (int i = 7; i >= 0 && at != kNone; i--) at = nodes_[at].next[byte >> i & 1];
+    return at;
+  }
   int bit(int id, int depth) const { return bytes_[offsets_[id] + depth / 8] >> (7 - depth % 8) & 1; }
 
   std::vector<uint8_t> bytes_;
   std::vector<int32_t> offsets_;
   std::vector<int> order_;
   std::vector<Node> nodes_;
+  int after_first_[256];
 };
 
 class Voice {
@@ -82,15 +90,18 @@ class Voice {
     predict(frequencies);
   }
   void predict(const uint32_t *frequencies) {
-    uint32_t sum = 0, most = 0;
-    const int count = tokens_->count();
+    const int count = tokens_->count(), *ids = tokens_->ids();
+    uint32_t *sums = sums_.data(), sum = 0, most = 0;
+    int likeliest = likeliest_;
     for (int i = 0; i < count; i++) {
-      const uint32_t f = frequencies[tokens_->id(i)];
-      sums_[i] = sum;
+      const uint32_t f = frequencies[ids[i]];
+      sums[i] = sum;
       sum += f;
-      if (most < f) most = f, likeliest_ = i;
+      likeliest = most < f ? i : likeliest;
+      most = most < f ? f : most;
     }
-    sums_[count] = sum;
+    sums[count] = sum;
+    likeliest_ = likeliest;
     constexpr int percent[] = {20, 35, 50, 70, 85, 95, 99};
     confidence_ = 0;
     for (int limit : percent) confidence_ += (uint64_t)most * 100 >= (uint64_t)sum * limit;
@@ -120,6 +131,9 @@ class Voice {
   void read(int bit) {
     if (speaks()) at_ = tokens_->node(at_).next[bit];
   }
+  void read_byte(uint8_t byte) {
+    if (speaks()) at_ = tokens_->after(at_, byte);
+  }
   // After a byte: the token that is now complete, whose successor then begins; kNone where there is none.
   int take_token() {
     if (!speaks() || tokens_->node(at_).token == Tokens::kNone) return Tokens::kNone;
@@ -139,8 +153,7 @@ class Voice {
     uint64_t start, size;  // size 0: a byte that cannot come next
   };
   Part part_of(int byte) const {
-    int at = at_;
-    for (int i = 7; i >= 0 && at != Tokens::kNone; i--) at = tokens_->node(at).next[byte >> i & 1];
+    const int at = tokens_->after(at_, byte);
     if (at == Tokens::kNone) return {0, 0};
     return {sums_[tokens_->node(at).first] - sums_[tokens_->node(at_).first], sum_of(tokens_->node(at))};
   }
