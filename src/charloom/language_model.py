@@ -8,11 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
-from torch.overrides import TorchFunctionMode
 
 from charloom.errors import InputError, ModelFolderError
 from charloom.layers import CELLS, RNN, RecurrentLayer
-from charloom.model_folder import read_model_folder, write_model_folder
+from charloom.model_folder import WithoutInitialWeights, read_model_folder, write_model_folder
 from charloom.recurrence.dispatch import chosen_kernels, covers
 from charloom.recurrence.native_generation import NativeGenerator
 from charloom.recurrence.native_step import Step, StepOptions, StepParameters, native_backpropagation, native_loss
@@ -221,7 +220,7 @@ class LanguageModel(nn.Module):
             if config["layer"]["num_layers"] > len(tensors):
                 raise ValueError("more layers than tensors")
             # On the meta device nothing is allocated: a hostile config cannot ask for more memory than its file has.
-            with torch.device("meta"), _WithoutInitialWeights():
+            with torch.device("meta"), WithoutInitialWeights():
                 model = cls._from_config(config)
             expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
             for shared in model._shared_names():
@@ -283,15 +282,6 @@ class LanguageModel(nn.Module):
 def _watched(parameter: Tensor) -> bool:
     """Whether someone is to be told of its gradient."""
     return bool(parameter._backward_hooks or parameter._post_accumulate_grad_hooks)
-
-
-class _WithoutInitialWeights(TorchFunctionMode):
-    """Draws no initial weights, which are to be replaced: on the meta device that takes a second of imports."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(func, "__module__", None) == "torch.nn.init":
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **(kwargs or {}))
 
 
 def _check_layer(layer: Any, input_size: int, source: str) -> None:

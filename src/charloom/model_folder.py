@@ -12,6 +12,7 @@ from typing import Any
 import safetensors
 import safetensors.torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from charloom.errors import ModelFolderError
 from charloom.whole_files import write_whole
@@ -90,3 +91,12 @@ def _read_config(folder: Path) -> dict[str, Any]:
             "install the version that wrote it"
         )
     return config
+
+
+class WithoutInitialWeights(TorchFunctionMode):
+    """Draws no initial weights, which are to be replaced: on the meta device that takes a second of imports."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))

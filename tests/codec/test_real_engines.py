@@ -12,6 +12,7 @@ from charloom import (
     Codec,
     CompressedFileError,
     DamagedFileError,
+    DamagedRecordError,
     LanguageModel,
     RecordCodec,
     RecordFile,
@@ -137,3 +138,14 @@ def test_records(fast: bool, model: Path, tmp_path: Path) -> None:
     with RecordFile(tmp_path / "r.loom", model) as file:
         assert list(file) == records
         assert file[200] == records[200]
+
+
+def test_a_few_bytes_do_not_turn_into_a_long_record(char_model: Path) -> None:
+    codec = RecordCodec(char_model)
+    long = b"the quick brown fox " * 40_000
+    assert codec.decode(codec.encode(long)) == long
+    for payload in (bytes(24), b"\x7f" * 24, bytes(1000)):
+        try:
+            assert len(codec.decode(payload)) <= 4096 + 256 * len(payload)
+        except DamagedRecordError:
+            continue

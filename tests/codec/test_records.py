@@ -62,10 +62,22 @@ def test_every_first_byte_goes_through() -> None:
 
 def test_long_records_are_stored() -> None:
     codec = RecordCodec(ZlibEngine())
+    text = random.Random(1).randbytes(LARGEST_CODED_RECORD).hex().encode()
     for size in (LARGEST_CODED_RECORD, LARGEST_CODED_RECORD + 1):
-        blob = codec.encode(bytes(size))
+        blob = codec.encode(text[:size])
         assert (len(blob) == size + 1) == (size > LARGEST_CODED_RECORD)
-        assert codec.decode(blob) == bytes(size)
+        assert codec.decode(blob) == text[:size]
+
+
+def test_records_that_shrink_beyond_belief_are_stored() -> None:
+    """Else a few bytes, damaged, might stand for as much."""
+    codec = RecordCodec(ZlibEngine())
+    assert len(codec.encode(bytes(4096))) < 100
+    blob = codec.encode(bytes(LARGEST_CODED_RECORD))
+    assert len(blob) == LARGEST_CODED_RECORD + 1
+    payload = ZlibEngine().records().encode(bytes(LARGEST_CODED_RECORD))
+    with pytest.raises(DamagedRecordError):
+        codec.decode(payload)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -85,6 +85,11 @@ class RecordCodec:
         return bytes([checksum(record, checksum(self.fingerprint[:FINGERPRINT_BYTES], 0)) & 0xFF])
 
 
+def most_of_payload(payload: bytes) -> int:
+    """Bytes of the longest record that a payload may stand for: a few damaged bytes must not turn into a MiB."""
+    return min(LARGEST_CODED_RECORD, 4096 + 256 * len(payload))
+
+
 class RecordSessions:
     """An engine's sessions for records, as many as threads use at once, and the escape for what does not shrink."""
 
@@ -100,6 +105,8 @@ class RecordSessions:
             return stored
         with self._session() as session:
             payload = session.encode(record)
+        if len(record) > most_of_payload(payload):
+            return stored
         blob = bytes([_ESCAPED]) + payload if payload[:1] >= bytes([_ESCAPED]) else payload
         return blob if len(blob) <= len(record) else stored
 
@@ -113,7 +120,7 @@ class RecordSessions:
             raise DamagedRecordError("damaged: the record's first byte is not needed")
         try:
             with self._session() as session:
-                return session.decode(payload, min(limit, LARGEST_CODED_RECORD))
+                return session.decode(payload, min(limit, most_of_payload(payload)))
         except ValueError:
             raise DamagedRecordError("damaged: the record cannot be decoded") from None
 
