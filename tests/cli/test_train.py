@@ -46,10 +46,12 @@ def test_a_run_and_what_it_leaves(home: Path) -> None:
     assert ", validation " in out
     folder = home / "fable-model"
     assert sorted(file.name for file in folder.iterdir()) == [
+        "codec.safetensors",
         "config.json",
         "history.jsonl",
         "history.png",
         "model.safetensors",
+        "priming.safetensors",
     ]
     history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in history] == [1, 2, 3, 4]

@@ -105,7 +105,7 @@ def train_epoch(
     for done, (inputs, targets) in enumerate(batches, 1):
         set_learning_rate(optimizer, settings, epoch - 1 + (done - 1) / num_batches)
         loss, state = train_step(
-            model, optimizer, inputs, targets, state if carried else zero_state, settings.clip_norm
+            model, optimizer, inputs, targets, state if carried else zero_state, float(settings.clip_norm)
         )
         total += loss
         yield EpochProgress(done, num_batches, total / done)
