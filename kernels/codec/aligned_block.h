@@ -13,7 +13,7 @@ class AlignedBlock {
  public:
   explicit AlignedBlock(size_t size)
       : alignment_(std::align_val_t(size < kLarge ? 64 : kLargePage)), data_(::operator new[](size, alignment_)) {
-#if defined(__linux__)
+#if defined(MADV_HUGEPAGE)
     if (size >= kLarge) madvise(data_, size, MADV_HUGEPAGE);  // tables are read all over: fewer pages to look up
 #endif
   }

@@ -125,7 +125,6 @@ class Memory {
  private:
   uint8_t *data() const { return (uint8_t *)block_->data(); }
 
-  // On huge pages where there are any: slots lie all over the block, and each would miss the cache of addresses too.
   void start() {
     Counters &c = counters();
     for (auto &of_context : c.histories)

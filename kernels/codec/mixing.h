@@ -20,7 +20,7 @@ struct Primed {
 // not have to wait for so much to be copied.
 class Copies {
  public:
-  explicit Copies(Memory &&original) : original_(std::move(original)) {}
+  explicit Copies(Memory &&original) : original_(std::move(original)) { idle_.reserve(kIdle); }
 
   // most: bytes of changes up to which it can be made good.
   Memory take(size_t most) {

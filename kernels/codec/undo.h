@@ -23,10 +23,10 @@ class Undo {
     const size_t end = ((const uint8_t *)from - block_ + size - 1) / kLine;
     for (size_t i = begin; i <= end; i++) {
       if (is_kept_[i]) continue;
-      is_kept_[i] = true;
       Line line{i, {}};
       memcpy(line.bytes, block_ + i * kLine, kLine);
-      kept_.push_back(line);
+      kept_.push_back(line);  // first: where there is no memory for it, the line is not kept
+      is_kept_[i] = true;
     }
     if (kept_.size() <= most_) return;
     works_ = false;

@@ -91,7 +91,7 @@ def break_even(num_bytes: int, ours: float, theirs: float | None, model_bytes: i
 
 
 def size_of_model(model: Path) -> int:
-    """Bytes of what decompressing takes: the integers for compression where the folder has them, else the weights."""
+    """Bytes of what decompressing takes: the model in integers, and what it begins with."""
     return sum((model / name).stat().st_size for name in CODEC_FILES if (model / name).exists())
 
 

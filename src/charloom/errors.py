@@ -45,7 +45,7 @@ class NotCompressedError(CompressedFileError):
 
 
 class LaterVersionError(CompressedFileError):
-    """The data is of a version of the format, or of a kind, that this charloom does not know."""
+    """The data is of a version of the format, that this charloom does not know."""
 
 
 class WrongModelError(CompressedFileError):

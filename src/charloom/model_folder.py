@@ -34,21 +34,19 @@ def write_model_folder(path: str | Path, config: dict[str, Any], tensors: dict[s
     text = json.dumps(head | config, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _remove_codec_of_others(folder, head["weights_sha256"])
-        write_whole({folder / WEIGHTS_FILE: weights, folder / CONFIG_FILE: text.encode("utf-8", "backslashreplace")})
+        files = {folder / WEIGHTS_FILE: weights, folder / CONFIG_FILE: text.encode("utf-8", "backslashreplace")}
+        write_whole(files, remove=_codec_of_others(folder, head["weights_sha256"]))
     except OSError as error:
         raise ModelFolderError(f"{folder}: cannot save the model ({error.strerror or error})") from error
 
 
-def _remove_codec_of_others(folder: Path, weights_sha256: object) -> None:
-    """What compression made of other weights that stood here is not this model's."""
+def _codec_of_others(folder: Path, weights_sha256: object) -> list[Path]:
+    """What compression made of other weights that stand here: not the new model's."""
     try:
         ours = _read_config(folder)["weights_sha256"] == weights_sha256
     except (ModelFolderError, KeyError):
         ours = False
-    if not ours:
-        for name in CODEC_FILES:
-            (folder / name).unlink(missing_ok=True)
+    return [] if ours else [folder / name for name in CODEC_FILES]
 
 
 def read_model_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

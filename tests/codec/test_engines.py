@@ -156,10 +156,8 @@ def test_fingerprints_tell_engines_apart() -> None:
 
 
 def test_a_model_without_a_word_to_say() -> None:
-    silent = with_tokens(random_model(1, "gru", hidden=3, vocabulary=1), [b""])
-    for name in ("reference", *supported()):
-        with pytest.raises(ValueError, match="no token has bytes"):
-            engine_of(silent, Priming(), name, fast=True).begin(1)
+    with pytest.raises(ValueError, match="no token has bytes"):
+        with_tokens(random_model(1, "gru", hidden=3, vocabulary=1), [b""])
 
 
 def test_states_of_histories_fit_a_byte() -> None:

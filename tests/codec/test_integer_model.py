@@ -125,6 +125,12 @@ _BAD: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "offset beyond": (_set("token_offsets", 6, -1), "token_offsets do not fit token_bytes"),
     "offset back": (_set("token_offsets", 0, 3), "token_offsets do not fit|has no bytes"),
     "offset before": (_set("token_offsets", -1, 0), "token_offsets do not fit token_bytes"),
+    "no token": (
+        lambda arrays: arrays.update(
+            token_offsets=np.zeros_like(arrays["token_offsets"]), token_bytes=np.zeros(0, np.uint8)
+        ),
+        "has no bytes|no token has bytes|do not fit",
+    ),
     "same token twice": (_set("token_bytes", 1, 2), "a token is the beginning of another"),
     "flat weights": (lambda arrays: arrays.update({"output.weights": np.zeros(45, np.int8)}), "wrong shape"),
     "no units": (lambda arrays: arrays.update({"output.weights": np.zeros((5, 0), np.int8)}), "0 units"),

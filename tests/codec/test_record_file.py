@@ -22,7 +22,10 @@ from charloom import (
     WrongModelError,
 )
 from charloom.codec import record_stream
+from charloom.codec.container import FINGERPRINT_BYTES, HEADER_BYTES
 from charloom.codec.record_groups import GROUP_RECORDS, decode_group, encode_group
+from charloom.codec.record_index import FOOTER_BYTES, GroupEntry, Index
+from charloom.codec.varint import encode_varint
 from damage import damaged
 from fake_engines import PlainEngine, ZlibEngine
 
@@ -221,3 +224,17 @@ def test_damage_is_never_unseen(seed: int, tmp_path_factory: pytest.TempPathFact
                 assert file[number] == record
             except DamagedRecordError:
                 continue
+
+
+def test_numbers_that_no_group_has(tmp_path: Path) -> None:
+    """With checksums made right: a size that none takes, and more records than there may be."""
+    with pytest.raises(DamagedFileError):
+        Index.from_bytes(Index([GroupEntry(129, 1)]).to_bytes()[:-FOOTER_BYTES])
+    file = tmp_path / "records"
+    RecordFile.write(file, [b"a", b"b"], ZlibEngine())
+    data = file.read_bytes()
+    start = HEADER_BYTES + FINGERPRINT_BYTES
+    hostile = data[:start] + encode_varint(20) + encode_varint(1 << 34) + bytes(40)
+    file.write_bytes(hostile)
+    with RecordFile(file, ZlibEngine(), rebuild_index=True) as records:
+        assert len(records) == 0

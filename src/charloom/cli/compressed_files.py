@@ -114,6 +114,8 @@ def write(
         if status is not None and os.path.samestat(there, status):
             raise InputError("the input is the output")
         if not stat.S_ISREG(there.st_mode):  # /dev/null, a named pipe: there is nothing to put in place
+            if options.remove:
+                raise InputError(f"--remove goes with an output in a file, and {target} is none")
             with path.open("wb") as direct:
                 transform(stream, direct, progress)
             return

@@ -113,7 +113,7 @@ def _show_start(
 
 
 def _texts(corpus: "Corpus", settings: TrainingSettings) -> tuple[bytes, bytes]:
-    """What is trained on and what is kept out, as files have it."""
+    """What is trained on and what is kept out, in bytes."""
     from charloom.training.trainer import training_length
 
     at = training_length(len(corpus.ids), settings)

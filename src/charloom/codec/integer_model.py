@@ -29,7 +29,7 @@ INTEGER_MODEL_FILE = "codec.safetensors"
 """Its name in a model folder."""
 
 CELLS = ("rnn_tanh", "rnn_relu", "gru", "lstm")
-"""In the order of the kernels' ``CellKind``; the index is what files hold."""
+"""In the order of the kernels' ``IntegerCell``; the index is what files hold."""
 GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
 
 Int8s: TypeAlias = NDArray[np.int8]
@@ -148,12 +148,15 @@ class IntegerModel:
             digest.update(f"{name} {array.dtype.name} {array.shape}\n".encode() + little.tobytes())
         return digest.digest()
 
+    def to_file(self) -> bytes:
+        """What ``load`` reads."""
+        dense = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
+        return safetensors.numpy.save(dense, {"format": "charloom integer model"})
+
     def save(self, path: str | Path) -> None:
         """Writes the model, whole or not at all. Raises ModelFolderError where that fails."""
-        dense = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
-        data = safetensors.numpy.save(dense, {"format": "charloom integer model"})
         try:
-            write_whole({Path(path): data})
+            write_whole({Path(path): self.to_file()})
         except OSError as error:
             raise ModelFolderError(f"{path}: cannot save the integer model ({error.strerror or error})") from error
 

@@ -131,6 +131,8 @@ def _check_tokens(data: bytes, offsets: NDArray[np.int64]) -> None:
     empty = np.flatnonzero(np.diff(offsets) == 0)
     if any(empty != 0):
         raise ValueError(f"token {empty[-1]} has no bytes")
+    if len(empty) == len(offsets) - 1:
+        raise ValueError("no token has bytes")
     if np.diff(offsets).max() > LARGEST_TOKEN:
         raise ValueError(f"a token has more than {LARGEST_TOKEN} bytes")
     ends = offsets.tolist()

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from charloom.codec.integer_model import INTEGER_MODEL_FILE
 from charloom.codec.priming import PRIMING_FILE, Priming
+from charloom.errors import ModelFolderError
+from charloom.whole_files import write_whole
 
 if TYPE_CHECKING:
     from charloom.language_model import LanguageModel
@@ -30,8 +32,11 @@ def prepare_codec(
     from charloom.language_model import LanguageModel
 
     folder = Path(folder)
-    quantize(model if model is not None else LanguageModel.load(folder)).save(folder / INTEGER_MODEL_FILE)
+    integers, priming = quantize(model if model is not None else LanguageModel.load(folder)), folder / PRIMING_FILE
+    files = {folder / INTEGER_MODEL_FILE: integers.to_file()}
     if seen or unseen:
-        Priming.of_text(seen, unseen).save(folder)
-    else:
-        (folder / PRIMING_FILE).unlink(missing_ok=True)
+        files[priming] = Priming.of_text(seen, unseen).to_file()
+    try:
+        write_whole(files, remove=[] if priming in files else [priming])
+    except OSError as error:
+        raise ModelFolderError(f"{folder}: cannot save what compression needs ({error.strerror or error})") from error

@@ -1,6 +1,7 @@
 """A file of records on disk: any record, without reading the rest."""
 
 import bisect
+import contextlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from charloom.codec.arguments import checked_threads
 from charloom.codec.byte_reader import ByteReader
 from charloom.codec.container import FINGERPRINT_BYTES, HEADER_BYTES, read_header
 from charloom.codec.engine_choice import AnyModel, EngineChoice, mode_of
-from charloom.codec.record_groups import LARGEST_GROUP, Group, decode_group
+from charloom.codec.record_groups import LARGEST_GROUP, MOST_RECORDS, Group, decode_group
 from charloom.codec.record_index import FOOTER_BYTES, NO_MORE_GROUPS, GroupEntry, Index
 from charloom.codec.record_stream import compress_records, damaged_records, decode_record, unreadable_group
 from charloom.codec.records import RecordSessions
@@ -67,8 +68,10 @@ class RecordFile(Sequence[bytes]):
     ) -> None:
         """Writes a file of records, whole or not at all. Raises FileExistsError unless told to overwrite."""
         engine = EngineChoice(model).of_mode(mode_of(model, fast=fast))
-        with WholeFile(Path(path), overwrite=overwrite) as file:
-            for piece in compress_records(records, engine, checked_threads(threads)):
+        pieces = compress_records(records, engine, checked_threads(threads))
+        # Closed at once, also where writing fails: threads work for it.
+        with WholeFile(Path(path), overwrite=overwrite) as file, contextlib.closing(pieces):
+            for piece in pieces:
                 file.write(piece)
 
     def __enter__(self) -> "RecordFile":
@@ -146,7 +149,7 @@ class RecordFile(Sequence[bytes]):
                 count, _ = decode_varint(head, start)
             except ValueError:
                 return index
-            if not 0 < size <= LARGEST_GROUP or not count or place + start + size > self._size:
+            if not 0 < size <= LARGEST_GROUP or not 0 < count <= MOST_RECORDS or place + start + size > self._size:
                 return index
             index.groups.append(GroupEntry(start + size, count))
             place += start + size

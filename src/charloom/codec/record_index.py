@@ -30,7 +30,10 @@ class GroupEntry:
     @property
     def head_size(self) -> int:
         """Bytes of the number that begins it. It stands in the file once more, where it may be damaged."""
-        return next(size for size in range(1, self.size) if len(encode_varint(self.size - size)) == size)
+        for size in range(1, min(self.size, 9)):
+            if len(encode_varint(self.size - size)) == size:
+                return size
+        raise ValueError(f"no group takes {self.size} bytes")
 
 
 @dataclass
@@ -70,6 +73,7 @@ class Index:
                 if not CHECKSUM_BYTES < size <= LARGEST_GROUP + LONGEST or not 0 < records <= MOST_RECORDS:
                     raise ValueError
                 groups.append(GroupEntry(size, records))
+                _ = groups[-1].head_size  # ValueError where no group takes so many bytes
             if len(groups) != count or body[0] & ~_OPEN_END:
                 raise ValueError
         except ValueError:

@@ -163,6 +163,8 @@ def _decode(sessions: RecordSessions, group: Group, first: int, job: Job) -> _De
             if number in group.damaged:
                 raise damaged_records(first, group.damaged)
             records.append(decode_record(sessions, blob, first + number, room))
+            if len(records[-1]) > room:
+                raise damaged_records(first + number, (0,))
         except DamagedRecordError as error:
             return _Decoded(records, error)
         room -= len(records[-1])
