@@ -62,6 +62,8 @@ def quantize(model: LanguageModel) -> IntegerModel:
             f"a vocabulary of {len(model.vocabulary)} tokens is too large for compression (at most "
             f"{LARGEST_VOCABULARY}): train with --unit byte"
         )
+    if model.vocabulary.unit == "char" and len(model.vocabulary) < 2:
+        raise InputError("the model's vocabulary has no characters: there is nothing to compress with")
     if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
         raise InputError("the model's parameters are not all finite numbers: training diverged")
     cell = model.layer.mode.lower()
