@@ -4,6 +4,7 @@ import os
 import pty
 import random
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -72,7 +73,6 @@ def test_there_and_back_through_a_pipe(home: Path, command: list[str]) -> None:
     assert "torch" not in imported
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "words", ["compress big -m model", "decompress big.loom -m model -f", "compress big -m model --records"]
@@ -223,3 +223,34 @@ def test_memory_is_bounded(kind: str, home: Path) -> None:
         )
     for small, large in zip(*peaks, strict=True):
         assert large < small + 16_000_000
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_standard_output_takes_all_or_there_is_an_error(unbuffered: str, home: Path) -> None:
+    """A short write, as on a disk that is nearly full, is no success; Python without buffers makes one of it."""
+    command = [sys.executable, *_COMMANDS["fake"]]
+    _run(home, command, "compress big -m model")
+    with (home / "out").open("wb") as out:
+        done = subprocess.run(
+            [*command, "decompress", "big.loom", "-m", "model", "-o", "-"],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            cwd=home,
+            env=_environment(home) | {"PYTHONUNBUFFERED": unbuffered},
+            timeout=120,
+            check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+        )
+    assert done.returncode == 1
+    assert b"file too large" in done.stderr
+
+
+@pytest.mark.parametrize("words", ["compress big -m model -o - >&-", "compress - -m model -o x <&-"])
+def test_closed_streams_are_no_success(words: str, home: Path) -> None:
+    command = shlex.join([sys.executable, *_COMMANDS["fake"]])
+    done = subprocess.run(
+        ["sh", "-c", f"{command} {words}"], cwd=home, env=_environment(home), stderr=subprocess.PIPE, check=False
+    )
+    assert done.returncode == 1
+    assert b"closed" in done.stderr
+    assert not (home / "x").exists()

@@ -93,4 +93,4 @@ def _one(transform: compressed_files.Transform, options: FileOptions, file: str)
             raise InputError("compressed already: --force compresses it once more")
         with compressed_files.progress_bar(file, status and status.st_size) as progress:
             compressed_files.write(stream, status, target, options, transform, progress)
-    compressed_files.remove_input(file, options)
+    compressed_files.remove_input(file, options, status)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 from charloom.cli import screen
 from charloom.codec.whole_file import WholeFile
@@ -79,6 +79,8 @@ def shown(file: str) -> str:
 def opened(file: str) -> Iterator[tuple[io.BufferedReader, os.stat_result | None]]:
     """The input, and what the file system says of it; None for standard input. Refuses folders and devices."""
     if file == STANDARD_INPUT:
+        if getattr(sys.stdin, "name", None) == os.devnull:
+            raise InputError("it is closed: there is nothing to read")
         yield sys.stdin.buffer, None  # type: ignore[misc] # it is one
         return
     try:
@@ -103,8 +105,8 @@ def write(
 ) -> None:
     """Runs the transform on an open input, to the target's name: whole or not at all."""
     if target == STANDARD_INPUT:
-        transform(stream, sys.stdout.buffer, progress)
-        sys.stdout.buffer.flush()
+        with _standard_output() as output:
+            transform(stream, output, progress)
         return
     path = Path(target)
     there = _status(path)
@@ -125,10 +127,33 @@ def write(
         transform(stream, file, progress)
 
 
-def remove_input(file: str, options: FileOptions) -> None:
-    """Where that was asked for."""
-    if options.remove and file != STANDARD_INPUT:
-        Path(file).unlink()
+@contextlib.contextmanager
+def _standard_output() -> Iterator[BinaryIO]:
+    """Where all is written or an error is raised: unbuffered, Python's own would leave out what does not fit."""
+    if getattr(sys.stdout, "name", None) == os.devnull:  # what app.py puts where the shell closed it
+        raise InputError("standard output is closed")
+    stream: Any = sys.stdout.buffer
+    if not isinstance(stream, io.FileIO):
+        yield stream
+        stream.flush()
+        return
+    buffered = io.BufferedWriter(stream)
+    try:
+        yield buffered
+        buffered.flush()
+    finally:
+        with contextlib.suppress(OSError):
+            buffered.detach()
+
+
+def remove_input(file: str, options: FileOptions, status: os.stat_result | None) -> None:
+    """Where that was asked for, and the file is what was read. status: that of before."""
+    if not options.remove or file == STANDARD_INPUT or status is None:
+        return
+    now = Path(file).stat()
+    if (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
+        raise InputError("it changed while it was read, and is kept: its output may hold some of both")
+    Path(file).unlink()
 
 
 @contextlib.contextmanager

@@ -89,7 +89,7 @@ def _one(codec: "Codec", options: FileOptions, file: str) -> None:
         _lines_counted_from_one(),
     ):
         compressed_files.write(stream, status, target, options, transform, progress)
-    compressed_files.remove_input(file, options)
+    compressed_files.remove_input(file, options, status)
 
 
 def _some_records(model: Path | None, first: int, last: int | None, options: FileOptions, file: str) -> None:

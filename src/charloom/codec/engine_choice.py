@@ -49,7 +49,7 @@ class EngineChoice:
             ours = engine.fingerprint[:FINGERPRINT_BYTES].hex()
             raise WrongModelError(
                 f"made with another model: its fingerprint is {fingerprint.hex()}, this one's {ours}; "
-                "give the model that it was made with"
+                "give the model that it was made with, its codec.safetensors and priming.safetensors whole"
             )
         return engine
 
