@@ -45,12 +45,13 @@ def test_a_gradient_that_is_not_finite_is_not_hidden(path: str, monkeypatch: pyt
     assert torch.isnan(parameters[0].grad).any()
 
 
+@pytest.mark.skipif(not INSTRUCTION_SETS, reason="no native kernels")
 @settings(deadline=None)
 @given(
     sizes=st.lists(st.sampled_from([1, 5, 31, 64, 5000, 70_000]), min_size=1, max_size=4),
     scale=st.sampled_from([0.0, 1e-4, 1.0, 1e6]),
     max_norm=st.sampled_from([0.0, 0.5, 1e9]),
-    path=st.sampled_from(INSTRUCTION_SETS),
+    path=st.sampled_from(INSTRUCTION_SETS or [""]),
 )
 def test_descends_as_pytorch(sizes: list[int], scale: float, max_norm: float, path: str) -> None:
     ours, theirs = _parameters(sizes, scale, 1), _parameters(sizes, scale, 1)
