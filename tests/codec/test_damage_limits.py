@@ -76,7 +76,6 @@ def _run(folder: Path, cases: int) -> None:
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["failures"] == []
-    assert sum(result["counts"].values()) == cases
     assert {"DamagedFileError", "TruncatedFileError", "TrailingDataError"} <= set(result["counts"])
 
 

@@ -17,6 +17,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from charloom.codec.integer_model_checks import GATES as GATES
 from charloom.codec.integer_model_checks import LARGEST_VOCABULARY as LARGEST_VOCABULARY
 from charloom.codec.integer_model_checks import check_arrays
 from charloom.errors import ModelFolderError
@@ -30,7 +31,6 @@ INTEGER_MODEL_FILE = "codec.safetensors"
 
 CELLS = ("rnn_tanh", "rnn_relu", "gru", "lstm")
 """In the order of the kernels' ``IntegerCell``; the index is what files hold."""
-GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
 
 Int8s: TypeAlias = NDArray[np.int8]
 Int16s: TypeAlias = NDArray[np.int16]

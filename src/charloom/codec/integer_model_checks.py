@@ -25,7 +25,7 @@ LARGEST_TOKEN = 8
 
 TANH_SEGMENTS = 32
 SHIFT_OF_UNIT = 15
-_GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
+GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
 
 
 def check_arrays(arrays: dict[str, NDArray[Any]], cell: str) -> None:
@@ -36,7 +36,7 @@ def check_arrays(arrays: dict[str, NDArray[Any]], cell: str) -> None:
     vocabulary, hidden = len(offsets) - 1, weights.shape[1]
     if not (1 <= vocabulary <= LARGEST_VOCABULARY and 1 <= hidden <= LARGEST_HIDDEN):
         raise ValueError(f"{vocabulary} tokens and {hidden} units are beyond what is allowed")
-    gates = _GATES[cell] * hidden
+    gates = GATES[cell] * hidden
     layers = sum(name.startswith("layers.") and name.endswith(".hidden.weights") for name in arrays)
     if not 1 <= layers <= LARGEST_LAYERS:
         raise ValueError(f"{layers} layers are not between 1 and {LARGEST_LAYERS}")
