@@ -1,0 +1,79 @@
+"""Runs experiments and fills in their pages: ``python -m experiments [NAME ...] [--quick] [--redraw] [--out FOLDER]``.
+
+Results go to ``experiments/results/NAME.json``, tables into ``docs/exercises/NAME.md``, pictures to ``docs/pictures``.
+"""
+
+import argparse
+import importlib
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from experiments.page import Experiment, fill, save
+
+ROOT = Path(__file__).parent.parent
+NAMES = ["from_scratch", "overfitting", "forecasting", "sampling", "depth_and_gates", "compression"]
+"""In the order of the section's exercises."""
+
+
+def load(name: str) -> Experiment:
+    """The experiment of a page."""
+    experiment: Experiment = importlib.import_module(f"experiments.{name}").EXPERIMENT
+    return experiment
+
+
+def run(name: str, out: Path, *, quick: bool, redraw: bool) -> None:
+    """Measures (unless told to redraw what was measured), then writes results, page and pictures under ``out``."""
+    experiment = load(name)
+    stored = ROOT / "experiments" / "results" / f"{name}.json"
+    if redraw:
+        record = json.loads(stored.read_text(encoding="utf-8"))
+    else:
+        began = time.perf_counter()
+        results = experiment.measure(quick)
+        machine = {"processor": _processor(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+        record = {"seconds": round(time.perf_counter() - began, 1), "machine": machine, "results": results}
+        _write(out / "experiments" / "results" / f"{name}.json", json.dumps(record, indent=1) + "\n")
+    page = (ROOT / "docs" / "exercises" / f"{name}.md").read_text(encoding="utf-8")
+    # Through JSON, so that what was just measured looks as it does when it is read again.
+    results = json.loads(json.dumps(record["results"]))
+    _write(out / "docs" / "exercises" / f"{name}.md", fill(page, experiment.tables(results)))
+    for key, drawing in experiment.figures(results).items():
+        save(drawing, out / "docs" / "pictures" / f"{name}-{key}.svg")
+    print(f"{name}: {record['seconds']} s", flush=True)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
+        if line.startswith("model name"):
+            return line.partition(": ")[2]
+    return platform.processor() or platform.machine()
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(prog="python -m experiments", description=(__doc__ or "").partition(":")[0] + ".")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all where none is given: {', '.join(NAMES)}")
+    parser.add_argument("--quick", action="store_true", help="the same code on less, as the tests run it; needs --out")
+    parser.add_argument("--redraw", action="store_true", help="measure nothing: page and pictures from stored results")
+    parser.add_argument("--out", type=Path, default=ROOT, help="folder to write to instead of the repository")
+    arguments = parser.parse_args()
+    if unknown := sorted(set(arguments.names) - set(NAMES)):
+        sys.exit(f"no experiment {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    if arguments.quick and arguments.out == ROOT:
+        sys.exit("--quick needs --out FOLDER: its results are not for the pages")
+    for name in arguments.names or NAMES:
+        run(name, arguments.out, quick=arguments.quick, redraw=arguments.redraw)
+
+
+if __name__ == "__main__":
+    main()
