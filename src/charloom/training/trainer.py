@@ -22,9 +22,9 @@ from charloom.recurrence.dispatch import chosen_kernels
 from charloom.recurrence.threads import use_threads
 from charloom.settings.model import Precision
 from charloom.settings.training import TrainingSettings
-from charloom.shapes import TextIds
 from charloom.text.clean_up import AnyText
 from charloom.text.corpora import Corpus
+from charloom.text.stored_ids import StoredIds
 from charloom.training.events import EpochEnded, Event, Listener, SampleDrawn, StepEnded, StopTraining
 from charloom.training.history import EpochRecord, History
 from charloom.training.truncated_bptt import train_epoch
@@ -32,6 +32,8 @@ from charloom.version import __version__
 
 _PREFIX_CHARS = 20
 """How much of the text's beginning the samples go on from where no prefix is given."""
+_LOOKED_AT = 1 << 20
+"""Characters that the beginning is looked for in."""
 _READABLE = re.compile(rb"[ -~]{4,%d}" % _PREFIX_CHARS)
 _FINITE_CHECK_STEPS = 50
 """Looking at the loss makes a GPU wait: not at every step."""
@@ -61,7 +63,7 @@ def train(
     if model.vocabulary != corpus.vocabulary:
         raise InputError("the corpus has another vocabulary than the model: build the model with corpus.vocabulary")
     at = training_length(len(corpus.ids), settings)
-    training_ids, validation_ids = corpus.ids[:at], corpus.ids[at:]
+    training_ids, validation_ids = corpus.ids.part(0, at), corpus.ids.part(at)
     check_length(len(training_ids), settings.batch_size, settings.num_steps)
     prefixes = _sample_prefixes(model, corpus, settings)
     device = find_device(settings.device)
@@ -81,7 +83,7 @@ def train(
         torch.manual_seed(settings.seed)
         model.to(device).train()
         try:
-            _run(model, training_ids.to(device), validation_ids.to(device), settings, history, prefixes, tell)
+            _run(model, training_ids, validation_ids, settings, history, prefixes, tell)
         except StopTraining:
             pass
         finally:
@@ -92,8 +94,8 @@ def train(
 
 def _run(
     model: LanguageModel,
-    training_ids: TextIds,
-    validation_ids: TextIds,
+    training_ids: StoredIds,
+    validation_ids: StoredIds,
     settings: TrainingSettings,
     history: History,
     prefixes: Sequence[Any],
@@ -171,7 +173,7 @@ def _sample_prefixes(model: LanguageModel, corpus: Corpus, settings: TrainingSet
         except UnknownCharacterError as error:
             reason = str(error).partition("; unknown=")[0]
             warnings.warn(f"no samples for the prefix {prefix!r}: {reason}", CharloomWarning, stacklevel=3)
-    return known or [_beginning(corpus.text)]
+    return known or [_beginning(corpus.vocabulary.decode(corpus.ids[:_LOOKED_AT]))]
 
 
 def _beginning(text: AnyText) -> AnyText:
