@@ -3,12 +3,12 @@
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from charloom.errors import CharloomWarning, CorpusError, CorpusUnavailableError
+from charloom.errors import CharloomWarning, CorpusError, CorpusUnavailableError, InputError
 from charloom.settings.corpus import CorpusSettings, Unit
 from charloom.text import encoded_texts
 from charloom.text.cache_folder import CACHE_VARIABLE, cache_folder
@@ -45,6 +45,22 @@ class Corpus:
     ids: StoredIds
     vocabulary: Vocabulary
     fingerprint: str
+
+    def in_vocabulary(self, vocabulary: Vocabulary) -> "Corpus":
+        """The same text with the ids of another model's vocabulary; nothing is read.
+
+        Raises UnknownCharacterError for characters that it lacks, InputError where it cleans texts in another way.
+        """
+        if vocabulary.clean_up != self.vocabulary.clean_up or vocabulary.unit != self.vocabulary.unit:
+            raise InputError(
+                f"the corpus was loaded with another unit or clean-up than the vocabulary has: load it with "
+                f"unit='{vocabulary.unit}', lowercase={vocabulary.clean_up.lowercase}, "
+                f"collapse_whitespace={vocabulary.clean_up.collapse_whitespace}"
+            )
+        if vocabulary.unit == "byte":
+            return self
+        new = vocabulary.encode("".join(map(str, self.vocabulary.tokens[1:])))
+        return replace(self, ids=self.ids.renumbered([0, *new.tolist()]), vocabulary=vocabulary)
 
     @cached_property
     def text(self) -> str | bytes:

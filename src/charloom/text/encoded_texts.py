@@ -109,7 +109,7 @@ class CachedText:
         encoded = EncodedText(counts=counts, **data.pop("encoded"))
         if encoded.bytes_per_id not in (1, 2, 4) or len(encoded.characters) != len(counts) or encoded.num_ids < 1:
             raise ValueError("not an encoded text")
-        return cls(path=path, read_as=ReadAs(**data.pop("read_as")), encoded=encoded, **data)
+        return cls(**data | {"path": path, "read_as": ReadAs(**data["read_as"]), "encoded": encoded})
 
     def save(self) -> None:
         """Writes the ``.json``, whole or not at all."""

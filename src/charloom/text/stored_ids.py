@@ -4,7 +4,7 @@ A text of four billion characters is a file of four gigabytes, of which a miniba
 """
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
@@ -78,6 +78,11 @@ class StoredIds:
     def view(self, rows: int, columns: int) -> "StoredIds":
         """The same ids in rows, one after the other; there must be rows times columns of them."""
         return StoredIds(self._stored.reshape(rows, columns), self._id_of, self._file)
+
+    def renumbered(self, numbers: Sequence[int]) -> "StoredIds":
+        """The same, each id i read as ``numbers[i]``."""
+        new = np.array(numbers, np.int64)
+        return StoredIds(self._stored, new if self._id_of is None else new.take(self._id_of), self._file)
 
 
 AnyIds: TypeAlias = TextIds | StoredIds
