@@ -49,7 +49,8 @@ class Corpus:
     def in_vocabulary(self, vocabulary: Vocabulary) -> "Corpus":
         """The same text with the ids of another model's vocabulary; nothing is read.
 
-        Raises UnknownCharacterError for characters that it lacks, InputError where it cleans texts in another way.
+        Raises UnknownCharacterError where it lacks characters of this corpus' vocabulary, InputError where it cleans
+        texts in another way.
         """
         if vocabulary.clean_up != self.vocabulary.clean_up or vocabulary.unit != self.vocabulary.unit:
             raise InputError(
