@@ -1,7 +1,9 @@
 """Corpora of texts that come one by one."""
 
+import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,14 +87,20 @@ def test_another_vocabulary_must_fit() -> None:
     assert of_bytes.in_vocabulary(charloom.Vocabulary()) is of_bytes
 
 
+@pytest.mark.filterwarnings("ignore")  # as it comes
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_data_set(streamed: bool) -> None:
+def test_a_data_set(streamed: bool, tmp_path: Path) -> None:
+    """A real one, of a file."""
     datasets = pytest.importorskip("datasets")
-    rows = {"text": ["first é", "", "second\n", "third"], "label": [1, 2, 3, 4]}
-    data = datasets.Dataset.from_dict(rows)
-    corpus = corpus_from(data.to_iterable_dataset() if streamed else data, name="ours")
-    assert corpus.text == "first é\nsecond\nthird"
-    assert corpus_from(data["text"]).text == corpus.text
+    file = tmp_path / "data.jsonl"
+    texts = ["first é", "", "second\n", "third"]
+    file.write_text("".join(json.dumps({"text": text, "label": "a"}) + "\n" for text in texts))
+    options = {"split": "train", "streaming": streamed, "cache_dir": str(tmp_path / "cache")}
+    data = datasets.load_dataset("json", data_files=str(file), **options)
+    assert corpus_from(data, name="ours").text == "first é\nsecond\nthird"
+    assert corpus_from(data, column="label").text == "a\na\na\na"
+    if not streamed:
+        assert corpus_from(data["text"]).text == "first é\nsecond\nthird"
 
 
 def test_the_hub_takes_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
