@@ -175,6 +175,7 @@ def main() -> None:
             file = Path(folder) / "text"
             began = time.perf_counter()
             make_file(file, kind, int(options.gigabytes * 1e9))
+            time.sleep(3)  # a file that is younger is looked into once more before it is believed to be the same
             print(f"{name}: {file.stat().st_size / 1e9:.2f} GB made in {time.perf_counter() - began:.0f} s", flush=True)
             code = "import json, sys, large_corpus; from pathlib import Path; " + (
                 f"print(json.dumps(large_corpus.measure(Path({str(file)!r}), {reading!r}, {options.steps})))"

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from charloom import CharloomWarning, Corpus, CorpusError, Vocabulary, corpus_from, load_corpus
-from charloom.text import encoded_texts, encoding
+from charloom.text import encoded_texts, encoding, sources
 from charloom.text.encoding import Encoder
 from charloom.text.sources import TextFiles
 
@@ -26,6 +26,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(encoding, "LARGEST_IN_MEMORY", 100)
     return tmp_path / "cache" / "texts"
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the files of a test had been there for long."""
+    monkeypatch.setattr(sources, "_SETTLED_NANOSECONDS", -(10**18))
 
 
 @pytest.fixture
@@ -91,6 +97,7 @@ def test_a_text_in_a_file_is_as_one_in_memory(unit: Any, file: Path, folder: Pat
     assert _names(folder) == [".ids", ".ids", ".json", ".json"]
 
 
+@pytest.mark.usefixtures("settled")
 def test_what_has_not_changed_is_not_read_again(
     file: Path, encoded: list[str], skimmed: list[str], folder: Path
 ) -> None:
@@ -102,6 +109,20 @@ def test_what_has_not_changed_is_not_read_again(
     assert _names(folder) == [".ids", ".json"]
 
 
+def test_a_file_that_is_seconds_old_is_looked_into(
+    file: Path, encoded: list[str], skimmed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its times would not tell another change within the same tick of the clock."""
+    load_corpus(file)
+    load_corpus(file)
+    assert (len(encoded), len(skimmed)) == (1, 1)
+    monkeypatch.setattr(sources, "_SETTLED_NANOSECONDS", -(10**18))
+    load_corpus(file)
+    load_corpus(file)
+    assert (len(encoded), len(skimmed)) == (1, 2)
+
+
+@pytest.mark.usefixtures("settled")
 def test_the_same_content_elsewhere_is_known_once_it_is_read(
     file: Path, tmp_path: Path, encoded: list[str], skimmed: list[str], folder: Path
 ) -> None:
@@ -129,6 +150,7 @@ def test_a_file_that_changed_is_read_again(file: Path, encoded: list[str], folde
     assert len(_names(folder)) == 6
 
 
+@pytest.mark.usefixtures("settled")
 def test_settings_tell_texts_apart(file: Path, encoded: list[str]) -> None:
     ways: list[dict[str, Any]] = [
         {},
@@ -143,6 +165,7 @@ def test_settings_tell_texts_apart(file: Path, encoded: list[str]) -> None:
     assert len(encoded) == len(set(texts)) == len(ways)
 
 
+@pytest.mark.usefixtures("settled")
 def test_a_part_is_found_for_the_same_files_only(file: Path, tmp_path: Path) -> None:
     """Of what is not read to its end nothing is known of the end."""
     assert load_corpus(file, max_chars=400).text == _TEXT[:400]
@@ -286,13 +309,16 @@ def test_what_was_not_used_for_long_goes_when_another_comes(file: Path, tmp_path
 
 def test_what_a_killed_process_left_goes_after_a_day(file: Path, folder: Path) -> None:
     folder.mkdir(parents=True)
-    yesterday, now = folder / ".encoding-old", folder / ".encoding-new"
-    for path in (yesterday, now):
-        path.write_bytes(b"half")
-    os.utime(yesterday, (time.time() - 90_000,) * 2)
+    names = [".encoding-old", "old.ids", ".encoding-new", "new.ids"]
+    for name in names:
+        (folder / name).write_bytes(b"half")
+    for name in names[:2]:
+        os.utime(folder / name, (time.time() - 90_000,) * 2)
     load_corpus(file)
-    assert not yesterday.exists()
-    assert now.exists()  # it may be another process' still
+    # Those of today may be another process' still.
+    assert [(folder / name).exists() for name in names] == [False, False, True, True]
+    load_corpus(file, unit="byte")
+    assert len(list(folder.iterdir())) == 6
 
 
 def test_a_folder_that_cannot_be_written_is_named_with_the_way_out(file: Path, folder: Path) -> None:

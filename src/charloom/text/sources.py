@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,6 +17,8 @@ from charloom.text.decoding import decoded
 
 STANDARD_INPUT = "-"
 _LONGEST_NAME = 200
+_SETTLED_NANOSECONDS = 2_000_000_000
+"""The coarsest clock of a file system's ticks once in this."""
 _PIECE = 1 << 20
 """Bytes that are read at once."""
 
@@ -46,6 +49,7 @@ class TextFiles:
         self.name = _names(sources)
         self.files = [file for source in sources for file in _files_of(source)]
         self._begin()
+        self._found_at = time.time_ns()
         self._seen = self.look()
         self.num_bytes = None if self._seen is None else sum(size for _, size, *_ in self._seen)
 
@@ -67,6 +71,12 @@ class TextFiles:
     def hint(self) -> str | None:
         """The same for files that have not changed since; None where that cannot be told."""
         return None if self._seen is None else hashlib.sha256(repr(self._seen).encode()).hexdigest()
+
+    @property
+    def settled(self) -> bool:
+        """Whether ``hint`` will tell: a change in the same tick of the clock as the last would not be seen by it."""
+        times = [moment for _, _, *times, _ in self._seen or [] for moment in times]
+        return max(times, default=self._found_at) < self._found_at - _SETTLED_NANOSECONDS
 
     @property
     def unchanged(self) -> bool:
