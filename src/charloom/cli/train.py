@@ -1,5 +1,6 @@
 """``charloom train``."""
 
+import re
 import shlex
 import signal
 import tempfile
@@ -89,8 +90,16 @@ def train(
 
 def _default_folder(corpus: tuple[str, ...]) -> Path:
     """``<first corpus>-model`` in the current folder."""
+    from charloom.text.compressed_inputs import is_compressed
+    from charloom.text.documents import HUGGING_FACE
+
     first = corpus[0] if corpus else TIME_MACHINE
-    return Path(f"{'text' if first == STANDARD_INPUT else Path(first).resolve().stem}-model")
+    if first == STANDARD_INPUT:
+        return Path("text-model")
+    if first.startswith(HUGGING_FACE):
+        first = re.split("[:@]", first.removeprefix(HUGGING_FACE))[0]
+    path = Path(first).resolve()
+    return Path(f"{(path.with_suffix('') if is_compressed(path.name) else path).stem}-model")
 
 
 def _show_start(
