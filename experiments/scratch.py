@@ -40,5 +40,5 @@ def train_step(model: torch.nn.Module, ids: Tensor, targets: Tensor, state: Tens
     norm = float(torch.stack([(gradient**2).sum() for gradient in gradients]).sum().sqrt())
     with torch.no_grad():
         for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter -= gradient * min(1.0, 1.0 / norm)  # learning rate 1
+            parameter.sub_(gradient * min(1.0, 1.0 / norm))  # learning rate 1
     return loss.item(), state.detach()
