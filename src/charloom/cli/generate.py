@@ -75,14 +75,15 @@ def generate(
     loaded = LanguageModel.load(model).to(find_device(device))
     if num_samples > 1 and sampling.greedy:
         raise SettingsError("greedy samples would all be the same: give --temperature 1, or another sampling option")
+    raw_stop: Any = stop
     start: Any = _default_prefix(loaded) if prefix is None else prefix
     if loaded.vocabulary.unit == "byte":
-        start, stop = os.fsencode(start), None if stop is None else os.fsencode(stop)
+        start, raw_stop = os.fsencode(start), None if stop is None else os.fsencode(stop)
     corpus = novelty.read(loaded)
-    options: Any = {"stop": stop, "unknown": unknown, "precision": precision}
+    options: Any = {"stop": raw_stop, "unknown": unknown, "precision": precision}
     samples: list[Any]
     if num_samples == 1:
-        kept = [] if corpus else None
+        kept: list[Any] | None = [] if corpus else None
         _write(stream(loaded, start, num_chars, sampling, **options), kept)
         samples = [start[:0].join(kept or [])]
     else:
