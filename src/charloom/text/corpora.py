@@ -12,7 +12,7 @@ from charloom.settings.corpus import CorpusSettings, Unit
 from charloom.shapes import TextIds
 from charloom.text.clean_up import CleanUp
 from charloom.text.named_corpora import NAMED_CORPORA, PYTHON_REFERENCE, TIME_MACHINE, read_named
-from charloom.text.sources import decode_utf8, read_sources
+from charloom.text.sources import decode_utf8, join_parts, read_parts
 from charloom.text.vocabulary import Vocabulary
 
 
@@ -35,8 +35,12 @@ class Corpus:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the clean text (as UTF-8), hexadecimal."""
-        data = self.text if isinstance(self.text, bytes) else self.text.encode("utf-8")
-        return hashlib.sha256(data).hexdigest()
+        return fingerprint_of(self.text)
+
+
+def fingerprint_of(text: str | bytes) -> str:
+    """SHA-256 of a text (as UTF-8), hexadecimal."""
+    return hashlib.sha256(text if isinstance(text, bytes) else text.encode("utf-8")).hexdigest()
 
 
 def load_corpus(
@@ -61,18 +65,28 @@ def load_corpus(
     Raises CorpusError for a text that is missing, empty, or not what its unit needs.
     """
     CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)  # refuses what cannot be
-    name, text, usual = _read(source, unit)
+    name, parts, usual = _read(source, unit)
     clean_up = CleanUp(
         usual.lowercase if lowercase is None else lowercase,
         usual.collapse_whitespace if collapse_whitespace is None else collapse_whitespace,
     )
-    text = clean_up(text)[:max_chars]
+    text = clean_up(join_parts(parts))[:max_chars]
     vocabulary = Vocabulary(clean_up=clean_up) if isinstance(text, bytes) else Vocabulary.of_text(text, clean_up)
     return Corpus(name, text, vocabulary.encode(text), vocabulary)
 
 
-def _read(source: str | Path | Sequence[str | Path] | None, unit: Unit) -> tuple[str, str | bytes, CleanUp]:
-    """Name, text as it stands, and the clean-up that is usual for it."""
+def read_corpus(source: str | Path | Sequence[str | Path], unit: Unit) -> list[tuple[str, str | bytes]]:
+    """The text that ``load_corpus`` cleans, as it stands: its files, or what has a corpus' name, each after its name.
+
+    Raises CorpusError as ``load_corpus`` does.
+    """
+    return _read(source, unit)[1]
+
+
+def _read(
+    source: str | Path | Sequence[str | Path] | None, unit: Unit
+) -> tuple[str, list[tuple[str, str | bytes]], CleanUp]:
+    """Name, text as it stands with the names of its parts, and the clean-up that is usual for it."""
     if source is None:
         try:
             return _read(TIME_MACHINE, unit)
@@ -80,20 +94,20 @@ def _read(source: str | Path | Sequence[str | Path] | None, unit: Unit) -> tuple
             warnings.warn(
                 f"{error}. Going on with the reference text that Python carries instead.", CharloomWarning, stacklevel=3
             )
-            name, text, _ = _read(PYTHON_REFERENCE, unit)
-            return name, text, NAMED_CORPORA[TIME_MACHINE].clean_up
+            name, parts, _ = _read(PYTHON_REFERENCE, unit)
+            return name, parts, NAMED_CORPORA[TIME_MACHINE].clean_up
     if not isinstance(source, (str, Path)) and len(source) == 1:
         (source,) = source
     if isinstance(source, str) and (source in NAMED_CORPORA or source == PYTHON_REFERENCE):
         data = read_named(source)
         usual = NAMED_CORPORA[source].clean_up if source in NAMED_CORPORA else CleanUp()
-        return source, data if unit == "byte" else decode_utf8(data, source), usual
+        return source, [(source, data if unit == "byte" else decode_utf8(data, source))], usual
     sources = [source] if isinstance(source, (str, Path)) else list(source)
     if not sources:
         raise CorpusError("no text was named")
     if isinstance(source, str):
         _refuse_near_miss(source)
-    return ", ".join(Path(s).name or str(s) for s in sources), read_sources(sources, unit), CleanUp()
+    return ", ".join(Path(s).name or str(s) for s in sources), read_parts(sources, unit), CleanUp()
 
 
 def _refuse_near_miss(name: str) -> None:

@@ -5,6 +5,7 @@ import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from charloom.errors import CorpusError
 from charloom.settings.corpus import Unit
@@ -20,16 +21,25 @@ def read_sources(sources: Sequence[str | Path], unit: Unit) -> str | bytes:
     Files of characters that do not end with a line end get one, so that two files never share a line. Raises
     CorpusError for what is missing, unreadable, empty or not UTF-8.
     """
+    return join_parts(read_parts(sources, unit))
+
+
+def read_parts(sources: Sequence[str | Path], unit: Unit) -> list[tuple[str, str | bytes]]:
+    """As ``read_sources``, each file by itself, after its name."""
     files = [file for source in sources for file in _files_of(source)]
-    if unit == "byte":
-        data = b"".join(_read_bytes(file) for file in files)
-        if not data:
-            raise CorpusError(f"{_names(sources)}: empty; there is nothing to read")
-        return data
-    texts = [decode_utf8(_read_bytes(file), _names([file])) for file in files]
-    joined = "".join(text if not text or text.endswith("\n") else text + "\n" for text in texts[:-1]) + texts[-1]
-    if not joined:
+    texts: list[Any] = [_read_bytes(file) for file in files]
+    if unit == "char":
+        texts = [decode_utf8(data, _names([file])) for data, file in zip(texts, files, strict=True)]
+        texts[:-1] = [text if not text or text.endswith("\n") else text + "\n" for text in texts[:-1]]
+    if not any(texts):
         raise CorpusError(f"{_names(sources)}: empty; there is nothing to read")
+    return [(_names([file]), text) for file, text in zip(files, texts, strict=True)]
+
+
+def join_parts(parts: Sequence[tuple[str, str | bytes]]) -> str | bytes:
+    """The text of all parts; there is one at least."""
+    texts: list[Any] = [text for _, text in parts]
+    joined: str | bytes = texts[0][:0].join(texts)
     return joined
 
 
