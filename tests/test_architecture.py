@@ -20,6 +20,7 @@ _LONGEST = 300
 _PUBLIC = re.findall(
     r"\w+",
     """
+<<<<<<< HEAD
     CharloomError CharloomWarning CleanUp Codec CompressedFileError Copied CopiedStretch Corpus CorpusError
     CorpusSettings CorpusUnavailableError DamagedFileError DamagedRecordError EpochRecord Evaluation History InputError
     LanguageModel LaterVersionError ModelFolderError ModelSettings NotCompressedError NoveltyReport Predictor Recipe
@@ -28,6 +29,15 @@ _PUBLIC = re.findall(
     build_model check_novelty evaluate
     evaluate_pieces generate generate_samples layers load_corpus load_recipe prepare_codec split_chars
     split_lines stream train
+=======
+    CharloomError CharloomWarning CleanUp Codec CompressedFileError Corpus CorpusError CorpusSettings
+    CorpusUnavailableError DamagedFileError DamagedRecordError EpochRecord Evaluation History InputError
+    LanguageModel LaterVersionError ModelFolderError ModelSettings NotCompressedError Predictor Recipe RecordCodec
+    RecordFile SamplingSettings SettingsError StoredIds Surprisal TrailingDataError TrainingDivergedError
+    TrainingSettings TruncatedFileError UnknownCharacterError Vocabulary WrongModelError __version__ accelerate
+    build_model corpus_from evaluate evaluate_pieces generate generate_samples layers load_corpus load_recipe
+    prepare_codec split_chars split_lines stream train
+>>>>>>> corpora
     """,
 )
 

@@ -13,7 +13,7 @@ from charloom.codec.integer_model import INTEGER_MODEL_FILE
 from charloom.codec.priming import PRIMING_FILE
 from charloom.compressors import measure_compressors
 from charloom.errors import CharloomError, CorpusError
-from charloom.text.sources import decode_utf8
+from charloom.text.decoding import decode_utf8
 
 PictureFormat: TypeAlias = Literal["png", "svg", "pdf"]
 

@@ -1,5 +1,6 @@
 """``charloom generate --check-novelty``: what of the written text is copied, said after it."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -99,15 +100,13 @@ def _in_one_line(stretch: CopiedStretch) -> str:
 
 def _other_text(model: "LanguageModel", parts: list[tuple[str, Any]]) -> str:
     """What must be known where the model was trained on another text, or on a part of this one; else nothing."""
-    from charloom.text.corpora import fingerprint_of
-    from charloom.text.sources import join_parts
-
     trained = model.provenance.get("corpus")
     if not isinstance(trained, dict) or not isinstance(trained.get("num_chars"), int):
         return ""
-    text = model.vocabulary.clean_up(join_parts(parts))
+    text: Any = model.vocabulary.clean_up(parts[0][1][:0].join([part for _, part in parts]))
     num_chars = trained["num_chars"]
-    if fingerprint_of(text[:num_chars]) != trained.get("sha256"):
+    start = text[:num_chars]
+    if hashlib.sha256(start if isinstance(start, bytes) else start.encode()).hexdigest() != trained.get("sha256"):
         name = screen.printable(str(trained.get("name", "")))
         return f"Note: this is not the text that the model was trained on ({name}, {num_chars:,} long)."
     if num_chars < len(text):

@@ -19,8 +19,8 @@ from charloom.recurrence.dispatch import chosen_kernels
 from charloom.recurrence.threads import use_threads
 from charloom.settings.model import Precision
 from charloom.settings.training import TrainingSettings
-from charloom.shapes import TextIds
 from charloom.text.corpora import Corpus
+from charloom.text.stored_ids import StoredIds
 from charloom.training.events import EpochEnded, Event, Listener, SampleDrawn, StepEnded, StopTraining
 from charloom.training.history import EpochRecord, History
 from charloom.training.prefixes import sample_prefixes
@@ -58,7 +58,7 @@ def train(
     if model.vocabulary != corpus.vocabulary:
         raise InputError("the corpus has another vocabulary than the model: build the model with corpus.vocabulary")
     at = training_length(len(corpus.ids), settings)
-    training_ids, validation_ids = corpus.ids[:at], corpus.ids[at:]
+    training_ids, validation_ids = corpus.ids.part(0, at), corpus.ids.part(at)
     check_length(len(training_ids), settings.batch_size, settings.num_steps)
     prefixes = sample_prefixes(model, corpus, settings)
     device = find_device(settings.device)
@@ -78,7 +78,7 @@ def train(
         model.to(device).train()
         run = Run.begin(model, settings)
         try:
-            _train_epochs(run, training_ids.to(device), validation_ids.to(device), prefixes, tell)
+            _train_epochs(run, training_ids, validation_ids, prefixes, tell)
             run.end()
             if settings.sample_every and run.kept:
                 _draw_samples(run, run.kept.epoch, prefixes, tell)
@@ -93,7 +93,7 @@ def train(
 
 
 def _train_epochs(
-    run: Run, training_ids: TextIds, validation_ids: TextIds, prefixes: Sequence[str | bytes], tell: Listener
+    run: Run, training_ids: StoredIds, validation_ids: StoredIds, prefixes: Sequence[str | bytes], tell: Listener
 ) -> None:
     """All epochs, or as many as patience lasts for."""
     model, settings = run.model, run.settings
@@ -121,7 +121,7 @@ def _train_epochs(
             _draw_samples(run, epoch, prefixes, tell)
 
 
-def _validate(model: LanguageModel, ids: TextIds, settings: TrainingSettings) -> float | None:
+def _validate(model: LanguageModel, ids: StoredIds, settings: TrainingSettings) -> float | None:
     if not len(ids):
         return None
     num_lanes = max(1, min(settings.batch_size, (len(ids) - 1) // settings.num_steps))
