@@ -68,6 +68,19 @@ def test_a_run_and_what_it_leaves(home: Path) -> None:
     assert len((folder / "history.jsonl").read_text().splitlines()) == 1
 
 
+def test_early_stopping(home: Path) -> None:
+    """The end says which epoch's weights there are, and so does the folder."""
+    options = ["--validation-fraction", "0.1", "--epochs", "500", "--learning-rate", "0.05", "--patience", "2"]
+    out = _train(home, "fable.txt", *options, "--out", "model").done()
+    epochs = len((home / "model" / "history.jsonl").read_text().splitlines())
+    assert f"Stopped after epoch {epochs}: validation was no better for 2 epochs." in out
+    assert f" of epoch {epochs - 2}, the best, after {epochs} epochs, " in out
+    assert charloom.LanguageModel.load(home / "model").provenance["results"]["epoch"] == epochs - 2
+    message = _train(home, "fable.txt", "--validation-fraction", "0", "--patience", "2", "--out", "other").error()
+    assert "patience" in message
+    assert "set --validation-fraction" in message
+
+
 def test_the_sections_recipe_is_the_default(home: Path) -> None:
     """Without network and data the reference text of Python takes the place of The Time Machine, and is named."""
     result = run(home, "train", "--epochs", "1", "--out", "model")

@@ -81,10 +81,10 @@ def train(
         if not isinstance(error, (CharloomError, OSError)):
             raise
         raise CharloomError(
-            f"{error}; the model of epoch {folder.history[-1].epoch} is saved in {folder.path}"
+            f"{error}; the model of epoch {built.provenance['results']['epoch']} is saved in {folder.path}"
         ) from error
     _save(folder, built, texts)
-    _show_end(console, folder, built, interruption)
+    _show_end(console, folder, built, training, interruption)
     return interruption.exit_status
 
 
@@ -163,19 +163,29 @@ def _save(folder: "RunFolder", model: "LanguageModel", texts: tuple[bytes, bytes
         signal.signal(signal.SIGINT, before)
 
 
-def _show_end(console: Console, folder: "RunFolder", model: "LanguageModel", interruption: Interruption) -> None:
+def _show_end(
+    console: Console,
+    folder: "RunFolder",
+    model: "LanguageModel",
+    settings: TrainingSettings,
+    interruption: Interruption,
+) -> None:
     epochs = len(folder.history)
     if interruption.requested:
         console.print(
             f"Stopped by {interruption.requested.name} after {epochs} whole epochs; what was learnt is saved."
         )
+    elif epochs < settings.epochs:
+        console.print(f"Stopped after epoch {epochs}: validation was no better for {settings.patience} epochs.")
     if epochs:
-        last = folder.history[-1]
-        validation = last.validation_perplexity
+        results = model.provenance["results"]
+        kept = folder.history[results["epoch"] - 1]
+        validation = kept.validation_perplexity
         console.print(
-            f"Perplexity {last.perplexity:.3f}"
+            f"Perplexity {kept.perplexity:.3f}"
             + (f", validation {validation:.3f}" if validation is not None else "")
-            + f" after {epochs} epochs, {last.seconds:.1f} s."
+            + (f" of epoch {kept.epoch}, the best," if settings.ends_with_best else "")
+            + f" after {epochs} epochs, {folder.history[-1].seconds:.1f} s."
         )
     console.print(f"Saved in {folder.path}: " + ", ".join(sorted(file.name for file in folder.path.iterdir())))
     prefix = next(iter(model.provenance["prefixes"]), "")

@@ -156,6 +156,18 @@ def corpus_from(
     return _encode(name, pieces, ReadAs(unit, max_chars, lowercase, collapse_whitespace), None, progress)
 
 
+def read_corpus(source: str | Path | Sequence[str | Path], unit: Unit) -> list[tuple[str, str | bytes]]:
+    """The text that ``load_corpus`` cleans, as it stands: its files, or what has a corpus' name, each after its name.
+
+    Raises CorpusError as ``load_corpus`` does.
+    """
+    name, text, _ = _find(source, unit)
+    if isinstance(text, TextFiles):
+        return text.parts(unit)
+    pieces: Any = list(text)
+    return [(name, (b"" if unit == "byte" else "").join(pieces))]
+
+
 def _find(
     source: str | Path | Sequence[str | Path] | None, unit: Unit
 ) -> tuple[str, TextFiles | Iterable[str | bytes], CleanUp]:

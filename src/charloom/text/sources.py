@@ -102,6 +102,19 @@ class TextFiles:
         if empty:
             raise CorpusError(f"{self.name}: empty; there is nothing to read")
 
+    def parts(self, unit: Unit) -> list[tuple[str, Any]]:
+        """The text of each file, after its name; put together they are the whole. Raises CorpusError as ``pieces``."""
+        parts: list[tuple[str, Any]] = []
+        for file in self.files:
+            data = decompressed(self._read(file, None), str(file))
+            text: Any = b"".join(data) if unit == "byte" else "".join(decoded(data, _names([file])))
+            if parts and unit == "char" and parts[-1][1] and not parts[-1][1].endswith("\n"):
+                parts[-1] = parts[-1][0], parts[-1][1] + "\n"
+            parts.append((_names([file]), text))
+        if not any(text for _, text in parts):
+            raise CorpusError(f"{self.name}: empty; there is nothing to read")
+        return parts
+
     def skim(self, progress: Callable[[int, int | None], None] | None = None) -> str:
         """Reads all files for ``content`` alone, several times as fast as for their text."""
         self._begin()

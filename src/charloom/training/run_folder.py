@@ -65,11 +65,15 @@ class RunFolder:
             for name in (HISTORY_FILE, PLOT_FILE):
                 (self.path / name).unlink(missing_ok=True)
         else:
-            write_whole({self.path / PLOT_FILE: plot_history(self.history)})
+            kept_epoch = (model.provenance.get("results") or {}).get("epoch")
+            write_whole({self.path / PLOT_FILE: plot_history(self.history, kept_epoch)})
 
 
-def plot_history(history: History) -> bytes:
-    """Perplexity over epochs, training and validation, as a PNG."""
+def plot_history(history: History, kept_epoch: int | None = None) -> bytes:
+    """Perplexity over epochs, training and validation, as a PNG.
+
+    kept_epoch: The epoch whose weights the model has; marked where it is before the last.
+    """
     # Figure alone, without pyplot: no window system, no global state, half the time to import.
     from matplotlib.figure import Figure
     from matplotlib.ticker import StrMethodFormatter
@@ -88,7 +92,11 @@ def plot_history(history: History) -> bytes:
     axes.tick_params(axis="y", which="both", labelsize=8)
     axes.set_xlabel("epoch")
     axes.set_ylabel("perplexity (log scale)")
-    axes.set_title(f"perplexity {history[-1].perplexity:.3g} after {len(history)} epochs")
+    title = f"perplexity {history[-1].perplexity:.3g} after {len(history)} epochs"
+    if kept_epoch is not None and kept_epoch < history[-1].epoch:
+        axes.axvline(kept_epoch, color="0.4", linestyle=":", label="kept")
+        title = f"perplexity {history[kept_epoch - 1].perplexity:.3g} after {kept_epoch} of {len(history)} epochs"
+    axes.set_title(title)
     axes.grid(visible=True, which="both", alpha=0.25)
     axes.legend()
     picture = io.BytesIO()

@@ -1,6 +1,5 @@
 """Truncated back-propagation through time: one minibatch, and one epoch of them."""
 
-import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -22,8 +21,7 @@ from charloom.recurrence.descent import clip_and_descend, clip_gradients
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import Ids, Scalar, State
 from charloom.text.stored_ids import AnyIds, as_stored
-
-_WARM_UP_EPOCHS = 0.5
+from charloom.training.optimization import set_learning_rate
 
 
 def train_step(
@@ -40,16 +38,6 @@ def train_step(
             clip_gradients(parameters, clip_norm)
         optimizer.step()
     return loss, state
-
-
-def set_learning_rate(optimizer: Optimizer, settings: TrainingSettings, epochs: float) -> None:
-    """That of the schedule after so many epochs."""
-    if settings.schedule == "constant":
-        return
-    rising = min(1.0, 0.02 + epochs / _WARM_UP_EPOCHS)
-    falling = 0.5 + 0.5 * math.cos(math.pi * epochs / settings.epochs)
-    for group in optimizer.param_groups:
-        group["lr"] = settings.learning_rate * rising * falling
 
 
 def _rate_of_plain_descent(optimizer: Optimizer) -> float | None:
