@@ -29,6 +29,7 @@ from charloom.training.trainer import training_length
 from experiments.page import Experiment, Results, corpus, table
 from experiments.sampling_pictures import ALPHA, draw_alpha, draw_copied, draw_families
 from experiments.text_measures import (
+    chances_of,
     distinct,
     find_loop,
     known_words,
@@ -54,6 +55,8 @@ SHOWN = {
 }
 _SHOWN_CHARS = 150
 _LAST = "∞ (greedy)"
+_ROUND = 5
+"""Of a loop, which is looked at."""
 _WIDTH = 4
 """Words in a sequence whose repetition is counted."""
 
@@ -72,7 +75,8 @@ def measure(quick: bool) -> Results:
     """Trains both kinds of models, lets them write, and measures what they write."""
     seeds = range(2 if quick else 3)
     num_samples, num_chars = (2, 300) if quick else (8, 1000)
-    book, part = corpus("time-machine", quick), corpus("time-machine", quick, max_chars=10_000)
+    book = corpus("time-machine", quick, max_chars=100_000 if quick else None)
+    part = corpus("time-machine", quick, max_chars=10_000)
     lstm_settings, lstm_training = _lstm(quick)
     at = training_length(len(book.text), lstm_training)
     lstms = [_trained(book, lstm_settings, lstm_training, seed) for seed in seeds]
@@ -103,7 +107,7 @@ def measure(quick: bool) -> Results:
     results["real"] = _real(str(book.text), at, num_chars, [model for model, _ in lstms])
     results["loops"] = [_loop(seed, model, num_chars) for seed, (model, _) in enumerate(lstms)]
     results["shown"] = {name: _sample(lstms[0][0], way) for name, way in SHOWN.items()}
-    results["same"] = [_same_text(lstms[0][0], alpha, num_chars) for alpha in ALPHAS]
+    assert all(_same_text(lstms[0][0], alpha, num_chars) for alpha in ALPHAS)
     return results
 
 
@@ -162,18 +166,19 @@ def _loop(seed: int, model: LanguageModel, num_chars: int) -> dict[str, Any]:
     loop = find_loop(text)
     if loop is None:
         return {"seed": seed, "start": None}
-    # How probable each character was: greedy text is its own most probable continuation.
-    chances = (-nats(model, [PREFIX + text])[0]).exp()[len(PREFIX) - 1 :]
-    rounds = [
-        float(chances[loop.start + number * loop.period : loop.start + (number + 1) * loop.period].mean())
-        for number in range((len(text) - loop.start) // loop.period)
-    ]
+    # Greedy text is its own most probable continuation: how probable is a round to one who chooses at random, and how
+    # far do the probabilities of one round move until the next?
+    chances = chances_of(model, PREFIX + text)[len(PREFIX) - 1 :]
+    chosen = (-nats(model, [PREFIX + text])[0, len(PREFIX) - 1 :]).double()
+    end = loop.start + _ROUND * loop.period
+    last, before = chances[end - loop.period : end], chances[end - 2 * loop.period : end - loop.period]
     return {
         "seed": seed,
         "start": loop.start,
         "period": loop.period,
         "text": text[loop.start : loop.start + loop.period],
-        "rounds": rounds,
+        "stays": float(chosen[end - loop.period : end].sum().exp()),
+        "moves": float((last - before).abs().max()),
     }
 
 
@@ -220,9 +225,7 @@ def _ways_table(results: Results, heading: str, chosen: Callable[[str], bool]) -
     rows = [
         [
             name.removeprefix("alpha "),
-            _percent(found["distinct"]),
-            _percent(found["repeated"]),
-            mean_and_spread(found["own"], 2),
+            *[_percent(found[key]) for key in ("known", "distinct", "repeated")],
             mean_and_spread(found["judge"], 2),
         ]
         for name, found in results["lstm"].items()
@@ -231,9 +234,9 @@ def _ways_table(results: Results, heading: str, chosen: Callable[[str], bool]) -
     if heading == ALPHA:
         rows = [*rows[1:], [_LAST, *rows[0][1:]]]
     real = results["real"]
-    shares = [_percent(real[key]) for key in ("distinct", "repeated")]
-    rows.append(["**real text**", *shares, "", mean_and_spread(real["judge"], 2)])
-    return table([heading, "distinct pairs, %", "repeated, %", "itself", "judge"], rows)
+    shares = [_percent(real[key]) for key in ("known", "distinct", "repeated")]
+    rows.append(["**real text**", *shares, mean_and_spread(real["judge"], 2)])
+    return table([heading, "words known, %", "distinct pairs, %", "repeated, %", "perplexity"], rows)
 
 
 def _loops_table(loops: list[dict[str, Any]]) -> str:
@@ -242,9 +245,9 @@ def _loops_table(loops: list[dict[str, Any]]) -> str:
         if loop["start"] is None:
             rows.append(["nothing", loop["seed"], "", "", ""])
         else:
-            chances = [f"{loop['rounds'][number - 1]:.3f}" for number in (1, 3)]
+            chances = [f"{loop[key]:.0e}" for key in ("stays", "moves")]
             rows.append([f"“{loop['text'].strip()}”", loop["seed"], loop["start"], *chances])
-    return table(["goes round", "seed", "from character", "p, round 1", "p, round 3"], rows)
+    return table(["goes round", "seed", "from character", "a round's p", "p moves by"], rows)
 
 
 def _copied_table(results: Results) -> str:

@@ -10,6 +10,8 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from experiments.page import COLOURS, Results, figure
 
 ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
+_NAMED = (0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10)
+"""Settings that have their number beside their point."""
 _TICKS = (0.5, 0.7, 1, 1.5, 2, 3, 5)
 
 
@@ -70,23 +72,27 @@ def draw_families(results: Results) -> Figure:
     """Every way of choosing at its perplexity and diversity; real text beside them."""
     drawing = figure(height=4.4)
     axes = drawing.subplots()
-    for family, colour, label, sign in (
-        ("alpha", COLOURS[0], f"p^{ALPHA}", f"{ALPHA}="),
-        ("top-k", COLOURS[1], "top-k", "k="),
-        ("top-p", COLOURS[2], "top-p", "p="),
+    for family, colour, label, sign, place in (
+        ("alpha", COLOURS[0], f"p^{ALPHA}", f"{ALPHA}=", (-7, 3)),
+        ("top-k", COLOURS[1], "top-k", "k=", (7, -10)),
+        ("top-p", COLOURS[2], "top-p", "p=", (7, -4)),
     ):
         values, rows = _of(results, "lstm", family)
         across = [_mean(row["judge"]) for row in rows]
         up = [100 * _mean(row["distinct"]) for row in rows]
         axes.plot(across, up, marker="o", markersize=4, color=colour, label=label)
-        for value, x, y in list(zip(values, across, up, strict=True))[:: max(1, len(values) // 3)]:
-            axes.annotate(f"{sign}{value:g}", (x, y), (5, -11), textcoords="offset points", fontsize=8, color=colour)
+        for value, x, y in zip(values, across, up, strict=True):
+            if value in _NAMED:
+                side = "right" if place[0] < 0 else "left"
+                style: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9, "color": colour, "ha": side}
+                axes.annotate(f"{sign}{value:g}", (x, y), place, **style)
     real = results["real"]
     axes.plot(_mean(real["judge"]), 100 * real["distinct"], "*", color="black", markersize=14, label="real text")
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator([1.5, 2, 3, 4, 6, 8, 12, 16, 24]))
+    axes.xaxis.set_major_locator(FixedLocator([2, 3, 4, 6, 8]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlim(1.7, 10)
     axes.set_xlabel("perplexity under the judge (log scale)")
     axes.set_ylabel("distinct pairs of words (%)")
     axes.legend(fontsize=10, loc="lower right")

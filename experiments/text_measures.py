@@ -72,12 +72,24 @@ def mean_nats(model: LanguageModel, texts: Sequence[str]) -> float:
 
 def nats(model: LanguageModel, texts: Sequence[str]) -> torch.Tensor:
     """Surprisal in nats of each character but the first, (texts, characters - 1), each text from a zero state."""
-    characters = [str(token) for token in model.vocabulary.tokens[1:]]
-    as_they_are = Vocabulary(characters)  # the model's own would make one space of two that it wrote
-    ids = torch.stack([as_they_are.encode(text, "unk") for text in texts])
+    ids = _ids(model, texts)
     with torch.inference_mode():
         logits, _ = model(ids[:, :-1])
         return functional.cross_entropy(logits.permute(1, 2, 0), ids[:, 1:], reduction="none")
+
+
+def chances_of(model: LanguageModel, text: str) -> torch.Tensor:
+    """The probabilities of all characters after each of a text's but the last, (characters - 1, vocabulary)."""
+    with torch.inference_mode():
+        logits, _ = model(_ids(model, [text])[:, :-1])
+        chances: torch.Tensor = logits[:, 0].softmax(-1)
+        return chances
+
+
+def _ids(model: LanguageModel, texts: Sequence[str]) -> torch.Tensor:
+    """As they are: the model's own vocabulary would make one space of two that it wrote."""
+    vocabulary = Vocabulary([str(token) for token in model.vocabulary.tokens[1:]])
+    return torch.stack([vocabulary.encode(text, "unk") for text in texts])
 
 
 def mean_and_spread(values: Sequence[float], digits: int = 1) -> str:

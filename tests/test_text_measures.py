@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from charloom import LanguageModel, ModelSettings, Vocabulary, build_model, evaluate
 from experiments.text_measures import (
     Loop,
+    chances_of,
     distinct,
     find_loop,
     known_words,
@@ -68,6 +69,12 @@ def test_surprisal_is_what_evaluating_says() -> None:
     assert found.shape == (2, 5)
     for row, text in zip(found, texts, strict=True):
         assert float(row.sum()) == pytest.approx(evaluate(model, text).total_nats, rel=1e-5)
+        chances = chances_of(model, text)
+        assert chances.shape == (5, len(vocabulary))
+        assert chances.sum(-1).allclose(torch.ones(5))
+        characters = "".join(str(token) for token in vocabulary.tokens[1:])
+        chosen = chances[range(5), [1 + characters.index(character) for character in text[1:]]]
+        assert torch.allclose(-chosen.log(), row, rtol=1e-4)
 
 
 def test_cells_of_tables() -> None:
