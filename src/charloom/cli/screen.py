@@ -96,6 +96,7 @@ def _as_options(message: str) -> str:
     """Settings in the library's words (``num_steps``, ``unit='byte'``) to the command line's."""
     message = re.sub(r"\b([a-z]+)='(\w+)'", r"--\1 \2", message)
     kinds = (CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TrainingSettings)
-    names = {field.name for kind in kinds for field in dataclasses.fields(kind)} | {"num_chars", "num_samples"}
+    names = {field.name for kind in kinds for field in dataclasses.fields(kind)}
+    names |= {"num_chars", "num_samples", "held_out"}
     pattern = "|".join(sorted((name for name in names if "_" in name), key=len, reverse=True))
     return re.sub(rf"\b({pattern})\b", lambda found: "--" + found[0].replace("_", "-"), message)

@@ -7,6 +7,7 @@ sum to one. So everything here forecasts values.
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from charloom.forecasting.series import Values
@@ -32,7 +33,7 @@ class Linear:
         return windows @ self.coefficients[::-1] + self.intercept
 
     def steps_ahead(self, horizon: int) -> tuple[Values, Values]:
-        """Coefficients (horizon, order) and intercepts (horizon,) of the forecast of each step, fed its own forecasts."""
+        """Coefficients (horizon, order) and intercepts (horizon,) of each step's forecast, fed the ones before."""
         coefficients = np.zeros((horizon, self.order))
         intercepts = np.full(horizon, self.intercept)
         for step in range(horizon):
@@ -97,9 +98,11 @@ class Regression:
         inputs, targets = self._inputs[kept], self._targets[kept]
         input_mean, target_mean = inputs.mean(0), float(targets.mean())
         centred = inputs - input_mean
-        powers, directions = np.linalg.eigh(centred.T @ centred)
+        # PyTorch's: numpy's takes all processors for matrices that one is enough for.
+        tensor = torch.from_numpy(centred)
+        powers, directions = (part.numpy() for part in torch.linalg.eigh(tensor.T @ tensor))
         powers = np.maximum(powers, 0.0)
-        products = directions.T @ (centred.T @ (targets - target_mean))
+        products = directions.T @ (tensor.T @ torch.from_numpy(targets - target_mean)).numpy()
         models = []
         for shrinkage in shrinkages:
             # Ridge regression shrinks a direction of power p by p / (p + s). This, by p^2 / (p^2 + s^2), leaves strong
@@ -115,7 +118,7 @@ def least_squares(values: Values, order: int) -> Linear:
     """The textbook's AR(order): no shrinkage, all points."""
     inputs = past_values(values, np.arange(order, len(values)), order)
     design = np.hstack([np.ones((len(inputs), 1)), inputs])
-    solution = np.linalg.lstsq(design, values[order:], rcond=None)[0]
+    solution: Values = np.linalg.lstsq(design, values[order:], rcond=None)[0].astype(np.float64)
     return Linear(solution[1:], float(solution[0]))
 
 

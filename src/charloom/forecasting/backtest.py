@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from charloom.errors import SeriesError
 from charloom.forecasting.baselines import AutoRegression, Baseline, Naive, SeasonalNaive
-from charloom.forecasting.fitting import Progress, check_season, fewest_points, fit, with_horizon
+from charloom.forecasting.fitting import check_season, fewest_points, fit, with_horizon
 from charloom.forecasting.forecaster import Forecaster
+from charloom.forecasting.member_training import Progress
 from charloom.forecasting.series import Series, Values, as_series
 from charloom.settings.forecasting import ForecastSettings
 

@@ -52,7 +52,8 @@ class SeasonalNaive:
 
     def forecast(self, values: Values, origins: Places, horizon: int) -> Values:
         """See ``Baseline``."""
-        return values[origins[:, None] - self.season + np.arange(horizon)[None] % self.season]
+        found: Values = values[origins[:, None] - self.season + np.arange(horizon)[None] % self.season]
+        return found
 
 
 class AutoRegression:

@@ -154,7 +154,7 @@ def _only_numbers(table: _Table, time: int | None) -> int:
             return others[0]  # what is wrong there is said of its line
         raise SeriesError(f"no column of numbers among {', '.join(_shown(name) for name in table.names[:20])}")
     found = ", ".join(_shown(table.names[i]) for i in numeric[:20])
-    raise SeriesError(f"several columns of numbers ({found}): name one with column")
+    raise SeriesError(f"several columns of numbers ({found}): column='{table.names[numeric[0]]}' takes the first")
 
 
 def _find_times(table: _Table) -> int | None:
@@ -180,7 +180,7 @@ def _dates(table: _Table, at: int, *, required: bool) -> Dates | None:
     except SeriesError as error:
         if required or "sort the file" in str(error):
             raise
-        warnings.warn(f"{error}; points are taken to be, and forecasts are numbered", CharloomWarning, stacklevel=2)
+        warnings.warn(f"{error}; they are taken to be, and forecasts are numbered", CharloomWarning, stacklevel=2)
         return None
     if dates is None and required:
         raise SeriesError(f"column {table.names[at]!r} has no dates such as 2001-12-31, 2001-12 or 2001")

@@ -1,6 +1,7 @@
 """The dates of a series: read, checked to be evenly spaced, and carried on into the future."""
 
 import calendar
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,9 +87,9 @@ def read_dates(labels: Sequence[str], lines: Sequence[int]) -> Dates | None:
         if still:
             raise SeriesError(f"line {lines[i]}: {labels[i]} is there twice: give each time one value")
     months = _months_between(times[0], times[1])
-    if months and all(_months_between(a, b) == months for a, b in zip(times, times[1:], strict=False)):
+    if months and all(_months_between(a, b) == months for a, b in itertools.pairwise(times)):
         return Dates(tuple(labels), tuple(times), months, timedelta())
-    steps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    steps = [b - a for a, b in itertools.pairwise(times)]
     usual = max(set(steps), key=steps.count)
     for i, step in enumerate(steps):
         # An hour more or less is summer time.

@@ -1,10 +1,10 @@
 """How wide intervals must be: measured on points that a member did not see.
 
 A model's own spread is too narrow: its coefficients are estimates. So the errors k steps ahead of each member, on the
-block that it was fitted without, are divided by the spread of its paths, and an interval is as wide as the share of them
-demands that it is to hold. Cross-conformal prediction (Vovk, 2015) and CV+ (Barber et al., Predictive inference with the
-jackknife+, 2021), with normalised errors; those promise coverage where the order of points does not matter. For a series
-it is measured instead.
+block that it was fitted without, are divided by the spread of its paths, and an interval that is to hold a share of
+true values is as wide as that share of those errors. This is cross-conformal prediction (Vovk, 2015) or CV+ (Barber et
+al., Predictive inference with the jackknife+, 2021), with normalised errors. Those promise coverage where the order of
+points does not matter; for a series it has to be measured.
 """
 
 from dataclasses import dataclass
@@ -41,8 +41,8 @@ class Calibration:
 
 
 def calibrate(errors: list[Values]) -> Calibration:
-    """From each horizon's errors in units of the spread that was foretold; a horizon without any is like a normal one."""
-    rows = []
+    """From the errors of each step ahead, in units of the spread foretold; a step without any is as the one before."""
+    rows: list[Values] = []
     for step in range(1, len(errors) + 1):
         near = range(int(np.ceil(step / _NEIGHBOURS)), min(int(step * _NEIGHBOURS), len(errors)) + 1)
         sizes = np.abs(np.concatenate([errors[other - 1] for other in near]))
@@ -58,4 +58,6 @@ def calibrate(errors: list[Values]) -> Calibration:
 
 def _normal_widths() -> Values:
     """Of a normal distribution, by its logistic approximation; infinite nowhere."""
-    return np.log((1 + np.minimum(LEVELS, 0.9999)) / (1 - np.minimum(LEVELS, 0.9999))) / np.log(9) * _NORMAL
+    levels = np.minimum(LEVELS, 0.9999)
+    widths: Values = np.log((1 + levels) / (1 - levels)) / np.log(9) * _NORMAL
+    return widths

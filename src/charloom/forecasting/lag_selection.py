@@ -1,5 +1,6 @@
 """Which autoregressions: differences, order and shrinkage, by errors of many steps on points left out."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,13 +58,13 @@ def choose_lags(values: Values, horizon: int, season: int, max_lags: int | None)
     models are dropped where the first half of the series alone forecasts the second half better (by a fifth) with
     differences.
     """
-    steps = np.unique(np.append(2 ** np.arange(int(np.log2(horizon)) + 1), horizon))
+    steps = compared_steps(horizon)
     longest = max(1, min(max_lags or _ORDERS[-1], len(values) // 5))
     differences = [Difference(0), Difference(1)]
     if 1 < season <= len(values) // 4:
         differences.append(Difference(season))
     edges = np.linspace(0, len(values), _BLOCKS + 1).astype(int)
-    blocks = [(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]
+    blocks = [(int(a), int(b)) for a, b in itertools.pairwise(edges)]
     half = len(values) // 2
     orders = {difference: _orders(difference, longest, len(values)) for difference in differences}
     begin = max(difference.lag + max(some) for difference, some in orders.items())  # the same points for all
@@ -93,6 +94,11 @@ def choose_lags(values: Values, horizon: int, season: int, max_lags: int | None)
     chosen = [candidate for candidate in chosen if spread[candidate] > 1e-4 * spread[chosen[0]]]
     total = sum(spread[candidate] for candidate in chosen)
     return Lags(tuple(chosen), tuple(spread[candidate] / total for candidate in chosen))
+
+
+def compared_steps(horizon: int) -> NDArray[np.int64]:
+    """The steps ahead that models are compared at: 1, 2, 4, ... and the last."""
+    return np.unique(np.append(2 ** np.arange(int(np.log2(horizon)) + 1), horizon))
 
 
 def _orders(difference: Difference, longest: int, length: int) -> list[int]:
