@@ -139,25 +139,26 @@ def _show_series(console: Console, series: "Series") -> None:
 
 
 def _backtest(
-    console: Console, series: "Series", settings: ForecastSettings, held_out: int | None, tau: int | None,
+    console: Console,
+    series: "Series",
+    settings: ForecastSettings,
+    held_out: int | None,
+    tau: int | None,
     levels: tuple[float, ...],
-) -> None:  # fmt: skip
+) -> None:
     from charloom import forecasting
-    from charloom.forecasting.backtest import usual_baselines, usual_held_out
-    from charloom.forecasting.fitting import check_season
+    from charloom.forecasting.backtest import usual_held_out
 
-    held_out = held_out or usual_held_out(len(series), settings.horizon)
-    if not held_out:
+    if held_out is None and not usual_held_out(len(series), settings.horizon):
         console.print("Too short to hold a part out: nothing is measured.")
         return
-    season = check_season(settings.season, series.values[: max(0, len(series) - held_out)])
     with screen.reading_progress("measuring") as bar:
         task = bar.add_task("", total=1.0)
         report = forecasting.backtest(
             series,
             settings,
             held_out=held_out,
-            baselines=usual_baselines(season, tau),
+            tau=tau,
             levels=levels,
             progress=lambda share: bar.update(task, completed=share),
         )

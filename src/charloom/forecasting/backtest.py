@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.errors import SeriesError
+from charloom.errors import SeriesError, SettingsError
 from charloom.forecasting.baselines import AutoRegression, Baseline, Naive, SeasonalNaive
-from charloom.forecasting.fitting import check_season, fewest_points, fit, with_horizon
+from charloom.forecasting.fitting import fewest_points, fit, with_horizon
 from charloom.forecasting.forecaster import Forecaster
 from charloom.forecasting.member_training import Progress
 from charloom.forecasting.series import Series, Values, as_series
@@ -56,8 +56,7 @@ class Backtest:
     forecaster: Forecaster
 
 
-def usual_baselines(season: int, tau: int | None = None) -> list[Baseline]:
-    """Naive, seasonal naive where there is a season, and AR(tau); where not given, a season and a point, or 4."""
+def _usual_baselines(season: int, tau: int | None) -> list[Baseline]:
     seasonal: list[Baseline] = [SeasonalNaive(season)] if season > 1 else []
     return [Naive(), *seasonal, AutoRegression(tau or (season + 1 if season > 1 else 4))]
 
@@ -75,6 +74,7 @@ def backtest(
     horizon: int | None = None,
     held_out: int | None = None,
     baselines: Sequence[Baseline] | None = None,
+    tau: int | None = None,
     levels: Sequence[float] = LEVELS,
     progress: Progress | None = None,
 ) -> Backtest:
@@ -85,7 +85,8 @@ def backtest(
         settings: The defaults where None.
         horizon: Steps ahead, in place of the settings'.
         held_out: How many points at the end are held out; a fifth, at least the horizon, where None.
-        baselines: Beside ours; ``usual_baselines`` where None.
+        baselines: Beside ours; where None naive, seasonal naive where there is a season, and an autoregression.
+        tau: The order of that; a season and a point, or 4, where None.
         levels: Of intervals whose coverage is measured.
         progress: Called with the share of the fit that is done.
 
@@ -94,6 +95,8 @@ def backtest(
     settings = with_horizon(settings, horizon)
     series = as_series(series)
     horizon = settings.horizon
+    if held_out is not None and held_out < 1:
+        raise SettingsError(f"held_out is {held_out}: it must be at least 1")
     held_out = held_out or usual_held_out(len(series), horizon)
     num_fitted = len(series) - held_out
     if held_out < horizon or num_fitted < fewest_points(horizon):
@@ -102,13 +105,15 @@ def backtest(
             "lower the horizon"
         )
     training = series.head(num_fitted)
-    season = check_season(settings.season, training.values)
+    if baselines is None and tau is not None:
+        AutoRegression(tau).fit(training.values)  # what is wrong with tau is said before the long fit
     forecaster = fit(training, settings, progress=progress)
+    season = forecaster.season
     origins = np.arange(num_fitted, len(series))
     found = forecaster.forecast_from(series.values, origins, num_paths=max(_NUM_PATHS, settings.members))
     unit = _naive_error(training.values, season)
     scores = {OURS: _score(series.values, origins, found.mean, unit)}
-    for baseline in usual_baselines(season) if baselines is None else baselines:
+    for baseline in _usual_baselines(season, tau) if baselines is None else baselines:
         baseline.fit(training.values)
         with np.errstate(all="ignore"):  # an unstable autoregression leaves the range of floats
             forecasts = baseline.forecast(series.values, origins, horizon)
@@ -116,8 +121,10 @@ def backtest(
     coverage = {}
     for level in levels:
         low, high = found.interval(level)
-        inside = [(low[known, step] <= true) & (true <= high[known, step])
-                  for step, known, true in _true_values(series.values, origins, horizon)]  # fmt: skip
+        inside = [
+            (low[known, step] <= true) & (true <= high[known, step])
+            for step, known, true in _true_values(series.values, origins, horizon)
+        ]
         coverage[level] = np.array([hits.mean() for hits in inside])
     counts = np.array([int(known.sum()) for _, known, _ in _true_values(series.values, origins, horizon)])
     return Backtest(scores, coverage, counts, num_fitted, season, forecaster)

@@ -17,7 +17,7 @@ from charloom.forecasting.series import Series, check_values, interpolate_missin
 
 STANDARD_INPUT = "-"
 Missing: TypeAlias = Literal["refuse", "interpolate"]
-_DELIMITERS = ",;\t|"
+_DELIMITERS = ";\t|,"
 _MISSING = {"", "na", "nan", "n/a", "null", "none", ".", "-", "?"}
 _LONGEST_SHOWN = 40
 _LARGEST_BYTES = 2**30
@@ -55,7 +55,8 @@ def read_series(
 def _read(table: _Table, column: str | int | None, time: str | None, missing: Missing) -> Series:
     at = _find_times(table) if time is None else None if time == "none" else _find(table, time, "time")
     chosen = _only_numbers(table, at) if column is None else _find(table, str(column), "column")
-    values = np.array([_number(row, chosen, line) for row, line in zip(table.rows, table.lines, strict=True)])
+    rows = zip(table.rows, table.lines, strict=True)
+    values = np.array([_number(row, chosen, len(table.names), line) for row, line in rows])
     filled = 0
     if len(gaps := np.flatnonzero(np.isnan(values))):
         if missing == "refuse":
@@ -120,11 +121,11 @@ def _parse(text: str) -> _Table:
 
 
 def _delimiter(text: str) -> str:
-    """What stands equally often in the first lines. The csv module's sniffer takes letters for delimiters."""
+    """What stands in most of the first lines. The csv module's sniffer takes letters for delimiters."""
     sample = [line for line in text.splitlines()[:50] if line.strip() and not line.lstrip().startswith("#")]
-    counts = {mark: min((line.count(mark) for line in sample), default=0) for mark in _DELIMITERS}
+    counts = {mark: sum(mark in line for line in sample) for mark in _DELIMITERS}
     # A comma may be a decimal point where another mark is there too.
-    return max(";\t|,", key=lambda mark: (counts[mark] > 0, mark != ","))
+    return max(_DELIMITERS, key=lambda mark: (counts[mark], mark != ","))
 
 
 def _find(table: _Table, wanted: str, what: str) -> int:
@@ -144,7 +145,7 @@ def _only_numbers(table: _Table, time: int | None) -> int:
     numeric = [
         i
         for i in range(len(table.names))
-        if i != time and all(i < len(row) and (_is_number(row[i]) or _is_missing(row[i])) for row in first)
+        if i != time and all(i >= len(row) or _is_number(row[i]) or _is_missing(row[i]) for row in first)
     ]
     if len(numeric) == 1:
         return numeric[0]
@@ -187,9 +188,11 @@ def _dates(table: _Table, at: int, *, required: bool) -> Dates | None:
     return dates
 
 
-def _number(row: list[str], column: int, line: int) -> float:
+def _number(row: list[str], column: int, width: int, line: int) -> float:
     if column >= len(row):
         raise SeriesError(f"line {line} has {len(row)} columns, and column {column + 1} is asked for")
+    if any(row[width:]):
+        raise SeriesError(f"line {line} has {len(row)} columns, and the first line {width} (decimals need a point)")
     cell = row[column]
     if _is_missing(cell):
         return math.nan

@@ -59,9 +59,9 @@ def fit(
             f"{len(series)} points are too few to forecast {settings.horizon} ahead: {needed} are needed; "
             "lower the horizon"
         )
-    season = check_season(settings.season, series.values)
-    transform = choose_transform(series.values, settings.transform, season)
+    transform = choose_transform(series.values, settings.transform, _season(settings.season, series.values))
     scaled = to_scale(series.values, transform)
+    season = _season(settings.season, scaled)
     offset, scale = float(scaled.mean()), float(scaled.std())
     values = (scaled - offset) / scale
     with use_threads(settings.threads), torch.random.fork_rng(devices=[]):
@@ -89,8 +89,8 @@ def with_horizon(settings: ForecastSettings | None, horizon: int | None) -> Fore
     return settings if horizon is None else ForecastSettings(**(vars(settings) | {"horizon": horizon}))
 
 
-def check_season(season: int | None, values: Values) -> int:
-    """The season that is asked for, or that is found. Raises SettingsError where it is seen fewer than three times."""
+def _season(season: int | None, values: Values) -> int:
+    """The season that is asked for, or found. Raises SettingsError where it is seen fewer than three times."""
     if season is None:
         return find_season(values)
     if season > max(1, len(values) // 3):

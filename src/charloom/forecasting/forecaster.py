@@ -58,9 +58,17 @@ class Forecaster:
     """
 
     def __init__(
-        self, settings: ForecastSettings, members: list[Member], reading: Reading, calibration: Calibration,
-        transform: Chosen, season: int, offset: float, scale: float, series: Series,
-    ) -> None:  # fmt: skip
+        self,
+        settings: ForecastSettings,
+        members: list[Member],
+        reading: Reading,
+        calibration: Calibration,
+        transform: Chosen,
+        season: int,
+        offset: float,
+        scale: float,
+        series: Series,
+    ) -> None:
         self.settings = settings
         self.series = series
         self.season = season
@@ -196,8 +204,11 @@ class Forecaster:
             prefix = f"members.{i}."
             with torch.device("meta"), WithoutInitialWeights():
                 network = CorrectionNetwork(settings.cell, settings.hidden_size)
-            weights = {key.removeprefix(f"{prefix}network."): t for key, t in tensors.items()
-                       if key.startswith(f"{prefix}network.")}  # fmt: skip
+            weights = {
+                key.removeprefix(f"{prefix}network."): t
+                for key, t in tensors.items()
+                if key.startswith(f"{prefix}network.")
+            }
             network.load_state_dict(weights, assign=True)
             network.layer.flatten_parameters()
             linear = Linear(tensors[f"{prefix}coefficients"].numpy(), float(entry["intercept"]))

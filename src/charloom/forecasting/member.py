@@ -53,9 +53,14 @@ class Reading:
 
 
 def draw_paths(
-    member: Member, reading: Reading, values: Values, origins: Places, horizon: int, num_paths: int,
+    member: Member,
+    reading: Reading,
+    values: Values,
+    origins: Places,
+    horizon: int,
+    num_paths: int,
     generator: torch.Generator | None,
-) -> Values:  # fmt: skip
+) -> Values:
     """Futures from each origin, the place of the first value that is not known; each step is fed the one before.
 
     Noise comes in pairs, a draw and its opposite, so that the mean of a linear member's paths is exact. Without a

@@ -65,9 +65,12 @@ def train_members(
 
 
 def _one_pass(
-    network: CorrectionNetwork, optimizer: torch.optim.Optimizer, batch: WindowBatch, batch_size: int,
+    network: CorrectionNetwork,
+    optimizer: torch.optim.Optimizer,
+    batch: WindowBatch,
+    batch_size: int,
     generator: torch.Generator,
-) -> None:  # fmt: skip
+) -> None:
     """Half of the windows, for they overlap."""
     number = len(batch.inputs)
     steps = min(max(1, number // batch_size // 2), _MOST_STEPS)

@@ -21,8 +21,9 @@ def find_season(values: Values) -> int:
     longest = min(len(values) // 4, _LONGEST)
     if longest < 3 or power == 0:
         return 1
-    correlations = np.array([float(differences[lag:] @ differences[: len(differences) - lag]) / power
-                             for lag in range(longest + 1)])  # fmt: skip
+    correlations = np.array(
+        [float(differences[lag:] @ differences[: len(differences) - lag]) / power for lag in range(longest + 1)]
+    )
     season, height = 1, max(_LEAST_CORRELATION, 3 / np.sqrt(len(values))) / _PREFERENCE
     for lag in range(2, longest):
         peak = correlations[lag] > correlations[lag - 1] and correlations[lag] >= correlations[lag + 1]

@@ -60,9 +60,13 @@ def errors_ahead(members: list[Member], reading: Reading, values: Values, settin
 
 
 def _collect(
-    errors: list[list[Values]], values: Values, origins: Places, forecasts: Values, block: tuple[int, int],
+    errors: list[list[Values]],
+    values: Values,
+    origins: Places,
+    forecasts: Values,
+    block: tuple[int, int],
     spreads: Values | None = None,
-) -> None:  # fmt: skip
+) -> None:
     for step, found in enumerate(errors):
         places = origins + step
         inside = (places >= block[0]) & (places < block[1])

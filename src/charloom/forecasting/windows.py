@@ -58,9 +58,12 @@ class WindowBatch:
 
 
 def make_batch(
-    windows: Windows, errors: Values, known: "np.ndarray[tuple[int], np.dtype[np.bool_]]", block: tuple[int, int],
+    windows: Windows,
+    errors: Values,
+    known: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
+    block: tuple[int, int],
     context: int,
-) -> WindowBatch:  # fmt: skip
+) -> WindowBatch:
     """The windows with a member's linear errors.
 
     errors: (points,) of the linear part, in units of their spread; known: where there are any; block: the places that
