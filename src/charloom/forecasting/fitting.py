@@ -1,12 +1,13 @@
 """Fits the ensemble: the linear parts, then the networks, then the widths of intervals."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charloom.errors import SeriesError, SettingsError
+from charloom.errors import CharloomWarning, SeriesError, SettingsError
 from charloom.forecasting.forecaster import Forecaster
 from charloom.forecasting.intervals import calibrate
 from charloom.forecasting.lag_selection import choose_lags
@@ -21,6 +22,7 @@ from charloom.recurrence.threads import use_threads
 from charloom.settings.forecasting import ForecastSettings
 
 FEWEST_POINTS = 24
+_MOST_POINTS = 10_000
 _MOST_AHEAD = 32
 
 
@@ -59,8 +61,15 @@ def fit(
             f"{len(series)} points are too few to forecast {settings.horizon} ahead: {needed} are needed; "
             "lower the horizon"
         )
-    transform = choose_transform(series.values, settings.transform, _season(settings.season, series.values))
-    scaled = to_scale(series.values, transform)
+    latest = series.values[-_MOST_POINTS:]
+    if len(latest) < len(series):
+        warnings.warn(
+            f"the series has {len(series):,} points: the last {_MOST_POINTS:,} are fitted to",
+            CharloomWarning,
+            stacklevel=2,
+        )
+    transform = choose_transform(latest, settings.transform, _season(settings.season, latest))
+    scaled = to_scale(latest, transform)
     season = _season(settings.season, scaled)
     offset, scale = float(scaled.mean()), float(scaled.std())
     values = (scaled - offset) / scale

@@ -10,7 +10,7 @@ from charloom.forecasting.autoregression import Difference, Linear, Regression, 
 from charloom.forecasting.series import Values
 
 _ORDERS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
-_SHRINKAGES = (0.1, 1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+_SHRINKAGES = (1e-6, 1e-3, 0.1, 1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 _BLOCKS = 5
 _FORGOTTEN = np.log(1.2)
 """See ``choose_lags``."""
