@@ -1,3 +1,4 @@
+from . import forecasting as forecasting
 from . import layers as layers
 from .codec.codec import Codec as Codec
 from .codec.preparation import prepare_codec as prepare_codec
@@ -14,6 +15,7 @@ from .errors import InputError as InputError
 from .errors import LaterVersionError as LaterVersionError
 from .errors import ModelFolderError as ModelFolderError
 from .errors import NotCompressedError as NotCompressedError
+from .errors import SeriesError as SeriesError
 from .errors import SettingsError as SettingsError
 from .errors import TrailingDataError as TrailingDataError
 from .errors import TrainingDivergedError as TrainingDivergedError
