@@ -57,7 +57,7 @@ def train(
     """
     from charloom.model_building import build_model
     from charloom.text.corpora import load_corpus
-    from charloom.training.run_folder import RunFolder
+    from charloom.training.run_folder import RunFolder, texts_for_codec
     from charloom.training.trainer import train as run_training
 
     folder = RunFolder(out or _default_folder(corpus), overwrite=overwrite)
@@ -66,7 +66,7 @@ def train(
     folder.create()
     console = screen.results()
     interruption = Interruption()
-    texts = None if no_priming else _texts(loaded, training)
+    texts = None if no_priming else texts_for_codec(loaded, training)
     try:
         _show_start(console, loaded, built, training, recipe or usual_recipe(corpus))
         with interruption, TrainingDisplay(console, training) as display:
@@ -110,16 +110,6 @@ def _show_start(
     console.print(
         f"run     recipe {recipe}, {settings.epochs} epochs, {find_device(settings.device)}, {threads} threads"
     )
-
-
-def _texts(corpus: "Corpus", settings: TrainingSettings) -> tuple[bytes, bytes]:
-    """What is trained on and what is kept out, in bytes."""
-    from charloom.training.trainer import training_length
-
-    at = training_length(len(corpus.ids), settings)
-    if isinstance(corpus.text, bytes):
-        return corpus.text[:at], corpus.text[at:]
-    return corpus.text[:at].encode("utf-8", "surrogateescape"), corpus.text[at:].encode("utf-8", "surrogateescape")
 
 
 def _save(folder: "RunFolder", model: "LanguageModel", texts: tuple[bytes, bytes] | None) -> None:

@@ -8,8 +8,11 @@ from charloom.codec.preparation import prepare_codec
 from charloom.errors import CharloomWarning, InputError, ModelFolderError
 from charloom.language_model import LanguageModel
 from charloom.model_folder import CONFIG_FILE
+from charloom.settings.training import TrainingSettings
+from charloom.text.corpora import Corpus
 from charloom.training.events import EpochEnded, Event
 from charloom.training.history import History
+from charloom.training.trainer import training_length
 from charloom.whole_files import write_whole
 
 HISTORY_FILE = "history.jsonl"
@@ -67,6 +70,14 @@ class RunFolder:
         else:
             kept_epoch = (model.provenance.get("results") or {}).get("epoch")
             write_whole({self.path / PLOT_FILE: plot_history(self.history, kept_epoch)})
+
+
+def texts_for_codec(corpus: Corpus, settings: TrainingSettings) -> tuple[bytes, bytes]:
+    """What is trained on and what is kept out, in bytes: what ``RunFolder.finish`` takes."""
+    at = training_length(len(corpus.ids), settings)
+    if isinstance(corpus.text, bytes):
+        return corpus.text[:at], corpus.text[at:]
+    return corpus.text[:at].encode("utf-8", "surrogateescape"), corpus.text[at:].encode("utf-8", "surrogateescape")
 
 
 def plot_history(history: History, kept_epoch: int | None = None) -> bytes:
