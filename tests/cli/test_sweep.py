@@ -147,6 +147,7 @@ def test_runs_that_diverge_are_in_the_table(home: Path) -> None:
         (["--vary", "cell=gru,cnn"], 1, "cell is 'cnn': it must be one of rnn, gru, lstm"),
         (["--vary", "seed=1,2"], 1, "seeds"),
         (["--vary", "batch-size=4,4000"], 1, "lower --batch-size or --num-steps"),
+        (["-", "--vary", "max-chars=500,600"], 1, "standard input can be read only once"),
         (["--seeds", "0"], 1, "seeds is 0"),
         (["--seeds", "2", "--jobs", "0"], 1, "jobs is 0"),
         (["--seeds", "1.5"], 2, "1.5 for --seeds is not a whole number"),

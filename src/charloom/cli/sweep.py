@@ -62,7 +62,7 @@ def sweep(
         Runs of each combination, with --seed and the numbers after it.
     jobs
         Processes side by side, each of one thread unless --threads says otherwise; results do not depend on it.
-        Default: one for each processor, which is faster than more threads for one.
+        Default: one for each processor, which is faster than more threads for one; on a GPU one.
     keep_models
         Keep each run's model.
     recipe

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from charloom.errors import CharloomError, SettingsError
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.model import ModelSettings
@@ -22,6 +24,7 @@ from charloom.sweeps.processes import Workers
 from charloom.sweeps.results import SweepResults, combinations_as_csv, runs_as_json_lines
 from charloom.sweeps.worker import write_corpus
 from charloom.text.corpora import Corpus, load_corpus
+from charloom.text.sources import STANDARD_INPUT
 from charloom.training.events import StopTraining
 from charloom.training.trainer import check_possible
 
@@ -54,7 +57,8 @@ def sweep(
         recipe: What is not varied; the defaults of the three classes where None.
         seeds: Runs of each combination: with ``recipe.training.seed`` and the numbers after it.
         out: Folder to keep the sweep in. None: nothing is kept.
-        jobs: Processes side by side; one for each processor where None: quicker than several threads in each.
+        jobs: Processes side by side. Where None, one for each processor, which is quicker than several threads in each;
+            on a GPU one.
         keep_models: Keep each run's model, with its history, in its folder.
         listeners: Called with each event; one may raise ``StopTraining``.
 
@@ -74,14 +78,14 @@ def sweep(
     with tempfile.TemporaryDirectory(prefix="charloom-") as temporary:
         folder = SweepFolder(Path(out) if out is not None else Path(temporary) / "sweep")
         corpora = _load_corpora(source, planned)
-        for run in planned:
-            _check(run, corpora[run.recipe.corpus], varied)
+        devices = [_check(run, corpora[run.recipe.corpus], varied) for run in planned]
         folder.check(base, varied, corpora)
         to_do = [run for run in planned if not folder.has(run, with_model=keep_models)]
         with folder.at_work(base, varied):
             sweeping = _Sweeping(folder, to_do, corpora, keep_models, listeners)
             try:
-                sweeping.work(jobs or _jobs(base.training.threads or 1))
+                on_cpu = all(device.type == "cpu" for device in devices)
+                sweeping.work(jobs or (_processors() // (base.training.threads or 1) if on_cpu else 1) or 1)
             finally:
                 results = _results(folder, sweeping)
         if out is None:
@@ -181,23 +185,25 @@ def _load_corpora(source: Any, planned: Sequence[PlannedRun]) -> dict[CorpusSett
         if len(kinds) > 1:
             raise SettingsError("a corpus is read already: to vary how it is read, give the sweep its source")
         return dict.fromkeys(kinds, source)
+    sources = [source] if isinstance(source, (str, Path)) else source or []
+    if len(kinds) > 1 and STANDARD_INPUT in sources:
+        raise SettingsError("standard input can be read only once: to vary how the text is read, put it into a file")
     return {settings: load_corpus(source, **vars(settings)) for settings in kinds}
 
 
-def _check(run: PlannedRun, corpus: Corpus, varied: Sequence[str]) -> None:
-    """Raises SettingsError where the run cannot be."""
+def _check(run: PlannedRun, corpus: Corpus, varied: Sequence[str]) -> torch.device:
+    """Raises SettingsError where the run cannot be. The device that it is for."""
     try:
-        check_possible(run.recipe.training, len(corpus.ids))
+        return check_possible(run.recipe.training, len(corpus.ids))
     except SettingsError as error:
         values = {name: getattr(getattr(run.recipe, find_setting(name).table), name) for name in varied}
         described = ", ".join(f"{name}={value}" for name, value in values.items())
         raise SettingsError(f"{error} (in the combination {described})" if described else str(error)) from None
 
 
-def _jobs(threads: int) -> int:
+def _processors() -> int:
     usable = getattr(os, "sched_getaffinity", None)
-    processors = len(usable(0)) if usable else os.cpu_count() or 1
-    return max(1, processors // threads)
+    return len(usable(0)) if usable else os.cpu_count() or 1
 
 
 def _results(folder: SweepFolder, sweeping: _Sweeping) -> SweepResults:
