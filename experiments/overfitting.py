@@ -28,7 +28,7 @@ _KEEP_EVERY = 4
 def measure(quick: bool) -> Results:
     """Units, clipping, remedies, more text; how often clipping acts."""
     book = corpus("time-machine", quick, lowercase=True, collapse_whitespace=True)
-    num_chars, seeds, epochs, jobs = (2500, 1, 6, 1) if quick else (_NUM_CHARS, 3, 300, 2)
+    num_chars, seeds, epochs, jobs = (2500, 1, 6, 1) if quick else (_NUM_CHARS, 3, 200, 2)
     text, fraction = _text(book, num_chars, num_chars)
     base = load_recipe("section").with_changes(
         {"max_chars": None, "epochs": epochs, "validation_fraction": fraction, "hidden_size": 32 if quick else 256}

@@ -23,7 +23,7 @@ def draw_sweep(results: SweepResults) -> bytes:
 
     combinations = results.combinations()
     number = _varied_number(results, combinations)
-    figure = Figure(figsize=(11 if number else 7, 4.4), layout="constrained")
+    figure = Figure(figsize=(11 if number else 7, 5.2), layout="constrained")
     axes = figure.subplots(1, 2 if number else 1, squeeze=False)[0]
     _draw_curves(axes[-1], combinations)
     if number:
@@ -48,7 +48,9 @@ def _draw_curves(axes: "Axes", combinations: Sequence[CombinationResult]) -> Non
     """Each seed a line."""
     for index, one in enumerate(combinations[:_MOST_CURVES]):
         colour = f"C{index}"
-        label: str | None = ", ".join(f"{name} {value}" for name, value in one.values.items()) or "all seeds"
+        label: str | None = (
+            ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in one.values.items()) or "all seeds"
+        )
         for run in one.runs:
             marker = "o" if len(run.history) == 1 else None
             epochs = [record.epoch for record in run.history]
@@ -72,7 +74,7 @@ def _draw_curves(axes: "Axes", combinations: Sequence[CombinationResult]) -> Non
     axes.set_title(
         f"the best {_MOST_CURVES} of {len(combinations)} combinations" if left_out > 0 else "each run a line"
     )
-    axes.legend(fontsize=7)
+    _set_legend(axes, 7)
 
 
 def _draw_against(axes: "Axes", name: str, combinations: Sequence[CombinationResult]) -> None:
@@ -97,9 +99,14 @@ def _draw_against(axes: "Axes", name: str, combinations: Sequence[CombinationRes
         axes.set_xscale("log", base=2 if isinstance(ticks[0], int) else 10)
         axes.set_xticks(ticks, [f"{value:g}" for value in ticks], minor=False)
         axes.set_xticks([], minor=True)
-    axes.set_xlabel(name)
+    axes.set_xlabel(name.replace("_", " "))
     axes.set_title("after training: mean and spread over seeds")
-    axes.legend(fontsize=8)
+    _set_legend(axes, 8)
+
+
+def _set_legend(axes: "Axes", size: int) -> None:
+    """Below: curves may be anywhere above."""
+    axes.legend(fontsize=size, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, frameon=False)
 
 
 def _set_perplexity_axis(axes: "Axes") -> None:
