@@ -6,8 +6,11 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
-from charloom import Corpus, Recipe, SweepResults, SweepRun, build_model, load_recipe, sweep
+from charloom import Corpus, LanguageModel, Recipe, SweepResults, SweepRun, build_model, load_recipe, sweep
+from charloom.training.optimization import make_optimizer
+from charloom.training.truncated_bptt import train_epoch
 from experiments.page import COLOURS, Experiment, Results, corpus, figure, table
 
 _CELLS = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}
@@ -20,6 +23,7 @@ _WAYS: dict[str, dict[str, Any]] = {
     "both": _UNIFORM | _ADAMW,
     "both, dropout 0.2": _UNIFORM | _ADAMW | {"dropout": 0.2},
     "both, no clipping": _UNIFORM | _ADAMW | {"clip_norm": 0.0},
+    "both, 40 epochs": _UNIFORM | _ADAMW | {"epochs": 40},
 }
 """What is changed of the section's recipe, step by step."""
 _GRID = ("the section's", "both")
@@ -63,6 +67,7 @@ def measure(quick: bool) -> Results:
         "ways": found,
         "without_a_model": _perplexity_of_frequencies(text),
         "gradients": _gradients(text, base, cells, depths[-1]),
+        "signals": _signals(text, base, depths[-1]),
     }
 
 
@@ -106,6 +111,40 @@ def _gradients(text: Corpus, base: Recipe, cells: Sequence[str], depth: int) -> 
     return found
 
 
+def _signals(text: Corpus, base: Recipe, depth: int) -> dict[str, list[list[float]]]:
+    """Of the plain RNN under AdamW, for either kind of initial weights, before training and after an epoch of it.
+
+    For each layer: how large its outputs are, and how much they differ from text to text. One seed.
+    """
+    found = {}
+    for sigma in (0.01, 0.0):
+        recipe = base.with_changes(_ADAMW | {"num_layers": depth, "init_sigma": sigma})
+        training = recipe.training
+        model = build_model(text.vocabulary, recipe.model, seed=0)
+        ids = text.ids[: training.batch_size * training.num_steps].view(training.batch_size, -1)
+        found[f"{sigma} before"] = _sizes_and_differences(model, ids)
+        generator = torch.Generator().manual_seed(0)
+        for _ in train_epoch(model, make_optimizer(model, training), text.ids, training, generator):
+            pass
+        found[f"{sigma} after"] = _sizes_and_differences(model, ids)
+    return found
+
+
+def _sizes_and_differences(model: LanguageModel, ids: Tensor) -> list[list[float]]:
+    """Of each layer's outputs: mean size; standard deviation over a minibatch's sequences, from step 10 on."""
+    pairs = []
+    outputs = torch.nn.functional.one_hot(ids.t(), len(model.vocabulary)).float()
+    for layer in range(model.layer.num_layers):
+        alone = torch.nn.RNN(outputs.shape[-1], model.layer.hidden_size)
+        alone.load_state_dict(
+            {name: model.layer.get_parameter(f"{name[:-1]}{layer}").detach() for name in alone.state_dict()}
+        )
+        with torch.no_grad():
+            outputs = alone(outputs)[0]
+        pairs.append([float(outputs.abs().mean()), float(outputs[10:].std(1).mean())])
+    return pairs
+
+
 def tables(results: Results) -> Mapping[str, str]:
     """Depths, ways, gradients."""
     ways, depths = results["ways"], results["depths"]
@@ -133,7 +172,7 @@ def tables(results: Results) -> Mapping[str, str]:
             ["layer", *(f"{_CELLS[cell]}, {word}" for cell in _TRIED for word in ("N(0, 0.01)", "uniform"))],
             [
                 [
-                    f"{layer + 1}" + (" (lowest)" if layer == 0 else " (top)" if layer == deepest - 1 else ""),
+                    _layer_name(layer, deepest),
                     *(
                         f"{results['gradients'][f'{cell} {sigma}'][layer]:.1e}"
                         for cell in _TRIED
@@ -143,10 +182,28 @@ def tables(results: Results) -> Mapping[str, str]:
                 for layer in range(deepest)
             ],
         ),
+        "signals": table(
+            ["layer", *(f"{name}, {when}" for name in ("N(0, 0.01)", "uniform") for when in ("before", "after"))],
+            [
+                [
+                    _layer_name(layer, deepest),
+                    *(
+                        "{:.2g} ± {:.0e}".format(*results["signals"][f"{sigma} {when}"][layer])
+                        for sigma in (0.01, 0.0)
+                        for when in ("before", "after")
+                    ),
+                ]
+                for layer in range(deepest)
+            ],
+        ),
         "guess": table(
             ["", "perplexity"], [["the characters' frequencies alone", f"{results['without_a_model']:.2f}"]]
         ),
     }
+
+
+def _layer_name(layer: int, deepest: int) -> str:
+    return f"{layer + 1}" + (" (lowest)" if layer == 0 else " (top)" if layer == deepest - 1 else "")
 
 
 def _mean(runs: Sequence[Mapping[str, Any]], kind: str = "validation") -> str:
@@ -169,7 +226,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
 
 
 def _draw_depth(ways: Mapping[str, Any], depths: Sequence[int], cells: Sequence[str]) -> Figure:
-    drawing = figure(height=3.8)
+    drawing = figure(height=4.4)
     axes = drawing.subplots()
     for cell, colour in zip(cells, COLOURS, strict=False):
         for way, style in (("the section's", "--"), ("both", "-")):
@@ -181,12 +238,12 @@ def _draw_depth(ways: Mapping[str, Any], depths: Sequence[int], cells: Sequence[
     axes.plot([], [], "-", color="0.3", label="uniform weights, AdamW")
     axes.set(xlabel="layers", ylabel="held-out perplexity", xticks=list(depths), yscale="log")
     _plain_ticks(axes, (5, 6, 8, 10, 12, 15, 20))
-    drawing.legend(loc="outside right upper", fontsize=9)
+    drawing.legend(loc="outside lower center", ncols=3, fontsize=9)
     return drawing
 
 
 def _draw_curves(ways: Mapping[str, Any], deepest: int, cells: Sequence[str]) -> Figure:
-    drawing = figure(height=3.8)
+    drawing = figure(height=4.4)
     axes = drawing.subplots()
     for cell, colour in zip(cells, COLOURS, strict=False):
         for way, style in (("the section's", "--"), ("both", "-")):
@@ -197,12 +254,12 @@ def _draw_curves(ways: Mapping[str, Any], deepest: int, cells: Sequence[str]) ->
     axes.plot([], [], "-", color="0.3", label="uniform weights, AdamW")
     axes.set(xlabel="epoch", ylabel=f"held-out perplexity, {deepest} layers", yscale="log")
     _plain_ticks(axes, (5, 6, 8, 10, 12, 15, 20))
-    drawing.legend(loc="outside right upper", fontsize=9)
+    drawing.legend(loc="outside lower center", ncols=3, fontsize=9)
     return drawing
 
 
 def _draw_gradients(gradients: Mapping[str, Sequence[float]], cells: Sequence[str]) -> Figure:
-    drawing = figure(height=3.8)
+    drawing = figure(height=4.4)
     axes = drawing.subplots()
     for cell, colour in zip(cells, COLOURS, strict=False):
         for sigma, style in ((0.01, "--"), (0.0, "-")):
@@ -213,7 +270,7 @@ def _draw_gradients(gradients: Mapping[str, Sequence[float]], cells: Sequence[st
     axes.plot([], [], "-", color="0.3", label="uniform weights")
     layers = range(1, len(norms) + 1)
     axes.set(xlabel="layer, from the input up", ylabel="norm of the first gradient", yscale="log", xticks=list(layers))
-    drawing.legend(loc="outside right upper", fontsize=9)
+    drawing.legend(loc="outside lower center", ncols=3, fontsize=9)
     return drawing
 
 
