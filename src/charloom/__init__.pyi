@@ -45,6 +45,11 @@ from .settings.recipes import Recipe as Recipe
 from .settings.recipes import load_recipe as load_recipe
 from .settings.sampling import SamplingSettings as SamplingSettings
 from .settings.training import TrainingSettings as TrainingSettings
+from .sweeps.results import CombinationResult as CombinationResult
+from .sweeps.results import MeanAndSpread as MeanAndSpread
+from .sweeps.results import SweepResults as SweepResults
+from .sweeps.results import SweepRun as SweepRun
+from .sweeps.sweep import sweep as sweep
 from .text.clean_up import CleanUp as CleanUp
 from .text.corpora import Corpus as Corpus
 from .text.corpora import corpus_from as corpus_from

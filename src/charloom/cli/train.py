@@ -59,7 +59,7 @@ def train(
         Keep the text out of the folder. With it (its last MiB) 'charloom compress' begins with what it has read.
     """
     from charloom.model_building import build_model
-    from charloom.training.run_folder import RunFolder
+    from charloom.training.run_folder import RunFolder, texts_for_codec
     from charloom.training.trainer import train as run_training
 
     folder = RunFolder(out or _default_folder(corpus), overwrite=overwrite)
@@ -68,7 +68,7 @@ def train(
     folder.create()
     console = screen.results()
     interruption = Interruption()
-    texts = None if no_priming else _texts(loaded, training)
+    texts = None if no_priming else texts_for_codec(loaded, training)
     try:
         _show_start(console, loaded, built, training, recipe or usual_recipe(corpus))
         with interruption, TrainingDisplay(console, training) as display:
@@ -135,19 +135,6 @@ def _load(corpus: tuple[str, ...], text: CorpusSettings) -> "Corpus":
                 progress.update(task, completed=done, total=total)
 
         return load_corpus(corpus or None, **vars(text), progress=show)
-
-
-def _texts(corpus: "Corpus", settings: TrainingSettings) -> tuple[bytes, bytes]:
-    """The ends of what is trained on and of what is kept out, in bytes, as much as a priming can take."""
-    from charloom.codec.priming import LARGEST_PRIMING
-    from charloom.training.trainer import training_length
-
-    def end(start: int, stop: int) -> bytes:
-        text = corpus.vocabulary.decode(corpus.ids[max(start, stop - LARGEST_PRIMING) : stop])
-        return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
-
-    at = training_length(len(corpus.ids), settings)
-    return end(0, at), end(at, len(corpus.ids))
 
 
 def _save(folder: "RunFolder", model: "LanguageModel", texts: tuple[bytes, bytes] | None) -> None:
