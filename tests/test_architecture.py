@@ -23,10 +23,10 @@ _PUBLIC = re.findall(
     CharloomError CharloomWarning CleanUp Codec CompressedFileError Corpus CorpusError CorpusSettings
     CorpusUnavailableError DamagedFileError DamagedRecordError EpochRecord Evaluation History InputError
     LanguageModel LaterVersionError ModelFolderError ModelSettings NotCompressedError Predictor Recipe RecordCodec
-    RecordFile SamplingSettings SettingsError Surprisal TrailingDataError TrainingDivergedError TrainingSettings
-    TruncatedFileError UnknownCharacterError Vocabulary WrongModelError __version__ accelerate build_model evaluate
-    evaluate_pieces generate generate_samples layers load_corpus load_recipe prepare_codec split_chars
-    split_lines stream train
+    RecordFile SamplingSettings SettingsError StoredIds Surprisal TrailingDataError TrainingDivergedError
+    TrainingSettings TruncatedFileError UnknownCharacterError Vocabulary WrongModelError __version__ accelerate
+    build_model corpus_from evaluate evaluate_pieces generate generate_samples layers load_corpus load_recipe
+    prepare_codec split_chars split_lines stream train
     """,
 )
 

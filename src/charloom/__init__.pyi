@@ -41,7 +41,9 @@ from .settings.sampling import SamplingSettings as SamplingSettings
 from .settings.training import TrainingSettings as TrainingSettings
 from .text.clean_up import CleanUp as CleanUp
 from .text.corpora import Corpus as Corpus
+from .text.corpora import corpus_from as corpus_from
 from .text.corpora import load_corpus as load_corpus
+from .text.stored_ids import StoredIds as StoredIds
 from .text.vocabulary import Vocabulary as Vocabulary
 from .training.history import EpochRecord as EpochRecord
 from .training.history import History as History

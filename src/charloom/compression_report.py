@@ -11,7 +11,7 @@ from charloom.codec.engine import Mode
 from charloom.compressors import measure_compressors
 from charloom.errors import CharloomError, CorpusError
 from charloom.model_folder import CODEC_FILES
-from charloom.text.sources import decode_utf8
+from charloom.text.decoding import decode_utf8
 
 
 @dataclass(frozen=True)

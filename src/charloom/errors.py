@@ -36,6 +36,10 @@ class TrainingDivergedError(CharloomError):
     """The loss is no longer a finite number."""
 
 
+class ProcessLostError(CharloomError):
+    """Another process of a training run ended, or cannot be reached."""
+
+
 class CompressedFileError(CharloomError):
     """Compressed data cannot be decompressed. One subclass for each way in which it can be bad."""
 

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import cyclopts
 
 from charloom.cli import screen
+from charloom.cli.cache import cache
 from charloom.cli.compress import compress
 from charloom.cli.decompress import decompress
 from charloom.cli.evaluate import evaluate
@@ -68,7 +69,7 @@ app = cyclopts.App(
     suppress_keyboard_interrupt=False,
     config=(refuse_unknown_options, recipe_defaults, refuse_fractions, refuse_empty_paths),
 )
-for command in (train, generate, evaluate, compress, decompress, info, recipes):
+for command in (train, generate, evaluate, compress, decompress, info, recipes, cache):
     app.command(command)
 
 

@@ -21,8 +21,11 @@ from charloom.text.sources import STANDARD_INPUT
 if TYPE_CHECKING:
     from charloom.language_model import LanguageModel
     from charloom.text.corpora import Corpus
+    from charloom.training.processes import Processes
     from charloom.training.run_folder import RunFolder
 
+_LONG_TEXT = 1 << 25
+"""Bytes that take long enough for a bar."""
 _DEFAULTS_NOTE = "Defaults shown are the section's; a recipe may set others ('charloom recipes' shows them)."
 
 
@@ -44,8 +47,8 @@ def train(
     Parameters
     ----------
     corpus
-        What to train on: time-machine (the default), tiny-shakespeare or python-reference; one or more files; a folder;
-        standard input, as -.
+        What to train on: time-machine (the default), tiny-shakespeare or python-reference; one or more files (.gz,
+        .xz and .zst are decompressed); a folder; standard input, as -; a data set, as hf:NAME[:SPLIT[:COLUMN]].
     out
         Folder for the model, history.jsonl and history.png. Default: the corpus' name and -model.
     recipe
@@ -55,14 +58,35 @@ def train(
     no_priming
         Keep the text out of the folder. With it (its last MiB) 'charloom compress' begins with what it has read.
     """
+    from charloom.training.processes import joined_processes
+
+    with joined_processes() as processes:
+        return _train(corpus, out, recipe, overwrite, no_priming, text, model, training, processes)
+
+
+def _train(
+    corpus: tuple[str, ...],
+    out: Path | None,
+    recipe: str | None,
+    overwrite: bool,
+    no_priming: bool,
+    text: CorpusSettings,
+    model: ModelSettings,
+    training: TrainingSettings,
+    processes: "Processes",
+) -> int:
+    """What ``train`` does, in one process or as one of several."""
     from charloom.model_building import build_model
-    from charloom.text.corpora import load_corpus
     from charloom.training.run_folder import RunFolder
     from charloom.training.trainer import train as run_training
 
     folder = RunFolder(out or _default_folder(corpus), overwrite=overwrite)
-    loaded = load_corpus(corpus or None, **vars(text))
+    loaded = _load(corpus, text)
     built = build_model(loaded.vocabulary, model, seed=training.seed)
+    if not processes.first:
+        with Interruption() as interruption:
+            run_training(built, loaded, training, listeners=[interruption], processes=processes)
+        return interruption.exit_status
     folder.create()
     console = screen.results()
     interruption = Interruption()
@@ -70,7 +94,7 @@ def train(
     try:
         _show_start(console, loaded, built, training, recipe or usual_recipe(corpus))
         with interruption, TrainingDisplay(console, training) as display:
-            run_training(built, loaded, training, listeners=[folder, display, interruption])
+            run_training(built, loaded, training, listeners=[folder, display, interruption], processes=processes)
     except Exception as error:
         if not folder.history:
             folder.discard_if_empty()
@@ -112,14 +136,32 @@ def _show_start(
     )
 
 
+def _load(corpus: tuple[str, ...], text: CorpusSettings) -> "Corpus":
+    """Loads the text; where it is long, with a progress bar."""
+    from charloom.text.corpora import load_corpus
+
+    with screen.reading_progress("reading the text") as progress:
+
+        def show(done: int, total: int | None) -> None:
+            if not progress.tasks and (done if total is None else total) > _LONG_TEXT:
+                progress.add_task("")
+            for task in progress.task_ids:
+                progress.update(task, completed=done, total=total)
+
+        return load_corpus(corpus or None, **vars(text), progress=show)
+
+
 def _texts(corpus: "Corpus", settings: TrainingSettings) -> tuple[bytes, bytes]:
-    """What is trained on and what is kept out, in bytes."""
+    """The ends of what is trained on and of what is kept out, in bytes, as much as a priming can take."""
+    from charloom.codec.priming import LARGEST_PRIMING
     from charloom.training.trainer import training_length
 
+    def end(start: int, stop: int) -> bytes:
+        text = corpus.vocabulary.decode(corpus.ids[max(start, stop - LARGEST_PRIMING) : stop])
+        return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+
     at = training_length(len(corpus.ids), settings)
-    if isinstance(corpus.text, bytes):
-        return corpus.text[:at], corpus.text[at:]
-    return corpus.text[:at].encode("utf-8", "surrogateescape"), corpus.text[at:].encode("utf-8", "surrogateescape")
+    return end(0, at), end(at, len(corpus.ids))
 
 
 def _save(folder: "RunFolder", model: "LanguageModel", texts: tuple[bytes, bytes] | None) -> None:

@@ -1,8 +1,9 @@
 """Training in several processes, on one machine or more, which torchrun starts.
 
-Each process has the whole model and a share of the lanes: of a minibatch of B sequences among W processes, process r reads
-rows r B/W to (r + 1) B/W. Gradients are averaged over the processes (``DistributedDataParallel``), so that all take the same
-step, the step of one process on the whole minibatch. What is sent is the gradient, once a step, however long the text.
+Each process has the whole model and a share of the lanes: of a minibatch of B sequences among W processes, process r
+reads rows r B/W to (r + 1) B/W. Gradients are averaged over the processes (``DistributedDataParallel``), so that all
+take the same step, that of one process on the whole minibatch. What is sent is the gradient, once a step, however long
+the text.
 """
 
 import os
@@ -10,18 +11,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from charloom.errors import SettingsError, TrainingError
+from charloom.errors import ProcessLostError, SettingsError
 from charloom.language_model import LanguageModel
 from charloom.shapes import Ids, Scalar, State
 
 _TIMEOUT = timedelta(minutes=10)
 """How long a process waits for another before it gives up: longer than the slowest of them validates or saves."""
+_LARGE_BUCKET = 1024
+"""MiB."""
 
 
 @dataclass(frozen=True)
@@ -62,31 +65,38 @@ class Processes:
             _talk(lambda: distributed.all_reduce(values))
         return values
 
-    def backpropagation(self, model: LanguageModel) -> "Backpropagation":
-        """How a minibatch's gradients come about."""
-        return Backpropagation(model) if self.size == 1 else SharedBackpropagation(model)
+    def agree(self, loss: Scalar, stop: bool) -> tuple[Scalar, bool]:
+        """The mean of all losses, and whether anyone is to stop: then all do, after the same step."""
+        if self.size == 1:
+            return loss, stop
+        loss_sum, num_stop = self.sum(torch.stack([loss, torch.full_like(loss, stop)]))
+        return loss_sum / self.size, bool(num_stop)
+
+    def learner(self, model: LanguageModel) -> "Learner":
+        """What gives a minibatch's gradients: the model itself, or one that shares them."""
+        return model if self.size == 1 else SharingModel(model)
 
 
-class Backpropagation:
-    """Of one process: the model's own."""
+class Learner(Protocol):
+    """A language model in training."""
 
-    def __init__(self, model: LanguageModel) -> None:
-        self.model = model
-
-    def __call__(self, inputs: Ids, targets: Ids, state: State) -> tuple[Scalar, State]:
+    def backpropagate(self, ids: Ids, targets: Ids, state: State | None = None) -> tuple[Scalar, State]:
         """Adds gradients to the parameters; returns the loss and the state, both detached."""
-        return self.model.backpropagate(inputs, targets, state)
 
 
-class SharedBackpropagation(Backpropagation):
-    """Of one of several: gradients are the mean over all of them. The loss is that of this process' lanes."""
+class SharingModel:
+    """A model whose gradients are the mean over all processes. The loss is that of this process' lanes."""
 
     def __init__(self, model: LanguageModel) -> None:
-        super().__init__(model)
-        self._module: nn.Module = _talk(lambda: DistributedDataParallel(_Loss(model), broadcast_buffers=False))
+        """Takes the first process' weights for all."""
+        # Buckets are sent while others are computed; here one call computes all, so that one bucket is best.
+        self._module: nn.Module = _talk(
+            lambda: DistributedDataParallel(_Loss(model), broadcast_buffers=False, bucket_cap_mb=_LARGE_BUCKET)
+        )
 
-    def __call__(self, inputs: Ids, targets: Ids, state: State) -> tuple[Scalar, State]:
-        loss, last = self._module(inputs, targets, state)
+    def backpropagate(self, ids: Ids, targets: Ids, state: State | None = None) -> tuple[Scalar, State]:
+        """See ``Learner``."""
+        loss, last = self._module(ids, targets, state)
         _talk(loss.backward)
         return loss.detach(), last
 
@@ -98,8 +108,8 @@ class _Loss(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, inputs: Ids, targets: Ids, state: State) -> tuple[Scalar, State]:
-        return self.model.loss(inputs, targets, state)
+    def forward(self, ids: Ids, targets: Ids, state: State | None) -> tuple[Scalar, State]:
+        return self.model.loss(ids, targets, state)
 
 
 @contextmanager
@@ -127,12 +137,13 @@ def joined_processes() -> Iterator[Processes]:
 
 
 def _talk(call: Any) -> Any:
-    """What a call that needs the other processes returns. Raises TrainingError where one of them is gone."""
+    """What a call that needs the other processes returns. Raises ProcessLostError where one of them is gone."""
     try:
         return call()
     except RuntimeError as error:
         if isinstance(error, distributed.DistError) or "gloo" in str(error) or "Connection" in str(error):
-            raise TrainingError(f"another process of this run ended or cannot be reached ({_first_line(error)})") from error
+            reason = _first_line(error)
+            raise ProcessLostError(f"another process of this run ended or cannot be reached ({reason})") from error
         raise
 
 

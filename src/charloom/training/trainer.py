@@ -12,18 +12,19 @@ import torch
 from charloom.batching import check_length
 from charloom.device import find_device
 from charloom.errors import InputError, SettingsError
-from charloom.evaluation import mean_nats_in_lanes, perplexity_of
+from charloom.evaluation import nats_in_lanes, perplexity_of
 from charloom.generation import generate
 from charloom.language_model import LanguageModel
 from charloom.recurrence.dispatch import chosen_kernels
 from charloom.recurrence.threads import use_threads
 from charloom.settings.model import Precision
 from charloom.settings.training import TrainingSettings
-from charloom.shapes import TextIds
 from charloom.text.corpora import Corpus
-from charloom.training.events import EpochEnded, Event, Listener, SampleDrawn, StepEnded, StopTraining
+from charloom.text.stored_ids import StoredIds
+from charloom.training.events import Announcer, EpochEnded, Listener, SampleDrawn, StepEnded, StopTraining
 from charloom.training.history import EpochRecord, History
 from charloom.training.prefixes import sample_prefixes
+from charloom.training.processes import Processes
 from charloom.training.run import Run
 from charloom.training.truncated_bptt import train_epoch
 from charloom.version import __version__
@@ -38,6 +39,7 @@ def train(
     settings: TrainingSettings | None = None,
     *,
     listeners: Sequence[Listener] = (),
+    processes: Processes | None = None,
 ) -> History:
     """Trains a model in place, from the weights that it has.
 
@@ -46,6 +48,7 @@ def train(
         corpus: The text; the validation part is its end.
         settings: The section's where None.
         listeners: Called with each event; one may raise ``StopTraining``.
+        processes: Who trains, where several do, each with the same model, text and settings (``joined_processes``).
 
     Returns the history. ``model.provenance``, which is saved with the model, has the text's fingerprint, the settings
     and the record of the epoch whose weights the model has: the last, or, with ``keep_best``, the best in validation.
@@ -55,17 +58,15 @@ def train(
     validation has risen for epochs and the model ends with the weights of the last.
     """
     settings = settings or TrainingSettings()
+    processes = processes or Processes()
+    processes.check(settings.batch_size)
     if model.vocabulary != corpus.vocabulary:
         raise InputError("the corpus has another vocabulary than the model: build the model with corpus.vocabulary")
     at = training_length(len(corpus.ids), settings)
-    training_ids, validation_ids = corpus.ids[:at], corpus.ids[at:]
+    training_ids, validation_ids = corpus.ids.part(0, at), corpus.ids.part(at)
     check_length(len(training_ids), settings.batch_size, settings.num_steps)
     prefixes = sample_prefixes(model, corpus, settings)
-    device = find_device(settings.device)
-
-    def tell(event: Event) -> None:
-        for listener in listeners:
-            listener(event)
+    device = find_device(processes.device or settings.device)
 
     _check_threads(settings.threads)
     if settings.precision != "float32" and (device.type != "cpu" or chosen_kernels() is None):
@@ -74,11 +75,12 @@ def train(
             "train with float32"
         )
     with use_threads(settings.threads), _precision(model, settings.precision), torch.random.fork_rng():
-        torch.manual_seed(settings.seed)
+        torch.manual_seed(settings.seed + processes.rank)  # dropout: of other lanes, other units
         model.to(device).train()
         run = Run.begin(model, settings)
+        tell = Announcer(listeners, alone=processes.size == 1)
         try:
-            _train_epochs(run, training_ids.to(device), validation_ids.to(device), prefixes, tell)
+            _train_epochs(run, processes, training_ids, validation_ids, prefixes, tell)
             run.end()
             if settings.sample_every and run.kept:
                 _draw_samples(run, run.kept.epoch, prefixes, tell)
@@ -93,23 +95,32 @@ def train(
 
 
 def _train_epochs(
-    run: Run, training_ids: TextIds, validation_ids: TextIds, prefixes: Sequence[str | bytes], tell: Listener
+    run: Run,
+    processes: Processes,
+    training_ids: StoredIds,
+    validation_ids: StoredIds,
+    prefixes: Sequence[str | bytes],
+    tell: Announcer,
 ) -> None:
     """All epochs, or as many as patience lasts for."""
     model, settings = run.model, run.settings
+    learner, rows = processes.learner(model), processes.share(settings.batch_size)
     began = time.perf_counter()
     for epoch in range(1, settings.epochs + 1):
         epoch_began = time.perf_counter()
-        for progress in train_epoch(model, run.optimizer, training_ids, settings, run.generator, epoch):
+        for progress in train_epoch(model, run.optimizer, training_ids, settings, run.generator, epoch, learner, rows):
+            mean_loss, stop = processes.agree(progress.mean_loss, tell.asked_to_stop)
+            if stop:
+                raise StopTraining
             if progress.done % _FINITE_CHECK_STEPS == 0 or progress.done == progress.num_batches:
-                run.check_finite(float(progress.mean_loss), epoch)
+                run.check_finite(float(mean_loss), epoch)
             num_chars = progress.done * settings.batch_size * settings.num_steps
             speed = num_chars / (time.perf_counter() - epoch_began)
-            tell(StepEnded(epoch, progress.done / progress.num_batches, progress.mean_loss, speed))
+            tell(StepEnded(epoch, progress.done / progress.num_batches, mean_loss, speed))
         record = EpochRecord(
             epoch,
-            perplexity_of(float(progress.mean_loss)),
-            _validate(model, validation_ids, settings),
+            perplexity_of(float(mean_loss)),
+            _validate(model, validation_ids, settings, processes),
             round(time.perf_counter() - began, 3),
             round(speed, 1),
         )
@@ -121,14 +132,16 @@ def _train_epochs(
             _draw_samples(run, epoch, prefixes, tell)
 
 
-def _validate(model: LanguageModel, ids: TextIds, settings: TrainingSettings) -> float | None:
+def _validate(model: LanguageModel, ids: StoredIds, settings: TrainingSettings, processes: Processes) -> float | None:
     if not len(ids):
         return None
     num_lanes = max(1, min(settings.batch_size, (len(ids) - 1) // settings.num_steps))
-    return perplexity_of(mean_nats_in_lanes(model, ids, num_lanes))
+    scored = nats_in_lanes(model, ids, num_lanes, processes.share(num_lanes))
+    nats, count = processes.sum(torch.tensor(scored, dtype=torch.float64, device=model.device)).tolist()
+    return perplexity_of(nats / count)
 
 
-def _draw_samples(run: Run, epoch: int, prefixes: Sequence[Any], tell: Listener) -> None:
+def _draw_samples(run: Run, epoch: int, prefixes: Sequence[Any], tell: Announcer) -> None:
     for prefix in prefixes:
         text = generate(run.model, prefix, run.settings.sample_chars)
         tell(SampleDrawn(epoch, text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")))

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from charloom.batching import (
+    ALL_ROWS,
     draw_offset,
     end_of_equal_lanes,
     num_random,
@@ -19,12 +20,19 @@ from charloom.batching import (
 from charloom.language_model import LanguageModel
 from charloom.recurrence.descent import clip_and_descend, clip_gradients
 from charloom.settings.training import TrainingSettings
-from charloom.shapes import Ids, Scalar, State, TextIds
+from charloom.shapes import Ids, Scalar, State
+from charloom.text.stored_ids import AnyIds, as_stored
 from charloom.training.optimization import set_learning_rate
+from charloom.training.processes import Learner
 
 
 def train_step(
-    model: LanguageModel, optimizer: Optimizer, inputs: Ids, targets: Ids, state: State, clip_norm: float
+    model: Learner,
+    optimizer: Optimizer,
+    inputs: Ids,
+    targets: Ids,
+    state: State,
+    clip_norm: float,
 ) -> tuple[Scalar, State]:
     """Loss, gradients, clipping to a global norm, one step. Returns the mean loss in nats and the detached state."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -69,31 +77,35 @@ class EpochProgress(NamedTuple):
 def train_epoch(
     model: LanguageModel,
     optimizer: Optimizer,
-    ids: TextIds,
+    ids: AnyIds,
     settings: TrainingSettings,
     generator: torch.Generator,
     epoch: int = 1,
+    learner: Learner | None = None,
+    rows: slice = ALL_ROWS,
 ) -> Iterator[EpochProgress]:
     """Trains one pass over a text, from a random offset; yields after each minibatch.
 
-    epoch: From 1, for the schedule.
+    epoch: From 1, for the schedule. learner: What gives the gradients; the model where None. rows: The part of each
+    minibatch that is read, where other processes read the others; the loss is that of these.
     """
     batch_size, num_steps = settings.batch_size, settings.num_steps
     offset = draw_offset(len(ids), batch_size, num_steps, generator)
     carried = settings.partitioning == "sequential"
     if carried:
-        ids = ids[: end_of_equal_lanes(len(ids), batch_size, num_steps, offset)]
-        batches = sequential_batches(ids, batch_size, num_steps, offset)
+        ids = as_stored(ids).part(0, end_of_equal_lanes(len(ids), batch_size, num_steps, offset))
+        batches = sequential_batches(ids, batch_size, num_steps, offset, rows)
         num_batches = num_sequential(len(ids), batch_size, num_steps, offset)
     else:
-        batches = random_batches(ids, batch_size, num_steps, offset, generator)
+        batches = random_batches(ids, batch_size, num_steps, offset, generator, rows)
         num_batches = num_random(len(ids), batch_size, num_steps, offset)
-    zero_state = state = model.begin_state(batch_size)
-    total = torch.zeros((), device=ids.device)
-    for done, (inputs, targets) in enumerate(batches, 1):
+    zero_state = state = model.begin_state(len(range(batch_size)[rows]))
+    device = optimizer.param_groups[0]["params"][0].device
+    total = torch.zeros((), device=device)
+    for done, (inputs, targets) in enumerate(((i.to(device), t.to(device)) for i, t in batches), 1):
         set_learning_rate(optimizer, settings, epoch - 1 + (done - 1) / num_batches)
         loss, state = train_step(
-            model, optimizer, inputs, targets, state if carried else zero_state, float(settings.clip_norm)
+            learner or model, optimizer, inputs, targets, state if carried else zero_state, float(settings.clip_norm)
         )
         total += loss
         yield EpochProgress(done, num_batches, total / done)
