@@ -32,6 +32,10 @@ from .generation import stream as stream
 from .language_model import LanguageModel as LanguageModel
 from .layers.accelerate import accelerate as accelerate
 from .model_building import build_model as build_model
+from .novelty.report import Copied as Copied
+from .novelty.report import CopiedStretch as CopiedStretch
+from .novelty.report import NoveltyReport as NoveltyReport
+from .novelty.report import check_novelty as check_novelty
 from .predictor import Predictor as Predictor
 from .settings.corpus import CorpusSettings as CorpusSettings
 from .settings.model import ModelSettings as ModelSettings

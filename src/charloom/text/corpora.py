@@ -1,5 +1,6 @@
 """A corpus: a clean text as ids, and the vocabulary between them."""
 
+import itertools
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +25,7 @@ from charloom.text.vocabulary import Vocabulary
 
 _IDS_AT_ONCE = 1 << 22
 _CHARS_AT_ONCE = 1 << 20
-"""Smaller pieces are put together: each costs a call or two."""
+"""Smaller pieces are put together, as each costs a few calls; larger ones are cut, as each takes much memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,8 @@ class Corpus:
     def in_vocabulary(self, vocabulary: Vocabulary) -> "Corpus":
         """The same text with the ids of another model's vocabulary; nothing is read.
 
-        Raises UnknownCharacterError for characters that it lacks, InputError where it cleans texts in another way.
+        Raises UnknownCharacterError where it lacks characters of this corpus' vocabulary, InputError where it cleans
+        texts in another way.
         """
         if vocabulary.clean_up != self.vocabulary.clean_up or vocabulary.unit != self.vocabulary.unit:
             raise InputError(
@@ -91,10 +93,10 @@ def load_corpus(
             ``.gz``, ``.xz`` or ``.zst`` are decompressed. Default: ``"time-machine"``, and where it cannot be had (no
             network) the reference text that Python carries, with a warning.
         unit: ``"char"`` or ``"byte"``.
-        max_chars: Keep the first so many characters (or bytes) of the clean text; all of them if None.
+        max_chars: Keep the first so many characters (or bytes) of the clean text, and read no more; all if None.
         lowercase: Lower-case the text. Default: as the named corpus' source does; no for files.
         collapse_whitespace: Turn runs of white space into one space. Default: likewise.
-        progress: Called now and then with the bytes read and the bytes there are.
+        progress: Called now and then with the bytes read and the bytes there are (of a data set: the characters, None).
 
     Raises CorpusError for a text that is missing, empty, or not what its unit needs, and for one that there is no room
     for on the disk.
@@ -108,12 +110,12 @@ def load_corpus(
         usual.collapse_whitespace if collapse_whitespace is None else collapse_whitespace,
     )
     if not isinstance(text, TextFiles):
-        return _encode(name, text, read_as, None)
+        return _encode(name, text, read_as, None, progress)
     if found := encoded_texts.find(text, read_as, progress):
         encoded, numbers = found
         vocabulary = encoded.vocabulary(read_as.clean_up)
         return Corpus(name, encoded.ids(numbers, vocabulary), vocabulary, encoded.fingerprint)
-    corpus = _encode(name, text.pieces(unit, progress), read_as, text)
+    corpus = _encode(name, text.pieces(unit, progress), read_as, text, None)
     if text.hint is not None and not text.unchanged:
         warnings.warn(f"{text.name}: changed while it was read", CharloomWarning, stacklevel=2)
     return corpus
@@ -129,6 +131,7 @@ def corpus_from(
     lowercase: bool = False,
     collapse_whitespace: bool = False,
     separator: str = "\n",
+    progress: Progress | None = None,
 ) -> Corpus:
     """A corpus of text that is at hand, or that comes from anywhere, once and in pieces.
 
@@ -143,12 +146,25 @@ def corpus_from(
         collapse_whitespace: Likewise.
         separator: What comes after each document that does not end in it, but for the last; ``""`` for pieces of one
             text.
+        progress: Called now and then with the number of tokens so far, and None.
 
     Raises CorpusError for what is empty, or no text.
     """
     CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)
     pieces = joined_documents(documents, name, unit, column, separator)
-    return _encode(name, pieces, ReadAs(unit, max_chars, lowercase, collapse_whitespace), None)
+    return _encode(name, pieces, ReadAs(unit, max_chars, lowercase, collapse_whitespace), None, progress)
+
+
+def read_corpus(source: str | Path | Sequence[str | Path], unit: Unit) -> list[tuple[str, str | bytes]]:
+    """The text that ``load_corpus`` cleans, as it stands: its files, or what has a corpus' name, each after its name.
+
+    Raises CorpusError as ``load_corpus`` does.
+    """
+    name, text, _ = _find(source, unit)
+    if isinstance(text, TextFiles):
+        return text.parts(unit)
+    pieces: Any = list(text)
+    return [(name, (b"" if unit == "byte" else "").join(pieces))]
 
 
 def _find(
@@ -188,12 +204,19 @@ def _refuse_near_miss(name: str) -> None:
         raise CorpusError(f"{name}: no such file, and no corpus of that name; corpora: {names}")
 
 
-def _encode(name: str, pieces: Iterable[Any], read_as: ReadAs, files: TextFiles | None) -> Corpus:
-    """The one pass. files: Where the pieces come from, if that can be found again."""
+def _encode(
+    name: str, pieces: Iterable[Any], read_as: ReadAs, files: TextFiles | None, progress: Progress | None
+) -> Corpus:
+    """The one pass.
+
+    files: Where the pieces come from, if that can be found again. progress: As that of ``corpus_from``.
+    """
     encoder = Encoder(read_as.unit, lambda: encoded_texts.new_file(files))
     try:
         for piece in _first(read_as.max_chars, read_as.clean_up.each(_gathered(pieces))):
             encoder.take(piece)
+            if progress is not None:
+                progress(encoder.num_ids, None)
         encoded = encoder.finish()
         vocabulary = encoded.vocabulary(read_as.clean_up)
         if encoder.file is None:
@@ -211,10 +234,10 @@ def _encode(name: str, pieces: Iterable[Any], read_as: ReadAs, files: TextFiles 
 
 
 def _gathered(pieces: Iterable[Any]) -> Iterator[Any]:
-    """The same text in pieces that are not small."""
+    """The same text in pieces that are neither small nor very large."""
     waiting: list[Any] = []
     length = 0
-    for piece in pieces:
+    for piece in itertools.chain.from_iterable(map(_cut, pieces)):
         waiting.append(piece)
         length += len(piece)
         if length >= _CHARS_AT_ONCE:
@@ -222,6 +245,11 @@ def _gathered(pieces: Iterable[Any]) -> Iterator[Any]:
             waiting, length = [], 0
     if waiting:
         yield waiting[0][:0].join(waiting)
+
+
+def _cut(piece: Any) -> Iterator[Any]:
+    for start in range(0, len(piece), _CHARS_AT_ONCE):
+        yield piece[start : start + _CHARS_AT_ONCE]
 
 
 def _first(count: int | None, pieces: Iterable[Any]) -> Iterator[Any]:

@@ -71,7 +71,7 @@ class CachedText:
         name: What it was read from when it was encoded.
         read_as: How.
         content: SHA-256 of what was read.
-        hint: Of the files when they were read last.
+        hint: Of the files when they were read last; empty where it would not tell that they changed since.
         num_bytes: What the files took.
         encoded: What it became.
     """
@@ -169,7 +169,7 @@ def find(files: TextFiles, read_as: ReadAs, progress: Progress | None = None) ->
             text.remove()
             continue
         with contextlib.suppress(OSError):
-            if text.hint != files.hint:
+            if text.hint != files.hint and files.settled:
                 replace(text, hint=files.hint).save()
             os.utime(text.path)
         return text.encoded, numbers
@@ -206,7 +206,8 @@ def keep(file: BinaryIO, encoded: EncodedText, files: TextFiles | None, read_as:
         return numbers
     key = sha256(f"{files.content} {read_as}".encode()).hexdigest()[:32]
     path = _folder() / f"{key}.json"
-    text = CachedText(path, files.name, read_as, files.content, files.hint, files.num_bytes, encoded)
+    hint = files.hint if files.settled else ""
+    text = CachedText(path, files.name, read_as, files.content, hint, files.num_bytes, encoded)
     try:
         Path(file.name).replace(text.ids_path)
         text.save()
@@ -234,7 +235,7 @@ def _folder() -> Path:
 
 def _remove_unfinished(folder: Path) -> None:
     """What processes left that were killed: a file that is being written is never old."""
-    for path in folder.glob(f"{_UNFINISHED}*"):
+    for path in (*folder.glob(f"{_UNFINISHED}*"), *folder.glob("*.ids")):
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+            if not path.with_suffix(".json").exists() and time.time() - path.stat().st_mtime > _STALE_SECONDS:
                 path.unlink()

@@ -72,6 +72,7 @@ class Encoder:
 
     Attributes:
         file: Where the numbers are, once they are too many for memory.
+        num_ids: So far.
     """
 
     def __init__(self, unit: Unit, make_file: Callable[[], BinaryIO]) -> None:
@@ -80,7 +81,7 @@ class Encoder:
         self._unit, self._make_file = unit, make_file
         self._arrays: list[Any] = []
         self._dtype = _WIDTHS[0]
-        self._num_ids = self._num_written = self._crc = 0
+        self.num_ids = self._num_written = self._crc = 0
         self._hash = hashlib.sha256()
         self._characters: list[str] = []
         # Large, but the system gives memory only to what is written to: the few characters that come.
@@ -95,9 +96,9 @@ class Encoder:
         else:
             self._hash.update(piece.encode("utf-8"))
             numbers = self._numbers(piece)
-        self._num_ids += len(numbers)
+        self.num_ids += len(numbers)
         self._arrays.append(numbers.astype(self._dtype, copy=False))
-        if self.file is not None or self._num_ids * self._dtype.itemsize > LARGEST_IN_MEMORY:
+        if self.file is not None or self.num_ids * self._dtype.itemsize > LARGEST_IN_MEMORY:
             self._write()
 
     def finish(self) -> EncodedText:
@@ -108,7 +109,7 @@ class Encoder:
         size = self._dtype.itemsize
         characters = "".join(self._characters)
         digest = self._hash.hexdigest()
-        return EncodedText(self._unit, self._num_ids, size, characters, counts, digest, self._crc)
+        return EncodedText(self._unit, self.num_ids, size, characters, counts, digest, self._crc)
 
     def array(self) -> Any:
         """The numbers, where they stayed in memory."""

@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,6 +17,8 @@ from charloom.text.decoding import decoded
 
 STANDARD_INPUT = "-"
 _LONGEST_NAME = 200
+_SETTLED_NANOSECONDS = 2_000_000_000
+"""The coarsest clock of a file system's ticks once in this."""
 _PIECE = 1 << 20
 """Bytes that are read at once."""
 
@@ -46,6 +49,7 @@ class TextFiles:
         self.name = _names(sources)
         self.files = [file for source in sources for file in _files_of(source)]
         self._begin()
+        self._found_at = time.time_ns()
         self._seen = self.look()
         self.num_bytes = None if self._seen is None else sum(size for _, size, *_ in self._seen)
 
@@ -67,6 +71,12 @@ class TextFiles:
     def hint(self) -> str | None:
         """The same for files that have not changed since; None where that cannot be told."""
         return None if self._seen is None else hashlib.sha256(repr(self._seen).encode()).hexdigest()
+
+    @property
+    def settled(self) -> bool:
+        """Whether ``hint`` will tell: a change in the same tick of the clock as the last would not be seen by it."""
+        times = [moment for _, _, *times, _ in self._seen or [] for moment in times]
+        return max(times, default=self._found_at) < self._found_at - _SETTLED_NANOSECONDS
 
     @property
     def unchanged(self) -> bool:
@@ -91,6 +101,19 @@ class TextFiles:
             yield piece
         if empty:
             raise CorpusError(f"{self.name}: empty; there is nothing to read")
+
+    def parts(self, unit: Unit) -> list[tuple[str, Any]]:
+        """The text of each file, after its name; put together they are the whole. Raises CorpusError as ``pieces``."""
+        parts: list[tuple[str, Any]] = []
+        for file in self.files:
+            data = decompressed(self._read(file, None), str(file))
+            text: Any = b"".join(data) if unit == "byte" else "".join(decoded(data, _names([file])))
+            if parts and unit == "char" and parts[-1][1] and not parts[-1][1].endswith("\n"):
+                parts[-1] = parts[-1][0], parts[-1][1] + "\n"
+            parts.append((_names([file]), text))
+        if not any(text for _, text in parts):
+            raise CorpusError(f"{self.name}: empty; there is nothing to read")
+        return parts
 
     def skim(self, progress: Callable[[int, int | None], None] | None = None) -> str:
         """Reads all files for ``content`` alone, several times as fast as for their text."""
