@@ -38,16 +38,20 @@ def num_sequential(length: int, batch_size: int, num_steps: int, offset: int) ->
     return (length - offset - 1) // batch_size // num_steps
 
 
-def sequential_batches(ids: TextIds, batch_size: int, num_steps: int, offset: int) -> Iterator[tuple[Ids, Ids]]:
+def sequential_batches(
+    ids: TextIds, batch_size: int, num_steps: int, offset: int, first: int = 0
+) -> Iterator[tuple[Ids, Ids]]:
     """Yields (inputs, targets), each (batch, steps), neighbouring minibatches neighbours in the text.
 
     Lanes are as long as they can be; up to ``num_steps - 1`` ids at a lane's end are left out, as in the textbook.
+
+    first: The number of the minibatch to begin with.
     """
     lane_length = (len(ids) - offset - 1) // batch_size
     used = batch_size * lane_length
     inputs = ids[offset : offset + used].view(batch_size, lane_length)
     targets = ids[offset + 1 : offset + 1 + used].view(batch_size, lane_length)
-    for i in range(num_sequential(len(ids), batch_size, num_steps, offset)):
+    for i in range(first, num_sequential(len(ids), batch_size, num_steps, offset)):
         steps = slice(i * num_steps, (i + 1) * num_steps)
         yield inputs[:, steps], targets[:, steps]
 
@@ -69,14 +73,14 @@ def num_random(length: int, batch_size: int, num_steps: int, offset: int) -> int
 
 
 def random_batches(
-    ids: TextIds, batch_size: int, num_steps: int, offset: int, generator: torch.Generator
+    ids: TextIds, batch_size: int, num_steps: int, offset: int, generator: torch.Generator, first: int = 0
 ) -> Iterator[tuple[Ids, Ids]]:
-    """Yields (inputs, targets), each (batch, steps), sequences in random order."""
+    """Yields (inputs, targets), each (batch, steps), sequences in random order, from minibatch ``first`` on."""
     num_sequences = (len(ids) - offset - 1) // num_steps
     used = num_sequences * num_steps
     inputs = ids[offset : offset + used].view(num_sequences, num_steps)
     targets = ids[offset + 1 : offset + 1 + used].view(num_sequences, num_steps)
     order = torch.randperm(num_sequences, generator=generator).to(ids.device)
-    for i in range(num_random(len(ids), batch_size, num_steps, offset)):
+    for i in range(first, num_random(len(ids), batch_size, num_steps, offset)):
         chosen = order[i * batch_size : (i + 1) * batch_size]
         yield inputs[chosen], targets[chosen]

@@ -32,6 +32,10 @@ class ModelFolderError(CharloomError):
     """A model folder is missing, damaged, or not one that this version can read."""
 
 
+class CheckpointError(CharloomError):
+    """A checkpoint is missing or damaged, or the run cannot go on from it as asked."""
+
+
 class TrainingDivergedError(CharloomError):
     """The loss is no longer a finite number."""
 

@@ -4,7 +4,7 @@ import hashlib
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from charloom.errors import CharloomWarning, CorpusError, CorpusUnavailableError
@@ -37,6 +37,13 @@ class Corpus:
         """SHA-256 of the clean text (as UTF-8), hexadecimal."""
         data = self.text if isinstance(self.text, bytes) else self.text.encode("utf-8")
         return hashlib.sha256(data).hexdigest()
+
+
+def with_vocabulary(corpus: Corpus, vocabulary: Vocabulary) -> Corpus:
+    """The same text in another vocabulary's ids. Raises UnknownCharacterError for characters that it lacks."""
+    if corpus.vocabulary == vocabulary:
+        return corpus
+    return replace(corpus, ids=vocabulary.encode(corpus.text), vocabulary=vocabulary)
 
 
 def load_corpus(
