@@ -56,8 +56,10 @@ class StopTraining(Exception):  # noqa: N818 - a request, not an error
 class Announcer:
     """Tells listeners. Where several processes train, none stops by itself: they would wait for it for ever."""
 
-    def __init__(self, listeners: Sequence[Listener], *, alone: bool) -> None:
+    def __init__(self, listeners: Sequence[Listener], rescue: Callable[[], None], *, alone: bool) -> None:
+        """rescue: Called before whatever a listener raises ends the run: between two steps it is whole."""
         self._listeners = listeners
+        self._rescue = rescue
         self._alone = alone
         self.asked_to_stop = False
 
@@ -66,7 +68,9 @@ class Announcer:
         for listener in self._listeners:
             try:
                 listener(event)
-            except StopTraining:
-                if self._alone:
-                    raise
-                self.asked_to_stop = True
+            except BaseException as error:
+                if isinstance(error, StopTraining) and not self._alone:
+                    self.asked_to_stop = True
+                    continue
+                self._rescue()
+                raise
