@@ -17,7 +17,14 @@ from charloom.cli.interruption import SIGNALS, Interruption
 from charloom.cli.recipes import usual_recipe
 from charloom.cli.train_beginnings import Beginning, anew, from_model, restarted, resumed
 from charloom.cli.training_display import TrainingDisplay
-from charloom.errors import CharloomError, CharloomWarning, ModelFolderError, SettingsError
+from charloom.errors import (
+    CharloomError,
+    CharloomWarning,
+    ModelFolderError,
+    OtherProcessFailedError,
+    SettingsError,
+    TrainingDivergedError,
+)
 from charloom.settings import CorpusSettings, ModelSettings, TrainingSettings
 from charloom.text.named_corpora import TIME_MACHINE
 from charloom.text.sources import STANDARD_INPUT
@@ -83,21 +90,26 @@ def train(
     with joined_processes(training.device) as processes, _quiet(not processes.first):
         interrupted = newest_checkpoint_of(processes, place) if processes.restarts else None
         resumable = newest_checkpoint_of(processes, resume) if resume and not interrupted else None
-        with processes.together():
-            processes.check(training.batch_size)
-            if STANDARD_INPUT in corpus and processes.size > 1:
-                raise SettingsError("standard input has one reader, and here are several processes: give them a file")
-            folder = RunFolder(place, overwrite=overwrite or goes_on_here or processes.restarts > 0)
-            if interrupted is not None:
-                begun = restarted(interrupted, processes.restarts, corpus, training)
-            elif resume is not None:
-                begun = resumed(resumable or newest_checkpoint(resume), corpus, text, model, training)
-            elif init_from is not None:
-                begun = from_model(init_from, corpus, text, model, training.seed, extend=extend_vocabulary)
-            else:
-                begun = anew(corpus, text, model, training.seed, recipe or usual_recipe(corpus))
-            if processes.first:
-                folder.create(begun.checkpoint.history if begun.checkpoint else None)
+        try:
+            with processes.together():
+                processes.check(training.batch_size)
+                if STANDARD_INPUT in corpus and processes.size > 1:
+                    raise SettingsError(
+                        "standard input has one reader, and here are several processes: give them a file"
+                    )
+                folder = RunFolder(place, overwrite=overwrite or goes_on_here or processes.restarts > 0)
+                if interrupted is not None:
+                    begun = restarted(interrupted, processes.restarts, corpus, training)
+                elif resume is not None:
+                    begun = resumed(resumable or newest_checkpoint(resume), corpus, text, model, training)
+                elif init_from is not None:
+                    begun = from_model(init_from, corpus, text, model, training.seed, extend=extend_vocabulary)
+                else:
+                    begun = anew(corpus, text, model, training.seed, recipe or usual_recipe(corpus))
+                if processes.first:
+                    folder.create(begun.checkpoint.history if begun.checkpoint else None)
+        except OtherProcessFailedError:
+            return 1
         if processes.first:
             return _train(folder, begun, training, processes, priming=not no_priming)
         return _train_along(begun, training, processes)
@@ -108,9 +120,17 @@ def _train_along(begun: Beginning, training: TrainingSettings, processes: "Proce
     from charloom.training.trainer import train as run_training
 
     with Interruption() as interruption:
-        run_training(
-            begun.model, begun.corpus, training, listeners=[interruption], resume=begun.checkpoint, processes=processes
-        )
+        try:
+            run_training(
+                begun.model,
+                begun.corpus,
+                training,
+                listeners=[interruption],
+                resume=begun.checkpoint,
+                processes=processes,
+            )
+        except TrainingDivergedError:
+            return 1  # as for all processes; the first says so
     return interruption.exit_status
 
 

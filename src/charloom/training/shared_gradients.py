@@ -60,9 +60,7 @@ class _Sharing:
         self._loss = _Loss(model)
         # Buckets are sent while others are computed; here one call computes all, so that one bucket is best.
         self._module: nn.Module = talk(
-            lambda: DistributedDataParallel(
-                self._loss, broadcast_buffers=False, bucket_cap_mb=_LARGE_BUCKET, gradient_as_bucket_view=True
-            )
+            lambda: DistributedDataParallel(self._loss, bucket_cap_mb=_LARGE_BUCKET, gradient_as_bucket_view=True)
         )
 
     def backpropagate(self, ids: Ids, targets: Ids, state: State | None = None) -> tuple[Scalar, State]:
