@@ -6,6 +6,7 @@ from .codec.record_file import RecordFile as RecordFile
 from .codec.records import RecordCodec as RecordCodec
 from .errors import CharloomError as CharloomError
 from .errors import CharloomWarning as CharloomWarning
+from .errors import CheckpointError as CheckpointError
 from .errors import CompressedFileError as CompressedFileError
 from .errors import CorpusError as CorpusError
 from .errors import CorpusUnavailableError as CorpusUnavailableError
@@ -34,6 +35,7 @@ from .generation import stream as stream
 from .language_model import LanguageModel as LanguageModel
 from .layers.accelerate import accelerate as accelerate
 from .model_building import build_model as build_model
+from .model_building import extend_model as extend_model
 from .novelty.report import Copied as Copied
 from .novelty.report import CopiedStretch as CopiedStretch
 from .novelty.report import NoveltyReport as NoveltyReport
@@ -56,6 +58,9 @@ from .text.corpora import corpus_from as corpus_from
 from .text.corpora import load_corpus as load_corpus
 from .text.stored_ids import StoredIds as StoredIds
 from .text.vocabulary import Vocabulary as Vocabulary
+from .training.checkpoint import Checkpoint as Checkpoint
+from .training.checkpoints import CheckpointFolder as CheckpointFolder
+from .training.checkpoints import newest_checkpoint as newest_checkpoint
 from .training.history import EpochRecord as EpochRecord
 from .training.history import History as History
 from .training.trainer import train as train
