@@ -1,6 +1,7 @@
 """Runs experiments and fills in their pages: ``python -m experiments [NAME ...] [--quick] [--redraw] [--out FOLDER]``.
 
-Results go to ``experiments/results/NAME.json``, tables into ``docs/exercises/NAME.md``, pictures to ``docs/pictures``.
+The lesson is a notebook and is run as it stands. Of the others, results go to ``experiments/results/NAME.json``,
+tables into ``docs/exercises/NAME.md``, pictures to ``docs/pictures``.
 """
 
 import argparse
@@ -16,8 +17,10 @@ import torch
 from experiments.page import Experiment, fill, save
 
 ROOT = Path(__file__).parent.parent
+LESSON = "lesson"
 NAMES = ["from_scratch", "overfitting", "forecasting", "sampling", "depth_and_gates", "compression"]
 """In the order of the section's exercises."""
+_ALL = f"{LESSON}, {', '.join(NAMES)}"
 
 
 def load(name: str) -> Experiment:
@@ -47,6 +50,14 @@ def run(name: str, out: Path, *, quick: bool, redraw: bool) -> None:
     print(f"{name}: {record['seconds']} s", flush=True)
 
 
+def _run_lesson(out: Path) -> None:
+    # What runs notebooks is for pages alone: tests of the experiments do without.
+    from experiments.lesson import run_lesson
+
+    run_lesson(ROOT / "docs" / "lesson.ipynb", out / "docs" / "lesson.ipynb")
+    print(LESSON, flush=True)
+
+
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
@@ -62,17 +73,20 @@ def _processor() -> str:
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(prog="python -m experiments", description=(__doc__ or "").partition(":")[0] + ".")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all where none is given: {', '.join(NAMES)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all where none is given: {_ALL}")
     parser.add_argument("--quick", action="store_true", help="the same code on less, as the tests run it; needs --out")
     parser.add_argument("--redraw", action="store_true", help="measure nothing: page and pictures from stored results")
     parser.add_argument("--out", type=Path, default=ROOT, help="folder to write to instead of the repository")
     arguments = parser.parse_args()
-    if unknown := sorted(set(arguments.names) - set(NAMES)):
-        sys.exit(f"no experiment {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    if unknown := sorted(set(arguments.names) - {LESSON, *NAMES}):
+        sys.exit(f"no experiment {', '.join(unknown)}; there are {_ALL}")
     if arguments.quick and arguments.out == ROOT:
         sys.exit("--quick needs --out FOLDER: its results are not for the pages")
-    for name in arguments.names or NAMES:
-        run(name, arguments.out, quick=arguments.quick, redraw=arguments.redraw)
+    for name in arguments.names or [LESSON, *NAMES]:
+        if name != LESSON:
+            run(name, arguments.out, quick=arguments.quick, redraw=arguments.redraw)
+        elif not arguments.redraw:
+            _run_lesson(arguments.out)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,10 @@ from .generation import stream as stream
 from .language_model import LanguageModel as LanguageModel
 from .layers.accelerate import accelerate as accelerate
 from .model_building import build_model as build_model
+from .novelty.report import Copied as Copied
+from .novelty.report import CopiedStretch as CopiedStretch
+from .novelty.report import NoveltyReport as NoveltyReport
+from .novelty.report import check_novelty as check_novelty
 from .predictor import Predictor as Predictor
 from .settings.corpus import CorpusSettings as CorpusSettings
 from .settings.model import ModelSettings as ModelSettings
@@ -41,9 +45,16 @@ from .settings.recipes import Recipe as Recipe
 from .settings.recipes import load_recipe as load_recipe
 from .settings.sampling import SamplingSettings as SamplingSettings
 from .settings.training import TrainingSettings as TrainingSettings
+from .sweeps.results import CombinationResult as CombinationResult
+from .sweeps.results import MeanAndSpread as MeanAndSpread
+from .sweeps.results import SweepResults as SweepResults
+from .sweeps.results import SweepRun as SweepRun
+from .sweeps.sweep import sweep as sweep
 from .text.clean_up import CleanUp as CleanUp
 from .text.corpora import Corpus as Corpus
+from .text.corpora import corpus_from as corpus_from
 from .text.corpora import load_corpus as load_corpus
+from .text.stored_ids import StoredIds as StoredIds
 from .text.vocabulary import Vocabulary as Vocabulary
 from .training.history import EpochRecord as EpochRecord
 from .training.history import History as History

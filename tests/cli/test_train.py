@@ -1,5 +1,6 @@
 """``charloom train`` as real processes."""
 
+import gzip
 import json
 import signal
 import subprocess
@@ -67,6 +68,19 @@ def test_a_run_and_what_it_leaves(home: Path) -> None:
     assert len((folder / "history.jsonl").read_text().splitlines()) == 1
 
 
+def test_early_stopping(home: Path) -> None:
+    """The end says which epoch's weights there are, and so does the folder."""
+    options = ["--validation-fraction", "0.1", "--epochs", "500", "--learning-rate", "0.05", "--patience", "2"]
+    out = _train(home, "fable.txt", *options, "--out", "model").done()
+    epochs = len((home / "model" / "history.jsonl").read_text().splitlines())
+    assert f"Stopped after epoch {epochs}: validation was no better for 2 epochs." in out
+    assert f" of epoch {epochs - 2}, the best, after {epochs} epochs, " in out
+    assert charloom.LanguageModel.load(home / "model").provenance["results"]["epoch"] == epochs - 2
+    message = _train(home, "fable.txt", "--validation-fraction", "0", "--patience", "2", "--out", "other").error()
+    assert "patience" in message
+    assert "set --validation-fraction" in message
+
+
 def test_the_sections_recipe_is_the_default(home: Path) -> None:
     """Without network and data the reference text of Python takes the place of The Time Machine, and is named."""
     result = run(home, "train", "--epochs", "1", "--out", "model")
@@ -112,6 +126,16 @@ def test_folders_files_and_standard_input(home: Path) -> None:
     (home / "texts" / "deep" / "c.txt").write_text("c" * 50)
     out = _train(home, "texts", "fable.txt", "-", "--epochs", "1", "--out", "m", stdin=b"from a pipe").done()
     assert f"{51 + 51 + len(_TEXT) * 20 + 11:,} characters" in out
+
+
+def test_compressed_files(home: Path) -> None:
+    (home / "book.txt.gz").write_bytes(gzip.compress(_TEXT.encode() * 20))
+    out = _train(home, "book.txt.gz", "--epochs", "1").done()
+    assert f"{len(_TEXT) * 20:,} characters" in out
+    assert (home / "book-model" / "config.json").exists()
+    (home / "cut.gz").write_bytes(gzip.compress(_TEXT.encode() * 20)[:-9])
+    assert _train(home, "cut.gz").error() == "cut.gz: not whole: it ends in the middle of its compressed data"
+    assert not (home / "cut-model").exists()
 
 
 def test_chinese(home: Path) -> None:

@@ -76,7 +76,9 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("records", [[_record(1)], [_record(1, 3.0)], [_record(e, 2.0 + e) for e in range(1, 30)]])
 def test_plot_is_a_picture(records: list[EpochRecord]) -> None:
-    assert plot_history(History(records)).startswith(b"\x89PNG\r\n")
+    plain = plot_history(History(records))
+    assert plain.startswith(b"\x89PNG\r\n")
+    assert (plot_history(History(records), 1) != plain) == (len(records) > 1)  # marked where it is not the last
 
 
 def test_the_history_of_an_overwritten_run_goes(tmp_path: Path) -> None:

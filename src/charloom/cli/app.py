@@ -11,6 +11,7 @@ from typing import Any, get_args
 import cyclopts
 
 from charloom.cli import screen
+from charloom.cli.cache import cache
 from charloom.cli.compress import compress
 from charloom.cli.decompress import decompress
 from charloom.cli.evaluate import evaluate
@@ -18,6 +19,7 @@ from charloom.cli.forecast import forecast
 from charloom.cli.generate import generate
 from charloom.cli.info import info
 from charloom.cli.recipes import recipe_defaults, recipes
+from charloom.cli.sweep import sweep
 from charloom.cli.train import train
 from charloom.errors import CharloomError
 from charloom.text.sources import STANDARD_INPUT
@@ -73,7 +75,7 @@ app = cyclopts.App(
     suppress_keyboard_interrupt=False,
     config=(refuse_unknown_options, recipe_defaults, refuse_fractions, refuse_empty_paths),
 )
-for command in (train, generate, evaluate, compress, decompress, forecast, info, recipes):
+for command in (train, sweep, generate, evaluate, compress, decompress, forecast, info, recipes, cache):
     app.command(command)
 
 

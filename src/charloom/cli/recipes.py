@@ -1,4 +1,4 @@
-"""``charloom recipes``, and how a recipe's settings become the defaults of ``charloom train``."""
+"""``charloom recipes``, and how a recipe's settings become the defaults of ``charloom train`` and ``sweep``."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -34,8 +34,8 @@ def usual_recipe(corpus: Sequence[str]) -> str:
 
 
 def recipe_defaults(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Gives ``train`` the recipe's settings wherever the command line sets none."""
-    if commands != ("train",):
+    """Gives ``train`` and ``sweep`` the recipe's settings wherever the command line sets none."""
+    if commands not in (("train",), ("sweep",)):
         return
     given = {argument.name: [token.value for token in argument.tokens] for argument in arguments}
     name = (given["--recipe"] or [usual_recipe(given["CORPUS"])])[-1]

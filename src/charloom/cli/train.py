@@ -1,5 +1,6 @@
 """``charloom train``."""
 
+import re
 import shlex
 import signal
 import tempfile
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from charloom.text.corpora import Corpus
     from charloom.training.run_folder import RunFolder
 
+_LONG_TEXT = 1 << 25
+"""Bytes that take long enough for a bar."""
 _DEFAULTS_NOTE = "Defaults shown are the section's; a recipe may set others ('charloom recipes' shows them)."
 
 
@@ -44,8 +47,8 @@ def train(
     Parameters
     ----------
     corpus
-        What to train on: time-machine (the default), tiny-shakespeare or python-reference; one or more files; a folder;
-        standard input, as -.
+        What to train on: time-machine (the default), tiny-shakespeare or python-reference; one or more files (.gz,
+        .xz and .zst are decompressed); a folder; standard input, as -; a data set, as hf:NAME[:SPLIT[:COLUMN]].
     out
         Folder for the model, history.jsonl and history.png. Default: the corpus' name and -model.
     recipe
@@ -56,17 +59,16 @@ def train(
         Keep the text out of the folder. With it (its last MiB) 'charloom compress' begins with what it has read.
     """
     from charloom.model_building import build_model
-    from charloom.text.corpora import load_corpus
-    from charloom.training.run_folder import RunFolder
+    from charloom.training.run_folder import RunFolder, texts_for_codec
     from charloom.training.trainer import train as run_training
 
     folder = RunFolder(out or _default_folder(corpus), overwrite=overwrite)
-    loaded = load_corpus(corpus or None, **vars(text))
+    loaded = _load(corpus, text)
     built = build_model(loaded.vocabulary, model, seed=training.seed)
     folder.create()
     console = screen.results()
     interruption = Interruption()
-    texts = None if no_priming else _texts(loaded, training)
+    texts = None if no_priming else texts_for_codec(loaded, training)
     try:
         _show_start(console, loaded, built, training, recipe or usual_recipe(corpus))
         with interruption, TrainingDisplay(console, training) as display:
@@ -79,17 +81,25 @@ def train(
         if not isinstance(error, (CharloomError, OSError)):
             raise
         raise CharloomError(
-            f"{error}; the model of epoch {folder.history[-1].epoch} is saved in {folder.path}"
+            f"{error}; the model of epoch {built.provenance['results']['epoch']} is saved in {folder.path}"
         ) from error
     _save(folder, built, texts)
-    _show_end(console, folder, built, interruption)
+    _show_end(console, folder, built, training, interruption)
     return interruption.exit_status
 
 
 def _default_folder(corpus: tuple[str, ...]) -> Path:
     """``<first corpus>-model`` in the current folder."""
+    from charloom.text.compressed_inputs import is_compressed
+    from charloom.text.documents import HUGGING_FACE
+
     first = corpus[0] if corpus else TIME_MACHINE
-    return Path(f"{'text' if first == STANDARD_INPUT else Path(first).resolve().stem}-model")
+    if first == STANDARD_INPUT:
+        return Path("text-model")
+    if first.startswith(HUGGING_FACE):
+        first = re.split("[:@]", first.removeprefix(HUGGING_FACE))[0]
+    path = Path(first).resolve()
+    return Path(f"{(path.with_suffix('') if is_compressed(path.name) else path).stem}-model")
 
 
 def _show_start(
@@ -112,14 +122,19 @@ def _show_start(
     )
 
 
-def _texts(corpus: "Corpus", settings: TrainingSettings) -> tuple[bytes, bytes]:
-    """What is trained on and what is kept out, in bytes."""
-    from charloom.training.trainer import training_length
+def _load(corpus: tuple[str, ...], text: CorpusSettings) -> "Corpus":
+    """Loads the text; where it is long, with a progress bar."""
+    from charloom.text.corpora import load_corpus
 
-    at = training_length(len(corpus.ids), settings)
-    if isinstance(corpus.text, bytes):
-        return corpus.text[:at], corpus.text[at:]
-    return corpus.text[:at].encode("utf-8", "surrogateescape"), corpus.text[at:].encode("utf-8", "surrogateescape")
+    with screen.reading_progress("reading the text") as progress:
+
+        def show(done: int, total: int | None) -> None:
+            if not progress.tasks and (done if total is None else total) > _LONG_TEXT:
+                progress.add_task("")
+            for task in progress.task_ids:
+                progress.update(task, completed=done, total=total)
+
+        return load_corpus(corpus or None, **vars(text), progress=show)
 
 
 def _save(folder: "RunFolder", model: "LanguageModel", texts: tuple[bytes, bytes] | None) -> None:
@@ -135,19 +150,29 @@ def _save(folder: "RunFolder", model: "LanguageModel", texts: tuple[bytes, bytes
         signal.signal(signal.SIGINT, before)
 
 
-def _show_end(console: Console, folder: "RunFolder", model: "LanguageModel", interruption: Interruption) -> None:
+def _show_end(
+    console: Console,
+    folder: "RunFolder",
+    model: "LanguageModel",
+    settings: TrainingSettings,
+    interruption: Interruption,
+) -> None:
     epochs = len(folder.history)
     if interruption.requested:
         console.print(
             f"Stopped by {interruption.requested.name} after {epochs} whole epochs; what was learnt is saved."
         )
+    elif epochs < settings.epochs:
+        console.print(f"Stopped after epoch {epochs}: validation was no better for {settings.patience} epochs.")
     if epochs:
-        last = folder.history[-1]
-        validation = last.validation_perplexity
+        results = model.provenance["results"]
+        kept = folder.history[results["epoch"] - 1]
+        validation = kept.validation_perplexity
         console.print(
-            f"Perplexity {last.perplexity:.3f}"
+            f"Perplexity {kept.perplexity:.3f}"
             + (f", validation {validation:.3f}" if validation is not None else "")
-            + f" after {epochs} epochs, {last.seconds:.1f} s."
+            + (f" of epoch {kept.epoch}, the best," if settings.ends_with_best else "")
+            + f" after {epochs} epochs, {folder.history[-1].seconds:.1f} s."
         )
     console.print(f"Saved in {folder.path}: " + ", ".join(sorted(file.name for file in folder.path.iterdir())))
     prefix = next(iter(model.provenance["prefixes"]), "")

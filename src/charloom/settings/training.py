@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from charloom.errors import SettingsError
-from charloom.settings.limits import check_number, check_whole, check_word
+from charloom.settings.limits import check_number, check_switch, check_whole, check_word
 from charloom.settings.model import Precision
 
 Partitioning: TypeAlias = Literal["sequential", "random"]
 Optimizer: TypeAlias = Literal["sgd", "adamw"]
-Schedule: TypeAlias = Literal["constant", "cosine"]
+Schedule: TypeAlias = Literal["constant", "cosine", "step"]
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,19 @@ class TrainingSettings:
             detached; random: sequences in random order, each from a zero state.
         optimizer: SGD or AdamW.
         learning_rate: Step size of the optimizer.
-        schedule: How the step size goes on: constant; or cosine, rising through the first half epoch and falling to
-            nothing along half a cosine until the last.
+        weight_decay: At each step, weights shrink by this times the step size. Where not given: 0.01 with adamw, 0
+            with sgd.
+        schedule: How the step size goes on: constant; cosine, falling to nothing along half a cosine until the last
+            epoch; or step, multiplied by the decay factor every so many epochs.
+        warm_up_epochs: Epochs through which the step size rises to its full height; may be a fraction. Where not
+            given: half an epoch with cosine, else none.
+        decay_every: Epochs from one step of the schedule step to the next.
+        decay_factor: What each of them multiplies the step size by.
         clip_norm: Gradients are scaled down to this global norm where theirs is larger; 0 for no clipping.
         validation_fraction: Share of the text, at its end, that is kept out of training to validate on.
+        patience: Epochs without a better validation perplexity after which training stops; never where none.
+        keep_best: End with the weights of the epoch that was best in validation, not with the last. Where not given:
+            if there is a patience.
         seed: Seed of initial weights, offsets, order and dropout.
         device: Where to compute, in PyTorch's words (cpu, cuda, cuda:1, ...); auto takes a GPU when there is one.
         threads: Processor threads; PyTorch's choice where not given.
@@ -45,9 +54,15 @@ class TrainingSettings:
     partitioning: Partitioning = "sequential"
     optimizer: Optimizer = "sgd"
     learning_rate: float = 1.0
+    weight_decay: float | None = None
     schedule: Schedule = "constant"
+    warm_up_epochs: float | None = None
+    decay_every: int = 10
+    decay_factor: float = 0.5
     clip_norm: float = 1.0
     validation_fraction: float = 0.0
+    patience: int | None = None
+    keep_best: bool | None = None
     seed: int = 0
     device: str = "auto"
     threads: int | None = None
@@ -59,12 +74,21 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         check_word(self, partitioning=Partitioning, optimizer=Optimizer, schedule=Schedule, precision=Precision)
-        check_whole(self, "batch_size", "num_steps", "epochs", "report_every", "sample_chars")
+        check_whole(self, "batch_size", "num_steps", "epochs", "report_every", "sample_chars", "decay_every")
+        check_whole(self, "patience", optional=True)
         check_whole(self, "threads", maximum=1024, optional=True)  # PyTorch crashes on very many
         check_whole(self, "seed", "sample_every", minimum=0)
         check_number(self, "learning_rate", maximum=1e30, above_minimum=True)  # PyTorch computes in float32
         check_number(self, "clip_norm")
+        check_number(self, "weight_decay", "warm_up_epochs", optional=True)
+        check_number(self, "decay_factor", maximum=1.0, above_minimum=True)
         check_number(self, "validation_fraction", maximum=0.9)
+        check_switch(self, "keep_best", optional=True)
+        if not self.validation_fraction and (self.patience is not None or self.keep_best):
+            name = "patience" if self.patience is not None else "keep_best"
+            raise SettingsError(
+                f"{name} goes by validation, and no text is kept out to validate on: set validation_fraction, as to 0.1"
+            )
         if not isinstance(self.device, str) or not self.device:
             raise SettingsError(f"device is {self.device!r}: it must be a name, such as auto or cpu")
         # A text would pass for a list of one-letter prefixes.
@@ -74,3 +98,8 @@ class TrainingSettings:
                 f"prefixes is {self.prefixes!r}: it must be a list of texts, each of one character or more"
             )
         object.__setattr__(self, "prefixes", tuple(self.prefixes))
+
+    @property
+    def ends_with_best(self) -> bool:
+        """Whether the model ends with the weights of its best epoch."""
+        return self.patience is not None if self.keep_best is None else self.keep_best

@@ -1,6 +1,7 @@
 """What a training run measured, epoch by epoch."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import overload
@@ -45,6 +46,12 @@ class History(Sequence[EpochRecord]):
     def __getitem__(self, index: slice) -> list[EpochRecord]: ...
     def __getitem__(self, index: int | slice) -> EpochRecord | list[EpochRecord]:
         return self.records[index]
+
+    @property
+    def best(self) -> EpochRecord | None:
+        """The first record with the lowest validation perplexity; None where nothing was validated on."""
+        validated = [record for record in self.records if record.validation_perplexity is not None]
+        return min(validated, key=lambda record: record.validation_perplexity or math.inf, default=None)
 
     def __len__(self) -> int:
         return len(self.records)

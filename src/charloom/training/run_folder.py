@@ -4,12 +4,16 @@ import io
 import warnings
 from pathlib import Path
 
+from charloom.codec import priming
 from charloom.codec.preparation import prepare_codec
 from charloom.errors import CharloomWarning, InputError, ModelFolderError
 from charloom.language_model import LanguageModel
 from charloom.model_folder import CONFIG_FILE
+from charloom.settings.training import TrainingSettings
+from charloom.text.corpora import Corpus
 from charloom.training.events import EpochEnded, Event
 from charloom.training.history import History
+from charloom.training.trainer import training_length
 from charloom.whole_files import write_whole
 
 HISTORY_FILE = "history.jsonl"
@@ -65,11 +69,29 @@ class RunFolder:
             for name in (HISTORY_FILE, PLOT_FILE):
                 (self.path / name).unlink(missing_ok=True)
         else:
-            write_whole({self.path / PLOT_FILE: plot_history(self.history)})
+            kept_epoch = (model.provenance.get("results") or {}).get("epoch")
+            write_whole({self.path / PLOT_FILE: plot_history(self.history, kept_epoch)})
 
 
-def plot_history(history: History) -> bytes:
-    """Perplexity over epochs, training and validation, as a PNG."""
+def texts_for_codec(corpus: Corpus, settings: TrainingSettings) -> tuple[bytes, bytes]:
+    """The ends of what is trained on and of what is kept out, in bytes, as much as a priming can take.
+
+    What ``RunFolder.finish`` takes.
+    """
+
+    def end(start: int, stop: int) -> bytes:
+        text = corpus.vocabulary.decode(corpus.ids[max(start, stop - priming.LARGEST_PRIMING) : stop])
+        return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+
+    at = training_length(len(corpus.ids), settings)
+    return end(0, at), end(at, len(corpus.ids))
+
+
+def plot_history(history: History, kept_epoch: int | None = None) -> bytes:
+    """Perplexity over epochs, training and validation, as a PNG.
+
+    kept_epoch: The epoch whose weights the model has; marked where it is before the last.
+    """
     # Figure alone, without pyplot: no window system, no global state, half the time to import.
     from matplotlib.figure import Figure
     from matplotlib.ticker import StrMethodFormatter
@@ -88,7 +110,11 @@ def plot_history(history: History) -> bytes:
     axes.tick_params(axis="y", which="both", labelsize=8)
     axes.set_xlabel("epoch")
     axes.set_ylabel("perplexity (log scale)")
-    axes.set_title(f"perplexity {history[-1].perplexity:.3g} after {len(history)} epochs")
+    title = f"perplexity {history[-1].perplexity:.3g} after {len(history)} epochs"
+    if kept_epoch is not None and kept_epoch < history[-1].epoch:
+        axes.axvline(kept_epoch, color="0.4", linestyle=":", label="kept")
+        title = f"perplexity {history[kept_epoch - 1].perplexity:.3g} after {kept_epoch} of {len(history)} epochs"
+    axes.set_title(title)
     axes.grid(visible=True, which="both", alpha=0.25)
     axes.legend()
     picture = io.BytesIO()

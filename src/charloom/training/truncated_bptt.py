@@ -1,6 +1,5 @@
 """Truncated back-propagation through time: one minibatch, and one epoch of them."""
 
-import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -20,9 +19,9 @@ from charloom.batching import (
 from charloom.language_model import LanguageModel
 from charloom.recurrence.descent import clip_and_descend, clip_gradients
 from charloom.settings.training import TrainingSettings
-from charloom.shapes import Ids, Scalar, State, TextIds
-
-_WARM_UP_EPOCHS = 0.5
+from charloom.shapes import Ids, Scalar, State
+from charloom.text.stored_ids import AnyIds, as_stored
+from charloom.training.optimization import set_learning_rate
 
 
 def train_step(
@@ -39,16 +38,6 @@ def train_step(
             clip_gradients(parameters, clip_norm)
         optimizer.step()
     return loss, state
-
-
-def set_learning_rate(optimizer: Optimizer, settings: TrainingSettings, epochs: float) -> None:
-    """That of the schedule after so many epochs."""
-    if settings.schedule == "constant":
-        return
-    rising = min(1.0, 0.02 + epochs / _WARM_UP_EPOCHS)
-    falling = 0.5 + 0.5 * math.cos(math.pi * epochs / settings.epochs)
-    for group in optimizer.param_groups:
-        group["lr"] = settings.learning_rate * rising * falling
 
 
 def _rate_of_plain_descent(optimizer: Optimizer) -> float | None:
@@ -81,7 +70,7 @@ class EpochProgress(NamedTuple):
 def train_epoch(
     model: LanguageModel,
     optimizer: Optimizer,
-    ids: TextIds,
+    ids: AnyIds,
     settings: TrainingSettings,
     generator: torch.Generator,
     epoch: int = 1,
@@ -94,15 +83,16 @@ def train_epoch(
     offset = draw_offset(len(ids), batch_size, num_steps, generator)
     carried = settings.partitioning == "sequential"
     if carried:
-        ids = ids[: end_of_equal_lanes(len(ids), batch_size, num_steps, offset)]
+        ids = as_stored(ids).part(0, end_of_equal_lanes(len(ids), batch_size, num_steps, offset))
         batches = sequential_batches(ids, batch_size, num_steps, offset)
         num_batches = num_sequential(len(ids), batch_size, num_steps, offset)
     else:
         batches = random_batches(ids, batch_size, num_steps, offset, generator)
         num_batches = num_random(len(ids), batch_size, num_steps, offset)
     zero_state = state = model.begin_state(batch_size)
-    total = torch.zeros((), device=ids.device)
-    for done, (inputs, targets) in enumerate(batches, 1):
+    device = optimizer.param_groups[0]["params"][0].device
+    total = torch.zeros((), device=device)
+    for done, (inputs, targets) in enumerate(((i.to(device), t.to(device)) for i, t in batches), 1):
         set_learning_rate(optimizer, settings, epoch - 1 + (done - 1) / num_batches)
         loss, state = train_step(
             model, optimizer, inputs, targets, state if carried else zero_state, float(settings.clip_norm)

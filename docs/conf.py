@@ -1,0 +1,39 @@
+"""The site: pages are plain Markdown, the reference is read from docstrings. Built by scripts/docs."""
+
+import charloom
+
+project = "charloom"
+author = "the charloom authors"
+copyright = "2026, the charloom authors"
+version = release = charloom.__version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "cyclopts.ext.sphinx",
+]
+exclude_patterns = ["requirements.txt", "data/README.md"]
+
+nb_execution_mode = "off"  # scripts/pages runs the notebook; the site shows what it showed then
+nb_merge_streams = True
+myst_heading_anchors = 3
+highlight_language = "sh"
+smartquotes = False  # they would make one dash of the two before an option
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_default_options = {"members": True}
+napoleon_numpy_docstring = False
+
+html_theme = "furo"
+html_title = "charloom"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0b4f8a", "color-brand-content": "#0b4f8a"},
+    "dark_css_variables": {"color-brand-primary": "#6fb1ea", "color-brand-content": "#6fb1ea"},
+}
+copybutton_prompt_text = "$ "

@@ -1,0 +1,38 @@
+"""The optimizer of a run, and how its step size goes on."""
+
+import math
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from charloom.language_model import LanguageModel
+from charloom.settings.training import TrainingSettings
+
+_COSINE_WARM_UP_EPOCHS = 0.5
+_FIRST_SHARE = 0.02
+"""Of the learning rate, where it rises: a first step of nothing would be lost."""
+
+
+def make_optimizer(model: LanguageModel, settings: TrainingSettings) -> Optimizer:
+    """SGD or AdamW over all weights. Where no weight decay is set, PyTorch's own is left."""
+    options: Any = {} if settings.weight_decay is None else {"weight_decay": settings.weight_decay}
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(model.parameters(), lr=settings.learning_rate, **options)
+    return torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, **options)
+
+
+def set_learning_rate(optimizer: Optimizer, settings: TrainingSettings, epochs: float) -> None:
+    """That of the schedule after so many epochs."""
+    warm_up = settings.warm_up_epochs
+    if warm_up is None:
+        warm_up = _COSINE_WARM_UP_EPOCHS if settings.schedule == "cosine" else 0.0
+    if settings.schedule == "constant" and not warm_up:
+        return  # so that who drives the optimizer otherwise is left alone
+    rate = settings.learning_rate * (min(1.0, _FIRST_SHARE + epochs / warm_up) if warm_up else 1.0)
+    if settings.schedule == "cosine":
+        rate *= 0.5 + 0.5 * math.cos(math.pi * epochs / settings.epochs)
+    elif settings.schedule == "step":
+        rate *= settings.decay_factor ** (int(epochs) // settings.decay_every)
+    for group in optimizer.param_groups:
+        group["lr"] = rate

@@ -1,0 +1,116 @@
+"""What the README and the pages of docs show is run: examples, command lines; scripts, links and pictures are there."""
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import charloom
+from charloom import CorpusUnavailableError, load_corpus
+from charloom.cli.app import app
+from process import run
+
+_ROOT = Path(__file__).parent.parent
+_PAGES = [_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", *sorted((_ROOT / "docs").rglob("*.md"))]
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+_LINES = "".join(
+    f"12:0{n % 6}:{n % 60:02} host{n % 3} sshd[{n * 7 % 900}]: session opened for user u{n % 5}\n" for n in range(60)
+)
+_BOOK = (
+    "Chapter 1\n\nIt was the best of times, it was the worst of times, it was the age of wisdom, it was the age of\n"
+    "foolishness, it was the epoch of belief, it was the epoch of incredulity; we had everything before us.\n"
+)
+_FILES = {"mybook.txt": _BOOK * 12, "chapter.txt": _BOOK * 3, "logs/monday.log": _LINES, "today.log": _LINES[-2000:]}
+"""What the pages' commands call the reader's own files."""
+
+
+def _name(page: Path) -> str:
+    return str(page.relative_to(_ROOT))
+
+
+def _blocks(page: Path) -> list[tuple[str, str]]:
+    return _BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+def _commands(block: str) -> list[list[str]]:
+    """The lines of a block that are ``charloom``'s, as words."""
+    lines = [shlex.split(line, comments=True) for line in block.splitlines() if line.startswith("charloom ")]
+    return [line[1:] for line in lines if "COMMAND" not in line]
+
+
+_SHOWN = [
+    (_name(page), command)
+    for page in _PAGES
+    for kind, block in _blocks(page)
+    if not kind
+    for command in _commands(block)
+]
+
+
+@pytest.mark.parametrize(("page", "command"), _SHOWN, ids=lambda shown: shown if isinstance(shown, str) else shown[0])
+def test_command_lines_are_understood(page: str, command: list[str]) -> None:
+    function, *_ = app.parse_args(command, exit_on_error=False, print_error=False)
+    assert function.__name__ == command[0], page
+
+
+# The commands of the exercises take minutes; tests of the experiments run the same code on less.
+_RUN = [page for page in _PAGES if _blocks(page) and "exercises" not in page.parts]
+
+
+@pytest.mark.parametrize("page", _RUN, ids=_name)
+def test_what_a_page_shows_is_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From top to bottom, in one folder with the reader's files, commands as processes of their own."""
+    for name, text in _FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "photo.bin").write_bytes(bytes(range(256)) * 16)
+    monkeypatch.chdir(tmp_path)
+    data = os.environ.get("CHARLOOM_DATA", str(tmp_path / "no corpora"))
+    names: dict[str, object] = {}
+    for kind, block in _blocks(page):
+        if kind == "python":
+            exec(compile(_with_a_corpus(block), _name(page), "exec"), names)
+        elif not kind:
+            for command in _commands(block):
+                on_named_corpus = command[0] == "train" and (len(command) == 1 or command[1].startswith("--"))
+                shortened = [*command, "--epochs", "2"] if on_named_corpus else command
+                result = run(tmp_path, *shortened, CHARLOOM_DATA=data)
+                assert result.status == 0, (command, result.errors)
+
+
+@pytest.mark.parametrize("page", [p for p in _PAGES if "exercises" in p.parts], ids=_name)
+def test_examples_of_the_exercises_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for kind, block in _blocks(page):
+        if kind == "python":
+            exec(compile(_with_a_corpus(block), _name(page), "exec"), names)
+
+
+def _with_a_corpus(example: str) -> str:
+    """The example, on the text that Python carries where The Time Machine cannot be had."""
+    try:
+        load_corpus("time-machine")
+    except CorpusUnavailableError:
+        return example.replace('"time-machine"', '"python-reference"')
+    return example
+
+
+def test_scripts_links_and_pictures_are_there() -> None:
+    for page in _PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert "RATIO" not in text
+        for script in set(re.findall(r"\bscripts/[\w-]+", text)):
+            assert os.access(_ROOT / script, os.X_OK), f"{_name(page)}: {script}"
+        for linked in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", _BLOCK.sub("", text)):
+            assert (page.parent / linked).exists(), f"{_name(page)}: {linked}"
+
+
+def test_the_reference_has_every_public_name() -> None:
+    reference = (_ROOT / "docs" / "reference" / "library.md").read_text(encoding="utf-8")
+    errors = {name for name in dir(charloom) if name.endswith(("Error", "Warning"))}  # the page lists their module
+    named = set(re.findall(r":: charloom\.(\w+)", reference)) | errors | {"__version__"}
+    assert set(dir(charloom)) <= named, set(dir(charloom)) - named
