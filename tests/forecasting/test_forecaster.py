@@ -188,6 +188,11 @@ def test_other_cells(cell: str) -> None:
     assert np.isfinite(forecasting.fit(_values(80), settings).sample_paths(8)).all()
 
 
+def test_a_picture_of_a_name_in_any_letters(forecaster: Forecaster) -> None:
+    series = Series(_values(), "\u6c14\u6e29 $x^2 <b>")
+    assert forecasting.draw_forecast(series, forecaster.forecast()).startswith(b"\x89PNG")
+
+
 def test_a_series_knows_its_parts() -> None:
     series = Series(np.arange(5.0), "x")
     assert len(series.head(3)) == 3

@@ -1,6 +1,7 @@
 """A forecast as a picture."""
 
 import io
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,5 +37,7 @@ def draw_forecast(series: Series, forecast: Forecast, levels: Sequence[float] = 
     axes.grid(visible=True, alpha=0.25)
     figure.legend(loc="outside upper center", ncols=4, fontsize=9, frameon=False)
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=130)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in letters that the font lacks: boxes do
+        figure.savefig(picture, format="png", dpi=130)
     return picture.getvalue()
