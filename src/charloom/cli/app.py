@@ -73,7 +73,7 @@ app = cyclopts.App(
     help_format="markdown",
     version=__version__,
     suppress_keyboard_interrupt=False,
-    config=(refuse_unknown_options, recipe_defaults, refuse_fractions, refuse_empty_paths),
+    config=(refuse_unknown_options, refuse_empty_paths, recipe_defaults, refuse_fractions),
 )
 for command in (train, sweep, generate, evaluate, compress, decompress, forecast, info, recipes, cache):
     app.command(command)

@@ -221,14 +221,17 @@ def _show_start(console: Console, begun: Beginning, settings: TrainingSettings, 
     import torch
 
     from charloom.device import find_device
+    from charloom.training.preflight import estimate_memory
 
     corpus, model = begun.corpus, begun.model
     layer = model.layer
     parameters = sum(parameter.numel() for parameter in model.parameters())
     unit = "bytes" if corpus.vocabulary.unit == "byte" else "characters"
     console.print(f"text    {corpus.name}: {len(corpus.ids):,} {unit}, {len(corpus.vocabulary)} different tokens")
+    memory = estimate_memory(model, settings, len(corpus.ids)) / 1e6
     console.print(
-        f"model   {type(layer).__name__}, {layer.num_layers} x {layer.hidden_size} units, {parameters:,} parameters"
+        f"model   {type(layer).__name__}, {layer.num_layers} x {layer.hidden_size} units, {parameters:,} parameters; "
+        f"training takes about {max(memory, 1):,.0f} MB beside the program"
     )
     threads = settings.threads or torch.get_num_threads()
     where = f"{find_device(settings.device)}, {threads} threads"
