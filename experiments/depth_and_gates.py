@@ -87,7 +87,7 @@ def _runs(results: SweepResults, **values: Any) -> list[dict[str, Any]]:
 
 def _perplexity_of_frequencies(text: Corpus) -> float:
     """Of a guess that knows how frequent each character is, and nothing else."""
-    counts = torch.bincount(text.ids).double()
+    counts = torch.bincount(text.ids[:]).double()
     shares = counts[counts > 0] / counts.sum()
     return math.exp(-float((shares * shares.log()).sum()))
 

@@ -178,7 +178,7 @@ def measure(quick: bool) -> Results:
     runs = []
     for seed in seeds:
         steppers = _steppers(text, seed)
-        losses = {name: _train(stepper, text.ids, epochs, seed) for name, stepper in steppers.items()}
+        losses = {name: _train(stepper, text.ids[:], epochs, seed) for name, stepper in steppers.items()}
         per_epoch = len(losses["scratch"]) // epochs
         runs.append(
             {

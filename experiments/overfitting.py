@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
-from charloom import Corpus, EpochRecord, Recipe, SweepRun, build_model, load_recipe, sweep
+from charloom import Corpus, EpochRecord, Recipe, SweepRun, build_model, corpus_from, load_recipe, sweep
 from charloom.training.optimization import make_optimizer
 from charloom.training.truncated_bptt import train_epoch
 from experiments.page import COLOURS, Experiment, Results, corpus, figure, table
@@ -77,7 +77,9 @@ def _text(book: Corpus, num_trained: int, num_held_out: int) -> tuple[Corpus, fl
     text = str(book.text)
     begin, end = num_held_out, 2 * num_held_out
     whole = text[:begin] + text[end : end + num_trained - begin] + text[begin:end]
-    return Corpus(book.name, whole, book.vocabulary.encode(whole), book.vocabulary), num_held_out / len(whole) + 1e-9
+    known = book.vocabulary
+    made = corpus_from(whole, name=book.name, **vars(known.clean_up)).in_vocabulary(known)
+    return made, num_held_out / len(whole) + 1e-9
 
 
 def _steps_per_epoch(recipe: Recipe, num_chars: int) -> int:

@@ -3,7 +3,7 @@
 import signal
 from types import FrameType, TracebackType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
@@ -23,7 +23,7 @@ class Interruption:
         return 128 + self.requested if self.requested else 0
 
     def __enter__(self) -> "Interruption":
-        self._before = {number: signal.signal(number, self._request) for number in _SIGNALS}
+        self._before = {number: signal.signal(number, self._request) for number in SIGNALS}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:

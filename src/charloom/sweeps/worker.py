@@ -15,34 +15,37 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import torch
 
 from charloom.errors import CharloomError, CharloomWarning, TrainingDivergedError
 from charloom.model_building import build_model
 from charloom.sweeps.folder import write_run
 from charloom.sweeps.plan import recipe_from_json
 from charloom.text.corpora import Corpus
+from charloom.text.stored_ids import StoredIds
 from charloom.text.vocabulary import Vocabulary
 from charloom.training.events import EpochEnded, Event
 from charloom.training.run_folder import RunFolder, texts_for_codec
 from charloom.training.trainer import train
 
+_IDS_AT_ONCE = 1 << 22
+
 
 def write_corpus(path: Path, corpus: Corpus) -> None:
     """Writes a text for workers: two files, which ``read_corpus`` reads; no pickle."""
-    is_bytes = isinstance(corpus.text, bytes)
-    text = corpus.text.decode("latin-1") if isinstance(corpus.text, bytes) else corpus.text
-    data = {"name": corpus.name, "text": text, "is_bytes": is_bytes, "vocabulary": corpus.vocabulary.to_json()}
+    data = {"name": corpus.name, "vocabulary": corpus.vocabulary.to_json(), "fingerprint": corpus.fingerprint}
     path.with_suffix(".json").write_text(json.dumps(data), encoding="utf-8")
-    np.save(path.with_suffix(".npy"), corpus.ids.numpy(), allow_pickle=False)
+    narrow = np.min_scalar_type(len(corpus.vocabulary))
+    ids = np.lib.format.open_memmap(path.with_suffix(".npy"), "w+", narrow, corpus.ids.shape)
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        ids[start : start + _IDS_AT_ONCE] = corpus.ids[start : start + _IDS_AT_ONCE].numpy()
+    ids.flush()
 
 
 def read_corpus(path: Path) -> Corpus:
-    """The inverse of ``write_corpus``."""
+    """The inverse of ``write_corpus``. The ids stay on the disk."""
     data = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    text = data["text"].encode("latin-1") if data["is_bytes"] else data["text"]
-    ids = torch.from_numpy(np.load(path.with_suffix(".npy"), allow_pickle=False))
-    return Corpus(data["name"], text, ids, Vocabulary.from_json(data["vocabulary"]))
+    ids = StoredIds(np.load(path.with_suffix(".npy"), mmap_mode="r", allow_pickle=False))
+    return Corpus(data["name"], ids, Vocabulary.from_json(data["vocabulary"]), data["fingerprint"])
 
 
 def main() -> None:
