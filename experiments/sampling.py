@@ -4,6 +4,7 @@ Temperature, p^alpha, top-k and top-p on an LSTM that has read a whole book, and
 read its first 10,000 characters until it knew them by heart.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -213,8 +214,13 @@ def tables(results: Results) -> dict[str, str]:
 
 
 def _samples_table(shown: dict[str, str]) -> str:
-    rows = [f"| {name} | {text.replace('|', chr(92) + '|')} |" for name, text in shown.items()]
+    rows = [f"| {name} | {_as_it_is(text)} |" for name, text in shown.items()]
     return "\n".join(["| way | text |", "| :-- | :-- |", *rows])
+
+
+def _as_it_is(text: str) -> str:
+    """With whatever Markdown would take for its own marked as text."""
+    return re.sub(r"([\\`*_\[\]<>|~$&])", r"\\\1", text)
 
 
 def _percent(values: Any) -> str:

@@ -47,14 +47,21 @@ def num_sequential(length: int, batch_size: int, num_steps: int, offset: int) ->
     return (length - offset - 1) // batch_size // num_steps
 
 
-def sequential_batches(ids: AnyIds, batch_size: int, num_steps: int, offset: int) -> Iterator[tuple[Ids, Ids]]:
+ALL_ROWS = slice(None)
+
+
+def sequential_batches(
+    ids: AnyIds, batch_size: int, num_steps: int, offset: int, rows: slice = ALL_ROWS, first: int = 0
+) -> Iterator[tuple[Ids, Ids]]:
     """Yields (inputs, targets), each (batch, steps), neighbouring minibatches neighbours in the text.
 
     Lanes are as long as they can be; up to ``num_steps - 1`` ids at a lane's end are left out, as in the textbook.
+    rows: The part of each minibatch that is yielded. first: The number of the minibatch to begin with.
     """
     lane_length = (len(ids) - offset - 1) // batch_size
-    used = lane_length // num_steps * num_steps
-    yield from lane_batches(ids, offset + lane_length * np.arange(batch_size), used, num_steps)
+    skipped, used = first * num_steps, lane_length // num_steps * num_steps
+    starts = offset + lane_length * np.arange(batch_size)[rows] + skipped
+    yield from lane_batches(ids, starts, used - skipped, num_steps)
 
 
 def lane_batches(ids: AnyIds, starts: Any, length: int, num_steps: int) -> Iterator[tuple[Ids, Ids]]:
@@ -88,15 +95,21 @@ def num_random(length: int, batch_size: int, num_steps: int, offset: int) -> int
 
 
 def random_batches(
-    ids: AnyIds, batch_size: int, num_steps: int, offset: int, generator: torch.Generator
+    ids: AnyIds,
+    batch_size: int,
+    num_steps: int,
+    offset: int,
+    generator: torch.Generator,
+    rows: slice = ALL_ROWS,
+    first: int = 0,
 ) -> Iterator[tuple[Ids, Ids]]:
-    """Yields (inputs, targets), each (batch, steps), sequences in random order."""
+    """Yields (inputs, targets), each (batch, steps), sequences in random order; rows and first as above."""
     stored = as_stored(ids)
     order = random_order((len(ids) - offset - 1) // num_steps, generator)
     num_batches = num_random(len(ids), batch_size, num_steps, offset)
     num_drawn = max(1, _SEQUENCES_AT_ONCE // batch_size)
-    for first in range(0, num_batches, num_drawn):
-        last = min(first + num_drawn, num_batches)
-        for chosen in order(first * batch_size, last * batch_size).reshape(-1, batch_size):
-            both = stored.sequences(offset + num_steps * chosen, num_steps + 1)
+    for begin in range(first, num_batches, num_drawn):
+        end = min(begin + num_drawn, num_batches)
+        for chosen in order(begin * batch_size, end * batch_size).reshape(-1, batch_size):
+            both = stored.sequences(offset + num_steps * chosen[rows], num_steps + 1)
             yield both[:, :-1], both[:, 1:]

@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from charloom.errors import InputError, ModelFolderError
 from charloom.layers import CELLS, RNN, RecurrentLayer
-from charloom.model_folder import WithoutInitialWeights, read_model_folder, write_model_folder
+from charloom.model_folder import CONFIG_FILE, WithoutInitialWeights, check_fit, read_model_folder, write_model_folder
 from charloom.recurrence.dispatch import chosen_kernels, covers
 from charloom.recurrence.native_generation import NativeGenerator
 from charloom.recurrence.native_step import Step, StepOptions, StepParameters, native_backpropagation, native_loss
@@ -206,8 +206,12 @@ class LanguageModel(nn.Module):
 
     def save(self, path: str | Path) -> None:
         """Writes the model to a folder: ``config.json`` and ``model.safetensors``; each file whole or not at all."""
-        tensors = {name: tensor for name, tensor in self.state_dict().items() if name not in self._shared_names()}
-        write_model_folder(path, self._config(), tensors)
+        write_model_folder(path, *self.disassemble())
+
+    def disassemble(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Configuration, as JSON values, and tensors, those that are shared once: ``assemble``'s arguments."""
+        shared = "output.weight" if self.tied_output else None
+        return self._config(), {name: tensor for name, tensor in self.state_dict().items() if name != shared}
 
     @classmethod
     def load(cls, path: str | Path) -> "LanguageModel":
@@ -217,22 +221,23 @@ class LanguageModel(nn.Module):
         """
         config, tensors = read_model_folder(path)
         try:
+            return cls.assemble(config, tensors)
+        except InputError as error:
+            raise ModelFolderError(f"{path}: {error}") from None
+
+    @classmethod
+    def assemble(cls, config: Mapping[str, Any], tensors: dict[str, Tensor]) -> "LanguageModel":
+        """The model of a configuration and tensors from anywhere. Raises InputError where they make none."""
+        try:
             if config["layer"]["num_layers"] > len(tensors):
                 raise ValueError("more layers than tensors")
             # On the meta device nothing is allocated: a hostile config cannot ask for more memory than its file has.
             with torch.device("meta"), WithoutInitialWeights():
-                model = cls._from_config(config)
-            expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
-            for shared in model._shared_names():
-                del expected[shared]
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise ModelFolderError(f"{path}: config.json does not describe a model ({error!r})") from None
-        found = {name: tuple(t.shape) for name, t in tensors.items()}
-        if found != expected:
-            wrong = sorted(set(found.items()) ^ set(expected.items()))[0][0]
-            raise ModelFolderError(f"{path}: model.safetensors does not fit config.json (tensor {wrong})")
-        if any(not t.is_floating_point() for t in tensors.values()):
-            raise ModelFolderError(f"{path}: model.safetensors holds tensors that are not floating point")
+                model = cls.from_config(config)
+            expected = model.disassemble()[1]
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
+            raise InputError(f"{CONFIG_FILE} does not describe a model ({error!r})") from None
+        check_fit(expected, tensors)
         if model.tied_output:
             tensors["output.weight"] = tensors["embedding.weight"]
         model.load_state_dict(tensors, assign=True)
@@ -240,10 +245,6 @@ class LanguageModel(nn.Module):
             model.output.weight = model.embedding.weight
         model.layer.flatten_parameters()
         return model.eval()
-
-    def _shared_names(self) -> list[str]:
-        """Names in the state dict that are another parameter's, and stored once."""
-        return ["output.weight"] if self.tied_output else []
 
     def _config(self) -> dict[str, Any]:
         layer = self.layer
@@ -266,7 +267,8 @@ class LanguageModel(nn.Module):
         }
 
     @classmethod
-    def _from_config(cls, config: dict[str, Any]) -> "LanguageModel":
+    def from_config(cls, config: Mapping[str, Any]) -> "LanguageModel":
+        """A model as ``disassemble`` describes it, with new weights. Raises all sorts of errors for what is none."""
         layer = dict(config["layer"])
         model = cls(
             CELLS[layer.pop("cell")](**layer),

@@ -1,4 +1,4 @@
-"""A new language model from settings."""
+"""A new language model: from settings, or of another's weights for more characters."""
 
 import torch
 from torch import nn
@@ -28,10 +28,51 @@ def build_model(vocabulary: Vocabulary, settings: ModelSettings | None = None, *
             dropout=settings.dropout,
             tied_output=settings.tied_output,
         )
-        if settings.init_sigma:
-            for name, parameter in model.named_parameters():
-                if "bias" in name:
-                    nn.init.zeros_(parameter)
-                else:
-                    nn.init.normal_(parameter, std=settings.init_sigma)
+        _initialise(model, settings.init_sigma)
     return model
+
+
+def settings_of(model: LanguageModel) -> ModelSettings:
+    """The settings that a model like this is built with; ``init_sigma``, which no model remembers, is the default."""
+    layer = model.layer
+    return ModelSettings(
+        cell="gru" if layer.mode == "GRU" else "lstm" if layer.mode == "LSTM" else "rnn",
+        nonlinearity="relu" if layer.mode == "RNN_RELU" else "tanh",
+        hidden_size=layer.hidden_size,
+        num_layers=layer.num_layers,
+        dropout=max(model.dropout.p, layer.dropout),
+        embedding_size=model.embedding.embedding_dim if model.embedding is not None else None,
+        tied_output=model.tied_output,
+    )
+
+
+def extend_model(
+    model: LanguageModel, vocabulary: Vocabulary, *, init_sigma: float = 0.0, seed: int = 0
+) -> LanguageModel:
+    """A model with a longer vocabulary: what it reads and writes of the new characters is initialised, all else kept.
+
+    vocabulary: The model's own, ``extended``. init_sigma: As in ``ModelSettings``.
+    """
+    config, weights = model.disassemble()
+    config = config | {"vocabulary": vocabulary.to_json()}
+    if model.embedding is None:
+        config["layer"] = config["layer"] | {"input_size": len(vocabulary)}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        longer = LanguageModel.from_config(config)
+        _initialise(longer, init_sigma)
+    with torch.no_grad():
+        for name, tensor in longer.disassemble()[1].items():
+            # New rows, or columns where the input is one-hot, come after the old ones.
+            tensor[tuple(slice(size) for size in weights[name].shape)] = weights[name]
+    return longer
+
+
+def _initialise(model: LanguageModel, sigma: float) -> None:
+    """N(0, sigma), biases zero; at 0 PyTorch's own initial weights stay."""
+    if sigma:
+        for name, parameter in model.named_parameters():
+            if "bias" in name:
+                nn.init.zeros_(parameter)
+            else:
+                nn.init.normal_(parameter, std=sigma)

@@ -4,17 +4,20 @@
 found before anything is computed with them.
 """
 
+import errno
 import hashlib
 import json
+import os
+import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import safetensors
 import safetensors.torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from charloom.errors import ModelFolderError
+from charloom.errors import InputError, ModelFolderError
 from charloom.whole_files import write_whole
 
 FORMAT_VERSION = 1
@@ -23,6 +26,8 @@ WEIGHTS_FILE = "model.safetensors"
 CODEC_FILES = ("codec.safetensors", "priming.safetensors")
 """What ``charloom.codec`` adds to a folder: made of its weights, and read without them."""
 _LARGEST_CONFIG_BYTES = 64 * 2**20
+_LARGEST_HEADER_BYTES = 100 * 2**20
+"""Of safetensors: that library takes no larger one."""
 
 
 def write_model_folder(path: str | Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
@@ -56,9 +61,10 @@ def read_model_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Tenso
         raise ModelFolderError(f"{folder}: no such model folder" if not folder.exists() else f"{folder}: not a folder")
     config = _read_config(folder)
     try:
-        data = (folder / WEIGHTS_FILE).read_bytes()
-    except OSError as error:
-        raise ModelFolderError(f"{folder}: cannot read {WEIGHTS_FILE} ({error.strerror or error})") from None
+        data = read_tensor_file(folder / WEIGHTS_FILE)
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror or error if isinstance(error, OSError) else error
+        raise ModelFolderError(f"{folder}: cannot read {WEIGHTS_FILE} ({reason})") from None
     if hashlib.sha256(data).hexdigest() != config.get("weights_sha256"):
         raise ModelFolderError(
             f"{folder}: {WEIGHTS_FILE} is damaged, or belongs to another {CONFIG_FILE} (its SHA-256 differs)"
@@ -69,14 +75,65 @@ def read_model_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Tenso
         raise ModelFolderError(f"{folder}: {WEIGHTS_FILE} cannot be read ({error})") from None
 
 
+def read_tensor_file(path: Path, preamble: int = 0) -> bytes:
+    """The safetensors in a file, after so many bytes of something else. Nothing is read of one that is not whole.
+
+    Raises OSError, ValueError or RecursionError for what is no such file.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size - preamble
+        file.seek(preamble)
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(size - 8, _LARGEST_HEADER_BYTES):
+            raise ValueError("damaged: its header does not end within it")
+        try:
+            listed = parse_json(file.read(length))
+            end = max((entry["data_offsets"][1] for name, entry in listed.items() if name != "__metadata__"), default=0)
+            whole = 8 + length + end == size
+        except (AttributeError, KeyError, IndexError, TypeError) as error:
+            raise ValueError(f"damaged: a header of another kind ({error!r})") from None
+        if not whole:
+            raise ValueError("damaged: it is not as long as its tensors")
+        file.seek(preamble)
+        return file.read(size)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Opens a file to read. Raises OSError, for a pipe or device too, which would make its reader wait for ever."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a file")
+    return os.fdopen(descriptor, "rb")
+
+
+def parse_json(data: bytes) -> Any:
+    """JSON as the standard has it. Raises ValueError or RecursionError for anything else, NaN and infinity included."""
+    return json.loads(data, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+    """Raises InputError for tensors that are not those of the model that the configuration describes."""
+    shapes = [{(name, tuple(t.shape)) for name, t in tensors.items()} for tensors in (expected, found)]
+    if shapes[0] != shapes[1]:
+        wrong = sorted(shapes[0] ^ shapes[1])[0][0]
+        raise InputError(f"{WEIGHTS_FILE} does not fit {CONFIG_FILE} (tensor {wrong})")
+    if any(not t.is_floating_point() for t in found.values()):
+        raise InputError(f"{WEIGHTS_FILE} holds tensors that are not floating point")
+
+
 def _read_config(folder: Path) -> dict[str, Any]:
     file = folder / CONFIG_FILE
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             data = stream.read(_LARGEST_CONFIG_BYTES + 1)
         if len(data) > _LARGEST_CONFIG_BYTES:
             raise ModelFolderError(f"{file}: too large to be a model's configuration")
-        config = json.loads(data)
+        config = parse_json(data)
     except OSError as error:
         raise ModelFolderError(f"{folder}: not a model folder (cannot read {CONFIG_FILE}: {error.strerror})") from None
     except (ValueError, RecursionError) as error:
@@ -85,7 +142,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise ModelFolderError(f"{file}: not a charloom model's configuration")
     if config["format_version"] != FORMAT_VERSION:
         raise ModelFolderError(
-            f"{file}: format version {config['format_version']!r}; this charloom reads version {FORMAT_VERSION}: "
+            f"{file}: format version {config['format_version']!r:.40}; this charloom reads version {FORMAT_VERSION}: "
             "install the version that wrote it"
         )
     return config

@@ -47,6 +47,7 @@ def test_a_run_and_what_it_leaves(home: Path) -> None:
     assert ", validation " in out
     folder = home / "fable-model"
     assert sorted(file.name for file in folder.iterdir()) == [
+        "checkpoints",
         "codec.safetensors",
         "config.json",
         "history.jsonl",

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from charloom.cli import screen
-from charloom.codec.whole_file import WholeFile
 from charloom.errors import CharloomError, CompressedFileError, InputError, SettingsError
 from charloom.text.sources import STANDARD_INPUT
+from charloom.whole_files import WholeFile
 
 SUFFIX = ".loom"
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from charloom.cli import compressed_files, screen
-from charloom.codec.whole_file import WholeFile
 from charloom.errors import CharloomError, InputError, SettingsError
 from charloom.text.sources import STANDARD_INPUT
+from charloom.whole_files import WholeFile
 
 if TYPE_CHECKING:
     from charloom.compression_report import CompressionReport, Row

@@ -2,12 +2,8 @@
 
 import signal
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from charloom.training.events import Event
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
@@ -27,13 +23,13 @@ class Interruption:
         return 128 + self.requested if self.requested else 0
 
     def __enter__(self) -> "Interruption":
-        self._before = {number: signal.signal(number, self._request) for number in _SIGNALS}
+        self._before = {number: signal.signal(number, self._request) for number in SIGNALS}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._restore()
 
-    def __call__(self, event: "Event") -> None:  # noqa: ARG002 - any event is a moment to stop at
+    def __call__(self, event: object) -> None:  # noqa: ARG002 - any event is a moment to stop at
         """Stops training if that was asked for."""
         from charloom.training.events import StopTraining
 

@@ -1,7 +1,10 @@
-"""``charloom recipes``, and how a recipe's settings become the defaults of ``charloom train``."""
+"""``charloom recipes``, and how a recipe's settings become the defaults of ``charloom train`` and ``sweep``."""
 
+import warnings
 from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
 
 from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
@@ -34,10 +37,44 @@ def usual_recipe(corpus: Sequence[str]) -> str:
 
 
 def recipe_defaults(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Gives ``train`` the recipe's settings wherever the command line sets none."""
-    if commands != ("train",):
+    """Gives ``train`` and ``sweep`` settings wherever the command line sets none.
+
+    The recipe's, or those of what training goes on from.
+    """
+    if commands not in (("train",), ("sweep",)):
         return
     given = {argument.name: [token.value for token in argument.tokens] for argument in arguments}
-    name = (given["--recipe"] or [usual_recipe(given["CORPUS"])])[-1]
-    settings = {key: value for table in parse_recipe(name).values() for key, value in table.items()}
-    Dict(settings, use_commands_as_keys=False, source=f"recipe {name}")(app, commands, arguments)
+    if resume := given.get("--resume"):
+        settings, source = _settings_of_run(Path(resume[-1])), f"the run in {resume[-1]}"
+    else:
+        source = (given["--recipe"] or [usual_recipe(given["CORPUS"])])[-1]
+        settings = {key: value for table in parse_recipe(source).values() for key, value in table.items()}
+        if init_from := given.get("--init-from"):
+            settings |= _settings_of_model(Path(init_from[-1]))
+        source = f"recipe {source}"
+    settings = {key: value for key, value in settings.items() if value is not None and value != ()}
+    Dict(settings, use_commands_as_keys=False, source=source)(app, commands, arguments)
+
+
+def _settings_of_run(path: Path) -> dict[str, Any]:
+    from charloom.cli.train_beginnings import stored_corpus_settings
+    from charloom.model_building import settings_of
+    from charloom.training.checkpoints import newest_checkpoint
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the command will say it again
+        checkpoint = newest_checkpoint(path)
+    model = asdict(settings_of(checkpoint.make_model()))
+    del model["init_sigma"]
+    return stored_corpus_settings(checkpoint) | model | asdict(checkpoint.settings)
+
+
+def _settings_of_model(path: Path) -> dict[str, Any]:
+    """What cannot be otherwise with its weights, and its dropout."""
+    from charloom.language_model import LanguageModel
+    from charloom.model_building import settings_of
+
+    model = LanguageModel.load(path)
+    settings = asdict(settings_of(model))
+    del settings["init_sigma"]
+    return {"unit": model.vocabulary.unit, **vars(model.vocabulary.clean_up), **settings}

@@ -4,6 +4,9 @@ import re
 import shlex
 import signal
 import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,21 +14,27 @@ from cyclopts import Group, Parameter
 from rich.console import Console
 
 from charloom.cli import screen
-from charloom.cli.interruption import Interruption
+from charloom.cli.interruption import SIGNALS, Interruption
 from charloom.cli.recipes import usual_recipe
+from charloom.cli.train_beginnings import Beginning, anew, from_model, restarted, resumed
 from charloom.cli.training_display import TrainingDisplay
-from charloom.errors import CharloomError, ModelFolderError
+from charloom.errors import (
+    CharloomError,
+    CharloomWarning,
+    ModelFolderError,
+    OtherProcessFailedError,
+    SettingsError,
+    TrainingDivergedError,
+)
 from charloom.settings import CorpusSettings, ModelSettings, TrainingSettings
 from charloom.text.named_corpora import TIME_MACHINE
 from charloom.text.sources import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from charloom.language_model import LanguageModel
-    from charloom.text.corpora import Corpus
+    from charloom.training.processes import Processes
     from charloom.training.run_folder import RunFolder
 
-_LONG_TEXT = 1 << 25
-"""Bytes that take long enough for a bar."""
 _DEFAULTS_NOTE = "Defaults shown are the section's; a recipe may set others ('charloom recipes' shows them)."
 
 
@@ -35,6 +44,9 @@ def train(
     recipe: str | None = None,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     no_priming: Annotated[bool, Parameter(negative="")] = False,
+    resume: Path | None = None,
+    init_from: Path | None = None,
+    extend_vocabulary: Annotated[bool, Parameter(negative="")] = False,
     text: Annotated[CorpusSettings, Parameter(name="*", group=Group("Text", help=_DEFAULTS_NOTE))] = CorpusSettings(),
     model: Annotated[ModelSettings, Parameter(name="*", group="Model")] = ModelSettings(),
     training: Annotated[TrainingSettings, Parameter(name="*", group="Training")] = TrainingSettings(),
@@ -42,7 +54,8 @@ def train(
     """Train a language model and save it to a folder.
 
     Without options it runs the textbook section's recipe: a plain RNN of 256 units on the first 10,000 characters of
-    The Time Machine. A text of your own starts from the recipe own-text. Ctrl-C ends training and saves what there is.
+    The Time Machine. A text of your own starts from the recipe own-text. Ctrl-C ends training and saves what there is;
+    --resume goes on from there, or from the last checkpoint of a run that was killed.
 
     Parameters
     ----------
@@ -57,22 +70,98 @@ def train(
         Replace the model that is in the folder.
     no_priming
         Keep the text out of the folder. With it (its last MiB) 'charloom compress' begins with what it has read.
+    resume
+        The folder of a run that was interrupted: go on exactly where it was, with its text, recipe and options.
+        Options that only say how long to train, what to show and where to compute may be changed, and --learning-rate
+        and --clip-norm for a run that diverged. With --out it goes on in another folder.
+    init_from
+        The folder of a model whose weights the new run begins with, to train it further or on another text.
+    extend_vocabulary
+        With --init-from: add the characters of the text that the model does not know.
     """
-    from charloom.model_building import build_model
+    from charloom.training.checkpoints import newest_checkpoint
+    from charloom.training.processes import joined_processes
     from charloom.training.run_folder import RunFolder
+    from charloom.training.shared_checkpoints import newest_checkpoint_of
+
+    _refuse_contradictions(resume, recipe, init_from, extend_vocabulary=extend_vocabulary)
+    place = out or (_run_of(resume) if resume else _default_folder(corpus))
+    goes_on_here = resume is not None and place.resolve() == _run_of(resume).resolve()
+    with joined_processes(training.device) as processes, _quiet(not processes.first):
+        interrupted = newest_checkpoint_of(processes, place) if processes.restarts else None
+        resumable = newest_checkpoint_of(processes, resume) if resume and not interrupted else None
+        try:
+            with processes.together():
+                processes.check(training.batch_size)
+                if STANDARD_INPUT in corpus and processes.size > 1:
+                    raise SettingsError(
+                        "standard input has one reader, and here are several processes: give them a file"
+                    )
+                folder = RunFolder(place, overwrite=overwrite or goes_on_here or processes.restarts > 0)
+                if interrupted is not None:
+                    begun = restarted(interrupted, processes.restarts, corpus, training)
+                elif resume is not None:
+                    begun = resumed(resumable or newest_checkpoint(resume), corpus, text, model, training)
+                elif init_from is not None:
+                    begun = from_model(init_from, corpus, text, model, training.seed, extend=extend_vocabulary)
+                else:
+                    begun = anew(corpus, text, model, training.seed, recipe or usual_recipe(corpus))
+                if processes.first:
+                    folder.create(begun.checkpoint.history if begun.checkpoint else None)
+        except OtherProcessFailedError:
+            return 1
+        if processes.first:
+            return _train(folder, begun, training, processes, priming=not no_priming)
+        return _train_along(begun, training, processes)
+
+
+def _train_along(begun: Beginning, training: TrainingSettings, processes: "Processes") -> int:
+    """As a process that neither writes nor shows."""
     from charloom.training.trainer import train as run_training
 
-    folder = RunFolder(out or _default_folder(corpus), overwrite=overwrite)
-    loaded = _load(corpus, text)
-    built = build_model(loaded.vocabulary, model, seed=training.seed)
-    folder.create()
+    with Interruption() as interruption:
+        try:
+            run_training(
+                begun.model,
+                begun.corpus,
+                training,
+                listeners=[interruption],
+                resume=begun.checkpoint,
+                processes=processes,
+            )
+        except TrainingDivergedError:
+            return 1  # as for all processes; the first says so
+    return interruption.exit_status
+
+
+def _train(
+    folder: "RunFolder", begun: Beginning, training: TrainingSettings, processes: "Processes", *, priming: bool
+) -> int:
+    """As the only process, or the first."""
+    from charloom.training.checkpoints import CheckpointFolder
+    from charloom.training.resumption import end_in_words
+    from charloom.training.run_folder import texts_for_codec
+    from charloom.training.trainer import train as run_training
+
+    built, checkpoint = begun.model, begun.checkpoint
+    priming = priming and begun.source.get("priming") is not False
+    checkpoints = CheckpointFolder(folder.path, source=begun.source | {"priming": priming})
     console = screen.results()
     interruption = Interruption()
-    texts = None if no_priming else _texts(loaded, training)
+    texts = texts_for_codec(begun.corpus, training) if priming else None
+    end = end_in_words(checkpoint, training) if checkpoint else None
     try:
-        _show_start(console, loaded, built, training, recipe or usual_recipe(corpus))
+        _show_start(console, begun, training, processes)
         with interruption, TrainingDisplay(console, training) as display:
-            run_training(built, loaded, training, listeners=[folder, display, interruption])
+            run_training(
+                built,
+                begun.corpus,
+                training,
+                listeners=[folder, display, interruption],
+                checkpoints=checkpoints,
+                resume=checkpoint,
+                processes=processes,
+            )
     except Exception as error:
         if not folder.history:
             folder.discard_if_empty()
@@ -84,8 +173,34 @@ def train(
             f"{error}; the model of epoch {built.provenance['results']['epoch']} is saved in {folder.path}"
         ) from error
     _save(folder, built, texts)
+    if end is not None:
+        console.print(f"Nothing to do: {end}.")
     _show_end(console, folder, built, training, interruption)
     return interruption.exit_status
+
+
+@contextmanager
+def _quiet(quiet: bool) -> Iterator[None]:
+    """Without charloom's notes, which the first process shows."""
+    with warnings.catch_warnings():
+        if quiet:
+            warnings.simplefilter("ignore", CharloomWarning)
+        yield
+
+
+def _refuse_contradictions(
+    resume: Path | None, recipe: str | None, init_from: Path | None, *, extend_vocabulary: bool
+) -> None:
+    if resume is not None and (recipe is not None or init_from is not None):
+        other = "--recipe" if recipe is not None else "--init-from"
+        raise SettingsError(f"--resume goes on with the run's own settings and weights: leave out {other}")
+    if extend_vocabulary and init_from is None:
+        raise SettingsError("--extend-vocabulary belongs to --init-from: a new model knows all characters of its text")
+
+
+def _run_of(resume: Path) -> Path:
+    """The folder of the run, where one of its checkpoints is named too."""
+    return resume.resolve().parent.parent if resume.is_file() else resume
 
 
 def _default_folder(corpus: tuple[str, ...]) -> Path:
@@ -102,57 +217,32 @@ def _default_folder(corpus: tuple[str, ...]) -> Path:
     return Path(f"{(path.with_suffix('') if is_compressed(path.name) else path).stem}-model")
 
 
-def _show_start(
-    console: Console, corpus: "Corpus", model: "LanguageModel", settings: TrainingSettings, recipe: str
-) -> None:
+def _show_start(console: Console, begun: Beginning, settings: TrainingSettings, processes: "Processes") -> None:
     import torch
 
     from charloom.device import find_device
+    from charloom.training.preflight import estimate_memory
 
+    corpus, model = begun.corpus, begun.model
     layer = model.layer
     parameters = sum(parameter.numel() for parameter in model.parameters())
     unit = "bytes" if corpus.vocabulary.unit == "byte" else "characters"
     console.print(f"text    {corpus.name}: {len(corpus.ids):,} {unit}, {len(corpus.vocabulary)} different tokens")
+    memory = estimate_memory(model, settings, len(corpus.ids)) / 1e6
     console.print(
-        f"model   {type(layer).__name__}, {layer.num_layers} x {layer.hidden_size} units, {parameters:,} parameters"
+        f"model   {type(layer).__name__}, {layer.num_layers} x {layer.hidden_size} units, {parameters:,} parameters; "
+        f"training takes about {max(memory, 1):,.0f} MB beside the program"
     )
     threads = settings.threads or torch.get_num_threads()
-    console.print(
-        f"run     recipe {recipe}, {settings.epochs} epochs, {find_device(settings.device)}, {threads} threads"
-    )
-
-
-def _load(corpus: tuple[str, ...], text: CorpusSettings) -> "Corpus":
-    """Loads the text; where it is long, with a progress bar."""
-    from charloom.text.corpora import load_corpus
-
-    with screen.reading_progress("reading the text") as progress:
-
-        def show(done: int, total: int | None) -> None:
-            if not progress.tasks and (done if total is None else total) > _LONG_TEXT:
-                progress.add_task("")
-            for task in progress.task_ids:
-                progress.update(task, completed=done, total=total)
-
-        return load_corpus(corpus or None, **vars(text), progress=show)
-
-
-def _texts(corpus: "Corpus", settings: TrainingSettings) -> tuple[bytes, bytes]:
-    """The ends of what is trained on and of what is kept out, in bytes, as much as a priming can take."""
-    from charloom.codec.priming import LARGEST_PRIMING
-    from charloom.training.trainer import training_length
-
-    def end(start: int, stop: int) -> bytes:
-        text = corpus.vocabulary.decode(corpus.ids[max(start, stop - LARGEST_PRIMING) : stop])
-        return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
-
-    at = training_length(len(corpus.ids), settings)
-    return end(0, at), end(at, len(corpus.ids))
+    where = f"{find_device(settings.device)}, {threads} threads"
+    if processes.size > 1:
+        where = f"{processes.size} processes, each on {processes.device} with {threads} threads"
+    console.print(f"run     {begun.words}, {settings.epochs} epochs, {where}")
 
 
 def _save(folder: "RunFolder", model: "LanguageModel", texts: tuple[bytes, bytes] | None) -> None:
-    """Saves to the folder; where that fails, to a new temporary folder, and says so. Ctrl-C waits until it is done."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Saves to the folder; where that fails, to a new temporary folder, and says so. Signals wait until it is done."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
     try:
         folder.finish(model, texts)
     except (CharloomError, OSError) as error:
@@ -160,7 +250,8 @@ def _save(folder: "RunFolder", model: "LanguageModel", texts: tuple[bytes, bytes
         model.save(refuge)
         raise ModelFolderError(f"{error}; the model is saved in {refuge} instead") from error
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _show_end(
@@ -173,7 +264,8 @@ def _show_end(
     epochs = len(folder.history)
     if interruption.requested:
         console.print(
-            f"Stopped by {interruption.requested.name} after {epochs} whole epochs; what was learnt is saved."
+            f"Stopped by {interruption.requested.name} after {epochs} whole epochs; what was learnt is saved. "
+            f"To go on: charloom train --resume {shlex.quote(str(folder.path))}"
         )
     elif epochs < settings.epochs:
         console.print(f"Stopped after epoch {epochs}: validation was no better for {settings.patience} epochs.")

@@ -17,8 +17,8 @@ from charloom.codec.record_index import FOOTER_BYTES, NO_MORE_GROUPS, GroupEntry
 from charloom.codec.record_stream import compress_records, damaged_records, decode_record, unreadable_group
 from charloom.codec.records import RecordSessions
 from charloom.codec.varint import decode_varint
-from charloom.codec.whole_file import WholeFile
 from charloom.errors import CompressedFileError, DamagedFileError, NotCompressedError
+from charloom.whole_files import WholeFile
 
 _GROUPS_START = HEADER_BYTES + FINGERPRINT_BYTES
 _LONGEST_HEAD = 8

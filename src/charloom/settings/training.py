@@ -46,6 +46,10 @@ class TrainingSettings:
         sample_every: Epochs from one round of samples to the next; 0 for none.
         prefixes: What the samples begin with (the option is repeated for each); the beginning of the text where empty.
         sample_chars: Characters in a sample, after its prefix.
+        checkpoint_minutes: Minutes from one checkpoint to the next; 0 for none by time.
+        checkpoint_steps: Minibatches from one checkpoint to the next; none by number where not given.
+        keep_checkpoints: Checkpoints that are kept while training goes on. Each has the weights of the epoch that was
+            best in validation too.
     """
 
     batch_size: int = 32
@@ -71,15 +75,19 @@ class TrainingSettings:
     sample_every: int = 100
     prefixes: tuple[str, ...] = ()
     sample_chars: int = 50
+    checkpoint_minutes: float = 5.0
+    checkpoint_steps: int | None = None
+    keep_checkpoints: int = 2
 
     def __post_init__(self) -> None:
         check_word(self, partitioning=Partitioning, optimizer=Optimizer, schedule=Schedule, precision=Precision)
         check_whole(self, "batch_size", "num_steps", "epochs", "report_every", "sample_chars", "decay_every")
-        check_whole(self, "patience", optional=True)
+        check_whole(self, "keep_checkpoints")
+        check_whole(self, "patience", "checkpoint_steps", optional=True)
         check_whole(self, "threads", maximum=1024, optional=True)  # PyTorch crashes on very many
         check_whole(self, "seed", "sample_every", minimum=0)
         check_number(self, "learning_rate", maximum=1e30, above_minimum=True)  # PyTorch computes in float32
-        check_number(self, "clip_norm")
+        check_number(self, "clip_norm", "checkpoint_minutes")
         check_number(self, "weight_decay", "warm_up_epochs", optional=True)
         check_number(self, "decay_factor", maximum=1.0, above_minimum=True)
         check_number(self, "validation_fraction", maximum=0.9)

@@ -54,6 +54,8 @@ class Corpus:
         Raises UnknownCharacterError where it lacks characters of this corpus' vocabulary, InputError where it cleans
         texts in another way.
         """
+        if vocabulary == self.vocabulary:
+            return self
         if vocabulary.clean_up != self.vocabulary.clean_up or vocabulary.unit != self.vocabulary.unit:
             raise InputError(
                 f"the corpus was loaded with another unit or clean-up than the vocabulary has: load it with "

@@ -50,6 +50,13 @@ class Vocabulary:
         by_frequency = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         return cls([character for character, _ in by_frequency], clean_up=clean_up)
 
+    def extended(self, characters: Iterable[str]) -> "Vocabulary":
+        """This vocabulary with more characters, whose ids follow those there are."""
+        if self.unit == "byte":
+            return self
+        known = [str(token) for token in self.tokens[1:]]
+        return Vocabulary([*known, *(c for c in characters if c not in set(known))], clean_up=self.clean_up)
+
     def __len__(self) -> int:
         return len(self.tokens)
 

@@ -14,8 +14,10 @@ from charloom.language_model import LanguageModel
 from charloom.settings.training import TrainingSettings
 from charloom.training.history import EpochRecord, History
 from charloom.training.optimization import make_optimizer
+from charloom.training.truncated_bptt import EpochProgress
 
 Weights: TypeAlias = dict[str, Tensor]
+"""As ``LanguageModel.disassemble`` names them."""
 
 _RISEN_FOR_EPOCHS = 3
 _RISEN_BY = 0.01
@@ -33,8 +35,14 @@ class Run:
         generator: Draws offsets and orders.
         history: The epochs that ended.
         last_good: The weights after the last epoch that ended, or before the first.
-        best: The weights of the epoch that was best in validation, where the run ends with those.
+        best: The weights of the epoch that was best in validation; None where nothing was validated on.
         kept: The record of the epoch whose weights the model ended with.
+        epoch_began_with: The generator's state when the epoch that is being trained began, or is to begin.
+        progress: Of that epoch; None before its first minibatch.
+        steps: Minibatches trained on, in all.
+        seconds: That the run took so far.
+        epoch_seconds: That the epoch's minibatches took so far.
+        other_random_states: Of the other processes, by rank from 1, where several train.
     """
 
     model: LanguageModel
@@ -42,44 +50,104 @@ class Run:
     optimizer: Optimizer
     generator: torch.Generator
     last_good: Weights
+    epoch_began_with: Tensor
     history: History = field(default_factory=History)
     best: Weights | None = None
     kept: EpochRecord | None = None
+    progress: EpochProgress | None = None
+    steps: int = 0
+    seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    other_random_states: tuple[Tensor, ...] = ()
 
     @classmethod
     def begin(cls, model: LanguageModel, settings: TrainingSettings) -> "Run":
         """The state before the first step."""
         generator = torch.Generator().manual_seed(settings.seed)
-        return cls(model, settings, make_optimizer(model, settings), generator, _copy_weights(model))
+        optimizer = make_optimizer(model, settings)
+        return cls(model, settings, optimizer, generator, _copy_of(weights_of(model)), generator.get_state())
 
     def check_finite(self, loss: float, epoch: int) -> None:
         """Raises TrainingDivergedError where the loss is not, with the weights of the last epoch back in the model."""
         if not math.isfinite(loss):
-            self.model.load_state_dict(self.last_good)
-            raise TrainingDivergedError(
-                f"the loss is {loss} in epoch {epoch}: lower learning_rate or clip_norm; the model is as it was "
-                f"after epoch {self._epoch_of_weights(epoch - 1)}"
-            )
+            self._diverged(f"the loss is {loss}", epoch)
+
+    def check(self) -> None:
+        """Raises TrainingDivergedError likewise where mean loss or a weight is not: the next loss would not be."""
+        if self.progress is not None:
+            self.check_finite(float(self.progress.mean_loss), self.epoch)
+        if not all(bool(tensor.isfinite().all()) for tensor in weights_of(self.model).values()):
+            self._diverged("a weight is no longer finite", self.epoch)
+
+    def _diverged(self, reason: str, epoch: int) -> None:
+        weights, good = self.last_good, epoch - 1
+        if self.settings.ends_with_best and self.best is not None and self.history.best is not None:
+            weights, good = self.best, self.history.best.epoch
+        self.put_weights(weights)
+        raise TrainingDivergedError(
+            f"{reason} in epoch {epoch}: lower learning_rate or clip_norm; the model is as it was after epoch {good}"
+        )
+
+    @property
+    def random_state(self) -> Tensor:
+        """PyTorch's global one, uint8; on a GPU with the GPU's after it."""
+        states = [torch.get_rng_state()]
+        if self.model.device.type == "cuda":
+            states.append(torch.cuda.get_rng_state(self.model.device))
+        return torch.cat(states)
+
+    @random_state.setter
+    def random_state(self, state: Tensor) -> None:
+        length = len(torch.get_rng_state())
+        torch.set_rng_state(state[:length].clone())
+        if self.model.device.type == "cuda" and len(state) > length:
+            torch.cuda.set_rng_state(state[length:].clone(), self.model.device)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that is being trained, or comes next; from 1."""
+        return len(self.history) + 1
+
+    @property
+    def place(self) -> str:
+        """In words, how far the run has come."""
+        progress = self.progress
+        return place_in_words(len(self.history), *((0, 0) if progress is None else progress[:2]))
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to train."""
+        return self.epoch > self.settings.epochs or self.out_of_patience
 
     def end_epoch(self, record: EpochRecord) -> None:
         """Records an epoch, and keeps its weights."""
         self.history.records.append(record)
-        self.last_good = _copy_weights(self.model)
-        if self.settings.ends_with_best and self.history.best is record:
+        self.last_good = _copy_of(weights_of(self.model))
+        if record.validation_perplexity is not None and self.history.best is record:
             self.best = self.last_good
+        self.epoch_began_with = self.generator.get_state()
+        self.progress = None
+        self.epoch_seconds = 0.0
 
     @property
     def out_of_patience(self) -> bool:
         """Whether validation has not become better for as many epochs as the settings allow."""
-        best, patience = self.history.best, self.settings.patience
+        patience = self.settings.patience
+        best = None if patience is None else self.history.best
         return best is not None and patience is not None and len(self.history) - best.epoch >= patience
 
     def end(self) -> None:
         """Puts the weights that the run is to end with into the model."""
         self.kept = self.history[-1] if self.history else None
-        if self.best is not None:
-            self.model.load_state_dict(self.best)
+        if self.settings.ends_with_best and self.best is not None:
+            self.put_weights(self.best)
             self.kept = self.history.best
+
+    def put_weights(self, weights: Weights) -> None:
+        """Copies these into the model."""
+        with torch.no_grad():
+            for name, tensor in weights_of(self.model).items():
+                tensor.copy_(weights[name])
 
     def warn_of_overfitting(self) -> None:
         """Says so where the model ends with weights that have been better on the validation part for a while."""
@@ -96,10 +164,18 @@ class Run:
                 stacklevel=3,
             )
 
-    def _epoch_of_weights(self, last: int) -> int:
-        best = self.history.best
-        return best.epoch if self.best is not None and best is not None else last
+
+def place_in_words(epochs: int, done: int, num_batches: int) -> str:
+    """After so many whole epochs, and of the next so many minibatches."""
+    if done:
+        return f"epoch {epochs + 1}, minibatch {done} of {num_batches}"
+    return f"the end of epoch {epochs}" if epochs else "the beginning"
 
 
-def _copy_weights(model: LanguageModel) -> Weights:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+def weights_of(model: LanguageModel) -> Weights:
+    """The model's own tensors, not copies."""
+    return {name: tensor.detach() for name, tensor in model.disassemble()[1].items()}
+
+
+def _copy_of(weights: Weights) -> Weights:
+    return {name: tensor.clone() for name, tensor in weights.items()}

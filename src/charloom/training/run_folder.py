@@ -1,38 +1,62 @@
-"""The folder of a training run: the model, ``history.jsonl`` (a line as each epoch ends) and ``history.png``."""
+"""The folder of a training run: the model, ``history.jsonl`` (a line as each epoch ends) and ``history.png``.
+
+Checkpoints are in a folder within; see ``training.checkpoints``.
+"""
 
 import io
+import re
 import warnings
 from pathlib import Path
 
+from charloom.codec import priming
 from charloom.codec.preparation import prepare_codec
 from charloom.errors import CharloomWarning, InputError, ModelFolderError
 from charloom.language_model import LanguageModel
-from charloom.model_folder import CONFIG_FILE
+from charloom.model_folder import CODEC_FILES, CONFIG_FILE, WEIGHTS_FILE
+from charloom.settings.training import TrainingSettings
+from charloom.text.corpora import Corpus
+from charloom.training.checkpoints import has_steps
 from charloom.training.events import EpochEnded, Event
 from charloom.training.history import History
-from charloom.whole_files import write_whole
+from charloom.training.trainer import training_length
+from charloom.whole_files import remove_leftovers, write_whole
 
 HISTORY_FILE = "history.jsonl"
 PLOT_FILE = "history.png"
+_WRITTEN_HERE = re.compile("|".join(map(re.escape, (CONFIG_FILE, WEIGHTS_FILE, *CODEC_FILES, HISTORY_FILE, PLOT_FILE))))
 
 
 class RunFolder:
     """Where a run is written. As a listener it keeps the history, and writes it, while training goes on."""
 
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
-        """Refuses (ModelFolderError) a folder that has a model already, unless told to overwrite it."""
+        """Refuses (ModelFolderError) a folder that has a model or a run already, unless told to overwrite it."""
         self.path = path
         self.history = History()
-        if (path / CONFIG_FILE).exists() and not overwrite:
+        self._history_is_whole = True
+        if overwrite:
+            return
+        if (path / CONFIG_FILE).exists():
             raise ModelFolderError(f"{path}: there is a model already; give another --out, or --overwrite")
+        if has_steps(path):
+            raise ModelFolderError(
+                f"{path}: there is a run that was interrupted; --resume {path} goes on with it, --overwrite begins anew"
+            )
 
-    def create(self) -> None:
-        """Makes the folder and tries to write to it. Raises ModelFolderError where that fails."""
+    def create(self, history: History | None = None) -> None:
+        """Makes the folder and tries to write to it. Raises ModelFolderError where that fails.
+
+        history: Of a run that goes on: what stands in the folder is replaced by it.
+        """
         probe = self.path / ".charloom-probe"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"")
             probe.unlink()
+            remove_leftovers(self.path, _WRITTEN_HERE)
+            if history:
+                self.history.records[:] = history.records
+                self._rewrite_history()
         except OSError as error:
             raise ModelFolderError(f"{self.path}: cannot write there ({error.strerror or error})") from None
 
@@ -44,10 +68,33 @@ class RunFolder:
     def __call__(self, event: Event) -> None:
         """Appends each epoch to the history."""
         if isinstance(event, EpochEnded):
-            # A run's first epoch ends the history of a run that it overwrites.
-            with (self.path / HISTORY_FILE).open("a" if self.history else "w", encoding="utf-8") as file:
-                self.history.records.append(event.record)
-                file.write(event.record.to_json() + "\n")
+            self.history.records.append(event.record)
+            try:
+                self._write_last_record()
+            except OSError as error:
+                if self._history_is_whole:
+                    warnings.warn(
+                        f"{self.path / HISTORY_FILE} cannot be written ({error.strerror or error}): training goes on, "
+                        "and tries again after each epoch",
+                        CharloomWarning,
+                        stacklevel=2,
+                    )
+                self._history_is_whole = False
+
+    def _write_last_record(self) -> None:
+        file = self.path / HISTORY_FILE
+        # The first epoch ends the history of a run that this one overwrites.
+        if len(self.history) > 1 and self._history_is_whole and file.exists():
+            with file.open("a", encoding="utf-8") as stream:
+                stream.write(self.history[-1].to_json() + "\n")
+        else:
+            self._rewrite_history()
+
+    def _rewrite_history(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        lines = "".join(record.to_json() + "\n" for record in self.history)
+        write_whole({self.path / HISTORY_FILE: lines.encode()})
+        self._history_is_whole = True
 
     def finish(self, model: LanguageModel, texts: tuple[bytes, bytes] | None = None) -> None:
         """Writes the model, what compression needs, and the plot; the model first, as it cannot be made again.
@@ -60,6 +107,8 @@ class RunFolder:
             prepare_codec(self.path, model, seen=seen, unseen=unseen)
         except InputError as error:
             warnings.warn(f"not made ready for compression: {error}", CharloomWarning, stacklevel=2)
+        if self.history and not (self._history_is_whole and (self.path / HISTORY_FILE).exists()):
+            self._rewrite_history()
         if not self.history:
             # Those of a run that this one overwrites are no longer the model's.
             for name in (HISTORY_FILE, PLOT_FILE):
@@ -67,6 +116,20 @@ class RunFolder:
         else:
             kept_epoch = (model.provenance.get("results") or {}).get("epoch")
             write_whole({self.path / PLOT_FILE: plot_history(self.history, kept_epoch)})
+
+
+def texts_for_codec(corpus: Corpus, settings: TrainingSettings) -> tuple[bytes, bytes]:
+    """The ends of what is trained on and of what is kept out, in bytes, as much as a priming can take.
+
+    What ``RunFolder.finish`` takes.
+    """
+
+    def end(start: int, stop: int) -> bytes:
+        text = corpus.vocabulary.decode(corpus.ids[max(start, stop - priming.LARGEST_PRIMING) : stop])
+        return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+
+    at = training_length(len(corpus.ids), settings)
+    return end(0, at), end(at, len(corpus.ids))
 
 
 def plot_history(history: History, kept_epoch: int | None = None) -> bytes:

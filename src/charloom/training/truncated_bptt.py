@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from charloom.batching import (
+    ALL_ROWS,
     draw_offset,
     end_of_equal_lanes,
     num_random,
@@ -22,10 +23,16 @@ from charloom.settings.training import TrainingSettings
 from charloom.shapes import Ids, Scalar, State
 from charloom.text.stored_ids import AnyIds, as_stored
 from charloom.training.optimization import set_learning_rate
+from charloom.training.shared_gradients import Learner
 
 
 def train_step(
-    model: LanguageModel, optimizer: Optimizer, inputs: Ids, targets: Ids, state: State, clip_norm: float
+    model: Learner,
+    optimizer: Optimizer,
+    inputs: Ids,
+    targets: Ids,
+    state: State,
+    clip_norm: float,
 ) -> tuple[Scalar, State]:
     """Loss, gradients, clipping to a global norm, one step. Returns the mean loss in nats and the detached state."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -60,11 +67,24 @@ def _rate_of_plain_descent(optimizer: Optimizer) -> float | None:
 
 
 class EpochProgress(NamedTuple):
-    """Where an epoch stands: minibatches done and in all, and the mean loss so far (nats), left on the device."""
+    """Where an epoch stands between two minibatches: with the weights, all that its rest depends on.
+
+    Attributes:
+        done: Minibatches trained on.
+        num_batches: Minibatches of the epoch.
+        total_loss: Sum of their mean losses (nats), left on the device. It grows in place.
+        state: What the next minibatch reads on from; None for the zero state.
+    """
 
     done: int
     num_batches: int
-    mean_loss: Tensor
+    total_loss: Tensor
+    state: State | None
+
+    @property
+    def mean_loss(self) -> Tensor:
+        """Of the minibatches so far."""
+        return self.total_loss / self.done
 
 
 def train_epoch(
@@ -74,28 +94,37 @@ def train_epoch(
     settings: TrainingSettings,
     generator: torch.Generator,
     epoch: int = 1,
+    learner: Learner | None = None,
+    rows: slice = ALL_ROWS,
+    begun: EpochProgress | None = None,
 ) -> Iterator[EpochProgress]:
     """Trains one pass over a text, from a random offset; yields after each minibatch.
 
-    epoch: From 1, for the schedule.
+    epoch: From 1, for the schedule. learner: What gives the gradients; the model where None. rows: The part of each
+    minibatch that is read, where other processes read the others. begun: Where to go on; ``generator`` must be as it
+    was when the epoch began.
     """
     batch_size, num_steps = settings.batch_size, settings.num_steps
+    first = begun.done if begun else 0
     offset = draw_offset(len(ids), batch_size, num_steps, generator)
     carried = settings.partitioning == "sequential"
     if carried:
         ids = as_stored(ids).part(0, end_of_equal_lanes(len(ids), batch_size, num_steps, offset))
-        batches = sequential_batches(ids, batch_size, num_steps, offset)
+        batches = sequential_batches(ids, batch_size, num_steps, offset, rows, first)
         num_batches = num_sequential(len(ids), batch_size, num_steps, offset)
     else:
-        batches = random_batches(ids, batch_size, num_steps, offset, generator)
+        batches = random_batches(ids, batch_size, num_steps, offset, generator, rows, first)
         num_batches = num_random(len(ids), batch_size, num_steps, offset)
-    zero_state = state = model.begin_state(batch_size)
+    zero_state = state = model.begin_state(len(range(batch_size)[rows]))
     device = optimizer.param_groups[0]["params"][0].device
     total = torch.zeros((), device=device)
-    for done, (inputs, targets) in enumerate(((i.to(device), t.to(device)) for i, t in batches), 1):
+    if begun:
+        state = zero_state if begun.state is None else begun.state
+        total = begun.total_loss
+    for done, (inputs, targets) in enumerate(((i.to(device), t.to(device)) for i, t in batches), first + 1):
         set_learning_rate(optimizer, settings, epoch - 1 + (done - 1) / num_batches)
         loss, state = train_step(
-            model, optimizer, inputs, targets, state if carried else zero_state, float(settings.clip_norm)
+            learner or model, optimizer, inputs, targets, state if carried else zero_state, float(settings.clip_norm)
         )
         total += loss
-        yield EpochProgress(done, num_batches, total / done)
+        yield EpochProgress(done, num_batches, total, state if carried else None)

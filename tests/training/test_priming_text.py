@@ -3,9 +3,9 @@
 import pytest
 
 from charloom import TrainingSettings, corpus_from
-from charloom.cli.train import _texts
 from charloom.codec import priming
 from charloom.codec.priming import Priming
+from charloom.training.run_folder import texts_for_codec
 
 
 @pytest.mark.parametrize("room", [1, 50, 99, 100, 1000, 100_000])
@@ -20,6 +20,6 @@ def test_the_ends_are_as_good_as_the_whole(
     whole = text if unit == "char" else text.encode()
     at = len(whole) - int(len(whole) * fraction)
     seen, unseen = (part if isinstance(part, bytes) else part.encode() for part in (whole[:at], whole[at:]))
-    ends = _texts(corpus, TrainingSettings(validation_fraction=fraction))
+    ends = texts_for_codec(corpus, TrainingSettings(validation_fraction=fraction))
     assert Priming.of_text(*ends) == Priming.of_text(seen, unseen)
     assert all(len(end) <= 4 * room for end in ends)

@@ -1,0 +1,92 @@
+"""The file of a checkpoint: a line with a checksum, then safetensors with JSON in their metadata. No pickle.
+
+The line is ``charloom checkpoint 1 HASH``, HASH being the SHA-256, in hexadecimal, of all that follows it.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from charloom.errors import CheckpointError
+from charloom.model_folder import open_regular, parse_json, read_tensor_file
+from charloom.whole_files import WholeFile
+
+_NAME, _VERSION = b"charloom checkpoint", b"1"
+_LINE_BYTES = len(b" ".join([_NAME, _VERSION, b"0" * 64])) + 1
+_KEY = "run"
+_KINDS = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.uint8: "U8",
+}
+
+
+def write_checkpoint(path: Path, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Writes the file, whole or not at all. Raises OSError where that fails.
+
+    facts: JSON values.
+    """
+    pieces = _safetensors(tensors, {_KEY: json.dumps(facts, allow_nan=False)})
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    with WholeFile(path, overwrite=True) as file:
+        file.write(b" ".join([_NAME, _VERSION, digest.hexdigest().encode()]) + b"\n")
+        for piece in pieces:
+            file.write(piece)
+
+
+def _safetensors(tensors: dict[str, Tensor], metadata: dict[str, str]) -> list[bytes | memoryview]:
+    """As ``safetensors.torch.save`` writes it, which copies all twice; in pieces that are the tensors' own memory."""
+    in_order = sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0]))  # so that each is aligned
+    header: dict[str, Any] = {"__metadata__": metadata}
+    pieces = []
+    end = 0
+    for name, tensor in in_order:
+        begin, end = end, end + tensor.nbytes
+        header[name] = {"dtype": _KINDS[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+        pieces.append(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return [len(text).to_bytes(8, "little"), text, *pieces]
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The facts and the tensors. Raises CheckpointError, naming file and reason, for anything else."""
+    try:
+        digest = _read_line(path)
+        body = read_tensor_file(path, _LINE_BYTES)
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror or error if isinstance(error, OSError) else error
+        raise CheckpointError(f"{path}: cannot be read ({reason})") from None
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        raise CheckpointError(f"{path}: damaged (its SHA-256 differs)")
+    try:
+        header = parse_json(body[8 : 8 + int.from_bytes(body[:8], "little")])
+        facts = parse_json(header["__metadata__"][_KEY].encode())
+        if not isinstance(facts, dict):
+            raise TypeError("no JSON object")
+        return facts, safetensors.torch.load(body)
+    except (safetensors.SafetensorError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: damaged ({error!r:.200})") from None
+
+
+def _read_line(path: Path) -> bytes:
+    with open_regular(path) as file:
+        line = file.read(_LINE_BYTES)
+    rest, _, digest = line.rstrip(b"\n").rpartition(b" ")
+    name, _, version = rest.rpartition(b" ")
+    if name != _NAME or not line.endswith(b"\n"):
+        raise ValueError("damaged: it does not begin as a checkpoint does")
+    if version != _VERSION:
+        raise ValueError(f"version {version.decode('ascii', 'replace')}: install the charloom that wrote it")
+    return digest

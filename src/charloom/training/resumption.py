@@ -1,0 +1,88 @@
+"""What must be as it was, and what may be changed, where a run goes on from a checkpoint."""
+
+from dataclasses import fields
+from typing import Any
+
+from charloom.errors import CheckpointError
+from charloom.settings.training import TrainingSettings
+from charloom.training.checkpoint import Checkpoint, made_with
+
+_MAY_CHANGE = (
+    # How long, and which weights the run ends with.
+    *("epochs", "patience", "keep_best"),
+    # A run that diverged can go on from its last checkpoint only with one of these lowered.
+    *("learning_rate", "clip_norm"),
+    # Where and on what; results are the same on the same kernels.
+    *("device", "threads"),
+    # What is shown and kept.
+    *("report_every", "sample_every", "prefixes", "sample_chars"),
+    *("checkpoint_minutes", "checkpoint_steps", "keep_checkpoints"),
+)
+"""Settings on which nothing depends that the checkpoint holds: neither the position in the text, nor the optimizer's
+state, nor what was measured so far."""
+_CHANGES_THE_RUN = ("learning_rate", "clip_norm", "epochs", "patience", "keep_best")
+
+
+def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[str]:
+    """Raises CheckpointError for settings that a run cannot go on with; returns the changes worth telling, in words."""
+    changed = [
+        (field.name, getattr(checkpoint.settings, field.name), getattr(settings, field.name))
+        for field in fields(TrainingSettings)
+        if getattr(checkpoint.settings, field.name) != getattr(settings, field.name)
+    ]
+    for name, before, now in changed:
+        if name not in _MAY_CHANGE:
+            raise CheckpointError(
+                f"{name} is {now}, and the run was begun with {before}: leave it out, or begin a new run from this "
+                "one's weights with --init-from"
+            )
+        if name == "epochs" and settings.schedule == "cosine":
+            raise CheckpointError(
+                f"epochs is {now}, and the step size has been falling towards its end after {before} (schedule "
+                "cosine): leave it out, or begin a new run from this one's weights with --init-from"
+            )
+    return [f"{name} {now} instead of {before}" for name, before, now in changed if name in _CHANGES_THE_RUN]
+
+
+def check_corpus(checkpoint: Checkpoint, corpus: dict[str, Any]) -> None:
+    """Raises CheckpointError for another text than the run's, and says what differs.
+
+    corpus: ``name``, ``sha256`` and ``num_chars``, as the checkpoint has them.
+    """
+    before = checkpoint.corpus
+    if corpus["sha256"] == before["sha256"]:
+        return
+    if corpus["num_chars"] != before["num_chars"]:
+        difference = f"it has {corpus['num_chars']:,} tokens, not {before['num_chars']:,}"
+    else:
+        difference = f"it has as many tokens, {before['num_chars']:,}, but others"
+    raise CheckpointError(
+        f"{corpus['name']}: not the text that the run was begun with ({before['name']}): {difference}; name the right "
+        "one before --resume, or begin a new run from this one's weights with --init-from"
+    )
+
+
+def end_in_words(checkpoint: Checkpoint, settings: TrainingSettings) -> str | None:
+    """Where the run is at its end under these settings: why, and how to train longer. None where it is not."""
+    epochs = len(checkpoint.history)
+    if checkpoint.done:
+        return None
+    if epochs >= settings.epochs:
+        if settings.schedule == "cosine":
+            return f"the run ended after {epochs} epochs, its step size at nothing; --init-from begins another from it"
+        return f"the run ended after {epochs} epochs; to train longer, add --epochs {2 * epochs}"
+    best, patience = checkpoint.history.best, settings.patience
+    if best is not None and patience is not None and epochs - best.epoch >= patience:
+        reason = f"validation was no better for {patience} epochs"
+        return f"the run ended after epoch {epochs}: {reason}; to train longer, add --patience {2 * patience}"
+    return None
+
+
+def differences(checkpoint: Checkpoint) -> str:
+    """What the run was begun with and what is here, where that is not the same: versions and kernels."""
+    here = made_with()
+    return ", ".join(
+        f"{name} {here[name]} instead of {before}"
+        for name, before in checkpoint.made_with.items()
+        if here[name] != before
+    )

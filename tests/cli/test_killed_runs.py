@@ -1,0 +1,176 @@
+"""Runs that are killed (SIGKILL) at random moments, while they write checkpoints too, and resumed until they end."""
+
+import dataclasses
+import json
+import os
+import random
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Here, so that no child has to: most of a short run's time is imports.
+import matplotlib.backends.backend_agg
+import matplotlib.figure  # noqa: F401
+import pytest
+
+import charloom.codec.preparation
+import charloom.training.trainer  # noqa: F401
+from charloom import Checkpoint, LanguageModel
+from charloom.cli.app import run_command_line
+from interrupted_runs import KINDS, settings_of_kind
+from process import run, start
+
+_TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 12
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "fable.txt").write_text(_TEXT, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _options(kind: str, **changes: Any) -> list[str]:
+    """On the command line."""
+    words = ["--recipe", "section"]
+    for settings in settings_of_kind(kind, checkpoint_steps=3, **changes):
+        for field in dataclasses.fields(settings):
+            value = getattr(settings, field.name)
+            if value != field.default:
+                name = "--" + field.name.replace("_", "-")
+                words += [name] if value is True else [name, str(value)]
+    return words
+
+
+def _begin(words: list[str]) -> int:
+    """The command in a child of this process, which has PyTorch imported already: seconds less. Returns its number."""
+    number = os.fork()
+    if number:
+        return number
+    status = 70
+    try:
+        with Path("output").open("ab") as output:
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+        status = run_command_line(words)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
+
+
+def _ends_within(number: int, seconds: float) -> bool:
+    """Whether the child ended by itself; killed otherwise."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        ended, status = os.waitpid(number, os.WNOHANG)
+        if ended:
+            assert os.waitstatus_to_exitcode(status) == 0, Path("output").read_text()
+            return True
+        time.sleep(0.002)
+    os.kill(number, signal.SIGKILL)
+    os.waitpid(number, 0)
+    return False
+
+
+@dataclass
+class _Attempts:
+    kills: int = 0
+    within_a_write: int = 0
+
+
+def _train_through_kills(
+    folder: Path, options: list[str], longest: float, most: int, source: random.Random
+) -> _Attempts:
+    """Kills the run at random moments, so many times at most, then lets it end."""
+    done = _Attempts()
+    while True:
+        begun = bool(_checkpoints(folder))
+        words = ["--resume", str(folder)] if begun else ["fable.txt", *options, "--out", str(folder)]
+        number = _begin(["train", *words])
+        if _ends_within(number, source.uniform(0.0, longest) if done.kills < most else 120):
+            return done
+        done.kills += 1
+        done.within_a_write += any(file.name.startswith(".step-") for file in folder.glob("checkpoints/.*"))
+        for file in _checkpoints(folder):
+            Checkpoint.read(file)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted(folder.glob("checkpoints/*.checkpoint"))
+
+
+def _left(folder: Path) -> tuple[bytes, list[Any], dict[str, Any]]:
+    """What a run leaves, without the times."""
+    history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    measured = [(r["epoch"], r["perplexity"], r["validation_perplexity"]) for r in history]
+    config = json.loads((folder / "config.json").read_text())
+    for name in ("seconds", "chars_per_second"):
+        del config["provenance"]["results"][name]
+    return (folder / "model.safetensors").read_bytes(), measured, config
+
+
+def _whole(options: list[str]) -> tuple[Any, float]:
+    """What the run leaves that nobody kills, and how long it takes."""
+    began = time.monotonic()
+    assert _ends_within(_begin(["train", "fable.txt", *options, "--out", "whole"]), 120)
+    return _left(Path("whole")), time.monotonic() - began
+
+
+def _assert_nothing_else_is_left(folder: Path) -> None:
+    hidden = [file.name for file in folder.rglob(".*")]
+    assert hidden == []
+    assert len(_checkpoints(folder)) == 1
+
+
+def test_killed_a_few_times(home: Path) -> None:
+    options = _options("dropout, random order")
+    expected, seconds = _whole(options)
+    done = _train_through_kills(home / "model", options, 0.7 * seconds, 4, random.Random(1))
+    assert done.kills
+    assert _left(home / "model") == expected
+    _assert_nothing_else_is_left(home / "model")
+
+
+def test_killed_as_a_process_of_its_own(home: Path) -> None:
+    """As a user would see it: the command again, with --resume; and where it runs does not matter."""
+    options = [*_options("dropout", epochs=12), "--prefixes", "a fox"]
+    process = start(home, "train", "fable.txt", *options, "--out", "model")
+    while not (home / "model" / "history.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    (home / "elsewhere").mkdir()
+    out = run(home / "elsewhere", "train", "--resume", "../model").done()
+    assert "run     resumed at epoch " in out
+    assert "validation" in out
+    expected, _ = _whole(options)
+    assert _left(home / "model") == expected
+
+
+@pytest.mark.slow
+def test_fifty_runs(home: Path) -> None:
+    """All end as if nothing had happened; no checkpoint is ever unreadable; some kills do hit a write."""
+    attempts: list[_Attempts] = []
+    for i in range(50):
+        kind = sorted(KINDS)[i % len(KINDS)]
+        options = _options(kind)
+        whole = home / kind
+        if not whole.exists():
+            _, seconds = _whole(options)
+            (home / "whole").rename(whole)
+        folder = home / f"model{i}"
+        attempts.append(_train_through_kills(folder, options, seconds, 4, random.Random(i)))
+        assert _left(folder) == _left(whole), (i, kind)
+        _assert_nothing_else_is_left(folder)
+        LanguageModel.load(folder)
+    total = _Attempts(sum(a.kills for a in attempts), sum(a.within_a_write for a in attempts))
+    print(f"50 runs, {total.kills} kills, {total.within_a_write} of them within a write")  # noqa: T201
+    assert total.kills > 100
+    assert total.within_a_write > 5
