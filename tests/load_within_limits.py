@@ -33,7 +33,8 @@ def _load_model(folder: Path) -> str:
     """Reads a model, and writes with it; by the command line, too."""
     try:
         model = LanguageModel.load(folder)
-        generate(model, model.vocabulary.decode([len(model.vocabulary) - 1]), 3)
+        prefix: Any = model.vocabulary.decode([len(model.vocabulary) - 1])
+        generate(model, prefix, 3)
         outcome = "loaded"
     except CharloomError as error:
         outcome = _in_one_line(error)
