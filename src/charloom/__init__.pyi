@@ -1,3 +1,4 @@
+from . import forecasting as forecasting
 from . import layers as layers
 from .codec.codec import Codec as Codec
 from .codec.preparation import prepare_codec as prepare_codec
@@ -15,6 +16,7 @@ from .errors import InputError as InputError
 from .errors import LaterVersionError as LaterVersionError
 from .errors import ModelFolderError as ModelFolderError
 from .errors import NotCompressedError as NotCompressedError
+from .errors import SeriesError as SeriesError
 from .errors import SettingsError as SettingsError
 from .errors import TrailingDataError as TrailingDataError
 from .errors import TrainingDivergedError as TrainingDivergedError
@@ -45,6 +47,11 @@ from .settings.recipes import Recipe as Recipe
 from .settings.recipes import load_recipe as load_recipe
 from .settings.sampling import SamplingSettings as SamplingSettings
 from .settings.training import TrainingSettings as TrainingSettings
+from .sweeps.results import CombinationResult as CombinationResult
+from .sweeps.results import MeanAndSpread as MeanAndSpread
+from .sweeps.results import SweepResults as SweepResults
+from .sweeps.results import SweepRun as SweepRun
+from .sweeps.sweep import sweep as sweep
 from .text.clean_up import CleanUp as CleanUp
 from .text.corpora import Corpus as Corpus
 from .text.corpora import corpus_from as corpus_from

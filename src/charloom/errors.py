@@ -20,6 +20,10 @@ class CorpusUnavailableError(CorpusError):
     """A named corpus is in no data directory and no cache, and cannot be downloaded."""
 
 
+class SeriesError(CharloomError, ValueError):
+    """A numeric series cannot be read, has values that cannot be forecast from, or is too short."""
+
+
 class UnknownCharacterError(CharloomError, ValueError):
     """A text holds characters that the vocabulary lacks."""
 

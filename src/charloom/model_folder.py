@@ -76,7 +76,7 @@ def read_model_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Tenso
 
 
 def read_tensor_file(path: Path, preamble: int = 0) -> bytes:
-    """A file's bytes: so many of a preamble, then safetensors. No more is read than the tensors it lists fill.
+    """The safetensors in a file, after so many bytes of something else. Nothing is read of one that is not whole.
 
     Raises OSError, ValueError or RecursionError for what is no such file.
     """
@@ -94,8 +94,8 @@ def read_tensor_file(path: Path, preamble: int = 0) -> bytes:
             raise ValueError(f"damaged: a header of another kind ({error!r})") from None
         if not whole:
             raise ValueError("damaged: it is not as long as its tensors")
-        file.seek(0)
-        return file.read(preamble + size)
+        file.seek(preamble)
+        return file.read(size)
 
 
 def open_regular(path: Path) -> BinaryIO:

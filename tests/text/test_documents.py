@@ -47,6 +47,15 @@ def test_no_more_is_asked_for_than_is_kept() -> None:
     assert len(corpus_from(endless(), max_chars=3_000_000).ids) == 3_000_000
 
 
+def test_errors_of_who_gives_the_text_are_theirs() -> None:
+    def failing() -> Iterator[str]:
+        yield "a"
+        raise FileNotFoundError("theirs")
+
+    with pytest.raises(FileNotFoundError, match="theirs"):
+        corpus_from(failing())
+
+
 def test_rows() -> None:
     rows = [{"text": "a", "label": 1}, {"text": None, "label": 2}, {"text": "b", "label": 3}]
     assert corpus_from(rows).text == "a\nb"
@@ -115,11 +124,13 @@ class _Hub:
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
 
-    def load_dataset(self, path: str, name: str | None, *, split: str, streaming: bool) -> list[dict[str, str]]:
+    def load_dataset(self, path: str, name: str | None, *, split: str, streaming: bool) -> Iterator[dict[str, str]]:
         self.asked.append((path, name, split, streaming))
         if path == "none":
             raise ConnectionError("no network\nat all")
-        return [{"text": "one", "other": "eins"}, {"text": "two", "other": "zwei"}]
+        yield from [{"text": "one", "other": "eins"}, {"text": "two", "other": "zwei"}]
+        if path == "half":
+            raise TimeoutError("gone")
 
 
 def test_names_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +142,8 @@ def test_names_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_corpus("hf:some/data").name == "hf:some/data"
     with pytest.raises(CorpusUnavailableError, match=r"hf:none: cannot be had \(ConnectionError: no network at all\)"):
         load_corpus("hf:none")
+    with pytest.raises(CorpusUnavailableError, match=r"hf:half: cannot be had \(TimeoutError: gone\)"):
+        load_corpus("hf:half")
     for wrong in ("hf:", "hf::train", "hf:a:b:c:d"):
         with pytest.raises(CorpusError, match="a data set is named hf:NAME, hf:NAME:SPLIT or hf:NAME:SPLIT:COLUMN"):
             load_corpus(wrong)

@@ -66,6 +66,17 @@ def test_what_is_damaged_is_made_anew(
     assert _names(kept_texts) == [".ids", ".json"]
 
 
+def test_any_byte_of_what_ids_mean_may_be_damaged(long_text: Path, kept_texts: Path) -> None:
+    first = load_corpus(long_text)
+    (path,) = kept_texts.glob("*.json")
+    data = path.read_bytes()
+    for place in range(0, len(data), 7):
+        damaged = bytearray(data)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        assert _same(load_corpus(long_text), first)
+
+
 @pytest.mark.parametrize(
     "data", [b"[]", b"{}", b"\xff", b'{"encoded": {"counts": [1]}}', b'{"encoded": {"counts": 5}}', b"[" * 100_000]
 )

@@ -9,11 +9,11 @@ from rich.table import Table
 
 from charloom.cli import screen
 from charloom.errors import SettingsError
-from charloom.novelty.report import DEFAULT_MIN_LENGTH, LONGEST_TEXTS, CopiedStretch, NoveltyReport, check_novelty
 from charloom.text.clean_up import AnyText
 
 if TYPE_CHECKING:
     from charloom.language_model import LanguageModel
+    from charloom.novelty.report import CopiedStretch, NoveltyReport
 
 _SHOWN_CHARS = 300
 """Of a stretch: a model that knows its text by heart copies pages."""
@@ -33,6 +33,8 @@ class NoveltyCheck:
 
     def check(self, num_chars: int) -> None:
         """Raises SettingsError for what cannot be, before anything is written."""
+        from charloom.novelty.report import LONGEST_TEXTS
+
         if not self.corpus:
             if self.min_length is not None:
                 raise SettingsError("--copied-from goes with --check-novelty")
@@ -50,6 +52,8 @@ class NoveltyCheck:
 
     def report(self, model: "LanguageModel", texts: Sequence[AnyText], parts: list[tuple[str, AnyText]]) -> None:
         """Looks for the texts in the corpus, and prints what is found to standard error."""
+        from charloom.novelty.report import DEFAULT_MIN_LENGTH, check_novelty
+
         clean_up = model.vocabulary.clean_up
         found = check_novelty(
             texts, parts, clean_up=clean_up, min_length=self.min_length or DEFAULT_MIN_LENGTH, num_stretches=5
@@ -59,7 +63,7 @@ class NoveltyCheck:
             screen.messages().print(note)
 
 
-def _show(report: NoveltyReport, corpus: str, unit: str) -> None:
+def _show(report: "NoveltyReport", corpus: str, unit: str) -> None:
     console = screen.messages()
     written = sum(sample.num_chars for sample in report.samples)
     if not written:
@@ -91,7 +95,7 @@ def _show(report: NoveltyReport, corpus: str, unit: str) -> None:
     console.print(table)
 
 
-def _in_one_line(stretch: CopiedStretch) -> str:
+def _in_one_line(stretch: "CopiedStretch") -> str:
     text: str | bytes = stretch.text[:_SHOWN_CHARS]
     shown = text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
     shown = screen.printable(shown.replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t"))

@@ -1,5 +1,6 @@
 """``charloom train``."""
 
+import re
 import shlex
 import signal
 import tempfile
@@ -31,7 +32,6 @@ from charloom.text.sources import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from charloom.language_model import LanguageModel
-    from charloom.text.corpora import Corpus
     from charloom.training.processes import Processes
     from charloom.training.run_folder import RunFolder
 
@@ -140,6 +140,7 @@ def _train(
     """As the only process, or the first."""
     from charloom.training.checkpoints import CheckpointFolder
     from charloom.training.resumption import end_in_words
+    from charloom.training.run_folder import texts_for_codec
     from charloom.training.trainer import train as run_training
 
     built, checkpoint = begun.model, begun.checkpoint
@@ -147,7 +148,7 @@ def _train(
     checkpoints = CheckpointFolder(folder.path, source=begun.source | {"priming": priming})
     console = screen.results()
     interruption = Interruption()
-    texts = _texts(begun.corpus, training) if priming else None
+    texts = texts_for_codec(begun.corpus, training) if priming else None
     end = end_in_words(checkpoint, training) if checkpoint else None
     try:
         _show_start(console, begun, training, processes)
@@ -204,41 +205,39 @@ def _run_of(resume: Path) -> Path:
 
 def _default_folder(corpus: tuple[str, ...]) -> Path:
     """``<first corpus>-model`` in the current folder."""
+    from charloom.text.compressed_inputs import is_compressed
+    from charloom.text.documents import HUGGING_FACE
+
     first = corpus[0] if corpus else TIME_MACHINE
-    return Path(f"{'text' if first == STANDARD_INPUT else Path(first).resolve().stem}-model")
+    if first == STANDARD_INPUT:
+        return Path("text-model")
+    if first.startswith(HUGGING_FACE):
+        first = re.split("[:@]", first.removeprefix(HUGGING_FACE))[0]
+    path = Path(first).resolve()
+    return Path(f"{(path.with_suffix('') if is_compressed(path.name) else path).stem}-model")
 
 
 def _show_start(console: Console, begun: Beginning, settings: TrainingSettings, processes: "Processes") -> None:
     import torch
 
     from charloom.device import find_device
+    from charloom.training.preflight import estimate_memory
 
     corpus, model = begun.corpus, begun.model
     layer = model.layer
     parameters = sum(parameter.numel() for parameter in model.parameters())
     unit = "bytes" if corpus.vocabulary.unit == "byte" else "characters"
     console.print(f"text    {corpus.name}: {len(corpus.ids):,} {unit}, {len(corpus.vocabulary)} different tokens")
+    memory = estimate_memory(model, settings, len(corpus.ids)) / 1e6
     console.print(
-        f"model   {type(layer).__name__}, {layer.num_layers} x {layer.hidden_size} units, {parameters:,} parameters"
+        f"model   {type(layer).__name__}, {layer.num_layers} x {layer.hidden_size} units, {parameters:,} parameters; "
+        f"training takes about {max(memory, 1):,.0f} MB beside the program"
     )
     threads = settings.threads or torch.get_num_threads()
     where = f"{find_device(settings.device)}, {threads} threads"
     if processes.size > 1:
         where = f"{processes.size} processes, each on {processes.device} with {threads} threads"
     console.print(f"run     {begun.words}, {settings.epochs} epochs, {where}")
-
-
-def _texts(corpus: "Corpus", settings: TrainingSettings) -> tuple[bytes, bytes]:
-    """The ends of what is trained on and of what is kept out, in bytes, as much as a priming can take."""
-    from charloom.codec.priming import LARGEST_PRIMING
-    from charloom.training.trainer import training_length
-
-    def end(start: int, stop: int) -> bytes:
-        text = corpus.vocabulary.decode(corpus.ids[max(start, stop - LARGEST_PRIMING) : stop])
-        return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
-
-    at = training_length(len(corpus.ids), settings)
-    return end(0, at), end(at, len(corpus.ids))
 
 
 def _save(folder: "RunFolder", model: "LanguageModel", texts: tuple[bytes, bytes] | None) -> None:

@@ -1,5 +1,6 @@
 """What a training run shows: a progress bar, a line every so many epochs, samples."""
 
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from charloom.training.events import Event, StepEnded
     from charloom.training.history import EpochRecord
 
+_MEASURED_SECONDS = 2.0
+_WORTH_TELLING_SECONDS = 10.0
 _REFRESHES_PER_SECOND = 4
 """Drawing costs milliseconds of the processor that trains."""
 
@@ -38,6 +41,8 @@ class TrainingDisplay:
         )
         self._task = self._progress.add_task("", total=settings.epochs, epoch=1, figures="")
         self._shown_at = 0.0
+        self._began: tuple[float, float] | None = None
+        self._told_how_long = False
 
     def __enter__(self) -> "TrainingDisplay":
         self._progress.start()
@@ -56,10 +61,29 @@ class TrainingDisplay:
                 self._show_line(record)
         elif isinstance(event, SampleDrawn):
             self._progress.console.print(f" - {screen.printable(event.text)}")
-        elif not self._progress.disable and self._progress.get_time() - self._shown_at >= 1 / _REFRESHES_PER_SECOND:
+        else:
+            self._tell_how_long(event)
+            self._show_progress(event)
+
+    def _show_progress(self, event: "StepEnded") -> None:
+        if not self._progress.disable and self._progress.get_time() - self._shown_at >= 1 / _REFRESHES_PER_SECOND:
             self._shown_at = self._progress.get_time()
             done = event.epoch - 1 + event.fraction
             self._progress.update(self._task, completed=done, epoch=event.epoch, figures=self._figures(event))
+
+    def _tell_how_long(self, event: "StepEnded") -> None:
+        """Once, from the run's own first steps: what it will take, where that is more than a moment."""
+        now, done = time.monotonic(), event.epoch - 1 + event.fraction
+        if self._told_how_long:
+            return
+        if self._began is None:
+            self._began = now, done
+        elif now - self._began[0] >= _MEASURED_SECONDS:
+            self._told_how_long = True
+            left = (self._settings.epochs - done) * (now - self._began[0]) / (done - self._began[1])
+            if left > _WORTH_TELLING_SECONDS:
+                told = f"{event.chars_per_second:,.0f} characters/s: {_in_words(left)}"
+                self._progress.console.print(f"speed   {told} for {self._settings.epochs} epochs")
 
     def _figures(self, event: "StepEnded") -> str:
         from charloom.evaluation import perplexity_of
@@ -74,3 +98,11 @@ class TrainingDisplay:
         if record.validation_perplexity is not None:
             line += f", validation {record.validation_perplexity:.3f}"
         self._progress.console.print(f"{line}, {record.seconds:.1f} s")
+
+
+def _in_words(seconds: float) -> str:
+    """As "about 5 more minutes"; of less than two minutes in seconds, of more than two hours in hours."""
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"about {seconds / size:,.0f} more {unit}"
+    return f"about {max(seconds, 1):.0f} more seconds"

@@ -59,13 +59,21 @@ _KINDS: dict[str, Callable[[], _Decompressor]] = {
 }
 
 
+def is_compressed(name: str) -> bool:
+    """Whether the end of a file's name says so."""
+    return _kind(name) is not None
+
+
+def _kind(name: str) -> str | None:
+    return next((kind for kind in _KINDS if name.lower().endswith(kind)), None)
+
+
 def decompressed(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
     """The content of a file, given in pieces, by the end of its name; that of any other name as it stands.
 
     Several streams in one file are one text. Raises CorpusError for compressed data that is damaged or not whole.
     """
-    kind = next((kind for kind in _KINDS if name.lower().endswith(kind)), None)
-    if kind is None:
+    if (kind := _kind(name)) is None:
         yield from pieces
         return
     try:

@@ -4,6 +4,7 @@ import itertools
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -216,23 +217,29 @@ def _encode(
     encoder = Encoder(read_as.unit, lambda: encoded_texts.new_file(files))
     try:
         for piece in _first(read_as.max_chars, read_as.clean_up.each(_gathered(pieces))):
-            encoder.take(piece)
+            with _in_the_cache(name):
+                encoder.take(piece)
             if progress is not None:
                 progress(encoder.num_ids, None)
-        encoded = encoder.finish()
+        with _in_the_cache(name):
+            encoded = encoder.finish()
+            kept = encoder.file and encoded_texts.keep(encoder.file, encoded, files, read_as)
         vocabulary = encoded.vocabulary(read_as.clean_up)
-        if encoder.file is None:
-            ids = encoded.ids(encoder.array(), vocabulary)
-        else:
-            ids = encoded.ids(encoded_texts.keep(encoder.file, encoded, files, read_as), vocabulary)
+        return Corpus(name, encoded.ids(kept or encoder.array(), vocabulary), vocabulary, encoded.fingerprint)
+    finally:
+        encoded_texts.discard(encoder.file)
+
+
+@contextmanager
+def _in_the_cache(name: str) -> Iterator[None]:
+    """What cannot be written there is an error with a way out."""
+    try:
+        yield
     except OSError as error:
         raise CorpusError(
             f"{cache_folder()}: cannot keep the ids of {name} there ({error.strerror or error}); name a folder with "
             f"room in {CACHE_VARIABLE}"
         ) from None
-    finally:
-        encoded_texts.discard(encoder.file)
-    return Corpus(name, ids, vocabulary, encoded.fingerprint)
 
 
 def _gathered(pieces: Iterable[Any]) -> Iterator[Any]:

@@ -66,8 +66,8 @@ def _text_of_row(row: Mapping[str, Any], place: str, column: str | None) -> Any:
 def open_hugging_face(source: str) -> tuple[Iterable[Any], str | None]:
     """The rows of ``hf:NAME[@CONFIGURATION][:SPLIT[:COLUMN]]``, as they come from the hub, and the column.
 
-    Raises CorpusError where ``datasets`` is not installed, CorpusUnavailableError where there is no such data set, or
-    no network.
+    Raises CorpusError where ``datasets`` is not installed. The rows raise CorpusUnavailableError where there is no such
+    data set, or no network any more.
     """
     name, split, column, *more = [*source.removeprefix(HUGGING_FACE).split(":"), "", ""]
     if not name or any(more[:-2]):
@@ -77,8 +77,12 @@ def open_hugging_face(source: str) -> tuple[Iterable[Any], str | None]:
     except ImportError:
         raise CorpusError(f"{source}: reading data sets takes the package datasets: pip install datasets") from None
     path, _, configuration = name.partition("@")
-    try:
-        return load_dataset(path, configuration or None, split=split or "train", streaming=True), column or None
-    except Exception as error:  # its own, requests', the file system's: they have no common base
-        reason = " ".join(str(error).split())[:200]
-        raise CorpusUnavailableError(f"{source}: cannot be had ({type(error).__name__}: {reason})") from None
+
+    def rows() -> Iterator[Any]:
+        try:
+            yield from load_dataset(path, configuration or None, split=split or "train", streaming=True)
+        except Exception as error:  # its own, requests', the file system's: they have no common base
+            reason = " ".join(str(error).split())[:200]
+            raise CorpusUnavailableError(f"{source}: cannot be had ({type(error).__name__}: {reason})") from None
+
+    return rows(), column or None

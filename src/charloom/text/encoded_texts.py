@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO, TypeAlias, cast
+from typing import Any, BinaryIO, TypeAlias, cast
 
 from charloom.settings.corpus import Unit
 from charloom.text.cache_folder import cache_folder
@@ -105,15 +105,15 @@ class CachedText:
     def read(cls, path: Path) -> "CachedText":
         """Raises OSError, or another exception for anything that ``save`` did not write."""
         data = json.loads(path.read_bytes())
-        counts = tuple(int(count) for count in data["encoded"].pop("counts"))
-        encoded = EncodedText(counts=counts, **data.pop("encoded"))
-        if encoded.bytes_per_id not in (1, 2, 4) or len(encoded.characters) != len(counts) or encoded.num_ids < 1:
-            raise ValueError("not an encoded text")
+        if data.pop("checksum") != _checksum(data):
+            raise ValueError("not what was written")
+        encoded = EncodedText(**data["encoded"] | {"counts": tuple(data["encoded"]["counts"])})
         return cls(**data | {"path": path, "read_as": ReadAs(**data["read_as"]), "encoded": encoded})
 
     def save(self) -> None:
         """Writes the ``.json``, whole or not at all."""
-        write_whole({self.path: json.dumps({**asdict(self), "path": None}).encode()})
+        data = {**asdict(self), "path": None}
+        write_whole({self.path: json.dumps(data | {"checksum": _checksum(data)}).encode()})
 
     def open(self, progress: Progress | None) -> MappedFile | None:
         """The numbers, verified; None where they are not what was written."""
@@ -136,6 +136,10 @@ class CachedText:
         for path in (self.path, self.ids_path):
             with contextlib.suppress(OSError):
                 path.unlink()
+
+
+def _checksum(data: dict[str, Any]) -> str:
+    return sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def cached_texts() -> list[CachedText]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from charloom.errors import CheckpointError
@@ -19,6 +20,14 @@ from charloom.whole_files import WholeFile
 _NAME, _VERSION = b"charloom checkpoint", b"1"
 _LINE_BYTES = len(b" ".join([_NAME, _VERSION, b"0" * 64])) + 1
 _KEY = "run"
+_KINDS = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.uint8: "U8",
+}
 
 
 def write_checkpoint(path: Path, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
@@ -26,24 +35,40 @@ def write_checkpoint(path: Path, facts: dict[str, Any], tensors: dict[str, Tenso
 
     facts: JSON values.
     """
-    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    body = safetensors.torch.save(on_cpu, {_KEY: json.dumps(facts, allow_nan=False)})
-    line = b" ".join([_NAME, _VERSION, hashlib.sha256(body).hexdigest().encode()]) + b"\n"
+    pieces = _safetensors(tensors, {_KEY: json.dumps(facts, allow_nan=False)})
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
     with WholeFile(path, overwrite=True) as file:
-        file.write(line)
-        file.write(body)
+        file.write(b" ".join([_NAME, _VERSION, digest.hexdigest().encode()]) + b"\n")
+        for piece in pieces:
+            file.write(piece)
+
+
+def _safetensors(tensors: dict[str, Tensor], metadata: dict[str, str]) -> list[bytes | memoryview]:
+    """As ``safetensors.torch.save`` writes it, which copies all twice; in pieces that are the tensors' own memory."""
+    in_order = sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0]))  # so that each is aligned
+    header: dict[str, Any] = {"__metadata__": metadata}
+    pieces = []
+    end = 0
+    for name, tensor in in_order:
+        begin, end = end, end + tensor.nbytes
+        header[name] = {"dtype": _KINDS[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+        pieces.append(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return [len(text).to_bytes(8, "little"), text, *pieces]
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The facts and the tensors. Raises CheckpointError, naming file and reason, for anything else."""
     try:
-        _check_line(path)
-        data = read_tensor_file(path, _LINE_BYTES)
+        digest = _read_line(path)
+        body = read_tensor_file(path, _LINE_BYTES)
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror or error if isinstance(error, OSError) else error
         raise CheckpointError(f"{path}: cannot be read ({reason})") from None
-    line, body = data[:_LINE_BYTES], data[_LINE_BYTES:]
-    if hashlib.sha256(body).hexdigest().encode() != line.split()[-1]:
+    if hashlib.sha256(body).hexdigest().encode() != digest:
         raise CheckpointError(f"{path}: damaged (its SHA-256 differs)")
     try:
         header = parse_json(body[8 : 8 + int.from_bytes(body[:8], "little")])
@@ -55,11 +80,13 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise CheckpointError(f"{path}: damaged ({error!r:.200})") from None
 
 
-def _check_line(path: Path) -> None:
+def _read_line(path: Path) -> bytes:
     with open_regular(path) as file:
         line = file.read(_LINE_BYTES)
-    name, _, rest = line.rstrip(b"\n").rpartition(b" ")[0].rpartition(b" ")
+    rest, _, digest = line.rstrip(b"\n").rpartition(b" ")
+    name, _, version = rest.rpartition(b" ")
     if name != _NAME or not line.endswith(b"\n"):
         raise ValueError("damaged: it does not begin as a checkpoint does")
-    if rest != _VERSION:
-        raise ValueError(f"version {rest.decode('ascii', 'replace')}: install the charloom that wrote it")
+    if version != _VERSION:
+        raise ValueError(f"version {version.decode('ascii', 'replace')}: install the charloom that wrote it")
+    return digest

@@ -73,22 +73,15 @@ def train(
     processes.check(settings.batch_size)
     if model.vocabulary != corpus.vocabulary:
         raise InputError("the corpus has another vocabulary than the model: build the model with corpus.vocabulary")
+    device = check_possible(settings, len(corpus.ids), processes.device)
     at = training_length(len(corpus.ids), settings)
     training_ids, validation_ids = corpus.ids.part(0, at), corpus.ids.part(at)
-    check_length(len(training_ids), settings.batch_size, settings.num_steps)
     text = {"name": corpus.name, "sha256": corpus.fingerprint, "num_chars": len(corpus.ids)}
     if resume is not None:
         check_settings(resume, settings)
         check_corpus(resume, text)
     prefixes = sample_prefixes(model, corpus, settings)
-    device = find_device(processes.device or settings.device)
 
-    _check_threads(settings.threads)
-    if settings.precision != "float32" and (device.type != "cpu" or chosen_kernels() is None):
-        raise SettingsError(
-            f"precision {settings.precision} is for the CPU and charloom's native kernels (charloom info): "
-            "train with float32"
-        )
     with use_threads(settings.threads), _precision(model, settings.precision), torch.random.fork_rng():
         torch.manual_seed(settings.seed + processes.rank)  # dropout: of other lanes, other units
         model.to(device).train()
@@ -189,6 +182,24 @@ def _draw_samples(run: Run, epoch: int, prefixes: Sequence[Any], tell: Announcer
         tell(SampleDrawn(epoch, text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")))
 
 
+def check_possible(settings: TrainingSettings, length: int, device_name: str | None = None) -> torch.device:
+    """The device. Raises SettingsError where a text of this length cannot be trained on so, or this machine cannot.
+
+    device_name: Instead of the settings'.
+    """
+    check_length(training_length(length, settings), settings.batch_size, settings.num_steps)
+    device = find_device(device_name or settings.device)
+    processors = os.cpu_count() or 1
+    if settings.threads is not None and settings.threads > processors:
+        raise SettingsError(f"threads is {settings.threads}: this machine has {processors} processors")
+    if settings.precision != "float32" and (device.type != "cpu" or chosen_kernels() is None):
+        raise SettingsError(
+            f"precision {settings.precision} is for the CPU and charloom's native kernels (charloom info): "
+            "train with float32"
+        )
+    return device
+
+
 def training_length(length: int, settings: TrainingSettings) -> int:
     """How much of a text is trained on; the rest, nothing or two characters at least, is for validation."""
     num_validation = int(length * settings.validation_fraction)
@@ -219,9 +230,3 @@ def _precision(model: LanguageModel, precision: Precision) -> Iterator[None]:
         yield
     finally:
         model.precision = before
-
-
-def _check_threads(number: int | None) -> None:
-    processors = os.cpu_count() or 1
-    if number is not None and number > processors:
-        raise SettingsError(f"threads is {number}: this machine has {processors} processors")

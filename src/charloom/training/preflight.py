@@ -1,0 +1,23 @@
+"""What a run will take, told before it does."""
+
+from charloom.language_model import LanguageModel
+from charloom.settings.training import TrainingSettings
+
+_FLOAT_BYTES = 4
+_ID_BYTES = 8
+_KEPT_PER_UNIT = {"RNN_TANH": 3, "RNN_RELU": 3, "GRU": 8, "LSTM": 10}
+"""Floats that a step keeps of a unit for the way back, and needs beside them there: gates, states, their gradients."""
+
+
+def estimate_memory(model: LanguageModel, settings: TrainingSettings, num_chars: int) -> int:
+    """Bytes that training takes at its peak beside the program itself: parameters, minibatch, text.
+
+    Weights, gradients and the optimizer's moments; the weights kept of the last epoch, of the one now ending and of the
+    best; of the minibatch what a step keeps for the way back. A checkpoint is written from where these are.
+    """
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    kept = 2 + (2 if settings.optimizer == "adamw" else 0) + 2 + (1 if settings.validation_fraction else 0)
+    layer = model.layer
+    per_char = layer.num_layers * layer.hidden_size * _KEPT_PER_UNIT[layer.mode] + 2 * len(model.vocabulary)
+    floats = parameters * kept + settings.batch_size * settings.num_steps * per_char
+    return floats * _FLOAT_BYTES + num_chars * (_ID_BYTES + 1)

@@ -1,0 +1,285 @@
+"""``charloom train --resume``: a run goes on from its folder alone, and what does not fit it is refused in one line."""
+
+import contextlib
+import json
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import charloom
+from charloom import CheckpointFolder
+from process import SMALL, call, run, start
+
+_TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
+_OPTIONS = [*SMALL, "--epochs", "3", "--checkpoint-steps", "5", "--prefixes", "A fox", "--dropout", "0.1"]
+_STEPS = 36
+"""Of one epoch."""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "fable.txt").write_text(_TEXT, encoding="utf-8")
+    return tmp_path
+
+
+def _cut_short(home: Path, *options: Any, steps: int = 50) -> Path:
+    """A run that lost its power after so many steps; the last checkpoint is older."""
+    usual = CheckpointFolder.due
+
+    def due(self: CheckpointFolder, run: Any) -> bool:
+        if run.steps > steps:
+            raise KeyboardInterrupt
+        return usual(self, run)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckpointFolder, "due", due)
+        result = call(home, "train", "fable.txt", *_OPTIONS, "--out", "model", *options)
+    assert result.error(128 + signal.SIGINT) == "stopped"
+    return home / "model"
+
+
+def _weights(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+def _epochs(folder: Path) -> list[int]:
+    return [json.loads(line)["epoch"] for line in (folder / "history.jsonl").read_text().splitlines()]
+
+
+def test_goes_on_from_its_folder_alone(home: Path) -> None:
+    """Text, clean-up, model and training come from there; the history is mended."""
+    call(home, "train", "fable.txt", *_OPTIONS, "--lowercase", "--out", "whole", "--prefixes", "a fox").done()
+    folder = _cut_short(home, "--lowercase", "--prefixes", "a fox", steps=_STEPS + 12)
+    assert not (folder / "config.json").exists()
+    with (folder / "history.jsonl").open("a") as file:
+        file.write('{"epoch": 2, "perplexity": 3.0, "validation_perpl')
+    message = call(home, "train", "fable.txt", "--out", "model").error()
+    assert (
+        message == "model: there is a run that was interrupted; --resume model goes on with it, --overwrite begins anew"
+    )
+    (home / "elsewhere").mkdir()
+    out = call(home / "elsewhere", "train", "--resume", "../model").done()
+    assert "run     resumed at epoch 2, minibatch 9 of 36, 3 epochs" in out
+    assert "epoch    1" not in out
+    assert "epoch    2, perplexity" in out
+    assert _weights(folder) == _weights(home / "whole")
+    assert _epochs(folder) == [1, 2, 3]
+    model, whole = (charloom.LanguageModel.load(home / name) for name in ("model", "whole"))
+    assert model.vocabulary == whole.vocabulary
+    assert model.provenance["training"] == whole.provenance["training"]
+    assert sorted(file.name for file in folder.iterdir()) == sorted(file.name for file in (home / "whole").iterdir())
+
+
+def test_a_run_that_is_finished_says_so_and_is_made_whole(home: Path) -> None:
+    """The kill may have come between the last checkpoint and the model."""
+    call(home, "train", "fable.txt", *_OPTIONS, "--out", "model").done()
+    before = _weights(home / "model")
+    (home / "model" / "model.safetensors").unlink()
+    (home / "model" / "history.jsonl").unlink()
+    out = call(home, "train", "--resume", "model").done()
+    assert "Nothing to do: the run ended after 3 epochs; to train longer, add --epochs 6." in out
+    assert _weights(home / "model") == before
+    assert _epochs(home / "model") == [1, 2, 3]
+
+
+def test_in_another_folder(home: Path) -> None:
+    folder = _cut_short(home)
+    call(home, "train", "fable.txt", *_OPTIONS, "--out", "whole").done()
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    call(home, "train", "--resume", "model", "--out", "other").done()
+    assert _weights(home / "other") == _weights(home / "whole")
+    assert _epochs(home / "other") == [1, 2, 3]
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
+    # A single checkpoint may be named as well.
+    oldest = min((folder / "checkpoints").iterdir())
+    out = call(home, "train", "--resume", oldest, "--out", "third").done()
+    assert "resumed at epoch 2, minibatch 9 of 36" in out
+    assert _weights(home / "third") == _weights(home / "whole")
+    assert "there is a model already" in call(home, "train", "--resume", "model", "--out", "third").error()
+
+
+_REFUSED = [
+    (["--batch-size", "5"], "--batch-size is 5, and the run was begun with 4: leave it out, or begin"),
+    (["--hidden-size", "17"], "--hidden-size is 17, and the run was begun with --hidden-size 16: leave it out"),
+    (["--max-chars", "9"], "--max-chars is 9, and the run was begun with --max-chars None"),
+    (["--recipe", "section"], "leave out --recipe"),
+    (["--init-from", "model"], "leave out --init-from"),
+    (["--extend-vocabulary"], "--extend-vocabulary belongs to --init-from"),
+]
+
+
+def test_what_may_not_change(home: Path) -> None:
+    folder = _cut_short(home)
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    for options, message in _REFUSED:
+        assert message in call(home, "train", "--resume", "model", *options).error()
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
+
+
+@pytest.mark.slow
+def test_what_may_change_is_told(home: Path) -> None:
+    _cut_short(home)
+    options = ["--epochs", "2", "--learning-rate", "0.001", "--report-every", "2", "--threads", "1"]
+    out = call(home, "train", "--resume", "model", *options).done()
+    assert "resumed at epoch 2, minibatch 14 of 36, epochs 2 instead of 3, learning_rate 0.001 instead of 0.003" in out
+    training = charloom.LanguageModel.load(home / "model").provenance["training"]
+    assert (training["epochs"], training["learning_rate"], training["batch_size"]) == (2, 0.001, 4)
+
+
+def test_the_text_must_be_the_same(home: Path) -> None:
+    """Wherever it is now."""
+    call(home, "train", "fable.txt", *_OPTIONS, "--out", "whole").done()
+    _cut_short(home)
+    text = home / "fable.txt"
+    text.write_text(_TEXT + "More.")
+    message = call(home, "train", "--resume", "model").error()
+    assert message.startswith("fable.txt: not the text that the run was begun with (fable.txt): it has 1,565 tokens")
+    text.write_text(_TEXT)
+    text.rename(home / "moved.txt")
+    message = call(home, "train", "--resume", "model").error()
+    assert message.endswith("fable.txt: the run's text is not there any more: name its new place before --resume")
+    call(home, "train", "moved.txt", "--resume", "model").done()
+    assert _weights(home / "model") == _weights(home / "whole")
+
+
+@pytest.mark.slow
+def test_a_text_from_standard_input(home: Path) -> None:
+    result = run(home, "train", "-", *_OPTIONS, "--epochs", "1", "--out", "model", stdin=_TEXT.encode())
+    assert result.status == 2
+    run(home, "train", "-", *SMALL, "--epochs", "1", "--out", "model", stdin=_TEXT.encode()).done()
+    message = call(home, "train", "--resume", "model", "--epochs", "2").error()
+    assert "its text came from standard input: give it again, as - before --resume" in message
+    out = run(home, "train", "-", "--resume", "model", "--epochs", "2", stdin=_TEXT.encode()).done()
+    assert "after 2 epochs" in out
+
+
+def test_no_run_to_resume(home: Path) -> None:
+    assert "nothing: no such folder" in call(home, "train", "--resume", "nothing").error()
+    assert "no checkpoint there to go on from" in call(home, "train", "--resume", ".").error()
+    assert "--resume is empty" in call(home, "train", "--resume", "").error(2)
+
+
+@pytest.mark.slow
+def test_without_priming_it_stays(home: Path) -> None:
+    """The text is kept out of the folder, as was asked for at first."""
+    _cut_short(home, "--no-priming")
+    call(home, "train", "--resume", "model").done()
+    assert not (home / "model" / "priming.safetensors").exists()
+    assert (home / "model" / "codec.safetensors").exists()
+
+
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+def test_stopped_by_a_signal(number: signal.Signals, home: Path) -> None:
+    """The folder is a model at once, and the run goes on at the very step."""
+    options = [*_OPTIONS[:-6], "--checkpoint-minutes", "60", "--dropout", "0.1", "--prefixes", "A fox"]
+    options[options.index("--epochs") + 1] = "30"
+    process = start(home, "train", "fable.txt", *options, "--out", "model")
+    until = time.monotonic() + 60
+    while not (home / "model" / "history.jsonl").exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (128 + number, b"")
+    assert b"To go on: charloom train --resume model" in out
+    assert call(home, "generate", "model", "--prefix", "A fox", "--num-chars", "5").done().startswith("A fox")
+    call(home, "compress", "fable.txt", "-m", "model").done()
+    stopped = charloom.newest_checkpoint(home / "model")
+    assert 0 < stopped.steps < 30 * _STEPS
+    call(home, "train", "--resume", "model").done()
+    call(home, "train", "fable.txt", *options, "--out", "whole").done()
+    assert _weights(home / "model") == _weights(home / "whole")
+    assert _epochs(home / "model") == list(range(1, 31))
+
+
+@pytest.fixture
+def small_disk(home: Path) -> Iterator[Path]:
+    """A file system of 256 kB."""
+    place = home / "small"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a small file system")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def _fill(disk: Path) -> None:
+    with (disk / "ballast").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(b"x" * 512):
+            pass
+
+
+def test_a_disk_that_fills_up_while_it_trains(home: Path, small_disk: Path) -> None:
+    """Told once; the run goes on, and its model is kept elsewhere; the last checkpoint loads, and can be resumed."""
+    call(home, "train", "fable.txt", *_OPTIONS, "--out", "whole").done()
+    usual = CheckpointFolder.due
+
+    def due(self: CheckpointFolder, run: Any) -> bool:
+        if run.steps == 47:
+            _fill(small_disk)
+        return usual(self, run)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckpointFolder, "due", due)
+        patch.setattr("tempfile.tempdir", str(home))
+        options = [*_OPTIONS, "--keep-checkpoints", "1"]  # more would be given up to make room
+        result = call(home, "train", "fable.txt", *options, "--out", small_disk / "model")
+    message = result.error()
+    assert "No space left" in message
+    notes = [line for line in result.errors.splitlines() if "note: no checkpoint written" in line]
+    assert len(notes) == 1
+    assert "training goes on, and tries again; the last good one is " in notes[0]
+    assert "step-0000000045.checkpoint (epoch 2, minibatch 9 of 36)" in notes[0]
+    refuge = next(word for word in message.split() if word.startswith(str(home / "charloom-")))
+    assert _weights(Path(refuge)) == _weights(home / "whole")
+    assert [file.name for file in (small_disk / "model" / "checkpoints").iterdir()] == ["step-0000000045.checkpoint"]
+    call(home, "train", "--resume", small_disk / "model", "--out", "other").done()
+    assert _weights(home / "other") == _weights(home / "whole")
+    assert _epochs(home / "other") == [1, 2, 3]
+
+
+@pytest.mark.slow
+def test_a_disk_that_becomes_read_only(home: Path, small_disk: Path) -> None:
+    usual = CheckpointFolder.due
+
+    def due(self: CheckpointFolder, run: Any) -> bool:
+        if run.steps == 47:
+            subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+        return usual(self, run)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckpointFolder, "due", due)
+        patch.setattr("tempfile.tempdir", str(home))
+        result = call(home, "train", "fable.txt", *_OPTIONS, "--out", small_disk / "model")
+    message = result.error()
+    assert "Read-only file system" in message
+    refuge = next(word for word in message.split() if word.startswith(str(home / "charloom-")))
+    assert charloom.LanguageModel.load(refuge).provenance["results"]["epoch"] == 3
+    assert charloom.newest_checkpoint(small_disk / "model").steps == 45
+    assert "history.jsonl cannot be written" in result.errors
+
+
+def test_a_folder_that_is_deleted(home: Path) -> None:
+    """It is made anew, and has the whole history."""
+    usual = CheckpointFolder.due
+
+    def due(self: CheckpointFolder, run: Any) -> bool:
+        if run.steps == 47:
+            shutil.rmtree(home / "model")
+        return usual(self, run)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckpointFolder, "due", due)
+        result = call(home, "train", "fable.txt", *_OPTIONS, "--out", "model")
+    assert result.status == 0, result
+    assert result.errors.count("\n") == 1
+    assert "checkpoints is gone; it is made anew, as training goes on" in result.errors
+    assert _epochs(home / "model") == [1, 2, 3]
+    call(home, "evaluate", "model", "fable.txt").done()

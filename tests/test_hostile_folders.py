@@ -1,0 +1,65 @@
+"""Damaged model folders and checkpoints load, or end in a clear error: they never hang, crash, or take much memory."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from process import SMALL, run
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
+_TESTS = Path(__file__).parent
+_TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 5
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model, a run in the middle of an epoch with a checkpoint, and another model."""
+    folder = tmp_path_factory.mktemp("folders")
+    (folder / "fable.txt").write_text(_TEXT)
+    options = [*SMALL, "--prefixes", "A fox", "--checkpoint-steps", "3", "--validation-fraction", "0.2"]
+    run(folder, "train", "fable.txt", *options, "--epochs", "2", "--out", "model").done()
+    (folder / "model" / "checkpoints").rename(folder / "finished")
+    other = ["--cell", "lstm", "--hidden-size", "4", "--num-steps", "10", "--epochs", "1", "--prefixes", "A fox"]
+    run(folder, "train", "fable.txt", *other, "--out", "other").done()
+    code = (
+        "from charloom.training.checkpoints import CheckpointFolder\n"
+        "from charloom.cli.app import run_command_line\n"
+        "CheckpointFolder.step_ended = lambda self, run, usual=CheckpointFolder.step_ended: "
+        "1 / (run.steps - 7) and usual(self, run)\n"
+        f"run_command_line({['train', 'fable.txt', *options, '--epochs', '2', '--out', 'run']!r})\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=folder, check=False, capture_output=True)
+    older, _ = sorted((folder / "run" / "checkpoints").iterdir())
+    older.unlink()
+    return folder
+
+
+def _outcomes(home: Path, cases: int, first: int) -> dict[str, int]:
+    environment = os.environ | {"PYTHONPATH": str(_TESTS), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-W", "ignore", str(_TESTS / "load_within_limits.py"), str(home), str(cases), str(first)]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    outcomes: dict[str, int] = found["outcomes"]
+    print(outcomes)  # noqa: T201
+    assert found["wrong"] == []
+    assert sum(outcomes.values()) == cases
+    return outcomes
+
+
+def test_sixty(home: Path) -> None:
+    outcomes = _outcomes(home, 60, 0)
+    assert outcomes["model: ModelFolderError"] > 10
+    assert outcomes["run: read, resumed"] >= 1
+
+
+@pytest.mark.slow
+def test_a_thousand(home: Path) -> None:
+    outcomes = _outcomes(home, 1000, 1000)
+    assert outcomes["model: ModelFolderError"] > 200
+    assert outcomes["run: read, resumed"] > 50
