@@ -39,7 +39,7 @@ def generate(
 ) -> None:
     """Let a model write on from a prefix.
 
-    Greedy unless a sampling option is given: the most likely character each time. --temperature 0.7 is a good start for
+    Greedy unless a sampling option is given: the most likely character each time. --temperature 0.8 is a good start for
     livelier text.
 
     Parameters
