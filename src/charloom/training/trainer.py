@@ -68,7 +68,7 @@ def train(
         raise InputError("the corpus has another vocabulary than the model: build the model with corpus.vocabulary")
     at = training_length(len(corpus.ids), settings)
     training_ids, validation_ids = corpus.ids[:at], corpus.ids[at:]
-    check_length(len(training_ids), settings.batch_size, settings.num_steps)
+    check_length(len(training_ids), settings.rows, settings.num_steps)
     text = {"name": corpus.name, "sha256": corpus.fingerprint, "num_chars": len(corpus.ids)}
     if resume is not None:
         check_settings(resume, settings)
@@ -167,7 +167,7 @@ def _train_epochs(
 def _speed(run: Run) -> float:
     """Characters a second, in the epoch's minibatches so far."""
     done = run.progress.done if run.progress else 0
-    return done * run.settings.batch_size * run.settings.num_steps / max(run.epoch_seconds, 1e-9)
+    return done * run.settings.rows * run.settings.num_steps / max(run.epoch_seconds, 1e-9)
 
 
 def _validate(model: LanguageModel, ids: TextIds, settings: TrainingSettings) -> float | None:
