@@ -154,7 +154,7 @@ class Checkpoint:
     def _state(self, run: Run) -> State | None:
         if run.settings.partitioning == "random":
             return None
-        zero = run.model.begin_state(run.settings.batch_size)
+        zero = run.model.begin_state(run.settings.rows)
         parts = zero if isinstance(zero, tuple) else (zero,)
         found = [_like(self._tensors[f"epoch/state/{i}"], part).to(part.device) for i, part in enumerate(parts)]
         return (found[0], found[1]) if isinstance(zero, tuple) else found[0]

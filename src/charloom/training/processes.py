@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, distributed
 
 from charloom.errors import OtherProcessFailedError, ProcessLostError, SettingsError
+from charloom.settings.training import TrainingSettings
 
 _TIMEOUT = timedelta(minutes=30)
 """How long a process waits for another: longer than one encodes a long text that another has kept. One that ends is
@@ -46,8 +47,14 @@ class Processes:
         """Whether this is the one that writes and shows."""
         return self.rank == 0
 
-    def check(self, batch_size: int) -> None:
-        """Raises SettingsError where the lanes cannot be shared out evenly."""
+    def check(self, settings: TrainingSettings) -> None:
+        """Raises SettingsError where the lanes cannot be shared out evenly, or are to be gone through in turn."""
+        batch_size = settings.batch_size
+        if self.size > 1 and settings.accumulate > 1:
+            raise SettingsError(
+                f"accumulate is for one process, and {self.size} share the batch: leave it out, and give the batch_size "
+                "of them all"
+            )
         if batch_size % self.size:
             raise SettingsError(
                 f"batch_size {batch_size} cannot be shared out among {self.size} processes: make it a multiple of "
