@@ -52,8 +52,8 @@ class Processes:
         batch_size = settings.batch_size
         if self.size > 1 and settings.accumulate > 1:
             raise SettingsError(
-                f"accumulate is for one process, and {self.size} share the batch: leave it out, and give the batch_size "
-                "of them all"
+                f"accumulate is for one process, and {self.size} share the batch: leave it out, and give the "
+                "batch_size of them all"
             )
         if batch_size % self.size:
             raise SettingsError(
