@@ -185,5 +185,5 @@ def _killed_by_ctrl_c() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """The first line, without where in PyTorch it came from."""
-    return re.sub(r"^\[\S+\]\s*", "", (str(error).strip().splitlines() or [""])[0])
+    """The first sentence, without where in PyTorch it came from."""
+    return re.sub(r"^\[\S+\]\s*", "", (str(error).strip().splitlines() or [""])[0]).partition(". ")[0]
