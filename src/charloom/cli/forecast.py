@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -87,6 +88,8 @@ def forecast(
     for target in (picture, None if out in (None, STANDARD_INPUT) else Path(str(out))):
         if target is not None:
             _check_target(target, force)
+    if save is not None and save.exists() and not force:
+        raise InputError(f"{save}: there already; --force overwrites it, another name keeps it")
 
     from charloom import forecasting
     from charloom.whole_files import write_whole
@@ -130,6 +133,8 @@ def _check_target(target: Path, force: bool) -> None:
         raise InputError(f"{target}: there is a file already; --force overwrites it, another name keeps it")
     if not target.parent.is_dir():
         raise InputError(f"{target.parent}: no such folder; make it first, or name another place")
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"{target.parent}: cannot be written to; name another place (--plot, --out)")
 
 
 def _show_series(console: Console, series: "Series") -> None:
