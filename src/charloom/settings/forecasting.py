@@ -51,7 +51,7 @@ class ForecastSettings:
 
     def __post_init__(self) -> None:
         check_word(self, transform=Transform, cell=Cell)
-        check_whole(self, "horizon", maximum=100_000)
+        check_whole(self, "horizon", maximum=4000)
         check_whole(self, "season", "max_lags", optional=True)
         check_whole(self, "hidden_size", "batch_size")
         check_whole(self, "context", minimum=2)
