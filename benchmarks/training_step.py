@@ -74,7 +74,7 @@ def main() -> None:
     corpus = charloom.load_corpus(None, **vars(_RECIPE.corpus))
     contestants = {
         "charloom": lambda: as_shipped(corpus, options.epochs),
-        "plain_pytorch": lambda: plain_loop(corpus.ids, len(corpus.vocabulary), options.epochs),
+        "plain_pytorch": lambda: plain_loop(corpus.ids[:], len(corpus.vocabulary), options.epochs),
     }
     seconds = alternate(contestants, options.rounds)
     question = "Is training as shipped slower than a plain PyTorch loop of the section's recipe?"

@@ -30,6 +30,9 @@ jaxtyping.install_import_hook([f"charloom.{name}" for name in _CHECKED], "bearty
 
 import pytest  # noqa: E402
 
+from charloom.text import encoding  # noqa: E402
+from charloom.text.encoding import Encoder  # noqa: E402
+from long_text import LONG_TEXT  # noqa: E402
 from process import SMALL, run  # noqa: E402
 
 _TEXT = (
@@ -82,3 +85,32 @@ def byte_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "file.bin").write_bytes(bytes(range(256)) * 8)
     run(home, "train", "file.bin", "--unit", "byte", *SMALL, "--epochs", "3", "--out", "model").done()
     return home / "model"
+
+
+@pytest.fixture
+def kept_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test's own, which texts of more than 100 bytes go to."""
+    monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(encoding, "LARGEST_IN_MEMORY", 100)
+    return tmp_path / "cache" / "texts"
+
+
+@pytest.fixture
+def long_text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text(LONG_TEXT)
+    return path
+
+
+@pytest.fixture
+def encoded_pieces(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The first letters of each piece that is encoded from now on."""
+    pieces: list[str] = []
+    take = Encoder.take
+
+    def spy(self: Encoder, piece: str | bytes) -> None:
+        pieces.append(str(piece[:5]))
+        take(self, piece)
+
+    monkeypatch.setattr(Encoder, "take", spy)
+    return pieces

@@ -13,8 +13,8 @@ from charloom import (
     LanguageModel,
     ModelSettings,
     TrainingSettings,
-    Vocabulary,
     build_model,
+    corpus_from,
     newest_checkpoint,
     train,
 )
@@ -55,8 +55,7 @@ def settings_of_kind(kind: str, **changes: Any) -> tuple[ModelSettings, Training
 
 def corpus_of(text: str) -> Corpus:
     """A corpus that is in no file."""
-    vocabulary = Vocabulary.of_text(text)
-    return Corpus("made", text, vocabulary.encode(text), vocabulary)
+    return corpus_from(text, name="made")
 
 
 def begin_or_go_on(

@@ -20,13 +20,15 @@ _LONGEST = 300
 _PUBLIC = re.findall(
     r"\w+",
     """
-    CharloomError CharloomWarning Checkpoint CheckpointError CheckpointFolder CleanUp Codec CompressedFileError
-    Corpus CorpusError CorpusSettings CorpusUnavailableError DamagedFileError DamagedRecordError EpochRecord
-    Evaluation History InputError LanguageModel LaterVersionError ModelFolderError ModelSettings NotCompressedError
-    Predictor Recipe RecordCodec RecordFile SamplingSettings SettingsError Surprisal TrailingDataError
-    TrainingDivergedError TrainingSettings TruncatedFileError UnknownCharacterError Vocabulary WrongModelError
-    __version__ accelerate build_model evaluate evaluate_pieces extend_model generate generate_samples layers
-    load_corpus load_recipe newest_checkpoint prepare_codec split_chars split_lines stream train
+    CharloomError CharloomWarning Checkpoint CheckpointError CheckpointFolder CleanUp Codec CombinationResult
+    CompressedFileError Copied CopiedStretch Corpus CorpusError CorpusSettings CorpusUnavailableError
+    DamagedFileError DamagedRecordError EpochRecord Evaluation History InputError LanguageModel
+    LaterVersionError MeanAndSpread ModelFolderError ModelSettings NotCompressedError NoveltyReport Predictor
+    Recipe RecordCodec RecordFile SamplingSettings SeriesError SettingsError StoredIds Surprisal SweepResults
+    SweepRun TrailingDataError TrainingDivergedError TrainingSettings TruncatedFileError UnknownCharacterError
+    Vocabulary WrongModelError __version__ accelerate build_model check_novelty corpus_from evaluate
+    evaluate_pieces extend_model forecasting generate generate_samples layers load_corpus load_recipe
+    newest_checkpoint prepare_codec split_chars split_lines stream sweep train
     """,
 )
 

@@ -81,7 +81,7 @@ def test_vocabulary_and_ids(corpus: charloom.Corpus) -> None:
 def test_losses(name: str, path: str, corpus: charloom.Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     """As close as PyTorch's layers come: the plain RNNs' training is chaotic, and drifts after the first epoch."""
     monkeypatch.setenv("CHARLOOM_KERNELS", path)
-    losses, _ = _train(_traced_model(name, corpus.vocabulary), corpus.ids, 3)
+    losses, _ = _train(_traced_model(name, corpus.vocabulary), corpus.ids[:], 3)
     expected = _TRACE[name]["losses"]
     assert len(losses) == len(expected) == 24
     np.testing.assert_allclose(losses[:8], expected[:8], rtol=0, atol=1e-5)
@@ -93,7 +93,7 @@ def test_trained_model(name: str, corpus: charloom.Corpus) -> None:
     """After the whole traced training: perplexities, greedy text, and the logits after a prefix."""
     trace = _TRACE[name]
     model = _traced_model(name, corpus.vocabulary)
-    _, perplexities = _train(model, corpus.ids, len(trace["perplexity_by_epoch"]))
+    _, perplexities = _train(model, corpus.ids[:], len(trace["perplexity_by_epoch"]))
     np.testing.assert_allclose(perplexities, trace["perplexity_by_epoch"], rtol=1e-4)
     assert charloom.generate(model, "time traveller", 50) == trace["greedy_time_traveller_50"]
     assert charloom.generate(model, "traveller", 50) == trace["greedy_traveller_50"]

@@ -1,3 +1,4 @@
+from . import forecasting as forecasting
 from . import layers as layers
 from .codec.codec import Codec as Codec
 from .codec.preparation import prepare_codec as prepare_codec
@@ -15,6 +16,7 @@ from .errors import InputError as InputError
 from .errors import LaterVersionError as LaterVersionError
 from .errors import ModelFolderError as ModelFolderError
 from .errors import NotCompressedError as NotCompressedError
+from .errors import SeriesError as SeriesError
 from .errors import SettingsError as SettingsError
 from .errors import TrailingDataError as TrailingDataError
 from .errors import TrainingDivergedError as TrainingDivergedError
@@ -34,6 +36,10 @@ from .language_model import LanguageModel as LanguageModel
 from .layers.accelerate import accelerate as accelerate
 from .model_building import build_model as build_model
 from .model_building import extend_model as extend_model
+from .novelty.report import Copied as Copied
+from .novelty.report import CopiedStretch as CopiedStretch
+from .novelty.report import NoveltyReport as NoveltyReport
+from .novelty.report import check_novelty as check_novelty
 from .predictor import Predictor as Predictor
 from .settings.corpus import CorpusSettings as CorpusSettings
 from .settings.model import ModelSettings as ModelSettings
@@ -41,9 +47,16 @@ from .settings.recipes import Recipe as Recipe
 from .settings.recipes import load_recipe as load_recipe
 from .settings.sampling import SamplingSettings as SamplingSettings
 from .settings.training import TrainingSettings as TrainingSettings
+from .sweeps.results import CombinationResult as CombinationResult
+from .sweeps.results import MeanAndSpread as MeanAndSpread
+from .sweeps.results import SweepResults as SweepResults
+from .sweeps.results import SweepRun as SweepRun
+from .sweeps.sweep import sweep as sweep
 from .text.clean_up import CleanUp as CleanUp
 from .text.corpora import Corpus as Corpus
+from .text.corpora import corpus_from as corpus_from
 from .text.corpora import load_corpus as load_corpus
+from .text.stored_ids import StoredIds as StoredIds
 from .text.vocabulary import Vocabulary as Vocabulary
 from .training.checkpoint import Checkpoint as Checkpoint
 from .training.checkpoints import CheckpointFolder as CheckpointFolder

@@ -9,11 +9,20 @@ sequence is left out: at the end of the text, or of each lane. Targets are the i
 """
 
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import torch
 
 from charloom.errors import SettingsError
-from charloom.shapes import Ids, TextIds
+from charloom.shapes import Ids
+from charloom.shuffling import random_order
+from charloom.text.stored_ids import AnyIds, as_stored
+
+_SEQUENCES_AT_ONCE = 1 << 14
+"""Whose places are drawn together."""
+_IDS_AT_ONCE = 1 << 16
+"""Of all lanes together, which are read together."""
 
 
 def check_length(length: int, batch_size: int, num_steps: int) -> None:
@@ -38,22 +47,35 @@ def num_sequential(length: int, batch_size: int, num_steps: int, offset: int) ->
     return (length - offset - 1) // batch_size // num_steps
 
 
+ALL_ROWS = slice(None)
+
+
 def sequential_batches(
-    ids: TextIds, batch_size: int, num_steps: int, offset: int, first: int = 0
+    ids: AnyIds, batch_size: int, num_steps: int, offset: int, rows: slice = ALL_ROWS, first: int = 0
 ) -> Iterator[tuple[Ids, Ids]]:
     """Yields (inputs, targets), each (batch, steps), neighbouring minibatches neighbours in the text.
 
     Lanes are as long as they can be; up to ``num_steps - 1`` ids at a lane's end are left out, as in the textbook.
-
-    first: The number of the minibatch to begin with.
+    rows: The part of each minibatch that is yielded. first: The number of the minibatch to begin with.
     """
     lane_length = (len(ids) - offset - 1) // batch_size
-    used = batch_size * lane_length
-    inputs = ids[offset : offset + used].view(batch_size, lane_length)
-    targets = ids[offset + 1 : offset + 1 + used].view(batch_size, lane_length)
-    for i in range(first, num_sequential(len(ids), batch_size, num_steps, offset)):
-        steps = slice(i * num_steps, (i + 1) * num_steps)
-        yield inputs[:, steps], targets[:, steps]
+    skipped, used = first * num_steps, lane_length // num_steps * num_steps
+    starts = offset + lane_length * np.arange(batch_size)[rows] + skipped
+    yield from lane_batches(ids, starts, used - skipped, num_steps)
+
+
+def lane_batches(ids: AnyIds, starts: Any, length: int, num_steps: int) -> Iterator[tuple[Ids, Ids]]:
+    """Yields (inputs, targets), each (lanes, steps): the next ids of every lane, the last time what is left of them.
+
+    starts: Where each lane begins, an int64 array (lanes,). length: of each.
+    """
+    stored = as_stored(ids)
+    many = num_steps * max(1, _IDS_AT_ONCE // (len(starts) * num_steps))
+    for begin in range(0, length, many):
+        block = stored.sequences(starts + begin, min(many, length - begin) + 1)
+        for at in range(0, block.shape[1] - 1, num_steps):
+            both = block[:, at : at + num_steps + 1]
+            yield both[:, :-1], both[:, 1:]
 
 
 def end_of_equal_lanes(length: int, batch_size: int, num_steps: int, offset: int) -> int:
@@ -73,14 +95,21 @@ def num_random(length: int, batch_size: int, num_steps: int, offset: int) -> int
 
 
 def random_batches(
-    ids: TextIds, batch_size: int, num_steps: int, offset: int, generator: torch.Generator, first: int = 0
+    ids: AnyIds,
+    batch_size: int,
+    num_steps: int,
+    offset: int,
+    generator: torch.Generator,
+    rows: slice = ALL_ROWS,
+    first: int = 0,
 ) -> Iterator[tuple[Ids, Ids]]:
-    """Yields (inputs, targets), each (batch, steps), sequences in random order, from minibatch ``first`` on."""
-    num_sequences = (len(ids) - offset - 1) // num_steps
-    used = num_sequences * num_steps
-    inputs = ids[offset : offset + used].view(num_sequences, num_steps)
-    targets = ids[offset + 1 : offset + 1 + used].view(num_sequences, num_steps)
-    order = torch.randperm(num_sequences, generator=generator).to(ids.device)
-    for i in range(first, num_random(len(ids), batch_size, num_steps, offset)):
-        chosen = order[i * batch_size : (i + 1) * batch_size]
-        yield inputs[chosen], targets[chosen]
+    """Yields (inputs, targets), each (batch, steps), sequences in random order; rows and first as above."""
+    stored = as_stored(ids)
+    order = random_order((len(ids) - offset - 1) // num_steps, generator)
+    num_batches = num_random(len(ids), batch_size, num_steps, offset)
+    num_drawn = max(1, _SEQUENCES_AT_ONCE // batch_size)
+    for begin in range(first, num_batches, num_drawn):
+        end = min(begin + num_drawn, num_batches)
+        for chosen in order(begin * batch_size, end * batch_size).reshape(-1, batch_size):
+            both = stored.sequences(offset + num_steps * chosen[rows], num_steps + 1)
+            yield both[:, :-1], both[:, 1:]

@@ -5,13 +5,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from charloom.codec.codec import Codec
 from charloom.codec.engine import Mode
+from charloom.codec.integer_model import INTEGER_MODEL_FILE
+from charloom.codec.priming import PRIMING_FILE
 from charloom.compressors import measure_compressors
 from charloom.errors import CharloomError, CorpusError
-from charloom.model_folder import CODEC_FILES
-from charloom.text.sources import decode_utf8
+from charloom.text.decoding import decode_utf8
+
+PictureFormat: TypeAlias = Literal["png", "svg", "pdf"]
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def break_even(num_bytes: int, ours: float, theirs: float | None, model_bytes: i
 
 def size_of_model(model: Path) -> int:
     """Bytes of what decompressing takes: the model in integers, and what it begins with."""
-    return sum((model / name).stat().st_size for name in CODEC_FILES if (model / name).exists())
+    return sum((model / name).stat().st_size for name in (INTEGER_MODEL_FILE, PRIMING_FILE) if (model / name).exists())
 
 
 def _checked_size(codec: Codec, data: bytes) -> int:
@@ -104,11 +108,15 @@ def _checked_size(codec: Codec, data: bytes) -> int:
 
 def _entropy_row(data: bytes, model: Path) -> Row:
     """The float model's own, characters that it lacks read as <unk>; nothing where it cannot read the text."""
-    from charloom.evaluation import evaluate
-    from charloom.language_model import LanguageModel
-
-    loaded = LanguageModel.load(model)
     name = "entropy under the model"
+    try:
+        from charloom.evaluation import evaluate
+        from charloom.language_model import LanguageModel
+    except ImportError as error:  # compressing does without
+        if error.name != "torch":
+            raise
+        return Row(name, None, ours=True, note="takes PyTorch, which is not on this machine")
+    loaded = LanguageModel.load(model)
     try:
         text = data if loaded.vocabulary.unit == "byte" else decode_utf8(data, "the text")
         result = evaluate(loaded, text, unknown="unk")
@@ -128,8 +136,9 @@ def _num_chars(data: bytes) -> int | None:
         return None
 
 
-def plot_report(report: CompressionReport, title: str) -> bytes:
-    """Bars of bits a byte; below, total size over the length of the text, the model counted. As a PNG."""
+def plot_report(report: CompressionReport, title: str, format: PictureFormat = "png") -> bytes:  # noqa: A002
+    """Bars of bits a byte; below, total size over the length of the text, the model counted."""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
 
@@ -164,5 +173,6 @@ def plot_report(report: CompressionReport, title: str) -> bytes:
     lines.grid(visible=True, alpha=0.25)
     lines.legend(fontsize=8)
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=130)
+    with rc_context({"svg.fonttype": "none"}):  # letters, not outlines
+        figure.savefig(picture, format=format, dpi=130)
     return picture.getvalue()

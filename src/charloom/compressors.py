@@ -29,7 +29,7 @@ class Compressed:
 
 
 def measure_compressors(data: bytes) -> list[Compressed]:
-    """gzip, bzip2, xz, and zstd, brotli and PPMd where their commands or Python modules are there; at their best."""
+    """gzip, bzip2, xz, and zstd, brotli, PPMd and zpaq where their commands or modules are there; at their best."""
     return [
         Compressed("gzip -9", len(gzip.compress(data, 9, mtime=0))),
         Compressed("bzip2 -9", len(bz2.compress(data, 9))),
@@ -37,6 +37,7 @@ def measure_compressors(data: bytes) -> list[Compressed]:
         Compressed("zstd -19", _zstd(data)),
         Compressed("brotli -q 11", _first(data, _brotli_module, _brotli_command)),
         Compressed("7z PPMd", _ppmd(data)),
+        Compressed("zpaq -m5", _zpaq(data)),
     ]
 
 
@@ -65,10 +66,21 @@ def _ppmd(data: bytes) -> int | None:
     command = next((path for name in _SEVEN_ZIPS if (path := shutil.which(name))), None)
     if command is None:
         return None
+    return _archive(data, "x.7z", command, "a", "-bd", "-m0=PPMd:o=6:mem=256m", "x.7z", "x")
+
+
+def _zpaq(data: bytes) -> int | None:
+    """Likewise."""
+    command = shutil.which("zpaq")
+    return None if command is None else _archive(data, "x.zpaq", command, "a", "x.zpaq", "x", "-m5", "-t1")
+
+
+def _archive(data: bytes, name: str, *command: str) -> int | None:
+    """What a command makes of the file ``x`` in its folder."""
     with tempfile.TemporaryDirectory(prefix="charloom-") as folder:
         (Path(folder) / "x").write_bytes(data)
-        done = _run([command, "a", "-bd", "-m0=PPMd:o=6:mem=256m", "x.7z", "x"], folder=folder)
-        archive = Path(folder) / "x.7z"
+        done = _run(list(command), folder=folder)
+        archive = Path(folder) / name
         return archive.stat().st_size if done is not None and archive.exists() else None
 
 

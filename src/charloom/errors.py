@@ -20,6 +20,10 @@ class CorpusUnavailableError(CorpusError):
     """A named corpus is in no data directory and no cache, and cannot be downloaded."""
 
 
+class SeriesError(CharloomError, ValueError):
+    """A numeric series cannot be read, has values that cannot be forecast from, or is too short."""
+
+
 class UnknownCharacterError(CharloomError, ValueError):
     """A text holds characters that the vocabulary lacks."""
 
@@ -38,6 +42,14 @@ class CheckpointError(CharloomError):
 
 class TrainingDivergedError(CharloomError):
     """The loss is no longer a finite number."""
+
+
+class ProcessLostError(CharloomError):
+    """Another process of a training run ended, or cannot be reached."""
+
+
+class OtherProcessFailedError(CharloomError):
+    """Another process of a training run failed, and says why."""
 
 
 class CompressedFileError(CharloomError):

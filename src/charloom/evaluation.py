@@ -6,19 +6,22 @@ precedes, is scored by its surprisal: minus the logarithm of the probability tha
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from charloom.batching import ALL_ROWS, lane_batches
 from charloom.errors import CorpusError
 from charloom.predictor import Predictor, predicting
 from charloom.settings.corpus import UnknownPolicy
-from charloom.shapes import Ids, TextIds
+from charloom.shapes import Ids
 from charloom.text.clean_up import AnyText
+from charloom.text.stored_ids import AnyIds
 
 _CHUNK_TOKENS = 2048
 """Tokens read at once: bounds the memory that the logits take."""
@@ -132,7 +135,14 @@ def evaluate_pieces(
     first = int(scored.int().argmax())
     scored[first] = False
     nats = torch.zeros(len(scored), dtype=torch.float64)
-    nats[scored] = _score(model, ids[None, :-1], ids[None, 1:], progress)[0]
+    done = 0
+    pieces_scored = []
+    for piece in _score(model, lane_batches(ids, np.zeros(1, np.int64), len(ids) - 1, _CHUNK_TOKENS)):
+        pieces_scored.append(piece[0])
+        done += piece.shape[1]
+        if progress is not None:
+            progress(done, len(ids) - 1)
+    nats[scored] = torch.cat(pieces_scored)
 
     scored_text = vocabulary.decode(ids[1:]) if unknown == "skip" else whole[1:]
     evaluation = Evaluation(len(ids) - 1, _utf8_length(scored_text), float(nats.sum()))
@@ -166,34 +176,35 @@ def split_chars(text: AnyText) -> list[AnyText]:
     return [whole[i : i + 1] for i in range(len(text))]
 
 
-def mean_nats_in_lanes(model: Predictor, ids: TextIds, num_lanes: int) -> float:
-    """Mean surprisal in nats, the text cut into lanes that are read side by side, each from a zero state.
+def nats_in_lanes(model: Predictor, ids: AnyIds, num_lanes: int, rows: slice = ALL_ROWS) -> tuple[float, int]:
+    """Surprisal in nats, summed, and the number of ids that it is of; the text in lanes, each from a zero state.
 
-    Many times faster than one pass, and a little higher, as each lane begins without context. What validation during
-    training calls.
+    Lanes are read side by side: many times faster than one pass, and a little higher, as each begins without context.
+    What validation during training calls.
+
+    rows: The lanes that are read.
     """
+    starts = (len(ids) - 1) // num_lanes * np.arange(num_lanes)[rows]
+    if not len(starts):
+        return 0.0, 0
     length = (len(ids) - 1) // num_lanes
-    inputs = ids[: num_lanes * length].view(num_lanes, length)
-    targets = ids[1 : num_lanes * length + 1].view(num_lanes, length)
-    return float(_score(model, inputs, targets, None).mean())
+    batches = lane_batches(ids, starts, length, max(1, _CHUNK_TOKENS // len(starts)))
+    # Summed as they come: a surprisal takes 8 bytes, which is more than its character did.
+    return sum(float(nats.sum()) for nats in _score(model, batches)), len(starts) * length
 
 
-def _score(model: Predictor, inputs: Ids, targets: Ids, progress: Progress | None) -> Tensor:
-    """Surprisal in nats of each target (lanes, steps) after the inputs before it, in float64 on the CPU."""
-    num_lanes, length = inputs.shape
-    chunk = max(1, _CHUNK_TOKENS // num_lanes)
+def _score(model: Predictor, batches: Iterable[tuple[Ids, Ids]]) -> Iterator[Tensor]:
+    """Surprisal in nats of the targets after the inputs before them, from a zero state, carried through.
+
+    Batches and what is yielded for each: (lanes, steps); float64 on the CPU.
+    """
     state = None
-    scores = []
-    for start in range(0, length, chunk):
-        steps = slice(start, start + chunk)
+    for inputs, targets in batches:
         with predicting(model):
-            logits, state = model.forward(inputs[:, steps].to(model.device), state)
+            logits, state = model.forward(inputs.to(model.device), state)
             logits = logits.transpose(0, 1).flatten(0, 1)
-            nats = functional.cross_entropy(logits, targets[:, steps].flatten().to(model.device), reduction="none")
-        scores.append(nats.view(num_lanes, -1).double().cpu())
-        if progress is not None:
-            progress(min(start + chunk, length), length)
-    return torch.cat(scores, dim=1)
+            nats = functional.cross_entropy(logits, targets.flatten().to(model.device), reduction="none")
+        yield nats.view(len(inputs), -1).double().cpu()
 
 
 def _utf8_length(text: str | bytes) -> int:

@@ -10,7 +10,7 @@ from charloom.codec.engine import Engine
 from charloom.compression_report import Row, break_even, report_compression, size_of_model
 from charloom.compressors import measure_compressors
 from fake_engines import ZlibEngine
-from process import call
+from process import call, run
 
 _TEXT = b"the quick brown fox jumps over the lazy dog\n" * 60
 
@@ -37,9 +37,8 @@ def test_the_table_and_the_picture(home: Path, char_model: Path) -> None:
         size = len(Codec(engine).compress(_TEXT))
         assert f" {size:,} " in rows[name]
         assert f"{8 * size / len(_TEXT):.4f}" in rows[name]
-    assert {"entropy under the model", "gzip -9", "bzip2 -9", "xz -9e", "zstd -19", "brotli -q 11", "7z PPMd"} <= set(
-        rows
-    )
+    peers = {"gzip -9", "bzip2 -9", "xz -9e", "zstd -19", "brotli -q 11", "7z PPMd", "zpaq -m5"}
+    assert {"entropy under the model", *peers} <= set(rows)
     assert "pays from" in table
     assert f"{size_of_model(char_model):,}" in table
     picture = home / "fox.txt.compression.png"
@@ -62,6 +61,36 @@ def test_what_is_refused(home: Path, char_model: Path) -> None:
     assert "nothing to measure" in call(home, "compress", "--report", "empty", "-m", char_model).error()
     assert "takes --plot" in call(home, "compress", "--report", "-", "-m", char_model).error()
     assert "one file" in call(home, "compress", "--report", "fox.txt", "-o", "x", "-m", char_model).error()
+
+
+@pytest.mark.parametrize(("suffix", "magic"), [("svg", b"<?xml"), ("pdf", b"%PDF-"), ("PNG", b"\x89PNG")])
+def test_the_picture_is_what_its_name_says(suffix: str, magic: bytes, home: Path, char_model: Path) -> None:
+    call(home, "compress", "--report", "fox.txt", "-m", char_model, "--plot", f"picture.{suffix}").done()
+    assert (home / f"picture.{suffix}").read_bytes().startswith(magic)
+
+
+@pytest.mark.parametrize("name", ["picture.jpg", "picture", ".png", "picture.svgz"])
+def test_other_kinds_of_pictures_are_refused_before_anything_is_measured(
+    name: str, home: Path, char_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("charloom.compression_report.report_compression")
+    result = call(home, "compress", "--report", "fox.txt", "-m", char_model, "--plot", name)
+    assert f"--plot {name}: its name must end in .png, .svg or .pdf" in result.error()
+
+
+@pytest.mark.parametrize("absent", ["torch", "matplotlib"])
+def test_where_a_library_is_missing(absent: str, home: Path, char_model: Path) -> None:
+    """A real process that cannot import it, and has no compression engines but its own."""
+    (home / "sitecustomize.py").write_text(f"import sys\nsys.modules[{absent!r}] = None\n")
+    result = run(home, "compress", "--report", "fox.txt", "-m", char_model, PYTHONPATH=str(home))
+    assert "gzip -9" in result.out
+    if absent == "torch":
+        assert "entropy under the model" in result.done()
+        assert "takes PyTorch, which is not on this machine" in result.out
+        assert (home / "fox.txt.compression.png").exists()
+    else:
+        assert "no picture: drawing takes matplotlib, which is not on this machine" in result.error()
+        assert not (home / "fox.txt.compression.png").exists()
 
 
 def test_breaking_even() -> None:
@@ -90,3 +119,6 @@ def test_other_compressors() -> None:
         assert size is not None
         assert 20 < size < len(_TEXT) / 4
     assert (sizes["zstd -19"] is None) == (shutil.which("zstd") is None)
+    zpaq = sizes["zpaq -m5"]
+    assert (zpaq is None) == (shutil.which("zpaq") is None)
+    assert zpaq is None or 20 < zpaq < len(_TEXT) / 2  # its archives begin with a kilobyte of their own

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import charloom
 from process import call, environment, run
 
@@ -18,6 +20,13 @@ def test_info(char_model: Path, tmp_path: Path) -> None:
     assert "lstm" in out
     assert "29 tokens, unit char" in out
     assert charloom.LanguageModel.load(char_model).provenance["corpus"]["sha256"] in out
+
+
+def test_an_empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "mine"))
+    assert call(tmp_path, "cache").done() == f"0 texts, 0.0 MB in {tmp_path}/mine\n"
+    assert call(tmp_path, "cache", "--clear").done() == f"0.0 MB removed from {tmp_path}/mine\n"
+    assert not (tmp_path / "mine").exists()
 
 
 def test_recipes(tmp_path: Path) -> None:

@@ -30,15 +30,15 @@ def home(tmp_path: Path) -> Path:
 
 def _cut_short(home: Path, *options: Any, steps: int = 50) -> Path:
     """A run that lost its power after so many steps; the last checkpoint is older."""
-    usual = CheckpointFolder.step_ended
+    usual = CheckpointFolder.due
 
-    def step_ended(self: CheckpointFolder, run: Any) -> None:
-        usual(self, run)
-        if run.steps == steps:
+    def due(self: CheckpointFolder, run: Any) -> bool:
+        if run.steps > steps:
             raise KeyboardInterrupt
+        return usual(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CheckpointFolder, "step_ended", step_ended)
+        patch.setattr(CheckpointFolder, "due", due)
         result = call(home, "train", "fable.txt", *_OPTIONS, "--out", "model", *options)
     assert result.error(128 + signal.SIGINT) == "stopped"
     return home / "model"
@@ -219,15 +219,15 @@ def _fill(disk: Path) -> None:
 def test_a_disk_that_fills_up_while_it_trains(home: Path, small_disk: Path) -> None:
     """Told once; the run goes on, and its model is kept elsewhere; the last checkpoint loads, and can be resumed."""
     call(home, "train", "fable.txt", *_OPTIONS, "--out", "whole").done()
-    usual = CheckpointFolder.step_ended
+    usual = CheckpointFolder.due
 
-    def step_ended(self: CheckpointFolder, run: Any) -> None:
+    def due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps == 47:
             _fill(small_disk)
-        usual(self, run)
+        return usual(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CheckpointFolder, "step_ended", step_ended)
+        patch.setattr(CheckpointFolder, "due", due)
         patch.setattr("tempfile.tempdir", str(home))
         options = [*_OPTIONS, "--keep-checkpoints", "1"]  # more would be given up to make room
         result = call(home, "train", "fable.txt", *options, "--out", small_disk / "model")
@@ -247,15 +247,15 @@ def test_a_disk_that_fills_up_while_it_trains(home: Path, small_disk: Path) -> N
 
 @pytest.mark.slow
 def test_a_disk_that_becomes_read_only(home: Path, small_disk: Path) -> None:
-    usual = CheckpointFolder.step_ended
+    usual = CheckpointFolder.due
 
-    def step_ended(self: CheckpointFolder, run: Any) -> None:
+    def due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps == 47:
             subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-        usual(self, run)
+        return usual(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CheckpointFolder, "step_ended", step_ended)
+        patch.setattr(CheckpointFolder, "due", due)
         patch.setattr("tempfile.tempdir", str(home))
         result = call(home, "train", "fable.txt", *_OPTIONS, "--out", small_disk / "model")
     message = result.error()
@@ -268,15 +268,15 @@ def test_a_disk_that_becomes_read_only(home: Path, small_disk: Path) -> None:
 
 def test_a_folder_that_is_deleted(home: Path) -> None:
     """It is made anew, and has the whole history."""
-    usual = CheckpointFolder.step_ended
+    usual = CheckpointFolder.due
 
-    def step_ended(self: CheckpointFolder, run: Any) -> None:
+    def due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps == 47:
             shutil.rmtree(home / "model")
-        usual(self, run)
+        return usual(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CheckpointFolder, "step_ended", step_ended)
+        patch.setattr(CheckpointFolder, "due", due)
         result = call(home, "train", "fable.txt", *_OPTIONS, "--out", "model")
     assert result.status == 0, result
     assert result.errors.count("\n") == 1

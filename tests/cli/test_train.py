@@ -1,5 +1,6 @@
 """``charloom train`` as real processes."""
 
+import gzip
 import json
 import signal
 import subprocess
@@ -126,6 +127,16 @@ def test_folders_files_and_standard_input(home: Path) -> None:
     (home / "texts" / "deep" / "c.txt").write_text("c" * 50)
     out = _train(home, "texts", "fable.txt", "-", "--epochs", "1", "--out", "m", stdin=b"from a pipe").done()
     assert f"{51 + 51 + len(_TEXT) * 20 + 11:,} characters" in out
+
+
+def test_compressed_files(home: Path) -> None:
+    (home / "book.txt.gz").write_bytes(gzip.compress(_TEXT.encode() * 20))
+    out = _train(home, "book.txt.gz", "--epochs", "1").done()
+    assert f"{len(_TEXT) * 20:,} characters" in out
+    assert (home / "book-model" / "config.json").exists()
+    (home / "cut.gz").write_bytes(gzip.compress(_TEXT.encode() * 20)[:-9])
+    assert _train(home, "cut.gz").error() == "cut.gz: not whole: it ends in the middle of its compressed data"
+    assert not (home / "cut-model").exists()
 
 
 def test_chinese(home: Path) -> None:

@@ -1,4 +1,6 @@
 import itertools
+import re
+import sys
 
 import pytest
 from hypothesis import example, given
@@ -41,6 +43,14 @@ def test_bytes_stay_bytes_and_only_ascii_is_lower_cased() -> None:
 def test_every_run_of_white_space_becomes_one_space(text: str) -> None:
     runs = itertools.groupby(text, str.isspace)
     assert CleanUp(collapse_whitespace=True)(text) == "".join(" " if space else "".join(run) for space, run in runs)
+
+
+def test_white_space_is_what_a_pattern_says_it_is() -> None:
+    """Every character there is, and every byte, each between two that are none."""
+    text = "".join(f"x{chr(code)}x" for code in range(sys.maxunicode + 1))
+    assert CleanUp(collapse_whitespace=True)(text) == re.sub(r"\s+", " ", text)
+    data = b"".join(b"x%cx" % value for value in range(256))
+    assert CleanUp(collapse_whitespace=True)(data) == re.sub(rb"\s+", b" ", data)
 
 
 @given(text=_TEXTS, clean_up=_CLEAN_UPS)

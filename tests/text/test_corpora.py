@@ -99,7 +99,7 @@ def test_a_file_is_left_as_it_is(tmp_path: Path) -> None:
 def test_ids_text_and_vocabulary_belong_together(tmp_path: Path, text: str) -> None:
     corpus = load_corpus(_file(tmp_path, text), lowercase=True)
     assert corpus.text == text.lower()
-    assert corpus.ids.dtype == torch.int64
+    assert corpus.ids[:].dtype == torch.int64
     assert corpus.ids.shape == (len(corpus.text),)
     assert corpus.vocabulary.decode(corpus.ids) == corpus.text
     assert corpus.vocabulary == Vocabulary.of_text(text.lower(), CleanUp(lowercase=True))

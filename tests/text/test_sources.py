@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from charloom import CorpusError
 from charloom.settings.corpus import Unit
-from charloom.text.sources import decode_utf8, read_sources
+from charloom.text.decoding import decode_utf8
+from charloom.text.sources import read_sources
 
 _UNITS = pytest.mark.parametrize("unit", ["char", "byte"])
 
@@ -73,10 +74,10 @@ def test_an_unreadable_file_is_named_with_the_reason(
 ) -> None:
     file = _file(tmp_path / "secret.txt", "a")
 
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, _: str) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(CorpusError, match=r"secret\.txt: permission denied"):
         read_sources([file], unit)
 

@@ -3,12 +3,11 @@
 import pytest
 
 import charloom
-from charloom import Corpus, Vocabulary
+from charloom import Corpus
 
 
 def _corpus(data: bytes) -> Corpus:
-    vocabulary = Vocabulary()
-    return Corpus("file", data, vocabulary.encode(data), vocabulary)
+    return charloom.corpus_from(data, name="file", unit="byte")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from torch import nn
 
 from charloom import (
     CharloomWarning,
-    Corpus,
     EpochRecord,
     History,
     LanguageModel,
@@ -18,8 +17,8 @@ from charloom import (
     SettingsError,
     TrainingDivergedError,
     TrainingSettings,
-    Vocabulary,
     build_model,
+    corpus_from,
     train,
 )
 from charloom.training.events import EpochEnded, Event, SampleDrawn, StepEnded, StopTraining
@@ -40,9 +39,8 @@ _TEXT = "abcd" * 300 + "dcba" * 100
 
 def _run(*listeners: Any, **changes: Any) -> tuple[LanguageModel, History, list[dict[str, torch.Tensor]]]:
     """A run, and the weights after each epoch of it."""
-    vocabulary = Vocabulary.of_text(_TEXT)
-    corpus = Corpus("made", _TEXT, vocabulary.encode(_TEXT), vocabulary)
-    model = build_model(vocabulary, ModelSettings("gru", hidden_size=16), seed=1)
+    corpus = corpus_from(_TEXT, name="made")
+    model = build_model(corpus.vocabulary, ModelSettings("gru", hidden_size=16), seed=1)
     weights: list[dict[str, torch.Tensor]] = []
 
     def keep(event: Event) -> None:

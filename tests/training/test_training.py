@@ -17,8 +17,8 @@ from charloom import (
     SettingsError,
     TrainingDivergedError,
     TrainingSettings,
-    Vocabulary,
     build_model,
+    corpus_from,
     evaluate,
     load_corpus,
     train,
@@ -72,8 +72,7 @@ def test_overfits() -> None:
 
 
 def load_corpus_of(text: str | bytes) -> Corpus:
-    vocabulary = Vocabulary.of_text(text) if isinstance(text, str) else Vocabulary()
-    return Corpus("made", text, vocabulary.encode(text), vocabulary)
+    return corpus_from(text, name="made", unit="char" if isinstance(text, str) else "byte")
 
 
 @pytest.mark.parametrize("partitioning", ["sequential", "random"])

@@ -11,12 +11,15 @@ from typing import Any, get_args
 import cyclopts
 
 from charloom.cli import screen
+from charloom.cli.cache import cache
 from charloom.cli.compress import compress
 from charloom.cli.decompress import decompress
 from charloom.cli.evaluate import evaluate
+from charloom.cli.forecast import forecast
 from charloom.cli.generate import generate
 from charloom.cli.info import info
 from charloom.cli.recipes import recipe_defaults, recipes
+from charloom.cli.sweep import sweep
 from charloom.cli.train import train
 from charloom.errors import CharloomError
 from charloom.text.sources import STANDARD_INPUT
@@ -30,6 +33,10 @@ Train one, let it write, measure how surprising a text is to it, compress text w
     charloom generate model --prefix "time traveller"
     charloom evaluate model FILE
     charloom compress FILE -m model
+
+and forecast numbers with the same layers:
+
+    charloom forecast FILE.csv --column NAME --horizon 24
 """
 
 
@@ -68,7 +75,7 @@ app = cyclopts.App(
     suppress_keyboard_interrupt=False,
     config=(refuse_unknown_options, refuse_empty_paths, recipe_defaults, refuse_fractions),
 )
-for command in (train, generate, evaluate, compress, decompress, info, recipes):
+for command in (train, sweep, generate, evaluate, compress, decompress, forecast, info, recipes, cache):
     app.command(command)
 
 

@@ -58,7 +58,7 @@ def compress(
         Write no .loom: show what the file takes with this model and with other compressors, and from how much text on
         the model pays for itself; draw it, too.
     plot
-        With --report: where the picture goes. Default: FILE.compression.png.
+        With --report: where the picture goes, a name in .png, .svg or .pdf. Default: FILE.compression.png.
     """
     options = FileOptions(output, remove, force)
     options.check(files)

@@ -45,7 +45,7 @@ def evaluate(
     model
         A model's folder.
     file
-        The text; - for standard input.
+        The text (.gz, .xz and .zst are decompressed); - for standard input.
     by_char
         Write the surprisal of each character as JSON lines; the summary goes to standard error.
     by_line

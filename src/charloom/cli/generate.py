@@ -1,13 +1,16 @@
 """``charloom generate``."""
 
+import codecs
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from charloom.cli import screen
+from charloom.cli.novelty import NoveltyCheck
 from charloom.errors import SettingsError
 from charloom.settings import SamplingSettings
 from charloom.settings.corpus import UnknownPolicy
@@ -15,6 +18,8 @@ from charloom.settings.sampling import GenerationPrecision
 
 if TYPE_CHECKING:
     from charloom.language_model import LanguageModel
+
+_Repeated = Parameter(allow_leading_hyphen=True, negative="", show_default=False)
 
 
 def generate(
@@ -29,10 +34,12 @@ def generate(
     unknown: UnknownPolicy = "refuse",
     device: str = "cpu",
     precision: GenerationPrecision = "float32",
+    check_novelty: Annotated[tuple[str, ...], _Repeated] = (),
+    copied_from: int | None = None,
 ) -> None:
     """Let a model write on from a prefix.
 
-    Greedy unless a sampling option is given: the most likely character each time. --temperature 0.7 is a good start for
+    Greedy unless a sampling option is given: the most likely character each time. --temperature 0.8 is a good start for
     livelier text.
 
     Parameters
@@ -53,33 +60,62 @@ def generate(
         Where to compute (cpu, cuda, ...); auto takes a GPU when there is one.
     precision
         Of the weights while generating: float32, or int8, which is faster and a little less exact (CPU only).
+    check_novelty
+        Say afterwards, on standard error, what of the written text (without the prefix) is copied from this corpus, as
+        'charloom train' takes it: a name, a file or a folder (repeated for several), cleaned as the training text was.
+    copied_from
+        With --check-novelty: a stretch of so many characters (bytes, for a byte model) counts as copied. Default: 32.
     """
     from charloom.device import find_device
     from charloom.generation import generate_samples, stream
     from charloom.language_model import LanguageModel
 
+    novelty = NoveltyCheck(check_novelty, copied_from)
+    novelty.check(num_chars * num_samples)
     loaded = LanguageModel.load(model).to(find_device(device))
     if num_samples > 1 and sampling.greedy:
         raise SettingsError("greedy samples would all be the same: give --temperature 1, or another sampling option")
-    start = _default_prefix(loaded) if prefix is None else prefix
-    options: Any = {"unknown": unknown, "precision": precision}
+    raw_stop: Any = stop
+    start: Any = _default_prefix(loaded) if prefix is None else prefix
+    if loaded.vocabulary.unit == "byte":
+        start, raw_stop = os.fsencode(start), None if stop is None else os.fsencode(stop)
+    corpus = novelty.read(loaded)
+    options: Any = {"stop": raw_stop, "unknown": unknown, "precision": precision}
+    samples: list[Any]
     if num_samples == 1:
+        kept: list[Any] | None = [] if corpus else None
+        _write(stream(loaded, start, num_chars, sampling, **options), kept)
+        samples = [start[:0].join(kept or [])]
+    else:
+        samples = generate_samples(loaded, start, num_chars, sampling, num_samples=num_samples, **options)
+        for number, text in enumerate(samples, 1):
+            sys.stdout.write(f"--- sample {number} of {num_samples} ---\n{_shown(text)}\n")
+    if corpus:
+        sys.stdout.flush()
+        after = len(loaded.vocabulary.decode(loaded.vocabulary.encode(start, unknown)))
+        novelty.report(loaded, [sample[after:] for sample in samples], corpus)
+
+
+def _write(pieces: Iterable[Any], kept: list[Any] | None) -> None:
+    """Shows a text as it comes, and keeps it where there is a list for it."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    for piece in pieces:
+        if kept is not None:
+            kept.append(piece)
         # A byte model writes its bytes as they are, except to a terminal.
-        if loaded.vocabulary.unit == "byte" and not sys.stdout.isatty():
-            raw_stop = None if stop is None else os.fsencode(stop)
-            for data in stream(loaded, os.fsencode(start), num_chars, sampling, stop=raw_stop, **options):
-                sys.stdout.buffer.write(data)
-                sys.stdout.buffer.flush()
-            return
-        for piece in stream(loaded, start, num_chars, sampling, stop=stop, **options):
-            sys.stdout.write(screen.printable(piece) if sys.stdout.isatty() else piece)
-            sys.stdout.flush()
+        if isinstance(piece, bytes) and not sys.stdout.isatty():
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+            continue
+        sys.stdout.write(_shown(decoder.decode(piece) if isinstance(piece, bytes) else piece))
+        sys.stdout.flush()
+    if not isinstance(piece, bytes) or sys.stdout.isatty():
         sys.stdout.write("\n")
-        return
-    samples = generate_samples(loaded, start, num_chars, sampling, num_samples=num_samples, stop=stop, **options)
-    for number, text in enumerate(samples, 1):
-        shown = screen.printable(text) if sys.stdout.isatty() else text
-        sys.stdout.write(f"--- sample {number} of {num_samples} ---\n{shown}\n")
+
+
+def _shown(text: str | bytes) -> str:
+    text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return screen.printable(text) if sys.stdout.isatty() else text
 
 
 def _default_prefix(model: "LanguageModel") -> str:

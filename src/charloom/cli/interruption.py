@@ -2,10 +2,6 @@
 
 import signal
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from charloom.training.events import Event
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -33,7 +29,7 @@ class Interruption:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._restore()
 
-    def __call__(self, event: "Event") -> None:  # noqa: ARG002 - any event is a moment to stop at
+    def __call__(self, event: object) -> None:  # noqa: ARG002 - any event is a moment to stop at
         """Stops training if that was asked for."""
         from charloom.training.events import StopTraining
 

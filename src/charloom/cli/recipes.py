@@ -1,4 +1,4 @@
-"""``charloom recipes``, and how a recipe's settings become the defaults of ``charloom train``."""
+"""``charloom recipes``, and how a recipe's settings become the defaults of ``charloom train`` and ``sweep``."""
 
 import contextlib
 import warnings
@@ -39,18 +39,21 @@ def usual_recipe(corpus: Sequence[str]) -> str:
 
 
 def recipe_defaults(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Gives ``train`` settings wherever the command line sets none: the recipe's, or those of what it goes on from."""
-    if commands != ("train",):
+    """Gives ``train`` and ``sweep`` settings wherever the command line sets none.
+
+    The recipe's, or those of what training goes on from.
+    """
+    if commands not in (("train",), ("sweep",)):
         return
     given = {argument.name: [token.value for token in argument.tokens] for argument in arguments}
-    if resume := given["--resume"]:
+    if resume := given.get("--resume"):
         settings, source = {}, f"the run in {resume[-1]}"
         with contextlib.suppress(CharloomError):  # the command will meet it too, and say it
             settings = _settings_of_run(Path(resume[-1]))
     else:
         source = (given["--recipe"] or [usual_recipe(given["CORPUS"])])[-1]
         settings = {key: value for table in parse_recipe(source).values() for key, value in table.items()}
-        if init_from := given["--init-from"]:
+        if init_from := given.get("--init-from"):
             with contextlib.suppress(CharloomError):
                 settings |= _settings_of_model(Path(init_from[-1]))
         source = f"recipe {source}"

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from charloom.errors import CharloomWarning
-from charloom.settings import CorpusSettings, ModelSettings, SamplingSettings, TrainingSettings
+from charloom.settings import CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TrainingSettings
 
 _WIDE = 100_000
 """Columns of what is not a terminal: nothing is cut there."""
@@ -95,7 +95,8 @@ def _one_line(message: str) -> str:
 def _as_options(message: str) -> str:
     """Settings in the library's words (``num_steps``, ``unit='byte'``, ``patience=5``) to the command line's."""
     message = re.sub(r"\b([a-z]+)=(?:'(\w+)'|(\d+)\b)", r"--\1 \2\3", message)
-    kinds = (CorpusSettings, ModelSettings, SamplingSettings, TrainingSettings)
-    names = {field.name for kind in kinds for field in dataclasses.fields(kind)} | {"num_chars", "num_samples"}
+    kinds = (CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TrainingSettings)
+    names = {field.name for kind in kinds for field in dataclasses.fields(kind)}
+    names |= {"num_chars", "num_samples", "held_out"}
     pattern = "|".join(sorted((name for name in names if "_" in name), key=len, reverse=True))
     return re.sub(rf"\b({pattern})\b", lambda found: "--" + found[0].replace("_", "-"), message)

@@ -1,8 +1,12 @@
 """``charloom train``."""
 
+import re
 import shlex
 import signal
 import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,16 +16,23 @@ from rich.console import Console
 from charloom.cli import screen
 from charloom.cli.interruption import SIGNALS, Interruption
 from charloom.cli.recipes import usual_recipe
-from charloom.cli.train_beginnings import Beginning, anew, from_model, resumed
+from charloom.cli.train_beginnings import Beginning, anew, from_model, restarted, resumed
 from charloom.cli.training_display import TrainingDisplay
-from charloom.errors import CharloomError, ModelFolderError, SettingsError
+from charloom.errors import (
+    CharloomError,
+    CharloomWarning,
+    ModelFolderError,
+    OtherProcessFailedError,
+    SettingsError,
+    TrainingDivergedError,
+)
 from charloom.settings import CorpusSettings, ModelSettings, TrainingSettings
 from charloom.text.named_corpora import TIME_MACHINE
 from charloom.text.sources import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from charloom.language_model import LanguageModel
-    from charloom.text.corpora import Corpus
+    from charloom.training.processes import Processes
     from charloom.training.run_folder import RunFolder
 
 _DEFAULTS_NOTE = "Defaults shown are the section's; a recipe may set others ('charloom recipes' shows them)."
@@ -49,8 +60,8 @@ def train(
     Parameters
     ----------
     corpus
-        What to train on: time-machine (the default), tiny-shakespeare or python-reference; one or more files; a folder;
-        standard input, as -.
+        What to train on: time-machine (the default), tiny-shakespeare or python-reference; one or more files (.gz,
+        .xz and .zst are decompressed); a folder; standard input, as -; a data set, as hf:NAME[:SPLIT[:COLUMN]].
     out
         Folder for the model, history.jsonl and history.png. Default: the corpus' name and -model.
     recipe
@@ -68,39 +79,88 @@ def train(
     extend_vocabulary
         With --init-from: add the characters of the text that the model does not know.
     """
-    from charloom.training.checkpoints import CheckpointFolder
-    from charloom.training.resumption import end_in_words
+    from charloom.training.checkpoints import newest_checkpoint
+    from charloom.training.processes import joined_processes
     from charloom.training.run_folder import RunFolder
-    from charloom.training.trainer import train as run_training
+    from charloom.training.shared_checkpoints import newest_checkpoint_of
 
     _refuse_contradictions(resume, recipe, init_from, extend_vocabulary=extend_vocabulary)
     place = out or (_run_of(resume) if resume else _default_folder(corpus))
     goes_on_here = resume is not None and place.resolve() == _run_of(resume).resolve()
-    folder = RunFolder(place, overwrite=overwrite or goes_on_here)
-    if resume is not None:
-        begun = resumed(resume, corpus, text, model, training)
-    elif init_from is not None:
-        begun = from_model(init_from, corpus, text, model, training.seed, extend=extend_vocabulary)
-    else:
-        begun = anew(corpus, text, model, training.seed, recipe or usual_recipe(corpus))
-    loaded, built, checkpoint = begun.corpus, begun.model, begun.checkpoint
-    priming = not no_priming and begun.source.get("priming") is not False
-    checkpoints = CheckpointFolder(place, source=begun.source | {"priming": priming})
-    folder.create(checkpoint.history if checkpoint else None)
+    with joined_processes(training.device) as processes, _quiet(not processes.first):
+        interrupted = newest_checkpoint_of(processes, place) if processes.restarts else None
+        resumable = newest_checkpoint_of(processes, resume) if resume and not interrupted else None
+        try:
+            with processes.together():
+                processes.check(training)
+                if STANDARD_INPUT in corpus and processes.size > 1:
+                    raise SettingsError(
+                        "standard input has one reader, and here are several processes: give them a file"
+                    )
+                folder = RunFolder(place, overwrite=overwrite or goes_on_here or processes.restarts > 0)
+                if interrupted is not None:
+                    begun = restarted(interrupted, processes.restarts, corpus, training)
+                elif resume is not None:
+                    begun = resumed(resumable or newest_checkpoint(resume), corpus, text, model, training)
+                elif init_from is not None:
+                    begun = from_model(init_from, corpus, text, model, training.seed, extend=extend_vocabulary)
+                else:
+                    begun = anew(corpus, text, model, training.seed, recipe or usual_recipe(corpus))
+                if processes.first:
+                    folder.create(begun.checkpoint.history if begun.checkpoint else None)
+        except OtherProcessFailedError:
+            return 1
+        if processes.first:
+            return _train(folder, begun, training, processes, priming=not no_priming)
+        return _train_along(begun, training, processes)
+
+
+def _train_along(begun: Beginning, training: TrainingSettings, processes: "Processes") -> int:
+    """As a process that neither writes nor shows."""
+    from charloom.training.trainer import train as run_training
+
+    with Interruption() as interruption:
+        try:
+            run_training(
+                begun.model,
+                begun.corpus,
+                training,
+                listeners=[interruption],
+                resume=begun.checkpoint,
+                processes=processes,
+            )
+        except TrainingDivergedError:
+            return 1  # as for all processes; the first says so
+    return interruption.exit_status
+
+
+def _train(
+    folder: "RunFolder", begun: Beginning, training: TrainingSettings, processes: "Processes", *, priming: bool
+) -> int:
+    """As the only process, or the first."""
+    from charloom.training.checkpoints import CheckpointFolder
+    from charloom.training.resumption import end_in_words
+    from charloom.training.run_folder import texts_for_codec
+    from charloom.training.trainer import train as run_training
+
+    built, checkpoint = begun.model, begun.checkpoint
+    priming = priming and begun.source.get("priming") is not False
+    checkpoints = CheckpointFolder(folder.path, source=begun.source | {"priming": priming})
     console = screen.results()
     interruption = Interruption()
-    texts = _texts(loaded, training) if priming else None
+    texts = texts_for_codec(begun.corpus, training) if priming else None
     end = end_in_words(checkpoint, training) if checkpoint else None
     try:
-        _show_start(console, begun, training)
+        _show_start(console, begun, training, processes)
         with interruption, TrainingDisplay(console, training) as display:
             run_training(
                 built,
-                loaded,
+                begun.corpus,
                 training,
                 listeners=[folder, display, interruption],
                 checkpoints=checkpoints,
                 resume=checkpoint,
+                processes=processes,
             )
     except Exception as error:
         if not folder.history:
@@ -117,6 +177,15 @@ def train(
         console.print(f"Nothing to do: {end}.")
     _show_end(console, folder, built, training, interruption)
     return interruption.exit_status
+
+
+@contextmanager
+def _quiet(quiet: bool) -> Iterator[None]:
+    """Without charloom's notes, which the first process shows."""
+    with warnings.catch_warnings():
+        if quiet:
+            warnings.simplefilter("ignore", CharloomWarning)
+        yield
 
 
 def _refuse_contradictions(
@@ -136,11 +205,19 @@ def _run_of(resume: Path) -> Path:
 
 def _default_folder(corpus: tuple[str, ...]) -> Path:
     """``<first corpus>-model`` in the current folder."""
+    from charloom.text.compressed_inputs import is_compressed
+    from charloom.text.documents import HUGGING_FACE
+
     first = corpus[0] if corpus else TIME_MACHINE
-    return Path(f"{'text' if first == STANDARD_INPUT else Path(first).resolve().stem}-model")
+    if first == STANDARD_INPUT:
+        return Path("text-model")
+    if first.startswith(HUGGING_FACE):
+        first = re.split("[:@]", first.removeprefix(HUGGING_FACE))[0]
+    path = Path(first).resolve()
+    return Path(f"{(path.with_suffix('') if is_compressed(path.name) else path).stem}-model")
 
 
-def _show_start(console: Console, begun: Beginning, settings: TrainingSettings) -> None:
+def _show_start(console: Console, begun: Beginning, settings: TrainingSettings, processes: "Processes") -> None:
     import torch
 
     from charloom.device import find_device
@@ -157,17 +234,10 @@ def _show_start(console: Console, begun: Beginning, settings: TrainingSettings) 
         f"training takes about {max(memory, 1):,.0f} MB beside the program"
     )
     threads = settings.threads or torch.get_num_threads()
-    console.print(f"run     {begun.words}, {settings.epochs} epochs, {find_device(settings.device)}, {threads} threads")
-
-
-def _texts(corpus: "Corpus", settings: TrainingSettings) -> tuple[bytes, bytes]:
-    """What is trained on and what is kept out, in bytes."""
-    from charloom.training.trainer import training_length
-
-    at = training_length(len(corpus.ids), settings)
-    if isinstance(corpus.text, bytes):
-        return corpus.text[:at], corpus.text[at:]
-    return corpus.text[:at].encode("utf-8", "surrogateescape"), corpus.text[at:].encode("utf-8", "surrogateescape")
+    where = f"{find_device(settings.device)}, {threads} threads"
+    if processes.size > 1:
+        where = f"{processes.size} processes, each on {processes.device} with {threads} threads"
+    console.print(f"run     {begun.words}, {settings.epochs} epochs, {where}")
 
 
 def _save(folder: "RunFolder", model: "LanguageModel", texts: tuple[bytes, bytes] | None) -> None:

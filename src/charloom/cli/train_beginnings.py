@@ -1,13 +1,16 @@
 """How a run of ``charloom train`` begins: anew, from another model's weights, or where one was interrupted."""
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from charloom.cli import screen
 from charloom.errors import CharloomWarning, CheckpointError, SettingsError, UnknownCharacterError
 from charloom.settings import CorpusSettings, ModelSettings, TrainingSettings
+from charloom.text.documents import HUGGING_FACE
 from charloom.text.named_corpora import NAMED_CORPORA, PYTHON_REFERENCE
 from charloom.text.sources import STANDARD_INPUT
 
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from charloom.language_model import LanguageModel
     from charloom.text.corpora import Corpus
     from charloom.training.checkpoint import Checkpoint
+
+_LONG_TEXT = 1 << 25
+"""Bytes that take long enough for a bar."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +45,8 @@ class Beginning:
 def anew(texts: Sequence[str], text: CorpusSettings, model: ModelSettings, seed: int, recipe: str) -> Beginning:
     """A new model."""
     from charloom.model_building import build_model
-    from charloom.text.corpora import load_corpus
 
-    corpus = load_corpus(texts or None, **vars(text))
+    corpus = _load(texts, text)
     built = build_model(corpus.vocabulary, model, seed=seed)
     return Beginning(corpus, built, _source(texts, corpus, text), None, f"recipe {recipe}")
 
@@ -55,7 +60,6 @@ def from_model(
     """
     from charloom.language_model import LanguageModel
     from charloom.model_building import extend_model, settings_of
-    from charloom.text.corpora import load_corpus, with_vocabulary
 
     built = LanguageModel.load(path)
     known = settings_of(built)
@@ -70,9 +74,10 @@ def from_model(
         vars(text),
         f"the model in {path} was trained with {{}}: leave it out",
     )
-    corpus = load_corpus(texts or None, **vars(text))
-    missing = [token for token in corpus.vocabulary.tokens[1:] if token not in set(built.vocabulary.tokens)]
-    if missing and isinstance(corpus.text, str):
+    corpus = _load(texts, text)
+    known_tokens = set(built.vocabulary.tokens)
+    missing = [token for token in corpus.vocabulary.tokens[1:] if token not in known_tokens]
+    if missing and text.unit == "char":
         if not extend:
             named = ", ".join(f"{character!a}" for character in missing[:5]) + (" ..." if len(missing) > 5 else "")
             raise UnknownCharacterError(
@@ -84,31 +89,70 @@ def from_model(
     built.dropout.p = model.dropout
     built.layer.dropout = model.dropout if model.num_layers > 1 else 0.0
     words = f"from the weights in {path}" + (f", {len(missing)} new characters" if missing else "")
-    return Beginning(with_vocabulary(corpus, built.vocabulary), built, _source(texts, corpus, text), None, words)
+    return Beginning(corpus.in_vocabulary(built.vocabulary), built, _source(texts, corpus, text), None, words)
 
 
 def resumed(
-    path: Path, texts: Sequence[str], text: CorpusSettings, model: ModelSettings, training: TrainingSettings
+    checkpoint: "Checkpoint",
+    texts: Sequence[str],
+    text: CorpusSettings,
+    model: ModelSettings,
+    training: TrainingSettings,
 ) -> Beginning:
     """Where a run was interrupted. Raises CheckpointError for what it cannot go on with."""
     from charloom.model_building import settings_of
-    from charloom.text.corpora import load_corpus, with_vocabulary
-    from charloom.training.checkpoints import newest_checkpoint
-    from charloom.training.resumption import check_corpus, check_settings, differences
 
-    checkpoint = newest_checkpoint(path)
     built = checkpoint.make_model()
     refusal = "the run was begun with {}: leave it out"
     _refuse_changes(asdict(settings_of(built)) | {"init_sigma": model.init_sigma}, asdict(model), refusal)
     _refuse_changes(stored_corpus_settings(checkpoint), asdict(text), refusal)
+    return _going_on(checkpoint, built, texts, text, training, "resumed at")
+
+
+def restarted(checkpoint: "Checkpoint", restarts: int, texts: Sequence[str], training: TrainingSettings) -> Beginning:
+    """Where a run was when a process of it was lost, which torchrun then started anew, with the same command line.
+
+    restarts: How often it has.
+    """
+    text = CorpusSettings(**stored_corpus_settings(checkpoint))
+    words = f"a process was lost, restart {restarts}: going on from"
+    return _going_on(checkpoint, checkpoint.make_model(), texts, text, training, words)
+
+
+def _going_on(
+    checkpoint: "Checkpoint",
+    built: "LanguageModel",
+    texts: Sequence[str],
+    text: CorpusSettings,
+    training: TrainingSettings,
+    words: str,
+) -> Beginning:
+    from charloom.training.resumption import check_corpus, check_settings, differences
+
     changes = check_settings(checkpoint, training)
-    corpus = load_corpus(texts or _stored_texts(checkpoint), **vars(text))
+    corpus = _load(texts or _stored_texts(checkpoint), text)
     check_corpus(checkpoint, {"name": corpus.name, "sha256": corpus.fingerprint, "num_chars": len(corpus.ids)})
     if others := differences(checkpoint):
         warnings.warn(f"{others}: the last bits may differ", CharloomWarning, stacklevel=2)
-    words = ", ".join([f"resumed at {checkpoint.place}", *changes])
+    words = ", ".join([f"{words} {checkpoint.place}", *changes])
     source = _source(texts, corpus, text) if texts else checkpoint.source
-    return Beginning(with_vocabulary(corpus, built.vocabulary), built, source, checkpoint, words)
+    return Beginning(corpus.in_vocabulary(built.vocabulary), built, source, checkpoint, words)
+
+
+def _load(texts: Sequence[str], text: CorpusSettings) -> "Corpus":
+    """Loads the text; where it is long, with a progress bar, which one process on a machine shows."""
+    from charloom.text.corpora import load_corpus
+
+    with screen.reading_progress("reading the text") as progress:
+        shown = os.environ.get("LOCAL_RANK", "0") == "0"
+
+        def show(done: int, total: int | None) -> None:
+            if shown and not progress.tasks and (done if total is None else total) > _LONG_TEXT:
+                progress.add_task("")
+            for task in progress.task_ids:
+                progress.update(task, completed=done, total=total)
+
+        return load_corpus(texts or None, **vars(text), progress=show)
 
 
 def stored_corpus_settings(checkpoint: "Checkpoint") -> dict[str, Any]:
@@ -126,7 +170,7 @@ def _source(texts: Sequence[str], corpus: "Corpus", text: CorpusSettings) -> dic
     if not texts or (len(texts) == 1 and named):
         places = [corpus.name]
     else:
-        places = [name if name == STANDARD_INPUT else str(Path(name).absolute()) for name in texts]
+        places = [name if _no_file(name) else str(Path(name).absolute()) for name in texts]
     return {"texts": places, "settings": asdict(text) | vars(corpus.vocabulary.clean_up)}
 
 
@@ -141,9 +185,13 @@ def _stored_texts(checkpoint: "Checkpoint") -> list[str]:
             )
         named = len(texts) == 1 and (name in NAMED_CORPORA or name == PYTHON_REFERENCE)
         # A pipe would be waited for, and whoever made the checkpoint may have named any.
-        if not named and not (Path(name).is_file() or Path(name).is_dir()):
+        if not named and not _no_file(name) and not (Path(name).is_file() or Path(name).is_dir()):
             raise CheckpointError(f"{name}: the run's text is not there any more: name its new place before --resume")
     return texts
+
+
+def _no_file(name: str) -> bool:
+    return name == STANDARD_INPUT or name.startswith(HUGGING_FACE)
 
 
 def _refuse_changes(before: dict[str, Any], now: dict[str, Any], refusal: str) -> None:

@@ -1,7 +1,8 @@
 """Recipes: small TOML files of settings, a reason beside each number."""
 
 import tomllib
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,11 @@ from typing import Any
 from charloom.errors import SettingsError
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.model import ModelSettings
+from charloom.settings.names import TABLES, find_setting
 from charloom.settings.training import TrainingSettings
 
 SECTION = "section"
 OWN_TEXT = "own-text"
-
-_TABLES = {"corpus": CorpusSettings, "model": ModelSettings, "training": TrainingSettings}
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,14 @@ class Recipe:
     corpus: CorpusSettings
     model: ModelSettings
     training: TrainingSettings
+
+    def with_changes(self, changes: Mapping[str, Any]) -> "Recipe":
+        """The same but for some settings, by name. Raises SettingsError for one that is not there or cannot be."""
+        tables: dict[str, dict[str, Any]] = {}
+        for name, value in changes.items():
+            setting = find_setting(name)
+            tables.setdefault(setting.table, {})[setting.name] = value
+        return replace(self, **{table: replace(getattr(self, table), **some) for table, some in tables.items()})
 
 
 def recipe_names() -> list[str]:
@@ -53,9 +61,9 @@ def parse_recipe(name: str) -> dict[str, dict[str, Any]]:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"recipe {name}: {error}") from None
     for table, values in tables.items():
-        if table not in _TABLES or not isinstance(values, dict):
-            raise SettingsError(f"recipe {name}: no table [{table}]; there are {', '.join(_TABLES)}")
-        known = {field.name for field in fields(_TABLES[table])}
+        if table not in TABLES or not isinstance(values, dict):
+            raise SettingsError(f"recipe {name}: no table [{table}]; there are {', '.join(TABLES)}")
+        known = {field.name for field in fields(TABLES[table])}
         if unknown := sorted(set(values) - known):
             raise SettingsError(f"recipe {name}: [{table}] has no setting {unknown[0]}; it has {', '.join(known)}")
     return tables
@@ -68,6 +76,6 @@ def load_recipe(name: str) -> Recipe:
     """
     tables = parse_recipe(name)
     try:
-        return Recipe(**{table: kind(**tables.get(table, {})) for table, kind in _TABLES.items()})
+        return Recipe(**{table: kind(**tables.get(table, {})) for table, kind in TABLES.items()})
     except SettingsError as error:
         raise SettingsError(f"recipe {name}: {error}") from None

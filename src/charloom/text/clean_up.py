@@ -1,12 +1,18 @@
 """What is done to a text before its characters are counted."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 AnyText = TypeVar("AnyText", bound=str | bytes)
 """str or bytes: what goes in comes out."""
+
+# What a pattern's \s matches, but for the space itself.
+_WHITE_SPACE = (
+    "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
+    "\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+_WHITE_SPACE_BYTES = (b"\t", b"\n", b"\x0b", b"\x0c", b"\r")
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,12 @@ class CleanUp:
                 clean = clean.replace("Σ", "σ")  # noqa: RUF001
             clean = clean.lower()
         if self.collapse_whitespace:
-            clean = re.sub(r"\s+", " ", clean) if isinstance(clean, str) else re.sub(rb"\s+", b" ", clean)
+            # Several times as fast as one replacement of a pattern for every run.
+            one, two = (" ", "  ") if isinstance(clean, str) else (b" ", b"  ")
+            for other in _WHITE_SPACE if isinstance(clean, str) else _WHITE_SPACE_BYTES:
+                clean = clean.replace(other, one)
+            while two in clean:
+                clean = clean.replace(two, one)
         result: AnyText = clean
         return result
 

@@ -1,49 +1,78 @@
-"""A corpus: a clean text, its ids, and the vocabulary between them."""
+"""A corpus: a clean text as ids, and the vocabulary between them."""
 
-import hashlib
+import itertools
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from charloom.errors import CharloomWarning, CorpusError, CorpusUnavailableError
+from charloom.errors import CharloomWarning, CorpusError, CorpusUnavailableError, InputError
 from charloom.settings.corpus import CorpusSettings, Unit
-from charloom.shapes import TextIds
+from charloom.text import encoded_texts
+from charloom.text.cache_folder import CACHE_VARIABLE, cache_folder
 from charloom.text.clean_up import CleanUp
+from charloom.text.decoding import decoded
+from charloom.text.documents import HUGGING_FACE, joined_documents, open_hugging_face
+from charloom.text.encoded_texts import Progress, ReadAs
+from charloom.text.encoding import Encoder
 from charloom.text.named_corpora import NAMED_CORPORA, PYTHON_REFERENCE, TIME_MACHINE, read_named
-from charloom.text.sources import decode_utf8, read_sources
+from charloom.text.sources import TextFiles
+from charloom.text.stored_ids import StoredIds
 from charloom.text.vocabulary import Vocabulary
+
+_IDS_AT_ONCE = 1 << 22
+_CHARS_AT_ONCE = 1 << 20
+"""Smaller pieces are put together, as each costs a few calls; larger ones are cut, as each takes much memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
     """A text ready for training.
 
+    It may be larger than memory: ``ids`` reads what it is asked for, and so does
+    ``vocabulary.decode(ids[start:stop])``.
+
     Attributes:
         name: Its name, or its files'.
-        text: The clean text: str, or bytes where the unit is the byte.
-        ids: The text's ids, (number of tokens,).
+        ids: The text's ids, (number of tokens,). A slice is an int64 tensor.
         vocabulary: The tokens.
+        fingerprint: SHA-256 of the clean text (as UTF-8), hexadecimal.
     """
 
     name: str
-    text: str | bytes
-    ids: TextIds
+    ids: StoredIds
     vocabulary: Vocabulary
+    fingerprint: str
 
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the clean text (as UTF-8), hexadecimal."""
-        data = self.text if isinstance(self.text, bytes) else self.text.encode("utf-8")
-        return hashlib.sha256(data).hexdigest()
+    def in_vocabulary(self, vocabulary: Vocabulary) -> "Corpus":
+        """The same text with the ids of another model's vocabulary; nothing is read.
 
+        Raises UnknownCharacterError where it lacks characters of this corpus' vocabulary, InputError where it cleans
+        texts in another way.
+        """
+        if vocabulary == self.vocabulary:
+            return self
+        if vocabulary.clean_up != self.vocabulary.clean_up or vocabulary.unit != self.vocabulary.unit:
+            raise InputError(
+                f"the corpus was loaded with another unit or clean-up than the vocabulary has: load it with "
+                f"unit='{vocabulary.unit}', lowercase={vocabulary.clean_up.lowercase}, "
+                f"collapse_whitespace={vocabulary.clean_up.collapse_whitespace}"
+            )
+        if vocabulary.unit == "byte":
+            return self
+        new = vocabulary.encode("".join(map(str, self.vocabulary.tokens[1:])))
+        return replace(self, ids=self.ids.renumbered([0, *new.tolist()]), vocabulary=vocabulary)
 
-def with_vocabulary(corpus: Corpus, vocabulary: Vocabulary) -> Corpus:
-    """The same text in another vocabulary's ids. Raises UnknownCharacterError for characters that it lacks."""
-    if corpus.vocabulary == vocabulary:
-        return corpus
-    return replace(corpus, ids=vocabulary.encode(corpus.text), vocabulary=vocabulary)
+    @cached_property
+    def text(self) -> str | bytes:
+        """The whole clean text, in memory: str, or bytes where the unit is the byte."""
+        starts = range(0, len(self.ids), _IDS_AT_ONCE)
+        pieces: Any = [self.vocabulary.decode(self.ids[start : start + _IDS_AT_ONCE]) for start in starts]
+        return (b"" if self.vocabulary.unit == "byte" else "").join(pieces)
 
 
 def load_corpus(
@@ -53,54 +82,122 @@ def load_corpus(
     max_chars: int | None = None,
     lowercase: bool | None = None,
     collapse_whitespace: bool | None = None,
+    progress: Progress | None = None,
 ) -> Corpus:
-    """Loads a text and counts its vocabulary.
+    """Loads a text and counts its vocabulary, in one pass.
+
+    A text of more than 32 MiB is kept as ids in the cache folder (CHARLOOM_CACHE names another) and mapped from there:
+    it takes little memory, and the same text is not encoded again.
 
     Args:
         source: ``"time-machine"``, ``"tiny-shakespeare"`` or ``"python-reference"``; a file, a folder, ``"-"`` for
-            standard input, or several of them. Default: ``"time-machine"``, and where it cannot be had (no network)
-            the reference text that Python carries, with a warning.
+            standard input, or several of them; ``"hf:NAME"``, ``"hf:NAME:SPLIT"`` or ``"hf:NAME:SPLIT:COLUMN"`` for a
+            data set of Hugging Face's hub (``NAME`` may be ``OWNER/NAME@CONFIGURATION``). Files whose names end in
+            ``.gz``, ``.xz`` or ``.zst`` are decompressed. Default: ``"time-machine"``, and where it cannot be had (no
+            network) the reference text that Python carries, with a warning.
         unit: ``"char"`` or ``"byte"``.
-        max_chars: Keep the first so many characters (or bytes) of the clean text; all of them if None.
+        max_chars: Keep the first so many characters (or bytes) of the clean text, and read no more; all if None.
         lowercase: Lower-case the text. Default: as the named corpus' source does; no for files.
         collapse_whitespace: Turn runs of white space into one space. Default: likewise.
+        progress: Called now and then with the bytes read and the bytes there are (of a data set: the characters, None).
 
-    Raises CorpusError for a text that is missing, empty, or not what its unit needs.
+    Raises CorpusError for a text that is missing, empty, or not what its unit needs, and for one that there is no room
+    for on the disk.
     """
     CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)  # refuses what cannot be
-    name, text, usual = _read(source, unit)
-    clean_up = CleanUp(
+    name, text, usual = _find(source, unit)
+    read_as = ReadAs(
+        unit,
+        max_chars,
         usual.lowercase if lowercase is None else lowercase,
         usual.collapse_whitespace if collapse_whitespace is None else collapse_whitespace,
     )
-    text = clean_up(text)[:max_chars]
-    vocabulary = Vocabulary(clean_up=clean_up) if isinstance(text, bytes) else Vocabulary.of_text(text, clean_up)
-    return Corpus(name, text, vocabulary.encode(text), vocabulary)
+    if not isinstance(text, TextFiles):
+        return _encode(name, text, read_as, None, progress)
+    if found := encoded_texts.find(text, read_as, progress):
+        encoded, numbers = found
+        vocabulary = encoded.vocabulary(read_as.clean_up)
+        return Corpus(name, encoded.ids(numbers, vocabulary), vocabulary, encoded.fingerprint)
+    corpus = _encode(name, text.pieces(unit, progress), read_as, text, None)
+    if text.hint is not None and not text.unchanged:
+        warnings.warn(f"{text.name}: changed while it was read", CharloomWarning, stacklevel=2)
+    return corpus
 
 
-def _read(source: str | Path | Sequence[str | Path] | None, unit: Unit) -> tuple[str, str | bytes, CleanUp]:
+def corpus_from(
+    documents: str | bytes | Iterable[Any],
+    *,
+    name: str = "text",
+    column: str | None = None,
+    unit: Unit = "char",
+    max_chars: int | None = None,
+    lowercase: bool = False,
+    collapse_whitespace: bool = False,
+    separator: str = "\n",
+    progress: Progress | None = None,
+) -> Corpus:
+    """A corpus of text that is at hand, or that comes from anywhere, once and in pieces.
+
+    Args:
+        documents: A text; or texts, such as a list, a generator, or a data set of Hugging Face's ``datasets``,
+            streamed or not. Rows of a data set are dictionaries.
+        name: What the corpus is called.
+        column: Which of a row's columns is the text. Default: ``text``, or the only one that is text.
+        unit: As in ``load_corpus``; bytes are taken where it is the byte.
+        max_chars: Likewise.
+        lowercase: Likewise.
+        collapse_whitespace: Likewise.
+        separator: What comes after each document that does not end in it, but for the last; ``""`` for pieces of one
+            text.
+        progress: Called now and then with the number of tokens so far, and None.
+
+    Raises CorpusError for what is empty, or no text.
+    """
+    CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)
+    pieces = joined_documents(documents, name, unit, column, separator)
+    return _encode(name, pieces, ReadAs(unit, max_chars, lowercase, collapse_whitespace), None, progress)
+
+
+def read_corpus(source: str | Path | Sequence[str | Path], unit: Unit) -> list[tuple[str, str | bytes]]:
+    """The text that ``load_corpus`` cleans, as it stands: its files, or what has a corpus' name, each after its name.
+
+    Raises CorpusError as ``load_corpus`` does.
+    """
+    name, text, _ = _find(source, unit)
+    if isinstance(text, TextFiles):
+        return text.parts(unit)
+    pieces: Any = list(text)
+    return [(name, (b"" if unit == "byte" else "").join(pieces))]
+
+
+def _find(
+    source: str | Path | Sequence[str | Path] | None, unit: Unit
+) -> tuple[str, TextFiles | Iterable[str | bytes], CleanUp]:
     """Name, text as it stands, and the clean-up that is usual for it."""
     if source is None:
         try:
-            return _read(TIME_MACHINE, unit)
+            return _find(TIME_MACHINE, unit)
         except CorpusUnavailableError as error:
             warnings.warn(
                 f"{error}. Going on with the reference text that Python carries instead.", CharloomWarning, stacklevel=3
             )
-            name, text, _ = _read(PYTHON_REFERENCE, unit)
+            name, text, _ = _find(PYTHON_REFERENCE, unit)
             return name, text, NAMED_CORPORA[TIME_MACHINE].clean_up
     if not isinstance(source, (str, Path)) and len(source) == 1:
         (source,) = source
     if isinstance(source, str) and (source in NAMED_CORPORA or source == PYTHON_REFERENCE):
         data = read_named(source)
         usual = NAMED_CORPORA[source].clean_up if source in NAMED_CORPORA else CleanUp()
-        return source, data if unit == "byte" else decode_utf8(data, source), usual
+        return source, [data] if unit == "byte" else decoded([data], source), usual
+    if isinstance(source, str) and source.startswith(HUGGING_FACE):
+        documents, column = open_hugging_face(source)
+        return source, joined_documents(documents, source, unit, column), CleanUp()
     sources = [source] if isinstance(source, (str, Path)) else list(source)
     if not sources:
         raise CorpusError("no text was named")
     if isinstance(source, str):
         _refuse_near_miss(source)
-    return ", ".join(Path(s).name or str(s) for s in sources), read_sources(sources, unit), CleanUp()
+    return ", ".join(Path(s).name or str(s) for s in sources), TextFiles(sources), CleanUp()
 
 
 def _refuse_near_miss(name: str) -> None:
@@ -108,3 +205,69 @@ def _refuse_near_miss(name: str) -> None:
     if re.fullmatch(r"[\w-]{2,40}", name) and not Path(name).exists():
         names = ", ".join([*NAMED_CORPORA, PYTHON_REFERENCE])
         raise CorpusError(f"{name}: no such file, and no corpus of that name; corpora: {names}")
+
+
+def _encode(
+    name: str, pieces: Iterable[Any], read_as: ReadAs, files: TextFiles | None, progress: Progress | None
+) -> Corpus:
+    """The one pass.
+
+    files: Where the pieces come from, if that can be found again. progress: As that of ``corpus_from``.
+    """
+    encoder = Encoder(read_as.unit, lambda: encoded_texts.new_file(files))
+    try:
+        for piece in _first(read_as.max_chars, read_as.clean_up.each(_gathered(pieces))):
+            with _in_the_cache(name):
+                encoder.take(piece)
+            if progress is not None:
+                progress(encoder.num_ids, None)
+        with _in_the_cache(name):
+            encoded = encoder.finish()
+            kept = encoder.file and encoded_texts.keep(encoder.file, encoded, files, read_as)
+        vocabulary = encoded.vocabulary(read_as.clean_up)
+        return Corpus(name, encoded.ids(kept or encoder.array(), vocabulary), vocabulary, encoded.fingerprint)
+    finally:
+        encoded_texts.discard(encoder.file)
+
+
+@contextmanager
+def _in_the_cache(name: str) -> Iterator[None]:
+    """What cannot be written there is an error with a way out."""
+    try:
+        yield
+    except OSError as error:
+        raise CorpusError(
+            f"{cache_folder()}: cannot keep the ids of {name} there ({error.strerror or error}); name a folder with "
+            f"room in {CACHE_VARIABLE}"
+        ) from None
+
+
+def _gathered(pieces: Iterable[Any]) -> Iterator[Any]:
+    """The same text in pieces that are neither small nor very large."""
+    waiting: list[Any] = []
+    length = 0
+    for piece in itertools.chain.from_iterable(map(_cut, pieces)):
+        waiting.append(piece)
+        length += len(piece)
+        if length >= _CHARS_AT_ONCE:
+            yield piece if len(waiting) == 1 else piece[:0].join(waiting)
+            waiting, length = [], 0
+    if waiting:
+        yield waiting[0][:0].join(waiting)
+
+
+def _cut(piece: Any) -> Iterator[Any]:
+    for start in range(0, len(piece), _CHARS_AT_ONCE):
+        yield piece[start : start + _CHARS_AT_ONCE]
+
+
+def _first(count: int | None, pieces: Iterable[Any]) -> Iterator[Any]:
+    """The pieces of the first ``count`` characters; no more are asked for."""
+    for piece in pieces:
+        if count is None:
+            yield piece
+            continue
+        yield piece[:count]
+        count -= len(piece)
+        if count <= 0:
+            return

@@ -8,9 +8,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import platformdirs
-
 from charloom.errors import CorpusUnavailableError
+from charloom.text.cache_folder import cache_folder
 from charloom.text.clean_up import CleanUp
 
 DATA_VARIABLE = "CHARLOOM_DATA"
@@ -78,7 +77,7 @@ def read_named(name: str) -> bytes:
             tried.append(f"{file} has another content")
         except OSError:
             tried.append(f"{file} is not there")
-    cache = Path(platformdirs.user_cache_dir("charloom"))
+    cache = cache_folder()
     for url in corpus.urls:
         try:
             return _retrieve(url, corpus, cache).read_bytes()

@@ -1,50 +1,171 @@
-"""Reading a user's text: files, folders and standard input, decoded with errors that name the place."""
+"""Reading a user's text: files, folders and standard input, piece by piece."""
 
+import hashlib
 import os
 import stat
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from charloom.errors import CorpusError
 from charloom.settings.corpus import Unit
+from charloom.text.compressed_inputs import decompressed
+from charloom.text.decoding import decoded
 
 STANDARD_INPUT = "-"
 _LONGEST_NAME = 200
-_BYTE_WAY_OUT = "unit='byte' takes any file"
+_SETTLED_NANOSECONDS = 2_000_000_000
+"""The coarsest clock of a file system's ticks once in this."""
+_PIECE = 1 << 20
+"""Bytes that are read at once."""
 
 
 def read_sources(sources: Sequence[str | Path], unit: Unit) -> str | bytes:
     """The text of several files, folders (every file below, in order of name) or ``-``, one after the other.
 
-    Files of characters that do not end with a line end get one, so that two files never share a line. Raises
-    CorpusError for what is missing, unreadable, empty or not UTF-8.
+    Files of characters that do not end with a line end get one, so that two files never share a line. Files whose name
+    ends in ``.gz``, ``.xz`` or ``.zst`` are decompressed. Raises CorpusError for what is missing, unreadable, empty,
+    damaged or not UTF-8.
     """
-    files = [file for source in sources for file in _files_of(source)]
-    if unit == "byte":
-        data = b"".join(_read_bytes(file) for file in files)
-        if not data:
-            raise CorpusError(f"{_names(sources)}: empty; there is nothing to read")
-        return data
-    texts = [decode_utf8(_read_bytes(file), _names([file])) for file in files]
-    joined = "".join(text if not text or text.endswith("\n") else text + "\n" for text in texts[:-1]) + texts[-1]
-    if not joined:
-        raise CorpusError(f"{_names(sources)}: empty; there is nothing to read")
-    return joined
+    pieces: Any = list(TextFiles(sources).pieces(unit))
+    return (b"" if unit == "byte" else "").join(pieces)
 
 
-def decode_utf8(data: bytes, name: str) -> str:
-    """UTF-8 to text, a leading byte order mark left out. Raises CorpusError naming the place of what is not text."""
+class TextFiles:
+    """The files of some sources, as a text that is read once, from beginning to end.
+
+    Attributes:
+        name: All the sources' names.
+        files: Their files.
+        num_bytes: What they take, compressed where they are; None where one is no file with a size (a pipe).
+        bytes_read: How much of that has been read.
+    """
+
+    def __init__(self, sources: Sequence[str | Path]) -> None:
+        """Finds them. Raises CorpusError for what is not there."""
+        self.name = _names(sources)
+        self.files = [file for source in sources for file in _files_of(source)]
+        self._begin()
+        self._found_at = time.time_ns()
+        self._seen = self.look()
+        self.num_bytes = None if self._seen is None else sum(size for _, size, *_ in self._seen)
+
+    def look(self) -> list[tuple[str, int, int, int, int]] | None:
+        """What tells that files are as they were, without reading them; None where nothing does."""
+        seen = []
+        for file in self.files:
+            try:
+                status = None if file == STANDARD_INPUT else Path(file).stat()
+            except OSError as error:
+                raise CorpusError(f"{file}: {_reason(error)}") from None
+            if status is None or not stat.S_ISREG(status.st_mode):
+                return None
+            times = status.st_mtime_ns, status.st_ctime_ns
+            seen.append((str(Path(file).absolute()), status.st_size, *times, status.st_ino))
+        return seen
+
+    @property
+    def hint(self) -> str | None:
+        """The same for files that have not changed since; None where that cannot be told."""
+        return None if self._seen is None else hashlib.sha256(repr(self._seen).encode()).hexdigest()
+
+    @property
+    def settled(self) -> bool:
+        """Whether ``hint`` will tell: a change in the same tick of the clock as the last would not be seen by it."""
+        times = [moment for _, _, *times, _ in self._seen or [] for moment in times]
+        return max(times, default=self._found_at) < self._found_at - _SETTLED_NANOSECONDS
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the files are still as they were found."""
+        try:
+            return self.look() == self._seen
+        except CorpusError:
+            return False
+
+    @property
+    def content(self) -> str:
+        """SHA-256 of what has been read, and of how it is to be understood, hexadecimal."""
+        return self._content.hexdigest()
+
+    def pieces(self, unit: Unit, progress: Callable[[int, int | None], None] | None = None) -> Iterator[Any]:
+        """The text, in str or bytes, in pieces that are not empty. Raises CorpusError for a text that is."""
+        self._begin()
+        pieces = self._bytes(progress) if unit == "byte" else self._chars(progress)
+        empty = True
+        for piece in pieces:
+            empty = False
+            yield piece
+        if empty:
+            raise CorpusError(f"{self.name}: empty; there is nothing to read")
+
+    def parts(self, unit: Unit) -> list[tuple[str, Any]]:
+        """The text of each file, after its name; put together they are the whole. Raises CorpusError as ``pieces``."""
+        parts: list[tuple[str, Any]] = []
+        for file in self.files:
+            data = decompressed(self._read(file, None), str(file))
+            text: Any = b"".join(data) if unit == "byte" else "".join(decoded(data, _names([file])))
+            if parts and unit == "char" and parts[-1][1] and not parts[-1][1].endswith("\n"):
+                parts[-1] = parts[-1][0], parts[-1][1] + "\n"
+            parts.append((_names([file]), text))
+        if not any(text for _, text in parts):
+            raise CorpusError(f"{self.name}: empty; there is nothing to read")
+        return parts
+
+    def skim(self, progress: Callable[[int, int | None], None] | None = None) -> str:
+        """Reads all files for ``content`` alone, several times as fast as for their text."""
+        self._begin()
+        for file in self.files:
+            for _ in self._read(file, progress):
+                pass
+        return self.content
+
+    def _begin(self) -> None:
+        self.bytes_read, self._content = 0, hashlib.sha256()
+
+    def _bytes(self, progress: Callable[[int, int | None], None] | None) -> Iterator[bytes]:
+        for file in self.files:
+            yield from decompressed(self._read(file, progress), str(file))
+
+    def _chars(self, progress: Callable[[int, int | None], None] | None) -> Iterator[str]:
+        last = ""
+        for file in self.files:
+            if last and last != "\n":
+                yield "\n"
+            last = ""
+            for text in decoded(decompressed(self._read(file, progress), str(file)), _names([file])):
+                yield text
+                last = text[-1]
+
+    def _read(self, file: str | Path, progress: Callable[[int, int | None], None] | None) -> Iterator[bytes]:
+        """The bytes of a file as they stand, counted and hashed."""
+        # Whether two files are decompressed is part of what their text is.
+        content = hashlib.sha256(Path(file).suffix.lower().encode() + b"\n")
+        try:
+            for data in _read_in_pieces(file):
+                content.update(data)
+                self.bytes_read += len(data)
+                yield data
+                if progress is not None:
+                    progress(self.bytes_read, self.num_bytes)
+        finally:
+            self._content.update(content.digest())
+
+
+def _read_in_pieces(file: str | Path) -> Iterator[bytes]:
     try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise CorpusError(
-            f"{name}: not UTF-8 at byte {error.start} (0x{data[error.start]:02x}, line {line}); {_BYTE_WAY_OUT}"
-        ) from None
-    if (place := text.find("\0")) >= 0:
-        raise CorpusError(f"{name}: looks binary (a NUL character at {place}); {_BYTE_WAY_OUT}")
-    return text.removeprefix("\ufeff")
+        with _open(file) as stream:
+            while data := stream.read(_PIECE):
+                yield data
+    except OSError as error:
+        raise CorpusError(f"{file}: {_reason(error)}") from None
+
+
+def _open(file: str | Path) -> Any:
+    return nullcontext(sys.stdin.buffer) if file == STANDARD_INPUT else Path(file).open("rb")
 
 
 def _files_of(source: str | Path) -> list[str | Path]:
@@ -69,13 +190,6 @@ def _files_of(source: str | Path) -> list[str | Path]:
 
 def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
-
-
-def _read_bytes(file: str | Path) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
-    except OSError as error:
-        raise CorpusError(f"{file}: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:

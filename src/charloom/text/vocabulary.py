@@ -1,7 +1,7 @@
 """The tokens of a model, and the way from a text to ids and back."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -35,14 +35,19 @@ class Vocabulary:
         if any(len(character) != 1 for character in characters) or len(set(characters)) != len(characters):
             raise ValueError("a vocabulary is made of single characters, each once")
         self.tokens = (UNKNOWN, *characters)
-        codes = _code_points("".join(characters))
+        codes = code_points("".join(characters))
         order = np.argsort(codes)
         self._sorted_codes, self._sorted_ids = codes[order], order + 1
 
     @classmethod
     def of_text(cls, text: str, clean_up: CleanUp | None = None) -> "Vocabulary":
         """Counts the characters of a text that is already clean."""
-        by_frequency = sorted(Counter(text).items(), key=lambda item: (-item[1], item[0]))
+        return cls.of_counts(Counter(text), clean_up)
+
+    @classmethod
+    def of_counts(cls, counts: Mapping[str, int], clean_up: CleanUp | None = None) -> "Vocabulary":
+        """As ``of_text``, of a text whose characters have been counted."""
+        by_frequency = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         return cls([character for character, _ in by_frequency], clean_up=clean_up)
 
     def extended(self, characters: Iterable[str]) -> "Vocabulary":
@@ -81,7 +86,7 @@ class Vocabulary:
         if isinstance(units, bytes):
             return torch.from_numpy(np.frombuffer(self.clean_up(units), np.uint8).astype(np.int64))
         clean = self.clean_up(units)
-        codes = _code_points(clean)
+        codes = code_points(clean)
         if not len(self._sorted_codes):
             return torch.from_numpy(self._ids_with_policy(clean, np.zeros(len(codes), np.int64), unknown))
         places = np.searchsorted(self._sorted_codes, codes).clip(max=len(self._sorted_codes) - 1)
@@ -116,10 +121,23 @@ class Vocabulary:
 
     def decode(self, ids: TextIds | Iterable[int]) -> str | bytes:
         """The text of some ids: str for characters, bytes for bytes."""
-        values = ids.tolist() if isinstance(ids, torch.Tensor) else ids
+        values: Iterable[int] = ids
+        if isinstance(ids, torch.Tensor):
+            array = ids.numpy(force=True)
+            if len(array) and array.min() > 0 and array.max() < len(self):
+                return self._decode_known(array)
+            values = array.tolist()
         if self.unit == "byte":
             return bytes(values)
-        return "".join(self.tokens[i] for i in values)  # type: ignore[misc] # str tokens where the unit is char
+        return "".join(map(self.tokens.__getitem__, values))  # type: ignore[arg-type] # str tokens here
+
+    def _decode_known(self, ids: Any) -> str | bytes:
+        """A long text in a tenth of the time; none of the ids is 0."""
+        if self.unit == "byte":
+            return bytes(ids.astype(np.uint8))
+        codes = np.zeros(len(self), "<u4")
+        codes[self._sorted_ids] = self._sorted_codes
+        return bytes(codes.take(ids)).decode("utf-32-le", "surrogatepass")
 
     def to_json(self) -> dict[str, Any]:
         """What ``from_json`` makes it from again."""
@@ -140,6 +158,7 @@ class Vocabulary:
         return cls(characters, clean_up=clean_up)
 
 
-def _code_points(text: str) -> Any:
+def code_points(text: str) -> Any:
+    """The code point of each character, int64."""
     # surrogatepass: a command line may carry bytes that are not UTF-8 as lone surrogates; they are then unknown.
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)

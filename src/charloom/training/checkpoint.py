@@ -5,8 +5,9 @@ Tensors, by name:
 - ``weights/``, ``last_good/``, ``best/``: those of the run; the latter two where they are not the former.
 - ``optimizer/INDEX/``: the optimizer's state of a parameter.
 - ``history/``: a column for each field of the records, float64.
-- ``random/torch``, ``random/cuda``: the global random states; ``random/epoch``: the run's generator as the epoch began,
-  from which the epoch's offset and order are drawn again.
+- ``random/global``: PyTorch's random state, and ``random/others/RANK`` those of the other processes, where several
+  train; ``random/epoch``: the run's generator as the epoch began, from which the epoch's offset and order are drawn
+  again.
 - ``epoch/total_loss``, ``epoch/state/INDEX``: within an epoch, the sum of losses and the state that is carried.
 """
 
@@ -98,14 +99,17 @@ class Checkpoint:
         except (CharloomError, KeyError) as error:
             raise CheckpointError(f"{self.path}: damaged ({error!s:.300})") from None
 
-    def restore(self, run: Run) -> None:
+    def restore(self, run: Run, rank: int = 0, num_processes: int = 1) -> None:
         """Puts a run that has just begun, of the same model and text, to where this one was.
 
-        PyTorch's global random state too. Raises CheckpointError, with the run in no defined state, for what is not
-        this run's.
+        rank, num_processes: Which process' this run is, of how many that train. Where they are another number than it
+        was saved by, all but the first draw other random numbers. The state is that of all lanes. PyTorch's global
+        random state is restored too. Raises CheckpointError, with the run in no defined state, for what is not this
+        run's.
         """
         try:
             self._restore(run)
+            self._restore_random_state(run, rank, num_processes)
         except (KeyError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
             raise CheckpointError(f"{self.path}: damaged, or of another model ({error!r:.200})") from None
 
@@ -128,9 +132,15 @@ class Checkpoint:
         if self.done:
             total = _like(tensors["epoch/total_loss"], torch.zeros(())).to(device)
             run.progress = EpochProgress(self.done, self.num_batches, total, self._state(run))
-        torch.set_rng_state(tensors["random/torch"])
-        if device.type == "cuda" and "random/cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["random/cuda"], device)
+
+    def _restore_random_state(self, run: Run, rank: int, num_processes: int) -> None:
+        others = _part(self._tensors, "random/others")
+        if rank == 0:
+            run.random_state = self._tensors["random/global"]
+        elif len(others) + 1 == num_processes:
+            run.random_state = others[str(rank)]
+        else:
+            torch.manual_seed(run.settings.seed + rank + self.steps)
 
     def _weights(self, name: str, run: Run, otherwise: Weights | None) -> Weights:
         found = _part(self._tensors, name)
@@ -160,9 +170,8 @@ def save_checkpoint(path: Path, run: Run, corpus: dict[str, Any], source: dict[s
     for index, state in run.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{name}": value for name, value in state.items() if value is not None}
     tensors |= {f"history/{name}": column for name, column in _columns(run.history).items()}
-    tensors |= {"random/torch": torch.get_rng_state(), "random/epoch": run.epoch_began_with}
-    if run.model.device.type == "cuda":
-        tensors["random/cuda"] = torch.cuda.get_rng_state(run.model.device)
+    tensors |= {"random/global": run.random_state, "random/epoch": run.epoch_began_with}
+    tensors |= {f"random/others/{rank}": state for rank, state in enumerate(run.other_random_states, 1)}
     if run.progress is not None:
         tensors["epoch/total_loss"] = run.progress.total_loss
         state = run.progress.state

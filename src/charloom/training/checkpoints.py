@@ -53,18 +53,14 @@ class CheckpointFolder:
         else:
             self.write(run)
 
-    def step_ended(self, run: Run) -> None:
-        """Writes one if it is time to."""
-        minutes, every = run.settings.checkpoint_minutes, run.settings.checkpoint_steps
-        by_time = minutes and time.monotonic() - self._written_at >= 60 * minutes
-        if by_time or (every is not None and run.steps % every == 0):
-            self.write(run)
+    def due(self, run: Run) -> bool:
+        """Whether it is time to write one, by the clock."""
+        minutes = run.settings.checkpoint_minutes
+        return bool(minutes) and time.monotonic() - self._written_at >= 60 * minutes
 
     def write(self, run: Run) -> None:
         """Writes one now. Raises TrainingDivergedError where the run is worth none; warns where the disk takes none."""
-        if run.progress is not None:
-            run.check_finite(float(run.progress.mean_loss), run.epoch)
-        run.check_weights()
+        run.check()
         path = self.path / f"step-{run.steps:010d}.checkpoint"
         try:
             self._write(path, run)

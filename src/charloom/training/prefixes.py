@@ -12,6 +12,8 @@ from charloom.text.corpora import Corpus
 
 _PREFIX_CHARS = 20
 """How much of the text's beginning the samples go on from where no prefix is given."""
+_LOOKED_AT = 1 << 20
+"""Characters that the beginning is looked for in."""
 _READABLE = re.compile(rb"[ -~]{4,%d}" % _PREFIX_CHARS)
 
 
@@ -25,7 +27,7 @@ def sample_prefixes(model: LanguageModel, corpus: Corpus, settings: TrainingSett
         except UnknownCharacterError as error:
             reason = str(error).partition("; unknown=")[0]
             warnings.warn(f"no samples for the prefix {prefix!r}: {reason}", CharloomWarning, stacklevel=3)
-    return known or [_beginning(corpus.text)]
+    return known or [_beginning(corpus.vocabulary.decode(corpus.ids[:_LOOKED_AT]))]
 
 
 def _beginning(text: AnyText) -> AnyText:

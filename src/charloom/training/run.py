@@ -42,6 +42,7 @@ class Run:
         steps: Minibatches trained on, in all.
         seconds: That the run took so far.
         epoch_seconds: That the epoch's minibatches took so far.
+        other_random_states: Of the other processes, by rank from 1, where several train.
     """
 
     model: LanguageModel
@@ -57,6 +58,7 @@ class Run:
     steps: int = 0
     seconds: float = 0.0
     epoch_seconds: float = 0.0
+    other_random_states: tuple[Tensor, ...] = ()
 
     @classmethod
     def begin(cls, model: LanguageModel, settings: TrainingSettings) -> "Run":
@@ -70,8 +72,10 @@ class Run:
         if not math.isfinite(loss):
             self._diverged(f"the loss is {loss}", epoch)
 
-    def check_weights(self) -> None:
-        """Raises TrainingDivergedError likewise where a weight is not finite: the next loss would not be."""
+    def check(self) -> None:
+        """Raises TrainingDivergedError likewise where mean loss or a weight is not: the next loss would not be."""
+        if self.progress is not None:
+            self.check_finite(float(self.progress.mean_loss), self.epoch)
         if not all(bool(tensor.isfinite().all()) for tensor in weights_of(self.model).values()):
             self._diverged("a weight is no longer finite", self.epoch)
 
@@ -83,6 +87,21 @@ class Run:
         raise TrainingDivergedError(
             f"{reason} in epoch {epoch}: lower learning_rate or clip_norm; the model is as it was after epoch {good}"
         )
+
+    @property
+    def random_state(self) -> Tensor:
+        """PyTorch's global one, uint8; on a GPU with the GPU's after it."""
+        states = [torch.get_rng_state()]
+        if self.model.device.type == "cuda":
+            states.append(torch.cuda.get_rng_state(self.model.device))
+        return torch.cat(states)
+
+    @random_state.setter
+    def random_state(self, state: Tensor) -> None:
+        length = len(torch.get_rng_state())
+        torch.set_rng_state(state[:length].clone())
+        if self.model.device.type == "cuda" and len(state) > length:
+            torch.cuda.set_rng_state(state[length:].clone(), self.model.device)
 
     @property
     def epoch(self) -> int:

@@ -8,13 +8,17 @@ import re
 import warnings
 from pathlib import Path
 
+from charloom.codec import priming
 from charloom.codec.preparation import prepare_codec
 from charloom.errors import CharloomWarning, InputError, ModelFolderError
 from charloom.language_model import LanguageModel
 from charloom.model_folder import CODEC_FILES, CONFIG_FILE, WEIGHTS_FILE
+from charloom.settings.training import TrainingSettings
+from charloom.text.corpora import Corpus
 from charloom.training.checkpoints import has_steps
 from charloom.training.events import EpochEnded, Event
 from charloom.training.history import History
+from charloom.training.trainer import training_length
 from charloom.whole_files import remove_leftovers, write_whole
 
 HISTORY_FILE = "history.jsonl"
@@ -112,6 +116,20 @@ class RunFolder:
         else:
             kept_epoch = (model.provenance.get("results") or {}).get("epoch")
             write_whole({self.path / PLOT_FILE: plot_history(self.history, kept_epoch)})
+
+
+def texts_for_codec(corpus: Corpus, settings: TrainingSettings) -> tuple[bytes, bytes]:
+    """The ends of what is trained on and of what is kept out, in bytes, as much as a priming can take.
+
+    What ``RunFolder.finish`` takes.
+    """
+
+    def end(start: int, stop: int) -> bytes:
+        text = corpus.vocabulary.decode(corpus.ids[max(start, stop - priming.LARGEST_PRIMING) : stop])
+        return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+
+    at = training_length(len(corpus.ids), settings)
+    return end(0, at), end(at, len(corpus.ids))
 
 
 def plot_history(history: History, kept_epoch: int | None = None) -> bytes:

@@ -12,22 +12,25 @@ import torch
 from charloom.batching import check_length
 from charloom.device import find_device
 from charloom.errors import InputError, SettingsError, TrainingDivergedError
-from charloom.evaluation import mean_nats_in_lanes, perplexity_of
+from charloom.evaluation import nats_in_lanes, perplexity_of
 from charloom.generation import generate
 from charloom.language_model import LanguageModel
 from charloom.recurrence.dispatch import chosen_kernels
 from charloom.recurrence.threads import use_threads
 from charloom.settings.model import Precision
 from charloom.settings.training import TrainingSettings
-from charloom.shapes import TextIds
 from charloom.text.corpora import Corpus
+from charloom.text.stored_ids import StoredIds
 from charloom.training.checkpoint import Checkpoint
 from charloom.training.checkpoints import CheckpointFolder
-from charloom.training.events import EpochEnded, Event, Listener, SampleDrawn, StepEnded, StopTraining
+from charloom.training.events import Announcer, EpochEnded, Listener, SampleDrawn, StepEnded, StopTraining
 from charloom.training.history import EpochRecord, History
 from charloom.training.prefixes import sample_prefixes
+from charloom.training.processes import Processes
 from charloom.training.resumption import check_corpus, check_settings
 from charloom.training.run import Run
+from charloom.training.shared_checkpoints import SharedCheckpoints
+from charloom.training.shared_gradients import Wishes, make_learner
 from charloom.training.truncated_bptt import train_epoch
 from charloom.version import __version__
 
@@ -43,6 +46,7 @@ def train(
     listeners: Sequence[Listener] = (),
     checkpoints: CheckpointFolder | None = None,
     resume: Checkpoint | None = None,
+    processes: Processes | None = None,
 ) -> History:
     """Trains a model in place, from the weights that it has.
 
@@ -54,6 +58,7 @@ def train(
         checkpoints: Where to write checkpoints, as often as the settings say; None for nowhere.
         resume: Go on from here: the weights come from it (``checkpoint.make_model()`` is a model for them), and the run
             ends as if it had never been interrupted, to the last bit on the same machine.
+        processes: Who trains, where several do, each with the same model, text and settings (``joined_processes``).
 
     Returns the history. ``model.provenance``, which is saved with the model, has the text's fingerprint, the settings
     and the record of the epoch whose weights the model has: the last, or, with ``keep_best``, the best in validation.
@@ -64,83 +69,67 @@ def train(
     model ends with the weights of the last.
     """
     settings = settings or (resume.settings if resume else TrainingSettings())
+    processes = processes or Processes()
+    processes.check(settings)
     if model.vocabulary != corpus.vocabulary:
         raise InputError("the corpus has another vocabulary than the model: build the model with corpus.vocabulary")
+    device = check_possible(settings, len(corpus.ids), processes.device)
     at = training_length(len(corpus.ids), settings)
-    training_ids, validation_ids = corpus.ids[:at], corpus.ids[at:]
-    check_length(len(training_ids), settings.rows, settings.num_steps)
+    training_ids, validation_ids = corpus.ids.part(0, at), corpus.ids.part(at)
     text = {"name": corpus.name, "sha256": corpus.fingerprint, "num_chars": len(corpus.ids)}
     if resume is not None:
         check_settings(resume, settings)
         check_corpus(resume, text)
     prefixes = sample_prefixes(model, corpus, settings)
-    device = find_device(settings.device)
 
-    def tell(event: Event) -> None:
-        try:
-            for listener in listeners:
-                listener(event)
-        except BaseException:
-            # Whatever stopped it: between two steps a run is whole, and can go on from here.
-            if checkpoints is not None and not ended:
-                checkpoints.write(run)
-            raise
-
-    _check_threads(settings.threads)
-    if settings.precision != "float32" and (device.type != "cpu" or chosen_kernels() is None):
-        raise SettingsError(
-            f"precision {settings.precision} is for the CPU and charloom's native kernels (charloom info): "
-            "train with float32"
-        )
-    ended = False
     with use_threads(settings.threads), _precision(model, settings.precision), torch.random.fork_rng():
-        torch.manual_seed(settings.seed)
+        torch.manual_seed(settings.seed + processes.rank)  # dropout: of other lanes, other units
         model.to(device).train()
         run = Run.begin(model, settings)
+        shared = SharedCheckpoints(checkpoints, processes)
+        tell = Announcer(listeners, lambda: shared.rescue(run), alone=processes.size == 1)
         try:
-            if resume is not None:
-                resume.restore(run)
-            if checkpoints is not None:
-                checkpoints.begin(run, text, resume)
-            _train_epochs(run, training_ids.to(device), validation_ids.to(device), prefixes, tell, checkpoints)
-            if checkpoints is not None:
-                checkpoints.finish(run)
-            ended = True
+            shared.begin(run, text, resume)
+            _train_epochs(run, processes, training_ids, validation_ids, prefixes, tell, shared)
+            shared.finish(run)
             run.end()
-            if settings.sample_every and run.kept:
+            if settings.sample_every and run.kept and processes.first:
                 _draw_samples(run, run.kept.epoch, prefixes, tell)
         except StopTraining:
             pass
         except TrainingDivergedError as error:
-            if checkpoints is None or checkpoints.last is None:
+            if not shared.last_in_words:
                 raise
             raise TrainingDivergedError(
-                f"{error}; the last good checkpoint is {checkpoints.last_in_words}: resume with one of those lower"
+                f"{error}; the last good checkpoint is {shared.last_in_words}: resume with one of those lower"
             ) from None
         finally:
             run.end()
             model.eval()
             model.provenance = _provenance(text, run, prefixes)
-    run.warn_of_overfitting()
+    if processes.first:
+        run.warn_of_overfitting()
     return run.history
 
 
 def _train_epochs(
     run: Run,
-    training_ids: TextIds,
-    validation_ids: TextIds,
+    processes: Processes,
+    training_ids: StoredIds,
+    validation_ids: StoredIds,
     prefixes: Sequence[str | bytes],
-    tell: Listener,
-    checkpoints: CheckpointFolder | None,
+    tell: Announcer,
+    checkpoints: SharedCheckpoints,
 ) -> None:
     """All epochs that are left, or as many as patience lasts for."""
     model, settings = run.model, run.settings
+    learner, rows = make_learner(model, processes), processes.share(settings.rows)
     began = time.perf_counter() - run.seconds
     while not run.finished:
         epoch = run.epoch
         epoch_began = time.perf_counter() - run.epoch_seconds
         for progress in train_epoch(
-            model, run.optimizer, training_ids, settings, run.generator, epoch, begun=run.progress
+            model, run.optimizer, training_ids, settings, run.generator, epoch, learner, rows, run.progress
         ):
             run.progress = progress
             run.steps += 1
@@ -149,18 +138,21 @@ def _train_epochs(
             if progress.done % _FINITE_CHECK_STEPS == 0 or progress.done == progress.num_batches:
                 run.check_finite(float(progress.mean_loss), epoch)
             tell(StepEnded(epoch, progress.done / progress.num_batches, progress.mean_loss, _speed(run)))
-            if checkpoints is not None:
-                checkpoints.step_ended(run)
+            agreed = learner.agree(Wishes(tell.asked_to_stop, checkpoints.due(run)))
+            if any(agreed) or _in_turn(run.steps, settings.checkpoint_steps):
+                checkpoints.write(run)
+            if agreed.stop:
+                raise StopTraining
         assert run.progress is not None
         perplexity = perplexity_of(float(run.progress.mean_loss))
-        validation = _validate(model, validation_ids, settings)
+        validation = _validate(model, validation_ids, settings, processes)
         run.seconds = time.perf_counter() - began
         record = EpochRecord(epoch, perplexity, validation, round(run.seconds, 3), round(_speed(run), 1))
         run.end_epoch(record)
         tell(EpochEnded(record))
         if run.out_of_patience:
             return
-        if settings.sample_every and epoch % settings.sample_every == 0 and epoch != settings.epochs:
+        if processes.first and _in_turn(epoch, settings.sample_every) and epoch != settings.epochs:
             _draw_samples(run, epoch, prefixes, tell)
 
 
@@ -170,17 +162,42 @@ def _speed(run: Run) -> float:
     return done * run.settings.rows * run.settings.num_steps / max(run.epoch_seconds, 1e-9)
 
 
-def _validate(model: LanguageModel, ids: TextIds, settings: TrainingSettings) -> float | None:
+def _in_turn(number: int, every: int | None) -> bool:
+    """Whether it is the turn of what is done every so many times; never for 0 or None."""
+    return bool(every) and number % (every or 1) == 0
+
+
+def _validate(model: LanguageModel, ids: StoredIds, settings: TrainingSettings, processes: Processes) -> float | None:
     if not len(ids):
         return None
     num_lanes = max(1, min(settings.batch_size, (len(ids) - 1) // settings.num_steps))
-    return perplexity_of(mean_nats_in_lanes(model, ids, num_lanes))
+    scored = nats_in_lanes(model, ids, num_lanes, processes.share(num_lanes))
+    nats, count = processes.sum(torch.tensor(scored, dtype=torch.float64)).tolist()
+    return perplexity_of(nats / count)
 
 
-def _draw_samples(run: Run, epoch: int, prefixes: Sequence[Any], tell: Listener) -> None:
+def _draw_samples(run: Run, epoch: int, prefixes: Sequence[Any], tell: Announcer) -> None:
     for prefix in prefixes:
         text = generate(run.model, prefix, run.settings.sample_chars)
         tell(SampleDrawn(epoch, text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")))
+
+
+def check_possible(settings: TrainingSettings, length: int, device_name: str | None = None) -> torch.device:
+    """The device. Raises SettingsError where a text of this length cannot be trained on so, or this machine cannot.
+
+    device_name: Instead of the settings'.
+    """
+    check_length(training_length(length, settings), settings.rows, settings.num_steps)
+    device = find_device(device_name or settings.device)
+    processors = os.cpu_count() or 1
+    if settings.threads is not None and settings.threads > processors:
+        raise SettingsError(f"threads is {settings.threads}: this machine has {processors} processors")
+    if settings.precision != "float32" and (device.type != "cpu" or chosen_kernels() is None):
+        raise SettingsError(
+            f"precision {settings.precision} is for the CPU and charloom's native kernels (charloom info): "
+            "train with float32"
+        )
+    return device
 
 
 def training_length(length: int, settings: TrainingSettings) -> int:
@@ -213,9 +230,3 @@ def _precision(model: LanguageModel, precision: Precision) -> Iterator[None]:
         yield
     finally:
         model.precision = before
-
-
-def _check_threads(number: int | None) -> None:
-    processors = os.cpu_count() or 1
-    if number is not None and number > processors:
-        raise SettingsError(f"threads is {number}: this machine has {processors} processors")

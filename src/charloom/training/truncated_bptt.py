@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from charloom.batching import (
+    ALL_ROWS,
     draw_offset,
     end_of_equal_lanes,
     num_random,
@@ -19,12 +20,14 @@ from charloom.batching import (
 from charloom.language_model import LanguageModel
 from charloom.recurrence.descent import clip_and_descend, clip_gradients
 from charloom.settings.training import TrainingSettings
-from charloom.shapes import Ids, Scalar, State, TextIds
+from charloom.shapes import Ids, Scalar, State
+from charloom.text.stored_ids import AnyIds, as_stored
 from charloom.training.optimization import set_learning_rate
+from charloom.training.shared_gradients import Learner
 
 
 def train_step(
-    model: LanguageModel,
+    model: Learner,
     optimizer: Optimizer,
     inputs: Ids,
     targets: Ids,
@@ -52,7 +55,7 @@ def train_step(
 
 
 def _backpropagate_in_parts(
-    model: LanguageModel, parameters: list[Tensor], inputs: Ids, targets: Ids, state: State, number: int
+    model: Learner, parameters: list[Tensor], inputs: Ids, targets: Ids, state: State, number: int
 ) -> tuple[Scalar, State]:
     """As ``model.backpropagate`` of the whole batch, within rounding."""
     losses: list[Tensor] = []
@@ -116,36 +119,41 @@ class EpochProgress(NamedTuple):
 def train_epoch(
     model: LanguageModel,
     optimizer: Optimizer,
-    ids: TextIds,
+    ids: AnyIds,
     settings: TrainingSettings,
     generator: torch.Generator,
     epoch: int = 1,
+    learner: Learner | None = None,
+    rows: slice = ALL_ROWS,
     begun: EpochProgress | None = None,
 ) -> Iterator[EpochProgress]:
     """Trains one pass over a text, from a random offset; yields after each minibatch.
 
-    epoch: From 1, for the schedule. begun: Where to go on; ``generator`` must be as it was when the epoch began.
+    epoch: From 1, for the schedule. learner: What gives the gradients; the model where None. rows: The part of each
+    minibatch that is read, where other processes read the others. begun: Where to go on; ``generator`` must be as it
+    was when the epoch began.
     """
     batch_size, num_steps = settings.rows, settings.num_steps
     first = begun.done if begun else 0
     offset = draw_offset(len(ids), batch_size, num_steps, generator)
     carried = settings.partitioning == "sequential"
     if carried:
-        ids = ids[: end_of_equal_lanes(len(ids), batch_size, num_steps, offset)]
-        batches = sequential_batches(ids, batch_size, num_steps, offset, first)
+        ids = as_stored(ids).part(0, end_of_equal_lanes(len(ids), batch_size, num_steps, offset))
+        batches = sequential_batches(ids, batch_size, num_steps, offset, rows, first)
         num_batches = num_sequential(len(ids), batch_size, num_steps, offset)
     else:
-        batches = random_batches(ids, batch_size, num_steps, offset, generator, first)
+        batches = random_batches(ids, batch_size, num_steps, offset, generator, rows, first)
         num_batches = num_random(len(ids), batch_size, num_steps, offset)
-    zero_state = state = model.begin_state(batch_size)
-    total = torch.zeros((), device=ids.device)
+    zero_state = state = model.begin_state(len(range(batch_size)[rows]))
+    device = optimizer.param_groups[0]["params"][0].device
+    total = torch.zeros((), device=device)
     if begun:
         state = zero_state if begun.state is None else begun.state
         total = begun.total_loss
-    for done, (inputs, targets) in enumerate(batches, first + 1):
+    for done, (inputs, targets) in enumerate(((i.to(device), t.to(device)) for i, t in batches), first + 1):
         set_learning_rate(optimizer, settings, epoch - 1 + (done - 1) / num_batches)
         before = state if carried else zero_state
         clip_norm = float(settings.clip_norm)
-        loss, state = train_step(model, optimizer, inputs, targets, before, clip_norm, settings.accumulate)
+        loss, state = train_step(learner or model, optimizer, inputs, targets, before, clip_norm, settings.accumulate)
         total += loss
         yield EpochProgress(done, num_batches, total, state if carried else None)

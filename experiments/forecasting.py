@@ -1,0 +1,247 @@
+"""Autoregressive models of a numeric series: the chapter's sine with noise, chaos, and a real series."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charloom import forecasting
+from charloom.forecasting import AutoRegression, ForecastSettings, Naive, SeasonalNaive
+from experiments.forecasting_pictures import FITTED, HORIZON, LENGTH, LEVELS, OURS, SHOWN, figures, packed
+from experiments.page import Experiment, Results, table
+
+_ROOT = Path(__file__).parent.parent
+_NOISE = 0.2
+_HALF_WIDTHS = {0.8: 1.2816, 0.95: 1.96}
+"""Of normal intervals, in standard deviations."""
+_WAVES = ((0.01, 0.1), (0.01, 0.5), (0.03, 0.2), (0.1, 0.2))
+"""Frequencies and noises beside the chapter's."""
+_CUTS = (300, 368, 421, 470)
+"""Months of the real series that are fitted to, each in its turn."""
+_STEPS = (1, 6, 12, 24)
+_CHAOS_STEPS = (1, 2, 4)
+
+Values: TypeAlias = NDArray[np.float64]
+
+
+def _wave(seed: int, frequency: float = 0.01, noise: float = _NOISE) -> tuple[Values, Values]:
+    """The chapter's series, and the same without noise."""
+    clean = np.sin(frequency * np.arange(1, LENGTH + 1))
+    return clean + np.random.default_rng(seed).normal(0, noise, LENGTH), clean
+
+
+def _logistic(seed: int) -> Values:
+    """X' = 3.8 x (1 - x), measured with noise of 0.01."""
+    values = np.empty(LENGTH)
+    random = np.random.default_rng(seed)
+    values[0] = random.uniform(0.2, 0.8)
+    for t in range(1, LENGTH):
+        values[t] = 3.8 * values[t - 1] * (1 - values[t - 1])
+    return values + random.normal(0, 0.01, LENGTH)
+
+
+def _threshold(seed: int) -> Values:
+    """A threshold autoregression, which has one law below 3.25 and another above. After Tong, 1990 (Canadian lynx)."""
+    random = np.random.default_rng(seed)
+    values = np.zeros(LENGTH)
+    for t in range(2, LENGTH):
+        near, far = values[t - 1], values[t - 2]
+        mean = 0.62 + 1.25 * near - 0.43 * far if far <= 3.25 else 2.25 + 1.52 * near - 1.24 * far
+        values[t] = mean + random.normal(0, 0.2)
+    return values
+
+
+_CHAOS: dict[str, Callable[[int], Values]] = {"logistic map": _logistic, "two laws": _threshold}
+
+
+def measure(quick: bool) -> Results:
+    """Ten seeds of the chapter's series, two of each other one, the real one fitted to four beginnings."""
+    small: dict[str, Any] = (
+        {"members": 2, "epochs": 1, "num_paths": 20, "hidden_size": 8, "max_lags": 16} if quick else {}
+    )
+    seeds = range(1 if quick else 10)
+    return {
+        "seeds": len(seeds),
+        "chapter": [_measure_wave(seed, 0.01, _NOISE, small) for seed in seeds],
+        "waves": [
+            {
+                "frequency": frequency,
+                "noise": noise,
+                "runs": [_measure_wave(seed, frequency, noise, small) for seed in range(1 if quick else 3)],
+            }
+            for frequency, noise in _WAVES[: 1 if quick else None]
+        ],
+        "chaos": {
+            name: [_measure_chaos(make(seed), small) for seed in range(1 if quick else 3)]
+            for name, make in _CHAOS.items()
+        },
+        "example": _example(small),
+        "real": [_measure_real(cut, small) for cut in _CUTS[: 1 if quick else None]],
+    }
+
+
+def _measure_wave(seed: int, frequency: float, noise: float, small: dict[str, Any]) -> dict[str, Any]:
+    values, clean = _wave(seed, frequency, noise)
+    settings = ForecastSettings(horizon=HORIZON, **small)
+    report = forecasting.backtest(
+        values, settings, held_out=LENGTH - FITTED, baselines=[Naive(), AutoRegression(4)], levels=LEVELS
+    )
+    errors = np.abs(values - clean)[FITTED:]
+    perfect = {
+        str(level): [float(np.mean(errors[step:] <= width * noise)) for step in range(HORIZON)]
+        for level, width in _HALF_WIDTHS.items()
+    }
+    return {
+        "seed": seed,
+        "trust": report.forecaster.trust,
+        "rmse": {name: _at(scores.rmse, SHOWN) for name, scores in report.scores.items()},
+        "coverage": {str(level): _at(shares, SHOWN) for level, shares in report.coverage.items()},
+        "perfect": {level: _at(shares, SHOWN) for level, shares in perfect.items()},
+        "curves": {str(level): packed(shares) for level, shares in report.coverage.items()},
+    }
+
+
+def _measure_chaos(values: Values, small: dict[str, Any]) -> dict[str, Any]:
+    settings = ForecastSettings(horizon=4, **small)
+    report = forecasting.backtest(values, settings, held_out=LENGTH - FITTED, baselines=[Naive(), AutoRegression(4)])
+    return {
+        "trust": report.forecaster.trust,
+        "rmse": {name: _at(scores.rmse, _CHAOS_STEPS) for name, scores in report.scores.items()},
+        "coverage": {str(level): _at(shares, _CHAOS_STEPS) for level, shares in report.coverage.items()},
+    }
+
+
+def _example(small: dict[str, Any]) -> dict[str, Any]:
+    """Forecasts of seed 0 from every point that was held out, to be drawn."""
+    values, clean = _wave(0)
+    forecaster = forecasting.fit(values[:FITTED], ForecastSettings(horizon=HORIZON, **small))
+    origins = np.arange(FITTED, LENGTH)
+    found = forecaster.forecast_from(values, origins)
+    four = AutoRegression(4)
+    four.fit(values[:FITTED])
+    theirs = four.forecast(values, origins, HORIZON)
+    bounds = {level: found.interval(level) for level in LEVELS}
+    steps = {}
+    for step in SHOWN:
+        count = len(origins) - step + 1
+        steps[str(step)] = {
+            "mean": packed(found.mean[:count, step - 1]),
+            "AR(4)": packed(theirs[:count, step - 1]),
+            **{str(level): [packed(bound[:count, step - 1]) for bound in pair] for level, pair in bounds.items()},
+        }
+    return {"values": packed(values), "clean": packed(clean), "steps": steps}
+
+
+def _measure_real(cut: int, small: dict[str, Any]) -> dict[str, Any]:
+    series = forecasting.read_series(_ROOT / "docs" / "data" / "co2-monthly.csv", "co2", missing="interpolate")
+    seasonal = SeasonalNaive(12)
+    report = forecasting.backtest(
+        series,
+        ForecastSettings(horizon=24, **small),
+        held_out=len(series) - cut,
+        baselines=[Naive(), seasonal, AutoRegression(4), AutoRegression(13)],
+        levels=LEVELS,
+    )
+    found = report.forecaster.forecast()
+    after = slice(cut, cut + 24)
+    return {
+        "cut": cut,
+        "label": series.label(cut - 1),
+        "season": report.season,
+        "rmse": {name: _at(scores.rmse, _STEPS) for name, scores in report.scores.items()},
+        "coverage": {str(level): _at(shares, _STEPS) for level, shares in report.coverage.items()},
+        "past": packed(series.values[cut - 60 : cut]),
+        "future": packed(series.values[after]),
+        "mean": packed(found.mean),
+        "seasonal": packed(seasonal.forecast(series.values, np.array([cut]), 24)[0]),
+        "bounds": {str(level): [packed(bound) for bound in found.interval(level)] for level in LEVELS},
+    }
+
+
+def _at(values: Values | Sequence[float], steps: Sequence[int]) -> dict[str, float]:
+    """By steps ahead."""
+    return {str(step): round(float(values[step - 1]), 4) for step in steps}
+
+
+def _spread(values: Sequence[float], digits: int = 3) -> str:
+    return f"{np.mean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def _percent(shares: Sequence[float]) -> str:
+    return f"{100 * np.mean(shares):.1f} % ({100 * min(shares):.1f} to {100 * max(shares):.1f})"
+
+
+def tables(results: Results) -> dict[str, str]:
+    """Errors by steps ahead, coverage, other waves, chaos, the real series."""
+    chapter = results["chapter"]
+
+    def rmse(runs: Sequence[dict[str, Any]], name: str, step: int) -> list[float]:
+        return [run["rmse"][name][str(step)] for run in runs]
+
+    errors = [[step, *(_spread(rmse(chapter, name, step)) for name in (OURS, "AR(4)", "naive"))] for step in SHOWN]
+    ratios = [ours / theirs for ours, theirs in zip(rmse(chapter, OURS, 1), rmse(chapter, "AR(4)", 1), strict=True)]
+    coverage = [
+        [
+            step,
+            f"{100 * level:.0f} %",
+            *(_percent([run[key][str(level)][str(step)] for run in chapter]) for key in ("coverage", "perfect")),
+        ]
+        for step in SHOWN
+        for level in LEVELS
+    ]
+    waves = [
+        [
+            f"sin({wave['frequency']:g} t), noise {wave['noise']:g}",
+            *(
+                f"{np.mean(rmse(wave['runs'], OURS, step)):.3f} / {np.mean(rmse(wave['runs'], 'AR(4)', step)):.3f}"
+                for step in (1, 64)
+            ),
+            *(
+                f"{100 * np.mean([run['coverage']['0.8'][str(step)] for run in wave['runs']]):.0f} %"
+                for step in (4, 64)
+            ),
+        ]
+        for wave in results["waves"]
+    ]
+    chaos = [
+        [
+            f"{name}, {step} ahead",
+            *(_spread(rmse(runs, method, step)) for method in (OURS, "AR(4)")),
+            f"{100 * np.mean([run['coverage']['0.8'][str(step)] for run in runs]):.0f} %",
+        ]
+        for name, runs in results["chaos"].items()
+        for step in _CHAOS_STEPS
+    ]
+    real = results["real"]
+    names = [OURS, "seasonal naive (12)", "AR(13)", "AR(4)"]
+    return {
+        "errors": table(["steps ahead", OURS, "AR(4)", "naive"], errors),
+        "ratio": table(
+            ["one step ahead, over AR(4)", "mean", "best seed", "worst seed"],
+            [["error", *(f"{pick:.3f}" for pick in (np.mean(ratios), min(ratios), max(ratios)))]],
+        ),
+        "coverage": table(["steps ahead", "claimed", "held", "perfect intervals"], coverage),
+        "waves": table(["series", "1 ahead, ours / AR(4)", "64 ahead", "80 % at 4", "80 % at 64"], waves),
+        "chaos": table(["series", OURS, "AR(4)", "80 % interval"], chaos),
+        "real": table(
+            ["months ahead", *names], [[step, *(_spread(rmse(real, n, step), 2) for n in names)] for step in _STEPS]
+        ),
+        "real-cuts": table(
+            ["fitted until", "1 ahead", "24 ahead", "AR(13), 24", "80 % at 24"],
+            [
+                [
+                    run["label"],
+                    f"{run['rmse'][OURS]['1']:.2f}",
+                    f"{run['rmse'][OURS]['24']:.2f}",
+                    f"{run['rmse']['AR(13)']['24']:.2f}",
+                    f"{100 * run['coverage']['0.8']['24']:.0f} %",
+                ]
+                for run in real
+            ],
+        ),
+    }
+
+
+EXPERIMENT = Experiment(measure, tables, figures)

@@ -1,0 +1,273 @@
+"""Exercise 1: the section's model by hand, by PyTorch's layer, by charloom. Equal numbers? How fast, and why?"""
+
+import inspect
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
+
+import charloom
+from charloom.batching import draw_offset, sequential_batches
+from charloom.training.truncated_bptt import train_step as charloom_step
+from experiments import scratch
+from experiments.page import Experiment, Results, corpus, figure, table
+from experiments.scratch import ScratchModel, train_step
+
+_HIDDENS, _BATCH, _STEPS = 256, 32, 35
+_NAMES = {"scratch": "by hand", "pytorch": "`torch.nn.RNN`", "charloom": "charloom"}
+_PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm")
+
+
+class TwoBiases(ScratchModel):
+    """By hand, but with the second bias that frameworks have."""
+
+    def __init__(self, vocabulary_size: int, num_hiddens: int) -> None:
+        super().__init__(vocabulary_size, num_hiddens)
+        self.second_b_h = nn.Parameter(torch.zeros(num_hiddens))
+
+    def forward(self, ids: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """As by hand."""
+        outputs = []
+        for inputs in nn.functional.one_hot(ids.T, self.vocabulary_size).float():
+            state = torch.tanh(inputs @ self.W_xh + state @ self.W_hh + self.b_h + self.second_b_h)
+            outputs.append(state @ self.W_hq + self.b_q)
+        return torch.stack(outputs), state
+
+
+class FrameworkModel(nn.Module):
+    """With PyTorch's own layer."""
+
+    def __init__(self, weights: ScratchModel) -> None:
+        super().__init__()
+        self.vocabulary_size = weights.vocabulary_size
+        self.layer = nn.RNN(self.vocabulary_size, _HIDDENS)
+        self.output = nn.Linear(_HIDDENS, self.vocabulary_size)
+        _copy(weights, self.layer, self.output)
+
+    def begin_state(self, batch_size: int) -> Tensor:
+        """Zeros (1, batch, hidden)."""
+        return torch.zeros(1, batch_size, _HIDDENS)
+
+    def forward(self, ids: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """As by hand."""
+        outputs, state = self.layer(nn.functional.one_hot(ids.T, self.vocabulary_size).float(), state)
+        return self.output(outputs), state
+
+
+def _copy(weights: ScratchModel, layer: nn.RNNBase, output: nn.Linear) -> None:
+    """The weights by hand into a layer, which has them transposed, and two biases where the hand wrote one."""
+    with torch.no_grad():
+        layer.get_parameter("weight_ih_l0").copy_(weights.W_xh.T)
+        layer.get_parameter("weight_hh_l0").copy_(weights.W_hh.T)
+        layer.get_parameter("bias_ih_l0").copy_(weights.b_h)
+        layer.get_parameter("bias_hh_l0").zero_()
+        output.weight.copy_(weights.W_hq.T)
+        output.bias.copy_(weights.b_q)
+
+
+Stepper = Callable[[Tensor, Tensor, Tensor], tuple[float, Tensor]]
+
+
+def _steppers(text: charloom.Corpus, seed: int) -> dict[str, tuple[Stepper, Callable[[], Tensor]]]:
+    """For each implementation, from the same weights: a training step, and the state to begin with."""
+    torch.manual_seed(seed)
+    by_hand = ScratchModel(len(text.vocabulary), _HIDDENS)
+    two_biases = TwoBiases(len(text.vocabulary), _HIDDENS)
+    two_biases.load_state_dict(by_hand.state_dict(), strict=False)
+    framework = FrameworkModel(by_hand)
+    model = charloom.LanguageModel(charloom.layers.RNN(len(text.vocabulary), _HIDDENS), text.vocabulary)
+    _copy(by_hand, model.layer, model.output)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+
+    def of(module: ScratchModel | FrameworkModel) -> tuple[Stepper, Callable[[], Tensor]]:
+        return lambda ids, targets, state: train_step(module, ids, targets, state), lambda: module.begin_state(_BATCH)
+
+    def ours(ids: Tensor, targets: Tensor, state: Tensor) -> tuple[float, Tensor]:
+        loss, last = charloom_step(model, optimizer, ids, targets, state, 1.0)
+        assert isinstance(last, Tensor)
+        return loss.item(), last
+
+    def begin() -> Tensor:
+        state = model.begin_state(_BATCH)
+        assert isinstance(state, Tensor)
+        return state
+
+    return {"scratch": of(by_hand), "pytorch": of(framework), "charloom": (ours, begin), "two biases": of(two_biases)}
+
+
+def _train(stepper: tuple[Stepper, Callable[[], Tensor]], ids: Tensor, epochs: int, seed: int) -> list[float]:
+    """The loss of every minibatch; offsets depend on the seed alone."""
+    step, begin = stepper
+    generator = torch.Generator().manual_seed(seed)
+    losses = []
+    for _ in range(epochs):
+        state = begin()
+        offset = draw_offset(len(ids), _BATCH, _STEPS, generator)
+        for inputs, targets in sequential_batches(ids, _BATCH, _STEPS, offset):
+            loss, state = step(inputs, targets, state)
+            losses.append(loss)
+    return losses
+
+
+def _time(text: charloom.Corpus, rounds: int, steps: int) -> dict[str, list[float]]:
+    """Milliseconds a step, in alternated rounds after one that is not counted."""
+    steppers = _steppers(text, 0)
+    ids, targets = next(sequential_batches(text.ids, _BATCH, _STEPS, 0))
+    milliseconds: dict[str, list[float]] = {name: [] for name in _NAMES}
+    for number in range(rounds + 1):
+        for name, times in milliseconds.items():
+            step, begin = steppers[name]
+            state = begin()
+            began = time.perf_counter()
+            for _ in range(steps):
+                step(ids, targets, state)
+            if number:
+                times.append((time.perf_counter() - began) / steps * 1e3)
+    return milliseconds
+
+
+def _profile(text: charloom.Corpus, steps: int) -> dict[str, dict[str, float]]:
+    """Operators called in a step, and how its time divides between products, other operators, and all around them."""
+    steppers = _steppers(text, 0)
+    ids, targets = next(sequential_batches(text.ids, _BATCH, _STEPS, 0))
+    found = {}
+    for name in ("scratch", "pytorch"):
+        step, begin = steppers[name]
+        step(ids, targets, begin())
+        with profile(activities=[ProfilerActivity.CPU]) as profiled:
+            began = time.perf_counter()
+            for _ in range(steps):
+                step(ids, targets, begin())
+            wall = time.perf_counter() - began
+        events = profiled.key_averages()
+        operators = [event for event in events if event.key.startswith("aten::")]
+        products = sum(event.self_cpu_time_total for event in operators if event.key in _PRODUCTS) / 1e6
+        others = sum(event.self_cpu_time_total for event in operators if event.key not in _PRODUCTS) / 1e6
+        found[name] = {
+            "operators": sum(event.count for event in operators) / steps,
+            "products": products / wall,
+            "others": others / wall,
+            "around": max(0.0, 1 - (products + others) / wall),
+        }
+    return found
+
+
+def _products_alone(text: charloom.Corpus, rounds: int) -> float:
+    """Milliseconds of a step's arithmetic at the rate of one large product: the floor."""
+    size = 1024
+    left, right = torch.rand(size, size), torch.rand(size, size)
+    times = []
+    for _ in range(rounds + 1):
+        began = time.perf_counter()
+        left @ right
+        times.append(time.perf_counter() - began)
+    rate = 2 * size**3 / min(times[1:])
+    # Forward, and for each of the two gradients as much again. One-hot products are look-ups.
+    arithmetic = 3 * 2 * _BATCH * _STEPS * _HIDDENS * (_HIDDENS + len(text.vocabulary))
+    return arithmetic / rate * 1e3
+
+
+def measure(quick: bool) -> Results:
+    """Equality of losses over seeds, perplexities, times, and a profile."""
+    text = corpus("time-machine", quick, lowercase=True, collapse_whitespace=True, max_chars=10_000)
+    seeds, epochs, rounds, steps = ([0], 2, 1, 3) if quick else ([0, 1, 2, 3, 4, 5], 50, 9, 30)
+    runs = []
+    for seed in seeds:
+        steppers = _steppers(text, seed)
+        losses = {name: _train(stepper, text.ids[:], epochs, seed) for name, stepper in steppers.items()}
+        per_epoch = len(losses["scratch"]) // epochs
+        runs.append(
+            {
+                "first_eight": {
+                    name: max(abs(a - b) for a, b in zip(losses["two biases"][:8], of[:8], strict=True))
+                    for name, of in losses.items()
+                },
+                "perplexity": {name: float(torch.tensor(of[-per_epoch:]).mean().exp()) for name, of in losses.items()},
+            }
+        )
+    return {
+        "seeds": seeds,
+        "epochs": epochs,
+        "runs": runs,
+        "milliseconds": _time(text, rounds, steps),
+        "profile": _profile(text, steps),
+        "floor": _products_alone(text, 5 * rounds),
+    }
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def _difference(largest: float) -> str:
+    return f"{largest:.0e}" if largest else "none"
+
+
+def tables(results: Results) -> Mapping[str, str]:
+    """The code by hand, speed, profile, equality."""
+    times = results["milliseconds"]
+    ratios = {name: [a / b for a, b in zip(times["scratch"], times[name], strict=True)] for name in _NAMES}
+    speed = [
+        [
+            label,
+            f"{statistics.median(times[name]):.2f}",
+            "1" if name == "scratch" else f"{statistics.median(ratios[name]):.1f}",
+            "" if name == "scratch" else f"{min(ratios[name]):.1f} to {max(ratios[name]):.1f}",
+        ]
+        for name, label in _NAMES.items()
+    ]
+    speed.append(["the products alone", f"{results['floor']:.2f}", "", ""])
+    profiled = [
+        [_NAMES[name], f"{of['operators']:.0f}", *(f"{of[part]:.0%}" for part in ("products", "others", "around"))]
+        for name, of in results["profile"].items()
+    ]
+    labels = {"scratch": "by hand", "two biases": "by hand, two biases", "pytorch": "`torch.nn.RNN`"}
+    equality = [
+        [
+            labels.get(name, name),
+            _difference(max(run["first_eight"][name] for run in results["runs"])) if name != "two biases" else "",
+            _spread([run["perplexity"][name] for run in results["runs"]]),
+        ]
+        for name in ("scratch", "two biases", "pytorch", "charloom")
+    ]
+    return {
+        "code": "```python\n" + inspect.getsource(scratch).partition('"""\n\n')[2].rstrip() + "\n```",
+        "speed": table(["", "ms a step", "times as fast", "by round"], speed),
+        "profile": table(["", "operators a step", "products", "other operators", "around them"], profiled),
+        "equality": table(
+            ["", "largest difference, first 8 losses (nats)", f"perplexity after {results['epochs']} epochs"], equality
+        ),
+    }
+
+
+def figures(results: Results) -> Mapping[str, Figure]:
+    """Where the time of a step goes."""
+    drawing = figure(6.4, 3.0)
+    axes = drawing.add_subplot()
+    times = {name: statistics.median(of) for name, of in results["milliseconds"].items()}
+    parts = {"products": "matrix products", "others": "other operators", "around": "Python, dispatch, bookkeeping"}
+    names = list(_NAMES)
+    left = [0.0] * len(names)
+    for part, label in parts.items():
+        widths = [times[name] * results["profile"].get(name, {}).get(part, 0.0) for name in names]
+        axes.barh(names, widths, left=left, label=label, height=0.6)
+        left = [a + b for a, b in zip(left, widths, strict=True)]
+    ours = names.index("charloom")
+    axes.barh([names[ours]], [times["charloom"]], height=0.6, label="one native call")
+    for place, name in enumerate(names):
+        axes.text(times[name], place, f" {times[name]:.1f} ms", va="center")
+    axes.axvline(results["floor"], color="#222222", linestyle=":", linewidth=1.2, label="the products alone")
+    axes.set_yticks(range(len(names)), [_NAMES[name].strip("`") for name in names])
+    axes.invert_yaxis()
+    axes.set_xlim(0, max(times.values()) * 1.18)
+    axes.set_xlabel("milliseconds a training step")
+    axes.grid(visible=False, axis="y")
+    drawing.legend(loc="outside lower center", ncols=2, fontsize=9, frameon=False)
+    return {"profile": drawing}
+
+
+EXPERIMENT = Experiment(measure, tables, figures)

@@ -1,0 +1,118 @@
+"""``charloom generate --check-novelty``: what of the written text is copied, said after it."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from charloom.cli import screen
+from charloom.errors import SettingsError
+from charloom.text.clean_up import AnyText
+
+if TYPE_CHECKING:
+    from charloom.language_model import LanguageModel
+    from charloom.novelty.report import CopiedStretch, NoveltyReport
+
+_SHOWN_CHARS = 300
+"""Of a stretch: a model that knows its text by heart copies pages."""
+
+
+@dataclass(frozen=True)
+class NoveltyCheck:
+    """What the user asked to be checked.
+
+    Attributes:
+        corpus: Names, files or folders; none where nothing is to be checked.
+        min_length: From how many characters on a stretch counts as copied.
+    """
+
+    corpus: tuple[str, ...]
+    min_length: int | None
+
+    def check(self, num_chars: int) -> None:
+        """Raises SettingsError for what cannot be, before anything is written."""
+        from charloom.novelty.report import LONGEST_TEXTS
+
+        if not self.corpus:
+            if self.min_length is not None:
+                raise SettingsError("--copied-from goes with --check-novelty")
+            return
+        if self.min_length is not None and self.min_length < 1:
+            raise SettingsError(f"--copied-from is {self.min_length}: it must be a whole number, 1 or more")
+        if num_chars > LONGEST_TEXTS:
+            raise SettingsError(f"--check-novelty takes at most {LONGEST_TEXTS:,} characters in all samples together")
+
+    def read(self, model: "LanguageModel") -> list[tuple[str, Any]]:
+        """The corpus in the units of the model. Raises CorpusError for one that cannot be read."""
+        from charloom.text.corpora import read_corpus
+
+        return read_corpus(self.corpus, model.vocabulary.unit) if self.corpus else []
+
+    def report(self, model: "LanguageModel", texts: Sequence[AnyText], parts: list[tuple[str, AnyText]]) -> None:
+        """Looks for the texts in the corpus, and prints what is found to standard error."""
+        from charloom.novelty.report import DEFAULT_MIN_LENGTH, check_novelty
+
+        clean_up = model.vocabulary.clean_up
+        found = check_novelty(
+            texts, parts, clean_up=clean_up, min_length=self.min_length or DEFAULT_MIN_LENGTH, num_stretches=5
+        )
+        _show(found, ", ".join(self.corpus), "bytes" if model.vocabulary.unit == "byte" else "characters")
+        if note := _other_text(model, parts):
+            screen.messages().print(note)
+
+
+def _show(report: "NoveltyReport", corpus: str, unit: str) -> None:
+    console = screen.messages()
+    written = sum(sample.num_chars for sample in report.samples)
+    if not written:
+        console.print("Copied: nothing, for nothing was written.")
+        return
+    console.print(
+        f"Copied: {100 * report.share:.1f} % of {written:,} {unit} written lie in stretches of {report.min_length} or "
+        f"more that stand in {screen.printable(corpus)}; the longest has {report.longest}."
+    )
+    if report.num_pieces:
+        console.print(
+            f"Ordinary: {100 * report.ordinary.share:.1f} % of {report.num_pieces} pieces of that text itself, each as "
+            f"long and looked for in the rest of it; the longest has {report.ordinary.longest}."
+        )
+    else:
+        console.print("Ordinary: cannot be told, that text is too short for pieces of this length to be cut out.")
+    if not report.stretches:
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    several = len(report.samples) > 1
+    for heading in ("sample", "from", "length") if several else ("from", "length"):
+        table.add_column(heading, justify="right")
+    table.add_column("stands in")
+    table.add_column("stretch")
+    for stretch in report.stretches:
+        sample = (str(stretch.sample + 1),) if several else ()
+        place = f"{screen.printable(stretch.source)}, line {stretch.line:,} ({unit[:-1]} {stretch.corpus_start:,})"
+        table.add_row(*sample, f"{stretch.start:,}", f"{len(stretch.text):,}", place, _in_one_line(stretch))
+    console.print(table)
+
+
+def _in_one_line(stretch: "CopiedStretch") -> str:
+    text: str | bytes = stretch.text[:_SHOWN_CHARS]
+    shown = text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
+    shown = screen.printable(shown.replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t"))
+    return f'"{shown}"' + (" ..." if len(stretch.text) > _SHOWN_CHARS else "")
+
+
+def _other_text(model: "LanguageModel", parts: list[tuple[str, Any]]) -> str:
+    """What must be known where the model was trained on another text, or on a part of this one; else nothing."""
+    trained = model.provenance.get("corpus")
+    if not isinstance(trained, dict) or not isinstance(trained.get("num_chars"), int):
+        return ""
+    text: Any = model.vocabulary.clean_up(parts[0][1][:0].join([part for _, part in parts]))
+    num_chars = trained["num_chars"]
+    start = text[:num_chars]
+    if hashlib.sha256(start if isinstance(start, bytes) else start.encode()).hexdigest() != trained.get("sha256"):
+        name = screen.printable(str(trained.get("name", "")))
+        return f"Note: this is not the text that the model was trained on ({name}, {num_chars:,} long)."
+    if num_chars < len(text):
+        return f"Note: the model was trained on the first {num_chars:,} of that text's {len(text):,}."
+    return ""

@@ -1,0 +1,37 @@
+"""Forecasts of a numeric series with intervals that are measured, on charloom's recurrent layers.
+
+    series = forecasting.read_series("co2.csv", "co2")  # or any sequence of numbers
+    forecaster = forecasting.fit(series, horizon=24)
+    forecast = forecaster.forecast()
+    forecast.mean, forecast.interval(0.95)
+
+``backtest`` says beforehand how good such forecasts are, beside naive ones and a plain autoregression.
+"""
+
+from charloom.forecasting.backtest import Backtest, Scores, backtest
+from charloom.forecasting.baselines import AutoRegression, Baseline, Naive, SeasonalNaive
+from charloom.forecasting.csv_series import read_series
+from charloom.forecasting.fitting import fit
+from charloom.forecasting.forecaster import Forecast, Forecaster
+from charloom.forecasting.picture import draw_forecast
+from charloom.forecasting.seasons import find_season
+from charloom.forecasting.series import Series
+from charloom.settings.forecasting import ForecastSettings
+
+__all__ = [
+    "AutoRegression",
+    "Backtest",
+    "Baseline",
+    "Forecast",
+    "ForecastSettings",
+    "Forecaster",
+    "Naive",
+    "Scores",
+    "SeasonalNaive",
+    "Series",
+    "backtest",
+    "draw_forecast",
+    "find_season",
+    "fit",
+    "read_series",
+]

@@ -1,0 +1,131 @@
+"""Linear autoregression: least squares on past values, shrunk where the data say little; forecasts of many steps.
+
+Differences are no other model: an autoregression of differences, multiplied out, is one of values whose coefficients
+sum to one. So everything here forecasts values.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from charloom.forecasting.series import Values
+
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Linear:
+    """x_t = intercept + sum_i coefficients[i] x_{t-1-i}."""
+
+    coefficients: Values
+    intercept: float
+
+    @property
+    def order(self) -> int:
+        """How many past values it takes."""
+        return len(self.coefficients)
+
+    def next_values(self, values: Values) -> Values:
+        """One-step predictions of ``values[order:]``. Returns (points - order,)."""
+        windows = np.lib.stride_tricks.sliding_window_view(values[:-1], self.order)
+        return windows @ self.coefficients[::-1] + self.intercept
+
+    def steps_ahead(self, horizon: int) -> tuple[Values, Values]:
+        """Coefficients (horizon, order) and intercepts (horizon,) of each step's forecast, fed the ones before."""
+        coefficients = np.zeros((horizon, self.order))
+        intercepts = np.full(horizon, self.intercept)
+        for step in range(horizon):
+            kept = max(self.order - step, 0)
+            coefficients[step, :kept] = self.coefficients[self.order - kept :]
+            own = min(step, self.order)
+            weights = self.coefficients[:own][::-1]
+            coefficients[step] += weights @ coefficients[step - own : step]
+            intercepts[step] += weights @ intercepts[step - own : step]
+        return coefficients, intercepts
+
+    def forecast(self, values: Values, origins: Places, horizon: int) -> Values:
+        """Forecasts from each origin, the place of the first unknown value. Returns (origins, horizon)."""
+        coefficients, intercepts = self.steps_ahead(horizon)
+        return past_values(values, origins, self.order) @ coefficients.T + intercepts
+
+
+def past_values(values: Values, origins: Places, length: int) -> Values:
+    """The ``length`` values before each origin, the latest first: (origins, length)."""
+    windows = np.lib.stride_tricks.sliding_window_view(values, length)
+    return windows[origins - length][:, ::-1]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What the regression is on: values, or their changes over a step or over a season.
+
+    Attributes:
+        lag: Values ``lag`` apart are subtracted; 0 for the values themselves.
+    """
+
+    lag: int
+
+    def of(self, values: Values) -> Values:
+        """(points - lag,)."""
+        return values[self.lag :] - values[: len(values) - self.lag] if self.lag else values
+
+    def undone(self, coefficients: Values) -> Values:
+        """Coefficients on differences as coefficients on values."""
+        if not self.lag:
+            return coefficients
+        factor = np.zeros(self.lag + 1)
+        factor[0], factor[-1] = 1, -1
+        return -np.convolve(np.concatenate([[1.0], -coefficients]), factor)[1:]
+
+
+class Regression:
+    """Least squares of a value on ``order`` before it, to be solved for several sets of targets and shrinkages."""
+
+    def __init__(self, values: Values, difference: Difference, order: int) -> None:
+        differences = difference.of(values)
+        self._difference = difference
+        self._scale = float(differences.std()) or 1.0
+        scaled = differences / self._scale
+        self._inputs = np.lib.stride_tricks.sliding_window_view(scaled[:-1], order)[:, ::-1]
+        self._targets = scaled[order:]
+        self.places = np.arange(difference.lag + order, len(values))
+        """Where in ``values`` the targets stand."""
+
+    def solve(self, kept: NDArray[np.bool_], shrinkages: tuple[float, ...]) -> list[Linear]:
+        """A model for each shrinkage, fitted to the targets that are kept."""
+        inputs, targets = self._inputs[kept], self._targets[kept]
+        input_mean, target_mean = inputs.mean(0), float(targets.mean())
+        centred = inputs - input_mean
+        # PyTorch's: numpy's takes all processors for matrices that one is enough for.
+        tensor = torch.from_numpy(centred)
+        powers, directions = (part.numpy() for part in torch.linalg.eigh(tensor.T @ tensor))
+        powers = np.maximum(powers, 0.0)
+        products = directions.T @ (tensor.T @ torch.from_numpy(targets - target_mean)).numpy()
+        models = []
+        for shrinkage in shrinkages:
+            # Ridge regression shrinks a direction of power p by p / (p + s). This, by p^2 / (p^2 + s^2), leaves strong
+            # directions (a slow wave) as they are, and drops weak ones (noise): coefficients are believed to be large
+            # where inputs are.
+            solution = directions @ (products * powers / (powers**2 + shrinkage**2))
+            intercept = (target_mean - float(input_mean @ solution)) * self._scale
+            models.append(Linear(self._difference.undone(solution), intercept))
+        return models
+
+
+def least_squares(values: Values, order: int) -> Linear:
+    """The textbook's AR(order): no shrinkage, all points."""
+    inputs = past_values(values, np.arange(order, len(values)), order)
+    design = np.hstack([np.ones((len(inputs), 1)), inputs])
+    solution: Values = np.linalg.lstsq(design, values[order:], rcond=None)[0].astype(np.float64)
+    return Linear(solution[1:], float(solution[0]))
+
+
+def average(models: list[Linear], weights: list[float]) -> Linear:
+    """One model of several, of the longest order among them."""
+    coefficients = np.zeros(max(model.order for model in models))
+    for model, weight in zip(models, weights, strict=True):
+        coefficients[: model.order] += weight * model.coefficients
+    intercept = sum(weight * model.intercept for model, weight in zip(models, weights, strict=True))
+    return Linear(coefficients, intercept)

@@ -1,0 +1,107 @@
+"""One forecaster of the ensemble, fitted without one stretch of the series; how it draws futures."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from charloom.forecasting.autoregression import Linear, Places, past_values
+from charloom.forecasting.network import CorrectionNetwork
+from charloom.forecasting.series import Values
+from charloom.shapes import State
+
+
+@dataclass
+class Member:
+    """A linear part and a network that corrects it.
+
+    Attributes:
+        linear: Its forecast is what the network corrects.
+        spread: Standard deviation of the linear part's errors on the points that it was fitted to.
+        network: Reads windows as ``windows`` makes them.
+        block: The places that both were fitted without, from the first to before the second.
+    """
+
+    linear: Linear
+    spread: float
+    network: CorrectionNetwork
+    block: tuple[int, int]
+
+    def errors(self, values: Values) -> tuple[Values, NDArray[np.bool_]]:
+        """The linear part's error at each point, in units of ``spread``, and where there is one (zero elsewhere)."""
+        order = self.linear.order
+        errors = np.zeros(len(values))
+        errors[order:] = (values[order:] - self.linear.next_values(values)) / self.spread
+        return errors, np.arange(len(values)) >= order
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How members read a series.
+
+    Attributes:
+        context: Points that a network reads.
+        window_spread: The unit of what it reads.
+        trust: How much of the networks' corrections is believed, 0 to 1.
+    """
+
+    context: int
+    window_spread: float
+    trust: float
+
+
+def draw_paths(
+    member: Member,
+    reading: Reading,
+    values: Values,
+    origins: Places,
+    horizon: int,
+    num_paths: int,
+    generator: torch.Generator | None,
+) -> Values:
+    """Futures from each origin, the place of the first value that is not known; each step is fed the one before.
+
+    Noise comes in pairs, a draw and its opposite, so that the mean of a linear member's paths is exact. Without a
+    generator there is none, and a path is the one-step forecast fed back to itself.
+
+    Returns (paths, origins, horizon).
+    """
+    order, context = member.linear.order, reading.context
+    past = torch.from_numpy(past_values(values, origins, order + context)[:, ::-1].copy())
+    weights = torch.from_numpy(member.linear.coefficients[::-1].copy())
+    center = past[:, order:].mean(1)
+    known = past.unfold(1, order, 1)[:, :-1] @ weights + member.linear.intercept
+    errors = (past[:, order:] - known) / member.spread
+    with torch.no_grad():
+        seen = torch.stack([(past[:, order:] - center[:, None]) / reading.window_spread, errors], dim=-1)
+        (means, log_variances), state = member.network(seen.float().transpose(0, 1).contiguous())
+        mean, log_variance = means[-1].repeat(num_paths), log_variances[-1].repeat(num_paths)
+        state = _repeated(state, num_paths)
+        center = center.repeat(num_paths)
+        path = torch.empty(num_paths * len(origins), order + horizon, dtype=torch.float64)
+        path[:, :order] = past[:, context:].repeat(num_paths, 1)
+        for step in range(horizon):
+            linear = path[:, step : step + order] @ weights + member.linear.intercept
+            error = reading.trust * mean
+            if generator is not None:
+                error = error + torch.exp(0.5 * log_variance) * _paired_noise(num_paths, len(origins), generator)
+            value = linear + member.spread * error.double()
+            path[:, order + step] = value
+            if step + 1 < horizon:
+                seen = torch.stack([(value - center) / reading.window_spread, error.double()], dim=-1)
+                (means, log_variances), state = member.network(seen.float()[None], state)
+                mean, log_variance = means[0], log_variances[0]
+    return path[:, order:].reshape(num_paths, len(origins), horizon).numpy()
+
+
+def _repeated(state: State, times: int) -> State:
+    if isinstance(state, tuple):
+        return state[0].repeat(1, times, 1), state[1].repeat(1, times, 1)
+    return state.repeat(1, times, 1)
+
+
+def _paired_noise(num_paths: int, num_origins: int, generator: torch.Generator) -> Tensor:
+    half = torch.randn((num_paths + 1) // 2, num_origins, generator=generator)
+    return torch.cat([half, -half])[:num_paths].reshape(-1)

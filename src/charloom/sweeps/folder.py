@@ -1,0 +1,196 @@
+"""The folder of a sweep: what is fixed in it, and the runs that are done.
+
+::
+
+    sweep.json       what is fixed and what is varied
+    runs/NAME/       a run that came to its end: run.json, history.jsonl, and the model where it was to be kept
+    results.csv      a row for each combination       results.jsonl    a line for each run       sweep.png
+    .work/           runs that have not; gone when no sweep is at work
+"""
+
+import contextlib
+import json
+import math
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from charloom.errors import CharloomError, ModelFolderError, SettingsError
+from charloom.model_folder import CONFIG_FILE
+from charloom.settings.corpus import CorpusSettings
+from charloom.settings.names import all_settings
+from charloom.settings.recipes import Recipe
+from charloom.sweeps.plan import PlannedRun, recipe_from_json, recipe_to_json, setting_of, settings_key
+from charloom.sweeps.results import SweepRun
+from charloom.text.corpora import Corpus
+from charloom.training.history import EpochRecord, History
+from charloom.training.run_folder import HISTORY_FILE
+from charloom.version import __version__
+from charloom.whole_files import write_whole
+
+SWEEP_FILE = "sweep.json"
+RUN_FILE = "run.json"
+_FORMAT_VERSION = 1
+
+
+class SweepFolder:
+    """Where a sweep is written.
+
+    Attributes:
+        path: The folder.
+        varied: The settings that were ever varied in it.
+        runs: Those that came to their end, by the keys of their settings.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Reads what is there. Raises ModelFolderError for a folder that is something else, or damaged."""
+        self.path = path
+        self.varied: tuple[str, ...] = ()
+        self.runs: dict[str, SweepRun] = {}
+        self._fingerprints: dict[CorpusSettings, str] = {}
+        self._names: set[str] = set()
+        self._fixed: Recipe | None = None
+        if (path / SWEEP_FILE).exists():
+            self._read()
+        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ModelFolderError(f"{path}: there is something else already; give a sweep a folder of its own")
+
+    @property
+    def work(self) -> Path:
+        """Where runs are while they go on."""
+        return self.path / ".work"
+
+    def check(self, base: Recipe, varied: Sequence[str], corpora: Mapping[CorpusSettings, Corpus]) -> None:
+        """Raises SettingsError where these settings or texts are others than those that the folder's runs had."""
+        if self._fixed is not None:
+            for name in all_settings():
+                before, now = setting_of(self._fixed, name), setting_of(base, name)
+                if before != now and name not in {*self.varied, *varied, "seed"}:
+                    raise SettingsError(
+                        f"{self.path}: the sweep there has {name} {_word(before)}, and this one {_word(now)}: give it "
+                        f"another folder, or vary {name} over {_word(before)},{_word(now)} to have both"
+                    )
+        for settings, corpus in corpora.items():
+            before = self._fingerprints.get(settings)
+            if before != corpus.fingerprint and (before or (self._names and corpus.name not in self._names)):
+                raise SettingsError(
+                    f"{self.path}: the runs there were trained on another text than {corpus.name} is now: give this "
+                    "sweep another folder"
+                )
+
+    @contextlib.contextmanager
+    def at_work(self, base: Recipe, varied: Sequence[str]) -> Iterator[None]:
+        """Makes the folder and keeps other sweeps out of it. Raises ModelFolderError where that fails."""
+        self.varied = tuple(dict.fromkeys([*self.varied, *varied]))
+        self._fixed = self._fixed or base
+        with contextlib.ExitStack() as stack:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(_lock(self.path / ".lock"))
+                shutil.rmtree(self.work, ignore_errors=True)  # of a sweep that was killed
+                stack.callback(shutil.rmtree, self.work, ignore_errors=True)
+                self.work.mkdir()
+                (self.path / "runs").mkdir(exist_ok=True)
+                head = {"format_version": _FORMAT_VERSION, "charloom": __version__, "varied": self.varied}
+                self._write(SWEEP_FILE, json.dumps(head | {"fixed": recipe_to_json(self._fixed)}, indent=1) + "\n")
+            except OSError as error:
+                raise ModelFolderError(f"{self.path}: cannot write there ({error.strerror or error})") from None
+            yield
+
+    def has(self, run: PlannedRun, *, with_model: bool) -> bool:
+        """Whether a run came to its end before."""
+        done = self.runs.get(run.key)
+        return done is not None and (not with_model or done.outcome == "diverged" or _has_model(done))
+
+    def take_in(self, run: PlannedRun) -> SweepRun:
+        """Moves a run that came to its end to its place: one step, so that it is there whole or not at all."""
+        place = self.path / "runs" / run.name
+        if place.exists():
+            shutil.rmtree(place)  # without its model, or damaged
+        (self.work / run.name).rename(place)
+        return self._read_run(place)
+
+    def write_results(self, files: Mapping[str, str | bytes]) -> None:
+        """Writes each file whole."""
+        for name, content in files.items():
+            self._write(name, content)
+
+    def _write(self, name: str, content: str | bytes) -> None:
+        write_whole({self.path / name: content.encode() if isinstance(content, str) else content})
+
+    def _read(self) -> None:
+        file = self.path / SWEEP_FILE
+        try:
+            data = json.loads(file.read_bytes())
+            if data["format_version"] != _FORMAT_VERSION:
+                raise ModelFolderError(f"{file}: of a later version of charloom; this one is {__version__}")
+            self.varied = tuple(name for name in data["varied"] if name in all_settings())
+            self._fixed = recipe_from_json(data["fixed"])
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ModelFolderError(f"{file}: damaged ({error}): give this sweep another folder") from None
+        for run in sorted((self.path / "runs").glob(f"*/{RUN_FILE}")):
+            try:
+                self._read_run(run.parent)
+            except (OSError, ValueError, TypeError, KeyError, AttributeError, CharloomError) as error:
+                raise ModelFolderError(f"{run}: damaged ({error}): delete its folder to do it again") from None
+
+    def _read_run(self, folder: Path) -> SweepRun:
+        data = json.loads((folder / RUN_FILE).read_bytes())
+        recipe = recipe_from_json(data["settings"])
+        history = folder / HISTORY_FILE
+        lines = history.read_text(encoding="utf-8").splitlines() if history.exists() else []
+        records = [_read_record(line, recipe) for line in lines]
+        kept = data["kept_epoch"]
+        if data["outcome"] not in ("finished", "diverged") or (kept is not None and not 1 <= kept <= len(records)):
+            raise ValueError(f"outcome {data['outcome']}, epoch {kept} of {len(records)}")
+        run = SweepRun(recipe, data["outcome"], data["message"], History(records), kept, folder)
+        self.runs[settings_key(recipe)] = run
+        self._fingerprints[recipe.corpus] = data["corpus"]["sha256"]
+        self._names.add(data["corpus"]["name"])
+        return run
+
+
+def write_run(folder: Path, recipe: Recipe, corpus: Corpus, outcome: str, message: str, kept_epoch: int | None) -> None:
+    """Writes what makes the folder of a run's history a run that came to its end."""
+    data = {
+        "charloom": __version__,
+        "outcome": outcome,
+        "message": message,
+        "kept_epoch": kept_epoch,
+        "corpus": {"name": corpus.name, "sha256": corpus.fingerprint, "num_chars": len(corpus.ids)},
+        "settings": recipe_to_json(recipe),
+    }
+    text = json.dumps(data, indent=1) + "\n"
+    write_whole({folder / RUN_FILE: text.encode("utf-8", "backslashreplace")})
+
+
+def _read_record(line: str, recipe: Recipe) -> EpochRecord:
+    """Undoes ``EpochRecord.to_json``: a perplexity that is not there, but should be, is infinite."""
+    values = json.loads(line)
+    names = ["perplexity", *(["validation_perplexity"] if recipe.training.validation_fraction else [])]
+    return EpochRecord(**values | {name: math.inf for name in names if values[name] is None})
+
+
+def _has_model(run: SweepRun) -> bool:
+    return run.folder is not None and (run.folder / CONFIG_FILE).exists()
+
+
+def _word(value: object) -> str:
+    """As the command line has it."""
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+@contextlib.contextmanager
+def _lock(file: Path) -> Iterator[None]:
+    """Raises SettingsError where another process has it. Freed by the system, however a process ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: two sweeps in one folder are the user's to avoid
+        yield
+        return
+    with file.open("w") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SettingsError(f"{file.parent}: another sweep is at work there: wait for it, or stop it") from None
+        yield

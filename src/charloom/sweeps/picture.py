@@ -1,0 +1,125 @@
+"""A sweep as a picture: its curves, and what a number that was varied does."""
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from charloom.sweeps.results import CombinationResult, MeanAndSpread, SweepResults
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MOST_CURVES = 8
+"""Combinations drawn: more colours than these nobody tells apart."""
+_LARGEST = 1e6
+"""A perplexity above this is drawn as this: one run gone wild would press all others together."""
+
+
+def draw_sweep(results: SweepResults) -> bytes:
+    """Training and validation perplexity against epochs; against the varied value too, if that is one number. A PNG."""
+    # Figure alone, without pyplot: no window system, no global state, half the time to import.
+    from matplotlib.figure import Figure
+
+    combinations = results.combinations()
+    number = _varied_number(combinations)
+    figure = Figure(figsize=(11 if number else 7, 5.2), layout="constrained")
+    axes = figure.subplots(1, 2 if number else 1, squeeze=False)[0]
+    _draw_curves(axes[-1], combinations)
+    if number:
+        _draw_against(axes[0], number, combinations)
+    for one in axes:
+        _set_perplexity_axis(one)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=130)
+    return picture.getvalue()
+
+
+def _varied_number(combinations: Sequence[CombinationResult]) -> str | None:
+    """What was varied, if it is one thing, and a number of several values."""
+    differing = _differing(combinations)
+    if len(differing) != 1:
+        return None
+    values = [one.values[differing[0]] for one in combinations]
+    return differing[0] if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values) else None
+
+
+def _differing(combinations: Sequence[CombinationResult]) -> list[str]:
+    """The settings that have more than one value."""
+    return [name for name in combinations[0].values if len({one.values[name] for one in combinations}) > 1]
+
+
+def _draw_curves(axes: "Axes", combinations: Sequence[CombinationResult]) -> None:
+    """Each seed a line."""
+    for index, one in enumerate(combinations[:_MOST_CURVES]):
+        colour = f"C{index}"
+        label = ", ".join(f"{name.replace('_', ' ')} {one.values[name]}" for name in _differing(combinations))
+        for run in one.runs:
+            marker = "o" if len(run.history) == 1 else None
+            epochs = [record.epoch for record in run.history]
+            validation = [
+                (record.epoch, min(record.validation_perplexity, _LARGEST))
+                for record in run.history
+                if record.validation_perplexity is not None
+            ]
+            training = [min(record.perplexity, _LARGEST) for record in run.history]
+            axes.plot(epochs, training, "--" if validation else "-", color=colour, lw=1, label=None, marker=marker)
+            if validation:
+                axes.plot(*zip(*validation, strict=True), "-", color=colour, lw=1.2, marker=marker)
+        axes.plot([], [], color=colour, label=label or "all seeds")
+    if any(one.validation_perplexity for one in combinations):
+        axes.plot([], [], "-", color="0.3", label="validation")
+        axes.plot([], [], "--", color="0.3", label="training")
+    else:
+        axes.plot([], [], "-", color="0.3", label="training")
+    axes.set_xlabel("epoch")
+    left_out = len(combinations) - _MOST_CURVES
+    axes.set_title(
+        f"the best {_MOST_CURVES} of {len(combinations)} combinations" if left_out > 0 else "each run a line"
+    )
+    _set_legend(axes, 7)
+
+
+def _draw_against(axes: "Axes", name: str, combinations: Sequence[CombinationResult]) -> None:
+    """Means over seeds, a standard deviation to each side."""
+    figures: list[tuple[str, Callable[[CombinationResult], MeanAndSpread | None]]] = [
+        ("validation", lambda one: one.validation_perplexity),
+        ("best validation", lambda one: one.best_validation_perplexity),
+        ("training", lambda one: one.perplexity),
+    ]
+    for (label, figure), style in zip(figures, ("o-", "^:", "s--"), strict=True):
+        found = {one.values[name]: figure(one) for one in combinations}
+        points: list[tuple[Any, float, float]] = [
+            (value, pair.mean, pair.spread or 0.0)
+            for value, pair in sorted(found.items())
+            if pair is not None and math.isfinite(pair.mean)
+        ]
+        if points:
+            values, means, spreads = zip(*points, strict=True)
+            axes.errorbar(values, means, yerr=spreads, fmt=style, capsize=3, label=label)
+    ticks = sorted(one.values[name] for one in combinations)
+    if ticks[0] > 0 and ticks[-1] >= 8 * ticks[0]:
+        axes.set_xscale("log", base=2 if isinstance(ticks[0], int) else 10)
+        axes.set_xticks(ticks, [f"{value:g}" for value in ticks], minor=False)
+        axes.set_xticks([], minor=True)
+    axes.set_xlabel(name.replace("_", " "))
+    axes.set_title("after training: mean and spread over seeds")
+    _set_legend(axes, 8)
+
+
+def _set_legend(axes: "Axes", size: int) -> None:
+    """Below: curves may be anywhere above."""
+    longest = max(len(label) for label in axes.get_legend_handles_labels()[1])
+    columns = max(1, min(3, 90 // (longest + 6)))  # what is wider than the axes would leave them no room
+    axes.legend(fontsize=size, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=columns, frameon=False)
+
+
+def _set_perplexity_axis(axes: "Axes") -> None:
+    from matplotlib.ticker import StrMethodFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
+    axes.tick_params(axis="y", which="both", labelsize=8)
+    axes.set_ylabel("perplexity (log scale)")
+    axes.grid(visible=True, which="both", alpha=0.25)

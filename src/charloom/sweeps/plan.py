@@ -1,0 +1,119 @@
+"""Which runs a sweep is made of, and how two runs are known to be the same."""
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
+
+from charloom.errors import SettingsError
+from charloom.settings.names import TABLES, all_settings, find_setting
+from charloom.settings.recipes import Recipe
+
+Combination: TypeAlias = dict[str, Any]
+"""Settings by name, and the value that each is given."""
+
+_WITHOUT_EFFECT = ("report_every", "sample_every", "prefixes", "sample_chars")
+"""What is shown of a run changes nothing of what it learns; a sweep shows none of it."""
+_LONGEST_NAME = 100
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One combination with one seed.
+
+    Attributes:
+        recipe: Everything that the run is set up with; the seed is ``recipe.training.seed``.
+        name: For its folder: what was varied, and the beginning of the key.
+    """
+
+    recipe: Recipe
+    name: str
+
+    @property
+    def key(self) -> str:
+        """The same for the same settings."""
+        return settings_key(self.recipe)
+
+
+def grid(vary: Mapping[str, Sequence[Any]]) -> list[Combination]:
+    """Every combination of the values. Raises SettingsError for a setting that cannot be varied or has no values."""
+    names = [_variable(name) for name in vary]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SettingsError(f"{twice[0]} is varied twice: give all its values at once")
+    for name, values in zip(names, vary.values(), strict=True):
+        if isinstance(values, (str, bytes)) or not len(values):
+            raise SettingsError(f"{name} is to be varied over {values!r}: it must be a list of one value or more")
+    return [dict(zip(names, values, strict=True)) for values in itertools.product(*vary.values())]
+
+
+def listed(combinations: Sequence[Mapping[str, Any]]) -> list[Combination]:
+    """Combinations that are given one by one, their names checked."""
+    return [{_variable(name): value for name, value in one.items()} for one in combinations]
+
+
+def plan_runs(base: Recipe, combinations: Sequence[Combination], seeds: Sequence[int]) -> list[PlannedRun]:
+    """The runs: all combinations with the first seed, then with the next, each once.
+
+    Raises SettingsError, naming the combination, where its settings contradict each other.
+    """
+    planned: dict[str, PlannedRun] = {}
+    for seed, combination in itertools.product(seeds, combinations):
+        try:
+            recipe = base.with_changes(combination | {"seed": seed})
+        except SettingsError as error:
+            described = ", ".join(f"{name}={value}" for name, value in combination.items())
+            raise SettingsError(
+                f"{error} (in the combination {described})" if len(combination) > 1 else str(error)
+            ) from None
+        key = settings_key(recipe)
+        planned.setdefault(key, PlannedRun(recipe, _folder_name(combination, seed, key)))
+    return list(planned.values())
+
+
+def without_display(recipe: Recipe, threads: int = 1) -> Recipe:
+    """The recipe with what only shows a run left at its default, and a fixed number of threads."""
+    usual = {name: all_settings()[name].default for name in _WITHOUT_EFFECT}
+    return recipe.with_changes(usual | {"threads": recipe.training.threads or threads, "sample_every": 0})
+
+
+def settings_key(recipe: Recipe) -> str:
+    """A hash of all settings that are not at their default: one that a later version adds changes no key."""
+    changed = {
+        setting.name: float(value) if float in setting.kinds and value is not None else value  # 2 is 2.0
+        for setting in all_settings().values()
+        if (value := setting_of(recipe, setting.name)) != setting.default
+    }
+    return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def setting_of(recipe: Recipe, name: str) -> Any:
+    """The value that a recipe gives a setting."""
+    return getattr(getattr(recipe, find_setting(name).table), name)
+
+
+def recipe_to_json(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """What ``recipe_from_json`` makes it from again."""
+    return {table: asdict(getattr(recipe, table)) for table in TABLES}
+
+
+def recipe_from_json(data: Mapping[str, Mapping[str, Any]]) -> Recipe:
+    """The inverse of ``recipe_to_json``. Raises SettingsError, TypeError, KeyError or AttributeError for others."""
+    return Recipe(**{table: kind(**data[table]) for table, kind in TABLES.items()})
+
+
+def _variable(name: str) -> str:
+    plain = find_setting(name).name
+    if plain == "seed":
+        raise SettingsError("seed cannot be varied: seeds repeats each combination with as many seeds")
+    if plain in _WITHOUT_EFFECT:
+        raise SettingsError(f"{plain} cannot be varied: it changes what is shown of a run, not what is learnt")
+    return plain
+
+
+def _folder_name(combination: Combination, seed: int, key: str) -> str:
+    words = ",".join(f"{name}={value}" for name, value in {**combination, "seed": seed}.items())
+    plain = re.sub(r"[^\w.,=+-]", "_", words)[:_LONGEST_NAME]
+    return f"{plain}-{key[:8]}"

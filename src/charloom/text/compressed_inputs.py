@@ -1,0 +1,110 @@
+"""Compressed files as texts: ``.gz``, ``.xz`` and ``.zst`` are read through, piece by piece, in bounded memory."""
+
+import lzma
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from charloom.errors import CorpusError
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdDecompressor, ZstdError
+else:
+    from backports.zstd import ZstdDecompressor, ZstdError
+
+_PIECE = 1 << 20
+"""Bytes that are decompressed at once: a small file may hold a very large text."""
+_LARGEST_DICTIONARY = 1 << 28
+"""Bytes of memory that an xz file may ask for: four times what ``xz -9`` does."""
+
+
+class _Decompressor(Protocol):
+    """One stream of compressed data, as Python's own modules read them."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+class _Gzip:
+    """zlib's, which keeps what it could not read yet to itself, as the others do."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(wbits=31)
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        return self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._stream.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        out = self._stream.decompress(self._stream.unconsumed_tail + data, max_length)
+        self.needs_input = not self._stream.unconsumed_tail and len(out) < max_length
+        return out
+
+
+_KINDS: dict[str, Callable[[], _Decompressor]] = {
+    ".gz": _Gzip,
+    ".xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _LARGEST_DICTIONARY),
+    ".zst": ZstdDecompressor,
+}
+
+
+def is_compressed(name: str) -> bool:
+    """Whether the end of a file's name says so."""
+    return _kind(name) is not None
+
+
+def _kind(name: str) -> str | None:
+    return next((kind for kind in _KINDS if name.lower().endswith(kind)), None)
+
+
+def decompressed(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """The content of a file, given in pieces, by the end of its name; that of any other name as it stands.
+
+    Several streams in one file are one text. Raises CorpusError for compressed data that is damaged or not whole.
+    """
+    if (kind := _kind(name)) is None:
+        yield from pieces
+        return
+    try:
+        yield from _streams(pieces, _KINDS[kind])
+    except EOFError:
+        raise CorpusError(f"{name}: not whole: it ends in the middle of its compressed data") from None
+    except (zlib.error, lzma.LZMAError, ZstdError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise CorpusError(
+            f"{name}: damaged, or not compressed as its name says ({reason}); another name has it read as it stands"
+        ) from None
+
+
+def _streams(pieces: Iterable[bytes], make: Callable[[], _Decompressor]) -> Iterator[bytes]:
+    """Raises EOFError where the data ends before a stream does."""
+    stream, begun = None, False
+    for piece in pieces:
+        data = piece
+        while True:
+            if stream is None:
+                # Between streams there may be zeros, to fill up a tape's block or the last four bytes.
+                data = data.lstrip(b"\0") if begun else data
+                if not data:
+                    break
+                stream, begun = make(), True
+            if out := stream.decompress(data, _PIECE):
+                yield out
+            data = b""
+            if stream.eof:
+                data, stream = stream.unused_data, None
+            elif stream.needs_input:
+                break
+    if stream is not None or not begun:
+        raise EOFError

@@ -1,0 +1,51 @@
+"""UTF-8 to text, piece by piece, with errors that name the place in the whole."""
+
+import codecs
+from collections.abc import Iterable, Iterator
+
+from charloom.errors import CorpusError
+
+BYTE_WAY_OUT = "unit='byte' takes any file"
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+def decoded(pieces: Iterable[bytes], name: str) -> Iterator[str]:
+    """The text of a file that comes in pieces, a leading byte order mark left out.
+
+    Raises CorpusError naming the place of what is not text: the first byte that is not UTF-8, and where there is none
+    the first NUL character.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    bytes_before, lines_before, chars_before = 0, 1, 0
+    nul: int | None = None
+
+    def decode(data: bytes, final: bool) -> str:
+        pending = len(decoder.getstate()[0])
+        try:
+            return decoder.decode(data, final)
+        except UnicodeDecodeError as error:
+            # What it failed on is the bytes that it had kept and the new ones.
+            whole, at = error.object, error.start
+            line = lines_before + whole.count(b"\n", 0, at)
+            raise CorpusError(
+                f"{name}: not UTF-8 at byte {bytes_before - pending + at} (0x{whole[at]:02x}, line {line}); "
+                f"{BYTE_WAY_OUT}"
+            ) from None
+
+    for data in pieces:
+        text = decode(data, final=False)
+        if nul is None and (place := text.find("\0")) >= 0:
+            nul = chars_before + place  # read on: of a file that is not even UTF-8, that is what is said
+        if nul is None and (shown := text if chars_before else text.removeprefix(_BYTE_ORDER_MARK)):
+            yield shown
+        bytes_before += len(data)
+        lines_before += data.count(b"\n")
+        chars_before += len(text)
+    decode(b"", final=True)
+    if nul is not None:
+        raise CorpusError(f"{name}: looks binary (a NUL character at {nul}); {BYTE_WAY_OUT}")
+
+
+def decode_utf8(data: bytes, name: str) -> str:
+    """``decoded`` of a whole file."""
+    return "".join(decoded([data], name))

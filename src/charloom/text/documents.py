@@ -1,0 +1,88 @@
+"""Texts that come one by one: lists, generators, data sets of Hugging Face's ``datasets``."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from charloom.errors import CorpusError, CorpusUnavailableError
+from charloom.settings.corpus import Unit
+
+HUGGING_FACE = "hf:"
+"""What the name of a data set of the hub begins with."""
+_USUAL_COLUMN = "text"
+
+
+def joined_documents(
+    documents: str | bytes | Iterable[Any], name: str, unit: Unit, column: str | None = None, separator: str = "\n"
+) -> Iterator[Any]:
+    """One text after the other, the separator after each that does not end in it, but for the last.
+
+    column: Of rows that are mappings, as ``corpus_from`` says. Raises CorpusError for what is empty, or no text.
+    """
+    whole = (documents,) if isinstance(documents, (str, bytes)) else documents
+    if not isinstance(whole, Iterable):
+        raise CorpusError(f"{name}: {type(documents).__name__} is neither a text nor texts one after the other")
+    between: Any = separator.encode() if unit == "byte" else separator
+    last: Any = None
+    for number, document in enumerate(whole, 1):
+        text = _in_units(document, f"{name}, document {number}", unit, column)
+        if not text:
+            continue
+        if last is not None and between and not last.endswith(between):
+            yield between
+        yield text
+        last = text[-len(between) :] if between else text[:0]
+    if last is None:
+        raise CorpusError(f"{name}: empty; there is nothing to read")
+
+
+def _in_units(document: Any, place: str, unit: Unit, column: str | None) -> str | bytes:
+    text = _text_of_row(document, place, column) if isinstance(document, Mapping) else document
+    if text is None:
+        return b"" if unit == "byte" else ""  # a data set's way to say that there is none
+    if not isinstance(text, (str, bytes)):
+        raise CorpusError(f"{place}: {type(text).__name__}, where a text was expected")
+    if unit == "char":
+        if isinstance(text, bytes):
+            raise CorpusError(f"{place}: bytes, where a text was expected; unit='byte' takes them")
+        if not text.isascii():
+            try:
+                text.encode("utf-8")
+            except UnicodeEncodeError as error:
+                raise CorpusError(f"{place}: not Unicode text: {text[error.start]!a} (at {error.start})") from None
+        return text
+    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+
+
+def _text_of_row(row: Mapping[str, Any], place: str, column: str | None) -> Any:
+    if column is None:
+        texts = [key for key, value in row.items() if isinstance(value, (str, bytes))]
+        column = _USUAL_COLUMN if _USUAL_COLUMN in row else texts[0] if len(texts) == 1 else None
+    if column is None or column not in row:
+        wanted = "which column is the text?" if column is None else f"there is no column {column!r}:"
+        raise CorpusError(f"{place}: {wanted} it has {', '.join(map(str, row))}")
+    return row[column]
+
+
+def open_hugging_face(source: str) -> tuple[Iterable[Any], str | None]:
+    """The rows of ``hf:NAME[@CONFIGURATION][:SPLIT[:COLUMN]]``, as they come from the hub, and the column.
+
+    Raises CorpusError where ``datasets`` is not installed. The rows raise CorpusUnavailableError where there is no such
+    data set, or no network any more.
+    """
+    name, split, column, *more = [*source.removeprefix(HUGGING_FACE).split(":"), "", ""]
+    if not name or any(more[:-2]):
+        raise CorpusError(f"{source}: a data set is named hf:NAME, hf:NAME:SPLIT or hf:NAME:SPLIT:COLUMN")
+    try:
+        from datasets import load_dataset  # large, and an extra
+    except ImportError:
+        raise CorpusError(f"{source}: reading data sets takes the package datasets: pip install datasets") from None
+    path, _, configuration = name.partition("@")
+
+    def rows() -> Iterator[Any]:
+        try:
+            yield from load_dataset(path, configuration or None, split=split or "train", streaming=True)
+        except Exception as error:  # its own, requests', the file system's: they have no common base
+            reason = " ".join(str(error).split())[:200]
+            raise CorpusUnavailableError(f"{source}: cannot be had ({type(error).__name__}: {reason})") from None
+
+    return rows(), column or None

@@ -1,0 +1,245 @@
+"""Encoded texts in the cache folder: a long text is encoded once, and found again by what it is.
+
+Each is two files, ``KEY.ids`` (the numbers, nothing else) and ``KEY.json`` (what they mean), where KEY is a hash of the
+text's content and of how it was read. Files that have not changed since are known by name, size, times and inode,
+without being read; others by their content. Nothing that is found is trusted before its checksum has been verified.
+"""
+
+import contextlib
+import json
+import os
+import tempfile
+import time
+import unicodedata
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias, cast
+
+from charloom.settings.corpus import Unit
+from charloom.text.cache_folder import cache_folder
+from charloom.text.clean_up import CleanUp
+from charloom.text.encoding import EncodedText
+from charloom.text.sources import TextFiles
+from charloom.text.stored_ids import MappedFile
+from charloom.whole_files import write_whole
+
+Progress: TypeAlias = Callable[[int, int | None], None]
+"""Called now and then with the bytes read and the bytes there are, None where that is not known."""
+
+_FORMAT_VERSION = 1
+_READ_AT_ONCE = 1 << 22
+_STALE_SECONDS = 24 * 3600
+_UNUSED_SECONDS = 60 * 24 * 3600
+_UNFINISHED = ".encoding-"
+
+
+@dataclass(frozen=True)
+class ReadAs:
+    """How a text was read.
+
+    Attributes:
+        unit: What a token is.
+        max_chars: How much of it, at most.
+        lowercase: As in CleanUp.
+        collapse_whitespace: Likewise.
+        unicode: Version of the tables that say what a lower-case letter is.
+        format_version: Of these files.
+    """
+
+    unit: Unit
+    max_chars: int | None
+    lowercase: bool
+    collapse_whitespace: bool
+    unicode: str = unicodedata.unidata_version
+    format_version: int = _FORMAT_VERSION
+
+    @property
+    def clean_up(self) -> CleanUp:
+        """Of the text."""
+        return CleanUp(self.lowercase, self.collapse_whitespace)
+
+
+@dataclass(frozen=True)
+class CachedText:
+    """An encoded text in the folder.
+
+    Attributes:
+        path: Its ``.json``.
+        name: What it was read from when it was encoded.
+        read_as: How.
+        content: SHA-256 of what was read.
+        hint: Of the files when they were read last; empty where it would not tell that they changed since.
+        num_bytes: What the files took.
+        encoded: What it became.
+    """
+
+    path: Path
+    name: str
+    read_as: ReadAs
+    content: str
+    hint: str
+    num_bytes: int
+    encoded: EncodedText
+
+    @property
+    def ids_path(self) -> Path:
+        """The file of its numbers."""
+        return self.path.with_suffix(".ids")
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk."""
+        return self.encoded.num_ids * self.encoded.bytes_per_id
+
+    def used(self) -> float:
+        """When it was used last, in seconds since 1970; 0 for one that is gone."""
+        try:
+            return self.path.stat().st_mtime
+        except OSError:
+            return 0.0
+
+    @classmethod
+    def read(cls, path: Path) -> "CachedText":
+        """Raises OSError, or another exception for anything that ``save`` did not write."""
+        data = json.loads(path.read_bytes())
+        if data.pop("checksum") != _checksum(data):
+            raise ValueError("not what was written")
+        encoded = EncodedText(**data["encoded"] | {"counts": tuple(data["encoded"]["counts"])})
+        return cls(**data | {"path": path, "read_as": ReadAs(**data["read_as"]), "encoded": encoded})
+
+    def save(self) -> None:
+        """Writes the ``.json``, whole or not at all."""
+        data = {**asdict(self), "path": None}
+        write_whole({self.path: json.dumps(data | {"checksum": _checksum(data)}).encode()})
+
+    def open(self, progress: Progress | None) -> MappedFile | None:
+        """The numbers, verified; None where they are not what was written."""
+        try:
+            with self.ids_path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size != self.size:
+                    return None
+                done = crc = 0
+                while data := file.read(_READ_AT_ONCE):
+                    crc = zlib.crc32(data, crc)
+                    done += len(data)
+                    if progress is not None:
+                        progress(done, self.size)
+                return MappedFile(file, self.size) if crc == self.encoded.crc32 else None
+        except OSError:
+            return None
+
+    def remove(self) -> None:
+        """From the disk; who has it open goes on reading."""
+        for path in (self.path, self.ids_path):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _checksum(data: dict[str, Any]) -> str:
+    return sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def cached_texts() -> list[CachedText]:
+    """All there are, the one used last first. What cannot be read is removed."""
+    found = []
+    for path in _folder().glob("*.json"):
+        try:
+            found.append(CachedText.read(path))
+        except OSError:
+            continue  # another process removed it
+        except Exception:  # anything may be in a damaged file
+            for damaged in (path, path.with_suffix(".ids")):
+                with contextlib.suppress(OSError):
+                    damaged.unlink()
+    return sorted(found, key=CachedText.used, reverse=True)
+
+
+def find(files: TextFiles, read_as: ReadAs, progress: Progress | None = None) -> tuple[EncodedText, MappedFile] | None:
+    """A text that was encoded before; None where it was not, or where what there was is damaged."""
+    if files.hint is None:
+        return None
+    known = [text for text in cached_texts() if text.read_as == read_as]
+    candidates = [text for text in known if text.hint == files.hint]
+    # All is read only where something of the very same size is known.
+    alike = [text for text in known if text.num_bytes == files.num_bytes and read_as.max_chars is None]
+    if alike and not candidates:
+        content = files.skim(progress)
+        candidates = [text for text in alike if text.content == content and files.unchanged]
+    for text in candidates:
+        if (numbers := text.open(progress)) is None:
+            text.remove()
+            continue
+        with contextlib.suppress(OSError):
+            if text.hint != files.hint and files.settled:
+                replace(text, hint=files.hint).save()
+            os.utime(text.path)
+        return text.encoded, numbers
+    return None
+
+
+def new_file(files: TextFiles | None) -> BinaryIO:
+    """An empty file for the numbers of a text: to be kept, or, where nothing would find it again, without a name.
+
+    Raises OSError where the folder cannot be written.
+    """
+    folder = _folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    _remove_unfinished(folder)
+    if files is None or files.hint is None:
+        return cast("BinaryIO", tempfile.TemporaryFile(dir=folder))
+    return cast("BinaryIO", tempfile.NamedTemporaryFile(dir=folder, prefix=_UNFINISHED, delete=False))
+
+
+def discard(file: BinaryIO | None) -> None:
+    """Closes a file of ``new_file`` that will not be finished, and removes it."""
+    if file is not None:
+        with contextlib.suppress(OSError):
+            file.close()
+        if isinstance(file.name, str):
+            Path(file.name).unlink(missing_ok=True)
+
+
+def keep(file: BinaryIO, encoded: EncodedText, files: TextFiles | None, read_as: ReadAs) -> MappedFile:
+    """The numbers of a finished text from its file, which is put in its place where it can be found again."""
+    numbers = MappedFile(file, encoded.num_ids * encoded.bytes_per_id)
+    if files is None or files.hint is None or files.num_bytes is None or not files.unchanged:
+        discard(file)
+        return numbers
+    key = sha256(f"{files.content} {read_as}".encode()).hexdigest()[:32]
+    path = _folder() / f"{key}.json"
+    hint = files.hint if files.settled else ""
+    text = CachedText(path, files.name, read_as, files.content, hint, files.num_bytes, encoded)
+    try:
+        Path(file.name).replace(text.ids_path)
+        text.save()
+    except OSError:
+        text.remove()  # it will be encoded again
+    discard(file)
+    for old in cached_texts():
+        if old.path != path and time.time() - old.used() > _UNUSED_SECONDS:
+            old.remove()
+    return numbers
+
+
+def clear() -> int:
+    """Removes all encoded texts; how many bytes they took."""
+    texts = cached_texts()
+    for text in texts:
+        text.remove()
+    _remove_unfinished(_folder())
+    return sum(text.size for text in texts)
+
+
+def _folder() -> Path:
+    return cache_folder() / "texts"
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """What processes left that were killed: a file that is being written is never old."""
+    for path in (*folder.glob(f"{_UNFINISHED}*"), *folder.glob("*.ids")):
+        with contextlib.suppress(OSError):
+            if not path.with_suffix(".json").exists() and time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                path.unlink()

@@ -1,0 +1,159 @@
+"""From a text in pieces to ids in as few bytes as they need, in one pass and bounded memory.
+
+Characters are numbered as they first come, from 1. Which id of the vocabulary each number stands for is known at the
+end, when all have been counted, and is looked up whenever ids are read (``StoredIds``): nothing is written twice, but
+for a text that turns out to have more characters than the bytes so far can tell apart.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from charloom.settings.corpus import Unit
+from charloom.text.clean_up import CleanUp
+from charloom.text.stored_ids import MappedFile, StoredIds
+from charloom.text.vocabulary import Vocabulary, code_points
+
+LARGEST_IN_MEMORY = 32 << 20
+"""Bytes of ids: a longer text goes to a file."""
+_NUM_CODE_POINTS = 0x110000
+_WIDTHS: list[Any] = [np.dtype(np.uint8), np.dtype("<u2"), np.dtype("<u4")]
+_COPIED_AT_ONCE = 1 << 22
+
+
+@dataclass(frozen=True)
+class EncodedText:
+    """What a text became.
+
+    Attributes:
+        unit: What a token is.
+        num_ids: Its length.
+        bytes_per_id: 1, 2 or 4, little-endian.
+        characters: In order of first appearance; empty for bytes.
+        counts: How often each comes.
+        fingerprint: SHA-256 of the clean text (as UTF-8), hexadecimal.
+        crc32: Of the numbers as they are stored, where they are in a file.
+    """
+
+    unit: Unit
+    num_ids: int
+    bytes_per_id: int
+    characters: str
+    counts: tuple[int, ...]
+    fingerprint: str
+    crc32: int
+
+    def vocabulary(self, clean_up: CleanUp) -> Vocabulary:
+        """The text's own."""
+        if self.unit == "byte":
+            return Vocabulary(clean_up=clean_up)
+        return Vocabulary.of_counts(dict(zip(self.characters, self.counts, strict=True)), clean_up)
+
+    def ids(self, stored: "Any | MappedFile", vocabulary: Vocabulary) -> StoredIds:
+        """The ids in a vocabulary that has all the characters.
+
+        stored: The numbers, as an array or as the file that they are mapped from.
+        """
+        file = stored if isinstance(stored, MappedFile) else None
+        array = stored if file is None else file.array(f"<u{self.bytes_per_id}")
+        if self.unit == "byte":
+            return StoredIds(array, None, file)
+        id_of = {token: number for number, token in enumerate(vocabulary.tokens)}
+        numbers: list[int] = [0, *(id_of[character] for character in self.characters)]
+        return StoredIds(array, np.array(numbers, np.int64), file)
+
+
+class Encoder:
+    """Takes a clean text piece by piece.
+
+    Attributes:
+        file: Where the numbers are, once they are too many for memory.
+        num_ids: So far.
+    """
+
+    def __init__(self, unit: Unit, make_file: Callable[[], BinaryIO]) -> None:
+        """``make_file`` makes an empty file to write and read, when it comes to that."""
+        self.file: BinaryIO | None = None
+        self._unit, self._make_file = unit, make_file
+        self._arrays: list[Any] = []
+        self._dtype = _WIDTHS[0]
+        self.num_ids = self._num_written = self._crc = 0
+        self._hash = hashlib.sha256()
+        self._characters: list[str] = []
+        # Large, but the system gives memory only to what is written to: the few characters that come.
+        self._number_of = np.zeros(_NUM_CODE_POINTS, np.int32)
+        self._counts = np.zeros(_NUM_CODE_POINTS + 1, np.int64)
+
+    def take(self, piece: str | bytes) -> None:
+        """One more piece. Raises OSError where a file cannot be written, UnicodeEncodeError for half characters."""
+        if isinstance(piece, bytes):
+            self._hash.update(piece)
+            numbers = np.frombuffer(piece, np.uint8)
+        else:
+            self._hash.update(piece.encode("utf-8"))
+            numbers = self._numbers(piece)
+        self.num_ids += len(numbers)
+        self._arrays.append(numbers.astype(self._dtype, copy=False))
+        if self.file is not None or self.num_ids * self._dtype.itemsize > LARGEST_IN_MEMORY:
+            self._write()
+
+    def finish(self) -> EncodedText:
+        """What it all became; nothing can be taken after this."""
+        if self.file is not None:
+            self.file.flush()
+        counts = tuple(self._counts[1 : len(self._characters) + 1].tolist())
+        size = self._dtype.itemsize
+        characters = "".join(self._characters)
+        digest = self._hash.hexdigest()
+        return EncodedText(self._unit, self.num_ids, size, characters, counts, digest, self._crc)
+
+    def array(self) -> Any:
+        """The numbers, where they stayed in memory."""
+        return np.concatenate(self._arrays, dtype=self._dtype) if self._arrays else np.zeros(0, self._dtype)
+
+    def _numbers(self, piece: str) -> Any:
+        codes = code_points(piece)
+        numbers = self._number_of.take(codes)
+        if not numbers.all():
+            new, first = np.unique(codes[numbers == 0], return_index=True)
+            new = new[np.argsort(first)]
+            start = len(self._characters) + 1
+            self._number_of[new] = np.arange(start, start + len(new))
+            self._characters += map(chr, new.tolist())
+            while start + len(new) - 1 > np.iinfo(self._dtype).max:
+                self._widen()
+            numbers = self._number_of.take(codes)
+        counts = np.bincount(numbers)
+        self._counts[: len(counts)] += counts
+        return numbers
+
+    def _write(self) -> None:
+        """What is in memory, to the file."""
+        if self.file is None:
+            self.file = self._make_file()
+        for array in self._arrays:
+            data = array.astype(self._dtype, copy=False).tobytes()
+            self.file.write(data)
+            self._crc = zlib.crc32(data, self._crc)
+            self._num_written += len(array)
+        self._arrays = []
+
+    def _widen(self) -> None:
+        """Goes on with more bytes for each, and gives them to what is in the file, from its end."""
+        before, self._dtype = self._dtype, _WIDTHS[_WIDTHS.index(self._dtype) + 1]
+        if self.file is None:
+            return
+        self._crc = 0
+        for start in reversed(range(0, self._num_written, _COPIED_AT_ONCE)):
+            self.file.seek(start * before.itemsize)
+            count = min(_COPIED_AT_ONCE, self._num_written - start)
+            numbers = np.frombuffer(self.file.read(count * before.itemsize), before)
+            self.file.seek(start * self._dtype.itemsize)
+            self.file.write(numbers.astype(self._dtype).tobytes())
+        self.file.seek(0)
+        while data := self.file.read(_COPIED_AT_ONCE):
+            self._crc = zlib.crc32(data, self._crc)

@@ -1,0 +1,189 @@
+"""Training in several processes, on one machine or more: who takes part, and what they tell each other.
+
+torchrun starts them, or anything else that sets RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as Slurm scripts and
+Kubeflow do. Each has the whole model and a share of the lanes: of a minibatch of B sequences among W processes, process
+r reads rows r B/W to (r + 1) B/W. ``training.shared_gradients`` makes one step of theirs.
+"""
+
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+
+from charloom.errors import OtherProcessFailedError, ProcessLostError, SettingsError
+from charloom.settings.training import TrainingSettings
+
+_TIMEOUT = timedelta(minutes=30)
+"""How long a process waits for another: longer than one encodes a long text that another has kept. One that ends is
+noticed at once, as its connections close."""
+_NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Who trains: one process, or one of several.
+
+    Attributes:
+        rank: Which one this is, from 0. The first one writes and shows.
+        size: How many there are.
+        device: Where this one computes, if it is not the settings' to say.
+        restarts: How often torchrun has started them all anew, because one was lost.
+    """
+
+    rank: int = 0
+    size: int = 1
+    device: str | None = None
+    restarts: int = 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes and shows."""
+        return self.rank == 0
+
+    def check(self, settings: TrainingSettings) -> None:
+        """Raises SettingsError where the lanes cannot be shared out evenly, or are to be gone through in turn."""
+        batch_size = settings.batch_size
+        if self.size > 1 and settings.accumulate > 1:
+            raise SettingsError(
+                f"accumulate is for one process, and {self.size} share the batch: leave it out, and give the "
+                "batch_size of them all"
+            )
+        if batch_size % self.size:
+            raise SettingsError(
+                f"batch_size {batch_size} cannot be shared out among {self.size} processes: make it a multiple of "
+                f"{self.size}, as {batch_size // self.size * self.size or self.size}"
+            )
+
+    def share(self, rows: int) -> slice:
+        """This process' part of so many lanes, as even as it can be; all of them for a single process."""
+        return slice(self.rank * rows // self.size, (self.rank + 1) * rows // self.size)
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Their sum over the processes, for each to have; on the CPU."""
+        if self.size > 1:
+            values = values.cpu().clone()
+            talk(lambda: distributed.all_reduce(values))
+        return values
+
+    def gather(self, part: Tensor) -> list[Tensor]:
+        """The parts of all processes, by rank, for each to have; on the CPU. They must be of one shape and kind."""
+        if self.size == 1:
+            return [part]
+        part = part.detach().cpu().contiguous()
+        parts = [torch.empty_like(part) for _ in range(self.size)]
+        talk(lambda: distributed.all_gather(parts, part))
+        return parts
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """For what each does by itself before they work together: where one fails, all end.
+
+        The first that fails raises its error; in all others it is an OtherProcessFailedError.
+        """
+        failure: Exception | None = None
+        try:
+            yield
+        except Exception as error:
+            if self.size == 1:
+                raise
+            failure = error
+        failed = [bool(flag) for flag in self.gather(torch.tensor(failure is not None))]
+        if failure is not None and not any(failed[: self.rank]):
+            raise failure
+        if any(failed) and self.size > 1:
+            raise OtherProcessFailedError(f"process {failed.index(True)} of this run failed; it says why") from failure
+
+    def broadcast(self, content: bytes, source: int) -> bytes:
+        """The content that the process ``source`` has, for each to have."""
+        length = torch.tensor(len(content))
+        talk(lambda: distributed.broadcast(length, source))
+        buffer = torch.empty(int(length), dtype=torch.uint8)
+        if self.rank == source:
+            buffer = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        talk(lambda: distributed.broadcast(buffer, source))
+        return buffer.numpy().tobytes()
+
+
+@contextmanager
+def joined_processes(device: str = "auto") -> Iterator[Processes]:
+    """The processes of this run, connected for as long as the context lasts; where there is no other, this one alone.
+
+    device: As in the settings. gloo on CPUs, NCCL on GPUs, one GPU to a process. Raises SettingsError where the others
+    cannot be reached, or there is no GPU left for this one.
+    """
+    size = os.environ.get("WORLD_SIZE", "1")
+    if size == "1" or not all(os.environ.get(name) for name in _NEEDED):
+        yield Processes(restarts=_restarts())
+        return
+    own_device = _own_device(device)
+    try:
+        with _killed_by_ctrl_c():
+            # Words between processes are on the CPU, gradients where they are computed.
+            backend = "cpu:gloo,cuda:nccl" if own_device.startswith("cuda") else "gloo"
+            distributed.init_process_group(backend, timeout=_TIMEOUT)
+    except (RuntimeError, ValueError) as error:
+        raise SettingsError(
+            f"the other processes of this run cannot be reached ({_reason(error)}): check MASTER_ADDR and MASTER_PORT "
+            "or torchrun's options, and, with several network interfaces, GLOO_SOCKET_IFNAME"
+        ) from None
+    try:
+        yield Processes(distributed.get_rank(), distributed.get_world_size(), own_device, _restarts())
+    finally:
+        distributed.destroy_process_group()
+
+
+def talk(call: Callable[[], Any]) -> Any:
+    """What a call that needs the other processes returns. Raises ProcessLostError where one of them is gone."""
+    try:
+        return call()
+    except RuntimeError as error:
+        if isinstance(error, distributed.DistError) or re.search("gloo|Connection", str(error)):
+            raise ProcessLostError(
+                f"another process of this run ended, or cannot be reached any more ({_reason(error)})"
+            ) from error
+        raise
+
+
+def _restarts() -> int:
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+
+
+def _own_device(device: str) -> str:
+    """Of the machine's GPUs this process' own, where they are to be used."""
+    on_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+    if not on_gpu:
+        return "cpu" if device == "auto" else device
+    if device not in ("auto", "cuda"):
+        raise SettingsError(f"device {device!r} is one for all processes: with 'cuda' each takes a GPU of its own")
+    index = int(os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or 0)
+    if index >= torch.cuda.device_count():
+        raise SettingsError(
+            f"this machine has {torch.cuda.device_count()} GPUs, and more processes: start one for each GPU, or give "
+            "device='cpu'"
+        )
+    return f"cuda:{index}"
+
+
+@contextmanager
+def _killed_by_ctrl_c() -> Iterator[None]:
+    """Waiting for processes that do not come is no Python: no handler of Python's would run."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _reason(error: Exception) -> str:
+    """The first sentence, without where in PyTorch it came from."""
+    return re.sub(r"^\[\S+\]\s*", "", (str(error).strip().splitlines() or [""])[0]).partition(". ")[0]

@@ -1,0 +1,114 @@
+"""The checkpoints of a run that one process trains, or several: all give their part, the first one writes.
+
+A checkpoint has the state of all lanes, so that a run may go on with another number of processes.
+"""
+
+import contextlib
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from charloom.errors import CheckpointError
+from charloom.shapes import State
+from charloom.training.checkpoint import Checkpoint
+from charloom.training.checkpoints import CheckpointFolder, newest_checkpoint
+from charloom.training.processes import Processes
+from charloom.training.run import Run
+
+
+class SharedCheckpoints:
+    """What ``train`` tells of its run; where nobody has a folder for checkpoints, nothing comes of it."""
+
+    def __init__(self, folder: CheckpointFolder | None, processes: Processes) -> None:
+        self._folder = folder if processes.first else None
+        self._processes = processes
+        self._wanted = bool(processes.sum(torch.tensor(int(self._folder is not None))))
+        self._ended = False
+
+    def begin(self, run: Run, corpus: dict[str, Any], resumed: Checkpoint | None) -> None:
+        """Puts the run where it was interrupted, if it was, and writes the first checkpoint."""
+        if resumed is not None:
+            resumed.restore(run, self._processes.rank, self._processes.size)
+        if self._wanted:
+            whole = self._whole(run)
+            if self._folder is not None:
+                self._folder.begin(whole, corpus, resumed)
+        if run.progress is not None:
+            run.progress = run.progress._replace(state=self._own_lanes(run.progress.state, run.settings.rows))
+
+    def due(self, run: Run) -> bool:
+        """Whether the first process wants one written by now."""
+        return self._folder is not None and self._folder.due(run)
+
+    def write(self, run: Run) -> None:
+        """All processes must call it, after the same step. See ``CheckpointFolder.write``."""
+        if not self._wanted or self._ended:
+            return
+        run.check()
+        whole = self._whole(run)
+        if self._folder is not None:
+            self._folder.write(whole)
+
+    def rescue(self, run: Run) -> None:
+        """Writes one where something is about to end a process that is alone, between two steps."""
+        if self._processes.size == 1:
+            self.write(run)
+
+    def finish(self, run: Run) -> None:
+        """The run is at its end."""
+        if self._wanted:
+            run.check()
+            whole = self._whole(run)
+            if self._folder is not None:
+                self._folder.finish(whole)
+        self._ended = True
+
+    @property
+    def last_in_words(self) -> str:
+        """Where the last one is; empty where there is none, or where another process wrote it."""
+        return self._folder.last_in_words if self._folder is not None else ""
+
+    def _whole(self, run: Run) -> Run:
+        """The run with all lanes' state, and the random states of all processes."""
+        if self._processes.size == 1:
+            return run
+        _, *others = self._processes.gather(run.random_state)
+        whole = replace(run, other_random_states=tuple(others))
+        if run.progress is not None and run.progress.state is not None:
+            state = run.progress.state
+            parts = [torch.cat(self._processes.gather(p), 1) for p in (state if isinstance(state, tuple) else (state,))]
+            whole.progress = run.progress._replace(state=(parts[0], parts[1]) if len(parts) == 2 else parts[0])
+        return whole
+
+    def _own_lanes(self, state: State | None, batch_size: int) -> State | None:
+        rows = self._processes.share(batch_size)
+        if state is None:
+            return None
+        if isinstance(state, tuple):
+            return state[0][:, rows].contiguous(), state[1][:, rows].contiguous()
+        return state[:, rows].contiguous()
+
+
+def newest_checkpoint_of(processes: Processes, path: Path) -> Checkpoint | None:
+    """The last checkpoint that any of the processes finds in a run's folder, or in that file; None where none does.
+
+    It is sent to all: the folder may be on one machine only, and after a restart the first process on another.
+    """
+    found = None
+    with contextlib.suppress(CheckpointError):
+        found = newest_checkpoint(path)
+    steps = [int(count) for count in processes.gather(torch.tensor(found.steps if found else -1))]
+    source = steps.index(max(steps))
+    if processes.size == 1 or steps[source] < 0:
+        return found
+    is_source = processes.rank == source
+    content = processes.broadcast(found.path.read_bytes() if found and is_source else b"", source)
+    if is_source:
+        return found
+    with tempfile.NamedTemporaryFile(prefix="charloom-", suffix=".checkpoint") as file:
+        file.write(content)
+        file.flush()
+        return Checkpoint.read(file.name)

@@ -1,0 +1,127 @@
+"""``charloom forecast`` as real processes."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charloom import forecasting
+from process import call, run
+
+_QUICK = ["--horizon", "6", "--members", "3", "--epochs", "2", "--hidden-size", "8"]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    time = np.arange(96)
+    values = 20 + 0.1 * time + 3 * np.sin(time * 2 * np.pi / 12) + np.random.default_rng(0).normal(0, 0.3, 96)
+    rows = [f"{2000 + t // 12}-{t % 12 + 1:02d},{value:.3f},x{t}" for t, value in zip(time, values, strict=True)]
+    (tmp_path / "sales.csv").write_text("month,units,note\n" + "\n".join(rows) + "\n")
+    return tmp_path
+
+
+def test_forecast(home: Path) -> None:
+    """Reads, measures, forecasts, draws, writes, saves."""
+    out = run(home, "forecast", "sales.csv", *_QUICK, "--out", "out.csv", "--save", "model").done()
+    assert out.startswith("units: 96 points, 2000-01 to 2007-12\n")
+    assert "fitted to the first 77 points, a season of 12; 19 held out" in out
+    for name in ("charloom", "naive", "seasonal naive (12)", "AR(13)", "true values in the 0.8 interval"):
+        assert any(line.startswith(name + "  ") for line in out.splitlines()), name
+    assert "2008-06" in out
+    assert "Drawn in sales.csv.forecast.png\nWritten to out.csv\nSaved in model" in out
+    assert (home / "sales.csv.forecast.png").read_bytes().startswith(b"\x89PNG")
+    rows = list(csv.DictReader((home / "out.csv").read_text().splitlines()))
+    assert [row["time"] for row in rows] == [f"2008-{month:02d}" for month in range(1, 7)]
+    for row in rows:
+        bounds = [float(row[name]) for name in ("lower_95", "lower_80", "forecast", "upper_80", "upper_95")]
+        assert bounds == sorted(bounds)
+    truth = 20 + 0.1 * np.arange(96, 102) + 3 * np.sin(np.arange(6) * 2 * np.pi / 12)
+    found = np.array([float(row["forecast"]) for row in rows])
+    assert np.abs(found - truth).max() < 1.5
+    loaded = forecasting.Forecaster.load(home / "model").forecast()
+    assert loaded.mean == pytest.approx(found, rel=1e-6)
+
+
+def test_standard_input_to_standard_output(home: Path) -> None:
+    data = (home / "sales.csv").read_bytes()
+    options = [*_QUICK, "--no-backtest", "--level", "0.5", "--out", "-"]
+    result = run(home, "forecast", "-", *options, stdin=data)
+    assert result.status == 0, result
+    rows = list(csv.reader(io.StringIO(result.out)))
+    assert rows[0] == ["time", "forecast", "lower_50", "upper_50"]
+    assert len(rows) == 7
+    assert "Drawn in forecast.png" in result.errors
+    assert "Backtest" not in result.errors
+
+
+def test_files_are_not_overwritten_unasked(home: Path) -> None:
+    (home / "out.csv").write_text("mine")
+    message = call(home, "forecast", "sales.csv", *_QUICK, "--out", "out.csv").error()
+    assert message == "out.csv: there is a file already; --force overwrites it, another name keeps it"
+    assert (home / "out.csv").read_text() == "mine"
+    assert not (home / "sales.csv.forecast.png").exists()
+    call(home, "forecast", "sales.csv", *_QUICK, "--no-backtest", "--out", "out.csv", "--force").done()
+    assert (home / "out.csv").read_text() != "mine"
+    (home / "model").mkdir()
+    options = ["--plot", "new.png", "--save", "model"]
+    assert "model: there already; --force" in call(home, "forecast", "sales.csv", *options).error()
+    assert "nowhere: no such folder" in call(home, "forecast", "sales.csv", "--plot", "nowhere/x.png").error()
+    assert "a folder; name a file" in call(home, "forecast", "sales.csv", "--plot", ".").error()
+
+
+def test_a_short_series_is_not_measured(home: Path) -> None:
+    lines = (home / "sales.csv").read_text().splitlines()[:27]
+    (home / "short.csv").write_text("\n".join(lines))
+    assert "Too short to hold a part out: nothing is measured." in call(home, "forecast", "short.csv", *_QUICK).done()
+    message = call(home, "forecast", "short.csv", "--horizon", "12", "--no-backtest", "-f").error()
+    assert message == "26 points are too few to forecast 12 ahead: 32 are needed; lower the horizon"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.csv"], "missing.csv: no such file or directory"),
+        (["sales.csv", "--column", "unit"], "no column 'unit': there are 'month', 'units', 'note'; or give a number"),
+        (["sales.csv", "--column", "note"], "sales.csv: line 2: 'x0' is not a number"),
+        (["sales.csv", "--time", "note"], "column 'note' has no dates such as 2001-12-31"),
+        (["sales.csv", "--horizon", "-3"], "--horizon is -3|horizon is -3: it must be a whole number, 1 or more"),
+        (["sales.csv", "--season", "50"], "season is 50: 72 points have fewer than three"),
+        (["sales.csv", "--level", "95"], "--level is 95: it must be between 0 and 1"),
+        (["sales.csv", "--missing", "drop"], "choose one of refuse, interpolate"),
+        (["sales.csv", "--held-out", "90"], "96 points are too few to hold 90 out and forecast 24 ahead"),
+        (["sales.csv", "--tau", "50"], "tau is 50: 72 points to fit to need one below 36"),
+        (["sales.csv", "--tau", "0"], "tau is 0"),
+        (["sales.csv", "--num-paths", "1"], "--num-paths is 1: it must be a whole number, 20 or more"),
+        (["empty.csv"], "empty.csv: empty; there is nothing to forecast"),
+        (["gap.csv"], "line 4: no value in column 'x' (1 of 5 are missing): --missing interpolate fills them"),
+        (["two.csv"], "several columns of numbers ('a', 'b'): --column a takes the first"),
+        (["same.csv"], "all 4 values are 7: there is nothing to learn"),
+        (["binary.csv"], "not a text file (a NUL byte at 3)"),
+        (["latin.csv"], "line 2: not UTF-8 (byte 0xe9)"),
+        (["infinite.csv"], "line 3: 'inf' is not a finite number"),
+    ],
+)
+def test_one_clear_line(home: Path, arguments: list[str], message: str) -> None:
+    files = {
+        "empty.csv": b"",
+        "gap.csv": b"x,y\n1,a\n2,a\n,a\n4,a\n5,a\n",
+        "two.csv": b"a,b\n1,2\n3,4\n",
+        "same.csv": b"7\n7\n7\n7\n",
+        "binary.csv": b"x\n1\0\n2\n",
+        "latin.csv": b"x\n\xe9\n",
+        "infinite.csv": b"x\n1\ninf\n2\n",
+    }
+    for name, data in files.items():
+        (home / name).write_bytes(data)
+    found = call(home, "forecast", *arguments).error()
+    assert any(part in found for part in message.split("|")), found
+    assert not list(home.glob("*.png"))
+
+
+def test_help_teaches(home: Path) -> None:
+    text = call(home, "forecast", "--help").done()
+    assert "charloom forecast sales.csv --column units --horizon 12" in text
+    for option in ("--season", "--held-out", "--missing", "--level", "--members", "--no-backtest"):
+        assert option in text

@@ -1,0 +1,175 @@
+"""``charloom sweep``, as real processes."""
+
+import json
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import charloom
+from process import SMALL, call, run, start
+
+_TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
+_VARY = ["--vary", "hidden-size=4,8", "--vary", "dropout=0,0.5", "--validation-fraction", "0.1"]
+_FIXED = [option for option in SMALL if option not in ("--hidden-size", "16")]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "fable.txt").write_text(_TEXT, encoding="utf-8")
+    return tmp_path
+
+
+def _done(out: Path) -> dict[str, Any]:
+    """What the runs in a folder came to, times left out."""
+    return {
+        run.parent.name: [
+            (record["perplexity"], record["validation_perplexity"])
+            for record in map(json.loads, (run.parent / "history.jsonl").read_text().splitlines())
+        ]
+        for run in out.glob("runs/*/run.json")
+    }
+
+
+def test_a_sweep_and_what_it_leaves(home: Path) -> None:
+    options = ["fable.txt", *_FIXED, *_VARY, "--out", "out", "--epochs", "2"]
+    out = run(home, "sweep", *options).done()
+    assert "recipe own-text, 4 runs to do" in out
+    table = re.findall(r"^(\d+) +(0\.\d) +(\d+\.\d{3}) +\d+\.\d{3} +\d+ +\d+\.\d{3} +\d+\.\d +1$", out, re.MULTILINE)
+    assert sorted(row[:2] for row in table) == [("4", "0.0"), ("4", "0.5"), ("8", "0.0"), ("8", "0.5")]
+    figures = [float(row[2]) for row in table]
+    assert figures == sorted(figures)
+    assert len(_done(home / "out")) == 4
+    before = _done(home / "out")
+
+    more = call(home, "sweep", *options, "--seeds", "2", "--jobs", "2", "--keep-models").done()
+    assert "8 runs to do, 4 done before" in more  # those without a model are done again
+    assert " ± " in more
+    after = _done(home / "out")
+    assert len(after) == 8
+    assert before.items() <= after.items()
+    folder = next((home / "out" / "runs").iterdir())
+    assert "perplexity" in run(home, "evaluate", folder, "fable.txt").done()
+
+
+def test_a_list(home: Path) -> None:
+    (home / "list.toml").write_text(
+        '[[combination]]\ncell = "rnn"\nnum_layers = 2\n[[combination]]\ncell = "gru"\nepochs = 1\n'
+    )
+    options = ["fable.txt", *SMALL, "--out", "out", "--epochs", "2", "--list", "list.toml", "--vary", "dropout=0,0.1"]
+    out = run(home, "sweep", *options).done()
+    lines = [json.loads(line) for line in (home / "out" / "results.jsonl").read_text().splitlines()]
+    assert sorted((line["cell"], line["num_layers"], line["epochs"], line["dropout"]) for line in lines) == [
+        ("gru", 1, 1, 0.0),
+        ("gru", 1, 1, 0.1),
+        ("rnn", 2, 2, 0.0),
+        ("rnn", 2, 2, 0.1),
+    ]
+    assert "dropout" in out
+
+
+_LONG = ["fable.txt", *_FIXED, *_VARY, "--epochs", "30", "--out", "out"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a sweep comes to that nobody stops."""
+    home = tmp_path_factory.mktemp("undisturbed")
+    (home / "fable.txt").write_text(_TEXT, encoding="utf-8")
+    call(home, "sweep", *_LONG, "--jobs", "1").done()
+    return _done(home / "out")
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
+)
+def test_stopped_in_the_middle_it_goes_on(number: signal.Signals, home: Path, undisturbed: dict[str, Any]) -> None:
+    """And comes to the same; whatever stops it, none of its processes is left."""
+    process = start(home, "sweep", *_LONG, "--jobs", "2")
+    until = time.monotonic() + 60
+    while not _done(home / "out"):
+        assert time.monotonic() < until
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(number)
+    out, errors = process.communicate(timeout=60)
+    done = len(_done(home / "out"))
+    assert 1 <= done < 4
+    assert errors == b""
+    if number == signal.SIGKILL:
+        assert process.returncode == -number
+    else:
+        assert process.returncode == 128 + number
+        assert f"Stopped by {number.name}: {4 - done} runs are still to do; the same command goes on.".encode() in out
+        assert not (home / "out" / ".work").exists()
+    _wait_for_workers_to_end(home / "out")
+    result = call(home, "sweep", *_LONG)
+    assert f"{4 - done} runs to do, {done} done before" in result.done()
+    assert _done(home / "out") == undisturbed
+    assert not (home / "out" / ".work").exists()
+
+
+def _wait_for_workers_to_end(out: Path) -> None:
+    """Nobody works in the folder any more."""
+    until = time.monotonic() + 20
+    while any(str(out) in _open_files(process) for process in Path("/proc").glob("[0-9]*")):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def _open_files(process: Path) -> str:
+    try:
+        return " ".join(str(file.readlink()) for file in (process / "fd").iterdir())
+    except OSError:
+        return ""
+
+
+def test_runs_that_diverge_are_in_the_table(home: Path) -> None:
+    options = ["--vary", "learning-rate=1e30,0.01", "--optimizer", "sgd", "--clip-norm", "0", "--epochs", "1"]
+    out = call(home, "sweep", "fable.txt", *SMALL, *options, "--out", "out").done()
+    assert "learning_rate=1e+30,seed=0: diverged after 0 epochs" in out
+    assert re.search(r"^1e\+30 .* inf .* 1, 1 diverged$", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        ([], 1, "nothing is varied: give --vary, --list or --seeds; it is written --vary NAME=VALUE,VALUE"),
+        (["--vary", "hiden-size=4"], 1, "no setting 'hiden-size'. Did you mean --hidden-size?"),
+        (["--vary", "hidden-size"], 1, "--vary hidden-size: it is written --vary NAME=VALUE"),
+        (["--vary", "hidden-size="], 1, "it is written --vary NAME=VALUE"),
+        (["--vary", "hidden-size=4,,8"], 1, "--hidden-size is '': it must be a whole number"),
+        (["--vary", "hidden-size=4,0"], 1, "--hidden-size is 0: it must be a whole number, 1 or more"),
+        (["--vary", "hidden-size=4", "--vary", "hidden-size=8"], 1, "--hidden-size is varied twice"),
+        (["--vary", "cell=gru,cnn"], 1, "cell is 'cnn': it must be one of rnn, gru, lstm"),
+        (["--vary", "seed=1,2"], 1, "seeds"),
+        (["--vary", "batch-size=4,4000"], 1, "lower --batch-size or --num-steps"),
+        (["-", "--vary", "max-chars=500,600"], 1, "standard input can be read only once"),
+        (["--seeds", "0"], 1, "seeds is 0"),
+        (["--seeds", "2", "--jobs", "0"], 1, "jobs is 0"),
+        (["--seeds", "1.5"], 2, "1.5 for --seeds is not a whole number"),
+        (["--seed", "x"], 2, "--seed"),
+        (["--list", "none.toml"], 1, "none.toml: No such file"),
+        (["--list", "fable.txt"], 1, "fable.txt: "),
+        (["--list", "odd.toml"], 1, "odd.toml: it must be made of tables [[combination]]"),
+        (["--seeds", "2", "--out", "fable.txt"], 1, "fable.txt: there is something else already"),
+        (["--seeds", "2", "--out", "fable.txt/out"], 1, "fable.txt/out: cannot write there"),
+        (["--seeds", "2", "--out", "."], 1, ".: there is something else already"),
+        (["--vary"], 2, "--vary"),
+    ],
+)
+def test_bad_input(options: list[str], status: int, message: str, home: Path) -> None:
+    (home / "odd.toml").write_text("[model]\nhidden_size = 4\n")
+    where = [] if "--out" in options else ["--out", "out"]
+    assert message in call(home, "sweep", "fable.txt", *SMALL, *where, *options).error(status)
+    assert not (home / "out").exists()
+
+
+def test_a_model_in_the_way(home: Path) -> None:
+    run(home, "train", "fable.txt", *SMALL, "--epochs", "1", "--out", "model").done()
+    message = call(home, "sweep", "fable.txt", *SMALL, "--seeds", "2", "--out", "model").error()
+    assert "something else" in message
+    assert charloom.LanguageModel.load(home / "model")

@@ -1,0 +1,163 @@
+"""``charloom train`` as several processes: lost ones, Ctrl-C, what is refused."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from charloom import LanguageModel
+from process import SMALL, call, environment
+
+_OPTIONS = [*SMALL, "--dropout", "0", "--sample-every", "0", "--learning-rate", "0.01", "--no-priming"]
+_ENDLESS = ["--epochs", "100000"]
+
+
+@contextlib.contextmanager
+def _started(home: Path, command: list[str], **variables: str) -> Iterator["subprocess.Popen[str]"]:
+    """A process in a session of its own, which is ended whole."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=home,
+        env=environment(home, GLOO_SOCKET_IFNAME="lo", **variables),
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        for pid in [*_workers(process), process.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.communicate()
+
+
+def _torchrun(*options: str) -> list[str]:
+    return ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", *options, "-m", "charloom", "train"]
+
+
+def _workers(process: "subprocess.Popen[str]") -> list[int]:
+    """The processes that torchrun started, by rank."""
+    try:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    except OSError:
+        return []
+    ranks = {}
+    for child in children:
+        with contextlib.suppress(OSError):
+            variables = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+            ranks |= {int(v[5:]): int(child) for v in variables if v.startswith(b"RANK=")}
+    return [ranks[rank] for rank in sorted(ranks)]
+
+
+def _wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    ends_at = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < ends_at
+        time.sleep(0.01)
+
+
+def _has_checkpoint(folder: Path, step: int) -> Callable[[], bool]:
+    def has() -> bool:
+        names = sorted(path.name for path in folder.glob("checkpoints/*.checkpoint"))
+        return bool(names) and int(names[-1].removeprefix("step-").removesuffix(".checkpoint")) >= step
+
+    return has
+
+
+def _errors(stderr: str) -> list[str]:
+    return [line for line in stderr.splitlines() if line.startswith("charloom: ")]
+
+
+@pytest.fixture
+def home(tmp_path: Path, text: str) -> Path:
+    (tmp_path / "text.txt").write_text(text)
+    return tmp_path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+def test_a_lost_process_is_replaced_and_the_run_goes_on(home: Path) -> None:
+    """From the last checkpoint, to what an undisturbed run of one process comes to; and says so."""
+    options = ["text.txt", *_OPTIONS, "--epochs", "30", "--out"]
+    with _started(home, [*_torchrun("--max-restarts", "2"), *options, "two", "--checkpoint-steps", "20"]) as process:
+        _wait_for(_has_checkpoint(home / "two", 100), process)
+        os.kill(_workers(process)[1], signal.SIGKILL)
+        out, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "a process was lost, restart 1: going on from epoch" in out
+    assert [error for error in _errors(errors) if "another process of this run ended" in error]
+    assert call(home, "train", *options, "one", "--threads", "1").status == 0
+    histories = [
+        [json.loads(line) for line in (home / name / "history.jsonl").read_text().splitlines()]
+        for name in ("one", "two")
+    ]
+    assert [record["epoch"] for record in histories[1]] == list(range(1, 31))
+    for one, two in zip(*histories, strict=True):
+        assert two["perplexity"] == pytest.approx(one["perplexity"], rel=1e-3)
+        assert two["validation_perplexity"] == pytest.approx(one["validation_perplexity"], rel=1e-3)
+
+
+def test_ctrl_c_on_torchrun_stops_all_and_saves(home: Path) -> None:
+    with _started(home, [*_torchrun(), "text.txt", *_OPTIONS, *_ENDLESS, "--out", "model"]) as process:
+        _wait_for((home / "model" / "history.jsonl").exists, process)
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Stopped by SIGINT after" in out
+    assert not _errors(errors)
+    assert LanguageModel.load(home / "model").vocabulary
+
+
+def test_without_torchrun_the_one_that_is_left_says_so_and_saves(home: Path) -> None:
+    """RANK and so on may come from anything; here nobody ends the other processes but they themselves."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = ["charloom", "train", "text.txt", *_OPTIONS, *_ENDLESS, "--threads", "1", "--out", "model"]
+    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    with (
+        _started(home, command, RANK="0", **world) as first,
+        _started(home, command, RANK="1", **world) as second,
+    ):
+        _wait_for((home / "model" / "history.jsonl").exists, first)
+        second.kill()
+        _, errors = first.communicate(timeout=60)
+        out, _ = second.communicate()
+    assert first.returncode == 1
+    (error,) = errors.splitlines()
+    assert error.startswith("charloom: error: another process of this run ended")
+    assert error.endswith("is saved in model")
+    assert out == ""
+    assert LanguageModel.load(home / "model").vocabulary
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["text.txt", "--batch-size", "7"], "batch-size 7 cannot be shared out among 2 processes"),
+        (["-"], "standard input has one reader"),
+        (["no.txt"], "no.txt"),
+        (["text.txt", "--out", "."], "there is a model already"),
+    ],
+)
+def test_what_is_refused_is_said_once(home: Path, arguments: list[str], reason: str) -> None:
+    (home / "config.json").write_text("{}")
+    with _started(home, [*_torchrun(), *_OPTIONS, *arguments]) as process:
+        out, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    (error,) = _errors(errors)
+    assert error.startswith("charloom: error: ")
+    assert reason in error
+    assert out == ""

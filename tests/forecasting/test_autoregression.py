@@ -1,0 +1,131 @@
+"""Linear autoregressions against plain least squares and plain loops."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charloom.errors import SettingsError
+from charloom.forecasting import AutoRegression, Naive, SeasonalNaive, find_season
+from charloom.forecasting.autoregression import Difference, Linear, Regression, average, least_squares
+from charloom.forecasting.lag_selection import choose_lags
+
+
+def _plain_forecast(values: list[float], model: Linear, horizon: int) -> list[float]:
+    """The definition: each step a sum over the values before it, forecasts among them."""
+    known = list(values)
+    for _ in range(horizon):
+        past = known[::-1][: model.order]
+        known.append(model.intercept + sum(c * x for c, x in zip(model.coefficients, past, strict=True)))
+    return known[len(values) :]
+
+
+def test_ar_is_least_squares() -> None:
+    values = np.random.default_rng(0).normal(size=60).cumsum()
+    tau = 4
+    rows = [[1.0, *(values[t - i] for i in range(1, tau + 1))] for t in range(tau, len(values))]
+    solution = np.linalg.lstsq(np.array(rows), values[tau:], rcond=None)[0]
+    model = AutoRegression(tau)
+    model.fit(values)
+    expected = [solution @ [1.0, *(values[t - i] for i in range(1, tau + 1))] for t in (40, 60)]
+    assert model.forecast(values, np.array([40, 60]), 1)[:, 0] == pytest.approx(expected)
+
+
+@given(st.integers(1, 6), st.integers(1, 15), st.integers(0, 2**32 - 1))
+def test_many_steps_are_one_step_fed_back(order: int, horizon: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    model = Linear(random.uniform(-1, 1, order) / order, float(random.normal()))
+    values = random.normal(size=order + 5)
+    origins = np.array([order, order + 3, order + 5])
+    found = model.forecast(values, origins, horizon)
+    for row, origin in zip(found, origins, strict=True):
+        assert row == pytest.approx(_plain_forecast(list(values[:origin]), model, horizon))
+    assert model.next_values(values) == pytest.approx(
+        [_plain_forecast(list(values[:t]), model, 1)[0] for t in range(order, len(values))]
+    )
+
+
+@given(st.sampled_from([0, 1, 4]), st.integers(1, 5), st.integers(0, 2**32 - 1))
+@settings(max_examples=30)
+def test_without_shrinkage_a_regression_on_differences_is_least_squares_on_them(
+    lag: int, order: int, seed: int
+) -> None:
+    values = np.random.default_rng(seed).normal(size=80).cumsum()
+    regression = Regression(values, Difference(lag), order)
+    (model,) = regression.solve(np.ones(len(regression.places), dtype=bool), (0.0,))
+    differences = Difference(lag).of(values)
+    plain = least_squares(differences, order)
+    change = plain.forecast(differences, np.array([len(differences)]), 1)[0, 0]
+    expected = change + (values[-lag] if lag else 0.0)
+    assert model.forecast(values, np.array([len(values)]), 1)[0, 0] == pytest.approx(expected)
+    if lag:
+        assert model.coefficients.sum() == pytest.approx(1)
+
+
+def test_what_is_left_out_is_not_looked_at() -> None:
+    values = np.random.default_rng(1).normal(size=100)
+    regression = Regression(values, Difference(0), 3)
+    kept = (regression.places < 50) | (regression.places >= 60)
+    (model,) = regression.solve(kept, (1.0,))
+    # Only targets are left out: with an order of 3 the points 50 to 59 are inputs of 60 to 62 still.
+    rows = [t for t in range(3, 100) if not 50 <= t < 60]
+    inputs = np.array([[values[t - 1], values[t - 2], values[t - 3]] for t in rows]) / values.std()
+    targets = values[rows] / values.std()
+    centred = inputs - inputs.mean(0)
+    power = centred.T @ centred
+    # p^2 / (p^2 + s^2) of the least-squares solution in each direction.
+    expected = np.linalg.solve(power @ power + np.eye(3), power @ (centred.T @ (targets - targets.mean())))
+    assert model.coefficients == pytest.approx(expected)
+
+
+def test_an_average_forecasts_the_average_of_one_step() -> None:
+    models = [Linear(np.array([0.5]), 1.0), Linear(np.array([0.1, 0.2, 0.3]), -1.0)]
+    mixed = average(models, [0.25, 0.75])
+    values = np.array([1.0, -2.0, 3.0])
+    single = [model.forecast(values, np.array([3]), 1)[0, 0] for model in models]
+    assert mixed.forecast(values, np.array([3]), 1)[0, 0] == pytest.approx(0.25 * single[0] + 0.75 * single[1])
+
+
+def test_a_walk_is_differenced_and_a_wave_is_not() -> None:
+    random = np.random.default_rng(0)
+    walk = random.normal(size=400).cumsum() + 0.5 * np.arange(400)
+    lags = choose_lags((walk - walk.mean()) / walk.std(), 16, 1, None)
+    assert all(candidate.difference.lag == 1 for candidate in lags.candidates)
+    wave = np.sin(0.3 * np.arange(400)) + random.normal(0, 0.3, 400)
+    lags = choose_lags(wave, 16, 1, None)
+    fixed_mean = sum(w for c, w in zip(lags.candidates, lags.weights, strict=True) if c.difference.lag == 0)
+    assert fixed_mean > 0.9
+    assert sum(lags.weights) == pytest.approx(1)
+
+
+def test_a_wave_without_noise_is_continued_exactly() -> None:
+    wave = np.sin(0.2 * np.arange(300))
+    model = choose_lags(wave[:200], 16, 1, None).fit(wave[:200])
+    found = model.forecast(wave, np.arange(200, 284), 16)
+    expected = np.array([wave[origin : origin + 16] for origin in range(200, 284)])
+    assert found == pytest.approx(expected, abs=1e-3)
+
+
+def test_naive_forecasts() -> None:
+    values = np.arange(10.0)
+    origins = np.array([6, 10])
+    assert Naive().forecast(values, origins, 3).tolist() == [[5, 5, 5], [9, 9, 9]]
+    assert SeasonalNaive(4).forecast(values, origins, 6).tolist() == [[2, 3, 4, 5, 2, 3], [6, 7, 8, 9, 6, 7]]
+    with pytest.raises(SettingsError, match="season is 1"):
+        SeasonalNaive(1)
+    with pytest.raises(SettingsError, match="tau is 5: 10 points"):
+        AutoRegression(5).fit(values)
+
+
+@pytest.mark.parametrize("season", [4, 7, 12, 30])
+def test_a_season_is_found(season: int) -> None:
+    random = np.random.default_rng(season)
+    shape = random.normal(size=season)
+    time = np.arange(season * 12)
+    assert find_season(shape[time % season] + 0.05 * time + random.normal(0, 0.3, len(time))) == season
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_has_no_season(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    assert find_season(random.normal(size=300).cumsum()) == 1

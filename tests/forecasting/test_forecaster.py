@@ -1,0 +1,202 @@
+"""A fitted forecaster: what its paths are, that a seed decides, and its folder."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from charloom import InputError, LanguageModel, ModelFolderError, SeriesError, SettingsError, forecasting
+from charloom.forecasting import Forecaster, ForecastSettings, Series
+from charloom.forecasting.autoregression import Linear
+from charloom.forecasting.member import Member, Reading, draw_paths
+from charloom.forecasting.network import CorrectionNetwork
+
+_SETTINGS = ForecastSettings(horizon=6, epochs=3, members=4, hidden_size=8, context=16)
+
+
+def _values(length: int = 150, seed: int = 0) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    random = np.random.default_rng(seed)
+    values = 10 + np.sin(np.arange(length) * 2 * np.pi / 12) + random.normal(0, 0.2, length)
+    return np.asarray(values)
+
+
+@pytest.fixture(scope="module")
+def forecaster() -> Forecaster:
+    return forecasting.fit(_values(), _SETTINGS)
+
+
+def _member(seed: int) -> Member:
+    """With a network that has something to say."""
+    torch.manual_seed(seed)
+    network = CorrectionNetwork("gru", 8)
+    torch.nn.init.normal_(network.head.weight)
+    return Member(Linear(np.array([0.5, -0.2, 0.1]), 0.3), 0.7, network.eval(), (0, 1))
+
+
+def test_many_steps_without_noise_are_one_step_fed_back() -> None:
+    """The network's state goes on in ``draw_paths``; here all is read anew for each step."""
+    member, reading = _member(0), Reading(context=5, window_spread=1.3, trust=0.75)
+    values = np.random.default_rng(0).normal(size=20)
+    found = draw_paths(member, reading, values, np.array([12, 20]), 4, 1, None)[0]
+    for row, origin in zip(found, (12, 20), strict=True):
+        known = list(values[:origin])
+        center = np.mean(known[-5:])
+        for step in range(4):
+            places = range(origin - 5, origin + step)
+            linear = {
+                t: 0.3 + 0.5 * known[t - 1] - 0.2 * known[t - 2] + 0.1 * known[t - 3] for t in (*places, origin + step)
+            }
+            seen = [[(known[t] - center) / 1.3, (known[t] - linear[t]) / 0.7] for t in places]
+            with torch.no_grad():
+                (mean, _), _ = member.network(torch.tensor(seen, dtype=torch.float32)[:, None])
+            known.append(linear[origin + step] + 0.7 * 0.75 * float(mean[-1, 0]))
+        assert row == pytest.approx(known[origin:], abs=1e-5)
+
+
+def test_paths_spread_as_the_process_does() -> None:
+    """A network that corrects nothing: the paths are the autoregression's, their mean exactly its forecast."""
+    torch.manual_seed(0)
+    member = Member(Linear(np.array([0.9]), 0.0), 2.0, CorrectionNetwork("gru", 4).eval(), (0, 1))
+    values = np.array([0.0, 1.0, 2.0, 3.0])
+    generator = torch.Generator().manual_seed(0)
+    paths = draw_paths(member, Reading(2, 1.0, 1.0), values, np.array([4]), 5, 20_000, generator)[:, 0]
+    assert paths.mean(0) == pytest.approx(3 * 0.9 ** np.arange(1, 6), abs=1e-4)
+    assert paths.std(0) == pytest.approx(2 * np.sqrt(np.cumsum(0.81 ** np.arange(5))), rel=0.02)
+    assert np.corrcoef(paths[:, 0], paths[:, 1])[0, 1] == pytest.approx(0.9 / np.sqrt(1.81), abs=0.02)
+
+
+def test_a_seed_decides(forecaster: Forecaster) -> None:
+    again = forecasting.fit(_values(), _SETTINGS)
+    assert (again.forecast().mean == forecaster.forecast().mean).all()
+    assert (again.forecast().interval(0.9)[0] == forecaster.forecast().interval(0.9)[0]).all()
+    other = forecasting.fit(_values(), ForecastSettings(**(vars(_SETTINGS) | {"seed": 1})))
+    assert not (other.forecast().mean == forecaster.forecast().mean).all()
+
+
+def test_the_random_state_of_others_is_left_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    forecasting.fit(_values(60), _SETTINGS)
+    assert torch.rand(1) == expected
+
+
+def test_what_comes_after_an_origin_is_not_looked_at(forecaster: Forecaster) -> None:
+    values = _values(200, seed=1)
+    changed = values.copy()
+    changed[170:] = 1e6
+    one = forecaster.forecast_from(values, [170])
+    other = forecaster.forecast_from(changed, [170])
+    assert (one.mean == other.mean).all()
+    assert one.mean.shape == (1, 6)
+
+
+@pytest.mark.parametrize(("scale", "level"), [(1e-9, 0.0), (1e9, -3e9), (1.0, 1e5)])
+def test_the_unit_does_not_matter(scale: float, level: float) -> None:
+    settings = ForecastSettings(**(vars(_SETTINGS) | {"transform": "none"}))
+    plain, moved = (forecasting.fit(v, settings).forecast() for v in (_values(), _values() * scale + level))
+    for a, b in zip((plain.mean, *plain.interval()), (moved.mean, *moved.interval()), strict=True):
+        assert (b - level) / scale == pytest.approx(a, abs=1e-3)
+
+
+def test_swings_that_grow_with_the_level_are_forecast_in_logarithms() -> None:
+    time = np.arange(240)
+    random = np.random.default_rng(0)
+    growing = np.exp(0.015 * time + 0.3 * np.sin(time * 2 * np.pi / 12) + random.normal(0, 0.05, len(time)))
+    found = forecasting.fit(growing, _SETTINGS)
+    assert (found.transform, found.season) == ("log", 12)
+    low, high = found.forecast().interval()
+    assert (low > 0).all()
+    assert (high - found.forecast().mean > found.forecast().mean - low).all()
+    assert forecasting.fit(_values(), _SETTINGS).transform == "none"
+    with pytest.raises(SeriesError, match="transform='log' needs positive values"):
+        forecasting.fit(_values() - 10, ForecastSettings(horizon=6, transform="log"))
+
+
+def test_folder(forecaster: Forecaster, tmp_path: Path) -> None:
+    forecaster.save(tmp_path / "model")
+    assert {file.name for file in (tmp_path / "model").iterdir()} == {"config.json", "model.safetensors"}
+    loaded = Forecaster.load(tmp_path / "model")
+    for a, b in ((forecaster.forecast(), loaded.forecast()), (forecaster.forecast(9), loaded.forecast(9))):
+        assert (a.mean == b.mean).all()
+        assert (a.interval(0.8)[1] == b.interval(0.8)[1]).all()
+    assert loaded.settings == forecaster.settings
+
+
+def test_folders_that_are_none(forecaster: Forecaster, tmp_path: Path) -> None:
+    with pytest.raises(ModelFolderError, match="no such model folder"):
+        Forecaster.load(tmp_path / "nowhere")
+    folder = tmp_path / "model"
+    forecaster.save(folder)
+    with pytest.raises(ModelFolderError, match="does not describe a model"):
+        LanguageModel.load(folder)
+    config = json.loads((folder / "config.json").read_text())
+    changes: list[dict[str, object]] = [
+        {"kind": "x"},
+        {"members": []},
+        {"settings": {"horizon": -1}},
+        {"reading": 3},
+        {"season": "x"},
+        {"transform": "x"},
+        {"members": config["members"] * 2},
+        {"scale": None},
+    ]
+    for change in changes:
+        (folder / "config.json").write_text(json.dumps(config | change))
+        with pytest.raises(ModelFolderError, match=r"not a forecaster|do not fit"):
+            Forecaster.load(folder)
+
+
+def test_what_cannot_be_forecast(forecaster: Forecaster) -> None:
+    with pytest.raises(SeriesError, match="30 points are too few to forecast 24 ahead: 56 are needed"):
+        forecasting.fit(_values(30))
+    with pytest.raises(SeriesError, match="value 4 of 60 is missing"):
+        forecasting.fit([*range(3), float("nan"), *range(56)])
+    with pytest.raises(SeriesError, match="2 dimensions"):
+        forecasting.fit(np.zeros((3, 3)))
+    with pytest.raises(SeriesError, match="not a sequence of numbers"):
+        forecasting.fit(["a", "b"])  # type: ignore[list-item]
+    with pytest.raises(SettingsError, match="season is 60: 150 points have fewer than three"):
+        forecasting.fit(_values(), ForecastSettings(horizon=6, season=60))
+    with pytest.raises(InputError, match=f"a forecast needs {forecaster.fewest_points} values before it, and there"):
+        forecaster.forecast(history=_values(10))
+    with pytest.raises(SettingsError, match="horizon is 0"):
+        forecaster.forecast(0)
+    with pytest.raises(InputError, match="num_paths is 3: it must be at least 4"):
+        forecaster.sample_paths(3)
+
+
+@pytest.mark.parametrize("length", [24, 25, 30, 41])
+def test_short_series(length: int) -> None:
+    found = forecasting.fit(_values(length), horizon=3).forecast()
+    low, high = found.interval(0.9)
+    assert (low <= found.mean).all()
+    assert (found.mean <= high).all()
+
+
+def test_a_wave_without_noise() -> None:
+    wave = np.sin(np.arange(200) * 0.3)
+    found = forecasting.fit(wave, _SETTINGS).forecast()
+    truth = np.sin(np.arange(200, 206) * 0.3)
+    assert found.mean == pytest.approx(truth, abs=1e-6)
+    line = forecasting.backtest(np.arange(1.0, 61.0), _SETTINGS, held_out=12)
+    assert (line.coverage[0.95] == 1).all()
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_other_cells(cell: str) -> None:
+    settings = ForecastSettings(**(vars(_SETTINGS) | {"cell": cell}))
+    assert np.isfinite(forecasting.fit(_values(80), settings).sample_paths(8)).all()
+
+
+def test_a_picture_of_a_name_in_any_letters(forecaster: Forecaster) -> None:
+    series = Series(_values(), "\u6c14\u6e29 $x^2 <b>")
+    assert forecasting.draw_forecast(series, forecaster.forecast()).startswith(b"\x89PNG")
+
+
+def test_a_series_knows_its_parts() -> None:
+    series = Series(np.arange(5.0), "x")
+    assert len(series.head(3)) == 3
+    assert [series.label(i) for i in (0, 7)] == ["1", "8"]

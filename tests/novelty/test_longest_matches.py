@@ -1,0 +1,75 @@
+"""The longest matches, against the obvious way to find them."""
+
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from charloom.novelty import longest_matches as module
+from charloom.novelty.longest_matches import longest_matches
+
+_ENDLESS = 1000
+
+
+def _naive(sample: Any, corpus: Any) -> list[int]:
+    """By end, the longest that is in the corpus."""
+    return [
+        max(length for length in range(end + 1) if sample[end - length : end] in corpus)
+        for end in range(1, len(sample) + 1)
+    ]
+
+
+_few = st.text("ab", max_size=60)
+_some = st.text("abc\n é\U0001f600", max_size=60)
+_units = st.text("ab", min_size=1, max_size=3)
+_periodic = st.builds(lambda unit, times, rest: unit * times + rest, _units, st.integers(0, 30), _few)
+_any = _few | _some | _periodic | st.text(max_size=30)
+
+
+@given(samples=st.lists(_any, max_size=4), corpus=_any, enough=st.integers(1, 40))
+@example(samples=["", "a", ""], corpus="", enough=1)
+@example(samples=["abab", "ab"], corpus="ba" * 20, enough=2)
+def test_as_the_obvious_way(samples: list[str], corpus: str, enough: int) -> None:
+    found = longest_matches(samples, corpus, enough=enough)
+    _check(found, samples, corpus, enough)
+
+
+@given(samples=st.lists(st.binary(max_size=40), max_size=3), corpus=st.binary(max_size=80), enough=st.integers(1, 9))
+def test_bytes(samples: list[bytes], corpus: bytes, enough: int) -> None:
+    _check(longest_matches(samples, corpus, enough=enough), samples, corpus, enough)
+
+
+def _check(found: list[list[int]], samples: Any, corpus: Any, enough: int) -> None:
+    expected = [_naive(sample, corpus) for sample in samples]
+    assert [len(matches) for matches in found] == [len(sample) for sample in samples]
+    longest = max((length for matches in expected for length in matches), default=0)
+    exact_from = min(enough, longest)
+    for matches, right in zip(found, expected, strict=True):
+        for length, right_length in zip(matches, right, strict=True):
+            assert length == right_length if right_length >= exact_from else length <= right_length
+
+
+@given(corpus=st.text("abc", min_size=1, max_size=80), cut=st.tuples(st.integers(0, 80), st.integers(0, 80)))
+def test_what_is_left_out_is_not_found_nor_what_spans_it(corpus: str, cut: tuple[int, int]) -> None:
+    start, end = sorted(min(place, len(corpus)) for place in cut)
+    # Nothing that the sample has stands in its place.
+    hollow = corpus[:start] + "-" * (end - start) + corpus[end:]
+    (found,) = longest_matches([corpus], corpus, enough=1, without=[(start, end)])
+    assert found == _naive(corpus, hollow)
+
+
+@pytest.mark.parametrize(("block", "table"), [(1, _ENDLESS), (7, 4), (1 << 20, 1)])
+def test_blocks_and_both_ways_to_look_up(block: int, table: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A corpus that takes many blocks, and pairs too many for a table."""
+    monkeypatch.setattr(module, "_BLOCK", block)
+    monkeypatch.setattr(module, "_LARGEST_TABLE", table)
+    sample, corpus = "the cat sat on the mat", "a mat on the mat, a cat sat on it; the cat"
+    (found,) = longest_matches([sample], corpus, enough=4)
+    _check([found], [sample], corpus, 4)
+    assert max(found) == len("at on the mat")
+
+
+def test_lone_surrogates() -> None:
+    """What a command line makes of bytes that are not UTF-8."""
+    assert longest_matches(["x\udcffy"], "\udcffy", enough=1) == [[0, 1, 2]]

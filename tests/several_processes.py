@@ -1,0 +1,160 @@
+"""What processes that train together do, each writing what it saw: torchrun runs this file, with a folder and steps.
+
+``trained`` is run by the tests themselves, too, as the one process that the several are to equal.
+"""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import charloom
+from charloom import CheckpointFolder, ModelSettings, TrainingSettings
+from charloom.errors import CharloomError, CorpusError
+from charloom.training import truncated_bptt
+from charloom.training.events import Event, StepEnded, StopTraining
+from charloom.training.processes import Processes, joined_processes
+from charloom.training.shared_checkpoints import newest_checkpoint_of
+
+CELLS = ("rnn", "gru", "lstm")
+PARTITIONINGS = ("sequential", "random")
+STOP_AFTER = 7
+_STEPS = 10
+_BATCH = 8
+
+
+def text_of(steps: int) -> str:
+    """One epoch of so many minibatches, with 30 characters to validate on."""
+    numbers = torch.randint(12, (steps * _BATCH * _STEPS + _STEPS + 30,), generator=torch.Generator().manual_seed(4))
+    return "".join("abcdefghijkl"[number] for number in numbers)
+
+
+def trained(
+    processes: Processes,
+    cell: Any,
+    partitioning: Any,
+    steps: int,
+    *,
+    epochs: int = 1,
+    dropout: float = 0.0,
+    folder: Path | None = None,
+    stop: bool = False,
+) -> dict[str, Any]:
+    """A run from its beginning, or from the last checkpoint in the folder; the loss after each step, and its end.
+
+    stop: The last process asks for the end after some steps.
+    """
+    corpus = charloom.corpus_from(text_of(steps), name="made")
+    resume = newest_checkpoint_of(processes, folder) if folder is not None else None
+    sizes = ModelSettings(cell=cell, hidden_size=16, num_layers=2, embedding_size=6, dropout=dropout, init_sigma=0)
+    model = resume.make_model() if resume else charloom.build_model(corpus.vocabulary, sizes, seed=3)
+    settings = TrainingSettings(
+        batch_size=_BATCH,
+        num_steps=_STEPS,
+        epochs=epochs,
+        partitioning=partitioning,
+        optimizer="adamw" if cell == "gru" else "sgd",
+        learning_rate=0.01 if cell == "gru" else 1.0,
+        validation_fraction=30 / len(corpus.ids),
+        device="cpu",
+        sample_every=0,
+    )
+    steps_done = 0
+
+    def listen(event: Event) -> None:
+        nonlocal steps_done
+        steps_done += isinstance(event, StepEnded)
+        if stop and processes.rank == processes.size - 1 and steps_done == STOP_AFTER:
+            raise StopTraining
+
+    checkpoints = CheckpointFolder(folder) if folder is not None else None
+    with _losses() as losses:
+        history = charloom.train(
+            model,
+            corpus,
+            settings,
+            listeners=[listen],
+            checkpoints=checkpoints,
+            resume=resume,
+            processes=processes,
+        )
+    return {
+        "losses": losses,
+        "history": [[record.epoch, record.perplexity, record.validation_perplexity] for record in history],
+        "weights": {name: tensor.flatten().tolist() for name, tensor in model.state_dict().items()},
+    }
+
+
+@contextlib.contextmanager
+def _losses() -> Iterator[list[float]]:
+    """The loss of each step."""
+    losses: list[float] = []
+    usual = truncated_bptt.train_step
+
+    def step(*arguments: Any) -> Any:
+        loss, state = usual(*arguments)
+        losses.append(float(loss))
+        return loss, state
+
+    truncated_bptt.train_step = step
+    yield losses
+    truncated_bptt.train_step = usual
+
+
+def _stopped_and_resumed(processes: Processes, folder: Path) -> dict[str, Any]:
+    """With dropout, and the first process' checkpoints in a folder that the others do not see."""
+    options: dict[str, Any] = {"epochs": 2, "dropout": 0.3}
+    own = folder / f"of-{processes.rank}"
+    undisturbed = trained(processes, "lstm", "sequential", 20, **options)
+    begun = trained(processes, "lstm", "sequential", 20, **options, folder=own, stop=True)
+    resumed = trained(processes, "lstm", "sequential", 20, **options, folder=own)
+    for_one = trained(processes, "gru", "sequential", 20, folder=folder / "for-one", stop=True)
+    return {"undisturbed": undisturbed, "begun": begun, "resumed": resumed, "for one": for_one}
+
+
+def _failure(processes: Processes, who: tuple[int, ...]) -> str:
+    try:
+        with processes.together():
+            if processes.rank in who:
+                raise CorpusError(f"a reason of {processes.rank}")
+    except CharloomError as error:
+        return f"{type(error).__name__}: {error}"
+    return "none"
+
+
+def _left_alone(processes: Processes) -> str:
+    """What the first process gets to know where the other is gone."""
+    if not processes.first:
+        os._exit(0)  # anything else, and torchrun would end the first one too
+    try:
+        while True:
+            processes.sum(torch.ones(()))
+    except CharloomError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def main() -> None:
+    """Does it all; the steps are of each run that is compared with one process."""
+    folder, steps = Path(sys.argv[1]), int(sys.argv[2])
+    torch.set_num_threads(1)
+    with joined_processes("cpu") as processes:
+        seen: dict[str, Any] = {
+            f"{cell}, {partitioning}": trained(processes, cell, partitioning, steps)
+            for cell in CELLS
+            for partitioning in PARTITIONINGS
+        }
+        seen |= _stopped_and_resumed(processes, folder)
+        seen["failures"] = [_failure(processes, who) for who in ((), (1,), (0, 1))]
+        result = folder / f"seen-{processes.rank}.json"
+        result.write_text(json.dumps(seen))
+        seen["left alone"] = _left_alone(processes)
+        result.write_text(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main()

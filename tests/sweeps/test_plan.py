@@ -1,0 +1,165 @@
+"""Which runs a sweep is made of: no PyTorch, no processes."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charloom import CorpusSettings, ModelSettings, Recipe, SettingsError, TrainingSettings
+from charloom.settings.names import TABLES, all_settings, find_setting
+from charloom.sweeps.plan import (
+    grid,
+    listed,
+    plan_runs,
+    recipe_from_json,
+    recipe_to_json,
+    setting_of,
+    settings_key,
+    without_display,
+)
+
+_BASE = Recipe(CorpusSettings(), ModelSettings(), TrainingSettings())
+
+
+def test_no_two_groups_have_a_setting_of_one_name() -> None:
+    fields = [field.name for kind in TABLES.values() for field in dataclasses.fields(kind)]
+    assert sorted(fields) == sorted(all_settings())
+
+
+def test_the_grid_is_the_product() -> None:
+    found = grid({"hidden-size": [1, 2], "dropout": [0.0, 0.1, 0.2]})
+    assert len(found) == 6
+    assert found[0] == {"hidden_size": 1, "dropout": 0.0}
+    assert {tuple(one.items()) for one in found} == {
+        (("hidden_size", size), ("dropout", share)) for size in (1, 2) for share in (0.0, 0.1, 0.2)
+    }
+    assert grid({}) == [{}]
+    assert listed([{"hidden-size": 1}, {"dropout": 0.5}]) == [{"hidden_size": 1}, {"dropout": 0.5}]
+
+
+def test_every_combination_with_every_seed_once() -> None:
+    """Seed by seed, so that an early look sees all combinations; doubles are one run."""
+    runs = plan_runs(_BASE, grid({"hidden_size": [8, 16, 8]}), range(2))
+    assert [(run.recipe.model.hidden_size, run.recipe.training.seed) for run in runs] == [
+        (8, 0),
+        (16, 0),
+        (8, 1),
+        (16, 1),
+    ]
+    assert len({run.name for run in runs}) == len({run.key for run in runs}) == 4
+    assert runs[0].name.startswith("hidden_size=8,seed=0-")
+
+
+@pytest.mark.parametrize(
+    ("vary", "message"),
+    [
+        ({"hiden_size": [1]}, "Did you mean hidden_size"),
+        ({"nonsense": [1]}, "no setting 'nonsense'; there are unit"),
+        ({"seed": [1, 2]}, "seeds repeats"),
+        ({"report_every": [1]}, "changes what is shown"),
+        ({"dropout": []}, "a list of one value or more"),
+        ({"cell": "gru"}, "a list of one value or more"),
+        ({"hidden-size": [1], "hidden_size": [2]}, "hidden_size is varied twice"),
+    ],
+)
+def test_what_cannot_be_varied(vary: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        grid(vary)
+
+
+@pytest.mark.parametrize(
+    ("vary", "message"),
+    [
+        ({"hidden_size": [8, 0]}, "hidden_size is 0: it must be a whole number"),
+        ({"dropout": [0.5, 2]}, "dropout is 2: it must be at least 0 and at most 1"),
+        ({"cell": ["rnn", "cnn"]}, "cell is 'cnn': choose one of"),
+        (
+            {"tied_output": [True], "embedding_size": [8]},
+            r"tied_output needs .* \(in the combination tied_output=True, em",
+        ),
+        ({"patience": [3]}, "set validation_fraction"),
+    ],
+)
+def test_every_value_is_checked_before_anything_runs(vary: dict[str, list[Any]], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        plan_runs(_BASE, grid(vary), [0])
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "value"),
+    [
+        ("hidden-size", "64", 64),
+        ("--learning-rate", "1e-3", 0.001),
+        ("dropout", "0", 0.0),
+        ("max_chars", "None", None),
+        ("patience", "3", 3),
+        ("keep-best", "false", False),
+        ("lowercase", "none", None),
+        ("tied_output", "yes", True),
+        ("cell", "gru", "gru"),
+        ("device", "cpu", "cpu"),
+    ],
+)
+def test_words_become_values(name: str, word: str, value: Any) -> None:
+    found = find_setting(name).parse(word)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "message"),
+    [
+        ("hidden-size", "64.5", "hidden_size is '64.5': it must be a whole number"),
+        ("hidden-size", "none", "a whole number"),
+        ("max-chars", "many", "a whole number or none"),
+        ("cell", "cnn", "one of rnn, gru, lstm"),
+        ("tied-output", "1", "true or false"),
+        ("dropout", "", "a number"),
+    ],
+)
+def test_other_words_do_not(name: str, word: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        find_setting(name).parse(word)
+
+
+def _settings(name: str) -> st.SearchStrategy[Any]:
+    return {
+        "hidden_size": st.integers(1, 4),
+        "dropout": st.sampled_from([0, 0.0, 0.5]),
+        "cell": st.sampled_from(["rnn", "gru"]),
+        "learning_rate": st.sampled_from([1, 1.0, 2, 2.0]),
+        "max_chars": st.sampled_from([None, 10]),
+        "seed": st.integers(0, 2),
+    }[name]
+
+
+_CHANGES = st.fixed_dictionaries(
+    {}, optional={n: _settings(n) for n in ("hidden_size", "dropout", "cell", "learning_rate", "max_chars", "seed")}
+)
+
+
+@given(_CHANGES, _CHANGES)
+def test_a_key_is_for_settings_and_nothing_else(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Equal settings have one, 2 and 2.0 are equal, and a round trip through JSON changes none."""
+    first, second = _BASE.with_changes(one), _BASE.with_changes(other)
+    assert (settings_key(first) == settings_key(second)) == (first == second)
+    assert recipe_from_json(recipe_to_json(first)) == first
+    assert all(setting_of(first, name) == value for name, value in one.items())
+
+
+def test_what_is_only_shown_makes_no_other_run() -> None:
+    """Threads are fixed, that results do not depend on how many processes there are."""
+    shown = _BASE.with_changes({"prefixes": ("a",), "report_every": 3, "sample_every": 7, "sample_chars": 9})
+    assert without_display(shown) == without_display(_BASE)
+    assert without_display(shown).training.sample_every == 0
+    assert without_display(_BASE).training.threads == 1
+    assert without_display(_BASE.with_changes({"threads": 2})).training.threads == 2
+
+
+def test_names_of_folders_are_plain() -> None:
+    (run,) = plan_runs(_BASE, [{"device": "cuda:1/../x" + "y" * 300}], [0])
+    assert "/" not in run.name
+    assert ":" not in run.name
+    assert len(run.name) < 130

@@ -1,0 +1,97 @@
+"""The table that runs add up to."""
+
+import csv
+import io
+import json
+import math
+import statistics
+from typing import Any
+
+import pytest
+
+from charloom import CorpusSettings, EpochRecord, History, ModelSettings, Recipe, TrainingSettings
+from charloom.sweeps.picture import draw_sweep
+from charloom.sweeps.results import SweepResults, SweepRun, combinations_as_csv, runs_as_json_lines
+
+_BASE = Recipe(CorpusSettings(), ModelSettings(), TrainingSettings(validation_fraction=0.1))
+
+
+def _run(validation: list[float], *, outcome: Any = "finished", **changes: Any) -> SweepRun:
+    records = [EpochRecord(epoch, 9.0 / epoch, value, 0.5 * epoch, 100.0) for epoch, value in enumerate(validation, 1)]
+    return SweepRun(_BASE.with_changes(changes), outcome, "", History(records), len(records) or None)
+
+
+_RESULTS = SweepResults(
+    ("hidden_size",),
+    [
+        _run([5.0, 4.0, 6.0], hidden_size=8, seed=1),
+        _run([5.0, 4.5, 4.4], hidden_size=16, seed=0),
+        _run([5.0, 3.0, 5.0], hidden_size=8, seed=0),
+        _run([5.0], hidden_size=32, seed=0, outcome="diverged"),
+    ],
+)
+
+
+def test_combinations() -> None:
+    """The best first by what the runs ended with; means and deviations over seeds; a run that diverged is the worst."""
+    best, second, worst = _RESULTS.combinations()
+    assert [one.values["hidden_size"] for one in (best, second, worst)] == [16, 8, 32]
+    assert [run.recipe.training.seed for run in second.runs] == [0, 1]
+    assert best.validation_perplexity == (4.4, None)
+    assert second.validation_perplexity == pytest.approx((5.5, statistics.stdev([6.0, 5.0])))
+    assert second.best_validation_perplexity == pytest.approx((3.5, statistics.stdev([4.0, 3.0])))
+    assert second.best_epoch == (2.0, 0.0)
+    assert second.perplexity == (3.0, 0.0)
+    assert second.seconds == (1.5, 0.0)
+    assert (worst.validation_perplexity, worst.num_diverged) == ((math.inf, None), 1)
+    assert _RESULTS.find(hidden_size=16) == best
+    with pytest.raises(KeyError):
+        _RESULTS.find(hidden_size=1)
+
+
+def test_files() -> None:
+    rows = list(csv.DictReader(io.StringIO(combinations_as_csv(_RESULTS))))
+    assert [row["hidden_size"] for row in rows] == ["16", "8", "32"]
+    assert float(rows[1]["best_validation_perplexity"]) == 3.5
+    assert (rows[2]["diverged"], rows[2]["validation_perplexity"], rows[2]["validation_perplexity_sd"]) == (
+        "1",
+        "inf",
+        "",
+    )
+    lines = [json.loads(line) for line in runs_as_json_lines(_RESULTS).splitlines()]
+    assert [(line["hidden_size"], line["seed"], line["outcome"]) for line in lines] == [
+        (16, 0, "finished"),
+        (8, 0, "finished"),
+        (8, 1, "finished"),
+        (32, 0, "diverged"),
+    ]
+    assert lines[3]["validation_perplexity"] is None
+
+
+def test_without_validation_the_training_decides() -> None:
+    plain = Recipe(CorpusSettings(), ModelSettings(), TrainingSettings())
+
+    def run(perplexity: float, cell: str) -> SweepRun:
+        history = History([EpochRecord(1, perplexity, None, 1.0, 1.0)])
+        return SweepRun(plain.with_changes({"cell": cell}), "finished", "", history, 1)
+
+    results = SweepResults(("cell",), [run(3.0, "rnn"), run(2.0, "gru")])
+    assert [one.values["cell"] for one in results.combinations()] == ["gru", "rnn"]
+    assert results.combinations()[0].validation_perplexity is None
+    assert "gru,1,0,,,,,,,2.0,,1.0," in combinations_as_csv(results)
+    assert draw_sweep(results).startswith(b"\x89PNG")
+
+
+def test_pictures() -> None:
+    """One number that was varied is a picture more; infinities, one epoch and none do not harm."""
+    assert draw_sweep(_RESULTS).startswith(b"\x89PNG")
+    wild = [
+        _run([], outcome="diverged", hidden_size=3, cell="gru"),
+        _run([math.inf], hidden_size=4),
+        *(_run([4.0, 3.0], hidden_size=size) for size in range(5, 15)),
+    ]
+    assert draw_sweep(SweepResults(("hidden_size", "cell"), wild)).startswith(b"\x89PNG")
+    wide = {"tied_output": True, "embedding_size": 8, "nonlinearity": "relu", "weight_decay": 0.123, "init_sigma": 0.5}
+    runs = [_run([4.0, 3.0], hidden_size=8), _run([4.0, 3.0], hidden_size=8, **wide)]
+    assert draw_sweep(SweepResults(tuple(wide), runs)).startswith(b"\x89PNG")  # matplotlib warns where nothing fits
+    assert draw_sweep(SweepResults((), wild[1:2])).startswith(b"\x89PNG")

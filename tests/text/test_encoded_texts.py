@@ -1,0 +1,175 @@
+"""Long texts are encoded once: found again when they are the same, and never believed when damaged."""
+
+import gzip
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from charloom import Corpus, Vocabulary, corpus_from, load_corpus
+from charloom.text import sources
+from charloom.text.sources import TextFiles
+from long_text import LONG_TEXT
+
+pytestmark = pytest.mark.usefixtures("kept_texts")
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the files of a test had been there for long."""
+    monkeypatch.setattr(sources, "_SETTLED_NANOSECONDS", -(10**18))
+
+
+@pytest.fixture
+def skimmed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of what is read for its content alone."""
+    names: list[str] = []
+    skim = TextFiles.skim
+
+    def spy(self: TextFiles, progress: Any) -> str:
+        names.append(self.name)
+        return skim(self, progress)
+
+    monkeypatch.setattr(TextFiles, "skim", spy)
+    return names
+
+
+def _names(kept_texts: Path) -> list[str]:
+    return sorted(path.suffix for path in kept_texts.iterdir())
+
+
+def _same(first: Corpus, second: Corpus) -> bool:
+    return (
+        first.vocabulary == second.vocabulary
+        and torch.equal(first.ids[:], second.ids[:])
+        and first.fingerprint == second.fingerprint
+        and first.text == second.text
+    )
+
+
+@pytest.mark.parametrize("unit", ["char", "byte"])
+def test_a_text_in_a_file_is_as_one_in_memory(unit: Any, long_text: Path, kept_texts: Path) -> None:
+    for clean in (False, True):
+        kept = load_corpus(long_text, unit=unit, lowercase=clean, collapse_whitespace=clean)
+        made = corpus_from(LONG_TEXT, unit=unit, lowercase=clean, collapse_whitespace=clean)
+        assert _same(kept, made)
+        text: Any = made.vocabulary.clean_up(LONG_TEXT if unit == "char" else LONG_TEXT.encode())
+        assert kept.text == text
+        assert torch.equal(kept.ids[:], kept.vocabulary.encode(text))
+        clean_up = made.vocabulary.clean_up
+        whole = Vocabulary.of_text(text, clean_up) if unit == "char" else Vocabulary(clean_up=clean_up)
+        assert kept.vocabulary == whole
+    assert _names(kept_texts) == [".ids", ".ids", ".json", ".json"]
+
+
+@pytest.mark.usefixtures("settled")
+def test_what_has_not_changed_is_not_read_again(
+    long_text: Path, encoded_pieces: list[str], skimmed: list[str], kept_texts: Path
+) -> None:
+    first = load_corpus(long_text)
+    assert len(encoded_pieces) == 1
+    assert _same(load_corpus(str(long_text)), first)
+    assert _same(load_corpus([long_text]), first)
+    assert (len(encoded_pieces), skimmed) == (1, [])
+    assert _names(kept_texts) == [".ids", ".json"]
+
+
+def test_a_file_that_is_seconds_old_is_looked_into(
+    long_text: Path, encoded_pieces: list[str], skimmed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its times would not tell another change within the same tick of the clock."""
+    load_corpus(long_text)
+    load_corpus(long_text)
+    assert (len(encoded_pieces), len(skimmed)) == (1, 1)
+    monkeypatch.setattr(sources, "_SETTLED_NANOSECONDS", -(10**18))
+    load_corpus(long_text)
+    load_corpus(long_text)
+    assert (len(encoded_pieces), len(skimmed)) == (1, 2)
+
+
+@pytest.mark.usefixtures("settled")
+def test_the_same_content_elsewhere_is_known_once_it_is_read(
+    long_text: Path, tmp_path: Path, encoded_pieces: list[str], skimmed: list[str], kept_texts: Path
+) -> None:
+    first = load_corpus(long_text)
+    copy = Path(shutil.copy(long_text, tmp_path / "copy.txt"))
+    for _ in range(2):
+        corpus = load_corpus(copy)
+        assert corpus.name == "copy.txt"
+        assert _same(corpus, first)
+    os.utime(copy, (1, 1))
+    assert _same(load_corpus(copy), first)
+    assert len(encoded_pieces) == 1
+    assert skimmed == [str(copy), str(copy)]  # when it was new, and when its time was
+    assert _names(kept_texts) == [".ids", ".json"]
+
+
+def test_a_file_that_changed_is_read_again(long_text: Path, encoded_pieces: list[str], kept_texts: Path) -> None:
+    load_corpus(long_text)
+    changed = "J" + LONG_TEXT[1:]
+    long_text.write_text(changed)
+    assert load_corpus(long_text).text == changed
+    long_text.write_text(LONG_TEXT + "!")
+    assert load_corpus(long_text).text == LONG_TEXT + "!"
+    assert encoded_pieces == ["It wa", "Jt wa", "It wa"]
+    assert len(_names(kept_texts)) == 6
+
+
+@pytest.mark.usefixtures("settled")
+def test_settings_tell_texts_apart(long_text: Path, encoded_pieces: list[str]) -> None:
+    ways: list[dict[str, Any]] = [
+        {},
+        {"unit": "byte"},
+        {"max_chars": 500},
+        {"max_chars": 501},
+        {"lowercase": True},
+        {"collapse_whitespace": True},
+    ]
+    texts = [load_corpus(long_text, **way).text for way in ways]
+    assert [load_corpus(long_text, **way).text for way in ways] == texts
+    assert len(encoded_pieces) == len(set(texts)) == len(ways)
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_part_is_found_for_the_same_files_only(long_text: Path, tmp_path: Path) -> None:
+    """Of what is not read to its end nothing is known of the end."""
+    assert load_corpus(long_text, max_chars=400).text == LONG_TEXT[:400]
+    other = tmp_path / "other.txt"
+    other.write_text(LONG_TEXT[:300] + "x" * (len(LONG_TEXT.encode()) - len(LONG_TEXT[:300].encode())))
+    assert load_corpus(other, max_chars=400).text == other.read_text()[:400]
+
+
+def test_files_that_are_cut_elsewhere_are_another_text(tmp_path: Path) -> None:
+    """The bytes are the same, the line ends between files are not; nor is a compressed file what its bytes say."""
+    a, b = tmp_path / "a.txt", tmp_path / "b.txt"
+    for at in (200, 300):
+        a.write_text("x" * at)
+        b.write_text("x" * (500 - at))
+        assert load_corpus([a, b]).text == "x" * at + "\n" + "x" * (500 - at)
+    packed = gzip.compress(os.urandom(300).hex().encode())
+    for name in ("p.gz", "p.bin"):
+        (tmp_path / name).write_bytes(packed)
+    assert load_corpus(tmp_path / "p.gz", unit="byte").text == gzip.decompress(packed)
+    assert load_corpus(tmp_path / "p.bin", unit="byte").text == packed
+
+
+def test_progress(long_text: Path) -> None:
+    told: list[tuple[int, int | None]] = []
+    load_corpus(long_text, progress=lambda done, total: told.append((done, total)))
+    size = len(LONG_TEXT.encode())
+    assert told == [(size, size)]
+    told.clear()
+    load_corpus(long_text, progress=lambda done, total: told.append((done, total)))
+    assert told[-1][0] == told[-1][1]
+
+
+def test_in_another_vocabulary(long_text: Path) -> None:
+    """As ``vocabulary.encode`` of the text, for a text that may be in a long_text."""
+    corpus = load_corpus(long_text)
+    vocabulary = Vocabulary.of_text(LONG_TEXT[::-1] + "zzzzzzzzzz" * 1000)
+    again = corpus.in_vocabulary(vocabulary)
+    assert torch.equal(again.ids[:], vocabulary.encode(LONG_TEXT))
+    assert (again.text, again.fingerprint, again.name) == (LONG_TEXT, corpus.fingerprint, corpus.name)

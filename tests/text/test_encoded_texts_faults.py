@@ -1,0 +1,181 @@
+"""Encoded texts that are damaged, interrupted, in the way, or old."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from charloom import CharloomWarning, Corpus, CorpusError, corpus_from, load_corpus
+from charloom.text import encoded_texts
+from charloom.text.encoding import Encoder
+from long_text import LONG_TEXT
+
+pytestmark = pytest.mark.usefixtures("kept_texts")
+
+
+def _names(kept_texts: Path) -> list[str]:
+    return sorted(path.suffix for path in kept_texts.iterdir())
+
+
+def _same(first: Corpus, second: Corpus) -> bool:
+    return (
+        first.vocabulary == second.vocabulary
+        and torch.equal(first.ids[:], second.ids[:])
+        and first.fingerprint == second.fingerprint
+        and first.text == second.text
+    )
+
+
+def _cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def _lengthen(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\1")
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-7] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("suffix", [".ids", ".json"])
+@pytest.mark.parametrize("damage", [_cut, _lengthen, _flip, Path.unlink, lambda path: path.write_bytes(b"")])
+def test_what_is_damaged_is_made_anew(
+    damage: Callable[[Path], Any], suffix: str, long_text: Path, kept_texts: Path, encoded_pieces: list[str]
+) -> None:
+    first = load_corpus(long_text)
+    text = first.text
+    (path,) = kept_texts.glob(f"*{suffix}")
+    if suffix == ".ids":  # the one that is open stays whole: a program that reads it must not see this
+        copy = path.read_bytes()
+        path.unlink()
+        path.write_bytes(copy)
+    damage(path)
+    again = load_corpus(long_text)
+    assert again.text == text
+    assert _same(again, first)
+    assert len(encoded_pieces) == 2 or (suffix, damage) == (".json", _lengthen)
+    assert _same(load_corpus(long_text), first)
+    assert _names(kept_texts) == [".ids", ".json"]
+
+
+def test_any_byte_of_what_ids_mean_may_be_damaged(long_text: Path, kept_texts: Path) -> None:
+    first = load_corpus(long_text)
+    (path,) = kept_texts.glob("*.json")
+    data = path.read_bytes()
+    for place in range(0, len(data), 7):
+        damaged = bytearray(data)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        assert _same(load_corpus(long_text), first)
+
+
+@pytest.mark.parametrize(
+    "data", [b"[]", b"{}", b"\xff", b'{"encoded": {"counts": [1]}}', b'{"encoded": {"counts": 5}}', b"[" * 100_000]
+)
+def test_a_strange_file_in_the_folder_is_no_obstacle(data: bytes, long_text: Path, kept_texts: Path) -> None:
+    kept_texts.mkdir(parents=True)
+    (kept_texts / "strange.json").write_bytes(data)
+    assert load_corpus(long_text).text == LONG_TEXT
+    assert not (kept_texts / "strange.json").exists()
+
+
+def test_what_is_open_stays_readable(long_text: Path, kept_texts: Path) -> None:
+    corpora = [load_corpus(long_text), load_corpus(long_text)]
+    assert encoded_texts.clear() == len(LONG_TEXT)
+    assert list(kept_texts.iterdir()) == []
+    long_text.unlink()
+    assert [corpus.text for corpus in corpora] == [LONG_TEXT] * 2
+
+
+def test_what_comes_through_a_pipe_leaves_nothing(kept_texts: Path) -> None:
+    corpus = corpus_from(iter([LONG_TEXT, LONG_TEXT]))
+    assert list(kept_texts.iterdir()) == []
+    assert corpus.text == LONG_TEXT * 2
+
+
+def test_a_named_pipe_is_read_anew_each_time(tmp_path: Path, kept_texts: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for text in (LONG_TEXT, LONG_TEXT[::-1]):
+        writer = threading.Thread(target=pipe.write_text, args=[text])
+        writer.start()
+        assert load_corpus(pipe).text == text
+        writer.join()
+    assert list(kept_texts.iterdir()) == []
+
+
+def test_what_failed_leaves_nothing(tmp_path: Path, kept_texts: Path) -> None:
+    file = tmp_path / "bad.txt"
+    file.write_bytes(LONG_TEXT.encode() + b"\xff")
+    with pytest.raises(CorpusError, match="not UTF-8"):
+        load_corpus(file)
+    assert not kept_texts.exists() or list(kept_texts.iterdir()) == []
+
+    def stopped() -> Iterator[str]:
+        yield from [LONG_TEXT] * 3
+        yield "x" * (2 << 20)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        corpus_from(stopped())
+    assert list(kept_texts.iterdir()) == []
+
+
+def test_a_file_that_changes_while_it_is_read_is_told_and_not_kept(
+    long_text: Path, kept_texts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = Encoder.take
+
+    def meddle(self: Encoder, piece: str | bytes) -> None:
+        take(self, piece)
+        with long_text.open("a") as out:
+            out.write("and more")
+
+    monkeypatch.setattr(Encoder, "take", meddle)
+    with pytest.warns(CharloomWarning, match=r"text\.txt: changed while it was read"):
+        corpus = load_corpus(long_text)
+    assert corpus.text == LONG_TEXT
+    assert list(kept_texts.iterdir()) == []
+
+
+def test_what_was_not_used_for_long_goes_when_another_comes(long_text: Path, tmp_path: Path, kept_texts: Path) -> None:
+    load_corpus(long_text)
+    load_corpus(long_text, unit="byte")
+    old = time.time() - 61 * 24 * 3600
+    for path in kept_texts.iterdir():
+        os.utime(path, (old, old))
+    load_corpus(long_text)  # used again
+    other = tmp_path / "other.txt"
+    other.write_text("other " * 50)
+    load_corpus(other)
+    left = {(text.name, text.read_as.unit) for text in encoded_texts.cached_texts()}
+    assert left == {(str(long_text), "char"), (str(other), "char")}
+    assert _names(kept_texts) == [".ids", ".ids", ".json", ".json"]
+
+
+def test_what_a_killed_process_left_goes_after_a_day(long_text: Path, kept_texts: Path) -> None:
+    kept_texts.mkdir(parents=True)
+    names = [".encoding-old", "old.ids", ".encoding-new", "new.ids"]
+    for name in names:
+        (kept_texts / name).write_bytes(b"half")
+    for name in names[:2]:
+        os.utime(kept_texts / name, (time.time() - 90_000,) * 2)
+    load_corpus(long_text)
+    # Those of today may be another process' still.
+    assert [(kept_texts / name).exists() for name in names] == [False, False, True, True]
+    load_corpus(long_text, unit="byte")
+    assert len(list(kept_texts.iterdir())) == 6
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_the_way_out(long_text: Path, kept_texts: Path) -> None:
+    kept_texts.parent.write_text("a file where the kept_texts would be")
+    with pytest.raises(CorpusError, match=r"cache: cannot keep the ids of text\.txt there \(.*CHARLOOM_CACHE"):
+        load_corpus(long_text)

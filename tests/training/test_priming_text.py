@@ -1,0 +1,25 @@
+"""What ``charloom train`` gives to a priming: the ends of a text, which may be far larger than memory."""
+
+import pytest
+
+from charloom import TrainingSettings, corpus_from
+from charloom.codec import priming
+from charloom.codec.priming import Priming
+from charloom.training.run_folder import texts_for_codec
+
+
+@pytest.mark.parametrize("room", [1, 50, 99, 100, 1000, 100_000])
+@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("unit", ["char", "byte"])
+def test_the_ends_are_as_good_as_the_whole(
+    unit: str, fraction: float, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(priming, "LARGEST_PRIMING", room)
+    text = "né \U0001f600 語\n" * 100
+    corpus = corpus_from(text, unit=unit)  # type: ignore[arg-type] # one of the two
+    whole = text if unit == "char" else text.encode()
+    at = len(whole) - int(len(whole) * fraction)
+    seen, unseen = (part if isinstance(part, bytes) else part.encode() for part in (whole[:at], whole[at:]))
+    ends = texts_for_codec(corpus, TrainingSettings(validation_fraction=fraction))
+    assert Priming.of_text(*ends) == Priming.of_text(seen, unseen)
+    assert all(len(end) <= 4 * room for end in ends)
