@@ -29,7 +29,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     code = (
         "from charloom.training.checkpoints import CheckpointFolder\n"
         "from charloom.cli.app import run_command_line\n"
-        "CheckpointFolder.step_ended = lambda self, run, usual=CheckpointFolder.step_ended: "
+        "CheckpointFolder.due = lambda self, run, usual=CheckpointFolder.due: "
         "1 / (run.steps - 7) and usual(self, run)\n"
         f"run_command_line({['train', 'fable.txt', *options, '--epochs', '2', '--out', 'run']!r})\n"
     )

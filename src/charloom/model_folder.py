@@ -62,9 +62,11 @@ def read_model_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Tenso
     config = _read_config(folder)
     try:
         data = read_tensor_file(folder / WEIGHTS_FILE)
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror or error if isinstance(error, OSError) else error
-        raise ModelFolderError(f"{folder}: cannot read {WEIGHTS_FILE} ({reason})") from None
+    except OSError as error:
+        raise ModelFolderError(f"{folder}: cannot read {WEIGHTS_FILE} ({error.strerror or error})") from None
+    except (ValueError, RecursionError) as error:
+        reason = f"is damaged, or belongs to another {CONFIG_FILE} ({error!s:.200})"
+        raise ModelFolderError(f"{folder}: {WEIGHTS_FILE} {reason}") from None
     if hashlib.sha256(data).hexdigest() != config.get("weights_sha256"):
         raise ModelFolderError(
             f"{folder}: {WEIGHTS_FILE} is damaged, or belongs to another {CONFIG_FILE} (its SHA-256 differs)"
@@ -85,15 +87,15 @@ def read_tensor_file(path: Path, preamble: int = 0) -> bytes:
         file.seek(preamble)
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, _LARGEST_HEADER_BYTES):
-            raise ValueError("damaged: its header does not end within it")
+            raise ValueError("its header does not end within it")
         try:
             listed = parse_json(file.read(length))
             end = max((entry["data_offsets"][1] for name, entry in listed.items() if name != "__metadata__"), default=0)
             whole = 8 + length + end == size
         except (AttributeError, KeyError, IndexError, TypeError) as error:
-            raise ValueError(f"damaged: a header of another kind ({error!r})") from None
+            raise ValueError(f"a header of another kind ({error!r})") from None
         if not whole:
-            raise ValueError("damaged: it is not as long as its tensors")
+            raise ValueError("it is not as long as its tensors")
         file.seek(preamble)
         return file.read(size)
 

@@ -1,5 +1,6 @@
 """``charloom recipes``, and how a recipe's settings become the defaults of ``charloom train`` and ``sweep``."""
 
+import contextlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,6 +11,7 @@ from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
 
 from charloom.cli import screen
+from charloom.errors import CharloomError
 from charloom.settings.recipes import OWN_TEXT, SECTION, parse_recipe, read_recipe, recipe_names
 from charloom.text.named_corpora import TIME_MACHINE
 
@@ -45,12 +47,15 @@ def recipe_defaults(app: App, commands: tuple[str, ...], arguments: ArgumentColl
         return
     given = {argument.name: [token.value for token in argument.tokens] for argument in arguments}
     if resume := given.get("--resume"):
-        settings, source = _settings_of_run(Path(resume[-1])), f"the run in {resume[-1]}"
+        settings, source = {}, f"the run in {resume[-1]}"
+        with contextlib.suppress(CharloomError):  # the command will meet it too, and say it
+            settings = _settings_of_run(Path(resume[-1]))
     else:
         source = (given["--recipe"] or [usual_recipe(given["CORPUS"])])[-1]
         settings = {key: value for table in parse_recipe(source).values() for key, value in table.items()}
         if init_from := given.get("--init-from"):
-            settings |= _settings_of_model(Path(init_from[-1]))
+            with contextlib.suppress(CharloomError):
+                settings |= _settings_of_model(Path(init_from[-1]))
         source = f"recipe {source}"
     settings = {key: value for key, value in settings.items() if value is not None and value != ()}
     Dict(settings, use_commands_as_keys=False, source=source)(app, commands, arguments)

@@ -65,9 +65,10 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         digest = _read_line(path)
         body = read_tensor_file(path, _LINE_BYTES)
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror or error if isinstance(error, OSError) else error
-        raise CheckpointError(f"{path}: cannot be read ({reason})") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: damaged ({error!s:.200})") from None
     if hashlib.sha256(body).hexdigest().encode() != digest:
         raise CheckpointError(f"{path}: damaged (its SHA-256 differs)")
     try:
@@ -86,7 +87,7 @@ def _read_line(path: Path) -> bytes:
     rest, _, digest = line.rstrip(b"\n").rpartition(b" ")
     name, _, version = rest.rpartition(b" ")
     if name != _NAME or not line.endswith(b"\n"):
-        raise ValueError("damaged: it does not begin as a checkpoint does")
+        raise ValueError("it does not begin as a checkpoint does")
     if version != _VERSION:
-        raise ValueError(f"version {version.decode('ascii', 'replace')}: install the charloom that wrote it")
+        raise CheckpointError(f"{path}: version {version!r} of the format: install the charloom that wrote it")
     return digest
