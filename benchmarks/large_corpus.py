@@ -88,7 +88,7 @@ class ResidentMemory:
                     self.most[name] = max(self.most.get(name, 0.0), int(value.split()[0]) / 1024)
 
 
-def measure(file: Path, reading: dict[str, Any], steps: int) -> dict[str, Any]:
+def measure(file: Path, reading: dict[str, Any], steps: int, random_reads: int) -> dict[str, Any]:
     """In the process: encodes, loads again, trains, reads."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     import resource
@@ -147,7 +147,7 @@ def measure(file: Path, reading: dict[str, Any], steps: int) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(0)
     for way, batches, most in (
         ("sequential", sequential_batches(corpus.ids, 32, 35, 0), 10**9),
-        ("random", random_batches(corpus.ids, 32, 35, 0, generator), 500_000),
+        ("random", random_batches(corpus.ids, 32, 35, 0, generator), random_reads),
     ):
         name = f"read minibatches, {way}"
         count = timed(name, functools.partial(read, batches, most))
@@ -168,6 +168,7 @@ def main() -> None:
         default=list(_CONTESTANTS),
         help="the others' last results stay",
     )
+    parser.add_argument("--random-reads", type=int, default=500_000, help="minibatches read in random order")
     parser.add_argument("--folder", type=Path, help="for the texts and their ids; needs twice their size")
     options = parser.parse_args()
     last = Path(__file__).parent / "results" / "large_corpus.json"
@@ -180,9 +181,9 @@ def main() -> None:
             make_file(file, kind, int(options.gigabytes * 1e9))
             time.sleep(3)  # a file that is younger is looked into once more before it is believed to be the same
             print(f"{name}: {file.stat().st_size / 1e9:.2f} GB made in {time.perf_counter() - began:.0f} s", flush=True)
-            code = "import json, sys, large_corpus; from pathlib import Path; " + (
-                f"print(json.dumps(large_corpus.measure(Path({str(file)!r}), {reading!r}, {options.steps})))"
-            )
+            arguments = f"Path({str(file)!r}), {reading!r}, {options.steps}, {options.random_reads}"
+            code = "import json, large_corpus; from pathlib import Path; "
+            code += f"print(json.dumps(large_corpus.measure({arguments})))"
             paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
             variables = dict(os.environ, PYTHONPATH=paths, CHARLOOM_CACHE=folder, OMP_NUM_THREADS="1")
             done = subprocess.run(

@@ -30,8 +30,8 @@ _FLOPS_PER_SECOND = 8e10
 
 def _model(row: Row) -> charloom.LanguageModel:
     letters = "".join(chr(ord("A") + i) for i in range(VOCABULARY - 1))
-    sizes: dict[str, Any] = {"cell": row.cell, "hidden_size": row.hidden, "num_layers": row.layers, "init_sigma": 0}
-    settings = charloom.ModelSettings(**sizes)
+    cell: Any = row.cell
+    settings = charloom.ModelSettings(cell=cell, hidden_size=row.hidden, num_layers=row.layers, init_sigma=0)
     return charloom.build_model(charloom.Vocabulary.of_text(letters), settings, seed=1)
 
 

@@ -14,7 +14,7 @@ extensions = [
     "sphinx_copybutton",
     "cyclopts.ext.sphinx",
 ]
-exclude_patterns = ["requirements.txt", "data/README.md"]
+exclude_patterns = ["requirements.txt"]
 
 nb_execution_mode = "off"  # scripts/pages runs the notebook; the site shows what it showed then
 nb_merge_streams = True

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from charloom import forecasting
 from charloom.forecasting import AutoRegression, ForecastSettings, Naive, SeasonalNaive
-from experiments.forecasting_pictures import FITTED, HORIZON, LENGTH, LEVELS, OURS, SHOWN, figures
+from experiments.forecasting_pictures import FITTED, HORIZON, LENGTH, LEVELS, OURS, SHOWN, figures, packed
 from experiments.page import Experiment, Results, table
 
 _ROOT = Path(__file__).parent.parent
@@ -21,6 +21,7 @@ _WAVES = ((0.01, 0.1), (0.01, 0.5), (0.03, 0.2), (0.1, 0.2))
 _CUTS = (300, 368, 421, 470)
 """Months of the real series that are fitted to, each in its turn."""
 _STEPS = (1, 6, 12, 24)
+_CHAOS_STEPS = (1, 2, 4)
 
 Values: TypeAlias = NDArray[np.float64]
 
@@ -95,9 +96,10 @@ def _measure_wave(seed: int, frequency: float, noise: float, small: dict[str, An
     return {
         "seed": seed,
         "trust": report.forecaster.trust,
-        "rmse": {name: _rounded(scores.rmse) for name, scores in report.scores.items()},
-        "coverage": {str(level): _rounded(shares) for level, shares in report.coverage.items()},
-        "perfect": {level: _rounded(shares) for level, shares in perfect.items()},
+        "rmse": {name: _at(scores.rmse, SHOWN) for name, scores in report.scores.items()},
+        "coverage": {str(level): _at(shares, SHOWN) for level, shares in report.coverage.items()},
+        "perfect": {level: _at(shares, SHOWN) for level, shares in perfect.items()},
+        "curves": {str(level): packed(shares) for level, shares in report.coverage.items()},
     }
 
 
@@ -106,8 +108,8 @@ def _measure_chaos(values: Values, small: dict[str, Any]) -> dict[str, Any]:
     report = forecasting.backtest(values, settings, held_out=LENGTH - FITTED, baselines=[Naive(), AutoRegression(4)])
     return {
         "trust": report.forecaster.trust,
-        "rmse": {name: _rounded(scores.rmse) for name, scores in report.scores.items()},
-        "coverage": {str(level): _rounded(shares) for level, shares in report.coverage.items()},
+        "rmse": {name: _at(scores.rmse, _CHAOS_STEPS) for name, scores in report.scores.items()},
+        "coverage": {str(level): _at(shares, _CHAOS_STEPS) for level, shares in report.coverage.items()},
     }
 
 
@@ -125,11 +127,11 @@ def _example(small: dict[str, Any]) -> dict[str, Any]:
     for step in SHOWN:
         count = len(origins) - step + 1
         steps[str(step)] = {
-            "mean": _rounded(found.mean[:count, step - 1]),
-            "AR(4)": _rounded(theirs[:count, step - 1]),
-            **{str(level): [_rounded(bound[:count, step - 1]) for bound in pair] for level, pair in bounds.items()},
+            "mean": packed(found.mean[:count, step - 1]),
+            "AR(4)": packed(theirs[:count, step - 1]),
+            **{str(level): [packed(bound[:count, step - 1]) for bound in pair] for level, pair in bounds.items()},
         }
-    return {"values": _rounded(values), "clean": _rounded(clean), "steps": steps}
+    return {"values": packed(values), "clean": packed(clean), "steps": steps}
 
 
 def _measure_real(cut: int, small: dict[str, Any]) -> dict[str, Any]:
@@ -148,18 +150,19 @@ def _measure_real(cut: int, small: dict[str, Any]) -> dict[str, Any]:
         "cut": cut,
         "label": series.label(cut - 1),
         "season": report.season,
-        "rmse": {name: _rounded(scores.rmse) for name, scores in report.scores.items()},
-        "coverage": {str(level): _rounded(shares) for level, shares in report.coverage.items()},
-        "past": _rounded(series.values[cut - 60 : cut]),
-        "future": _rounded(series.values[after]),
-        "mean": _rounded(found.mean),
-        "seasonal": _rounded(seasonal.forecast(series.values, np.array([cut]), 24)[0]),
-        "bounds": {str(level): [_rounded(bound) for bound in found.interval(level)] for level in LEVELS},
+        "rmse": {name: _at(scores.rmse, _STEPS) for name, scores in report.scores.items()},
+        "coverage": {str(level): _at(shares, _STEPS) for level, shares in report.coverage.items()},
+        "past": packed(series.values[cut - 60 : cut]),
+        "future": packed(series.values[after]),
+        "mean": packed(found.mean),
+        "seasonal": packed(seasonal.forecast(series.values, np.array([cut]), 24)[0]),
+        "bounds": {str(level): [packed(bound) for bound in found.interval(level)] for level in LEVELS},
     }
 
 
-def _rounded(values: Values | Sequence[float]) -> list[float]:
-    return [round(float(value), 4) for value in values]
+def _at(values: Values | Sequence[float], steps: Sequence[int]) -> dict[str, float]:
+    """By steps ahead."""
+    return {str(step): round(float(values[step - 1]), 4) for step in steps}
 
 
 def _spread(values: Sequence[float], digits: int = 3) -> str:
@@ -175,7 +178,7 @@ def tables(results: Results) -> dict[str, str]:
     chapter = results["chapter"]
 
     def rmse(runs: Sequence[dict[str, Any]], name: str, step: int) -> list[float]:
-        return [run["rmse"][name][step - 1] for run in runs]
+        return [run["rmse"][name][str(step)] for run in runs]
 
     errors = [[step, *(_spread(rmse(chapter, name, step)) for name in (OURS, "AR(4)", "naive"))] for step in SHOWN]
     ratios = [ours / theirs for ours, theirs in zip(rmse(chapter, OURS, 1), rmse(chapter, "AR(4)", 1), strict=True)]
@@ -183,7 +186,7 @@ def tables(results: Results) -> dict[str, str]:
         [
             step,
             f"{100 * level:.0f} %",
-            *(_percent([run[key][str(level)][step - 1] for run in chapter]) for key in ("coverage", "perfect")),
+            *(_percent([run[key][str(level)][str(step)] for run in chapter]) for key in ("coverage", "perfect")),
         ]
         for step in SHOWN
         for level in LEVELS
@@ -195,7 +198,10 @@ def tables(results: Results) -> dict[str, str]:
                 f"{np.mean(rmse(wave['runs'], OURS, step)):.3f} / {np.mean(rmse(wave['runs'], 'AR(4)', step)):.3f}"
                 for step in (1, 64)
             ),
-            *(f"{100 * np.mean([run['coverage']['0.8'][step - 1] for run in wave['runs']]):.0f} %" for step in (4, 64)),
+            *(
+                f"{100 * np.mean([run['coverage']['0.8'][str(step)] for run in wave['runs']]):.0f} %"
+                for step in (4, 64)
+            ),
         ]
         for wave in results["waves"]
     ]
@@ -203,10 +209,10 @@ def tables(results: Results) -> dict[str, str]:
         [
             f"{name}, {step} ahead",
             *(_spread(rmse(runs, method, step)) for method in (OURS, "AR(4)")),
-            f"{100 * np.mean([run['coverage']['0.8'][step - 1] for run in runs]):.0f} %",
+            f"{100 * np.mean([run['coverage']['0.8'][str(step)] for run in runs]):.0f} %",
         ]
         for name, runs in results["chaos"].items()
-        for step in (1, 2, 4)
+        for step in _CHAOS_STEPS
     ]
     real = results["real"]
     names = [OURS, "seasonal naive (12)", "AR(13)", "AR(4)"]
@@ -227,10 +233,10 @@ def tables(results: Results) -> dict[str, str]:
             [
                 [
                     run["label"],
-                    f"{run['rmse'][OURS][0]:.2f}",
-                    f"{run['rmse'][OURS][23]:.2f}",
-                    f"{run['rmse']['AR(13)'][23]:.2f}",
-                    f"{100 * run['coverage']['0.8'][23]:.0f} %",
+                    f"{run['rmse'][OURS]['1']:.2f}",
+                    f"{run['rmse'][OURS]['24']:.2f}",
+                    f"{run['rmse']['AR(13)']['24']:.2f}",
+                    f"{100 * run['coverage']['0.8']['24']:.0f} %",
                 ]
                 for run in real
             ],

@@ -1,6 +1,6 @@
 """The pictures of the page on forecasting, and what the measurements share with them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,15 @@ HORIZON = 64
 SHOWN = (1, 4, 16, 64)
 LEVELS = (0.8, 0.95)
 OURS = "charloom"
+
+
+def packed(values: Iterable[float]) -> str:
+    """Numbers to be drawn, in one line of a file of results."""
+    return " ".join(f"{value:.5g}" for value in values)
+
+
+def _unpacked(line: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    return np.array([float(word) for word in line.split()])
 
 
 def figures(results: Results) -> dict[str, Figure]:
@@ -30,10 +39,10 @@ def _draw_one_step(example: dict[str, Any]) -> Figure:
     drawing = figure()
     axes = drawing.subplots()
     times = np.arange(FITTED + 1, LENGTH + 1)
-    axes.plot(times, example["values"][FITTED:], ".", ms=3, color="#aaaaaa", label="observed")
-    axes.plot(times, example["steps"]["1"]["AR(4)"], color=COLOURS[1], lw=1, label="AR(4)")
-    axes.plot(times, example["steps"]["1"]["mean"], color=COLOURS[0], lw=1.5, label=OURS)
-    axes.plot(times, example["clean"][FITTED:], color="black", lw=1, ls="--", label="without noise")
+    axes.plot(times, _unpacked(example["values"])[FITTED:], ".", ms=3, color="#aaaaaa", label="observed")
+    axes.plot(times, _unpacked(example["steps"]["1"]["AR(4)"]), color=COLOURS[1], lw=1, label="AR(4)")
+    axes.plot(times, _unpacked(example["steps"]["1"]["mean"]), color=COLOURS[0], lw=1.5, label=OURS)
+    axes.plot(times, _unpacked(example["clean"])[FITTED:], color="black", lw=1, ls="--", label="without noise")
     axes.set_xlabel("time t (steps)")
     axes.set_ylabel("x (no unit), 1 step ahead")
     drawing.legend(loc="outside upper center", ncols=4, frameon=False)
@@ -46,10 +55,14 @@ def _draw_fan(example: dict[str, Any]) -> Figure:
         found = example["steps"][str(step)]
         times = np.arange(FITTED + step, LENGTH + 1)
         for level, name in (("0.95", "95 %"), ("0.8", "80 %")):
-            axes.fill_between(times, *found[level], color=COLOURS[0], alpha=0.2, lw=0, label=f"{name} interval")
-        axes.plot(times, example["values"][FITTED + step - 1 :], ".", ms=3, color="#777777", label="observed")
-        axes.plot(times, found["AR(4)"], color=COLOURS[1], lw=1, label="AR(4)")
-        axes.plot(times, found["mean"], color=COLOURS[0], lw=1.5, label=OURS)
+            axes.fill_between(
+                times, *map(_unpacked, found[level]), color=COLOURS[0], alpha=0.22, lw=0, label=f"{name} interval"
+            )
+        axes.plot(
+            times, _unpacked(example["values"])[FITTED + step - 1 :], ".", ms=3, color="#777777", label="observed"
+        )
+        axes.plot(times, _unpacked(found["AR(4)"]), color=COLOURS[1], lw=1, label="AR(4)")
+        axes.plot(times, _unpacked(found["mean"]), color=COLOURS[0], lw=1.5, label=OURS)
         axes.set_ylabel(f"x, {step} steps ahead")
     axes.set_xlabel("time t (steps)")
     drawing.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
@@ -61,7 +74,7 @@ def _draw_coverage(chapter: Sequence[dict[str, Any]]) -> Figure:
     axes = drawing.subplots()
     steps = np.arange(1, HORIZON + 1)
     for level, colour in zip(LEVELS, COLOURS, strict=False):
-        shares = 100 * np.array([run["coverage"][str(level)] for run in chapter])
+        shares = 100 * np.array([_unpacked(run["curves"][str(level)]) for run in chapter])
         axes.axhspan(100 * level - 5, 100 * level + 5, color=colour, alpha=0.08, lw=0)
         axes.axhline(100 * level, color=colour, lw=1, ls="--")
         axes.fill_between(steps, shares.min(0), shares.max(0), color=colour, alpha=0.25, lw=0)
@@ -78,13 +91,15 @@ def _draw_coverage(chapter: Sequence[dict[str, Any]]) -> Figure:
 def _draw_real(run: dict[str, Any]) -> Figure:
     drawing = figure()
     axes = drawing.subplots()
-    past, future = np.arange(-len(run["past"]) + 1, 1), np.arange(1, 25)
-    axes.plot(past, run["past"], color="black", lw=1)
+    past, future = np.arange(-59, 1), np.arange(1, 25)
+    axes.plot(past, _unpacked(run["past"]), color="black", lw=1)
     for level, name in (("0.95", "95 %"), ("0.8", "80 %")):
-        axes.fill_between(future, *run["bounds"][level], color=COLOURS[0], alpha=0.2, lw=0, label=f"{name} interval")
-    axes.plot(future, run["future"], color="black", lw=1, label="observed")
-    axes.plot(future, run["seasonal"], color=COLOURS[1], lw=1.2, label="seasonal naive")
-    axes.plot(future, run["mean"], color=COLOURS[0], lw=1.5, label=OURS)
+        low, high = map(_unpacked, run["bounds"][level])
+        axes.fill_between(future, low, high, color=COLOURS[0], alpha=0.22, lw=0, label=f"{name} interval")
+    axes.plot(future, _unpacked(run["future"]), color="black", lw=1, label="observed")
+    axes.plot(future, _unpacked(run["seasonal"]), color=COLOURS[1], lw=1.2, label="seasonal naive")
+    axes.plot(future, _unpacked(run["mean"]), color=COLOURS[0], lw=1.5, label=OURS)
+    axes.set_xticks(range(-60, 25, 12))
     axes.set_xlabel(f"months after {run['label']}")
     axes.set_ylabel("carbon dioxide (ppm)")
     drawing.legend(loc="outside upper center", ncols=3, frameon=False)

@@ -25,6 +25,10 @@ _KEEP_EVERY = 4
 """Epochs from one point of a stored curve to the next."""
 
 
+_RAN_AWAY = 1000
+"""A perplexity that no model has that knows how many characters there are."""
+
+
 def measure(quick: bool) -> Results:
     """Units, clipping, remedies, more text; how often clipping acts."""
     book = corpus("time-machine", quick, lowercase=True, collapse_whitespace=True)
@@ -36,6 +40,7 @@ def measure(quick: bool) -> Results:
 
     def run(combinations: Sequence[Mapping[str, Any]], text: Corpus = text, base: Recipe = base) -> list[list[Any]]:
         results = sweep(text, combinations, base, seeds=seeds, jobs=jobs)
+        assert not results.num_missing, results.failures
         return [[_of(one) for one in results.find(**combination).runs] for combination in combinations]
 
     units = _UNITS[:2] if quick else _UNITS
@@ -63,7 +68,7 @@ def measure(quick: bool) -> Results:
         "units": by_units,
         "clips": by_clip,
         "remedies": remedies,
-        "norms": {str(clip): _norms(text, base, clip, 3 if quick else 100) for clip in _CLIPS},
+        "norms": {str(clip): _norms(text, base, clip, seeds - 1, 3 if quick else 100) for clip in _CLIPS},
     }
 
 
@@ -96,10 +101,10 @@ def _of(run: SweepRun) -> dict[str, Any]:
     }
 
 
-def _norms(text: Corpus, base: Recipe, clip: float, epochs: int) -> list[float]:
-    """The gradient's norm before clipping, at every step: training again, looking on. One seed."""
+def _norms(text: Corpus, base: Recipe, clip: float, seed: int, epochs: int) -> list[float]:
+    """The gradient's norm before clipping, at every step: training again, looking on."""
     recipe = base.with_changes({"clip_norm": clip})
-    model = build_model(text.vocabulary, recipe.model, seed=0)
+    model = build_model(text.vocabulary, recipe.model, seed=seed)
     optimizer = make_optimizer(model, recipe.training)
     norms: list[float] = []
     usual = model.backpropagate
@@ -112,24 +117,35 @@ def _norms(text: Corpus, base: Recipe, clip: float, epochs: int) -> list[float]:
 
     watched: Any = model
     watched.backpropagate = look
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     ids = text.ids[: len(text.ids) - round(len(text.ids) * base.training.validation_fraction)]
     for epoch in range(1, epochs + 1):
         for _ in train_epoch(model, optimizer, ids, recipe.training, generator, epoch):
             pass
         if not all(torch.isfinite(p).all() for p in model.parameters()):
             break
-    return [round(norm, 4) for norm in norms]
+    return [float(f"{norm:.4g}") for norm in norms]
 
 
 def tables(results: Results) -> Mapping[str, str]:
     """Units, clipping, norms, remedies."""
-    header = ["held out, lowest", "at epoch", "held out, end", "training, end"]
     return {
-        "units": table(["units", *header], [[name, *_row(runs)] for name, runs in results["units"].items()]),
+        "units": table(
+            ["units", "held out, lowest", "at epoch", "held out, end", "training, end"],
+            [
+                [
+                    name,
+                    _over(runs, "best", 2),
+                    _over(runs, "best", 0, 0),
+                    _over(runs, "last", 2),
+                    _over(runs, "last", 1),
+                ]
+                for name, runs in results["units"].items()
+            ],
+        ),
         "clipping": table(
-            ["clipped to", *header],
-            [["none" if clip == 0 else f"{clip:g}", *_row(results["clips"][str(clip)])] for clip in _CLIPS],
+            ["clipped to", "held out, lowest", "held out, end", "training, end", "ran away"],
+            [["none" if clip == 0 else f"{clip:g}", *_clip_row(results["clips"][str(clip)])] for clip in _CLIPS],
         ),
         "norms": table(
             ["clipped to", "median norm", "largest", "steps clipped"],
@@ -145,10 +161,11 @@ def tables(results: Results) -> Mapping[str, str]:
     }
 
 
-def _row(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    if any(run["diverged"] for run in runs):
-        return ["diverged", "", "", ""]
-    return [_over(runs, "best", 2), _over(runs, "best", 0, 0), _over(runs, "last", 2), _over(runs, "last", 1)]
+def _clip_row(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of the runs that did not run away, and how many did."""
+    tame = [run for run in runs if not run["diverged"] and run["last"][2] < _RAN_AWAY]
+    figures = [_over(tame, "best", 2), _over(tame, "last", 2), _over(tame, "last", 1)] if tame else ["", "", ""]
+    return [*figures, f"{len(runs) - len(tame)} of {len(runs)} seeds"]
 
 
 def _over(runs: Sequence[Mapping[str, Any]], which: str, column: int, digits: int = 2) -> str:
@@ -159,19 +176,19 @@ def _over(runs: Sequence[Mapping[str, Any]], which: str, column: int, digits: in
 
 
 def _norm_row(norms: Sequence[float], clip: float) -> list[str]:
-    values = torch.tensor(norms)
-    clipped = f"{(values > clip).double().mean() * 100:.0f}%" if clip else "0%"
-    return [f"{values.median():.2f}", f"{values.max():.1f}", clipped]
+    values = torch.tensor(norms, dtype=torch.float64)
+    clipped = f"{(values > clip).double().mean() * 100:.1f}%" if clip else ""
+    return [f"{values.median():.2g}", f"{values.max():.2g}", clipped]
 
 
 def figures(results: Results) -> Mapping[str, Figure]:
     """Curves by units, by clipping, by remedy."""
     units = results["units"]
-    clips = {("none" if clip == 0 else f"{clip:g}"): results["clips"][str(clip)] for clip in _CLIPS}
+    clips = {f"clipped to {clip:g}": results["clips"][str(clip)] for clip in _CLIPS if clip in (0.1, 1)}
     remedies = {name: runs for name, runs in results["remedies"].items() if "text" not in name}
     return {
         "units": _curves({f"{name} units": runs for name, runs in units.items()}),
-        "clipping": _curves({f"clip {name}": runs for name, runs in clips.items()}),
+        "clipping": _curves(clips | {"not clipped (10 is much the same)": results["clips"]["0.0"]}),
         "remedies": _curves(remedies),
     }
 
@@ -189,10 +206,10 @@ def _curves(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
         axes.plot([], [], color=colour, label=name)
     axes.plot([], [], color="0.3", label="held out")
     axes.plot([], [], "--", color="0.3", label="training")
-    axes.set(xlabel="epoch", ylabel="perplexity", yscale="log", ylim=(1, 60))
-    axes.set_yticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
+    axes.set(xlabel="epoch", ylabel="perplexity", yscale="log", ylim=(1.8, 50))
+    axes.set_yticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
     axes.set_yticks([], minor=True)
-    drawing.legend(loc="outside lower center", ncols=4, fontsize=9)
+    drawing.legend(loc="outside lower center", ncols=3 if len(groups) < 4 else 4, fontsize=9)
     return drawing
 
 

@@ -38,6 +38,10 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "patience": ({"cell": "gru"}, _ADAMW | _VALIDATED | {"learning_rate": 0.1, "patience": 2, "epochs": 30}),
     "the best": ({"cell": "lstm"}, _ADAMW | _VALIDATED | {"learning_rate": 0.1, "keep_best": True, "epochs": 8}),
+    "accumulated": (
+        {"cell": "lstm", "num_layers": 2, "dropout": 0.2},
+        _ADAMW | {"batch_size": 2, "accumulate": 2},
+    ),
     "validated": ({}, _SGD | _VALIDATED | {"weight_decay": 0.01, "clip_norm": 0.5, "learning_rate": 0.3}),
 }
 """Settings of the model and of training, by name."""

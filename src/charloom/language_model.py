@@ -236,7 +236,7 @@ class LanguageModel(nn.Module):
                 model = cls.from_config(config)
             expected = model.disassemble()[1]
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
-            raise InputError(f"{CONFIG_FILE} does not describe a model ({error!r})") from None
+            raise InputError(f"{CONFIG_FILE} does not describe a model ({error!r:.200})") from None
         check_fit(expected, tensors)
         if model.tied_output:
             tensors["output.weight"] = tensors["embedding.weight"]

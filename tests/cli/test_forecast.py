@@ -64,6 +64,9 @@ def test_files_are_not_overwritten_unasked(home: Path) -> None:
     assert not (home / "sales.csv.forecast.png").exists()
     call(home, "forecast", "sales.csv", *_QUICK, "--no-backtest", "--out", "out.csv", "--force").done()
     assert (home / "out.csv").read_text() != "mine"
+    (home / "model").mkdir()
+    options = ["--plot", "new.png", "--save", "model"]
+    assert "model: there already; --force" in call(home, "forecast", "sales.csv", *options).error()
     assert "nowhere: no such folder" in call(home, "forecast", "sales.csv", "--plot", "nowhere/x.png").error()
     assert "a folder; name a file" in call(home, "forecast", "sales.csv", "--plot", ".").error()
 

@@ -241,7 +241,7 @@ def test_a_full_disk(home: Path) -> None:
 
 
 def test_a_folder_that_goes_away(home: Path) -> None:
-    """Deleted while training goes on: what was learnt is saved all the same."""
+    """Moved while training goes on: what is learnt is saved all the same, and the history is whole."""
     process = start(home, "train", "fable.txt", *SMALL, "--epochs", "100000", "--out", "model")
     history = home / "model" / "history.jsonl"
     until = time.monotonic() + 60
@@ -249,8 +249,15 @@ def test_a_folder_that_goes_away(home: Path) -> None:
         assert time.monotonic() < until
         time.sleep(0.05)
     (home / "model").rename(home / "elsewhere")
+    while not history.exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert errors.startswith(b"charloom: error: ")
+    assert process.returncode == 128 + signal.SIGTERM
+    assert errors.startswith(b"charloom: note: ")
     assert errors.count(b"\n") == 1
+    assert b"it is made anew" in errors
     assert charloom.LanguageModel.load(home / "model").layer.hidden_size == 16
+    epochs = [json.loads(line)["epoch"] for line in history.read_text().splitlines()]
+    assert epochs == list(range(1, len(epochs) + 1))

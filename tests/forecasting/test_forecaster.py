@@ -179,7 +179,10 @@ def test_short_series(length: int) -> None:
 def test_a_wave_without_noise() -> None:
     wave = np.sin(np.arange(200) * 0.3)
     found = forecasting.fit(wave, _SETTINGS).forecast()
-    assert found.mean == pytest.approx(np.sin(np.arange(200, 206) * 0.3), abs=0.01)
+    truth = np.sin(np.arange(200, 206) * 0.3)
+    assert found.mean == pytest.approx(truth, abs=1e-6)
+    line = forecasting.backtest(np.arange(1.0, 61.0), _SETTINGS, held_out=12)
+    assert (line.coverage[0.95] == 1).all()
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])

@@ -41,6 +41,7 @@ _VALUES: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
     ("sampling", "top_p"): ([None, 1, 1.0, 0.9, 1e-9], [0, 0.0, -0.1, 1.001, *_NO_NUMBER]),
     ("sampling", "seed"): ([None, 0, 1, 2**63 - 1], _NO_WHOLE),
     ("training", "batch_size"): ([1, 512], _NO_COUNT),
+    ("training", "accumulate"): ([1, 8], _NO_COUNT),
     ("training", "num_steps"): ([1, 512], _NO_COUNT),
     ("training", "epochs"): ([1, 10**6], _NO_COUNT),
     ("training", "partitioning"): (["sequential", "random"], ["shuffled", "", 0]),

@@ -91,4 +91,7 @@ def test_pictures() -> None:
         *(_run([4.0, 3.0], hidden_size=size) for size in range(5, 15)),
     ]
     assert draw_sweep(SweepResults(("hidden_size", "cell"), wild)).startswith(b"\x89PNG")
+    wide = {"tied_output": True, "embedding_size": 8, "nonlinearity": "relu", "weight_decay": 0.123, "init_sigma": 0.5}
+    runs = [_run([4.0, 3.0], hidden_size=8), _run([4.0, 3.0], hidden_size=8, **wide)]
+    assert draw_sweep(SweepResults(tuple(wide), runs)).startswith(b"\x89PNG")  # matplotlib warns where nothing fits
     assert draw_sweep(SweepResults((), wild[1:2])).startswith(b"\x89PNG")

@@ -10,7 +10,7 @@ import pytest
 
 import process
 import several_processes
-from charloom import SettingsError
+from charloom import SettingsError, TrainingSettings
 from charloom.training.processes import Processes, joined_processes
 from several_processes import CELLS, PARTITIONINGS, trained
 
@@ -120,11 +120,11 @@ def test_shares_are_all_lanes_once(rows: int, size: int) -> None:
 
 
 def test_lanes_that_cannot_be_shared_out_evenly_are_refused() -> None:
-    Processes(0, 4).check(32)
+    Processes(0, 4).check(TrainingSettings(batch_size=32))
     with pytest.raises(SettingsError, match="multiple of 4, as 28"):
-        Processes(0, 4).check(31)
+        Processes(0, 4).check(TrainingSettings(batch_size=31))
     with pytest.raises(SettingsError, match=r"multiple of 4, as 4$"):
-        Processes(0, 4).check(3)
+        Processes(0, 4).check(TrainingSettings(batch_size=3))
 
 
 def test_alone_without_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -87,6 +88,8 @@ def forecast(
     for target in (picture, None if out in (None, STANDARD_INPUT) else Path(str(out))):
         if target is not None:
             _check_target(target, force)
+    if save is not None and save.exists() and not force:
+        raise InputError(f"{save}: there already; --force overwrites it, another name keeps it")
 
     from charloom import forecasting
     from charloom.whole_files import write_whole
@@ -130,6 +133,8 @@ def _check_target(target: Path, force: bool) -> None:
         raise InputError(f"{target}: there is a file already; --force overwrites it, another name keeps it")
     if not target.parent.is_dir():
         raise InputError(f"{target.parent}: no such folder; make it first, or name another place")
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"{target.parent}: cannot be written to; name another place (--plot, --out)")
 
 
 def _show_series(console: Console, series: "Series") -> None:
@@ -148,9 +153,11 @@ def _backtest(
 ) -> None:
     from charloom import forecasting
     from charloom.forecasting.backtest import usual_held_out
+    from charloom.forecasting.fitting import fewest_points
 
     if held_out is None and not usual_held_out(len(series), settings.horizon):
-        console.print("Too short to hold a part out: nothing is measured.")
+        if len(series) >= fewest_points(settings.horizon):  # else an error follows
+            console.print("Too short to hold a part out: nothing is measured.")
         return
     with screen.reading_progress("measuring") as bar:
         task = bar.add_task("", total=1.0)
@@ -209,7 +216,9 @@ def _decimals(series: "Series") -> str:
     change = float(abs(series.values[1:] - series.values[:-1]).mean())
     largest = float(abs(series.values).max())
     digits = 2 - math.floor(math.log10(change))
-    return f"{digits}f" if 0 <= digits <= 8 and largest < 1e9 else f"{max(4, min(12, digits + 10))}g"
+    if 0 <= digits <= 8 and largest < 1e9:
+        return f"{digits}f"
+    return f"{min(17, max(4, digits + 1 + math.ceil(math.log10(largest))))}g"
 
 
 def _csv(series: "Series", found: "Forecast", levels: tuple[float, ...]) -> str:

@@ -39,7 +39,7 @@ def generate(
 ) -> None:
     """Let a model write on from a prefix.
 
-    Greedy unless a sampling option is given: the most likely character each time. --temperature 0.7 is a good start for
+    Greedy unless a sampling option is given: the most likely character each time. --temperature 0.8 is a good start for
     livelier text.
 
     Parameters
@@ -120,6 +120,6 @@ def _shown(text: str | bytes) -> str:
 
 def _default_prefix(model: "LanguageModel") -> str:
     prefixes = model.provenance.get("prefixes") or []
-    if not prefixes or not isinstance(prefixes[0], str):
+    if not isinstance(prefixes, list) or not prefixes or not isinstance(prefixes[0], str):
         raise SettingsError("this model's folder names no prefix to go on from: give one with --prefix")
     return prefixes[0]

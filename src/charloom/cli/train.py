@@ -92,7 +92,7 @@ def train(
         resumable = newest_checkpoint_of(processes, resume) if resume and not interrupted else None
         try:
             with processes.together():
-                processes.check(training.batch_size)
+                processes.check(training)
                 if STANDARD_INPUT in corpus and processes.size > 1:
                     raise SettingsError(
                         "standard input has one reader, and here are several processes: give them a file"

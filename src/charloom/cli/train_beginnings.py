@@ -161,7 +161,7 @@ def stored_corpus_settings(checkpoint: "Checkpoint") -> dict[str, Any]:
     try:
         return asdict(CorpusSettings(**stored))
     except (TypeError, SettingsError) as error:
-        raise CheckpointError(f"{checkpoint.path}: damaged, or of another version ({error})") from None
+        raise CheckpointError(f"{checkpoint.path}: damaged, or of another version ({error!s:.200})") from None
 
 
 def _source(texts: Sequence[str], corpus: "Corpus", text: CorpusSettings) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import stat
 import sys
 import warnings
 from dataclasses import dataclass
@@ -78,8 +79,13 @@ def _text(file: str | Path) -> str:
         else:
             if not str(file):
                 raise SeriesError("the name of the file is empty")
+            mode = Path(file).stat().st_mode
+            if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+                raise SeriesError("a device, not a file; use - for standard input")
             with Path(file).open("rb") as stream:
                 data = stream.read(_LARGEST_BYTES + 1)
+    except SeriesError:
+        raise
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise SeriesError(reason[:1].lower() + reason[1:]) from None

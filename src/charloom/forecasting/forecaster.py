@@ -22,6 +22,8 @@ from charloom.settings.forecasting import ForecastSettings
 from charloom.version import __version__
 
 _KIND = "forecaster"
+_ROUNDING = 1e-12
+"""How far off, for its size, even the forecast of a perfect line is."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Forecast:
     def interval(self, level: float = 0.95) -> tuple[Values, Values]:
         """Lower and upper bounds, shaped like ``mean``, that are to hold this share of the true values."""
         half = self._calibration.half_width(level, self.mean.shape[-1]) * self._spread
+        half = np.maximum(half, _ROUNDING * (np.abs(self._center) + abs(self._offset) / self._scale))
         low, high = ((self._center + sign * half) * self._scale + self._offset for sign in (-1, 1))
         return from_scale(low, self._transform), from_scale(high, self._transform)
 

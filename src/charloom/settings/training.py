@@ -18,6 +18,8 @@ class TrainingSettings:
 
     Attributes:
         batch_size: Sequences in a minibatch.
+        accumulate: Minibatches whose gradients make one step of the optimizer: as a batch so many times as large, in
+            the memory of one.
         num_steps: Characters in a sequence: how far back-propagation reaches.
         epochs: Passes over the training text.
         partitioning: sequential: neighbouring minibatches follow each other in the text, and the state is carried,
@@ -53,6 +55,7 @@ class TrainingSettings:
     """
 
     batch_size: int = 32
+    accumulate: int = 1
     num_steps: int = 35
     epochs: int = 500
     partitioning: Partitioning = "sequential"
@@ -81,7 +84,9 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         check_word(self, partitioning=Partitioning, optimizer=Optimizer, schedule=Schedule, precision=Precision)
-        check_whole(self, "batch_size", "num_steps", "epochs", "report_every", "sample_chars", "decay_every")
+        check_whole(
+            self, "batch_size", "accumulate", "num_steps", "epochs", "report_every", "sample_chars", "decay_every"
+        )
         check_whole(self, "keep_checkpoints")
         check_whole(self, "patience", "checkpoint_steps", optional=True)
         check_whole(self, "threads", maximum=1024, optional=True)  # PyTorch crashes on very many
@@ -106,6 +111,11 @@ class TrainingSettings:
                 f"prefixes is {self.prefixes!r}: it must be a list of texts, each of one character or more"
             )
         object.__setattr__(self, "prefixes", tuple(self.prefixes))
+
+    @property
+    def rows(self) -> int:
+        """Sequences that one step of the optimizer is made of; the lanes of sequential partitioning."""
+        return self.batch_size * self.accumulate
 
     @property
     def ends_with_best(self) -> bool:

@@ -22,7 +22,7 @@ def draw_sweep(results: SweepResults) -> bytes:
     from matplotlib.figure import Figure
 
     combinations = results.combinations()
-    number = _varied_number(results, combinations)
+    number = _varied_number(combinations)
     figure = Figure(figsize=(11 if number else 7, 5.2), layout="constrained")
     axes = figure.subplots(1, 2 if number else 1, squeeze=False)[0]
     _draw_curves(axes[-1], combinations)
@@ -35,22 +35,25 @@ def draw_sweep(results: SweepResults) -> bytes:
     return picture.getvalue()
 
 
-def _varied_number(results: SweepResults, combinations: Sequence[CombinationResult]) -> str | None:
+def _varied_number(combinations: Sequence[CombinationResult]) -> str | None:
     """What was varied, if it is one thing, and a number of several values."""
-    differing = [name for name in results.varied if len({one.values[name] for one in combinations}) > 1]
+    differing = _differing(combinations)
     if len(differing) != 1:
         return None
     values = [one.values[differing[0]] for one in combinations]
     return differing[0] if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values) else None
 
 
+def _differing(combinations: Sequence[CombinationResult]) -> list[str]:
+    """The settings that have more than one value."""
+    return [name for name in combinations[0].values if len({one.values[name] for one in combinations}) > 1]
+
+
 def _draw_curves(axes: "Axes", combinations: Sequence[CombinationResult]) -> None:
     """Each seed a line."""
     for index, one in enumerate(combinations[:_MOST_CURVES]):
         colour = f"C{index}"
-        label: str | None = (
-            ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in one.values.items()) or "all seeds"
-        )
+        label = ", ".join(f"{name.replace('_', ' ')} {one.values[name]}" for name in _differing(combinations))
         for run in one.runs:
             marker = "o" if len(run.history) == 1 else None
             epochs = [record.epoch for record in run.history]
@@ -63,7 +66,7 @@ def _draw_curves(axes: "Axes", combinations: Sequence[CombinationResult]) -> Non
             axes.plot(epochs, training, "--" if validation else "-", color=colour, lw=1, label=None, marker=marker)
             if validation:
                 axes.plot(*zip(*validation, strict=True), "-", color=colour, lw=1.2, marker=marker)
-        axes.plot([], [], color=colour, label=label)
+        axes.plot([], [], color=colour, label=label or "all seeds")
     if any(one.validation_perplexity for one in combinations):
         axes.plot([], [], "-", color="0.3", label="validation")
         axes.plot([], [], "--", color="0.3", label="training")
@@ -106,7 +109,9 @@ def _draw_against(axes: "Axes", name: str, combinations: Sequence[CombinationRes
 
 def _set_legend(axes: "Axes", size: int) -> None:
     """Below: curves may be anywhere above."""
-    axes.legend(fontsize=size, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, frameon=False)
+    longest = max(len(label) for label in axes.get_legend_handles_labels()[1])
+    columns = max(1, min(3, 90 // (longest + 6)))  # what is wider than the axes would leave them no room
+    axes.legend(fontsize=size, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=columns, frameon=False)
 
 
 def _set_perplexity_axis(axes: "Axes") -> None:

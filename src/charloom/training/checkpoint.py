@@ -82,7 +82,7 @@ class Checkpoint:
                 tensors,
             )
         except SettingsError as error:
-            raise CheckpointError(f"{file}: damaged ({error})") from None
+            raise CheckpointError(f"{file}: damaged ({error!s:.200})") from None
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{file}: damaged, or of another version ({error!r:.200})") from None
 
@@ -97,7 +97,7 @@ class Checkpoint:
             weights = {name: tensor.clone() for name, tensor in _part(self._tensors, "weights").items()}
             return LanguageModel.assemble(self._facts["model"], weights)
         except (CharloomError, KeyError) as error:
-            raise CheckpointError(f"{self.path}: damaged ({error})") from None
+            raise CheckpointError(f"{self.path}: damaged ({error!s:.300})") from None
 
     def restore(self, run: Run, rank: int = 0, num_processes: int = 1) -> None:
         """Puts a run that has just begun, of the same model and text, to where this one was.
@@ -154,7 +154,7 @@ class Checkpoint:
     def _state(self, run: Run) -> State | None:
         if run.settings.partitioning == "random":
             return None
-        zero = run.model.begin_state(run.settings.batch_size)
+        zero = run.model.begin_state(run.settings.rows)
         parts = zero if isinstance(zero, tuple) else (zero,)
         found = [_like(self._tensors[f"epoch/state/{i}"], part).to(part.device) for i, part in enumerate(parts)]
         return (found[0], found[1]) if isinstance(zero, tuple) else found[0]
@@ -218,6 +218,8 @@ def _optimizer_state(found: dict[str, Tensor], run: Run) -> dict[int, dict[str, 
     parameters = run.optimizer.param_groups[0]["params"]
     if not found or run.settings.optimizer == "sgd":
         return {}
+    if not all(0 <= float(value) <= _LARGEST for name, value in found.items() if name.endswith("/step")):
+        raise ValueError("no count of steps")
     shapes = {"step": torch.zeros(()), "exp_avg": None, "exp_avg_sq": None}
     return {
         index: {

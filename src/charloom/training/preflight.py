@@ -4,7 +4,9 @@ from charloom.language_model import LanguageModel
 from charloom.settings.training import TrainingSettings
 
 _FLOAT_BYTES = 4
-_ID_BYTES = 8
+_ID_BYTES = 4
+_LARGEST_TEXT = 1 << 25
+"""Bytes of ids that are in memory; more are mapped."""
 _KEPT_PER_UNIT = {"RNN_TANH": 3, "RNN_RELU": 3, "GRU": 8, "LSTM": 10}
 """Floats that a step keeps of a unit for the way back, and needs beside them there: gates, states, their gradients."""
 
@@ -20,4 +22,4 @@ def estimate_memory(model: LanguageModel, settings: TrainingSettings, num_chars:
     layer = model.layer
     per_char = layer.num_layers * layer.hidden_size * _KEPT_PER_UNIT[layer.mode] + 2 * len(model.vocabulary)
     floats = parameters * kept + settings.batch_size * settings.num_steps * per_char
-    return floats * _FLOAT_BYTES + num_chars * (_ID_BYTES + 1)
+    return floats * _FLOAT_BYTES + min(num_chars * _ID_BYTES, _LARGEST_TEXT)

@@ -22,6 +22,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from charloom.errors import OtherProcessFailedError, ProcessLostError, SettingsError
+from charloom.settings.training import TrainingSettings
 
 _TIMEOUT = timedelta(minutes=30)
 """How long a process waits for another: longer than one encodes a long text that another has kept. One that ends is
@@ -60,8 +61,14 @@ class Processes:
         if self.store is not None and self.first:
             self.store.add(_BEGUN, 1)
 
-    def check(self, batch_size: int) -> None:
-        """Raises SettingsError where the lanes cannot be shared out evenly."""
+    def check(self, settings: TrainingSettings) -> None:
+        """Raises SettingsError where the lanes cannot be shared out evenly, or are to be gone through in turn."""
+        batch_size = settings.batch_size
+        if self.size > 1 and settings.accumulate > 1:
+            raise SettingsError(
+                f"accumulate is for one process, and {self.size} share the batch: leave it out, and give the "
+                "batch_size of them all"
+            )
         if batch_size % self.size:
             raise SettingsError(
                 f"batch_size {batch_size} cannot be shared out among {self.size} processes: make it a multiple of "

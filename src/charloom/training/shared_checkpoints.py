@@ -37,7 +37,7 @@ class SharedCheckpoints:
             if self._folder is not None:
                 self._folder.begin(whole, corpus, resumed)
         if run.progress is not None:
-            run.progress = run.progress._replace(state=self._own_lanes(run.progress.state, run.settings.batch_size))
+            run.progress = run.progress._replace(state=self._own_lanes(run.progress.state, run.settings.rows))
 
     def due(self, run: Run) -> bool:
         """Whether the first process wants one written by now."""

@@ -70,7 +70,7 @@ def train(
     """
     settings = settings or (resume.settings if resume else TrainingSettings())
     processes = processes or Processes()
-    processes.check(settings.batch_size)
+    processes.check(settings)
     if model.vocabulary != corpus.vocabulary:
         raise InputError("the corpus has another vocabulary than the model: build the model with corpus.vocabulary")
     device = check_possible(settings, len(corpus.ids), processes.device)
@@ -123,7 +123,7 @@ def _train_epochs(
 ) -> None:
     """All epochs that are left, or as many as patience lasts for."""
     model, settings = run.model, run.settings
-    learner, rows = make_learner(model, processes), processes.share(settings.batch_size)
+    learner, rows = make_learner(model, processes), processes.share(settings.rows)
     began = time.perf_counter() - run.seconds
     while not run.finished:
         epoch = run.epoch
@@ -159,7 +159,7 @@ def _train_epochs(
 def _speed(run: Run) -> float:
     """Characters a second, in the epoch's minibatches so far."""
     done = run.progress.done if run.progress else 0
-    return done * run.settings.batch_size * run.settings.num_steps / max(run.epoch_seconds, 1e-9)
+    return done * run.settings.rows * run.settings.num_steps / max(run.epoch_seconds, 1e-9)
 
 
 def _in_turn(number: int, every: int | None) -> bool:
@@ -187,7 +187,7 @@ def check_possible(settings: TrainingSettings, length: int, device_name: str | N
 
     device_name: Instead of the settings'.
     """
-    check_length(training_length(length, settings), settings.batch_size, settings.num_steps)
+    check_length(training_length(length, settings), settings.rows, settings.num_steps)
     device = find_device(device_name or settings.device)
     processors = os.cpu_count() or 1
     if settings.threads is not None and settings.threads > processors:

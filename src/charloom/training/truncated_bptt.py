@@ -33,18 +33,47 @@ def train_step(
     targets: Ids,
     state: State,
     clip_norm: float,
+    accumulate: int = 1,
 ) -> tuple[Scalar, State]:
-    """Loss, gradients, clipping to a global norm, one step. Returns the mean loss in nats and the detached state."""
+    """Loss, gradients, clipping to a global norm, one step. Returns the mean loss in nats and the detached state.
+
+    accumulate: Compute the gradients in so many equal parts of the batch, one after the other.
+    """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for parameter in parameters:
         parameter.grad = None  # as zero_grad, without its bookkeeping, which a small step would feel
-    loss, state = model.backpropagate(inputs, targets, state)
+    if accumulate == 1:
+        loss, state = model.backpropagate(inputs, targets, state)
+    else:
+        loss, state = _backpropagate_in_parts(model, parameters, inputs, targets, state, accumulate)
     rate = _rate_of_plain_descent(optimizer)
     if rate is None or not clip_and_descend(parameters, clip_norm, rate):
         if clip_norm:
             clip_gradients(parameters, clip_norm)
         optimizer.step()
     return loss, state
+
+
+def _backpropagate_in_parts(
+    model: Learner, parameters: list[Tensor], inputs: Ids, targets: Ids, state: State, number: int
+) -> tuple[Scalar, State]:
+    """As ``model.backpropagate`` of the whole batch, within rounding."""
+    losses: list[Tensor] = []
+    states: list[tuple[Tensor, ...]] = []
+    parts = state if isinstance(state, tuple) else (state,)
+    for rows in torch.arange(len(inputs)).chunk(number):
+        here = slice(int(rows[0]), int(rows[-1]) + 1)
+        first = [part[:, here] for part in parts]
+        loss, last = model.backpropagate(
+            inputs[here], targets[here], (first[0], first[1]) if isinstance(state, tuple) else first[0]
+        )
+        losses.append(loss)
+        states.append(last if isinstance(last, tuple) else (last,))
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.grad /= number  # each is the gradient of a mean over its own part
+    joined = [torch.cat(each, dim=1) for each in zip(*states, strict=True)]
+    return torch.stack(losses).mean(), (joined[0], joined[1]) if isinstance(state, tuple) else joined[0]
 
 
 def _rate_of_plain_descent(optimizer: Optimizer) -> float | None:
@@ -104,7 +133,7 @@ def train_epoch(
     minibatch that is read, where other processes read the others. begun: Where to go on; ``generator`` must be as it
     was when the epoch began.
     """
-    batch_size, num_steps = settings.batch_size, settings.num_steps
+    batch_size, num_steps = settings.rows, settings.num_steps
     first = begun.done if begun else 0
     offset = draw_offset(len(ids), batch_size, num_steps, generator)
     carried = settings.partitioning == "sequential"
@@ -123,8 +152,8 @@ def train_epoch(
         total = begun.total_loss
     for done, (inputs, targets) in enumerate(((i.to(device), t.to(device)) for i, t in batches), first + 1):
         set_learning_rate(optimizer, settings, epoch - 1 + (done - 1) / num_batches)
-        loss, state = train_step(
-            learner or model, optimizer, inputs, targets, state if carried else zero_state, float(settings.clip_norm)
-        )
+        before = state if carried else zero_state
+        clip_norm = float(settings.clip_norm)
+        loss, state = train_step(learner or model, optimizer, inputs, targets, before, clip_norm, settings.accumulate)
         total += loss
         yield EpochProgress(done, num_batches, total, state if carried else None)

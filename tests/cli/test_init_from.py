@@ -1,0 +1,91 @@
+"""``charloom train --init-from``: a new run from the weights of a model."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import charloom
+from process import SMALL, call
+
+_TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
+_NEW = "A quick fox: 12 zebras jump!\n" * 30
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "fable.txt").write_text(_TEXT, encoding="utf-8")
+    (tmp_path / "new.txt").write_text(_NEW, encoding="utf-8")
+    options = [*SMALL, "--epochs", "2", "--lowercase", "--dropout", "0", "--prefixes", "a fox"]
+    call(tmp_path, "train", "fable.txt", *options, "--out", "model").done()
+    return tmp_path
+
+
+def _load(home: Path, name: str) -> Any:
+    return charloom.LanguageModel.load(home / name)
+
+
+def _tuned(home: Path, *options: str, text: str = "fable.txt") -> str:
+    options = ("--epochs", "1", "--batch-size", "4", "--num-steps", "10", "--prefixes", "a fox", *options)
+    return call(home, "train", text, "--init-from", "model", "--out", "tuned", *options).done()
+
+
+def test_goes_on_with_the_models_weights_and_clean_up(home: Path) -> None:
+    """Its sizes need not be said; a step size of next to nothing leaves the weights as they are."""
+    out = _tuned(home, "--learning-rate", "1e-30")
+    assert "model   GRU, 1 x 16 units" in out
+    assert "run     from the weights in model, 1 epochs" in out
+    model, tuned = _load(home, "model"), _load(home, "tuned")
+    assert tuned.vocabulary == model.vocabulary
+    assert tuned.vocabulary.clean_up.lowercase
+    torch.testing.assert_close(tuned.state_dict(), model.state_dict(), rtol=1e-6, atol=1e-6)
+
+
+def test_learns_more(home: Path) -> None:
+    before = _load(home, "model").provenance["results"]["perplexity"]
+    _tuned(home)
+    assert _load(home, "tuned").provenance["results"]["perplexity"] < before
+
+
+def test_a_run_from_a_model_can_be_resumed(home: Path) -> None:
+    _tuned(home, "--checkpoint-steps", "1")
+    out = call(home, "train", "--resume", "tuned", "--epochs", "2").done()
+    assert "after 2 epochs" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--hidden-size", "17"], "--hidden-size is 17, and the model in model has --hidden-size 16: leave it out"),
+        (["--cell", "lstm"], "cell is lstm, and the model in model has cell gru: leave it out"),
+        (["--num-layers", "2"], "--num-layers is 2, and"),
+        (["--unit", "byte"], "unit is byte, and the model in model was trained with unit char"),
+        (["--no-lowercase"], "lowercase is False, and the model in model was trained with lowercase True"),
+    ],
+)
+def test_what_contradicts_the_model_is_refused(options: list[str], message: str, home: Path) -> None:
+    assert message in call(home, "train", "fable.txt", "--init-from", "model", "--out", "tuned", *options).error()
+    assert not (home / "tuned").exists()
+
+
+def test_characters_that_it_does_not_know(home: Path) -> None:
+    """Refused by name, or added: what it knew of the others stays as it was."""
+    message = call(home, "train", "new.txt", "--init-from", "model", "--out", "tuned").error()
+    assert message.startswith("new.txt has 11 characters that the model in model lacks ('u', '!', ")
+    assert message.endswith("...): --extend-vocabulary adds them")
+    out = _tuned(home, "--extend-vocabulary", "--learning-rate", "1e-30", text="new.txt")
+    assert "from the weights in model, 11 new characters" in out
+    model, tuned = _load(home, "model"), _load(home, "tuned")
+    size = len(model.vocabulary)
+    assert tuned.vocabulary.tokens[:size] == model.vocabulary.tokens
+    assert set("quick: 12 zebras jump!") <= set(tuned.vocabulary.tokens)
+    ids = model.vocabulary.encode("the crow had a piece of cheese")[None]
+    torch.testing.assert_close(tuned(ids)[0][..., :size], model(ids)[0], rtol=1e-5, atol=1e-5)
+    assert call(home, "generate", "tuned", "--prefix", "12 zebras", "--num-chars", "3").done().startswith("12 zebras")
+
+
+def test_a_model_that_is_none(home: Path) -> None:
+    assert "no such model folder" in call(home, "train", "fable.txt", "--init-from", "nothing").error()
+    (home / "model" / "config.json").write_text("{}")
+    assert "not a charloom model" in call(home, "train", "fable.txt", "--init-from", "model").error()

@@ -1,0 +1,57 @@
+"""A model with more characters is the model, and what it makes of the new ones is new."""
+
+import pytest
+import torch
+
+from charloom import ModelSettings, Vocabulary, build_model, extend_model
+from charloom.model_building import settings_of
+
+_VOCABULARY = Vocabulary(["a", "b", "c"])
+_LONGER = _VOCABULARY.extended("cxay\u6f22")
+_KINDS = [
+    ModelSettings(hidden_size=5),
+    ModelSettings(hidden_size=5, nonlinearity="relu", num_layers=2, dropout=0.2),
+    ModelSettings(cell="gru", hidden_size=5, embedding_size=3, dropout=0.1),
+    ModelSettings(cell="lstm", hidden_size=5, embedding_size=5, tied_output=True),
+]
+
+
+def test_a_longer_vocabulary() -> None:
+    assert _LONGER.tokens == ("<unk>", "a", "b", "c", "x", "y", "\u6f22")
+    assert Vocabulary().extended("x") == Vocabulary()
+
+
+@pytest.mark.parametrize("settings", _KINDS)
+def test_the_old_characters_keep_their_logits(settings: ModelSettings) -> None:
+    model = build_model(_VOCABULARY, settings, seed=1).eval()
+    longer = extend_model(model, _LONGER, seed=2).eval()
+    ids = torch.randint(len(_VOCABULARY), (2, 7))
+    logits, extended = model(ids)[0].detach(), longer(ids)[0].detach()
+    torch.testing.assert_close(extended[..., : len(_VOCABULARY)], logits)
+    assert longer.tied_output == model.tied_output
+    assert settings_of(longer) == settings_of(model)
+    # The new ones are told apart, and can be read.
+    assert len(set(extended[0, 0, len(_VOCABULARY) :].tolist())) == 3
+    assert not torch.equal(longer(torch.full((1, 1), 4))[0], longer(torch.full((1, 1), 5))[0])
+    longer.loss(torch.randint(7, (2, 5)), torch.randint(7, (2, 5)))[0].backward()  # type: ignore[no-untyped-call]
+
+
+def test_as_a_new_model_would_have_them() -> None:
+    """Of the spread that was asked for; the same seed gives the same."""
+    model = build_model(_VOCABULARY, ModelSettings(hidden_size=500, init_sigma=1.0))
+    wide, again, other = (extend_model(model, _LONGER, init_sigma=0.01, seed=seed) for seed in (1, 1, 2))
+    rows = wide.output.weight[len(_VOCABULARY) :]
+    assert 0.008 < float(rows.std()) < 0.012
+    assert not wide.output.bias[len(_VOCABULARY) :].any()
+    assert torch.equal(rows, again.output.weight[len(_VOCABULARY) :])
+    assert not torch.equal(rows, other.output.weight[len(_VOCABULARY) :])
+
+
+@pytest.mark.parametrize("settings", _KINDS)
+def test_a_models_settings_build_its_like(settings: ModelSettings) -> None:
+    model = build_model(_VOCABULARY, settings)
+    like = build_model(_VOCABULARY, settings_of(model))
+    assert {name: t.shape for name, t in like.state_dict().items()} == {
+        name: t.shape for name, t in model.state_dict().items()
+    }
+    assert like.dropout.p == model.dropout.p
