@@ -165,20 +165,16 @@ def test_a_lost_process_is_replaced(hosts: list[_Host]) -> None:
 
 def test_what_is_sent_is_what_the_formula_says(hosts: list[_Host]) -> None:
     """2 (W - 1) / W x 4 bytes for each parameter, a step and process, and little beside it."""
-    sent = {}
-    for hidden_size in ("64", "256"):
-        before = [host.bytes_sent() for host in hosts]
-        size = ["--cell", "gru", "--hidden-size", hidden_size, "--out", hidden_size, "--batch-size", "4"]
-        rest = ["--num-steps", "10", "--epochs", "3", "--sample-every", "0", "--no-priming", "--threads", "1"]
-        _ended(_on_both(hosts, "-m", "charloom", "train", "text.txt", *size, *rest))
-        (folder,) = (host.folder / hidden_size for host in hosts if (host.folder / hidden_size).exists())
-        steps = int(next(folder.glob("checkpoints/*")).name[5:15])
-        parameters = sum(p.numel() for p in LanguageModel.load(folder).parameters())
-        once = 4 * parameters  # the weights at the beginning, from the first to the other
-        formula = steps * 2 * (2 - 1) * 4 * parameters // 2
-        measured = [host.bytes_sent() - sent_before for host, sent_before in zip(hosts, before, strict=True)]
-        print(f"{parameters} parameters, {steps} steps: {formula} bytes, measured {measured}")  # noqa: T201
-        sent[hidden_size] = [(number - once / 2) / formula for number in measured]
-        for number in measured:
-            assert formula < number
-    assert all(1 < ratio < _HEADERS for ratio in sent["256"])
+    before = [host.bytes_sent() for host in hosts]
+    size = ["--cell", "gru", "--hidden-size", "256", "--out", "model", "--batch-size", "4", "--num-steps", "10"]
+    rest = ["--epochs", "3", "--sample-every", "0", "--no-priming", "--threads", "1"]
+    _ended(_on_both(hosts, "-m", "charloom", "train", "text.txt", *size, *rest))
+    (folder,) = (host.folder / "model" for host in hosts if (host.folder / "model").exists())
+    steps = int(next(folder.glob("checkpoints/*")).name[5:15])
+    parameters = sum(p.numel() for p in LanguageModel.load(folder).parameters())
+    formula = steps * 2 * (2 - 1) * 4 * parameters // 2
+    measured = [host.bytes_sent() - sent for host, sent in zip(hosts, before, strict=True)]
+    print(f"{parameters} parameters, {steps} steps: {formula} bytes, measured {measured}")  # noqa: T201
+    at_the_beginning = 4 * parameters  # the weights, from the first to the other
+    for number in measured:
+        assert formula < number < (formula + at_the_beginning) * _HEADERS
