@@ -1,8 +1,10 @@
 """How much faster do two processes train than one, each with one thread on a core of its own?
 
 The same global minibatch, training as shipped. The peer is one process with one thread; the ratio is of characters a
-second. Beside it, what the other process costs: the parameters' gradients in one message alone, and the formula of what
-is sent, 2 (W - 1) / W x 4 bytes x parameters a step and process.
+second. Where other programs take the second core it says little: so beside it the processor time of the one process
+over that of the first of two, messages included, which is about what the ratio would be on two free cores. And what the
+other process costs: one message with all gradients alone, and the bytes of it by the formula, 2 (W - 1) / W x 4 bytes
+for each parameter, a step and process.
 """
 
 import argparse
@@ -28,22 +30,26 @@ _SECONDS = {"rnn": 1.5, "lstm": 4.0}
 _FLOPS_PER_SECOND = 8e10
 
 
-def _model(row: Row) -> charloom.LanguageModel:
-    letters = "".join(chr(ord("A") + i) for i in range(VOCABULARY - 1))
+def _corpus(row: Row, num_batches: int) -> charloom.Corpus:
+    """One epoch of so many minibatches, of random letters: as many different ones as the section's text has."""
+    length = row.batch * row.steps * num_batches + row.steps
+    letters = [chr(ord("A") + number) for number in range(VOCABULARY - 1)]
+    drawn = torch.randint(len(letters), (length,), generator=torch.Generator().manual_seed(1)).tolist()
+    return charloom.corpus_from("".join(letters) + "".join(letters[number] for number in drawn), name="made")
+
+
+def _model(row: Row, vocabulary: charloom.Vocabulary) -> charloom.LanguageModel:
     cell: Any = row.cell
     settings = charloom.ModelSettings(cell=cell, hidden_size=row.hidden, num_layers=row.layers, init_sigma=0)
-    return charloom.build_model(charloom.Vocabulary.of_text(letters), settings, seed=1)
+    return charloom.build_model(vocabulary, settings, seed=1)
 
 
-def _corpus(row: Row, num_batches: int) -> charloom.Corpus:
-    length = row.batch * row.steps * num_batches + row.steps
-    letters = torch.randint(VOCABULARY - 1, (length,), generator=torch.Generator().manual_seed(1))
-    text = "".join(chr(ord("A") + i) for i in range(VOCABULARY - 1)) + "".join(chr(ord("A") + i) for i in letters)
-    return charloom.corpus_from(text, name="made")
-
-
-def _contestants(row: Row, num_batches: int, processes: Processes) -> dict[str, Callable[[], object]]:
-    corpus, model = _corpus(row, num_batches), _model(row)
+def _contestants(
+    row: Row, num_batches: int, processes: Processes, processor_seconds: dict[str, list[float]]
+) -> dict[str, Callable[[], object]]:
+    """processor_seconds: Filled with this process', each time."""
+    corpus = _corpus(row, num_batches)
+    model = _model(row, corpus.vocabulary)
     settings = charloom.TrainingSettings(
         batch_size=row.batch,
         num_steps=row.steps,
@@ -56,14 +62,21 @@ def _contestants(row: Row, num_batches: int, processes: Processes) -> dict[str, 
         learning_rate=0.001,
     )
 
+    def measured(name: str, processes: Processes) -> None:
+        began = time.process_time()
+        charloom.train(model, corpus, settings, processes=processes)
+        processor_seconds.setdefault(name, []).append(time.process_time() - began)
+
     def one() -> None:
         if processes.first:
-            charloom.train(model, corpus, settings)
+            measured("one", Processes())
 
-    def two() -> None:
-        charloom.train(model, corpus, settings, processes=processes)
+    return {"one": one, "two": lambda: measured("two", processes)}
 
-    return {"one": one, "two": two}
+
+def _ratio(one: list[float], two: list[float]) -> dict[str, float]:
+    ratios = sorted(a / b for a, b in zip(one, two, strict=True))
+    return {"median": statistics.median(ratios), "min": ratios[0], "max": ratios[-1]}
 
 
 def _message_seconds(model: charloom.LanguageModel) -> float:
@@ -92,16 +105,21 @@ def _measure(rank: int, port: int, rows: list[Row], rounds: int) -> None:
     with joined_processes("cpu") as processes:
         for row in rows:
             num_batches = max(10, int(_SECONDS[row.cell] * _FLOPS_PER_SECOND / row.flops))
-            seconds = alternate(_contestants(row, num_batches, processes), rounds)
-            model = _model(row)
+            processor_seconds: dict[str, list[float]] = {}
+            seconds = alternate(_contestants(row, num_batches, processes, processor_seconds), rounds)
+            for values in processor_seconds.values():
+                del values[0]  # of the round that is not counted
+            model = _model(row, _corpus(row, 1).vocabulary)
             message = _message_seconds(model)
             if not processes.first:
                 continue
-            ratios = sorted(one / two for one, two in zip(seconds["one"], seconds["two"], strict=True))
+            ratio, processor_ratio = (_ratio(each["one"], each["two"]) for each in (seconds, processor_seconds))
             parameters = sum(parameter.numel() for parameter in model.parameters())
             results[row.name] = {
-                "ratio": {"median": statistics.median(ratios), "min": ratios[0], "max": ratios[-1]},
+                "ratio": ratio,
+                "processor_time_ratio": processor_ratio,
                 "seconds": seconds,
+                "processor_seconds": processor_seconds,
                 "steps": num_batches,
                 "chars_per_step": row.batch * row.steps,
                 "milliseconds_a_step": {k: 1000 * statistics.median(v) / num_batches for k, v in seconds.items()},
@@ -109,7 +127,7 @@ def _measure(rank: int, port: int, rows: list[Row], rounds: int) -> None:
                 "parameters": parameters,
                 "bytes_sent_a_step": 2 * (_PROCESSES - 1) * 4 * parameters // _PROCESSES,
             }
-            print(row.name, {k: v for k, v in results[row.name].items() if k != "seconds"}, flush=True)
+            print(row.name, {k: v for k, v in results[row.name].items() if "seconds" not in k}, flush=True)
     if results:
         write_result("processes", {"question": __doc__, "results": results, "machine": machine()})
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 
@@ -101,9 +102,8 @@ def _losses() -> Iterator[list[float]]:
         losses.append(float(loss))
         return loss, state
 
-    truncated_bptt.train_step = step
-    yield losses
-    truncated_bptt.train_step = usual
+    with mock.patch.object(truncated_bptt, "train_step", step):
+        yield losses
 
 
 def _stopped_and_resumed(processes: Processes, folder: Path) -> dict[str, Any]:

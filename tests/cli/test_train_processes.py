@@ -52,7 +52,7 @@ def _workers(process: "subprocess.Popen[str]") -> list[int]:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     except OSError:
         return []
-    ranks = {}
+    ranks: dict[int, int] = {}
     for child in children:
         with contextlib.suppress(OSError):
             variables = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
@@ -89,9 +89,9 @@ def home(tmp_path: Path, text: str) -> Path:
 @pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 def test_a_lost_process_is_replaced_and_the_run_goes_on(home: Path) -> None:
     """From the last checkpoint, to what an undisturbed run of one process comes to; and says so."""
-    options = ["text.txt", *_OPTIONS, "--epochs", "30", "--out"]
-    with _started(home, [*_torchrun("--max-restarts", "2"), *options, "two", "--checkpoint-steps", "20"]) as process:
-        _wait_for(_has_checkpoint(home / "two", 100), process)
+    options = ["text.txt", *_OPTIONS, "--epochs", "5", "--out"]
+    with _started(home, [*_torchrun("--max-restarts", "2"), *options, "two", "--checkpoint-steps", "5"]) as process:
+        _wait_for(_has_checkpoint(home / "two", 10), process)
         os.kill(_workers(process)[1], signal.SIGKILL)
         out, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
@@ -102,10 +102,10 @@ def test_a_lost_process_is_replaced_and_the_run_goes_on(home: Path) -> None:
         [json.loads(line) for line in (home / name / "history.jsonl").read_text().splitlines()]
         for name in ("one", "two")
     ]
-    assert [record["epoch"] for record in histories[1]] == list(range(1, 31))
+    assert [record["epoch"] for record in histories[1]] == list(range(1, 6))
     for one, two in zip(*histories, strict=True):
-        assert two["perplexity"] == pytest.approx(one["perplexity"], rel=1e-3)
-        assert two["validation_perplexity"] == pytest.approx(one["validation_perplexity"], rel=1e-3)
+        assert two["perplexity"] == pytest.approx(one["perplexity"], rel=1e-4)
+        assert two["validation_perplexity"] == pytest.approx(one["validation_perplexity"], rel=1e-4)
 
 
 def test_ctrl_c_on_torchrun_stops_all_and_saves(home: Path) -> None:
@@ -119,6 +119,7 @@ def test_ctrl_c_on_torchrun_stops_all_and_saves(home: Path) -> None:
     assert LanguageModel.load(home / "model").vocabulary
 
 
+@pytest.mark.slow
 def test_without_torchrun_the_one_that_is_left_says_so_and_saves(home: Path) -> None:
     """RANK and so on may come from anything; here nobody ends the other processes but they themselves."""
     with socket.socket() as probe:
@@ -154,7 +155,7 @@ def test_without_torchrun_the_one_that_is_left_says_so_and_saves(home: Path) -> 
 )
 def test_what_is_refused_is_said_once(home: Path, arguments: list[str], reason: str) -> None:
     (home / "config.json").write_text("{}")
-    with _started(home, [*_torchrun(), *_OPTIONS, *arguments]) as process:
+    with _started(home, [*_torchrun(), *arguments]) as process:
         out, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     (error,) = _errors(errors)

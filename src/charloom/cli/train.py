@@ -110,6 +110,7 @@ def train(
                     folder.create(begun.checkpoint.history if begun.checkpoint else None)
         except OtherProcessFailedError:
             return 1
+        processes.training_begins()
         if processes.first:
             return _train(folder, begun, training, processes, priming=not no_priming)
         return _train_along(begun, training, processes)

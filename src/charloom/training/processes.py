@@ -8,14 +8,18 @@ r reads rows r B/W to (r + 1) B/W. ``training.shared_gradients`` makes one step 
 import os
 import re
 import signal
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import torch
 from torch import Tensor, distributed
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from charloom.errors import OtherProcessFailedError, ProcessLostError, SettingsError
 from charloom.settings.training import TrainingSettings
@@ -23,6 +27,9 @@ from charloom.settings.training import TrainingSettings
 _TIMEOUT = timedelta(minutes=30)
 """How long a process waits for another: longer than one encodes a long text that another has kept. One that ends is
 noticed at once, as its connections close."""
+_LOOKS_EVERY = 0.02
+"""Seconds."""
+_BEGUN = "charloom/begun"
 _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -34,18 +41,25 @@ class Processes:
         rank: Which one this is, from 0. The first one writes and shows.
         size: How many there are.
         device: Where this one computes, if it is not the settings' to say.
-        restarts: How often torchrun has started them all anew, because one was lost.
+        restarts: How often torchrun has started them anew since training began, as one was lost.
+        store: What torchrun keeps for all restarts; None without it.
     """
 
     rank: int = 0
     size: int = 1
     device: str | None = None
     restarts: int = 0
+    store: Store | None = field(default=None, repr=False, compare=False)
 
     @property
     def first(self) -> bool:
         """Whether this is the one that writes and shows."""
         return self.rank == 0
+
+    def training_begins(self) -> None:
+        """From here on a restart goes on with this run. Before, it is tried anew, and refused again if it was."""
+        if self.store is not None and self.first:
+            self.store.add(_BEGUN, 1)
 
     def check(self, settings: TrainingSettings) -> None:
         """Raises SettingsError where the lanes cannot be shared out evenly, or are to be gone through in turn."""
@@ -118,25 +132,56 @@ def joined_processes(device: str = "auto") -> Iterator[Processes]:
     device: As in the settings. gloo on CPUs, NCCL on GPUs, one GPU to a process. Raises SettingsError where the others
     cannot be reached, or there is no GPU left for this one.
     """
-    size = os.environ.get("WORLD_SIZE", "1")
-    if size == "1" or not all(os.environ.get(name) for name in _NEEDED):
-        yield Processes(restarts=_restarts())
+    alone = os.environ.get("WORLD_SIZE", "1") == "1" and not distributed.is_torchelastic_launched()
+    if alone or not all(os.environ.get(name) for name in _NEEDED):
+        yield Processes()
         return
     own_device = _own_device(device)
     try:
         with _killed_by_ctrl_c():
-            # Words between processes are on the CPU, gradients where they are computed.
-            backend = "cpu:gloo,cuda:nccl" if own_device.startswith("cuda") else "gloo"
-            distributed.init_process_group(backend, timeout=_TIMEOUT)
+            store, rank, size = next(rendezvous("env://", timeout=_TIMEOUT))
+            store.set_timeout(_TIMEOUT)
+            room, restarts = _meet(store, rank, size)
+            if size > 1:
+                # Words between processes are on the CPU, gradients where they are computed.
+                backend = "cpu:gloo,cuda:nccl" if own_device.startswith("cuda") else "gloo"
+                room_store = PrefixStore(room, store)
+                distributed.init_process_group(backend, store=room_store, rank=rank, world_size=size, timeout=_TIMEOUT)
     except (RuntimeError, ValueError) as error:
         raise SettingsError(
             f"the other processes of this run cannot be reached ({_reason(error)}): check MASTER_ADDR and MASTER_PORT "
             "or torchrun's options, and, with several network interfaces, GLOO_SOCKET_IFNAME"
         ) from None
     try:
-        yield Processes(distributed.get_rank(), distributed.get_world_size(), own_device, _restarts())
+        yield Processes(rank, size, own_device if size > 1 else None, restarts, store)
     finally:
-        distributed.destroy_process_group()
+        if size > 1:
+            distributed.destroy_process_group()
+
+
+def _meet(store: Store, rank: int, size: int) -> tuple[str, int]:
+    """A name for this meeting that all have, and no earlier one had; and how often training has begun before.
+
+    torchrun keeps one store for all restarts, where stale addresses of processes that are gone would be found. So the
+    first process names the meeting anew, and tells it to whoever knocks, until all that are here now have heard it.
+    """
+    own_name = uuid.uuid4().hex
+    if rank:
+        store.set(f"charloom/knock/{rank}", own_name)
+        meeting = store.get(f"charloom/answer/{own_name}").decode()
+        store.set(f"charloom/here/{meeting}/{rank}", "")
+    else:
+        meeting = f"{own_name}/{store.add(_BEGUN, 0)}"
+        absent, ends_at = set(range(1, size)), time.monotonic() + _TIMEOUT.total_seconds()
+        while absent:
+            if time.monotonic() > ends_at:
+                raise ValueError(f"{len(absent)} of {size} did not come")
+            for other in absent:
+                if store.check([f"charloom/knock/{other}"]):
+                    store.set(f"charloom/answer/{store.get(f'charloom/knock/{other}').decode()}", meeting)
+            absent = {other for other in absent if not store.check([f"charloom/here/{meeting}/{other}"])}
+            time.sleep(_LOOKS_EVERY)
+    return meeting, int(meeting.partition("/")[2])
 
 
 def talk(call: Callable[[], Any]) -> Any:
@@ -149,10 +194,6 @@ def talk(call: Callable[[], Any]) -> Any:
                 f"another process of this run ended, or cannot be reached any more ({_reason(error)})"
             ) from error
         raise
-
-
-def _restarts() -> int:
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 def _own_device(device: str) -> str:
