@@ -67,7 +67,7 @@ def _is_loss(value: Any) -> bool:
 _N = 10_000
 _CHECKS: dict[str, Callable[[Any, dict[str, Any]], bool]] = {
     "d2l.load_data_time_machine": lambda v, _: len(v.ids) == _N and v.vocabulary.tokens[0] == "<unk>",
-    "corpus_indices": lambda v, _: v.shape == (_N,) and v.dtype == torch.int64,
+    "corpus_indices": lambda v, _: v.shape == (_N,) and v[:9].dtype == torch.int64,
     "vocab_size": lambda v, _: v > 20,
     "char_to_idx": lambda v, n: "".join(n["corpus"].vocabulary.tokens[i] for i in v) == "time",
     "idx_to_char": lambda v, n: v == "".join(n["corpus"].vocabulary.tokens[i] for i in (3, 5)),

@@ -41,7 +41,7 @@ def test_as_a_new_model_would_have_them() -> None:
     model = build_model(_VOCABULARY, ModelSettings(hidden_size=500, init_sigma=1.0))
     wide, again, other = (extend_model(model, _LONGER, init_sigma=0.01, seed=seed) for seed in (1, 1, 2))
     rows = wide.output.weight[len(_VOCABULARY) :]
-    assert 0.008 < float(rows.std()) < 0.012
+    assert 0.008 < float(rows.detach().std()) < 0.012
     assert not wide.output.bias[len(_VOCABULARY) :].any()
     assert torch.equal(rows, again.output.weight[len(_VOCABULARY) :])
     assert not torch.equal(rows, other.output.weight[len(_VOCABULARY) :])
