@@ -143,7 +143,7 @@ def _assert_nothing_else_is_left(folder: Path) -> None:
 def test_killed_a_few_times(home: Path) -> None:
     options = _options("dropout, random order")
     expected, seconds = _whole(options)
-    done = _train_through_kills(home / "model", options, 0.7 * seconds, 4, random.Random(1))
+    done = _train_through_kills(home / "model", options, 0.3 * seconds, 4, random.Random(1))
     assert done.kills
     assert _left(home / "model") == expected
     _assert_nothing_else_is_left(home / "model")
