@@ -18,6 +18,7 @@ from charloom import (
     newest_checkpoint,
     train,
 )
+from charloom.recurrence.dispatch import chosen_kernels
 from charloom.training.events import EpochEnded, Event, StepEnded, StopTraining
 from charloom.training.resumption import end_in_words
 from interrupted_runs import KINDS, assert_same, begin_or_go_on, corpus_of, settings_of_kind
@@ -167,7 +168,9 @@ def test_in_another_folder(tmp_path: Path) -> None:
         {"weight_decay": 0.5},
         {"schedule": "constant"},
         {"epochs": 5},  # its schedule is a cosine
-        {"precision": "bfloat16"},
+        pytest.param(
+            {"precision": "bfloat16"}, marks=pytest.mark.skipif(chosen_kernels() is None, reason="no kernels")
+        ),
     ],
 )
 def test_what_may_not_change(changes: dict[str, Any], tmp_path: Path) -> None:
