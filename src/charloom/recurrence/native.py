@@ -8,7 +8,7 @@ here.
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 from torch.nn import functional
 
 from charloom.recurrence.dispatch import chosen_kernels
@@ -26,7 +26,7 @@ _PADDING = 32  # kernels.h: kPadding
 _Outputs: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
 _Gradients: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
-_library: Any = torch.library.Library("charloom", "DEF")  # type: ignore[no-untyped-call] # torch's
+_library: Any = library.Library("charloom", "DEF")  # type: ignore[no-untyped-call] # torch's
 _library.define(
     "recurrence(Tensor x, Tensor h, Tensor? c, Tensor w_ih, Tensor w_hh, Tensor? b_ih, Tensor? b_hh, int cell, "
     "int precision, bool backward_in_time, bool keep) -> (Tensor, Tensor, Tensor, Tensor)"
@@ -138,7 +138,7 @@ def _backward(
 def _forward_shapes(x: Tensor, h: Tensor, c: Tensor | None, _: Tensor, w_hh: Tensor, *options: Any) -> _Outputs:
     hidden_size = w_hh.shape[1]
     y = x.new_empty(x.shape[0], x.shape[1], _padded_size(hidden_size))[..., :hidden_size]
-    size = torch.library.get_ctx().new_dynamic_size() if options[-1] else 0
+    size = library.get_ctx().new_dynamic_size() if options[-1] else 0
     reserve = x.new_empty(size, dtype=torch.uint8)
     return y, torch.empty_like(h), x.new_empty(0) if c is None else torch.empty_like(c), reserve
 
@@ -240,6 +240,6 @@ def _hide_from_compiler(*functions: Any) -> None:
 _hide_from_compiler(_forward, _backward)
 _library.impl("recurrence", _forward, "CPU")
 _library.impl("recurrence_backward", _backward, "CPU")
-torch.library.register_fake("charloom::recurrence", _forward_shapes, lib=_library)
-torch.library.register_fake("charloom::recurrence_backward", _backward_shapes, lib=_library)
-torch.library.register_autograd("charloom::recurrence", _differentiate, setup_context=_save, lib=_library)
+library.register_fake("charloom::recurrence", _forward_shapes, lib=_library)
+library.register_fake("charloom::recurrence_backward", _backward_shapes, lib=_library)
+library.register_autograd("charloom::recurrence", _differentiate, setup_context=_save, lib=_library)
