@@ -11,6 +11,12 @@ Partitioning: TypeAlias = Literal["sequential", "random"]
 Optimizer: TypeAlias = Literal["sgd", "adamw"]
 Schedule: TypeAlias = Literal["constant", "cosine", "step"]
 
+WITHOUT_EFFECT = (
+    *("report_every", "sample_every", "prefixes", "sample_chars"),
+    *("checkpoint_minutes", "checkpoint_steps", "keep_checkpoints"),
+)
+"""Settings of what is shown of a run, and kept while it goes on: nothing of what is learnt depends on them."""
+
 
 @dataclass(frozen=True)
 class TrainingSettings:

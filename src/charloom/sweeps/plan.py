@@ -11,12 +11,11 @@ from typing import Any, TypeAlias
 from charloom.errors import SettingsError
 from charloom.settings.names import TABLES, all_settings, find_setting
 from charloom.settings.recipes import Recipe
+from charloom.settings.training import WITHOUT_EFFECT
 
 Combination: TypeAlias = dict[str, Any]
 """Settings by name, and the value that each is given."""
 
-_WITHOUT_EFFECT = ("report_every", "sample_every", "prefixes", "sample_chars")
-"""What is shown of a run changes nothing of what it learns; a sweep shows none of it."""
 _LONGEST_NAME = 100
 
 
@@ -74,8 +73,8 @@ def plan_runs(base: Recipe, combinations: Sequence[Combination], seeds: Sequence
 
 
 def without_display(recipe: Recipe, threads: int = 1) -> Recipe:
-    """The recipe with what only shows a run left at its default, and a fixed number of threads."""
-    usual = {name: all_settings()[name].default for name in _WITHOUT_EFFECT}
+    """The recipe with what changes nothing left at its default, no samples, and a fixed number of threads."""
+    usual = {name: all_settings()[name].default for name in WITHOUT_EFFECT}
     return recipe.with_changes(usual | {"threads": recipe.training.threads or threads, "sample_every": 0})
 
 
@@ -108,8 +107,8 @@ def _variable(name: str) -> str:
     plain = find_setting(name).name
     if plain == "seed":
         raise SettingsError("seed cannot be varied: seeds repeats each combination with as many seeds")
-    if plain in _WITHOUT_EFFECT:
-        raise SettingsError(f"{plain} cannot be varied: it changes what is shown of a run, not what is learnt")
+    if plain in WITHOUT_EFFECT:
+        raise SettingsError(f"{plain} cannot be varied: it changes what is shown or kept of a run, not what is learnt")
     return plain
 
 

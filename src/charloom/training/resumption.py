@@ -4,7 +4,7 @@ from dataclasses import fields
 from typing import Any
 
 from charloom.errors import CheckpointError
-from charloom.settings.training import TrainingSettings
+from charloom.settings.training import WITHOUT_EFFECT, TrainingSettings
 from charloom.training.checkpoint import Checkpoint, made_with
 
 _MAY_CHANGE = (
@@ -14,9 +14,7 @@ _MAY_CHANGE = (
     *("learning_rate", "clip_norm"),
     # Where and on what; results are the same on the same kernels.
     *("device", "threads"),
-    # What is shown and kept.
-    *("report_every", "sample_every", "prefixes", "sample_chars"),
-    *("checkpoint_minutes", "checkpoint_steps", "keep_checkpoints"),
+    *WITHOUT_EFFECT,
 )
 """Settings on which nothing depends that the checkpoint holds: neither the position in the text, nor the optimizer's
 state, nor what was measured so far."""
