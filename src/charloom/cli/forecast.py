@@ -15,6 +15,7 @@ from rich.table import Table
 from charloom.cli import screen
 from charloom.errors import InputError, SettingsError
 from charloom.settings import ForecastSettings
+from charloom.settings.forecasting import USUAL_LEVELS
 from charloom.text.sources import STANDARD_INPUT
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def forecast(
     missing: Annotated[str, Parameter(show_choices=False)] = "refuse",
     held_out: int | None = None,
     tau: int | None = None,
-    level: Annotated[tuple[float, ...], Parameter(negative="")] = (0.8, 0.95),
+    level: Annotated[tuple[float, ...], Parameter(negative="")] = USUAL_LEVELS,
     no_backtest: Annotated[bool, Parameter(negative="")] = False,
     out: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     plot: Path | None = None,

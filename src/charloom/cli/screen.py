@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from charloom.errors import CharloomWarning
 from charloom.settings import CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TrainingSettings
@@ -86,6 +86,28 @@ def reading_progress(description: str) -> Iterator[Progress]:
     console = messages()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield progress
+
+
+def work_progress(
+    console: Console, counted: str, *, figures: bool = False, refreshes_per_second: float = 10
+) -> Progress:
+    """A progress bar for minutes of work, with the time that is left; on a terminal only, and gone at the end.
+
+    counted: What stands before the bar, in rich's words. figures: Whether tasks have a field of that name to show.
+    """
+    return Progress(
+        TextColumn(counted),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        *([TextColumn("{task.fields[figures]}")] if figures else []),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        refresh_per_second=refreshes_per_second,
+    )
 
 
 def _one_line(message: str) -> str:

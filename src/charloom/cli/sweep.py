@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from charloom.cli import screen
@@ -15,7 +14,7 @@ from charloom.cli.interruption import Interruption
 from charloom.cli.recipes import usual_recipe
 from charloom.errors import SettingsError
 from charloom.settings import CorpusSettings, ModelSettings, TrainingSettings
-from charloom.settings.names import find_setting
+from charloom.settings.names import as_word, find_setting
 from charloom.settings.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -138,17 +137,7 @@ class _Display:
     def __init__(self, console: Console, recipe: str) -> None:
         self._recipe = recipe
         self._num_done = self._num_to_do = 0
-        self._progress = Progress(
-            TextColumn("run {task.fields[number]}/{task.fields[total_runs]}"),
-            BarColumn(bar_width=24),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self._progress = screen.work_progress(console, "run {task.fields[number]}/{task.fields[total_runs]}")
         self._task = self._progress.add_task("", total=1.0, number=0, total_runs=0)
 
     def __enter__(self) -> "_Display":
@@ -207,7 +196,7 @@ def _show_results(console: Console, results: "SweepResults", out: Path) -> None:
     for name in [*(["validation", "best", "at epoch"] if validated else []), "training", "seconds", "runs"]:
         table.add_column(name, justify="right")
     for one in combinations:
-        table.add_row(*(_word(value) for value in one.values.values()), *_cells(one, validated))
+        table.add_row(*(as_word(value) for value in one.values.values()), *_cells(one, validated))
     console.print(table)
     console.print(
         "Perplexities are means over seeds and their standard deviation"
@@ -233,7 +222,3 @@ def _figure(pair: "MeanAndSpread | None") -> str:
     if pair is None:
         return ""
     return f"{pair.mean:.3f}" + (f" ± {pair.spread:.3f}" if pair.spread is not None else "")
-
-
-def _word(value: object) -> str:
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -229,7 +229,7 @@ def _show_start(console: Console, begun: Beginning, settings: TrainingSettings, 
     parameters = sum(parameter.numel() for parameter in model.parameters())
     unit = "bytes" if corpus.vocabulary.unit == "byte" else "characters"
     console.print(f"text    {corpus.name}: {len(corpus.ids):,} {unit}, {len(corpus.vocabulary)} different tokens")
-    memory = estimate_memory(model, settings, len(corpus.ids)) / 1e6
+    memory = estimate_memory(model, settings, corpus.ids) / 1e6
     console.print(
         f"model   {type(layer).__name__}, {layer.num_layers} x {layer.hidden_size} units, {parameters:,} parameters; "
         f"training takes about {max(memory, 1):,.0f} MB beside the program"

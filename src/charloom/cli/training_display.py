@@ -5,7 +5,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from charloom.cli import screen
 from charloom.settings import TrainingSettings
@@ -26,18 +25,9 @@ class TrainingDisplay:
     def __init__(self, console: Console, settings: TrainingSettings) -> None:
         self._settings = settings
         self._last: EpochRecord | None = None
-        self._progress = Progress(
-            TextColumn("epoch {task.fields[epoch]}/{task.total:.0f}"),
-            BarColumn(bar_width=24),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[figures]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-            refresh_per_second=_REFRESHES_PER_SECOND,
+        counted = "epoch {task.fields[epoch]}/{task.total:.0f}"
+        self._progress = screen.work_progress(
+            console, counted, figures=True, refreshes_per_second=_REFRESHES_PER_SECOND
         )
         self._task = self._progress.add_task("", total=settings.epochs, epoch=1, figures="")
         self._shown_at = 0.0

@@ -12,10 +12,9 @@ from charloom.forecasting.fitting import fewest_points, fit, with_horizon
 from charloom.forecasting.forecaster import Forecaster
 from charloom.forecasting.member_training import Progress
 from charloom.forecasting.series import Series, Values, as_series
-from charloom.settings.forecasting import ForecastSettings
+from charloom.settings.forecasting import USUAL_LEVELS, ForecastSettings
 
 OURS = "charloom"
-LEVELS = (0.8, 0.95)
 _NUM_PATHS = 100
 
 
@@ -75,7 +74,7 @@ def backtest(
     held_out: int | None = None,
     baselines: Sequence[Baseline] | None = None,
     tau: int | None = None,
-    levels: Sequence[float] = LEVELS,
+    levels: Sequence[float] = USUAL_LEVELS,
     progress: Progress | None = None,
 ) -> Backtest:
     """Fits to the beginning of a series once, then forecasts from every point of the end, given all before it.

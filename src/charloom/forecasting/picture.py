@@ -8,12 +8,13 @@ import numpy as np
 
 from charloom.forecasting.forecaster import Forecast
 from charloom.forecasting.series import Series
+from charloom.settings.forecasting import USUAL_LEVELS
 
 _SHOWN_HORIZONS = 4
 """How much of the past is shown, in horizons."""
 
 
-def draw_forecast(series: Series, forecast: Forecast, levels: Sequence[float] = (0.8, 0.95)) -> bytes:
+def draw_forecast(series: Series, forecast: Forecast, levels: Sequence[float] = USUAL_LEVELS) -> bytes:
     """The end of a series, its forecast and the intervals around it, as a PNG."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator

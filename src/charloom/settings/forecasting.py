@@ -8,6 +8,8 @@ from charloom.settings.model import Cell
 
 Transform: TypeAlias = Literal["auto", "none", "log"]
 """What is forecast: the values, or their logarithms, where their swings grow with their level."""
+USUAL_LEVELS = (0.8, 0.95)
+"""Of the intervals that are shown and measured where nobody asks for others."""
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,11 @@ class Setting:
         return f"it must be {' or '.join(words)}"
 
 
+def as_word(value: object) -> str:
+    """A value as a command line has it: what ``Setting.parse`` reads."""
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
 def all_settings() -> dict[str, Setting]:
     """Every setting by its name."""
     found = {}

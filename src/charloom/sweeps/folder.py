@@ -18,7 +18,7 @@ from pathlib import Path
 from charloom.errors import CharloomError, ModelFolderError, SettingsError
 from charloom.model_folder import CONFIG_FILE
 from charloom.settings.corpus import CorpusSettings
-from charloom.settings.names import all_settings
+from charloom.settings.names import all_settings, as_word
 from charloom.settings.recipes import Recipe
 from charloom.sweeps.plan import PlannedRun, recipe_from_json, recipe_to_json, setting_of, settings_key
 from charloom.sweeps.results import SweepRun
@@ -66,9 +66,10 @@ class SweepFolder:
             for name in all_settings():
                 before, now = setting_of(self._fixed, name), setting_of(base, name)
                 if before != now and name not in {*self.varied, *varied, "seed"}:
+                    old, new = as_word(before), as_word(now)
                     raise SettingsError(
-                        f"{self.path}: the sweep there has {name} {_word(before)}, and this one {_word(now)}: give it "
-                        f"another folder, or vary {name} over {_word(before)},{_word(now)} to have both"
+                        f"{self.path}: the sweep there has {name} {old}, and this one {new}: give it another folder, "
+                        f"or vary {name} over {old},{new} to have both"
                     )
         for settings, corpus in corpora.items():
             before = self._fingerprints.get(settings)
@@ -173,11 +174,6 @@ def _read_record(line: str, recipe: Recipe) -> EpochRecord:
 
 def _has_model(run: SweepRun) -> bool:
     return run.folder is not None and (run.folder / CONFIG_FILE).exists()
-
-
-def _word(value: object) -> str:
-    """As the command line has it."""
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 @contextlib.contextmanager

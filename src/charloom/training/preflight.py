@@ -2,16 +2,15 @@
 
 from charloom.language_model import LanguageModel
 from charloom.settings.training import TrainingSettings
+from charloom.text.encoding import LARGEST_IN_MEMORY
+from charloom.text.stored_ids import StoredIds
 
 _FLOAT_BYTES = 4
-_ID_BYTES = 4
-_LARGEST_TEXT = 1 << 25
-"""Bytes of ids that are in memory; more are mapped."""
 _KEPT_PER_UNIT = {"RNN_TANH": 3, "RNN_RELU": 3, "GRU": 8, "LSTM": 10}
 """Floats that a step keeps of a unit for the way back, and needs beside them there: gates, states, their gradients."""
 
 
-def estimate_memory(model: LanguageModel, settings: TrainingSettings, num_chars: int) -> int:
+def estimate_memory(model: LanguageModel, settings: TrainingSettings, ids: StoredIds) -> int:
     """Bytes that training takes at its peak beside the program itself: parameters, minibatch, text.
 
     Weights, gradients and the optimizer's moments; the weights kept of the last epoch, of the one now ending and of the
@@ -22,4 +21,4 @@ def estimate_memory(model: LanguageModel, settings: TrainingSettings, num_chars:
     layer = model.layer
     per_char = layer.num_layers * layer.hidden_size * _KEPT_PER_UNIT[layer.mode] + 2 * len(model.vocabulary)
     floats = parameters * kept + settings.batch_size * settings.num_steps * per_char
-    return floats * _FLOAT_BYTES + min(num_chars * _ID_BYTES, _LARGEST_TEXT)
+    return floats * _FLOAT_BYTES + min(len(ids) * ids.bytes_per_id, LARGEST_IN_MEMORY)
