@@ -8,11 +8,10 @@ import collections
 import json
 import os
 import random
-import resource
 import shutil
-import signal
 import sys
-import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from charloom.cli.interruption import Interruption
 from charloom.training.events import StopTraining
 from charloom.training.run_folder import RunFolder
 from hostile_folders import damage_folder
+from limited_child import in_child
 
 _SECONDS = 10
 _MEMORY = 256 << 20
@@ -68,33 +68,12 @@ def _in_one_line(error: CharloomError) -> str:
     return type(error).__name__
 
 
-def _in_child(act: Any, folder: Path) -> str:
-    """How it ends: ``act``'s word for it, or what became of it."""
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        verdict = "?"
-        try:
-            signal.alarm(6 * _SECONDS)  # against waiting, which takes no processor time
-            resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
-            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-            limit = pages * resource.getpagesize() + _MEMORY
-            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, 1)
-            os.dup2(nowhere, 2)
-            try:
-                verdict = act(folder)
-            except BaseException:
-                verdict = f"crash: {traceback.format_exc()[-900:]}"
-            os.write(write_end, verdict.encode("utf-8", "replace")[:2000])
-        finally:
-            os._exit(0)
-    os.close(write_end)
-    with os.fdopen(read_end, "rb") as pipe:
-        verdict = pipe.read().decode()
-    _, status = os.waitpid(child, 0)
-    return verdict if status == 0 and verdict else f"killed, status {status}"
+def _silently(act: Callable[[Path], str], folder: Path) -> str:
+    """What it says by itself is not wanted."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    return act(folder)
 
 
 def main() -> None:
@@ -107,7 +86,7 @@ def main() -> None:
         folder = home / f"case{seed}"
         shutil.copytree(home / name, folder)
         done = damage_folder(folder, home / "other", random.Random(seed))
-        verdict = _in_child(act, folder)
+        verdict = in_child(partial(_silently, act, folder), seconds=_SECONDS, longest=6 * _SECONDS, memory=_MEMORY)
         if verdict.startswith(("crash", "killed", "?")):
             wrong.append(f"seed {seed}, {name}, {done}: {verdict}")
         outcomes[f"{name}: {verdict.partition(':')[0]}"] += 1

@@ -9,8 +9,7 @@ import pytest
 
 import charloom
 from charloom import CorpusUnavailableError, load_corpus
-from charloom.cli.app import app
-from process import run
+from process import call
 
 _ROOT = Path(__file__).parent.parent
 _PAGES = [_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", *sorted((_ROOT / "docs").rglob("*.md"))]
@@ -28,8 +27,10 @@ _FILES = {
     "chapter.txt": _BOOK * 3,
     "logs/monday.log": _LINES,
     "today.log": _LINES[-2000:],
+    "first.txt": _BOOK * 20,
+    "rest.txt": _BOOK * 2,
     "letters.txt": _BOOK.replace("times", "days; we both,") * 8,
-    "sales.csv": "month,sales\n"
+    "sales.csv": "month,units\n"
     + "".join(f"{2001 + n // 12}-{n % 12 + 1:02},{90 + n + n * 7 % 12}\n" for n in range(96)),
 }
 """What the pages' commands call the reader's own files."""
@@ -49,63 +50,39 @@ def _commands(block: str) -> list[list[str]]:
     return [line[1:] for line in lines if "COMMAND" not in line]
 
 
-_SHOWN = [
-    (_name(page), command)
-    for page in _PAGES
-    for kind, block in _blocks(page)
-    if not kind
-    for command in _commands(block)
-]
-
-
-@pytest.mark.parametrize(("page", "command"), _SHOWN, ids=lambda shown: shown if isinstance(shown, str) else shown[0])
-def test_command_lines_are_understood(page: str, command: list[str]) -> None:
-    function, *_ = app.parse_args(command, exit_on_error=False, print_error=False)
-    assert function.__name__ == command[0], page
-
-
-# The commands of the exercises take minutes; tests of the experiments run the same code on less.
-_RUN = [page for page in _PAGES if _blocks(page) and "exercises" not in page.parts]
-
-
-@pytest.mark.parametrize("page", _RUN, ids=_name)
+@pytest.mark.parametrize("page", [page for page in _PAGES if _blocks(page)], ids=_name)
 def test_what_a_page_shows_is_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From top to bottom, in one folder with the reader's files, commands as processes of their own."""
+    """From top to bottom, in one folder with the reader's files; on corpora that have names for an epoch only."""
     for name, text in _FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "photo.bin").write_bytes(bytes(range(256)) * 16)
     monkeypatch.chdir(tmp_path)
-    data = os.environ.get("CHARLOOM_DATA", str(tmp_path / "no corpora"))
     names: dict[str, object] = {}
     for kind, block in _blocks(page):
         if kind == "python":
             exec(compile(_with_a_corpus(block), _name(page), "exec"), names)
         elif not kind:
-            for command in _commands(block):
-                named = len(command) == 1 or command[1] in ("--out", "time-machine")
-                on_named_corpus = command[0] == "train" and named
-                shortened = [*command, "--epochs", "2"] if on_named_corpus else command
-                result = run(tmp_path, *shortened, CHARLOOM_DATA=data)
+            for command in _commands(_with_a_corpus(block)):
+                result = call(tmp_path, *_shortened(command))
                 assert result.status == 0, (command, result.errors)
 
 
-@pytest.mark.parametrize("page", [p for p in _PAGES if "exercises" in p.parts], ids=_name)
-def test_examples_of_the_exercises_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    for kind, block in _blocks(page):
-        if kind == "python":
-            exec(compile(_with_a_corpus(block), _name(page), "exec"), names)
+def _shortened(command: list[str]) -> list[str]:
+    named = len(command) == 1 or command[1] in ("time-machine", "python-reference") or command[1].startswith("--")
+    if command[0] not in ("train", "sweep") or not named or "--resume" in command:
+        return command
+    kept = [word for i, word in enumerate(command) if not {"--epochs", "--seeds"} & {word, command[i - 1]}]
+    return [*kept, "--epochs", "1"]
 
 
-def _with_a_corpus(example: str) -> str:
-    """The example, on the text that Python carries where The Time Machine cannot be had."""
+def _with_a_corpus(block: str) -> str:
+    """The block, on the text that Python carries where The Time Machine cannot be had."""
     try:
         load_corpus("time-machine")
     except CorpusUnavailableError:
-        return example.replace('"time-machine"', '"python-reference"')
-    return example
+        return re.sub(r"\btime-machine\b", "python-reference", block)
+    return block
 
 
 def test_scripts_links_and_pictures_are_there() -> None:

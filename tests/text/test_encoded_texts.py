@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from charloom import Corpus, Vocabulary, corpus_from, load_corpus
+from charloom import Vocabulary, corpus_from, load_corpus
 from charloom.text import sources
 from charloom.text.sources import TextFiles
-from long_text import LONG_TEXT
+from long_text import LONG_TEXT, same_corpus, suffixes
 
 pytestmark = pytest.mark.usefixtures("kept_texts")
 
@@ -37,32 +37,19 @@ def skimmed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def _names(kept_texts: Path) -> list[str]:
-    return sorted(path.suffix for path in kept_texts.iterdir())
-
-
-def _same(first: Corpus, second: Corpus) -> bool:
-    return (
-        first.vocabulary == second.vocabulary
-        and torch.equal(first.ids[:], second.ids[:])
-        and first.fingerprint == second.fingerprint
-        and first.text == second.text
-    )
-
-
 @pytest.mark.parametrize("unit", ["char", "byte"])
 def test_a_text_in_a_file_is_as_one_in_memory(unit: Any, long_text: Path, kept_texts: Path) -> None:
     for clean in (False, True):
         kept = load_corpus(long_text, unit=unit, lowercase=clean, collapse_whitespace=clean)
         made = corpus_from(LONG_TEXT, unit=unit, lowercase=clean, collapse_whitespace=clean)
-        assert _same(kept, made)
+        assert same_corpus(kept, made)
         text: Any = made.vocabulary.clean_up(LONG_TEXT if unit == "char" else LONG_TEXT.encode())
         assert kept.text == text
         assert torch.equal(kept.ids[:], kept.vocabulary.encode(text))
         clean_up = made.vocabulary.clean_up
         whole = Vocabulary.of_text(text, clean_up) if unit == "char" else Vocabulary(clean_up=clean_up)
         assert kept.vocabulary == whole
-    assert _names(kept_texts) == [".ids", ".ids", ".json", ".json"]
+    assert suffixes(kept_texts) == [".ids", ".ids", ".json", ".json"]
 
 
 @pytest.mark.usefixtures("settled")
@@ -71,10 +58,10 @@ def test_what_has_not_changed_is_not_read_again(
 ) -> None:
     first = load_corpus(long_text)
     assert len(encoded_pieces) == 1
-    assert _same(load_corpus(str(long_text)), first)
-    assert _same(load_corpus([long_text]), first)
+    assert same_corpus(load_corpus(str(long_text)), first)
+    assert same_corpus(load_corpus([long_text]), first)
     assert (len(encoded_pieces), skimmed) == (1, [])
-    assert _names(kept_texts) == [".ids", ".json"]
+    assert suffixes(kept_texts) == [".ids", ".json"]
 
 
 def test_a_file_that_is_seconds_old_is_looked_into(
@@ -99,12 +86,12 @@ def test_the_same_content_elsewhere_is_known_once_it_is_read(
     for _ in range(2):
         corpus = load_corpus(copy)
         assert corpus.name == "copy.txt"
-        assert _same(corpus, first)
+        assert same_corpus(corpus, first)
     os.utime(copy, (1, 1))
-    assert _same(load_corpus(copy), first)
+    assert same_corpus(load_corpus(copy), first)
     assert len(encoded_pieces) == 1
     assert skimmed == [str(copy), str(copy)]  # when it was new, and when its time was
-    assert _names(kept_texts) == [".ids", ".json"]
+    assert suffixes(kept_texts) == [".ids", ".json"]
 
 
 def test_a_file_that_changed_is_read_again(long_text: Path, encoded_pieces: list[str], kept_texts: Path) -> None:
@@ -115,7 +102,7 @@ def test_a_file_that_changed_is_read_again(long_text: Path, encoded_pieces: list
     long_text.write_text(LONG_TEXT + "!")
     assert load_corpus(long_text).text == LONG_TEXT + "!"
     assert encoded_pieces == ["It wa", "Jt wa", "It wa"]
-    assert len(_names(kept_texts)) == 6
+    assert len(suffixes(kept_texts)) == 6
 
 
 @pytest.mark.usefixtures("settled")

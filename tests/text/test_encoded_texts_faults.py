@@ -8,27 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from charloom import CharloomWarning, Corpus, CorpusError, corpus_from, load_corpus
+from charloom import CharloomWarning, CorpusError, corpus_from, load_corpus
 from charloom.text import encoded_texts
 from charloom.text.encoding import Encoder
-from long_text import LONG_TEXT
+from long_text import LONG_TEXT, same_corpus, suffixes
 
 pytestmark = pytest.mark.usefixtures("kept_texts")
-
-
-def _names(kept_texts: Path) -> list[str]:
-    return sorted(path.suffix for path in kept_texts.iterdir())
-
-
-def _same(first: Corpus, second: Corpus) -> bool:
-    return (
-        first.vocabulary == second.vocabulary
-        and torch.equal(first.ids[:], second.ids[:])
-        and first.fingerprint == second.fingerprint
-        and first.text == second.text
-    )
 
 
 def _cut(path: Path) -> None:
@@ -60,10 +46,10 @@ def test_what_is_damaged_is_made_anew(
     damage(path)
     again = load_corpus(long_text)
     assert again.text == text
-    assert _same(again, first)
+    assert same_corpus(again, first)
     assert len(encoded_pieces) == 2 or (suffix, damage) == (".json", _lengthen)
-    assert _same(load_corpus(long_text), first)
-    assert _names(kept_texts) == [".ids", ".json"]
+    assert same_corpus(load_corpus(long_text), first)
+    assert suffixes(kept_texts) == [".ids", ".json"]
 
 
 def test_any_byte_of_what_ids_mean_may_be_damaged(long_text: Path, kept_texts: Path) -> None:
@@ -74,7 +60,7 @@ def test_any_byte_of_what_ids_mean_may_be_damaged(long_text: Path, kept_texts: P
         damaged = bytearray(data)
         damaged[place] ^= 1
         path.write_bytes(damaged)
-        assert _same(load_corpus(long_text), first)
+        assert same_corpus(load_corpus(long_text), first)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +144,7 @@ def test_what_was_not_used_for_long_goes_when_another_comes(long_text: Path, tmp
     load_corpus(other)
     left = {(text.name, text.read_as.unit) for text in encoded_texts.cached_texts()}
     assert left == {(str(long_text), "char"), (str(other), "char")}
-    assert _names(kept_texts) == [".ids", ".ids", ".json", ".json"]
+    assert suffixes(kept_texts) == [".ids", ".ids", ".json", ".json"]
 
 
 def test_what_a_killed_process_left_goes_after_a_day(long_text: Path, kept_texts: Path) -> None:
