@@ -25,10 +25,10 @@ _PUBLIC = re.findall(
     DamagedFileError DamagedRecordError EpochRecord Evaluation History InputError LanguageModel
     LaterVersionError MeanAndSpread ModelFolderError ModelSettings NotCompressedError NoveltyReport Predictor
     Recipe RecordCodec RecordFile SamplingSettings SeriesError SettingsError StoredIds Surprisal SweepResults
-    SweepRun TrailingDataError TrainingDivergedError TrainingSettings TruncatedFileError UnknownCharacterError
-    Vocabulary WrongModelError __version__ accelerate build_model check_novelty corpus_from evaluate
-    evaluate_pieces extend_model forecasting generate generate_samples layers load_corpus load_recipe
-    newest_checkpoint prepare_codec split_chars split_lines stream sweep train
+    SweepRun TensorBoard TrailingDataError TrainingDivergedError TrainingSettings TruncatedFileError
+    UnknownCharacterError Vocabulary WeightsAndBiases WrongModelError __version__ accelerate build_model
+    check_novelty corpus_from evaluate evaluate_pieces extend_model forecasting generate generate_samples
+    layers load_corpus load_recipe newest_checkpoint prepare_codec split_chars split_lines stream sweep train
     """,
 )
 

@@ -63,5 +63,7 @@ from .training.checkpoints import CheckpointFolder as CheckpointFolder
 from .training.checkpoints import newest_checkpoint as newest_checkpoint
 from .training.history import EpochRecord as EpochRecord
 from .training.history import History as History
+from .training.trackers import TensorBoard as TensorBoard
+from .training.trackers import WeightsAndBiases as WeightsAndBiases
 from .training.trainer import train as train
 from .version import __version__ as __version__

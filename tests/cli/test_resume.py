@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +134,7 @@ def test_what_may_change_is_told(home: Path) -> None:
 def test_the_text_must_be_the_same(home: Path) -> None:
     """Wherever it is now."""
     call(home, "train", "fable.txt", *_OPTIONS, "--out", "whole").done()
-    _cut_short(home)
+    _cut_short(home, "--no-priming")
     text = home / "fable.txt"
     text.write_text(_TEXT + "More.")
     message = call(home, "train", "--resume", "model").error()
@@ -145,6 +144,7 @@ def test_the_text_must_be_the_same(home: Path) -> None:
     message = call(home, "train", "--resume", "model").error()
     assert message.endswith("fable.txt: the run's text is not there any more: name its new place before --resume")
     call(home, "train", "moved.txt", "--resume", "model").done()
+    assert not (home / "model" / "priming.safetensors").exists()  # as the run was begun with --no-priming
     assert _weights(home / "model") == _weights(home / "whole")
 
 
@@ -196,18 +196,6 @@ def test_stopped_by_a_signal(number: signal.Signals, home: Path) -> None:
     call(home, "train", "fable.txt", *options, "--out", "whole").done()
     assert _weights(home / "model") == _weights(home / "whole")
     assert _epochs(home / "model") == list(range(1, 31))
-
-
-@pytest.fixture
-def small_disk(home: Path) -> Iterator[Path]:
-    """A file system of 256 kB."""
-    place = home / "small"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to mount a small file system")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
 
 
 def _fill(disk: Path) -> None:

@@ -30,7 +30,7 @@ def test_history_is_written_as_it_grows(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.create()
     for epoch in (1, 2):
-        folder(EpochEnded(_record(epoch, 9.0)))
+        folder(EpochEnded(_record(epoch, 9.0), epoch))
         lines = (tmp_path / "run" / "history.jsonl").read_text().splitlines()
         assert [json.loads(line)["epoch"] for line in lines] == list(range(1, epoch + 1))
     assert json.loads(lines[1]) == {
@@ -53,7 +53,7 @@ def test_history_is_written_as_it_grows(tmp_path: Path) -> None:
     again = RunFolder(folder.path, overwrite=True)
     again.create()
     assert len((folder.path / "history.jsonl").read_text().splitlines()) == 2
-    again(EpochEnded(_record(1)))
+    again(EpochEnded(_record(1), 1))
     assert len((folder.path / "history.jsonl").read_text().splitlines()) == 1
 
 
@@ -84,7 +84,7 @@ def test_plot_is_a_picture(records: list[EpochRecord]) -> None:
 def test_the_history_of_an_overwritten_run_goes(tmp_path: Path) -> None:
     """A run that is stopped in its first epoch leaves its model, and not another run's curves."""
     folder = RunFolder(tmp_path)
-    folder(EpochEnded(_record(1)))
+    folder(EpochEnded(_record(1), 1))
     folder.finish(_MODEL)
     RunFolder(tmp_path, overwrite=True).finish(_MODEL)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["codec.safetensors", "config.json", "model.safetensors"]

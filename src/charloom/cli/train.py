@@ -1,7 +1,6 @@
 """``charloom train``."""
 
 import re
-import shlex
 import signal
 import tempfile
 import warnings
@@ -11,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
-from rich.console import Console
 
 from charloom.cli import screen
 from charloom.cli.interruption import SIGNALS, Interruption
 from charloom.cli.recipes import usual_recipe
+from charloom.cli.trackers import OpenTrackers, WantedTrackers, open_trackers
 from charloom.cli.train_beginnings import Beginning, anew, from_model, restarted, resumed
-from charloom.cli.training_display import TrainingDisplay
+from charloom.cli.training_display import TrainingDisplay, show_end, show_start
 from charloom.errors import (
     CharloomError,
     CharloomWarning,
@@ -47,6 +46,8 @@ def train(
     resume: Path | None = None,
     init_from: Path | None = None,
     extend_vocabulary: Annotated[bool, Parameter(negative="")] = False,
+    tensorboard: bool | None = None,
+    wandb: bool | None = None,
     text: Annotated[CorpusSettings, Parameter(name="*", group=Group("Text", help=_DEFAULTS_NOTE))] = CorpusSettings(),
     model: Annotated[ModelSettings, Parameter(name="*", group="Model")] = ModelSettings(),
     training: Annotated[TrainingSettings, Parameter(name="*", group="Training")] = TrainingSettings(),
@@ -78,6 +79,10 @@ def train(
         The folder of a model whose weights the new run begins with, to train it further or on another text.
     extend_vocabulary
         With --init-from: add the characters of the text that the model does not know.
+    tensorboard
+        Write curves and samples for TensorBoard into the folder too: tensorboard --logdir FOLDER shows them.
+    wandb
+        Record the run on Weights & Biases; with WANDB_MODE=offline, in a folder that 'wandb sync' sends later.
     """
     from charloom.training.checkpoints import newest_checkpoint
     from charloom.training.processes import joined_processes
@@ -85,6 +90,7 @@ def train(
     from charloom.training.shared_checkpoints import newest_checkpoint_of
 
     _refuse_contradictions(resume, recipe, init_from, extend_vocabulary=extend_vocabulary)
+    wanted = WantedTrackers(tensorboard, wandb)
     place = out or (_run_of(resume) if resume else _default_folder(corpus))
     goes_on_here = resume is not None and place.resolve() == _run_of(resume).resolve()
     with joined_processes(training.device) as processes, _quiet(not processes.first):
@@ -111,9 +117,13 @@ def train(
         except OtherProcessFailedError:
             return 1
         processes.training_begins()
-        if processes.first:
-            return _train(folder, begun, training, processes, priming=not no_priming)
-        return _train_along(begun, training, processes)
+        if not processes.first:
+            return _train_along(begun, training, processes)
+        try:
+            with open_trackers(wanted, folder.path, begun, training) as trackers:
+                return _train(folder, begun, training, processes, trackers, priming=not no_priming)
+        finally:
+            folder.discard_if_empty()
 
 
 def _train_along(begun: Beginning, training: TrainingSettings, processes: "Processes") -> int:
@@ -136,7 +146,13 @@ def _train_along(begun: Beginning, training: TrainingSettings, processes: "Proce
 
 
 def _train(
-    folder: "RunFolder", begun: Beginning, training: TrainingSettings, processes: "Processes", *, priming: bool
+    folder: "RunFolder",
+    begun: Beginning,
+    training: TrainingSettings,
+    processes: "Processes",
+    trackers: OpenTrackers,
+    *,
+    priming: bool,
 ) -> int:
     """As the only process, or the first."""
     from charloom.training.checkpoints import CheckpointFolder
@@ -146,26 +162,25 @@ def _train(
 
     built, checkpoint = begun.model, begun.checkpoint
     priming = priming and begun.source.get("priming") is not False
-    checkpoints = CheckpointFolder(folder.path, source=begun.source | {"priming": priming})
+    source = begun.source | {"priming": priming, "trackers": trackers.stored}
     console = screen.results()
     interruption = Interruption()
     texts = texts_for_codec(begun.corpus, training) if priming else None
     end = end_in_words(checkpoint, training) if checkpoint else None
     try:
-        _show_start(console, begun, training, processes)
+        show_start(console, begun, training, processes)
         with interruption, TrainingDisplay(console, training) as display:
             run_training(
                 built,
                 begun.corpus,
                 training,
-                listeners=[folder, display, interruption],
-                checkpoints=checkpoints,
+                listeners=[folder, *trackers.listeners, display, interruption],
+                checkpoints=CheckpointFolder(folder.path, source=source),
                 resume=checkpoint,
                 processes=processes,
             )
     except Exception as error:
         if not folder.history:
-            folder.discard_if_empty()
             raise
         _save(folder, built, texts)
         if not isinstance(error, (CharloomError, OSError)):
@@ -176,7 +191,7 @@ def _train(
     _save(folder, built, texts)
     if end is not None:
         console.print(f"Nothing to do: {end}.")
-    _show_end(console, folder, built, training, interruption)
+    show_end(console, folder, built, training, interruption.requested)
     return interruption.exit_status
 
 
@@ -218,29 +233,6 @@ def _default_folder(corpus: tuple[str, ...]) -> Path:
     return Path(f"{(path.with_suffix('') if is_compressed(path.name) else path).stem}-model")
 
 
-def _show_start(console: Console, begun: Beginning, settings: TrainingSettings, processes: "Processes") -> None:
-    import torch
-
-    from charloom.device import find_device
-    from charloom.training.preflight import estimate_memory
-
-    corpus, model = begun.corpus, begun.model
-    layer = model.layer
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    unit = "bytes" if corpus.vocabulary.unit == "byte" else "characters"
-    console.print(f"text    {corpus.name}: {len(corpus.ids):,} {unit}, {len(corpus.vocabulary)} different tokens")
-    memory = estimate_memory(model, settings, corpus.ids) / 1e6
-    console.print(
-        f"model   {type(layer).__name__}, {layer.num_layers} x {layer.hidden_size} units, {parameters:,} parameters; "
-        f"training takes about {max(memory, 1):,.0f} MB beside the program"
-    )
-    threads = settings.threads or torch.get_num_threads()
-    where = f"{find_device(settings.device)}, {threads} threads"
-    if processes.size > 1:
-        where = f"{processes.size} processes, each on {processes.device} with {threads} threads"
-    console.print(f"run     {begun.words}, {settings.epochs} epochs, {where}")
-
-
 def _save(folder: "RunFolder", model: "LanguageModel", texts: tuple[bytes, bytes] | None) -> None:
     """Saves to the folder; where that fails, to a new temporary folder, and says so. Signals wait until it is done."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
@@ -253,35 +245,3 @@ def _save(folder: "RunFolder", model: "LanguageModel", texts: tuple[bytes, bytes
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _show_end(
-    console: Console,
-    folder: "RunFolder",
-    model: "LanguageModel",
-    settings: TrainingSettings,
-    interruption: Interruption,
-) -> None:
-    epochs = len(folder.history)
-    if interruption.requested:
-        console.print(
-            f"Stopped by {interruption.requested.name} after {epochs} whole epochs; what was learnt is saved. "
-            f"To go on: charloom train --resume {shlex.quote(str(folder.path))}"
-        )
-    elif epochs < settings.epochs:
-        console.print(f"Stopped after epoch {epochs}: validation was no better for {settings.patience} epochs.")
-    if epochs:
-        results = model.provenance["results"]
-        kept = folder.history[results["epoch"] - 1]
-        validation = kept.validation_perplexity
-        console.print(
-            f"Perplexity {kept.perplexity:.3f}"
-            + (f", validation {validation:.3f}" if validation is not None else "")
-            + (f" of epoch {kept.epoch}, the best," if settings.ends_with_best else "")
-            + f" after {epochs} epochs, {folder.history[-1].seconds:.1f} s."
-        )
-    console.print(f"Saved in {folder.path}: " + ", ".join(sorted(file.name for file in folder.path.iterdir())))
-    prefix = next(iter(model.provenance["prefixes"]), "")
-    # Bytes that no shell takes, or no screen shows, are the default anyway.
-    option = f" --prefix {shlex.quote(prefix)}" if prefix and prefix.isprintable() else ""
-    console.print(f"Next: charloom generate {shlex.quote(str(folder.path))}{option}")

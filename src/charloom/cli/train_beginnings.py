@@ -135,7 +135,7 @@ def _going_on(
     if others := differences(checkpoint):
         warnings.warn(f"{others}: the last bits may differ", CharloomWarning, stacklevel=2)
     words = ", ".join([f"{words} {checkpoint.place}", *changes])
-    source = _source(texts, corpus, text) if texts else checkpoint.source
+    source = checkpoint.source | (_source(texts, corpus, text) if texts else {})
     return Beginning(corpus.in_vocabulary(built.vocabulary), built, source, checkpoint, words)
 
 

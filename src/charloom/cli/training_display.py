@@ -1,17 +1,23 @@
-"""What a training run shows: a progress bar, a line every so many epochs, samples."""
+"""What a training run shows: how it begins, a progress bar, a line every so many epochs, samples, how it ends."""
 
+import shlex
 import time
+from signal import Signals
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from charloom.cli import screen
+from charloom.cli.train_beginnings import Beginning
 from charloom.settings import TrainingSettings
 
 if TYPE_CHECKING:
+    from charloom.language_model import LanguageModel
     from charloom.training.events import Event, StepEnded
     from charloom.training.history import EpochRecord
+    from charloom.training.processes import Processes
+    from charloom.training.run_folder import RunFolder
 
 _MEASURED_SECONDS = 2.0
 _WORTH_TELLING_SECONDS = 10.0
@@ -96,3 +102,60 @@ def _in_words(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"about {seconds / size:,.0f} more {unit}"
     return f"about {max(seconds, 1):.0f} more seconds"
+
+
+def show_start(console: Console, begun: Beginning, settings: TrainingSettings, processes: "Processes") -> None:
+    """What is about to be trained, on what, and what it takes."""
+    import torch
+
+    from charloom.device import find_device
+    from charloom.training.preflight import estimate_memory
+
+    corpus, model = begun.corpus, begun.model
+    layer = model.layer
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    unit = "bytes" if corpus.vocabulary.unit == "byte" else "characters"
+    console.print(f"text    {corpus.name}: {len(corpus.ids):,} {unit}, {len(corpus.vocabulary)} different tokens")
+    memory = estimate_memory(model, settings, corpus.ids) / 1e6
+    console.print(
+        f"model   {type(layer).__name__}, {layer.num_layers} x {layer.hidden_size} units, {parameters:,} parameters; "
+        f"training takes about {max(memory, 1):,.0f} MB beside the program"
+    )
+    threads = settings.threads or torch.get_num_threads()
+    where = f"{find_device(settings.device)}, {threads} threads"
+    if processes.size > 1:
+        where = f"{processes.size} processes, each on {processes.device} with {threads} threads"
+    console.print(f"run     {begun.words}, {settings.epochs} epochs, {where}")
+
+
+def show_end(
+    console: Console,
+    folder: "RunFolder",
+    model: "LanguageModel",
+    settings: TrainingSettings,
+    stopped_by: Signals | None,
+) -> None:
+    """What came of it, where it is, what to do next."""
+    epochs = len(folder.history)
+    if stopped_by:
+        console.print(
+            f"Stopped by {stopped_by.name} after {epochs} whole epochs; what was learnt is saved. "
+            f"To go on: charloom train --resume {shlex.quote(str(folder.path))}"
+        )
+    elif epochs < settings.epochs:
+        console.print(f"Stopped after epoch {epochs}: validation was no better for {settings.patience} epochs.")
+    if epochs:
+        results = model.provenance["results"]
+        kept = folder.history[results["epoch"] - 1]
+        validation = kept.validation_perplexity
+        console.print(
+            f"Perplexity {kept.perplexity:.3f}"
+            + (f", validation {validation:.3f}" if validation is not None else "")
+            + (f" of epoch {kept.epoch}, the best," if settings.ends_with_best else "")
+            + f" after {epochs} epochs, {folder.history[-1].seconds:.1f} s."
+        )
+    console.print(f"Saved in {folder.path}: " + ", ".join(sorted(file.name for file in folder.path.iterdir())))
+    prefix = next(iter(model.provenance["prefixes"]), "")
+    # Bytes that no shell takes, or no screen shows, are the default anyway.
+    option = f" --prefix {shlex.quote(prefix)}" if prefix and prefix.isprintable() else ""
+    console.print(f"Next: charloom generate {shlex.quote(str(folder.path))}{option}")

@@ -22,19 +22,29 @@ class StepEnded:
         fraction: Of the epoch's minibatches that are done.
         mean_loss: Mean loss of the epoch so far, in nats; left on the device, so that only who reads it waits for it.
         chars_per_second: Training speed over the epoch so far.
+        steps: Minibatches trained on since the run began.
+        learning_rate: Step size of the optimizer, as it was in this minibatch.
     """
 
     epoch: int
     fraction: float
     mean_loss: Tensor
     chars_per_second: float
+    steps: int
+    learning_rate: float
 
 
 @dataclass(frozen=True)
 class EpochEnded:
-    """An epoch ended; its record is in the history."""
+    """An epoch ended; its record is in the history.
+
+    Attributes:
+        record: What was measured.
+        steps: Minibatches trained on since the run began.
+    """
 
     record: EpochRecord
+    steps: int
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,8 @@ def _train_epochs(
             run.seconds, run.epoch_seconds = now - began, now - epoch_began
             if progress.done % _FINITE_CHECK_STEPS == 0 or progress.done == progress.num_batches:
                 run.check_finite(float(progress.mean_loss), epoch)
-            tell(StepEnded(epoch, progress.done / progress.num_batches, progress.mean_loss, _speed(run)))
+            done, rate = progress.done / progress.num_batches, run.optimizer.param_groups[0]["lr"]
+            tell(StepEnded(epoch, done, progress.mean_loss, _speed(run), run.steps, rate))
             agreed = learner.agree(Wishes(tell.asked_to_stop, checkpoints.due(run)))
             if any(agreed) or _in_turn(run.steps, settings.checkpoint_steps):
                 checkpoints.write(run)
@@ -149,7 +150,7 @@ def _train_epochs(
         run.seconds = time.perf_counter() - began
         record = EpochRecord(epoch, perplexity, validation, round(run.seconds, 3), round(_speed(run), 1))
         run.end_epoch(record)
-        tell(EpochEnded(record))
+        tell(EpochEnded(record, run.steps))
         if run.out_of_patience:
             return
         if processes.first and _in_turn(epoch, settings.sample_every) and epoch != settings.epochs:

@@ -1,0 +1,206 @@
+"""Curves and samples of a run, for TensorBoard and for Weights & Biases: listeners of what the progress bar shows.
+
+Both programs are optional (``pip install 'charloom[tensorboard]'``, ``'charloom[wandb]'``), and neither decides about
+a run: what fails in them is told once, and training goes on without.
+"""
+
+import contextlib
+import html
+import os
+import threading
+import time
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from charloom.errors import CharloomError, CharloomWarning, SettingsError
+from charloom.training.events import EpochEnded, Event, SampleDrawn, StepEnded
+
+_SECONDS_BETWEEN_POINTS = 1.0
+"""Of a curve within an epoch: reading the loss makes a GPU wait."""
+
+
+class Tracker(ABC):
+    """Turns events into named numbers and texts over the steps of the run. A context manager: its end closes it."""
+
+    name: str
+
+    def __init__(self) -> None:
+        self._steps = 0
+        self._point_at = float("-inf")
+        self._sample = 0
+        self._failed = False
+
+    def __call__(self, event: Event) -> None:
+        """Records one event; within an epoch, one a second."""
+        if isinstance(event, StepEnded):
+            self._steps = event.steps
+            if time.monotonic() - self._point_at >= _SECONDS_BETWEEN_POINTS:
+                self._point_at = time.monotonic()
+                values = {
+                    "training/loss": float(event.mean_loss),
+                    "training/chars_per_second": event.chars_per_second,
+                    "training/learning_rate": event.learning_rate,
+                }
+                self._attempt(lambda: self._write_values(values, event.steps))
+        elif isinstance(event, EpochEnded):
+            self._steps, self._sample = event.steps, 0
+            record = event.record
+            values = {"perplexity/training": record.perplexity, "epoch": record.epoch}
+            if record.validation_perplexity is not None:
+                values["perplexity/validation"] = record.validation_perplexity
+            self._attempt(lambda: self._write_values(values, event.steps))
+        else:
+            self._sample += 1
+            self._write_sample(event)
+
+    def _write_sample(self, event: SampleDrawn) -> None:
+        tag = f"sample/{self._sample}"
+        self._attempt(lambda: self._write_text(tag, event.text, self._steps))
+
+    def _attempt(self, act: Callable[[], None]) -> None:
+        if self._failed:
+            return
+        try:
+            act()
+        except Exception as error:  # whatever another program makes of a full disk or a lost connection
+            self._failed = True
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+            warnings.warn(
+                f"{self.name}: nothing more is recorded there ({reason:.300}); training goes on",
+                CharloomWarning,
+                stacklevel=3,
+            )
+
+    @abstractmethod
+    def _write_values(self, values: Mapping[str, float], step: int) -> None: ...
+
+    @abstractmethod
+    def _write_text(self, tag: str, text: str, step: int) -> None: ...
+
+    @abstractmethod
+    def _close(self, *, failed: bool) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._failed:
+            with contextlib.suppress(Exception):
+                self._close(failed=True)
+        self._attempt(lambda: self._close(failed=error is not None))
+
+
+class TensorBoard(Tracker):
+    """Writes to a folder that ``tensorboard --logdir FOLDER`` shows while the run goes on.
+
+    A run that goes on from a checkpoint writes to the same folder: what was recorded after that checkpoint is hidden.
+    """
+
+    name = "TensorBoard"
+
+    def __init__(self, path: str | Path, config: Mapping[str, Any] | None = None) -> None:
+        """Nothing is written before the first event. Raises SettingsError where TensorBoard is not installed.
+
+        config: Settings of the run, shown as a text.
+        """
+        super().__init__()
+        self._path, self._config = Path(path), config
+        self._make_writer = _import("torch.utils.tensorboard", "tensorboard").SummaryWriter
+        self._writer: Any = None
+        self._restore: Callable[[], None] = lambda: None
+
+    def _write_values(self, values: Mapping[str, float], step: int) -> None:
+        for name, value in values.items():
+            self._open(step).add_scalar(name, value, step)
+
+    def _write_text(self, tag: str, text: str, step: int) -> None:
+        # As it stands: the text is Markdown there, and indented lines are code.
+        self._open(step).add_text(tag, "".join(f"    {line}\n" for line in text.splitlines()), step)
+
+    def _open(self, step: int) -> Any:
+        if self._writer is None:
+            before = set(threading.enumerate())
+            self._writer = self._make_writer(str(self._path), purge_step=step, flush_secs=1)
+            self._let_fail_quietly(set(threading.enumerate()) - before)
+            if self._config:
+                rows = "".join(f"| {name} | `{value}` |\n" for name, value in self._config.items())
+                self._writer.add_text("settings", f"| setting | value |\n|:--|:--|\n{rows}", step)
+        return self._writer
+
+    def _let_fail_quietly(self, threads: set[threading.Thread]) -> None:
+        """No traceback on the screen where a thread of TensorBoard's fails: the next write raises its error here."""
+        usual = threading.excepthook
+
+        def quiet(failure: threading.ExceptHookArgs) -> None:
+            if failure.thread not in threads:
+                usual(failure)
+
+        def restore() -> None:
+            if threading.excepthook is quiet:
+                threading.excepthook = usual
+
+        threading.excepthook, self._restore = quiet, restore
+
+    def _close(self, *, failed: bool) -> None:  # noqa: ARG002 - nothing there to tell it to
+        if self._writer is not None:
+            try:
+                self._writer.close()
+            finally:
+                self._restore()
+
+
+class WeightsAndBiases(Tracker):
+    """Records to a run on Weights & Biases, or with ``WANDB_MODE=offline`` to a folder that ``wandb sync`` sends later.
+
+    The variables of that program apply (``WANDB_PROJECT``, ``WANDB_ENTITY``, ``WANDB_MODE``, ``WANDB_DIR``, ...).
+
+    Attributes:
+        run_id: By which a run that goes on is known there. Steps that it has already are not recorded twice.
+    """
+
+    name = "Weights & Biases"
+
+    def __init__(self, name: str, config: Mapping[str, Any] | None = None, *, run_id: str | None = None) -> None:
+        """Begins the run there, in the project "charloom" where the environment names no other, or goes on with one.
+
+        Raises SettingsError where wandb is not installed, CharloomError where it does not begin (no key, no network).
+        """
+        super().__init__()
+        self._wandb = _import("wandb", "wandb")
+        try:
+            self._run = self._wandb.init(
+                project=os.environ.get("WANDB_PROJECT", "charloom"),
+                name=os.environ.get("WANDB_NAME", name),
+                config=dict(config or {}),
+                id=run_id,
+                resume="allow" if run_id else None,
+                # Its copy of what is printed would pass a progress bar line by line.
+                settings=self._wandb.Settings(console="off"),
+            )
+        except Exception as error:
+            raise CharloomError(
+                f"Weights & Biases: {' '.join(str(error).split())}; WANDB_MODE=offline records to this machine"
+            ) from None
+        self.run_id: str = self._run.id
+        self._run.define_metric("perplexity/*", summary="min")
+
+    def _write_values(self, values: Mapping[str, float], step: int) -> None:
+        self._run.log(dict(values), step=step)
+
+    def _write_text(self, tag: str, text: str, step: int) -> None:
+        self._run.log({tag: self._wandb.Html(f"<pre>{html.escape(text)}</pre>", inject=False)}, step=step)
+
+    def _close(self, *, failed: bool) -> None:
+        self._run.finish(exit_code=int(failed))
+
+
+def _import(module: str, program: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError:
+        raise SettingsError(f"{program} is not installed: pip install 'charloom[{program}]'") from None
