@@ -33,7 +33,7 @@ class InputError(CharloomError, ValueError):
 
 
 class ModelFolderError(CharloomError):
-    """A model folder is missing, damaged, or not one that this version can read."""
+    """A model folder is missing, damaged, in use by another run, or not one that this version can read."""
 
 
 class CheckpointError(CharloomError):

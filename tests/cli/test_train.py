@@ -235,6 +235,7 @@ def test_a_folder_that_goes_away(home: Path) -> None:
     while not history.exists():
         assert time.monotonic() < until
         time.sleep(0.05)
+    assert "model: another run is at work there" in call(home, "train", "--resume", "model").error()
     (home / "model").rename(home / "elsewhere")
     while not history.exists():
         assert time.monotonic() < until

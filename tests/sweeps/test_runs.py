@@ -16,6 +16,7 @@ from charloom import (
     CorpusSettings,
     History,
     LanguageModel,
+    ModelFolderError,
     ModelSettings,
     Recipe,
     SettingsError,
@@ -77,7 +78,6 @@ def test_runs_are_those_of_training_whatever_the_number_of_processes(file: Path,
     assert run.validation_perplexity == history[-1].validation_perplexity
     assert all(run.folder is None for run in two.runs)
     assert sorted(entry.name for entry in (tmp_path / "one").iterdir()) == [
-        ".lock",
         "results.csv",
         "results.jsonl",
         "runs",
@@ -220,11 +220,11 @@ def test_models_are_kept_where_asked(file: Path, tmp_path: Path) -> None:
 
 
 def test_two_sweeps_do_not_meet_in_a_folder(file: Path, tmp_path: Path) -> None:
-    errors: list[SettingsError] = []
+    errors: list[ModelFolderError] = []
 
     def try_another(event: Any) -> None:
         if isinstance(event, SweepBegan):
-            with pytest.raises(SettingsError, match="another sweep is at work") as error:
+            with pytest.raises(ModelFolderError, match="another sweep is at work") as error:
                 sweep(file, [{}], _RECIPE, out=tmp_path / "out")
             errors.append(error.value)
 

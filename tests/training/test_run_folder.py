@@ -41,7 +41,7 @@ def test_history_is_written_as_it_grows(tmp_path: Path) -> None:
         "chars_per_second": 1000.0,
     }
     folder.finish(_MODEL)
-    assert sorted(file.name for file in folder.path.iterdir()) == [
+    assert folder.files == [
         "codec.safetensors",
         "config.json",
         "history.jsonl",
@@ -51,20 +51,24 @@ def test_history_is_written_as_it_grows(tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match="there is a model already"):
         RunFolder(folder.path)
     again = RunFolder(folder.path, overwrite=True)
+    with pytest.raises(ModelFolderError, match="another run is at work there"):
+        again.create()
+    folder.leave()
     again.create()
     assert len((folder.path / "history.jsonl").read_text().splitlines()) == 2
     again(EpochEnded(_record(1), 1))
     assert len((folder.path / "history.jsonl").read_text().splitlines()) == 1
+    again.leave()
 
 
 def test_an_empty_folder_is_discarded_and_no_other(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "a" / "run")
     folder.create()
-    folder.discard_if_empty()
+    folder.leave()
     assert not folder.path.exists()
     folder.create()
     (folder.path / "notes.txt").write_text("mine")
-    folder.discard_if_empty()
+    folder.leave()
     assert (folder.path / "notes.txt").exists()
 
 

@@ -123,7 +123,7 @@ def train(
             with open_trackers(wanted, folder.path, begun, training) as trackers:
                 return _train(folder, begun, training, processes, trackers, priming=not no_priming)
         finally:
-            folder.discard_if_empty()
+            folder.leave()
 
 
 def _train_along(begun: Beginning, training: TrainingSettings, processes: "Processes") -> int:

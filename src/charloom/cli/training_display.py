@@ -154,7 +154,7 @@ def show_end(
             + (f" of epoch {kept.epoch}, the best," if settings.ends_with_best else "")
             + f" after {epochs} epochs, {folder.history[-1].seconds:.1f} s."
         )
-    console.print(f"Saved in {folder.path}: " + ", ".join(sorted(file.name for file in folder.path.iterdir())))
+    console.print(f"Saved in {folder.path}: " + ", ".join(folder.files))
     prefix = next(iter(model.provenance["prefixes"]), "")
     # Bytes that no shell takes, or no screen shows, are the default anyway.
     option = f" --prefix {shlex.quote(prefix)}" if prefix and prefix.isprintable() else ""

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from charloom.errors import CharloomError, ModelFolderError, SettingsError
+from charloom.folder_lock import FolderLock
 from charloom.model_folder import CONFIG_FILE
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.names import all_settings, as_word
@@ -87,7 +88,7 @@ class SweepFolder:
         with contextlib.ExitStack() as stack:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(_lock(self.path / ".lock"))
+                stack.enter_context(FolderLock(self.path, "another sweep"))
                 shutil.rmtree(self.work, ignore_errors=True)  # of a sweep that was killed
                 stack.callback(shutil.rmtree, self.work, ignore_errors=True)
                 self.work.mkdir()
@@ -174,19 +175,3 @@ def _read_record(line: str, recipe: Recipe) -> EpochRecord:
 
 def _has_model(run: SweepRun) -> bool:
     return run.folder is not None and (run.folder / CONFIG_FILE).exists()
-
-
-@contextlib.contextmanager
-def _lock(file: Path) -> Iterator[None]:
-    """Raises SettingsError where another process has it. Freed by the system, however a process ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: two sweeps in one folder are the user's to avoid
-        yield
-        return
-    with file.open("w") as opened:
-        try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise SettingsError(f"{file.parent}: another sweep is at work there: wait for it, or stop it") from None
-        yield

@@ -11,6 +11,7 @@ from pathlib import Path
 from charloom.codec import priming
 from charloom.codec.preparation import prepare_codec
 from charloom.errors import CharloomWarning, InputError, ModelFolderError
+from charloom.folder_lock import FolderLock
 from charloom.language_model import LanguageModel
 from charloom.model_folder import CODEC_FILES, CONFIG_FILE, WEIGHTS_FILE
 from charloom.settings.training import TrainingSettings
@@ -34,6 +35,7 @@ class RunFolder:
         self.path = path
         self.history = History()
         self._history_is_whole = True
+        self._lock = FolderLock(path, "another run")
         if overwrite:
             return
         if (path / CONFIG_FILE).exists():
@@ -44,13 +46,14 @@ class RunFolder:
             )
 
     def create(self, history: History | None = None) -> None:
-        """Makes the folder and tries to write to it. Raises ModelFolderError where that fails.
+        """Makes the folder, keeps other runs out of it, tries to write. Raises ModelFolderError where that fails.
 
         history: Of a run that goes on: what stands in the folder is replaced by it.
         """
         probe = self.path / ".charloom-probe"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.take()
             probe.write_bytes(b"")
             probe.unlink()
             remove_leftovers(self.path, _WRITTEN_HERE)
@@ -60,8 +63,14 @@ class RunFolder:
         except OSError as error:
             raise ModelFolderError(f"{self.path}: cannot write there ({error.strerror or error})") from None
 
-    def discard_if_empty(self) -> None:
-        """Removes the folder where nothing was written to it."""
+    @property
+    def files(self) -> list[str]:
+        """The names of what is in it, but for hidden files."""
+        return sorted(file.name for file in self.path.iterdir() if not file.name.startswith("."))
+
+    def leave(self) -> None:
+        """Lets other runs in; removes the folder where nothing was written to it."""
+        self._lock.release()
         if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()
 
