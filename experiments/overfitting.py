@@ -13,7 +13,7 @@ from experiments.page import COLOURS, Experiment, Results, corpus, figure, table
 
 _NUM_CHARS = 10_000
 """Trained on, as in the section; and as many after them held out."""
-_UNITS = [32, 64, 128, 256, 512]
+_UNITS = [32, 64, 128, 256]
 _CLIPS = [0.1, 1.0, 10.0, 0.0]
 _REMEDIES: dict[str, dict[str, Any]] = {
     "nothing": {},
