@@ -237,7 +237,7 @@ def _draw_depth(ways: Mapping[str, Any], depths: Sequence[int], cells: Sequence[
         axes.plot([], [], color=colour, label=_CELLS[cell])
     axes.plot([], [], "--", color="0.3", label="the section's settings")
     axes.plot([], [], "-", color="0.3", label="uniform weights, AdamW")
-    axes.set(xlabel="layers", ylabel="held-out perplexity", xticks=list(depths), yscale="log")
+    axes.set(xlabel="layers", ylabel="held-out perplexity (log scale)", xticks=list(depths), yscale="log")
     _plain_ticks(axes, (5, 6, 8, 10, 12, 15, 20))
     drawing.legend(loc="outside lower center", ncols=3, fontsize=9)
     return drawing
@@ -253,7 +253,7 @@ def _draw_curves(ways: Mapping[str, Any], deepest: int, cells: Sequence[str]) ->
         axes.plot([], [], color=colour, label=_CELLS[cell])
     axes.plot([], [], "--", color="0.3", label="the section's settings")
     axes.plot([], [], "-", color="0.3", label="uniform weights, AdamW")
-    axes.set(xlabel="epoch", ylabel=f"held-out perplexity, {deepest} layers", yscale="log")
+    axes.set(xlabel="epoch", ylabel=f"held-out perplexity, {deepest} layers (log scale)", yscale="log")
     _plain_ticks(axes, (5, 6, 8, 10, 12, 15, 20))
     drawing.legend(loc="outside lower center", ncols=3, fontsize=9)
     return drawing
@@ -270,7 +270,12 @@ def _draw_gradients(gradients: Mapping[str, Sequence[float]], cells: Sequence[st
     axes.plot([], [], "--", color="0.3", label="weights N(0, 0.01)")
     axes.plot([], [], "-", color="0.3", label="uniform weights")
     layers = range(1, len(norms) + 1)
-    axes.set(xlabel="layer, from the input up", ylabel="norm of the first gradient", yscale="log", xticks=list(layers))
+    axes.set(
+        xlabel="layer, from the input up",
+        ylabel="norm of the first gradient (log scale)",
+        yscale="log",
+        xticks=list(layers),
+    )
     drawing.legend(loc="outside lower center", ncols=3, fontsize=9)
     return drawing
 

@@ -82,7 +82,7 @@ def _draw_coverage(chapter: Sequence[dict[str, Any]]) -> Figure:
     axes.set_xscale("log", base=2)
     axes.set_xticks(SHOWN, [str(step) for step in SHOWN])
     axes.set_ylim(60, 100)
-    axes.set_xlabel("steps ahead")
+    axes.set_xlabel("steps ahead (log scale)")
     axes.set_ylabel("true values inside (%)")
     axes.legend(loc="lower left", frameon=False)
     return drawing

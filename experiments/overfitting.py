@@ -206,7 +206,7 @@ def _curves(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
         axes.plot([], [], color=colour, label=name)
     axes.plot([], [], color="0.3", label="held out")
     axes.plot([], [], "--", color="0.3", label="training")
-    axes.set(xlabel="epoch", ylabel="perplexity", yscale="log", ylim=(1.8, 50))
+    axes.set(xlabel="epoch", ylabel="perplexity (log scale)", yscale="log", ylim=(1.8, 50))
     axes.set_yticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
     axes.set_yticks([], minor=True)
     drawing.legend(loc="outside lower center", ncols=3 if len(groups) < 4 else 4, fontsize=9)

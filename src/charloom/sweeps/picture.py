@@ -102,7 +102,8 @@ def _draw_against(axes: "Axes", name: str, combinations: Sequence[CombinationRes
         axes.set_xscale("log", base=2 if isinstance(ticks[0], int) else 10)
         axes.set_xticks(ticks, [f"{value:g}" for value in ticks], minor=False)
         axes.set_xticks([], minor=True)
-    axes.set_xlabel(name.replace("_", " "))
+    label = name.replace("_", " ")
+    axes.set_xlabel(f"{label} (log scale)" if axes.get_xscale() == "log" else label)
     axes.set_title("after training: mean and spread over seeds")
     _set_legend(axes, 8)
 
