@@ -1,6 +1,7 @@
 """The language model: one-hot (or embedded) input, a recurrent layer, an output layer."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from torch.nn.parallel import DistributedDataParallel
 from charloom.errors import InputError, ModelFolderError
 from charloom.layers import CELLS, RNN, RecurrentLayer
 from charloom.model_folder import CONFIG_FILE, WithoutInitialWeights, check_fit, read_model_folder, write_model_folder
+from charloom.recurrence import native_step
 from charloom.recurrence.dispatch import chosen_kernels, covers
 from charloom.recurrence.native_generation import NativeGenerator
-from charloom.recurrence.native_step import Step, StepOptions, StepParameters, native_backpropagation, native_loss
 from charloom.settings.model import Precision
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
@@ -78,7 +79,7 @@ class LanguageModel(nn.Module):
 
     @property
     def precision(self) -> Precision:
-        """What the native kernels multiply in training: float32, or bfloat16 with float32 sums and weights."""
+        """What is multiplied in training: float32, or bfloat16 with float32 weights (by PyTorch where not natively)."""
         return self.layer.precision
 
     @precision.setter
@@ -112,13 +113,15 @@ class LanguageModel(nn.Module):
         """
         step = self._native_step(ids, targets, state)
         if step is not None:
-            loss, last = native_loss(step)
+            loss, last = native_step.native_loss(step)
             return loss, (last[0], last[1]) if len(last) > 1 else last[0]
-        logits, state = self(ids, state)
-        loss = functional.cross_entropy(logits.flatten(0, 1), targets.t().flatten())
+        with self._mixed_precision():
+            logits, state = self(ids, state)
+        kind = self.output.weight.dtype
+        loss = functional.cross_entropy(logits.to(kind).flatten(0, 1), targets.t().flatten())
         if isinstance(state, tuple):
-            return loss, (state[0].detach(), state[1].detach())
-        return loss, state.detach()
+            return loss, (state[0].detach().to(kind), state[1].detach().to(kind))
+        return loss, state.detach().to(kind)
 
     def backpropagate(self, ids: Ids, targets: Ids, state: State | None = None) -> tuple[Scalar, State]:
         """``loss``, with its gradients added to the parameters' ``grad``, as ``backward`` does.
@@ -136,7 +139,7 @@ class LanguageModel(nn.Module):
             loss, last_state = self.loss(ids, targets, state)
             loss.backward()  # type: ignore[no-untyped-call] # torch's
             return loss.detach(), last_state
-        loss, last = native_backpropagation(step)
+        loss, last = native_step.native_backpropagation(step)
         return loss, (last[0], last[1]) if len(last) > 1 else last[0]
 
     def make_writer(self, precision: GenerationPrecision = "float32") -> NativeGenerator | None:
@@ -153,16 +156,16 @@ class LanguageModel(nn.Module):
             return None
         return NativeGenerator(parameters, self.layer.mode, self.layer.num_layers, precision)
 
-    def _step_parameters(self) -> StepParameters:
+    def _step_parameters(self) -> native_step.StepParameters:
         embedding, output = self.embedding, self.output
         weight = None if embedding is None else embedding.weight
-        return StepParameters(weight, self.layer.parameters_in_order(), output.weight, output.bias)
+        return native_step.StepParameters(weight, self.layer.parameters_in_order(), output.weight, output.bias)
 
     def _hooked(self) -> bool:
         """Whether someone listens to a part of the model, which a native call would pass by."""
         return any(m is not None and (m._forward_hooks or m._forward_pre_hooks) for m in self._modules.values())
 
-    def _native_step(self, ids: Ids, targets: Ids, state: State | None) -> Step | None:
+    def _native_step(self, ids: Ids, targets: Ids, state: State | None) -> native_step.Step | None:
         """``loss`` as one native call; None where the kernels do not cover it."""
         kernels = chosen_kernels()
         if not torch.is_grad_enabled() or torch.compiler.is_compiling() or kernels is None:
@@ -180,21 +183,21 @@ class LanguageModel(nn.Module):
             or not covers(*parts, *(p for p in parameters if p is not None))
         ):
             return None
-        expected = (layer.num_layers, len(ids), layer.hidden_size)
-        if ids.dim() != 2 or ids.shape != targets.shape or any(part.shape != expected for part in parts):
-            raise InputError(
-                f"ids {tuple(ids.shape)}, targets {tuple(targets.shape)} and a state of "
-                f"{[tuple(part.shape) for part in parts]} do not fit: ids and targets are (batch, steps), the state "
-                f"{expected}"
-            )
-        options = StepOptions(
+        native_step.check_shapes(ids, targets, parts, (layer.num_layers, len(ids), layer.hidden_size))
+        options = native_step.StepOptions(
             layer.mode,
             layer.precision,
             layer.num_layers,
             dropout.p if self.training else 0.0,
             layer.dropout if layer.training else 0.0,
         )
-        return Step(kernels, ids, targets, parts, parameters, options)
+        return native_step.Step(kernels, ids, targets, parts, parameters, options)
+
+    def _mixed_precision(self) -> AbstractContextManager[object]:
+        """PyTorch's way to multiply in bfloat16, where the native kernels, which have their own, do not compute."""
+        if self.precision == "float32" or (self.device.type == "cpu" and chosen_kernels() is not None):
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
 
     def _encode(self, ids: Ids) -> Inputs:
         """Ids (batch, steps) to what the layer reads, (steps, batch, features)."""

@@ -231,3 +231,18 @@ def test_autocast_is_pytorchs(cell: str, monkeypatch: pytest.MonkeyPatch) -> Non
             results.append(_results(model, ids, targets, None))
     for found, expected in zip(*results, strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_bfloat16_without_kernels_is_pytorchs(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU: what is multiplied is rounded; weights, gradients, loss and the carried state are not."""
+    monkeypatch.setenv("CHARLOOM_KERNELS", "pytorch")
+    model = _model(cell=cell, num_layers=2, embedding_size=8)
+    ids, targets = _text(model, 3, 4)
+    exact = _results(model, ids, targets, None)
+    model.precision = "bfloat16"
+    rounded = _results(model, ids, targets, None)
+    assert all(tensor.dtype == torch.float32 for tensor in rounded)
+    assert not any(torch.equal(one, other) for one, other in zip(rounded, exact, strict=True))
+    for one, other in zip(rounded, exact, strict=True):
+        torch.testing.assert_close(one, other, rtol=0.05, atol=0.02 * float(other.abs().max()))

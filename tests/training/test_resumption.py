@@ -245,6 +245,18 @@ def test_other_kernels_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert differences(checkpoint).startswith("recurrence reference (the equations, step by step) instead of ")
 
 
+def test_pytorchs_mixed_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As GPUs have it: carried state and weights are float32, and all there is to keep."""
+    monkeypatch.setenv("CHARLOOM_KERNELS", "pytorch")
+    corpus = corpus_of(_TEXT)
+    expected = begin_or_go_on("dropout", corpus, tmp_path / "whole", precision="bfloat16")
+    for number in (3, 8):
+        begin_or_go_on("dropout", corpus, tmp_path / "again", _StopAt(number), precision="bfloat16")
+    assert_same(*begin_or_go_on("dropout", corpus, tmp_path / "again", precision="bfloat16"), *expected)
+    plain = begin_or_go_on("dropout", corpus, tmp_path / "plain")
+    assert not torch.equal(plain[0].output.weight, expected[0].output.weight)
+
+
 @pytest.mark.gpu
 def test_on_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bit-identical where PyTorch computes deterministically."""
@@ -254,11 +266,12 @@ def test_on_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = corpus_of(_TEXT)
     torch.use_deterministic_algorithms(True)
     try:
-        for kind in KINDS:
-            expected = begin_or_go_on(kind, corpus, tmp_path / kind / "whole", device="cuda")
+        for kind, precision in [*((kind, "float32") for kind in KINDS), ("dropout", "bfloat16")]:
+            place, how = tmp_path / f"{kind}, {precision}", {"device": "cuda", "precision": precision}
+            expected = begin_or_go_on(kind, corpus, place / "whole", **how)
             for number in (3, 8, 1):
-                begin_or_go_on(kind, corpus, tmp_path / kind / "again", _StopAt(number), device="cuda")
-            found = begin_or_go_on(kind, corpus, tmp_path / kind / "again", device="cuda")
+                begin_or_go_on(kind, corpus, place / "again", _StopAt(number), **how)
+            found = begin_or_go_on(kind, corpus, place / "again", **how)
             assert found[0].device.type == "cuda"
             assert_same(*found, *expected)
     finally:

@@ -261,20 +261,22 @@ def test_threads_are_put_back(corpus: Corpus) -> None:
 
 
 @pytest.mark.gpu
-def test_on_a_gpu(corpus: Corpus, tmp_path: Path) -> None:
-    """Trained there, saved, used on the CPU."""
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_on_a_gpu(corpus: Corpus, tmp_path: Path, precision: str) -> None:
+    """Trained there, saved, used on the CPU, trained on there."""
     if not torch.cuda.is_available():
         pytest.skip("no GPU")
-    model = _model(corpus)
-    train(model, corpus, TrainingSettings(**vars(_QUICK) | {"device": "auto", "sample_every": 1}))
-    assert model.device.type == "cuda"
+    model, how = _model(corpus), _with(device="auto", sample_every=1, precision=precision)
+    train(model, corpus, how)
+    assert {(p.device.type, p.dtype) for p in model.parameters()} == {("cuda", torch.float32)}
     on_gpu = evaluate(model, corpus.text)
     text = charloom.generate(model, "It was", 30)
     model.save(tmp_path)
     loaded = LanguageModel.load(tmp_path)
-    assert loaded.device.type == "cpu"
     assert evaluate(loaded, corpus.text).total_nats == pytest.approx(on_gpu.total_nats, rel=1e-4)
     assert charloom.generate(loaded, "It was", 30) == text
+    assert evaluate(loaded.to("cuda"), corpus.text).total_nats == pytest.approx(on_gpu.total_nats, rel=1e-6)
+    assert train(loaded, corpus, how)[-1].perplexity < on_gpu.perplexity * 1.5
 
 
 @pytest.mark.slow

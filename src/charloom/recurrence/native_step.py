@@ -67,6 +67,16 @@ class Step(NamedTuple):
     options: StepOptions
 
 
+def check_shapes(ids: Tensor, targets: Tensor, state: CellState, expected: tuple[int, int, int]) -> None:
+    """Raises InputError for what makes no step. expected: the state's shape, (layers, batch, hidden)."""
+    if ids.dim() != 2 or ids.shape != targets.shape or any(part.shape != expected for part in state):
+        shapes = [tuple(part.shape) for part in state]
+        raise InputError(
+            f"ids {tuple(ids.shape)}, targets {tuple(targets.shape)} and a state of {shapes} do not fit: ids and "
+            f"targets are (batch, steps), the state {expected}"
+        )
+
+
 def native_loss(step: Step) -> tuple[Tensor, CellState]:
     """Mean nats of the targets after the ids, and the last state, detached.
 

@@ -48,8 +48,8 @@ class TrainingSettings:
         seed: Seed of initial weights, offsets, order and dropout.
         device: Where to compute, in PyTorch's words (cpu, cuda, cuda:1, ...); auto takes a GPU when there is one.
         threads: Processor threads; PyTorch's choice where not given.
-        precision: What the native kernels multiply: float32, or bfloat16 with float32 weights and sums (fast on
-            processors with AMX or AVX512_BF16; CPU only).
+        precision: What is multiplied: float32, or bfloat16 with float32 weights. Fast on processors with AMX or
+            AVX512_BF16, and on GPUs, where PyTorch's autocast computes it.
         report_every: Epochs from one line of results to the next.
         sample_every: Epochs from one round of samples to the next; 0 for none.
         prefixes: What the samples begin with (the option is repeated for each); the beginning of the text where empty.

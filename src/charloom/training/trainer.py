@@ -15,7 +15,7 @@ from charloom.errors import InputError, SettingsError, TrainingDivergedError
 from charloom.evaluation import nats_in_lanes, perplexity_of
 from charloom.generation import generate
 from charloom.language_model import LanguageModel
-from charloom.recurrence.dispatch import chosen_kernels
+from charloom.recurrence.dispatch import chosen_path
 from charloom.recurrence.threads import use_threads
 from charloom.settings.model import Precision
 from charloom.settings.training import TrainingSettings
@@ -193,11 +193,8 @@ def check_possible(settings: TrainingSettings, length: int, device_name: str | N
     processors = os.cpu_count() or 1
     if settings.threads is not None and settings.threads > processors:
         raise SettingsError(f"threads is {settings.threads}: this machine has {processors} processors")
-    if settings.precision != "float32" and (device.type != "cpu" or chosen_kernels() is None):
-        raise SettingsError(
-            f"precision {settings.precision} is for the CPU and charloom's native kernels (charloom info): "
-            "train with float32"
-        )
+    if settings.precision != "float32" and chosen_path() == "reference":
+        raise SettingsError(f"precision {settings.precision} is not for the reference path: train with float32")
     return device
 
 
