@@ -193,6 +193,8 @@ def test_what_was_stored_needs_no_model() -> None:
 
 def test_what_is_not_bytes_is_refused() -> None:
     codec = Codec(PlainEngine())
+    with pytest.raises(InputError, match="a int is no model: give a model's folder"):
+        Codec(5)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="give bytes"):
         codec.compress("text")  # type: ignore[arg-type]
     assert codec.decompress(bytearray(codec.compress(memoryview(b"abc")))) == b"abc"  # type: ignore[arg-type]

@@ -55,6 +55,9 @@ def test_any_record(count: int, tmp_path: Path) -> None:
         assert file[3:900:7] == records[3:900:7]
         with pytest.raises(IndexError):
             file[count]
+    if count:
+        with pytest.raises(ValueError, match="closed file"):
+            file[0]
 
 
 def test_reading_one_record_reads_its_group_alone(tmp_path: Path) -> None:

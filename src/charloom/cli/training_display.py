@@ -142,8 +142,10 @@ def show_end(
             f"Stopped by {stopped_by.name} after {epochs} whole epochs; what was learnt is saved. "
             f"To go on: charloom train --resume {shlex.quote(str(folder.path))}"
         )
-    elif epochs < settings.epochs:
+    elif epochs < settings.epochs and folder.history.out_of_patience(settings.patience):
         console.print(f"Stopped after epoch {epochs}: validation was no better for {settings.patience} epochs.")
+    elif epochs < settings.epochs:
+        console.print(f"Stopped because another process was asked to, after {epochs} whole epochs.")
     if epochs:
         results = model.provenance["results"]
         kept = folder.history[results["epoch"] - 1]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 from charloom.codec import engines
 from charloom.codec.container import FINGERPRINT_BYTES
 from charloom.codec.engine import Engine, Mode
-from charloom.errors import WrongModelError
+from charloom.errors import InputError, WrongModelError
 
 if TYPE_CHECKING:
     from charloom.language_model import LanguageModel
@@ -29,6 +29,10 @@ class EngineChoice:
     """The engines of one model, each opened when it is first used."""
 
     def __init__(self, model: AnyModel | None) -> None:
+        """Raises InputError for what is no model."""
+        # A language model is known by what it can do: its module takes PyTorch, which decompression does without.
+        if not (model is None or isinstance(model, (str, Path, Engine)) or hasattr(model, "disassemble")):
+            raise InputError(f"a {type(model).__name__} is no model: give a model's folder, or a LanguageModel")
         self._model = model
         self._opened: dict[Mode, Engine] = {}
 

@@ -38,6 +38,7 @@ class RecordFile(Sequence[bytes]):
             damaged or missing. Records may then be missing at the end.
         """
         self._file: BinaryIO = Path(path).open("rb")  # noqa: SIM115 - closed by close()
+        self._kept: tuple[int, Group] | None = None
         try:
             self._open(EngineChoice(model), rebuild_index)
         except BaseException:
@@ -53,7 +54,6 @@ class RecordFile(Sequence[bytes]):
         self._size = self._file.seek(0, io.SEEK_END)
         self._index = self._scanned_index() if rebuild_index else self._stored_index()
         self._starts, self._firsts = self._index.starts()
-        self._kept: tuple[int, Group] | None = None
 
     @classmethod
     def write(
@@ -81,8 +81,9 @@ class RecordFile(Sequence[bytes]):
         self.close()
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes the file; reading from it is then a ValueError."""
         self._file.close()
+        self._kept = None
 
     def __len__(self) -> int:
         return self._firsts[-1]

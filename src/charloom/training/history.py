@@ -53,6 +53,11 @@ class History(Sequence[EpochRecord]):
         validated = [record for record in self.records if record.validation_perplexity is not None]
         return min(validated, key=lambda record: record.validation_perplexity or math.inf, default=None)
 
+    def out_of_patience(self, patience: int | None) -> bool:
+        """Whether validation has not become better for so many epochs; never where patience is None."""
+        best = self.best
+        return best is not None and patience is not None and len(self) - best.epoch >= patience
+
     def __len__(self) -> int:
         return len(self.records)
 

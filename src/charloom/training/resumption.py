@@ -69,8 +69,8 @@ def end_in_words(checkpoint: Checkpoint, settings: TrainingSettings) -> str | No
         if settings.schedule == "cosine":
             return f"the run ended after {epochs} epochs, its step size at nothing; --init-from begins another from it"
         return f"the run ended after {epochs} epochs; to train longer, add --epochs {2 * epochs}"
-    best, patience = checkpoint.history.best, settings.patience
-    if best is not None and patience is not None and epochs - best.epoch >= patience:
+    patience = settings.patience
+    if patience is not None and checkpoint.history.out_of_patience(patience):
         reason = f"validation was no better for {patience} epochs"
         return f"the run ended after epoch {epochs}: {reason}; to train longer, add --patience {2 * patience}"
     return None

@@ -132,9 +132,7 @@ class Run:
     @property
     def out_of_patience(self) -> bool:
         """Whether validation has not become better for as many epochs as the settings allow."""
-        patience = self.settings.patience
-        best = None if patience is None else self.history.best
-        return best is not None and patience is not None and len(self.history) - best.epoch >= patience
+        return self.history.out_of_patience(self.settings.patience)
 
     def end(self) -> None:
         """Puts the weights that the run is to end with into the model."""
