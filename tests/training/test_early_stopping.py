@@ -143,11 +143,17 @@ def test_the_last_samples_are_the_kept_models() -> None:
     assert [(sample.epoch, sample.text) for sample in drawn] == [(_best(history), generate(model, "ab", 30))]
 
 
-def test_a_rise_is_told_once_and_what_to_do() -> None:
-    with pytest.warns(CharloomWarning, match=r"best after epoch \d+ \(.*by epoch 14: .*patience") as warned:
-        _, history, _ = _run()
+def test_a_rise_is_told_once_while_it_happens_and_what_to_do() -> None:
+    known: list[int] = []
+    with pytest.warns(CharloomWarning, match=r"best after epoch \d+ \(.*\) and has risen to .*patience") as warned:
+        _, history, _ = _run(lambda event: known.append(len(warned)) if isinstance(event, EpochEnded) else None)
     assert len(warned) == 1
-    assert f"best after epoch {_best(history)} " in str(warned[0].message)
+    told = known.index(1)  # epochs that had ended
+    validation = [record.validation_perplexity or math.inf for record in history][:told]
+    best = validation.index(min(validation)) + 1
+    assert best + 3 <= told < len(history)
+    assert f"best after epoch {best} " in str(warned[0].message)
+    assert f"by epoch {told}: " in str(warned[0].message)
 
 
 def test_no_rise_no_word() -> None:

@@ -15,7 +15,7 @@ from charloom.settings import TrainingSettings
 if TYPE_CHECKING:
     from charloom.language_model import LanguageModel
     from charloom.training.events import Event, StepEnded
-    from charloom.training.history import EpochRecord
+    from charloom.training.history import EpochRecord, History
     from charloom.training.processes import Processes
     from charloom.training.run_folder import RunFolder
 
@@ -96,6 +96,14 @@ class TrainingDisplay:
         self._progress.console.print(f"{line}, {record.seconds:.1f} s")
 
 
+def _better_before(history: "History", kept: "EpochRecord") -> str:
+    """Which epoch was better than the one that is kept, where one was."""
+    best = history.best
+    if best is None or kept.validation_perplexity is None or best.validation_perplexity == kept.validation_perplexity:
+        return ""
+    return f" Validation was best after epoch {best.epoch}, {best.validation_perplexity:.3f}."
+
+
 def _in_words(seconds: float) -> str:
     """As "about 5 more minutes"; of less than two minutes in seconds, of more than two hours in hours."""
     for unit, size in (("hours", 3600), ("minutes", 60)):
@@ -155,6 +163,7 @@ def show_end(
             + (f", validation {validation:.3f}" if validation is not None else "")
             + (f" of epoch {kept.epoch}, the best," if settings.ends_with_best else "")
             + f" after {epochs} epochs, {folder.history[-1].seconds:.1f} s."
+            + _better_before(folder.history, kept)
         )
     console.print(f"Saved in {folder.path}: " + ", ".join(folder.files))
     prefix = next(iter(model.provenance["prefixes"]), "")

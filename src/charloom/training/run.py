@@ -43,6 +43,7 @@ class Run:
         seconds: That the run took so far.
         epoch_seconds: That the epoch's minibatches took so far.
         other_random_states: Of the other processes, by rank from 1, where several train.
+        told_of_overfitting: Whether the user was.
     """
 
     model: LanguageModel
@@ -59,6 +60,7 @@ class Run:
     seconds: float = 0.0
     epoch_seconds: float = 0.0
     other_random_states: tuple[Tensor, ...] = ()
+    told_of_overfitting: bool = False
 
     @classmethod
     def begin(cls, model: LanguageModel, settings: TrainingSettings) -> "Run":
@@ -148,16 +150,17 @@ class Run:
                 tensor.copy_(weights[name])
 
     def warn_of_overfitting(self) -> None:
-        """Says so where the model ends with weights that have been better on the validation part for a while."""
-        best, kept = self.history.best, self.kept
-        if best is None or kept is None or best.validation_perplexity is None or kept.validation_perplexity is None:
+        """Says so once, as an epoch ends, where validation has become worse for a while and the last weights count."""
+        best, last = self.history.best, self.history[-1]
+        if self.told_of_overfitting or self.settings.ends_with_best or best is None:
             return
-        risen = kept.validation_perplexity > best.validation_perplexity * (1 + _RISEN_BY)
-        if risen and kept.epoch - best.epoch >= _RISEN_FOR_EPOCHS:
+        value, lowest = last.validation_perplexity or math.inf, best.validation_perplexity or math.inf
+        if value > lowest * (1 + _RISEN_BY) and last.epoch - best.epoch >= _RISEN_FOR_EPOCHS:
+            self.told_of_overfitting = True
             warnings.warn(
-                f"validation perplexity was best after epoch {best.epoch} ({best.validation_perplexity:.3f}) and has "
-                f"risen to {kept.validation_perplexity:.3f} by epoch {kept.epoch}: the model is learning its text by "
-                "heart; patience=5 stops in time and keeps the best weights, keep_best only keeps them",
+                f"validation perplexity was best after epoch {best.epoch} ({lowest:.3f}) and has risen to {value:.3f} "
+                f"by epoch {last.epoch}: the model is learning its text by heart; patience=5 stops in time and keeps "
+                "the best weights, keep_best only keeps them",
                 CharloomWarning,
                 stacklevel=3,
             )

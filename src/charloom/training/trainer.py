@@ -66,7 +66,7 @@ def train(
     Raises SettingsError for a text shorter than a minibatch or a device that is not there; TrainingDivergedError where
     the loss is no longer finite, with the weights of the last good epoch (or the best) in the model; CheckpointError
     for a text or settings that a checkpoint cannot go on with. Warns where validation has risen for epochs and the
-    model ends with the weights of the last.
+    model is to end with the weights of the last.
     """
     settings = settings or (resume.settings if resume else TrainingSettings())
     processes = processes or Processes()
@@ -107,8 +107,6 @@ def train(
             run.end()
             model.eval()
             model.provenance = _provenance(text, run, prefixes)
-    if processes.first:
-        run.warn_of_overfitting()
     return run.history
 
 
@@ -151,6 +149,8 @@ def _train_epochs(
         record = EpochRecord(epoch, perplexity, validation, round(run.seconds, 3), round(_speed(run), 1))
         run.end_epoch(record)
         tell(EpochEnded(record, run.steps))
+        if processes.first:
+            run.warn_of_overfitting()
         if run.out_of_patience:
             return
         if processes.first and _in_turn(epoch, settings.sample_every) and epoch != settings.epochs:
