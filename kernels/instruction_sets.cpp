@@ -1,27 +1,10 @@
 #include "instruction_sets.h"
 
-#if defined(__x86_64__) && defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
+#include "tile_permission.h"
 
 namespace charloom {
 
 extern const Kernels scalar, avx2, avx512, avx512bf16, amx;  // those that were compiled, see CMakeLists.txt
-
-#if defined(CHARLOOM_HAS_amx)
-// Linux gives a process the tiles' state on request only.
-static bool may_use_tiles() {
-#if defined(CHARLOOM_EMULATED_TILES)
-  return true;
-#elif defined(__linux__)
-  constexpr long request_permission = 0x1023, tile_data = 18;
-  return __builtin_cpu_supports("amx-bf16") && syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
-#else
-  return false;
-#endif
-}
-#endif
 
 std::vector<const Kernels *> supported_kernels() {
   std::vector<const Kernels *> list{&scalar};
@@ -39,7 +22,7 @@ std::vector<const Kernels *> supported_kernels() {
   if (bf16) list.push_back(&avx512bf16);
 #endif
 #if defined(CHARLOOM_HAS_amx)
-  if (bf16 && may_use_tiles()) list.push_back(&amx);
+  if (bf16 && may_use_tiles(__builtin_cpu_supports("amx-bf16"))) list.push_back(&amx);
 #endif
   (void)v4, (void)bf16;
 #endif

@@ -6,6 +6,7 @@
 //
 // float32 panel:   [k][kPanel].       bfloat16 panel: [k / 2][kPanel][2], pairs of rows side by side.
 #pragma once
+#include "tile_unit.h"
 #include "vector.h"
 
 namespace {
@@ -164,9 +165,6 @@ template <class Number>
 constexpr long kRowBlock = 1;  // rows of results and of left-hand sides come in such blocks
 template <class Number>
 constexpr long kDepthBlock = kPerStep<Number>;  // k_size is a multiple of it
-struct TileUnit {                               // what a thread must hold to multiply
-  TileUnit() {}
-};
 template <class Number>
 CHARLOOM_INLINE void multiply(long rows, long k_size, Left<Number> left, const Number *panel, long panels,
                               Result result) {

@@ -29,25 +29,6 @@ constexpr long kDepthBlock = kPerStep<Number>;
 template <>
 constexpr long kDepthBlock<bfloat16> = 32;
 
-#if !defined(CHARLOOM_EMULATED_TILES)
-// The shape of this thread's tiles, for as long as it multiplies.
-struct TileUnit {
-  TileUnit() {
-    alignas(64) uint8_t shape[64] = {1};  // palette 1; for each tile bytes a row (two bytes each), then rows
-    for (int t = 0; t < 8; t++) {
-      shape[16 + 2 * t] = 64;
-      shape[48 + t] = 16;
-    }
-    _tile_loadconfig(shape);
-  }
-  ~TileUnit() { _tile_release(); }
-};
-#else
-struct TileUnit {
-  TileUnit() {}
-};
-#endif
-
 CHARLOOM_INLINE void multiply(long rows, long k_size, Left<float> left, const float *panel, long panels,
                               Result result) {
   multiply_vectors(rows, k_size, left, panel, panels, result);

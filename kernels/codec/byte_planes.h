@@ -4,6 +4,7 @@
 // Panel: 32 times -128 * the sum of a row's weights (int32), then [depth / 4][32][4] weights. A row of activations:
 // `depth` high bytes, then `depth` low bytes.
 #pragma once
+#include "../tile_unit.h"
 #include "integer_vectors.h"
 
 namespace {
@@ -111,7 +112,6 @@ constexpr long kRowBlock = 16;
 #else
 namespace {
 
-struct TileUnit {};  // nothing to prepare
 CHARLOOM_INLINE void multiply(long rows, long depth, const Activation *left, long stride, const Weight *panel,
                               long panels, int32_t *result, long result_stride) {
   multiply_vectors(rows, depth, left, stride, panel, panels, result, result_stride);

@@ -1,27 +1,9 @@
+#include "../tile_permission.h"
 #include "network.h"
-
-#if defined(__x86_64__) && defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
 namespace charloom {
 
 extern const CodecNetwork scalar, avx2, avx512vnni, amx;  // those that were compiled, see CMakeLists.txt
-
-#if defined(CHARLOOM_HAS_amx)
-// Linux gives a process the tiles' state on request only.
-static bool may_use_tiles() {
-#if defined(CHARLOOM_EMULATED_TILES)
-  return true;
-#elif defined(__linux__)
-  constexpr long request_permission = 0x1023, tile_data = 18;
-  return __builtin_cpu_supports("amx-int8") && syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
-#else
-  return false;
-#endif
-}
-#endif
 
 std::vector<const CodecNetwork *> supported_networks() {
   std::vector<const CodecNetwork *> list{&scalar};
@@ -35,7 +17,7 @@ std::vector<const CodecNetwork *> supported_networks() {
   if (vnni) list.push_back(&avx512vnni);
 #endif
 #if defined(CHARLOOM_HAS_amx)
-  if (vnni && may_use_tiles()) list.push_back(&amx);
+  if (vnni && may_use_tiles(__builtin_cpu_supports("amx-int8"))) list.push_back(&amx);
 #endif
   (void)vnni;
 #endif

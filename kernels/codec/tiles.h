@@ -14,23 +14,6 @@
 
 namespace {
 
-#if !defined(CHARLOOM_EMULATED_TILES)
-// The shape of this thread's tiles, for as long as it multiplies.
-struct TileUnit {
-  TileUnit() {
-    alignas(64) uint8_t shape[64] = {1};  // palette 1; for each tile bytes a row (two bytes each), then rows
-    for (int t = 0; t < 8; t++) {
-      shape[16 + 2 * t] = 64;
-      shape[48 + t] = 16;
-    }
-    _tile_loadconfig(shape);
-  }
-  ~TileUnit() { _tile_release(); }
-};
-#else
-struct TileUnit {};
-#endif
-
 // 16 rows of activations with a panel.
 static void multiply_tiles(long depth, const Activation *rows, long stride, const Weight *panel, int32_t *result,
                            long result_stride) {

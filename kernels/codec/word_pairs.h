@@ -2,6 +2,7 @@
 //
 // Panel: [depth / 2][32][2]. A row of activations: `depth` 16-bit numbers.
 #pragma once
+#include "../tile_unit.h"
 #include "integer_vectors.h"
 
 namespace {
@@ -66,7 +67,6 @@ static void multiply_block(long depth, const Activation *rows, long stride, cons
 }
 
 constexpr long kRowBlock = 4;
-struct TileUnit {};  // nothing to prepare
 
 // Products of `rows` rows (kRowBlock at most) with `panels` panels; result: row r's 32 of panel p at
 // result + r * result_stride + p * 32.
