@@ -44,11 +44,13 @@ def trained(
     epochs: int = 1,
     dropout: float = 0.0,
     folder: Path | None = None,
+    into: Path | None = None,
     stop: bool = False,
 ) -> dict[str, Any]:
     """A run from its beginning, or from the last checkpoint in the folder; the loss after each step, and its end.
 
-    stop: The last process asks for the end after some steps.
+    into: Where checkpoints are written to, where not to that folder. stop: The last process asks for the end after some
+    steps.
     """
     corpus = charloom.corpus_from(text_of(steps), name="made")
     resume = newest_checkpoint_of(processes, folder) if folder is not None else None
@@ -73,7 +75,8 @@ def trained(
         if stop and processes.rank == processes.size - 1 and steps_done == STOP_AFTER:
             raise StopTraining
 
-    checkpoints = CheckpointFolder(folder) if folder is not None else None
+    place = into or folder
+    checkpoints = CheckpointFolder(place) if place is not None else None
     with _losses() as losses:
         history = charloom.train(
             model,
@@ -114,6 +117,7 @@ def _stopped_and_resumed(processes: Processes, folder: Path) -> dict[str, Any]:
     begun = trained(processes, "lstm", "sequential", 20, **options, folder=own, stop=True)
     resumed = trained(processes, "lstm", "sequential", 20, **options, folder=own)
     for_one = trained(processes, "gru", "sequential", 20, folder=folder / "for-one", stop=True)
+    trained(processes, "gru", "sequential", 20, folder=folder / "for-one", into=folder / "moved", stop=True)
     return {"undisturbed": undisturbed, "begun": begun, "resumed": resumed, "for one": for_one}
 
 

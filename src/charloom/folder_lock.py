@@ -30,7 +30,7 @@ class FolderLock:
         except ImportError:
             return
         while self._file is None:
-            file = self._path.open("wb")
+            file = self._open()
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -44,6 +44,11 @@ class FolderLock:
                 self._file = file
             else:
                 file.close()  # that of a process which just ended, and removed it
+
+    def _open(self) -> BinaryIO:
+        """Neither through a link nor to its harm: whoever made the folder may have put one there."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        return os.fdopen(os.open(self._path, flags, 0o666), "rb")
 
     def __enter__(self) -> "FolderLock":
         self.take()

@@ -31,6 +31,8 @@ def test_tensorboard_goes_on_where_the_run_does(home: Path) -> None:
     assert _epochs_of(home / "model") == [1, 2]
     call(home, "train", "--resume", "model", "--epochs", "3").done()
     assert _epochs_of(home / "model") == [1, 2, 3]
+    assert "Nothing to do" in call(home, "train", "--resume", "model", "--epochs", "3").done()
+    assert _epochs_of(home / "model") == [1, 2, 3]
     call(home, "train", "--resume", "model", "--epochs", "4", "--no-tensorboard").done()
     assert _epochs_of(home / "model") == [1, 2, 3]
 

@@ -11,7 +11,11 @@ import pytest
 import process
 import several_processes
 from charloom import SettingsError, TrainingSettings
+from charloom.training.checkpoint import Checkpoint
+from charloom.training.checkpoint_file import read_checkpoint, write_checkpoint
+from charloom.training.checkpoints import FOLDER, checkpoint_files
 from charloom.training.processes import Processes, joined_processes
+from charloom.training.shared_checkpoints import newest_checkpoint_of
 from several_processes import CELLS, PARTITIONINGS, trained
 
 _ALONE = Processes()
@@ -110,6 +114,29 @@ def test_a_process_that_is_gone_is_noticed(seen: list[dict[str, Any]]) -> None:
     message = seen[0]["left alone"]
     assert message.startswith("ProcessLostError: another process of this run ended")
     assert "\n" not in message
+
+
+def test_the_first_checkpoint_in_another_folder_is_whole(
+    folder: Path, seen: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    first = checkpoint_files(folder / "moved" / FOLDER)[0]
+    assert Checkpoint.read(first).steps == several_processes.STOP_AFTER + 1
+    resumed = trained(_ALONE, "gru", "sequential", 20, folder=first, into=tmp_path)
+    expected = trained(_ALONE, "gru", "sequential", 20)
+    assert seen[0]["for one"]["losses"] + resumed["losses"] == pytest.approx(expected["losses"], rel=1e-5)
+
+
+def test_a_restart_takes_no_other_runs_checkpoint(tmp_path: Path) -> None:
+    """However far that one came."""
+    trained(_ALONE, "rnn", "random", 5, folder=tmp_path, into=tmp_path)
+    mine, other = Processes(run="mine"), Processes(run="other")
+    (path,) = checkpoint_files(tmp_path / FOLDER)
+    assert newest_checkpoint_of(mine, tmp_path) is not None
+    assert newest_checkpoint_of(mine, tmp_path, of_this_run=True) is None
+    facts, tensors = read_checkpoint(path)
+    write_checkpoint(path, facts | {"source": {"run": "mine"}}, tensors)
+    assert newest_checkpoint_of(mine, tmp_path, of_this_run=True) is not None
+    assert newest_checkpoint_of(other, tmp_path, of_this_run=True) is None
 
 
 @pytest.mark.parametrize(("rows", "size"), [(32, 2), (33, 4), (3, 4)])

@@ -28,7 +28,7 @@ def _record(epoch: int, validation: float | None = None) -> EpochRecord:
 
 def test_history_is_written_as_it_grows(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    folder.create()
+    folder.enter()
     for epoch in (1, 2):
         folder(EpochEnded(_record(epoch, 9.0), epoch))
         lines = (tmp_path / "run" / "history.jsonl").read_text().splitlines()
@@ -48,13 +48,14 @@ def test_history_is_written_as_it_grows(tmp_path: Path) -> None:
         "history.png",
         "model.safetensors",
     ]
-    with pytest.raises(ModelFolderError, match="there is a model already"):
-        RunFolder(folder.path)
-    again = RunFolder(folder.path, overwrite=True)
-    with pytest.raises(ModelFolderError, match="another run is at work there"):
-        again.create()
     folder.leave()
-    again.create()
+    with pytest.raises(ModelFolderError, match="there is a model already"):
+        RunFolder(folder.path).enter()
+    again = RunFolder(folder.path)
+    again.enter(overwrite=True)
+    with pytest.raises(ModelFolderError, match="another run is at work there"):
+        RunFolder(folder.path).enter(overwrite=True)
+    again.begin()
     assert len((folder.path / "history.jsonl").read_text().splitlines()) == 2
     again(EpochEnded(_record(1), 1))
     assert len((folder.path / "history.jsonl").read_text().splitlines()) == 1
@@ -63,10 +64,10 @@ def test_history_is_written_as_it_grows(tmp_path: Path) -> None:
 
 def test_an_empty_folder_is_discarded_and_no_other(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "a" / "run")
-    folder.create()
+    folder.enter()
     folder.leave()
     assert not folder.path.exists()
-    folder.create()
+    folder.enter()
     (folder.path / "notes.txt").write_text("mine")
     folder.leave()
     assert (folder.path / "notes.txt").exists()
@@ -75,7 +76,7 @@ def test_an_empty_folder_is_discarded_and_no_other(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelFolderError, match="cannot write there"):
-        RunFolder(tmp_path / "file").create()
+        RunFolder(tmp_path / "file").enter()
 
 
 @pytest.mark.parametrize("records", [[_record(1)], [_record(1, 3.0)], [_record(e, 2.0 + e) for e in range(1, 30)]])
@@ -90,7 +91,7 @@ def test_the_history_of_an_overwritten_run_goes(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder(EpochEnded(_record(1), 1))
     folder.finish(_MODEL)
-    RunFolder(tmp_path, overwrite=True).finish(_MODEL)
+    RunFolder(tmp_path).finish(_MODEL)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["codec.safetensors", "config.json", "model.safetensors"]
 
 

@@ -31,6 +31,7 @@ from charloom.text.sources import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from charloom.language_model import LanguageModel
+    from charloom.training.checkpoint import Checkpoint
     from charloom.training.processes import Processes
     from charloom.training.run_folder import RunFolder
 
@@ -84,18 +85,16 @@ def train(
     wandb
         Record the run on Weights & Biases; with WANDB_MODE=offline, in a folder that 'wandb sync' sends later.
     """
-    from charloom.training.checkpoints import newest_checkpoint
     from charloom.training.processes import joined_processes
     from charloom.training.run_folder import RunFolder
-    from charloom.training.shared_checkpoints import newest_checkpoint_of
+    from charloom.training.trainer import check_possible
 
     _refuse_contradictions(resume, recipe, init_from, extend_vocabulary=extend_vocabulary)
     wanted = WantedTrackers(tensorboard, wandb)
-    place = out or (_run_of(resume) if resume else _default_folder(corpus))
-    goes_on_here = resume is not None and place.resolve() == _run_of(resume).resolve()
+    run = _run_of(resume, out) if resume else None
+    place = out or run or _default_folder(corpus)
     with joined_processes(training.device) as processes, _quiet(not processes.first):
-        interrupted = newest_checkpoint_of(processes, place) if processes.restarts else None
-        resumable = newest_checkpoint_of(processes, resume) if resume and not interrupted else None
+        folder = RunFolder(place)
         try:
             with processes.together():
                 processes.check(training)
@@ -103,27 +102,47 @@ def train(
                     raise SettingsError(
                         "standard input has one reader, and here are several processes: give them a file"
                     )
-                folder = RunFolder(place, overwrite=overwrite or goes_on_here or processes.restarts > 0)
-                if interrupted is not None:
-                    begun = restarted(interrupted, processes.restarts, corpus, training)
-                elif resume is not None:
-                    begun = resumed(resumable or newest_checkpoint(resume), corpus, text, model, training)
+                if processes.first:
+                    goes_on_here = resume is not None and _goes_on_in(resume, place, overwrite=overwrite)
+                    if place.exists() or not goes_on_here:
+                        folder.enter(overwrite=overwrite or goes_on_here or processes.restarts > 0)
+            # Under the folder's lock, so that no other process brings it further meanwhile.
+            checkpoint = _checkpoint_of(processes, place, resume)
+            with processes.together():
+                if checkpoint is not None and processes.restarts:
+                    begun = restarted(checkpoint, processes.restarts, corpus, training)
+                elif checkpoint is not None:
+                    begun = resumed(checkpoint, corpus, text, model, training)
                 elif init_from is not None:
                     begun = from_model(init_from, corpus, text, model, training.seed, extend=extend_vocabulary)
                 else:
                     begun = anew(corpus, text, model, training.seed, recipe or usual_recipe(corpus))
+                check_possible(training, len(begun.corpus.ids), processes.device)
                 if processes.first:
-                    folder.create(begun.checkpoint.history if begun.checkpoint else None)
-        except OtherProcessFailedError:
-            return 1
-        processes.training_begins()
-        if not processes.first:
-            return _train_along(begun, training, processes)
-        try:
+                    folder.begin(begun.checkpoint.history if begun.checkpoint else None)
+            processes.training_begins()
+            if not processes.first:
+                return _train_along(begun, training, processes)
             with open_trackers(wanted, folder.path, begun, training) as trackers:
                 return _train(folder, begun, training, processes, trackers, priming=not no_priming)
+        except OtherProcessFailedError:
+            return 1
         finally:
-            folder.leave()
+            if processes.first:
+                folder.leave()
+
+
+def _checkpoint_of(processes: "Processes", place: Path, resume: Path | None) -> "Checkpoint | None":
+    """What training goes on from: after a restart the run's own last checkpoint, else what is to be resumed."""
+    from charloom.training.checkpoints import newest_checkpoint
+    from charloom.training.shared_checkpoints import newest_checkpoint_of
+
+    if processes.restarts and (found := newest_checkpoint_of(processes, place, of_this_run=True)) is not None:
+        return found
+    if resume is None:
+        return None
+    found = newest_checkpoint_of(processes, resume)
+    return found if found is not None else newest_checkpoint(resume)  # which says why there is none
 
 
 def _train_along(begun: Beginning, training: TrainingSettings, processes: "Processes") -> int:
@@ -162,13 +181,14 @@ def _train(
 
     built, checkpoint = begun.model, begun.checkpoint
     priming = priming and begun.source.get("priming") is not False
-    source = begun.source | {"priming": priming, "trackers": trackers.stored}
+    source = begun.source | {"priming": priming, "trackers": trackers.stored, "run": processes.run}
     console = screen.results()
     interruption = Interruption()
     texts = texts_for_codec(begun.corpus, training) if priming else None
     end = end_in_words(checkpoint, training) if checkpoint else None
+    known = built.provenance
+    show_start(console, begun, training, processes)
     try:
-        show_start(console, begun, training, processes)
         with interruption, TrainingDisplay(console, training) as display:
             run_training(
                 built,
@@ -180,8 +200,8 @@ def _train(
                 processes=processes,
             )
     except Exception as error:
-        if not folder.history:
-            raise
+        if built.provenance is known or not folder.history:
+            raise  # nothing was trained, or no epoch of it
         _save(folder, built, texts)
         if not isinstance(error, (CharloomError, OSError)):
             raise
@@ -214,9 +234,29 @@ def _refuse_contradictions(
         raise SettingsError("--extend-vocabulary belongs to --init-from: a new model knows all characters of its text")
 
 
-def _run_of(resume: Path) -> Path:
+def _run_of(resume: Path, out: Path | None) -> Path:
     """The folder of the run, where one of its checkpoints is named too."""
-    return resume.resolve().parent.parent if resume.is_file() else resume
+    from charloom.training.checkpoints import run_of
+
+    run = run_of(resume)
+    if run is None and out is None:
+        raise SettingsError(f"{resume} is not in the folder of a run: name a folder to go on in with --out")
+    return run or resume
+
+
+def _goes_on_in(resume: Path, place: Path, *, overwrite: bool) -> bool:
+    """Whether the run goes on in its own folder; refused where that would cost newer checkpoints."""
+    from charloom.training.checkpoints import newer_checkpoints, run_of
+
+    run = run_of(resume)
+    if run is None or place.resolve() != run.resolve():
+        return False
+    if resume.is_file() and not overwrite and (newer := newer_checkpoints(resume)):
+        raise SettingsError(
+            f"beside {resume.name} are {len(newer)} newer checkpoints: --out goes on elsewhere, --overwrite gives them "
+            "up"
+        )
+    return True
 
 
 def _default_folder(corpus: tuple[str, ...]) -> Path:

@@ -82,7 +82,7 @@ def _train(order: dict[str, Any], corpus: Corpus, answers: IO[str]) -> None:
     recipe = recipe_from_json(order["settings"])
     model = build_model(corpus.vocabulary, recipe.model, seed=recipe.training.seed)
     folder = RunFolder(Path(order["folder"]))
-    folder.create()
+    folder.enter()
 
     def tell(event: Event) -> None:
         if isinstance(event, EpochEnded):
@@ -97,6 +97,7 @@ def _train(order: dict[str, Any], corpus: Corpus, answers: IO[str]) -> None:
     if order["keep_model"] and outcome == "finished":
         folder.finish(model, texts_for_codec(corpus, recipe.training))
     write_run(folder.path, recipe, corpus, outcome, message, results["epoch"] if results else None)
+    folder.leave()
 
 
 def _answer(answers: IO[str], **message: object) -> None:

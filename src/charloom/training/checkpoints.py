@@ -4,6 +4,7 @@ One that cannot be written is told and does not end the run; a damaged one is to
 """
 
 import contextlib
+import errno
 import re
 import time
 import warnings
@@ -17,6 +18,7 @@ from charloom.training.run import Run
 from charloom.whole_files import remove_leftovers
 
 FOLDER = "checkpoints"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NAME = re.compile(r"step-(\d{10,16})\.checkpoint")
 
 
@@ -45,10 +47,12 @@ class CheckpointFolder:
         self._written_at = time.monotonic()
         remove_leftovers(self.path, _NAME)
         goes_on_here = resumed is not None and resumed.path.parent.resolve() == self.path.resolve()
-        for path in checkpoint_files(self.path):
-            if not goes_on_here or (resumed is not None and path.name > resumed.path.name):
-                path.unlink(missing_ok=True)
+        files = checkpoint_files(self.path)
         if goes_on_here and resumed is not None:
+            files = newer_checkpoints(resumed.path)
+        for path in files:
+            path.unlink(missing_ok=True)
+        if goes_on_here and resumed is not None and resumed.path.exists():
             self.last, self._last_place = resumed.path, resumed.place
         else:
             self.write(run)
@@ -89,8 +93,8 @@ class CheckpointFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             save_checkpoint(path, run, self._corpus, self._source)
-        except OSError:
-            if len(checkpoint_files(self.path)) < 2:
+        except OSError as error:
+            if error.errno not in _FULL or len(checkpoint_files(self.path)) < 2:
                 raise
             self._keep(1)  # which may have made the room that was lacking
             save_checkpoint(path, run, self._corpus, self._source)
@@ -117,7 +121,27 @@ def checkpoint_files(folder: Path) -> list[Path]:
         names = [path.name for path in folder.iterdir()]
     except OSError:
         return []
-    return [folder / name for name in sorted(filter(_NAME.fullmatch, names), key=lambda name: (len(name), name))]
+    return [folder / name for name in sorted(filter(_NAME.fullmatch, names), key=_in_order)]
+
+
+def newer_checkpoints(path: Path) -> list[Path]:
+    """Those that stand beside a checkpoint and come after it."""
+    return [file for file in checkpoint_files(path.parent) if _in_order(file.name) > _in_order(path.name)]
+
+
+def run_of(path: Path) -> Path | None:
+    """The folder of the run that a path names: that folder, the one of its checkpoints, or one of those.
+
+    None for a file of another place.
+    """
+    whole = path.resolve()
+    if path.is_file():
+        return whole.parent.parent if whole.parent.name == FOLDER and _NAME.fullmatch(whole.name) else None
+    return whole.parent if whole.name == FOLDER and checkpoint_files(path) else path
+
+
+def _in_order(name: str) -> tuple[int, str]:
+    return len(name), name
 
 
 def has_steps(path: Path) -> bool:
@@ -130,9 +154,9 @@ def newest_checkpoint(path: str | Path) -> Checkpoint:
 
     Raises CheckpointError where there is none.
     """
-    run = Path(path)
-    if run.is_file():
-        return Checkpoint.read(run)
+    run = run_of(Path(path))
+    if run is None or Path(path).is_file():
+        return Checkpoint.read(path)
     files = checkpoint_files(run / FOLDER)
     damaged: list[CheckpointError] = []
     for file in reversed(files):

@@ -49,10 +49,17 @@ class EpochEnded:
 
 @dataclass(frozen=True)
 class SampleDrawn:
-    """The model wrote on from a prefix; the text has the prefix in it."""
+    """The model wrote on from a prefix.
+
+    Attributes:
+        epoch: Whose weights the model has.
+        text: With the prefix.
+        steps: Minibatches trained on since the run began.
+    """
 
     epoch: int
     text: str
+    steps: int
 
 
 Event: TypeAlias = StepEnded | EpochEnded | SampleDrawn

@@ -29,7 +29,7 @@ _TIMEOUT = timedelta(minutes=30)
 noticed at once, as its connections close."""
 _LOOKS_EVERY = 0.02
 """Seconds."""
-_BEGUN = "charloom/begun"
+_BEGUN, _RUN = "charloom/begun", "charloom/run"
 _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -43,6 +43,7 @@ class Processes:
         device: Where this one computes, if it is not the settings' to say.
         restarts: How often torchrun has started them anew since training began, as one was lost.
         store: What torchrun keeps for all restarts; None without it.
+        run: A name for what torchrun was started for, through all restarts; of the first process.
     """
 
     rank: int = 0
@@ -50,6 +51,7 @@ class Processes:
     device: str | None = None
     restarts: int = 0
     store: Store | None = field(default=None, repr=False, compare=False)
+    run: str = field(default_factory=lambda: uuid.uuid4().hex, compare=False)
 
     @property
     def first(self) -> bool:
@@ -59,6 +61,7 @@ class Processes:
     def training_begins(self) -> None:
         """From here on a restart goes on with this run. Before, it is tried anew, and refused again if it was."""
         if self.store is not None and self.first:
+            self.store.set(_RUN, self.run)
             self.store.add(_BEGUN, 1)
 
     def check(self, settings: TrainingSettings) -> None:
@@ -153,7 +156,8 @@ def joined_processes(device: str = "auto") -> Iterator[Processes]:
             "or torchrun's options, and, with several network interfaces, GLOO_SOCKET_IFNAME"
         ) from None
     try:
-        yield Processes(rank, size, own_device if size > 1 else None, restarts, store)
+        run = store.get(_RUN).decode() if restarts else uuid.uuid4().hex
+        yield Processes(rank, size, own_device if size > 1 else None, restarts, store, run)
     finally:
         if size > 1:
             distributed.destroy_process_group()

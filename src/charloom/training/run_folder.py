@@ -3,6 +3,7 @@
 Checkpoints are in a folder within; see ``training.checkpoints``.
 """
 
+import contextlib
 import io
 import re
 import warnings
@@ -30,32 +31,44 @@ _WRITTEN_HERE = re.compile("|".join(map(re.escape, (CONFIG_FILE, WEIGHTS_FILE, *
 class RunFolder:
     """Where a run is written. As a listener it keeps the history, and writes it, while training goes on."""
 
-    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
-        """Refuses (ModelFolderError) a folder that has a model or a run already, unless told to overwrite it."""
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.history = History()
         self._history_is_whole = True
         self._lock = FolderLock(path, "another run")
-        if overwrite:
-            return
-        if (path / CONFIG_FILE).exists():
-            raise ModelFolderError(f"{path}: there is a model already; give another --out, or --overwrite")
-        if has_steps(path):
-            raise ModelFolderError(
-                f"{path}: there is a run that was interrupted; --resume {path} goes on with it, --overwrite begins anew"
-            )
 
-    def create(self, history: History | None = None) -> None:
-        """Makes the folder, keeps other runs out of it, tries to write. Raises ModelFolderError where that fails.
+    def enter(self, *, overwrite: bool = False) -> None:
+        """Makes the folder and keeps other runs out of it. Raises ModelFolderError where that fails.
 
-        history: Of a run that goes on: what stands in the folder is replaced by it.
+        Also where a model or a run is in it already, unless told to overwrite it.
         """
-        probe = self.path / ".charloom-probe"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.take()
-            probe.write_bytes(b"")
-            probe.unlink()
+        except OSError as error:
+            raise ModelFolderError(f"{self.path}: cannot write there ({error.strerror or error})") from None
+        if not overwrite:
+            try:
+                self._refuse_what_is_there()
+            except ModelFolderError:
+                self._lock.release()
+                raise
+
+    def _refuse_what_is_there(self) -> None:
+        if (self.path / CONFIG_FILE).exists():
+            raise ModelFolderError(f"{self.path}: there is a model already; give another --out, or --overwrite")
+        if has_steps(self.path):
+            raise ModelFolderError(
+                f"{self.path}: there is a run that was interrupted; --resume {self.path} goes on with it, --overwrite "
+                "begins anew"
+            )
+
+    def begin(self, history: History | None = None) -> None:
+        """Readies what stands in the folder for a run. Raises ModelFolderError where that fails.
+
+        history: Of a run that goes on: what stands in the folder is replaced by it.
+        """
+        try:
             remove_leftovers(self.path, _WRITTEN_HERE)
             if history:
                 self.history.records[:] = history.records
@@ -71,7 +84,7 @@ class RunFolder:
     def leave(self) -> None:
         """Lets other runs in; removes the folder where nothing was written to it."""
         self._lock.release()
-        if self.path.is_dir() and not any(self.path.iterdir()):
+        with contextlib.suppress(OSError):
             self.path.rmdir()
 
     def __call__(self, event: Event) -> None:

@@ -32,12 +32,12 @@ class SharedCheckpoints:
         """Puts the run where it was interrupted, if it was, and writes the first checkpoint."""
         if resumed is not None:
             resumed.restore(run, self._processes.rank, self._processes.size)
+            if run.progress is not None:
+                run.progress = run.progress._replace(state=self._own_lanes(run.progress.state, run.settings.rows))
         if self._wanted:
             whole = self._whole(run)
             if self._folder is not None:
                 self._folder.begin(whole, corpus, resumed)
-        if run.progress is not None:
-            run.progress = run.progress._replace(state=self._own_lanes(run.progress.state, run.settings.rows))
 
     def due(self, run: Run) -> bool:
         """Whether the first process wants one written by now."""
@@ -92,14 +92,18 @@ class SharedCheckpoints:
         return state[:, rows].contiguous()
 
 
-def newest_checkpoint_of(processes: Processes, path: Path) -> Checkpoint | None:
+def newest_checkpoint_of(processes: Processes, path: Path, *, of_this_run: bool = False) -> Checkpoint | None:
     """The last checkpoint that any of the processes finds in a run's folder, or in that file; None where none does.
 
     It is sent to all: the folder may be on one machine only, and after a restart the first process on another.
+
+    of_this_run: Of what torchrun started anew, and not of an earlier run that was in the folder.
     """
     found = None
     with contextlib.suppress(CheckpointError):
         found = newest_checkpoint(path)
+    if found is not None and of_this_run and found.source.get("run") != processes.run:
+        found = None
     steps = [int(count) for count in processes.gather(torch.tensor(found.steps if found else -1))]
     source = steps.index(max(steps))
     if processes.size == 1 or steps[source] < 0:

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from charloom.errors import CharloomError, CharloomWarning, SettingsError
-from charloom.training.events import EpochEnded, Event, SampleDrawn, StepEnded
+from charloom.training.events import EpochEnded, Event, StepEnded
 
 _SECONDS_BETWEEN_POINTS = 1.0
 """Of a curve within an epoch: reading the loss makes a GPU wait."""
@@ -30,7 +30,6 @@ class Tracker(ABC):
     name: str
 
     def __init__(self) -> None:
-        self._steps = 0
         self._point_at = float("-inf")
         self._sample = 0
         self._failed = False
@@ -38,7 +37,6 @@ class Tracker(ABC):
     def __call__(self, event: Event) -> None:
         """Records one event; within an epoch, one a second."""
         if isinstance(event, StepEnded):
-            self._steps = event.steps
             if time.monotonic() - self._point_at >= _SECONDS_BETWEEN_POINTS:
                 self._point_at = time.monotonic()
                 values = {
@@ -48,7 +46,7 @@ class Tracker(ABC):
                 }
                 self._attempt(lambda: self._write_values(values, event.steps))
         elif isinstance(event, EpochEnded):
-            self._steps, self._sample = event.steps, 0
+            self._sample = 0
             record = event.record
             values = {"perplexity/training": record.perplexity, "epoch": record.epoch}
             if record.validation_perplexity is not None:
@@ -56,11 +54,8 @@ class Tracker(ABC):
             self._attempt(lambda: self._write_values(values, event.steps))
         else:
             self._sample += 1
-            self._write_sample(event)
-
-    def _write_sample(self, event: SampleDrawn) -> None:
-        tag = f"sample/{self._sample}"
-        self._attempt(lambda: self._write_text(tag, event.text, self._steps))
+            tag = f"sample/{self._sample}"
+            self._attempt(lambda: self._write_text(tag, event.text, event.steps))
 
     def _attempt(self, act: Callable[[], None]) -> None:
         if self._failed:
@@ -120,9 +115,11 @@ class TensorBoard(Tracker):
 
     def _write_text(self, tag: str, text: str, step: int) -> None:
         # As it stands: the text is Markdown there, and indented lines are code.
-        self._open(step).add_text(tag, "".join(f"    {line}\n" for line in text.splitlines()), step)
+        writer = self._open(step + 1)  # a sample comes after all else of its step
+        writer.add_text(tag, "".join(f"    {line}\n" for line in text.splitlines()), step)
 
     def _open(self, step: int) -> Any:
+        """step: The first that this run records; from there on what an earlier one recorded is hidden."""
         if self._writer is None:
             before = set(threading.enumerate())
             self._writer = self._make_writer(str(self._path), purge_step=step, flush_secs=1)

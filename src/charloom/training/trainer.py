@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -82,14 +82,14 @@ def train(
         check_corpus(resume, text)
     prefixes = sample_prefixes(model, corpus, settings)
 
-    with use_threads(settings.threads), _precision(model, settings.precision), torch.random.fork_rng():
+    with use_threads(settings.threads), _precision(model, settings.precision), _own_random_state(device):
         torch.manual_seed(settings.seed + processes.rank)  # dropout: of other lanes, other units
         model.to(device).train()
         run = Run.begin(model, settings)
         shared = SharedCheckpoints(checkpoints, processes)
         tell = Announcer(listeners, lambda: shared.rescue(run), alone=processes.size == 1)
+        shared.begin(run, text, resume)
         try:
-            shared.begin(run, text, resume)
             _train_epochs(run, processes, training_ids, validation_ids, prefixes, tell, shared)
             shared.finish(run)
             run.end()
@@ -180,7 +180,8 @@ def _validate(model: LanguageModel, ids: StoredIds, settings: TrainingSettings, 
 def _draw_samples(run: Run, epoch: int, prefixes: Sequence[Any], tell: Announcer) -> None:
     for prefix in prefixes:
         text = generate(run.model, prefix, run.settings.sample_chars)
-        tell(SampleDrawn(epoch, text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")))
+        shown = text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")
+        tell(SampleDrawn(epoch, shown, run.steps))
 
 
 def check_possible(settings: TrainingSettings, length: int, device_name: str | None = None) -> torch.device:
@@ -218,6 +219,11 @@ def _provenance(corpus: dict[str, Any], run: Run, prefixes: Sequence[str | bytes
         "results": {**run.kept.to_dict(), "epochs_trained": len(run.history)} if run.kept else None,
         "prefixes": [text for text in texts if text],
     }
+
+
+def _own_random_state(device: torch.device) -> AbstractContextManager[None]:
+    """PyTorch's global random state, and the GPU's where one is trained on, put back at the end."""
+    return torch.random.fork_rng([device] if device.type == "cuda" else [])
 
 
 @contextmanager

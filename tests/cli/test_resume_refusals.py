@@ -1,0 +1,122 @@
+"""``charloom train --resume`` where it cannot go on: nothing is lost by asking."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from charloom import CheckpointFolder, ModelFolderError
+from charloom.folder_lock import FolderLock
+from charloom.training import shared_checkpoints
+from charloom.training.checkpoint_file import read_checkpoint, write_checkpoint
+from charloom.training.checkpoints import newest_checkpoint
+from process import SMALL, call
+
+_TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
+_OPTIONS = [*SMALL, "--epochs", "2", "--checkpoint-steps", "5", "--sample-every", "0", "--validation-fraction", "0.1"]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """With a run that came to its end, and kept its best weights."""
+    (tmp_path / "fable.txt").write_text(_TEXT, encoding="utf-8")
+    call(tmp_path, "train", "fable.txt", *_OPTIONS, "--keep-best", "--out", "model").done()
+    return tmp_path
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def _cut_short(home: Path) -> Path:
+    """Two checkpoints, neither at the end."""
+    usual = CheckpointFolder.due
+
+    def due(self: CheckpointFolder, run: Any) -> bool:
+        if run.steps > 12:
+            raise KeyboardInterrupt
+        return usual(self, run)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckpointFolder, "due", due)
+        assert call(home, "train", "fable.txt", *_OPTIONS, "--out", "cut").status != 0
+    return home / "cut" / "checkpoints"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--threads", "1000"], "threads is 1000: this machine has"),
+        (["--device", "cuda:77"], "cuda:77"),
+        (["--precision", "float64"], "float64"),
+    ],
+)
+def test_what_this_machine_cannot_do_leaves_the_model_as_it_is(home: Path, options: list[str], reason: str) -> None:
+    before = _contents(home / "model")
+    assert reason in call(home, "train", "--resume", "model", "--epochs", "4", *options).error(
+        2 if options[0] == "--precision" else 1
+    )
+    assert _contents(home / "model") == before
+
+
+def test_a_checkpoint_that_reads_but_does_not_fit(home: Path) -> None:
+    """Nobody knows what weights there are then, and they are not saved."""
+    (checkpoint,) = (home / "model" / "checkpoints").iterdir()
+    facts, tensors = read_checkpoint(checkpoint)
+    write_checkpoint(checkpoint, facts, tensors | {"optimizer/0/exp_avg": torch.zeros(1)})
+    before = _contents(home / "model")
+    assert "damaged" in call(home, "train", "--resume", "model", "--epochs", "4").error()
+    assert _contents(home / "model") == before
+
+
+def test_the_checkpoint_is_read_when_no_other_process_can_bring_it_further(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def look(path: Path) -> Any:
+        with pytest.raises(ModelFolderError, match="at work there"):
+            FolderLock(home / "model", "another").take()
+        asked.append(str(path))
+        return newest_checkpoint(path)
+
+    monkeypatch.setattr(shared_checkpoints, "newest_checkpoint", look)
+    call(home, "train", "--resume", "model", "--epochs", "3").done()
+    assert asked == ["model"]
+
+
+def test_a_checkpoint_of_another_place_needs_a_folder_to_go_on_in(home: Path) -> None:
+    (checkpoint,) = (home / "model" / "checkpoints").iterdir()
+    (home / "deep" / "er").mkdir(parents=True)
+    shutil.copy(checkpoint, home / "deep" / "er" / "kept.checkpoint")
+    before = _contents(home)
+    message = call(home, "train", "--resume", "deep/er/kept.checkpoint", "--epochs", "3").error()
+    assert message == "deep/er/kept.checkpoint is not in the folder of a run: name a folder to go on in with --out"
+    assert _contents(home) == before
+    out = call(home, "train", "--resume", "deep/er/kept.checkpoint", "--epochs", "3", "--out", "other").done()
+    assert "resumed at the end of epoch 2" in out
+
+
+def test_an_older_checkpoint_in_its_place_costs_the_newer_ones_only_if_told(home: Path) -> None:
+    folder = _cut_short(home)
+    older, newer = sorted(folder.iterdir())
+    message = call(home, "train", "--resume", older).error()
+    assert message.startswith(f"beside {older.name} are 1 newer checkpoints: --out goes on elsewhere")
+    assert newer.exists()
+    call(home, "train", "--resume", older, "--out", "elsewhere").done()
+    assert newer.exists()
+    assert "resumed at epoch 1, minibatch 5 of" in call(home, "train", "--resume", older, "--overwrite").done()
+    assert (home / "cut" / "model.safetensors").read_bytes() == (home / "elsewhere" / "model.safetensors").read_bytes()
+
+
+def test_the_folder_of_the_checkpoints_is_the_runs(home: Path) -> None:
+    _cut_short(home)
+    assert "resumed at epoch 1, minibatch 10 of" in call(home, "train", "--resume", "cut/checkpoints").done()
+    assert (home / "cut" / "model.safetensors").exists()
+
+
+def test_a_folder_that_is_not_there_is_not_made(home: Path) -> None:
+    assert call(home, "train", "--resume", "nowhere").error() == "nowhere: no such folder"
+    assert not (home / "nowhere").exists()
