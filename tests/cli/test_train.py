@@ -218,6 +218,16 @@ def test_an_unknown_kernel(home: Path) -> None:
     assert "CHARLOOM_KERNELS=magic: choose one of auto, reference" in result.error()
 
 
+def test_without_priming_nothing_of_the_text_is_in_the_folder(home: Path) -> None:
+    call(home, "train", "fable.txt", *SMALL, "--epochs", "1", "--no-priming", "--out", "model").done()
+    words = {word for word in (home / "fable.txt").read_text().split() if len(word) > 4}
+    assert words
+    for file in (home / "model").rglob("*"):
+        content = file.read_bytes() if file.is_file() else b""
+        assert not [word for word in words if word.encode() in content and word not in "fable.txt"], file
+    call(home, "generate", "model", "--prefix", "A fox").done()
+
+
 def test_a_full_disk(home: Path, small_disk: Path) -> None:
     """The model goes to a temporary folder, which the error names."""
     options = ["--epochs", "2", "--batch-size", "8"]

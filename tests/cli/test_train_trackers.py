@@ -85,11 +85,13 @@ def test_weights_and_biases_goes_on_where_the_run_does(home: Path) -> None:
     ends = [record.exit.exit_code for record in records if record.WhichOneof("record_type") == "exit"]
     assert ends == [0]
 
-    second = _with_wandb(home, "--resume", "model", "--epochs", "3")
+    second = _with_wandb(home, "--resume", "model", "--epochs", "3", "--wandb")
     assert second.status == 0, second
     runs = [record.run for record in _offline_records(home) if record.WhichOneof("record_type") == "run"]
     assert [run.run_id for run in runs] == [begun.run_id] * 2
     assert _logged(_offline_records(home), "epoch") == [(34, 1), (68, 2), (102, 3)]
+    call(home, "train", "--resume", "model", "--epochs", "4").done()  # nothing leaves the machine unasked
+    assert len(_logged(_offline_records(home), "epoch")) == 3
 
 
 def test_without_a_key(home: Path) -> None:

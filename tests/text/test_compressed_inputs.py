@@ -1,6 +1,7 @@
 """Compressed texts: read whole, in bounded memory, or refused by name."""
 
 import gzip
+import io
 import lzma
 import random
 import re
@@ -117,8 +118,24 @@ def test_an_xz_file_that_asks_for_gigabytes_of_memory_is_refused() -> None:
     data[place] = 36  # 1 GiB
     length = (data[12] + 1) * 4
     data[12 + length - 4 : 12 + length] = zlib.crc32(bytes(data[12 : 12 + length - 4])).to_bytes(4, "little")
-    with pytest.raises(CorpusError, match=r"(?i)memory"):
+    with pytest.raises(CorpusError, match=r"more memory .* \(256 MiB\): pipe it in instead, as with xz -dc a\.xz \|"):
         _read(bytes(data), "a.xz", 1000)
+
+
+@pytest.mark.parametrize(("bits", "taken"), [(28, True), (29, False)])
+def test_a_zst_file_of_a_long_window(bits: int, taken: bool) -> None:
+    options: dict[int, int] = {
+        zstd.CompressionParameter.window_log: bits,
+        zstd.CompressionParameter.enable_long_distance_matching: 1,
+    }
+    data = io.BytesIO()
+    with zstd.ZstdFile(data, "wb", options=options) as file:
+        file.write(_TEXT)
+    if taken:
+        assert _read(data.getvalue(), "a.zst", 1000) == _TEXT
+    else:
+        with pytest.raises(CorpusError, match=r"pipe it in instead, as with zstd -dc --long=31 a\.zst \|"):
+            _read(data.getvalue(), "a.zst", 1000)
 
 
 def test_as_sources(tmp_path: Path) -> None:

@@ -129,6 +129,15 @@ def test_a_part_is_found_for_the_same_files_only(long_text: Path, tmp_path: Path
     assert load_corpus(other, max_chars=400).text == other.read_text()[:400]
 
 
+@pytest.mark.usefixtures("settled")
+def test_parts_of_two_files_are_both_kept(long_text: Path, tmp_path: Path, encoded_pieces: list[str]) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("Another" + LONG_TEXT)
+    for file in (long_text, other) * 2:
+        load_corpus(file, max_chars=400)
+    assert encoded_pieces == ["It wa", "Anoth"]
+
+
 def test_files_that_are_cut_elsewhere_are_another_text(tmp_path: Path) -> None:
     """The bytes are the same, the line ends between files are not; nor is a compressed file what its bytes say."""
     a, b = tmp_path / "a.txt", tmp_path / "b.txt"

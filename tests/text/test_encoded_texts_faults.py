@@ -161,6 +161,17 @@ def test_what_a_killed_process_left_goes_after_a_day(long_text: Path, kept_texts
     assert len(list(kept_texts.iterdir())) == 6
 
 
+def test_what_is_cleared_counts_what_killed_processes_left(long_text: Path, kept_texts: Path) -> None:
+    """But for what another one may be writing at this moment."""
+    load_corpus(long_text)
+    size = sum(file.stat().st_size for file in kept_texts.iterdir())
+    for name, age in ((".encoding-dead", 3600), (".0123.json.0123abcd", 3600), (".encoding-alive", 10)):
+        (kept_texts / name).write_bytes(b"x" * 1000)
+        os.utime(kept_texts / name, (time.time() - age,) * 2)
+    assert 0 < encoded_texts.clear() - 2000 <= size
+    assert [file.name for file in kept_texts.iterdir()] == [".encoding-alive"]
+
+
 def test_a_folder_that_cannot_be_written_is_named_with_the_way_out(long_text: Path, kept_texts: Path) -> None:
     kept_texts.parent.write_text("a file where the kept_texts would be")
     with pytest.raises(CorpusError, match=r"cache: cannot keep the ids of text\.txt there \(.*CHARLOOM_CACHE"):

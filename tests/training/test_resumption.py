@@ -19,7 +19,7 @@ from charloom import (
     train,
 )
 from charloom.recurrence.dispatch import chosen_kernels
-from charloom.training.events import EpochEnded, Event, StepEnded, StopTraining
+from charloom.training.events import EpochEnded, Event, StepEnded, StopTraining, ValidationAdvanced
 from charloom.training.resumption import end_in_words
 from interrupted_runs import KINDS, assert_same, begin_or_go_on, corpus_of, settings_of_kind
 
@@ -30,13 +30,13 @@ _TEXT = _FABLE * 5 + _FABLE[::-1]
 
 
 class _StopAt:
-    """Stops a run at its event of this number, from 1."""
+    """Stops a run at its event of this number, from 1; within a validation, which begins anew, none is counted."""
 
     def __init__(self, number: int) -> None:
         self.left = number
 
-    def __call__(self, _: Event) -> None:
-        self.left -= 1
+    def __call__(self, event: Event) -> None:
+        self.left -= not isinstance(event, ValidationAdvanced)
         if not self.left:
             raise StopTraining
 
@@ -245,34 +245,27 @@ def test_other_kernels_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert differences(checkpoint).startswith("recurrence reference (the equations, step by step) instead of ")
 
 
-def test_pytorchs_mixed_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As GPUs have it: carried state and weights are float32, and all there is to keep."""
-    monkeypatch.setenv("CHARLOOM_KERNELS", "pytorch")
+def test_stopped_within_a_validation(tmp_path: Path) -> None:
+    """It is read again."""
     corpus = corpus_of(_TEXT)
-    expected = begin_or_go_on("dropout", corpus, tmp_path / "whole", precision="bfloat16")
-    for number in (3, 8):
-        begin_or_go_on("dropout", corpus, tmp_path / "again", _StopAt(number), precision="bfloat16")
-    assert_same(*begin_or_go_on("dropout", corpus, tmp_path / "again", precision="bfloat16"), *expected)
-    plain = begin_or_go_on("dropout", corpus, tmp_path / "plain")
-    assert not torch.equal(plain[0].output.weight, expected[0].output.weight)
+    expected = begin_or_go_on("the best", corpus, tmp_path / "whole")
+    seen: list[float] = []
+
+    def stop(event: Event) -> None:
+        if isinstance(event, ValidationAdvanced) and event.epoch == 3:
+            seen.append(event.fraction)
+            raise StopTraining
+
+    begin_or_go_on("the best", corpus, tmp_path / "again", stop)
+    assert seen
+    assert len(newest_checkpoint(tmp_path / "again").history) == 2
+    assert_same(*begin_or_go_on("the best", corpus, tmp_path / "again"), *expected)
 
 
-@pytest.mark.gpu
-def test_on_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bit-identical where PyTorch computes deterministically."""
-    if not torch.cuda.is_available():
-        pytest.skip("no GPU")
-    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+def test_fewer_epochs_than_are_begun_are_those_that_ended(tmp_path: Path) -> None:
+    """Weights, and what is said of them."""
     corpus = corpus_of(_TEXT)
-    torch.use_deterministic_algorithms(True)
-    try:
-        for kind, precision in [*((kind, "float32") for kind in KINDS), ("dropout", "bfloat16")]:
-            place, how = tmp_path / f"{kind}, {precision}", {"device": "cuda", "precision": precision}
-            expected = begin_or_go_on(kind, corpus, place / "whole", **how)
-            for number in (3, 8, 1):
-                begin_or_go_on(kind, corpus, place / "again", _StopAt(number), **how)
-            found = begin_or_go_on(kind, corpus, place / "again", **how)
-            assert found[0].device.type == "cuda"
-            assert_same(*found, *expected)
-    finally:
-        torch.use_deterministic_algorithms(False)
+    short = begin_or_go_on("random order", corpus, tmp_path / "short", epochs=2)
+    begin_or_go_on("random order", corpus, tmp_path / "long", _StopAt(2 * 12 + 5))
+    assert newest_checkpoint(tmp_path / "long").done
+    assert_same(*begin_or_go_on("random order", corpus, tmp_path / "long", epochs=2), *short)

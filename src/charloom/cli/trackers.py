@@ -20,10 +20,13 @@ _RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 @dataclass(frozen=True)
 class WantedTrackers:
-    """Which are wanted; None is for as the run that is resumed had it, and none for a new one."""
+    """Which are wanted. None is for no, but for TensorBoard where the run that is resumed had it.
+
+    What leaves the machine is asked for each time: a folder from elsewhere does not begin it.
+    """
 
     tensorboard: bool | None = None
-    wandb: bool | None = None
+    wandb: bool = False
 
     def __post_init__(self) -> None:
         # Before a text of gigabytes is read.
@@ -52,16 +55,22 @@ def open_trackers(
     """Begins what is wanted; closes it at the end, as failed where an error ends the run."""
     before = begun.source.get("trackers")
     before = before if isinstance(before, dict) else {}
-    run_id = before.get("wandb") if _RUN_ID.fullmatch(str(before.get("wandb", ""))) else None
+    goes_on_here = begun.checkpoint is not None and begun.checkpoint.path.parent.parent.resolve() == folder.resolve()
+    run_id = before.get("wandb") if goes_on_here and _RUN_ID.fullmatch(str(before.get("wandb", ""))) else None
     opened = OpenTrackers()
     with ExitStack() as stack:
         if before.get("tensorboard") is True if wanted.tensorboard is None else wanted.tensorboard:
+            if find_spec("tensorboard") is None:
+                raise SettingsError(
+                    "the run was recorded for TensorBoard, which is not installed here: pip install "
+                    "'charloom[tensorboard]', or go on with --no-tensorboard"
+                )
             from charloom.training.trackers import TensorBoard
 
             board = TensorBoard(folder, _config(begun, training))
             opened.listeners.append(stack.enter_context(board))
             opened.stored["tensorboard"] = True
-        if run_id is not None if wanted.wandb is None else wanted.wandb:
+        if wanted.wandb:
             from charloom.training.trackers import WeightsAndBiases
 
             run = WeightsAndBiases(folder.resolve().name, _config(begun, training), run_id=run_id)

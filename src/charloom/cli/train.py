@@ -48,7 +48,7 @@ def train(
     init_from: Path | None = None,
     extend_vocabulary: Annotated[bool, Parameter(negative="")] = False,
     tensorboard: bool | None = None,
-    wandb: bool | None = None,
+    wandb: Annotated[bool, Parameter(negative="")] = False,
     text: Annotated[CorpusSettings, Parameter(name="*", group=Group("Text", help=_DEFAULTS_NOTE))] = CorpusSettings(),
     model: Annotated[ModelSettings, Parameter(name="*", group="Model")] = ModelSettings(),
     training: Annotated[TrainingSettings, Parameter(name="*", group="Training")] = TrainingSettings(),
@@ -182,6 +182,7 @@ def _train(
     built, checkpoint = begun.model, begun.checkpoint
     priming = priming and begun.source.get("priming") is not False
     source = begun.source | {"priming": priming, "trackers": trackers.stored, "run": processes.run}
+    checkpoints = CheckpointFolder(folder.path, source=source)
     console = screen.results()
     interruption = Interruption()
     texts = texts_for_codec(begun.corpus, training) if priming else None
@@ -195,7 +196,7 @@ def _train(
                 begun.corpus,
                 training,
                 listeners=[folder, *trackers.listeners, display, interruption],
-                checkpoints=CheckpointFolder(folder.path, source=source),
+                checkpoints=checkpoints,
                 resume=checkpoint,
                 processes=processes,
             )
@@ -211,7 +212,7 @@ def _train(
     _save(folder, built, texts)
     if end is not None:
         console.print(f"Nothing to do: {end}.")
-    show_end(console, folder, built, training, interruption.requested)
+    show_end(console, folder, built, training, interruption.requested, checkpoints)
     return interruption.exit_status
 
 
@@ -261,7 +262,7 @@ def _goes_on_in(resume: Path, place: Path, *, overwrite: bool) -> bool:
 
 def _default_folder(corpus: tuple[str, ...]) -> Path:
     """``<first corpus>-model`` in the current folder."""
-    from charloom.text.compressed_inputs import is_compressed
+    from charloom.text.compressed_inputs import compression_of
     from charloom.text.documents import HUGGING_FACE
 
     first = corpus[0] if corpus else TIME_MACHINE
@@ -270,11 +271,16 @@ def _default_folder(corpus: tuple[str, ...]) -> Path:
     if first.startswith(HUGGING_FACE):
         first = re.split("[:@]", first.removeprefix(HUGGING_FACE))[0]
     path = Path(first).resolve()
-    return Path(f"{(path.with_suffix('') if is_compressed(path.name) else path).stem}-model")
+    return Path(f"{(path.with_suffix('') if compression_of(path.name) else path).stem}-model")
 
 
 def _save(folder: "RunFolder", model: "LanguageModel", texts: tuple[bytes, bytes] | None) -> None:
-    """Saves to the folder; where that fails, to a new temporary folder, and says so. Signals wait until it is done."""
+    """Saves to the folder; where that fails, to a new temporary folder, and says so. Signals wait until it is done.
+
+    texts: None where nothing of the text may be in the folder.
+    """
+    if texts is None:  # by itself, training begins its samples as the text begins
+        model.provenance = {**model.provenance, "prefixes": list(model.provenance["training"]["prefixes"])}
     before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
     try:
         folder.finish(model, texts)

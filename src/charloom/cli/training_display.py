@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from collections.abc import Callable
 from signal import Signals
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from charloom.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from charloom.language_model import LanguageModel
+    from charloom.training.checkpoints import CheckpointFolder
     from charloom.training.events import Event, StepEnded
     from charloom.training.history import EpochRecord, History
     from charloom.training.processes import Processes
@@ -49,7 +51,7 @@ class TrainingDisplay:
 
     def __call__(self, event: "Event") -> None:
         """Shows one event."""
-        from charloom.training.events import EpochEnded, SampleDrawn
+        from charloom.training.events import EpochEnded, SampleDrawn, StepEnded
 
         if isinstance(event, EpochEnded):
             self._last = record = event.record
@@ -57,15 +59,16 @@ class TrainingDisplay:
                 self._show_line(record)
         elif isinstance(event, SampleDrawn):
             self._progress.console.print(f" - {screen.printable(event.text)}")
-        else:
+        elif isinstance(event, StepEnded):
             self._tell_how_long(event)
-            self._show_progress(event)
+            self._show_progress(event.epoch, event.fraction, lambda: self._figures(event))
+        else:
+            self._show_progress(event.epoch, 1.0, lambda: f"validation, {event.fraction:.0%}")
 
-    def _show_progress(self, event: "StepEnded") -> None:
+    def _show_progress(self, epoch: int, fraction: float, figures: Callable[[], str]) -> None:
         if not self._progress.disable and self._progress.get_time() - self._shown_at >= 1 / _REFRESHES_PER_SECOND:
             self._shown_at = self._progress.get_time()
-            done = event.epoch - 1 + event.fraction
-            self._progress.update(self._task, completed=done, epoch=event.epoch, figures=self._figures(event))
+            self._progress.update(self._task, completed=epoch - 1 + fraction, epoch=epoch, figures=figures())
 
     def _tell_how_long(self, event: "StepEnded") -> None:
         """Once, from the run's own first steps: what it will take, where that is more than a moment."""
@@ -142,13 +145,15 @@ def show_end(
     model: "LanguageModel",
     settings: TrainingSettings,
     stopped_by: Signals | None,
+    checkpoints: "CheckpointFolder",
 ) -> None:
     """What came of it, where it is, what to do next."""
     epochs = len(folder.history)
     if stopped_by:
+        where = f", from {checkpoints.last_in_words}" if checkpoints.behind else ""
         console.print(
             f"Stopped by {stopped_by.name} after {epochs} whole epochs; what was learnt is saved. "
-            f"To go on: charloom train --resume {shlex.quote(str(folder.path))}"
+            f"To go on{where}: charloom train --resume {shlex.quote(str(folder.path))}"
         )
     elif epochs < settings.epochs and folder.history.out_of_patience(settings.patience):
         console.print(f"Stopped after epoch {epochs}: validation was no better for {settings.patience} epochs.")

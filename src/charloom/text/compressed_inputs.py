@@ -1,6 +1,7 @@
 """Compressed files as texts: ``.gz``, ``.xz`` and ``.zst`` are read through, piece by piece, in bounded memory."""
 
 import lzma
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -9,14 +10,16 @@ from typing import Protocol
 from charloom.errors import CorpusError
 
 if sys.version_info >= (3, 14):
-    from compression.zstd import ZstdDecompressor, ZstdError
+    from compression.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
 else:
-    from backports.zstd import ZstdDecompressor, ZstdError
+    from backports.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
 
 _PIECE = 1 << 20
 """Bytes that are decompressed at once: a small file may hold a very large text."""
 _LARGEST_DICTIONARY = 1 << 28
-"""Bytes of memory that an xz file may ask for: four times what ``xz -9`` does."""
+"""Bytes of memory that a file may ask for: four times what ``xz -9`` does, more than ``zstd --ultra``."""
+_TOO_MUCH_MEMORY = re.compile("[Mm]emory")
+_BY_HAND = {".xz": "xz -dc", ".zst": "zstd -dc --long=31"}
 
 
 class _Decompressor(Protocol):
@@ -55,16 +58,14 @@ class _Gzip:
 _KINDS: dict[str, Callable[[], _Decompressor]] = {
     ".gz": _Gzip,
     ".xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _LARGEST_DICTIONARY),
-    ".zst": ZstdDecompressor,
+    ".zst": lambda: ZstdDecompressor(
+        options={DecompressionParameter.window_log_max: _LARGEST_DICTIONARY.bit_length() - 1}
+    ),
 }
 
 
-def is_compressed(name: str) -> bool:
-    """Whether the end of a file's name says so."""
-    return _kind(name) is not None
-
-
-def _kind(name: str) -> str | None:
+def compression_of(name: str) -> str | None:
+    """How a file is compressed, by the end of its name; None for one that is not."""
     return next((kind for kind in _KINDS if name.lower().endswith(kind)), None)
 
 
@@ -73,7 +74,7 @@ def decompressed(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
 
     Several streams in one file are one text. Raises CorpusError for compressed data that is damaged or not whole.
     """
-    if (kind := _kind(name)) is None:
+    if (kind := compression_of(name)) is None:
         yield from pieces
         return
     try:
@@ -81,6 +82,11 @@ def decompressed(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
     except EOFError:
         raise CorpusError(f"{name}: not whole: it ends in the middle of its compressed data") from None
     except (zlib.error, lzma.LZMAError, ZstdError) as error:
+        if kind in _BY_HAND and _TOO_MUCH_MEMORY.search(str(error)):
+            raise CorpusError(
+                f"{name}: it takes more memory to decompress than is given to it ({_LARGEST_DICTIONARY >> 20} MiB): "
+                f"pipe it in instead, as with {_BY_HAND[kind]} {name} | charloom train -"
+            ) from None
         reason = " ".join(str(error).split()).rstrip(".")
         raise CorpusError(
             f"{name}: damaged, or not compressed as its name says ({reason}); another name has it read as it stands"

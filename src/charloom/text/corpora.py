@@ -3,7 +3,7 @@
 import itertools
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -221,6 +221,8 @@ def _encode(
                 encoder.take(piece)
             if progress is not None:
                 progress(encoder.num_ids, None)
+        if isinstance(pieces, Generator):
+            pieces.close()  # where not all of them were asked for: what was read is then known
         with _in_the_cache(name):
             encoded = encoder.finish()
             kept = encoder.file and encoded_texts.keep(encoder.file, encoded, files, read_as)

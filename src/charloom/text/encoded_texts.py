@@ -32,6 +32,8 @@ Progress: TypeAlias = Callable[[int, int | None], None]
 _FORMAT_VERSION = 1
 _READ_AT_ONCE = 1 << 22
 _STALE_SECONDS = 24 * 3600
+_WRITTEN_TO_SECONDS = 600
+"""Within which a file that is being written changes."""
 _UNUSED_SECONDS = 60 * 24 * 3600
 _UNFINISHED = ".encoding-"
 
@@ -187,7 +189,7 @@ def new_file(files: TextFiles | None) -> BinaryIO:
     """
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True)
-    _remove_unfinished(folder)
+    _remove_unfinished(folder, _STALE_SECONDS)
     if files is None or files.hint is None:
         return cast("BinaryIO", tempfile.TemporaryFile(dir=folder))
     return cast("BinaryIO", tempfile.NamedTemporaryFile(dir=folder, prefix=_UNFINISHED, delete=False))
@@ -229,17 +231,20 @@ def clear() -> int:
     texts = cached_texts()
     for text in texts:
         text.remove()
-    _remove_unfinished(_folder())
-    return sum(text.size for text in texts)
+    return sum(text.size for text in texts) + _remove_unfinished(_folder(), stale_after=_WRITTEN_TO_SECONDS)
 
 
 def _folder() -> Path:
     return cache_folder() / "texts"
 
 
-def _remove_unfinished(folder: Path) -> None:
-    """What processes left that were killed: a file that is being written is never old."""
-    for path in (*folder.glob(f"{_UNFINISHED}*"), *folder.glob("*.ids")):
+def _remove_unfinished(folder: Path, stale_after: float) -> int:
+    """What processes left that were killed, and how many bytes it took: a file that is being written is never old."""
+    removed = 0
+    for path in (*folder.glob(f"{_UNFINISHED}*"), *folder.glob("*.ids"), *folder.glob(".*.json.*")):
         with contextlib.suppress(OSError):
-            if not path.with_suffix(".json").exists() and time.time() - path.stat().st_mtime > _STALE_SECONDS:
+            status = path.stat()
+            if not path.with_suffix(".json").exists() and time.time() - status.st_mtime > stale_after:
                 path.unlink()
+                removed += status.st_size
+    return removed

@@ -12,7 +12,7 @@ from typing import Any
 
 from charloom.errors import CorpusError
 from charloom.settings.corpus import Unit
-from charloom.text.compressed_inputs import decompressed
+from charloom.text.compressed_inputs import compression_of, decompressed
 from charloom.text.decoding import decoded
 
 STANDARD_INPUT = "-"
@@ -143,7 +143,7 @@ class TextFiles:
     def _read(self, file: str | Path, progress: Callable[[int, int | None], None] | None) -> Iterator[bytes]:
         """The bytes of a file as they stand, counted and hashed."""
         # Whether two files are decompressed is part of what their text is.
-        content = hashlib.sha256(Path(file).suffix.lower().encode() + b"\n")
+        content = hashlib.sha256((compression_of(str(file)) or "").encode() + b"\n")
         try:
             for data in _read_in_pieces(file):
                 content.update(data)

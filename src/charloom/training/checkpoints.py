@@ -83,6 +83,11 @@ class CheckpointFolder:
             self._keep(1)
 
     @property
+    def behind(self) -> bool:
+        """Whether the run is further than the last one, as the disk took none."""
+        return self._failing
+
+    @property
     def last_in_words(self) -> str:
         """Where the last one is, and how far the run had come; empty where there is none."""
         return f"{self.last} ({self._last_place})" if self.last is not None else ""
@@ -109,8 +114,8 @@ class CheckpointFolder:
         if not self._failing:
             there = f"the last good one is {self.last_in_words}" if self.last else "there is none yet"
             _note(
-                f"no checkpoint written to {self.path} ({error.strerror or error}): training goes on, and tries again; "
-                + there
+                f"no checkpoint written to {self.path} ({error.strerror or error}): {there}; as long as training goes "
+                "on, it is tried again"
             )
         self._failing = True
 

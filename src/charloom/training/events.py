@@ -35,6 +35,19 @@ class StepEnded:
 
 
 @dataclass(frozen=True)
+class ValidationAdvanced:
+    """Some of the validation text was read, after an epoch's minibatches.
+
+    Attributes:
+        epoch: Counted from 1.
+        fraction: Of the validation text that has been read.
+    """
+
+    epoch: int
+    fraction: float
+
+
+@dataclass(frozen=True)
 class EpochEnded:
     """An epoch ended; its record is in the history.
 
@@ -62,7 +75,7 @@ class SampleDrawn:
     steps: int
 
 
-Event: TypeAlias = StepEnded | EpochEnded | SampleDrawn
+Event: TypeAlias = StepEnded | ValidationAdvanced | EpochEnded | SampleDrawn
 Listener: TypeAlias = Callable[[Event], None]
 
 

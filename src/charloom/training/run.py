@@ -142,6 +142,8 @@ class Run:
         if self.settings.ends_with_best and self.best is not None:
             self.put_weights(self.best)
             self.kept = self.history.best
+        elif self.finished and self.progress is not None:
+            self.put_weights(self.last_good)  # resumed within an epoch that is no longer wanted
 
     def put_weights(self, weights: Weights) -> None:
         """Copies these into the model."""

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from charloom.errors import CharloomError, CharloomWarning, SettingsError
-from charloom.training.events import EpochEnded, Event, StepEnded
+from charloom.training.events import EpochEnded, Event, SampleDrawn, StepEnded
 
 _SECONDS_BETWEEN_POINTS = 1.0
 """Of a curve within an epoch: reading the loss makes a GPU wait."""
@@ -52,7 +52,7 @@ class Tracker(ABC):
             if record.validation_perplexity is not None:
                 values["perplexity/validation"] = record.validation_perplexity
             self._attempt(lambda: self._write_values(values, event.steps))
-        else:
+        elif isinstance(event, SampleDrawn):
             self._sample += 1
             tag = f"sample/{self._sample}"
             self._attempt(lambda: self._write_text(tag, event.text, event.steps))

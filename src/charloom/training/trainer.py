@@ -23,7 +23,15 @@ from charloom.text.corpora import Corpus
 from charloom.text.stored_ids import StoredIds
 from charloom.training.checkpoint import Checkpoint
 from charloom.training.checkpoints import CheckpointFolder
-from charloom.training.events import Announcer, EpochEnded, Listener, SampleDrawn, StepEnded, StopTraining
+from charloom.training.events import (
+    Announcer,
+    EpochEnded,
+    Listener,
+    SampleDrawn,
+    StepEnded,
+    StopTraining,
+    ValidationAdvanced,
+)
 from charloom.training.history import EpochRecord, History
 from charloom.training.prefixes import sample_prefixes
 from charloom.training.processes import Processes
@@ -144,7 +152,7 @@ def _train_epochs(
                 raise StopTraining
         assert run.progress is not None
         perplexity = perplexity_of(float(run.progress.mean_loss))
-        validation = _validate(model, validation_ids, settings, processes)
+        validation = _validate(run, validation_ids, processes, tell)
         run.seconds = time.perf_counter() - began
         record = EpochRecord(epoch, perplexity, validation, round(run.seconds, 3), round(_speed(run), 1))
         run.end_epoch(record)
@@ -168,11 +176,16 @@ def _in_turn(number: int, every: int | None) -> bool:
     return bool(every) and number % (every or 1) == 0
 
 
-def _validate(model: LanguageModel, ids: StoredIds, settings: TrainingSettings, processes: Processes) -> float | None:
+def _validate(run: Run, ids: StoredIds, processes: Processes, tell: Announcer) -> float | None:
+    """As long a text may take longer than one who asks for the end will wait: listeners are told meanwhile."""
     if not len(ids):
         return None
-    num_lanes = max(1, min(settings.batch_size, (len(ids) - 1) // settings.num_steps))
-    scored = nats_in_lanes(model, ids, num_lanes, processes.share(num_lanes))
+    num_lanes = max(1, min(run.settings.batch_size, (len(ids) - 1) // run.settings.num_steps))
+
+    def progress(fraction: float) -> None:
+        tell(ValidationAdvanced(run.epoch, fraction))
+
+    scored = nats_in_lanes(run.model, ids, num_lanes, processes.share(num_lanes), progress)
     nats, count = processes.sum(torch.tensor(scored, dtype=torch.float64)).tolist()
     return perplexity_of(nats / count)
 
