@@ -13,6 +13,7 @@ from charloom.sampling import Sampler
 from charloom.settings.corpus import UnknownPolicy
 from charloom.settings.sampling import GenerationPrecision, SamplingSettings, check_generation_precision
 from charloom.shapes import Ids, State, StepLogits, TextIds
+from charloom.state import parts_of
 
 _LARGEST_PIECE = 256
 """Tokens of one native call: a hundredth of a second, so that Ctrl-C and a screen do not wait."""
@@ -132,7 +133,7 @@ def _written(
 ) -> Iterator[Ids]:
     """As the loop in ``generate_ids``, in ever larger pieces: the first text is there at once, the rest fast."""
     with torch.inference_mode():
-        parts = tuple(part.contiguous() for part in (state if isinstance(state, tuple) else (state,)))
+        parts = tuple(part.contiguous() for part in parts_of(state))
     piece, written = 1, 0
     while written < num_steps:
         piece = min(2 * piece, _LARGEST_PIECE, num_steps - written)

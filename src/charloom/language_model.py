@@ -19,6 +19,7 @@ from charloom.recurrence.native_generation import NativeGenerator
 from charloom.settings.model import Precision
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
+from charloom.state import map_parts, parts_of, state_of
 from charloom.text.vocabulary import Vocabulary
 
 
@@ -114,14 +115,12 @@ class LanguageModel(nn.Module):
         step = self._native_step(ids, targets, state)
         if step is not None:
             loss, last = native_step.native_loss(step)
-            return loss, (last[0], last[1]) if len(last) > 1 else last[0]
+            return loss, state_of(last)
         with self._mixed_precision():
             logits, state = self(ids, state)
         kind = self.output.weight.dtype
         loss = functional.cross_entropy(logits.to(kind).flatten(0, 1), targets.t().flatten())
-        if isinstance(state, tuple):
-            return loss, (state[0].detach().to(kind), state[1].detach().to(kind))
-        return loss, state.detach().to(kind)
+        return loss, map_parts(lambda part: part.detach().to(kind), state)
 
     def backpropagate(self, ids: Ids, targets: Ids, state: State | None = None) -> tuple[Scalar, State]:
         """``loss``, with its gradients added to the parameters' ``grad``, as ``backward`` does.
@@ -140,7 +139,7 @@ class LanguageModel(nn.Module):
             loss.backward()  # type: ignore[no-untyped-call] # torch's
             return loss.detach(), last_state
         loss, last = native_step.native_backpropagation(step)
-        return loss, (last[0], last[1]) if len(last) > 1 else last[0]
+        return loss, state_of(last)
 
     def make_writer(self, precision: GenerationPrecision = "float32") -> NativeGenerator | None:
         """The model's weights as they are now, packed for fast generation; None where the kernels do not cover it."""
@@ -172,8 +171,7 @@ class LanguageModel(nn.Module):
             return None
         layer, dropout = self.layer, self.dropout
         parameters = self._step_parameters().in_order()
-        first = self.begin_state(len(ids)) if state is None else state
-        parts = first if isinstance(first, tuple) else (first,)
+        parts = parts_of(self.begin_state(len(ids)) if state is None else state)
         if (
             layer.proj_size
             or ids.dtype != torch.int64

@@ -78,7 +78,8 @@ def test_as_exact_as_pytorch(data: st.DataObject) -> None:
     assert hidden_size < 8 or any(not torch.equal(a, b) for a, b in zip(found, rounded, strict=True))
     for ours_, theirs_, rounded_, exact_ in zip(found, pytorchs, rounded, reference, strict=True):
         assert ours_.shape == exact_.shape
-        rounding = 1e-6 * exact_.numel() ** 0.5 / (float(exact_.detach().norm()) + 1e-12)
+        # Gradients are sums over steps and rows, whose terms may cancel out.
+        rounding = 1e-6 * (steps * batch * exact_.numel()) ** 0.5 / (float(exact_.detach().norm()) + 1e-12)
         assert _error(ours_, exact_) <= max(1e-5, 10 * _error(theirs_, exact_), rounding)
         assert torch.isfinite(rounded_).all()
 

@@ -11,6 +11,7 @@ from charloom.forecasting.autoregression import Linear, Places, past_values
 from charloom.forecasting.network import CorrectionNetwork
 from charloom.forecasting.series import Values
 from charloom.shapes import State
+from charloom.state import map_parts
 
 
 @dataclass
@@ -97,9 +98,7 @@ def draw_paths(
 
 
 def _repeated(state: State, times: int) -> State:
-    if isinstance(state, tuple):
-        return state[0].repeat(1, times, 1), state[1].repeat(1, times, 1)
-    return state.repeat(1, times, 1)
+    return map_parts(lambda part: part.repeat(1, times, 1), state)
 
 
 def _paired_noise(num_paths: int, num_origins: int, generator: torch.Generator) -> Tensor:

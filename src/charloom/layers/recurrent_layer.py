@@ -14,6 +14,7 @@ from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
 from charloom.settings.model import Precision, check_precision
 from charloom.shapes import State
+from charloom.state import parts_of, state_of
 
 
 class RecurrentLayer(nn.RNNBase):
@@ -58,7 +59,7 @@ class RecurrentLayer(nn.RNNBase):
             torch.zeros(layers, batch_size, size, device=device or weight.device, dtype=dtype or weight.dtype)
             for size in sizes
         ]
-        return parts[0] if len(parts) == 1 else (parts[0], parts[1])
+        return state_of(parts)
 
     def parameters_in_order(self) -> list[Tensor | None]:
         """Of each layer (and direction) the input weights, hidden weights, input bias and hidden bias."""
@@ -85,7 +86,7 @@ class RecurrentLayer(nn.RNNBase):
             return partial(scan_direction, STEPS[self.mode])
         if chosen_kernels() is None:
             return None
-        state = () if hx is None else hx if isinstance(hx, tuple) else (hx,)
+        state = () if hx is None else parts_of(hx)
         if not covers(inputs, *state, *self.parameters()):
             return None
         return partial(native_direction, self.mode, self.precision)
@@ -95,7 +96,7 @@ class RecurrentLayer(nn.RNNBase):
             inputs = inputs.transpose(0, 1)
         if hx is None:
             hx = self.begin_state(inputs.shape[1], device=inputs.device, dtype=inputs.dtype)
-        state: CellState = hx if isinstance(hx, tuple) else (hx,)
+        state: CellState = parts_of(hx)
         # RNNBase checks sizes and batch of both; its cells would otherwise broadcast a wrong state silently.
         self.check_forward_args(inputs.transpose(0, 1) if self.batch_first else inputs, hx, None)
         outputs, last = scan_layers(

@@ -24,6 +24,7 @@ from charloom.language_model import LanguageModel
 from charloom.recurrence.dispatch import describe_path
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import State
+from charloom.state import parts_of, state_of
 from charloom.training.checkpoint_file import read_checkpoint, write_checkpoint
 from charloom.training.history import EpochRecord, History
 from charloom.training.run import Run, Weights, place_in_words, weights_of
@@ -154,10 +155,8 @@ class Checkpoint:
     def _state(self, run: Run) -> State | None:
         if run.settings.partitioning == "random":
             return None
-        zero = run.model.begin_state(run.settings.rows)
-        parts = zero if isinstance(zero, tuple) else (zero,)
-        found = [_like(self._tensors[f"epoch/state/{i}"], part).to(part.device) for i, part in enumerate(parts)]
-        return (found[0], found[1]) if isinstance(zero, tuple) else found[0]
+        parts = parts_of(run.model.begin_state(run.settings.rows))
+        return state_of(_like(self._tensors[f"epoch/state/{i}"], part).to(part.device) for i, part in enumerate(parts))
 
 
 def save_checkpoint(path: Path, run: Run, corpus: dict[str, Any], source: dict[str, Any]) -> None:
@@ -174,8 +173,7 @@ def save_checkpoint(path: Path, run: Run, corpus: dict[str, Any], source: dict[s
     tensors |= {f"random/others/{rank}": state for rank, state in enumerate(run.other_random_states, 1)}
     if run.progress is not None:
         tensors["epoch/total_loss"] = run.progress.total_loss
-        state = run.progress.state
-        parts = () if state is None else state if isinstance(state, tuple) else (state,)
+        parts = () if run.progress.state is None else parts_of(run.progress.state)
         tensors |= {f"epoch/state/{i}": part for i, part in enumerate(parts)}
     facts = {
         "model": run.model.disassemble()[0],

@@ -13,6 +13,7 @@ import torch
 
 from charloom.errors import CheckpointError
 from charloom.shapes import State
+from charloom.state import map_parts
 from charloom.training.checkpoint import Checkpoint
 from charloom.training.checkpoints import CheckpointFolder, newest_checkpoint
 from charloom.training.processes import Processes
@@ -79,17 +80,13 @@ class SharedCheckpoints:
         whole = replace(run, other_random_states=tuple(others))
         if run.progress is not None and run.progress.state is not None:
             state = run.progress.state
-            parts = [torch.cat(self._processes.gather(p), 1) for p in (state if isinstance(state, tuple) else (state,))]
-            whole.progress = run.progress._replace(state=(parts[0], parts[1]) if len(parts) == 2 else parts[0])
+            state = map_parts(lambda part: torch.cat(self._processes.gather(part), 1), state)
+            whole.progress = run.progress._replace(state=state)
         return whole
 
     def _own_lanes(self, state: State | None, batch_size: int) -> State | None:
         rows = self._processes.share(batch_size)
-        if state is None:
-            return None
-        if isinstance(state, tuple):
-            return state[0][:, rows].contiguous(), state[1][:, rows].contiguous()
-        return state[:, rows].contiguous()
+        return None if state is None else map_parts(lambda part: part[:, rows].contiguous(), state)
 
 
 def newest_checkpoint_of(processes: Processes, path: Path, *, of_this_run: bool = False) -> Checkpoint | None:

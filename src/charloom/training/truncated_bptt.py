@@ -21,6 +21,7 @@ from charloom.language_model import LanguageModel
 from charloom.recurrence.descent import clip_and_descend, clip_gradients
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import Ids, Scalar, State
+from charloom.state import parts_of, state_of
 from charloom.text.stored_ids import AnyIds, as_stored
 from charloom.training.optimization import set_learning_rate
 from charloom.training.shared_gradients import Learner
@@ -60,20 +61,16 @@ def _backpropagate_in_parts(
     """As ``model.backpropagate`` of the whole batch, within rounding."""
     losses: list[Tensor] = []
     states: list[tuple[Tensor, ...]] = []
-    parts = state if isinstance(state, tuple) else (state,)
     for rows in torch.arange(len(inputs)).chunk(number):
         here = slice(int(rows[0]), int(rows[-1]) + 1)
-        first = [part[:, here] for part in parts]
-        loss, last = model.backpropagate(
-            inputs[here], targets[here], (first[0], first[1]) if isinstance(state, tuple) else first[0]
-        )
+        first = state_of(part[:, here] for part in parts_of(state))
+        loss, last = model.backpropagate(inputs[here], targets[here], first)
         losses.append(loss)
-        states.append(last if isinstance(last, tuple) else (last,))
+        states.append(parts_of(last))
     for parameter in parameters:
         if parameter.grad is not None:
             parameter.grad /= number  # each is the gradient of a mean over its own part
-    joined = [torch.cat(each, dim=1) for each in zip(*states, strict=True)]
-    return torch.stack(losses).mean(), (joined[0], joined[1]) if isinstance(state, tuple) else joined[0]
+    return torch.stack(losses).mean(), state_of(torch.cat(each, dim=1) for each in zip(*states, strict=True))
 
 
 def _rate_of_plain_descent(optimizer: Optimizer) -> float | None:
