@@ -9,6 +9,8 @@ from typing import BinaryIO
 from charloom.errors import ModelFolderError
 
 _FILE = ".lock"
+_MOST_TRIES = 1000
+"""Where one file is never the same twice, as some file systems have it, nobody is held off."""
 
 
 class FolderLock:
@@ -17,10 +19,14 @@ class FolderLock:
     Where there are no such locks (Windows, some file systems of networks) it holds nobody off.
     """
 
-    def __init__(self, folder: Path, user: str) -> None:
-        """Args: folder: It must be there. user: What it is that works there, for whom it keeps out."""
-        self._path = folder / _FILE
-        self._user = user
+    def __init__(self, folder: Path, user: str, *, name: str = _FILE, wait: bool = False) -> None:
+        """Nothing is held yet.
+
+        folder: It must be there. user: What it is that works there, for whom it keeps out. name: Of the file, where it
+        is not for all of the folder. wait: Until it is free.
+        """
+        self._path = folder / name
+        self._user, self._wait = user, wait
         self._file: BinaryIO | None = None
 
     def take(self) -> None:
@@ -29,10 +35,10 @@ class FolderLock:
             import fcntl
         except ImportError:
             return
-        while self._file is None:
+        for _ in range(_MOST_TRIES):
             file = self._open()
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if self._wait else fcntl.LOCK_NB))
             except BlockingIOError:
                 file.close()
                 raise ModelFolderError(
@@ -40,10 +46,13 @@ class FolderLock:
                 ) from None
             except OSError:
                 pass  # nothing is locked on this file system
+            except BaseException:
+                file.close()
+                raise
             if _is_still(file, self._path):
                 self._file = file
-            else:
-                file.close()  # that of a process which just ended, and removed it
+                return
+            file.close()  # that of a process which just ended, and removed it
 
     def _open(self) -> BinaryIO:
         """Neither through a link nor to its harm: whoever made the folder may have put one there."""

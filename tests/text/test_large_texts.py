@@ -42,16 +42,19 @@ def _start(home: Path, *arguments: str | Path, **options: Any) -> "subprocess.Po
 def _left(home: Path) -> list[str]:
     """The kinds of files in the cache."""
     names = [path.name for path in (home / "cache" / "texts").iterdir()]
-    return sorted(name.split("-")[0] if name.startswith(".") else Path(name).suffix for name in names)
+    return sorted(name.split("-")[0] if name.startswith(".encoding") else Path(name).suffix for name in names)
 
 
 def test_processes_that_encode_the_same_at_once(text: Path, tmp_path: Path) -> None:
-    """None waits, none reads what another has half written, and one copy is kept."""
-    processes = [_start(tmp_path, "-c", _LOAD, text) for _ in range(3)]
+    """One does it, and the others take what it has kept."""
+    counted = "import charloom.text.encoding as e; finish = e.Encoder.finish\n"
+    counted += "e.Encoder.finish = lambda self: (open('encoded', 'a').write('x'), finish(self))[1]\n" + _LOAD
+    processes = [_start(tmp_path, "-c", counted, text) for _ in range(3)]
     results = [process.communicate(timeout=120) for process in processes]
     assert len(set(results)) == 1
     assert results[0][0].startswith(f"{text.stat().st_size} ")
     assert results[0][1] == ""
+    assert (tmp_path / "encoded").read_text() == "x"
     assert _left(tmp_path) == [".ids", ".json"]
 
 
@@ -66,7 +69,7 @@ def test_a_process_that_is_killed_while_it_encodes(text: Path, tmp_path: Path) -
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert _left(tmp_path) == [".encoding"]
+    assert _left(tmp_path) == [".encoding", ".lock"]
     out, errors = _start(tmp_path, "-c", _LOAD, text).communicate(timeout=120)
     assert out.startswith(f"{text.stat().st_size} ")
     assert errors == ""

@@ -114,11 +114,12 @@ def load_corpus(
     )
     if not isinstance(text, TextFiles):
         return _encode(name, text, read_as, None, progress)
-    if found := encoded_texts.find(text, read_as, progress):
-        encoded, numbers = found
-        vocabulary = encoded.vocabulary(read_as.clean_up)
-        return Corpus(name, encoded.ids(numbers, vocabulary), vocabulary, encoded.fingerprint)
-    corpus = _encode(name, text.pieces(unit, progress), read_as, text, None)
+    with encoded_texts.one_at_a_time(text):
+        if found := encoded_texts.find(text, read_as, progress):
+            encoded, numbers = found
+            vocabulary = encoded.vocabulary(read_as.clean_up)
+            return Corpus(name, encoded.ids(numbers, vocabulary), vocabulary, encoded.fingerprint)
+        corpus = _encode(name, text.pieces(unit, progress), read_as, text, None)
     if text.hint is not None and not text.unchanged:
         warnings.warn(f"{text.name}: changed while it was read", CharloomWarning, stacklevel=2)
     return corpus

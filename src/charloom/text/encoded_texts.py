@@ -12,13 +12,15 @@ import tempfile
 import time
 import unicodedata
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 
+from charloom.folder_lock import FolderLock
 from charloom.settings.corpus import Unit
+from charloom.text import encoding
 from charloom.text.cache_folder import cache_folder
 from charloom.text.clean_up import CleanUp
 from charloom.text.encoding import EncodedText
@@ -36,6 +38,8 @@ _WRITTEN_TO_SECONDS = 600
 """Within which a file that is being written changes."""
 _UNUSED_SECONDS = 60 * 24 * 3600
 _UNFINISHED = ".encoding-"
+_MOST_COMPRESSED = 16
+"""How many times as long a text may be as its files."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +186,18 @@ def find(files: TextFiles, read_as: ReadAs, progress: Progress | None = None) ->
     return None
 
 
+@contextlib.contextmanager
+def one_at_a_time(files: TextFiles) -> Iterator[None]:
+    """One process encodes a long text, and others wait for it, and find it."""
+    with contextlib.ExitStack() as stack:
+        if files.hint is not None and (files.num_bytes or 0) > encoding.LARGEST_IN_MEMORY / _MOST_COMPRESSED:
+            with contextlib.suppress(OSError):  # which whoever writes there will tell
+                _folder().mkdir(parents=True, exist_ok=True)
+                lock = FolderLock(_folder(), "another process", name=f".{files.hint[:32]}.lock", wait=True)
+                stack.enter_context(lock)
+        yield
+
+
 def new_file(files: TextFiles | None) -> BinaryIO:
     """An empty file for the numbers of a text: to be kept, or, where nothing would find it again, without a name.
 
@@ -241,7 +257,12 @@ def _folder() -> Path:
 def _remove_unfinished(folder: Path, stale_after: float) -> int:
     """What processes left that were killed, and how many bytes it took: a file that is being written is never old."""
     removed = 0
-    for path in (*folder.glob(f"{_UNFINISHED}*"), *folder.glob("*.ids"), *folder.glob(".*.json.*")):
+    for path in (
+        *folder.glob(f"{_UNFINISHED}*"),
+        *folder.glob("*.ids"),
+        *folder.glob(".*.json.*"),
+        *folder.glob(".*.lock"),
+    ):
         with contextlib.suppress(OSError):
             status = path.stat()
             if not path.with_suffix(".json").exists() and time.time() - status.st_mtime > stale_after:
