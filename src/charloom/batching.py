@@ -25,13 +25,14 @@ _IDS_AT_ONCE = 1 << 16
 """Of all lanes together, which are read together."""
 
 
-def check_length(length: int, batch_size: int, num_steps: int) -> None:
-    """Raises SettingsError where a text of ``length`` ids does not fill one minibatch."""
+def check_length(length: int, batch_size: int, num_steps: int, accumulate: int = 1) -> None:
+    """Raises SettingsError where a text of ``length`` ids does not fill one minibatch, or as many as make one step."""
+    batch_size *= accumulate
     needed = batch_size * num_steps + 1
     if length < needed:
         raise SettingsError(
             f"the training text has {length} characters, one minibatch of {batch_size} x {num_steps} takes {needed}: "
-            "lower batch_size or num_steps, or give it more text"
+            f"lower {'accumulate, ' if accumulate > 1 else ''}batch_size or num_steps, or give it more text"
         )
 
 

@@ -14,5 +14,5 @@ def find_device(name: str) -> torch.device:
         probe.cpu()  # the meta device has nothing to give back
         return probe.device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].partition(". ")[0]
         raise SettingsError(f"device {name!r} cannot be used ({reason}); auto takes what there is") from None

@@ -21,6 +21,8 @@ from charloom.errors import InputError, ModelFolderError
 from charloom.whole_files import write_whole
 
 FORMAT_VERSION = 1
+CHECKPOINTS = "checkpoints"
+"""The folder within, of a run."""
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CODEC_FILES = ("codec.safetensors", "priming.safetensors")
@@ -137,6 +139,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
             raise ModelFolderError(f"{file}: too large to be a model's configuration")
         config = parse_json(data)
     except OSError as error:
+        if (folder / CHECKPOINTS).is_dir() and not file.exists():
+            raise ModelFolderError(
+                f"{folder}: no model yet, but a run that was interrupted: charloom train --resume {folder} goes on "
+                "with it"
+            ) from None
         raise ModelFolderError(f"{folder}: not a model folder (cannot read {CONFIG_FILE}: {error.strerror})") from None
     except (ValueError, RecursionError) as error:
         raise ModelFolderError(f"{file}: damaged ({error})") from None

@@ -47,7 +47,7 @@ def refuse_unknown_options(_: cyclopts.App, __: tuple[str, ...], arguments: cycl
     for word in words:
         if word.startswith("-") and word != STANDARD_INPUT:
             near = difflib.get_close_matches(word.partition("=")[0], options, 1)
-            hint = f" Did you mean {near[0]}?" if near else ""
+            hint = f" Did you mean {near[0]}?" if near else f" (A file of that name is written ./{word}.)"
             raise cyclopts.CycloptsError(msg=f"Unknown option: {word}.{hint}")
 
 

@@ -10,7 +10,7 @@ from charloom.cli import screen
 
 
 def cache(*, clear: Annotated[bool, Parameter(negative="")] = False) -> None:
-    """List the long texts that are kept encoded, so that they need not be again.
+    """List the long texts that are kept encoded, so that they need not be encoded again.
 
     A text of more than 32 MiB is encoded to a file in the cache folder when it is first trained on. One that has not
     been used for 60 days goes when another comes. CHARLOOM_CACHE names another folder.

@@ -63,7 +63,13 @@ def _model_rows(model: "LanguageModel") -> list[tuple[str, str]]:
     for title, table in (("text", "corpus"), ("result", "results"), ("training", "training")):
         values = provenance.get(table)
         if isinstance(values, dict):
-            rows += [(f"{title} {name.replace('_', ' ')}", f"{value}") for name, value in values.items()]
+            rows += [(f"{title} {name.replace('_', ' ')}", _shown(value)) for name, value in values.items()]
     if "charloom" in provenance:
         rows.append(("made by", f"charloom {provenance['charloom']}"))
     return rows
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float) and value == value // 1:
+        return f"{value:.0f}"
+    return "not set" if value is None else f"{value:.6g}" if isinstance(value, float) else f"{value}"

@@ -75,8 +75,8 @@ def _show(report: "NoveltyReport", corpus: str, unit: str) -> None:
     )
     if report.num_pieces:
         console.print(
-            f"Ordinary: {100 * report.ordinary.share:.1f} % of {report.num_pieces} pieces of that text itself, each as "
-            f"long and looked for in the rest of it; the longest has {report.ordinary.longest}."
+            f"Ordinary: of {report.num_pieces} pieces of that text itself, as long, {100 * report.ordinary.share:.1f} "
+            f"% stand elsewhere in it, too; the longest has {report.ordinary.longest}."
         )
     else:
         console.print("Ordinary: cannot be told, that text is too short for pieces of this length to be cut out.")

@@ -1,6 +1,7 @@
 """``charloom recipes``, and how a recipe's settings become the defaults of ``charloom train`` and ``sweep``."""
 
 import contextlib
+import itertools
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -29,8 +30,9 @@ def recipes(name: Annotated[str | None, Parameter(show_default=False)] = None, /
         out.print(read_recipe(name), end="")
         return
     for recipe in recipe_names():
-        first_comment = read_recipe(recipe).splitlines()[0].removeprefix("# ")
-        out.print(f"{recipe:18s} {first_comment}")
+        comment = itertools.takewhile(lambda line: line.startswith("# "), read_recipe(recipe).splitlines())
+        sentence, *_ = " ".join(line.removeprefix("# ") for line in comment).split(". ")
+        out.print(f"{recipe:18s} {sentence.rstrip('.')}")
 
 
 def usual_recipe(corpus: Sequence[str]) -> str:

@@ -11,10 +11,15 @@ from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 from charloom.errors import CharloomWarning
 from charloom.settings import CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TrainingSettings
 
+_USUAL_WIDTH = 80
+"""Of a terminal, where one says that it has none (COLUMNS=0)."""
+_BAR_WITH_FIGURES = 104
+"""Columns."""
 _WIDE = 100_000
 """Columns of what is not a terminal: nothing is cut there."""
 
@@ -26,7 +31,7 @@ def results() -> Console:
 
 def help_console() -> Console:
     """The console for the help, as wide as the terminal."""
-    return _Console()
+    return _Console(width=None if _Console().width > 0 else _USUAL_WIDTH)
 
 
 def messages() -> Console:
@@ -79,6 +84,11 @@ def printable(text: str) -> str:
     )
 
 
+def counted(number: int, noun: str) -> str:
+    """As "1 epoch" and "2 epochs"."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 @contextmanager
 def reading_progress(description: str) -> Iterator[Progress]:
     """A progress bar on standard error, gone when the work is done; add a task and advance it."""
@@ -86,6 +96,11 @@ def reading_progress(description: str) -> Iterator[Progress]:
     console = messages()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield progress
+
+
+def is_narrow(console: Console) -> bool:
+    """Whether a bar with all its figures has no room in a line."""
+    return console.width < _BAR_WITH_FIGURES
 
 
 def work_progress(
@@ -97,9 +112,9 @@ def work_progress(
     """
     return Progress(
         TextColumn(counted),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=6 if figures and is_narrow(console) else 24),
         TaskProgressColumn(),
-        *([TextColumn("{task.fields[figures]}")] if figures else []),
+        *([TextColumn("{task.fields[figures]}", table_column=Column(ratio=1, no_wrap=True))] if figures else []),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
@@ -116,9 +131,11 @@ def _one_line(message: str) -> str:
 
 def _as_options(message: str) -> str:
     """Settings in the library's words (``num_steps``, ``unit='byte'``, ``patience=5``) to the command line's."""
-    message = re.sub(r"\b([a-z]+)=(?:'(\w+)'|(\d+)\b)", r"--\1 \2\3", message)
+    message = re.sub(r"(?<![-\w])([a-z]+)=(?:'(\w+)'|(\d+)\b(?!,))", r"--\1 \2\3", message)
     kinds = (CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TrainingSettings)
     names = {field.name for kind in kinds for field in dataclasses.fields(kind)}
     names |= {"num_chars", "num_samples", "held_out"}
+    of_one_word = "|".join(name for name in names if "_" not in name)
+    message = re.sub(rf"^({of_one_word}) is ", r"--\1 is ", message)
     pattern = "|".join(sorted((name for name in names if "_" in name), key=len, reverse=True))
     return re.sub(rf"\b({pattern})\b", lambda found: "--" + found[0].replace("_", "-"), message)

@@ -45,6 +45,9 @@ def sweep(
     what is new. The folder has every run's history, results.csv (the table), results.jsonl (a line a run) and
     sweep.png. Without --validation-fraction only what was learnt by heart can be compared.
 
+    The defaults shown below are those of the textbook's recipe; 'charloom recipes own-text' shows what a text of your
+    own is trained with.
+
     Parameters
     ----------
     corpus

@@ -1,6 +1,5 @@
 """``charloom train``."""
 
-import re
 import signal
 import tempfile
 import warnings
@@ -9,13 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Group, Parameter
+from cyclopts import Parameter
 
 from charloom.cli import screen
 from charloom.cli.interruption import SIGNALS, Interruption
 from charloom.cli.recipes import usual_recipe
 from charloom.cli.trackers import OpenTrackers, WantedTrackers, open_trackers
 from charloom.cli.train_beginnings import Beginning, anew, from_model, restarted, resumed
+from charloom.cli.train_places import checkpoint_of, default_folder, goes_on_in, is_there, run_of_option
 from charloom.cli.training_display import TrainingDisplay, show_end, show_start
 from charloom.errors import (
     CharloomError,
@@ -26,16 +26,12 @@ from charloom.errors import (
     TrainingDivergedError,
 )
 from charloom.settings import CorpusSettings, ModelSettings, TrainingSettings
-from charloom.text.named_corpora import TIME_MACHINE
 from charloom.text.sources import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from charloom.language_model import LanguageModel
-    from charloom.training.checkpoint import Checkpoint
     from charloom.training.processes import Processes
     from charloom.training.run_folder import RunFolder
-
-_DEFAULTS_NOTE = "Defaults shown are the section's; a recipe may set others ('charloom recipes' shows them)."
 
 
 def train(
@@ -49,7 +45,7 @@ def train(
     extend_vocabulary: Annotated[bool, Parameter(negative="")] = False,
     tensorboard: bool | None = None,
     wandb: Annotated[bool, Parameter(negative="")] = False,
-    text: Annotated[CorpusSettings, Parameter(name="*", group=Group("Text", help=_DEFAULTS_NOTE))] = CorpusSettings(),
+    text: Annotated[CorpusSettings, Parameter(name="*", group="Text")] = CorpusSettings(),
     model: Annotated[ModelSettings, Parameter(name="*", group="Model")] = ModelSettings(),
     training: Annotated[TrainingSettings, Parameter(name="*", group="Training")] = TrainingSettings(),
 ) -> int:
@@ -58,6 +54,9 @@ def train(
     Without options it runs the textbook section's recipe: a plain RNN of 256 units on the first 10,000 characters of
     The Time Machine. A text of your own starts from the recipe own-text. Ctrl-C ends training and saves what there is;
     --resume goes on from there, or from the last checkpoint of a run that was killed.
+
+    The defaults shown below are those of that recipe, the textbook's; 'charloom recipes own-text' shows what a text of
+    your own is trained with.
 
     Parameters
     ----------
@@ -91,8 +90,8 @@ def train(
 
     _refuse_contradictions(resume, recipe, init_from, extend_vocabulary=extend_vocabulary)
     wanted = WantedTrackers(tensorboard, wandb)
-    run = _run_of(resume, out) if resume else None
-    place = out or run or _default_folder(corpus)
+    run = run_of_option(resume, out) if resume else None
+    place = out or run or default_folder(corpus)
     with joined_processes(training.device) as processes, _quiet(not processes.first):
         folder = RunFolder(place)
         try:
@@ -103,11 +102,11 @@ def train(
                         "standard input has one reader, and here are several processes: give them a file"
                     )
                 if processes.first:
-                    goes_on_here = resume is not None and _goes_on_in(resume, place, overwrite=overwrite)
+                    goes_on_here = resume is not None and goes_on_in(resume, place, overwrite=overwrite)
                     if place.exists() or not goes_on_here:
                         folder.enter(overwrite=overwrite or goes_on_here or processes.restarts > 0)
             # Under the folder's lock, so that no other process brings it further meanwhile.
-            checkpoint = _checkpoint_of(processes, place, resume)
+            checkpoint = checkpoint_of(processes, place, resume)
             with processes.together():
                 if checkpoint is not None and processes.restarts:
                     begun = restarted(checkpoint, processes.restarts, corpus, training)
@@ -130,19 +129,6 @@ def train(
         finally:
             if processes.first:
                 folder.leave()
-
-
-def _checkpoint_of(processes: "Processes", place: Path, resume: Path | None) -> "Checkpoint | None":
-    """What training goes on from: after a restart the run's own last checkpoint, else what is to be resumed."""
-    from charloom.training.checkpoints import newest_checkpoint
-    from charloom.training.shared_checkpoints import newest_checkpoint_of
-
-    if processes.restarts and (found := newest_checkpoint_of(processes, place, of_this_run=True)) is not None:
-        return found
-    if resume is None:
-        return None
-    found = newest_checkpoint_of(processes, resume)
-    return found if found is not None else newest_checkpoint(resume)  # which says why there is none
 
 
 def _train_along(begun: Beginning, training: TrainingSettings, processes: "Processes") -> int:
@@ -188,9 +174,12 @@ def _train(
     texts = texts_for_codec(begun.corpus, training) if priming else None
     end = end_in_words(checkpoint, training) if checkpoint else None
     known = built.provenance
+    if end is not None and is_there(folder, begun, training):
+        console.print(f"Nothing to do: {end}.")
+        return 0
     show_start(console, begun, training, processes)
     try:
-        with interruption, TrainingDisplay(console, training) as display:
+        with interruption, TrainingDisplay(console, training, len(folder.history)) as display:
             run_training(
                 built,
                 begun.corpus,
@@ -233,45 +222,6 @@ def _refuse_contradictions(
         raise SettingsError(f"--resume goes on with the run's own settings and weights: leave out {other}")
     if extend_vocabulary and init_from is None:
         raise SettingsError("--extend-vocabulary belongs to --init-from: a new model knows all characters of its text")
-
-
-def _run_of(resume: Path, out: Path | None) -> Path:
-    """The folder of the run, where one of its checkpoints is named too."""
-    from charloom.training.checkpoints import run_of
-
-    run = run_of(resume)
-    if run is None and out is None:
-        raise SettingsError(f"{resume} is not in the folder of a run: name a folder to go on in with --out")
-    return run or resume
-
-
-def _goes_on_in(resume: Path, place: Path, *, overwrite: bool) -> bool:
-    """Whether the run goes on in its own folder; refused where that would cost newer checkpoints."""
-    from charloom.training.checkpoints import newer_checkpoints, run_of
-
-    run = run_of(resume)
-    if run is None or place.resolve() != run.resolve():
-        return False
-    if resume.is_file() and not overwrite and (newer := newer_checkpoints(resume)):
-        raise SettingsError(
-            f"beside {resume.name} are {len(newer)} newer checkpoints: --out goes on elsewhere, --overwrite gives them "
-            "up"
-        )
-    return True
-
-
-def _default_folder(corpus: tuple[str, ...]) -> Path:
-    """``<first corpus>-model`` in the current folder."""
-    from charloom.text.compressed_inputs import compression_of
-    from charloom.text.documents import HUGGING_FACE
-
-    first = corpus[0] if corpus else TIME_MACHINE
-    if first == STANDARD_INPUT:
-        return Path("text-model")
-    if first.startswith(HUGGING_FACE):
-        first = re.split("[:@]", first.removeprefix(HUGGING_FACE))[0]
-    path = Path(first).resolve()
-    return Path(f"{(path.with_suffix('') if compression_of(path.name) else path).stem}-model")
 
 
 def _save(folder: "RunFolder", model: "LanguageModel", texts: tuple[bytes, bytes] | None) -> None:

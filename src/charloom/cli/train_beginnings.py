@@ -60,6 +60,7 @@ def from_model(
     """
     from charloom.language_model import LanguageModel
     from charloom.model_building import extend_model, settings_of
+    from charloom.text.vocabulary import named_character
 
     built = LanguageModel.load(path)
     known = settings_of(built)
@@ -79,7 +80,9 @@ def from_model(
     missing = [token for token in corpus.vocabulary.tokens[1:] if token not in known_tokens]
     if missing and text.unit == "char":
         if not extend:
-            named = ", ".join(f"{character!a}" for character in missing[:5]) + (" ..." if len(missing) > 5 else "")
+            named = ", ".join(named_character(str(token)) for token in missing[:5]) + (
+                " ..." if len(missing) > 5 else ""
+            )
             raise UnknownCharacterError(
                 f"{corpus.name} has {len(missing)} characters that the model in {path} lacks ({named}): "
                 "--extend-vocabulary adds them"

@@ -30,14 +30,17 @@ _REFRESHES_PER_SECOND = 4
 class TrainingDisplay:
     """A listener that shows. The bar is there on a terminal only, and gone at the end; the lines stay."""
 
-    def __init__(self, console: Console, settings: TrainingSettings) -> None:
+    def __init__(self, console: Console, settings: TrainingSettings, epochs: int = 0) -> None:
+        """epochs: That have been trained before."""
         self._settings = settings
         self._last: EpochRecord | None = None
         counted = "epoch {task.fields[epoch]}/{task.total:.0f}"
         self._progress = screen.work_progress(
             console, counted, figures=True, refreshes_per_second=_REFRESHES_PER_SECOND
         )
-        self._task = self._progress.add_task("", total=settings.epochs, epoch=1, figures="")
+        self._task = self._progress.add_task(
+            "", total=settings.epochs, completed=epochs, epoch=min(epochs + 1, settings.epochs), figures=""
+        )
         self._shown_at = 0.0
         self._began: tuple[float, float] | None = None
         self._told_how_long = False
@@ -82,7 +85,7 @@ class TrainingDisplay:
             left = (self._settings.epochs - done) * (now - self._began[0]) / (done - self._began[1])
             if left > _WORTH_TELLING_SECONDS:
                 told = f"{event.chars_per_second:,.0f} characters/s: {_in_words(left)}"
-                self._progress.console.print(f"speed   {told} for {self._settings.epochs} epochs")
+                self._progress.console.print(f"speed   {told} for {screen.counted(self._settings.epochs, 'epoch')}")
 
     def _figures(self, event: "StepEnded") -> str:
         from charloom.evaluation import perplexity_of
@@ -90,7 +93,7 @@ class TrainingDisplay:
         text = f"perplexity {perplexity_of(float(event.mean_loss)):.2f}"
         if self._last is not None and self._last.validation_perplexity is not None:
             text += f", validation {self._last.validation_perplexity:.2f}"
-        return f"{text}, {event.chars_per_second:,.0f} char/s"
+        return text if screen.is_narrow(self._progress.console) else f"{text}, {event.chars_per_second:,.0f} char/s"
 
     def _show_line(self, record: "EpochRecord") -> None:
         line = f"epoch {record.epoch:4d}, perplexity {record.perplexity:.3f}"
@@ -125,18 +128,20 @@ def show_start(console: Console, begun: Beginning, settings: TrainingSettings, p
     corpus, model = begun.corpus, begun.model
     layer = model.layer
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    unit = "bytes" if corpus.vocabulary.unit == "byte" else "characters"
-    console.print(f"text    {corpus.name}: {len(corpus.ids):,} {unit}, {len(corpus.vocabulary)} different tokens")
+    length = screen.counted(len(corpus.ids), "byte" if corpus.vocabulary.unit == "byte" else "character")
+    limit = begun.source.get("settings", {}).get("max_chars")
+    part = f"the first {length}" if limit == len(corpus.ids) else length
+    console.print(f"text    {corpus.name}: {part}, {len(corpus.vocabulary)} different tokens")
     memory = estimate_memory(model, settings, corpus.ids) / 1e6
     console.print(
         f"model   {type(layer).__name__}, {layer.num_layers} x {layer.hidden_size} units, {parameters:,} parameters; "
-        f"training takes about {max(memory, 1):,.0f} MB beside the program"
+        f"memory: about {max(memory, 1):,.0f} MB more for training"
     )
     threads = settings.threads or torch.get_num_threads()
-    where = f"{find_device(settings.device)}, {threads} threads"
+    where = f"{find_device(settings.device)}, {screen.counted(threads, 'thread')}"
     if processes.size > 1:
-        where = f"{processes.size} processes, each on {processes.device} with {threads} threads"
-    console.print(f"run     {begun.words}, {settings.epochs} epochs, {where}")
+        where = f"{processes.size} processes, each on {processes.device} with {screen.counted(threads, 'thread')}"
+    console.print(f"run     {begun.words}, {screen.counted(settings.epochs, 'epoch')}, {where}")
 
 
 def show_end(
@@ -148,17 +153,17 @@ def show_end(
     checkpoints: "CheckpointFolder",
 ) -> None:
     """What came of it, where it is, what to do next."""
-    epochs = len(folder.history)
+    epochs, patience = len(folder.history), screen.counted(settings.patience or 0, "epoch")
     if stopped_by:
         where = f", from {checkpoints.last_in_words}" if checkpoints.behind else ""
         console.print(
-            f"Stopped by {stopped_by.name} after {epochs} whole epochs; what was learnt is saved. "
+            f"Stopped by {stopped_by.name} after {screen.counted(epochs, 'whole epoch')}; what was learnt is saved. "
             f"To go on{where}: charloom train --resume {shlex.quote(str(folder.path))}"
         )
     elif epochs < settings.epochs and folder.history.out_of_patience(settings.patience):
-        console.print(f"Stopped after epoch {epochs}: validation was no better for {settings.patience} epochs.")
+        console.print(f"Stopped after epoch {epochs}: validation was no better for {patience}.")
     elif epochs < settings.epochs:
-        console.print(f"Stopped because another process was asked to, after {epochs} whole epochs.")
+        console.print(f"Stopped because another process was asked to, after {screen.counted(epochs, 'whole epoch')}.")
     if epochs:
         results = model.provenance["results"]
         kept = folder.history[results["epoch"] - 1]
@@ -167,7 +172,7 @@ def show_end(
             f"Perplexity {kept.perplexity:.3f}"
             + (f", validation {validation:.3f}" if validation is not None else "")
             + (f" of epoch {kept.epoch}, the best," if settings.ends_with_best else "")
-            + f" after {epochs} epochs, {folder.history[-1].seconds:.1f} s."
+            + f" after {screen.counted(epochs, 'epoch')}, {folder.history[-1].seconds:.1f} s."
             + _better_before(folder.history, kept)
         )
     console.print(f"Saved in {folder.path}: " + ", ".join(folder.files))

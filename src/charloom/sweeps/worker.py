@@ -31,14 +31,18 @@ _IDS_AT_ONCE = 1 << 22
 
 
 def write_corpus(path: Path, corpus: Corpus) -> None:
-    """Writes a text for workers: two files, which ``read_corpus`` reads; no pickle."""
+    """Writes a text for workers: two files, which ``read_corpus`` reads; no pickle. Raises OSError on a full disk.
+
+    (A mapped file would end the process there, without a word.)
+    """
     data = {"name": corpus.name, "vocabulary": corpus.vocabulary.to_json(), "fingerprint": corpus.fingerprint}
     path.with_suffix(".json").write_text(json.dumps(data), encoding="utf-8")
     narrow = np.min_scalar_type(len(corpus.vocabulary))
-    ids = np.lib.format.open_memmap(path.with_suffix(".npy"), "w+", narrow, corpus.ids.shape)
-    for start in range(0, len(ids), _IDS_AT_ONCE):
-        ids[start : start + _IDS_AT_ONCE] = corpus.ids[start : start + _IDS_AT_ONCE].numpy()
-    ids.flush()
+    header = {"descr": np.lib.format.dtype_to_descr(narrow), "fortran_order": False, "shape": tuple(corpus.ids.shape)}
+    with path.with_suffix(".npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(corpus.ids), _IDS_AT_ONCE):
+            file.write(corpus.ids[start : start + _IDS_AT_ONCE].numpy().astype(narrow).tobytes())
 
 
 def read_corpus(path: Path) -> Corpus:

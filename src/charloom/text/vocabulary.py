@@ -111,7 +111,7 @@ class Vocabulary:
             first_places: dict[str, int] = {}
             for place in lacking.tolist():
                 first_places.setdefault(text[place], place)
-            named = ", ".join(f"{ch!a} (at {place})" for ch, place in list(first_places.items())[:5])
+            named = ", ".join(f"{named_character(ch)} (at {place})" for ch, place in list(first_places.items())[:5])
             more = f" and {len(first_places) - 5} more" if len(first_places) > 5 else ""
             raise UnknownCharacterError(
                 f"not in the model's vocabulary: {named}{more}; unknown='unk' reads them as <unk>, "
@@ -162,3 +162,8 @@ def code_points(text: str) -> Any:
     """The code point of each character, int64."""
     # surrogatepass: a command line may carry bytes that are not UTF-8 as lone surrogates; they are then unknown.
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)
+
+
+def named_character(character: str) -> str:
+    """The character as a reader finds it: one beyond ASCII with its code point, for not every screen can show it."""
+    return repr(character) if character.isascii() else f"{character!r} (U+{ord(character):04X})"

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from charloom.errors import CharloomWarning, CheckpointError
+from charloom.model_folder import CHECKPOINTS
 from charloom.training.checkpoint import Checkpoint, save_checkpoint
 from charloom.training.run import Run
 from charloom.whole_files import remove_leftovers
 
-FOLDER = "checkpoints"
+FOLDER = CHECKPOINTS
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NAME = re.compile(r"step-(\d{10,16})\.checkpoint")
 

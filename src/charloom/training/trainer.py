@@ -202,7 +202,7 @@ def check_possible(settings: TrainingSettings, length: int, device_name: str | N
 
     device_name: Instead of the settings'.
     """
-    check_length(training_length(length, settings), settings.rows, settings.num_steps)
+    check_length(training_length(length, settings), settings.batch_size, settings.num_steps, settings.accumulate)
     device = find_device(device_name or settings.device)
     processors = os.cpu_count() or 1
     if settings.threads is not None and settings.threads > processors:
