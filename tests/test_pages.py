@@ -50,6 +50,7 @@ def _commands(block: str) -> list[list[str]]:
     return [line[1:] for line in lines if "COMMAND" not in line]
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize("page", [page for page in _PAGES if _blocks(page)], ids=_name)
 def test_what_a_page_shows_is_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From top to bottom, in one folder with the reader's files; on corpora that have names for an epoch only."""

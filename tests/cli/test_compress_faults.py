@@ -22,7 +22,7 @@ _COMMANDS = {
     "real": ["-m", "charloom"],
 }
 
-_TEXT = random.Random(1).randbytes(300_000).hex().encode()
+_TEXT = random.Random(1).randbytes(150_000).hex().encode()
 
 
 @pytest.fixture(params=["fake", "real"])
@@ -145,7 +145,6 @@ def test_a_signal_leaves_nothing_half_written(
     assert _names(home) == ["big"]
 
 
-@pytest.mark.slow
 def _wait_for(condition: Callable[[], bool]) -> None:
     for _ in range(600):
         if condition():
