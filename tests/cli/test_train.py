@@ -115,7 +115,7 @@ def test_a_named_corpus_that_cannot_be_had(home: Path) -> None:
     assert not (home / "time-machine-model").exists()
 
 
-@pytest.mark.usefixtures("alone")
+@pytest.mark.usefixtures("corpora", "alone")
 def test_the_data_directory(home: Path, corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHARLOOM_DATA", str(corpora))
     out = call(home, "train", "--epochs", "1", "--out", "model").done()

@@ -149,7 +149,8 @@ def test_records(fast: bool, model: Path, tmp_path: Path) -> None:
     codec = RecordCodec(model, fast=fast, threads=2)
     blobs = codec.encode_batch(records)
     assert codec.decode_batch(blobs) == records
-    assert blobs == [RecordCodec(model, fast=fast).encode(record) for record in records]
+    alone = RecordCodec(model, fast=fast)
+    assert blobs == [alone.encode(record) for record in records]
     RecordFile.write(tmp_path / "r.loom", records, model, fast=fast)
     with RecordFile(tmp_path / "r.loom", model) as file:
         assert list(file) == records
@@ -158,7 +159,7 @@ def test_records(fast: bool, model: Path, tmp_path: Path) -> None:
 
 def test_a_few_bytes_do_not_turn_into_a_long_record(char_model: Path) -> None:
     codec = RecordCodec(char_model)
-    long = b"the quick brown fox " * 40_000
+    long = b"the quick brown fox " * 10_000
     assert codec.decode(codec.encode(long)) == long
     for payload in (bytes(24), b"\x7f" * 24, bytes(1000)):
         try:
