@@ -4,6 +4,7 @@ Within the tests' process its own ones begin at once (``forked_workers``).
 """
 
 import json
+import os
 import re
 import signal
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 import charloom
+from charloom.sweeps.processes import Answer, Workers
 from forked_workers import workers_forked
 from process import SMALL, call, run, start
 
@@ -77,6 +79,7 @@ def test_a_list(home: Path) -> None:
     assert "dropout" in out
 
 
+_SHORT = ["fable.txt", *_FIXED, *_VARY, "--epochs", "2", "--out", "out", "--jobs", "1"]
 _LONG = ["fable.txt", *_FIXED, *_VARY, "--epochs", "30", "--out", "out"]
 
 
@@ -91,7 +94,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
+    "number",
+    [*(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGINT, signal.SIGTERM)), signal.SIGKILL],
 )
 @pytest.mark.usefixtures("forked_workers")
 def test_stopped_in_the_middle_it_goes_on(number: signal.Signals, home: Path, undisturbed: dict[str, Any]) -> None:
@@ -118,6 +122,29 @@ def test_stopped_in_the_middle_it_goes_on(number: signal.Signals, home: Path, un
     assert f"{4 - done} runs to do, {done} done before" in result.done()
     assert _done(home / "out") == undisturbed
     assert not (home / "out" / ".work").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("forked_workers")
+def test_a_signal_to_this_process_after_the_first_run(
+    number: signal.Signals, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    next_answer = Workers.next_answer
+
+    def then_signal(workers: Workers, timeout: float) -> Answer | None:
+        answer = next_answer(workers, timeout)
+        if answer is not None and answer.message is not None and "ended" in answer.message:
+            os.kill(os.getpid(), number)
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workers, "next_answer", then_signal)
+        result = call(home, "sweep", *_SHORT)
+    assert (result.status, result.errors) == (128 + number, "")
+    assert f"Stopped by {number.name}: 3 runs are still to do; the same command goes on." in result.out
+    assert not (home / "out" / ".work").exists()
+    assert "3 runs to do, 1 done before" in call(home, "sweep", *_SHORT).done()
+    assert len(_done(home / "out")) == 4
 
 
 def _wait_for_workers_to_end(out: Path) -> None:
