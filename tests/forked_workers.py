@@ -12,6 +12,8 @@ from types import SimpleNamespace
 from typing import IO, Any
 from unittest import mock
 
+import jaxtyping
+
 # Here, so that no child has to; PyTorch's optimizers import its compiler.
 import torch._dynamo  # noqa: F401
 
@@ -59,6 +61,7 @@ def _be_a_worker(orders: int, answers: int, log: int) -> None:
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # of another worker, too, whose orders would not end
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        jaxtyping.config.update("jaxtyping_disable", True)  # as a worker is
         worker.main()
     except BaseException:
         traceback.print_exc()

@@ -17,14 +17,14 @@ from experiments.page import fill  # noqa: E402
 _WRITTEN = [name for name in NAMES if (_ROOT / "docs" / "exercises" / f"{name}.md").exists()]
 
 
-@pytest.mark.parametrize("name", _WRITTEN)
+@pytest.mark.parametrize("name", _WRITTEN[1:])
 @pytest.mark.usefixtures("forked_workers")
 def test_a_quick_run_fills_in_its_page_and_draws(name: str, tmp_path: Path) -> None:
     run(name, tmp_path, quick=True, redraw=False)
     _assert_written(name, tmp_path)
 
 
-def test_as_a_user_runs_it(tmp_path: Path) -> None:
+def test_the_first_as_a_user_runs_it(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "experiments", _WRITTEN[0], "--quick", "--out", str(tmp_path)]
     subprocess.run(command, cwd=_ROOT, check=True)
     _assert_written(_WRITTEN[0], tmp_path)

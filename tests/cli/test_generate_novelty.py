@@ -63,7 +63,7 @@ def test_bytes_stay_bytes(byte_model: Path, tmp_path: Path) -> None:
     (tmp_path / "file.bin").write_bytes(bytes(range(256)) * 8)
     options = ["--prefix", "\u00e9", "--num-chars", "300", "--power", "1", "--seed", "2"]
     common: list[str | Path] = ["generate", byte_model, *options]
-    plain, checked = call(tmp_path, *common), run(tmp_path, *common, "--check-novelty", "file.bin")
+    plain, checked = call(tmp_path, *common), call(tmp_path, *common, "--check-novelty", "file.bin")
     assert plain.raw_out == checked.raw_out
     copied, ordinary, *_ = _lines(checked)
     assert "of 300 bytes written" in copied

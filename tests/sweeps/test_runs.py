@@ -28,7 +28,7 @@ from charloom import (
 from charloom.sweeps.events import RunEnded, RunFailed, SweepBegan, SweepProgressed
 from charloom.sweeps.results import SweepResults
 from charloom.training.events import StopTraining
-from forked_workers import ForkedWorker
+from forked_workers import ForkedWorker, workers_forked
 
 _RECIPE = Recipe(
     CorpusSettings(),
@@ -69,8 +69,9 @@ def _plain(file: Path, **changes: Any) -> tuple[LanguageModel, History]:
 
 
 def test_runs_are_those_of_training_whatever_the_number_of_processes(file: Path, tmp_path: Path) -> None:
-    """These are started as a user's are."""
-    one = sweep(file, _VARY, _RECIPE, seeds=2, jobs=1, out=tmp_path / "one")
+    """Two are started as a user's are."""
+    with workers_forked():
+        one = sweep(file, _VARY, _RECIPE, seeds=2, jobs=1, out=tmp_path / "one")
     two = charloom.sweep(file, _VARY, _RECIPE, seeds=2, jobs=2)
     assert len(one.runs) == 8
     assert _figures(one) == _figures(two)
