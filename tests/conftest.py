@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # One thread each: tests are small, and two-thread runs beside each other collapse.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -33,9 +34,11 @@ import pytest  # noqa: E402
 
 from charloom.text import encoding  # noqa: E402
 from charloom.text.encoding import Encoder  # noqa: E402
-from forked_workers import ForkedWorker, workers_forked  # noqa: E402
 from long_text import LONG_TEXT  # noqa: E402
 from process import SMALL, call  # noqa: E402
+
+if TYPE_CHECKING:
+    from forked_workers import ForkedWorker
 
 _TEXT = (
     "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness,\n"
@@ -98,8 +101,10 @@ def kept_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def forked_workers() -> Iterator[list[ForkedWorker]]:
+def forked_workers() -> "Iterator[list[ForkedWorker]]":
     """Processes of sweeps that begin at once, as they are started."""
+    from forked_workers import workers_forked  # here, as it imports much that most tests do without
+
     with workers_forked() as workers:
         yield workers
 

@@ -15,7 +15,7 @@ from unittest import mock
 import jaxtyping
 
 # Here, so that no child has to; PyTorch's optimizers import its compiler.
-import torch._dynamo  # noqa: F401
+import torch._dynamo
 
 from charloom.sweeps import worker
 
@@ -73,9 +73,10 @@ def _be_a_worker(orders: int, answers: int, log: int) -> None:
 def workers_forked() -> Iterator[list[ForkedWorker]]:
     """Sweeps within the context have such processes, and these are they."""
     workers: list[ForkedWorker] = []
+    kind: Any = subprocess.Popen if torch.cuda.is_available() else ForkedWorker  # CUDA does not survive a fork
 
     def start(*arguments: Any, **options: Any) -> ForkedWorker:
-        workers.append(ForkedWorker(*arguments, **options))
+        workers.append(kind(*arguments, **options))
         return workers[-1]
 
     stand_in = SimpleNamespace(PIPE=subprocess.PIPE, Popen=start)

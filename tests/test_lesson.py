@@ -43,7 +43,7 @@ def book() -> tuple[charloom.Corpus, dict[str, Any]]:
 def test_the_lesson_runs_from_top_to_bottom(
     epochs: int, perplexity: float, corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its own assertions hold, the original's numbers among them, and it ends where the section's runs end."""
+    """Its own assertions hold, the original's numbers among them; the whole ends where the section's runs end."""
     assert corpora
     monkeypatch.chdir(tmp_path)
     recipe = charloom.load_recipe("section").with_changes({"epochs": epochs})
