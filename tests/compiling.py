@@ -1,4 +1,6 @@
-"""What torch.compile and torch.export make of the layers and the model: ``compiling.py BACKEND``, its own process.
+"""What torch.compile and torch.export make of the layers and the model: its own process, ``compiling.py BACKEND HOW``.
+
+How many of the ways to compile a layer: "all" or "half", in which each cell comes with each value of each option.
 
 Not under pytest: there every call goes through a check of types and shapes, and it was the check that was compiled.
 """
@@ -59,9 +61,11 @@ def _graphs(backend: str, seen: list[str]) -> Any:
     return run
 
 
-def compile_layers(backend: str) -> None:
+def compile_layers(backend: str, every: bool) -> None:
     """In pieces, as PyTorch does by default with recurrent layers, and as one graph, which then has our operator."""
     for cell, bidirectional, whole in itertools.product(_CELLS, (False, True), (False, True)):
+        if not every and (cell is layers.GRU) == (bidirectional == whole):
+            continue
         module = Classifier(cell, bidirectional)
         seen: list[str] = []
         torch._dynamo.reset()
@@ -101,6 +105,6 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")  # torch's own, of its compiler
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    compile_layers(sys.argv[1])
+    compile_layers(sys.argv[1], sys.argv[2] == "all")
     compile_loss(sys.argv[1])
     export_layers()

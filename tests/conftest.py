@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # One thread each: tests are small, and two-thread runs beside each other collapse.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -34,7 +35,10 @@ import pytest  # noqa: E402
 from charloom.text import encoding  # noqa: E402
 from charloom.text.encoding import Encoder  # noqa: E402
 from long_text import LONG_TEXT  # noqa: E402
-from process import SMALL, run  # noqa: E402
+from process import SMALL, call  # noqa: E402
+
+if TYPE_CHECKING:
+    from forked_workers import ForkedWorker
 
 _TEXT = (
     "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness,\n"
@@ -71,11 +75,11 @@ SENTENCE = "the quick brown fox jumps over the lazy dog\n"
 
 @pytest.fixture(scope="session")
 def char_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a model that knows one sentence by heart, trained by the command line."""
+    """The folder of a model that knows one sentence by heart, trained by the command."""
     home = tmp_path_factory.mktemp("char")
     (home / "fox.txt").write_text(SENTENCE * 30)
     options = ["--cell", "lstm", "--hidden-size", "32", "--batch-size", "8", "--num-steps", "20", "--epochs", "40"]
-    run(home, "train", "fox.txt", *options, "--learning-rate", "0.02", "--dropout", "0", "--out", "model").done()
+    call(home, "train", "fox.txt", *options, "--learning-rate", "0.02", "--dropout", "0", "--out", "model").done()
     return home / "model"
 
 
@@ -84,7 +88,7 @@ def byte_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a byte model of a binary file."""
     home = tmp_path_factory.mktemp("byte")
     (home / "file.bin").write_bytes(bytes(range(256)) * 8)
-    run(home, "train", "file.bin", "--unit", "byte", *SMALL, "--epochs", "3", "--out", "model").done()
+    call(home, "train", "file.bin", "--unit", "byte", *SMALL, "--epochs", "3", "--out", "model").done()
     return home / "model"
 
 
@@ -94,6 +98,15 @@ def kept_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(encoding, "LARGEST_IN_MEMORY", 100)
     return tmp_path / "cache" / "texts"
+
+
+@pytest.fixture
+def forked_workers() -> "Iterator[list[ForkedWorker]]":
+    """Processes of sweeps that begin at once, as they are started."""
+    from forked_workers import workers_forked  # here, as it imports much that most tests do without
+
+    with workers_forked() as workers:
+        yield workers
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 from charloom.cli.app import run_command_line
 
@@ -77,11 +78,12 @@ def run(home: Path, *arguments: str | Path, stdin: bytes = b"", **variables: str
     return Result(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode(), done.stdout)
 
 
-def call(home: Path, *arguments: str | Path) -> Result:
-    """The command within this process: what ``run`` gives, quickly."""
+def call(home: Path, *arguments: str | Path, stdin: bytes = b"") -> Result:
+    """The command within this process, in this process' environment: what ``run`` gives, quickly."""
     out, errors = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     with (
         contextlib.chdir(home),
+        mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)))),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(errors),
         warnings.catch_warnings(),

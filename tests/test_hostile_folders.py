@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from process import SMALL, run
+from charloom import CheckpointFolder
+from process import SMALL, call
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
 _TESTS = Path(__file__).parent
@@ -22,18 +24,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("folders")
     (folder / "fable.txt").write_text(_TEXT)
     options = [*SMALL, "--prefixes", "A fox", "--checkpoint-steps", "3", "--validation-fraction", "0.2"]
-    run(folder, "train", "fable.txt", *options, "--epochs", "2", "--out", "model").done()
+    call(folder, "train", "fable.txt", *options, "--epochs", "2", "--out", "model").done()
     (folder / "model" / "checkpoints").rename(folder / "finished")
     other = ["--cell", "lstm", "--hidden-size", "4", "--num-steps", "10", "--epochs", "1", "--prefixes", "A fox"]
-    run(folder, "train", "fable.txt", *other, "--out", "other").done()
-    code = (
-        "from charloom.training.checkpoints import CheckpointFolder\n"
-        "from charloom.cli.app import run_command_line\n"
-        "CheckpointFolder.due = lambda self, run, usual=CheckpointFolder.due: "
-        "1 / (run.steps - 7) and usual(self, run)\n"
-        f"run_command_line({['train', 'fable.txt', *options, '--epochs', '2', '--out', 'run']!r})\n"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=folder, check=False, capture_output=True)
+    call(folder, "train", "fable.txt", *other, "--out", "other").done()
+    usual = CheckpointFolder.due
+
+    def due(self: CheckpointFolder, run: Any) -> bool:
+        if run.steps == 7:
+            raise KeyboardInterrupt
+        return usual(self, run)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckpointFolder, "due", due)
+        call(folder, "train", "fable.txt", *options, "--epochs", "2", "--out", "run").error(128 + signal.SIGINT)
     older, _ = sorted((folder / "run" / "checkpoints").iterdir())
     older.unlink()
     return folder

@@ -50,9 +50,10 @@ def _commands(block: str) -> list[list[str]]:
     return [line[1:] for line in lines if "COMMAND" not in line]
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize("page", [page for page in _PAGES if _blocks(page)], ids=_name)
 def test_what_a_page_shows_is_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From top to bottom, in one folder with the reader's files; on corpora that have names for an epoch only."""
+    """From top to bottom, in one folder with the reader's files; what takes long is shortened."""
     for name, text in _FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -69,11 +70,15 @@ def test_what_a_page_shows_is_run(page: Path, tmp_path: Path, monkeypatch: pytes
 
 
 def _shortened(command: list[str]) -> list[str]:
+    """A sweep or a corpus that has a name for an epoch of its beginning; a forecast by two small networks."""
+    if command[0] == "forecast" and "--help" not in command:
+        return [*command, "--members", "2", "--epochs", "5"]
     named = len(command) == 1 or command[1] in ("time-machine", "python-reference") or command[1].startswith("--")
-    if command[0] not in ("train", "sweep") or not named or "--resume" in command:
+    if not (command[0] == "sweep" or (command[0] == "train" and named)) or "--resume" in command:
         return command
-    kept = [word for i, word in enumerate(command) if not {"--epochs", "--seeds"} & {word, command[i - 1]}]
-    return [*kept, "--epochs", "1"]
+    left_out = {"--epochs", "--seeds", "--max-chars"}
+    kept = [word for i, word in enumerate(command) if not left_out & {word, command[i - 1]}]
+    return [*kept, "--epochs", "1", "--max-chars", "10000"]
 
 
 def _with_a_corpus(block: str) -> str:

@@ -1,10 +1,8 @@
 """``charloom compress`` and ``decompress``: what they do to files, with an engine that stands in for a model's."""
 
-import io
 import os
 import random
 import stat
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +11,7 @@ import pytest
 from charloom.codec.engine import Engine
 from charloom.errors import ModelFolderError
 from fake_engines import ZlibEngine
-from process import Result, call
+from process import call
 
 _TEXT = b"it was the best of times, it was the worst of times\n" * 40
 
@@ -35,15 +33,6 @@ def home(tmp_path: Path) -> Path:
         (tmp_path / folder).mkdir()
     (tmp_path / "a.txt").write_bytes(_TEXT)
     return tmp_path
-
-
-def _call(home: Path, *arguments: str | Path, stdin: bytes = b"") -> Result:
-    before = sys.stdin
-    sys.stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)))
-    try:
-        return call(home, *arguments)
-    finally:
-        sys.stdin = before
 
 
 def _names(home: Path) -> list[str]:
@@ -68,10 +57,10 @@ def test_there_and_back(home: Path) -> None:
 
 def test_pipes(home: Path) -> None:
     for stdin in (_TEXT, b"", random.Random(1).randbytes(1000)):
-        blob = _call(home, "compress", "-", "-m", "model", stdin=stdin).raw_out
-        assert _call(home, "decompress", "-", "-m", "model", stdin=blob).raw_out == stdin
+        blob = call(home, "compress", "-", "-m", "model", stdin=stdin).raw_out
+        assert call(home, "decompress", "-", "-m", "model", stdin=blob).raw_out == stdin
     assert call(home, "compress", "a.txt", "-m", "model", "-o", "-").raw_out.startswith(b"\xc7cl")
-    _call(home, "compress", "-", "-m", "model", "-o", "x", stdin=_TEXT).done()
+    call(home, "compress", "-", "-m", "model", "-o", "x", stdin=_TEXT).done()
     assert call(home, "decompress", "x", "-m", "model", "-o", "-").raw_out == _TEXT
     assert _names(home) == ["a.txt", "x"]
 
@@ -104,7 +93,7 @@ def test_what_is_refused(home: Path) -> None:
     there = (home / "a.txt.loom").read_bytes()
     assert "a.txt.loom is there already: --force" in call(home, "compress", "a.txt", "-m", "model").error()
     assert "compressed already" in call(home, "compress", "a.txt.loom", "-m", "model").error()
-    assert "compressed already" in _call(home, "compress", "-", "-m", "model", stdin=there).error()
+    assert "compressed already" in call(home, "compress", "-", "-m", "model", stdin=there).error()
     assert call(home, "compress", "model", "-m", "model").error() == "model: a folder; name its files"
     assert call(home, "compress", "nothing", "-m", "model").error() == "nothing: no such file or directory"
     assert "/dev/null: a device" in call(home, "compress", "/dev/null", "-m", "model").error()

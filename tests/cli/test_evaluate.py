@@ -1,4 +1,4 @@
-"""``charloom evaluate`` as real processes."""
+"""``charloom evaluate``, once as a real process."""
 
 import json
 import math
@@ -19,7 +19,7 @@ def home(tmp_path: Path) -> Path:
 
 def test_summary(home: Path, char_model: Path) -> None:
     """The table and the JSON say the same; a text learnt by heart is cheap; the yardsticks stand beside it."""
-    table = run(home, "evaluate", char_model, "fox.log").done()
+    table = call(home, "evaluate", char_model, "fox.log").done()
     summary = json.loads(call(home, "evaluate", char_model, "fox.log", "--json").done())
     assert summary["num_chars"] == summary["num_bytes"] == 17 * len(_LINE) - 1
     assert summary["bits_per_char"] == pytest.approx(summary["nats_per_char"] / math.log(2))
@@ -65,7 +65,7 @@ def test_the_yardsticks_measure_what_was_scored(home: Path, char_model: Path) ->
 
 
 def test_the_odd_line_comes_first(home: Path, char_model: Path) -> None:
-    result = run(home, "evaluate", char_model, "fox.log", "--by-line", "--top", "2")
+    result = call(home, "evaluate", char_model, "fox.log", "--by-line", "--top", "2")
     assert result.status == 0, result
     heading, first, _ = result.out.splitlines()
     assert heading.split() == ["line", "bits/char", "bits", "text"]
@@ -75,7 +75,7 @@ def test_the_odd_line_comes_first(home: Path, char_model: Path) -> None:
 
 def test_any_file_under_a_byte_model(byte_model: Path, tmp_path: Path) -> None:
     (tmp_path / "other.bin").write_bytes(bytes(range(255, -1, -1)))
-    assert "255 bytes scored" in run(tmp_path, "evaluate", byte_model, "other.bin").done()
+    assert "255 bytes scored" in call(tmp_path, "evaluate", byte_model, "other.bin").done()
 
 
 def test_what_cannot_be_evaluated(home: Path, char_model: Path) -> None:

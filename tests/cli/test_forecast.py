@@ -1,4 +1,4 @@
-"""``charloom forecast`` as real processes."""
+"""``charloom forecast``, once as a real process."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ def home(tmp_path: Path) -> Path:
 
 def test_forecast(home: Path) -> None:
     """Reads, measures, forecasts, draws, writes, saves."""
-    out = run(home, "forecast", "sales.csv", *_QUICK, "--out", "out.csv", "--save", "model").done()
+    out = call(home, "forecast", "sales.csv", *_QUICK, "--out", "out.csv", "--save", "model").done()
     assert out.startswith("units: 96 points, 2000-01 to 2007-12\n")
     assert "fitted to the first 77 points, a season of 12; 19 held out" in out
     for name in ("charloom", "naive", "seasonal naive (12)", "AR(13)", "true values in the 0.8 interval"):

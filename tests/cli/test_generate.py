@@ -1,4 +1,4 @@
-"""``charloom generate`` as real processes."""
+"""``charloom generate``, as a real process where that is the point."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def test_random_choice(char_model: Path, tmp_path: Path) -> None:
         "--seed",
         "7",
     ]
-    alone = run(tmp_path, *common).done()
+    alone = call(tmp_path, *common).done()
     several = call(tmp_path, *common, "--num-samples", "2").done()
     assert several.startswith(f"--- sample 1 of 2 ---\n{alone}--- sample 2 of 2 ---\nthe")
     assert several.removeprefix(f"--- sample 1 of 2 ---\n{alone}--- sample 2 of 2 ---\n") != alone
@@ -92,7 +92,7 @@ def test_bytes_go_to_a_pipe_as_they_are(byte_model: Path, tmp_path: Path) -> Non
 
 def test_damaged_models(char_model: Path, tmp_path: Path) -> None:
     """Each way a folder can be bad, by its own line."""
-    assert "nowhere: no such model folder" in run(tmp_path, "generate", "nowhere", "--prefix", "a").error()
+    assert "nowhere: no such model folder" in call(tmp_path, "generate", "nowhere", "--prefix", "a").error()
     expected = {}
     for name in ("truncated", "missing", "wrong", "garbage", "later"):
         shutil.copytree(char_model, tmp_path / name)

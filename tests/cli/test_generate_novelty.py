@@ -1,4 +1,4 @@
-"""``charloom generate --check-novelty`` as real processes."""
+"""``charloom generate --check-novelty``, as a real process where that is the point."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def home(tmp_path: Path) -> Path:
 def test_the_text_goes_to_standard_output_and_the_report_to_standard_error(char_model: Path, home: Path) -> None:
     """A sentence learnt by heart, and all of it is said to be copied."""
     common: list[str | Path] = ["generate", char_model, "--prefix", "the quick", "--num-chars", "60"]
-    plain = run(home, *common).done()
+    plain = call(home, *common).done()
     result = run(home, *common, "--check-novelty", "fox.txt")
     assert result.out == plain
     copied, ordinary, _, row = _lines(result)
@@ -39,7 +39,7 @@ def test_several_samples_and_a_corpus_in_a_folder(char_model: Path, home: Path) 
     (home / "books" / "b.txt").write_text("Chapter 1\n\n  brown fox jumps over\n")
     options = ["--temperature", "0.01", "--seed", "1", "--num-samples", "2", "--prefix", "the quick"]
     checks = ["--check-novelty", "books", "--copied-from", "9"]
-    result = run(home, "generate", char_model, "--num-chars", "40", *options, *checks)
+    result = call(home, "generate", char_model, "--num-chars", "40", *options, *checks)
     copied, ordinary, heading, row, note = _lines(result)
     assert result.out.startswith("--- sample 1 of 2 ---\nthe quick")
     assert copied.startswith("Copied: 52.5 % of 80 characters")
@@ -63,12 +63,14 @@ def test_bytes_stay_bytes(byte_model: Path, tmp_path: Path) -> None:
     (tmp_path / "file.bin").write_bytes(bytes(range(256)) * 8)
     options = ["--prefix", "\u00e9", "--num-chars", "300", "--power", "1", "--seed", "2"]
     common: list[str | Path] = ["generate", byte_model, *options]
-    plain, checked = run(tmp_path, *common), run(tmp_path, *common, "--check-novelty", "file.bin")
+    plain, checked = call(tmp_path, *common), call(tmp_path, *common, "--check-novelty", "file.bin")
     assert plain.raw_out == checked.raw_out
     copied, ordinary, *_ = _lines(checked)
     assert "of 300 bytes written" in copied
     assert "too short for pieces of this length" in ordinary
-    several = run(tmp_path, *common, "--num-samples", "2", "--check-novelty", "file.bin", "--check-novelty", "file.bin")
+    several = call(
+        tmp_path, *common, "--num-samples", "2", "--check-novelty", "file.bin", "--check-novelty", "file.bin"
+    )
     assert "of 600 bytes written" in _lines(several)[0]
 
 
@@ -81,7 +83,7 @@ def test_a_named_corpus(char_model: Path, tmp_path: Path) -> None:
 
 
 def test_standard_input(char_model: Path, tmp_path: Path) -> None:
-    result = run(tmp_path, "generate", char_model, "--check-novelty", "-", stdin=SENTENCE.encode() * 20)
+    result = call(tmp_path, "generate", char_model, "--check-novelty", "-", stdin=SENTENCE.encode() * 20)
     assert "standard input, line 1" in result.errors
 
 

@@ -10,12 +10,13 @@ import charloom
 from process import call, environment, run
 
 
-def test_info(char_model: Path, tmp_path: Path) -> None:
+def test_info(char_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = run(tmp_path, "info").done()
     rows = dict(line.split(maxsplit=1) for line in out.splitlines())
     assert rows["charloom"].strip() == charloom.__version__
     assert {"python", "torch", "device", "threads", "recurrence"} < set(rows)
-    out = run(tmp_path, "info", char_model, CHARLOOM_KERNELS="reference").done()
+    monkeypatch.setenv("CHARLOOM_KERNELS", "reference")
+    out = call(tmp_path, "info", char_model).done()
     assert "reference (the equations, step by step)" in out
     assert "lstm" in out
     assert "29 tokens, unit char" in out

@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Here, so that no child has to: most of a short run's time is imports.
+# Here, so that no child has to: most of a short run's time is imports. PyTorch's optimizers import its compiler.
 import matplotlib.backends.backend_agg
 import matplotlib.figure  # noqa: F401
 import pytest
+import torch._dynamo  # noqa: F401
 
 import charloom.codec.preparation
 import charloom.training.trainer  # noqa: F401
 from charloom import Checkpoint, LanguageModel
 from charloom.cli.app import run_command_line
 from interrupted_runs import KINDS, settings_of_kind
-from process import run, start
+from process import call, start
 
 _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 12
 
@@ -159,7 +160,7 @@ def test_killed_as_a_process_of_its_own(home: Path) -> None:
     process.kill()
     process.communicate()
     (home / "elsewhere").mkdir()
-    out = run(home / "elsewhere", "train", "--resume", "../model").done()
+    out = call(home / "elsewhere", "train", "--resume", "../model").done()
     assert "run     resumed at epoch " in out
     assert "validation" in out
     expected, _ = _whole(options)

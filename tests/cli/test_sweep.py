@@ -1,6 +1,10 @@
-"""``charloom sweep``, as real processes."""
+"""``charloom sweep``, as a real process where that is the point.
+
+Within the tests' process its own ones begin at once (``forked_workers``).
+"""
 
 import json
+import os
 import re
 import signal
 import time
@@ -10,6 +14,8 @@ from typing import Any
 import pytest
 
 import charloom
+from charloom.sweeps.processes import Answer, Workers
+from forked_workers import workers_forked
 from process import SMALL, call, run, start
 
 _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
@@ -34,9 +40,10 @@ def _done(out: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_sweep_and_what_it_leaves(home: Path) -> None:
     options = ["fable.txt", *_FIXED, *_VARY, "--out", "out", "--epochs", "2"]
-    out = run(home, "sweep", *options).done()
+    out = run(home, "sweep", *options, "--jobs", "1").done()
     assert "recipe own-text, 4 runs to do" in out
     table = re.findall(r"^(\d+) +(0\.\d) +(\d+\.\d{3}) +\d+\.\d{3} +\d+ +\d+\.\d{3} +\d+\.\d +1$", out, re.MULTILINE)
     assert sorted(row[:2] for row in table) == [("4", "0.0"), ("4", "0.5"), ("8", "0.0"), ("8", "0.5")]
@@ -52,15 +59,16 @@ def test_a_sweep_and_what_it_leaves(home: Path) -> None:
     assert len(after) == 8
     assert before.items() <= after.items()
     folder = next((home / "out" / "runs").iterdir())
-    assert "perplexity" in run(home, "evaluate", folder, "fable.txt").done()
+    assert "perplexity" in call(home, "evaluate", folder, "fable.txt").done()
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_list(home: Path) -> None:
     (home / "list.toml").write_text(
         '[[combination]]\ncell = "rnn"\nnum_layers = 2\n[[combination]]\ncell = "gru"\nepochs = 1\n'
     )
     options = ["fable.txt", *SMALL, "--out", "out", "--epochs", "2", "--list", "list.toml", "--vary", "dropout=0,0.1"]
-    out = run(home, "sweep", *options).done()
+    out = call(home, "sweep", *options).done()
     lines = [json.loads(line) for line in (home / "out" / "results.jsonl").read_text().splitlines()]
     assert sorted((line["cell"], line["num_layers"], line["epochs"], line["dropout"]) for line in lines) == [
         ("gru", 1, 1, 0.0),
@@ -71,6 +79,7 @@ def test_a_list(home: Path) -> None:
     assert "dropout" in out
 
 
+_SHORT = ["fable.txt", *_FIXED, *_VARY, "--epochs", "2", "--out", "out", "--jobs", "1"]
 _LONG = ["fable.txt", *_FIXED, *_VARY, "--epochs", "30", "--out", "out"]
 
 
@@ -79,13 +88,16 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a sweep comes to that nobody stops."""
     home = tmp_path_factory.mktemp("undisturbed")
     (home / "fable.txt").write_text(_TEXT, encoding="utf-8")
-    call(home, "sweep", *_LONG, "--jobs", "1").done()
+    with workers_forked():
+        call(home, "sweep", *_LONG, "--jobs", "1").done()
     return _done(home / "out")
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
+    "number",
+    [*(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGINT, signal.SIGTERM)), signal.SIGKILL],
 )
+@pytest.mark.usefixtures("forked_workers")
 def test_stopped_in_the_middle_it_goes_on(number: signal.Signals, home: Path, undisturbed: dict[str, Any]) -> None:
     """And comes to the same; whatever stops it, none of its processes is left."""
     process = start(home, "sweep", *_LONG, "--jobs", "2")
@@ -112,6 +124,29 @@ def test_stopped_in_the_middle_it_goes_on(number: signal.Signals, home: Path, un
     assert not (home / "out" / ".work").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("forked_workers")
+def test_a_signal_to_this_process_after_the_first_run(
+    number: signal.Signals, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    next_answer = Workers.next_answer
+
+    def then_signal(workers: Workers, timeout: float) -> Answer | None:
+        answer = next_answer(workers, timeout)
+        if answer is not None and answer.message is not None and "ended" in answer.message:
+            os.kill(os.getpid(), number)
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workers, "next_answer", then_signal)
+        result = call(home, "sweep", *_SHORT)
+    assert (result.status, result.errors) == (128 + number, "")
+    assert f"Stopped by {number.name}: 3 runs are still to do; the same command goes on." in result.out
+    assert not (home / "out" / ".work").exists()
+    assert "3 runs to do, 1 done before" in call(home, "sweep", *_SHORT).done()
+    assert len(_done(home / "out")) == 4
+
+
 def _wait_for_workers_to_end(out: Path) -> None:
     """Nobody works in the folder any more."""
     until = time.monotonic() + 20
@@ -127,6 +162,7 @@ def _open_files(process: Path) -> str:
         return ""
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_runs_that_diverge_are_in_the_table(home: Path) -> None:
     options = ["--vary", "learning-rate=1e30,0.01", "--optimizer", "sgd", "--clip-norm", "0", "--epochs", "1"]
     out = call(home, "sweep", "fable.txt", *SMALL, *options, "--out", "out").done()
@@ -169,7 +205,7 @@ def test_bad_input(options: list[str], status: int, message: str, home: Path) ->
 
 
 def test_a_model_in_the_way(home: Path) -> None:
-    run(home, "train", "fable.txt", *SMALL, "--epochs", "1", "--out", "model").done()
+    call(home, "train", "fable.txt", *SMALL, "--epochs", "1", "--out", "model").done()
     message = call(home, "sweep", "fable.txt", *SMALL, "--seeds", "2", "--out", "model").error()
     assert "something else" in message
     assert charloom.LanguageModel.load(home / "model")

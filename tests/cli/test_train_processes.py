@@ -113,6 +113,7 @@ def test_a_lost_process_is_replaced_and_the_run_goes_on(home: Path, number: sign
         assert two["validation_perplexity"] == pytest.approx(one["validation_perplexity"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_ctrl_c_on_torchrun_stops_all_and_saves(home: Path) -> None:
     with _started(home, [*_torchrun(), "text.txt", *_OPTIONS, *_ENDLESS, "--out", "model"]) as process:
         _wait_for((home / "model" / "history.jsonl").exists, process)

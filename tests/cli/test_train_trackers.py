@@ -68,6 +68,7 @@ def _with_wandb(home: Path, *arguments: str, **variables: str) -> Result:
     return run(home, "train", *arguments, stdin=b"", **variables)
 
 
+@pytest.mark.slow
 def test_weights_and_biases_goes_on_where_the_run_does(home: Path) -> None:
     pytest.importorskip("wandb")
     first = _with_wandb(home, "fable.txt", *_OPTIONS, "--out", "model", "--wandb")

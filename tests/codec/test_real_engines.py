@@ -43,8 +43,9 @@ _FILES = {
     "noise": random.Random(1).randbytes(20_000),
     "not UTF-8": b"caf\xe9 \xff\xfe \xed\xa0\x80 the fox" * 30,
     "more than a block": (_SENTENCE.encode() + bytes(range(256))) * 300,
-    "in lanes": _SENTENCE.encode() * 30_000,
 }
+_LONG = _SENTENCE.encode() * 30_000
+"""That many lanes code at once: 64 of the fast engine, 16 of the mixture."""
 
 
 @pytest.fixture(params=["char", "byte"])
@@ -56,7 +57,22 @@ def model(request: pytest.FixtureRequest) -> Path:
 @_FAST
 @pytest.mark.parametrize("name", _FILES)
 def test_every_file_comes_back(name: str, fast: bool, model: Path) -> None:
-    data = _FILES[name]
+    _assert_comes_back(_FILES[name], fast, model)
+
+
+@pytest.mark.slow
+@_FAST
+def test_a_long_file_comes_back(fast: bool, model: Path) -> None:
+    _assert_comes_back(_LONG, fast, model)
+
+
+def test_lanes_of_the_mixture(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a text that is long enough for the fast engine's alone."""
+    monkeypatch.setattr("charloom.codec.native_engines.mixing_lanes_for", lambda _: 16)
+    _assert_comes_back(_FILES["more than a block"], False, model)
+
+
+def _assert_comes_back(data: bytes, fast: bool, model: Path) -> None:
     blob = Codec(model, fast=fast, threads=1).compress(data)
     assert Codec(model, threads=2).decompress(blob) == data  # the file says how it was made
     assert Codec(model, fast=fast, threads=2).compress(data) == blob
@@ -133,7 +149,8 @@ def test_records(fast: bool, model: Path, tmp_path: Path) -> None:
     codec = RecordCodec(model, fast=fast, threads=2)
     blobs = codec.encode_batch(records)
     assert codec.decode_batch(blobs) == records
-    assert blobs == [RecordCodec(model, fast=fast).encode(record) for record in records]
+    alone = RecordCodec(model, fast=fast)
+    assert blobs == [alone.encode(record) for record in records]
     RecordFile.write(tmp_path / "r.loom", records, model, fast=fast)
     with RecordFile(tmp_path / "r.loom", model) as file:
         assert list(file) == records
@@ -142,7 +159,7 @@ def test_records(fast: bool, model: Path, tmp_path: Path) -> None:
 
 def test_a_few_bytes_do_not_turn_into_a_long_record(char_model: Path) -> None:
     codec = RecordCodec(char_model)
-    long = b"the quick brown fox " * 40_000
+    long = b"the quick brown fox " * 10_000
     assert codec.decode(codec.encode(long)) == long
     for payload in (bytes(24), b"\x7f" * 24, bytes(1000)):
         try:

@@ -20,11 +20,14 @@ pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built
 _CELLS = [layers.RNN, layers.GRU, layers.LSTM]
 
 
-@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
-def test_compile_and_export(backend: str) -> None:
+@pytest.mark.parametrize(
+    ("backend", "ways"),
+    [("aot_eager", "half"), *(pytest.param(name, "all", marks=pytest.mark.slow) for name in ("aot_eager", "inductor"))],
+)
+def test_compile_and_export(backend: str, ways: str) -> None:
     """``aot_eager`` runs all of torch.compile but its code generator."""
     script = Path(__file__).parent.parent / "compiling.py"
-    subprocess.run([sys.executable, script, backend], check=True, timeout=900)
+    subprocess.run([sys.executable, script, backend, ways], check=True, timeout=900)
 
 
 @pytest.mark.parametrize("cell", _CELLS)

@@ -1,4 +1,4 @@
-"""Sweeps by real processes."""
+"""Sweeps by processes, which begin at once, but for those that it is about (``forked_workers``)."""
 
 import json
 import os
@@ -28,6 +28,7 @@ from charloom import (
 from charloom.sweeps.events import RunEnded, RunFailed, SweepBegan, SweepProgressed
 from charloom.sweeps.results import SweepResults
 from charloom.training.events import StopTraining
+from forked_workers import ForkedWorker, workers_forked
 
 _RECIPE = Recipe(
     CorpusSettings(),
@@ -38,7 +39,7 @@ _VARY: dict[str, list[Any]] = {"hidden_size": [4, 8], "dropout": [0.0, 0.5]}
 
 
 def sweep(*arguments: Any, **options: Any) -> SweepResults:
-    """In one process where the number does not matter: each takes seconds to import PyTorch."""
+    """In one process, where the number does not matter."""
     return charloom.sweep(*arguments, **{"jobs": 1} | options)
 
 
@@ -68,7 +69,9 @@ def _plain(file: Path, **changes: Any) -> tuple[LanguageModel, History]:
 
 
 def test_runs_are_those_of_training_whatever_the_number_of_processes(file: Path, tmp_path: Path) -> None:
-    one = sweep(file, _VARY, _RECIPE, seeds=2, jobs=1, out=tmp_path / "one")
+    """Two are started as a user's are."""
+    with workers_forked():
+        one = sweep(file, _VARY, _RECIPE, seeds=2, jobs=1, out=tmp_path / "one")
     two = charloom.sweep(file, _VARY, _RECIPE, seeds=2, jobs=2)
     assert len(one.runs) == 8
     assert _figures(one) == _figures(two)
@@ -88,6 +91,7 @@ def test_runs_are_those_of_training_whatever_the_number_of_processes(file: Path,
     assert len((tmp_path / "one" / "results.jsonl").read_text().splitlines()) == 8
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_more_values_and_seeds_leave_what_is_done(file: Path, tmp_path: Path) -> None:
     """Also where what was fixed is varied."""
     began: list[SweepBegan] = []
@@ -115,6 +119,7 @@ def test_more_values_and_seeds_leave_what_is_done(file: Path, tmp_path: Path) ->
     ]
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_list_of_combinations_and_ways_to_read_a_text(file: Path) -> None:
     combinations = [{"max_chars": 500, "epochs": 1}, {"max_chars": 1500, "learning_rate": 0.1}]
     results = sweep(file, combinations, _RECIPE)
@@ -125,6 +130,7 @@ def test_a_list_of_combinations_and_ways_to_read_a_text(file: Path) -> None:
     assert found[1500].perplexity == history[-1].perplexity
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize("unit", ["char", "byte"])
 def test_a_corpus_that_is_read_already(unit: Any, file: Path) -> None:
     corpus = load_corpus(file, unit=unit, lowercase=True)
@@ -137,6 +143,7 @@ def test_a_corpus_that_is_read_already(unit: Any, file: Path) -> None:
         sweep(corpus, {"max_chars": [500, 600]}, _RECIPE)
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_sweep_that_is_stopped_goes_on(file: Path, tmp_path: Path) -> None:
     undisturbed = sweep(file, _VARY, _RECIPE)
     ended: list[RunEnded] = []
@@ -155,6 +162,7 @@ def test_a_sweep_that_is_stopped_goes_on(file: Path, tmp_path: Path) -> None:
     assert ended[0].run in again.runs
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_run_that_diverges_is_recorded_and_stops_nothing(file: Path, tmp_path: Path) -> None:
     """Steps of 1e30 take the weights out of what float32 holds. It would do so again: it counts as done."""
     vary = {"learning_rate": [1e30, 0.5]}
@@ -177,7 +185,7 @@ def _children() -> list[int]:
     return [int(line.split()[0]) for line in lines if "charloom.sweeps.worker" in line]
 
 
-def test_a_process_that_dies_costs_its_run(file: Path, tmp_path: Path) -> None:
+def test_a_process_that_dies_costs_its_run(file: Path, tmp_path: Path, forked_workers: list[ForkedWorker]) -> None:
     """Killed as a system does that is out of memory; the others go on, and the next sweep does it."""
     recipe = _RECIPE.with_changes({"epochs": 60})
     events: list[Any] = []
@@ -189,8 +197,7 @@ def test_a_process_that_dies_costs_its_run(file: Path, tmp_path: Path) -> None:
             and event.fraction > 0
             and not any(isinstance(e, RunFailed) for e in events)
         ):
-            for child in _children():
-                os.kill(child, signal.SIGKILL)
+            os.kill(forked_workers[-1].pid, signal.SIGKILL)
 
     results = sweep(file, {"hidden_size": [4, 8, 16]}, recipe, jobs=1, out=tmp_path / "out", listeners=[kill_the_first])
     (failed,) = [event for event in events if isinstance(event, RunFailed)]
@@ -201,6 +208,7 @@ def test_a_process_that_dies_costs_its_run(file: Path, tmp_path: Path) -> None:
     assert (len(again.runs), again.failures) == (3, {})
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_models_are_kept_where_asked(file: Path, tmp_path: Path) -> None:
     """Also of runs that were done without."""
     vary = {"hidden_size": [4, 8]}
@@ -219,6 +227,7 @@ def test_models_are_kept_where_asked(file: Path, tmp_path: Path) -> None:
     assert events == [SweepBegan(2, 0, 0, 1)]
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_two_sweeps_do_not_meet_in_a_folder(file: Path, tmp_path: Path) -> None:
     errors: list[ModelFolderError] = []
 

@@ -17,6 +17,7 @@ from charloom import (
     TrainingSettings,
     sweep,
 )
+from forked_workers import workers_forked
 
 _RECIPE = Recipe(
     CorpusSettings(),
@@ -31,7 +32,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A text and a sweep of one run."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "text.txt").write_text(_TEXT, encoding="utf-8")
-    assert len(sweep(folder / "text.txt", {"dropout": [0.1]}, _RECIPE, out=folder / "out").runs) == 1
+    with workers_forked():
+        assert len(sweep(folder / "text.txt", {"dropout": [0.1]}, _RECIPE, out=folder / "out").runs) == 1
     return folder
 
 

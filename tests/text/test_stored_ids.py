@@ -104,9 +104,9 @@ def test_a_file_that_someone_cuts_short_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux's count of pages")
 @pytest.mark.parametrize("way", ["slices", "long sequences", "short sequences"])
 def test_what_was_read_does_not_stay_in_memory(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """128 MiB are read, in pieces of one or from all over; what one read touches, and 8 more, may stay."""
+    """48 MiB are read, in pieces of one or from all over; what one read touches, and 8 more, may stay."""
     monkeypatch.setattr(MappedFile, "_MOST_RESIDENT", 8 << 20)
-    size, piece = 128 << 20, 1 << 20
+    size, piece = 48 << 20, 1 << 20
     path = tmp_path / "ids"
     path.write_bytes(b"\1" * size)  # so that the system has it in its cache
     with path.open("rb") as file:

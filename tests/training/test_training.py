@@ -250,7 +250,8 @@ def test_what_does_not_fit_is_refused(corpus: Corpus) -> None:
         train(model, corpus, _with(device="abacus"))
 
 
-def test_threads_are_put_back(corpus: Corpus) -> None:
+def test_threads_are_put_back() -> None:
+    corpus = load_corpus_of("A fox, a dog and a crow. " * 20)
     before = torch.get_num_threads()
     inside: list[int] = []
     train(

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 from charloom.cli import screen
 from charloom.errors import CharloomError, CompressedFileError, InputError, SettingsError
@@ -129,21 +129,24 @@ def write(
 
 @contextlib.contextmanager
 def _standard_output() -> Iterator[BinaryIO]:
-    """Where all is written or an error is raised: unbuffered, Python's own would leave out what does not fit."""
+    """Where all is written or an error is raised, once.
+
+    Unbuffered, Python's own would leave out what does not fit; buffered, it would fail again with that as it is closed.
+    """
     if getattr(sys.stdout, "name", None) == os.devnull:  # what app.py puts where the shell closed it
         raise InputError("standard output is closed")
-    stream: Any = sys.stdout.buffer
-    if not isinstance(stream, io.FileIO):
-        yield stream
-        stream.flush()
+    sys.stdout.flush()
+    try:
+        buffered = open(sys.stdout.fileno(), "wb", closefd=False)  # noqa: SIM115
+    except io.UnsupportedOperation:  # a stand-in that is in memory
+        yield sys.stdout.buffer
         return
-    buffered = io.BufferedWriter(stream)
     try:
         yield buffered
         buffered.flush()
     finally:
         with contextlib.suppress(OSError):
-            buffered.detach()
+            buffered.close()
 
 
 def remove_input(file: str, options: FileOptions, status: os.stat_result | None) -> None:

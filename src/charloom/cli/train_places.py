@@ -59,12 +59,13 @@ def default_folder(corpus: tuple[str, ...]) -> Path:
 def checkpoint_of(processes: "Processes", place: Path, resume: Path | None) -> "Checkpoint | None":
     """What training goes on from: after a restart the run's own last checkpoint, else what is to be resumed."""
     from charloom.training.checkpoints import newest_checkpoint
+    from charloom.training.shared_checkpoints import newest_checkpoint_of
 
-    if processes.restarts and (found := newestcheckpoint_of(processes, place, of_this_run=True)) is not None:
+    if processes.restarts and (found := newest_checkpoint_of(processes, place, of_this_run=True)) is not None:
         return found
     if resume is None:
         return None
-    found = newestcheckpoint_of(processes, resume)
+    found = newest_checkpoint_of(processes, resume)
     return found if found is not None else newest_checkpoint(resume)  # which says why there is none
 
 
