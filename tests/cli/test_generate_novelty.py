@@ -28,7 +28,7 @@ def test_the_text_goes_to_standard_output_and_the_report_to_standard_error(char_
     copied, ordinary, _, row = _lines(result)
     assert copied.startswith("Copied: 100.0 % of 60 characters")
     assert "stretches of 32 or more that stand in fox.txt; the longest has 60" in copied
-    assert ordinary.startswith("Ordinary: 100.0 % of 2 pieces")
+    assert ordinary.startswith("Ordinary: of 2 pieces of that text itself, as long, 100.0 %")
     assert "fox.txt, line 1 (character 9)" in row
     assert row.endswith('"' + (SENTENCE * 3)[9:69].replace("\n", "\\n") + '"')
 

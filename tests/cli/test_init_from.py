@@ -35,7 +35,7 @@ def test_goes_on_with_the_models_weights_and_clean_up(home: Path) -> None:
     """Its sizes need not be said; a step size of next to nothing leaves the weights as they are."""
     out = _tuned(home, "--learning-rate", "1e-30")
     assert "model   GRU, 1 x 16 units" in out
-    assert "run     from the weights in model, 1 epochs" in out
+    assert "run     from the weights in model, 1 epoch," in out
     model, tuned = _load(home, "model"), _load(home, "tuned")
     assert tuned.vocabulary == model.vocabulary
     assert tuned.vocabulary.clean_up.lowercase

@@ -120,3 +120,20 @@ def test_the_folder_of_the_checkpoints_is_the_runs(home: Path) -> None:
 def test_a_folder_that_is_not_there_is_not_made(home: Path) -> None:
     assert call(home, "train", "--resume", "nowhere").error() == "nowhere: no such folder"
     assert not (home / "nowhere").exists()
+
+
+def test_what_is_done_is_not_touched(home: Path) -> None:
+    """Fewer epochs than there were change nothing; other weights than there were are made."""
+    before = _contents(home / "model")
+    out = call(home, "train", "--resume", "model", "--epochs", "1").done()
+    assert "Nothing to do: the run ended after 2 epochs" in out
+    assert _contents(home / "model") == before
+    (home / "model" / "config.json").unlink()
+    call(home, "train", "--resume", "model").done()
+    assert (home / "model" / "model.safetensors").read_bytes() == before[str(home / "model" / "model.safetensors")]
+
+
+def test_a_run_without_a_model_yet_says_how_to_go_on(home: Path) -> None:
+    _cut_short(home)
+    message = call(home, "generate", "cut").error()
+    assert message == "cut: no model yet, but a run that was interrupted: charloom train --resume cut goes on with it"

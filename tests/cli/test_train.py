@@ -127,7 +127,7 @@ def test_recipes_and_options(home: Path) -> None:
     (home / "mine.toml").write_text('[model]\ncell = "lstm"\nhidden_size = 8\n[training]\nepochs = 1\nbatch_size = 3\n')
     out = call(home, "train", "fable.txt", "--recipe", "mine.toml", "--hidden-size", "9", "--out", "model").done()
     assert "LSTM, 1 x 9 units" in out
-    assert "recipe mine.toml, 1 epochs" in out
+    assert "recipe mine.toml, 1 epoch," in out
     config = json.loads((home / "model" / "config.json").read_text())
     assert config["provenance"]["training"]["batch_size"] == 3
 

@@ -268,3 +268,8 @@ def _corpus_of(text: str) -> Corpus:
     from charloom import corpus_from
 
     return corpus_from(text, name="made")
+
+
+def test_a_full_disk_is_an_error_and_no_crash(small_disk: Path) -> None:
+    with pytest.raises(ModelFolderError, match=r"(?i)no space left"):
+        sweep(charloom.corpus_from("a text of many words, " * 30_000), [{}], _RECIPE, out=small_disk / "out")

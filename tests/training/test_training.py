@@ -267,8 +267,7 @@ def test_on_a_gpu(corpus: Corpus, tmp_path: Path, precision: str) -> None:
     """Trained there, saved, used on the CPU, trained on there."""
     if not torch.cuda.is_available():
         pytest.skip("no GPU")
-    model, how = _model(corpus), _with(device="auto", sample_every=1, precision=precision)
-    train(model, corpus, how)
+    train(model := _model(corpus), corpus, how := _with(device="auto", sample_every=1, precision=precision))
     assert {(p.device.type, p.dtype) for p in model.parameters()} == {("cuda", torch.float32)}
     on_gpu = evaluate(model, corpus.text)
     text = charloom.generate(model, "It was", 30)

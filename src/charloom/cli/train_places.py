@@ -1,5 +1,6 @@
 """Where a run of ``charloom train`` is, and what is there already."""
 
+import json
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -80,5 +81,6 @@ def is_there(folder: "RunFolder", begun: Beginning, training: TrainingSettings) 
         known = LanguageModel.load(folder.path).provenance
     except CharloomError:
         return False
-    of_run = {"epochs_trained": len(checkpoint.history)}
-    return known.get("training") == asdict(checkpoint.settings) and known["results"] | of_run == known["results"]
+    settings = json.loads(json.dumps(asdict(checkpoint.settings)))
+    results = known.get("results") or {}
+    return known.get("training") == settings and results.get("epochs_trained") == len(checkpoint.history)

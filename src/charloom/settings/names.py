@@ -82,5 +82,5 @@ def find_setting(name: str) -> Setting:
     if plain in settings:
         return settings[plain]
     near = difflib.get_close_matches(plain, settings, 1)
-    hint = f". Did you mean {near[0]}?" if near else f"; there are {', '.join(settings)}"
-    raise SettingsError(f"no setting {name!r}{hint.replace('_', '-')}")
+    there = ", ".join(settings).replace("_", "-")
+    raise SettingsError(f"no setting {name!r}" + (f". Did you mean {near[0]}?" if near else f"; there are {there}"))

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from charloom.errors import CharloomError, SettingsError
+from charloom.errors import CharloomError, ModelFolderError, SettingsError
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.model import ModelSettings
 from charloom.settings.names import find_setting
@@ -170,7 +170,10 @@ class _Sweeping:
         paths = {}
         for number, settings in enumerate(dict.fromkeys(run.recipe.corpus for run in self.waiting)):
             paths[settings] = self._folder.work / f"corpus-{number}"
-            write_corpus(paths[settings], self._corpora[settings])
+            try:
+                write_corpus(paths[settings], self._corpora[settings])
+            except OSError as error:
+                raise ModelFolderError(f"{self._folder.path}: cannot write there ({error.strerror or error})") from None
         return paths
 
     def _tell(self, event: SweepEvent) -> None:

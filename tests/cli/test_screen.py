@@ -1,0 +1,50 @@
+"""What is shown: in the words of the command line, and on terminals of any width."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from charloom.cli import screen
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("dropout is nan: it must be a number", "--dropout is nan: it must be a number"),
+        ("num_steps is 0: it must be at least 1", "--num-steps is 0: it must be at least 1"),
+        ("the text is short: lower batch_size", "the text is short: lower --batch-size"),
+        ("unit='byte' takes any file; patience=5 stops", "--unit byte takes any file; --patience 5 stops"),
+        ("as in --vary hidden-size=64,128", "as in --vary hidden-size=64,128"),
+    ],
+)
+def test_settings_are_named_as_options(message: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    screen.show_error(message)
+    assert capsys.readouterr().err == f"charloom: error: {shown}\n"
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "-5", "40", "no number"])
+def test_any_width_that_a_terminal_claims(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert screen.help_console().width > 0
+
+
+@pytest.mark.parametrize("width", [80, 100, 104, 200])
+def test_a_bar_keeps_its_times(width: int) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=width)
+    bar = screen.work_progress(console, "epoch {task.fields[epoch]}/{task.total:.0f}", figures=True)
+    figures = "perplexity 20.95, validation 21.69"
+    if not screen.is_narrow(console):
+        figures += ", 1,016,629 char/s"
+    bar.add_task("", total=300, completed=20, epoch=20, figures=figures)
+    with console.capture() as captured:
+        console.print(bar.get_renderable())
+    (line,) = re.sub(r"\x1b\[[0-9;]*m", "", captured.get()).splitlines()
+    assert line.startswith("epoch 20/300 ")
+    assert figures in line
+    assert re.search(r"\d:\d\d:\d\d left -:--:--", line)
+
+
+def test_one_and_many() -> None:
+    assert [screen.counted(n, "epoch") for n in (0, 1, 2000)] == ["0 epochs", "1 epoch", "2,000 epochs"]
