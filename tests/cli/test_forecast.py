@@ -95,7 +95,7 @@ def test_a_short_series_is_not_measured(home: Path) -> None:
         (["sales.csv", "--tau", "0"], "tau is 0"),
         (["sales.csv", "--num-paths", "1"], "--num-paths is 1: it must be a whole number, 20 or more"),
         (["empty.csv"], "empty.csv: empty; there is nothing to forecast"),
-        (["gap.csv"], "line 4: no value in column 'x' (1 of 5 are missing): --missing interpolate fills them"),
+        (["gap.csv"], "line 4: no value in column 'x' (1 of 5 is missing): --missing interpolate fills them"),
         (["two.csv"], "several columns of numbers ('a', 'b'): --column a takes the first"),
         (["same.csv"], "all 4 values are 7: there is nothing to learn"),
         (["binary.csv"], "not a text file (a NUL byte at 3)"),
