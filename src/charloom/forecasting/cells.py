@@ -47,18 +47,19 @@ def counts_up(cells: Sequence[str]) -> bool:
     return bool(steps[0] > 0 and np.all(steps == steps[0]))
 
 
-def read_numbers(cells: Sequence[str], lines: Sequence[int], *, commas: bool) -> Values:
+def read_numbers(cells: Sequence[str], lines: Sequence[int], *, delimiter: str) -> Values:
     """A column's numbers, NaN where there is none: (cells,).
 
-    lines: The line of each in its file, for messages. commas: Whether decimals may stand after a comma; they do in the
-    whole column or nowhere. Raises SeriesError for what is no number, or may be one of two.
+    lines: The line of each in its file, for messages. delimiter: What stands between columns; where it is no comma,
+    decimals may stand after one, in the whole column or nowhere. Raises SeriesError for what is no number, or may be
+    either of two.
     """
-    if commas:
-        cells = _with_points(cells, lines)
+    if delimiter != ",":
+        cells = _with_points(cells, lines, delimiter)
     return np.array([_number(cell, line) for cell, line in zip(cells, lines, strict=True)], dtype=np.float64)
 
 
-def _with_points(cells: Sequence[str], lines: Sequence[int]) -> Sequence[str]:
+def _with_points(cells: Sequence[str], lines: Sequence[int], delimiter: str) -> Sequence[str]:
     """The cells with their decimal commas as points, where there are any."""
     with_comma = [i for i, cell in enumerate(cells) if _DECIMAL_COMMA.fullmatch(cell)]
     if not with_comma:
@@ -70,7 +71,9 @@ def _with_points(cells: Sequence[str], lines: Sequence[int]) -> Sequence[str]:
                 f"line {lines[i]}: {shown(cell)} has a point, and {shown(cells[first])} in line {lines[first]} a "
                 "comma: write decimals with a point in the whole column"
             )
-    if all(_PERHAPS_THOUSANDS.fullmatch(cells[i]) for i in with_comma):
+    # Semicolons are there where commas are taken, by decimals; but 950 beside 1,020 looks like thousands all the same.
+    decimals = delimiter == ";" and all("," in cell or is_missing(cell) for cell in cells)
+    if not decimals and all(_PERHAPS_THOUSANDS.fullmatch(cells[i]) for i in with_comma):
         cell = cells[first]
         raise SeriesError(
             f"line {lines[first]}: {shown(cell)} may be {cell.replace(',', '.')} or {cell.replace(',', '')}: "

@@ -71,7 +71,7 @@ def _read(table: _Table, column: str | int | None, time: str | None, missing: Mi
         at = None if time == "none" else _find(table, time, "time")
     chosen = _only_numbers(table, at) if wanted is None else wanted
     cells = [_cell(row, chosen, len(table.names), line) for row, line in zip(table.rows, table.lines, strict=True)]
-    values = read_numbers(cells, table.lines, commas=table.delimiter != ",")
+    values = read_numbers(cells, table.lines, delimiter=table.delimiter)
     filled = 0
     if len(gaps := np.flatnonzero(np.isnan(values))):
         if missing == "refuse":

@@ -83,7 +83,7 @@ def _set_limits(axes: "Axes", places: "np.ndarray[tuple[int], np.dtype[np.float6
     margin = 0.01 * (places[-1] - places[0])
     left, right = places[0] - margin, places[-1] + margin
     if dated:
-        first, last = date2num([datetime.min, datetime.max])  # type: ignore[no-untyped-call]
+        first, last = date2num([datetime.min, datetime(9999, 12, 31, 23)])  # type: ignore[no-untyped-call]
         left, right = max(left, first), min(right, last)
     axes.set_xlim(left, right)
 
