@@ -75,8 +75,35 @@ def test_a_short_series_is_not_measured(home: Path) -> None:
     lines = (home / "sales.csv").read_text().splitlines()[:27]
     (home / "short.csv").write_text("\n".join(lines))
     assert "Too short to hold a part out: nothing is measured." in call(home, "forecast", "short.csv", *_QUICK).done()
+    out = call(home, "forecast", "short.csv", *_QUICK, "--tau", "5000", "-f").done()
+    assert "Too short to hold a part out: nothing is measured, and --tau has no effect." in out
     message = call(home, "forecast", "short.csv", "--horizon", "12", "--no-backtest", "-f").error()
     assert message == "26 points are too few to forecast 12 ahead: 32 are needed; lower the horizon"
+
+
+def test_decimal_commas_and_numbers_of_rows(home: Path) -> None:
+    rows = [line.split(",") for line in (home / "sales.csv").read_text().splitlines()[1:]]
+    (home / "years.csv").write_text(
+        "d;v\n" + "".join(f"{1900 + i};{r[1].replace('.', ',')}\n" for i, r in enumerate(rows))
+    )
+    (home / "rows.csv").write_text(",v\n" + "".join(f"{i},{row[1]}\n" for i, row in enumerate(rows)))
+    tables = []
+    for arguments in (["sales.csv"], ["years.csv"], ["years.csv", "--column", "v"], ["rows.csv", "--column", "v"]):
+        out = call(home, "forecast", *arguments, *_QUICK, "--no-backtest", "-f", "--out", "out.csv").done()
+        assert out.startswith(f"{'units' if arguments[0] == 'sales.csv' else 'v'}: 96 points")
+        tables.append([row.partition(",") for row in (home / "out.csv").read_text().splitlines()])
+    assert [table[1][0] for table in tables] == ["2008-01", "1996", "1996", "97"]
+    assert all([row[2] for row in table] == [row[2] for row in tables[0]] for table in tables)
+    noted = call(home, "forecast", "rows.csv", *_QUICK, "--no-backtest", "-f")
+    assert noted.errors == "charloom: note: column '' only counts up: 'v' is forecast, and forecasts are numbered\n"
+
+
+def test_one_value_is_in_the_singular(home: Path) -> None:
+    lines = (home / "sales.csv").read_text().splitlines()
+    lines[5] = lines[5].replace(lines[5].split(",")[1], "")
+    (home / "gap.csv").write_text("\n".join(lines))
+    out = call(home, "forecast", "gap.csv", *_QUICK, "--no-backtest", "--missing", "interpolate").done()
+    assert out.startswith("units: 96 points, 2000-01 to 2007-12; 1 missing value interpolated\n")
 
 
 @pytest.mark.parametrize(
@@ -90,12 +117,29 @@ def test_a_short_series_is_not_measured(home: Path) -> None:
         (["sales.csv", "--season", "50"], "season is 50: 72 points have fewer than three"),
         (["sales.csv", "--level", "95"], "--level is 95: it must be between 0 and 1"),
         (["sales.csv", "--missing", "drop"], "choose one of refuse, interpolate"),
-        (["sales.csv", "--held-out", "90"], "96 points are too few to hold 90 out and forecast 24 ahead"),
+        (
+            ["sales.csv", "--held-out", "90"],
+            "96 points are too few to hold 90 out and forecast 24 ahead: 56 are needed to fit to; "
+            "lower --held-out to 40 or less",
+        ),
+        (["sales.csv", "--held-out", "1000"], "lower --held-out to 40 or less"),
+        (["sales.csv", "--held-out", "59", "--horizon", "40"], "lower --held-out and the horizon"),
+        (["sales.csv", "--held-out", "40", "--horizon", "40"], "88 are needed to fit to; lower the horizon"),
+        (
+            ["sales.csv", "--held-out", "5"],
+            "--held-out is 5: to measure 24 ahead takes 24; raise it, or lower the horizon",
+        ),
+        (["sales.csv", "--held-out", "0"], "--held-out is 0: it must be at least 1"),
+        (["short.csv", "--held-out", "0", "--horizon", "6"], "--held-out is 0: it must be at least 1"),
+        (["short.csv", "--tau", "0", "--horizon", "6"], "tau is 0: it must be at least 1"),
+        (["sales.csv", "--no-backtest", "--tau", "3"], "--held-out and --tau are the backtest's"),
+        (["one.csv", "--no-backtest"], "one.csv: the only value is 7"),
+        (["header.csv"], "header.csv: a header ('a', 'b') and no rows under it"),
         (["sales.csv", "--tau", "50"], "tau is 50: 72 points to fit to need one below 36"),
         (["sales.csv", "--tau", "0"], "tau is 0"),
         (["sales.csv", "--num-paths", "1"], "--num-paths is 1: it must be a whole number, 20 or more"),
         (["empty.csv"], "empty.csv: empty; there is nothing to forecast"),
-        (["gap.csv"], "line 4: no value in column 'x' (1 of 5 are missing): --missing interpolate fills them"),
+        (["gap.csv"], "line 4: no value in column 'x' (1 of 5 is missing): --missing interpolate fills them"),
         (["two.csv"], "several columns of numbers ('a', 'b'): --column a takes the first"),
         (["same.csv"], "all 4 values are 7: there is nothing to learn"),
         (["binary.csv"], "not a text file (a NUL byte at 3)"),
@@ -108,6 +152,9 @@ def test_one_clear_line(home: Path, arguments: list[str], message: str) -> None:
         "empty.csv": b"",
         "gap.csv": b"x,y\n1,a\n2,a\n,a\n4,a\n5,a\n",
         "two.csv": b"a,b\n1,2\n3,4\n",
+        "one.csv": b"x\n7\n",
+        "header.csv": b"a,b\n",
+        "short.csv": b"x\n" + b"1\n4\n" * 12,
         "same.csv": b"7\n7\n7\n7\n",
         "binary.csv": b"x\n1\0\n2\n",
         "latin.csv": b"x\n\xe9\n",

@@ -73,7 +73,7 @@ def test_dates_go_on(home: Path, labels: list[str], later: list[str]) -> None:
 
 def test_uneven_dates_are_refused_where_they_are_asked_for(home: Path) -> None:
     table = "date,x\n2001-01-01,1\n2001-01-02,2\n2001-01-04,3\n2001-01-05,3\n2001-01-06,3\n"
-    with pytest.raises(SeriesError, match=r"line 4: 2001-01-04 comes 2 days after 2001-01-02, others 1 days"):
+    with pytest.raises(SeriesError, match=r"line 4: 2001-01-04 comes 2 days after 2001-01-02, others 1 day:"):
         _read(home, table, time="date")
     with pytest.warns(CharloomWarning, match="line 4: .* must be evenly spaced; they are taken to be"):
         series = _read(home, table)
@@ -89,11 +89,7 @@ def test_uneven_dates_are_refused_where_they_are_asked_for(home: Path) -> None:
         (b"x\n1\n\xff\n", "line 3: not UTF-8 .byte 0xff."),
         ("x\n1\ntwo\n3\n", "line 3: 'two' is not a number"),
         ("x\n1\n2,5\n3\n", "line 3 has 2 columns, and the first line 1"),
-        (
-            "a;x\nu;1,5\nv;2,5\n",
-            "no column of numbers among 'a', 'x'|'1,5' is not a number .write decimals with a point",
-        ),
-        ("x\n1\n\n2\nNA\n3\n", r"line 5: no value in column 'x' \(1 of 4 are missing\): missing='interpolate'"),
+        ("x\n1\n\n2\nNA\n3\n", r"line 5: no value in column 'x' \(1 of 4 is missing\): missing='interpolate'"),
         ("x\n1\ninf\n3\n", "line 3: 'inf' is not a finite number"),
         ("x\n1\n1e999\n3\n", "not a finite number"),
         ("x\n1\n1e200\n3\n", "value 2 is 1e.200, more than 1e.100"),
@@ -101,7 +97,7 @@ def test_uneven_dates_are_refused_where_they_are_asked_for(home: Path) -> None:
         ("x\n5000000000001\n5000000000000\n5000000000000\n", "differ by less than their rounding"),
         ("date,x\n2001-02,1\n2001-01,2\n", "line 3: 2001-01 comes after 2001-02: sort the file"),
         ("x,x\n1,2\n2,3\n", "several columns|2 columns are called 'x'"),
-        ("a,x\nu,1\nv\n", "line 3 has 1 columns, and column 2 is asked for"),
+        ("a,x\nu,1\nv\n", "line 3 has 1 column, and column 2 is asked for"),
     ],
 )
 def test_what_cannot_be_read(home: Path, content: str | bytes, message: str) -> None:

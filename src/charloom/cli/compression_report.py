@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from charloom.cli import compressed_files, screen
+from charloom.cli.output_files import picture_format
 from charloom.errors import CharloomError, InputError, SettingsError
 from charloom.text.sources import STANDARD_INPUT
 from charloom.whole_files import WholeFile
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from charloom.compression_report import CompressionReport, Row
 
 _PICTURE = ".compression.png"
-_FORMATS = ("png", "svg", "pdf")
 
 
 def report_on(file: str, model: Path, plot: Path | None, *, threads: int | None, force: bool) -> None:
@@ -24,9 +24,7 @@ def report_on(file: str, model: Path, plot: Path | None, *, threads: int | None,
         if file == STANDARD_INPUT:
             raise SettingsError("--report of standard input takes --plot: where should the picture go?")
         plot = Path(file + _PICTURE)
-    picture_format = plot.suffix[1:].lower()
-    if picture_format not in _FORMATS:
-        raise SettingsError(f"--plot {plot}: its name must end in .{', .'.join(_FORMATS[:-1])} or .{_FORMATS[-1]}")
+    drawn_as = picture_format(plot)
     if plot.exists() and not force:
         raise InputError(f"{plot}: there is a file already; --force overwrites it, --plot names another")
 
@@ -41,7 +39,7 @@ def report_on(file: str, model: Path, plot: Path | None, *, threads: int | None,
         )
     _show(report)
     try:
-        drawn = plot_report(report, Path(compressed_files.shown(file)).name, picture_format)  # type: ignore[arg-type]
+        drawn = plot_report(report, Path(compressed_files.shown(file)).name, drawn_as)
     except ImportError as error:
         raise CharloomError(f"no picture: drawing takes {error.name}, which is not on this machine") from None
     with WholeFile(plot, overwrite=force) as picture:

@@ -12,6 +12,7 @@ from charloom.forecasting.fitting import fewest_points, fit, with_horizon
 from charloom.forecasting.forecaster import Forecaster
 from charloom.forecasting.member_training import Progress
 from charloom.forecasting.series import Series, Values, as_series
+from charloom.forecasting.wording import counted
 from charloom.settings.forecasting import USUAL_LEVELS, ForecastSettings
 
 OURS = "charloom"
@@ -66,6 +67,34 @@ def usual_held_out(length: int, horizon: int) -> int:
     return held_out if length - held_out >= fewest_points(horizon) else 0
 
 
+def check_backtest(held_out: int | None, tau: int | None) -> None:
+    """Raises SettingsError for what no series allows."""
+    if held_out is not None and held_out < 1:
+        raise SettingsError(f"held_out is {held_out}: it must be at least 1")
+    if tau is not None:
+        AutoRegression(tau)
+
+
+def _num_held_out(length: int, horizon: int, held_out: int | None) -> int:
+    """Points to hold out. Raises SeriesError where too few are left, or are held out, and says what to change."""
+    number = max(length // 5, horizon) if held_out is None else held_out
+    most = length - fewest_points(horizon)
+    if horizon <= number <= most:
+        return number
+    if most < horizon:
+        change = "lower the horizon" if held_out is None or held_out <= horizon else "lower held_out and the horizon"
+    elif number < horizon:
+        raise SeriesError(
+            f"held_out is {number}: to measure {horizon} ahead takes {horizon}; raise it, or lower the horizon"
+        )
+    else:
+        change = f"lower held_out to {most} or less"
+    raise SeriesError(
+        f"{counted(length, 'point')} {'is' if length == 1 else 'are'} too few to hold {max(number, horizon)} out and "
+        f"forecast {horizon} ahead: {fewest_points(horizon)} are needed to fit to; {change}"
+    )
+
+
 def backtest(
     series: Series | Sequence[float] | NDArray[np.floating],
     settings: ForecastSettings | None = None,
@@ -94,15 +123,9 @@ def backtest(
     settings = with_horizon(settings, horizon)
     series = as_series(series)
     horizon = settings.horizon
-    if held_out is not None and held_out < 1:
-        raise SettingsError(f"held_out is {held_out}: it must be at least 1")
-    held_out = held_out or usual_held_out(len(series), horizon)
+    check_backtest(held_out, tau)
+    held_out = _num_held_out(len(series), horizon, held_out)
     num_fitted = len(series) - held_out
-    if held_out < horizon or num_fitted < fewest_points(horizon):
-        raise SeriesError(
-            f"{len(series)} points are too few to hold {max(held_out, horizon)} out and forecast {horizon} ahead: "
-            "lower the horizon"
-        )
     training = series.head(num_fitted)
     if baselines is None and tau is not None:
         AutoRegression(tau).fit(training.values)  # what is wrong with tau is said before the long fit

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 import stat
 import sys
 import warnings
@@ -13,14 +12,16 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from charloom.errors import CharloomWarning, SeriesError
+from charloom.forecasting.cells import counts_up, is_missing, read_numbers, resembles_number
 from charloom.forecasting.dates import Dates, read_dates
 from charloom.forecasting.series import Series, check_values, interpolate_missing
+from charloom.forecasting.wording import counted, shown
 
 STANDARD_INPUT = "-"
 Missing: TypeAlias = Literal["refuse", "interpolate"]
 _DELIMITERS = ";\t|,"
-_MISSING = {"", "na", "nan", "n/a", "null", "none", ".", "-", "?"}
-_LONGEST_SHOWN = 40
+_LAST_YEAR = "2999"
+"""What counts on beyond is no year."""
 _LARGEST_BYTES = 2**30
 
 
@@ -30,6 +31,11 @@ class _Table:
     rows: list[list[str]]
     lines: list[int]
     headed: bool
+    delimiter: str
+
+    def column(self, at: int) -> list[str]:
+        """Its cells; empty ones where rows are too short."""
+        return [row[at] if at < len(row) else "" for row in self.rows]
 
 
 def read_series(
@@ -37,11 +43,14 @@ def read_series(
 ) -> Series:
     """One column of a CSV file; comma, semicolon, tab or bar between the columns, a header or none.
 
+    Decimals stand after a point; where columns are not separated by commas, after a comma in a whole column, too.
+
     Args:
         file: The file; ``-`` for standard input.
         column: Its header, or its number from 1; the only column of numbers where not given.
         time: The column with dates (2001-12-31, 2001-12, 2001, or with a time of day), which must be evenly spaced.
-            Where not given, a column of dates is found; ``none`` ignores it.
+            Where not given, a column of dates is found, or a first one that counts up beside others; ``none`` ignores
+            it.
         missing: What to do with empty values (NA, NaN, ...) between others: refuse them, or interpolate.
 
     Raises SeriesError, naming the line, for what cannot be read or forecast.
@@ -54,21 +63,29 @@ def read_series(
 
 
 def _read(table: _Table, column: str | int | None, time: str | None, missing: Missing) -> Series:
-    at = _find_times(table) if time is None else None if time == "none" else _find(table, time, "time")
-    chosen = _only_numbers(table, at) if column is None else _find(table, str(column), "column")
-    rows = zip(table.rows, table.lines, strict=True)
-    values = np.array([_number(row, chosen, len(table.names), line) for row, line in rows])
+    wanted = None if column is None else _find(table, str(column), "column")
+    if time is None:
+        at = _find_times(table)
+        at = None if at == wanted else at
+    else:
+        at = None if time == "none" else _find(table, time, "time")
+    chosen = _only_numbers(table, at) if wanted is None else wanted
+    cells = [_cell(row, chosen, len(table.names), line) for row, line in zip(table.rows, table.lines, strict=True)]
+    values = read_numbers(cells, table.lines, delimiter=table.delimiter)
     filled = 0
     if len(gaps := np.flatnonzero(np.isnan(values))):
         if missing == "refuse":
             first = table.lines[gaps[0]]
             raise SeriesError(
-                f"line {first}: no value in column {table.names[chosen]!r} ({len(gaps)} of {len(values)} are missing): "
-                "missing='interpolate' fills them"
+                f"line {first}: no value in column {table.names[chosen]!r} ({len(gaps)} of {len(values)} "
+                f"{'is' if len(gaps) == 1 else 'are'} missing): missing='interpolate' fills them"
             )
         values, filled = interpolate_missing(values)
     check_values(values)
     dates = None if at is None else _dates(table, at, required=time is not None)
+    if at is not None and dates is None and wanted is None and counts_up(table.column(at)):
+        told = f"column {shown(table.names[at])} only counts up: {shown(table.names[chosen])} is forecast"
+        warnings.warn(f"{told}, and forecasts are numbered", CharloomWarning, stacklevel=4)
     return Series(values, table.names[chosen] if table.headed else "value", dates, filled)
 
 
@@ -119,11 +136,13 @@ def _parse(text: str) -> _Table:
     if not rows:
         raise SeriesError("no line with values; there is nothing to forecast")
     width = len(rows[0])
-    headed = not any(_is_number(cell) for cell in rows[0]) and len(rows) > 1
+    headed = not any(resembles_number(cell) for cell in rows[0])
+    if headed and len(rows) == 1:
+        raise SeriesError(f"a header ({', '.join(shown(name) for name in rows[0][:20])}) and no rows under it")
     names = rows[0] if headed else [str(i + 1) for i in range(width)]
     if headed:
         rows, lines = rows[1:], lines[1:]
-    return _Table(names, rows, lines, headed)
+    return _Table(names, rows, lines, headed, delimiter)
 
 
 def _delimiter(text: str) -> str:
@@ -141,34 +160,41 @@ def _find(table: _Table, wanted: str, what: str) -> int:
         return table.names.index(wanted)
     if wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(table.names):
         return int(wanted) - 1
-    shown = ", ".join(_shown(name) for name in table.names[:20])
-    raise SeriesError(f"no {what} {_shown(wanted)}: there are {shown}; or give a number from 1 to {len(table.names)}")
+    known = ", ".join(shown(name) for name in table.names[:20])
+    raise SeriesError(f"no {what} {shown(wanted)}: there are {known}; or give a number from 1 to {len(table.names)}")
 
 
 def _only_numbers(table: _Table, time: int | None) -> int:
-    """The one column whose cells are numbers."""
-    first = table.rows[:20]
-    numeric = [
-        i
-        for i in range(len(table.names))
-        if i != time and all(i >= len(row) or _is_number(row[i]) or _is_missing(row[i]) for row in first)
-    ]
+    """The one column whose cells are numbers, or are meant to be."""
+    numeric = [i for i in range(len(table.names)) if i != time and _looks_numeric(table, i)]
+    others = [i for i in range(len(table.names)) if i != time]
     if len(numeric) == 1:
+        if time is None and len(others) > 1 and counts_up(table.column(numeric[0])):
+            name = table.names[numeric[0]]
+            raise SeriesError(
+                f"no column of numbers but {shown(name)}, which only counts up: column='{name}' takes it nevertheless"
+            )
         return numeric[0]
     if not numeric:
-        others = [i for i in range(len(table.names)) if i != time]
         if len(others) == 1:
             return others[0]  # what is wrong there is said of its line
-        raise SeriesError(f"no column of numbers among {', '.join(_shown(name) for name in table.names[:20])}")
-    found = ", ".join(_shown(table.names[i]) for i in numeric[:20])
+        raise SeriesError(f"no column of numbers among {', '.join(shown(name) for name in table.names[:20])}")
+    found = ", ".join(shown(table.names[i]) for i in numeric[:20])
     raise SeriesError(f"several columns of numbers ({found}): column='{table.names[numeric[0]]}' takes the first")
 
 
+def _looks_numeric(table: _Table, at: int) -> bool:
+    return all(at >= len(row) or resembles_number(row[at]) or is_missing(row[at]) for row in table.rows[:20])
+
+
 def _find_times(table: _Table) -> int | None:
-    """The first column that looks like dates in its first and last rows, and is no plain number but a year."""
+    """The first column that looks like dates in its first and last rows, and is no plain number but a year.
+
+    Or a first column that counts up, beside others with numbers: years, or the numbers of rows.
+    """
     for i, name in enumerate(table.names):
         cells = [row[i] if i < len(row) else "" for row in (*table.rows[:3], *table.rows[-3:])]
-        plain = all(_is_number(cell) for cell in cells)
+        plain = all(resembles_number(cell) for cell in cells)
         dated = not plain or name.lower() in ("year", "date", "time", "month", "day", "timestamp")
         if dated and len(table.names) > 1 and len(cells) > 1:
             try:
@@ -177,13 +203,15 @@ def _find_times(table: _Table) -> int | None:
                 return i
             if found is not None:
                 return i
-    return None
+    beside = any(_looks_numeric(table, i) for i in range(1, len(table.names)))
+    return 0 if beside and counts_up(table.column(0)) else None
 
 
 def _dates(table: _Table, at: int, *, required: bool) -> Dates | None:
-    labels = [row[at] if at < len(row) else "" for row in table.rows]
+    labels = table.column(at)
     try:
-        dates = read_dates(labels, table.lines)
+        numbered = not required and len(labels[-1]) == len(_LAST_YEAR) and labels[-1] > _LAST_YEAR and counts_up(labels)
+        dates = None if numbered else read_dates(labels, table.lines)
     except SeriesError as error:
         if required or "sort the file" in str(error):
             raise
@@ -194,35 +222,11 @@ def _dates(table: _Table, at: int, *, required: bool) -> Dates | None:
     return dates
 
 
-def _number(row: list[str], column: int, width: int, line: int) -> float:
+def _cell(row: list[str], column: int, width: int, line: int) -> str:
     if column >= len(row):
-        raise SeriesError(f"line {line} has {len(row)} columns, and column {column + 1} is asked for")
+        raise SeriesError(f"line {line} has {counted(len(row), 'column')}, and column {column + 1} is asked for")
     if any(row[width:]):
-        raise SeriesError(f"line {line} has {len(row)} columns, and the first line {width} (decimals need a point)")
-    cell = row[column]
-    if _is_missing(cell):
-        return math.nan
-    try:
-        value = float(cell)
-    except ValueError:
-        hint = " (write decimals with a point)" if _is_number(cell.replace(",", ".", 1)) else ""
-        raise SeriesError(f"line {line}: {_shown(cell)} is not a number{hint}") from None
-    if math.isinf(value):
-        raise SeriesError(f"line {line}: {_shown(cell)} is not a finite number")
-    return value
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return cell.lower() != "nan"
-
-
-def _is_missing(cell: str) -> bool:
-    return cell.lower() in _MISSING
-
-
-def _shown(cell: str) -> str:
-    return repr(cell if len(cell) <= _LONGEST_SHOWN else cell[:_LONGEST_SHOWN] + "...")
+        raise SeriesError(
+            f"line {line} has {counted(len(row), 'column')}, and the first line {width} (decimals need a point)"
+        )
+    return row[column]

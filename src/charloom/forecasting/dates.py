@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from charloom.errors import SeriesError
+from charloom.forecasting.wording import counted
 
 _MONTH = re.compile(r"(\d{4})[-/](\d{1,2})")
 _YEAR = re.compile(r"\d{4}")
@@ -37,17 +38,24 @@ class Dates:
         """The first ``length`` of them."""
         return Dates(self.labels[:length], self.times[:length], self.months, self.step)
 
+    def time(self, place: int) -> datetime:
+        """The time of a point, which may lie after the end. Raises SeriesError beyond the year 9999."""
+        if place < len(self.times):
+            return self.times[place]
+        later = place - len(self.times) + 1
+        try:
+            if self.months:
+                at_month_ends = all(_is_month_end(time) for time in self.times[-3:])
+                return _add_months(self.times[-1], later * self.months, at_month_ends)
+            return self.times[-1] + later * self.step
+        except (ValueError, OverflowError):
+            raise SeriesError("the forecast goes beyond year 9999: time='none' numbers the points instead") from None
+
     def label(self, place: int) -> str:
         """The label of a point, which may lie after the end, written as the last one is."""
         if place < len(self.labels):
             return self.labels[place]
-        later = place - len(self.labels) + 1
-        last, shape = self.times[-1], self.labels[-1]
-        if self.months:
-            at_month_ends = all(_is_month_end(time) for time in self.times[-3:])
-            time = _add_months(last, later * self.months, at_month_ends)
-        else:
-            time = last + later * self.step
+        time, shape = self.time(place), self.labels[-1]
         if _YEAR.fullmatch(shape):
             return f"{time.year:04d}"
         if found := _MONTH.fullmatch(shape):
@@ -133,4 +141,4 @@ def _add_months(time: datetime, months: int, at_month_ends: bool) -> datetime:
 
 
 def _told(step: timedelta) -> str:
-    return f"{step.days} days" if step.days and not step.seconds else str(step)
+    return counted(step.days, "day") if step.days and not step.seconds else str(step)

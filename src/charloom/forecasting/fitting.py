@@ -18,6 +18,7 @@ from charloom.forecasting.series import Series, Values, as_series
 from charloom.forecasting.transforms import choose_transform, to_scale
 from charloom.forecasting.unseen_blocks import choose_trust, errors_ahead
 from charloom.forecasting.windows import cut_windows, make_batch
+from charloom.forecasting.wording import counted
 from charloom.recurrence.threads import use_threads
 from charloom.settings.forecasting import ForecastSettings
 
@@ -58,7 +59,8 @@ def fit(
     needed = fewest_points(settings.horizon)
     if len(series) < needed:
         raise SeriesError(
-            f"{len(series)} points are too few to forecast {settings.horizon} ahead: {needed} are needed; "
+            f"{counted(len(series), 'point')} {'is' if len(series) == 1 else 'are'} too few to forecast "
+            f"{settings.horizon} ahead: {needed} are needed; "
             "lower the horizon"
         )
     latest = series.values[-_MOST_POINTS:]

@@ -3,42 +3,94 @@
 import io
 import warnings
 from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
+from charloom.forecasting.dates import Dates
 from charloom.forecasting.forecaster import Forecast
 from charloom.forecasting.series import Series
 from charloom.settings.forecasting import USUAL_LEVELS
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PictureFormat: TypeAlias = Literal["png", "svg", "pdf"]
+
 _SHOWN_HORIZONS = 4
 """How much of the past is shown, in horizons."""
+_BLUE = np.array([0x1F, 0x77, 0xB4]) / 255
+_PALEST, _STRONGEST = 0.15, 0.5
+"""Of the intervals' blue on white. Nothing shines through, so that each looks like its patch in the legend."""
 
 
-def draw_forecast(series: Series, forecast: Forecast, levels: Sequence[float] = USUAL_LEVELS) -> bytes:
-    """The end of a series, its forecast and the intervals around it, as a PNG."""
+def draw_forecast(
+    series: Series,
+    forecast: Forecast,
+    levels: Sequence[float] = USUAL_LEVELS,
+    format: PictureFormat = "png",  # noqa: A002
+) -> bytes:
+    """The end of a series, its forecast and the intervals around it."""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     horizon = len(forecast.mean)
     begin = max(0, len(series) - max(_SHOWN_HORIZONS * horizon, 60))
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
-    past = np.arange(begin, len(series))
-    future = np.arange(len(series), len(series) + horizon)
+    places = _places(axes, series, begin, len(series) + horizon)
+    past, future = places[: len(series) - begin], places[len(series) - begin :]
     axes.plot(past, series.values[begin:], color="black", lw=1, label="observed")
-    for level in sorted(levels, reverse=True):
+    widest_first = sorted(set(levels), reverse=True)
+    for level, strength in zip(widest_first, np.linspace(_PALEST, _STRONGEST, len(widest_first)), strict=True):
         low, high = forecast.interval(level)
-        axes.fill_between(future, low, high, color="tab:blue", alpha=0.2, lw=0, label=f"{level:.0%} interval")
-    axes.plot(future, forecast.mean, color="tab:blue", lw=1.5, marker="." if horizon < 10 else "", label="forecast")
-    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: series.label(int(at)) if at >= 0 else ""))
-    axes.set_xlabel("time" if series.dates is not None else "point")
+        shade = tuple(1 - strength * (1 - _BLUE))
+        axes.fill_between(future, low, high, color=shade, lw=0, label=f"{100 * level:.4g}% interval")
+    axes.plot(future, forecast.mean, color=tuple(_BLUE), lw=1.5, marker="." if horizon < 10 else "", label="forecast")
     axes.set_ylabel(series.name.replace("$", r"\$"))
-    axes.margins(x=0.01)
+    _set_limits(axes, places, dated=series.dates is not None)
     axes.grid(visible=True, alpha=0.25)
     figure.legend(loc="outside upper center", ncols=4, fontsize=9, frameon=False)
     picture = io.BytesIO()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), rc_context({"svg.fonttype": "none"}):  # letters, not outlines
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in letters that the font lacks: boxes do
-        figure.savefig(picture, format="png", dpi=130)
+        figure.savefig(picture, format=format, dpi=130)
     return picture.getvalue()
+
+
+def _places(axes: "Axes", series: Series, begin: int, end: int) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    """Where points stand on the horizontal axis, which gets its ticks here: at whole years, months, days, ..."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+    from matplotlib.ticker import MaxNLocator
+
+    if series.dates is None:
+        axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+        axes.set_xlabel("point")
+        return np.arange(begin, end, dtype=np.float64) + 1  # counted from 1, as labels are
+    locator = AutoDateLocator(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    axes.set_xlabel("time")
+    times = date2num(_clock_times(series.dates, begin, end))  # type: ignore[no-untyped-call]
+    return np.asarray(times, dtype=np.float64)
+
+
+def _set_limits(axes: "Axes", places: "np.ndarray[tuple[int], np.dtype[np.float64]]", *, dated: bool) -> None:
+    """A little more than the points take, but no time before year 1 or after 9999, which has no tick."""
+    from matplotlib.dates import date2num
+
+    margin = 0.01 * (places[-1] - places[0])
+    left, right = places[0] - margin, places[-1] + margin
+    if dated:
+        first, last = date2num([datetime.min, datetime(9999, 12, 31, 23)])  # type: ignore[no-untyped-call]
+        left, right = max(left, first), min(right, last)
+    axes.set_xlim(left, right)
+
+
+def _clock_times(dates: Dates, begin: int, end: int) -> list[datetime]:
+    """The times as the first one's clock shows them, so that ticks need no time zone."""
+    times = [dates.time(place) for place in range(begin, end)]
+    if times[0].tzinfo is None:
+        return times
+    return [times[0].replace(tzinfo=None) + (time - times[0]) for time in times]

@@ -70,6 +70,8 @@ def check_values(values: Values) -> None:
     if len(large := np.flatnonzero(np.abs(values) > _LARGEST)):
         raise SeriesError(f"value {large[0] + 1} is {values[large[0]]:g}, more than {_LARGEST:g}: use a larger unit")
     centred = values - values[0]
+    if len(values) == 1:
+        raise SeriesError(f"the only value is {values[0]:g}: there is nothing to learn")
     if not np.any(centred):
         raise SeriesError(f"all {len(values)} values are {values[0]:g}: there is nothing to learn")
     if np.max(np.abs(centred)) < 1e-9 * np.max(np.abs(values)):

@@ -1,0 +1,91 @@
+"""What ``charloom forecast`` shows and writes of a backtest and a forecast."""
+
+import csv
+import io
+import math
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from charloom.cli import screen
+from charloom.forecasting.wording import counted
+
+if TYPE_CHECKING:
+    from charloom.forecasting import Backtest, Forecast, Forecaster, Series
+
+_SHOWN_ROWS = 12
+_SHOWN_STEPS = 6
+
+
+def show_series(console: Console, series: "Series") -> None:
+    """What was read, in a line."""
+    span = f", {series.label(0)} to {series.label(len(series) - 1)}" if series.dates is not None else ""
+    filled = f"; {counted(series.filled, 'missing value')} interpolated" if series.filled else ""
+    console.print(f"{screen.printable(series.name)}: {counted(len(series), 'point')}{span}{filled}")
+
+
+def show_backtest(console: Console, series: "Series", report: "Backtest") -> None:
+    """Errors and coverage at some steps ahead."""
+    horizon = len(report.num_forecasts)
+    steps = sorted({max(1, round(horizon ** (i / (_SHOWN_STEPS - 1)))) for i in range(_SHOWN_STEPS)})
+    season = f", a season of {report.season}" if report.season > 1 else ""
+    held_out = len(series) - report.num_fitted
+    console.print(
+        f"\nBacktest: fitted to the first {counted(report.num_fitted, 'point')}{season}; {held_out:,} held out."
+    )
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("root mean square error, steps ahead")
+    for step in steps:
+        table.add_column(str(step), justify="right")
+    for name, scores in report.scores.items():
+        table.add_row(name, *(f"{scores.rmse[step - 1]:.4g}" for step in steps))
+    for level, shares in report.coverage.items():
+        table.add_row(f"true values in the {level:.4g} interval", *(f"{shares[step - 1]:.2f}" for step in steps))
+    console.print(table)
+
+
+def show_forecast(
+    console: Console, series: "Series", found: "Forecast", levels: tuple[float, ...], forecaster: "Forecaster"
+) -> None:
+    """The first steps."""
+    horizon = len(found.mean)
+    notes = f", a season of {forecaster.season}" if forecaster.season > 1 else ""
+    notes += ", on a logarithmic scale" if forecaster.transform == "log" else ""
+    console.print(f"\nForecast, fitted to all points{notes}:")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("time" if series.dates is not None else "point")
+    table.add_column("forecast", justify="right")
+    for level in levels:
+        table.add_column(f"{level:.4g} interval", justify="right")
+    bounds = [found.interval(level) for level in levels]
+    decimals = _decimals(series)
+    for step in range(min(horizon, _SHOWN_ROWS)):
+        spans = [f"{low[step]:.{decimals}} .. {high[step]:.{decimals}}" for low, high in bounds]
+        table.add_row(series.label(len(series) + step), f"{found.mean[step]:.{decimals}}", *spans)
+    console.print(table)
+    if horizon > _SHOWN_ROWS:
+        console.print(f"... and {horizon - _SHOWN_ROWS} more (--out FILE writes all)")
+
+
+def _decimals(series: "Series") -> str:
+    """A format that shows changes from one point to the next to three digits."""
+    change = float(abs(series.values[1:] - series.values[:-1]).mean())
+    largest = float(abs(series.values).max())
+    digits = 2 - math.floor(math.log10(change))
+    if 0 <= digits <= 8 and largest < 1e9:
+        return f"{digits}f"
+    return f"{min(17, max(4, digits + 1 + math.ceil(math.log10(largest))))}g"
+
+
+def csv_of(series: "Series", found: "Forecast", levels: tuple[float, ...]) -> str:
+    """The whole forecast as a table in a text file."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    header = [f"{bound}_{100 * level:.10g}" for level in levels for bound in ("lower", "upper")]
+    writer.writerow(["time" if series.dates is not None else "point", "forecast", *header])
+    bounds = [bound for level in levels for bound in found.interval(level)]
+    for step, mean in enumerate(found.mean):
+        numbers = [f"{value:.10g}" for value in (mean, *(bound[step] for bound in bounds))]
+        writer.writerow([series.label(len(series) + step), *numbers])
+    return text.getvalue()
