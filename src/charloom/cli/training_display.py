@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _MEASURED_SECONDS = 2.0
 _WORTH_TELLING_SECONDS = 10.0
+_BY_HEART = 1.5
+"""A training perplexity."""
 _REFRESHES_PER_SECOND = 4
 """Drawing costs milliseconds of the processor that trains."""
 
@@ -179,4 +181,7 @@ def show_end(
     prefix = next(iter(model.provenance["prefixes"]), "")
     # Bytes that no shell takes, or no screen shows, are the default anyway.
     option = f" --prefix {shlex.quote(prefix)}" if prefix and prefix.isprintable() else ""
+    # What does not know its text by heart repeats itself where it always takes the likeliest.
+    unsure = epochs and folder.history[-1].perplexity > _BY_HEART
+    option += " --temperature 0.7" if unsure else ""
     console.print(f"Next: charloom generate {shlex.quote(str(folder.path))}{option}")

@@ -161,7 +161,7 @@ def plot_history(history: History, kept_epoch: int | None = None) -> bytes:
     """
     # Figure alone, without pyplot: no window system, no global state, half the time to import.
     from matplotlib.figure import Figure
-    from matplotlib.ticker import StrMethodFormatter
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.add_subplot()
@@ -172,17 +172,19 @@ def plot_history(history: History, kept_epoch: int | None = None) -> bytes:
     if validation:
         axes.plot(*zip(*validation, strict=True), label="validation", marker=marker)
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7)))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
-    axes.tick_params(axis="y", which="both", labelsize=8)
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_xlabel("epoch")
     axes.set_ylabel("perplexity (log scale)")
-    title = f"perplexity {history[-1].perplexity:.3g} after {len(history)} epochs"
+    kept, of_all = history[-1], ""
     if kept_epoch is not None and kept_epoch < history[-1].epoch:
         axes.axvline(kept_epoch, color="0.4", linestyle=":", label="kept")
-        title = f"perplexity {history[kept_epoch - 1].perplexity:.3g} after {kept_epoch} of {len(history)} epochs"
-    axes.set_title(title)
-    axes.grid(visible=True, which="both", alpha=0.25)
+        kept, of_all = history[kept_epoch - 1], f" of {len(history)}"
+    also = "" if kept.validation_perplexity is None else f", validation {kept.validation_perplexity:.3g}"
+    axes.set_title(f"training {kept.perplexity:.3g}{also}, after epoch {kept.epoch}{of_all}")
+    axes.grid(visible=True, alpha=0.25)
     axes.legend()
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=130)
