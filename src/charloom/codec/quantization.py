@@ -79,7 +79,7 @@ def quantize(model: LanguageModel) -> IntegerModel:
     except InputError:
         raise
     except (ValueError, OverflowError) as error:  # a bound of integer_model_checks; float64 weights beyond all bounds
-        raise InputError(f"it cannot be made integers ({error})") from None
+        raise InputError(f"the model cannot be made integers: {error}") from None
 
 
 def _integers(model: LanguageModel) -> IntegerModel:
