@@ -107,7 +107,8 @@ def main() -> None:
         done = damage_folder(folder, home / "other", random.Random(seed))
         act: Callable[[Path], str] = _resume_run
         if name == "model":
-            accident = done.startswith(_ACCIDENTS)
+            # Another model's integers are whole: the network alone compresses with them, and says whose they are.
+            accident = done.startswith(_ACCIDENTS) and done != "mixed_up of codec.safetensors"
             act = partial(_load_model, sound=home / "model", text=home / "fable.txt", by_accident=accident)
         verdict = in_child(partial(_silently, act, folder), seconds=_SECONDS, longest=6 * _SECONDS, memory=_MEMORY)
         if precious.read_bytes() != before:
