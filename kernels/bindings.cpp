@@ -122,6 +122,12 @@ void check_ids(const int64_t *ids, long batch, long steps, long batch_stride, lo
     }
 }
 
+// Throws std::invalid_argument, ValueError to Python: the arrays of layers have so many places.
+void check_layers(long layers) {
+  if (layers < 1 || layers > kMaxLayers)
+    throw std::invalid_argument(std::to_string(layers) + " layers are not between 1 and " + std::to_string(kMaxLayers));
+}
+
 // shape: (cell, precision, steps, batch, hidden, layers, vocabulary, embedding_size, threads); strides: of ids and of
 // targets, batch before step; parameters and gradients: embedding (0 for one-hot), four a layer, output, its bias.
 void language_model_step(const Kernels &kernels, const std::vector<long> &shape, Address ids, Address targets,
@@ -144,6 +150,7 @@ void language_model_step(const Kernels &kernels, const std::vector<long> &shape,
   call.ids_step_stride = strides.at(1);
   call.targets_batch_stride = strides.at(2);
   call.targets_step_stride = strides.at(3);
+  check_layers(call.layers);
   if (parameters.size() != (size_t)(3 + 4 * call.layers) || gradients.size() != parameters.size())
     throw std::invalid_argument("parameters do not fit the layers");
   std::vector<LayerWeights> weights;
@@ -193,6 +200,7 @@ class Generator {
     model_.layers = shape.at(3);
     model_.vocabulary = shape.at(4);
     model_.inputs = shape.at(5);
+    check_layers(model_.layers);
     if (parameters.size() != (size_t)(3 + 4 * model_.layers))
       throw std::invalid_argument("parameters do not fit the layers");
     std::vector<LayerWeights> weights;
@@ -263,6 +271,7 @@ NB_MODULE(_kernels, m) {
   m.doc() = "charloom's native kernels; use them through charloom.recurrence.";
   nb::class_<Kernels>(m, "Kernels", "The kernels of one instruction set.")
       .def_prop_ro("name", [](const Kernels &kernels) { return std::string(kernels.name); })
+      .def_prop_ro("max_layers", [](const Kernels &) { return kMaxLayers; })
       .def("reserve_bytes", reserve_bytes)
       .def("layer_forward", layer_forward)
       .def("layer_backward", layer_backward)

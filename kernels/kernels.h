@@ -16,6 +16,7 @@ enum class CellKind : int { rnn_tanh = 0, rnn_relu = 1, gru = 2, lstm = 3 };
 enum class Precision : int { float32 = 0, bfloat16 = 1 };
 
 constexpr long kPadding = 32;
+constexpr long kMaxLayers = 64;  // of a model in one call: a step, generation
 constexpr long padded(long size) { return (size + kPadding - 1) / kPadding * kPadding; }
 
 // The parameters of one layer in one direction, as torch.nn lays them out: gates stacked along the rows.

@@ -7,9 +7,8 @@
 
 namespace {
 
-constexpr int kMaxLayers = 64;
-
 using charloom::CellKind;
+using charloom::kMaxLayers;
 using charloom::LayerCall;
 using charloom::Precision;
 

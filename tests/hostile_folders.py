@@ -10,6 +10,8 @@ from typing import Any
 
 from damage import damaged
 
+PRECIOUS = "precious"
+"""A file outside, to which links lead."""
 _DEEP = 3000
 _HOSTILE: list[Any] = [
     None,
@@ -42,9 +44,12 @@ _HOSTILE: list[Any] = [
 def damage_folder(folder: Path, other: Path, source: random.Random) -> str:
     """Damages a file of a folder in place, as ``source`` chooses. Returns what was done, in words.
 
-    other: A sound folder of another model, for files that are mixed up.
+    other: A sound folder of another model, for files that are mixed up. Beside it is ``PRECIOUS``, which no case may
+        change.
     """
-    names = ("config.json", "model.safetensors", "*.checkpoint")
+    if source.random() < 0.06:
+        return _lock(folder, other, source)
+    names = ("config.json", "model.safetensors", "codec.safetensors", "priming.safetensors", "*.checkpoint")
     files = sorted(file for name in names for file in folder.rglob(name))
     file = source.choice(files)
     act = source.choice(
@@ -52,6 +57,24 @@ def damage_folder(folder: Path, other: Path, source: random.Random) -> str:
     )
     act(file, other, source)
     return f"{act.__name__.strip('_')} of {file.name}"
+
+
+def _lock(folder: Path, other: Path, source: random.Random) -> str:
+    """Something stands where a process would lock the folder."""
+    file, kind = folder / ".lock", source.randrange(6)
+    if kind == 0:
+        file.symlink_to(other.parent / PRECIOUS)
+    elif kind == 1:
+        file.symlink_to(folder / "config.json")
+    elif kind == 2:
+        file.symlink_to("/dev/zero")
+    elif kind == 3:
+        os.mkfifo(file)
+    elif kind == 4:
+        file.mkdir()
+    else:
+        file.write_bytes(b"left by a process that was killed")
+    return f"lock, {kind}"
 
 
 def _bytes(file: Path, _: Path, source: random.Random) -> None:
@@ -122,9 +145,9 @@ def _mixed_up(file: Path, other: Path, source: random.Random) -> None:
     file.with_name("copy").replace(file)
 
 
-def _no_file(file: Path, _: Path, source: random.Random) -> None:
+def _no_file(file: Path, other: Path, source: random.Random) -> None:
     """Something that is none, or is larger than it looks."""
-    kind = source.randrange(7)
+    kind = source.randrange(8)
     if kind == 0:
         os.truncate(file, source.choice([2**33, 2**40]))
         return
@@ -139,6 +162,8 @@ def _no_file(file: Path, _: Path, source: random.Random) -> None:
         file.symlink_to("/dev/zero")
     elif kind == 5:
         file.symlink_to("/etc/passwd")
+    elif kind == 6:
+        file.symlink_to(other.parent / PRECIOUS)
 
 
 def _with_other_value(table: Any, source: random.Random) -> Any:
@@ -196,4 +221,16 @@ def _write_signed(file: Path, preamble: bytes, body: bytes) -> None:
     elif file.name == "model.safetensors":
         config = file.with_name("config.json")
         config.write_text(json.dumps(json.loads(config.read_text()) | {"weights_sha256": digest}))
+    elif file.name in ("codec.safetensors", "priming.safetensors"):
+        body = _without_fingerprints(body)
     file.write_bytes(preamble + body)
+
+
+def _without_fingerprints(body: bytes) -> bytes:
+    """As older files are, which nothing checks."""
+    try:
+        header, data = _header_of(body)
+        del header["__metadata__"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return body
+    return _with_header(json.dumps(header).encode(), data)

@@ -25,15 +25,20 @@ from charloom.cli.app import run_command_line
 from charloom.cli.interruption import Interruption
 from charloom.training.events import StopTraining
 from charloom.training.run_folder import RunFolder
-from hostile_folders import damage_folder
+from hostile_folders import PRECIOUS, damage_folder
 from limited_child import in_child
 
+_ACCIDENTS = ("bytes of", "mixed_up of", "no_file of", "lock")
+"""Acts of ``hostile_folders`` that leave checksums as they are."""
 _SECONDS = 10
 _MEMORY = 256 << 20
 
 
-def _load_model(folder: Path) -> str:
-    """Reads a model, and writes with it; by the command line, too."""
+def _load_model(folder: Path, sound: Path, text: Path, *, by_accident: bool) -> str:
+    """Reads a model, writes and compresses with it; by the command line, too.
+
+    sound: The folder as it was: after an accident, what can be compressed can be decompressed with that.
+    """
     try:
         model = LanguageModel.load(folder)
         prefix: Any = model.vocabulary.decode([len(model.vocabulary) - 1])
@@ -44,7 +49,18 @@ def _load_model(folder: Path) -> str:
     for words in (["info", str(folder)], ["generate", str(folder), "--num-chars", "3"]):
         status = run_command_line(words)
         assert status in (0, 1), f"status {status} of {words[0]}"
-    return outcome
+    outcomes = [outcome]
+    for mode in ([], ["--fast"]):
+        packed, again = folder / "packed.loom", folder / "again"
+        status = run_command_line(["compress", str(text), "-fm", str(folder), "-o", str(packed), *mode])
+        assert status in (0, 1), f"status {status} of compress"
+        outcomes.append("refused" if status else "compressed")
+        if status == 0:
+            for reader in [folder, *([sound] if by_accident else [])]:
+                status = run_command_line(["decompress", str(packed), "-fm", str(reader), "-o", str(again)])
+                assert status == 0, f"status {status} of decompress with {reader.name}"
+                assert again.read_bytes() == text.read_bytes()
+    return ", ".join(outcomes)
 
 
 def _resume_run(folder: Path) -> str:
@@ -84,12 +100,23 @@ def main() -> None:
     home, cases, first = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     outcomes: collections.Counter[str] = collections.Counter()
     wrong: list[str] = []
+    precious = home / PRECIOUS
+    precious.write_text("a text\n" * 40)
+    before = precious.read_bytes()
     for seed in range(first, first + cases):
-        name, act = (("model", _load_model), ("run", _resume_run))[seed % 2]
+        name = ("model", "run")[seed % 2]
         folder = home / f"case{seed}"
         shutil.copytree(home / name, folder)
         done = damage_folder(folder, home / "other", random.Random(seed))
+        act: Callable[[Path], str] = _resume_run
+        if name == "model":
+            # Another model's integers are whole: the network alone compresses with them, and says whose they are.
+            accident = done.startswith(_ACCIDENTS) and done != "mixed_up of codec.safetensors"
+            act = partial(_load_model, sound=home / "model", text=home / "fable.txt", by_accident=accident)
         verdict = in_child(partial(_silently, act, folder), seconds=_SECONDS, longest=6 * _SECONDS, memory=_MEMORY)
+        if precious.read_bytes() != before:
+            wrong.append(f"seed {seed}, {name}, {done}: what a link led to was changed")
+            precious.write_bytes(before)
         if verdict.startswith(("crash", "killed", "?")):
             wrong.append(f"seed {seed}, {name}, {done}: {verdict}")
         outcomes[f"{name}: {verdict.partition(':')[0]}"] += 1

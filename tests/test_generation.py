@@ -82,6 +82,21 @@ def test_several_samples() -> None:
     assert {len(sample) for sample in samples} == {202}
     with pytest.raises(SettingsError, match="num_samples is 0"):
         generate_samples(model, "ab", 5, num_samples=0)
+    with pytest.raises(SettingsError, match=r"num_samples is 100000000: at most 10,000"):
+        generate_samples(model, "ab", 5, _SAMPLING, num_samples=10**8)
+    with pytest.raises(SettingsError, match=r"10,000 samples of 2,001 characters are too much .* at most 20,000,000"):
+        generate_samples(model, "ab", 2001, _SAMPLING, num_samples=10**4)
+    assert generate_samples(model, "ab", 0, _SAMPLING, num_samples=2) == ["ab", "ab"]
+
+
+def test_what_cannot_be_is_refused_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by ``stream``, whose first piece is the prefix."""
+    model = build_model(Vocabulary(list("ab")), ModelSettings(nonlinearity="relu", hidden_size=4))
+    with pytest.raises(SettingsError, match="precision int8"):
+        stream(model, "ab", 5, precision="int8")
+    monkeypatch.setenv("CHARLOOM_KERNELS", "foo")
+    with pytest.raises(SettingsError, match="CHARLOOM_KERNELS=foo"):
+        stream(model, "ab", 5)
 
 
 def test_unknown_is_never_written() -> None:

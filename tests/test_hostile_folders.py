@@ -56,14 +56,20 @@ def _outcomes(home: Path, cases: int, first: int) -> dict[str, int]:
     return outcomes
 
 
+def _count(outcomes: dict[str, int], start: str) -> int:
+    return sum(count for outcome, count in outcomes.items() if outcome.startswith(start))
+
+
 def test_sixty(home: Path) -> None:
     outcomes = _outcomes(home, 60, 0)
-    assert outcomes["model: ModelFolderError"] > 10
+    assert _count(outcomes, "model: ModelFolderError") > 3
+    assert _count(outcomes, "model: loaded, refused") > 3
     assert outcomes["run: read, resumed"] >= 1
 
 
 @pytest.mark.slow
 def test_a_thousand(home: Path) -> None:
     outcomes = _outcomes(home, 1000, 1000)
-    assert outcomes["model: ModelFolderError"] > 200
+    assert _count(outcomes, "model: ModelFolderError") > 100
+    assert _count(outcomes, "model: loaded, refused") > 100
     assert outcomes["run: read, resumed"] > 20

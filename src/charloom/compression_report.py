@@ -13,7 +13,7 @@ from charloom.codec.integer_model import INTEGER_MODEL_FILE
 from charloom.codec.priming import PRIMING_FILE
 from charloom.compressors import measure_compressors
 from charloom.errors import CharloomError, CorpusError
-from charloom.text.decoding import decode_utf8
+from charloom.text.decoding import decode_utf8, for_a_model_of_characters
 
 PictureFormat: TypeAlias = Literal["png", "svg", "pdf"]
 
@@ -118,7 +118,8 @@ def _entropy_row(data: bytes, model: Path) -> Row:
         return Row(name, None, ours=True, note="takes PyTorch, which is not on this machine")
     loaded = LanguageModel.load(model)
     try:
-        text = data if loaded.vocabulary.unit == "byte" else decode_utf8(data, "the text")
+        with for_a_model_of_characters():
+            text = data if loaded.vocabulary.unit == "byte" else decode_utf8(data, "the text")
         result = evaluate(loaded, text, unknown="unk")
     except CorpusError as error:
         return Row(name, None, ours=True, note=str(error))

@@ -15,6 +15,9 @@ from charloom.settings.sampling import GenerationPrecision, SamplingSettings, ch
 from charloom.shapes import Ids, State, StepLogits, TextIds
 from charloom.state import parts_of
 
+MOST_SAMPLES = 10_000
+MOST_CHARS_OF_SAMPLES = 20_000_000
+"""In all samples together: they are kept until they are done, a few dozen bytes a character."""
 _LARGEST_PIECE = 256
 """Tokens of one native call: a hundredth of a second, so that Ctrl-C and a screen do not wait."""
 
@@ -75,12 +78,27 @@ def generate_samples(
     precision: GenerationPrecision = "float32",
 ) -> list[AnyStr]:
     """Several continuations of one prefix, computed side by side; sample 0 is what ``generate`` gives."""
-    if num_samples < 1:
-        raise SettingsError(f"num_samples is {num_samples}: it must be at least 1")
+    check_samples(num_samples, num_chars)
     prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
     pieces = list(generate_ids(model, prefix_ids, num_chars, sampling, num_samples=num_samples, precision=precision))
-    samples = torch.cat(pieces, dim=1).tolist() if pieces else [[] for _ in range(num_samples)]
-    return [prefix[:0].join(_pieces(model, prefix, prefix_ids, [ids], stop)) for ids in samples]
+    samples = torch.cat(pieces, dim=1) if pieces else torch.empty(num_samples, 0, dtype=torch.int64)
+    return [prefix[:0].join(_pieces(model, prefix, prefix_ids, [ids.tolist()], stop)) for ids in samples]
+
+
+def check_samples(num_samples: int, num_chars: int) -> None:
+    """Raises SettingsError for more samples than can be computed side by side."""
+    if num_samples < 1:
+        raise SettingsError(f"num_samples is {num_samples}: it must be at least 1")
+    if num_samples > MOST_SAMPLES:
+        raise SettingsError(
+            f"num_samples is {num_samples}: at most {MOST_SAMPLES:,} are computed side by side; ask again with another "
+            "seed for more"
+        )
+    if num_samples > 1 and num_samples * num_chars > MOST_CHARS_OF_SAMPLES:
+        raise SettingsError(
+            f"{num_samples:,} samples of {num_chars:,} characters are too much for the memory: at most "
+            f"{MOST_CHARS_OF_SAMPLES:,} characters in all; ask for fewer or shorter ones, or for one at a time"
+        )
 
 
 def generate_ids(
@@ -92,7 +110,10 @@ def generate_ids(
     num_samples: int = 1,
     precision: GenerationPrecision = "float32",
 ) -> Iterator[Ids]:
-    """Yields the ids that follow a prefix, (samples, some steps) at a time; ``<unk>`` is never chosen."""
+    """Yields the ids that follow a prefix, (samples, some steps) at a time; ``<unk>`` is never chosen.
+
+    What cannot be is refused at once, before anything is asked for.
+    """
     sampling = sampling or SamplingSettings()
     sampler = Sampler(sampling, num_samples)
     check_generation_precision(precision)
@@ -102,6 +123,18 @@ def generate_ids(
             f"precision {precision} is for models whose hidden states lie between -1 and 1 (not the relu cell), on a "
             "CPU, with charloom's native kernels (charloom info): generate with float32"
         )
+    return _generated(model, writer, prefix_ids, num_steps, sampling, sampler, num_samples)
+
+
+def _generated(
+    model: Predictor,
+    writer: Writer | None,
+    prefix_ids: TextIds,
+    num_steps: int,
+    sampling: SamplingSettings,
+    sampler: Sampler,
+    num_samples: int,
+) -> Iterator[Ids]:
     # Not around the yield: a generator would leave the caller without gradients between two pieces.
     with predicting(model):
         logits, state = model.forward(

@@ -14,7 +14,7 @@ from charloom.errors import InputError, ModelFolderError
 from charloom.layers import CELLS, RNN, RecurrentLayer
 from charloom.model_folder import CONFIG_FILE, WithoutInitialWeights, check_fit, read_model_folder, write_model_folder
 from charloom.recurrence import native_step
-from charloom.recurrence.dispatch import chosen_kernels, covers
+from charloom.recurrence.dispatch import chosen_kernels, covers, covers_layers
 from charloom.recurrence.native_generation import NativeGenerator
 from charloom.settings.model import Precision
 from charloom.settings.sampling import GenerationPrecision
@@ -146,7 +146,7 @@ class LanguageModel(nn.Module):
         parameters = self._step_parameters()
         bounded = self.layer.mode != "RNN_RELU"
         if (
-            chosen_kernels() is None
+            not covers_layers(self.layer.num_layers)
             or self.layer.proj_size
             or not covers(*parameters.tensors())
             or (precision == "int8" and not bounded)
@@ -166,10 +166,9 @@ class LanguageModel(nn.Module):
 
     def _native_step(self, ids: Ids, targets: Ids, state: State | None) -> native_step.Step | None:
         """``loss`` as one native call; None where the kernels do not cover it."""
-        kernels = chosen_kernels()
-        if not torch.is_grad_enabled() or torch.compiler.is_compiling() or kernels is None:
-            return None
         layer, dropout = self.layer, self.dropout
+        if not torch.is_grad_enabled() or torch.compiler.is_compiling() or not covers_layers(layer.num_layers):
+            return None
         parameters = self._step_parameters().in_order()
         parts = parts_of(self.begin_state(len(ids)) if state is None else state)
         if (
@@ -189,7 +188,7 @@ class LanguageModel(nn.Module):
             dropout.p if self.training else 0.0,
             layer.dropout if layer.training else 0.0,
         )
-        return native_step.Step(kernels, ids, targets, parts, parameters, options)
+        return native_step.Step(chosen_kernels(), ids, targets, parts, parameters, options)
 
     def _mixed_precision(self) -> AbstractContextManager[object]:
         """PyTorch's way to multiply in bfloat16, where the native kernels, which have their own, do not compute."""

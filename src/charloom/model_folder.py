@@ -4,13 +4,10 @@
 found before anything is computed with them.
 """
 
-import errno
 import hashlib
 import json
-import os
-import stat
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -18,6 +15,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from charloom.errors import InputError, ModelFolderError
+from charloom.tensor_files import open_regular, parse_json, read_tensor_file
 from charloom.whole_files import write_whole
 
 FORMAT_VERSION = 1
@@ -28,8 +26,6 @@ WEIGHTS_FILE = "model.safetensors"
 CODEC_FILES = ("codec.safetensors", "priming.safetensors")
 """What ``charloom.codec`` adds to a folder: made of its weights, and read without them."""
 _LARGEST_CONFIG_BYTES = 64 * 2**20
-_LARGEST_HEADER_BYTES = 100 * 2**20
-"""Of safetensors: that library takes no larger one."""
 
 
 def write_model_folder(path: str | Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
@@ -77,47 +73,6 @@ def read_model_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Tenso
         return config, safetensors.torch.load(data)
     except (safetensors.SafetensorError, KeyError, ValueError) as error:
         raise ModelFolderError(f"{folder}: {WEIGHTS_FILE} cannot be read ({error})") from None
-
-
-def read_tensor_file(path: Path, preamble: int = 0) -> bytes:
-    """The safetensors in a file, after so many bytes of something else. Nothing is read of one that is not whole.
-
-    Raises OSError, ValueError or RecursionError for what is no such file.
-    """
-    with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size - preamble
-        file.seek(preamble)
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(size - 8, _LARGEST_HEADER_BYTES):
-            raise ValueError("its header does not end within it")
-        try:
-            listed = parse_json(file.read(length))
-            end = max((entry["data_offsets"][1] for name, entry in listed.items() if name != "__metadata__"), default=0)
-            whole = 8 + length + end == size
-        except (AttributeError, KeyError, IndexError, TypeError) as error:
-            raise ValueError(f"a header of another kind ({error!r})") from None
-        if not whole:
-            raise ValueError("it is not as long as its tensors")
-        file.seek(preamble)
-        return file.read(size)
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """Opens a file to read. Raises OSError, for a pipe or device too, which would make its reader wait for ever."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "not a file")
-    return os.fdopen(descriptor, "rb")
-
-
-def parse_json(data: bytes) -> Any:
-    """JSON as the standard has it. Raises ValueError or RecursionError for anything else, NaN and infinity included."""
-    return json.loads(data, parse_constant=_refuse_constant)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:

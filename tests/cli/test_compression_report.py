@@ -54,11 +54,13 @@ def test_bytes_that_no_character_model_reads(home: Path, char_model: Path) -> No
     table = call(home, "compress", "--report", "x", "-m", char_model).done()
     (entropy,) = [line for line in table.splitlines() if line.startswith("entropy")]
     assert "not UTF-8 at byte 0" in entropy
+    assert "the model reads characters" in entropy
 
 
 def test_what_is_refused(home: Path, char_model: Path) -> None:
     (home / "empty").write_bytes(b"")
-    assert "nothing to measure" in call(home, "compress", "--report", "empty", "-m", char_model).error()
+    message = call(home, "compress", "--report", "empty", "-m", char_model).error()
+    assert message == "empty: empty; there is nothing to measure"
     assert "takes --plot" in call(home, "compress", "--report", "-", "-m", char_model).error()
     assert "one file" in call(home, "compress", "--report", "fox.txt", "-o", "x", "-m", char_model).error()
 

@@ -5,7 +5,9 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 
+from charloom import LanguageModel
 from process import call, run
 
 _LINE = "the quick brown fox jumps over the lazy dog\n"
@@ -30,6 +32,25 @@ def test_summary(home: Path, char_model: Path) -> None:
     assert f"{summary['baselines_bits_per_char']['xz -9e']:.4f}" in rows["xz -9e"]
     assert {"uniform", "unigram", "gzip -9"} < set(rows)
     assert "One pass from a zero state, carried through" in table
+
+
+def test_short_and_very_surprising_texts(home: Path, char_model: Path, tmp_path: Path) -> None:
+    """No yardstick that measures its own headers; no number of thirty digits, and none that a float cannot hold."""
+    (home / "short.txt").write_text("the")
+    table = run(home, "evaluate", char_model, "short.txt").done()
+    assert "unigram" in table
+    assert "gzip -9" not in table
+    assert "gzip and xz are left out" in table
+    assert "gzip and xz" not in call(home, "evaluate", char_model, "fox.log").done()
+    model = LanguageModel.load(char_model)
+    with torch.no_grad():
+        model.output.bias[model.vocabulary.encode("e")] = -40.0
+    model.save(tmp_path / "sure")
+    assert max(map(len, run(home, "evaluate", tmp_path / "sure", "short.txt").done().split())) < 30
+    with torch.no_grad():
+        model.output.bias[model.vocabulary.encode("e")] = -1e5
+    model.save(tmp_path / "surer")
+    assert " inf" in run(home, "evaluate", tmp_path / "surer", "short.txt").done()
 
 
 def test_by_line_and_by_char(home: Path, char_model: Path) -> None:
@@ -87,6 +108,10 @@ def test_what_cannot_be_evaluated(home: Path, char_model: Path) -> None:
     assert "--unknown skip" in message
     assert "too short" in call(home, "evaluate", char_model, "x.txt", "--unknown", "skip").error()
     (home / "x.txt").write_bytes(b"the \xff")
-    assert "x.txt: not UTF-8 at byte 4" in call(home, "evaluate", char_model, "x.txt").error()
+    message = call(home, "evaluate", char_model, "x.txt").error()
+    assert message == (
+        "x.txt: not UTF-8 at byte 4 (0xff, line 1); the model reads characters; one trained with --unit byte takes any "
+        "file"
+    )
     assert "--top goes with --by-line" in call(home, "evaluate", char_model, "x.txt", "--top", "3").error()
     assert "give one" in call(home, "evaluate", char_model, "x.txt", "--by-line", "--by-char").error()

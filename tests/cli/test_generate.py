@@ -110,3 +110,12 @@ def test_damaged_models(char_model: Path, tmp_path: Path) -> None:
     expected["later"] = "format version 99"
     for name, message in expected.items():
         assert message in call(tmp_path, "generate", name, "--prefix", "a").error()
+
+
+def test_what_cannot_be_is_said_before_anything_is_written(char_model: Path, tmp_path: Path) -> None:
+    result = run(tmp_path, "generate", char_model, CHARLOOM_KERNELS="foo")
+    assert "CHARLOOM_KERNELS=foo: choose one of" in result.error()
+    assert result.out == ""
+    result = call(tmp_path, "generate", char_model, "--temperature", "1", "--num-samples", "100000000")
+    assert "--num-samples is 100000000: at most 10,000" in result.error()
+    assert result.out == ""

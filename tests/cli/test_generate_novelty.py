@@ -50,6 +50,13 @@ def test_several_samples_and_a_corpus_in_a_folder(char_model: Path, home: Path) 
     assert "not the text that the model was trained on (fox.txt, 1,320 long)" in note
 
 
+def test_a_corpus_that_is_no_text(char_model: Path, home: Path) -> None:
+    (home / "x").write_bytes(b"the \xff")
+    message = call(home, "generate", char_model, "--check-novelty", "x").error()
+    assert message.startswith("x: not UTF-8 at byte 4")
+    assert message.endswith("; the model reads characters; one trained with --unit byte takes any file")
+
+
 def test_a_model_of_a_part(char_model: Path, home: Path) -> None:
     (home / "fox.txt").write_text(SENTENCE * 31)
     assert (

@@ -144,3 +144,18 @@ def test_what_cannot_be_had_is_refused() -> None:
         large.output.weight[0, 0] = 1e30
     with pytest.raises(InputError, match=r"weights as large as 1e\+30 cannot be made integers"):
         quantize(large)
+    deep = _model(num_layers=65)
+    with pytest.raises(InputError, match=r"num_layers 65 is too large for compression \(at most 64\)"):
+        quantize(deep)
+    beyond = _model().double()
+    with torch.no_grad():
+        beyond.output.weight[0, 0] = 1e308
+    with pytest.raises(InputError, match="cannot be made integers"):
+        quantize(beyond)
+
+
+def test_a_bound_that_a_model_breaks_is_an_error_of_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever ``integer_model_checks`` finds: training goes on to write its history."""
+    monkeypatch.setattr("charloom.codec.integer_model_checks.LARGEST_TOKEN", 2)
+    with pytest.raises(InputError, match="cannot be made integers: a token has more than 2 bytes"):
+        quantize(_model())

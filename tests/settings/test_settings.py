@@ -30,7 +30,7 @@ _VALUES: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
     ("model", "cell"): (["rnn", "gru", "lstm"], ["RNN", "transformer", "", 0, ["rnn"]]),
     ("model", "nonlinearity"): (["tanh", "relu"], ["sigmoid", "", 0]),
     ("model", "hidden_size"): ([1, 4096], _NO_COUNT),
-    ("model", "num_layers"): ([1, 8], _NO_COUNT),
+    ("model", "num_layers"): ([1, 8, 1000], [*_NO_COUNT, 1001, 10**5]),
     ("model", "dropout"): ([0, 0.0, 0.5, 0.999], [-0.1, 1, 1.0, 1.1, *_NO_NUMBER]),
     ("model", "embedding_size"): ([None, 1, 64], _NO_COUNT),
     ("model", "tied_output"): ([False], _NO_SWITCH),

@@ -120,3 +120,12 @@ def test_infinite_perplexity_is_plotted_and_written() -> None:
     record = EpochRecord(1, float("inf"), None, 1.0, 1.0)
     assert plot_history(History([record, _record(2)])).startswith(b"\x89PNG")
     assert json.loads(record.to_json())["perplexity"] is None
+
+
+def test_a_model_of_too_many_layers_for_compression_has_its_curve(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder(EpochEnded(_record(1), 1))
+    deep = build_model(Vocabulary(["a"]), ModelSettings(hidden_size=2, num_layers=65))
+    with pytest.warns(CharloomWarning, match="not made ready for compression: num_layers 65 is too large"):
+        folder.finish(deep)
+    assert folder.files == ["config.json", "history.jsonl", "history.png", "model.safetensors"]

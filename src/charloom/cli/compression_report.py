@@ -8,7 +8,7 @@ from rich.table import Table
 
 from charloom.cli import compressed_files, screen
 from charloom.cli.output_files import picture_format
-from charloom.errors import CharloomError, InputError, SettingsError
+from charloom.errors import CharloomError, CorpusError, InputError, SettingsError
 from charloom.text.sources import STANDARD_INPUT
 from charloom.whole_files import WholeFile
 
@@ -32,6 +32,8 @@ def report_on(file: str, model: Path, plot: Path | None, *, threads: int | None,
 
     with compressed_files.opened(file) as (stream, _):
         data = stream.read()
+    if not data:
+        raise CorpusError(f"{compressed_files.shown(file)}: empty; there is nothing to measure")
     with screen.reading_progress("measuring") as bar:
         task = bar.add_task("", total=None)
         report = report_compression(

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from charloom.baselines import Baseline
     from charloom.evaluation import Evaluation, Surprisal
 
+_SHORTEST_COMPRESSED = 500
+"""Bytes of a text that other compressors are shown for."""
+_LONGEST_PERPLEXITY = 1e7
 _PROTOCOL = "One pass from a zero state, carried through; every {unit} but the first is scored."
 
 
@@ -63,12 +66,14 @@ def evaluate(
     from charloom.device import find_device
     from charloom.evaluation import evaluate_pieces, split_chars, split_lines
     from charloom.language_model import LanguageModel
+    from charloom.text.decoding import for_a_model_of_characters
     from charloom.text.sources import read_sources
 
     _check_options(by_char, by_line, top, as_json)
     loaded = LanguageModel.load(model).to(find_device(device))
     vocabulary = loaded.vocabulary
-    text = read_sources([file], vocabulary.unit)
+    with for_a_model_of_characters():
+        text = read_sources([file], vocabulary.unit)
     pieces = split_lines(text) if by_line else split_chars(text) if by_char else [text]
     with screen.reading_progress("reading") as progress:
         task = progress.add_task("")
@@ -149,7 +154,12 @@ def _show_lines(console: Console, lines: list["Surprisal"]) -> None:
 def _show_summary(
     console: Console, result: "Evaluation", baselines: list["Baseline"], text: str | bytes, unit: str
 ) -> None:
+    from charloom.evaluation import perplexity_of
+
     num_bytes = len(text if isinstance(text, bytes) else text.encode("utf-8"))
+    too_short = num_bytes < _SHORTEST_COMPRESSED
+    if too_short:
+        baselines = [baseline for baseline in baselines if not baseline.compressed]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("")
     for heading in (f"nats/{unit}", f"bits/{unit}", "bits/byte", "perplexity"):
@@ -158,8 +168,11 @@ def _show_summary(
     rows = [("this model", result.bits_per_char, result.bits_per_byte, "")]
     rows += [(b.name, b.total_bits / len(text), b.total_bits / num_bytes, b.note) for b in baselines]
     for name, per_char, per_byte, note in rows:
-        table.add_row(
-            name, f"{per_char * math.log(2):.4f}", f"{per_char:.4f}", f"{per_byte:.4f}", f"{2**per_char:.3f}", note
-        )
+        nats = per_char * math.log(2)
+        perplexity = perplexity_of(nats)
+        shown = f"{perplexity:.3f}" if perplexity < _LONGEST_PERPLEXITY else f"{perplexity:.3g}"
+        table.add_row(name, f"{nats:.4f}", f"{per_char:.4f}", f"{per_byte:.4f}", shown, note)
     console.print(table)
+    if too_short:
+        console.print(f"gzip and xz are left out: of less than {_SHORTEST_COMPRESSED} bytes they write headers mostly.")
     console.print(f"{result.num_chars:,} {unit}s scored. {_PROTOCOL.format(unit=unit)}")

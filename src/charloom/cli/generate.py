@@ -51,7 +51,7 @@ def generate(
     num_chars
         Characters (bytes, for a byte model) to write after the prefix.
     num_samples
-        Texts to write. Several are computed side by side and shown when they are done.
+        Texts to write, 10,000 at most. Several are computed side by side and shown when they are done.
     stop
         End before this text where the model writes it.
     unknown
@@ -67,9 +67,10 @@ def generate(
         With --check-novelty: a stretch of so many characters (bytes, for a byte model) counts as copied. Default: 32.
     """
     from charloom.device import find_device
-    from charloom.generation import generate_samples, stream
+    from charloom.generation import check_samples, generate_samples, stream
     from charloom.language_model import LanguageModel
 
+    check_samples(num_samples, num_chars)
     novelty = NoveltyCheck(check_novelty, copied_from)
     novelty.check(num_chars * num_samples)
     loaded = LanguageModel.load(model).to(find_device(device))

@@ -10,6 +10,7 @@ from rich.table import Table
 from charloom.cli import screen
 from charloom.errors import SettingsError
 from charloom.text.clean_up import AnyText
+from charloom.text.decoding import for_a_model_of_characters
 
 if TYPE_CHECKING:
     from charloom.language_model import LanguageModel
@@ -48,7 +49,8 @@ class NoveltyCheck:
         """The corpus in the units of the model. Raises CorpusError for one that cannot be read."""
         from charloom.text.corpora import read_corpus
 
-        return read_corpus(self.corpus, model.vocabulary.unit) if self.corpus else []
+        with for_a_model_of_characters():
+            return read_corpus(self.corpus, model.vocabulary.unit) if self.corpus else []
 
     def report(self, model: "LanguageModel", texts: Sequence[AnyText], parts: list[tuple[str, AnyText]]) -> None:
         """Looks for the texts in the corpus, and prints what is found to standard error."""

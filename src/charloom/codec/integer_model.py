@@ -21,6 +21,7 @@ from charloom.codec.integer_model_checks import GATES as GATES
 from charloom.codec.integer_model_checks import LARGEST_VOCABULARY as LARGEST_VOCABULARY
 from charloom.codec.integer_model_checks import check_arrays
 from charloom.errors import ModelFolderError
+from charloom.tensor_files import metadata_of, read_tensor_file
 from charloom.whole_files import write_whole
 
 FORMAT_VERSION = 1
@@ -31,6 +32,9 @@ INTEGER_MODEL_FILE = "codec.safetensors"
 
 CELLS = ("rnn_tanh", "rnn_relu", "gru", "lstm")
 """In the order of the kernels' ``IntegerCell``; the index is what files hold."""
+
+_FINGERPRINT, _PRIMING = "fingerprint", "priming"
+"""In the file's metadata, in hexadecimal: its own, and its priming's. Older files have none: nothing is checked."""
 
 Int8s: TypeAlias = NDArray[np.int8]
 Int16s: TypeAlias = NDArray[np.int16]
@@ -148,29 +152,42 @@ class IntegerModel:
             digest.update(f"{name} {array.dtype.name} {array.shape}\n".encode() + little.tobytes())
         return digest.digest()
 
-    def to_file(self) -> bytes:
-        """What ``load`` reads."""
-        dense = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
-        return safetensors.numpy.save(dense, {"format": "charloom integer model"})
+    def to_file(self, priming: bytes | None = None) -> bytes:
+        """What ``load`` reads.
 
-    def save(self, path: str | Path) -> None:
-        """Writes the model, whole or not at all. Raises ModelFolderError where that fails."""
+        priming: The fingerprint of the priming that the model's mixing engine begins with, where that is settled.
+        """
+        dense = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
+        metadata = {"format": "charloom integer model", _FINGERPRINT: self.fingerprint().hex()}
+        return safetensors.numpy.save(dense, metadata if priming is None else metadata | {_PRIMING: priming.hex()})
+
+    def save(self, path: str | Path, priming: bytes | None = None) -> None:
+        """Writes the model, whole or not at all; priming: see ``to_file``. Raises ModelFolderError where that fails."""
         try:
-            write_whole({Path(path): self.to_file()})
+            write_whole({Path(path): self.to_file(priming)})
         except OSError as error:
             raise ModelFolderError(f"{path}: cannot save the integer model ({error.strerror or error})") from error
 
     @classmethod
     def load(cls, path: str | Path) -> "IntegerModel":
         """Reads a model. Raises ModelFolderError, one line, for anything but a whole and sound one."""
+        return cls.load_with_priming(path)[0]
+
+    @classmethod
+    def load_with_priming(cls, path: str | Path) -> tuple["IntegerModel", str | None]:
+        """As ``load``, and the fingerprint, in hexadecimal, of its priming; None where the file names none."""
         try:
-            data = Path(path).read_bytes()
+            data = read_tensor_file(Path(path))
+            model, metadata = cls.from_arrays(safetensors.numpy.load(data)), metadata_of(data)
         except OSError as error:
             raise ModelFolderError(f"{path}: cannot read the integer model ({error.strerror or error})") from None
-        try:
-            return cls.from_arrays(safetensors.numpy.load(data))
-        except (safetensors.SafetensorError, KeyError, TypeError, ValueError, IndexError) as error:
-            raise ModelFolderError(f"{path}: not an integer model that this charloom can use ({error})") from None
+        except (safetensors.SafetensorError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
+            reason = f"{error!s:.200}"
+            raise ModelFolderError(f"{path}: not an integer model that this charloom can use ({reason})") from None
+        fingerprint = model.fingerprint().hex()
+        if metadata.get(_FINGERPRINT, fingerprint) != fingerprint:
+            raise ModelFolderError(f"{path}: damaged (its fingerprint is another than it says): take it from a copy")
+        return model, metadata.get(_PRIMING)
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "IntegerModel":

@@ -32,11 +32,12 @@ def prepare_codec(
     from charloom.language_model import LanguageModel
 
     folder = Path(folder)
-    integers, priming = quantize(model if model is not None else LanguageModel.load(folder)), folder / PRIMING_FILE
-    files = {folder / INTEGER_MODEL_FILE: integers.to_file()}
+    integers = quantize(model if model is not None else LanguageModel.load(folder))
+    priming, priming_file = Priming.of_text(seen, unseen), folder / PRIMING_FILE
+    files = {folder / INTEGER_MODEL_FILE: integers.to_file(priming.fingerprint())}
     if seen or unseen:
-        files[priming] = Priming.of_text(seen, unseen).to_file()
+        files[priming_file] = priming.to_file()
     try:
-        write_whole(files, remove=[] if priming in files else [priming])
+        write_whole(files, remove=[] if priming_file in files else [priming_file])
     except OSError as error:
         raise ModelFolderError(f"{folder}: cannot save what compression needs ({error.strerror or error})") from error

@@ -15,6 +15,7 @@ import safetensors
 import safetensors.numpy
 
 from charloom.errors import ModelFolderError
+from charloom.tensor_files import metadata_of, read_tensor_file
 from charloom.whole_files import write_whole
 
 PRIMING_FILE = "priming.safetensors"
@@ -22,6 +23,8 @@ PRIMING_FILE = "priming.safetensors"
 LARGEST_PRIMING = 1 << 20
 """Bytes: a few seconds of reading."""
 _FORMAT_VERSION = 1
+_FINGERPRINT = "fingerprint"
+"""In the file's metadata, in hexadecimal; older files have none, and are not checked."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Priming:
         packed = lzma.compress(self.text, preset=9 | lzma.PRESET_EXTREME)
         header = np.array([_FORMAT_VERSION, self.silent], np.int32)
         arrays: dict[str, Any] = {"header": header, "text": np.frombuffer(packed, np.uint8)}
-        return safetensors.numpy.save(arrays, {"format": "charloom priming"})
+        return safetensors.numpy.save(arrays, {"format": "charloom priming", _FINGERPRINT: self.fingerprint().hex()})
 
     @classmethod
     def from_file(cls, data: bytes) -> "Priming":
@@ -74,7 +77,10 @@ class Priming:
             text = decompressor.decompress(packed.tobytes(), LARGEST_PRIMING + 1)
             if not decompressor.eof or decompressor.unused_data:
                 raise ValueError("its text is not whole")
-            return cls(text, silent)
+            found = cls(text, silent)
+            if metadata_of(data).get(_FINGERPRINT, found.fingerprint().hex()) != found.fingerprint().hex():
+                raise ValueError("damaged: its fingerprint is another than it says")
+            return found
         except (safetensors.SafetensorError, lzma.LZMAError, KeyError) as error:
             raise ValueError(str(error)) from None
 
@@ -90,10 +96,10 @@ class Priming:
         """A model's; an empty one where it has none. Raises ModelFolderError for a file that is not one."""
         file = folder / PRIMING_FILE
         try:
-            return cls.from_file(file.read_bytes())
+            return cls.from_file(read_tensor_file(file))
         except FileNotFoundError:
             return cls()
         except OSError as error:
             raise ModelFolderError(f"{file}: cannot be read ({error.strerror or error})") from None
-        except ValueError as error:
-            raise ModelFolderError(f"{file}: not a priming that this charloom can use ({error})") from None
+        except (ValueError, RecursionError) as error:
+            raise ModelFolderError(f"{file}: not a priming that this charloom can use ({error!s:.200})") from None

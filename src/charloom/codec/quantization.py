@@ -20,6 +20,8 @@ from charloom.codec.integer_model import (
 from charloom.codec.integer_model_checks import (
     FIRST_SHIFTS,
     LARGEST_BIAS,
+    LARGEST_HIDDEN,
+    LARGEST_LAYERS,
     LARGEST_ROW_SUM,
     SECOND_SHIFTS,
     TANH_SEGMENTS,
@@ -62,10 +64,25 @@ def quantize(model: LanguageModel) -> IntegerModel:
             f"a vocabulary of {len(model.vocabulary)} tokens is too large for compression (at most "
             f"{LARGEST_VOCABULARY}): train with --unit byte"
         )
+    for name, size, largest in (
+        ("num_layers", model.layer.num_layers, LARGEST_LAYERS),
+        ("hidden_size", model.layer.hidden_size, LARGEST_HIDDEN),
+    ):
+        if size > largest:
+            raise InputError(f"{name} {size} is too large for compression (at most {largest}): train a smaller model")
     if model.vocabulary.unit == "char" and len(model.vocabulary) < 2:
         raise InputError("the model's vocabulary has no characters: there is nothing to compress with")
     if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
         raise InputError("the model's parameters are not all finite numbers: training diverged")
+    try:
+        return _integers(model)
+    except InputError:
+        raise
+    except (ValueError, OverflowError) as error:  # a bound of integer_model_checks; float64 weights beyond all bounds
+        raise InputError(f"the model cannot be made integers: {error}") from None
+
+
+def _integers(model: LanguageModel) -> IntegerModel:
     cell = model.layer.mode.lower()
     token_shares, layers = _parameters(model)
     formats = _relu_formats(model, token_shares) if cell == "rnn_relu" else [_BOUNDED] * len(layers)

@@ -8,7 +8,7 @@ The environment variable ``CHARLOOM_KERNELS`` forces a path, for tests and for u
 - ``pytorch``: PyTorch's own layers.
 - ``scalar``, ``avx2``, ``avx512``, ``avx512bf16``, ``amx``: the kernels of one instruction set.
 
-Whatever is chosen, what the kernels do not cover (``covers``) is PyTorch's to compute.
+Whatever is chosen, what the kernels do not cover (``covers``, ``covers_layers``) is PyTorch's to compute.
 """
 
 import functools
@@ -55,6 +55,12 @@ def covers(*tensors: Tensor) -> bool:
     if torch.is_autocast_enabled("cpu") or _in_function_transform():
         return False
     return all(t.dtype is torch.float32 and t.is_cpu and t.numel() for t in tensors)
+
+
+def covers_layers(num_layers: int) -> bool:
+    """Whether the kernels take a model of so many layers whole, in one call; one by one they take any number."""
+    kernels = chosen_kernels()
+    return kernels is not None and num_layers <= kernels.max_layers
 
 
 def _in_function_transform() -> bool:

@@ -11,6 +11,10 @@ Nonlinearity: TypeAlias = Literal["tanh", "relu"]
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 
+MOST_LAYERS = 1000
+"""Ten times as many as anyone trains, and they are made in a second or two."""
+
+
 def check_precision(precision: str) -> None:
     """Raises SettingsError for a word that is no ``Precision``."""
     if precision not in get_args(Precision):
@@ -25,7 +29,7 @@ class ModelSettings:
         cell: The recurrent cell: plain (rnn), gated (gru), or long short-term memory (lstm).
         nonlinearity: Of the plain cell: tanh or relu.
         hidden_size: Units in each layer.
-        num_layers: Recurrent layers, one on top of the other.
+        num_layers: Recurrent layers, one on top of the other; 1,000 at most.
         dropout: Probability that a unit is dropped in training: after a learned embedding, between the layers and
             before the output.
         embedding_size: Size of a learned embedding of the input; one-hot input where none.
@@ -44,7 +48,8 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         check_word(self, cell=Cell, nonlinearity=Nonlinearity)
-        check_whole(self, "hidden_size", "num_layers")
+        check_whole(self, "hidden_size")
+        check_whole(self, "num_layers", maximum=MOST_LAYERS)
         check_whole(self, "embedding_size", optional=True)
         check_number(self, "dropout", maximum=1.0)
         check_number(self, "init_sigma")

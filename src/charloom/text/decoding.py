@@ -2,10 +2,12 @@
 
 import codecs
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from charloom.errors import CorpusError
 
 BYTE_WAY_OUT = "unit='byte' takes any file"
+_WAY_OUT_OF_A_MODEL = "the model reads characters; one trained with unit='byte' takes any file"
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -49,3 +51,15 @@ def decoded(pieces: Iterable[bytes], name: str) -> Iterator[str]:
 def decode_utf8(data: bytes, name: str) -> str:
     """``decoded`` of a whole file."""
     return "".join(decoded([data], name))
+
+
+@contextmanager
+def for_a_model_of_characters() -> Iterator[None]:
+    """Errors within name the way out for a text that a trained model is to read: its unit can no longer be chosen."""
+    try:
+        yield
+    except CorpusError as error:
+        message = str(error)
+        if BYTE_WAY_OUT not in message:
+            raise
+        raise CorpusError(message.replace(BYTE_WAY_OUT, _WAY_OUT_OF_A_MODEL)) from None

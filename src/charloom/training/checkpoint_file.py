@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from charloom.errors import CheckpointError
-from charloom.model_folder import open_regular, parse_json, read_tensor_file
+from charloom.tensor_files import open_regular, parse_json, read_tensor_file
 from charloom.whole_files import WholeFile
 
 _NAME, _VERSION = b"charloom checkpoint", b"1"

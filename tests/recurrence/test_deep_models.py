@@ -1,0 +1,56 @@
+"""More layers than the kernels' calls for a whole model hold: computed one by one, to the same numbers."""
+
+import pytest
+import torch
+
+import charloom
+from charloom import LanguageModel, ModelSettings, SamplingSettings, Vocabulary
+from charloom.recurrence.dispatch import chosen_kernels
+from charloom.recurrence.native_generation import NativeGenerator
+from native import INSTRUCTION_SETS
+
+pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
+_VOCABULARY = Vocabulary.of_text("abcdefghij")
+
+
+def _model(cell: str, num_layers: int) -> LanguageModel:
+    settings = ModelSettings(cell=cell, num_layers=num_layers, hidden_size=6, init_sigma=0)  # type: ignore[arg-type]
+    return charloom.build_model(_VOCABULARY, settings, seed=1)
+
+
+@pytest.mark.parametrize("num_layers", [64, 65, 100])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_loss_gradients_and_text_are_those_of_pytorch(
+    cell: str, num_layers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = _model(cell, num_layers)
+    ids, targets = torch.randint(1, 11, (2, 3, 5))
+    sampling = SamplingSettings(temperature=1.0, seed=2)
+    found = []
+    for kernels in ("auto", "pytorch"):
+        monkeypatch.setenv("CHARLOOM_KERNELS", kernels)
+        model.zero_grad()
+        loss, _ = model.backpropagate(ids, targets)
+        by_autograd, _ = model.loss(ids, targets)
+        gradients = [p.grad for p in model.parameters()]
+        found.append([loss, by_autograd.detach(), *gradients])
+        found[-1].append(_VOCABULARY.encode(charloom.generate(model, "abc", 20, sampling)))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+    monkeypatch.setenv("CHARLOOM_KERNELS", "auto")
+    whole = num_layers <= chosen_kernels().max_layers
+    assert (model._native_step(ids, targets, None) is not None) == whole
+    assert (model.make_writer() is not None) == whole
+
+
+def test_the_kernels_themselves_refuse_more() -> None:
+    """Whoever calls them: they would write beside their arrays."""
+    most = chosen_kernels().max_layers
+    model = _model("gru", most + 1)
+    with pytest.raises(ValueError, match=f"{most + 1} layers are not between 1 and {most}"):
+        NativeGenerator(model._step_parameters(), model.layer.mode, most + 1)
+    ids = torch.ones(2, 3, dtype=torch.int64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("charloom.language_model.covers_layers", lambda _: True)
+        with pytest.raises(ValueError, match="layers are not between"):
+            model.loss(ids, ids)
