@@ -119,7 +119,7 @@ def test_a_named_corpus_that_cannot_be_had(home: Path) -> None:
 def test_the_data_directory(home: Path, corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHARLOOM_DATA", str(corpora))
     out = call(home, "train", "--epochs", "1", "--out", "model").done()
-    assert "time-machine: 10,000 characters, 44 different tokens" in out
+    assert "time-machine: the first 10,000 characters, 44 different tokens" in out
 
 
 def test_recipes_and_options(home: Path) -> None:
