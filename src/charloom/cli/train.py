@@ -174,7 +174,8 @@ def _train(
     texts = texts_for_codec(begun.corpus, training) if priming else None
     end = end_in_words(checkpoint, training) if checkpoint else None
     known = built.provenance
-    if end is not None and is_there(folder, begun, training):
+    # Others that train along wait for this one to do so, too.
+    if end is not None and processes.size == 1 and is_there(folder, begun, training):
         console.print(f"Nothing to do: {end}.")
         return 0
     show_start(console, begun, training, processes)
