@@ -16,6 +16,7 @@ from charloom.cli import screen
         ("num_steps is 0: it must be at least 1", "--num-steps is 0: it must be at least 1"),
         ("the text is short: lower batch_size", "the text is short: lower --batch-size"),
         ("unit='byte' takes any file; patience=5 stops", "--unit byte takes any file; --patience 5 stops"),
+        ("with patience=5, it stops", "with --patience 5, it stops"),
         ("as in --vary hidden-size=64,128", "as in --vary hidden-size=64,128"),
     ],
 )

@@ -131,7 +131,7 @@ def _one_line(message: str) -> str:
 
 def _as_options(message: str) -> str:
     """Settings in the library's words (``num_steps``, ``unit='byte'``, ``patience=5``) to the command line's."""
-    message = re.sub(r"(?<![-\w])([a-z]+)=(?:'(\w+)'|(\d+)\b(?!,))", r"--\1 \2\3", message)
+    message = re.sub(r"(?<![-\w])([a-z]+)=(?:'(\w+)'|(\d+)\b)", r"--\1 \2\3", message)
     kinds = (CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TrainingSettings)
     names = {field.name for kind in kinds for field in dataclasses.fields(kind)}
     names |= {"num_chars", "num_samples", "held_out"}

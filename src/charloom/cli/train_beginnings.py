@@ -80,9 +80,8 @@ def from_model(
     missing = [token for token in corpus.vocabulary.tokens[1:] if token not in known_tokens]
     if missing and text.unit == "char":
         if not extend:
-            named = ", ".join(named_character(str(token)) for token in missing[:5]) + (
-                " ..." if len(missing) > 5 else ""
-            )
+            named = ", ".join(named_character(str(token)) for token in missing[:5])
+            named += " ..." if len(missing) > 5 else ""
             raise UnknownCharacterError(
                 f"{corpus.name} has {len(missing)} characters that the model in {path} lacks ({named}): "
                 "--extend-vocabulary adds them"

@@ -164,7 +164,7 @@ class Run:
                 f"by epoch {last.epoch}: the model is learning its text by heart; patience=5 stops in time and keeps "
                 "the best weights, keep_best only keeps them",
                 CharloomWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
 
