@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from charloom.cli import screen
+from charloom.wording import counted
 
 
 @pytest.mark.parametrize(
@@ -48,4 +49,4 @@ def test_a_bar_keeps_its_times(width: int) -> None:
 
 
 def test_one_and_many() -> None:
-    assert [screen.counted(n, "epoch") for n in (0, 1, 2000)] == ["0 epochs", "1 epoch", "2,000 epochs"]
+    assert [counted(n, "epoch") for n in (0, 1, 2000)] == ["0 epochs", "1 epoch", "2,000 epochs"]

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from charloom.cli import screen
-from charloom.forecasting.wording import counted
+from charloom.wording import counted
 
 if TYPE_CHECKING:
     from charloom.forecasting import Backtest, Forecast, Forecaster, Series

@@ -84,11 +84,6 @@ def printable(text: str) -> str:
     )
 
 
-def counted(number: int, noun: str) -> str:
-    """As "1 epoch" and "2 epochs"."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
 @contextmanager
 def reading_progress(description: str) -> Iterator[Progress]:
     """A progress bar on standard error, gone when the work is done; add a task and advance it."""

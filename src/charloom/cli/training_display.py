@@ -12,6 +12,7 @@ from rich.console import Console
 from charloom.cli import screen
 from charloom.cli.train_beginnings import Beginning
 from charloom.settings import TrainingSettings
+from charloom.wording import counted
 
 if TYPE_CHECKING:
     from charloom.language_model import LanguageModel
@@ -36,10 +37,8 @@ class TrainingDisplay:
         """epochs: That have been trained before."""
         self._settings = settings
         self._last: EpochRecord | None = None
-        counted = "epoch {task.fields[epoch]}/{task.total:.0f}"
-        self._progress = screen.work_progress(
-            console, counted, figures=True, refreshes_per_second=_REFRESHES_PER_SECOND
-        )
+        epoch = "epoch {task.fields[epoch]}/{task.total:.0f}"
+        self._progress = screen.work_progress(console, epoch, figures=True, refreshes_per_second=_REFRESHES_PER_SECOND)
         self._task = self._progress.add_task(
             "", total=settings.epochs, completed=epochs, epoch=min(epochs + 1, settings.epochs), figures=""
         )
@@ -87,7 +86,7 @@ class TrainingDisplay:
             left = (self._settings.epochs - done) * (now - self._began[0]) / (done - self._began[1])
             if left > _WORTH_TELLING_SECONDS:
                 told = f"{event.chars_per_second:,.0f} characters/s: {_in_words(left)}"
-                self._progress.console.print(f"speed   {told} for {screen.counted(self._settings.epochs, 'epoch')}")
+                self._progress.console.print(f"speed   {told} for {counted(self._settings.epochs, 'epoch')}")
 
     def _figures(self, event: "StepEnded") -> str:
         from charloom.evaluation import perplexity_of
@@ -130,7 +129,7 @@ def show_start(console: Console, begun: Beginning, settings: TrainingSettings, p
     corpus, model = begun.corpus, begun.model
     layer = model.layer
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    length = screen.counted(len(corpus.ids), "byte" if corpus.vocabulary.unit == "byte" else "character")
+    length = counted(len(corpus.ids), "byte" if corpus.vocabulary.unit == "byte" else "character")
     limit = begun.source.get("settings", {}).get("max_chars")
     part = f"the first {length}" if limit == len(corpus.ids) else length
     console.print(f"text    {corpus.name}: {part}, {len(corpus.vocabulary)} different tokens")
@@ -140,10 +139,10 @@ def show_start(console: Console, begun: Beginning, settings: TrainingSettings, p
         f"memory: about {max(memory, 1):,.0f} MB more for training"
     )
     threads = settings.threads or torch.get_num_threads()
-    where = f"{find_device(settings.device)}, {screen.counted(threads, 'thread')}"
+    where = f"{find_device(settings.device)}, {counted(threads, 'thread')}"
     if processes.size > 1:
-        where = f"{processes.size} processes, each on {processes.device} with {screen.counted(threads, 'thread')}"
-    console.print(f"run     {begun.words}, {screen.counted(settings.epochs, 'epoch')}, {where}")
+        where = f"{processes.size} processes, each on {processes.device} with {counted(threads, 'thread')}"
+    console.print(f"run     {begun.words}, {counted(settings.epochs, 'epoch')}, {where}")
 
 
 def show_end(
@@ -155,17 +154,17 @@ def show_end(
     checkpoints: "CheckpointFolder",
 ) -> None:
     """What came of it, where it is, what to do next."""
-    epochs, patience = len(folder.history), screen.counted(settings.patience or 0, "epoch")
+    epochs, patience = len(folder.history), counted(settings.patience or 0, "epoch")
     if stopped_by:
         where = f", from {checkpoints.last_in_words}" if checkpoints.behind else ""
         console.print(
-            f"Stopped by {stopped_by.name} after {screen.counted(epochs, 'whole epoch')}; what was learnt is saved. "
+            f"Stopped by {stopped_by.name} after {counted(epochs, 'whole epoch')}; what was learnt is saved. "
             f"To go on{where}: charloom train --resume {shlex.quote(str(folder.path))}"
         )
     elif epochs < settings.epochs and folder.history.out_of_patience(settings.patience):
         console.print(f"Stopped after epoch {epochs}: validation was no better for {patience}.")
     elif epochs < settings.epochs:
-        console.print(f"Stopped because another process was asked to, after {screen.counted(epochs, 'whole epoch')}.")
+        console.print(f"Stopped because another process was asked to, after {counted(epochs, 'whole epoch')}.")
     if epochs:
         results = model.provenance["results"]
         kept = folder.history[results["epoch"] - 1]
@@ -174,7 +173,7 @@ def show_end(
             f"Perplexity {kept.perplexity:.3f}"
             + (f", validation {validation:.3f}" if validation is not None else "")
             + (f" of epoch {kept.epoch}, the best," if settings.ends_with_best else "")
-            + f" after {screen.counted(epochs, 'epoch')}, {folder.history[-1].seconds:.1f} s."
+            + f" after {counted(epochs, 'epoch')}, {folder.history[-1].seconds:.1f} s."
             + _better_before(folder.history, kept)
         )
     console.print(f"Saved in {folder.path}: " + ", ".join(folder.files))

@@ -12,8 +12,8 @@ from charloom.forecasting.fitting import fewest_points, fit, with_horizon
 from charloom.forecasting.forecaster import Forecaster
 from charloom.forecasting.member_training import Progress
 from charloom.forecasting.series import Series, Values, as_series
-from charloom.forecasting.wording import counted
 from charloom.settings.forecasting import USUAL_LEVELS, ForecastSettings
+from charloom.wording import counted
 
 OURS = "charloom"
 _NUM_PATHS = 100

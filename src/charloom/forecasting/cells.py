@@ -8,7 +8,8 @@ import numpy as np
 
 from charloom.errors import SeriesError
 from charloom.forecasting.series import Values
-from charloom.forecasting.wording import shown
+
+_LONGEST_SHOWN = 40
 
 _MISSING = {"", "na", "nan", "n/a", "null", "none", ".", "-", "?"}
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -94,3 +95,8 @@ def _number(cell: str, line: int) -> float:
     if math.isinf(value):
         raise SeriesError(f"line {line}: {shown(cell)} is not a finite number")
     return value
+
+
+def shown(cell: str) -> str:
+    """A cell in quotes, its end left out where it is long."""
+    return repr(cell if len(cell) <= _LONGEST_SHOWN else cell[:_LONGEST_SHOWN] + "...")

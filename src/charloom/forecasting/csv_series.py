@@ -12,10 +12,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from charloom.errors import CharloomWarning, SeriesError
-from charloom.forecasting.cells import counts_up, is_missing, read_numbers, resembles_number
+from charloom.forecasting.cells import counts_up, is_missing, read_numbers, resembles_number, shown
 from charloom.forecasting.dates import Dates, read_dates
 from charloom.forecasting.series import Series, check_values, interpolate_missing
-from charloom.forecasting.wording import counted, shown
+from charloom.wording import counted
 
 STANDARD_INPUT = "-"
 Missing: TypeAlias = Literal["refuse", "interpolate"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from charloom.errors import SeriesError
-from charloom.forecasting.wording import counted
+from charloom.wording import counted
 
 _MONTH = re.compile(r"(\d{4})[-/](\d{1,2})")
 _YEAR = re.compile(r"\d{4}")

@@ -18,9 +18,9 @@ from charloom.forecasting.series import Series, Values, as_series
 from charloom.forecasting.transforms import choose_transform, to_scale
 from charloom.forecasting.unseen_blocks import choose_trust, errors_ahead
 from charloom.forecasting.windows import cut_windows, make_batch
-from charloom.forecasting.wording import counted
 from charloom.recurrence.threads import use_threads
 from charloom.settings.forecasting import ForecastSettings
+from charloom.wording import counted
 
 FEWEST_POINTS = 24
 _MOST_POINTS = 10_000
