@@ -28,7 +28,7 @@ _PUBLIC = re.findall(
     SweepRun TensorBoard TrailingDataError TrainingDivergedError TrainingSettings TruncatedFileError
     UnknownCharacterError Vocabulary WeightsAndBiases WrongModelError __version__ accelerate build_model
     check_novelty corpus_from evaluate evaluate_pieces extend_model forecasting generate generate_samples
-    layers load_corpus load_recipe newest_checkpoint prepare_codec split_chars split_lines stream sweep train
+    layers load_corpus load_recipe newest_checkpoint prepare_codec restore split_chars split_lines stream sweep train
     """,
 )
 

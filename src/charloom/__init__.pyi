@@ -34,6 +34,7 @@ from .generation import generate_samples as generate_samples
 from .generation import stream as stream
 from .language_model import LanguageModel as LanguageModel
 from .layers.accelerate import accelerate as accelerate
+from .layers.accelerate import restore as restore
 from .model_building import build_model as build_model
 from .model_building import extend_model as extend_model
 from .novelty.report import Copied as Copied
