@@ -12,7 +12,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from charloom.errors import InputError, ModelFolderError
 from charloom.layers import CELLS, RNN, RecurrentLayer
-from charloom.model_folder import CONFIG_FILE, WithoutInitialWeights, check_fit, read_model_folder, write_model_folder
+from charloom.model_folder import (
+    CONFIG_FILE,
+    WithoutInitialWeights,
+    check_fit,
+    misfit,
+    read_model_folder,
+    write_model_folder,
+)
 from charloom.model_inputs import check_ids, check_layer, check_range, check_state
 from charloom.native_model import native_parameters, native_step, unknown_part
 from charloom.recurrence.dispatch import chosen_kernels
@@ -192,22 +199,29 @@ class LanguageModel(nn.Module):
         """Writes the model to a folder: ``config.json`` and ``model.safetensors``; each file whole or not at all."""
         write_model_folder(path, *self.disassemble())
 
+    def own_tensors(self) -> dict[str, Tensor]:
+        """Returns the ``state_dict``, with tensors that parts share under one name."""
+        shared = "output.weight" if self.tied_output else None
+        return {name: tensor for name, tensor in self.state_dict().items() if name != shared}
+
     def disassemble(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Returns the arguments of ``assemble``: configuration, as JSON values, and tensors, shared ones once.
 
         Raises:
             InputError: The model is not what a configuration can describe, since a part of it was replaced.
         """
-        if problem := self.unknown_part():
-            raise InputError(
-                f"this model cannot be saved as a folder, which would load as another model: {problem}. Remove "
-                "parametrizations and pruning masks first (remove_parametrizations, prune.remove), or save its "
-                "state_dict with torch.save"
-            )
-        config = self._config()
-        tensors = _tensors(self)
-        check_fit(_tensors(_without_weights(LanguageModel, config)), tensors)
-        return config, tensors
+        problem, tensors = self.unknown_part(), self.own_tensors()
+        if problem is None:
+            config = self._config()
+            wrong = misfit(_without_weights(LanguageModel, config).own_tensors(), tensors)
+            if wrong is None:
+                return config, tensors
+            problem = f"{wrong} is not a tensor of such a model, or of another shape"
+        raise InputError(
+            f"this model cannot be saved as a folder, which would load as another model: {problem}. Remove "
+            "parametrizations and pruning masks first (remove_parametrizations, prune.remove), or save its "
+            "state_dict with torch.save"
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> "LanguageModel":
@@ -228,7 +242,7 @@ class LanguageModel(nn.Module):
             if config["layer"]["num_layers"] > len(tensors):
                 raise ValueError("more layers than tensors")
             model = _without_weights(cls, config)
-            expected = _tensors(model)
+            expected = model.own_tensors()
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
             raise InputError(f"{CONFIG_FILE} does not describe a model ({error!r:.200})") from None
         check_fit(expected, tensors)
@@ -279,9 +293,3 @@ def _without_weights(model_class: type[LanguageModel], config: Mapping[str, Any]
     # On the meta device nothing is allocated: a hostile config cannot ask for more memory than its file has.
     with torch.device("meta"), WithoutInitialWeights():
         return model_class.from_config(config)
-
-
-def _tensors(model: LanguageModel) -> dict[str, Tensor]:
-    """The state_dict, shared tensors once."""
-    shared = "output.weight" if model.tied_output else None
-    return {name: tensor for name, tensor in model.state_dict().items() if name != shared}

@@ -77,12 +77,16 @@ def read_model_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Tenso
 
 def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
     """Raises InputError for tensors that are not those of the model that the configuration describes."""
-    shapes = [{(name, tuple(t.shape)) for name, t in tensors.items()} for tensors in (expected, found)]
-    if shapes[0] != shapes[1]:
-        wrong = sorted(shapes[0] ^ shapes[1])[0][0]
+    if wrong := misfit(expected, found):
         raise InputError(f"{WEIGHTS_FILE} does not fit {CONFIG_FILE} (tensor {wrong})")
     if any(not t.is_floating_point() for t in found.values()):
         raise InputError(f"{WEIGHTS_FILE} holds tensors that are not floating point")
+
+
+def misfit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> str | None:
+    """Returns the name of a tensor that only one of two models has, or has in this shape; None if there is none."""
+    shapes = [{(name, tuple(t.shape)) for name, t in tensors.items()} for tensors in (expected, found)]
+    return sorted(shapes[0] ^ shapes[1])[0][0] if shapes[0] != shapes[1] else None
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from charloom.training.optimization import make_optimizer
 from charloom.training.truncated_bptt import EpochProgress
 
 Weights: TypeAlias = dict[str, Tensor]
-"""As ``LanguageModel.disassemble`` names them."""
+"""As ``LanguageModel.own_tensors`` names them."""
 
 _RISEN_FOR_EPOCHS = 3
 _RISEN_BY = 0.01
@@ -177,7 +177,7 @@ def place_in_words(epochs: int, done: int, num_batches: int) -> str:
 
 def weights_of(model: LanguageModel) -> Weights:
     """The model's own tensors, not copies."""
-    return {name: tensor.detach() for name, tensor in model.disassemble()[1].items()}
+    return {name: tensor.detach() for name, tensor in model.own_tensors().items()}
 
 
 def _copy_of(weights: Weights) -> Weights:
