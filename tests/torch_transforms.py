@@ -4,6 +4,8 @@ A new row is one entry of ``TRANSFORMS``. Functions that act on weights act on t
 can be applied one after the other.
 """
 
+# mypy: disallow-untyped-calls=False
+
 import copy
 import io
 import pickle
@@ -186,7 +188,7 @@ def _initialized(module: Any) -> Any:
         if type(part) == nn.LSTM or type(part) == nn.GRU or type(part) == nn.RNN:  # noqa: E721 - as people write it
             for name in part._flat_weights_names:
                 if "weight" in name:
-                    nn.init.constant_(part._parameters[name], 0.25)
+                    nn.init.constant_(getattr(part, name), 0.25)
 
     module.apply(init)
     return module
@@ -196,15 +198,18 @@ def _hooked(register: str, hook: Callable[..., Any], **options: Any) -> Callable
     return lambda layer: getattr(layer, register)(hook, **options)
 
 
-def _scaled_output(_: Any, __: Any, output: Any) -> Any:
+def scaled_output(_: Any, __: Any, output: Any) -> Any:
+    """A forward hook that shows in the result, on a layer or on whatever is around it."""
     return output[0] * 2, output[1]
 
 
-def _scaled_input(_: Any, arguments: Any) -> Any:
+def scaled_input(_: Any, arguments: Any) -> Any:
+    """A forward pre-hook that shows in the result."""
     return (arguments[0] * 2, *arguments[1:])
 
 
-def _scaled_gradient(_: Any, given: Any, __: Any = None) -> Any:
+def scaled_gradient(_: Any, given: Any, __: Any = None) -> Any:
+    """A backward hook, or pre-hook, that shows in the gradients."""
     return tuple(None if gradient is None else gradient * 2 for gradient in given)
 
 
@@ -218,7 +223,6 @@ def _accumulate_hook(layer: Any) -> None:
         parameter.grad.mul_(3)
 
     getattr(layer, _WEIGHT).register_post_accumulate_grad_hook(scale)
-
 
 
 TRANSFORMS: dict[str, Callable[[Any], Any]] = {
@@ -270,10 +274,10 @@ TRANSFORMS: dict[str, Callable[[Any], Any]] = {
     "restore": _restored,
     "flatten_parameters": on_layer(lambda layer: layer.flatten_parameters()),
     "D2L's initialization": _initialized,
-    "forward hook": on_layer(_hooked("register_forward_hook", _scaled_output)),
-    "forward pre-hook": on_layer(_hooked("register_forward_pre_hook", _scaled_input)),
-    "full backward hook": on_layer(_hooked("register_full_backward_hook", _scaled_gradient)),
-    "full backward pre-hook": on_layer(_hooked("register_full_backward_pre_hook", _scaled_gradient)),
+    "forward hook": on_layer(_hooked("register_forward_hook", scaled_output)),
+    "forward pre-hook": on_layer(_hooked("register_forward_pre_hook", scaled_input)),
+    "full backward hook": on_layer(_hooked("register_full_backward_hook", scaled_gradient)),
+    "full backward pre-hook": on_layer(_hooked("register_full_backward_pre_hook", scaled_gradient)),
     "tensor hook": on_layer(_tensor_hook),
     "post-accumulate hook": on_layer(_accumulate_hook),
     "NaN weight": put(_WEIGHT, lambda weight: weight.index_fill(1, torch.tensor([0]), float("nan"))),

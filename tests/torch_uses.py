@@ -4,13 +4,15 @@ A new row is a function with ``@use``, in ``torch_uses_of_calls.py``, ``torch_us
 ``torch_uses_of_derivatives.py`` or ``torch_uses_of_arguments.py``.
 """
 
+# mypy: disallow-untyped-calls=False
+
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from torch_comparison import INPUT_SIZE, Case, inputs_for
+from torch_comparison import Case, inputs_for
 
 Use = Callable[[Any, Case], Any]
 USES: dict[str, Use] = {}
@@ -38,7 +40,7 @@ def total(result: Any) -> Tensor:
     """A number to differentiate, in which no two elements count the same."""
     return sum(  # type: ignore[return-value] # there is at least one
         (part.float() * torch.linspace(-1, 2, part.numel(), dtype=torch.float32, device=part.device).view(part.shape))
-        .sin()
+        .tanh()
         .sum()
         for part in leaves(result)
     )
@@ -49,12 +51,16 @@ def gradients(module: Any, loss: Tensor, *others: Tensor, **options: Any) -> Any
     return torch.autograd.grad(loss, [*trainable(module), *others], allow_unused=True, **options)
 
 
-def random_state(module: Any, case: Case, batch: int = 2) -> Any:
-    """A state that is not zero, which wants gradients."""
-    outputs, state = torch.no_grad()(case.layer())(torch.zeros(5, 5, INPUT_SIZE, dtype=torch.float32))
-    generator, like = torch.Generator().manual_seed(4), inputs_for(module)
-    parts = []
-    for part in state if isinstance(state, tuple) else (state,):
-        random = torch.randn(len(part), batch, part.shape[-1], dtype=torch.float32, generator=generator)
-        parts.append(random.to(like.device, like.dtype).requires_grad_())
-    return tuple(parts) if isinstance(state, tuple) else parts[0]
+def random_state(module: Any, case: Case) -> Any:
+    """A state for ``inputs_for``, which is not zero and wants gradients."""
+    layer, like = case.layer(), inputs_for(module)
+    layers = layer.num_layers * (2 if layer.bidirectional else 1)
+    shape = (layers, like.shape[0 if case.batch_first else 1], case.hidden_size)
+    generator = torch.Generator().manual_seed(4)
+    parts = [
+        torch.randn(shape, dtype=torch.float32, generator=generator, device="cpu")
+        .to(like.device, like.dtype)
+        .requires_grad_()
+        for _ in range(2 if case.cell == "lstm" else 1)
+    ]
+    return tuple(parts) if case.cell == "lstm" else parts[0]

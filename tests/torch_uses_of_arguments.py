@@ -1,5 +1,7 @@
 """Uses of a layer: all that people hand to a call, right and wrong."""
 
+# mypy: disallow-untyped-calls=False
+
 from collections.abc import Callable
 from typing import Any
 
@@ -79,7 +81,7 @@ def _begins(make: Callable[..., Any]) -> Use:
     """A call from a state made of a right one, which is handed over as its parts."""
 
     def function(module: Any, case: Case) -> Any:
-        leaf, right = inputs_for(module, requires_grad=True), random_state(module, case, 5 if case.batch_first else 2)
+        leaf, right = inputs_for(module, requires_grad=True), random_state(module, case)
         parts = leaves(right)
         result = module(leaf, make(*parts))
         return result, gradients(module, total(result), leaf, *parts)

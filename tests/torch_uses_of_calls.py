@@ -1,4 +1,6 @@
-"""Uses of a layer: forward and backward, training, several losses, threads, checkpoints, packed and unbatched inputs."""
+"""Uses of a layer: forward and backward, training, several losses, threads, packed and unbatched inputs."""
+
+# mypy: disallow-untyped-calls=False
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -20,7 +22,7 @@ def _forward(module: Any, _: Case) -> Any:
 
 @use
 def _forward_from_a_state(module: Any, case: Case) -> Any:
-    inputs, state = inputs_for(module, requires_grad=True), random_state(module, case, 5 if case.batch_first else 2)
+    inputs, state = inputs_for(module, requires_grad=True), random_state(module, case)
     result = module(inputs, state)
     return result, gradients(module, total(result), inputs, *leaves(state))
 
@@ -45,7 +47,7 @@ def _training(module: Any, _: Case) -> Any:
     inputs = inputs_for(module)
     for _step in range(3):
         optimizer.zero_grad()
-        total(module(inputs)).backward()  # type: ignore[no-untyped-call]
+        total(module(inputs)).backward()
         optimizer.step()
     return [p.detach() for p in module.parameters()], [p.grad for p in module.parameters()]
 
@@ -53,8 +55,8 @@ def _training(module: Any, _: Case) -> Any:
 @use
 def _backward_twice(module: Any, _: Case) -> Any:
     loss = total(module(inputs_for(module)))
-    loss.backward(retain_graph=True)  # type: ignore[no-untyped-call]
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward(retain_graph=True)
+    loss.backward()
     again = outcome(loss.backward)
     return [p.grad for p in module.parameters()], again
 
@@ -64,7 +66,7 @@ def _two_losses(module: Any, _: Case) -> Any:
     inputs = inputs_for(module, requires_grad=True)
     outputs, state = module(inputs)
     outputs.square().sum().backward(retain_graph=True)
-    total(state).backward()  # type: ignore[no-untyped-call]
+    total(state).backward()
     return [p.grad for p in module.parameters()], inputs.grad
 
 
@@ -96,13 +98,15 @@ def _gradients_given(module: Any, _: Case) -> Any:
     parts = leaves(state)
     return [
         gradients(module, outputs, grad_outputs=one.expand_as(outputs), retain_graph=True),
-        gradients(module, outputs, grad_outputs=strided.cumsum(0) if not strided.is_meta else strided, retain_graph=True),
+        gradients(
+            module, outputs, grad_outputs=strided.cumsum(0) if not strided.is_meta else strided, retain_graph=True
+        ),
         gradients(module, parts[-1], grad_outputs=one.expand_as(parts[-1])),
     ]
 
 
 @use
-def _state_detached_between_calls(module: Any, case: Case) -> Any:
+def _state_detached_between_calls(module: Any, _: Case) -> Any:
     inputs = inputs_for(module)
     _outputs, state = module(inputs)
     state = tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
@@ -137,7 +141,7 @@ def _checkpoint(module: Any, _: Case) -> Any:
 
 
 def _accumulated(module: Any, loss: Tensor) -> Any:
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     return [p.grad for p in module.parameters()]
 
 

@@ -1,5 +1,7 @@
 """Uses of a layer: derivatives of derivatives, Jacobians, ``torch.func``, forward mode."""
 
+# mypy: disallow-untyped-calls=False
+
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +18,7 @@ def _gradient_penalty(module: Any, _: Case) -> Any:
     inputs = inputs_for(module, requires_grad=True)
     first = gradients(module, total(module(inputs)), inputs, create_graph=True)
     penalty = sum(gradient.square().sum() for gradient in first if gradient is not None)
-    return first, gradients(module, penalty, inputs)  # type: ignore[arg-type]
+    return first, gradients(module, penalty, inputs)
 
 
 @use
@@ -28,7 +30,7 @@ def _gradient_penalty_step_by_step(module: Any, case: Case) -> Any:
         outputs.append(output)
     first = gradients(module, total(outputs), inputs, create_graph=True)
     penalty = sum(gradient.square().sum() for gradient in first if gradient is not None)
-    return first, gradients(module, penalty, inputs)  # type: ignore[arg-type]
+    return first, gradients(module, penalty, inputs)
 
 
 def _few(module: Any) -> tuple[Callable[[Tensor], Tensor], Tensor]:
@@ -69,7 +71,7 @@ def _func_grad_of_parameters(module: Any, _: Case) -> Any:
 
 @use
 def _func_vjp(module: Any, _: Case) -> Any:
-    outputs, pull = torch.func.vjp(lambda x: module(x)[0], inputs_for(module))
+    outputs, pull, *_others = torch.func.vjp(lambda x: module(x)[0], inputs_for(module))
     return outputs, pull(torch.ones_like(outputs))
 
 

@@ -1,5 +1,7 @@
 """Uses of a layer: outputs, inputs and weights changed in place, views, and hooks on tensors."""
 
+# mypy: disallow-untyped-calls=False
+
 from collections.abc import Callable
 from typing import Any
 
@@ -57,7 +59,7 @@ def _changed_before_backward(change: Callable[[Any, Tensor, Any, Any], Any]) -> 
 
     def function(module: Any, case: Case) -> Any:
         leaf = inputs_for(module, requires_grad=True)
-        state = random_state(module, case, 5 if case.batch_first else 2)
+        state = random_state(module, case)
         inputs = leaf * 1
         read = tuple(part * 1 for part in leaves(state))
         result = module(inputs, read if isinstance(state, tuple) else read[0])
@@ -92,7 +94,7 @@ def _step_of_the_optimizer_before_backward(module: Any, _: Case) -> Any:
     inputs = inputs_for(module)
     first, second = total(module(inputs)), total(module(inputs))
     optimizer = torch.optim.SGD(module.parameters(), 0.1)
-    first.backward()  # type: ignore[no-untyped-call]
+    first.backward()
     optimizer.step()
     return outcome(second.backward), [p.detach() for p in module.parameters()]
 
@@ -133,7 +135,7 @@ def _hooks_on_tensors(module: Any, _: Case) -> Any:
     outputs.retain_grad()
     outputs.register_hook(lambda gradient: gradient * 2)
     leaves(state)[0].register_hook(lambda gradient: seen.append(gradient.sum()))
-    total((outputs, state)).backward()  # type: ignore[no-untyped-call]
+    total((outputs, state)).backward()
     return outputs.grad, inputs.grad, seen, [p.grad for p in module.parameters()]
 
 
@@ -158,7 +160,7 @@ def _saved_tensors_checked(module: Any, _: Case) -> Any:
 @use
 def _gradients_added_up(module: Any, _: Case) -> Any:
     for factor in (1, 2):
-        total(module(inputs_for(module) * factor)).backward()  # type: ignore[no-untyped-call]
+        total(module(inputs_for(module) * factor)).backward()
     kept = [p.grad for p in module.parameters()]
     module.zero_grad(set_to_none=False)
     return [g is None or float(g.abs().sum()) for g in kept]
@@ -171,5 +173,5 @@ def _gradients_in_one_vector(module: Any, _: Case) -> Any:
     block = torch.zeros(sum(p.numel() for p in parameters), dtype=parameters[0].dtype, device=parameters[0].device)
     for p, part in zip(parameters, block.split([p.numel() for p in parameters]), strict=True):
         p.grad = part.view(p.shape)
-    total(module(inputs_for(module))).backward()  # type: ignore[no-untyped-call]
+    total(module(inputs_for(module))).backward()
     return block
