@@ -29,7 +29,7 @@ def _pairs() -> Iterator[tuple[str, str]]:
                 yield setting, use
 
 
-@pytest.mark.parametrize(("setting", "use"), _pairs())
+@pytest.mark.parametrize(("setting", "use"), list(_pairs()))
 def test_use_under_a_setting(setting: str, use: str) -> None:
     check(case_for(setting, use), [], USES[use], setting=SETTINGS[setting])
 

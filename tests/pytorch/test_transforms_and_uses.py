@@ -29,7 +29,7 @@ def _pairs() -> Iterator[tuple[str, str]]:
                 yield transform, use
 
 
-@pytest.mark.parametrize(("transform", "use"), _pairs())
+@pytest.mark.parametrize(("transform", "use"), list(_pairs()))
 def test_accelerated_then_transformed(transform: str, use: str) -> None:
     check(case_for(transform, use), [TRANSFORMS[transform]], USES[use])
 
