@@ -1,6 +1,7 @@
 """Transforms one after the other, in any order, under any setting: nobody tried most of these before."""
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +20,11 @@ _STEPS = {**TRANSFORMS, **GRAPHS}
 
 def _compared(case: Case, names: list[str], use: str, last: bool, setting: str | None) -> None:
     options = {"setting": SETTINGS[setting]} if setting else {}
-    check(case, [_STEPS[name] for name in names], USES[use], last=last, **options)
+    graph = any(name in GRAPHS for name in names)
+    # In a graph nobody checks an LSTM's arguments, and oneDNN reads past the ends of those that do not fit.
+    with torch.backends.mkldnn.flags(enabled=not graph):
+        steps = [_STEPS[name] for name in names]
+        check(case, steps, USES[use], last=last and not graph, one_dnn=not graph, **options)
 
 
 _composed = given(
@@ -34,11 +39,11 @@ _composed = given(
 @settings(deadline=None, max_examples=150, derandomize=True)
 @_composed
 def test_transforms_composed(case: Case, names: list[str], use: str, last: bool, setting: str | None) -> None:
-    _compared(case, names, use, last and not any(name in GRAPHS for name in names), setting)
+    _compared(case, names, use, last, setting)
 
 
 @pytest.mark.slow
 @settings(deadline=None, max_examples=5000)
 @_composed
 def test_many_transforms_composed(case: Case, names: list[str], use: str, last: bool, setting: str | None) -> None:
-    _compared(case, names, use, last and not any(name in GRAPHS for name in names), setting)
+    _compared(case, names, use, last, setting)

@@ -1,4 +1,4 @@
-"""Graphs taken of a layer: traced, scripted, exported, compiled, quantized; trained afterwards, whatever they were for."""
+"""Graphs taken of a layer: traced, scripted, exported, compiled, quantized; and trained afterwards."""
 
 # mypy: disallow-untyped-calls=False
 
@@ -28,7 +28,6 @@ _USES = (
     "inputs: many rows",
     "inputs: many steps",
     "inputs: one step",
-    "inputs: more features",
 )
 _FEW = ("forward", "training", "changed: outputs mul_")
 

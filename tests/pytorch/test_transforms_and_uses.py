@@ -72,5 +72,7 @@ def test_each_pair_on_each_instruction_set(transform: str, use: str, monkeypatch
 @pytest.mark.parametrize("cell", CELLS)
 def test_weights_that_do_not_fit(cell: str, transform: str, use: str) -> None:
     """As PyTorch's own code has it, without oneDNN, which reads past the ends of an LSTM's weights."""
+    if cell == "lstm" and not INSTRUCTION_SETS:
+        pytest.skip("PyTorch's own LSTM, with oneDNN, may crash")
     for size in (4, 32):
         check(Case(cell, size), [WRONG_WEIGHTS[transform]], USES[use], one_dnn=False)
