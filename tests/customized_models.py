@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
 import charloom
-from charloom import LanguageModel, Vocabulary
+from charloom import LanguageModel
 from torch_transforms import scaled_gradient, scaled_input, scaled_output
 
-VOCABULARY = Vocabulary(list("etaoin shrdlu"))
-_SIZE, _HIDDEN = len(VOCABULARY), 12
+CORPUS = charloom.corpus_from("the sailor and his sons drank rum on the shore near tall dunes until dawn. " * 8)
+VOCABULARY = CORPUS.vocabulary
+_SIZE, _HIDDEN, _EMBEDDED = len(VOCABULARY), 12, 8
 
 
 class _Scaled(LanguageModel):
@@ -98,7 +99,15 @@ def _setting(name: str, value: Any) -> Callable[[], LanguageModel]:
     return _with(lambda built: setattr(built.embedding, name, value), embedding_size=_EMBEDDED)
 
 
-_EMBEDDED = 8
+def _own_forward(built: Any) -> None:
+    forward = built.forward
+
+    def halved(ids: Tensor, state: Any = None) -> Any:
+        logits, state = forward(ids, state)
+        return logits / 2, state
+
+    built.forward = halved
+
 
 CUSTOMIZED: dict[str, Callable[[], LanguageModel]] = {
     "plain": model,
@@ -107,9 +116,7 @@ CUSTOMIZED: dict[str, Callable[[], LanguageModel]] = {
     "tied": lambda: model(embedding_size=_HIDDEN, tied_output=True),
     "subclass with another forward": lambda: model(_Scaled),
     "subclass with another input": lambda: model(_OtherInput),
-    "forward of an instance": _with(
-        lambda built: setattr(built, "forward", lambda ids, state=None: _Scaled.forward(built, ids, state))
-    ),
+    "forward of an instance": _with(_own_forward),
     "layer subclass": lambda: model(layer=_DoubledLayer),
     "output LoRA": _put("output", _LoRA),
     "output Sequential": _put("output", lambda _: nn.Sequential(nn.Linear(_HIDDEN, 5), nn.Tanh(), nn.Linear(5, _SIZE))),

@@ -1,4 +1,4 @@
-"""``loss``, ``backpropagate`` and training give what ``forward`` and cross-entropy give, whatever people made of the model."""
+"""``loss``, ``backpropagate`` and training give what ``forward`` and cross-entropy give."""
 
 # mypy: disallow-untyped-calls=False
 
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 import charloom
 from charloom import CharloomError, LanguageModel
-from customized_models import CUSTOMIZED, VOCABULARY, WRONG
+from customized_models import CORPUS, CUSTOMIZED, VOCABULARY, WRONG
 from torch_comparison import Refusal, differing, outcome
 from torch_settings import SETTINGS
 
@@ -134,10 +134,9 @@ def test_functional_call(name: str) -> None:
 def test_trained_and_saved(name: str, tmp_path: Path) -> None:
     """Every parameter that forward trains is trained; what was saved gives the same logits, or saving refuses."""
     model = CUSTOMIZED[name]()
-    corpus = charloom.Corpus(model.vocabulary, torch.randint(len(VOCABULARY), (400,)))
     expected = _stepped(copy.deepcopy(model) if "instance" not in name else CUSTOMIZED[name](), _by_forward)[1]
     before = {key: value.detach().clone() for key, value in model.named_parameters()}
-    charloom.train(model, corpus, charloom.TrainingSettings(epochs=1, batch_size=4, num_steps=8))
+    charloom.train(model, CORPUS, charloom.TrainingSettings(epochs=1, batch_size=4, num_steps=8))
     for key, value in model.named_parameters():
         moves = expected[key] is not None and bool(expected[key].any())
         assert torch.equal(value, before[key]) != moves, key
