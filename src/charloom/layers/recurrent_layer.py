@@ -1,5 +1,6 @@
 """The recurrent layer that RNN, GRU and LSTM share: ``torch.nn``'s own, with a faster ``forward``."""
 
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -108,7 +109,9 @@ class RecurrentLayer(nn.RNNBase):
             return tracer.create_proxy("call_module", tracer.path_of_module(self), (input, hx), {})
         run_direction, weights = self._native_call(input, hx)
         if run_direction is None:
-            return super().forward(input, hx)
+            # oneDNN reads past the end of an LSTM's weights that are too small; PyTorch's own code refuses them.
+            with nullcontext() if self._weights_fit(weights) else torch.backends.mkldnn.flags(enabled=False):
+                return super().forward(input, hx)
         inputs = input.transpose(0, 1) if self.batch_first else input
         outputs, last = scan_layers(
             run_direction,
@@ -132,32 +135,38 @@ class RecurrentLayer(nn.RNNBase):
     def _native_call(self, inputs: Any, hx: Any) -> tuple[RunDirection | None, list[CellWeights]]:
         """How to run a direction, and the weights; None for PyTorch's own ``forward``."""
         path = chosen_path()
-        if path != "reference" and chosen_kernels() is None:
-            return None, []
         weights = self.named_weights()
-        if weights is None or not self._fits(inputs, hx, weights):
+        if weights is None:
             return None, []
+        if path != "reference" and chosen_kernels() is None:
+            return None, weights
+        if not self._arguments_fit(inputs, hx) or not self._weights_fit(weights):
+            return None, weights
         if path == "reference":
             return partial(scan_direction, STEPS[self.mode]), weights
         parts = () if hx is None else hx if self.mode == "LSTM" else (hx,)
         if not covers(inputs, *parts, *(t for cell in weights for t in cell if t is not None)):
-            return None, []
+            return None, weights
         return partial(native_direction, self.mode, self.precision), weights
 
-    def _fits(self, inputs: Any, hx: Any, weights: list[CellWeights]) -> bool:
-        """Tells if every tensor has the shape that the layer's options say; PyTorch refuses the others."""
+    def _arguments_fit(self, inputs: Any, hx: Any) -> bool:
+        """Tells if input and state have the shapes that the layer's options say; PyTorch refuses the others."""
         if not isinstance(inputs, Tensor) or inputs.dim() != 3 or inputs.shape[2] != self.input_size:
             return False
+        if hx is None:
+            return True
+        if self.mode == "LSTM" and (type(hx) is not tuple or len(hx) != 2):
+            return False
+        layers = self.num_layers * (2 if self.bidirectional else 1)
+        expected = (layers, inputs.shape[0 if self.batch_first else 1], self.hidden_size)
+        parts = hx if self.mode == "LSTM" else (hx,)
+        return all(isinstance(part, Tensor) and part.shape == expected for part in parts)
+
+    def _weights_fit(self, weights: list[CellWeights]) -> bool:
+        """Tells if the weights have the shapes that the layer's options say."""
         directions = 2 if self.bidirectional else 1
-        layers, hidden, rows = self.num_layers * directions, self.hidden_size, GATES[self.mode] * self.hidden_size
-        if hx is not None:
-            parts = hx if self.mode == "LSTM" else (hx,)
-            expected = (layers, inputs.shape[0 if self.batch_first else 1], hidden)
-            if self.mode == "LSTM" and (type(hx) is not tuple or len(hx) != 2):
-                return False
-            if not all(isinstance(part, Tensor) and part.shape == expected for part in parts):
-                return False
-        return len(weights) == layers and all(
+        hidden, rows = self.hidden_size, GATES[self.mode] * self.hidden_size
+        return all(
             isinstance(cell.input, Tensor)
             and isinstance(cell.hidden, Tensor)
             and cell.input.shape == (rows, self.input_size if i < directions else directions * hidden)
