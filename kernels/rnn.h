@@ -10,7 +10,7 @@ struct Tanh {
 };
 struct Relu {
   static CHARLOOM_INLINE_MEMBER Vector of(Vector x) { return x < 0.f ? Vector{} : x; }
-  static CHARLOOM_INLINE_MEMBER Vector slope(Vector h) { return h > 0.f ? fill(1.f) : Vector{}; }
+  static CHARLOOM_INLINE_MEMBER Vector slope(Vector h) { return h <= 0.f ? Vector{} : fill(1.f); }  // NaN: 1
 };
 
 template <class Phi>

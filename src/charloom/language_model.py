@@ -21,7 +21,8 @@ from charloom.model_folder import (
     write_model_folder,
 )
 from charloom.model_inputs import check_ids, check_layer, check_range, check_state
-from charloom.native_model import native_parameters, native_step, unknown_part
+from charloom.native_model import has_forward_hooks, native_parameters, native_step, unknown_part
+from charloom.predictor import predicting
 from charloom.recurrence.dispatch import chosen_kernels
 from charloom.recurrence.native_generation import NativeGenerator
 from charloom.recurrence.native_step import native_loss
@@ -134,9 +135,9 @@ class LanguageModel(nn.Module):
         if step is not None:
             loss, last = native_loss(*step)
             return loss, state_of(last)
-        check_range(targets, len(self.vocabulary))
         with self._mixed_precision():
             logits, state = self(ids, state)
+        check_range(targets, logits.shape[-1])
         dtype = self._example.dtype
         loss = functional.cross_entropy(logits.to(dtype).flatten(0, 1), targets.t().flatten())
         return loss, map_parts(lambda part: part.detach().to(dtype), state)
@@ -169,10 +170,7 @@ class LanguageModel(nn.Module):
 
     def unknown_part(self) -> str | None:
         """Describes what makes this another model than its configuration says; None if nothing does."""
-        for name in ("forward", "_encode"):
-            if getattr(type(self), name) is not getattr(LanguageModel, name) or name in vars(self):
-                return f"{type(self).__qualname__} has a {name} of its own"
-        return unknown_part(self.embedding, self.layer, self.dropout, self.output, len(self.vocabulary))
+        return unknown_part(self, LanguageModel)
 
     @property
     def _example(self) -> Tensor:
@@ -214,14 +212,20 @@ class LanguageModel(nn.Module):
         if problem is None:
             config = self._config()
             wrong = misfit(_without_weights(LanguageModel, config).own_tensors(), tensors)
-            if wrong is None:
+            if wrong is None and not (has_forward_hooks(self) and self._differs_from(config, tensors)):
                 return config, tensors
-            problem = f"{wrong} is not a tensor of such a model, or of another shape"
+            problem = f"{wrong} is not a tensor of such a model, or of another shape" if wrong else "hooks change it"
         raise InputError(
             f"this model cannot be saved as a folder, which would load as another model: {problem}. Remove "
             "parametrizations and pruning masks first (remove_parametrizations, prune.remove), or save its "
             "state_dict with torch.save"
         )
+
+    def _differs_from(self, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bool:
+        plain = LanguageModel.assemble(config, {name: tensor.detach().clone() for name, tensor in tensors.items()})
+        ids = torch.arange(len(self.vocabulary), device=self.device).unsqueeze(0)
+        with predicting(self):
+            return not torch.allclose(self(ids)[0], plain.to(self.device)(ids)[0], equal_nan=True)
 
     @classmethod
     def load(cls, path: str | Path) -> "LanguageModel":

@@ -16,23 +16,24 @@ from charloom.recurrence.native_step import Step, StepOptions, StepParameters
 from charloom.state import parts_of
 
 
-def unknown_part(embedding: Any, layer: Any, dropout: Any, output: Any, vocabulary_size: int) -> str | None:
-    """Describes the first part that is not the one that a model of this configuration has; None if all are.
+def unknown_part(model: Any, model_class: Any) -> str | None:
+    """Describes the first part of a model that is not the one that its configuration has; None if all are.
 
     Args:
-        embedding: ``torch.nn.Embedding`` without options, or None for one-hot input.
-        layer: A recurrent layer that reads forward in time, time first.
-        dropout: ``torch.nn.Dropout``.
-        output: ``torch.nn.Linear`` with bias.
-        vocabulary_size: Tokens that the model knows.
+        model: A ``LanguageModel``, or a subclass of it.
+        model_class: ``LanguageModel``.
     """
+    for name in ("forward", "_encode"):
+        if getattr(type(model), name) is not getattr(model_class, name) or name in vars(model):
+            return f"{type(model).__qualname__} has a {name} of its own"
+    layer, output, vocabulary_size = model.layer, model.output, len(model.vocabulary)
     if getattr(type(layer), "forward", None) is not RecurrentLayer.forward or "forward" in vars(layer):
         return f"layer is a {_name(layer)} with a forward of its own"
     if hasattr(layer, "parametrizations"):
         return "layer is parametrized"
     if layer.bidirectional or layer.batch_first:
         return "layer is bidirectional or batch first"
-    for name, part, expected in (("dropout", dropout, nn.Dropout), ("output", output, nn.Linear)):
+    for name, part, expected in (("dropout", model.dropout, nn.Dropout), ("output", output, nn.Linear)):
         if type(part) is not expected or "forward" in vars(part):
             return f"{name} is a {_name(part)}"
     if output.bias is None:
@@ -41,7 +42,7 @@ def unknown_part(embedding: Any, layer: Any, dropout: Any, output: Any, vocabula
         return f"output.weight is {tuple(output.weight.shape)}"
     if output.bias.shape != (vocabulary_size,):
         return f"output.bias is {tuple(output.bias.shape)}"
-    return _unknown_input(embedding, layer, vocabulary_size)
+    return _unknown_input(model.embedding, layer, vocabulary_size)
 
 
 def _unknown_input(embedding: Any, layer: Any, vocabulary_size: int) -> str | None:
@@ -101,6 +102,13 @@ def native_step(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[S
         return None
     options = StepOptions(model.layer.mode, model.layer.precision, dropout, layer_dropout)
     return Step(chosen_kernels(), ids, targets, parts, parameters.shape(model.layer.mode), options), parameters
+
+
+def has_forward_hooks(model: nn.Module) -> bool:
+    """Tells if a hook could change what the model computes."""
+    return any(part._forward_hooks or part._forward_pre_hooks for part in model.modules()) or bool(
+        torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks
+    )
 
 
 def _are_hooked(*modules: Any) -> bool:

@@ -42,8 +42,9 @@ def native_direction(
     """As ``scan.scan_direction``, by the kernels; ``dispatch.covers`` tells if they may be used."""
     h, c = state if mode == "LSTM" else (*state, None)
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (inputs, *state, *weights) if t is not None)
+    # Contiguous here, so that a copy is what autograd saves; a later change of what it is a view of does not matter.
     y, h, c, _ = torch.ops.charloom.recurrence(
-        inputs, h, c, *weights, CELLS.index(mode), PRECISIONS.index(precision), backward_in_time, keep
+        inputs.contiguous(), h, c, *weights, CELLS.index(mode), PRECISIONS.index(precision), backward_in_time, keep
     )
     return y, (h, c) if mode == "LSTM" else (h,)
 
@@ -153,7 +154,7 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: _Outputs) -> None:
 
 def _differentiate(ctx: Any, dy: Tensor, dh: Tensor, dc: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
     *inputs, reserve = ctx.saved_tensors
-    if torch.is_grad_enabled() or torch._C._functorch.peek_interpreter_stack() is not None:
+    if torch.is_grad_enabled() or any(map(is_batched, (dy, dh, dc))):
         # The gradient is to be differentiated again (create_graph), or of a batch at once (is_grads_batched).
         gradients: Sequence[Any] = _differentiable_gradients(inputs, (dy, dh, dc), *ctx.options)
     elif is_observed() or type(dy) is not Tensor or torch._C._autograd._get_current_graph_task_keep_graph():
@@ -161,6 +162,12 @@ def _differentiate(ctx: Any, dy: Tensor, dh: Tensor, dc: Tensor, _: Tensor) -> t
     else:  # autograd frees the graph after this call: nobody else will read the reserve
         gradients = _consuming_backward(ctx.kernels, (dy, dh, dc), inputs, reserve, *ctx.options)
     return (*(None if t is None else g for t, g in zip(inputs, gradients, strict=True)), None, None, None, None)
+
+
+def is_batched(tensor: Tensor) -> bool:
+    """True under ``vmap``, PyTorch's present one or the one that ``is_grads_batched`` uses."""
+    functorch = torch._C._functorch
+    return functorch.is_batchedtensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
 
 
 def _differentiable_gradients(

@@ -15,6 +15,7 @@ from charloom.errors import InputError
 from charloom.recurrence import kernel_calls
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
 from charloom.recurrence.kernel_arguments import CELLS, PRECISIONS, ModelShape
+from charloom.recurrence.native import is_batched
 from charloom.recurrence.scan import scan_direction, scan_layers
 from charloom.settings.model import Precision
 
@@ -141,7 +142,7 @@ class _Loss(torch.autograd.Function):
         scale = upstream[0]
         if torch.is_grad_enabled():  # create_graph: the gradients are to be differentiated again
             gradients = _differentiable_gradients(ctx.step, parameters, scale)
-        elif type(scale) is not Tensor or torch._C._functorch.peek_interpreter_stack() is not None or float(scale) != 1:
+        elif type(scale) is not Tensor or is_batched(scale) or float(scale) != 1:
             gradients = [None if g is None else g * scale for g in gradients]
         return (None, None, *gradients)
 
