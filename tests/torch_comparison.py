@@ -205,17 +205,19 @@ def _in_short(result: Any) -> str:
     return "a result" if isinstance(result, tuple | list | dict) else f"{result!s:.200}"
 
 
-_LAYOUT = ("shape", "dtype", "device", "requires_grad", "is_leaf")
+_LAYOUT = ("shape", "dtype", "layout", "device", "requires_grad", "is_leaf")
 
 
 def _differing_tensors(found: Tensor, expected: Tensor, place: str) -> Iterator[str]:
     for name in _LAYOUT:
         if getattr(found, name) != getattr(expected, name):
             yield f"{place}.{name}: {getattr(found, name)} where torch.nn gives {getattr(expected, name)}"
-            if name in ("shape", "dtype"):
+            if name in ("shape", "dtype", "layout"):
                 return
     if found.is_meta or isinstance(expected, FakeTensor):
         return
+    if expected.is_sparse:
+        found, expected = found.to_dense(), expected.to_dense()
     try:
         torch.testing.assert_close(found, expected, equal_nan=True, rtol=1e-3, atol=_tolerance(expected))
     except AssertionError as error:
