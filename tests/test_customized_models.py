@@ -68,7 +68,8 @@ def test_loss_is_what_forward_gives(name: str, way: str) -> None:
 @pytest.mark.parametrize("way", _WAYS)
 @pytest.mark.parametrize("setting", sorted(SETTINGS.keys() - {"fake tensors", "autocast"}))
 def test_loss_under_a_setting(setting: str, way: str) -> None:
-    found, expected = [], []
+    found: list[Any] = []
+    expected: list[Any] = []
     for name in ("plain", "plain LSTM"):
         for results, step in ((expected, _by_forward), (found, _WAYS[way])):
             model = CUSTOMIZED[name]()
@@ -126,7 +127,7 @@ def test_functional_call(name: str) -> None:
     for by in ("loss", "forward"):
         loss = torch.func.functional_call(Loss(by), {f"model.{key}": value for key, value in values.items()}, ())
         results.append((loss, torch.autograd.grad(loss, list(values.values()), allow_unused=True)))
-    differences = list(differing(*results))
+    differences = list(differing(results[0], results[1]))
     assert not differences, "\n".join(differences)
 
 

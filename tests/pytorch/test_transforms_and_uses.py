@@ -12,8 +12,9 @@ import pytest
 
 from native import INSTRUCTION_SETS
 from torch_comparison import CELLS, HIDDEN_SIZES, Case, case_for, check
-from torch_transforms import TRANSFORMS, WRONG_WEIGHTS
+from torch_transforms import TRANSFORMS
 from torch_use_table import USES
+from torch_wrong_weights import WRONG_WEIGHTS
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("unchecked")]
 
