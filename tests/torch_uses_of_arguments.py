@@ -46,7 +46,7 @@ _INPUTS: dict[str, Callable[[Tensor], Any]] = {
     "a NaN": _spoilt(float("nan")),
     "an infinity": _spoilt(float("inf")),
     "a negative infinity": _spoilt(float("-inf")),
-    "huge": lambda inputs: inputs * 1e30,
+    "large": lambda inputs: inputs * 1e3,
     "tiny": lambda inputs: inputs * 1e-40,
     "no steps": lambda inputs: inputs[:0],
     "no rows": lambda inputs: inputs[:, :0],
@@ -143,6 +143,7 @@ _CALLS: dict[str, Callable[[Any, Tensor], Any]] = {
     "an unknown keyword": lambda module, inputs: module(inputs, state=None),
     "no arguments": lambda module, _: module(),
     "three arguments": lambda module, inputs: module(inputs, None, None),
+    "with huge inputs": lambda module, inputs: torch.no_grad()(module)(inputs * 1e30),
     "forward itself": lambda module, inputs: module.forward(inputs),
 }
 USES.update({f"called: {name}": _called(call) for name, call in _CALLS.items()})
