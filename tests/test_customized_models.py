@@ -68,7 +68,8 @@ def test_loss_is_what_forward_gives(name: str, way: str) -> None:
 @pytest.mark.parametrize("way", _WAYS)
 @pytest.mark.parametrize("setting", sorted(SETTINGS.keys() - {"fake tensors", "autocast"}))
 def test_loss_under_a_setting(setting: str, way: str) -> None:
-    found, expected = [], []
+    found: list[Any] = []
+    expected: list[Any] = []
     for name in ("plain", "plain LSTM"):
         for results, step in ((expected, _by_forward), (found, _WAYS[way])):
             model = CUSTOMIZED[name]()
@@ -126,7 +127,7 @@ def test_functional_call(name: str) -> None:
     for by in ("loss", "forward"):
         loss = torch.func.functional_call(Loss(by), {f"model.{key}": value for key, value in values.items()}, ())
         results.append((loss, torch.autograd.grad(loss, list(values.values()), allow_unused=True)))
-    differences = list(differing(*results))
+    differences = list(differing(results[0], results[1]))
     assert not differences, "\n".join(differences)
 
 
@@ -140,6 +141,8 @@ def test_trained_and_saved(name: str, tmp_path: Path) -> None:
     for key, value in model.named_parameters():
         moves = expected[key] is not None and bool(expected[key].any())
         assert torch.equal(value, before[key]) != moves, key
+    if "hook" in name:  # as with torch.save of a state_dict, hooks are the program's, not the model's
+        return
     saved = outcome(model.save, tmp_path / "model")
     if isinstance(saved, Refusal):
         assert issubclass(saved.kind, CharloomError), saved

@@ -282,23 +282,5 @@ TRANSFORMS: dict[str, Callable[[Any], Any]] = {
     "post-accumulate hook": on_layer(_accumulate_hook),
     "NaN weight": put(_WEIGHT, lambda weight: weight.index_fill(1, torch.tensor([0]), float("nan"))),
     "infinite weight": put("weight_ih_l0", lambda weight: weight.index_fill(0, torch.tensor([0]), float("inf"))),
+    "large weight": put(_WEIGHT, lambda weight: weight * 30),
 }
-
-WRONG_WEIGHTS: dict[str, Callable[[Any], Any]] = {
-    "input weights too narrow": put("weight_ih_l0", lambda weight: weight[:, :-1]),
-    "input weights too few rows": put("weight_ih_l0", lambda weight: weight[: len(weight) // 3]),
-    "hidden weights smaller": put(_WEIGHT, lambda weight: weight[:, : weight.shape[1] // 2]),
-    "hidden weights fewer rows": put(_WEIGHT, lambda weight: weight[:-1]),
-    "hidden weights transposed": put(_WEIGHT, lambda weight: weight.t()),
-    "hidden weights of three dimensions": put(_WEIGHT, lambda weight: weight[None]),
-    "hidden weights float64": put_plain(_WEIGHT, lambda weight: weight.double()),
-    "hidden weights bfloat16": put_plain(_WEIGHT, lambda weight: weight.bfloat16()),
-    "hidden weights int8": put_plain(_WEIGHT, lambda weight: (weight * 9).to(torch.int8)),
-    "hidden weights sparse": put_plain(_WEIGHT, lambda weight: weight.to_sparse()),
-    "hidden weights on meta": put_plain(_WEIGHT, lambda weight: weight.to("meta")),
-    "hidden weights None": put_plain(_WEIGHT, lambda _: None),
-    "bias of one element": put("bias_hh_l0", lambda bias: bias[:1] * 0),
-    "bias longer": put("bias_ih_l0", lambda bias: torch.cat([bias, bias])),
-    "bias of two dimensions": put("bias_ih_l0", lambda bias: bias[None]),
-}
-"""Weights of another size or dtype than the layer's."""

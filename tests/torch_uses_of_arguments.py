@@ -42,10 +42,11 @@ _INPUTS: dict[str, Callable[[Tensor], Any]] = {
     "one step": lambda inputs: inputs[:1],
     "one row": lambda inputs: inputs[:, :1],
     "many rows": lambda inputs: inputs.repeat(1, 17, 1),
-    "many steps": lambda inputs: inputs.repeat(30, 1, 1),
+    "many steps": lambda inputs: inputs.repeat(9, 1, 1),
     "a NaN": _spoilt(float("nan")),
     "an infinity": _spoilt(float("inf")),
     "a negative infinity": _spoilt(float("-inf")),
+    "large": lambda inputs: inputs * 1e3,
     "tiny": lambda inputs: inputs * 1e-40,
     "no steps": lambda inputs: inputs[:0],
     "no rows": lambda inputs: inputs[:, :0],
@@ -142,6 +143,7 @@ _CALLS: dict[str, Callable[[Any, Tensor], Any]] = {
     "an unknown keyword": lambda module, inputs: module(inputs, state=None),
     "no arguments": lambda module, _: module(),
     "three arguments": lambda module, inputs: module(inputs, None, None),
+    "with huge inputs": lambda module, inputs: torch.no_grad()(module)(inputs * 1e30),
     "forward itself": lambda module, inputs: module.forward(inputs),
 }
 USES.update({f"called: {name}": _called(call) for name, call in _CALLS.items()})

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from torch_comparison import ALL_CASES, Case, check
@@ -36,7 +36,7 @@ _composed = given(
 )
 
 
-@settings(deadline=None, max_examples=150, derandomize=True)
+@settings(deadline=None, max_examples=150, derandomize=True, phases=[Phase.generate, Phase.shrink])
 @_composed
 def test_transforms_composed(case: Case, names: list[str], use: str, last: bool, setting: str | None) -> None:
     _compared(case, names, use, last, setting)
