@@ -1,7 +1,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +23,6 @@ from charloom import (
     load_corpus,
     train,
 )
-from charloom.recurrence.dispatch import chosen_kernels
 from charloom.training.events import EpochEnded, Event, SampleDrawn, StepEnded, StopTraining
 from charloom.training.truncated_bptt import train_step
 
@@ -249,40 +248,6 @@ def test_what_does_not_fit_is_refused(corpus: Corpus) -> None:
         train(model, corpus, _with(validation_fraction=1e-9))
     with pytest.raises(SettingsError, match="device 'abacus'"):
         train(model, corpus, _with(device="abacus"))
-
-
-@pytest.mark.parametrize("threads", [1, 2, None])
-def test_threads_are_put_back(threads: int | None) -> None:
-    corpus = load_corpus_of("A fox, a dog and a crow. " * 20)
-    before = torch.get_num_threads()
-    inside: list[int] = []
-    settings = _with(epochs=1, threads=threads)
-    train(_model(corpus), corpus, settings, listeners=[lambda _: inside.append(torch.get_num_threads())])
-    assert set(inside) == {threads or (before if chosen_kernels() is None else 1)}
-    assert torch.get_num_threads() == before
-
-
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_no_bit_of_a_run_depends_on_the_number_of_threads(optimizer: Literal["sgd", "adamw"]) -> None:
-    """The update of 300 x 300 weights is large enough for PyTorch to share out; so is validation's output layer."""
-    corpus = load_corpus_of("A fox, a dog and a crow. " * 400)
-    runs = []
-    for threads in (None, 1, 2):
-        model = charloom.build_model(corpus.vocabulary, charloom.ModelSettings(cell="rnn", hidden_size=300), seed=1)
-        settings = _with(
-            optimizer=optimizer,
-            weight_decay=0.1,
-            epochs=1,
-            batch_size=16,
-            num_steps=20,
-            validation_fraction=0.3,
-            threads=threads,
-        )
-        history = train(model, corpus, settings)
-        runs.append((history[-1].perplexity, history[-1].validation_perplexity, list(model.parameters())))
-    for perplexity, validation, weights in runs[1:]:
-        assert (perplexity, validation) == runs[0][:2]
-        assert all(torch.equal(a, b) for a, b in zip(weights, runs[0][2], strict=True))
 
 
 @pytest.mark.gpu
