@@ -51,6 +51,9 @@ def train_step(
     if rate is None or not clip_and_descend(parameters, clip_norm, rate):
         if clip_norm:
             clip_gradients(parameters, clip_norm)
+        for parameter in parameters:
+            if parameter.grad is not None and not parameter.grad.is_contiguous():
+                parameter.grad = parameter.grad.contiguous()  # a fused step would mix up its elements
         optimizer.step()
     return loss, state
 
