@@ -14,7 +14,14 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Column
 
 from charloom.errors import CharloomWarning
-from charloom.settings import CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TrainingSettings
+from charloom.settings import (
+    CorpusSettings,
+    ForecastSettings,
+    ModelSettings,
+    SamplingSettings,
+    TableSettings,
+    TrainingSettings,
+)
 
 _USUAL_WIDTH = 80
 """Of a terminal, where one says that it has none (COLUMNS=0)."""
@@ -126,8 +133,9 @@ def _one_line(message: str) -> str:
 
 def _as_options(message: str) -> str:
     """Settings in the library's words (``num_steps``, ``unit='byte'``, ``patience=5``) to the command line's."""
-    message = re.sub(r"(?<![-\w])([a-z]+)=(?:'(\w+)'|(\d+)\b)", r"--\1 \2\3", message)
-    kinds = (CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TrainingSettings)
+    message = re.sub(r"(?<![-\w])([a-z_]+)=(?:'(\w+)'|(\d+)\b|('[^']*'|\"'\"))", r"--\1 \2\3\4", message)
+    message = message.replace("header=True", "--header").replace("header=False", "--no-header")
+    kinds = (CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TableSettings, TrainingSettings)
     names = {field.name for kind in kinds for field in dataclasses.fields(kind)}
     names |= {"num_chars", "num_samples", "held_out"}
     of_one_word = "|".join(name for name in names if "_" not in name)
