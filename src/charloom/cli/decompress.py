@@ -137,5 +137,5 @@ def _lines_counted_from_one() -> Iterator[None]:
         shown = ", ".join(lines[:8]) + (f" and {len(lines) - 8:,} more" if len(lines) > 8 else "")
         raise DamagedRecordError(
             f"damaged: record{'s' if len(lines) > 1 else ''} {shown} (counted from 1) lost; --record reads others",
-            error.records,
+            records=error.records,
         ) from None

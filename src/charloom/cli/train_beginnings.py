@@ -67,13 +67,13 @@ def from_model(
     _refuse_changes(
         asdict(replace(known, init_sigma=model.init_sigma, dropout=model.dropout)),
         asdict(model),
-        f"the model in {path} has {{}}: leave it out",
+        f"the model in {path} has",
     )
     clean_up = vars(built.vocabulary.clean_up)
     _refuse_changes(
         {"unit": built.vocabulary.unit, **clean_up},
         vars(text),
-        f"the model in {path} was trained with {{}}: leave it out",
+        f"the model in {path} was trained with",
     )
     corpus = _load(texts, text)
     known_tokens = set(built.vocabulary.tokens)
@@ -105,7 +105,7 @@ def resumed(
     from charloom.model_building import settings_of
 
     built = checkpoint.make_model()
-    refusal = "the run was begun with {}: leave it out"
+    refusal = "the run was begun with"
     _refuse_changes(asdict(settings_of(built)) | {"init_sigma": model.init_sigma}, asdict(model), refusal)
     _refuse_changes(stored_corpus_settings(checkpoint), asdict(text), refusal)
     return _going_on(checkpoint, built, texts, text, training, "resumed at")
@@ -197,7 +197,7 @@ def _no_file(name: str) -> bool:
 
 
 def _refuse_changes(before: dict[str, Any], now: dict[str, Any], refusal: str) -> None:
-    """refusal: With a place for the setting and its value."""
+    """refusal: What the value that was before comes after."""
     for name, value in before.items():
         if now[name] != value:
-            raise SettingsError(f"{name} is {now[name]}, and " + refusal.format(f"{name} {value}"))
+            raise SettingsError(f"{refusal} {value!r}", setting=name, value=now[name], hint="leave it out")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.errors import SeriesError, SettingsError
+from charloom.errors import Argument, SeriesError, SettingsError
 from charloom.forecasting.baselines import AutoRegression, Baseline, Naive, SeasonalNaive
 from charloom.forecasting.fitting import fewest_points, fit, with_horizon
 from charloom.forecasting.forecaster import Forecaster
@@ -70,7 +70,7 @@ def usual_held_out(length: int, horizon: int) -> int:
 def check_backtest(held_out: int | None, tau: int | None) -> None:
     """Raises SettingsError for what no series allows."""
     if held_out is not None and held_out < 1:
-        raise SettingsError(f"held_out is {held_out}: it must be at least 1")
+        raise SettingsError("it must be at least 1", setting="held_out", value=held_out)
     if tau is not None:
         AutoRegression(tau)
 
@@ -82,16 +82,20 @@ def _num_held_out(length: int, horizon: int, held_out: int | None) -> int:
     if horizon <= number <= most:
         return number
     if most < horizon:
-        change = "lower the horizon" if held_out is None or held_out <= horizon else "lower held_out and the horizon"
+        lower_both = held_out is not None and held_out > horizon
+        change = ("lower ", *((Argument("held_out"), " and ") if lower_both else ()), "the horizon")
     elif number < horizon:
         raise SeriesError(
-            f"held_out is {number}: to measure {horizon} ahead takes {horizon}; raise it, or lower the horizon"
+            f"to measure {horizon} ahead takes {horizon}; raise it, or lower the horizon",
+            setting="held_out",
+            value=number,
         )
     else:
-        change = f"lower held_out to {most} or less"
+        change = ("lower ", Argument("held_out"), f" to {most} or less")
     raise SeriesError(
         f"{counted(length, 'point')} {'is' if length == 1 else 'are'} too few to hold {max(number, horizon)} out and "
-        f"forecast {horizon} ahead: {fewest_points(horizon)} are needed to fit to; {change}"
+        f"forecast {horizon} ahead: {fewest_points(horizon)} are needed to fit to",
+        hint=change,
     )
 
 

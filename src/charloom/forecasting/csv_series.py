@@ -11,9 +11,9 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from charloom.errors import CharloomWarning, SeriesError
+from charloom.errors import Argument, CharloomWarning, SeriesError
 from charloom.forecasting.cells import counts_up, is_missing, read_numbers, resembles_number, shown
-from charloom.forecasting.dates import Dates, read_dates
+from charloom.forecasting.dates import Dates, NotSortedError, read_dates
 from charloom.forecasting.series import Series, check_values, interpolate_missing
 from charloom.wording import counted
 
@@ -59,7 +59,7 @@ def read_series(
     try:
         return _read(_parse(_text(file)), column, time, missing)
     except SeriesError as error:
-        raise SeriesError(f"{name}: {error}") from None
+        raise SeriesError(f"{name}: ", *error.parts) from None
 
 
 def _read(table: _Table, column: str | int | None, time: str | None, missing: Missing) -> Series:
@@ -78,7 +78,8 @@ def _read(table: _Table, column: str | int | None, time: str | None, missing: Mi
             first = table.lines[gaps[0]]
             raise SeriesError(
                 f"line {first}: no value in column {table.names[chosen]!r} ({len(gaps)} of {len(values)} "
-                f"{'is' if len(gaps) == 1 else 'are'} missing): missing='interpolate' fills them"
+                f"{'is' if len(gaps) == 1 else 'are'} missing): ",
+                *(Argument("missing", "interpolate"), " fills them"),
             )
         values, filled = interpolate_missing(values)
     check_values(values)
@@ -172,7 +173,8 @@ def _only_numbers(table: _Table, time: int | None) -> int:
         if time is None and len(others) > 1 and counts_up(table.column(numeric[0])):
             name = table.names[numeric[0]]
             raise SeriesError(
-                f"no column of numbers but {shown(name)}, which only counts up: column='{name}' takes it nevertheless"
+                f"no column of numbers but {shown(name)}, which only counts up: ",
+                *(Argument("column", name), " takes it nevertheless"),
             )
         return numeric[0]
     if not numeric:
@@ -180,7 +182,9 @@ def _only_numbers(table: _Table, time: int | None) -> int:
             return others[0]  # what is wrong there is said of its line
         raise SeriesError(f"no column of numbers among {', '.join(shown(name) for name in table.names[:20])}")
     found = ", ".join(shown(table.names[i]) for i in numeric[:20])
-    raise SeriesError(f"several columns of numbers ({found}): column='{table.names[numeric[0]]}' takes the first")
+    raise SeriesError(
+        f"several columns of numbers ({found}): ", Argument("column", table.names[numeric[0]]), " takes the first"
+    )
 
 
 def _looks_numeric(table: _Table, at: int) -> bool:
@@ -213,9 +217,9 @@ def _dates(table: _Table, at: int, *, required: bool) -> Dates | None:
         numbered = not required and len(labels[-1]) == len(_LAST_YEAR) and labels[-1] > _LAST_YEAR and counts_up(labels)
         dates = None if numbered else read_dates(labels, table.lines)
     except SeriesError as error:
-        if required or "sort the file" in str(error):
+        if required or isinstance(error, NotSortedError):
             raise
-        warnings.warn(f"{error}; they are taken to be, and forecasts are numbered", CharloomWarning, stacklevel=2)
+        warnings.warn(CharloomWarning(*error.parts, "; they are taken to be, and forecasts are numbered"), stacklevel=2)
         return None
     if dates is None and required:
         raise SeriesError(f"column {table.names[at]!r} has no dates such as 2001-12-31, 2001-12 or 2001")

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from charloom.errors import SeriesError
+from charloom.errors import Argument, SeriesError
 from charloom.wording import counted
 
 _MONTH = re.compile(r"(\d{4})[-/](\d{1,2})")
 _YEAR = re.compile(r"\d{4}")
 _DAY = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})")
+
+
+class NotSortedError(SeriesError):
+    """A date comes after a later one."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,9 @@ class Dates:
                 return _add_months(self.times[-1], later * self.months, at_month_ends)
             return self.times[-1] + later * self.step
         except (ValueError, OverflowError):
-            raise SeriesError("the forecast goes beyond year 9999: time='none' numbers the points instead") from None
+            raise SeriesError(
+                "the forecast goes beyond year 9999: ", Argument("time", "none"), " numbers the points instead"
+            ) from None
 
     def label(self, place: int) -> str:
         """The label of a point, which may lie after the end, written as the last one is."""
@@ -89,7 +95,7 @@ def read_dates(labels: Sequence[str], lines: Sequence[int]) -> Dates | None:
         except TypeError:
             raise SeriesError(f"line {lines[i]}: {labels[i]} has a time zone and others have none") from None
         if backwards:
-            raise SeriesError(
+            raise NotSortedError(
                 f"line {lines[i]}: {labels[i]} comes after {labels[i - 1]}: sort the file, the oldest first"
             )
         if still:
