@@ -80,7 +80,7 @@ def forecast(
     picture = plot or Path("forecast.png" if file == STANDARD_INPUT else file + _PICTURE)
     levels = _check_levels(level)
     if missing not in ("refuse", "interpolate"):
-        raise SettingsError(f"missing is {missing!r}: choose one of refuse, interpolate")
+        raise SettingsError("choose one of refuse, interpolate", setting="missing", value=missing)
     if no_backtest and (held_out is not None or tau is not None):
         raise SettingsError("--held-out and --tau are the backtest's: give them without --no-backtest")
     table_file = None if out in (None, STANDARD_INPUT) else Path(str(out))
@@ -125,7 +125,7 @@ def forecast(
 def _check_levels(levels: tuple[float, ...]) -> tuple[float, ...]:
     for level in levels:
         if not 0 < level < 1:
-            raise SettingsError(f"--level is {level:g}: it must be between 0 and 1, as 0.95")
+            raise SettingsError("it must be between 0 and 1, as 0.95", setting="level", value=level)
     return tuple(sorted(set(levels)))
 
 

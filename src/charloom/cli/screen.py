@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column
 
-from charloom.errors import Argument, CharloomWarning, Part, worded
+from charloom.errors import Argument, CharloomError, CharloomWarning, Part, worded
 
 _USUAL_WIDTH = 80
 """Of a terminal, where one says that it has none (COLUMNS=0)."""
@@ -58,12 +58,23 @@ def as_option(argument: Argument) -> str:
     name = argument.name.replace("_", "-")
     if argument.value is False:
         return f"--no-{name}"
-    return f"--{name}" if argument.value in (..., True) else f"--{name} {argument.value}"
+    named_only = argument.value is ... or argument.value is True
+    return f"--{name}" if named_only else f"--{name} {argument.value}"
 
 
 def show_error(*message: Part) -> None:
     """Shows one line on standard error, with arguments as options."""
     print(f"charloom: error: {_one_line(in_words(message))}", file=sys.stderr)  # noqa: T201
+
+
+@contextmanager
+def hinting(hint: str) -> Iterator[None]:
+    """Gives errors within the hint that the command line has for them."""
+    try:
+        yield
+    except CharloomError as error:
+        error.hint = (hint,)
+        raise
 
 
 def in_words(message: Iterable[Part]) -> str:

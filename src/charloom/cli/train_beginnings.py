@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from charloom.text.corpora import Corpus
     from charloom.training.checkpoint import Checkpoint
 
+_NEW_RUN = "begin a new run from this one's weights with --init-from"
 _LONG_TEXT = 1 << 25
 """Bytes that take long enough for a bar."""
 
@@ -131,9 +132,11 @@ def _going_on(
 ) -> Beginning:
     from charloom.training.resumption import check_corpus, check_settings, differences
 
-    changes = check_settings(checkpoint, training)
+    with screen.hinting(f"leave it out, or {_NEW_RUN}"):
+        changes = check_settings(checkpoint, training)
     corpus = _load(texts or _stored_texts(checkpoint), text)
-    check_corpus(checkpoint, {"name": corpus.name, "sha256": corpus.fingerprint, "num_chars": len(corpus.ids)})
+    with screen.hinting(f"name the right one before --resume, or {_NEW_RUN}"):
+        check_corpus(checkpoint, {"name": corpus.name, "sha256": corpus.fingerprint, "num_chars": len(corpus.ids)})
     if others := differences(checkpoint):
         warnings.warn(f"{others}: the last bits may differ", CharloomWarning, stacklevel=2)
     words = ", ".join([f"{words} {checkpoint.place}", *changes])

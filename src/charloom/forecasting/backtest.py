@@ -76,7 +76,7 @@ def check_backtest(held_out: int | None, tau: int | None) -> None:
 
 
 def _num_held_out(length: int, horizon: int, held_out: int | None) -> int:
-    """Points to hold out. Raises SeriesError where too few are left, or are held out, and says what to change."""
+    """Points to hold out. Raises SeriesError if the series is too short, SettingsError if held_out does not fit it."""
     number = max(length // 5, horizon) if held_out is None else held_out
     most = length - fewest_points(horizon)
     if horizon <= number <= most:
@@ -85,14 +85,15 @@ def _num_held_out(length: int, horizon: int, held_out: int | None) -> int:
         lower_both = held_out is not None and held_out > horizon
         change = ("lower ", *((Argument("held_out"), " and ") if lower_both else ()), "the horizon")
     elif number < horizon:
-        raise SeriesError(
+        raise SettingsError(
             f"to measure {horizon} ahead takes {horizon}; raise it, or lower the horizon",
             setting="held_out",
             value=number,
         )
     else:
         change = ("lower ", Argument("held_out"), f" to {most} or less")
-    raise SeriesError(
+    kind = SeriesError if held_out is None else SettingsError
+    raise kind(
         f"{counted(length, 'point')} {'is' if length == 1 else 'are'} too few to hold {max(number, horizon)} out and "
         f"forecast {horizon} ahead: {fewest_points(horizon)} are needed to fit to",
         hint=change,
