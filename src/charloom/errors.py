@@ -89,11 +89,11 @@ def comma_separated(parts: Iterable[Part]) -> tuple[Part, ...]:
     return tuple(itertools.chain.from_iterable((", ", part) for part in parts))[1:]
 
 
-class CharloomError(Exception):
+class CharloomError(Message, Exception):
     """Base of every error that charloom raises on purpose."""
 
 
-class SettingsError(Message, CharloomError, ValueError):
+class SettingsError(CharloomError, ValueError):
     """A setting is impossible, or two settings contradict each other."""
 
 
@@ -105,7 +105,7 @@ class CorpusUnavailableError(CorpusError):
     """A named corpus is in no data directory and no cache, and cannot be downloaded."""
 
 
-class SeriesError(Message, CharloomError, ValueError):
+class SeriesError(CharloomError, ValueError):
     """A numeric series cannot be read, has values that cannot be forecast from, or is too short."""
 
 
@@ -161,8 +161,8 @@ class DamagedFileError(CompressedFileError):
         end: The byte after the last one that is lost.
     """
 
-    def __init__(self, message: str, start: int | None = None, end: int | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, *message: Part, start: int | None = None, end: int | None = None) -> None:
+        super().__init__(*message)
         self.start = start
         self.end = end
 
@@ -174,8 +174,8 @@ class DamagedRecordError(DamagedFileError):
         records: Their numbers, from 0.
     """
 
-    def __init__(self, message: str, records: tuple[int, ...] = ()) -> None:
-        super().__init__(message)
+    def __init__(self, *message: Part, records: tuple[int, ...] = ()) -> None:
+        super().__init__(*message)
         self.records = records
 
 
@@ -187,7 +187,7 @@ class TrailingDataError(CompressedFileError):
     """Something follows the end of the data."""
 
 
-class CharloomWarning(UserWarning):
+class CharloomWarning(Message, UserWarning):
     """Something a user should know, though the work goes on."""
 
 

@@ -113,5 +113,5 @@ def test_what_cannot_be_evaluated(home: Path, char_model: Path) -> None:
         "x.txt: not UTF-8 at byte 4 (0xff, line 1); the model reads characters; one trained with --unit byte takes any "
         "file"
     )
-    assert "--top goes with --by-line" in call(home, "evaluate", char_model, "x.txt", "--top", "3").error()
-    assert "give one" in call(home, "evaluate", char_model, "x.txt", "--by-line", "--by-char").error()
+    assert "--top goes with --by-line" in call(home, "evaluate", char_model, "x.txt", "--top", "3").error(2)
+    assert "give one" in call(home, "evaluate", char_model, "x.txt", "--by-line", "--by-char").error(2)

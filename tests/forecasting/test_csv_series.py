@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +17,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def _read(home: Path, content: str | bytes, column: str | int | None = None, **options: object) -> Series:
+def _read(home: Path, content: str | bytes, column: str | int | None = None, **options: Any) -> Series:
     data = content if isinstance(content, bytes) else content.encode()
     (home / "x.csv").write_bytes(data)
-    return read_series("x.csv", column, **options)  # type: ignore[arg-type]
+    return read_series("x.csv", column, **options)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def _read(home: Path, content: str | bytes, column: str | int | None = None, **o
         ("d,a\n31.12.2001,1\n1.1.2002,2.5\n2.1.2002,-3e1\n", {"date_format": "%d.%m.%Y"}),
     ],
 )
-def test_tables(home: Path, content: str, options: dict[str, object]) -> None:
+def test_tables(home: Path, content: str, options: dict[str, Any]) -> None:
     for data in (content, content.removeprefix("\ufeff").encode("utf-16")):
         series = _read(home, data, **options)
         assert series.values.tolist() == [1, 2.5, -30]
@@ -193,7 +194,7 @@ def test_gaps_are_filled_by_straight_lines(home: Path) -> None:
         ({"skip_rows": 2.0}, "skip_rows is 2.0: it must be a whole number"),
     ],
 )
-def test_options_that_are_impossible(home: Path, options: dict[str, object], message: str) -> None:
+def test_options_that_are_impossible(home: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)):
         _read(home, "x\n1\n2\n", **options)
 

@@ -121,7 +121,7 @@ def forecast(
 def _check_levels(levels: tuple[float, ...]) -> tuple[float, ...]:
     for level in levels:
         if not 0 < level < 1:
-            raise SettingsError(f"--level is {level:g}: it must be between 0 and 1, as 0.95")
+            raise SettingsError("it must be between 0 and 1, as 0.95", setting="level", value=level)
     return tuple(sorted(set(levels)))
 
 

@@ -14,7 +14,8 @@ from charloom.settings.forecasting import DELIMITER_NAMES, TableSettings
 from charloom.wording import counted
 
 STANDARD_INPUT = "-"
-_COMMON_DELIMITERS = (";", "\t", "|", ",")
+_COMMON_DELIMITERS = {";": ";", "\t": "tab", "|": "|", ",": ","}
+"""As an argument has them."""
 _EXCEL_DELIMITER = re.compile(r'"?sep=(.?)"?\s*', re.IGNORECASE)
 _LARGEST_BYTES = 2**30
 _LONGEST_SHOWN = 40
@@ -143,7 +144,12 @@ def _split(text: str, delimiter: str, skip_rows: int) -> tuple[list[list[str]], 
     if found := _EXCEL_DELIMITER.fullmatch(stream.readline()):
         raise SeriesError(
             f"line {skip_rows + 1}: not part of the table but Excel's note of the delimiter",
-            hint=("give ", Argument("delimiter", found[1] or ","), " and ", Argument("skip_rows", skip_rows + 1)),
+            hint=(
+                "give ",
+                Argument("delimiter", _COMMON_DELIMITERS.get(found[1], ",")),
+                " and ",
+                Argument("skip_rows", skip_rows + 1),
+            ),
         )
     stream.seek(place)
     rows, lines = [], []
@@ -187,7 +193,8 @@ def _check_rows(rows: list[list[str]], lines: list[int], delimiter: str, setting
             )
         elif width == 1 and place == 1 and (mark := _other_delimiter(rows[0], delimiter)) and mark in row[0]:
             raise SeriesError(
-                f"line {line}: {shown(row[0])} is one column", hint=("give ", Argument("delimiter", mark))
+                f"line {line}: {shown(row[0])} is one column",
+                hint=("give ", Argument("delimiter", _COMMON_DELIMITERS[mark])),
             )
     while width > 1 and headed and not any(row[width - 1] for row in rows):
         width -= 1
@@ -198,7 +205,7 @@ def _check_rows(rows: list[list[str]], lines: list[int], delimiter: str, setting
 
 def _width_hint(first: list[str], row: list[str], line: int, delimiter: str) -> tuple[Part, ...]:
     if mark := _other_delimiter(first, delimiter):
-        return ("give ", Argument("delimiter", mark))
+        return ("give ", Argument("delimiter", _COMMON_DELIMITERS[mark]))
     if len(first) < len(row):
         return ("a cell that has the delimiter in it needs quotes", *later_header(line))
     return ("delete the row if it is not part of the table",)

@@ -107,7 +107,8 @@ def _not_a_date(label: str, line: int, labels: Sequence[str], name: str, date_fo
     if label != labels[0]:
         hint = ("correct the row, or delete it if it is not part of the series",)
     elif formats := common_formats(labels) or common_formats(labels[:1]):
-        hint = ("give ", *[part for found in formats for part in (" or ", Argument("date_format", found))][1:])
+        arguments = [Argument("date_format", found) for found in formats]
+        hint = ("give ", *[part for argument in arguments for part in (" or ", argument)][1:])
     else:
         hint = (
             *("give ", Argument("date_format"), ", or the column of dates with ", Argument("time"), "; "),

@@ -49,7 +49,7 @@ class RecurrentLayer(nn.RNNBase):
         and memory cell. On the layer's own device and in its dtype unless told otherwise.
         """
         if batch_size < 1:
-            raise InputError(f"batch_size is {batch_size}: it must be at least 1")
+            raise InputError("it must be at least 1", setting="batch_size", value=batch_size)
         weight: Tensor = self.weight_ih_l0  # type: ignore[assignment] # a Tensor by construction
         layers = self.num_layers * (2 if self.bidirectional else 1)
         sizes = [self.proj_size or self.hidden_size]
