@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from charloom import SeriesError, SettingsError
 from charloom.forecasting import Series, read_series
 
-_ISO = {
+_ISO: dict[str, Callable[[datetime], str]] = {
     "year": lambda time: f"{time:%Y}",
     "month": lambda time: f"{time:%Y-%m}",
     "quarter": lambda time: f"{time:%Y}-Q{(time.month + 2) // 3}",
