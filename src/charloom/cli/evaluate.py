@@ -103,7 +103,7 @@ def evaluate(
         screen.results().print(json.dumps(_summary(result, baselines, len(measured))))
         return
     if top is not None:
-        _show_lines(screen.results(), surprisals, sort or "bits")
+        show_lines(screen.results(), surprisals, sort or "bits")
     elif by_char or by_line:
         _write_json_lines(surprisals, "line" if by_line else "char")
     console = screen.messages() if by_char or by_line else screen.results()
@@ -150,7 +150,7 @@ def _write_json_lines(surprisals: list["Surprisal"], name: str) -> None:
         out.write(json.dumps(row, ensure_ascii=not to_unicode) + "\n")
 
 
-def _show_lines(console: Console, lines: list["Surprisal"], order: LineOrder) -> None:
+def show_lines(console: Console, lines: list["Surprisal"], order: LineOrder) -> None:
     """A table with the score that lines are sorted by before the other; only the text is cut to the terminal.
 
     The other score is left out of a terminal that has no room for it.
