@@ -132,6 +132,7 @@ def test_a_header_that_may_be_values_is_refused(home: Path, content: str) -> Non
         ("d;x\n2001;1\n2002;2\n", "line 2: '2001;1' is one column; give delimiter=';'"),
         ("d;x\n2001;1,5\n2002;2,5\n", "line 2 has 2 columns, and line 1 1; give delimiter=';'"),
         ("a,b\n", r"a header \('a', 'b'\) and no rows under it"),
+        (",\n,\n", r"a header \('', ''\) and no rows under it"),
         ("units\n\n", r"a header \('units'\) and no rows under it"),
         ("x\n7\n", "the only value is 7"),
     ],
@@ -203,6 +204,11 @@ def test_rows_that_are_not_there_cannot_be_skipped(home: Path) -> None:
     for skip_rows in (3, 4):
         with pytest.raises(SeriesError, match=f"skip_rows is {skip_rows}: "):
             _read(home, "x\n1\n2\n", skip_rows=skip_rows)
+
+
+def test_rows_without_a_value(home: Path) -> None:
+    with pytest.raises(SeriesError, match="no row has a value; there is nothing to forecast"):
+        _read(home, ",\n,\n", header=False)
 
 
 def test_what_is_no_file(home: Path) -> None:

@@ -173,8 +173,10 @@ def _check_rows(rows: list[list[str]], lines: list[int], delimiter: str, setting
     if not width:
         raise SeriesError(f"line {lines[0]} is empty", hint=("give ", Argument("skip_rows", settings.skip_rows + 1)))
     # Rows without any content at the end; but a column's quoted empty cell is a missing value.
-    while rows and (not rows[-1] or (width > 1 and not any(rows[-1]))):
+    while len(rows) > headed and (not rows[-1] or (width > 1 and not any(rows[-1]))):
         rows.pop()
+    if not rows:
+        raise SeriesError("no row has a value; there is nothing to forecast")
     names = rows[0] if headed else [str(i + 1) for i in range(width)]
     if headed and len(rows) == 1:
         raise SeriesError("a header (", *listed(names), ") and no rows under it")
