@@ -26,6 +26,7 @@ from .errors import WrongModelError as WrongModelError
 from .evaluation import Evaluation as Evaluation
 from .evaluation import Surprisal as Surprisal
 from .evaluation import evaluate as evaluate
+from .evaluation import evaluate_lines as evaluate_lines
 from .evaluation import evaluate_pieces as evaluate_pieces
 from .evaluation import split_chars as split_chars
 from .evaluation import split_lines as split_lines

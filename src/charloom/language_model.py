@@ -77,8 +77,8 @@ class LanguageModel(nn.Module):
         if tied_output:
             if self.embedding is None or embedding_size != output_size:
                 raise InputError(
-                    f"tied_output needs a learned embedding of the layer's output size, {output_size}, "
-                    f"not {embedding_size}"
+                    f"needs a learned embedding of the layer's output size, {output_size}, not {embedding_size}",
+                    setting="tied_output",
                 )
             self.output.weight = self.embedding.weight
         self.tied_output = tied_output

@@ -14,7 +14,7 @@ import safetensors.torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from charloom.errors import InputError, ModelFolderError
+from charloom.errors import Argument, InputError, ModelFolderError
 from charloom.tensor_files import open_regular, parse_json, read_tensor_file
 from charloom.whole_files import write_whole
 
@@ -100,8 +100,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     except OSError as error:
         if (folder / CHECKPOINTS).is_dir() and not file.exists():
             raise ModelFolderError(
-                f"{folder}: no model yet, but a run that was interrupted: charloom train --resume {folder} goes on "
-                "with it"
+                f"{folder}: no model yet, but a run that was interrupted",
+                hint=("training goes on with ", Argument("resume", str(folder))),
             ) from None
         raise ModelFolderError(f"{folder}: not a model folder (cannot read {CONFIG_FILE}: {error.strerror})") from None
     except (ValueError, RecursionError) as error:

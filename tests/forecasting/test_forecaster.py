@@ -164,7 +164,7 @@ def test_what_cannot_be_forecast(forecaster: Forecaster) -> None:
         forecaster.forecast(history=_values(10))
     with pytest.raises(SettingsError, match="horizon is 0"):
         forecaster.forecast(0)
-    with pytest.raises(InputError, match="num_paths is 3: it must be at least 4"):
+    with pytest.raises(SettingsError, match="num_paths is 3: it must be at least 4"):
         forecaster.sample_paths(3)
 
 

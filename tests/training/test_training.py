@@ -246,7 +246,7 @@ def test_what_does_not_fit_is_refused(corpus: Corpus) -> None:
         train(model, corpus, _with(batch_size=400))
     with pytest.raises(SettingsError, match="validation_fraction"):
         train(model, corpus, _with(validation_fraction=1e-9))
-    with pytest.raises(SettingsError, match="device 'abacus'"):
+    with pytest.raises(SettingsError, match="device is 'abacus'"):
         train(model, corpus, _with(device="abacus"))
 
 

@@ -27,7 +27,7 @@ from charloom.codec.integer_model_checks import (
     TANH_SEGMENTS,
     row_bounds,
 )
-from charloom.errors import InputError
+from charloom.errors import Argument, InputError
 from charloom.language_model import LanguageModel
 from charloom.predictor import predicting
 from charloom.text.vocabulary import Vocabulary
@@ -64,14 +64,17 @@ def quantize(model: LanguageModel) -> IntegerModel:
     if len(model.vocabulary) > LARGEST_VOCABULARY:
         raise InputError(
             f"a vocabulary of {len(model.vocabulary)} tokens is too large for compression (at most "
-            f"{LARGEST_VOCABULARY}): train with --unit byte"
+            f"{LARGEST_VOCABULARY}): train with ",
+            Argument("unit", "byte"),
         )
     for name, size, largest in (
         ("num_layers", model.layer.num_layers, LARGEST_LAYERS),
         ("hidden_size", model.layer.hidden_size, LARGEST_HIDDEN),
     ):
         if size > largest:
-            raise InputError(f"{name} {size} is too large for compression (at most {largest}): train a smaller model")
+            raise InputError(
+                f"too large for compression (at most {largest}): train a smaller model", setting=name, value=size
+            )
     if model.vocabulary.unit == "char" and len(model.vocabulary) < 2:
         raise InputError("the model's vocabulary has no characters: there is nothing to compress with")
     if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):

@@ -43,7 +43,7 @@ class SeasonalNaive:
 
     def __init__(self, season: int) -> None:
         if season < 2:
-            raise SettingsError(f"season is {season}: a seasonal forecast needs 2 points or more")
+            raise SettingsError("a seasonal forecast needs 2 points or more", setting="season", value=season)
         self.season = season
         self.name = f"seasonal naive ({season})"
 
@@ -61,14 +61,16 @@ class AutoRegression:
 
     def __init__(self, tau: int = 4) -> None:
         if tau < 1:
-            raise SettingsError(f"tau is {tau}: it must be at least 1")
+            raise SettingsError("it must be at least 1", setting="tau", value=tau)
         self.tau = tau
         self.name = f"AR({tau})"
 
     def fit(self, values: Values) -> None:
         """Least squares on all points."""
         if len(values) <= 2 * self.tau:
-            raise SettingsError(f"tau is {self.tau}: {len(values)} points to fit to need one below {len(values) // 2}")
+            raise SettingsError(
+                f"{len(values)} points to fit to need one below {len(values) // 2}", setting="tau", value=self.tau
+            )
         self.model = least_squares(values, self.tau)
 
     def forecast(self, values: Values, origins: Places, horizon: int) -> Values:

@@ -106,6 +106,8 @@ def _season(season: int | None, values: Values) -> int:
         return find_season(values)
     if season > max(1, len(values) // 3):
         raise SettingsError(
-            f"season is {season}: {len(values)} points have fewer than three of them; give a shorter one, or 1 for none"
+            f"{len(values)} points have fewer than three of them; give a shorter one, or 1 for none",
+            setting="season",
+            value=season,
         )
     return season

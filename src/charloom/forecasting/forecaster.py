@@ -136,9 +136,11 @@ class Forecaster:
         """Paths on the members' scale, as many of each member: (paths, origins, horizon)."""
         horizon = self.settings.horizon if horizon is None else horizon
         if horizon < 1:
-            raise SettingsError(f"horizon is {horizon}: it must be at least 1")
+            raise SettingsError("it must be at least 1", setting="horizon", value=horizon)
         if num_paths < len(self._members):
-            raise InputError(f"num_paths is {num_paths}: it must be at least {len(self._members)}, one for each member")
+            raise SettingsError(
+                f"it must be at least {len(self._members)}, one for each member", setting="num_paths", value=num_paths
+            )
         if not len(origins) or origins.min() < self.fewest_points or origins.max() > len(values):
             raise InputError(
                 f"a forecast needs {self.fewest_points} values before it, and there are "

@@ -4,7 +4,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from charloom.errors import SeriesError
+from charloom.errors import Argument, SeriesError
 from charloom.forecasting.series import Values
 from charloom.settings.forecasting import Transform
 
@@ -26,7 +26,12 @@ def choose_transform(values: Values, transform: Transform, season: int) -> Chose
         return "none"
     if np.min(values) <= 0:
         if transform == "log":
-            raise SeriesError("transform='log' needs positive values: use transform='none', or add to them")
+            raise SeriesError(
+                Argument("transform", "log"),
+                " needs positive values: use ",
+                Argument("transform", "none"),
+                ", or add to them",
+            )
         return "none"
     return "log" if transform == "log" or _swings_grow(values, season) else "none"
 
@@ -52,7 +57,7 @@ def to_scale(values: Values, transform: Chosen) -> Values:
     """Values to what is forecast."""
     if transform == "log":
         if np.min(values) <= 0:
-            raise SeriesError("there are values that are not positive: fit with transform='none'")
+            raise SeriesError("there are values that are not positive: fit with ", Argument("transform", "none"))
         return np.log(values)
     return values
 
