@@ -109,8 +109,8 @@ def test_only_biases_and_the_embedding_may_be_missing() -> None:
 def test_ids_outside_the_vocabulary() -> None:
     for wrong in (-1, 11, 2**40):
         for position in range(2):
-            ids = [torch.zeros(2, 3, dtype=torch.int64) for _ in range(2)]
-            ids[position][1, 2] = wrong
+            ids, targets = (torch.zeros(2, 3, dtype=torch.int64) for _ in range(2))
+            (ids, targets)[position][1, 2] = wrong
             tensors = _zeros(*_CALLS["language_model_step"][1])
             number = len(_MODEL.parameters)
             with pytest.raises(InputError, match=f"id {wrong} is not in the vocabulary of 11"):
@@ -118,7 +118,8 @@ def test_ids_outside_the_vocabulary() -> None:
                     chosen_kernels(),
                     _MODEL,
                     0,
-                    *ids,
+                    ids,
+                    targets,
                     tensors[:number],
                     tensors[number:-5],
                     (0.0, 0.0),

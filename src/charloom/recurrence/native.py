@@ -162,7 +162,7 @@ def _differentiate(ctx: Any, dy: Tensor, dh: Tensor, dc: Tensor, _: Tensor) -> t
         # The gradient is to be differentiated again (create_graph), or of a batch at once (is_grads_batched).
         if any(t is not None and version is not None and t._version != version for t, version in ctx.unsaved):
             raise RuntimeError(
-                "a weight of a recurrent layer was changed in place after forward: its gradient cannot be differentiated"
+                "a weight of a recurrent layer was changed in place after forward: no derivative of its gradient"
             )
         gradients: Sequence[Any] = _differentiable_gradients(inputs, (dy, dh, dc), *ctx.options)
     elif is_observed() or type(dy) is not Tensor or torch._C._autograd._get_current_graph_task_keep_graph():
