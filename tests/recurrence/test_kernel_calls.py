@@ -37,7 +37,8 @@ def _zeros(*shapes: tuple[int, ...]) -> list[Any]:
 
 def _forward(tensors: list[Any]) -> None:
     reserve = torch.zeros(kernel_calls.reserve_bytes(chosen_kernels(), _LAYER), dtype=torch.uint8)
-    kernel_calls.layer_forward(chosen_kernels(), _LAYER, False, tensors[:4], *tensors[4:], reserve)
+    x, h, c, y, last_h, last_c = tensors[4:]
+    kernel_calls.layer_forward(chosen_kernels(), _LAYER, False, tensors[:4], x, h, c, y, last_h, last_c, reserve)
 
 
 def _backward(tensors: list[Any]) -> None:

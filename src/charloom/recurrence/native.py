@@ -92,9 +92,8 @@ def _backward(
     backward_in_time: bool,
 ) -> _Gradients:
     inputs = (x, h, c, w_ih, w_hh, b_ih, b_hh)
-    return _consuming_backward(
-        chosen_kernels(), (dy, dh, dc), inputs, reserve.clone(), cell, precision, backward_in_time
-    )
+    options = cell, precision, backward_in_time
+    return _consuming_backward(chosen_kernels(), (dy, dh, dc), inputs, reserve.clone(), options)
 
 
 def _consuming_backward(
@@ -102,12 +101,11 @@ def _consuming_backward(
     upstream: tuple[Tensor, Tensor, Tensor],
     inputs: Sequence[Any],
     reserve: Tensor,
-    cell: int,
-    precision: int,
-    backward_in_time: bool,
+    options: tuple[int, int, bool],
     needs_dx: bool = True,
 ) -> _Gradients:
     """The gradients of x to b_hh; empty for what is None or not needed. Overwrites the reserve."""
+    cell, precision, backward_in_time = options
     shape = _shape(inputs[0], inputs[4], cell, precision)
     x, h, c, *weights = _contiguous(*inputs)
     dy, dh, dc = _contiguous(*upstream)
@@ -169,7 +167,7 @@ def _differentiate(ctx: Any, dy: Tensor, dh: Tensor, dc: Tensor, _: Tensor) -> t
         gradients = torch.ops.charloom.recurrence_backward(dy, dh, dc, *inputs, reserve, *ctx.options)
     else:  # autograd frees the graph after this call: nobody else will read the reserve
         gradients = _consuming_backward(
-            ctx.kernels, (dy, dh, dc), inputs, reserve, *ctx.options, needs_dx=ctx.needs_input_grad[0]
+            ctx.kernels, (dy, dh, dc), inputs, reserve, ctx.options, needs_dx=ctx.needs_input_grad[0]
         )
     return (*(None if t is None else g for t, g in zip(inputs, gradients, strict=True)), None, None, None, None)
 
