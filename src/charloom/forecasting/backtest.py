@@ -59,6 +59,13 @@ class Backtest:
     season: int
     forecaster: Forecaster
 
+    def mean_log_error(self, name: str) -> float:
+        """Logarithm of a model's root mean square error, averaged over steps 1, 2, 4, ... and the last.
+
+        Models are compared by it: no step decides alone, however large its errors.
+        """
+        return _mean_log_error(self.scores[name])
+
 
 def usual_held_out(length: int, horizon: int, model: Model = "auto") -> int:
     """A fifth of the series, and no fewer points than the horizon; 0 if the rest would be too short to fit to."""
@@ -141,7 +148,7 @@ def backtest(
         with np.errstate(all="ignore"):  # an unstable autoregression leaves the range of floats
             forecasts = baseline.forecast(series.values, origins, settings.horizon)
             scores[baseline.name] = _score(series.values, origins, forecasts, unit, exponent)
-    best = _best(compared, chosen, scores) if settings.model == "auto" else chosen
+    best = _best(compared, scores) if settings.model == "auto" else chosen
     coverage = {}
     for level in levels:
         low, high = found[best.name].interval(level)
@@ -154,13 +161,16 @@ def backtest(
     return Backtest(scores, best, coverage, counts, num_fitted, chosen.season, chosen)
 
 
-def _best(compared: list[Forecaster], chosen: Forecaster, scores: dict[str, Scores]) -> Forecaster:
-    """The smallest errors, on a logarithmic scale over the compared steps; the chosen one if others gain little."""
-    steps = compared_steps(chosen.settings.horizon) - 1
-    with np.errstate(divide="ignore"):
-        errors = [float(np.mean(np.log(scores[f.name].rmse[steps]))) for f in compared]
+def _mean_log_error(scores: Scores) -> float:
+    errors = scores.rmse[compared_steps(len(scores.rmse)) - 1]
+    return float(np.mean(np.log(np.maximum(errors, np.finfo(np.float64).tiny))))
+
+
+def _best(compared: list[Forecaster], scores: dict[str, Scores]) -> Forecaster:
+    """The forecaster with the smallest errors; the first, which ``fit`` chooses, if others gain little."""
+    errors = [_mean_log_error(scores[forecaster.name]) for forecaster in compared]
     best = int(np.argmin(errors))
-    return compared[best] if errors[best] < errors[compared.index(chosen)] - _LEAST_GAIN else chosen
+    return compared[best] if errors[best] < errors[0] - _LEAST_GAIN else compared[0]
 
 
 def _true_values(

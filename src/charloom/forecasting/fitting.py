@@ -15,8 +15,8 @@ from charloom.forecasting.lag_selection import choose_lags
 from charloom.forecasting.member import Reading
 from charloom.forecasting.member_training import Progress, make_members, train_members
 from charloom.forecasting.seasons import find_season
-from charloom.forecasting.series import Series, Values, as_series
-from charloom.forecasting.transforms import is_constant, make_scale
+from charloom.forecasting.series import Series, Values, as_series, is_constant
+from charloom.forecasting.transforms import make_scale
 from charloom.forecasting.unseen_blocks import choose_trust, errors_ahead, optimism
 from charloom.forecasting.windows import cut_windows, make_batch
 from charloom.recurrence.threads import use_threads

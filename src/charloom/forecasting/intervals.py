@@ -29,6 +29,8 @@ _BANDWIDTH = 0.5
 """Of the average over steps, on a logarithmic scale: steps that are half or twice as far ahead count for 0.4."""
 _MOST_KNOTS = 64
 _MOST_BLOCKS = 10
+_FEWEST_BLOCKS = 4
+"""If the series has no more stretches than errors overlap."""
 _LEAST_FREEDOM = 2.0
 
 
@@ -85,10 +87,10 @@ def calibrate(errors: Values) -> Calibration:
 def _degrees_of_freedom(sizes: Values, step: int) -> float:
     """How many independent normal errors would tell as much of the errors' mean size.
 
-    By the variance of that mean over stretches of the series, each no shorter than the errors overlap. After Welch and
-    Satterthwaite.
+    By the variance of that mean over stretches of the series, no shorter than the errors overlap if it is long
+    enough. After Welch and Satterthwaite.
     """
-    number = min(_MOST_BLOCKS, len(sizes) // step)
+    number = min(_MOST_BLOCKS, len(sizes), max(_FEWEST_BLOCKS, len(sizes) // step))
     if number < 2:
         return _LEAST_FREEDOM
     means = np.array([block.mean() for block in np.array_split(sizes, number)])

@@ -14,6 +14,8 @@ Values: TypeAlias = NDArray[np.float64]
 
 _LARGEST = 1e300
 """Forecasts and intervals of larger values may leave the range of floats."""
+_ROUNDING_STEPS = 8
+"""Values that differ by no more of the float format's steps than this are one value and its rounding."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,14 @@ def check_values(values: Values) -> None:
         raise SeriesError(f"value {bad[0] + 1} of {len(values)} is {what}: fill such values, or leave them out")
     if len(large := np.flatnonzero(np.abs(values) > _LARGEST)):
         raise SeriesError(f"value {large[0] + 1} is {values[large[0]]:g}, more than {_LARGEST:g}: use a larger unit")
+
+
+def is_constant(values: Values) -> bool:
+    """All values are the same, but for rounding."""
+    largest = np.max(np.abs(values))
+    exponent = np.frexp(largest)[1]
+    step = np.ldexp(np.spacing(largest), -exponent)
+    return bool(np.ptp(np.ldexp(values, -exponent)) <= _ROUNDING_STEPS * step)
 
 
 def interpolate_missing(values: Values) -> tuple[Values, int]:

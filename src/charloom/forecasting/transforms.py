@@ -1,4 +1,4 @@
-"""Values as the models see them: of unit spread, as they are or as logarithms; and forecasts back in the series' unit."""
+"""Values as the models see them, of unit spread, as they are or as logarithms; and forecasts in the series' unit."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from charloom.errors import InputError, SeriesError
-from charloom.forecasting.series import Values
+from charloom.forecasting.series import Values, is_constant
 from charloom.settings.forecasting import Domain, Transform
 
 Chosen: TypeAlias = Literal["none", "log"]
@@ -14,8 +14,6 @@ Chosen: TypeAlias = Literal["none", "log"]
 _LEAST_RISE = 1.5
 """A level must rise by so much before the swings tell anything."""
 _LARGEST_LOGARITHM = 700.0
-_ROUNDING_STEPS = 8
-"""Values that differ by no more of the float format's steps than this are one value and its rounding."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +96,6 @@ def make_scale(values: Values, transform: Transform, season: int, domain: Domain
         sign = 1 if np.min(values) >= 0 else -1 if np.max(values) <= 0 else 0
         whole = bool(np.all(values == np.rint(values)))
     return Scale(chosen, exponent, offset, spread, sign, whole)
-
-
-def is_constant(values: Values) -> bool:
-    """All values are the same, but for rounding."""
-    largest = np.max(np.abs(values))
-    exponent = np.frexp(largest)[1]
-    step = np.ldexp(np.spacing(largest), -exponent)
-    return bool(np.ptp(np.ldexp(values, -exponent)) <= _ROUNDING_STEPS * step)
 
 
 def choose_transform(values: Values, transform: Transform, season: int) -> Chosen:

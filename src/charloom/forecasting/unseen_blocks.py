@@ -20,6 +20,8 @@ _NUM_PATHS = 40
 _MOST_ORIGINS = 600
 _FOLDS = 5
 _BANDWIDTH = 0.5
+_DEAD_BAND = 1.1
+"""A ratio of errors that fewer fitted points may explain."""
 _MOST_OPTIMISM = 3.0
 _TINY = 1e-12
 """Errors below this share of the series' spread are rounding."""
@@ -84,7 +86,8 @@ def optimism(members: list[Member], lags: Lags, reading: Reading, values: Values
     """By how much errors after the fitted points exceed those on blocks between them: (horizon,), 1 or more.
 
     A block between others is easier to forecast than the future if the series goes where it has not been. Compared are
-    the linear parts, on the same points of the second half.
+    the linear parts, on the same points of the second half. Half of the excess counts, on a logarithmic scale: models
+    of the past had fewer points than this one.
     """
     starts = starts_of_folds(len(values) // 2, len(values), _FOLDS)
     after, _ = errors_after(lambda end: lags.fit(values[:end]), starts, values, settings.horizon, estimated=True)
@@ -99,7 +102,7 @@ def optimism(members: list[Member], lags: Lags, reading: Reading, values: Values
         near = np.exp(-0.5 * (np.log(steps / step) / _BANDWIDTH) ** 2) * (counts > 0)
         means = [(near * size / np.maximum(counts, 1)).sum() for size in sizes]
         found[step - 1] = means[0] / means[1] if means[1] > 0 else 1.0
-    return np.clip(found, 1.0, _MOST_OPTIMISM)
+    return np.sqrt(np.clip(found / _DEAD_BAND, 1.0, _MOST_OPTIMISM))
 
 
 def choose_trust(
