@@ -33,8 +33,10 @@ def find_season(values: Values) -> int:
         return 1
     time = np.linspace(-1.0, 1.0, len(values))
     centered = values - values.mean()
-    scaled = (centered - time * (time @ centered) / (time @ time)) / np.ptp(values)
-    scores = np.array([_score(scaled, season) for season in range(2, longest + 1)])
+    level = centered / np.ptp(values)
+    detrended = level - time * (time @ level) / (time @ time)
+    # With both: a change of level less a trend is a sawtooth, and a trend alone hides a season.
+    scores = np.array([min(_score(level, season), _score(detrended, season)) for season in range(2, longest + 1)])
     best = int(np.argmax(scores))
     if scores[best] <= np.sqrt(2 * np.log(len(scores))) + _THRESHOLD:
         return 1
@@ -51,11 +53,17 @@ def _score(values: Values, season: int) -> float:
         correlation += (1 + 3 * correlation) / len(values)  # the estimate's bias, to first order
         values = values[1:] - min(max(correlation, -0.9), 1.0) * values[:-1]
     residuals = _without_season(values, season)
+    phases = np.arange(len(values)) % season
+    seen_twice = np.bincount(phases, minlength=season)[phases] > 1  # a point that is seen once fits its own mean
+    values, residuals = values[seen_twice], residuals[seen_twice]
+    if not len(values):
+        return 0.0
     within = float(residuals @ residuals)
     centered = values - values.mean()
     between = float(centered @ centered) - within
-    few, many = season - 1, len(values) - season
-    if many < 1 or between <= 0:
+    groups = len(np.unique(phases[seen_twice]))
+    few, many = groups - 1, len(values) - groups
+    if few < 1 or many < 1 or between <= 0:
         return 0.0
     tiny = float(np.finfo(np.float64).tiny)
     ratio = (between / few) / max(within / many, between * 1e-9, tiny)
