@@ -51,11 +51,20 @@ class Forecast:
         """
         half = self._calibration.half_width(level, self.mean.shape[-1]) * self._spread
         rounding = _ROUNDING * (np.abs(self._center) + abs(self._scale.offset) / self._scale.spread)
-        half = np.where(self._spread > 0, np.maximum(half, rounding), 0.0)
-        half = np.maximum.accumulate(half, axis=-1)
+        half = _growing(np.where(self._spread > 0, np.maximum(half, rounding), 0.0))
         low, high = (self._scale.from_unit(self._center + sign * half) for sign in (-1, 1))
         low, high = self._scale.rounded_bounds(low, high)
         return np.minimum(low, self.mean), np.maximum(high, self.mean)
+
+
+def _growing(widths: Values) -> Values:
+    """Widths that grow no narrower along the last axis: the mean of the closest such bounds above and below.
+
+    The larger alone would add up the chance in the spreads of few paths.
+    """
+    above = np.maximum.accumulate(widths, axis=-1)
+    below = np.minimum.accumulate(widths[..., ::-1], axis=-1)[..., ::-1]
+    return (above + below) / 2
 
 
 class Forecaster:
