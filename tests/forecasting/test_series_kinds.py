@@ -189,7 +189,7 @@ def test_the_best_model_of_the_backtest() -> None:
     assert "network" not in named.scores
 
 
-@pytest.mark.parametrize("model", ["seasonal-naive", "naive", "drift", "mean", "ar"])
+@pytest.mark.parametrize("model", ["seasonal-naive", "seasonal-mean", "naive", "drift", "mean", "ar"])
 def test_each_model_by_its_name(model: str, tmp_path: object) -> None:
     values = np.tile([1.5, 4.0, 2.0, 8.0], 12) + np.random.default_rng(0).normal(0, 0.1, 48)
     forecaster = fit(values, replace(_QUICK, model=model))  # type: ignore[arg-type]
@@ -200,6 +200,7 @@ def test_each_model_by_its_name(model: str, tmp_path: object) -> None:
     assert (loaded.interval()[0] == forecaster.forecast().interval()[0]).all()
     expected = {
         "seasonal-naive": values[-4:],
+        "seasonal-mean": (values[-4:] + values[-8:-4] + values[-12:-8]) / 3,
         "naive": np.full(4, values[-1]),
         "mean": np.full(4, values.mean()),
         "drift": values[-1] + np.arange(1, 5) * (values[-1] - values[0]) / 47,

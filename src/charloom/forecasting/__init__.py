@@ -9,7 +9,7 @@
 """
 
 from charloom.forecasting.backtest import Backtest, Scores, backtest
-from charloom.forecasting.baselines import AutoRegression, Baseline, Drift, Mean, Naive, SeasonalNaive
+from charloom.forecasting.baselines import AutoRegression, Baseline, Drift, Mean, Naive, SeasonalMean, SeasonalNaive
 from charloom.forecasting.csv_series import read_series
 from charloom.forecasting.fitting import fit
 from charloom.forecasting.forecaster import Forecast, Forecaster
@@ -29,6 +29,7 @@ __all__ = [
     "Mean",
     "Naive",
     "Scores",
+    "SeasonalMean",
     "SeasonalNaive",
     "Series",
     "backtest",

@@ -66,6 +66,17 @@ class SeasonalNaive(LinearBaseline):
         self.linear = Linear(np.eye(season, dtype=np.float64)[-1], 0.0)
 
 
+class SeasonalMean(LinearBaseline):
+    """The mean of the same point of the last known seasons: a season with its noise averaged out."""
+
+    def __init__(self, season: int, num_seasons: int = 3) -> None:
+        if season < 2 or num_seasons < 1:
+            raise SettingsError(f"season is {season}, num_seasons {num_seasons}: they must be at least 2 and 1")
+        self.fewest_points = season * num_seasons
+        self.name = f"seasonal mean ({season})"
+        self.linear = Linear(np.tile(np.eye(season, dtype=np.float64)[-1] / num_seasons, num_seasons), 0.0)
+
+
 class Drift(LinearBaseline):
     """The last value, and the mean change of the training part for each step."""
 

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from charloom.forecasting.autoregression import Linear
-from charloom.forecasting.baselines import AutoRegression, Drift, LinearBaseline, Mean, Naive, SeasonalNaive
+from charloom.forecasting.baselines import (
+    AutoRegression,
+    Drift,
+    LinearBaseline,
+    Mean,
+    Naive,
+    SeasonalMean,
+    SeasonalNaive,
+)
 from charloom.forecasting.intervals import Calibration, calibrate
 from charloom.forecasting.member import Member, Reading
 from charloom.forecasting.series import Values
@@ -16,6 +24,8 @@ from charloom.settings.forecasting import ForecastSettings, Model
 _LEAST_GAIN = 0.02
 """What a model must gain in error over the one that is preferred: less may be luck."""
 _MOST_FITS = 40
+_MOST_SEASONS = 3
+"""That a seasonal mean averages: more of them lag behind a level that moves."""
 _FEWEST_FOR_REGRESSION = 24
 
 
@@ -68,6 +78,8 @@ def plain_models(length: int, season: int, tau: int | None) -> dict[Model, Linea
     order = tau or usual_order(season)
     if 1 < season < length:
         found["seasonal-naive"] = SeasonalNaive(season)
+        if length >= 3 * season:
+            found["seasonal-mean"] = SeasonalMean(season, min(_MOST_SEASONS, length // season - 1))
     found["naive"] = Naive()
     if length > 3:
         found["mean"] = Mean()

@@ -117,8 +117,9 @@ def _fit_candidates(
     plain = plain_models(len(values), season, settings.tau)
     if settings.model == "ar":
         plain["ar"] = AutoRegression(settings.tau or usual_order(season))
-    if settings.model == "seasonal-naive" and "seasonal-naive" not in plain:
-        raise SeriesError("no season was found for model='seasonal-naive': give one as season")
+    if settings.model in ("seasonal-naive", "seasonal-mean") and settings.model not in plain:
+        what = f"a season of {season} is seen fewer than three times" if season > 1 else "no season was found"
+        raise SeriesError(f"{what} for model='{settings.model}': give another as season")
     return candidates + [
         fit_plain(model, baseline, values, settings) for model, baseline in plain.items() if wanted in (None, model)
     ]

@@ -8,7 +8,7 @@ from charloom.settings.model import Cell
 
 Transform: TypeAlias = Literal["auto", "none", "log"]
 """What is forecast: the values, or their logarithms, where their swings grow with their level."""
-Model: TypeAlias = Literal["auto", "network", "ar", "seasonal-naive", "drift", "naive", "mean"]
+Model: TypeAlias = Literal["auto", "network", "ar", "seasonal-mean", "seasonal-naive", "drift", "naive", "mean"]
 """What forecasts; auto compares the others and takes the best."""
 Domain: TypeAlias = Literal["auto", "real"]
 """Which values a forecast may have: those of the series' kind, or any number."""
@@ -23,8 +23,9 @@ class ForecastSettings:
     Attributes:
         horizon: Steps ahead that are forecast, that lags are chosen for, and that intervals are measured at.
         model: The forecasting model: network (linear autoregressions corrected by recurrent networks), ar (a plain
-            autoregression), seasonal-naive (the last season again), drift (the last value and the mean change), naive
-            (the last value), mean (the mean of all values), or auto, the one with the smallest errors.
+            autoregression), seasonal-naive (the last season again), seasonal-mean (the mean of the last three), drift
+            (the last value and the mean change), naive (the last value), mean (the mean of all values), or auto, the
+            one with the smallest errors.
         season: Points in a season (12 for months of a year, 1 for none); found by a test if not given.
         transform: Forecast logarithms (log) or the values themselves (none); auto takes logarithms of positive series
             whose swings grow with their level.
