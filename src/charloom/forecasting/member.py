@@ -13,6 +13,8 @@ from charloom.forecasting.series import Values
 from charloom.shapes import State
 from charloom.state import map_parts
 
+_FEWEST_TO_MATCH = 4
+"""Pairs of draws whose spread is made exactly that of the distribution."""
 _FARTHEST = 1e15
 """A path of an unstable member goes no further, in units of the series' spread: its squares stay finite."""
 
@@ -115,4 +117,7 @@ def _repeated(state: State, times: int) -> State:
 
 def _paired_noise(num_paths: int, num_origins: int, generator: torch.Generator) -> Tensor:
     half = torch.randn((num_paths + 1) // 2, num_origins, generator=generator, dtype=torch.float32)
+    if len(half) >= _FEWEST_TO_MATCH:
+        # The spread of few paths would be off by chance, and its steps not as wide as each other.
+        half = half / half.square().mean(0).sqrt()
     return torch.cat([half, -half])[:num_paths].reshape(-1)
