@@ -53,6 +53,8 @@ def as_series(series: "Series | Sequence[float] | NDArray[np.floating]") -> Seri
         check_values(series.values)
         return series
     try:
+        if np.iscomplexobj(series):
+            raise TypeError
         values = np.asarray(series, dtype=np.float64)
     except (TypeError, ValueError):
         raise SeriesError("the series is not a sequence of numbers") from None
