@@ -171,7 +171,7 @@ def test_what_cannot_be_forecast(forecaster: Forecaster) -> None:
     with pytest.raises(SeriesError, match="not a sequence of numbers"):
         forecasting.fit(["a", "b"])  # type: ignore[list-item]
     with pytest.raises(SeriesError, match="not a sequence of numbers"):
-        forecasting.fit(_values().astype(np.complex128))  # type: ignore[arg-type]
+        forecasting.fit(_values().astype(np.complex128))
     with pytest.raises(SettingsError, match="season is 80: 150 points have fewer than two"):
         forecasting.fit(_values(), ForecastSettings(horizon=6, season=80))
     with pytest.raises(InputError, match=f"a forecast needs {forecaster.fewest_points} values before it, and there"):
