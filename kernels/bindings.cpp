@@ -1,5 +1,5 @@
-// The Python module charloom._kernels: addresses and sizes in, nothing out. charloom.recurrence.native is its only user
-// and answers for every pointer: shapes, types and ranges of ids are checked there.
+// The Python module charloom._kernels: addresses and sizes in, nothing out. charloom.recurrence.kernel_calls is its
+// only caller, and takes each address from a tensor whose shape, dtype and layout it has checked.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -52,27 +52,30 @@ LayerGradients gradients_at(const std::vector<Address> &a) {
   return {(float *)a.at(0), (float *)a.at(1), (float *)a.at(2), (float *)a.at(3)};
 }
 
-// (cell, precision, steps, batch, inputs, hidden, backward_in_time, threads); threads as in on_threads
-LayerCall layer_call(const std::vector<long> &shape) {
+LayerCall layer_call(CellKind cell, Precision precision, long steps, long batch, long inputs, long hidden,
+                     bool backward_in_time) {
   LayerCall call{};
-  call.cell = (CellKind)shape.at(0);
-  call.precision = (Precision)shape.at(1);
-  call.steps = shape.at(2);
-  call.batch = shape.at(3);
-  call.inputs = shape.at(4);
-  call.hidden = shape.at(5);
-  call.backward_in_time = shape.at(6) != 0;
+  call.cell = cell;
+  call.precision = precision;
+  call.steps = steps;
+  call.batch = batch;
+  call.inputs = inputs;
+  call.hidden = hidden;
+  call.backward_in_time = backward_in_time;
   return call;
 }
 
-size_t reserve_bytes(const Kernels &kernels, const std::vector<long> &shape) {
-  return kernels.reserve_bytes(layer_call(shape));
+size_t reserve_bytes(const Kernels &kernels, int cell, int precision, long steps, long batch, long inputs,
+                     long hidden) {
+  return kernels.reserve_bytes(layer_call((CellKind)cell, (Precision)precision, steps, batch, inputs, hidden, false));
 }
 
-void layer_forward(const Kernels &kernels, const std::vector<long> &shape, const std::vector<Address> &weights,
-                   Address x, Address first_hidden, Address first_cell, Address y, Address last_hidden,
-                   Address last_cell, Address reserve) {
-  LayerCall call = layer_call(shape);
+// Addresses are 0 for arrays that a call does not have. threads: as in on_threads.
+void layer_forward(const Kernels &kernels, int cell, int precision, long steps, long batch, long inputs, long hidden,
+                   bool backward_in_time, long threads, const std::vector<Address> &weights, Address x,
+                   Address first_hidden, Address first_cell, Address y, Address last_hidden, Address last_cell,
+                   Address reserve) {
+  LayerCall call = layer_call((CellKind)cell, (Precision)precision, steps, batch, inputs, hidden, backward_in_time);
   call.weights = weights_at(weights);
   call.x = (const float *)x;
   call.first_hidden = (const float *)first_hidden;
@@ -83,22 +86,23 @@ void layer_forward(const Kernels &kernels, const std::vector<long> &shape, const
   call.reserve = (void *)reserve;
   nb::gil_scoped_release release;
   if (reserve) ask_for_large_pages(call.reserve, kernels.reserve_bytes(call));
-  ask_for_large_pages(call.y, (size_t)(call.steps * call.batch * padded(call.hidden)) * sizeof(float));
-  on_threads(call, shape.at(7), layer_work(call.cell, call.steps * call.batch, call.inputs, call.hidden),
+  ask_for_large_pages(call.y, (size_t)(steps * batch * hidden) * sizeof(float));
+  on_threads(call, threads, layer_work(call.cell, steps * batch, inputs, hidden),
              [&] { kernels.layer_forward(call, workspace.of_size(kernels.layer_workspace(call, false))); });
 }
 
-void layer_backward(const Kernels &kernels, const std::vector<long> &shape, const std::vector<Address> &weights,
+// dx: 0 if the gradient of the input is not needed. Overwrites the reserve.
+void layer_backward(const Kernels &kernels, int cell, int precision, long steps, long batch, long inputs, long hidden,
+                    bool backward_in_time, long threads, const std::vector<Address> &weights,
                     const std::vector<Address> &gradients, Address x, Address first_hidden, Address first_cell,
-                    Address y, Address reserve, Address dy, Address d_last_hidden, Address d_last_cell, Address dx,
+                    Address reserve, Address dy, Address d_last_hidden, Address d_last_cell, Address dx,
                     Address d_first_hidden, Address d_first_cell) {
-  LayerCall call = layer_call(shape);
+  LayerCall call = layer_call((CellKind)cell, (Precision)precision, steps, batch, inputs, hidden, backward_in_time);
   call.weights = weights_at(weights);
   call.gradients = gradients_at(gradients);
   call.x = (const float *)x;
   call.first_hidden = (const float *)first_hidden;
   call.first_cell = (const float *)first_cell;
-  call.y = (float *)y;
   call.reserve = (void *)reserve;
   call.dy = (const float *)dy;
   call.d_last_hidden = (const float *)d_last_hidden;
@@ -107,7 +111,7 @@ void layer_backward(const Kernels &kernels, const std::vector<long> &shape, cons
   call.d_first_hidden = (float *)d_first_hidden;
   call.d_first_cell = (float *)d_first_cell;
   nb::gil_scoped_release release;
-  on_threads(call, shape.at(7), 2 * layer_work(call.cell, call.steps * call.batch, call.inputs, call.hidden),
+  on_threads(call, threads, 2 * layer_work(call.cell, steps * batch, inputs, hidden),
              [&] { kernels.layer_backward(call, workspace.of_size(kernels.layer_workspace(call, true))); });
 }
 
@@ -128,22 +132,23 @@ void check_layers(long layers) {
     throw std::invalid_argument(std::to_string(layers) + " layers are not between 1 and " + std::to_string(kMaxLayers));
 }
 
-// shape: (cell, precision, steps, batch, hidden, layers, vocabulary, embedding_size, threads); strides: of ids and of
-// targets, batch before step; parameters and gradients: embedding (0 for one-hot), four a layer, output, its bias.
-void language_model_step(const Kernels &kernels, const std::vector<long> &shape, Address ids, Address targets,
+// strides: of ids and of targets, batch before step; parameters and gradients: embedding (0 for one-hot input), four a
+// layer, output, its bias. threads: as in on_threads.
+void language_model_step(const Kernels &kernels, int cell, int precision, long steps, long batch, long hidden,
+                         long layers, long vocabulary, long embedding_size, long threads, Address ids, Address targets,
                          const std::vector<long> &strides, const std::vector<Address> &parameters,
                          const std::vector<Address> &gradients, double dropout, double layer_dropout, uint64_t seed,
                          Address first_hidden, Address first_cell, Address last_hidden, Address last_cell,
                          Address loss) {
   LanguageModelCall call{};
-  call.cell = (CellKind)shape.at(0);
-  call.precision = (Precision)shape.at(1);
-  call.steps = shape.at(2);
-  call.batch = shape.at(3);
-  call.hidden = shape.at(4);
-  call.layers = shape.at(5);
-  call.vocabulary = shape.at(6);
-  call.embedding_size = shape.at(7);
+  call.cell = (CellKind)cell;
+  call.precision = (Precision)precision;
+  call.steps = steps;
+  call.batch = batch;
+  call.hidden = hidden;
+  call.layers = layers;
+  call.vocabulary = vocabulary;
+  call.embedding_size = embedding_size;
   call.ids = (const int64_t *)ids;
   call.targets = (const int64_t *)targets;
   call.ids_batch_stride = strides.at(0);
@@ -184,22 +189,23 @@ void language_model_step(const Kernels &kernels, const std::vector<long> &shape,
   const double work = 3 * (layer_work(call.cell, rows, first, call.hidden) +
                            (call.layers - 1) * layer_work(call.cell, rows, call.hidden, call.hidden) +
                            2 * rows * call.hidden * call.vocabulary);
-  on_threads(call, shape.at(8), work,
+  on_threads(call, threads, work,
              [&] { kernels.language_model_step(call, workspace.of_size(kernels.language_model_workspace(call))); });
 }
 
 // A model's weights, packed, and the loop over characters on them.
 class Generator {
  public:
-  // shape: (cell, int8, hidden, layers, vocabulary, inputs); parameters as in language_model_step.
-  Generator(const Kernels &kernels, const std::vector<long> &shape, const std::vector<Address> &parameters)
+  // inputs: of the first layer; the vocabulary's size for one-hot input. parameters: as in language_model_step.
+  Generator(const Kernels &kernels, int cell, bool int8, long hidden, long layers, long vocabulary, long inputs,
+            const std::vector<Address> &parameters)
       : kernels_(kernels) {
-    model_.cell = (CellKind)shape.at(0);
-    model_.int8 = shape.at(1) != 0;
-    model_.hidden = shape.at(2);
-    model_.layers = shape.at(3);
-    model_.vocabulary = shape.at(4);
-    model_.inputs = shape.at(5);
+    model_.cell = (CellKind)cell;
+    model_.int8 = int8;
+    model_.hidden = hidden;
+    model_.layers = layers;
+    model_.vocabulary = vocabulary;
+    model_.inputs = inputs;
     check_layers(model_.layers);
     if (parameters.size() != (size_t)(3 + 4 * model_.layers))
       throw std::invalid_argument("parameters do not fit the layers");
@@ -278,7 +284,8 @@ NB_MODULE(_kernels, m) {
       .def("language_model_step", language_model_step)
       .def("descend", descend);
   nb::class_<Generator>(m, "Generator", "A language model's weights, packed, and the loop over characters on them.")
-      .def(nb::init<const Kernels &, const std::vector<long> &, const std::vector<Address> &>(), nb::keep_alive<1, 2>())
+      .def(nb::init<const Kernels &, int, bool, long, long, long, long, const std::vector<Address> &>(),
+           nb::keep_alive<1, 2>())
       .def("run", &Generator::run);
   m.def(
       "supported",
@@ -288,5 +295,4 @@ NB_MODULE(_kernels, m) {
         return list;
       },
       "The kernels that this processor can run, the best last.");
-  m.attr("PADDING") = kPadding;
 }

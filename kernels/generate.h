@@ -71,7 +71,7 @@ class Generator {
         run.ids[i * run.steps + t] = chosen[i];
       }
       for (long l = 0; l < model_.layers; l++) {
-        Tape<Number> tape(1, n, width_, false);
+        Tape<Number> tape(1, n, model_.hidden, false);
         tape.first_hidden = hidden[l][t % 2];
         tape.hidden = hidden[l][(t + 1) % 2];
         const float *start = layers_[l].start;

@@ -1,9 +1,9 @@
 // The entry points of the kernels: plain structs of pointers, each with its shape, and a table of functions for each
 // instruction set. Nothing here knows Python, PyTorch, files or vocabularies.
 //
-// All arrays are dense and row-major. "padded" is the hidden size rounded up to kPadding, so that no loop over units
-// has a remainder; what lies in the padding is finite and has no effect. Time comes first everywhere: row t * batch +
-// b.
+// All arrays are dense and row-major, laid out as torch.nn lays out its own. Time comes first: row t * batch + b.
+// Inside a call the hidden size is rounded up to kPadding, so that no loop over units has a remainder; units of the
+// padding are zero.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -41,16 +41,16 @@ struct LayerCall {
   double *lost;  // out: the most seconds that one of the threads did not run
   LayerWeights weights;
   const float *x;                  // (steps, batch, inputs)
-  const float *first_hidden;       // (batch, padded)
-  const float *first_cell;         // (batch, padded); LSTM only
-  float *y;                        // (steps, batch, padded)
-  float *last_hidden, *last_cell;  // (batch, padded)
-  void *reserve;                   // reserve_bytes(...), kept from forward to backward; null where nothing is kept
+  const float *first_hidden;       // (batch, hidden)
+  const float *first_cell;         // (batch, hidden); LSTM only
+  float *y;                        // (steps, batch, hidden); the backward pass does not read it
+  float *last_hidden, *last_cell;  // (batch, hidden)
+  void *reserve;  // reserve_bytes(...), kept from forward to backward, which overwrites it; null: nothing is kept
   // Backward only:
-  const float *dy;                           // (steps, batch, padded)
-  const float *d_last_hidden, *d_last_cell;  // (batch, padded)
+  const float *dy;                           // (steps, batch, hidden)
+  const float *d_last_hidden, *d_last_cell;  // (batch, hidden)
   float *dx;                                 // (steps, batch, inputs), or null
-  float *d_first_hidden, *d_first_cell;      // (batch, padded)
+  float *d_first_hidden, *d_first_cell;      // (batch, hidden)
   LayerGradients gradients;
 };
 

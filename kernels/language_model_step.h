@@ -58,7 +58,7 @@ class LanguageModelStep {
       const long inputs = l ? call_.hidden : one_hot_ ? call_.vocabulary : call_.embedding_size;
       weights_[l] = take_packed_layer<Cell, Number>(arena_, call_.hidden, inputs, tokens ? call_.vocabulary : 1, true,
                                                     true, !tokens);
-      tape_[l] = Tape<Number>(call_.steps, batch, width_, false);
+      tape_[l] = Tape<Number>(call_.steps, batch, call_.hidden, false);
       tape_[l].first_hidden = arena_.take<Number>(state + slack * width_);
       tape_[l].hidden = arena_.take<Number>((rows_ + slack) * width_);
       if (Cell::has_cell) tape_[l].first_cell = arena_.take<Number>(state);
@@ -165,11 +165,9 @@ class LanguageModelStep {
         dropout.apply(scratch_[id], row_at(t, b), 0, width_);
         for (long j = 0; j < width_; j += kLanes) store(above_[l] + at + j, load(scratch_[id] + j));
       }
-    for (long b = mine.begin; b < mine.end; b++) {
-      const long to = (l * call_.batch + b) * call_.hidden;
-      memcpy(call_.last_hidden + to, last_hidden_[l] + b * width_, call_.hidden * sizeof(float));
-      if (Cell::has_cell) memcpy(call_.last_cell + to, last_cell_[l] + b * width_, call_.hidden * sizeof(float));
-    }
+    const long to = l * call_.batch * call_.hidden;
+    copy_state_out(last_hidden_[l], width_, mine, call_.last_hidden + to, call_.hidden);
+    if (Cell::has_cell) copy_state_out(last_cell_[l], width_, mine, call_.last_cell + to, call_.hidden);
   }
 
   // Logits, the loss of each row, and the gradients of the logits.

@@ -36,8 +36,7 @@ constexpr bool kIsFloat = false;
 template <>
 constexpr bool kIsFloat<float> = true;
 
-// What is kept from forward to backward, beside y. In bfloat16 that includes what the products read: the input and the
-// hidden states, the first among them.
+// What is kept from forward to backward. In bfloat16 that includes the input as the products read it.
 template <class Number>
 struct Reserve {
   Tape<Number> tape;
@@ -47,24 +46,31 @@ struct Reserve {
 
 template <class Cell, class Number>
 static Reserve<Number> take_reserve(Arena &arena, const LayerCall &call, bool keep) {
-  const long width = padded(call.hidden), rows = call.steps * call.batch;
-  Reserve<Number> r{Tape<Number>(call.steps, call.batch, width, call.backward_in_time), nullptr, call.inputs};
-  if (keep) r.tape.gates = arena.take<Number>((rows + kRowBlock<Number>)*r.tape.template gates_stride<Cell>());
+  const long rows = call.steps * call.batch, slack = kRowBlock<Number>;  // a block of rows may begin with the last
+  Reserve<Number> r{Tape<Number>(call.steps, call.batch, call.hidden, call.backward_in_time), nullptr, call.inputs};
+  const long width = r.tape.width;
+  if (keep) r.tape.gates = arena.take<Number>((rows + slack) * r.tape.template gates_stride<Cell>());
   if (keep && Cell::has_cell) r.tape.cells = arena.take<Number>(rows * width);
+  r.tape.first_hidden = arena.take<Number>((call.batch + slack) * width);
+  if (Cell::has_cell) r.tape.first_cell = arena.take<Number>(call.batch * width);
   if constexpr (kIsFloat<Number>) {
-    r.tape.first_hidden = call.first_hidden;
-    r.tape.first_cell = call.first_cell;
-    r.tape.hidden = call.y;
+    // A caller may change y in place before the backward pass, which therefore has a copy of its own.
+    r.tape.hidden = keep || width != call.hidden ? arena.take<Number>((rows + slack) * width) : call.y;
     r.x = const_cast<float *>(call.x);
   } else {
-    const long slack = kRowBlock<Number>;  // a block of rows may begin with the last
-    r.x_stride = round_up(call.inputs, charloom::kPadding);
-    r.tape.first_hidden = arena.take<Number>((call.batch + slack) * width);
-    if (Cell::has_cell) r.tape.first_cell = arena.take<Number>(call.batch * width);
     r.tape.hidden = arena.take<Number>((rows + slack) * width);
+    r.x_stride = round_up(call.inputs, charloom::kPadding);
     r.x = arena.take<Number>((rows + slack) * r.x_stride);
   }
   return r;
+}
+
+// Rows (batch, hidden) with zeros behind each, (batch, width).
+static void pad_rows(const float *from, long hidden, Range rows, float *to, long width) {
+  for (long b = rows.begin; b < rows.end; b++) {
+    memcpy(to + b * width, from + b * hidden, hidden * sizeof(float));
+    memset(to + b * width + hidden, 0, (width - hidden) * sizeof(float));
+  }
 }
 
 CHARLOOM_INLINE void round_row(bfloat16 *to, const float *from, long count, long size) {
@@ -76,34 +82,33 @@ static size_t run_layer_forward(const LayerCall &call, void *workspace) {
   Arena reserve_arena(call.reserve), arena(workspace);
   const bool keep = call.reserve != nullptr;
   const auto reserve = take_reserve<Cell, Number>(keep ? reserve_arena : arena, call, keep);
+  const auto &tape = reserve.tape;
   const auto weights = take_packed_layer<Cell, Number>(arena, call.hidden, call.inputs, 1, true, false, true);
+  float *last_hidden = arena.take<float>(call.batch * tape.width);
+  float *last_cell = Cell::has_cell ? arena.take<float>(call.batch * tape.width) : nullptr;
   const long scratch_each = scratch_size<Cell, Number>(call.batch);
   float *scratch = arena.take<float>(scratch_each * call.threads);
   if (!workspace) return arena.used();
 
-  const long width = padded(call.hidden), state_size = call.batch * width;
-  memcpy(call.last_hidden, call.first_hidden, state_size * sizeof(float));
-  if (Cell::has_cell) memcpy(call.last_cell, call.first_cell, state_size * sizeof(float));
+  float *y = static_cast<const void *>(tape.hidden) == call.y ? nullptr : call.y;
   start_from_biases<Cell>(weights.start, call.weights, call.hidden);
   in_parallel(call.threads, call.lost, [&](int id, int threads) {
     pack_layer<Cell>(weights, call.weights, call.hidden, id, threads);
     const Range mine = share(call.batch, kRowBlock<Number>, id, threads);
-    if constexpr (!kIsFloat<Number>) {
-      for (long b = mine.begin; b < mine.end; b++) {
-        round_row(const_cast<Number *>(reserve.tape.first_hidden) + b * width, call.first_hidden + b * width, width,
-                  width);
-        if (Cell::has_cell)
-          round_row(const_cast<Number *>(reserve.tape.first_cell) + b * width, call.first_cell + b * width, width,
-                    width);
+    begin_state(call.first_hidden, call.hidden, mine, last_hidden, const_cast<Number *>(tape.first_hidden));
+    if constexpr (Cell::has_cell)
+      begin_state(call.first_cell, call.hidden, mine, last_cell, const_cast<Number *>(tape.first_cell));
+    if constexpr (!kIsFloat<Number>)
+      for (long b = mine.begin; b < mine.end; b++)
         for (long row = b; row < call.steps * call.batch; row += call.batch)
           round_row(reserve.x + row * reserve.x_stride, call.x + row * call.inputs, call.inputs, reserve.x_stride);
-      }
-    }
     barrier(threads);
     if (mine.begin < mine.end)
       forward_in_time<Cell>(
-          reserve.tape, weights, mine, [&](long, long) { return weights.start; }, reserve.x, reserve.x_stride,
-          call.last_hidden, call.last_cell, kIsFloat<Number> ? nullptr : call.y, scratch + id * scratch_each);
+          tape, weights, mine, [&](long, long) { return weights.start; }, reserve.x, reserve.x_stride, last_hidden,
+          last_cell, y, scratch + id * scratch_each);
+    copy_state_out(last_hidden, tape.width, mine, call.last_hidden, call.hidden);
+    if constexpr (Cell::has_cell) copy_state_out(last_cell, tape.width, mine, call.last_cell, call.hidden);
   });
   return 0;
 }
@@ -112,10 +117,12 @@ template <class Cell, class Number>
 static size_t run_layer_backward(const LayerCall &call, void *workspace) {
   Arena reserve_arena(call.reserve), arena(workspace);
   const auto reserve = take_reserve<Cell, Number>(reserve_arena, call, true);
-  const long width = padded(call.hidden);
+  const auto &tape = reserve.tape;
+  const long width = tape.width;
   const auto weights =
       take_packed_layer<Cell, Number>(arena, call.hidden, call.inputs, 0, false, true, call.dx != nullptr);
   float *carry = Cell::has_carry ? arena.take<float>(call.batch * width) : nullptr;
+  float *d_last_hidden = arena.take<float>(call.batch * width), *d_first_hidden = arena.take<float>(call.batch * width);
   const long scratch_each = scratch_size<Cell, Number>(call.batch);
   float *scratch = arena.take<float>(scratch_each * call.threads);
   const RowGroups<Number> groups(call.steps, call.batch);
@@ -126,15 +133,15 @@ static size_t run_layer_backward(const LayerCall &call, void *workspace) {
   for (int i = 0; i < call.threads; i++) outer[i] = take_outer_scratch<Number>(arena, larger(call.hidden, call.inputs));
   if (!workspace) return arena.used();
 
-  if (Cell::has_cell)
-    memcpy(carry, call.d_last_cell, call.batch * width * sizeof(float));
-  else if (Cell::has_carry)
-    memset(carry, 0, call.batch * width * sizeof(float));
   in_parallel(call.threads, call.lost, [&](int id, int threads) {
-    const auto &tape = reserve.tape;
     pack_layer<Cell>(weights, call.weights, call.hidden, id, threads);
-    barrier(threads);
     const Range mine = share(call.batch, kRowBlock<Number>, id, threads);
+    pad_rows(call.d_last_hidden, call.hidden, mine, d_last_hidden, width);
+    if constexpr (Cell::has_cell)
+      pad_rows(call.d_last_cell, call.hidden, mine, carry, width);
+    else if constexpr (Cell::has_carry)
+      memset(carry + mine.begin * width, 0, (mine.end - mine.begin) * width * sizeof(float));
+    barrier(threads);
     const long n = mine.end - mine.begin, block = round_up(n, kRowBlock<Number>) * kPanel;
     const long at_once = panels_at_once<Number>(n);
     float *own = scratch + id * scratch_each;
@@ -142,14 +149,16 @@ static size_t run_layer_backward(const LayerCall &call, void *workspace) {
       backward_in_time<Cell>(
           tape, weights, mine,
           [&](long s, long u, long panels, float *to) {
+            const float *dy = call.dy + (tape.time(s) * call.batch + mine.begin) * call.hidden + u;
             for (long r = 0; r < n; r++)
-              for (long p = 0; p < panels; p++)
-                memcpy(to + p * block + r * kPanel, call.dy + tape.at(s) + (mine.begin + r) * width + u + p * kPanel,
-                       kPanel * sizeof(float));
+              for (long p = 0; p < panels; p++) {
+                const long inside = larger(0, smaller(kPanel, call.hidden - u - p * kPanel));
+                memcpy(to + p * block + r * kPanel, dy + r * call.hidden + p * kPanel, inside * sizeof(float));
+              }
           },
-          call.d_last_hidden, carry, call.d_first_hidden, own);
-      if (Cell::has_cell)
-        memcpy(call.d_first_cell + mine.begin * width, carry + mine.begin * width, n * width * sizeof(float));
+          d_last_hidden, carry, d_first_hidden, own);
+      copy_state_out(d_first_hidden, width, mine, call.d_first_hidden, call.hidden);
+      if constexpr (Cell::has_cell) copy_state_out(carry, width, mine, call.d_first_cell, call.hidden);
     }
     if (call.dx && n > 0)
       for (long s = 0; s < tape.steps; s++)

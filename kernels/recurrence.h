@@ -22,7 +22,7 @@ constexpr long kLineOf = 64 / sizeof(Number);
 // What the forward pass leaves for the backward pass. Step s of the recurrence is at time(s) of the arrays.
 template <class Number>
 struct Tape {
-  long steps = 0, batch = 0, width = 0;  // width: padded hidden size
+  long steps = 0, batch = 0, hidden_size = 0, width = 0;  // width: the padded hidden size
   bool backward_in_time = false;
   const Number *first_hidden = nullptr;  // (batch, width)
   Number *hidden = nullptr;            // (steps, batch, width): H_t, and the left-hand side of the next step's product
@@ -31,8 +31,12 @@ struct Tape {
   Number *gates = nullptr;  // (steps, batch, gates_stride), there (products, width); null where nothing is kept
 
   Tape() = default;
-  Tape(long steps, long batch, long width, bool backward_in_time)
-      : steps(steps), batch(batch), width(width), backward_in_time(backward_in_time) {}
+  Tape(long steps, long batch, long hidden_size, bool backward_in_time)
+      : steps(steps),
+        batch(batch),
+        hidden_size(hidden_size),
+        width(padded(hidden_size)),
+        backward_in_time(backward_in_time) {}
 
   long time(long s) const { return backward_in_time ? steps - 1 - s : s; }
   long at(long s) const { return time(s) * batch * width; }
@@ -153,9 +157,33 @@ static long scratch_size(long rows) {
   return larger(Cell::products * round_up(rows, kRowBlock<Number>), few) * kPanel;
 }
 
-// start(t, b): what the products of that row start from. x: (steps, batch, x_stride), or null where `start` has the
-// input's share. last_hidden, last_cell (batch, width): the first state, then the last. y: a float32 copy of the hidden
-// states, or null.
+// The rows of a state without their padding, (batch, hidden); null: nothing.
+static void copy_state_out(const float *from, long width, Range rows, float *to, long hidden) {
+  if (!to) return;
+  for (long b = rows.begin; b < rows.end; b++) memcpy(to + b * hidden, from + b * width, hidden * sizeof(float));
+}
+
+// Zeroes the padding's units in sums of `count` products or panels, `units` before the end of the hidden size. An
+// infinite input times the padding's zero weights is NaN, which the next step would spread to every unit.
+CHARLOOM_INLINE void clear_padding(float *sums, long rows, long block, long count, long panel_step, long units) {
+  for (long i = 0; i < count; i++) {
+    const long inside = larger(0, smaller(kPanel, units - i * panel_step));
+    if (inside < kPanel)
+      for (long r = 0; r < rows; r++)
+        memset(sums + i * block + r * kPanel + inside, 0, (kPanel - inside) * sizeof(float));
+  }
+}
+
+CHARLOOM_INLINE void store_inside(float *to, Vector v, long inside) {
+  if (inside >= kLanes)
+    store(to, v);
+  else if (inside > 0)
+    memcpy(to, &v, inside * sizeof(float));
+}
+
+// start(t, b): what the products of that row start from. x: (steps, batch, x_stride), or null if `start` has the
+// input's share. last_hidden, last_cell (batch, width): the first state, then the last. y: a copy of the hidden states
+// in float32, (steps, batch, hidden_size), or null.
 template <class Cell, class Number, class Start>
 static void forward_in_time(const Tape<Number> &tape, const PackedLayer<Number> &weights, Range rows, Start start,
                             const Number *x, long x_stride, float *last_hidden, float *last_cell, float *y,
@@ -183,6 +211,9 @@ static void forward_in_time(const Tape<Number> &tape, const PackedLayer<Number> 
       multiply(n, width, rows_of(tape.hidden_before(s) + rows.begin * width, width),
                weights.hidden + u / kPanel * Cell::gates * panel_size<Number>(width), panels * Cell::gates,
                {scratch + Cell::hidden_first * block, kPanel, block});
+      const long units = tape.hidden_size - u;
+      if (units < panels * kPanel)
+        clear_padding(scratch, n, block, panels * Cell::products, Cell::products == 1 ? kPanel : 0, units);
       for (long r = 0; r < n; r++) {
         const long b = rows.begin + r;
         for (long j = 0; j < panels * kPanel; j += kLanes) {
@@ -195,7 +226,7 @@ static void forward_in_time(const Tape<Number> &tape, const PackedLayer<Number> 
           store(last_hidden + unit, h);
           store(tape.hidden + tape.at(s) + unit, h);
           prefetch(tape.hidden + tape.at(s) + unit + panels * kPanel);
-          if (y) store(y + tape.at(s) + unit, h);
+          if (y) store_inside(y + (t * tape.batch + b) * tape.hidden_size + u + j, h, units - j);
           if constexpr (Cell::has_cell) {
             store(last_cell + unit, c);
             if (tape.cells) {
@@ -235,6 +266,8 @@ static void backward_in_time(const Tape<Number> &tape, const PackedLayer<Number>
       const long panels = smaller(at_once, (width - u) / kPanel);
       upstream(s, u, panels, scratch);
       if (s < tape.steps - 1) add_from_step(s + 1, u, panels);
+      if (tape.hidden_size - u < panels * kPanel)
+        clear_padding(scratch, n, block, panels, kPanel, tape.hidden_size - u);
       for (long r = 0; r < n; r++) {
         const long b = rows.begin + r;
         for (long j = 0; j < panels * kPanel; j += kLanes) {

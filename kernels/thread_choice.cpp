@@ -29,7 +29,7 @@ void ThreadChoice::finished(int threads, double seconds, double lost) {
   if (threads <= 1) return;
   std::lock_guard<std::mutex> lock(mutex_);
   if (lost < kLostSeconds || lost < kLostShare * seconds) {
-    pause_ = 0;
+    if (now() - alone_until_ > pause_) pause_ = 0;
     return;
   }
   // One interruption alone is soon over; at the next try the machine is busy.

@@ -46,11 +46,14 @@ class FlushDenormals {
 #endif
 };
 
-// Seconds that passed, less those that this thread ran; 0 where the system has no such clocks.
+// Seconds since a call began, less those that this thread ran of them: also those before it came to run at all. 0 if
+// the system has no such clocks.
 class LostTime {
 #if defined(CLOCK_THREAD_CPUTIME_ID)
  public:
-  double seconds() const { return (at(CLOCK_MONOTONIC) - clock_) - (at(CLOCK_THREAD_CPUTIME_ID) - ran_); }
+  explicit LostTime(double began) : began_(began) {}
+  static double now() { return at(CLOCK_MONOTONIC); }
+  double seconds() const { return (now() - began_) - (at(CLOCK_THREAD_CPUTIME_ID) - ran_); }
 
  private:
   static double at(clockid_t clock) {
@@ -58,9 +61,11 @@ class LostTime {
     clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
   }
-  double clock_ = at(CLOCK_MONOTONIC), ran_ = at(CLOCK_THREAD_CPUTIME_ID);
+  double began_, ran_ = at(CLOCK_THREAD_CPUTIME_ID);
 #else
  public:
+  explicit LostTime(double) {}
+  static double now() { return 0; }
   double seconds() const { return 0; }
 #endif
 };
@@ -72,9 +77,10 @@ static void in_parallel(int threads, double *lost, Work work) {
 #ifdef _OPENMP
   if (threads > 1) {
     double most = 0;
+    const double began = LostTime::now();
 #pragma omp parallel num_threads(threads) reduction(max : most)
     {
-      const LostTime time;
+      const LostTime time(began);
       FlushDenormals flush;
       TileUnit tiles;
       work(omp_get_thread_num(), omp_get_num_threads());

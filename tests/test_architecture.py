@@ -27,8 +27,9 @@ _PUBLIC = re.findall(
     Recipe RecordCodec RecordFile SamplingSettings SeriesError SettingsError StoredIds Surprisal SweepResults
     SweepRun TensorBoard TrailingDataError TrainingDivergedError TrainingSettings TruncatedFileError
     UnknownCharacterError Vocabulary WeightsAndBiases WrongModelError __version__ accelerate build_model
-    check_novelty corpus_from evaluate evaluate_pieces extend_model forecasting generate generate_samples
-    layers load_corpus load_recipe newest_checkpoint prepare_codec split_chars split_lines stream sweep train
+    check_novelty corpus_from evaluate evaluate_lines evaluate_pieces extend_model forecasting generate
+    generate_samples layers load_corpus load_recipe newest_checkpoint prepare_codec restore split_chars split_lines
+    stream sweep train
     """,
 )
 

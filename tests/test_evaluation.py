@@ -14,10 +14,12 @@ from charloom import (
     CorpusError,
     LanguageModel,
     ModelSettings,
+    SettingsError,
     UnknownCharacterError,
     Vocabulary,
     build_model,
     evaluate,
+    evaluate_lines,
     evaluate_pieces,
     split_chars,
     split_lines,
@@ -188,3 +190,34 @@ def test_baselines(text: str | bytes) -> None:
     assert gzip.decompress(gzip.compress(data, 9, mtime=0)) == data
     assert found["gzip -9"] == 8 * len(gzip.compress(data, 9, mtime=0))
     assert found["xz -9e"] == 8 * len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
+
+
+@settings(deadline=None, max_examples=60)
+@given(text=st.text("abz漢\u2603 \n", min_size=2, max_size=60), sort=st.sampled_from([None, "bits", "bits-per-char"]))
+def test_lines_count_unknown_characters(text: str, sort: Any) -> None:
+    """Their bits are those of the whole text with <unk> for what is unknown; sorting loses none."""
+    model = _model()
+    whole, lines = evaluate_lines(model, text, sort=sort)
+    assert whole == evaluate(model, text, unknown="unk")
+    assert sum(line.nats for line in lines) == pytest.approx(whole.total_nats)
+    unknown = [char not in model.vocabulary.tokens for char in text]
+    assert whole.num_unknown == sum(line.num_unknown for line in lines) == sum(unknown[1:])
+    in_order = evaluate_lines(model, text)[1]
+    assert [line.number for line in in_order] == list(range(1, len(lines) + 1))
+    keys = {
+        None: lambda line: -line.number,
+        "bits": lambda line: line.bits,
+        "bits-per-char": lambda line: line.bits_per_char,
+    }
+    assert lines == sorted(in_order, key=keys[sort], reverse=True)
+    assert (
+        evaluate_lines(model, text, sort=sort or "bits", top=2)[1]
+        == evaluate_lines(model, text, sort=sort or "bits")[1][:2]
+    )
+
+
+@pytest.mark.parametrize("wrong", [{"top": 0}, {"top": -3}, {"top": True}])
+def test_wrong_arguments_of_lines(wrong: Any) -> None:
+    with pytest.raises(SettingsError) as caught:
+        evaluate_lines(_model(), "ab", **wrong)
+    assert caught.value.setting in wrong

@@ -92,7 +92,7 @@ def test_several_samples() -> None:
 def test_what_cannot_be_is_refused_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also by ``stream``, whose first piece is the prefix."""
     model = build_model(Vocabulary(list("ab")), ModelSettings(nonlinearity="relu", hidden_size=4))
-    with pytest.raises(SettingsError, match="precision int8"):
+    with pytest.raises(SettingsError, match="precision is 'int8'"):
         stream(model, "ab", 5, precision="int8")
     monkeypatch.setenv("CHARLOOM_KERNELS", "foo")
     with pytest.raises(SettingsError, match="CHARLOOM_KERNELS=foo"):
@@ -119,7 +119,7 @@ def test_stop(stop: str, seed: int) -> None:
 
 
 def test_an_empty_stop_is_refused() -> None:
-    with pytest.raises(SettingsError, match="stop is empty"):
+    with pytest.raises(SettingsError, match="stop is ''"):
         stream(cyclic_predictor(), "a", 5, stop="")
 
 

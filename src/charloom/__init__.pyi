@@ -26,6 +26,7 @@ from .errors import WrongModelError as WrongModelError
 from .evaluation import Evaluation as Evaluation
 from .evaluation import Surprisal as Surprisal
 from .evaluation import evaluate as evaluate
+from .evaluation import evaluate_lines as evaluate_lines
 from .evaluation import evaluate_pieces as evaluate_pieces
 from .evaluation import split_chars as split_chars
 from .evaluation import split_lines as split_lines
@@ -34,6 +35,7 @@ from .generation import generate_samples as generate_samples
 from .generation import stream as stream
 from .language_model import LanguageModel as LanguageModel
 from .layers.accelerate import accelerate as accelerate
+from .layers.accelerate import restore as restore
 from .model_building import build_model as build_model
 from .model_building import extend_model as extend_model
 from .novelty.report import Copied as Copied

@@ -1,37 +1,41 @@
-"""The native kernels (``kernels/bindings.cpp``): addresses and sizes in; nothing here checks a pointer."""
+"""The native kernels (``kernels/bindings.cpp``); ``recurrence.kernel_calls`` is their only caller."""
 
 from collections.abc import Sequence
-
-PADDING: int
+from typing import Any
 
 class Kernels:
     @property
     def name(self) -> str: ...
     @property
     def max_layers(self) -> int: ...
-    def reserve_bytes(self, shape: Sequence[int], /) -> int: ...
-    def layer_forward(self, shape: Sequence[int], weights: Sequence[int], /, *addresses: int) -> None: ...
-    def layer_backward(
-        self, shape: Sequence[int], weights: Sequence[int], gradients: Sequence[int], /, *addresses: int
-    ) -> None: ...
-    def language_model_step(
+    def reserve_bytes(self, cell: int, precision: int, steps: int, batch: int, inputs: int, hidden: int, /) -> int: ...
+    def layer_forward(self, *sizes_and_addresses: Any) -> None: ...
+    def layer_backward(self, *sizes_and_addresses: Any) -> None: ...
+    def language_model_step(self, *sizes_and_addresses: Any) -> None: ...
+    def descend(
         self,
-        shape: Sequence[int],
-        ids: int,
-        targets: int,
-        strides: Sequence[int],
-        parameters: Sequence[int],
         gradients: Sequence[int],
-        dropout: float,
-        layer_dropout: float,
-        seed: int,
+        values: Sequence[int],
+        sizes: Sequence[int],
+        limit: float,
+        rate: float,
+        threads: int,
         /,
-        *state: int,
-    ) -> float: ...
-    def clip_gradients(self, arrays: Sequence[int], sizes: Sequence[int], limit: float, /) -> float: ...
+    ) -> None: ...
 
 class Generator:
-    def __init__(self, kernels: Kernels, shape: Sequence[int], parameters: Sequence[int], /) -> None: ...
+    def __init__(
+        self,
+        kernels: Kernels,
+        cell: int,
+        int8: bool,
+        hidden: int,
+        layers: int,
+        vocabulary: int,
+        inputs: int,
+        parameters: Sequence[int],
+        /,
+    ) -> None: ...
     def run(
         self,
         samples: int,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from charloom.errors import SettingsError
+from charloom.errors import Argument, SettingsError
 from charloom.shapes import Ids
 from charloom.shuffling import random_order
 from charloom.text.stored_ids import AnyIds, as_stored
@@ -31,8 +31,9 @@ def check_length(length: int, batch_size: int, num_steps: int, accumulate: int =
     needed = batch_size * num_steps + 1
     if length < needed:
         raise SettingsError(
-            f"the training text has {length} characters, one minibatch of {batch_size} x {num_steps} takes {needed}: "
-            f"lower {'accumulate, ' if accumulate > 1 else ''}batch_size or num_steps, or give it more text"
+            f"the training text has {length} characters, one minibatch of {batch_size} x {num_steps} takes {needed}: ",
+            *("lower ", *((Argument("accumulate"), ", ") if accumulate > 1 else ())),
+            *(Argument("batch_size"), " or ", Argument("num_steps"), ", or give it more text"),
         )
 
 

@@ -15,4 +15,6 @@ def find_device(name: str) -> torch.device:
         return probe.device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0].partition(". ")[0]
-        raise SettingsError(f"device {name!r} cannot be used ({reason}); auto takes what there is") from None
+        raise SettingsError(
+            f"it cannot be used ({reason}); auto takes what there is", setting="device", value=name
+        ) from None

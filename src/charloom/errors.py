@@ -1,10 +1,95 @@
 """Everything charloom raises on purpose, and what it warns about.
 
-One base class, so that a caller can catch all of it; each message is one line that says what is wrong and the way out.
+One base class, so that a caller can catch all of it. A message is one line: what is wrong, and what to do about it.
+
+Settings have other names on the command line than in Python or in a recipe. So a message is not one text but a
+sequence of parts: texts, and the arguments it mentions. ``str`` words the arguments as Python does; another front end
+calls ``worded`` with its own wording and the error's ``parts``. No code reads or edits the text of a message.
 """
 
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
-class CharloomError(Exception):
+_LARGEST_SHOWN = 10**100
+"""Python refuses to write out very large whole numbers."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A setting or another argument that a message mentions.
+
+    Attributes:
+        name: Its name in Python.
+        value: A value that it has or should be given; ``...`` if only the name is mentioned.
+    """
+
+    name: str
+    value: Any = ...
+
+
+Part: TypeAlias = str | Argument
+Wording: TypeAlias = Callable[[Argument], str]
+"""The text for an argument on one front end."""
+
+
+def as_keyword(argument: Argument) -> str:
+    """The argument as Python has it: ``num_steps``, ``unit='byte'``."""
+    return argument.name if argument.value is ... else f"{argument.name}={argument.value!r}"
+
+
+class Message:
+    """What errors and warnings have in common: the fields of a message, and its wording.
+
+    Attributes:
+        message: What is wrong, in parts.
+        setting: The argument that is wrong, by its name in Python; None if it is not one argument.
+        value: The value it has; ``...`` if that is of no interest.
+        hint: What to do about it, in parts; empty if the message says so.
+    """
+
+    def __init__(
+        self,
+        *message: Part,
+        setting: str | None = None,
+        value: Any = ...,
+        hint: Part | Sequence[Part] = (),
+    ) -> None:
+        """Makes a message of its fields.
+
+        With a setting the line begins with it: ``dropout is 1.5: ...``, or ``patience ...`` if there is no value. The
+        hint follows after a semicolon.
+        """
+        super().__init__(*message)
+        self.message = message
+        self.setting = setting
+        self.value = value
+        self.hint: tuple[Part, ...] = (hint,) if isinstance(hint, (str, Argument)) else tuple(hint)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The whole line in parts: for an error that adds to this one."""
+        begin: tuple[Part, ...] = ()
+        if self.setting is not None:
+            begin = (Argument(self.setting), " " if self.value is ... else f" is {_shown(self.value)}: ")
+        return (*begin, *self.message, *(("; ", *self.hint) if self.hint else ()))
+
+    def __str__(self) -> str:
+        return worded(self.parts, as_keyword)
+
+
+def worded(parts: Iterable[Part], wording: Wording) -> str:
+    """The text of a message, with arguments in the words of a front end."""
+    return "".join(part if isinstance(part, str) else wording(part) for part in parts)
+
+
+def comma_separated(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """The parts with commas between them."""
+    return tuple(itertools.chain.from_iterable((", ", part) for part in parts))[1:]
+
+
+class CharloomError(Message, Exception):
     """Base of every error that charloom raises on purpose."""
 
 
@@ -76,8 +161,8 @@ class DamagedFileError(CompressedFileError):
         end: The byte after the last one that is lost.
     """
 
-    def __init__(self, message: str, start: int | None = None, end: int | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, *message: Part, start: int | None = None, end: int | None = None) -> None:
+        super().__init__(*message)
         self.start = start
         self.end = end
 
@@ -89,8 +174,8 @@ class DamagedRecordError(DamagedFileError):
         records: Their numbers, from 0.
     """
 
-    def __init__(self, message: str, records: tuple[int, ...] = ()) -> None:
-        super().__init__(message)
+    def __init__(self, *message: Part, records: tuple[int, ...] = ()) -> None:
+        super().__init__(*message)
         self.records = records
 
 
@@ -102,5 +187,11 @@ class TrailingDataError(CompressedFileError):
     """Something follows the end of the data."""
 
 
-class CharloomWarning(UserWarning):
+class CharloomWarning(Message, UserWarning):
     """Something a user should know, though the work goes on."""
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and abs(value) > _LARGEST_SHOWN:
+        return "a number with hundreds of digits"
+    return repr(value)

@@ -8,7 +8,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from charloom.batching import ALL_ROWS, lane_batches
-from charloom.errors import CorpusError
+from charloom.errors import CorpusError, SettingsError
 from charloom.predictor import Predictor, predicting
 from charloom.settings.corpus import UnknownPolicy
+from charloom.settings.evaluation import LineOrder
 from charloom.shapes import Ids
 from charloom.text.clean_up import AnyText
 from charloom.text.stored_ids import AnyIds
@@ -40,11 +41,13 @@ class Evaluation:
         num_chars: Tokens scored: all but the first (bytes, for a byte model).
         num_bytes: Bytes that the scored tokens take in UTF-8.
         total_nats: Their surprisal, summed.
+        num_unknown: Scored tokens that the model does not know, read as ``<unk>``.
     """
 
     num_chars: int
     num_bytes: int
     total_nats: float
+    num_unknown: int = 0
 
     @property
     def nats_per_char(self) -> float:
@@ -76,12 +79,14 @@ class Surprisal:
         text: The piece as it was given; bytes that are not UTF-8 as ``\xff``.
         num_chars: Tokens of it that were scored: none for the first character of a text.
         nats: Their surprisal, summed.
+        num_unknown: Scored tokens that the model does not know, read as ``<unk>``.
     """
 
     number: int
     text: str
     num_chars: int
     nats: float
+    num_unknown: int = 0
 
     @property
     def bits(self) -> float:
@@ -145,21 +150,72 @@ def evaluate_pieces(
     nats[scored] = torch.cat(pieces_scored)
 
     scored_text = vocabulary.decode(ids[1:]) if unknown == "skip" else whole[1:]
-    evaluation = Evaluation(len(ids) - 1, _utf8_length(scored_text), float(nats.sum()))
+    lacking = torch.zeros(len(scored), dtype=torch.bool)
+    if unknown == "unk" and vocabulary.unknown_id is not None:
+        lacking = scored & (ids == vocabulary.unknown_id)
+    evaluation = Evaluation(len(ids) - 1, _utf8_length(scored_text), float(nats.sum()), int(lacking.sum()))
     # Running sums: a tensor's part for each of a million characters would take minutes.
     ends = list(itertools.accumulate((len(piece) for piece in cleaned), initial=0))
     scored_before = [0, *scored.cumsum(0).tolist()]
     nats_before = [0.0, *nats.cumsum(0).tolist()]
+    lacking_before = [0, *lacking.cumsum(0).tolist()]
     surprisals = [
         Surprisal(
             number,
             _shown(piece),
             scored_before[end] - scored_before[start],
             nats_before[end] - nats_before[start],
+            lacking_before[end] - lacking_before[start],
         )
         for number, (piece, (start, end)) in enumerate(zip(pieces, itertools.pairwise(ends), strict=True), 1)
     ]
     return evaluation, surprisals
+
+
+def evaluate_lines(
+    model: Predictor,
+    text: str | bytes,
+    *,
+    unknown: UnknownPolicy = "unk",
+    sort: LineOrder | None = None,
+    top: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[Evaluation, list[Surprisal]]:
+    """Measures a text and each of its lines, in one pass; finds odd lines in a log.
+
+    Characters that the model does not know are the most surprising ones there are, so by default they do not keep a
+    text from being measured. Each costs minus the logarithm of the probability that the model gives to ``<unk>``, which
+    stands for all of them, and the cost is part of its line's; ``num_unknown`` says how many they are.
+
+    Args:
+        model: A language model.
+        text: The text; cleaned as the model's training text was.
+        unknown: What to do with characters that the model does not know: read them as ``<unk>`` (unk), leave them out
+            (skip), or raise (refuse).
+        sort: The most surprising lines first: by their bits, or by their bits per character. If None, the lines are in
+            the order of the text, unless ``top`` is given: then they are sorted by bits.
+        top: The number of lines to return; all if None.
+        progress: Called now and then with the tokens read and the tokens there are.
+
+    Returns:
+        The evaluation of the whole text, and the lines.
+
+    Raises:
+        SettingsError: If ``sort`` is no order or ``top`` is below 1.
+        UnknownCharacterError: If ``unknown`` is refuse and the model does not know a character.
+        CorpusError: If the text has fewer than two tokens.
+    """
+    if sort is not None and sort not in get_args(LineOrder):
+        raise SettingsError(f"choose one of {', '.join(get_args(LineOrder))}", setting="sort", value=sort)
+    if top is not None and (isinstance(top, bool) or not isinstance(top, int) or top < 1):
+        raise SettingsError("it must be a whole number, 1 or more", setting="top", value=top)
+    units = model.vocabulary.in_units(text)
+    evaluation, lines = evaluate_pieces(model, split_lines(units), unknown=unknown, progress=progress)
+    if sort == "bits-per-char":
+        lines.sort(key=lambda line: line.bits_per_char, reverse=True)
+    elif sort == "bits" or top is not None:
+        lines.sort(key=lambda line: line.bits, reverse=True)
+    return evaluation, lines[:top]
 
 
 def split_lines(text: AnyText) -> list[AnyText]:

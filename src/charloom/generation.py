@@ -88,11 +88,12 @@ def generate_samples(
 def check_samples(num_samples: int, num_chars: int) -> None:
     """Raises SettingsError for more samples than can be computed side by side."""
     if num_samples < 1:
-        raise SettingsError(f"num_samples is {num_samples}: it must be at least 1")
+        raise SettingsError("it must be at least 1", setting="num_samples", value=num_samples)
     if num_samples > MOST_SAMPLES:
         raise SettingsError(
-            f"num_samples is {num_samples}: at most {MOST_SAMPLES:,} are computed side by side; ask again with another "
-            "seed for more"
+            f"at most {MOST_SAMPLES:,} are computed side by side; ask again with another seed for more",
+            setting="num_samples",
+            value=num_samples,
         )
     if num_samples > 1 and num_samples * num_chars > MOST_CHARS_OF_SAMPLES:
         raise SettingsError(
@@ -120,8 +121,10 @@ def generate_ids(
     writer = model.make_writer(precision) if isinstance(model, WritingPredictor) else None
     if writer is None and precision != "float32":
         raise SettingsError(
-            f"precision {precision} is for models whose hidden states lie between -1 and 1 (not the relu cell), on a "
-            "CPU, with charloom's native kernels (charloom info): generate with float32"
+            "it is for models whose hidden states lie between -1 and 1 (not the relu cell), on a CPU, with charloom's "
+            "native kernels (charloom info); generate with float32",
+            setting="precision",
+            value=precision,
         )
     return _generated(model, writer, prefix_ids, num_steps, sampling, sampler, num_samples)
 
@@ -177,7 +180,7 @@ def _written(
 
 def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: UnknownPolicy) -> TextIds:
     if num_chars < 0:
-        raise SettingsError(f"num_chars is {num_chars}: it must be 0 or more")
+        raise SettingsError("it must be 0 or more", setting="num_chars", value=num_chars)
     ids = model.vocabulary.encode(prefix, unknown)
     if not len(ids):
         raise UnknownCharacterError("the prefix is empty, or nothing of it is known: give at least one known character")
@@ -189,7 +192,7 @@ def _pieces(
 ) -> Iterator[AnyStr]:
     """Ids as text of the prefix's own type: the prefix, then piece by piece as the ids come."""
     if stop is not None and not stop:
-        raise SettingsError("stop is empty: nothing would ever be written")
+        raise SettingsError("nothing would ever be written", setting="stop", value=stop)
     decode = model.vocabulary.decode
     start: Any = decode(prefix_ids)
     written: Any = (decode(piece) for piece in ids)

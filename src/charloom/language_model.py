@@ -12,14 +12,24 @@ from torch.nn.parallel import DistributedDataParallel
 
 from charloom.errors import InputError, ModelFolderError
 from charloom.layers import CELLS, RNN, RecurrentLayer
-from charloom.model_folder import CONFIG_FILE, WithoutInitialWeights, check_fit, read_model_folder, write_model_folder
-from charloom.recurrence import native_step
-from charloom.recurrence.dispatch import chosen_kernels, covers, covers_layers
+from charloom.model_folder import (
+    CONFIG_FILE,
+    WithoutInitialWeights,
+    check_fit,
+    misfit,
+    read_model_folder,
+    write_model_folder,
+)
+from charloom.model_inputs import check_ids, check_layer, check_range, check_state
+from charloom.native_model import has_forward_hooks, native_parameters, native_step, unknown_part
+from charloom.predictor import predicting
+from charloom.recurrence.dispatch import chosen_kernels
 from charloom.recurrence.native_generation import NativeGenerator
+from charloom.recurrence.native_step import native_loss
 from charloom.settings.model import Precision
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
-from charloom.state import map_parts, parts_of, state_of
+from charloom.state import map_parts, state_of
 from charloom.text.vocabulary import Vocabulary
 
 
@@ -56,7 +66,7 @@ class LanguageModel(nn.Module):
         Raises InputError for a layer that does not fit.
         """
         super().__init__()
-        _check_layer(layer, embedding_size or len(vocabulary), "embedding_size" if embedding_size else "vocabulary")
+        check_layer(layer, embedding_size or len(vocabulary), "embedding_size" if embedding_size else "vocabulary")
         self.layer = layer
         self.vocabulary = vocabulary
         self.provenance: Mapping[str, Any] = {}
@@ -67,16 +77,16 @@ class LanguageModel(nn.Module):
         if tied_output:
             if self.embedding is None or embedding_size != output_size:
                 raise InputError(
-                    f"tied_output needs a learned embedding of the layer's output size, {output_size}, "
-                    f"not {embedding_size}"
+                    f"needs a learned embedding of the layer's output size, {output_size}, not {embedding_size}",
+                    setting="tied_output",
                 )
             self.output.weight = self.embedding.weight
         self.tied_output = tied_output
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
-        return self.output.weight.device
+        """Device of the parameters."""
+        return self._example.device
 
     @property
     def precision(self) -> Precision:
@@ -97,9 +107,13 @@ class LanguageModel(nn.Module):
         Returns the logits of each next token, (steps, batch, vocabulary), and the state after the last step. Raises
         InputError for ids that are not whole numbers (batch, steps).
         """
-        if ids.dim() != 2 or ids.dtype != torch.int64:
-            raise InputError(f"ids must be int64 (batch, steps), not {ids.dtype} {tuple(ids.shape)}")
-        outputs, state = self.layer(self._encode(ids), state)
+        check_ids(ids=ids)
+        try:
+            inputs = self._encode(ids)
+        except (IndexError, RuntimeError):
+            check_range(ids, len(self.vocabulary))
+            raise
+        outputs, state = self.layer(inputs, state)
         return self.output(self.dropout(outputs)), state
 
     def step(self, ids: StepIds, state: State) -> tuple[StepLogits, State]:
@@ -112,106 +126,106 @@ class LanguageModel(nn.Module):
 
         Detached, because back-propagation ends at the minibatch's border: the state can be carried into the next call.
         """
-        step = self._native_step(ids, targets, state)
+        check_ids(ids=ids, targets=targets)
+        if ids.shape != targets.shape:
+            raise InputError(f"ids are {tuple(ids.shape)} and targets {tuple(targets.shape)}: give equal shapes")
+        if state is not None:
+            check_state(state, self.begin_state(max(1, len(ids))))
+        step = native_step(self, ids, targets, state)
         if step is not None:
-            loss, last = native_step.native_loss(step)
+            loss, last = native_loss(*step)
             return loss, state_of(last)
         with self._mixed_precision():
             logits, state = self(ids, state)
-        kind = self.output.weight.dtype
-        loss = functional.cross_entropy(logits.to(kind).flatten(0, 1), targets.t().flatten())
-        return loss, map_parts(lambda part: part.detach().to(kind), state)
+        check_range(targets, logits.shape[-1])
+        dtype = self._example.dtype
+        loss = functional.cross_entropy(logits.to(dtype).flatten(0, 1), targets.t().flatten())
+        return loss, map_parts(lambda part: part.detach().to(dtype), state)
 
     def backpropagate(self, ids: Ids, targets: Ids, state: State | None = None) -> tuple[Scalar, State]:
-        """``loss``, with its gradients added to the parameters' ``grad``, as ``backward`` does.
+        """Computes ``loss`` and adds its gradients to the parameters' ``grad``, as ``backward`` does.
 
-        The same numbers as by way of autograd, a little faster. Returns the loss and the state, both detached. Raises
-        InputError within DistributedDataParallel's forward, which would not see these gradients: return ``loss`` there.
+        Returns:
+            The loss and the last state, both detached.
+
+        Raises:
+            InputError: As ``loss``; or this is called within DistributedDataParallel's forward, which would not see
+                the gradients: return ``loss`` there.
         """
         if DistributedDataParallel._active_ddp_module is not None:
             raise InputError(
                 "backpropagate within DistributedDataParallel leaves each process its own gradients: wrap a module "
                 "whose forward returns model.loss(...), and call backward() on that"
             )
-        step = self._native_step(ids, targets, state)
-        if step is None or any(p is not None and _watched(p) for p in step.parameters):
-            loss, last_state = self.loss(ids, targets, state)
-            loss.backward()  # type: ignore[no-untyped-call] # torch's
-            return loss.detach(), last_state
-        loss, last = native_step.native_backpropagation(step)
-        return loss, state_of(last)
+        loss, last = self.loss(ids, targets, state)
+        loss.backward()  # type: ignore[no-untyped-call] # torch's
+        return loss.detach(), last
 
     def make_writer(self, precision: GenerationPrecision = "float32") -> NativeGenerator | None:
-        """The model's weights as they are now, packed for fast generation; None where the kernels do not cover it."""
-        parameters = self._step_parameters()
-        bounded = self.layer.mode != "RNN_RELU"
-        if (
-            not covers_layers(self.layer.num_layers)
-            or self.layer.proj_size
-            or not covers(*parameters.tensors())
-            or (precision == "int8" and not bounded)
-            or self._hooked()
-        ):
+        """Packs the model's present weights for fast generation; None if the kernels do not cover the model."""
+        parameters = native_parameters(self)
+        if parameters is None or (precision == "int8" and self.layer.mode == "RNN_RELU"):
             return None
-        return NativeGenerator(parameters, self.layer.mode, self.layer.num_layers, precision)
+        return NativeGenerator(parameters, self.layer.mode, precision)
 
-    def _step_parameters(self) -> native_step.StepParameters:
-        embedding, output = self.embedding, self.output
-        weight = None if embedding is None else embedding.weight
-        return native_step.StepParameters(weight, self.layer.parameters_in_order(), output.weight, output.bias)
+    def unknown_part(self) -> str | None:
+        """Describes what makes this another model than its configuration says; None if nothing does."""
+        return unknown_part(self, LanguageModel)
 
-    def _hooked(self) -> bool:
-        """Whether someone listens to a part of the model, which a native call would pass by."""
-        return any(m is not None and (m._forward_hooks or m._forward_pre_hooks) for m in self._modules.values())
-
-    def _native_step(self, ids: Ids, targets: Ids, state: State | None) -> native_step.Step | None:
-        """``loss`` as one native call; None where the kernels do not cover it."""
-        layer, dropout = self.layer, self.dropout
-        if not torch.is_grad_enabled() or torch.compiler.is_compiling() or not covers_layers(layer.num_layers):
-            return None
-        parameters = self._step_parameters().in_order()
-        parts = parts_of(self.begin_state(len(ids)) if state is None else state)
-        if (
-            layer.proj_size
-            or ids.dtype != torch.int64
-            or targets.dtype != torch.int64
-            or any(part.requires_grad for part in parts)
-            or self._hooked()
-            or not covers(*parts, *(p for p in parameters if p is not None))
-        ):
-            return None
-        native_step.check_shapes(ids, targets, parts, (layer.num_layers, len(ids), layer.hidden_size))
-        options = native_step.StepOptions(
-            layer.mode,
-            layer.precision,
-            layer.num_layers,
-            dropout.p if self.training else 0.0,
-            layer.dropout if layer.training else 0.0,
-        )
-        return native_step.Step(chosen_kernels(), ids, targets, parts, parameters, options)
+    @property
+    def _example(self) -> Tensor:
+        """A tensor of the model's device and dtype."""
+        return next(self.parameters(), torch.empty(0, dtype=torch.float32, device="cpu"))
 
     def _mixed_precision(self) -> AbstractContextManager[object]:
-        """PyTorch's way to multiply in bfloat16, where the native kernels, which have their own, do not compute."""
-        if self.precision == "float32" or (self.device.type == "cpu" and chosen_kernels() is not None):
+        """PyTorch's way to multiply in bfloat16, if the native kernels, which have their own, do not compute."""
+        device = self.device
+        if self.precision == "float32" or (device.type == "cpu" and chosen_kernels() is not None):
             return nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
+        return torch.autocast(device.type, torch.bfloat16)
 
     def _encode(self, ids: Ids) -> Inputs:
         """Ids (batch, steps) to what the layer reads, (steps, batch, features)."""
         if self.embedding is not None:
             embedded: Tensor = self.dropout(self.embedding(ids.t()))
             return embedded
-        one_hot = torch.zeros(*ids.t().shape, len(self.vocabulary), dtype=self.output.weight.dtype, device=ids.device)
+        dtype = self._example.dtype
+        one_hot = torch.zeros(*ids.t().shape, len(self.vocabulary), dtype=dtype, device=ids.device)
         return one_hot.scatter_(2, ids.t().unsqueeze(2), 1.0)
 
     def save(self, path: str | Path) -> None:
         """Writes the model to a folder: ``config.json`` and ``model.safetensors``; each file whole or not at all."""
         write_model_folder(path, *self.disassemble())
 
-    def disassemble(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Configuration, as JSON values, and tensors, those that are shared once: ``assemble``'s arguments."""
+    def own_tensors(self) -> dict[str, Tensor]:
+        """Returns the ``state_dict``, with tensors that parts share under one name."""
         shared = "output.weight" if self.tied_output else None
-        return self._config(), {name: tensor for name, tensor in self.state_dict().items() if name != shared}
+        return {name: tensor for name, tensor in self.state_dict().items() if name != shared}
+
+    def disassemble(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Returns the arguments of ``assemble``: configuration, as JSON values, and tensors, shared ones once.
+
+        Raises:
+            InputError: The model is not what a configuration can describe, since a part of it was replaced.
+        """
+        problem, tensors = self.unknown_part(), self.own_tensors()
+        if problem is None:
+            config = self._config()
+            wrong = misfit(_without_weights(LanguageModel, config).own_tensors(), tensors)
+            if wrong is None and not (has_forward_hooks(self) and self._differs_from(config, tensors)):
+                return config, tensors
+            problem = f"{wrong} is not a tensor of such a model, or of another shape" if wrong else "hooks change it"
+        raise InputError(
+            f"this model cannot be saved as a folder, which would load as another model: {problem}. Remove "
+            "parametrizations and pruning masks first (remove_parametrizations, prune.remove), or save its "
+            "state_dict with torch.save"
+        )
+
+    def _differs_from(self, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bool:
+        plain = LanguageModel.assemble(config, {name: tensor.detach().clone() for name, tensor in tensors.items()})
+        ids = torch.arange(len(self.vocabulary), device=self.device).unsqueeze(0)
+        with predicting(self):
+            return not torch.allclose(self(ids)[0], plain.to(self.device)(ids)[0], equal_nan=True)
 
     @classmethod
     def load(cls, path: str | Path) -> "LanguageModel":
@@ -231,10 +245,8 @@ class LanguageModel(nn.Module):
         try:
             if config["layer"]["num_layers"] > len(tensors):
                 raise ValueError("more layers than tensors")
-            # On the meta device nothing is allocated: a hostile config cannot ask for more memory than its file has.
-            with torch.device("meta"), WithoutInitialWeights():
-                model = cls.from_config(config)
-            expected = model.disassemble()[1]
+            model = _without_weights(cls, config)
+            expected = model.own_tensors()
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
             raise InputError(f"{CONFIG_FILE} does not describe a model ({error!r:.200})") from None
         check_fit(expected, tensors)
@@ -281,17 +293,7 @@ class LanguageModel(nn.Module):
         return model
 
 
-def _watched(parameter: Tensor) -> bool:
-    """Whether someone is to be told of its gradient."""
-    return bool(parameter._backward_hooks or parameter._post_accumulate_grad_hooks)
-
-
-def _check_layer(layer: Any, input_size: int, source: str) -> None:
-    if not isinstance(layer, RecurrentLayer):
-        raise InputError(f"the layer is a {type(layer).__name__}: give a charloom.layers.RNN, GRU or LSTM")
-    if layer.bidirectional:
-        raise InputError("the layer is bidirectional: a language model must not see what it predicts")
-    if layer.batch_first:
-        raise InputError("the layer is batch_first: make it time first; the model lays out its inputs itself")
-    if layer.input_size != input_size:
-        raise InputError(f"the layer's input_size is {layer.input_size}: it must be the {source}'s size, {input_size}")
+def _without_weights(model_class: type[LanguageModel], config: Mapping[str, Any]) -> LanguageModel:
+    # On the meta device nothing is allocated: a hostile config cannot ask for more memory than its file has.
+    with torch.device("meta"), WithoutInitialWeights():
+        return model_class.from_config(config)

@@ -14,7 +14,7 @@ import safetensors.torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from charloom.errors import InputError, ModelFolderError
+from charloom.errors import Argument, InputError, ModelFolderError
 from charloom.tensor_files import open_regular, parse_json, read_tensor_file
 from charloom.whole_files import write_whole
 
@@ -77,12 +77,16 @@ def read_model_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Tenso
 
 def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
     """Raises InputError for tensors that are not those of the model that the configuration describes."""
-    shapes = [{(name, tuple(t.shape)) for name, t in tensors.items()} for tensors in (expected, found)]
-    if shapes[0] != shapes[1]:
-        wrong = sorted(shapes[0] ^ shapes[1])[0][0]
+    if wrong := misfit(expected, found):
         raise InputError(f"{WEIGHTS_FILE} does not fit {CONFIG_FILE} (tensor {wrong})")
     if any(not t.is_floating_point() for t in found.values()):
         raise InputError(f"{WEIGHTS_FILE} holds tensors that are not floating point")
+
+
+def misfit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> str | None:
+    """Returns the name of a tensor that only one of two models has, or has in this shape; None if there is none."""
+    shapes = [{(name, tuple(t.shape)) for name, t in tensors.items()} for tensors in (expected, found)]
+    return sorted(shapes[0] ^ shapes[1])[0][0] if shapes[0] != shapes[1] else None
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -96,8 +100,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     except OSError as error:
         if (folder / CHECKPOINTS).is_dir() and not file.exists():
             raise ModelFolderError(
-                f"{folder}: no model yet, but a run that was interrupted: charloom train --resume {folder} goes on "
-                "with it"
+                f"{folder}: no model yet, but a run that was interrupted",
+                hint=("training goes on with ", Argument("resume", str(folder))),
             ) from None
         raise ModelFolderError(f"{folder}: not a model folder (cannot read {CONFIG_FILE}: {error.strerror})") from None
     except (ValueError, RecursionError) as error:

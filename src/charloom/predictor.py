@@ -10,6 +10,7 @@ from typing import Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor
 
+from charloom.recurrence.threads import use_threads
 from charloom.settings.sampling import GenerationPrecision, SamplingSettings
 from charloom.shapes import Ids, Logits, State, StepIds, StepLogits
 from charloom.text.vocabulary import Vocabulary
@@ -68,12 +69,12 @@ class WritingPredictor(Predictor, Protocol):
 
 @contextlib.contextmanager
 def predicting(model: Predictor) -> Iterator[None]:
-    """Without gradients, and with dropout off, for as long as the context lasts."""
+    """Without gradients, with dropout off, and with ``use_threads``'s choice, for as long as the context lasts."""
     training = isinstance(model, torch.nn.Module) and model.training
     if training:
         cast(torch.nn.Module, model).eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), use_threads():
             yield
     finally:
         if training:

@@ -72,8 +72,8 @@ def test_remove_and_keep(home: Path) -> None:
     assert _names(home) == ["a.txt", "a.txt.loom"]
     call(home, "decompress", "a.txt.loom", "-m", "model", "--remove", "-f").done()
     assert _names(home) == ["a.txt"]
-    assert "contradict" in call(home, "compress", "a.txt", "-m", "model", "-k", "--remove").error()
-    assert "--remove goes with" in call(home, "compress", "a.txt", "-m", "model", "--remove", "-o", "-").error()
+    assert "contradict" in call(home, "compress", "a.txt", "-m", "model", "-k", "--remove").error(2)
+    assert "--remove goes with" in call(home, "compress", "a.txt", "-m", "model", "--remove", "-o", "-").error(2)
 
 
 def test_fast_threads_and_names(home: Path) -> None:
@@ -84,7 +84,7 @@ def test_fast_threads_and_names(home: Path) -> None:
     call(home, "decompress", "1", "-m", "model", "-o", "back").done()
     assert (home / "back").read_bytes() == (home / "big").read_bytes()
     assert "does not end in .loom" in call(home, "decompress", "1", "-m", "model").error()
-    assert "threads is 0" in call(home, "compress", "big", "-m", "model", "--threads", "0").error()
+    assert "--threads is 0" in call(home, "compress", "big", "-m", "model", "--threads", "0").error(2)
 
 
 def test_what_is_refused(home: Path) -> None:
@@ -99,15 +99,15 @@ def test_what_is_refused(home: Path) -> None:
     assert "/dev/null: a device" in call(home, "compress", "/dev/null", "-m", "model").error()
     assert "the input is the output" in call(home, "compress", "a.txt", "-m", "model", "-o", "a.txt", "-f").error()
     assert "model is a folder" in call(home, "compress", "a.txt", "-m", "model", "-o", "model", "-f").error()
-    assert "no file given" in call(home, "compress", "-m", "model").error()
-    assert "--output names one" in call(home, "compress", "a.txt", "a.txt", "-m", "model", "-o", "x").error()
-    assert "name of the output is empty" in call(home, "compress", "a.txt", "-m", "model", "-o", "").error()
+    assert "no file given" in call(home, "compress", "-m", "model").error(2)
+    assert "--output names one" in call(home, "compress", "a.txt", "a.txt", "-m", "model", "-o", "x").error(2)
+    assert "name of the output is empty" in call(home, "compress", "a.txt", "-m", "model", "-o", "").error(2)
     assert call(home, "compress", "a.txt", "-m", "nowhere").error() == "nowhere: no such model folder"
     assert call(home, "decompress", "a.txt.loom", "-m", "nowhere").error() == "nowhere: no such model folder"
     assert "not a file that charloom" in call(home, "decompress", "a.txt", "-m", "model", "-o", "x").error()
     assert "a.txt is there already" in call(home, "decompress", "a.txt.loom", "-m", "model").error()
     assert "--model" in call(home, "compress", "a.txt").errors
-    assert "--plot goes with" in call(home, "compress", "a.txt", "-m", "model", "--plot", "x").error()
+    assert "--plot goes with" in call(home, "compress", "a.txt", "-m", "model", "--plot", "x").error(2)
     assert call(home, "compress", "a.txt", "-m", "model", "--froce").status == 2
     assert _names(home) == ["a.txt", "a.txt.loom"]
     assert (home / "a.txt.loom").read_bytes() == there
@@ -188,11 +188,11 @@ def test_records(home: Path) -> None:
     call(home, "decompress", "log.loom", "-m", "model", "--record", "7", "-o", "seven").done()
     assert (home / "seven").read_bytes() == lines[6] + b"\n"
     for words in ("0", "9-5", "x", "-5", "1-2-3", ""):
-        assert "--record" in call(home, "decompress", "log.loom", "-m", "model", f"--record={words}").error()
-    assert "3,000 records" in call(home, "decompress", "log.loom", "-m", "model", "--record", "3001").error()
+        assert "--record" in call(home, "decompress", "log.loom", "-m", "model", f"--record={words}").error(2)
+    assert "3,000 records" in call(home, "decompress", "log.loom", "-m", "model", "--record", "3001").error(2)
     call(home, "compress", "a.txt", "-m", "model").done()
     assert "one compressed stream" in call(home, "decompress", "a.txt.loom", "-m", "model", "--record", "1").error()
-    assert "reads one file" in call(home, "decompress", "-", "-m", "model", "--record", "1").error()
+    assert "reads one file" in call(home, "decompress", "-", "-m", "model", "--record", "1").error(2)
 
 
 def test_a_damaged_record_is_counted_as_lines_are(home: Path) -> None:

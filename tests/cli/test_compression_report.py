@@ -61,8 +61,8 @@ def test_what_is_refused(home: Path, char_model: Path) -> None:
     (home / "empty").write_bytes(b"")
     message = call(home, "compress", "--report", "empty", "-m", char_model).error()
     assert message == "empty: empty; there is nothing to measure"
-    assert "takes --plot" in call(home, "compress", "--report", "-", "-m", char_model).error()
-    assert "one file" in call(home, "compress", "--report", "fox.txt", "-o", "x", "-m", char_model).error()
+    assert "takes --plot" in call(home, "compress", "--report", "-", "-m", char_model).error(2)
+    assert "one file" in call(home, "compress", "--report", "fox.txt", "-o", "x", "-m", char_model).error(2)
 
 
 @pytest.mark.parametrize(("suffix", "magic"), [("svg", b"<?xml"), ("pdf", b"%PDF-"), ("PNG", b"\x89PNG")])
@@ -77,7 +77,7 @@ def test_other_kinds_of_pictures_are_refused_before_anything_is_measured(
 ) -> None:
     monkeypatch.delattr("charloom.compression_report.report_compression")
     result = call(home, "compress", "--report", "fox.txt", "-m", char_model, "--plot", name)
-    assert f"--plot {name}: its name must end in .png, .svg or .pdf" in result.error()
+    assert f"--plot {name}: its name must end in .png, .svg or .pdf" in result.error(2)
 
 
 @pytest.mark.parametrize("absent", ["torch", "matplotlib"])

@@ -1,13 +1,20 @@
 """``charloom evaluate``, once as a real process."""
 
+import io
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
 
-from charloom import LanguageModel
+from charloom import LanguageModel, Surprisal
+from charloom.cli.evaluate import show_lines
 from process import call, run
 
 _LINE = "the quick brown fox jumps over the lazy dog\n"
@@ -89,7 +96,7 @@ def test_the_odd_line_comes_first(home: Path, char_model: Path) -> None:
     result = call(home, "evaluate", char_model, "fox.log", "--by-line", "--top", "2")
     assert result.status == 0, result
     heading, first, _ = result.out.splitlines()
-    assert heading.split() == ["line", "bits/char", "bits", "text"]
+    assert heading.split() == ["line", "bits", "bits/char", "text"]
     assert first.split()[0] == "13"
     assert first.rstrip().endswith("the lazy dog jumps over the quick brown fox")
 
@@ -113,5 +120,46 @@ def test_what_cannot_be_evaluated(home: Path, char_model: Path) -> None:
         "x.txt: not UTF-8 at byte 4 (0xff, line 1); the model reads characters; one trained with --unit byte takes any "
         "file"
     )
-    assert "--top goes with --by-line" in call(home, "evaluate", char_model, "x.txt", "--top", "3").error()
-    assert "give one" in call(home, "evaluate", char_model, "x.txt", "--by-line", "--by-char").error()
+    assert "--top goes with --by-line" in call(home, "evaluate", char_model, "x.txt", "--top", "3").error(2)
+    assert "give one" in call(home, "evaluate", char_model, "x.txt", "--by-line", "--by-char").error(2)
+
+
+def test_unknown_characters_are_surprising_lines(home: Path, char_model: Path) -> None:
+    """By line they are counted, and said so; elsewhere, and if asked, they are refused."""
+    with (home / "fox.log").open("a", encoding="utf-8") as file:
+        file.write("the quick brown f\u2603x jumps over the lazy dog\n")
+    result = call(home, "evaluate", char_model, "fox.log", "--by-line")
+    rows = [json.loads(line) for line in result.out.splitlines()]
+    assert [row["num_unknown"] for row in rows] == [0] * 17 + [1]
+    assert rows[-1]["bits"] > max(rows[i]["bits"] for i in range(12))
+    assert "1 character unknown to the model: each counts the bits of its probability of <unk>" in result.errors
+    for options in ([], ["--by-char"], ["--json"], ["--by-line", "--unknown", "refuse"]):
+        assert "U+2603" in call(home, "evaluate", char_model, "fox.log", *options).error()
+
+
+def test_sorted_lines(home: Path, char_model: Path) -> None:
+    rows = [json.loads(row) for row in call(home, "evaluate", char_model, "fox.log", "--by-line").out.splitlines()]
+    for order, key in (("bits", "bits"), ("bits-per-char", "bits_per_char")):
+        found = call(home, "evaluate", char_model, "fox.log", "--by-line", "--sort", order).out.splitlines()
+        assert [json.loads(row) for row in found] == sorted(rows, key=lambda row: row[key], reverse=True)
+        table = call(home, "evaluate", char_model, "fox.log", "--by-line", "--top", "3", "--sort", order).out
+        assert [int(row.split()[0]) for row in table.splitlines()[1:]] == [json.loads(row)["line"] for row in found[:3]]
+
+
+_LINES = st.lists(st.text("ab\t \u6f22\u0301\x1b", max_size=250), min_size=1, max_size=4)
+
+
+@given(width=st.integers(20, 200), texts=_LINES, order=st.sampled_from(["bits", "bits-per-char"]))
+def test_number_and_score_stay_in_any_terminal(width: int, texts: list[str], order: Any) -> None:
+    lines = [Surprisal(10**i, text + "\n", len(text) + 1, 700.0 * (i + 1)) for i, text in enumerate(texts)]
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None, soft_wrap=True)
+    with console.capture() as captured:
+        show_lines(console, lines, order)
+    _, *rows = captured.get().split("\n")[:-1]
+    assert len(rows) == len(lines)
+    for line, row in zip(lines, rows, strict=True):
+        score = f"{line.bits:.1f}" if order == "bits" else f"{line.bits_per_char:.3f}"
+        assert row.split()[:2] == [str(line.number), score]
+        assert cell_len(row) <= width
+        if line.text == "a" * 250 + "\n":
+            assert row.endswith("\u2026")

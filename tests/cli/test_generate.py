@@ -56,17 +56,17 @@ def test_unknown_characters(char_model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--temperature", "-1"], "temperature is -1.0: it must be at least 0"),
+        (["--temperature", "-1"], "--temperature is -1.0: it must be at least 0"),
         (["--temperature", "1", "--power", "2"], "give one"),
         (["--top-p", "2"], "--top-p is 2.0: it must be above 0 and at most 1"),
         (["--top-k", "0"], "--top-k is 0"),
         (["--num-chars", "-5"], "--num-chars is -5"),
         (["--num-samples", "3"], "greedy samples would all be the same"),
-        (["--stop", ""], "stop is empty"),
+        (["--stop", ""], "--stop is ''"),
     ],
 )
 def test_impossible_settings(options: list[str], message: str, char_model: Path, tmp_path: Path) -> None:
-    assert message in call(tmp_path, "generate", char_model, "--prefix", "the", *options).error()
+    assert message in call(tmp_path, "generate", char_model, "--prefix", "the", *options).error(2)
 
 
 def test_it_streams_and_a_closed_pipe_ends_it_quietly(char_model: Path, tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ def test_damaged_models(char_model: Path, tmp_path: Path) -> None:
 
 def test_what_cannot_be_is_said_before_anything_is_written(char_model: Path, tmp_path: Path) -> None:
     result = run(tmp_path, "generate", char_model, CHARLOOM_KERNELS="foo")
-    assert "CHARLOOM_KERNELS=foo: choose one of" in result.error()
+    assert "CHARLOOM_KERNELS=foo: choose one of" in result.error(2)
     assert result.out == ""
     result = call(tmp_path, "generate", char_model, "--temperature", "1", "--num-samples", "100000000")
-    assert "--num-samples is 100000000: at most 10,000" in result.error()
+    assert "--num-samples is 100000000: at most 10,000" in result.error(2)
     assert result.out == ""

@@ -34,7 +34,7 @@ def test_recipes(tmp_path: Path) -> None:
     listed = run(tmp_path, "recipes").done()
     assert [line.split()[0] for line in listed.splitlines()] == ["own-text", "section"]
     assert "learning_rate = 1.0" in call(tmp_path, "recipes", "section").done()
-    assert "no recipe 'x'" in call(tmp_path, "recipes", "x").error()
+    assert "no recipe 'x'" in call(tmp_path, "recipes", "x").error(2)
 
 
 def test_help_needs_no_torch(tmp_path: Path) -> None:

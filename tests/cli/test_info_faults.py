@@ -52,7 +52,7 @@ def test_a_full_disk_is_one_line(name: str, tmp_path: Path) -> None:
     [
         ("recipes", ">&-", 0, ""),
         ("recipes", "2>&-", 0, ""),
-        ("recipes nonsense", "2>&-", 1, ""),
+        ("recipes nonsense", "2>&-", 2, ""),
         ("train - --out model", "<&-", 1, "charloom: error: standard input: empty; there is nothing to read\n"),
     ],
 )

@@ -48,16 +48,14 @@ def _cut_short(home: Path) -> Path:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--threads", "1000"], "threads is 1000: this machine has"),
+        (["--threads", "1000"], "--threads is 1000: this machine has"),
         (["--device", "cuda:77"], "cuda:77"),
         (["--precision", "float64"], "float64"),
     ],
 )
 def test_what_this_machine_cannot_do_leaves_the_model_as_it_is(home: Path, options: list[str], reason: str) -> None:
     before = _contents(home / "model")
-    assert reason in call(home, "train", "--resume", "model", "--epochs", "4", *options).error(
-        2 if options[0] == "--precision" else 1
-    )
+    assert reason in call(home, "train", "--resume", "model", "--epochs", "4", *options).error(2)
     assert _contents(home / "model") == before
 
 
@@ -92,7 +90,7 @@ def test_a_checkpoint_of_another_place_needs_a_folder_to_go_on_in(home: Path) ->
     (home / "deep" / "er").mkdir(parents=True)
     shutil.copy(checkpoint, home / "deep" / "er" / "kept.checkpoint")
     before = _contents(home)
-    message = call(home, "train", "--resume", "deep/er/kept.checkpoint", "--epochs", "3").error()
+    message = call(home, "train", "--resume", "deep/er/kept.checkpoint", "--epochs", "3").error(2)
     assert message == "deep/er/kept.checkpoint is not in the folder of a run: name a folder to go on in with --out"
     assert _contents(home) == before
     out = call(home, "train", "--resume", "deep/er/kept.checkpoint", "--epochs", "3", "--out", "other").done()
@@ -102,7 +100,7 @@ def test_a_checkpoint_of_another_place_needs_a_folder_to_go_on_in(home: Path) ->
 def test_an_older_checkpoint_in_its_place_costs_the_newer_ones_only_if_told(home: Path) -> None:
     folder = _cut_short(home)
     older, newer = sorted(folder.iterdir())
-    message = call(home, "train", "--resume", older).error()
+    message = call(home, "train", "--resume", older).error(2)
     assert message.startswith(f"beside {older.name} are 1 newer checkpoints: --out goes on elsewhere")
     assert newer.exists()
     call(home, "train", "--resume", older, "--out", "elsewhere").done()
@@ -136,4 +134,4 @@ def test_what_is_done_is_not_touched(home: Path) -> None:
 def test_a_run_without_a_model_yet_says_how_to_go_on(home: Path) -> None:
     _cut_short(home)
     message = call(home, "generate", "cut").error()
-    assert message == "cut: no model yet, but a run that was interrupted: charloom train --resume cut goes on with it"
+    assert message == "cut: no model yet, but a run that was interrupted; training goes on with --resume cut"

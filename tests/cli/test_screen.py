@@ -1,4 +1,4 @@
-"""What is shown: in the words of the command line, and on terminals of any width."""
+"""What is shown on terminals of any width."""
 
 import io
 import re
@@ -8,22 +8,6 @@ from rich.console import Console
 
 from charloom.cli import screen
 from charloom.wording import counted
-
-
-@pytest.mark.parametrize(
-    ("message", "shown"),
-    [
-        ("dropout is nan: it must be a number", "--dropout is nan: it must be a number"),
-        ("num_steps is 0: it must be at least 1", "--num-steps is 0: it must be at least 1"),
-        ("the text is short: lower batch_size", "the text is short: lower --batch-size"),
-        ("unit='byte' takes any file; patience=5 stops", "--unit byte takes any file; --patience 5 stops"),
-        ("with patience=5, it stops", "with --patience 5, it stops"),
-        ("as in --vary hidden-size=64,128", "as in --vary hidden-size=64,128"),
-    ],
-)
-def test_settings_are_named_as_options(message: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
-    screen.show_error(message)
-    assert capsys.readouterr().err == f"charloom: error: {shown}\n"
 
 
 @pytest.mark.parametrize("columns", ["0", "1", "-5", "40", "no number"])

@@ -173,24 +173,35 @@ def test_runs_that_diverge_are_in_the_table(home: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        ([], 1, "nothing is varied: give --vary, --list or --seeds; it is written --vary NAME=VALUE,VALUE"),
-        (["--vary", "hiden-size=4"], 1, "no setting 'hiden-size'. Did you mean --hidden-size?"),
-        (["--vary", "hidden-size"], 1, "--vary hidden-size: it is written --vary NAME=VALUE"),
-        (["--vary", "hidden-size="], 1, "it is written --vary NAME=VALUE"),
-        (["--vary", "hidden-size=4,,8"], 1, "--hidden-size is '': it must be a whole number"),
-        (["--vary", "hidden-size=4,0"], 1, "--hidden-size is 0: it must be a whole number, 1 or more"),
-        (["--vary", "hidden-size=4", "--vary", "hidden-size=8"], 1, "--hidden-size is varied twice"),
-        (["--vary", "cell=gru,cnn"], 1, "cell is 'cnn': it must be one of rnn, gru, lstm"),
-        (["--vary", "seed=1,2"], 1, "seeds"),
-        (["--vary", "batch-size=4,4000"], 1, "lower --batch-size or --num-steps"),
-        (["-", "--vary", "max-chars=500,600"], 1, "standard input can be read only once"),
-        (["--seeds", "0"], 1, "seeds is 0"),
-        (["--seeds", "2", "--jobs", "0"], 1, "jobs is 0"),
+        ([], 2, "nothing is varied: give --vary, --list or --seeds; it is written --vary NAME=VALUE,VALUE"),
+        (["--vary", "hiden-size=4"], 2, "no setting 'hiden-size'; did you mean --hidden-size?"),
+        (["--vary", "hidden-size"], 2, "--vary hidden-size: it is written --vary NAME=VALUE"),
+        (["--vary", "hidden-size="], 2, "it is written --vary NAME=VALUE"),
+        (["--vary", "hidden-size=4,,8"], 2, "--hidden-size is '': it must be a whole number"),
+        (["--vary", "hidden-size=4,0"], 2, "--hidden-size is 0: it must be a whole number, 1 or more"),
+        (["--vary", "hidden-size=4", "--vary", "hidden-size=8"], 2, "--hidden-size is varied twice"),
+        (["--vary", "cell=gru,cnn"], 2, "--cell is 'cnn': it must be one of rnn, gru, lstm"),
+        (["--vary", "seed=1,2"], 2, "--seed cannot be varied: --seeds repeats"),
+        (["--vary", "batch-size=4,4000"], 2, "lower --batch-size or --num-steps"),
+        (["-", "--vary", "max-chars=500,600"], 2, "standard input can be read only once"),
+        (["--seeds", "0"], 2, "--seeds is 0"),
+        (["--seeds", "2", "--jobs", "0"], 2, "--jobs is 0"),
         (["--seeds", "1.5"], 2, "1.5 for --seeds is not a whole number"),
         (["--seed", "x"], 2, "--seed"),
-        (["--list", "none.toml"], 1, "none.toml: No such file"),
-        (["--list", "fable.txt"], 1, "fable.txt: "),
-        (["--list", "odd.toml"], 1, "odd.toml: it must be made of tables [[combination]]"),
+        (["--list", "none.toml"], 2, "none.toml: No such file"),
+        (["--list", "fable.txt"], 2, "fable.txt: "),
+        (["--list", "odd.toml"], 2, "odd.toml: it must be made of tables [[combination]]"),
+        (
+            ["--list", "unknown.toml"],
+            2,
+            "unknown.toml: combination 2: no setting 'hiden_size'; did you mean hidden_size?",
+        ),
+        (["--list", "wrong.toml"], 2, "wrong.toml: combination 2: hidden_size is 0: it must be a whole number"),
+        (
+            ["--list", "ok.toml", "--vary", "epochs=0"],
+            2,
+            "--epochs is 0: it must be a whole number, 1 or more (in the comb",
+        ),
         (["--seeds", "2", "--out", "fable.txt"], 1, "fable.txt: there is something else already"),
         (["--seeds", "2", "--out", "fable.txt/out"], 1, "fable.txt/out: cannot write there"),
         (["--seeds", "2", "--out", "."], 1, ".: there is something else already"),
@@ -199,6 +210,9 @@ def test_runs_that_diverge_are_in_the_table(home: Path) -> None:
 )
 def test_bad_input(options: list[str], status: int, message: str, home: Path) -> None:
     (home / "odd.toml").write_text("[model]\nhidden_size = 4\n")
+    for name, second in (("unknown", "hiden_size = 4"), ("wrong", "hidden_size = 0"), ("ok", "hidden_size = 8")):
+        listed = f"[[combination]]\nhidden_size = 4\n[[combination]]\n{second}\n"
+        (home / f"{name}.toml").write_text(listed)
     where = [] if "--out" in options else ["--out", "out"]
     assert message in call(home, "sweep", "fable.txt", *SMALL, *where, *options).error(status)
     assert not (home / "out").exists()

@@ -65,16 +65,16 @@ def test_a_full_screen_is_said_in_one_line(home: Path) -> None:
 
 
 def test_no_folder_is_left_where_training_never_began(home: Path) -> None:
-    call(home, "train", "fable.txt", *SMALL, "--device", "abacus", "--out", "model").error()
+    call(home, "train", "fable.txt", *SMALL, "--device", "abacus", "--out", "model").error(2)
     assert [file.name for file in home.iterdir()] == ["fable.txt"]
 
 
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        (["--learning-rate", "1e300"], 1, "--learning-rate is 1e+300"),
-        (["--optimizer", "sgd", "--learning-rate", "1e300"], 1, "--learning-rate is 1e+300"),
-        (["--threads", "1000000"], 1, "threads is 1000000"),
+        (["--learning-rate", "1e300"], 2, "--learning-rate is 1e+300"),
+        (["--optimizer", "sgd", "--learning-rate", "1e300"], 2, "--learning-rate is 1e+300"),
+        (["--threads", "1000000"], 2, "--threads is 1000000"),
         (["--epochs", "1.5"], 2, "1.5"),
         (["--num-layers", "2.0e999"], 2, "--num-layers"),
     ],
@@ -88,8 +88,7 @@ def test_numbers_that_pytorch_cannot_take(options: list[str], status: int, messa
 def test_a_fraction_in_a_recipe_is_not_rounded(home: Path) -> None:
     (home / "mine.toml").write_text("[model]\nhidden_size = 16.5\n")
     message = call(home, "train", "fable.txt", "--recipe", "mine.toml", "--out", "model").error(2)
-    assert "16.5" in message
-    assert "hidden-size" in message
+    assert message == "recipe mine.toml: [model] hidden_size is 16.5: it must be a whole number, 1 or more"
 
 
 @pytest.mark.parametrize("beginning", [b"\0" * 20, b"\xff" * 20], ids=["control", "no-utf8"])

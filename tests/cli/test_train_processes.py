@@ -153,7 +153,7 @@ def test_without_torchrun_the_one_that_is_left_says_so_and_saves(home: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["text.txt", "--batch-size", "7"], "batch-size 7 cannot be shared out among 2 processes"),
+        (["text.txt", "--batch-size", "7"], "batch-size is 7: it cannot be shared out among 2 processes"),
         (["-"], "standard input has one reader"),
         (["no.txt"], "no.txt"),
         (["text.txt", "--out", "."], "there is a model already"),

@@ -132,7 +132,7 @@ def test_what_cannot_be_had_is_refused() -> None:
     with pytest.raises(InputError, match="proj_size cannot be made integers"):
         quantize(projected)
     huge = Vocabulary([chr(i) for i in range(0x10000, 0x10000 + 65536)])
-    with pytest.raises(InputError, match=r"65537 tokens is too large .* train with --unit byte"):
+    with pytest.raises(InputError, match=r"65537 tokens is too large .* train with unit='byte'"):
         quantize(LanguageModel(charloom.layers.RNN(2, 2), huge, embedding_size=2))
     diverged = _model()
     with torch.no_grad():

@@ -1,131 +1,145 @@
-"""Numbers as people write them: decimal points, decimal commas, and what may be either."""
+"""Numbers in the notation that is given, and in no other."""
 
+import math
 import re
-import warnings
-from pathlib import Path
+from decimal import Decimal
 
-import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from charloom import CharloomWarning, SeriesError
-from charloom.forecasting import Series, read_series
-from charloom.forecasting.cells import counts_up, read_numbers, resembles_number
+from charloom import SeriesError
+from charloom.forecasting.cells import is_missing, parse_number, read_numbers
+from charloom.settings import TableSettings
+
+_PLAIN = TableSettings()
+_NUMBERS = st.decimals(-(10**12), 10**12, places=3) | st.decimals(-(10**9), 10**9, places=0)
+_SIGNS = [(".", None), (",", None), (".", ","), (",", "."), (".", "'"), (".", " "), (",", " "), (",", "'")]
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def _read(cells: list[str], delimiter: str = ",", **options: str) -> list[float]:
+    settings = TableSettings(**options)  # type: ignore[arg-type]
+    return list(read_numbers(cells, list(range(2, 2 + len(cells))), "v", settings, delimiter=delimiter))
 
 
-def _read(home: Path, content: str, column: str | None = None, **options: str) -> Series:
-    (home / "x.csv").write_text(content)
-    return read_series("x.csv", column, **options)  # type: ignore[arg-type]
+def written(number: Decimal, decimal: str, thousands: str | None) -> str:
+    """The number as people write it who group thousands, or do not."""
+    text = f"{number:,f}" if thousands else f"{number:f}"
+    return text.replace(",", "\0").replace(".", decimal).replace("\0", thousands or "")
 
 
-@pytest.mark.parametrize("mark", [";", "\t", "|"])
-@pytest.mark.parametrize("column", [None, "v", "2"])
-def test_decimal_commas_beside_years(home: Path, mark: str, column: str | None) -> None:
-    series = _read(home, "d;v\n1900;0,5\n1901;-1,25\n1902;2\n1903;,5e1\n".replace(";", mark), column)
-    assert series.values.tolist() == [0.5, -1.25, 2, 5]
-    assert series.name == "v"
-    assert [series.label(place) for place in (0, 4)] == ["1900", "1904"]
+@given(st.lists(_NUMBERS, min_size=1, max_size=5), st.sampled_from(_SIGNS))
+def test_numbers_in_the_notation_that_is_given(numbers: list[Decimal], signs: tuple[str, str | None]) -> None:
+    decimal, thousands = signs
+    cells = [written(number, decimal, thousands) for number in numbers]
+    options = {"decimal": decimal} | ({"thousands": thousands} if thousands else {})
+    assert _read(cells, ";", **options) == [float(number) for number in numbers]
 
 
-def test_decimal_commas_without_a_header(home: Path) -> None:
-    assert _read(home, "a;0,5\nb;1,5\nc;1,7\n").values.tolist() == [0.5, 1.5, 1.7]
+@given(st.lists(_NUMBERS, min_size=1, max_size=5), st.sampled_from(_SIGNS), st.sampled_from(_SIGNS))
+def test_numbers_in_another_notation(
+    numbers: list[Decimal], signs: tuple[str, str | None], given_signs: tuple[str, str | None]
+) -> None:
+    """Nothing but the signs that are given is taken out of a cell or replaced in it."""
+    decimal, thousands = given_signs
+    for number in numbers:
+        cell = written(number, *signs)
+        found = parse_number(cell, TableSettings(decimal=decimal, thousands=thousands))
+        assert found is None or found == float(cell.replace(thousands or "\0", "").replace(decimal, "."))
 
 
-def test_three_decimals_everywhere_between_semicolons_are_no_thousands(home: Path) -> None:
-    series = _read(home, "d;v\n1900;1,500\n1901;NA\n1902;2,250\n", missing="interpolate")
-    assert series.values.tolist() == [1.5, 1.875, 2.25]
+@given(st.lists(st.integers(-999_999, 999_999), min_size=1, max_size=6), st.sampled_from([",", ";", "\t"]))
+def test_points_between_thousands_are_never_decimals(numbers: list[int], delimiter: str) -> None:
+    """But for a column of nothing else between commas, which cannot be told from one of three decimals."""
+    cells = [
+        written(Decimal(number), ".", None) if abs(number) < 1000 else f"{number:,}".replace(",", ".")
+        for number in numbers
+    ]
+    if delimiter == "," and all(abs(number) >= 1000 for number in numbers):
+        return
+    if any(abs(number) >= 1000 for number in numbers):
+        with pytest.raises(SeriesError, match=r"may be .*; give decimal='\.', or decimal=',' and thousands='\.'"):
+            _read(cells, delimiter)
+    else:
+        assert _read(cells, delimiter) == numbers
+    assert _read(cells, delimiter, decimal=",", thousands=".") == numbers
 
 
-@given(st.lists(st.integers(-(10**9), 10**9), min_size=1), st.integers(1, 8).filter(lambda places: places != 3))
-def test_a_comma_reads_as_a_point_does(numbers: list[int], places: int) -> None:
-    cells = [f"{number / 10**places:.{places}f}" for number in numbers]
-    lines = list(range(len(cells)))
-    found = read_numbers([cell.replace(".", ",") for cell in cells], lines, delimiter=";")
-    assert np.array_equal(found, read_numbers(cells, lines, delimiter=","))
+def test_three_decimals_in_every_row_are_decimals() -> None:
+    assert _read(["1.250", "20.125", "NA"])[:2] == [1.25, 20.125]
+    assert _read(["0.250", "20.125"], ";") == [0.25, 20.125], "no thousands begin with 0"
+    assert _read(["1.25", "20.125"], ";") == [1.25, 20.125], "no group of thousands has two digits"
+    assert _read(["1.250", "20.125"], ";", decimal=".") == [1.25, 20.125]
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("d;v\n1900;0,5\n1901;0.5\n1902;2\n", "line 3: '0.5' has a point, and '0,5' in line 2 a comma: write decimals"),
-        ("d;v\n1900;0.5\n1901;0,5\n1902;2\n", "line 2: '0.5' has a point, and '0,5' in line 3 a comma: write decimals"),
-        ("d;v\n1900;1.234,5\n1901;0,5\n1902;2\n", "line 2: '1.234,5' has a point, and '0,5' in line 3 a comma"),
-        ("d;v\n1900;950\n1901;1,020\n1902;1,150\n", "line 3: '1,020' may be 1.020 or 1020: write decimals"),
-        ("d\tv\n1900\t1,020\n1901\t1,150\n1902\t1,300\n", "line 2: '1,020' may be 1.020 or 1020: write decimals"),
-        ("d;v\n1900;0,5\n1901;1,234,567\n1902;2\n", "'1,234,567' is not a number (write decimals with a point, and th"),
-        ("d;v\n1900;0,5\n1901;x\n1902;2\n", "several|no column of numbers but 'd', which only counts up: column='d' t"),
-        ('d,v\n1900,"0,5"\n1901,"0,7"\n1902,1\n', "line 2: '0,5' is not a number (write decimals with a point)"),
-        (
-            'd,v\n1900,"1,234"\n1901,"1,300"\n1902,1\n',
-            "line 2: '1,234' is not a number (write decimals with a point, a",
-        ),
-        ("d;v\n1900;0,5 EUR\n1901;0,7 EUR\n1902;1 EUR\n", "no column of numbers but 'd', which only counts up"),
-        ("d;v;w\n1900;0,5;1\n1901;0,7;3\n1902;1;2\n", "several columns of numbers ('v', 'w'): column='v' takes the"),
-    ],
-)
-def test_what_may_be_two_numbers_is_refused(home: Path, content: str, message: str) -> None:
-    with pytest.raises(SeriesError, match="|".join(re.escape(part) for part in message.split("|"))):
-        _read(home, content)
-
-
-def test_zeros_and_lengths_tell_decimals_from_thousands(home: Path) -> None:
-    for values in ("0,512;1,234", "1,23;1,234", "1234,567;1,234"):
-        first, second = values.split(";")
-        found = _read(home, f"d;v\nx;{first}\ny;{second}\nz;2\n").values.tolist()
-        assert found == [float(first.replace(",", ".")), 1.234, 2]
-
-
-def test_numbers_of_rows_are_not_forecast(home: Path) -> None:
-    table = "n,v\n0,1\n1,4\n2,2\n3,5\n"
-    with pytest.warns(CharloomWarning, match="column 'n' only counts up: 'v' is forecast, and forecasts are numbered"):
-        series = _read(home, table)
-    assert series.values.tolist() == [1, 4, 2, 5]
-    assert series.dates is None
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert _read(home, table, "v").values.tolist() == [1, 4, 2, 5]
-        assert _read(home, table, "n").values.tolist() == [0, 1, 2, 3]
-        years = _read(home, "n,v\n1900,1\n1901,4\n1902,2\n", "n")
-    assert years.values.tolist() == [1900, 1901, 1902]
-    assert years.dates is None, "what is forecast is not its own time"
-    with pytest.raises(SeriesError, match="several columns of numbers"):
-        _read(home, table, time="none")
-    with pytest.warns(CharloomWarning, match="forecasts are numbered"):
-        assert _read(home, "n,v\n9990,1\n9991,4\n9992,2\n").label(3) == "4"
-
-
-def test_what_counts_up() -> None:
-    assert counts_up(["5", "10", "15"])
-    for cells in (["1", "2"], ["1", "2", "4"], ["3", "2", "1"], ["1", "1", "1"], ["1.0", "2.0", "3.0"], ["1", "", "3"]):
-        assert not counts_up(cells), cells
-
-
-def test_german_dates_resemble_no_numbers() -> None:
-    assert not resembles_number("31.12.2001")
-    for cell in ("1", "-0,5", "1.234.567", "1,234.5", "1.234,5", "2e3"):
-        assert resembles_number(cell), cell
+@given(st.text(max_size=6) | st.from_regex(r"[+-]?[\d.,eE_xinfaNT' ]{1,8}", fullmatch=True))
+@example("1_000")
+@example("\u0663")
+@example("\uff11")
+@example("infinity")
+@example("nan")
+@example("0x10")
+@example("True")
+@example("1e5 ")
+def test_a_plain_number_is_one_of_pythons_in_digits(cell: str) -> None:
+    found = parse_number(cell, _PLAIN)
+    if found is None:
+        assert not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", cell)
+    else:
+        assert found == float(cell)
+        assert set(cell) <= set("0123456789+-.eE")
+        assert not math.isnan(found)
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    "cell", ["1,234", "12,34,567", "1,234,567.8", "-12,345", "999,999", "5", "1234567", "1e3", ".5", "+1."]
+)
+def test_thousands_in_threes_and_in_lakhs(cell: str) -> None:
+    assert _read([cell, "7.25"], thousands=",") == [float(cell.replace(",", "")), 7.25]
+
+
+@pytest.mark.parametrize(
+    "cell", ["1,23", "12,3456", ",123", "0,123", "1,234,56", "1,,234", "1234,567", "1.5,123", "1 234"]
+)
+def test_thousands_elsewhere_are_none(cell: str) -> None:
+    with pytest.raises(SeriesError, match=r"line 2: .* in column 'v' is not a number with thousands=','"):
+        _read([cell], thousands=",")
+
+
+def test_signs_that_look_alike() -> None:
+    assert _read(["1 234", "1\u00a0234", "1\u202f234", "1\u2009234\u2009567"], thousands=" ") == [1234] * 3 + [1234567]
+    assert _read(["1'234.5", "1\u2019234.5"], thousands="'") == [1234.5] * 2
+    with pytest.raises(SeriesError, match="is not a number"):
+        _read(["1 234\u00a0567"], thousands=" ")
+
+
+@pytest.mark.parametrize(
+    ("cells", "delimiter", "message"),
     [
-        ("a,b\n", r"a header \('a', 'b'\) and no rows under it"),
-        ("# a comment\nunits\n\n", r"a header \('units'\) and no rows under it"),
+        (["1,5"], ",", "line 2: '1,5' in column 'v' is not a plain number; give decimal=','"),
+        (["NA", "1.002,5"], ";", "line 3: '1.002,5' in column 'v' is not a plain number; give decimal=',' and thous"),
+        (["1,234"], ",", "give thousands=',' if it is 1234, or give decimal=',' if it is 1.234"),
+        (["1,234", "0,5"], ",", "line 2: '1,234' in column 'v' is not a plain number; give decimal=','"),
+        (["1'234.5"], ",", 'give thousands="\'"'),
+        (["1\u202f234,5"], ";", "give decimal=',' and thousands=' '"),
+        (["7", "$5"], ",", "line 3: '$5' in column 'v' is not a plain number; numbers are written like -1234.5 or 1e6"),
+        (["7", "\u22125"], ",", "line 3: '\u22125' (it has a MINUS SIGN) in column 'v'"),
+        (["7", "\u0663"], ",", "(it has a ARABIC-INDIC DIGIT THREE)"),
+        (["7", "inf"], ",", "line 3: 'inf' in column 'v' is not a plain number"),
+        (["7", "1e999"], ",", "line 3: '1e999' in column 'v' is too large for a float"),
+        (["998", "1.000"], ";", "line 3: '1.000' in column 'v' may be 1 or 1000; give decimal='.', or decimal=','"),
+        (["7", "-"], ",", "line 3: '-' in column 'v' is not a plain number"),
+        (["load", "7"], ",", "line 2: 'load' in column 'v' is not a plain number"),
+        (["load", "7"], ",", "without units or other signs; if this line is the header, give skip_rows=1"),
     ],
 )
-def test_too_few_rows(home: Path, content: str, message: str) -> None:
-    with pytest.raises(SeriesError, match=message):
-        _read(home, content)
+def test_what_is_no_number_and_what_to_give(cells: list[str], delimiter: str, message: str) -> None:
+    with pytest.raises(SeriesError, match=re.escape(message)):
+        _read(cells, delimiter)
 
 
-def test_dates_end_with_the_year_9999(home: Path) -> None:
-    series = _read(home, "date,v\n9999-11,1\n9999-12,2\n")
-    with pytest.raises(SeriesError, match="beyond year 9999: time='none' numbers the points instead"):
-        series.label(2)
+def test_missing() -> None:
+    for cell in ("", "NA", "n/a", "#N/A", "NaN", "NULL", "None", "."):
+        assert is_missing(cell), cell
+    for cell in ("-", "?", "0", "#DIV/0!", "NaT", "x"):
+        assert not is_missing(cell), cell

@@ -1,11 +1,13 @@
-"""Reading a series: what is found by itself, and one clear line for what cannot be read."""
+"""Reading a series: each row counts, and what is not understood is refused in one clear line."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from charloom import CharloomWarning, SeriesError
+from charloom import SeriesError, SettingsError
 from charloom.forecasting import Series, read_series
 
 
@@ -15,28 +17,49 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def _read(home: Path, content: str | bytes, column: str | int | None = None, **options: str) -> Series:
+def _read(home: Path, content: str | bytes, column: str | int | None = None, **options: Any) -> Series:
     data = content if isinstance(content, bytes) else content.encode()
     (home / "x.csv").write_bytes(data)
-    return read_series("x.csv", column, **options)  # type: ignore[arg-type]
+    return read_series("x.csv", column, **options)
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "options"),
     [
-        "a,b\n1,x\n2.5,y\n-3e1,z\n",
-        "a;b\n1;x\n2.5;y\n-3e1;z\n",
-        "a\tb\r\n1\tx\r\n2.5\ty\r\n-3e1\tz\r\n",
-        'b|"a"\nx| 1\ny| 2.5\n\nz| -3e1\n',
-        "\ufeffa\n1\n2.5\n-3e1\n",
-        "# a comment, with a comma\na\n1\n2.5\n-3e1",
-        "1\n2.5\n-3e1\n",
+        ("d,a\n2001,1\n2002,2.5\n2003,-3e1\n", {}),
+        ("d;a\n2001;1\n2002;2,5\n2003;-3e1\n", {"delimiter": ";", "decimal": ","}),
+        ("d\ta\r\n2001\t1\r\n2002\t2.5\r\n2003\t-3e1\r\n", {"delimiter": "tab"}),
+        ("d\ta\n2001\t1\n2002\t2.5\n2003\t-3e1", {"delimiter": r"\t"}),
+        ('d|"a"\n2001| 1\n2002| 2.5\n2003| "-3e1"\n\n|\n \n', {"delimiter": "|"}),
+        ("d  a\n2001  1\n2002  2.5\n2003  -3e1\n", {"delimiter": " "}),
+        ("\ufeffa\n1\n2.5\n-3e1\n\n\n", {}),
+        ("a\r1\r2.5\r-3e1\r", {}),
+        ("# a comment, with a comma\na\n1\n2.5\n-3e1", {"skip_rows": 1}),
+        ('"Data Source","Bank",\n\n"d","a"\n"2001","1"\n"2002","2.5"\n"2003","-3e1"\n', {"skip_rows": 2}),
+        ("sep=;\nd;a\n2001;1\n2002;2.5\n2003;-3e1\n", {"skip_rows": 1, "delimiter": ";"}),
+        ("1\n2.5\n-3e1\n", {"header": False}),
+        ("2001,1\n2002,2.5\n2003,-3e1\n", {"header": False}),
+        ("x,2020\n2001,1\n2002,2.5\n2003,-3e1\n", {"header": True}),
+        ("d,a,,\n2001,1,,\n2002,2.5,,\n2003,-3e1,,\n,,,\n", {}),
+        ('note,d,a\n"two\nlines, one cell",2001,1\n"",2002,2.5\nx,2003,-3e1\n', {"time": "d", "column": "a"}),
+        ("d,a\n31.12.2001,1\n1.1.2002,2.5\n2.1.2002,-3e1\n", {"date_format": "%d.%m.%Y"}),
     ],
 )
-def test_tables(home: Path, content: str) -> None:
-    series = _read(home, content)
-    assert series.values.tolist() == [1, 2.5, -30]
-    assert series.name == ("a" if "a" in content else "value")
+def test_tables(home: Path, content: str, options: dict[str, Any]) -> None:
+    for data in (content, content.removeprefix("\ufeff").encode("utf-16")):
+        series = _read(home, data, **options)
+        assert series.values.tolist() == [1, 2.5, -30]
+        assert (series.dates is None) == (content.lstrip("\ufeff")[0] in "a1#")
+        if "header" not in options:
+            assert series.name == "a"
+
+
+def test_a_table_between_tabs_by_its_name(home: Path) -> None:
+    (home / "x.TSV").write_text("d\ta,b\n2001\t1\n2002\t2\n")
+    assert read_series("x.TSV").values.tolist() == [1, 2]
+    (home / "x.TSV").write_text("d,a\n2001,1\n2002,2\n")
+    with pytest.raises(SeriesError, match=r"line 2: '2001,1' is one column; give delimiter=','"):
+        read_series(home / "x.TSV")
 
 
 def test_columns_by_name_and_number(home: Path) -> None:
@@ -44,40 +67,38 @@ def test_columns_by_name_and_number(home: Path) -> None:
     assert _read(home, table, "b").values.tolist() == [4, 5, 7]
     assert _read(home, table, 3).values.tolist() == [4, 5, 7]
     assert _read(home, table, "2").values.tolist() == [1, 2, 4]
-    with pytest.raises(SeriesError, match=r"^x\.csv: several columns of numbers \('n', 'b'\): column='n'"):
+    assert _read(home, "date,2,1\n2001,5,6\n2002,6,8\n", 3, header=True).values.tolist() == [6, 8]
+    assert _read(home, "date,2,1\n2001,5,6\n2002,6,8\n", "1", header=True).values.tolist() == [6, 8]
+    with pytest.raises(
+        SeriesError, match=r"^x\.csv: several columns \('date', 'n', 'b'\); name the series with column"
+    ):
         _read(home, table)
-    with pytest.raises(SeriesError, match=r"no column 'c': there are 'date', 'n', 'b'; or give a number from 1 to 3"):
+    with pytest.raises(SeriesError, match=r"no column 'c'; there are 'date', 'n', 'b'; or give a number from 1 to 3"):
         _read(home, table, "c")
+    with pytest.raises(SeriesError, match="the series and its dates are both column 'n'"):
+        _read(home, table, "n", time="n")
+    with pytest.raises(SeriesError, match="2 columns have the header 'x'; give the number of one with column"):
+        _read(home, "d,x,x\n2001,1,2\n2002,2,3\n", "x")
+
+
+def test_the_dates_are_the_first_other_column_or_the_one_that_is_named(home: Path) -> None:
+    table = "v,a,b\n1,2001,x\n4,2002,y\n2,2003,z\n"
+    assert _read(home, table, "v").label(3) == "2004"
+    assert _read(home, table, "v", time="a").label(3) == "2004"
+    assert _read(home, table, "v", time="none").label(3) == "4"
+    with pytest.raises(SeriesError, match="line 2: 'x' in column 'b' is not an ISO date"):
+        _read(home, table, "v", time="b")
+    with pytest.raises(SeriesError, match="line 2: '1' in column 'v' is not an ISO date"):
+        _read(home, table, "a")
 
 
 @pytest.mark.parametrize(
-    ("labels", "later"),
-    [
-        (["2001-11", "2001-12"], ["2002-01", "2002-02"]),
-        (["2001-01-31", "2001-02-28", "2001-03-31"], ["2001-04-30", "2001-05-31"]),
-        (["2000-11-29", "2000-12-29"], ["2001-01-29", "2001-02-28", "2001-03-29"]),
-        (["1999", "2000"], ["2001", "2002"]),
-        (["2001/12/24", "2001/12/31"], ["2002/01/07"]),
-        (["20011230", "20011231"], ["20020101"]),
-        (["2001-12-31 23:00", "2001-12-31 23:30"], ["2002-01-01 00:00:00"]),
-        (["2001-12-31T23:00:00+02:00", "2001-12-31T23:30:00+02:00"], ["2002-01-01T00:00:00+02:00"]),
-        (["2001-03", "2001-06", "2001-09"], ["2001-12", "2002-03"]),
-    ],
+    "content", ["1\n2\n", "2001,x\n2002,3\n", "d,1\n2001,2\n", ",\n2001,2\n", "31.12.2001,NA\n1.1.2002,2\n"]
 )
-def test_dates_go_on(home: Path, labels: list[str], later: list[str]) -> None:
-    rows = "".join(f"{label},{i}\n" for i, label in enumerate(labels))
-    series = _read(home, "date,x\n" + rows)
-    assert [series.label(i) for i in range(len(labels) + len(later))] == labels + later
-    assert _read(home, "date,x\n" + rows, time="none", column="x").label(len(labels)) == str(len(labels) + 1)
-
-
-def test_uneven_dates_are_refused_where_they_are_asked_for(home: Path) -> None:
-    table = "date,x\n2001-01-01,1\n2001-01-02,2\n2001-01-04,3\n2001-01-05,3\n2001-01-06,3\n"
-    with pytest.raises(SeriesError, match=r"line 4: 2001-01-04 comes 2 days after 2001-01-02, others 1 day:"):
-        _read(home, table, time="date")
-    with pytest.warns(CharloomWarning, match="line 4: .* must be evenly spaced; they are taken to be"):
-        series = _read(home, table)
-    assert series.label(5) == "6"
+def test_a_header_that_may_be_values_is_refused(home: Path, content: str) -> None:
+    date_format = "%d.%m.%Y" if "31" in content else None
+    with pytest.raises(SeriesError, match=r"line 1: '.*' may be a value or the name of a column; give header=False or"):
+        _read(home, content, date_format=date_format)
 
 
 @pytest.mark.parametrize(
@@ -87,21 +108,106 @@ def test_uneven_dates_are_refused_where_they_are_asked_for(home: Path) -> None:
         (b" \n\n", "empty"),
         (b"x\n1\n\0\n", "not a text file .a NUL byte at 4."),
         (b"x\n1\n\xff\n", "line 3: not UTF-8 .byte 0xff."),
-        ("x\n1\ntwo\n3\n", "line 3: 'two' is not a number"),
-        ("x\n1\n2,5\n3\n", "line 3 has 2 columns, and the first line 1"),
-        ("x\n1\n\n2\nNA\n3\n", r"line 5: no value in column 'x' \(1 of 4 is missing\): missing='interpolate'"),
-        ("x\n1\ninf\n3\n", "line 3: 'inf' is not a finite number"),
-        ("x\n1\n1e999\n3\n", "not a finite number"),
+        ("x\n1\n".encode("utf-16-le"), "not a text file .a NUL byte at 1."),
+        ("x\n1\n".encode("utf-32"), "not a text file"),
+        (b"\xff\xfex", "not UTF-16, as its first bytes say"),
+        (b"\xd0\xcf\x11\xe0\0\0", "not a text file"),
+        ("x\r\r\n1\r\r\n2\r\r\n", "lines end in two carriage returns and a line feed"),
+        ("x\n1\ntwo\n3\n", "line 3: 'two' in column 'x' is not a plain number"),
+        ("x\n1\n2,5\n3\n", "line 3 has 2 columns, and line 1 1; a cell that has the delimiter in it needs quotes"),
+        ("x\n1\n\n2\nNA\n3\n", r"line 3: no value in column 'x' \(2 of 5 rows are missing\); missing='interpolate'"),
+        ("x\n1\n# 2\n3\n", "line 3: '# 2' in column 'x' is not a plain number"),
+        ("x\n1\n2 # 3\n3\n", "line 3: '2 # 3' in column 'x' is not a plain number"),
+        ("d,x\n2001,1\n\n2002,2\n", "line 3 is empty; delete it, or if the header follows give skip_rows=3"),
+        ("\nd,x\n2001,1\n2002,2\n", "line 1 is empty; give skip_rows=1"),
         ("x\n1\n1e301\n3\n", "value 2 is 1e.301, more than 1e.300"),
-        ("date,x\n2001-02,1\n2001-01,2\n", "line 3: 2001-01 comes after 2001-02: sort the file"),
-        ("x,x\n1,2\n2,3\n", "several columns|2 columns are called 'x'"),
-        ("a,x\nu,1\nv\n", "line 3 has 1 column, and column 2 is asked for"),
+        ("date,x\n2001-02,1\n2001-01,2\n", "the dates run backwards"),
+        ("a,x\nu,1\nv\n", "line 3 has 1 column, and line 1 2; delete the row if it is not part of the table"),
+        ("a,x\n2001,1\n2002,2,\n", "line 3 has 3 columns, and line 1 2"),
+        ("Title\nd,x\n2001,1\n", "line 2 has 2 columns, and line 1 1; .* if this line is the header, give skip_rows=1"),
+        ('d,x\n2001,1\n2002,"2\n2003,3\n', "line 3: not CSV .unexpected end of data.; check the quotes"),
+        ('d,x\n2001,1\n2002,"2"0\n', "line 3: not CSV"),
+        ('d,x\n2001,1\n"20\n02",2\n2003,x\n', r"line 3: '20\\n02' in column 'd' is not an ISO date like '2001'"),
+        ("sep=;\nd;x\n2001;1\n", "line 1: .* Excel's note of the delimiter; give delimiter=';' and skip_rows=1"),
+        ("d;x\n2001;1\n2002;2\n", "line 2: '2001;1' is one column; give delimiter=';'"),
+        ("d;x\n2001;1,5\n2002;2,5\n", "line 2 has 2 columns, and line 1 1; give delimiter=';'"),
+        ("a,b\n", r"a header \('a', 'b'\) and no rows under it"),
+        (",\n,\n", r"a header \('', ''\) and no rows under it"),
+        ("units\n\n", r"a header \('units'\) and no rows under it"),
     ],
 )
 def test_what_cannot_be_read(home: Path, content: str | bytes, message: str) -> None:
     with pytest.raises(SeriesError, match=message) as caught:
         _read(home, content)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["", "NA", "nan", ".", '""'])
+@pytest.mark.parametrize("missing", ["refuse", "interpolate"])
+def test_missing_values_at_the_ends_are_never_filled(home: Path, value: str, missing: str) -> None:
+    for table in ("t,x\n2001,{0}\n2002,1\n2003,{1}\n2004,3\n2005,{2}\n", "x\n{0}\n1\n{1}\n3\n{2}\n"):
+        with pytest.raises(
+            SeriesError, match="line 2: no value in column 'x', and none before line 3; delete the rows"
+        ):
+            _read(home, table.format(value, value, 5), missing=missing)
+        if value or "," in table:  # else that is an empty line at the end
+            with pytest.raises(SeriesError, match="line 6: no value in column 'x', and none after line 5; delete the"):
+                _read(home, table.format(0, value, value), missing=missing)
+        if missing == "interpolate":
+            series = _read(home, table.format(0, value, 5), missing=missing)
+            assert series.values.tolist() == [0, 1, 2, 3, 5]
+            assert series.filled == 1
+        with pytest.raises(SeriesError, match="no value in column 'x'"):
+            _read(home, "d,x\n2001,\n2002,\n", missing=missing)
+
+
+def test_gaps_are_filled_by_straight_lines(home: Path) -> None:
+    series = _read(home, "x\n1\n\n\nNA\n3\n", missing="interpolate")
+    assert series.values.tolist() == [1, 1.5, 2, 2.5, 3]
+    assert series.filled == 3
+    series = _read(home, "t,x\na,1\nb,\nc,nan\nd,4\n", "x", missing="interpolate", time="none")
+    assert series.values == pytest.approx(np.array([1, 2, 3, 4]))
+    assert series.filled == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"missing": "drop"}, "missing is 'drop': choose one of refuse, interpolate"),
+        ({"delimiter": ";;"}, "delimiter is ';;': it must be one character"),
+        ({"delimiter": ""}, "delimiter is '': it must be one character"),
+        ({"delimiter": "x"}, "delimiter is 'x': it must be one character"),
+        ({"delimiter": "\n"}, "it must be one character"),
+        ({"decimal": "x"}, "decimal is 'x': it must be one of '.' ','"),
+        ({"thousands": "_"}, "thousands is '_': it must be one of ',' '.' ' '"),
+        ({"thousands": "."}, "thousands is '.': it is the decimal sign, too; give decimal=','"),
+        ({"thousands": ",", "decimal": ","}, "thousands is ',': it is the decimal sign, too; give decimal='.'"),
+        ({"date_format": "%d.%m."}, "date_format is '%d.%m.': it has no year (%Y or %y)"),
+        ({"date_format": "%H:%M"}, "it has no year"),
+        ({"date_format": "dd.mm.yyyy"}, "it has no year"),
+        ({"date_format": "%G-W%V"}, "not a format that dates can be read with"),
+        ({"date_format": "%Y %Y"}, "not a format that dates can be read with"),
+        ({"date_format": "%"}, "not a format that dates can be read with"),
+        ({"date_format": 7}, "it must be a text"),
+        ({"header": "no"}, "header is 'no': it must be true or false"),
+        ({"skip_rows": -1}, "skip_rows is -1: it must be a whole number"),
+        ({"skip_rows": 2.0}, "skip_rows is 2.0: it must be a whole number"),
+    ],
+)
+def test_options_that_are_impossible(home: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        _read(home, "x\n1\n2\n", **options)
+
+
+def test_rows_that_are_not_there_cannot_be_skipped(home: Path) -> None:
+    for skip_rows in (3, 4):
+        with pytest.raises(SeriesError, match=f"skip_rows is {skip_rows}: "):
+            _read(home, "x\n1\n2\n", skip_rows=skip_rows)
+
+
+def test_rows_without_a_value(home: Path) -> None:
+    with pytest.raises(SeriesError, match="no row has a value; there is nothing to forecast"):
+        _read(home, ",\n,\n", header=False)
 
 
 def test_what_is_no_file(home: Path) -> None:
@@ -113,17 +219,5 @@ def test_what_is_no_file(home: Path) -> None:
         read_series("/dev/zero")
     with pytest.raises(SeriesError, match="name of the file is empty"):
         read_series("")
-
-
-def test_time_that_is_none(home: Path) -> None:
-    with pytest.raises(SeriesError, match="column 'a' has no dates such as"):
-        _read(home, "a,x\nu,1\nv,2\n", time="a")
-
-
-def test_gaps_are_filled_by_straight_lines(home: Path) -> None:
-    series = _read(home, "x\n1\nNA\n\n3\n", missing="interpolate")
-    assert series.values.tolist() == [1, 2, 3]
-    assert series.filled == 1
-    series = _read(home, "t,x\na,1\nb,\nc,nan\nd,4\n", "x", missing="interpolate")
-    assert series.values == pytest.approx(np.array([1, 2, 3, 4]))
-    assert series.filled == 2
+    with pytest.raises(SeriesError, match="expected str"):
+        read_series(None)  # type: ignore[arg-type]

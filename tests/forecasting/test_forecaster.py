@@ -158,7 +158,7 @@ def test_what_cannot_be_forecast(forecaster: Forecaster) -> None:
         forecasting.fit(_values(30), ForecastSettings(model="network"))
     with pytest.raises(SeriesError, match="3 points are too few to forecast: 4 are needed"):
         forecasting.fit(_values(3))
-    with pytest.raises(SeriesError, match="all 60 values are the same: model='auto' repeats them"):
+    with pytest.raises(SeriesError, match="all 60 values are the same; model='auto' repeats them"):
         forecasting.fit(np.full(60, 2.5), _SETTINGS)
     with pytest.raises(SeriesError, match="no season was found for model='seasonal-naive'"):
         forecasting.fit(np.random.default_rng(0).normal(size=60), ForecastSettings(model="seasonal-naive"))
@@ -178,7 +178,7 @@ def test_what_cannot_be_forecast(forecaster: Forecaster) -> None:
         forecaster.forecast(history=_values(10))
     with pytest.raises(SettingsError, match="horizon is 0"):
         forecaster.forecast(0)
-    with pytest.raises(InputError, match="num_paths is 3: it must be at least 4"):
+    with pytest.raises(SettingsError, match="num_paths is 3: it must be at least 4"):
         forecaster.sample_paths(3)
 
 

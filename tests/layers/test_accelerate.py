@@ -41,7 +41,8 @@ def test_same_objects_same_results() -> None:
     assert charloom.accelerate(model) is model
     assert all(a is b for a, b in zip(model.modules(), objects, strict=True))
     kinds = [type(part) for part in model.parts.values()]
-    assert kinds == [layers.RNN, layers.GRU, layers.LSTM, _OwnLSTM]
+    assert kinds == [nn.RNN, nn.GRU, nn.LSTM, _OwnLSTM]
+    assert [isinstance(part, layers.RecurrentLayer) for part in model.parts.values()] == [True, True, True, False]
     assert list(model.state_dict()) == list(weights)
     for found, wanted in zip(model(x), expected, strict=True):
         torch.testing.assert_close(found, wanted)

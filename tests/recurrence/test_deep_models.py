@@ -5,6 +5,7 @@ import torch
 
 import charloom
 from charloom import LanguageModel, ModelSettings, SamplingSettings, Vocabulary
+from charloom.native_model import native_parameters, native_step
 from charloom.recurrence.dispatch import chosen_kernels
 from charloom.recurrence.native_generation import NativeGenerator
 from native import INSTRUCTION_SETS
@@ -39,18 +40,19 @@ def test_loss_gradients_and_text_are_those_of_pytorch(
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
     monkeypatch.setenv("CHARLOOM_KERNELS", "auto")
     whole = num_layers <= chosen_kernels().max_layers
-    assert (model._native_step(ids, targets, None) is not None) == whole
+    assert (native_step(model, ids, targets, None) is not None) == whole
     assert (model.make_writer() is not None) == whole
 
 
-def test_the_kernels_themselves_refuse_more() -> None:
+def test_the_kernels_themselves_refuse_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever calls them: they would write beside their arrays."""
     most = chosen_kernels().max_layers
     model = _model("gru", most + 1)
+    monkeypatch.setattr("charloom.native_model.covers_layers", lambda _: True)
+    parameters = native_parameters(model)
+    assert parameters is not None
     with pytest.raises(ValueError, match=f"{most + 1} layers are not between 1 and {most}"):
-        NativeGenerator(model._step_parameters(), model.layer.mode, most + 1)
+        NativeGenerator(parameters, model.layer.mode)
     ids = torch.ones(2, 3, dtype=torch.int64)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("charloom.language_model.covers_layers", lambda _: True)
-        with pytest.raises(ValueError, match="layers are not between"):
-            model.loss(ids, ids)
+    with pytest.raises(ValueError, match="layers are not between"):
+        model.loss(ids, ids)

@@ -4,7 +4,6 @@ import torch
 from charloom import SettingsError, layers
 from charloom.recurrence import dispatch
 from charloom.recurrence.dispatch import chosen_kernels, chosen_path, describe_path
-from charloom.recurrence.threads import thread_limit, use_threads
 from native import INSTRUCTION_SETS
 
 
@@ -49,13 +48,3 @@ def test_without_kernels_all_goes_on_in_pytorch(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("CHARLOOM_KERNELS", "scalar")
     with pytest.raises(SettingsError, match="installed without native kernels"):
         layer(inputs)
-
-
-def test_a_number_of_threads_that_was_asked_for_is_kept_to() -> None:
-    before = torch.get_num_threads()
-    assert thread_limit() == before
-    with use_threads(2):
-        assert (thread_limit(), torch.get_num_threads()) == (-2, 2)
-        with use_threads(None):
-            assert thread_limit() == -2
-    assert thread_limit() == torch.get_num_threads() == before

@@ -150,7 +150,7 @@ def test_the_defaults_are_the_sections() -> None:
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_relu_belongs_to_the_plain_cell(cell: Any) -> None:
     assert ModelSettings(cell="rnn", nonlinearity="relu").nonlinearity == "relu"
-    with pytest.raises(SettingsError, match=f"nonlinearity 'relu' belongs to the rnn cell, not to {cell}"):
+    with pytest.raises(SettingsError, match=f"nonlinearity is 'relu': it belongs to the rnn cell, not to {cell}"):
         ModelSettings(cell=cell, nonlinearity="relu")
 
 

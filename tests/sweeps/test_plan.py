@@ -55,7 +55,7 @@ def test_every_combination_with_every_seed_once() -> None:
 @pytest.mark.parametrize(
     ("vary", "message"),
     [
-        ({"hiden_size": [1]}, "Did you mean hidden_size"),
+        ({"hiden_size": [1]}, "did you mean hidden_size"),
         ({"nonsense": [1]}, "no setting 'nonsense'; there are unit"),
         ({"seed": [1, 2]}, "seeds repeats"),
         ({"report_every": [1]}, "changes what is shown"),

@@ -125,7 +125,7 @@ def test_damaged_folders(damage: Callable[[Path], None], message: str, home: Pat
     ("vary", "options", "message"),
     [
         ({"batch_size": [4, 4000]}, {}, r"one minibatch of 4000 x 10 .*\(in the combination batch_size=4000\)"),
-        ({"device": ["cpu", "abacus"]}, {}, "device 'abacus' cannot be used"),
+        ({"device": ["cpu", "abacus"]}, {}, "device is 'abacus': it cannot be used"),
         ({"dropout": [0.1]}, {"seeds": 0}, "seeds is 0"),
         ({"dropout": [0.1]}, {"jobs": 0}, "jobs is 0"),
         ({"dropout": [0.1]}, {"jobs": 1.5}, "jobs is 1.5"),

@@ -75,7 +75,7 @@ def test_rows() -> None:
         ("", "char", "text: empty"),
         (["", ""], "byte", "text: empty"),
         (["a", 5], "char", "text, document 2: int, where a text was expected"),
-        (["a", b"b"], "char", "text, document 2: bytes, where a text was expected; unit='byte' takes them"),
+        (["a", b"b"], "char", "text, document 2: bytes, where a text was expected; unit='byte' takes any file"),
         (["a", "b\ud800"], "char", r"document 2: not Unicode text: '\\ud800' \(at 1\)"),
         (7, "char", "text: int is neither a text nor texts"),
     ],

@@ -107,7 +107,7 @@ def test_a_damaged_one_is_told_and_the_one_before_it_taken(tmp_path: Path) -> No
 def test_none_that_can_be_read(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such folder"):
         newest_checkpoint(tmp_path / "nothing")
-    with pytest.raises(CheckpointError, match=r"no checkpoint there to go on from.*--init-from"):
+    with pytest.raises(CheckpointError, match="no checkpoint there to go on from"):
         newest_checkpoint(tmp_path)
     (tmp_path / "checkpoints").mkdir()
     for name in ("step-0000000001.checkpoint", "step-0000000002.checkpoint"):

@@ -171,5 +171,5 @@ def test_a_gpu_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(SettingsError, match="2 GPUs, and more processes"), joined_processes("auto"):
         pass
-    with pytest.raises(SettingsError, match="'cuda' each takes a GPU"), joined_processes("cuda:1"):
+    with pytest.raises(SettingsError, match="with cuda each takes a GPU"), joined_processes("cuda:1"):
         pass

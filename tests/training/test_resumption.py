@@ -14,10 +14,12 @@ from charloom import (
     CharloomError,
     CheckpointError,
     CheckpointFolder,
+    SettingsError,
     TrainingDivergedError,
     newest_checkpoint,
     train,
 )
+from charloom.errors import Argument
 from charloom.recurrence.dispatch import chosen_kernels
 from charloom.training.events import EpochEnded, Event, StepEnded, StopTraining, ValidationAdvanced
 from charloom.training.resumption import end_in_words
@@ -108,9 +110,8 @@ def test_trained_longer(tmp_path: Path) -> None:
     expected = begin_or_go_on("the section's", corpus, tmp_path / "four", epochs=4)
     begin_or_go_on("the section's", corpus, tmp_path / "two", epochs=2)
     checkpoint = newest_checkpoint(tmp_path / "two")
-    assert (
-        end_in_words(checkpoint, checkpoint.settings) == "the run ended after 2 epochs; to train longer, add --epochs 4"
-    )
+    end = end_in_words(checkpoint, checkpoint.settings)
+    assert end == ("the run ended after 2 epochs; to train longer, add ", Argument("epochs", 4))
     assert end_in_words(checkpoint, dataclasses.replace(checkpoint.settings, epochs=4)) is None
     _, history = begin_or_go_on("the section's", corpus, tmp_path / "two", epochs=2)
     assert len(history) == 2
@@ -123,7 +124,7 @@ def test_patience_that_ran_out_and_more_of_it(tmp_path: Path) -> None:
     expected = begin_or_go_on("patience", corpus, tmp_path / "four", patience=4)
     _, short = begin_or_go_on("patience", corpus, tmp_path / "two", patience=2)
     checkpoint = newest_checkpoint(tmp_path / "two")
-    assert "add --patience 4" in str(end_in_words(checkpoint, checkpoint.settings))
+    assert Argument("patience", 4) in (end_in_words(checkpoint, checkpoint.settings) or ())
     found = begin_or_go_on("patience", corpus, tmp_path / "two", patience=4)
     assert len(short) < len(found[1])
     assert_same(*found, *expected)
@@ -177,7 +178,7 @@ def test_what_may_not_change(changes: dict[str, Any], tmp_path: Path) -> None:
     corpus = corpus_of(_TEXT)
     begin_or_go_on("dropout", corpus, tmp_path, _StopAt(9))
     (name,) = changes
-    with pytest.raises(CheckpointError, match=f"^{name} is .*--init-from"):
+    with pytest.raises(SettingsError, match=f"^{name} is .*; leave it out, or begin a new run"):
         begin_or_go_on("dropout", corpus, tmp_path, **changes)
     assert newest_checkpoint(tmp_path).steps == 9
 
@@ -185,7 +186,7 @@ def test_what_may_not_change(changes: dict[str, Any], tmp_path: Path) -> None:
 def test_another_text_is_refused(tmp_path: Path) -> None:
     begin_or_go_on("random order", corpus_of(_TEXT), tmp_path, _StopAt(9))
     swapped = _TEXT.replace("fox", "xof")
-    with pytest.raises(CheckpointError, match=r"as many tokens, 468, but others.*--init-from"):
+    with pytest.raises(CheckpointError, match=r"as many tokens, 468, but others.*begin a new run"):
         begin_or_go_on("random order", corpus_of(swapped), tmp_path)
     with pytest.raises(CharloomError, match=r"it has 936 tokens, not 468"):
         begin_or_go_on("random order", corpus_of(_TEXT * 2), tmp_path)

@@ -126,6 +126,6 @@ def test_a_model_of_too_many_layers_for_compression_has_its_curve(tmp_path: Path
     folder = RunFolder(tmp_path)
     folder(EpochEnded(_record(1), 1))
     deep = build_model(Vocabulary(["a"]), ModelSettings(hidden_size=2, num_layers=65))
-    with pytest.warns(CharloomWarning, match="not made ready for compression: num_layers 65 is too large"):
+    with pytest.warns(CharloomWarning, match="not made ready for compression: num_layers is 65: too large"):
         folder.finish(deep)
     assert folder.files == ["config.json", "history.jsonl", "history.png", "model.safetensors"]

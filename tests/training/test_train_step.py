@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from charloom import ModelSettings, Vocabulary, build_model
-from charloom.training.truncated_bptt import train_step
+from charloom import ModelSettings, TrainingSettings, Vocabulary, build_model, corpus_from
+from charloom.training.optimization import make_optimizer
+from charloom.training.truncated_bptt import train_epoch, train_step
 
 
 @pytest.mark.parametrize("hung", ["nothing", "momentum", "a hook", "a scheduler", "another class"])
@@ -42,3 +43,36 @@ def test_whatever_the_optimizer_does_is_done(hung: str) -> None:
         results.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
     torch.testing.assert_close(results[0], results[1], rtol=1e-5, atol=1e-7)
     assert calls == (6 if hung == "a hook" else 0)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("odd", ["weights", "gradients"])
+def test_updates_do_not_depend_on_how_tensors_lie_in_memory(optimizer: str, odd: str) -> None:
+    corpus = corpus_from("the time traveller smiled round at us. " * 8)
+    settings = TrainingSettings(
+        optimizer=optimizer,  # type: ignore[arg-type]
+        weight_decay=0.1,
+        batch_size=2,
+        num_steps=8,
+        learning_rate=0.05,
+    )
+
+    def trained(transposed: bool) -> list[torch.Tensor]:
+        model = build_model(corpus.vocabulary, ModelSettings(cell="gru", hidden_size=16), seed=1)
+        for parameter in model.parameters():
+            if transposed and odd == "weights":
+                parameter.data = parameter.data.t().contiguous().t()
+            elif transposed:
+                parameter.register_post_accumulate_grad_hook(_transpose_gradient)  # type: ignore[no-untyped-call]
+        generator = torch.Generator().manual_seed(1)
+        for _ in train_epoch(model, make_optimizer(model, settings), corpus.ids, settings, generator):
+            pass
+        return [p.detach().contiguous() for p in model.parameters()]
+
+    for one, other in zip(trained(False), trained(True), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def _transpose_gradient(parameter: torch.Tensor) -> None:
+    assert parameter.grad is not None
+    parameter.grad = parameter.grad.t().contiguous().t()

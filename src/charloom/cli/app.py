@@ -21,7 +21,7 @@ from charloom.cli.info import info
 from charloom.cli.recipes import recipe_defaults, recipes
 from charloom.cli.sweep import sweep
 from charloom.cli.train import train
-from charloom.errors import CharloomError
+from charloom.errors import CharloomError, SettingsError
 from charloom.text.sources import STANDARD_INPUT
 from charloom.version import __version__
 
@@ -40,14 +40,27 @@ and forecast numbers with the same layers:
 """
 
 
+class PositionalWord(str):
+    """A word after ``--``: no option, whatever it begins with."""
+
+    __slots__ = ()
+
+
 def refuse_unknown_options(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts.ArgumentCollection) -> None:
-    """A text may be named ``-``, so its argument takes words with a leading hyphen: all others are mistakes."""
+    """Refuses words with a leading hyphen that are no options.
+
+    Cyclopts takes them for positional arguments, since these may be ``-`` for standard input.
+    """
     options = [name for argument in arguments for name in argument.names if name.startswith("--")]
     words = [token.value for argument in arguments if not argument.name.startswith("-") for token in argument.tokens]
     for word in words:
-        if word.startswith("-") and word != STANDARD_INPUT:
+        if word.startswith("-") and word != STANDARD_INPUT and not isinstance(word, PositionalWord):
             near = difflib.get_close_matches(word.partition("=")[0], options, 1)
-            hint = f" Did you mean {near[0]}?" if near else f" (A file of that name is written ./{word}.)"
+            hint = (
+                f" Did you mean {near[0]}?"
+                if near
+                else f" (A file of that name goes after --, or is written ./{word}.)"
+            )
             raise cyclopts.CycloptsError(msg=f"Unknown option: {word}.{hint}")
 
 
@@ -80,9 +93,10 @@ for command in (train, sweep, generate, evaluate, compress, decompress, forecast
 
 
 def run_command_line(arguments: list[str]) -> int:
-    """Runs a command and returns its exit status; what goes wrong is said in one line on standard error.
+    """Runs a command and returns its exit status; an error is shown in one line on standard error.
 
-    0 done, 1 failed, 2 called wrongly, 128 + n stopped by signal n.
+    0: done. 1: the work failed. 2: the call is wrong, an option or an argument must be changed. 128 + n: stopped by
+    signal n.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         # None where the shell closed it (<&-).
@@ -94,7 +108,7 @@ def run_command_line(arguments: list[str]) -> int:
     screen.show_warnings_in_one_line()
     try:
         result: Any = app(
-            arguments,
+            _marked(arguments),
             console=screen.help_console(),
             exit_on_error=False,
             print_error=False,
@@ -105,8 +119,8 @@ def run_command_line(arguments: list[str]) -> int:
         screen.show_error(f"{error}; see charloom --help" if error.app is None else f"{error} (--help tells more)")
         return 2
     except CharloomError as error:
-        screen.show_error(str(error))
-        return 1
+        screen.show_error(*error.parts)
+        return 2 if isinstance(error, SettingsError) else 1
     except KeyboardInterrupt:
         screen.show_error("stopped")
         return 128 + signal.SIGINT
@@ -117,14 +131,20 @@ def run_command_line(arguments: list[str]) -> int:
         screen.show_error(f"{error.filename + ': ' if error.filename else ''}{error.strerror or error}")
         return 1
     except (MemoryError, RuntimeError) as error:
-        # PyTorch reports what it cannot allocate as a RuntimeError.
+        # PyTorch reports what it cannot allocate as a RuntimeError, and only the text tells.
         if isinstance(error, RuntimeError) and not re.search("allocate memory|out of memory", str(error)):
             raise
-        screen.show_error("out of memory: lower hidden_size, batch_size or num_steps, or read less text")
+        screen.show_error("out of memory: lower --hidden-size, --batch-size or --num-steps, or read less text")
         return 1
     finally:
         _drop_what_cannot_be_written()
     return result if isinstance(result, int) else 0
+
+
+def _marked(arguments: list[str]) -> list[str]:
+    """The arguments with those after ``--`` marked as positional."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return [*arguments[: end + 1], *map(PositionalWord, arguments[end + 1 :])]
 
 
 def _drop_what_cannot_be_written() -> None:

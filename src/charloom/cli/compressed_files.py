@@ -52,7 +52,10 @@ class FileOptions:
 
 
 def each_file(files: Sequence[str], work: Callable[[str], None]) -> int:
-    """Runs ``work`` on each; errors are said, and the others go on. Exit status 1 if any failed."""
+    """Runs ``work`` on each file. An error is shown and does not keep the others from being done.
+
+    Returns the exit status: 0, or the highest of any file, 1 if it failed and 2 if the options do not fit it.
+    """
     status = 0
     for file in files:
         try:
@@ -61,12 +64,12 @@ def each_file(files: Sequence[str], work: Callable[[str], None]) -> int:
         except BrokenPipeError:
             raise
         except CharloomError as error:
-            screen.show_error(f"{shown(file)}: {error}")
-            status = 1
+            screen.show_error(f"{shown(file)}: ", *error.parts)
+            status = max(status, 2 if isinstance(error, SettingsError) else 1)
         except OSError as error:
             place = "" if error.filename in (None, file) else f"{error.filename}: "
             screen.show_error(f"{shown(file)}: {place}{(error.strerror or str(error)).lower()}")
-            status = 1
+            status = max(status, 1)
     return status
 
 

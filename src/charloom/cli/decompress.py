@@ -101,7 +101,7 @@ def _some_records(model: Path | None, first: int, last: int | None, options: Fil
         RecordFile(file, model) as records,
     ):
         if first > len(records) or (last or 0) > len(records):
-            raise SettingsError(f"it has {len(records):,} records: --record cannot be {max(first, last or 0):,}")
+            raise SettingsError(f"the file has {len(records):,} records", setting="record", value=max(first, last or 0))
 
         def transform(_: BinaryIO, to: BinaryIO, progress: "Progress") -> None:
             for number in range(first - 1, last or len(records)):
@@ -117,12 +117,12 @@ def _range(record: str) -> tuple[int, int | None]:
     """First and last, counted from 1; None for the end."""
     found = re.fullmatch(r"([0-9]{1,18})(-([0-9]{1,18})?)?", record)
     if not found:
-        raise SettingsError(f"--record is {record!r}: write 5, 5-9 or 5-")
+        raise SettingsError("write 5, 5-9 or 5-", setting="record", value=record)
     first = int(found[1])
     last = None if found[2] == "-" else int(found[3] or first)
     if first < 1 or (last is not None and last < first):
         raise SettingsError(
-            f"--record is {record!r}: lines are counted from 1, and the last comes not before the first"
+            "lines are counted from 1, and the last cannot come before the first", setting="record", value=record
         )
     return first, last
 
@@ -137,5 +137,5 @@ def _lines_counted_from_one() -> Iterator[None]:
         shown = ", ".join(lines[:8]) + (f" and {len(lines) - 8:,} more" if len(lines) > 8 else "")
         raise DamagedRecordError(
             f"damaged: record{'s' if len(lines) > 1 else ''} {shown} (counted from 1) lost; --record reads others",
-            error.records,
+            records=error.records,
         ) from None

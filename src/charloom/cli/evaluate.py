@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from charloom.cli import screen
 from charloom.errors import SettingsError
 from charloom.settings.corpus import UnknownPolicy
+from charloom.settings.evaluation import LineOrder
+from charloom.wording import counted
 
 if TYPE_CHECKING:
     from charloom.baselines import Baseline
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 _SHORTEST_COMPRESSED = 500
 """Bytes of a text that other compressors are shown for."""
 _LONGEST_PERPLEXITY = 1e7
+_NARROWEST_TEXT = 20
+"""Columns of a line's text beside two scores."""
+_ONE_LINE = str.maketrans("\t\n", "  ")
 _PROTOCOL = "One pass from a zero state, carried through; every {unit} but the first is scored."
 
 
@@ -32,9 +38,10 @@ def evaluate(
     *,
     by_char: Annotated[bool, Parameter(negative="")] = False,
     by_line: Annotated[bool, Parameter(negative="")] = False,
+    sort: LineOrder | None = None,
     top: int | None = None,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
-    unknown: UnknownPolicy = "refuse",
+    unknown: UnknownPolicy | None = None,
     device: str = "cpu",
 ) -> None:
     """Measure how surprising a text is to a model.
@@ -53,36 +60,42 @@ def evaluate(
         Write the surprisal of each character as JSON lines; the summary goes to standard error.
     by_line
         Write the surprisal of each line as JSON lines, its line end included.
+    sort
+        With --by-line: the most surprising lines first, by their bits or by their bits per character.
     top
-        With --by-line: show only so many lines, the most surprising first, as a table.
+        With --by-line: show only so many lines, the most surprising first, as a table. Default order: by bits.
     as_json
         Write the summary as JSON.
     unknown
-        Characters the model does not know: refuse them by name, read them as `<unk>`, or skip them.
+        Characters the model does not know: refuse them by name, read them as `<unk>` (unk), or skip them. Default:
+        refuse; with --by-line unk, so that each costs its line the bits of the model's probability of `<unk>`.
     device
         Where to compute (cpu, cuda, ...); auto takes a GPU when there is one.
     """
     from charloom.baselines import measure_baselines
     from charloom.device import find_device
-    from charloom.evaluation import evaluate_pieces, split_chars, split_lines
+    from charloom.evaluation import evaluate_lines, evaluate_pieces, split_chars
     from charloom.language_model import LanguageModel
     from charloom.text.decoding import for_a_model_of_characters
     from charloom.text.sources import read_sources
 
-    _check_options(by_char, by_line, top, as_json)
+    _check_options(by_char, by_line, sort, top, as_json)
     loaded = LanguageModel.load(model).to(find_device(device))
     vocabulary = loaded.vocabulary
     with for_a_model_of_characters():
         text = read_sources([file], vocabulary.unit)
-    pieces = split_lines(text) if by_line else split_chars(text) if by_char else [text]
+    unknown = unknown or ("unk" if by_line else "refuse")
     with screen.reading_progress("reading") as progress:
         task = progress.add_task("")
-        result, surprisals = evaluate_pieces(
-            loaded,
-            pieces,
-            unknown=unknown,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
-        )
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        if by_line:
+            result, surprisals = evaluate_lines(loaded, text, unknown=unknown, sort=sort, top=top, progress=show)
+        else:
+            pieces = split_chars(text) if by_char else [text]
+            result, surprisals = evaluate_pieces(loaded, pieces, unknown=unknown, progress=show)
     # What is skipped is skipped for all.
     measured = vocabulary.decode(vocabulary.encode(text, unknown)) if unknown == "skip" else vocabulary.clean_up(text)
     baselines = measure_baselines(measured, len(vocabulary))
@@ -90,21 +103,21 @@ def evaluate(
         screen.results().print(json.dumps(_summary(result, baselines, len(measured))))
         return
     if top is not None:
-        ranked = sorted(surprisals, key=lambda line: line.bits_per_char, reverse=True)[:top]
-        _show_lines(screen.results(), ranked)
+        show_lines(screen.results(), surprisals, sort or "bits")
     elif by_char or by_line:
         _write_json_lines(surprisals, "line" if by_line else "char")
     console = screen.messages() if by_char or by_line else screen.results()
     _show_summary(console, result, baselines, measured, vocabulary.unit)
 
 
-def _check_options(by_char: bool, by_line: bool, top: int | None, as_json: bool) -> None:
+def _check_options(by_char: bool, by_line: bool, sort: LineOrder | None, top: int | None, as_json: bool) -> None:
     if by_char + by_line + as_json > 1:
         raise SettingsError("--by-char, --by-line and --json each take the whole output: give one")
-    if top is not None and not by_line:
-        raise SettingsError("--top goes with --by-line")
+    for option, value in (("--top", top), ("--sort", sort)):
+        if value is not None and not by_line:
+            raise SettingsError(f"{option} goes with --by-line")
     if top is not None and top < 1:
-        raise SettingsError(f"--top is {top}: it must be at least 1")
+        raise SettingsError("it must be at least 1", setting="top", value=top)
 
 
 def _summary(result: "Evaluation", baselines: list["Baseline"], num_chars: int) -> dict[str, Any]:
@@ -116,6 +129,7 @@ def _summary(result: "Evaluation", baselines: list["Baseline"], num_chars: int) 
         "bits_per_char": result.bits_per_char,
         "bits_per_byte": result.bits_per_byte,
         "perplexity": result.perplexity,
+        "num_unknown": result.num_unknown,
         "baselines_bits_per_char": {baseline.name: baseline.total_bits / num_chars for baseline in baselines},
     }
 
@@ -128,27 +142,37 @@ def _write_json_lines(surprisals: list["Surprisal"], name: str) -> None:
             name: piece.number,
             "bits": piece.bits if piece.num_chars else None,
             "bits_per_char": piece.bits_per_char if piece.num_chars else None,
+            "num_unknown": piece.num_unknown,
             "text": piece.text.rstrip("\r\n") if name == "line" else piece.text,
         }
         if name == "char":
-            del row["bits_per_char"]
+            del row["bits_per_char"], row["num_unknown"]
         out.write(json.dumps(row, ensure_ascii=not to_unicode) + "\n")
 
 
-def _show_lines(console: Console, lines: list["Surprisal"]) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("line", justify="right")
-    table.add_column("bits/char", justify="right")
-    table.add_column("bits", justify="right")
-    table.add_column("text", no_wrap=True, overflow="ellipsis")
-    for line in lines:
-        table.add_row(
-            f"{line.number}",
-            f"{line.bits_per_char:.3f}",
-            f"{line.bits:.1f}",
-            screen.printable(line.text.rstrip("\r\n")),
-        )
-    console.print(table)
+def show_lines(console: Console, lines: list["Surprisal"], order: LineOrder) -> None:
+    """A table with the score that lines are sorted by before the other; only the text is cut to the terminal.
+
+    The other score is left out of a terminal that has no room for it.
+    """
+    scores = {
+        "bits": [f"{line.bits:.1f}" for line in lines],
+        "bits/char": [f"{line.bits_per_char:.3f}" for line in lines],
+    }
+    names = ("bits", "bits/char") if order == "bits" else ("bits/char", "bits")
+    columns = [_column("line", [f"{line.number}" for line in lines]), *(_column(name, scores[name]) for name in names)]
+    if console.width - sum(len(column[0]) for column in columns) < _NARROWEST_TEXT:
+        del columns[-1]
+    for numbers, text in zip(zip(*columns, strict=True), ["text", *(line.text for line in lines)], strict=True):
+        row = Text("".join(numbers) + screen.printable(text.rstrip("\r\n")).translate(_ONE_LINE))
+        if console.is_terminal:
+            row.truncate(console.width, overflow="ellipsis")
+        console.print(row)
+
+
+def _column(heading: str, cells: list[str]) -> list[str]:
+    width = max(map(len, (heading, *cells)))
+    return [f"{cell:>{width}}  " for cell in (heading, *cells)]
 
 
 def _show_summary(
@@ -176,3 +200,8 @@ def _show_summary(
     if too_short:
         console.print(f"gzip and xz are left out: of less than {_SHORTEST_COMPRESSED} bytes they write headers mostly.")
     console.print(f"{result.num_chars:,} {unit}s scored. {_PROTOCOL.format(unit=unit)}")
+    if result.num_unknown:
+        console.print(
+            f"{counted(result.num_unknown, 'character')} unknown to the model: each counts the bits of its probability "
+            "of <unk>."
+        )

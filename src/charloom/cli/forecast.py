@@ -11,7 +11,7 @@ from rich.console import Console
 from charloom.cli import screen
 from charloom.cli.output_files import check_targets, picture_format
 from charloom.errors import SettingsError
-from charloom.settings import ForecastSettings
+from charloom.settings import ForecastSettings, TableSettings
 from charloom.settings.forecasting import USUAL_LEVELS
 from charloom.text.sources import STANDARD_INPUT
 
@@ -28,7 +28,6 @@ def forecast(
     *,
     column: str | None = None,
     time: str | None = None,
-    missing: Annotated[str, Parameter(show_choices=False)] = "refuse",
     held_out: int | None = None,
     level: Annotated[tuple[float, ...], Parameter(negative="")] = USUAL_LEVELS,
     no_backtest: Annotated[bool, Parameter(negative="")] = False,
@@ -36,6 +35,7 @@ def forecast(
     plot: Path | None = None,
     save: Path | None = None,
     force: Annotated[bool, Parameter(name=["--force", "-f"], negative="")] = False,
+    table: Annotated[TableSettings, Parameter(name="*", group="Table")] = TableSettings(),
     settings: Annotated[ForecastSettings, Parameter(name="*", group="Forecast")] = ForecastSettings(),
 ) -> None:
     """Forecast a column of numbers in a CSV file, with intervals.
@@ -51,16 +51,14 @@ def forecast(
     Parameters
     ----------
     file
-        A table in a text file, its columns separated by comma, semicolon, tab or bar, with a header or without; - for
-        standard input. Decimals stand after a point; where columns are not separated by commas, after a comma in a
-        whole column, too.
+        A table in a text file with a header, its columns separated by commas; - for standard input. Numbers are plain
+        (-1234.5, 1e6) and dates ISO 8601 (2001-12-31, 2001-12, 2001, 2001-Q4, 2001-W52, 2001-12-31 23:30) unless the
+        options under Table say otherwise. Nothing is inferred and no row is left out.
     column
-        What to forecast: a column's header, or its number from 1. Needed where several columns hold numbers.
+        The column to forecast: its header, or its number from 1. Default: the only one beside the dates.
     time
-        The column with dates (2001-12-31, 2001-12, 2001, or with a time of day). Found where there is one, or where
-        the first column counts up (years, 1, 2, 3) beside others; none ignores it.
-    missing
-        Values that are missing between others: refuse them, or interpolate.
+        The column of dates: its header, or its number from 1. Default: the first column that is not forecast; none
+        takes the rows in the order of the file as evenly spaced, the oldest first.
     held_out
         How many points at the end the backtest holds out. Default: a fifth, at least the horizon.
     level
@@ -78,8 +76,6 @@ def forecast(
     """
     picture = plot or Path("forecast.png" if file == STANDARD_INPUT else file + _PICTURE)
     levels = _check_levels(level)
-    if missing not in ("refuse", "interpolate"):
-        raise SettingsError(f"missing is {missing!r}: choose one of refuse, interpolate")
     if no_backtest and held_out is not None:
         raise SettingsError("--held-out is the backtest's: give it without --no-backtest")
     table_file = None if out in (None, STANDARD_INPUT) else Path(str(out))
@@ -97,7 +93,7 @@ def forecast(
     from charloom.whole_files import write_whole
 
     check_held_out(held_out)
-    series = forecasting.read_series(file, column, time=time, missing=missing)  # type: ignore[arg-type] # checked
+    series = forecasting.read_series(file, column, time=time, **vars(table))
     console = screen.messages() if out == STANDARD_INPUT else screen.results()
     forecast_tables.show_series(console, series)
     if not no_backtest:
@@ -108,11 +104,11 @@ def forecast(
     found = forecaster.forecast()
     forecast_tables.show_forecast(console, series, found, levels, forecaster)
     files = {picture: forecasting.draw_forecast(series, found, levels, drawn_as)}
-    table = forecast_tables.csv_of(series, found, levels)
+    written = forecast_tables.csv_of(series, found, levels)
     if out == STANDARD_INPUT:
-        sys.stdout.write(table)
+        sys.stdout.write(written)
     elif table_file is not None:
-        files[table_file] = table.encode()
+        files[table_file] = written.encode()
     write_whole(files)
     if save is not None:
         forecaster.save(save)
@@ -124,7 +120,7 @@ def forecast(
 def _check_levels(levels: tuple[float, ...]) -> tuple[float, ...]:
     for level in levels:
         if not 0 < level < 1:
-            raise SettingsError(f"--level is {level:g}: it must be between 0 and 1, as 0.95")
+            raise SettingsError("it must be between 0 and 1, as 0.95", setting="level", value=level)
     return tuple(sorted(set(levels)))
 
 

@@ -41,7 +41,7 @@ class NoveltyCheck:
                 raise SettingsError("--copied-from goes with --check-novelty")
             return
         if self.min_length is not None and self.min_length < 1:
-            raise SettingsError(f"--copied-from is {self.min_length}: it must be a whole number, 1 or more")
+            raise SettingsError("it must be a whole number, 1 or more", setting="copied_from", value=self.min_length)
         if num_chars > LONGEST_TEXTS:
             raise SettingsError(f"--check-novelty takes at most {LONGEST_TEXTS:,} characters in all samples together")
 

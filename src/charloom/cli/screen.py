@@ -1,11 +1,10 @@
 """What all commands print with: results on standard output, everything else on standard error."""
 
-import dataclasses
-import re
+import shlex
 import sys
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -13,8 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column
 
-from charloom.errors import CharloomWarning
-from charloom.settings import CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TrainingSettings
+from charloom.errors import Argument, CharloomError, CharloomWarning, Part, worded
 
 _USUAL_WIDTH = 80
 """Of a terminal, where one says that it has none (COLUMNS=0)."""
@@ -56,9 +54,33 @@ def _console(stream: TextIO) -> Console:
     )
 
 
-def show_error(message: str) -> None:
-    """One line, in the words of the command line."""
-    print(f"charloom: error: {_as_options(_one_line(message))}", file=sys.stderr)  # noqa: T201
+def as_option(argument: Argument) -> str:
+    """An argument that a message mentions, as a shell takes it: ``--num-steps``, ``--unit byte``, ``--decimal ','``."""
+    name = argument.name.replace("_", "-")
+    if argument.value is False:
+        return f"--no-{name}"
+    named_only = argument.value is ... or argument.value is True
+    return f"--{name}" if named_only else f"--{name} {shlex.quote(str(argument.value))}"
+
+
+def show_error(*message: Part) -> None:
+    """Shows one line on standard error, with arguments as options."""
+    print(f"charloom: error: {_one_line(in_words(message))}", file=sys.stderr)  # noqa: T201
+
+
+@contextmanager
+def hinting(hint: str) -> Iterator[None]:
+    """Gives errors within the hint that the command line has for them."""
+    try:
+        yield
+    except CharloomError as error:
+        error.hint = (hint,)
+        raise
+
+
+def in_words(message: Iterable[Part]) -> str:
+    """A message of the library with arguments as options."""
+    return worded(message, as_option)
 
 
 def show_warnings_in_one_line() -> None:
@@ -67,7 +89,8 @@ def show_warnings_in_one_line() -> None:
 
     def show(message: Warning | str, category: type[Warning], *rest: object, **named: object) -> None:
         if issubclass(category, CharloomWarning):
-            print(f"charloom: note: {_as_options(_one_line(str(message)))}", file=sys.stderr)  # noqa: T201
+            parts = message.parts if isinstance(message, CharloomWarning) else (str(message),)
+            print(f"charloom: note: {_one_line(in_words(parts))}", file=sys.stderr)  # noqa: T201
         else:
             usual(message, category, *rest, **named)  # type: ignore[arg-type]
 
@@ -122,15 +145,3 @@ def work_progress(
 
 def _one_line(message: str) -> str:
     return " ".join(printable(message).split())
-
-
-def _as_options(message: str) -> str:
-    """Settings in the library's words (``num_steps``, ``unit='byte'``, ``patience=5``) to the command line's."""
-    message = re.sub(r"(?<![-\w])([a-z]+)=(?:'(\w+)'|(\d+)\b)", r"--\1 \2\3", message)
-    kinds = (CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TrainingSettings)
-    names = {field.name for kind in kinds for field in dataclasses.fields(kind)}
-    names |= {"num_chars", "num_samples", "held_out"}
-    of_one_word = "|".join(name for name in names if "_" not in name)
-    message = re.sub(rf"^({of_one_word}) is ", r"--\1 is ", message)
-    pattern = "|".join(sorted((name for name in names if "_" in name), key=len, reverse=True))
-    return re.sub(rf"\b({pattern})\b", lambda found: "--" + found[0].replace("_", "-"), message)

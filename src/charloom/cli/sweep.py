@@ -12,10 +12,10 @@ from rich.table import Table
 from charloom.cli import screen
 from charloom.cli.interruption import Interruption
 from charloom.cli.recipes import usual_recipe
-from charloom.errors import SettingsError
+from charloom.errors import SettingsError, worded
 from charloom.settings import CorpusSettings, ModelSettings, TrainingSettings
 from charloom.settings.names import as_word, find_setting
-from charloom.settings.recipes import Recipe
+from charloom.settings.recipes import Recipe, as_key
 
 if TYPE_CHECKING:
     from charloom.sweeps.events import SweepEvent
@@ -71,7 +71,7 @@ def sweep(
         As for 'charloom train'.
     """
     fixed = Recipe(text, model, training)
-    asked = _combinations(vary, combinations)
+    asked = _combinations(vary, combinations, fixed)
     if asked == [{}] and seeds == 1:
         raise SettingsError(f"nothing is varied: give --vary, --list or --seeds; {_FORM}")
     from charloom.sweeps.sweep import sweep as run_sweep
@@ -104,8 +104,8 @@ def sweep(
     return 0
 
 
-def _combinations(vary: tuple[str, ...], listed_in: Path | None) -> list[dict[str, Any]]:
-    """What is to be run, the words of the command line turned into values."""
+def _combinations(vary: tuple[str, ...], listed_in: Path | None, fixed: Recipe) -> list[dict[str, Any]]:
+    """The combinations to run with, their values read from words of the command line or from a file."""
     from charloom.sweeps.plan import grid, listed
 
     values: dict[str, list[Any]] = {}
@@ -115,12 +115,26 @@ def _combinations(vary: tuple[str, ...], listed_in: Path | None) -> list[dict[st
             raise SettingsError(f"--vary {words}: {_FORM}")
         setting = find_setting(name)
         if setting.name in values:
-            raise SettingsError(f"{setting.name} is varied twice: give all its values at once")
+            raise SettingsError("is varied twice: give all its values at once", setting=setting.name)
         values[setting.name] = [setting.parse(word.strip()) for word in rest.split(",")]
     every = grid(values)
     if listed_in is None:
         return every
-    return [one | more for one in listed(_read_list(listed_in)) for more in every]
+    combinations = []
+    for number, settings in enumerate(_read_list(listed_in), 1):
+        place = f"{listed_in}: combination {number}: "
+        try:
+            (one,) = listed([settings])
+        except SettingsError as error:
+            raise SettingsError(place, worded(error.parts, as_key)) from error
+        for more in every:
+            combinations.append(one | more)
+            try:
+                fixed.with_changes(one | more)
+            except SettingsError as error:
+                if error.setting in one:  # else an option is wrong
+                    raise SettingsError(place, worded(error.parts, as_key)) from error
+    return combinations
 
 
 def _read_list(file: Path) -> list[dict[str, Any]]:

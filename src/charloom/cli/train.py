@@ -176,7 +176,7 @@ def _train(
     known = built.provenance
     # Others that train along wait for this one to do so, too.
     if end is not None and processes.size == 1 and is_there(folder, begun, training):
-        console.print(f"Nothing to do: {end}.")
+        console.print(f"Nothing to do: {screen.in_words(end)}.")
         return 0
     show_start(console, begun, training, processes)
     try:
@@ -197,11 +197,12 @@ def _train(
         if not isinstance(error, (CharloomError, OSError)):
             raise
         raise CharloomError(
-            f"{error}; the model of epoch {built.provenance['results']['epoch']} is saved in {folder.path}"
+            *(error.parts if isinstance(error, CharloomError) else (str(error),)),
+            f"; the model of epoch {built.provenance['results']['epoch']} is saved in {folder.path}",
         ) from error
     _save(folder, built, texts)
     if end is not None:
-        console.print(f"Nothing to do: {end}.")
+        console.print(f"Nothing to do: {screen.in_words(end)}.")
     show_end(console, folder, built, training, interruption.requested, checkpoints)
     return interruption.exit_status
 
@@ -238,7 +239,8 @@ def _save(folder: "RunFolder", model: "LanguageModel", texts: tuple[bytes, bytes
     except (CharloomError, OSError) as error:
         refuge = tempfile.mkdtemp(prefix="charloom-")
         model.save(refuge)
-        raise ModelFolderError(f"{error}; the model is saved in {refuge} instead") from error
+        parts = error.parts if isinstance(error, CharloomError) else (str(error),)
+        raise ModelFolderError(*parts, f"; the model is saved in {refuge} instead") from error
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

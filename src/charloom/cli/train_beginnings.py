@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from charloom.text.corpora import Corpus
     from charloom.training.checkpoint import Checkpoint
 
+_NEW_RUN = "begin a new run from this one's weights with --init-from"
 _LONG_TEXT = 1 << 25
 """Bytes that take long enough for a bar."""
 
@@ -67,13 +68,13 @@ def from_model(
     _refuse_changes(
         asdict(replace(known, init_sigma=model.init_sigma, dropout=model.dropout)),
         asdict(model),
-        f"the model in {path} has {{}}: leave it out",
+        f"the model in {path} has",
     )
     clean_up = vars(built.vocabulary.clean_up)
     _refuse_changes(
         {"unit": built.vocabulary.unit, **clean_up},
         vars(text),
-        f"the model in {path} was trained with {{}}: leave it out",
+        f"the model in {path} was trained with",
     )
     corpus = _load(texts, text)
     known_tokens = set(built.vocabulary.tokens)
@@ -105,7 +106,7 @@ def resumed(
     from charloom.model_building import settings_of
 
     built = checkpoint.make_model()
-    refusal = "the run was begun with {}: leave it out"
+    refusal = "the run was begun with"
     _refuse_changes(asdict(settings_of(built)) | {"init_sigma": model.init_sigma}, asdict(model), refusal)
     _refuse_changes(stored_corpus_settings(checkpoint), asdict(text), refusal)
     return _going_on(checkpoint, built, texts, text, training, "resumed at")
@@ -131,9 +132,11 @@ def _going_on(
 ) -> Beginning:
     from charloom.training.resumption import check_corpus, check_settings, differences
 
-    changes = check_settings(checkpoint, training)
+    with screen.hinting(f"leave it out, or {_NEW_RUN}"):
+        changes = check_settings(checkpoint, training)
     corpus = _load(texts or _stored_texts(checkpoint), text)
-    check_corpus(checkpoint, {"name": corpus.name, "sha256": corpus.fingerprint, "num_chars": len(corpus.ids)})
+    with screen.hinting(f"name the right one before --resume, or {_NEW_RUN}"):
+        check_corpus(checkpoint, {"name": corpus.name, "sha256": corpus.fingerprint, "num_chars": len(corpus.ids)})
     if others := differences(checkpoint):
         warnings.warn(f"{others}: the last bits may differ", CharloomWarning, stacklevel=2)
     words = ", ".join([f"{words} {checkpoint.place}", *changes])
@@ -197,7 +200,7 @@ def _no_file(name: str) -> bool:
 
 
 def _refuse_changes(before: dict[str, Any], now: dict[str, Any], refusal: str) -> None:
-    """refusal: With a place for the setting and its value."""
+    """refusal: What the value that was before comes after."""
     for name, value in before.items():
         if now[name] != value:
-            raise SettingsError(f"{name} is {now[name]}, and " + refusal.format(f"{name} {value}"))
+            raise SettingsError(f"{refusal} {value!r}", setting=name, value=now[name], hint="leave it out")

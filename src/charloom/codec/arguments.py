@@ -13,7 +13,7 @@ def checked_threads(threads: int | None) -> int:
     if threads is None:
         return min(_processors(), _MOST_THREADS_UNASKED)
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise SettingsError(f"threads is {threads!r}: it must be a whole number, 1 or more")
+        raise SettingsError("it must be a whole number, 1 or more", setting="threads", value=threads)
     return threads
 
 

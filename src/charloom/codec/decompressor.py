@@ -72,7 +72,7 @@ class _Parser:
                 raise DamagedFileError(
                     f"damaged: a segment that cannot be, before byte {self._source.position:,} of the compressed file; "
                     f"bytes from {self._position:,} of the original on are lost",
-                    self._position,
+                    start=self._position,
                 )
             if code != STORED and engine is None:
                 engine = self._engine_for(self._header.mode, self._source.exactly(FINGERPRINT_BYTES))
@@ -98,8 +98,8 @@ class _Parser:
         places = ", or of bytes ".join(f"{start:,} to {end - 1:,}" for start, end in self._long_runs)
         raise DamagedFileError(
             f"damaged: some of bytes {places} of the original are wrong",
-            self._long_runs[0][0],
-            self._long_runs[-1][1],
+            start=self._long_runs[0][0],
+            end=self._long_runs[-1][1],
         )
 
     def _segment(self, length: int, code: int) -> CodedSegment:
@@ -121,8 +121,8 @@ class _Parser:
                         raise DamagedFileError(
                             f"damaged: a block that is too large, before byte {self._source.position:,} of the "
                             "compressed file",
-                            self._position,
-                            self._position + length,
+                            start=self._position,
+                            end=self._position + length,
                         )
                     room -= size
                 segment.blocks.append((self._source.exactly(size), self._source.exactly(CHECKSUM_BYTES)))

@@ -10,7 +10,7 @@ from charloom.codec.native import chosen_instruction_set
 from charloom.codec.native_engines import NativeFastEngine, NativeMixingEngine
 from charloom.codec.priming import PRIMING_FILE, Priming
 from charloom.codec.reference_engines import ReferenceFastEngine, ReferenceMixingEngine
-from charloom.errors import CharloomWarning, ModelFolderError
+from charloom.errors import Argument, CharloomWarning, ModelFolderError
 
 if TYPE_CHECKING:
     from charloom.language_model import LanguageModel
@@ -52,8 +52,8 @@ def _read_folder(folder: Path, *, fast: bool) -> tuple[IntegerModel, Priming]:
     if named not in (None, priming.fingerprint().hex()):
         what = f"another than {INTEGER_MODEL_FILE} was made with" if priming.text else "missing"
         raise ModelFolderError(
-            f"{folder / PRIMING_FILE}: {what}: take it from a copy of this model (what was compressed with --fast does "
-            "without)"
+            f"{folder / PRIMING_FILE}: {what}: take it from a copy of this model (what was compressed with ",
+            *(Argument("fast", True), " does without)"),
         )
     return integers, priming
 

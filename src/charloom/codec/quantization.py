@@ -27,7 +27,7 @@ from charloom.codec.integer_model_checks import (
     TANH_SEGMENTS,
     row_bounds,
 )
-from charloom.errors import InputError
+from charloom.errors import Argument, InputError
 from charloom.language_model import LanguageModel
 from charloom.predictor import predicting
 from charloom.text.vocabulary import Vocabulary
@@ -57,19 +57,24 @@ class _Parameters(NamedTuple):
 
 def quantize(model: LanguageModel) -> IntegerModel:
     """The model in integers. Raises InputError for one that cannot be had so."""
+    if problem := model.unknown_part():
+        raise InputError(f"this model cannot be compressed with: {problem}")
     if model.layer.proj_size:
         raise InputError("layers with proj_size cannot be made integers: train a model without it")
     if len(model.vocabulary) > LARGEST_VOCABULARY:
         raise InputError(
             f"a vocabulary of {len(model.vocabulary)} tokens is too large for compression (at most "
-            f"{LARGEST_VOCABULARY}): train with --unit byte"
+            f"{LARGEST_VOCABULARY}): train with ",
+            Argument("unit", "byte"),
         )
     for name, size, largest in (
         ("num_layers", model.layer.num_layers, LARGEST_LAYERS),
         ("hidden_size", model.layer.hidden_size, LARGEST_HIDDEN),
     ):
         if size > largest:
-            raise InputError(f"{name} {size} is too large for compression (at most {largest}): train a smaller model")
+            raise InputError(
+                f"too large for compression (at most {largest}): train a smaller model", setting=name, value=size
+            )
     if model.vocabulary.unit == "char" and len(model.vocabulary) < 2:
         raise InputError("the model's vocabulary has no characters: there is nothing to compress with")
     if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
@@ -113,23 +118,22 @@ def _integers(model: LanguageModel) -> IntegerModel:
 
 def _parameters(model: LanguageModel) -> tuple[Floats, list[_Parameters]]:
     """Each token's share of the first layer's gates, (vocabulary, gates * hidden), without biases; and the layers."""
-    parameters = [None if p is None else _floats(p) for p in model.layer.parameters_in_order()]
+    weights = model.layer.named_weights()
+    if weights is None:
+        raise InputError("the model's layer has no weights of its own: they were replaced or removed")
     layers = []
-    for first in range(0, len(parameters), 4):
-        input_weights, hidden, input_bias, hidden_bias = parameters[first : first + 4]
-        assert input_weights is not None
-        assert hidden is not None
+    for number, cell in enumerate(weights):
+        hidden = _floats(cell.hidden)
         zero = np.zeros(len(hidden))
         layers.append(
             _Parameters(
-                input_weights if first else None,
+                _floats(cell.input) if number else None,
                 hidden,
-                zero if input_bias is None else input_bias,
-                zero if hidden_bias is None else hidden_bias,
+                zero if cell.input_bias is None else _floats(cell.input_bias),
+                zero if cell.hidden_bias is None else _floats(cell.hidden_bias),
             )
         )
-    assert parameters[0] is not None
-    table = parameters[0].T
+    table = _floats(weights[0].input).T
     return table if model.embedding is None else _floats(model.embedding.weight) @ table, layers
 
 

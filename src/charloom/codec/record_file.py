@@ -17,7 +17,7 @@ from charloom.codec.record_index import FOOTER_BYTES, NO_MORE_GROUPS, GroupEntry
 from charloom.codec.record_stream import compress_records, damaged_records, decode_record, unreadable_group
 from charloom.codec.records import RecordSessions
 from charloom.codec.varint import decode_varint
-from charloom.errors import CompressedFileError, DamagedFileError, NotCompressedError
+from charloom.errors import Argument, CompressedFileError, DamagedFileError, NotCompressedError
 from charloom.whole_files import WholeFile
 
 _GROUPS_START = HEADER_BYTES + FINGERPRINT_BYTES
@@ -134,7 +134,12 @@ class RecordFile(Sequence[bytes]):
                 raise DamagedFileError("damaged: the index of the records (the file's end)")
         except CompressedFileError as error:
             raise DamagedFileError(
-                f"{error}, or the file is truncated; rebuild_index=True reads what can be read"
+                *(
+                    *error.parts,
+                    ", or the file is truncated; ",
+                    Argument("rebuild_index", True),
+                    " reads what can be read",
+                )
             ) from None
         return index
 

@@ -187,15 +187,17 @@ def damaged_records(first: int, numbers: tuple[int, ...]) -> DamagedRecordError:
     plural = "s" if len(records) > 1 else ""
     verb = "are" if len(records) > 1 else "is"
     return DamagedRecordError(
-        f"damaged: record{plural} {shown} (counted from 0) {verb} lost; others can be read", records
+        f"damaged: record{plural} {shown} (counted from 0) {verb} lost; others can be read", records=records
     )
 
 
 def unreadable_group(first: int, count: int | None) -> DamagedRecordError:
     """The error for a whole group; ``count`` where the index tells it."""
     if count is None:
-        return DamagedRecordError(f"damaged: a group of records from {first:,} (counted from 0) on is lost", (first,))
+        return DamagedRecordError(
+            f"damaged: a group of records from {first:,} (counted from 0) on is lost", records=(first,)
+        )
     numbers = tuple(range(first, first + count))
     return DamagedRecordError(
-        f"damaged: records {first:,} to {numbers[-1]:,} (counted from 0) are lost; others can be read", numbers
+        f"damaged: records {first:,} to {numbers[-1]:,} (counted from 0) are lost; others can be read", records=numbers
     )

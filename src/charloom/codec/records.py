@@ -72,7 +72,9 @@ class RecordCodec:
                 try:
                     results.append(function(item))
                 except DamagedRecordError as error:
-                    raise DamagedRecordError(f"record {number} (counted from 0): {error}", (number,)) from None
+                    raise DamagedRecordError(
+                        f"record {number} (counted from 0): ", *error.parts, records=(number,)
+                    ) from None
             return results
 
         starts = range(0, len(items), _BATCH)

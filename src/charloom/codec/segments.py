@@ -138,4 +138,4 @@ def decode_segment(engine: Engine | None, segment: CodedSegment, job: Job) -> Pi
 
 def damaged(start: int, end: int) -> DamagedFileError:
     """The error for a part of the original that is lost."""
-    return DamagedFileError(f"damaged: bytes {start:,} to {end - 1:,} of the original are lost", start, end)
+    return DamagedFileError(f"damaged: bytes {start:,} to {end - 1:,} of the original are lost", start=start, end=end)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.errors import SeriesError, SettingsError
+from charloom.errors import Argument, SeriesError, SettingsError
 from charloom.forecasting.baselines import Baseline
 from charloom.forecasting.fitting import fewest_points, fit_all, with_horizon
 from charloom.forecasting.forecaster import Forecast, Forecaster
@@ -76,11 +76,11 @@ def usual_held_out(length: int, horizon: int, model: Model = "auto") -> int:
 def check_held_out(held_out: int | None) -> None:
     """Raises SettingsError for a number that no series allows."""
     if held_out is not None and held_out < 1:
-        raise SettingsError(f"held_out is {held_out}: it must be at least 1")
+        raise SettingsError("it must be at least 1", setting="held_out", value=held_out)
 
 
 def _num_held_out(length: int, settings: ForecastSettings, held_out: int | None) -> int:
-    """Points to hold out. Raises SeriesError if too few are left, or are held out, and says what to change."""
+    """Points to hold out. Raises SeriesError if the series is too short, SettingsError if held_out does not fit it."""
     horizon = settings.horizon
     needed = fewest_points(horizon, settings.model)
     number = max(length // 5, horizon) if held_out is None else held_out
@@ -88,16 +88,21 @@ def _num_held_out(length: int, settings: ForecastSettings, held_out: int | None)
     if horizon <= number <= most:
         return number
     if most < horizon:
-        change = "lower the horizon" if held_out is None or held_out <= horizon else "lower held_out and the horizon"
+        lower_both = held_out is not None and held_out > horizon
+        change = ("lower ", *((Argument("held_out"), " and ") if lower_both else ()), "the horizon")
     elif number < horizon:
-        raise SeriesError(
-            f"held_out is {number}: to measure {horizon} ahead takes {horizon}; raise it, or lower the horizon"
+        raise SettingsError(
+            f"to measure {horizon} ahead takes {horizon}; raise it, or lower the horizon",
+            setting="held_out",
+            value=number,
         )
     else:
-        change = f"lower held_out to {most} or less"
-    raise SeriesError(
+        change = ("lower ", Argument("held_out"), f" to {most} or less")
+    kind = SeriesError if held_out is None else SettingsError
+    raise kind(
         f"{counted(length, 'point')} {'is' if length == 1 else 'are'} too few to hold {max(number, horizon)} out and "
-        f"forecast {horizon} ahead: {needed} are needed to fit to; {change}"
+        f"forecast {horizon} ahead: {needed} are needed to fit to",
+        hint=change,
     )
 
 

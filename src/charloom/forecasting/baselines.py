@@ -60,7 +60,7 @@ class SeasonalNaive(LinearBaseline):
 
     def __init__(self, season: int) -> None:
         if season < 2:
-            raise SettingsError(f"season is {season}: a seasonal forecast needs 2 points or more")
+            raise SettingsError("a seasonal forecast needs 2 points or more", setting="season", value=season)
         self.season = self.fewest_points = season
         self.name = f"seasonal naive ({season})"
         self.linear = Linear(np.eye(season, dtype=np.float64)[-1], 0.0)
@@ -70,8 +70,10 @@ class SeasonalMean(LinearBaseline):
     """The mean of the same point of the last known seasons: a season with its noise averaged out."""
 
     def __init__(self, season: int, num_seasons: int = 3) -> None:
-        if season < 2 or num_seasons < 1:
-            raise SettingsError(f"season is {season}, num_seasons {num_seasons}: they must be at least 2 and 1")
+        if season < 2:
+            raise SettingsError("a seasonal forecast needs 2 points or more", setting="season", value=season)
+        if num_seasons < 1:
+            raise SettingsError("it must be at least 1", setting="num_seasons", value=num_seasons)
         self.fewest_points = season * num_seasons
         self.name = f"seasonal mean ({season})"
         self.linear = Linear(np.tile(np.eye(season, dtype=np.float64)[-1] / num_seasons, num_seasons), 0.0)
@@ -107,7 +109,7 @@ class AutoRegression(LinearBaseline):
 
     def __init__(self, tau: int = 4) -> None:
         if tau < 1:
-            raise SettingsError(f"tau is {tau}: it must be at least 1")
+            raise SettingsError("it must be at least 1", setting="tau", value=tau)
         self.tau = tau
         self.fewest_points = 2 * tau + 1
         self.name = f"AR({tau})"
@@ -116,6 +118,8 @@ class AutoRegression(LinearBaseline):
         """Least squares on all points. Raises SettingsError for too few."""
         if len(values) < self.fewest_points:
             raise SettingsError(
-                f"tau is {self.tau}: {counted(len(values), 'point')} to fit to need one below {(len(values) + 1) // 2}"
+                f"{counted(len(values), 'point')} to fit to need one below {(len(values) + 1) // 2}",
+                setting="tau",
+                value=self.tau,
             )
         self.linear = least_squares(values, self.tau)

@@ -1,32 +1,23 @@
-"""The cells of a table as numbers, their decimals after a point or after a comma."""
+"""The cells of a column as numbers: in one notation, which is given and not guessed."""
 
+import functools
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
 
-from charloom.errors import SeriesError
+from charloom.errors import Argument, Part, SeriesError
+from charloom.forecasting.csv_table import later_header, shown
 from charloom.forecasting.series import Values
+from charloom.settings.forecasting import DECIMALS, THOUSANDS, TableSettings
 
-_LONGEST_SHOWN = 40
-
-_MISSING = {"", "na", "nan", "n/a", "null", "none", ".", "-", "?"}
-_DECIMAL_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?", re.ASCII)
-_GROUPED = re.compile(r"[+-]?\d{1,3}([.,]\d{3})+([.,]\d+)?", re.ASCII)
-_PERHAPS_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
-_WHOLE = re.compile(r"-?\d{1,15}", re.ASCII)
-_COUNTED = 3
-"""Fewer whole numbers may be evenly spaced by chance."""
-
-
-def is_number(cell: str) -> bool:
-    """Whether it is one as Python writes them."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return cell.lower() != "nan"
+_MISSING = {"", "na", "n/a", "#n/a", "nan", "null", "none", "."}
+_ALIKE = {" ": "[ \u00a0\u2009\u202f]", "'": "['\u2019]"}
+"""Signs between thousands that look the same."""
+_PLAIN = "numbers are written like -1234.5 or 1e6, without units or other signs"
+_MAYBE_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)
 
 
 def is_missing(cell: str) -> bool:
@@ -34,69 +25,122 @@ def is_missing(cell: str) -> bool:
     return cell.lower() in _MISSING
 
 
-def resembles_number(cell: str) -> bool:
-    """Whether people somewhere write numbers like this: with decimal commas, with marks between thousands."""
-    return is_number(cell) or bool(_DECIMAL_COMMA.fullmatch(cell) or _GROUPED.fullmatch(cell))
+def parse_number(cell: str, settings: TableSettings) -> float | None:
+    """The number that a cell is in the notation of the settings; None if it is none."""
+    return _parse(cell, settings.decimal or ".", settings.thousands)
 
 
-def counts_up(cells: Sequence[str]) -> bool:
-    """Whether these are whole numbers of one distance, as the numbers of rows or years are."""
-    if len(cells) < _COUNTED or not all(_WHOLE.fullmatch(cell) for cell in cells):
-        return False
-    numbers = np.array([int(cell) for cell in cells])
-    steps = np.diff(numbers)
-    return bool(steps[0] > 0 and np.all(steps == steps[0]))
+def read_numbers(
+    cells: Sequence[str], lines: Sequence[int], name: str, settings: TableSettings, *, delimiter: str
+) -> Values:
+    """A column's numbers, NaN for missing ones: (cells,).
 
+    Args:
+        cells: The column.
+        lines: The line of each cell in its file, for messages.
+        name: The column's, for messages.
+        settings: The notation.
+        delimiter: What stands between columns.
 
-def read_numbers(cells: Sequence[str], lines: Sequence[int], *, delimiter: str) -> Values:
-    """A column's numbers, NaN where there is none: (cells,).
-
-    lines: The line of each in its file, for messages. delimiter: What stands between columns; where it is no comma,
-    decimals may stand after one, in the whole column or nowhere. Raises SeriesError for what is no number, or may be
-    either of two.
+    Raises SeriesError, with the line, for a cell that is not a finite number in this notation, and for a column of
+    numbers that may have a point between thousands if no decimal sign is given.
     """
-    if delimiter != ",":
-        cells = _with_points(cells, lines, delimiter)
-    return np.array([_number(cell, line) for cell, line in zip(cells, lines, strict=True)], dtype=np.float64)
+    values = np.full(len(cells), math.nan)
+    for place, cell in enumerate(cells):
+        if is_missing(cell):
+            continue
+        value = parse_number(cell, settings)
+        if value is None:
+            raise _not_a_number(cells, place, lines[place], name, settings)
+        if math.isinf(value):
+            raise SeriesError(f"line {lines[place]}: {shown(cell)} in column {shown(name)} is too large for a float")
+        values[place] = value
+    if settings.decimal is None and settings.thousands is None:
+        _check_points(cells, lines, name, delimiter)
+    return values
 
 
-def _with_points(cells: Sequence[str], lines: Sequence[int], delimiter: str) -> Sequence[str]:
-    """The cells with their decimal commas as points, where there are any."""
-    with_comma = [i for i, cell in enumerate(cells) if _DECIMAL_COMMA.fullmatch(cell)]
-    if not with_comma:
-        return cells
-    first = with_comma[0]
-    for i, cell in enumerate(cells):
-        if "." in cell and resembles_number(cell):
-            raise SeriesError(
-                f"line {lines[i]}: {shown(cell)} has a point, and {shown(cells[first])} in line {lines[first]} a "
-                "comma: write decimals with a point in the whole column"
-            )
-    # Semicolons are there where commas are taken, by decimals; but 950 beside 1,020 looks like thousands all the same.
-    decimals = delimiter == ";" and all("," in cell or is_missing(cell) for cell in cells)
-    if not decimals and all(_PERHAPS_THOUSANDS.fullmatch(cells[i]) for i in with_comma):
-        cell = cells[first]
-        raise SeriesError(
-            f"line {lines[first]}: {shown(cell)} may be {cell.replace(',', '.')} or {cell.replace(',', '')}: "
-            "write decimals with a point, and thousands without a mark"
+def _parse(cell: str, decimal: str, thousands: str | None) -> float | None:
+    if not _pattern(decimal, thousands).fullmatch(cell):
+        return None
+    if thousands is not None:
+        cell = re.sub(_ALIKE.get(thousands, re.escape(thousands)), "", cell)
+    return float(cell.replace(decimal, "."))
+
+
+@functools.cache
+def _pattern(decimal: str, thousands: str | None) -> re.Pattern[str]:
+    point, whole = re.escape(decimal), r"\d+"
+    if thousands is not None:
+        sign = _ALIKE.get(thousands, re.escape(thousands))
+        # 1,234,567 and, in India, 12,34,567. The first sign must be all others', so that 1 234'567 is none.
+        whole = rf"(?:\d+|[1-9]\d{{0,2}}(?P<sign>{sign})\d{{3}}(?:(?P=sign)\d{{3}})*"
+        whole += rf"|[1-9]\d?(?P<lakh>{sign})\d\d(?:(?P=lakh)\d\d)*(?P=lakh)\d{{3}})"
+    return re.compile(rf"[+-]?(?:{whole}(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+
+
+def _not_a_number(cells: Sequence[str], place: int, line: int, name: str, settings: TableSettings) -> SeriesError:
+    cell = cells[place]
+    strange = next((char for char in cell if not char.isascii()), None)
+    named = f" (it has a {unicodedata.name(strange, 'strange character')})" if strange else ""
+    signs = [Argument(option, sign) for option in ("decimal", "thousands") if (sign := getattr(settings, option))]
+    kind: tuple[Part, ...] = ("a number with ", *_joined(signs)) if signs else ("a plain number",)
+    ways = _notations([other for other in cells if not is_missing(other)]) or _notations([cell])
+    hint: list[Part] = []
+    for decimal, thousands in ways:
+        hint += [", or give " if hint else "give "]
+        hint += _joined(
+            [
+                *([Argument("decimal", decimal)] if decimal != "." or settings.decimal == "," else []),
+                *([Argument("thousands", thousands)] if thousands else []),
+            ]
         )
-    return [cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell for cell in cells]
+        if len(ways) > 1:
+            hint.append(f" if it is {_parse(cell, decimal, thousands):.15g}")
+    return SeriesError(
+        f"line {line}: {shown(cell)}{named} in column {shown(name)} is not ",
+        *kind,
+        hint=(*(hint or [_PLAIN]), *(later_header(line) if place == 0 and settings.header is None else ())),
+    )
 
 
-def _number(cell: str, line: int) -> float:
-    if is_missing(cell):
-        return math.nan
-    try:
-        value = float(cell)
-    except ValueError:
-        marks = ", and thousands without a mark" if _GROUPED.fullmatch(cell) else ""
-        hint = f" (write decimals with a point{marks})" if resembles_number(cell) else ""
-        raise SeriesError(f"line {line}: {shown(cell)} is not a number{hint}") from None
-    if math.isinf(value):
-        raise SeriesError(f"line {line}: {shown(cell)} is not a finite number")
-    return value
+def _notations(cells: Sequence[str]) -> list[tuple[str, str | None]]:
+    """Decimal and thousands signs with which all these cells are numbers, for a hint; none that is not there."""
+    return [
+        (decimal, thousands)
+        for decimal in DECIMALS
+        for thousands in (None, *THOUSANDS)
+        if decimal != thousands
+        and (decimal == "." or any(decimal in cell for cell in cells))
+        and (thousands is None or any(re.search(_ALIKE.get(thousands, re.escape(thousands)), cell) for cell in cells))
+        and all(_parse(cell, decimal, thousands) is not None for cell in cells)
+    ]
 
 
-def shown(cell: str) -> str:
-    """A cell in quotes, its end left out where it is long."""
-    return repr(cell if len(cell) <= _LONGEST_SHOWN else cell[:_LONGEST_SHOWN] + "...")
+def _joined(arguments: Sequence[Part]) -> list[Part]:
+    return [part for argument in arguments for part in (" and ", argument)][1:]
+
+
+def _check_points(cells: Sequence[str], lines: Sequence[int], name: str, delimiter: str) -> None:
+    """Refuses 998, 1.000, 1.002, and 1.000, 1.002 beside semicolons: a point may be a decimal or a thousands sign.
+
+    A program that writes numbers as they are has 1 or 1.0 for 1.000, and one that writes three decimals has them in
+    every row.
+    """
+    pointed = [place for place, cell in enumerate(cells) if "." in cell and not is_missing(cell)]
+    if not pointed or not all(_MAYBE_GROUPED.fullmatch(cells[place]) for place in pointed):
+        return
+    if delimiter != "," or any("." not in cell and not is_missing(cell) for cell in cells):
+        cell = cells[pointed[0]]
+        raise SeriesError(
+            f"line {lines[pointed[0]]}: {shown(cell)} in column {shown(name)} may be {float(cell):g} or "
+            f"{cell.replace('.', '')}",
+            hint=(
+                "give ",
+                Argument("decimal", "."),
+                ", or ",
+                Argument("decimal", ","),
+                " and ",
+                Argument("thousands", "."),
+            ),
+        )

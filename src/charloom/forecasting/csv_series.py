@@ -1,232 +1,146 @@
-"""Reading a series from a table in a text file (CSV): one column of numbers, and one of dates where there is one."""
+"""Reading a series from a table in a text file (CSV): one column of numbers, and one of dates if there are several."""
 
-import csv
-import io
-import stat
-import sys
-import warnings
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import numpy as np
 
-from charloom.errors import CharloomWarning, SeriesError
-from charloom.forecasting.cells import counts_up, is_missing, read_numbers, resembles_number, shown
-from charloom.forecasting.dates import Dates, read_dates
-from charloom.forecasting.series import Series, check_values, interpolate_missing
+from charloom.errors import Argument, SeriesError
+from charloom.forecasting.cells import is_missing, parse_number, read_numbers
+from charloom.forecasting.csv_table import STANDARD_INPUT, Table, listed, read_table, shown
+from charloom.forecasting.date_notation import notation_of, parse_date
+from charloom.forecasting.dates import read_dates
+from charloom.forecasting.series import Series, Values, check_values, interpolate_missing
+from charloom.settings.forecasting import Missing, TableSettings
 from charloom.wording import counted
 
-STANDARD_INPUT = "-"
-Missing: TypeAlias = Literal["refuse", "interpolate"]
-_DELIMITERS = ";\t|,"
-_LAST_YEAR = "2999"
-"""What counts on beyond is no year."""
-_LARGEST_BYTES = 2**30
-
-
-@dataclass(frozen=True)
-class _Table:
-    names: list[str]
-    rows: list[list[str]]
-    lines: list[int]
-    headed: bool
-    delimiter: str
-
-    def column(self, at: int) -> list[str]:
-        """Its cells; empty ones where rows are too short."""
-        return [row[at] if at < len(row) else "" for row in self.rows]
+_NO_DATES = "none"
 
 
 def read_series(
-    file: str | Path, column: str | int | None = None, *, time: str | None = None, missing: Missing = "refuse"
+    file: str | Path,
+    column: str | int | None = None,
+    *,
+    time: str | int | None = None,
+    missing: Missing = "refuse",
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    date_format: str | None = None,
+    header: bool | None = None,
+    skip_rows: int = 0,
 ) -> Series:
-    """One column of a CSV file; comma, semicolon, tab or bar between the columns, a header or none.
+    """Reads one column of a CSV file, as it is written or not at all.
 
-    Decimals stand after a point; where columns are not separated by commas, after a comma in a whole column, too.
+    The defaults read plain numbers (-1234.5, 1e6) and ISO 8601 dates (2001-12-31, 2001-12, 2001, 2001-Q4, 2001-W52,
+    20011231, 2001-12-31 23:30) between commas, under a header, in UTF-8 or UTF-16. Other notations must be given.
+    Nothing is inferred from the file, and no row is left out but empty ones at its end.
 
     Args:
         file: The file; ``-`` for standard input.
-        column: Its header, or its number from 1; the only column of numbers where not given.
-        time: The column with dates (2001-12-31, 2001-12, 2001, or with a time of day), which must be evenly spaced.
-            Where not given, a column of dates is found, or a first one that counts up beside others; ``none`` ignores
-            it.
-        missing: What to do with empty values (NA, NaN, ...) between others: refuse them, or interpolate.
+        column: The header of the column, or its number from 1. Default: the only one beside the dates.
+        time: The column of dates, which must be evenly spaced, the oldest first. Default: the first column that is not
+            the series; none if there is only one column. ``none`` takes the rows in the order of the file as evenly
+            spaced, the oldest first.
+        missing: What to do with missing values between others: ``refuse`` or ``interpolate``. A value is missing if
+            its cell is empty, NA, N/A, NaN, null, none or a lone point. At either end they are always refused.
+        delimiter: The character between columns, or ``tab``. Default: a comma; a tab if the name ends in .tsv.
+        decimal: The decimal sign, ``.`` or ``,``. Default: a point.
+        thousands: The sign between thousands: ``,``, ``.``, ``'`` or a space. Default: none.
+        date_format: Format of the dates in the codes of ``strptime``, as ``%d.%m.%Y``. Default: ISO 8601.
+        header: Whether the first row has the names of the columns. Default: it has, and is refused if it could be
+            values.
+        skip_rows: Lines before the header that are not part of the table.
 
-    Raises SeriesError, naming the line, for what cannot be read or forecast.
+    Returns:
+        The series, with its dates if it has any.
+
+    Raises:
+        SeriesError: The file cannot be read this way, or the series cannot be forecast. The message has the line, what
+            was found there, and the argument to give.
+        SettingsError: An argument is impossible.
     """
+    settings = TableSettings(missing, delimiter, decimal, thousands, date_format, header, skip_rows)
     name = "standard input" if str(file) == STANDARD_INPUT else str(file)
     try:
-        return _read(_parse(_text(file)), column, time, missing)
+        return _read(read_table(file, settings), column, time, settings)
     except SeriesError as error:
-        raise SeriesError(f"{name}: {error}") from None
+        raise SeriesError(f"{name}: ", *error.parts) from None
 
 
-def _read(table: _Table, column: str | int | None, time: str | None, missing: Missing) -> Series:
-    wanted = None if column is None else _find(table, str(column), "column")
-    if time is None:
-        at = _find_times(table)
-        at = None if at == wanted else at
-    else:
-        at = None if time == "none" else _find(table, time, "time")
-    chosen = _only_numbers(table, at) if wanted is None else wanted
-    cells = [_cell(row, chosen, len(table.names), line) for row, line in zip(table.rows, table.lines, strict=True)]
-    values = read_numbers(cells, table.lines, delimiter=table.delimiter)
-    filled = 0
-    if len(gaps := np.flatnonzero(np.isnan(values))):
-        if missing == "refuse":
-            first = table.lines[gaps[0]]
-            raise SeriesError(
-                f"line {first}: no value in column {table.names[chosen]!r} ({len(gaps)} of {len(values)} "
-                f"{'is' if len(gaps) == 1 else 'are'} missing): missing='interpolate' fills them"
-            )
-        values, filled = interpolate_missing(values)
+def _read(table: Table, column: str | int | None, time: str | int | None, settings: TableSettings) -> Series:
+    chosen, at = _choose(table, column, time)
+    _check_header(table, chosen, at, settings)
+    name = table.names[chosen]
+    dates = None
+    if at is not None:
+        dates = read_dates(table.column(at), table.lines, table.names[at], settings.date_format)
+    values = read_numbers(table.column(chosen), table.lines, name, settings, delimiter=table.delimiter)
+    _check_missing(values, table, chosen, settings)
+    values, filled = interpolate_missing(values)
     check_values(values)
-    dates = None if at is None else _dates(table, at, required=time is not None)
-    if at is not None and dates is None and wanted is None and counts_up(table.column(at)):
-        told = f"column {shown(table.names[at])} only counts up: {shown(table.names[chosen])} is forecast"
-        warnings.warn(f"{told}, and forecasts are numbered", CharloomWarning, stacklevel=4)
-    return Series(values, table.names[chosen] if table.headed else "value", dates, filled)
+    return Series(values, name if table.header_line else "value", dates, filled)
 
 
-def _text(file: str | Path) -> str:
-    try:
-        if str(file) == STANDARD_INPUT:
-            data = sys.stdin.buffer.read(_LARGEST_BYTES + 1)
-        else:
-            if not str(file):
-                raise SeriesError("the name of the file is empty")
-            mode = Path(file).stat().st_mode
-            if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-                raise SeriesError("a device, not a file; use - for standard input")
-            with Path(file).open("rb") as stream:
-                data = stream.read(_LARGEST_BYTES + 1)
-    except SeriesError:
-        raise
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise SeriesError(reason[:1].lower() + reason[1:]) from None
-    if len(data) > _LARGEST_BYTES:
-        raise SeriesError("larger than a gibibyte: cut it to its last points")
-    if (place := data.find(b"\0")) >= 0:
-        raise SeriesError(f"not a text file (a NUL byte at {place}): save the table as CSV in UTF-8")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise SeriesError(f"line {line}: not UTF-8 (byte 0x{data[error.start]:02x}): save it as UTF-8") from None
-    if not text.strip():
-        raise SeriesError("empty; there is nothing to forecast")
-    return text
-
-
-def _parse(text: str) -> _Table:
-    """Rows of cells; lines that are empty, or comments (``#``), are left out."""
-    delimiter = _delimiter(text)
-    rows, lines = [], []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if any(cells) and not cells[0].startswith("#"):
-                rows.append(cells)
-                lines.append(reader.line_num)
-    except csv.Error as error:
-        raise SeriesError(f"line {reader.line_num}: not CSV ({error})") from None
-    if not rows:
-        raise SeriesError("no line with values; there is nothing to forecast")
-    width = len(rows[0])
-    headed = not any(resembles_number(cell) for cell in rows[0])
-    if headed and len(rows) == 1:
-        raise SeriesError(f"a header ({', '.join(shown(name) for name in rows[0][:20])}) and no rows under it")
-    names = rows[0] if headed else [str(i + 1) for i in range(width)]
-    if headed:
-        rows, lines = rows[1:], lines[1:]
-    return _Table(names, rows, lines, headed, delimiter)
-
-
-def _delimiter(text: str) -> str:
-    """What stands in most of the first lines. The csv module's sniffer takes letters for delimiters."""
-    sample = [line for line in text.splitlines()[:50] if line.strip() and not line.lstrip().startswith("#")]
-    counts = {mark: sum(mark in line for line in sample) for mark in _DELIMITERS}
-    # A comma may be a decimal point where another mark is there too.
-    return max(_DELIMITERS, key=lambda mark: (counts[mark], mark != ","))
-
-
-def _find(table: _Table, wanted: str, what: str) -> int:
-    if wanted in table.names:
-        if table.names.count(wanted) > 1:
-            raise SeriesError(f"{table.names.count(wanted)} columns are called {wanted!r}: give its number")
-        return table.names.index(wanted)
-    if wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(table.names):
-        return int(wanted) - 1
-    known = ", ".join(shown(name) for name in table.names[:20])
-    raise SeriesError(f"no {what} {shown(wanted)}: there are {known}; or give a number from 1 to {len(table.names)}")
-
-
-def _only_numbers(table: _Table, time: int | None) -> int:
-    """The one column whose cells are numbers, or are meant to be."""
-    numeric = [i for i in range(len(table.names)) if i != time and _looks_numeric(table, i)]
-    others = [i for i in range(len(table.names)) if i != time]
-    if len(numeric) == 1:
-        if time is None and len(others) > 1 and counts_up(table.column(numeric[0])):
-            name = table.names[numeric[0]]
+def _choose(table: Table, column: str | int | None, time: str | int | None) -> tuple[int, int | None]:
+    """The places of the series and of its dates."""
+    chosen = None if column is None else table.find(column, "column")
+    places = range(len(table.names))
+    if time == _NO_DATES:
+        at = None
+    elif time is not None:
+        at = table.find(time, "time")
+    else:
+        at = next((place for place in places if place != chosen), None) if len(places) > 1 else None
+    if chosen is None:
+        others = [place for place in places if place != at]
+        if len(others) != 1:
             raise SeriesError(
-                f"no column of numbers but {shown(name)}, which only counts up: column='{name}' takes it nevertheless"
+                *("several columns (", *listed(table.names), ")"),
+                hint=("name the series with ", Argument("column")),
             )
-        return numeric[0]
-    if not numeric:
-        if len(others) == 1:
-            return others[0]  # what is wrong there is said of its line
-        raise SeriesError(f"no column of numbers among {', '.join(shown(name) for name in table.names[:20])}")
-    found = ", ".join(shown(table.names[i]) for i in numeric[:20])
-    raise SeriesError(f"several columns of numbers ({found}): column='{table.names[numeric[0]]}' takes the first")
+        chosen = others[0]
+    if chosen == at:
+        raise SeriesError(f"the series and its dates are both column {shown(table.names[chosen])}")
+    return chosen, at
 
 
-def _looks_numeric(table: _Table, at: int) -> bool:
-    return all(at >= len(row) or resembles_number(row[at]) or is_missing(row[at]) for row in table.rows[:20])
-
-
-def _find_times(table: _Table) -> int | None:
-    """The first column that looks like dates in its first and last rows, and is no plain number but a year.
-
-    Or a first column that counts up, beside others with numbers: years, or the numbers of rows.
-    """
-    for i, name in enumerate(table.names):
-        cells = [row[i] if i < len(row) else "" for row in (*table.rows[:3], *table.rows[-3:])]
-        plain = all(resembles_number(cell) for cell in cells)
-        dated = not plain or name.lower() in ("year", "date", "time", "month", "day", "timestamp")
-        if dated and len(table.names) > 1 and len(cells) > 1:
-            try:
-                found = read_dates(list(dict.fromkeys(cells)), [0] * len(cells))
-            except SeriesError:
-                return i
-            if found is not None:
-                return i
-    beside = any(_looks_numeric(table, i) for i in range(1, len(table.names)))
-    return 0 if beside and counts_up(table.column(0)) else None
-
-
-def _dates(table: _Table, at: int, *, required: bool) -> Dates | None:
-    labels = table.column(at)
-    try:
-        numbered = not required and len(labels[-1]) == len(_LAST_YEAR) and labels[-1] > _LAST_YEAR and counts_up(labels)
-        dates = None if numbered else read_dates(labels, table.lines)
-    except SeriesError as error:
-        if required or "sort the file" in str(error):
-            raise
-        warnings.warn(f"{error}; they are taken to be, and forecasts are numbered", CharloomWarning, stacklevel=2)
-        return None
-    if dates is None and required:
-        raise SeriesError(f"column {table.names[at]!r} has no dates such as 2001-12-31, 2001-12 or 2001")
-    return dates
-
-
-def _cell(row: list[str], column: int, width: int, line: int) -> str:
-    if column >= len(row):
-        raise SeriesError(f"line {line} has {counted(len(row), 'column')}, and column {column + 1} is asked for")
-    if any(row[width:]):
+def _check_header(table: Table, chosen: int, at: int | None, settings: TableSettings) -> None:
+    if not table.header_line or settings.header is not None:
+        return
+    names = [table.names[chosen]] if at is None else [table.names[chosen], table.names[at]]
+    value, date = names[0], names[-1]
+    notation = settings.date_format or notation_of(date)
+    dated = at is not None and notation is not None and parse_date(date, notation) is not None
+    if dated or is_missing(value) or parse_number(value, settings) is not None:
         raise SeriesError(
-            f"line {line} has {counted(len(row), 'column')}, and the first line {width} (decimals need a point)"
+            f"line {table.header_line}: ",
+            *listed([date if dated else value]),
+            " may be a value or the name of a column",
+            hint=("give ", Argument("header", False), " or ", Argument("header", True)),
         )
-    return row[column]
+
+
+def _check_missing(values: Values, table: Table, chosen: int, settings: TableSettings) -> None:
+    """Raises SeriesError for missing values that are not to be interpolated."""
+    name, lines = shown(table.names[chosen]), table.lines
+    gaps = np.flatnonzero(np.isnan(values))
+    if not len(gaps):
+        return
+    known = np.flatnonzero(~np.isnan(values))
+    if not len(known):
+        raise SeriesError(f"no value in column {name}")
+    for missing_at_end, line, nearest, side in (
+        (gaps[0] == 0, lines[0], lines[known[0]], "before"),
+        (gaps[-1] == len(values) - 1, lines[-1], lines[known[-1]], "after"),
+    ):
+        if missing_at_end:
+            raise SeriesError(
+                f"line {line}: no value in column {name}, and none {side} line {nearest}",
+                hint=f"delete the rows {side} line {nearest}; only values between others can be interpolated",
+            )
+    if settings.missing == "refuse":
+        raise SeriesError(
+            f"line {lines[gaps[0]]}: no value in column {name} ({len(gaps)} of {counted(len(values), 'row')} "
+            f"{'is' if len(gaps) == 1 else 'are'} missing)",
+            hint=(Argument("missing", "interpolate"), " fills them"),
+        )

@@ -2,17 +2,17 @@
 
 import calendar
 import itertools
-import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from charloom.errors import SeriesError
+from charloom.errors import Argument, Part, SeriesError
+from charloom.forecasting.csv_table import shown
+from charloom.forecasting.date_notation import common_formats, format_date, notation_of, parse_date
 from charloom.wording import counted
 
-_MONTH = re.compile(r"(\d{4})[-/](\d{1,2})")
-_YEAR = re.compile(r"\d{4}")
-_DAY = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})")
+_WITHOUT_DATES = Argument("time", "none")
 
 
 @dataclass(frozen=True)
@@ -21,22 +21,24 @@ class Dates:
 
     Attributes:
         labels: As the file has them.
-        times: The same, understood.
-        months: Months from one to the next; 0 where ``step`` counts.
+        times: The same as times.
+        months: Months from one to the next; 0 if ``step`` counts.
         step: Time from one to the next.
+        notation: The kind of ISO date that the labels are, or their format for ``strptime``.
     """
 
     labels: tuple[str, ...]
     times: tuple[datetime, ...]
     months: int
     step: timedelta
+    notation: str
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def head(self, length: int) -> "Dates":
         """The first ``length`` of them."""
-        return Dates(self.labels[:length], self.times[:length], self.months, self.step)
+        return Dates(self.labels[:length], self.times[:length], self.months, self.step, self.notation)
 
     def time(self, place: int) -> datetime:
         """The time of a point, which may lie after the end. Raises SeriesError beyond the year 9999."""
@@ -49,79 +51,104 @@ class Dates:
                 return _add_months(self.times[-1], later * self.months, at_month_ends)
             return self.times[-1] + later * self.step
         except (ValueError, OverflowError):
-            raise SeriesError("the forecast goes beyond year 9999: time='none' numbers the points instead") from None
+            raise SeriesError(
+                "the forecast goes beyond year 9999", hint=(_WITHOUT_DATES, " numbers the points instead")
+            ) from None
 
     def label(self, place: int) -> str:
         """The label of a point, which may lie after the end, written as the last one is."""
         if place < len(self.labels):
             return self.labels[place]
-        time, shape = self.time(place), self.labels[-1]
-        if _YEAR.fullmatch(shape):
-            return f"{time.year:04d}"
-        if found := _MONTH.fullmatch(shape):
-            return f"{time.year:04d}{shape[len(found[1])]}{time.month:02d}"
-        if _DAY.fullmatch(shape):
-            return f"{time.year:04d}/{time.month:02d}/{time.day:02d}"
-        if len(shape) == len("20011231"):
-            return time.strftime("%Y%m%d")
-        if len(shape) <= len("2001-12-31"):
-            return time.date().isoformat()
-        return time.isoformat(sep="T" if "T" in shape else " ")
+        return format_date(self.time(place), self.notation, self.labels[-1])
 
 
-def read_dates(labels: Sequence[str], lines: Sequence[int]) -> Dates | None:
-    """The dates; None where these are none.
+def read_dates(labels: Sequence[str], lines: Sequence[int], name: str, date_format: str | None = None) -> Dates | None:
+    """The dates of a column; None if there is only one, which tells no distance.
 
-    lines: The line of each in its file, for messages. Raises SeriesError where they run backwards, stand still or are
-    not evenly spaced.
+    Args:
+        labels: The column.
+        lines: The line of each label in its file, for messages.
+        name: The column's, for messages.
+        date_format: For ``strptime``; ISO dates if None.
+
+    Raises SeriesError, with the line, for what is not a date, for dates that are not in strictly increasing order, and
+    for dates that are not evenly spaced.
     """
+    notation = date_format or notation_of(labels[0])
     times = []
-    for label in labels:
-        time = _understood(label)
-        if time is None:
-            return None
+    for label, line in zip(labels, lines, strict=True):
+        time = notation and parse_date(label, notation)
+        if not time:
+            raise _not_a_date(label, line, labels, name, date_format)
         times.append(time)
     if len(times) < 2:
         return None
-    for i in range(1, len(times)):
-        try:
-            backwards, still = times[i] < times[i - 1], times[i] == times[i - 1]
-        except TypeError:
-            raise SeriesError(f"line {lines[i]}: {labels[i]} has a time zone and others have none") from None
-        if backwards:
-            raise SeriesError(
-                f"line {lines[i]}: {labels[i]} comes after {labels[i - 1]}: sort the file, the oldest first"
-            )
-        if still:
-            raise SeriesError(f"line {lines[i]}: {labels[i]} is there twice: give each time one value")
-    months = _months_between(times[0], times[1])
-    if months and all(_months_between(a, b) == months for a, b in itertools.pairwise(times)):
-        return Dates(tuple(labels), tuple(times), months, timedelta())
+    assert notation is not None, "all labels are dates"
+    _check_order(labels, times, lines)
+    months = [_months_between(a, b) for a, b in itertools.pairwise(times)]
+    if all(months):
+        usual_months = Counter(months).most_common(1)[0][0]
+        odd = next((place for place, step in enumerate(months) if step != usual_months), None)
+        if odd is not None:
+            raise _uneven(labels, lines, odd, counted(months[odd], "month"), counted(usual_months, "month"))
+        return Dates(tuple(labels), tuple(times), usual_months, timedelta(), notation)
     steps = [b - a for a, b in itertools.pairwise(times)]
-    usual = max(set(steps), key=steps.count)
-    for i, step in enumerate(steps):
-        # An hour more or less is summer time.
-        if step != usual and not (usual >= timedelta(days=1) and abs(step - usual) <= timedelta(hours=1)):
+    usual = Counter(steps).most_common(1)[0][0]
+    # An hour more or less is summer time.
+    tolerance = timedelta(hours=1) if usual >= timedelta(days=1) else timedelta()
+    odd = next((place for place, step in enumerate(steps) if abs(step - usual) > tolerance), None)
+    if odd is not None:
+        raise _uneven(labels, lines, odd, _told(steps[odd]), _told(usual))
+    return Dates(tuple(labels), tuple(times), 0, usual, notation)
+
+
+def _not_a_date(label: str, line: int, labels: Sequence[str], name: str, date_format: str | None) -> SeriesError:
+    hint: tuple[Part, ...]
+    if label != labels[0]:
+        hint = ("correct the row, or delete it if it is not part of the series",)
+    elif formats := common_formats(labels) or common_formats(labels[:1]):
+        arguments = [Argument("date_format", found) for found in formats]
+        hint = ("give ", *[part for argument in arguments for part in (" or ", argument)][1:])
+    else:
+        hint = (
+            *("give ", Argument("date_format"), ", or the column of dates with ", Argument("time"), "; "),
+            *(_WITHOUT_DATES, " takes the rows in the order of the file as evenly spaced, the oldest first"),
+        )
+    kind = "an ISO date such as 2001-12-31" if date_format is None else f"a date in the format {date_format!r}"
+    if date_format is None and label != labels[0]:
+        kind = f"an ISO date like {shown(labels[0])}"
+    return SeriesError(f"line {line}: {shown(label)} in column {shown(name)} is not {kind}", hint=hint)
+
+
+def _check_order(labels: Sequence[str], times: Sequence[datetime], lines: Sequence[int]) -> None:
+    zones = [time.tzinfo is not None for time in times]
+    if len(set(zones)) > 1:
+        place = zones.index(not zones[0])
+        raise SeriesError(
+            f"line {lines[place]}: of {shown(labels[place])} and {shown(labels[0])} one has a time zone, the other none"
+        )
+    if all(b < a for a, b in itertools.pairwise(times)):
+        raise SeriesError(
+            f"the dates run backwards, from {labels[0]} in line {lines[0]} to {labels[-1]} in line {lines[-1]}",
+            hint="sort the rows, the oldest first",
+        )
+    for place in range(1, len(times)):
+        if times[place] <= times[place - 1]:
+            how = "the same date as" if times[place] == times[place - 1] else "earlier than"
             raise SeriesError(
-                f"line {lines[i + 1]}: {labels[i + 1]} comes {_told(step)} after {labels[i]}, others {_told(usual)}: "
-                "the times must be evenly spaced"
+                f"line {lines[place]}: {labels[place]} is {how} {labels[place - 1]} in line {lines[place - 1]}",
+                hint="sort the rows, the oldest first; if the file holds several series, keep the rows of one",
             )
-    return Dates(tuple(labels), tuple(times), 0, usual)
 
 
-def _understood(label: str) -> datetime | None:
-    if _YEAR.fullmatch(label):
-        return datetime(int(label), 1, 1) if int(label) else None
-    try:
-        if found := _MONTH.fullmatch(label):
-            return datetime(int(found[1]), int(found[2]), 1)
-        if found := _DAY.fullmatch(label):
-            return datetime(int(found[1]), int(found[2]), int(found[3]))
-        if not re.match(r"\d{4}-?\d\d-?\d\d", label):
-            return None
-        return datetime.fromisoformat(label)
-    except ValueError:
-        return None
+def _uneven(labels: Sequence[str], lines: Sequence[int], place: int, step: str, usual: str) -> SeriesError:
+    return SeriesError(
+        f"line {lines[place + 1]}: {labels[place + 1]} comes {step} after {labels[place]}, others {usual}",
+        hint=(
+            *("add the rows that are missing; ", _WITHOUT_DATES),
+            " takes the rows as evenly spaced, as of working days, and numbers them",
+        ),
+    )
 
 
 def _is_month_end(time: datetime | date) -> bool:

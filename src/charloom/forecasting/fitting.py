@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charloom.errors import CharloomWarning, SeriesError, SettingsError
+from charloom.errors import Argument, CharloomWarning, SeriesError, SettingsError
 from charloom.forecasting.baselines import AutoRegression, Naive
 from charloom.forecasting.candidates import Candidate, choose, fit_plain, plain_models, usual_order
 from charloom.forecasting.forecaster import Forecaster
@@ -95,15 +95,17 @@ def _check_length(series: Series, settings: ForecastSettings) -> None:
     few = f"{counted(len(series), 'point')} {'is' if len(series) == 1 else 'are'} too few to forecast"
     if settings.model == "network":
         raise SeriesError(
-            f"{few} {settings.horizon} ahead with model='network': {needed} are needed; lower the horizon, or take "
-            "model='auto'"
+            f"{few} {settings.horizon} ahead with ",
+            Argument("model", "network"),
+            f": {needed} are needed",
+            hint=("lower the horizon, or give ", Argument("model", "auto")),
         )
     raise SeriesError(f"{few}: {needed} are needed")
 
 
 def _fit_constant(values: Values, settings: ForecastSettings) -> list[Candidate]:
     if settings.model in ("network", "ar"):
-        raise SeriesError(f"all {len(values)} values are the same: model='auto' repeats them")
+        raise SeriesError(f"all {len(values)} values are the same", hint=(Argument("model", "auto"), " repeats them"))
     return [fit_plain("naive", Naive(), values, settings)]
 
 
@@ -119,7 +121,7 @@ def _fit_candidates(
         plain["ar"] = AutoRegression(settings.tau or usual_order(season))
     if settings.model in ("seasonal-naive", "seasonal-mean") and settings.model not in plain:
         what = f"a season of {season} is seen fewer than three times" if season > 1 else "no season was found"
-        raise SeriesError(f"{what} for model='{settings.model}': give another as season")
+        raise SeriesError(f"{what} for ", Argument("model", settings.model), hint=("give ", Argument("season")))
     return candidates + [
         fit_plain(model, baseline, values, settings) for model, baseline in plain.items() if wanted in (None, model)
     ]
@@ -157,6 +159,8 @@ def _season(season: int | None, values: Values) -> int:
         return find_season(values)
     if season > max(1, len(values) // 2):
         raise SettingsError(
-            f"season is {season}: {len(values)} points have fewer than two of them; give a shorter one, or 1 for none"
+            f"{len(values)} points have fewer than two of them; give a shorter one, or 1 for none",
+            setting="season",
+            value=season,
         )
     return season

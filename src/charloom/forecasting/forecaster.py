@@ -170,7 +170,7 @@ class Forecaster:
         """What the model sees of the values before the last origin, and the horizon."""
         horizon = self.settings.horizon if horizon is None else horizon
         if horizon < 1:
-            raise SettingsError(f"horizon is {horizon}: it must be at least 1")
+            raise SettingsError("it must be at least 1", setting="horizon", value=horizon)
         if not len(origins) or origins.min() < self.fewest_points or origins.max() > len(values):
             raise InputError(
                 f"a forecast needs {self.fewest_points} values before it, and there are "
@@ -184,7 +184,9 @@ class Forecaster:
         """Paths on the members' scale, as many of each member: (paths, origins, horizon)."""
         scaled, horizon = self._read(values, origins, horizon)
         if num_paths < len(self._members):
-            raise InputError(f"num_paths is {num_paths}: it must be at least {len(self._members)}, one for each member")
+            raise SettingsError(
+                f"it must be at least {len(self._members)}, one for each member", setting="num_paths", value=num_paths
+            )
         shares = np.diff(np.linspace(0, num_paths, len(self._members) + 1).astype(int))
         with use_threads(self.settings.threads):
             generator = torch.Generator().manual_seed(self.settings.seed) if noise else None

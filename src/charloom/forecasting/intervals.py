@@ -47,7 +47,7 @@ class Calibration:
     def half_width(self, level: float, horizon: int) -> Values:
         """(horizon,), for each step ahead; those after the last that was measured are as wide as that one."""
         if not 0 < level < 1:
-            raise SettingsError(f"level is {level}: it must be between 0 and 1, as 0.95")
+            raise SettingsError("it must be between 0 and 1, as 0.95", setting="level", value=level)
         widths = np.array([np.interp(level, LEVELS, row) for row in self.half_widths])
         return widths[np.minimum(np.arange(horizon), len(widths) - 1)]
 

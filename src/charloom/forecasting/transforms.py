@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from charloom.errors import InputError, SeriesError
+from charloom.errors import Argument, InputError, SeriesError
 from charloom.forecasting.series import Values, is_constant
 from charloom.settings.forecasting import Domain, Transform
 
@@ -46,7 +46,7 @@ class Scale:
         too large beside those that the scale was made of.
         """
         if self.transform == "log" and np.min(values) <= 0:
-            raise SeriesError("there are values that are not positive: fit with transform='none'")
+            raise SeriesError("there are values that are not positive: fit with ", Argument("transform", "none"))
         with np.errstate(over="ignore"):
             divided = np.ldexp(values, -self.exponent)
         if not np.isfinite(divided).all():
@@ -109,7 +109,12 @@ def choose_transform(values: Values, transform: Transform, season: int) -> Chose
         return "none"
     if np.min(values) <= 0:
         if transform == "log":
-            raise SeriesError("transform='log' needs positive values: use transform='none', or add to them")
+            raise SeriesError(
+                Argument("transform", "log"),
+                " needs positive values: use ",
+                Argument("transform", "none"),
+                ", or add to them",
+            )
         return "none"
     return "log" if transform == "log" or _swings_grow(values, season) else "none"
 

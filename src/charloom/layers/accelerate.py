@@ -1,36 +1,126 @@
-"""The recurrent layers of any PyTorch model, made charloom's in place."""
+"""Turns the recurrent layers of any PyTorch model into charloom's, in place, and back."""
 
 from typing import Any, TypeVar
 
 from torch import nn
+from torch.nn.utils import parametrize
 
 from charloom.errors import InputError
-from charloom.layers.gru import GRU
-from charloom.layers.lstm import LSTM
-from charloom.layers.rnn import RNN
+from charloom.layers import gru, lstm, rnn
+from charloom.layers.recurrent_layer import RecurrentLayer, Resume
 from charloom.settings.model import Precision, check_precision
 
 _Module = TypeVar("_Module", bound=nn.Module)
-_HEIRS: dict[type[nn.Module], type[nn.Module]] = {nn.RNN: RNN, nn.GRU: GRU, nn.LSTM: LSTM}
+
+
+class _EqualToTorch(type):
+    """Makes an accelerated class equal to the class of ``torch.nn`` that it stands for, as a key of a dict too.
+
+    Initializers, ``torch.ao.quantization`` and profilers ask ``type(layer) == nn.LSTM`` or look the type up.
+    """
+
+    def __eq__(cls, other: object) -> bool:
+        return cls is other or vars(cls).get("_torch_class", cls) is other
+
+    def __hash__(cls) -> int:
+        stands_for = vars(cls).get("_torch_class")
+        return type.__hash__(cls) if stands_for is None else hash(stands_for)
+
+
+class _Accelerated:
+    """The classes of accelerated layers; nested, so that their names are those of ``torch.nn``."""
+
+    class RNN(rnn.RNN, metaclass=_EqualToTorch):
+        """Equal to ``torch.nn.RNN``."""
+
+        _torch_class = nn.RNN
+
+    class GRU(gru.GRU, metaclass=_EqualToTorch):
+        """Equal to ``torch.nn.GRU``."""
+
+        _torch_class = nn.GRU
+
+    class LSTM(lstm.LSTM, metaclass=_EqualToTorch):
+        """Equal to ``torch.nn.LSTM``."""
+
+        _torch_class = nn.LSTM
+
+
+_CLASSES: list[tuple[type[nn.Module], type[RecurrentLayer]]] = [
+    (nn.RNN, _Accelerated.RNN),
+    (nn.GRU, _Accelerated.GRU),
+    (nn.LSTM, _Accelerated.LSTM),
+]
 
 
 def accelerate(module: _Module, *, precision: Precision = "float32") -> _Module:
-    """Turns every ``torch.nn.RNN``, ``GRU`` and ``LSTM`` in a model into charloom's, and returns the model.
+    """Turns every ``torch.nn.RNN``, ``GRU`` and ``LSTM`` in a model into charloom's, in place.
 
-    The layers stay the objects they were: same parameters, hooks, ``state_dict`` and results, computed by the native
-    kernels where they cover the case. Subclasses of those three are left alone: their ``forward`` is their own.
+    The layers stay the same objects with the same parameters, hooks, ``state_dict`` and results, computed by the native
+    kernels if these cover the call. ``type(layer) == torch.nn.LSTM`` remains true. Subclasses of those three are left
+    as they are, since their ``forward`` is their own; parametrized layers are accelerated.
 
     Args:
-        module: A layer, or any module with layers somewhere inside.
-        precision: What the kernels multiply: float32, or bfloat16 with float32 sums and weights.
+        module: A layer, or any module with layers inside.
+        precision: Precision of the kernels' products: float32, or bfloat16 with float32 sums and weights.
 
-    Raises InputError where there is no such layer, SettingsError for another precision.
+    Returns:
+        The module itself.
+
+    Raises:
+        InputError: There is no such layer in the module.
+        SettingsError: The precision is unknown.
     """
     check_precision(precision)
-    layers: list[Any] = [m for m in module.modules() if type(m) in _HEIRS or type(m) in _HEIRS.values()]
+    if not isinstance(module, nn.Module):
+        raise InputError(f"a {type(module).__name__} is not a torch.nn.Module: nothing to accelerate")
+    layers: list[Any] = [layer for layer in module.modules() if isinstance(layer, RecurrentLayer)]
+    for layer in module.modules():
+        if any(_is_class_of(torch_class, layer) for torch_class, _ in _CLASSES):
+            layers.append(layer)
+            _change_class(layer, to_accelerated=True)
     if not layers:
         raise InputError(f"{type(module).__name__} has no torch.nn.RNN, GRU or LSTM inside: nothing to accelerate")
     for layer in layers:
-        layer.__class__ = _HEIRS.get(type(layer), type(layer))
         layer.precision = precision
     return module
+
+
+def restore(module: _Module) -> _Module:
+    """Turns every layer that ``accelerate`` changed back into ``torch.nn``'s class, in place.
+
+    Args:
+        module: A layer, or any module with layers inside. Layers made as ``charloom.layers.LSTM`` stay as they are.
+
+    Returns:
+        The module itself.
+    """
+    if not isinstance(module, nn.Module):
+        raise InputError(f"a {type(module).__name__} is not a torch.nn.Module: nothing to restore")
+    for layer in module.modules():
+        if isinstance(layer._compiled_call_impl, Resume):
+            layer._compiled_call_impl.resume()
+        if any(_is_class_of(accelerated, layer) for _, accelerated in _CLASSES):
+            _change_class(layer, to_accelerated=False)
+            vars(layer).pop("_precision", None)
+    return module
+
+
+def _is_class_of(expected: type[nn.Module], layer: nn.Module) -> bool:
+    """True if a layer is of exactly this class, parametrizations aside. By identity: some classes are equal."""
+    return _own_class(layer) is expected
+
+
+def _own_class(layer: nn.Module) -> type:
+    # A parametrized module's class is a subclass made for it, with a property for each parametrized tensor.
+    return type(layer).__bases__[0] if parametrize.is_parametrized(layer) else type(layer)
+
+
+def _change_class(layer: nn.Module, *, to_accelerated: bool) -> None:
+    old = _own_class(layer)
+    pairs = _CLASSES if to_accelerated else [(new, old) for old, new in _CLASSES]
+    new: Any = next(new for known, new in pairs if known is old)
+    if parametrize.is_parametrized(layer):
+        members = {name: value for name, value in vars(type(layer)).items() if name not in ("__dict__", "__weakref__")}
+        new = type(new)(type(layer).__name__, (new,), members)
+    layer.__class__ = new

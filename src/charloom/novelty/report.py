@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from charloom.errors import CorpusError, InputError, SettingsError
+from charloom.errors import Argument, CorpusError, InputError, SettingsError
 from charloom.novelty.longest_matches import longest_matches
 from charloom.text.clean_up import AnyText, CleanUp
 
@@ -117,7 +117,10 @@ def check_novelty(
     or for more than ``LONGEST_TEXTS``; CorpusError for an empty corpus.
     """
     if min_length < 1 or num_stretches < 0:
-        raise SettingsError(f"min_length is {min_length}, num_stretches {num_stretches}: at least 1 and 0 are possible")
+        raise SettingsError(
+            *(Argument("min_length"), f" is {min_length}, ", Argument("num_stretches")),
+            f" {num_stretches}: at least 1 and 0 are possible",
+        )
     clean = clean_up or CleanUp()
     samples: list[Any] = [texts] if isinstance(texts, (str, bytes)) else list(texts)
     parts: list[Any] = [("", corpus)] if isinstance(corpus, (str, bytes)) else list(corpus)

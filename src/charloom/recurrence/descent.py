@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from charloom.recurrence import kernel_calls
 from charloom.recurrence.dispatch import chosen_kernels, covers
-from charloom.recurrence.threads import thread_limit
 
 
 def clip_gradients(parameters: Sequence[Tensor], max_norm: float) -> None:
@@ -35,14 +35,7 @@ def _descend(parameters: Sequence[Tensor], max_norm: float, learning_rate: float
     values = with_gradient if learning_rate is not None else []
     if kernels is None or not covers(*gradients, *values) or not all(t.is_contiguous() for t in (*gradients, *values)):
         return False
-    kernels.descend(
-        [g.data_ptr() for g in gradients],
-        [p.data_ptr() for p in values],
-        [g.numel() for g in gradients],
-        max_norm,
-        learning_rate or 0.0,
-        thread_limit(),
-    )
+    kernel_calls.descend(kernels, gradients, values, max_norm, learning_rate or 0.0)
     if values:
         torch.autograd.graph.increment_version(values)  # as an operator of torch's would: a graph made before is stale
     return True

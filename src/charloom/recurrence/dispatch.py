@@ -17,6 +17,8 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn import Parameter
 
 from charloom.errors import SettingsError
 
@@ -50,24 +52,48 @@ def chosen_kernels() -> Any:
     return supported[path]
 
 
-def covers(*tensors: Tensor) -> bool:
-    """Whether the kernels can compute with these: float32 on the CPU, outside autocast and function transforms."""
-    if torch.is_autocast_enabled("cpu") or _in_function_transform():
+def covers(*tensors: Any) -> bool:
+    """Tells if the kernels can compute with these now, with the results that PyTorch's operators would have.
+
+    They take plain float32 tensors on the CPU, when nothing observes or changes what PyTorch's operators do: autocast,
+    function transforms (``torch.func``), forward-mode differentiation, dispatch modes (``FakeTensorMode``, FLOP
+    counters), and the capture of a graph that others will run (``torch.jit.trace``, ``torch.export``, ONNX).
+    """
+    if torch.is_autocast_enabled("cpu") or torch.compiler.is_exporting():
         return False
-    return all(t.dtype is torch.float32 and t.is_cpu and t.numel() for t in tensors)
+    if torch.compiler.is_compiling():  # the graph is for this process, and its guards hold dtypes and devices
+        return all(t.dtype is torch.float32 and t.is_cpu and t.numel() for t in tensors)
+    return not is_observed() and all(map(_is_plain, tensors))
 
 
 def covers_layers(num_layers: int) -> bool:
-    """Whether the kernels take a model of so many layers whole, in one call; one by one they take any number."""
+    """Tells if the kernels take a model of so many layers in one call; one by one they take any number."""
     kernels = chosen_kernels()
     return kernels is not None and num_layers <= kernels.max_layers
 
 
-def _in_function_transform() -> bool:
-    return torch._C._functorch.peek_interpreter_stack() is not None
+def is_observed() -> bool:
+    """True inside a function transform, forward-mode differentiation, a dispatch mode, or ``torch.jit.trace``."""
+    return (
+        torch._C._functorch.peek_interpreter_stack() is not None
+        or forward_ad._current_level >= 0
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._get_tracing_state() is not None
+    )
 
 
-for _question in (chosen_path, chosen_kernels, _in_function_transform):
+def _is_plain(tensor: Any) -> bool:
+    return (
+        type(tensor) in (Tensor, Parameter)  # a subclass may be anything: quantized, sharded, fake
+        and tensor.dtype is torch.float32
+        and tensor.is_cpu
+        and tensor.layout is torch.strided
+        and tensor.numel() > 0
+        and not tensor.is_neg()
+    )
+
+
+for _question in (chosen_path, chosen_kernels):
     # torch.compile takes what these answer, and does not trace them into C++. As torch.compiler.assume_constant_result,
     # which would import the compiler for everyone.
     vars(_question)["_dynamo_marked_constant"] = True

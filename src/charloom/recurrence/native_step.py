@@ -9,158 +9,166 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from charloom.errors import InputError
-from charloom.recurrence.equations import CellState
-from charloom.recurrence.native import CELLS, PRECISIONS
-from charloom.recurrence.threads import thread_limit
+from charloom.recurrence import kernel_calls
+from charloom.recurrence.equations import STEPS, CellState, CellWeights
+from charloom.recurrence.kernel_arguments import CELLS, PRECISIONS, ModelShape
+from charloom.recurrence.native import is_batched
+from charloom.recurrence.scan import scan_direction, scan_layers
 from charloom.settings.model import Precision
 
 
 class StepParameters(NamedTuple):
     """The parameters of a language model.
 
-    embedding: (vocabulary, embedding), or None for one-hot input. layers: for each layer its input weights, hidden
-    weights and the two biases (None without). output: (vocabulary, hidden). output_bias: (vocabulary,).
+    Attributes:
+        embedding: (vocabulary, embedding), or None for one-hot input.
+        layers: Weights of each layer.
+        output: (vocabulary, hidden).
+        output_bias: (vocabulary,).
     """
 
     embedding: Tensor | None
-    layers: Sequence[Tensor | None]
+    layers: Sequence[CellWeights]
     output: Tensor
     output_bias: Tensor
 
     def in_order(self) -> list[Tensor | None]:
-        """All, in the order in which the kernels take them."""
-        return [self.embedding, *self.layers, self.output, self.output_bias]
+        """Returns all, in the order in which the kernels take them."""
+        return [self.embedding, *(t for weights in self.layers for t in weights), self.output, self.output_bias]
 
     def tensors(self) -> list[Tensor]:
-        """Those there are."""
+        """Returns those that are not None."""
         return [p for p in self.in_order() if p is not None]
+
+    def shape(self, mode: str) -> ModelShape:
+        """Returns the sizes of a model with these parameters; mode: as ``torch.nn.RNNBase.mode``."""
+        vocabulary, hidden = self.output.shape
+        embedding_size = 0 if self.embedding is None else self.embedding.shape[1]
+        return ModelShape(CELLS.index(mode), hidden, len(self.layers), vocabulary, embedding_size)
 
 
 class StepOptions(NamedTuple):
-    """How a step is computed.
+    """Options of a step.
 
-    mode: the name that ``torch.nn.RNNBase.mode`` gives the cell. dropout, layer_dropout: probabilities, of what the
-    first layer and the output layer read, and between the layers.
+    Attributes:
+        mode: As ``torch.nn.RNNBase.mode``.
+        precision: Of the products.
+        dropout: Probability, of what the first layer and the output layer read.
+        layer_dropout: Probability, between the layers.
     """
 
     mode: str
     precision: Precision
-    num_layers: int
     dropout: float
     layer_dropout: float
 
 
 class Step(NamedTuple):
-    """One step's inputs.
+    """The inputs of one step.
 
-    kernels: what computes it. ids, targets: int64 (batch, steps). state: float32 (layers, batch, hidden) each.
-    parameters: as ``StepParameters.in_order`` gives them.
+    Attributes:
+        kernels: The kernels of one instruction set.
+        ids: int64 (batch, steps).
+        targets: int64 (batch, steps).
+        state: (layers, batch, hidden) each.
+        shape: Sizes of the model.
+        options: See there.
     """
 
     kernels: Any
     ids: Tensor
     targets: Tensor
     state: CellState
-    parameters: Sequence[Tensor | None]
+    shape: ModelShape
     options: StepOptions
 
 
-def check_shapes(ids: Tensor, targets: Tensor, state: CellState, expected: tuple[int, int, int]) -> None:
-    """Raises InputError for what makes no step. expected: the state's shape, (layers, batch, hidden)."""
-    if ids.dim() != 2 or ids.shape != targets.shape or any(part.shape != expected for part in state):
-        shapes = [tuple(part.shape) for part in state]
-        raise InputError(
-            f"ids {tuple(ids.shape)}, targets {tuple(targets.shape)} and a state of {shapes} do not fit: ids and "
-            f"targets are (batch, steps), the state {expected}"
-        )
+def native_loss(step: Step, parameters: StepParameters) -> tuple[Tensor, CellState]:
+    """Computes the mean surprisal (nats) of the targets after the ids, and the last state, detached.
 
+    ``dispatch.covers`` tells if the kernels may be used.
 
-def native_loss(step: Step) -> tuple[Tensor, CellState]:
-    """Mean nats of the targets after the ids, and the last state, detached.
-
-    Raises InputError for ids beside the vocabulary. What the kernels cover is ``dispatch.covers``'s to say.
+    Raises:
+        InputError: An id is not in the vocabulary, or a tensor has another shape than the step's.
     """
-    last = _empty_state(step)
-    loss: Tensor = _Loss.apply(step, last, *step.parameters)  # type: ignore[no-untyped-call] # torch's
+    last = tuple(torch.empty_like(part, memory_format=torch.contiguous_format) for part in step.state)
+    loss: Tensor = _Loss.apply(step, last, *parameters.in_order())  # type: ignore[no-untyped-call] # torch's
     return loss, last
 
 
-def native_backpropagation(step: Step) -> tuple[Tensor, CellState]:
-    """As ``native_loss(step)[0].backward()``, without the autograd engine, which a small step would feel."""
-    last = _empty_state(step)
-    loss, gradients = _run(step, last)
-    for parameter, gradient in zip(step.parameters, gradients, strict=True):
-        if parameter is not None and parameter.requires_grad:
-            assert gradient is not None
-            parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
-    return loss, last
-
-
-def _empty_state(step: Step) -> CellState:
-    return tuple(torch.empty_like(part, memory_format=torch.contiguous_format) for part in step.state)
-
-
-def _run(step: Step, last: CellState) -> tuple[Tensor, list[Tensor | None]]:
+def _run(step: Step, last: CellState, parameters: Sequence[Tensor | None]) -> tuple[Tensor, list[Tensor | None]]:
     """The loss, and the gradients in the parameters' order; writes the last state."""
-    kernels, ids, targets, state, parameters, options = step
-    embedding, output = parameters[0], parameters[-2]
-    assert output is not None
-    batch, steps = ids.shape
-    vocabulary, hidden_size = output.shape
-    shape = [
-        CELLS.index(options.mode),
-        PRECISIONS.index(options.precision),
-        steps,
-        batch,
-        hidden_size,
-        options.num_layers,
-        vocabulary,
-        0 if embedding is None else embedding.shape[1],
-        thread_limit(),
-    ]
+    options = step.options
     # Named, so that each lives until the call is over.
-    dense = [p if p is None or p.is_contiguous() else p.detach().contiguous() for p in parameters]
+    dense = [None if p is None else p.detach().contiguous() for p in parameters]
     gradients = [None if p is None else torch.empty_like(p) for p in dense]
-    first = [part.contiguous() for part in state]
-    loss = torch.empty((), dtype=torch.float32)
+    first = [part.contiguous() for part in step.state]
+    loss = first[0].new_empty(())
     drops = options.dropout > 0 or options.layer_dropout > 0
-    try:
-        kernels.language_model_step(
-            shape,
-            ids.data_ptr(),
-            targets.data_ptr(),
-            [*ids.stride(), *targets.stride()],
-            [0 if p is None else p.data_ptr() for p in dense],
-            [0 if g is None else g.data_ptr() for g in gradients],
-            options.dropout,
-            options.layer_dropout,
-            int(torch.randint(2**63 - 1, ())) if drops else 0,
-            first[0].data_ptr(),
-            first[1].data_ptr() if len(first) > 1 else 0,
-            last[0].data_ptr(),
-            last[1].data_ptr() if len(last) > 1 else 0,
-            loss.data_ptr(),
-        )
-    except IndexError as error:
-        raise InputError(str(error)) from None
+    kernel_calls.language_model_step(
+        step.kernels,
+        step.shape,
+        PRECISIONS.index(options.precision),
+        step.ids,
+        step.targets,
+        dense,
+        gradients,
+        (options.dropout, options.layer_dropout),
+        int(torch.randint(2**63 - 1, (), device="cpu")) if drops else 0,
+        first,
+        last,
+        loss,
+    )
     return loss, gradients
 
 
 class _Loss(torch.autograd.Function):
-    """The parameters are arguments so that autograd sees them; their values are taken from the step."""
+    """The parameters are arguments, so that autograd sees them."""
 
     @staticmethod
-    def forward(ctx: Any, step: Step, last: CellState, *_: Tensor | None) -> Tensor:
-        loss, ctx.gradients = _run(step, last)
+    def forward(ctx: Any, step: Step, last: CellState, *parameters: Tensor | None) -> Tensor:
+        loss, gradients = _run(step, last, parameters)
+        ctx.step = step
+        ctx.save_for_backward(*parameters, *gradients)
         return loss
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
-        gradients, ctx.gradients = ctx.gradients, None
-        if gradients is None:
-            raise RuntimeError("backward a second time: the gradients of model.loss are given once; call it again")
-        if (scale := float(upstream[0])) != 1:
+        saved = ctx.saved_tensors
+        parameters, gradients = saved[: len(saved) // 2], list(saved[len(saved) // 2 :])
+        scale = upstream[0]
+        if torch.is_grad_enabled():  # create_graph: the gradients are to be differentiated again
+            gradients = _differentiable_gradients(ctx.step, parameters, scale)
+        elif type(scale) is not Tensor or is_batched(scale) or float(scale) != 1:
             gradients = [None if g is None else g * scale for g in gradients]
         return (None, None, *gradients)
+
+
+def _differentiable_gradients(step: Step, parameters: Sequence[Tensor | None], scale: Tensor) -> list[Tensor | None]:
+    """The gradients by way of the equations, whose own can be taken."""
+    if step.options.dropout or step.options.layer_dropout:
+        raise InputError(
+            "second derivatives of LanguageModel.loss are not available with dropout: call eval(), or compute the loss "
+            "from forward's logits"
+        )
+    views = [None if p is None else p.view_as(p) for p in parameters]  # differentiation ends here
+    loss = _loss_by_equations(step, views)
+    wanted = [p for p in views if p is not None and p.requires_grad]
+    found = iter(torch.autograd.grad(loss, wanted, scale, create_graph=True))
+    return [next(found) if p is not None and p.requires_grad else None for p in views]
+
+
+def _loss_by_equations(step: Step, parameters: Sequence[Any]) -> Tensor:
+    embedding, *weights, output, output_bias = parameters
+    if embedding is None:
+        inputs = functional.one_hot(step.ids.t(), step.shape.vocabulary).to(output.dtype)
+    else:
+        inputs = functional.embedding(step.ids.t(), embedding)
+    layers = [CellWeights._make(weights[i : i + 4]) for i in range(0, len(weights), 4)]
+    equations = STEPS[step.options.mode]
+    outputs, _ = scan_layers(lambda *call: scan_direction(equations, *call), inputs, step.state, layers)
+    logits = functional.linear(outputs, output, output_bias)
+    return functional.cross_entropy(logits.flatten(0, 1), step.targets.t().flatten())

@@ -1,35 +1,79 @@
-"""How many threads the native kernels may take.
+"""How many threads a computation takes.
 
-As many as PyTorch's, and fewer where that is quicker: for little work, and while other programs keep the processors
-busy. A number that was asked for is kept to.
+The native kernels take PyTorch's number, and fewer if that is faster: one for little work, and one while other programs
+keep the processors busy (``kernels/thread_choice.h``). PyTorch's own operations between two calls of the kernels take
+one: the threads of OpenMP spin between operations, and beside busy processes each operation on several threads waits
+for a time slice of the scheduler, which is longer than the operation by orders of magnitude. A number that was asked
+for is kept to by both.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
-_fixed = False
+from charloom.recurrence.dispatch import chosen_kernels
+
+
+class _OfThisThread(threading.local):
+    """limit: As ``thread_limit``, within ``use_threads``; None outside."""
+
+    limit: int | None = None
+
+
+class _OutsideNumber:
+    """PyTorch's number of threads outside every ``use_threads``, whichever Python threads are within one.
+
+    PyTorch hands its number to new Python threads: read within another thread's context, it would be the wrong one, and
+    put back later it would stay.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._number = 1
+
+    def enter(self) -> int:
+        with self._lock:
+            if not self._users:
+                self._number = torch.get_num_threads()
+            self._users += 1
+            return self._number
+
+    def leave(self) -> int:
+        with self._lock:
+            self._users -= 1
+            return self._number
+
+
+_here = _OfThisThread()
+_outside = _OutsideNumber()
 
 
 def thread_limit() -> int:
-    """PyTorch's number of threads; negative where it is to be kept to whatever the machine does."""
-    number = torch.get_num_threads()
-    return -number if _fixed else number
+    """The most threads that the kernels take; negative if they take exactly so many, however busy the machine is."""
+    return torch.get_num_threads() if _here.limit is None else _here.limit
 
 
 @contextmanager
-def use_threads(number: int | None) -> Iterator[None]:
-    """PyTorch and the kernels take exactly this number of threads for as long as the context lasts; None: as before."""
-    global _fixed
-    if number is None:
+def use_threads(number: int | None = None) -> Iterator[None]:
+    """Sets the threads of the kernels and of PyTorch's own operations for as long as the context lasts.
+
+    Args:
+        number: Exactly so many for both. None: the kernels choose, and PyTorch takes one; within another context, as
+            there; without native kernels, as outside.
+    """
+    if number is None and (_here.limit is not None or chosen_kernels() is None):
         yield
         return
-    before = torch.get_num_threads(), _fixed
-    torch.set_num_threads(number)
-    _fixed = True
+    limit_before, number_before = _here.limit, torch.get_num_threads()
+    outside = _outside.enter()
+    _here.limit = outside if number is None else -number
+    torch.set_num_threads(number or 1)
     try:
         yield
     finally:
-        torch.set_num_threads(before[0])
-        _fixed = before[1]
+        outside = _outside.leave()
+        torch.set_num_threads(outside if limit_before is None else number_before)
+        _here.limit = limit_before

@@ -4,9 +4,16 @@ The command line is derived from these classes: a field added here is an option 
 """
 
 from charloom.settings.corpus import CorpusSettings
-from charloom.settings.forecasting import ForecastSettings
+from charloom.settings.forecasting import ForecastSettings, TableSettings
 from charloom.settings.model import ModelSettings
 from charloom.settings.sampling import SamplingSettings
 from charloom.settings.training import TrainingSettings
 
-__all__ = ["CorpusSettings", "ForecastSettings", "ModelSettings", "SamplingSettings", "TrainingSettings"]
+__all__ = [
+    "CorpusSettings",
+    "ForecastSettings",
+    "ModelSettings",
+    "SamplingSettings",
+    "TableSettings",
+    "TrainingSettings",
+]

@@ -1,9 +1,12 @@
-"""How a numeric series is forecast."""
+"""How a numeric series is read and forecast."""
 
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
-from charloom.settings.limits import check_number, check_whole, check_word
+from charloom.errors import Argument, SettingsError
+from charloom.settings.limits import check_number, check_switch, check_whole, check_word
 from charloom.settings.model import Cell
 
 Transform: TypeAlias = Literal["auto", "none", "log"]
@@ -12,8 +15,84 @@ Model: TypeAlias = Literal["auto", "network", "ar", "seasonal-mean", "seasonal-n
 """What forecasts; auto compares the others and takes the best."""
 Domain: TypeAlias = Literal["auto", "real"]
 """Which values a forecast may have: those of the series' kind, or any number."""
+Missing: TypeAlias = Literal["refuse", "interpolate"]
 USUAL_LEVELS = (0.8, 0.95)
 """Of the intervals that are shown and measured where nobody asks for others."""
+
+DELIMITER_NAMES = {"tab": "\t", "\\t": "\t"}
+"""Words for delimiters that are hard to type."""
+DECIMALS = (".", ",")
+THOUSANDS = (",", ".", " ", "'")
+_SAMPLE = datetime(2001, 12, 30, 23, 58, 59, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class TableSettings:
+    """How a series is written in a text file. Nothing of this is inferred from the file.
+
+    Attributes:
+        missing: What to do with an empty value, NA, N/A, NaN, null, none or a lone point between other values: refuse
+            it, or interpolate. Missing values at either end are always refused.
+        delimiter: The character between columns, or tab. Default: a comma; a tab if the file's name ends in .tsv.
+        decimal: The decimal sign, . or ,. Default: a point.
+        thousands: The sign between thousands: , or . or ' or a space. Default: none.
+        date_format: Format of the dates in the codes of strptime, as %d.%m.%Y. Default: ISO 8601 dates.
+        header: Whether the first row has the names of the columns. Default: it has, and is refused if it could be
+            values.
+        skip_rows: Lines before the header that are not part of the table.
+    """
+
+    missing: Missing = "refuse"
+    delimiter: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    date_format: str | None = None
+    header: bool | None = None
+    skip_rows: int = 0
+
+    def __post_init__(self) -> None:
+        check_word(self, missing=Missing)
+        check_switch(self, "header", optional=True)
+        check_whole(self, "skip_rows", minimum=0)
+        _check_sign(self, "decimal", DECIMALS)
+        _check_sign(self, "thousands", THOUSANDS)
+        if self.thousands is not None and self.thousands == (self.decimal or "."):
+            raise SettingsError(
+                "it is the decimal sign, too",
+                setting="thousands",
+                value=self.thousands,
+                hint=("give ", Argument("decimal", "," if self.thousands == "." else ".")),
+            )
+        if self.delimiter is not None:
+            self._check_delimiter()
+        if self.date_format is not None:
+            self._check_date_format()
+
+    def _check_delimiter(self) -> None:
+        mark = self.delimiter
+        named = isinstance(mark, str) and mark in DELIMITER_NAMES
+        if not named and not (isinstance(mark, str) and len(mark) == 1 and not mark.isalnum() and mark not in '"\r\n'):
+            raise SettingsError(
+                "it must be one character that is no letter, digit or quote, or tab", setting="delimiter", value=mark
+            )
+
+    def _check_date_format(self) -> None:
+        if not isinstance(self.date_format, str):
+            raise SettingsError("it must be a text such as %d.%m.%Y", setting="date_format", value=self.date_format)
+        try:
+            year = datetime.strptime(_SAMPLE.strftime(self.date_format), self.date_format).year
+        except (ValueError, re.error) as error:
+            raise SettingsError(
+                f"not a format that dates can be read with ({error})", setting="date_format", value=self.date_format
+            ) from None
+        if year != _SAMPLE.year:
+            raise SettingsError("it has no year (%Y or %y)", setting="date_format", value=self.date_format)
+
+
+def _check_sign(settings: TableSettings, name: str, signs: tuple[str, ...]) -> None:
+    value = getattr(settings, name)
+    if value is not None and value not in signs:
+        raise SettingsError(f"it must be one of {' '.join(map(repr, signs))}", setting=name, value=value)
 
 
 @dataclass(frozen=True)

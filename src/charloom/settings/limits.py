@@ -1,4 +1,4 @@
-"""What a setting may be. Each check raises SettingsError naming the setting and the way out."""
+"""Limits of settings. Each check raises SettingsError with the setting, its value and what it may be."""
 
 import sys
 from typing import Any, get_args
@@ -19,7 +19,7 @@ def check_whole(
             continue
         if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
             upper = f" and at most {maximum}" if isinstance(value, int) and value > maximum else ""
-            raise SettingsError(f"{name} is {_shown(value)}: it must be a whole number, {minimum} or more{upper}")
+            raise SettingsError(f"it must be a whole number, {minimum} or more{upper}", setting=name, value=value)
 
 
 def check_number(
@@ -36,11 +36,11 @@ def check_number(
         if value is None and optional:
             continue
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
-            raise SettingsError(f"{name} is {_shown(value)}: it must be a finite number")
+            raise SettingsError("it must be a finite number", setting=name, value=value)
         if value < minimum or value > maximum or (above_minimum and value == minimum):
             lower = f"{'above' if above_minimum else 'at least'} {minimum:g}"
             upper = "" if maximum == sys.float_info.max else f" and at most {maximum:g}"
-            raise SettingsError(f"{name} is {value!r}: it must be {lower}{upper}")
+            raise SettingsError(f"it must be {lower}{upper}", setting=name, value=value)
 
 
 def check_word(settings: object, **words: Any) -> None:
@@ -48,7 +48,7 @@ def check_word(settings: object, **words: Any) -> None:
     for name, literal in words.items():
         value = getattr(settings, name)
         if value not in get_args(literal):
-            raise SettingsError(f"{name} is {value!r}: choose one of {', '.join(get_args(literal))}")
+            raise SettingsError(f"choose one of {', '.join(get_args(literal))}", setting=name, value=value)
 
 
 def check_switch(settings: object, *names: str, optional: bool = False) -> None:
@@ -56,9 +56,4 @@ def check_switch(settings: object, *names: str, optional: bool = False) -> None:
     for name in names:
         value = getattr(settings, name)
         if not isinstance(value, bool) and not (value is None and optional):
-            raise SettingsError(f"{name} is {value!r}: it must be true or false")
-
-
-def _shown(value: object) -> str:
-    """As Python writes it, cut where that is very long (and where Python refuses to write it out)."""
-    return "a number with hundreds of digits" if isinstance(value, int) and abs(value) > 10**100 else repr(value)
+            raise SettingsError("it must be true or false", setting=name, value=value)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from charloom.errors import SettingsError
+from charloom.errors import Argument, SettingsError
 from charloom.settings.limits import check_number, check_switch, check_whole, check_word
 
 Cell: TypeAlias = Literal["rnn", "gru", "lstm"]
@@ -18,7 +18,7 @@ MOST_LAYERS = 1000
 def check_precision(precision: str) -> None:
     """Raises SettingsError for a word that is no ``Precision``."""
     if precision not in get_args(Precision):
-        raise SettingsError(f"precision is {precision!r}: choose one of {', '.join(get_args(Precision))}")
+        raise SettingsError(f"choose one of {', '.join(get_args(Precision))}", setting="precision", value=precision)
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,14 @@ class ModelSettings:
         check_number(self, "init_sigma")
         check_switch(self, "tied_output")
         if self.dropout == 1.0:
-            raise SettingsError("dropout is 1.0: nothing would be left; it must be below 1")
+            raise SettingsError("nothing would be left; it must be below 1", setting="dropout", value=self.dropout)
         if self.nonlinearity != "tanh" and self.cell != "rnn":
-            raise SettingsError(f"nonlinearity {self.nonlinearity!r} belongs to the rnn cell, not to {self.cell}")
+            raise SettingsError(
+                f"it belongs to the rnn cell, not to {self.cell}", setting="nonlinearity", value=self.nonlinearity
+            )
         if self.tied_output and self.embedding_size != self.hidden_size:
             raise SettingsError(
-                f"tied_output needs embedding_size equal to hidden_size ({self.hidden_size}), not {self.embedding_size}"
+                *("needs ", Argument("embedding_size"), " equal to ", Argument("hidden_size")),
+                f" ({self.hidden_size}), not {self.embedding_size}",
+                setting="tied_output",
             )

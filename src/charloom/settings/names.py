@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from charloom.errors import SettingsError
+from charloom.errors import Argument, SettingsError, comma_separated
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.model import ModelSettings
 from charloom.settings.training import TrainingSettings
@@ -50,7 +50,7 @@ class Setting:
                     continue
             if kind is str or (get_origin(kind) is Literal and word in get_args(kind)):
                 return word
-        raise SettingsError(f"{self.name} is {word!r}: {self._expected()}")
+        raise SettingsError(self._expected(), setting=self.name, value=word)
 
     def _expected(self) -> str:
         said = {int: "a whole number", float: "a number", bool: "true or false", NoneType: "none", str: "a name"}
@@ -82,5 +82,7 @@ def find_setting(name: str) -> Setting:
     if plain in settings:
         return settings[plain]
     near = difflib.get_close_matches(plain, settings, 1)
-    there = ", ".join(settings).replace("_", "-")
-    raise SettingsError(f"no setting {name!r}" + (f". Did you mean {near[0]}?" if near else f"; there are {there}"))
+    hint = (
+        ("did you mean ", Argument(near[0]), "?") if near else ("there are ", *comma_separated(map(Argument, settings)))
+    )
+    raise SettingsError(f"no setting {name!r}", hint=hint)

@@ -1,5 +1,7 @@
 """Recipes: small TOML files of settings, a reason beside each number."""
 
+import difflib
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -7,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from charloom.errors import SettingsError
+from charloom.errors import Argument, SettingsError, worded
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.model import ModelSettings
 from charloom.settings.names import TABLES, find_setting
@@ -51,31 +53,74 @@ def read_recipe(name: str) -> str:
     try:
         return Path(name).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise SettingsError(f"recipe {name}: {error}") from None
+        raise SettingsError(f"recipe {name}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def as_key(argument: Argument) -> str:
+    """An argument that a message mentions as a recipe has it: ``num_steps``, ``unit = "byte"``."""
+    return argument.name if argument.value is ... else f"{argument.name} = {json.dumps(argument.value, default=str)}"
 
 
 def parse_recipe(name: str) -> dict[str, dict[str, Any]]:
-    """The tables of a recipe, their names and settings checked."""
+    """The tables of a recipe, with the settings that it has.
+
+    Raises SettingsError, with the recipe, the table and the key, for what cannot be set.
+    """
+    return _read(name)[0]
+
+
+def load_recipe(name: str) -> Recipe:
+    """A recipe by name (``section``, ``own-text``, ...) or by the path of a ``.toml`` file.
+
+    Raises SettingsError, with the recipe, the table and the key, for what cannot be set.
+    """
+    return _read(name)[1]
+
+
+def _read(name: str) -> tuple[dict[str, dict[str, Any]], Recipe]:
     try:
         tables = tomllib.loads(read_recipe(name))
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"recipe {name}: {error}") from None
     for table, values in tables.items():
         if table not in TABLES or not isinstance(values, dict):
-            raise SettingsError(f"recipe {name}: no table [{table}]; there are {', '.join(TABLES)}")
-        known = {field.name for field in fields(TABLES[table])}
-        if unknown := sorted(set(values) - known):
-            raise SettingsError(f"recipe {name}: [{table}] has no setting {unknown[0]}; it has {', '.join(known)}")
-    return tables
+            raise SettingsError(f"recipe {name}: {_no_table(table, values)}")
+        for key in values:
+            if key not in _keys(table):
+                raise SettingsError(f"recipe {name}: {_no_key(table, key)}")
+    groups: dict[str, Any] = {}
+    for table, kind in TABLES.items():
+        try:
+            groups[table] = kind(**tables.get(table, {}))
+        except SettingsError as error:
+            raise SettingsError(f"recipe {name}: [{table}] {worded(error.parts, as_key)}") from error
+    return tables, Recipe(**groups)
 
 
-def load_recipe(name: str) -> Recipe:
-    """A recipe by name (``section``, ``own-text``, ...) or by the path of a ``.toml`` file.
+def _keys(table: str) -> list[str]:
+    return [field.name for field in fields(TABLES[table])]
 
-    Raises SettingsError for a recipe that is not there, or that sets what cannot be set.
-    """
-    tables = parse_recipe(name)
-    try:
-        return Recipe(**{table: kind(**tables.get(table, {})) for table, kind in TABLES.items()})
-    except SettingsError as error:
-        raise SettingsError(f"recipe {name}: {error}") from None
+
+def _no_table(name: str, values: object) -> str:
+    if name in TABLES:
+        return f"{name} is {values!r}: it must be a table [{name}]"
+    if not isinstance(values, dict):
+        return f"{name} is in no table; {_place(name) or 'it must be in ' + _named_tables('or')}"
+    near = difflib.get_close_matches(name, TABLES, 1)
+    return f"no table [{name}]; " + (f"did you mean [{near[0]}]?" if near else f"there are {_named_tables('and')}")
+
+
+def _no_key(table: str, key: str) -> str:
+    near = difflib.get_close_matches(key, _keys(table), 1)
+    hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(_keys(table))}"
+    return f"[{table}] has no key {key!r}; {_place(key) or hint}"
+
+
+def _place(key: str) -> str | None:
+    """The right table for a key that stands in another place; None if there is none."""
+    return next((f"{key} belongs in [{table}]" for table in TABLES if key in _keys(table)), None)
+
+
+def _named_tables(word: str) -> str:
+    *others, last = (f"[{table}]" for table in TABLES)
+    return f"{', '.join(others)} {word} {last}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from charloom.errors import SettingsError
+from charloom.errors import Argument, SettingsError
 from charloom.settings.limits import check_number, check_whole
 
 GenerationPrecision: TypeAlias = Literal["float32", "int8"]
@@ -13,7 +13,9 @@ GenerationPrecision: TypeAlias = Literal["float32", "int8"]
 def check_generation_precision(precision: str) -> None:
     """Raises SettingsError for a word that is no ``GenerationPrecision``."""
     if precision not in get_args(GenerationPrecision):
-        raise SettingsError(f"precision is {precision!r}: choose one of {', '.join(get_args(GenerationPrecision))}")
+        raise SettingsError(
+            f"choose one of {', '.join(get_args(GenerationPrecision))}", setting="precision", value=precision
+        )
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,10 @@ class SamplingSettings:
         check_whole(self, "top_k", optional=True)
         check_whole(self, "seed", minimum=0, optional=True)
         if self.temperature is not None and self.power is not None:
-            raise SettingsError("temperature and power are two names of one thing (temperature = 1 / power): give one")
+            raise SettingsError(
+                *(Argument("temperature"), " and ", Argument("power"), " are two names of one thing"),
+                " (temperature = 1 / power): give one",
+            )
 
     @property
     def exponent(self) -> float:

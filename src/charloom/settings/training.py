@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from charloom.errors import SettingsError
+from charloom.errors import Argument, SettingsError
 from charloom.settings.limits import check_number, check_switch, check_whole, check_word
 from charloom.settings.model import Precision
 
@@ -106,15 +106,17 @@ class TrainingSettings:
         if not self.validation_fraction and (self.patience is not None or self.keep_best):
             name = "patience" if self.patience is not None else "keep_best"
             raise SettingsError(
-                f"{name} goes by validation, and no text is kept out to validate on: set validation_fraction, as to 0.1"
+                *("goes by validation, and no text is kept out to validate on: set ", Argument("validation_fraction")),
+                ", as to 0.1",
+                setting=name,
             )
         if not isinstance(self.device, str) or not self.device:
-            raise SettingsError(f"device is {self.device!r}: it must be a name, such as auto or cpu")
+            raise SettingsError("it must be a name, such as auto or cpu", setting="device", value=self.device)
         # A text would pass for a list of one-letter prefixes.
         listed = isinstance(self.prefixes, (list, tuple))
         if not listed or not all(isinstance(prefix, str) and prefix for prefix in self.prefixes):
             raise SettingsError(
-                f"prefixes is {self.prefixes!r}: it must be a list of texts, each of one character or more"
+                "it must be a list of texts, each of one character or more", setting="prefixes", value=self.prefixes
             )
         object.__setattr__(self, "prefixes", tuple(self.prefixes))
 

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from charloom.errors import CharloomError, ModelFolderError, SettingsError
+from charloom.errors import Argument, CharloomError, ModelFolderError, SettingsError
 from charloom.folder_lock import FolderLock
 from charloom.model_folder import CONFIG_FILE
 from charloom.settings.corpus import CorpusSettings
@@ -69,8 +69,12 @@ class SweepFolder:
                 if before != now and name not in {*self.varied, *varied, "seed"}:
                     old, new = as_word(before), as_word(now)
                     raise SettingsError(
-                        f"{self.path}: the sweep there has {name} {old}, and this one {new}: give it another folder, "
-                        f"or vary {name} over {old},{new} to have both"
+                        *(
+                            f"{self.path}: the sweep there has ",
+                            Argument(name),
+                            f" {old}, and this one {new}: give it ",
+                        ),
+                        *("another folder, or vary ", Argument(name), f" over {old},{new} to have both"),
                     )
         for settings, corpus in corpora.items():
             before = self._fingerprints.get(settings)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
-from charloom.errors import SettingsError
+from charloom.errors import Argument, SettingsError, comma_separated
 from charloom.settings.names import TABLES, all_settings, find_setting
 from charloom.settings.recipes import Recipe
 from charloom.settings.training import WITHOUT_EFFECT
@@ -41,10 +41,12 @@ def grid(vary: Mapping[str, Sequence[Any]]) -> list[Combination]:
     """Every combination of the values. Raises SettingsError for a setting that cannot be varied or has no values."""
     names = [_variable(name) for name in vary]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise SettingsError(f"{twice[0]} is varied twice: give all its values at once")
+        raise SettingsError("is varied twice: give all its values at once", setting=twice[0])
     for name, values in zip(names, vary.values(), strict=True):
         if isinstance(values, (str, bytes)) or not len(values):
-            raise SettingsError(f"{name} is to be varied over {values!r}: it must be a list of one value or more")
+            raise SettingsError(
+                f"is to be varied over {values!r}: it must be a list of one value or more", setting=name
+            )
     return [dict(zip(names, values, strict=True)) for values in itertools.product(*vary.values())]
 
 
@@ -63,13 +65,18 @@ def plan_runs(base: Recipe, combinations: Sequence[Combination], seeds: Sequence
         try:
             recipe = base.with_changes(combination | {"seed": seed})
         except SettingsError as error:
-            described = ", ".join(f"{name}={value}" for name, value in combination.items())
-            raise SettingsError(
-                f"{error} (in the combination {described})" if len(combination) > 1 else str(error)
-            ) from None
+            if len(combination) < 2:
+                raise
+            raise in_combination(error, combination) from None
         key = settings_key(recipe)
         planned.setdefault(key, PlannedRun(recipe, _folder_name(combination, seed, key)))
     return list(planned.values())
+
+
+def in_combination(error: SettingsError, combination: Combination) -> SettingsError:
+    """The error with the combination of settings that it is about."""
+    values = (Argument(name, value) for name, value in combination.items())
+    return SettingsError(*error.parts, " (in the combination ", *comma_separated(values), ")")
 
 
 def without_display(recipe: Recipe, threads: int = 1) -> Recipe:
@@ -106,9 +113,13 @@ def recipe_from_json(data: Mapping[str, Mapping[str, Any]]) -> Recipe:
 def _variable(name: str) -> str:
     plain = find_setting(name).name
     if plain == "seed":
-        raise SettingsError("seed cannot be varied: seeds repeats each combination with as many seeds")
+        raise SettingsError(
+            "cannot be varied: ", Argument("seeds"), " repeats each combination with as many seeds", setting=plain
+        )
     if plain in WITHOUT_EFFECT:
-        raise SettingsError(f"{plain} cannot be varied: it changes what is shown or kept of a run, not what is learnt")
+        raise SettingsError(
+            "cannot be varied: it changes what is shown or kept of a run, not what is learnt", setting=plain
+        )
     return plain
 
 

@@ -13,13 +13,21 @@ import torch
 from charloom.errors import CharloomError, ModelFolderError, SettingsError
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.model import ModelSettings
-from charloom.settings.names import find_setting
 from charloom.settings.recipes import Recipe
 from charloom.settings.training import TrainingSettings
 from charloom.sweeps.events import RunEnded, RunFailed, SweepBegan, SweepEvent, SweepListener, SweepProgressed
 from charloom.sweeps.folder import SweepFolder
 from charloom.sweeps.picture import draw_sweep
-from charloom.sweeps.plan import PlannedRun, grid, listed, plan_runs, recipe_to_json, without_display
+from charloom.sweeps.plan import (
+    PlannedRun,
+    grid,
+    in_combination,
+    listed,
+    plan_runs,
+    recipe_to_json,
+    setting_of,
+    without_display,
+)
 from charloom.sweeps.processes import Workers
 from charloom.sweeps.results import SweepResults, combinations_as_csv, runs_as_json_lines
 from charloom.sweeps.worker import write_corpus
@@ -70,9 +78,9 @@ def sweep(
     combinations = grid(vary) if isinstance(vary, Mapping) else listed(vary)
     base = without_display(recipe or Recipe(CorpusSettings(), ModelSettings(), TrainingSettings()))
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
-        raise SettingsError(f"seeds is {seeds!r}: it must be a whole number, 1 or more")
+        raise SettingsError("it must be a whole number, 1 or more", setting="seeds", value=seeds)
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
-        raise SettingsError(f"jobs is {jobs!r}: it must be a whole number, 1 or more")
+        raise SettingsError("it must be a whole number, 1 or more", setting="jobs", value=jobs)
     planned = plan_runs(base, combinations, range(base.training.seed, base.training.seed + seeds))
     varied = tuple(dict.fromkeys(name for combination in combinations for name in combination))
     with tempfile.TemporaryDirectory(prefix="charloom-") as temporary:
@@ -199,9 +207,9 @@ def _check(run: PlannedRun, corpus: Corpus, varied: Sequence[str]) -> torch.devi
     try:
         return check_possible(run.recipe.training, len(corpus.ids))
     except SettingsError as error:
-        values = {name: getattr(getattr(run.recipe, find_setting(name).table), name) for name in varied}
-        described = ", ".join(f"{name}={value}" for name, value in values.items())
-        raise SettingsError(f"{error} (in the combination {described})" if described else str(error)) from None
+        if not varied:
+            raise
+        raise in_combination(error, {name: setting_of(run.recipe, name) for name in varied}) from None
 
 
 def _processors() -> int:

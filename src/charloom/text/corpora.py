@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from charloom.errors import CharloomWarning, CorpusError, CorpusUnavailableError, InputError
+from charloom.errors import Argument, CharloomWarning, CorpusError, CorpusUnavailableError, InputError, comma_separated
 from charloom.settings.corpus import CorpusSettings, Unit
 from charloom.text import encoded_texts
 from charloom.text.cache_folder import CACHE_VARIABLE, cache_folder
@@ -58,9 +58,11 @@ class Corpus:
             return self
         if vocabulary.clean_up != self.vocabulary.clean_up or vocabulary.unit != self.vocabulary.unit:
             raise InputError(
-                f"the corpus was loaded with another unit or clean-up than the vocabulary has: load it with "
-                f"unit='{vocabulary.unit}', lowercase={vocabulary.clean_up.lowercase}, "
-                f"collapse_whitespace={vocabulary.clean_up.collapse_whitespace}"
+                "the corpus was loaded with another unit or clean-up than the vocabulary has: load it with ",
+                *comma_separated(
+                    Argument(name, value)
+                    for name, value in {"unit": vocabulary.unit, **vars(vocabulary.clean_up)}.items()
+                ),
             )
         if vocabulary.unit == "byte":
             return self
@@ -180,7 +182,8 @@ def _find(
             return _find(TIME_MACHINE, unit)
         except CorpusUnavailableError as error:
             warnings.warn(
-                f"{error}. Going on with the reference text that Python carries instead.", CharloomWarning, stacklevel=3
+                CharloomWarning(*error.parts, ". Training continues with the reference text that Python carries."),
+                stacklevel=3,
             )
             name, text, _ = _find(PYTHON_REFERENCE, unit)
             return name, text, NAMED_CORPORA[TIME_MACHINE].clean_up

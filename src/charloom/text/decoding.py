@@ -4,10 +4,10 @@ import codecs
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from charloom.errors import CorpusError
+from charloom.errors import Argument, CorpusError
 
-BYTE_WAY_OUT = "unit='byte' takes any file"
-_WAY_OUT_OF_A_MODEL = "the model reads characters; one trained with unit='byte' takes any file"
+BYTES_INSTEAD = (Argument("unit", "byte"), " takes any file")
+_OTHER_MODEL = ("the model reads characters; one trained with ", *BYTES_INSTEAD)
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -30,8 +30,8 @@ def decoded(pieces: Iterable[bytes], name: str) -> Iterator[str]:
             whole, at = error.object, error.start
             line = lines_before + whole.count(b"\n", 0, at)
             raise CorpusError(
-                f"{name}: not UTF-8 at byte {bytes_before - pending + at} (0x{whole[at]:02x}, line {line}); "
-                f"{BYTE_WAY_OUT}"
+                f"{name}: not UTF-8 at byte {bytes_before - pending + at} (0x{whole[at]:02x}, line {line})",
+                hint=BYTES_INSTEAD,
             ) from None
 
     for data in pieces:
@@ -45,7 +45,7 @@ def decoded(pieces: Iterable[bytes], name: str) -> Iterator[str]:
         chars_before += len(text)
     decode(b"", final=True)
     if nul is not None:
-        raise CorpusError(f"{name}: looks binary (a NUL character at {nul}); {BYTE_WAY_OUT}")
+        raise CorpusError(f"{name}: looks binary (a NUL character at {nul})", hint=BYTES_INSTEAD)
 
 
 def decode_utf8(data: bytes, name: str) -> str:
@@ -55,11 +55,10 @@ def decode_utf8(data: bytes, name: str) -> str:
 
 @contextmanager
 def for_a_model_of_characters() -> Iterator[None]:
-    """Errors within name the way out for a text that a trained model is to read: its unit can no longer be chosen."""
+    """Gives errors within the hint for a text that a trained model reads: its unit can no longer be chosen."""
     try:
         yield
     except CorpusError as error:
-        message = str(error)
-        if BYTE_WAY_OUT not in message:
-            raise
-        raise CorpusError(message.replace(BYTE_WAY_OUT, _WAY_OUT_OF_A_MODEL)) from None
+        if error.hint == BYTES_INSTEAD:
+            error.hint = _OTHER_MODEL
+        raise

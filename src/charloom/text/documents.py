@@ -5,6 +5,7 @@ from typing import Any
 
 from charloom.errors import CorpusError, CorpusUnavailableError
 from charloom.settings.corpus import Unit
+from charloom.text.decoding import BYTES_INSTEAD
 
 HUGGING_FACE = "hf:"
 """What the name of a data set of the hub begins with."""
@@ -43,7 +44,7 @@ def _in_units(document: Any, place: str, unit: Unit, column: str | None) -> str 
         raise CorpusError(f"{place}: {type(text).__name__}, where a text was expected")
     if unit == "char":
         if isinstance(text, bytes):
-            raise CorpusError(f"{place}: bytes, where a text was expected; unit='byte' takes them")
+            raise CorpusError(f"{place}: bytes, where a text was expected", hint=BYTES_INSTEAD)
         if not text.isascii():
             try:
                 text.encode("utf-8")

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
-from charloom.errors import InputError, UnknownCharacterError
+from charloom.errors import Argument, InputError, UnknownCharacterError
 from charloom.settings.corpus import Unit, UnknownPolicy
 from charloom.shapes import TextIds
 from charloom.text.clean_up import CleanUp
@@ -114,8 +114,11 @@ class Vocabulary:
             named = ", ".join(f"{named_character(ch)} (at {place})" for ch, place in list(first_places.items())[:5])
             more = f" and {len(first_places) - 5} more" if len(first_places) > 5 else ""
             raise UnknownCharacterError(
-                f"not in the model's vocabulary: {named}{more}; unknown='unk' reads them as <unk>, "
-                "unknown='skip' leaves them out"
+                f"not in the model's vocabulary: {named}{more}",
+                hint=(
+                    *(Argument("unknown", "unk"), " reads them as <unk>, "),
+                    *(Argument("unknown", "skip"), " leaves them out"),
+                ),
             )
         return ids[ids != 0] if unknown == "skip" else ids
 

@@ -131,7 +131,7 @@ class Checkpoint:
         run.seconds, run.epoch_seconds = (_seconds(facts[name]) for name in ("seconds", "epoch_seconds"))
         run.progress = None
         if self.done:
-            total = _like(tensors["epoch/total_loss"], torch.zeros(())).to(device)
+            total = _like(tensors["epoch/total_loss"], torch.zeros((), dtype=torch.float32)).to(device)
             run.progress = EpochProgress(self.done, self.num_batches, total, self._state(run))
 
     def _restore_random_state(self, run: Run, rank: int, num_processes: int) -> None:

@@ -178,9 +178,7 @@ def newest_checkpoint(path: str | Path) -> Checkpoint:
         raise CheckpointError(f"{run}: no checkpoint can be read; the newest: {damaged[0]}")
     if not run.is_dir():
         raise CheckpointError(f"{run}: no such folder")
-    raise CheckpointError(
-        f"{run}: no checkpoint there to go on from; a new run may begin from a model with --init-from"
-    )
+    raise CheckpointError(f"{run}: no checkpoint there to go on from")
 
 
 def _note(message: str) -> None:

@@ -15,8 +15,15 @@ _FIRST_SHARE = 0.02
 
 
 def make_optimizer(model: LanguageModel, settings: TrainingSettings) -> Optimizer:
-    """SGD or AdamW over all weights. Where no weight decay is set, PyTorch's own is left."""
+    """SGD or AdamW over all weights, with PyTorch's weight decay if none is set.
+
+    On the CPU fused: an update in one pass, on one thread faster than the loop over operations is on two. Fused updates
+    go through memory in its order: they are only right for contiguous parameters (and gradients, see
+    ``truncated_bptt.train_step``).
+    """
     options: Any = {} if settings.weight_decay is None else {"weight_decay": settings.weight_decay}
+    if all(p.is_cpu and p.is_contiguous() for p in model.parameters()):
+        options["fused"] = True
     if settings.optimizer == "sgd":
         return torch.optim.SGD(model.parameters(), lr=settings.learning_rate, **options)
     return torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, **options)

@@ -25,8 +25,7 @@ def sample_prefixes(model: LanguageModel, corpus: Corpus, settings: TrainingSett
             model.vocabulary.encode(prefix)
             known.append(prefix)
         except UnknownCharacterError as error:
-            reason = str(error).partition("; unknown=")[0]
-            warnings.warn(f"no samples for the prefix {prefix!r}: {reason}", CharloomWarning, stacklevel=3)
+            warnings.warn(CharloomWarning(f"no samples for the prefix {prefix!r}: ", *error.message), stacklevel=3)
     return known or [_beginning(corpus.vocabulary.decode(corpus.ids[:_LOOKED_AT]))]
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, distributed
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from charloom.errors import OtherProcessFailedError, ProcessLostError, SettingsError
+from charloom.errors import Argument, OtherProcessFailedError, ProcessLostError, SettingsError
 from charloom.settings.training import TrainingSettings
 
 _TIMEOUT = timedelta(minutes=30)
@@ -69,13 +69,17 @@ class Processes:
         batch_size = settings.batch_size
         if self.size > 1 and settings.accumulate > 1:
             raise SettingsError(
-                f"accumulate is for one process, and {self.size} share the batch: leave it out, and give the "
-                "batch_size of them all"
+                f"it is for one process, and {self.size} share the batch; leave it out, and give the ",
+                *(Argument("batch_size"), " of them all"),
+                setting="accumulate",
+                value=settings.accumulate,
             )
         if batch_size % self.size:
             raise SettingsError(
-                f"batch_size {batch_size} cannot be shared out among {self.size} processes: make it a multiple of "
-                f"{self.size}, as {batch_size // self.size * self.size or self.size}"
+                f"it cannot be shared out among {self.size} processes; make it a multiple of {self.size}, as "
+                f"{batch_size // self.size * self.size or self.size}",
+                setting="batch_size",
+                value=batch_size,
             )
 
     def share(self, rows: int) -> slice:
@@ -206,12 +210,14 @@ def _own_device(device: str) -> str:
     if not on_gpu:
         return "cpu" if device == "auto" else device
     if device not in ("auto", "cuda"):
-        raise SettingsError(f"device {device!r} is one for all processes: with 'cuda' each takes a GPU of its own")
+        raise SettingsError(
+            "it is one for all processes; with cuda each takes a GPU of its own", setting="device", value=device
+        )
     index = int(os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or 0)
     if index >= torch.cuda.device_count():
         raise SettingsError(
-            f"this machine has {torch.cuda.device_count()} GPUs, and more processes: start one for each GPU, or give "
-            "device='cpu'"
+            f"this machine has {torch.cuda.device_count()} GPUs, and more processes: start one for each GPU, or give ",
+            Argument("device", "cpu"),
         )
     return f"cuda:{index}"
 

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
-from charloom.errors import CheckpointError
+from charloom.errors import Argument, CheckpointError, Part, SettingsError
 from charloom.settings.training import WITHOUT_EFFECT, TrainingSettings
 from charloom.training.checkpoint import Checkpoint, made_with
 
@@ -18,11 +18,12 @@ _MAY_CHANGE = (
 )
 """Settings on which nothing depends that the checkpoint holds: neither the position in the text, nor the optimizer's
 state, nor what was measured so far."""
+_NEW_RUN = "leave it out, or begin a new run from the weights of this one"
 _CHANGES_THE_RUN = ("learning_rate", "clip_norm", "epochs", "patience", "keep_best")
 
 
 def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[str]:
-    """Raises CheckpointError for settings that a run cannot go on with; returns the changes worth telling, in words."""
+    """Raises SettingsError for settings that a run cannot continue with; returns the changes worth telling."""
     changed = [
         (field.name, getattr(checkpoint.settings, field.name), getattr(settings, field.name))
         for field in fields(TrainingSettings)
@@ -30,14 +31,13 @@ def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[s
     ]
     for name, before, now in changed:
         if name not in _MAY_CHANGE:
-            raise CheckpointError(
-                f"{name} is {now}, and the run was begun with {before}: leave it out, or begin a new run from this "
-                "one's weights with --init-from"
-            )
+            raise SettingsError(f"the run was begun with {before!r}", setting=name, value=now, hint=_NEW_RUN)
         if name == "epochs" and settings.schedule == "cosine":
-            raise CheckpointError(
-                f"epochs is {now}, and the step size has been falling towards its end after {before} (schedule "
-                "cosine): leave it out, or begin a new run from this one's weights with --init-from"
+            raise SettingsError(
+                f"the step size has been falling towards its end after {before} (schedule cosine)",
+                setting=name,
+                value=now,
+                hint=_NEW_RUN,
             )
     return [f"{name} {now} instead of {before}" for name, before, now in changed if name in _CHANGES_THE_RUN]
 
@@ -55,24 +55,24 @@ def check_corpus(checkpoint: Checkpoint, corpus: dict[str, Any]) -> None:
     else:
         difference = f"it has as many tokens, {before['num_chars']:,}, but others"
     raise CheckpointError(
-        f"{corpus['name']}: not the text that the run was begun with ({before['name']}): {difference}; name the right "
-        "one before --resume, or begin a new run from this one's weights with --init-from"
+        f"{corpus['name']}: not the text that the run was begun with ({before['name']}): {difference}",
+        hint="give the right one, or begin a new run from the weights of this one",
     )
 
 
-def end_in_words(checkpoint: Checkpoint, settings: TrainingSettings) -> str | None:
-    """Where the run is at its end under these settings: why, and how to train longer. None where it is not."""
+def end_in_words(checkpoint: Checkpoint, settings: TrainingSettings) -> tuple[Part, ...] | None:
+    """Why the run is at its end under these settings, and how to train longer. None if it is not."""
     epochs = len(checkpoint.history)
     if checkpoint.done:
         return None
     if epochs >= settings.epochs:
         if settings.schedule == "cosine":
-            return f"the run ended after {epochs} epochs, its step size at nothing; --init-from begins another from it"
-        return f"the run ended after {epochs} epochs; to train longer, add --epochs {2 * epochs}"
+            return (f"the run ended after {epochs} epochs, its step size at nothing; begin another from it",)
+        return f"the run ended after {epochs} epochs; to train longer, add ", Argument("epochs", 2 * epochs)
     patience = settings.patience
     if patience is not None and checkpoint.history.out_of_patience(patience):
-        reason = f"validation was no better for {patience} epochs"
-        return f"the run ended after epoch {epochs}: {reason}; to train longer, add --patience {2 * patience}"
+        reason = f"the run ended after epoch {epochs}: validation was no better for {patience} epochs"
+        return f"{reason}; to train longer, add ", Argument("patience", 2 * patience)
     return None
 
 

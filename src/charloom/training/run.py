@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from charloom.errors import CharloomWarning, TrainingDivergedError
+from charloom.errors import Argument, CharloomWarning, TrainingDivergedError
 from charloom.language_model import LanguageModel
 from charloom.settings.training import TrainingSettings
 from charloom.training.history import EpochRecord, History
@@ -17,7 +17,7 @@ from charloom.training.optimization import make_optimizer
 from charloom.training.truncated_bptt import EpochProgress
 
 Weights: TypeAlias = dict[str, Tensor]
-"""As ``LanguageModel.disassemble`` names them."""
+"""As ``LanguageModel.own_tensors`` names them."""
 
 _RISEN_FOR_EPOCHS = 3
 _RISEN_BY = 0.01
@@ -87,7 +87,8 @@ class Run:
             weights, good = self.best, self.history.best.epoch
         self.put_weights(weights)
         raise TrainingDivergedError(
-            f"{reason} in epoch {epoch}: lower learning_rate or clip_norm; the model is as it was after epoch {good}"
+            *(f"{reason} in epoch {epoch}: lower ", Argument("learning_rate"), " or ", Argument("clip_norm")),
+            f"; the model is as it was after epoch {good}",
         )
 
     @property
@@ -159,13 +160,13 @@ class Run:
         value, lowest = last.validation_perplexity or math.inf, best.validation_perplexity or math.inf
         if value > lowest * (1 + _RISEN_BY) and last.epoch - best.epoch >= _RISEN_FOR_EPOCHS:
             self.told_of_overfitting = True
-            warnings.warn(
+            warning = CharloomWarning(
                 f"validation perplexity was best after epoch {best.epoch} ({lowest:.3f}) and has risen to {value:.3f} "
-                f"by epoch {last.epoch}: the model is learning its text by heart; patience=5 stops in time and keeps "
-                "the best weights, keep_best only keeps them",
-                CharloomWarning,
-                stacklevel=4,
+                f"by epoch {last.epoch}: the model is learning its text by heart; ",
+                *(Argument("patience", 5), " stops in time and keeps the best weights, "),
+                *(Argument("keep_best", True), " only keeps them"),
             )
+            warnings.warn(warning, stacklevel=4)
 
 
 def place_in_words(epochs: int, done: int, num_batches: int) -> str:
@@ -177,7 +178,7 @@ def place_in_words(epochs: int, done: int, num_batches: int) -> str:
 
 def weights_of(model: LanguageModel) -> Weights:
     """The model's own tensors, not copies."""
-    return {name: tensor.detach() for name, tensor in model.disassemble()[1].items()}
+    return {name: tensor.detach() for name, tensor in model.own_tensors().items()}
 
 
 def _copy_of(weights: Weights) -> Weights:

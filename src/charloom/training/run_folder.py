@@ -11,7 +11,7 @@ from pathlib import Path
 
 from charloom.codec import priming
 from charloom.codec.preparation import prepare_codec
-from charloom.errors import CharloomWarning, InputError, ModelFolderError
+from charloom.errors import Argument, CharloomWarning, InputError, ModelFolderError
 from charloom.folder_lock import FolderLock
 from charloom.language_model import LanguageModel
 from charloom.model_folder import CODEC_FILES, CONFIG_FILE, WEIGHTS_FILE
@@ -25,6 +25,7 @@ from charloom.whole_files import remove_leftovers, write_whole
 
 HISTORY_FILE = "history.jsonl"
 PLOT_FILE = "history.png"
+_OVERWRITE = Argument("overwrite", True)
 _WRITTEN_HERE = re.compile("|".join(map(re.escape, (CONFIG_FILE, WEIGHTS_FILE, *CODEC_FILES, HISTORY_FILE, PLOT_FILE))))
 
 
@@ -56,11 +57,13 @@ class RunFolder:
 
     def _refuse_what_is_there(self) -> None:
         if (self.path / CONFIG_FILE).exists():
-            raise ModelFolderError(f"{self.path}: there is a model already; give another --out, or --overwrite")
+            raise ModelFolderError(
+                f"{self.path}: there is a model already", hint=("name another folder, or give ", _OVERWRITE)
+            )
         if has_steps(self.path):
             raise ModelFolderError(
-                f"{self.path}: there is a run that was interrupted; --resume {self.path} goes on with it, --overwrite "
-                "begins anew"
+                f"{self.path}: there is a run that was interrupted",
+                hint=(Argument("resume", str(self.path)), " goes on with it, ", _OVERWRITE, " begins a new one"),
             )
 
     def begin(self, history: History | None = None) -> None:
@@ -128,7 +131,7 @@ class RunFolder:
         try:
             prepare_codec(self.path, model, seen=seen, unseen=unseen)
         except InputError as error:
-            warnings.warn(f"not made ready for compression: {error}", CharloomWarning, stacklevel=2)
+            warnings.warn(CharloomWarning("not made ready for compression: ", *error.parts), stacklevel=2)
         if self.history and not (self._history_is_whole and (self.path / HISTORY_FILE).exists()):
             self._rewrite_history()
         if not self.history:

@@ -109,7 +109,7 @@ def train(
             if not shared.last_in_words:
                 raise
             raise TrainingDivergedError(
-                f"{error}; the last good checkpoint is {shared.last_in_words}: resume with one of those lower"
+                *error.parts, f"; the last good checkpoint is {shared.last_in_words}: resume with one of those lower"
             ) from None
         finally:
             run.end()
@@ -206,9 +206,11 @@ def check_possible(settings: TrainingSettings, length: int, device_name: str | N
     device = find_device(device_name or settings.device)
     processors = os.cpu_count() or 1
     if settings.threads is not None and settings.threads > processors:
-        raise SettingsError(f"threads is {settings.threads}: this machine has {processors} processors")
+        raise SettingsError(f"this machine has {processors} processors", setting="threads", value=settings.threads)
     if settings.precision != "float32" and chosen_path() == "reference":
-        raise SettingsError(f"precision {settings.precision} is not for the reference path: train with float32")
+        raise SettingsError(
+            "it is not for the reference path; train with float32", setting="precision", value=settings.precision
+        )
     return device
 
 
@@ -217,8 +219,9 @@ def training_length(length: int, settings: TrainingSettings) -> int:
     num_validation = int(length * settings.validation_fraction)
     if settings.validation_fraction and num_validation < 2:
         raise SettingsError(
-            f"a validation_fraction of {settings.validation_fraction} leaves {num_validation} of {length} characters "
-            "to validate on: raise it, or set it to 0"
+            f"it leaves {num_validation} of {length} characters to validate on; raise it, or set it to 0",
+            setting="validation_fraction",
+            value=settings.validation_fraction,
         )
     return length - num_validation
 

@@ -51,6 +51,9 @@ def train_step(
     if rate is None or not clip_and_descend(parameters, clip_norm, rate):
         if clip_norm:
             clip_gradients(parameters, clip_norm)
+        for parameter in parameters:
+            if parameter.grad is not None and not parameter.grad.is_contiguous():
+                parameter.grad = parameter.grad.contiguous()  # a fused step would mix up its elements
         optimizer.step()
     return loss, state
 
@@ -143,7 +146,7 @@ def train_epoch(
         num_batches = num_random(len(ids), batch_size, num_steps, offset)
     zero_state = state = model.begin_state(len(range(batch_size)[rows]))
     device = optimizer.param_groups[0]["params"][0].device
-    total = torch.zeros((), device=device)
+    total = torch.zeros((), dtype=torch.float32, device=device)
     if begun:
         state = zero_state if begun.state is None else begun.state
         total = begun.total_loss

@@ -1,0 +1,56 @@
+"""Checks of what a language model is given."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from charloom.errors import InputError
+from charloom.layers import RecurrentLayer
+from charloom.recurrence.dispatch import is_observed
+from charloom.state import parts_of
+
+
+def check_ids(**arguments: Any) -> None:
+    """Raises InputError for arguments, by name, that are not int64 tensors (batch, steps)."""
+    for name, ids in arguments.items():
+        if not isinstance(ids, Tensor):
+            raise InputError(f"{name} must be a tensor, not a {type(ids).__name__}")
+        if ids.dim() != 2 or ids.dtype != torch.int64:
+            raise InputError(f"{name} must be int64 (batch, steps), not {ids.dtype} {tuple(ids.shape)}")
+
+
+def check_range(ids: Tensor, vocabulary_size: int) -> None:
+    """Raises InputError for ids outside the vocabulary; ``cross_entropy`` would ignore a target of -100."""
+    if ids.is_meta or not ids.numel() or torch.compiler.is_compiling() or is_observed():
+        return
+    smallest, largest = (int(bound) for bound in ids.aminmax())
+    if smallest < 0 or largest >= vocabulary_size:
+        wrong = smallest if smallest < 0 else largest
+        raise InputError(f"id {wrong} is not in the vocabulary of {vocabulary_size}")
+
+
+def check_state(state: Any, expected: Any) -> None:
+    """Raises InputError for a state that has not the shapes of the expected one."""
+    shapes = [tuple(part.shape) for part in parts_of(expected)]
+    found = [tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in parts_of(state)]
+    if found != shapes:
+        raise InputError(f"the state is {found}: for these ids it must be {shapes}")
+
+
+def check_layer(layer: Any, input_size: int, source: str) -> None:
+    """Raises InputError for a layer that a language model cannot have.
+
+    Args:
+        layer: The recurrent layer.
+        input_size: What its ``input_size`` must be.
+        source: What that size comes from.
+    """
+    if not isinstance(layer, RecurrentLayer):
+        raise InputError(f"the layer is a {type(layer).__name__}: give a charloom.layers.RNN, GRU or LSTM")
+    if layer.bidirectional:
+        raise InputError("the layer is bidirectional: a language model must not see what it predicts")
+    if layer.batch_first:
+        raise InputError("the layer is batch_first: make it time first; the model lays out its inputs itself")
+    if layer.input_size != input_size:
+        raise InputError(f"the layer's input_size is {layer.input_size}: it must be the {source}'s size, {input_size}")

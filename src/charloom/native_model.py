@@ -1,0 +1,125 @@
+"""A language model as the native kernels take it, if its parts are exactly the ones that they know.
+
+A part can be replaced, subclassed, parametrized, pruned or hooked. Whatever is not known here to compute the same is
+left to the parts' own ``forward``.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
+
+from charloom.layers import RecurrentLayer
+from charloom.recurrence.dispatch import chosen_kernels, covers, covers_layers
+from charloom.recurrence.native_step import Step, StepOptions, StepParameters
+from charloom.state import parts_of
+
+
+def unknown_part(model: Any, model_class: Any) -> str | None:
+    """Describes the first part of a model that is not the one that its configuration has; None if all are.
+
+    Args:
+        model: A ``LanguageModel``, or a subclass of it.
+        model_class: ``LanguageModel``.
+    """
+    for name in ("forward", "_encode"):
+        if getattr(type(model), name) is not getattr(model_class, name) or name in vars(model):
+            return f"{type(model).__qualname__} has a {name} of its own"
+    layer, output, vocabulary_size = model.layer, model.output, len(model.vocabulary)
+    if getattr(type(layer), "forward", None) is not RecurrentLayer.forward or "forward" in vars(layer):
+        return f"layer is a {_name(layer)} with a forward of its own"
+    if hasattr(layer, "parametrizations"):
+        return "layer is parametrized"
+    if layer.bidirectional or layer.batch_first:
+        return "layer is bidirectional or batch first"
+    for name, part, expected in (("dropout", model.dropout, nn.Dropout), ("output", output, nn.Linear)):
+        if type(part) is not expected or "forward" in vars(part):
+            return f"{name} is a {_name(part)}"
+    if output.bias is None:
+        return "output has no bias"
+    if output.weight.shape != (vocabulary_size, layer.proj_size or layer.hidden_size):
+        return f"output.weight is {tuple(output.weight.shape)}"
+    if output.bias.shape != (vocabulary_size,):
+        return f"output.bias is {tuple(output.bias.shape)}"
+    return _unknown_input(model.embedding, layer, vocabulary_size)
+
+
+def _unknown_input(embedding: Any, layer: Any, vocabulary_size: int) -> str | None:
+    if embedding is None:
+        return None if layer.input_size == vocabulary_size else f"layer.input_size is {layer.input_size}"
+    if type(embedding) is not nn.Embedding or "forward" in vars(embedding):
+        return f"embedding is a {_name(embedding)}"
+    for option in ("padding_idx", "max_norm"):
+        if getattr(embedding, option) is not None:
+            return f"embedding has {option}"
+    for option in ("scale_grad_by_freq", "sparse"):
+        if getattr(embedding, option):
+            return f"embedding has {option}"
+    if embedding.weight.shape != (vocabulary_size, layer.input_size):
+        return f"embedding.weight is {tuple(embedding.weight.shape)}"
+    return None
+
+
+def native_parameters(model: Any) -> StepParameters | None:
+    """Reads a ``LanguageModel``'s parameters by name; None unless the kernels compute what ``forward`` would."""
+    if model.unknown_part() or _are_hooked(model, *model._modules.values()):
+        return None
+    embedding, layer, output = model.embedding, model.layer, model.output
+    weights = layer.named_weights()
+    if weights is None or not covers_layers(len(weights)):
+        return None
+    embedding_weight = None if embedding is None else embedding.weight
+    parameters = StepParameters(embedding_weight, weights, output.weight, output.bias)
+    shapes = parameters.shape(layer.mode).parameters
+    fit = all(p is None or p.shape == shape for p, shape in zip(parameters.in_order(), shapes, strict=True))
+    return parameters if fit and covers(*parameters.tensors()) else None
+
+
+def native_step(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[Step, StepParameters] | None:
+    """``LanguageModel.loss`` as one native call; None unless the kernels compute what ``forward`` would.
+
+    Args:
+        model: A ``LanguageModel``.
+        ids: int64 (batch, steps).
+        targets: int64 (batch, steps).
+        state: The first state; zeros if None.
+    """
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return None
+    parameters = native_parameters(model)
+    if parameters is None:
+        return None
+    parts = parts_of(model.begin_state(len(ids)) if state is None else state)
+    dropout = model.dropout.p if model.dropout.training else 0.0
+    layer_dropout = model.layer.dropout if model.layer.training else 0.0
+    if (
+        max(dropout, layer_dropout) >= 1
+        or any(part.requires_grad for part in parts)
+        or not covers(*parts)
+        or any(type(t) is not Tensor or not t.is_cpu or not t.numel() for t in (ids, targets))
+    ):
+        return None
+    options = StepOptions(model.layer.mode, model.layer.precision, dropout, layer_dropout)
+    return Step(chosen_kernels(), ids, targets, parts, parameters.shape(model.layer.mode), options), parameters
+
+
+def has_forward_hooks(model: nn.Module) -> bool:
+    """Tells if a hook could change what the model computes."""
+    return any(part._forward_hooks or part._forward_pre_hooks for part in model.modules()) or bool(
+        torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks
+    )
+
+
+def _are_hooked(*modules: Any) -> bool:
+    """True if a hook listens to a call of these modules, forward or backward, theirs or everyone's."""
+    everyones: Any = torch_module._has_any_global_hook()  # type: ignore[no-untyped-call] # torch's
+    return bool(everyones) or any(
+        part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks
+        for part in modules
+        if part is not None
+    )
+
+
+def _name(part: Any) -> str:
+    return f"{type(part).__module__}.{type(part).__qualname__}"

@@ -1,0 +1,170 @@
+"""Dates: read exactly or refused, strictly increasing, evenly spaced, and carried on as they are written."""
+
+import re
+import warnings
+from datetime import date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charloom import SeriesError
+from charloom.forecasting.date_notation import common_formats, format_date, notation_of, parse_date
+from charloom.forecasting.dates import Dates, read_dates
+
+_DAYS = st.dates(date(1900, 1, 1), date(2100, 12, 28))
+FORMATS = ("%d.%m.%Y", "%m/%d/%Y", "%d-%b-%Y", "%B %d, %Y", "%Y/%m/%d", "%d%m%Y", "%A, %d %B %Y", "%d.%m.%Y %H:%M")
+
+
+def _read(labels: list[str], date_format: str | None = None) -> Dates | None:
+    return read_dates(labels, list(range(2, 2 + len(labels))), "d", date_format)
+
+
+@pytest.mark.parametrize(
+    ("labels", "later"),
+    [
+        (["2001-11", "2001-12"], ["2002-01", "2002-02"]),
+        (["2001-01-31", "2001-02-28", "2001-03-31"], ["2001-04-30", "2001-05-31"]),
+        (["2000-11-29", "2000-12-29"], ["2001-01-29", "2001-02-28", "2001-03-29"]),
+        (["1999", "2000"], ["2001", "2002"]),
+        (["1990", "1995", "2000"], ["2005"]),
+        (["2001-12-24", "2001-12-31"], ["2002-01-07"]),
+        (["20011230", "20011231"], ["20020101"]),
+        (["2001-Q3", "2001-Q4"], ["2002-Q1", "2002-Q2"]),
+        (["2001Q2", "2001Q4"], ["2002Q2"]),
+        (["2020-W52", "2020-W53"], ["2021-W01", "2021-W02"]),
+        (["2001-12-31 23:00", "2001-12-31 23:30"], ["2002-01-01 00:00", "2002-01-01 00:30"]),
+        (["2001-12-31 23:00:00", "2001-12-31 23:30:00"], ["2002-01-01 00:00:00"]),
+        (["2001-12-31T23:00:00+02:00", "2001-12-31T23:30:00+02:00"], ["2002-01-01T00:00:00+02:00"]),
+        (["2001-12-30T00:00:00.000Z", "2001-12-31T00:00:00.000Z"], ["2002-01-01T00:00:00.000Z"]),
+        (["2001-12-31 10:00", "2001-12-31 10:00:30", "2001-12-31 10:01"], ["2001-12-31 10:01:30"]),
+        (["2001-03", "2001-06", "2001-09"], ["2001-12", "2002-03"]),
+        (["2001-03-24T00:00+01:00", "2001-03-25T00:00+01:00", "2001-03-26T00:00+02:00"], ["2001-03-27T00:00+02:00"]),
+    ],
+)
+def test_dates_continue(labels: list[str], later: list[str]) -> None:
+    dates = _read(labels)
+    assert dates is not None
+    assert [dates.label(i) for i in range(len(labels) + len(later))] == labels + later
+
+
+@given(_DAYS, st.integers(1, 40), st.sampled_from(FORMATS))
+def test_dates_in_a_format_that_is_given(first: date, step: int, date_format: str) -> None:
+    days = [datetime(first.year, first.month, first.day) + timedelta(days=step * i) for i in range(5)]
+    labels = [day.strftime(date_format) for day in days]
+    dates = _read(labels[:4], date_format)
+    assert dates is not None
+    assert dates.times == tuple(days[:4])
+    if not dates.months:
+        assert dates.label(4) == labels[4]
+    assert date_format in common_formats(labels) or date_format in ("%d%m%Y", "%A, %d %B %Y")
+    with pytest.raises(SeriesError, match=r"line 2: .* in column 'd' is not an ISO date"):
+        _read(labels)
+
+
+@given(st.datetimes(datetime(1000, 1, 1), datetime(2999, 12, 31)), st.integers(0, 3))
+def test_iso_dates_are_what_they_say(time: datetime, form: int) -> None:
+    label = (f"{time:%Y-%m-%d}", f"{time:%Y-%m}", f"{time:%G-W%V}", time.isoformat(sep=" "))[form]
+    notation = notation_of(label)
+    assert notation is not None
+    found = parse_date(label, notation)
+    assert found is not None
+    assert format_date(found, notation, label) == label
+    expected = (
+        datetime(time.year, time.month, time.day),
+        datetime(time.year, time.month, 1),
+        datetime(time.year, time.month, time.day) - timedelta(days=time.weekday()),
+        time,
+    )
+    assert found == expected[form]
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        *("2023-1-5", "2023-02-30", "2023-13", "2023-Q5", "2023-W54", "0999", "3000", "202301", "20231301"),
+        *("31.12.2023", "2023/12/31", "\u0662\u0660\u0662\u0663", "2023-11-3\u0663", "2023-12-31\n", " 2023", ""),
+        *("2023-12-31T25:00", "2023-12-31 12", "1700000000", "NaT", "12:30", "-2023", "2023-12-31T10:00:00,5"),
+    ],
+)
+def test_what_is_no_iso_date(label: str) -> None:
+    notation = notation_of(label)
+    assert notation is None or parse_date(label, notation) is None
+
+
+@pytest.mark.parametrize(
+    ("label", "date_format"),
+    [
+        ("1112023", "%d%m%Y"),  # the 11th of January or the 1st of November
+        ("20231", "%Y%m"),
+        ("20231101 11500", "%Y%m%d %H%M%S"),
+        ("2023-W05", "%Y-W%W"),  # strptime ignores %W without a day of the week
+        ("3\u0661.12.2023", "%d.%m.%Y"),
+        ("30.02.2023", "%d.%m.%Y"),
+        ("31.12.2023 x", "%d.%m.%Y"),
+    ],
+)
+def test_what_a_format_reads_otherwise_than_it_is_written(label: str, date_format: str) -> None:
+    assert parse_date(label, date_format) is None
+
+
+def test_unpadded_dates_are_unambiguous_between_separators() -> None:
+    assert parse_date("1/5/2023", "%d/%m/%Y") == datetime(2023, 5, 1)
+    assert parse_date("2023-1-5", "%Y-%m-%d") == datetime(2023, 1, 5)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("2001-02 2001-01", "the dates run backwards, from 2001-02 in line 2 to 2001-01 in line 3; sort the rows"),
+        ("2001-01 2001-02 2001-01", "line 4: 2001-01 is earlier than 2001-02 in line 3; sort the rows, the oldest"),
+        ("2001-01 2001-02 2001-01", "; if the file holds several series, keep the rows of one"),
+        ("2001-01 2001-01 2001-02", "line 3: 2001-01 is the same date as 2001-01 in line 2; sort the rows, the old"),
+        ("2001-01-01 2001-01-02 2001-01-04 2001-01-05", "line 4: 2001-01-04 comes 2 days after 2001-01-02, others"),
+        ("2001-01 2001-02 2001-03 2001-05 2001-06", "line 5: 2001-05 comes 2 months after 2001-03, others 1 month"),
+        (
+            "2001-01 2001-02 Total",
+            "line 4: 'Total' in column 'd' is not an ISO date like '2001-01'; correct the row, or",
+        ),
+        ("2001-01 2001-13 2001-03", "line 3: '2001-13' in column 'd' is not an ISO date like '2001-01'"),
+        ("2001-12 2001 2002-01", "line 3: '2001' in column 'd' is not an ISO date like '2001-12'"),
+        ("2001-01-01T00:00Z 2001-01-02T00:00", "line 3: of '2001-01-02T00:00' and '2001-01-01T00:00Z' one has a time"),
+        (
+            "north north",
+            "line 2: 'north' in column 'd' is not an ISO date such as 2001-12-31; give date_format, or the",
+        ),
+        ("north north", "or the column of dates with time; time='none' takes the rows in the order of the file"),
+        ("03/04/2001 04/04/2001", "give date_format='%d/%m/%Y' or date_format='%m/%d/%Y'"),
+        ("29/04/2001 30/04/2001", "is not an ISO date such as 2001-12-31; give date_format='%d/%m/%Y'"),
+        (
+            "31.12.2001 Total",
+            "line 2: '31.12.2001' in column 'd' is not an ISO date such as 2001-12-31; give date_format",
+        ),
+    ],
+)
+def test_dates_that_are_refused(labels: str, message: str) -> None:
+    with pytest.raises(SeriesError, match=re.escape(message)):
+        _read(labels.split())
+
+
+def test_one_date_tells_no_distance() -> None:
+    assert _read(["2001-01"]) is None
+
+
+def test_many_distances_take_no_longer() -> None:
+    times = [datetime(2000, 1, 1) + timedelta(minutes=i * i) for i in range(3000)]
+    with pytest.raises(SeriesError, match="line 4: "):
+        _read([time.isoformat() for time in times])
+
+
+def test_dates_end_with_the_year_9999() -> None:
+    dates = _read(["9999-11", "9999-12"])
+    assert dates is not None
+    with pytest.raises(SeriesError, match="beyond year 9999; time='none' numbers the points instead"):
+        dates.label(2)
+
+
+def test_no_suggestion_is_deprecated() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert common_formats(["31.12.2001"]) == ["%d.%m.%Y"]

@@ -1,0 +1,66 @@
+"""Whatever PyTorch's users switch on around their calls: charloom's layers are ``torch.nn``'s there too."""
+
+# mypy: disallow-untyped-calls=False
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import charloom
+from torch_comparison import CELLS, Case, case_for, check, inputs_for
+from torch_settings import SETTINGS
+from torch_transforms import TRANSFORMS
+from torch_use_table import USES
+from torch_uses import total
+
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("unchecked")]
+
+_CORE = ("forward", "forward from a state", "training", "backward twice", "gradient penalty", "no grad", "packed")
+
+
+def _pairs() -> Iterator[tuple[str, str]]:
+    for setting in SETTINGS:
+        for use in USES:
+            if use in _CORE or zlib.crc32(f"{setting}|{use}".encode()) % 12 == 0:
+                yield setting, use
+
+
+@pytest.mark.parametrize(("setting", "use"), list(_pairs()))
+def test_use_under_a_setting(setting: str, use: str) -> None:
+    check(case_for(setting, use), [], USES[use], setting=SETTINGS[setting])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_each_use_for_each_cell(setting: str, use: str) -> None:
+    for cell in CELLS:
+        check(Case(cell, 40), [], USES[use], setting=SETTINGS[setting])
+        check(Case(cell, 32, "all"), [], USES[use], setting=SETTINGS[setting])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_each_transform_under_each_setting(setting: str, transform: str) -> None:
+    for use in _CORE:
+        check(case_for(setting, transform, use), [TRANSFORMS[transform]], USES[use], setting=SETTINGS[setting])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_operations_are_counted(cell: str) -> None:
+    """By formulas: what the counter says of PyTorch's own way, or of an operator that it has a formula for."""
+    counts = []
+    for accelerated in (False, True):
+        layer: Any = Case(cell, 40).layer()
+        if accelerated:
+            charloom.accelerate(layer)
+        with torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
+            total(layer(inputs_for(layer))).backward()
+        counts.append(counter.get_total_flops())
+    assert counts[0] > 0
+    assert counts[0] == counts[1]

@@ -1,0 +1,114 @@
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+import torch
+
+import charloom
+from charloom.recurrence.threads import thread_limit, use_threads
+from charloom.shapes import Ids, Logits, State
+from fakes import cyclic_predictor
+from native import INSTRUCTION_SETS
+
+pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="installed without native kernels")
+
+
+@pytest.fixture(autouse=True)
+def three_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+def _numbers() -> tuple[int, int]:
+    """Of the kernels and of PyTorch."""
+    return thread_limit(), torch.get_num_threads()
+
+
+def _in_new_thread(function: Callable[[], object]) -> None:
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+
+def test_pytorch_takes_one_thread_and_the_kernels_its_number() -> None:
+    with use_threads():
+        assert _numbers() == (3, 1)
+        with use_threads():
+            assert _numbers() == (3, 1)
+        assert _numbers() == (3, 1)
+    assert _numbers() == (3, 3)
+
+
+def test_a_number_that_was_asked_for_is_kept_to_by_both() -> None:
+    with use_threads(2):
+        assert _numbers() == (-2, 2)
+        with use_threads():
+            assert _numbers() == (-2, 2)
+        with use_threads(1):
+            assert _numbers() == (-1, 1)
+        assert _numbers() == (-2, 2)
+    with use_threads(), use_threads(2):
+        assert _numbers() == (-2, 2)
+    assert _numbers() == (3, 3)
+
+
+def test_the_numbers_are_put_back_after_an_error() -> None:
+    with pytest.raises(KeyError), use_threads(), use_threads(2):
+        raise KeyError
+    assert _numbers() == (3, 3)
+
+
+@pytest.mark.parametrize("path", ["pytorch", "reference"])
+def test_without_kernels_pytorch_keeps_its_number(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHARLOOM_KERNELS", path)
+    with use_threads():
+        assert _numbers() == (3, 3)
+    with use_threads(2):
+        assert _numbers() == (-2, 2)
+
+
+@pytest.mark.parametrize("first_leaves_first", [True, False])
+def test_contexts_of_several_python_threads_leave_pytorchs_number_as_it_was(first_leaves_first: bool) -> None:
+    """PyTorch hands its present number to new Python threads, such as those of a server that evaluates."""
+    inside, leave, left = threading.Event(), threading.Event(), threading.Event()
+    seen: list[tuple[int, int]] = []
+
+    def other() -> None:
+        with use_threads():
+            seen.append(_numbers())
+            inside.set()
+            leave.wait(10)
+        left.set()
+
+    second = threading.Thread(target=other)
+    with ExitStack() as stack:
+        stack.enter_context(use_threads())
+        second.start()
+        assert inside.wait(10)
+        if not first_leaves_first:
+            leave.set()
+            assert left.wait(10)
+            assert _numbers() == (3, 1)
+    leave.set()
+    second.join()
+    _in_new_thread(lambda: seen.append(_numbers()))
+    assert seen == [(3, 1), (3, 3)]
+    assert _numbers() == (3, 3)
+
+
+def test_models_are_read_on_one_thread_and_the_caller_has_its_own_between_pieces() -> None:
+    model, seen = cyclic_predictor(), set[int]()
+    forward = model.forward
+
+    def watched(ids: Ids, state: State | None = None) -> tuple[Logits, State]:
+        seen.add(torch.get_num_threads())
+        return forward(ids, state)
+
+    model.forward = watched  # type: ignore[method-assign]
+    charloom.evaluate(model, "abcabc")
+    for _ in charloom.stream(model, "abc", 5):
+        assert torch.get_num_threads() == 3
+    assert seen == {1}

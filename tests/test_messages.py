@@ -1,0 +1,169 @@
+"""Messages of the library: parts with fields, which each front end words; no code reads or edits their text."""
+
+import ast
+import copy
+import pickle
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import charloom
+from charloom.cli import screen
+from charloom.errors import Argument, CharloomError, CharloomWarning, SettingsError, as_keyword, worded
+from charloom.settings import CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TrainingSettings
+from charloom.settings.recipes import as_key
+
+_SOURCES = Path(charloom.__file__).parent
+_GROUPS = (CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TrainingSettings)
+_SETTINGS = sorted({field.name for group in _GROUPS for field in fields(group)})
+
+_texts = st.text(max_size=20) | st.sampled_from([f"{name}=3" for name in _SETTINGS] + _SETTINGS + ["{}", "%s", "--x"])
+_arguments = st.builds(Argument, st.sampled_from(_SETTINGS), st.just(...) | st.booleans() | st.integers() | _texts)
+_parts = st.lists(_texts | _arguments, max_size=5)
+
+
+@given(_parts, st.none() | st.sampled_from(_SETTINGS), st.just(...) | st.integers(), _parts)
+def test_texts_stay_as_they_are_and_arguments_are_worded(
+    message: list[Any], setting: str | None, value: Any, hint: list[Any]
+) -> None:
+    error = SettingsError(*message, setting=setting, value=value, hint=hint)
+    for wording in (as_keyword, screen.as_option, as_key):
+        expected = "".join(part if isinstance(part, str) else wording(part) for part in message)
+        if setting is not None:
+            name = wording(Argument(setting))
+            expected = f"{name} {expected}" if value is ... else f"{name} is {value}: {expected}"
+        if hint:
+            expected += "; " + "".join(part if isinstance(part, str) else wording(part) for part in hint)
+        assert worded(error.parts, wording) == expected
+    assert str(error) == worded(error.parts, as_keyword)
+    assert str(CharloomError("a: ", *error.parts)) == f"a: {error}"
+    for other in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert (str(other), other.setting, other.hint) == (str(error), error.setting, error.hint)
+
+
+@pytest.mark.parametrize(
+    ("argument", "keyword", "option", "key"),
+    [
+        (Argument("num_steps"), "num_steps", "--num-steps", "num_steps"),
+        (Argument("unit", "byte"), "unit='byte'", "--unit byte", 'unit = "byte"'),
+        (Argument("patience", 1), "patience=1", "--patience 1", "patience = 1"),
+        (Argument("overwrite", True), "overwrite=True", "--overwrite", "overwrite = true"),
+        (Argument("lowercase", False), "lowercase=False", "--no-lowercase", "lowercase = false"),
+    ],
+)
+def test_names_of_an_argument(argument: Argument, keyword: str, option: str, key: str) -> None:
+    assert (as_keyword(argument), screen.as_option(argument), as_key(argument)) == (keyword, option, key)
+
+
+@pytest.mark.parametrize("place", ["runs/lr=3/corpus.txt", "batch_size is 3", "unit='byte'", "--x {num_steps}"])
+def test_names_of_files_are_shown_as_they_are(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    screen.show_error(f"{place}: no such file")
+    assert capsys.readouterr().err == f"charloom: error: {place}: no such file\n"
+
+
+def test_a_very_large_value_is_not_written_out() -> None:
+    with pytest.raises(SettingsError, match="epochs is a number with hundreds of digits: it must be"):
+        TrainingSettings(epochs=10**5000)
+
+
+@pytest.mark.parametrize("group", _GROUPS)
+def test_an_impossible_setting_is_a_field(group: Any) -> None:
+    for field in fields(group):
+        with pytest.raises(SettingsError) as caught:
+            group(**{field.name: {}})
+        assert caught.value.setting == field.name, field.name
+        assert str(caught.value).startswith(f"{field.name} is {{}}: ")
+        assert worded(caught.value.parts, screen.as_option).startswith(f"--{field.name.replace('_', '-')} is {{}}: ")
+
+
+def _modules() -> Iterator[tuple[Path, ast.Module]]:
+    for file in sorted(_SOURCES.rglob("*.py")):
+        yield file.relative_to(_SOURCES), ast.parse(file.read_text(encoding="utf-8"))
+
+
+def _messages(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The texts in errors and warnings of charloom that a module makes."""
+    known = {name for name in vars(charloom.errors) if name.endswith(("Error", "Warning"))}
+    for call in ast.walk(tree):
+        if not isinstance(call, ast.Call):
+            continue
+        names = {node.id for node in [call.func, *call.args] if isinstance(node, ast.Name)}
+        if names & known:
+            in_arguments = {id(part) for node in ast.walk(call) if _makes_argument(node) for part in ast.walk(node)}
+            values = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "hint")]
+            for node in (node for value in values for node in ast.walk(value)):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in in_arguments:
+                    yield node.lineno, node.value
+
+
+def _makes_argument(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Argument"
+
+
+def test_the_library_names_settings_as_arguments() -> None:
+    """In the texts of its messages there are neither options nor names of settings: other front ends have others."""
+    names = "|".join(name for name in _SETTINGS if "_" in name)
+    single = "|".join(name for name in _SETTINGS if "_" not in name)
+    wrong = re.compile(rf"(^|\W)--[a-z]|\b({names})\b|\b({single})=|^({single}) is ")
+    checked, found = 0, []
+    for file, tree in _modules():
+        if file.parts[0] != "cli":  # the command line's own
+            for line, text in _messages(tree):
+                checked += 1
+                if wrong.search(text):
+                    found.append(f"{file}:{line}: {text!r}")
+    assert checked > 300
+    assert not found
+
+
+def test_no_code_reads_the_text_of_a_message() -> None:
+    """Neither by searching in ``str(error)`` nor by editing it; PyTorch's and other libraries' errors aside."""
+    foreign = {
+        "cli/app.py": "PyTorch has no class of errors for memory that it cannot get on the CPU",
+        "device.py": "the first sentence of PyTorch's reason",
+        "training/processes.py": "gloo's errors are RuntimeErrors; the first sentence of its reason",
+        "text/compressed_inputs.py": "decompressors' errors for memory",
+        "text/documents.py": "the beginning of a reason of datasets'",
+        "training/trackers.py": "a reason of TensorBoard's or Weights & Biases', in one line",
+        "sweeps/worker.py": "the first line of an unexpected error",
+        "cli/compressed_files.py": "the operating system's words in lower case",
+    }
+    found = set()
+    for file, tree in _modules():
+        for node in ast.walk(tree):
+            texts = [part for part in ast.walk(node) if _is_text_of_error(part)]
+            reads = isinstance(node, ast.Compare) and any(isinstance(op, (ast.In, ast.NotIn)) for op in node.ops)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                edits = {
+                    "replace",
+                    "partition",
+                    "split",
+                    "splitlines",
+                    "sub",
+                    "search",
+                    "match",
+                    "lower",
+                    "removeprefix",
+                }
+                reads = node.func.attr in edits
+            if texts and reads:
+                found.add(file.as_posix())
+    assert found == {*foreign}
+
+
+def _is_text_of_error(node: ast.AST) -> bool:
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "str" and node.args):
+        return False
+    return isinstance(node.args[0], ast.Name) and node.args[0].id in ("error", "err", "e", "exception")
+
+
+def test_warnings_have_fields_too(recwarn: pytest.WarningsRecorder) -> None:
+    warning = CharloomWarning("risen: ", Argument("patience", 5), " stops in time")
+    assert str(warning) == "risen: patience=5 stops in time"
+    assert not recwarn.list
