@@ -46,7 +46,7 @@ def report_on(file: str, model: Path, plot: Path | None, *, threads: int | None,
         raise CharloomError(f"no picture: drawing takes {error.name}, which is not on this machine") from None
     with WholeFile(plot, overwrite=force) as picture:
         picture.write(drawn)
-    screen.results().print(f"Drawn in {plot}")
+    screen.log().print(f"Drawn in {plot}")
 
 
 def _show(report: "CompressionReport") -> None:
@@ -57,7 +57,7 @@ def _show(report: "CompressionReport") -> None:
     table.add_column("")
     for row in report.rows:
         table.add_row(row.name, *_figures(row, report), row.note)
-    console = screen.results()
+    console = screen.log()
     console.print(table)
     chars = "" if report.num_chars is None else f", {report.num_chars:,} characters"
     console.print(

@@ -1,13 +1,16 @@
 """What all commands print with: results on standard output, everything else on standard error."""
 
+import contextlib
 import dataclasses
+import errno
+import os
 import re
 import sys
 import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -16,6 +19,8 @@ from rich.table import Column
 from charloom.errors import CharloomWarning
 from charloom.settings import CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TrainingSettings
 
+_READER_HAS_GONE = (errno.EPIPE, errno.EIO)
+"""Of a pipe; of a terminal."""
 _USUAL_WIDTH = 80
 """Of a terminal, where one says that it has none (COLUMNS=0)."""
 _BAR_WITH_FIGURES = 104
@@ -25,8 +30,13 @@ _WIDE = 100_000
 
 
 def results() -> Console:
-    """The console on standard output."""
+    """The console on standard output, of a command whose result is what it prints: a closed pipe ends it."""
     return _console(sys.stdout)
+
+
+def log() -> Console:
+    """The console on standard output, of a command whose result is a file: the work continues if nobody reads this."""
+    return _console(_Lasting(sys.stdout))
 
 
 def help_console() -> Console:
@@ -35,17 +45,54 @@ def help_console() -> Console:
 
 
 def messages() -> Console:
-    """The console on standard error."""
-    return _console(sys.stderr)
+    """The console on standard error. Nothing depends on whether anybody reads it."""
+    return _console(_Lasting(sys.stderr))
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Rich would end the process; who prints may have a model to save first."""
+        """Rich would end the process by itself."""
         raise  # rich calls this where it caught the error
 
 
-def _console(stream: TextIO) -> Console:
+class _Lasting:
+    """A stream that can still be written to when its reader has gone: what is written is then discarded."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """As the stream's. Raises OSError for other reasons than a reader who has gone, such as a full disk."""
+        with self._discarding():
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Likewise."""
+        with self._discarding():
+            self._stream.flush()
+
+    @contextmanager
+    def _discarding(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _READER_HAS_GONE:
+                raise
+            discard(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def discard(stream: TextIO) -> None:
+    """Sends to nowhere what the stream still holds, and all that is written to it from now on."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def _console(stream: Any) -> Console:
     return _Console(
         file=stream,
         width=None if stream.isatty() else _WIDE,
@@ -58,7 +105,13 @@ def _console(stream: TextIO) -> Console:
 
 def show_error(message: str) -> None:
     """One line, in the words of the command line."""
-    print(f"charloom: error: {_as_options(_one_line(message))}", file=sys.stderr)  # noqa: T201
+    _say(f"charloom: error: {_as_options(_one_line(message))}")
+
+
+def _say(line: str) -> None:
+    """On standard error; there is no place to say that it cannot be written."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr)  # noqa: T201
 
 
 def show_warnings_in_one_line() -> None:
@@ -67,7 +120,7 @@ def show_warnings_in_one_line() -> None:
 
     def show(message: Warning | str, category: type[Warning], *rest: object, **named: object) -> None:
         if issubclass(category, CharloomWarning):
-            print(f"charloom: note: {_as_options(_one_line(str(message)))}", file=sys.stderr)  # noqa: T201
+            _say(f"charloom: note: {_as_options(_one_line(str(message)))}")
         else:
             usual(message, category, *rest, **named)  # type: ignore[arg-type]
 
