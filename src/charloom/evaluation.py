@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from charloom.batching import ALL_ROWS, lane_batches
-from charloom.errors import CorpusError
-from charloom.predictor import Predictor, predicting
+from charloom.errors import CorpusError, InputError
+from charloom.predictor import Predictor, check_weights, predicting
 from charloom.settings.corpus import UnknownPolicy
 from charloom.shapes import Ids
 from charloom.text.clean_up import AnyText
@@ -104,7 +104,7 @@ def evaluate(
     """Measures a text, cleaned as the model's training text was.
 
     Raises UnknownCharacterError for characters the model does not know unless ``unknown`` says otherwise, CorpusError
-    for a text of fewer than two tokens.
+    for a text of fewer than two tokens, InputError for a model with NaN or infinite weights.
     """
     return evaluate_pieces(model, [text], unknown=unknown, progress=progress)[0]
 
@@ -120,6 +120,7 @@ def evaluate_pieces(
 
     ``split_lines`` and ``split_chars`` make the pieces.
     """
+    check_weights(model)
     vocabulary = model.vocabulary
     pieces = [vocabulary.in_units(piece) for piece in pieces]
     cleaned: list[Any] = list(vocabulary.clean_up.each(pieces))
@@ -143,6 +144,8 @@ def evaluate_pieces(
         if progress is not None:
             progress(done, len(ids) - 1)
     nats[scored] = torch.cat(pieces_scored)
+    if nats.isnan().any():
+        raise InputError("the model's predictions are not numbers: its weights are too large to compute with")
 
     scored_text = vocabulary.decode(ids[1:]) if unknown == "skip" else whole[1:]
     evaluation = Evaluation(len(ids) - 1, _utf8_length(scored_text), float(nats.sum()))

@@ -7,8 +7,8 @@ from typing import Any, AnyStr
 
 import torch
 
-from charloom.errors import SettingsError, UnknownCharacterError
-from charloom.predictor import Predictor, Writer, WritingPredictor, predicting
+from charloom.errors import InputError, SettingsError, UnknownCharacterError
+from charloom.predictor import Predictor, Writer, WritingPredictor, check_weights, predicting
 from charloom.sampling import Sampler
 from charloom.settings.corpus import UnknownPolicy
 from charloom.settings.sampling import GenerationPrecision, SamplingSettings, check_generation_precision
@@ -112,11 +112,12 @@ def generate_ids(
 ) -> Iterator[Ids]:
     """Yields the ids that follow a prefix, (samples, some steps) at a time; ``<unk>`` is never chosen.
 
-    What cannot be is refused at once, before anything is asked for.
+    Arguments, and that the weights are finite, are checked when this is called.
     """
     sampling = sampling or SamplingSettings()
     sampler = Sampler(sampling, num_samples)
     check_generation_precision(precision)
+    check_weights(model)
     writer = model.make_writer(precision) if isinstance(model, WritingPredictor) else None
     if writer is None and precision != "float32":
         raise SettingsError(
@@ -141,6 +142,8 @@ def _generated(
             prefix_ids.to(model.device).repeat(num_samples, 1), model.begin_state(num_samples)
         )
         last = logits[-1].contiguous()
+    if not (last < torch.inf).all():  # NaN is not, either
+        raise InputError("the model's predictions are not numbers: its weights are too large to compute with")
     if writer is not None:
         yield from _written(writer, last, state, num_steps, sampling, model.vocabulary.unknown_id, sampler)
         return

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from charloom.errors import InputError, ModelFolderError
+from charloom.predictor import check_finite
 from charloom.tensor_files import open_regular, parse_json, read_tensor_file
 from charloom.whole_files import write_whole
 
@@ -29,8 +30,12 @@ _LARGEST_CONFIG_BYTES = 64 * 2**20
 
 
 def write_model_folder(path: str | Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Writes both files, each whole or not at all. Raises ModelFolderError where that fails."""
+    """Writes both files, each whole or not at all.
+
+    Raises ModelFolderError if that fails, and InputError for tensors with NaN or infinite values.
+    """
     folder = Path(path)
+    check_finite(tensors)
     weights = safetensors.torch.save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
     head = {"format_version": FORMAT_VERSION, "weights_sha256": hashlib.sha256(weights).hexdigest()}
     # A file's name may hold bytes that are not UTF-8, as lone surrogates: they become JSON's own escapes (udcff).
@@ -76,13 +81,14 @@ def read_model_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Tenso
 
 
 def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
-    """Raises InputError for tensors that are not those of the model that the configuration describes."""
+    """Raises InputError for tensors that are not finite, or not those of the model that the configuration describes."""
     shapes = [{(name, tuple(t.shape)) for name, t in tensors.items()} for tensors in (expected, found)]
     if shapes[0] != shapes[1]:
         wrong = sorted(shapes[0] ^ shapes[1])[0][0]
         raise InputError(f"{WEIGHTS_FILE} does not fit {CONFIG_FILE} (tensor {wrong})")
     if any(not t.is_floating_point() for t in found.values()):
         raise InputError(f"{WEIGHTS_FILE} holds tensors that are not floating point")
+    check_finite(found)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

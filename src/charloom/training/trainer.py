@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -15,6 +15,7 @@ from charloom.errors import InputError, SettingsError, TrainingDivergedError
 from charloom.evaluation import nats_in_lanes, perplexity_of
 from charloom.generation import generate
 from charloom.language_model import LanguageModel
+from charloom.predictor import check_weights
 from charloom.recurrence.dispatch import chosen_path
 from charloom.recurrence.threads import use_threads
 from charloom.settings.model import Precision
@@ -81,6 +82,7 @@ def train(
     processes.check(settings)
     if model.vocabulary != corpus.vocabulary:
         raise InputError("the corpus has another vocabulary than the model: build the model with corpus.vocabulary")
+    check_weights(model)
     device = check_possible(settings, len(corpus.ids), processes.device)
     at = training_length(len(corpus.ids), settings)
     training_ids, validation_ids = corpus.ids.part(0, at), corpus.ids.part(at)
@@ -98,13 +100,13 @@ def train(
         tell = Announcer(listeners, lambda: shared.rescue(run), alone=processes.size == 1)
         shared.begin(run, text, resume)
         try:
-            _train_epochs(run, processes, training_ids, validation_ids, prefixes, tell, shared)
-            shared.finish(run)
-            run.end()
-            if settings.sample_every and run.kept and processes.first:
-                _draw_samples(run, run.kept.epoch, prefixes, tell)
-        except StopTraining:
-            pass
+            with suppress(StopTraining):
+                _train_epochs(run, processes, training_ids, validation_ids, prefixes, tell, shared)
+                shared.finish(run)
+                run.end()
+                if settings.sample_every and run.kept and processes.first:
+                    _draw_samples(run, run.kept.epoch, prefixes, tell)
+            run.check()  # stopped between two checks, it may have diverged
         except TrainingDivergedError as error:
             if not shared.last_in_words:
                 raise
@@ -151,6 +153,7 @@ def _train_epochs(
             if agreed.stop:
                 raise StopTraining
         assert run.progress is not None
+        run.check()  # the last step may have left weights that the loss before it does not show
         perplexity = perplexity_of(float(run.progress.mean_loss))
         validation = _validate(run, validation_ids, processes, tell)
         run.seconds = time.perf_counter() - began
