@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from charloom.errors import InputError, ModelFolderError
+from charloom.folder_lock import FolderLock
 from charloom.predictor import check_finite
 from charloom.tensor_files import open_regular, parse_json, read_tensor_file
 from charloom.whole_files import write_whole
@@ -100,6 +101,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
             raise ModelFolderError(f"{file}: too large to be a model's configuration")
         config = parse_json(data)
     except OSError as error:
+        if not file.exists() and FolderLock(folder, "a run").is_held:
+            raise ModelFolderError(
+                f"{folder}: no model yet: a run is at work there, and saves it at its end; wait for it, or stop it with "
+                "Ctrl-C, which saves what it has learnt"
+            ) from None
         if (folder / CHECKPOINTS).is_dir() and not file.exists():
             raise ModelFolderError(
                 f"{folder}: no model yet, but a run that was interrupted: charloom train --resume {folder} goes on "

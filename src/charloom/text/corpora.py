@@ -119,7 +119,7 @@ def load_corpus(
             encoded, numbers = found
             vocabulary = encoded.vocabulary(read_as.clean_up)
             return Corpus(name, encoded.ids(numbers, vocabulary), vocabulary, encoded.fingerprint)
-        corpus = _encode(name, text.pieces(unit, progress), read_as, text, None)
+        corpus = _encode(name, text.pieces(progress), read_as, text, None)
     if text.hint is not None and not text.unchanged:
         warnings.warn(f"{text.name}: changed while it was read", CharloomWarning, stacklevel=2)
     return corpus
@@ -166,7 +166,7 @@ def read_corpus(source: str | Path | Sequence[str | Path], unit: Unit) -> list[t
     """
     name, text, _ = _find(source, unit)
     if isinstance(text, TextFiles):
-        return text.parts(unit)
+        return text.parts()
     pieces: Any = list(text)
     return [(name, (b"" if unit == "byte" else "").join(pieces))]
 
@@ -198,7 +198,7 @@ def _find(
         raise CorpusError("no text was named")
     if isinstance(source, str):
         _refuse_near_miss(source)
-    return ", ".join(Path(s).name or str(s) for s in sources), TextFiles(sources), CleanUp()
+    return ", ".join(Path(s).name or str(s) for s in sources), TextFiles(sources, unit), CleanUp()
 
 
 def _refuse_near_miss(name: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
-from charloom.errors import InputError, UnknownCharacterError
+from charloom.errors import InputError, SettingsError, UnknownCharacterError
 from charloom.settings.corpus import Unit, UnknownPolicy
 from charloom.shapes import TextIds
 from charloom.text.clean_up import CleanUp
@@ -32,8 +32,12 @@ class Vocabulary:
         if characters is None:
             self.tokens = tuple(bytes([value]) for value in range(256))
             return
-        if any(len(character) != 1 for character in characters) or len(set(characters)) != len(characters):
-            raise ValueError("a vocabulary is made of single characters, each once")
+        if not isinstance(characters, Sequence) or not all(isinstance(c, str) and len(c) == 1 for c in characters):
+            raise InputError(
+                "a vocabulary is made of single characters, each once: give a list of str, or None for bytes"
+            )
+        if len(set(characters)) != len(characters):
+            raise InputError("a vocabulary is made of single characters, each once: one is there twice")
         self.tokens = (UNKNOWN, *characters)
         codes = code_points("".join(characters))
         order = np.argsort(codes)
@@ -81,7 +85,7 @@ class Vocabulary:
         the first few characters that the vocabulary lacks, unless ``unknown`` says otherwise.
         """
         if unknown not in get_args(UnknownPolicy):
-            raise ValueError(f"unknown={unknown!r}: choose one of {', '.join(get_args(UnknownPolicy))}")
+            raise SettingsError(f"unknown is {unknown!r}: choose one of {', '.join(get_args(UnknownPolicy))}")
         units = self.in_units(text)
         if isinstance(units, bytes):
             return torch.from_numpy(np.frombuffer(self.clean_up(units), np.uint8).astype(np.int64))
@@ -95,6 +99,8 @@ class Vocabulary:
 
     def in_units(self, text: str | bytes) -> str | bytes:
         """The text as the vocabulary's unit has it: str for characters; bytes for bytes, a str as UTF-8."""
+        if not isinstance(text, (str, bytes)):
+            raise InputError(f"a {type(text).__name__} is not text: give a str or, for a byte model, bytes")
         if self.unit == "char":
             if isinstance(text, bytes):
                 raise InputError("this vocabulary is of characters: give it a str, not bytes")
@@ -120,16 +126,19 @@ class Vocabulary:
         return ids[ids != 0] if unknown == "skip" else ids
 
     def decode(self, ids: TextIds | Iterable[int]) -> str | bytes:
-        """The text of some ids: str for characters, bytes for bytes."""
-        values: Iterable[int] = ids
-        if isinstance(ids, torch.Tensor):
-            array = ids.numpy(force=True)
-            if len(array) and array.min() > 0 and array.max() < len(self):
-                return self._decode_known(array)
-            values = array.tolist()
-        if self.unit == "byte":
-            return bytes(values)
-        return "".join(map(self.tokens.__getitem__, values))  # type: ignore[arg-type] # str tokens here
+        """The text of some ids: str for characters, bytes for bytes. Raises InputError for what is not an id."""
+        try:
+            array = ids.numpy(force=True) if isinstance(ids, torch.Tensor) else np.asarray(list(ids))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"ids must be whole numbers in one dimension ({error!s:.100})") from None
+        if array.ndim != 1 or (len(array) and array.dtype.kind not in "iu"):
+            raise InputError(f"ids must be whole numbers in one dimension, not {array.dtype} {array.shape}")
+        if len(array) and not (0 <= array.min() and array.max() < len(self)):
+            wrong = array[(array < 0) | (array >= len(self))][0]
+            raise InputError(f"{wrong} is not an id of this vocabulary: its ids are 0 to {len(self) - 1}")
+        if self.unit == "byte" or (len(array) and array.min() > 0):
+            return self._decode_known(array)
+        return "".join(map(self.tokens.__getitem__, array.tolist()))  # type: ignore[arg-type] # str tokens here
 
     def _decode_known(self, ids: Any) -> str | bytes:
         """A long text in a tenth of the time; none of the ids is 0."""
