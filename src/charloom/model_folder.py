@@ -103,7 +103,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     except OSError as error:
         if not file.exists() and FolderLock(folder, "a run").is_held:
             raise ModelFolderError(
-                f"{folder}: no model yet: a run is at work there, and saves it at its end; wait for it, or stop it with "
+                f"{folder}: no model yet: a run is at work there, and saves it at its end; wait, or stop it with "
                 "Ctrl-C, which saves what it has learnt"
             ) from None
         if (folder / CHECKPOINTS).is_dir() and not file.exists():

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 _MEASURED_SECONDS = 2.0
 _WORTH_TELLING_SECONDS = 10.0
-_BY_HEART = 1.5
-"""A training perplexity."""
 _REFRESHES_PER_SECOND = 4
 """Drawing costs milliseconds of the processor that trains."""
 
@@ -44,7 +42,8 @@ class TrainingDisplay:
         )
         self._shown_at = 0.0
         self._began: tuple[float, float] | None = None
-        self._told_how_long = False
+        self._first_epoch = 0
+        self._began_with_an_epoch = self._told_how_long = False
 
     def __enter__(self) -> "TrainingDisplay":
         self._progress.start()
@@ -79,7 +78,10 @@ class TrainingDisplay:
         now, done = time.monotonic(), event.epoch - 1 + event.fraction
         if self._told_how_long:
             return
-        if self._began is None:
+        if self._began is None or (event.epoch > self._first_epoch and not self._began_with_an_epoch):
+            # From the second epoch on, if the first is short: with the first come imports and the first sample.
+            self._began_with_an_epoch = self._began is not None
+            self._first_epoch = event.epoch
             self._began = now, done
         elif now - self._began[0] >= _MEASURED_SECONDS:
             self._told_how_long = True
@@ -180,7 +182,4 @@ def show_end(
     prefix = next(iter(model.provenance["prefixes"]), "")
     # Bytes that no shell takes, or no screen shows, are the default anyway.
     option = f" --prefix {shlex.quote(prefix)}" if prefix and prefix.isprintable() else ""
-    # What does not know its text by heart repeats itself where it always takes the likeliest.
-    unsure = epochs and folder.history[-1].perplexity > _BY_HEART
-    option += " --temperature 0.7" if unsure else ""
     console.print(f"Next: charloom generate {shlex.quote(str(folder.path))}{option}")

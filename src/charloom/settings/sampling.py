@@ -8,6 +8,8 @@ from charloom.settings.limits import check_number, check_whole
 
 GenerationPrecision: TypeAlias = Literal["float32", "int8"]
 """What weights are while generating: as trained, or rounded to 8 bits (faster, about a hundredth of a bit worse)."""
+USUAL_TEMPERATURE = 0.7
+"""Of samples during training and of the command line."""
 
 
 def check_generation_precision(precision: str) -> None:

@@ -133,8 +133,8 @@ class Vocabulary:
             raise InputError(f"ids must be whole numbers in one dimension ({error!s:.100})") from None
         if array.ndim != 1 or (len(array) and array.dtype.kind not in "iu"):
             raise InputError(f"ids must be whole numbers in one dimension, not {array.dtype} {array.shape}")
-        if len(array) and not (0 <= array.min() and array.max() < len(self)):
-            wrong = array[(array < 0) | (array >= len(self))][0]
+        if len(array) and not (array.min() >= 0 and array.max() < len(self)):
+            wrong = next(number for number in array.tolist() if not 0 <= number < len(self))
             raise InputError(f"{wrong} is not an id of this vocabulary: its ids are 0 to {len(self) - 1}")
         if self.unit == "byte" or (len(array) and array.min() > 0):
             return self._decode_known(array)

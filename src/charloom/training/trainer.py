@@ -19,6 +19,7 @@ from charloom.predictor import check_weights
 from charloom.recurrence.dispatch import chosen_path
 from charloom.recurrence.threads import use_threads
 from charloom.settings.model import Precision
+from charloom.settings.sampling import USUAL_TEMPERATURE, SamplingSettings
 from charloom.settings.training import TrainingSettings
 from charloom.text.corpora import Corpus
 from charloom.text.stored_ids import StoredIds
@@ -194,8 +195,9 @@ def _validate(run: Run, ids: StoredIds, processes: Processes, tell: Announcer) -
 
 
 def _draw_samples(run: Run, epoch: int, prefixes: Sequence[Any], tell: Announcer) -> None:
+    sampling = SamplingSettings(temperature=USUAL_TEMPERATURE, seed=run.settings.seed + epoch)
     for prefix in prefixes:
-        text = generate(run.model, prefix, run.settings.sample_chars)
+        text = generate(run.model, prefix, run.settings.sample_chars, sampling)
         shown = text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")
         tell(SampleDrawn(epoch, shown, run.steps))
 
