@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from charloom.arguments import TEXT, check_type
 from charloom.batching import ALL_ROWS, lane_batches
 from charloom.errors import CorpusError, InputError
 from charloom.predictor import Predictor, check_weights, predicting
@@ -120,13 +121,15 @@ def evaluate_pieces(
 
     ``split_lines`` and ``split_chars`` make the pieces.
     """
+    check_type(Predictor, model=model)
+    check_type(Sequence, pieces=pieces)
     check_weights(model)
     vocabulary = model.vocabulary
     pieces = [vocabulary.in_units(piece) for piece in pieces]
     cleaned: list[Any] = list(vocabulary.clean_up.each(pieces))
     whole = cleaned[0][:0].join(cleaned) if cleaned else ""
     # Encoding cleans once more, which changes nothing, so that tokens and cleaned characters stay one to one.
-    ids = vocabulary.encode(whole, "unk" if unknown == "skip" else unknown)
+    ids = vocabulary.encode(whole, "unk" if isinstance(unknown, str) and unknown == "skip" else unknown)
     scored = torch.ones(len(ids), dtype=torch.bool)
     if unknown == "skip":
         scored &= ids != vocabulary.unknown_id
@@ -167,6 +170,7 @@ def evaluate_pieces(
 
 def split_lines(text: AnyText) -> list[AnyText]:
     """The lines of a text, each with its line feed; joined they are the text."""
+    check_type(TEXT, text=text)
     whole: Any = text
     feed: Any = "\n" if isinstance(text, str) else b"\n"
     *lines, rest = whole.split(feed)
@@ -175,6 +179,7 @@ def split_lines(text: AnyText) -> list[AnyText]:
 
 def split_chars(text: AnyText) -> list[AnyText]:
     """The characters, or single bytes, of a text."""
+    check_type(TEXT, text=text)
     whole: Any = text
     return [whole[i : i + 1] for i in range(len(text))]
 

@@ -7,10 +7,12 @@ from typing import Any, AnyStr
 
 import torch
 
+from charloom.arguments import TEXT, check_type
 from charloom.errors import InputError, SettingsError, UnknownCharacterError
 from charloom.predictor import Predictor, Writer, WritingPredictor, check_weights, predicting
 from charloom.sampling import Sampler
 from charloom.settings.corpus import UnknownPolicy
+from charloom.settings.limits import check_count
 from charloom.settings.sampling import GenerationPrecision, SamplingSettings, check_generation_precision
 from charloom.shapes import Ids, State, StepLogits, TextIds
 from charloom.state import parts_of
@@ -47,7 +49,8 @@ def generate(
 
     For the pieces as they come, iterate ``stream``, which takes the same arguments.
     """
-    return prefix[:0].join(stream(model, prefix, num_chars, sampling, stop=stop, unknown=unknown, precision=precision))
+    pieces = stream(model, prefix, num_chars, sampling, stop=stop, unknown=unknown, precision=precision)
+    return prefix[:0].join(pieces)
 
 
 def stream(
@@ -87,8 +90,8 @@ def generate_samples(
 
 def check_samples(num_samples: int, num_chars: int) -> None:
     """Raises SettingsError for more samples than can be computed side by side."""
-    if num_samples < 1:
-        raise SettingsError(f"num_samples is {num_samples}: it must be at least 1")
+    check_count("num_samples", num_samples, minimum=1)
+    check_count("num_chars", num_chars)
     if num_samples > MOST_SAMPLES:
         raise SettingsError(
             f"num_samples is {num_samples}: at most {MOST_SAMPLES:,} are computed side by side; ask again with another "
@@ -114,7 +117,8 @@ def generate_ids(
 
     Arguments, and that the weights are finite, are checked when this is called.
     """
-    sampling = sampling or SamplingSettings()
+    sampling = SamplingSettings() if sampling is None else sampling
+    check_type(SamplingSettings, sampling=sampling)
     sampler = Sampler(sampling, num_samples)
     check_generation_precision(precision)
     check_weights(model)
@@ -179,8 +183,9 @@ def _written(
 
 
 def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: UnknownPolicy) -> TextIds:
-    if num_chars < 0:
-        raise SettingsError(f"num_chars is {num_chars}: it must be 0 or more")
+    check_type(Predictor, model=model)
+    check_type(TEXT, prefix=prefix)
+    check_count("num_chars", num_chars)
     ids = model.vocabulary.encode(prefix, unknown)
     if not len(ids):
         raise UnknownCharacterError("the prefix is empty, or nothing of it is known: give at least one known character")
@@ -191,8 +196,10 @@ def _pieces(
     model: Predictor, prefix: AnyStr, prefix_ids: TextIds, ids: Iterable[list[int]], stop: AnyStr | None
 ) -> Iterator[AnyStr]:
     """Ids as text of the prefix's own type: the prefix, then piece by piece as the ids come."""
-    if stop is not None and not stop:
-        raise SettingsError("stop is empty: nothing would ever be written")
+    if stop is not None and not (isinstance(stop, type(prefix)) and stop):
+        raise SettingsError(
+            f"stop is {stop!r:.50}: it must be a {type(prefix).__name__}, as the prefix is, and not empty"
+        )
     decode = model.vocabulary.decode
     start: Any = decode(prefix_ids)
     written: Any = (decode(piece) for piece in ids)

@@ -14,6 +14,7 @@ import safetensors.torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from charloom.arguments import PATH, check_type
 from charloom.errors import InputError, ModelFolderError
 from charloom.folder_lock import FolderLock
 from charloom.predictor import check_finite
@@ -35,6 +36,7 @@ def write_model_folder(path: str | Path, config: dict[str, Any], tensors: dict[s
 
     Raises ModelFolderError if that fails, and InputError for tensors with NaN or infinite values.
     """
+    check_type(PATH, path=path)
     folder = Path(path)
     check_finite(tensors)
     weights = safetensors.torch.save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
@@ -60,6 +62,7 @@ def _codec_of_others(folder: Path, weights_sha256: object) -> list[Path]:
 
 def read_model_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The config and the tensors. Raises ModelFolderError, naming file and reason, for anything but a whole model."""
+    check_type(PATH, path=path)
     folder = Path(path)
     if not folder.is_dir():
         raise ModelFolderError(f"{folder}: no such model folder" if not folder.exists() else f"{folder}: not a folder")

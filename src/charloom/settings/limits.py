@@ -15,11 +15,15 @@ def check_whole(
     """These fields are whole numbers within the bounds; None passes where it is an option."""
     for name in names:
         value = getattr(settings, name)
-        if value is None and optional:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
-            upper = f" and at most {maximum}" if isinstance(value, int) and value > maximum else ""
-            raise SettingsError(f"{name} is {_shown(value)}: it must be a whole number, {minimum} or more{upper}")
+        if value is not None or not optional:
+            check_count(name, value, minimum=minimum, maximum=maximum)
+
+
+def check_count(name: str, value: object, *, minimum: int = 0, maximum: int = _LARGEST) -> None:
+    """An argument is a whole number within the bounds."""
+    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+        upper = f" and at most {maximum}" if isinstance(value, int) and value > maximum else ""
+        raise SettingsError(f"{name} is {_shown(value)}: it must be a whole number, {minimum} or more{upper}")
 
 
 def check_number(
@@ -47,7 +51,7 @@ def check_word(settings: object, **words: Any) -> None:
     """Each field is one of the words of its Literal."""
     for name, literal in words.items():
         value = getattr(settings, name)
-        if value not in get_args(literal):
+        if not isinstance(value, str) or value not in get_args(literal):
             raise SettingsError(f"{name} is {value!r}: choose one of {', '.join(get_args(literal))}")
 
 

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from charloom.arguments import check_type
 from charloom.errors import SettingsError
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.model import ModelSettings
@@ -74,6 +75,7 @@ def load_recipe(name: str) -> Recipe:
 
     Raises SettingsError for a recipe that is not there, or that sets what cannot be set.
     """
+    check_type(str, name=name)
     tables = parse_recipe(name)
     try:
         return Recipe(**{table: kind(**tables.get(table, {})) for table, kind in TABLES.items()})

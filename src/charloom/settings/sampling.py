@@ -14,7 +14,7 @@ USUAL_TEMPERATURE = 0.7
 
 def check_generation_precision(precision: str) -> None:
     """Raises SettingsError for a word that is no ``GenerationPrecision``."""
-    if precision not in get_args(GenerationPrecision):
+    if not isinstance(precision, str) or precision not in get_args(GenerationPrecision):
         raise SettingsError(f"precision is {precision!r}: choose one of {', '.join(get_args(GenerationPrecision))}")
 
 

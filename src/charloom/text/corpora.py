@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomWarning, CorpusError, CorpusUnavailableError, InputError
 from charloom.settings.corpus import CorpusSettings, Unit
 from charloom.text import encoded_texts
@@ -54,6 +55,7 @@ class Corpus:
         Raises UnknownCharacterError where it lacks characters of this corpus' vocabulary, InputError where it cleans
         texts in another way.
         """
+        check_type(Vocabulary, vocabulary=vocabulary)
         if vocabulary == self.vocabulary:
             return self
         if vocabulary.clean_up != self.vocabulary.clean_up or vocabulary.unit != self.vocabulary.unit:
@@ -104,7 +106,11 @@ def load_corpus(
     Raises CorpusError for a text that is missing, empty, or not what its unit needs, and for one that there is no room
     for on the disk.
     """
-    CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)  # refuses what cannot be
+    CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)  # checks them
+    if source is not None:
+        check_type((*PATH, Sequence), source=source)
+        for one in () if isinstance(source, PATH) else source:
+            check_type(PATH, source=one)
     name, text, usual = _find(source, unit)
     read_as = ReadAs(
         unit,
@@ -155,6 +161,7 @@ def corpus_from(
     Raises CorpusError for what is empty, or no text.
     """
     CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)
+    check_type(str, name=name, separator=separator)
     pieces = joined_documents(documents, name, unit, column, separator)
     return _encode(name, pieces, ReadAs(unit, max_chars, lowercase, collapse_whitespace), None, progress)
 

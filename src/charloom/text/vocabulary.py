@@ -2,13 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from types import NoneType
 from typing import Any, get_args
 
 import numpy as np
 import torch
 
+from charloom.arguments import TEXT, check_type
 from charloom.errors import InputError, SettingsError, UnknownCharacterError
 from charloom.settings.corpus import Unit, UnknownPolicy
+from charloom.settings.limits import check_count
 from charloom.shapes import TextIds
 from charloom.text.clean_up import CleanUp
 
@@ -26,6 +29,7 @@ class Vocabulary:
 
     def __init__(self, characters: Sequence[str] | None = None, *, clean_up: CleanUp | None = None) -> None:
         """Makes a vocabulary of these characters after ``<unk>``; of bytes if there are none."""
+        check_type((CleanUp, NoneType), clean_up=clean_up)
         self.clean_up = clean_up or CleanUp()
         self.unit: Unit = "byte" if characters is None else "char"
         self.tokens: tuple[str, ...] | tuple[bytes, ...]
@@ -46,11 +50,16 @@ class Vocabulary:
     @classmethod
     def of_text(cls, text: str, clean_up: CleanUp | None = None) -> "Vocabulary":
         """Counts the characters of a text that is already clean."""
+        check_type(str, text=text)
         return cls.of_counts(Counter(text), clean_up)
 
     @classmethod
     def of_counts(cls, counts: Mapping[str, int], clean_up: CleanUp | None = None) -> "Vocabulary":
         """As ``of_text``, of a text whose characters have been counted."""
+        check_type(Mapping, counts=counts)
+        for character, count in counts.items():
+            check_count(f"the count of {character!r:.20}", count)
+            check_type(str, character=character)
         by_frequency = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         return cls([character for character, _ in by_frequency], clean_up=clean_up)
 
@@ -58,6 +67,10 @@ class Vocabulary:
         """This vocabulary with more characters, whose ids follow those there are."""
         if self.unit == "byte":
             return self
+        check_type((str, Iterable), characters=characters)
+        characters = list(characters)
+        for character in characters:
+            check_type(str, character=character)
         known = [str(token) for token in self.tokens[1:]]
         return Vocabulary([*known, *(c for c in characters if c not in set(known))], clean_up=self.clean_up)
 
@@ -84,7 +97,7 @@ class Vocabulary:
         Bytes are taken where the unit is the byte; text is then encoded as UTF-8. Raises UnknownCharacterError with
         the first few characters that the vocabulary lacks, unless ``unknown`` says otherwise.
         """
-        if unknown not in get_args(UnknownPolicy):
+        if not isinstance(unknown, str) or unknown not in get_args(UnknownPolicy):
             raise SettingsError(f"unknown is {unknown!r}: choose one of {', '.join(get_args(UnknownPolicy))}")
         units = self.in_units(text)
         if isinstance(units, bytes):
@@ -99,8 +112,7 @@ class Vocabulary:
 
     def in_units(self, text: str | bytes) -> str | bytes:
         """The text as the vocabulary's unit has it: str for characters; bytes for bytes, a str as UTF-8."""
-        if not isinstance(text, (str, bytes)):
-            raise InputError(f"a {type(text).__name__} is not text: give a str or, for a byte model, bytes")
+        check_type(TEXT, text=text)
         if self.unit == "char":
             if isinstance(text, bytes):
                 raise InputError("this vocabulary is of characters: give it a str, not bytes")

@@ -2,13 +2,15 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict
+from types import NoneType
 from typing import Any
 
 import torch
 
+from charloom.arguments import check_type
 from charloom.batching import check_length
 from charloom.device import find_device
 from charloom.errors import InputError, SettingsError, TrainingDivergedError
@@ -78,6 +80,12 @@ def train(
     for a text or settings that a checkpoint cannot go on with. Warns where validation has risen for epochs and the
     model is to end with the weights of the last.
     """
+    check_type(LanguageModel, model=model)
+    check_type(Corpus, corpus=corpus)
+    check_type((TrainingSettings, NoneType), settings=settings)
+    check_type(Sequence, listeners=listeners)
+    for listener in listeners:
+        check_type(Callable, listener=listener)
     settings = settings or (resume.settings if resume else TrainingSettings())
     processes = processes or Processes()
     processes.check(settings)
