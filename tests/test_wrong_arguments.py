@@ -36,18 +36,15 @@ _MODEL = build_model(_VOCABULARY, ModelSettings("gru", hidden_size=4))
 _CODEC, _RECORDS = Codec(_MODEL), RecordCodec(_MODEL)
 
 _WRONG: st.SearchStrategy[Any] = st.one_of(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**70), 2**70)
-    | st.floats()
-    | st.text(max_size=2)
-    | st.binary(max_size=2),
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(),
+    st.text(max_size=2) | st.binary(max_size=2),
     st.lists(st.none() | st.integers(-3, 3) | st.floats() | st.text(max_size=2), max_size=2),
     st.dictionaries(st.text(max_size=1), st.none() | st.integers(0, 2), max_size=1),
     st.builds(object),
-    st.sampled_from(
-        [(np.zeros, ((2, 2),)), (np.float64, (math.nan,)), (torch.zeros, (2, 2)), (torch.tensor, (math.nan,))]
-    ).map(lambda made: made[0](*made[1])),
+    st.builds(np.zeros, st.just((2, 2))),
+    st.builds(torch.zeros, st.just((2, 2))),
+    st.builds(torch.tensor, st.just(math.nan)),
+    st.builds(np.float64, st.just(math.nan)),
 )
 
 # Each with arguments that are right; numbers and paths that may be anything are left out.
@@ -93,7 +90,7 @@ _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "renumbered": (_CORPUS.ids.renumbered, {"numbers": list(range(len(_VOCABULARY)))}),
     "sequences": (_CORPUS.ids.sequences, {"starts": np.zeros(1, np.int64), "length": 3}),
 }
-_ALSO = {
+_ALSO: dict[str, dict[str, Any]] = {
     "generate, policies": {"prefix": "a", "num_chars": 1},
     "train, listeners": {"model": _MODEL, "corpus": _CORPUS, "settings": TrainingSettings(batch_size=999)},
     "prepare_codec": {"folder": "/proc/nowhere"},

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from charloom.training.run_folder import RunFolder
 
 _MEASURED_SECONDS = 2.0
+_EPOCHS_SEEN = 2
 _WORTH_TELLING_SECONDS = 10.0
 _REFRESHES_PER_SECOND = 4
 """Drawing costs milliseconds of the processor that trains."""
@@ -41,9 +42,9 @@ class TrainingDisplay:
             "", total=settings.epochs, completed=epochs, epoch=min(epochs + 1, settings.epochs), figures=""
         )
         self._shown_at = 0.0
-        self._began: tuple[float, float] | None = None
-        self._first_epoch = 0
-        self._began_with_an_epoch = self._told_how_long = False
+        self._began = 0.0, 0.0
+        self._epochs_seen: list[int] = []
+        self._told_how_long = False
 
     def __enter__(self) -> "TrainingDisplay":
         self._progress.start()
@@ -78,10 +79,9 @@ class TrainingDisplay:
         now, done = time.monotonic(), event.epoch - 1 + event.fraction
         if self._told_how_long:
             return
-        if self._began is None or (event.epoch > self._first_epoch and not self._began_with_an_epoch):
-            # From the second epoch on, if the first is short: with the first come imports and the first sample.
-            self._began_with_an_epoch = self._began is not None
-            self._first_epoch = event.epoch
+        if len(self._epochs_seen) < _EPOCHS_SEEN and event.epoch not in self._epochs_seen:
+            # With a run's first epoch come imports and the first sample: if it is short, the second tells.
+            self._epochs_seen.append(event.epoch)
             self._began = now, done
         elif now - self._began[0] >= _MEASURED_SECONDS:
             self._told_how_long = True
