@@ -12,8 +12,14 @@ from torch.nn.modules import module as torch_module
 
 from charloom.layers import RecurrentLayer
 from charloom.recurrence.dispatch import chosen_kernels, covers, covers_layers
+from charloom.recurrence.kernel_arguments import KernelArgumentError
+from charloom.recurrence.native_generation import NativeGenerator
 from charloom.recurrence.native_step import Step, StepOptions, StepParameters
-from charloom.state import parts_of
+from charloom.recurrence.native_step import native_backpropagation as step_backpropagation
+from charloom.recurrence.native_step import native_loss as step_loss
+from charloom.settings.sampling import GenerationPrecision
+from charloom.shapes import State
+from charloom.state import parts_of, state_of
 
 
 def unknown_part(model: Any, model_class: Any) -> str | None:
@@ -64,20 +70,54 @@ def _unknown_input(embedding: Any, layer: Any, vocabulary_size: int) -> str | No
     return None
 
 
-def native_parameters(model: Any) -> StepParameters | None:
-    """Reads a ``LanguageModel``'s parameters by name; None unless the kernels compute what ``forward`` would."""
-    if model.unknown_part() or _are_hooked(model, *model._modules.values()):
+def _native_parameters(model: Any) -> StepParameters | None:
+    """Reads a ``LanguageModel``'s parameters by name; None unless the kernels compute what ``forward`` would.
+
+    Their shapes and dtypes are for the call of the kernels to check.
+    """
+    if not covers() or model.unknown_part() or _are_hooked(model, *model._modules.values()):
         return None
     embedding, layer, output = model.embedding, model.layer, model.output
     weights = layer.named_weights()
     if weights is None or not covers_layers(len(weights)):
         return None
     embedding_weight = None if embedding is None else embedding.weight
-    parameters = StepParameters(embedding_weight, weights, output.weight, output.bias)
-    for tensor, shape in zip(parameters.in_order(), parameters.shape(layer.mode).parameters, strict=True):
-        if tensor is not None and tensor.shape != shape:
-            return None
-    return parameters if covers(*parameters.tensors()) else None
+    return StepParameters(embedding_weight, weights, output.weight, output.bias)
+
+
+def native_writer(model: Any, precision: GenerationPrecision) -> NativeGenerator | None:
+    """Packs a ``LanguageModel``'s weights for generation; None if the kernels do not cover the model."""
+    parameters = _native_parameters(model)
+    if parameters is None or (precision == "int8" and model.layer.mode == "RNN_RELU"):
+        return None
+    try:
+        return NativeGenerator(parameters, model.layer.mode, precision)
+    except KernelArgumentError:
+        return None
+
+
+def native_loss(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[Tensor, State] | None:
+    """``LanguageModel.loss`` in one call; None unless the kernels compute what ``forward`` would."""
+    step = native_step(model, ids, targets, state)
+    if step is None:
+        return None
+    try:
+        loss, last = step_loss(*step)
+    except KernelArgumentError:
+        return None
+    return loss, state_of(last)
+
+
+def native_backpropagation(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[Tensor, State] | None:
+    """``LanguageModel.backpropagate`` in one call; None unless ``loss(...).backward()`` would do the same."""
+    step = native_step(model, ids, targets, state)
+    if step is None or any(p is not None and _is_watched(p) for p in step[1].in_order()):
+        return None
+    try:
+        loss, last = step_backpropagation(*step)
+    except KernelArgumentError:
+        return None
+    return loss, state_of(last)
 
 
 def native_step(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[Step, StepParameters] | None:
@@ -91,7 +131,7 @@ def native_step(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[S
     """
     if not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return None
-    parameters = native_parameters(model)
+    parameters = _native_parameters(model)
     if parameters is None:
         return None
     layer = model.layer
@@ -103,7 +143,6 @@ def native_step(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[S
         len(parts) != (2 if layer.mode == "LSTM" else 1)
         or max(dropout, layer_dropout) >= 1
         or any(not isinstance(part, Tensor) or part.shape != expected or part.requires_grad for part in parts)
-        or not covers(*parts)
         or any(type(t) is not Tensor or not t.is_cpu or not t.numel() for t in (ids, targets))
     ):
         return None
@@ -118,7 +157,7 @@ def has_forward_hooks(model: nn.Module) -> bool:
     )
 
 
-def is_watched(parameter: Tensor) -> bool:
+def _is_watched(parameter: Tensor) -> bool:
     """Tells if only autograd's engine knows what is to be done with a gradient."""
     return not parameter.is_leaf or bool(parameter._backward_hooks or parameter._post_accumulate_grad_hooks)
 

@@ -2,10 +2,11 @@
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from charloom.errors import InputError
 from charloom.settings.model import Precision
@@ -18,6 +19,10 @@ GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "GRU": 3, "LSTM": 4}
 """Blocks of rows in the weights of each cell."""
 
 OptionalTensors: TypeAlias = Sequence[Tensor | None]
+
+
+class KernelArgumentError(InputError):
+    """A tensor is not one that the kernels can take; PyTorch may."""
 
 
 class LayerShape(NamedTuple):
@@ -67,7 +72,7 @@ def _parameter_shapes(shape: ModelShape) -> list[tuple[int, ...]]:
 
 
 def address(
-    tensor: Tensor | None,
+    tensor: Any,
     shape: tuple[int, ...],
     dtype: torch.dtype = torch.float32,
     contiguous: bool = True,
@@ -81,10 +86,10 @@ def address(
         contiguous: False if the kernel takes the strides.
 
     Raises:
-        InputError: The tensor is another.
+        KernelArgumentError: The tensor is another.
     """
     if (
-        isinstance(tensor, Tensor)
+        type(tensor) in (Tensor, Parameter)  # a subclass may be anything: quantized, sharded, fake
         and tensor.shape == shape
         and tensor.dtype is dtype
         and tensor.layout is torch.strided
@@ -92,19 +97,20 @@ def address(
         and not tensor.is_neg()
         and (not contiguous or tensor.is_contiguous())
     ):
-        return tensor.data_ptr()
+        found_at: int = tensor.data_ptr()
+        return found_at
     dense = "contiguous " if contiguous else ""
     found = f"{type(tensor).__name__}"
     if isinstance(tensor, Tensor):
         found = f"{tensor.dtype} {tuple(tensor.shape)} on {tensor.device}, strides "
         found += str(tensor.stride()) if tensor.layout is torch.strided else str(tensor.layout)
-    raise InputError(f"the kernels expect a {dense}{dtype} tensor {tuple(shape)} on the CPU, not {found}")
+    raise KernelArgumentError(f"the kernels expect a {dense}{dtype} tensor {tuple(shape)} on the CPU, not {found}")
 
 
 def addresses(tensors: OptionalTensors, shapes: Sequence[tuple[int, ...]]) -> list[int]:
     """Returns the addresses of several tensors; 0 for a bias or an embedding that is None."""
     if len(tensors) != len(shapes):
-        raise InputError(f"the kernels expect {len(shapes)} tensors, not {len(tensors)}")
+        raise KernelArgumentError(f"the kernels expect {len(shapes)} tensors, not {len(tensors)}")
     return [
         0 if t is None and (len(shape) == 1 or 0 in shape) else address(t, shape)
         for t, shape in zip(tensors, shapes, strict=True)
