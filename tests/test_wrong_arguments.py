@@ -55,6 +55,7 @@ _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "stream": (charloom.stream, {"model": _MODEL, "prefix": "a"}),
     "evaluate": (charloom.evaluate, {"model": _MODEL, "text": "a fox", "unknown": "skip"}),
     "evaluate_pieces": (charloom.evaluate_pieces, {"model": _MODEL, "pieces": ["a fox"]}),
+    "evaluate_lines": (charloom.evaluate_lines, {"model": _MODEL, "text": "a fox", "sort": "bits", "top": 1}),
     "split_lines": (charloom.split_lines, {"text": "a"}),
     "split_chars": (charloom.split_chars, {"text": "a"}),
     "train": (charloom.train, {"model": _MODEL, "corpus": _CORPUS, "settings": TrainingSettings(batch_size=999)}),

@@ -216,6 +216,7 @@ def evaluate_lines(
         check_choice("sort", sort, LineOrder)
     if top is not None:
         check_count("top", top, minimum=1)
+    check_type(Predictor, model=model)
     units = model.vocabulary.in_units(text)
     evaluation, lines = evaluate_pieces(model, split_lines(units), unknown=unknown, progress=progress)
     if sort == "bits-per-char":

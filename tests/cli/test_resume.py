@@ -61,7 +61,8 @@ def test_goes_on_from_its_folder_alone(home: Path) -> None:
         file.write('{"epoch": 2, "perplexity": 3.0, "validation_perpl')
     message = call(home, "train", "fable.txt", "--out", "model").error()
     assert (
-        message == "model: there is a run that was interrupted; --resume model goes on with it, --overwrite begins anew"
+        message
+        == "model: there is a run that was interrupted; --resume model goes on with it, --overwrite begins a new one"
     )
     (home / "elsewhere").mkdir()
     out = call(home / "elsewhere", "train", "--resume", "../model").done()
