@@ -128,7 +128,12 @@ def _fit_candidates(
 
 
 def _fit_network(values: Values, season: int, settings: ForecastSettings, tell: Progress) -> Candidate:
-    with use_threads(settings.threads), torch.random.fork_rng(devices=[]):
+    with (
+        use_threads(settings.threads),
+        torch.random.fork_rng(devices=[]),
+        torch.inference_mode(False),  # the caller's may be on; the networks are trained here
+        torch.enable_grad(),
+    ):
         torch.manual_seed(settings.seed)
         lags = choose_lags(values, settings.horizon, season, settings.max_lags)
         tell(0.1)
