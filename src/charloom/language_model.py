@@ -20,16 +20,15 @@ from charloom.model_folder import (
     read_model_folder,
     write_model_folder,
 )
-from charloom.model_inputs import check_ids, check_layer, check_range, check_state
-from charloom.native_model import has_forward_hooks, native_parameters, native_step, unknown_part
+from charloom.model_inputs import check_ids, check_layer, check_range, check_state, check_step
+from charloom.native_model import has_forward_hooks, native_backpropagation, native_loss, native_writer, unknown_part
 from charloom.predictor import predicting
 from charloom.recurrence.dispatch import chosen_kernels
 from charloom.recurrence.native_generation import NativeGenerator
-from charloom.recurrence.native_step import native_loss
 from charloom.settings.model import Precision
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
-from charloom.state import map_parts, state_of
+from charloom.state import map_parts
 from charloom.text.vocabulary import Vocabulary
 
 
@@ -126,15 +125,12 @@ class LanguageModel(nn.Module):
 
         Detached, because back-propagation ends at the minibatch's border: the state can be carried into the next call.
         """
-        check_ids(ids=ids, targets=targets)
-        if ids.shape != targets.shape:
-            raise InputError(f"ids are {tuple(ids.shape)} and targets {tuple(targets.shape)}: give equal shapes")
+        check_step(ids, targets)
+        found = native_loss(self, ids, targets, state)
+        if found is not None:
+            return found
         if state is not None:
             check_state(state, self.begin_state(max(1, len(ids))))
-        step = native_step(self, ids, targets, state)
-        if step is not None:
-            loss, last = native_loss(*step)
-            return loss, state_of(last)
         with self._mixed_precision():
             logits, state = self(ids, state)
         check_range(targets, logits.shape[-1])
@@ -157,16 +153,17 @@ class LanguageModel(nn.Module):
                 "backpropagate within DistributedDataParallel leaves each process its own gradients: wrap a module "
                 "whose forward returns model.loss(...), and call backward() on that"
             )
+        check_step(ids, targets)
+        found = native_backpropagation(self, ids, targets, state)
+        if found is not None:
+            return found
         loss, last = self.loss(ids, targets, state)
         loss.backward()  # type: ignore[no-untyped-call] # torch's
         return loss.detach(), last
 
     def make_writer(self, precision: GenerationPrecision = "float32") -> NativeGenerator | None:
         """Packs the model's present weights for fast generation; None if the kernels do not cover the model."""
-        parameters = native_parameters(self)
-        if parameters is None or (precision == "int8" and self.layer.mode == "RNN_RELU"):
-            return None
-        return NativeGenerator(parameters, self.layer.mode, precision)
+        return native_writer(self, precision)
 
     def unknown_part(self) -> str | None:
         """Describes what makes this another model than its configuration says; None if nothing does."""

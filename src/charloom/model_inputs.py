@@ -20,6 +20,13 @@ def check_ids(**arguments: Any) -> None:
             raise InputError(f"{name} must be int64 (batch, steps), not {ids.dtype} {tuple(ids.shape)}")
 
 
+def check_step(ids: Any, targets: Any) -> None:
+    """Raises InputError for ids and targets that are not int64 tensors (batch, steps) of one shape."""
+    check_ids(ids=ids, targets=targets)
+    if ids.shape != targets.shape:
+        raise InputError(f"ids are {tuple(ids.shape)} and targets {tuple(targets.shape)}: give equal shapes")
+
+
 def check_range(ids: Tensor, vocabulary_size: int) -> None:
     """Raises InputError for ids outside the vocabulary; ``cross_entropy`` would ignore a target of -100."""
     if ids.is_meta or not ids.numel() or torch.compiler.is_compiling() or is_observed():

@@ -5,9 +5,8 @@ import torch
 
 import charloom
 from charloom import LanguageModel, ModelSettings, SamplingSettings, Vocabulary
-from charloom.native_model import native_parameters, native_step
+from charloom.native_model import native_step, native_writer
 from charloom.recurrence.dispatch import chosen_kernels
-from charloom.recurrence.native_generation import NativeGenerator
 from native import INSTRUCTION_SETS
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
@@ -49,10 +48,8 @@ def test_the_kernels_themselves_refuse_more(monkeypatch: pytest.MonkeyPatch) -> 
     most = chosen_kernels().max_layers
     model = _model("gru", most + 1)
     monkeypatch.setattr("charloom.native_model.covers_layers", lambda _: True)
-    parameters = native_parameters(model)
-    assert parameters is not None
     with pytest.raises(ValueError, match=f"{most + 1} layers are not between 1 and {most}"):
-        NativeGenerator(parameters, model.layer.mode)
+        native_writer(model, "float32")
     ids = torch.ones(2, 3, dtype=torch.int64)
     with pytest.raises(ValueError, match="layers are not between"):
         model.loss(ids, ids)

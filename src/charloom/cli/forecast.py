@@ -94,7 +94,7 @@ def forecast(
 
     check_held_out(held_out)
     series = forecasting.read_series(file, column, time=time, **vars(table))
-    console = screen.messages() if out == STANDARD_INPUT else screen.results()
+    console = screen.messages() if out == STANDARD_INPUT else screen.log()
     forecast_tables.show_series(console, series)
     if not no_backtest:
         settings = replace(settings, model=_backtest(console, series, settings, held_out, levels))
@@ -105,9 +105,7 @@ def forecast(
     forecast_tables.show_forecast(console, series, found, levels, forecaster)
     files = {picture: forecasting.draw_forecast(series, found, levels, drawn_as)}
     written = forecast_tables.csv_of(series, found, levels)
-    if out == STANDARD_INPUT:
-        sys.stdout.write(written)
-    elif table_file is not None:
+    if table_file is not None:
         files[table_file] = written.encode()
     write_whole(files)
     if save is not None:
@@ -115,6 +113,8 @@ def forecast(
     for what, where in (("Drawn in", picture), ("Written to", out), ("Saved in", save)):
         if where is not None and where != STANDARD_INPUT:
             console.print(f"{what} {where}")
+    if out == STANDARD_INPUT:
+        sys.stdout.write(written)  # last: if nobody reads it, the files are there
 
 
 def _check_levels(levels: tuple[float, ...]) -> tuple[float, ...]:

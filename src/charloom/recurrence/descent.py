@@ -8,6 +8,7 @@ from torch import Tensor
 
 from charloom.recurrence import kernel_calls
 from charloom.recurrence.dispatch import chosen_kernels, covers
+from charloom.recurrence.kernel_arguments import KernelArgumentError
 
 
 def clip_gradients(parameters: Sequence[Tensor], max_norm: float) -> None:
@@ -33,9 +34,12 @@ def _descend(parameters: Sequence[Tensor], max_norm: float, learning_rate: float
     with_gradient = [p for p in parameters if p.grad is not None]
     gradients: list[Tensor] = [p.grad for p in with_gradient]  # type: ignore[misc] # just seen not to be None
     values = with_gradient if learning_rate is not None else []
-    if kernels is None or not covers(*gradients, *values) or not all(t.is_contiguous() for t in (*gradients, *values)):
+    if kernels is None or not covers() or not gradients:
         return False
-    kernel_calls.descend(kernels, gradients, values, max_norm, learning_rate or 0.0)
+    try:
+        kernel_calls.descend(kernels, gradients, values, max_norm, learning_rate or 0.0)
+    except KernelArgumentError:
+        return False
     if values:
         torch.autograd.graph.increment_version(values)  # as an operator of torch's would: a graph made before is stale
     return True

@@ -1,10 +1,12 @@
 """Sizes of what the native kernels compute with, and addresses of tensors that have been compared with them."""
 
+import functools
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from charloom.errors import InputError
 from charloom.settings.model import Precision
@@ -17,6 +19,10 @@ GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "GRU": 3, "LSTM": 4}
 """Blocks of rows in the weights of each cell."""
 
 OptionalTensors: TypeAlias = Sequence[Tensor | None]
+
+
+class KernelArgumentError(InputError):
+    """A tensor is not one that the kernels can take; PyTorch may."""
 
 
 class LayerShape(NamedTuple):
@@ -53,15 +59,20 @@ class ModelShape(NamedTuple):
     @property
     def parameters(self) -> list[tuple[int, ...]]:
         """Shapes of embedding, each layer's weights, output weights and output bias."""
-        shapes: list[tuple[int, ...]] = [(self.vocabulary, self.embedding_size)]
-        for number in range(self.layers):
-            inputs = self.hidden if number else self.embedding_size or self.vocabulary
-            shapes += LayerShape(self.cell, 0, 1, 1, inputs, self.hidden).weights
-        return [*shapes, (self.vocabulary, self.hidden), (self.vocabulary,)]
+        return _parameter_shapes(self)
+
+
+@functools.lru_cache  # the same at each step of a training
+def _parameter_shapes(shape: ModelShape) -> list[tuple[int, ...]]:
+    shapes: list[tuple[int, ...]] = [(shape.vocabulary, shape.embedding_size)]
+    for number in range(shape.layers):
+        inputs = shape.hidden if number else shape.embedding_size or shape.vocabulary
+        shapes += LayerShape(shape.cell, 0, 1, 1, inputs, shape.hidden).weights
+    return [*shapes, (shape.vocabulary, shape.hidden), (shape.vocabulary,)]
 
 
 def address(
-    tensor: Tensor | None,
+    tensor: Any,
     shape: tuple[int, ...],
     dtype: torch.dtype = torch.float32,
     contiguous: bool = True,
@@ -75,10 +86,10 @@ def address(
         contiguous: False if the kernel takes the strides.
 
     Raises:
-        InputError: The tensor is another.
+        KernelArgumentError: The tensor is another.
     """
     if (
-        isinstance(tensor, Tensor)
+        type(tensor) in (Tensor, Parameter)  # a subclass may be anything: quantized, sharded, fake
         and tensor.shape == shape
         and tensor.dtype is dtype
         and tensor.layout is torch.strided
@@ -86,19 +97,20 @@ def address(
         and not tensor.is_neg()
         and (not contiguous or tensor.is_contiguous())
     ):
-        return tensor.data_ptr()
+        found_at: int = tensor.data_ptr()
+        return found_at
     dense = "contiguous " if contiguous else ""
     found = f"{type(tensor).__name__}"
     if isinstance(tensor, Tensor):
         found = f"{tensor.dtype} {tuple(tensor.shape)} on {tensor.device}, strides "
         found += str(tensor.stride()) if tensor.layout is torch.strided else str(tensor.layout)
-    raise InputError(f"the kernels expect a {dense}{dtype} tensor {tuple(shape)} on the CPU, not {found}")
+    raise KernelArgumentError(f"the kernels expect a {dense}{dtype} tensor {tuple(shape)} on the CPU, not {found}")
 
 
 def addresses(tensors: OptionalTensors, shapes: Sequence[tuple[int, ...]]) -> list[int]:
     """Returns the addresses of several tensors; 0 for a bias or an embedding that is None."""
     if len(tensors) != len(shapes):
-        raise InputError(f"the kernels expect {len(shapes)} tensors, not {len(tensors)}")
+        raise KernelArgumentError(f"the kernels expect {len(shapes)} tensors, not {len(tensors)}")
     return [
         0 if t is None and (len(shape) == 1 or 0 in shape) else address(t, shape)
         for t, shape in zip(tensors, shapes, strict=True)

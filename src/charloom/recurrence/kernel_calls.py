@@ -13,6 +13,7 @@ from torch import Tensor
 from charloom.errors import InputError
 from charloom.recurrence.kernel_arguments import (
     CELLS,
+    KernelArgumentError,
     LayerShape,
     ModelShape,
     OptionalTensors,
@@ -59,7 +60,7 @@ def layer_forward(
         reserve: uint8, receives what ``layer_backward`` needs; None to keep nothing.
 
     Raises:
-        InputError: A tensor is not what ``shape`` says.
+        KernelArgumentError: A tensor is not what ``shape`` says.
     """
     state = shape.batch, shape.hidden
     sequence = shape.steps, *state
@@ -111,7 +112,7 @@ def layer_backward(
         dc: Receives the gradient of c.
 
     Raises:
-        InputError: A tensor is not what ``shape`` says.
+        KernelArgumentError: A tensor is not what ``shape`` says.
     """
     state = shape.batch, shape.hidden
     inputs = shape.steps, shape.batch, shape.inputs
@@ -141,14 +142,11 @@ def language_model_step(
     ids: Tensor,
     targets: Tensor,
     parameters: OptionalTensors,
-    gradients: OptionalTensors,
     dropout: tuple[float, float],
     seed: int,
-    first: Sequence[Tensor],
-    last: Sequence[Tensor],
-    loss: Tensor,
-) -> None:
-    """Writes the mean loss (nats), all gradients and the last state of a minibatch.
+    state: Sequence[Tensor],
+) -> tuple[Tensor, list[Tensor | None], tuple[Tensor, ...]]:
+    """Computes loss, all gradients and the last state of a minibatch.
 
     Args:
         kernels: The kernels of one instruction set.
@@ -157,21 +155,30 @@ def language_model_step(
         ids: int64 (batch, steps), of any strides.
         targets: int64 (batch, steps), of any strides.
         parameters: As ``shape.parameters``; the embedding is None for one-hot input, biases of layers may be.
-        gradients: Receive the gradients; None where the parameter is.
         dropout: Probabilities: of what the first layer and the output layer read, and between the layers.
         seed: Of the dropout masks.
-        first: Hidden state and, for an LSTM, memory cell: (layers, batch, hidden).
-        last: Receives the last state, as ``first``.
-        loss: Receives the mean loss, ().
+        state: Hidden state and, for an LSTM, memory cell: (layers, batch, hidden).
+
+    Returns:
+        The mean loss in nats, (); gradients, None where the parameter is; the last state, as ``state``.
 
     Raises:
-        InputError: A tensor is not what ``shape`` says, or an id is not in the vocabulary.
+        KernelArgumentError: A tensor is not what ``shape`` says.
+        InputError: An id is not in the vocabulary.
     """
     batch, steps = ids.shape
-    state = shape.layers, batch, shape.hidden
+    expected = shape.layers, batch, shape.hidden
     parts = 2 if CELLS[shape.cell] == "LSTM" else 1
-    if len(first) != parts or len(last) != parts:
-        raise InputError(f"the state of a {CELLS[shape.cell]} has {parts} tensors, not {len(first)} and {len(last)}")
+    if len(state) != parts:
+        raise KernelArgumentError(f"the state of a {CELLS[shape.cell]} has {parts} tensors, not {len(state)}")
+    ids_address = address(ids, (batch, steps), torch.int64, contiguous=False)
+    targets_address = address(targets, (batch, steps), torch.int64, contiguous=False)
+    first = [address(part, expected) for part in state]
+    weights = parameter_addresses(parameters, shape)
+    # Made here, like what has just been checked, so that they need no check.
+    loss = state[0].new_empty(())
+    gradients = [None if p is None else torch.empty_like(p, requires_grad=False) for p in parameters]
+    last = tuple(torch.empty_like(part) for part in state)
     try:
         kernels.language_model_step(
             shape.cell,
@@ -180,21 +187,22 @@ def language_model_step(
             batch,
             *shape[1:],
             thread_limit(),
-            address(ids, (batch, steps), torch.int64, contiguous=False),
-            address(targets, (batch, steps), torch.int64, contiguous=False),
+            ids_address,
+            targets_address,
             [*ids.stride(), *targets.stride()],
-            parameter_addresses(parameters, shape),
-            parameter_addresses(gradients, shape),
+            weights,
+            [0 if g is None else g.data_ptr() for g in gradients],
             *dropout,
             seed,
-            address(first[0], state),
-            address(first[1], state) if parts == 2 else 0,
-            address(last[0], state),
-            address(last[1], state) if parts == 2 else 0,
-            address(loss, ()),
+            first[0],
+            first[1] if parts == 2 else 0,
+            last[0].data_ptr(),
+            last[1].data_ptr() if parts == 2 else 0,
+            loss.data_ptr(),
         )
     except IndexError as error:
         raise InputError(str(error)) from None
+    return loss, gradients, last
 
 
 class Generator:
@@ -210,7 +218,7 @@ class Generator:
             parameters: As in ``language_model_step``.
 
         Raises:
-            InputError: A parameter is not what ``shape`` says.
+            KernelArgumentError: A parameter is not what ``shape`` says.
         """
         # After torch, whose OpenMP library both use.
         import charloom._kernels as native
@@ -240,13 +248,13 @@ class Generator:
             ids: Receives the tokens, int64 (samples, steps).
 
         Raises:
-            InputError: A tensor does not fit the model.
+            KernelArgumentError: A tensor does not fit the model.
         """
         samples, steps = draws.shape
         expected = self._shape.layers, samples, self._shape.hidden
         parts = 2 if CELLS[self._shape.cell] == "LSTM" else 1
         if len(state) != parts:
-            raise InputError(f"the state of a {CELLS[self._shape.cell]} has {parts} tensors, not {len(state)}")
+            raise KernelArgumentError(f"the state of a {CELLS[self._shape.cell]} has {parts} tensors, not {len(state)}")
         self._generator.run(
             samples,
             steps,
@@ -272,10 +280,10 @@ def descend(
         learning_rate: What the gradients are multiplied by.
 
     Raises:
-        InputError: Values do not fit the gradients, or a tensor is not dense float32 on the CPU.
+        KernelArgumentError: Values do not fit the gradients, or a tensor is not dense float32 on the CPU.
     """
     if values and len(values) != len(gradients):
-        raise InputError(f"{len(values)} values do not fit {len(gradients)} gradients")
+        raise KernelArgumentError(f"{len(values)} values do not fit {len(gradients)} gradients")
     kernels.descend(
         [address(g, tuple(getattr(g, "shape", ()))) for g in gradients],
         [address(v, tuple(g.shape)) for v, g in zip(values, gradients, strict=False)],

@@ -89,48 +89,50 @@ class Step(NamedTuple):
 def native_loss(step: Step, parameters: StepParameters) -> tuple[Tensor, CellState]:
     """Computes the mean surprisal (nats) of the targets after the ids, and the last state, detached.
 
-    ``dispatch.covers`` tells if the kernels may be used.
-
     Raises:
-        InputError: An id is not in the vocabulary, or a tensor has another shape than the step's.
+        KernelArgumentError: A tensor has another shape, dtype or layout than the kernels take; PyTorch may take it.
+        InputError: An id is not in the vocabulary.
     """
-    last = tuple(torch.empty_like(part, memory_format=torch.contiguous_format) for part in step.state)
-    loss: Tensor = _Loss.apply(step, last, *parameters.in_order())  # type: ignore[no-untyped-call] # torch's
+    results: list[CellState] = []
+    loss: Tensor = _Loss.apply(step, results, *parameters.in_order())  # type: ignore[no-untyped-call] # torch's
+    return loss, results[0]
+
+
+def native_backpropagation(step: Step, parameters: StepParameters) -> tuple[Tensor, CellState]:
+    """As ``native_loss(...)[0].backward()``, without the autograd engine, whose time a small step would feel.
+
+    Only for parameters that are leaves without hooks.
+    """
+    tensors = parameters.in_order()
+    loss, gradients, last = _run(step, tensors)
+    for parameter, gradient in zip(tensors, gradients, strict=True):
+        if parameter is not None and gradient is not None and parameter.requires_grad:
+            before = parameter.grad
+            parameter.grad = gradient if before is None else before + gradient
     return loss, last
 
 
-def _run(step: Step, last: CellState, parameters: Sequence[Tensor | None]) -> tuple[Tensor, list[Tensor | None]]:
-    """The loss, and the gradients in the parameters' order; writes the last state."""
+def _run(step: Step, parameters: Sequence[Tensor | None]) -> tuple[Tensor, list[Tensor | None], CellState]:
+    """The loss, the gradients in the parameters' order, and the last state."""
     options = step.options
     # Named, so that each lives until the call is over.
-    dense = [None if p is None else p.detach().contiguous() for p in parameters]
-    gradients = [None if p is None else torch.empty_like(p) for p in dense]
+    dense = [p if p is None or p.is_contiguous() else p.detach().contiguous() for p in parameters]
     first = [part.contiguous() for part in step.state]
-    loss = first[0].new_empty(())
-    drops = options.dropout > 0 or options.layer_dropout > 0
-    kernel_calls.language_model_step(
-        step.kernels,
-        step.shape,
-        PRECISIONS.index(options.precision),
-        step.ids,
-        step.targets,
-        dense,
-        gradients,
-        (options.dropout, options.layer_dropout),
-        int(torch.randint(2**63 - 1, (), device="cpu")) if drops else 0,
-        first,
-        last,
-        loss,
+    dropout = options.dropout, options.layer_dropout
+    seed = int(torch.randint(2**63 - 1, (), device="cpu")) if max(dropout) > 0 else 0
+    precision = PRECISIONS.index(options.precision)
+    return kernel_calls.language_model_step(
+        step.kernels, step.shape, precision, step.ids, step.targets, dense, dropout, seed, first
     )
-    return loss, gradients
 
 
 class _Loss(torch.autograd.Function):
     """The parameters are arguments, so that autograd sees them."""
 
     @staticmethod
-    def forward(ctx: Any, step: Step, last: CellState, *parameters: Tensor | None) -> Tensor:
-        loss, gradients = _run(step, last, parameters)
+    def forward(ctx: Any, step: Step, results: list[CellState], *parameters: Tensor | None) -> Tensor:
+        loss, gradients, last = _run(step, parameters)
+        results.append(last)
         ctx.step = step
         ctx.save_for_backward(*parameters, *gradients)
         return loss

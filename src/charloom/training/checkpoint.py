@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomError, CheckpointError, SettingsError
 from charloom.language_model import LanguageModel
 from charloom.recurrence.dispatch import describe_path
@@ -66,6 +67,7 @@ class Checkpoint:
     @classmethod
     def read(cls, path: str | Path) -> "Checkpoint":
         """Reads a file. Raises CheckpointError for one that is damaged, or that another version wrote."""
+        check_type(PATH, path=path)
         file = Path(path)
         facts, tensors = read_checkpoint(file)
         try:
