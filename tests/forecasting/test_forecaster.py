@@ -1,6 +1,7 @@
 """A fitted forecaster: what its paths are, that a seed decides, and its folder."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import torch
 from charloom import InputError, LanguageModel, ModelFolderError, SeriesError, SettingsError, forecasting
 from charloom.forecasting import Forecaster, ForecastSettings, Series
 from charloom.forecasting.autoregression import Linear
+from charloom.forecasting.fitting import fewest_points
 from charloom.forecasting.member import Member, Reading, draw_paths
 from charloom.forecasting.network import CorrectionNetwork
+from charloom.settings.forecasting import Model
 
 _SETTINGS = ForecastSettings(horizon=6, epochs=3, members=4, hidden_size=8, context=16, model="network")
 
@@ -153,6 +156,21 @@ def test_folders_that_are_none(forecaster: Forecaster, tmp_path: Path) -> None:
             Forecaster.load(folder)
 
 
+@pytest.mark.parametrize("model", ["auto", "network"])
+@pytest.mark.parametrize("length", [1, 3, 4, 5, 12, 23, 24, 25, 31])
+def test_what_a_short_series_is_told_helps(length: int, model: Model) -> None:
+    """A shorter horizon is advised if there is one that fits, another model if that one fits."""
+    settings = replace(_SETTINGS, horizon=40, model=model)
+    for attempt, left in ((forecasting.fit, length), (forecasting.backtest, length - 1)):
+        if attempt is forecasting.fit and left >= fewest_points(40, model):
+            continue
+        with pytest.raises(SeriesError, match="too few") as caught:
+            attempt(_values()[:length], settings)
+        assert ("lower the horizon" in str(caught.value)) == (left >= fewest_points(1, model))
+        if left >= fewest_points(1, "auto"):
+            assert "lower the horizon" in str(caught.value) or "give model='auto'" in str(caught.value)
+
+
 def test_what_cannot_be_forecast(forecaster: Forecaster) -> None:
     with pytest.raises(SeriesError, match="30 points are too few to forecast 24 ahead with model='network': 56 are"):
         forecasting.fit(_values(30), ForecastSettings(model="network"))
@@ -178,6 +196,8 @@ def test_what_cannot_be_forecast(forecaster: Forecaster) -> None:
         forecaster.forecast(history=_values(10))
     with pytest.raises(SettingsError, match="horizon is 0"):
         forecaster.forecast(0)
+    with pytest.raises(SettingsError, match="num_paths is 20: it must be at least 21, one for each member"):
+        ForecastSettings(members=21, num_paths=20)
     with pytest.raises(SettingsError, match="num_paths is 3: it must be at least 4"):
         forecaster.sample_paths(3)
 

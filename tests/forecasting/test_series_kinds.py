@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from charloom import forecasting
 from charloom.forecasting import ForecastSettings, backtest, fit
+from torch_settings import SETTINGS
 
 _QUICK = ForecastSettings(horizon=5, members=3, epochs=2, hidden_size=4, context=8, num_paths=40)
 Values = NDArray[np.float64]
@@ -209,20 +210,27 @@ def test_each_model_by_its_name(model: str, tmp_path: object) -> None:
         assert forecaster.forecast().mean[:4] == pytest.approx(expected[model])
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
-def test_the_default_dtype_of_the_caller_changes_nothing(dtype: torch.dtype, tmp_path: object) -> None:
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "default dtype float64",
+        "default dtype float16",
+        "default dtype bfloat16",
+        "default device meta",
+        "no_grad",
+        "inference_mode",
+        "autocast",
+    ],
+)
+def test_settings_of_the_caller_change_nothing(setting: str, tmp_path: Path) -> None:
     values = _KINDS["season"](np.random.default_rng(0), 60)
     network = replace(_QUICK, model="network")
     expected = fit(values, network).forecast()
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
+    with SETTINGS[setting]():
         forecaster = fit(values, network)
-        forecaster.save(f"{tmp_path}/model")
-        loaded = forecasting.Forecaster.load(f"{tmp_path}/model")
+        forecaster.save(tmp_path / "model")
+        loaded = forecasting.Forecaster.load(tmp_path / "model")
         for found in (forecaster.forecast(), loaded.forecast()):
             assert (found.mean == expected.mean).all()
             assert (found.interval()[0] == expected.interval()[0]).all()
         assert np.isfinite(backtest(values, network).scores["network"].rmse).all()
-    finally:
-        torch.set_default_dtype(before)

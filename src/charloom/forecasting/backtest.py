@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from charloom.errors import Argument, SeriesError, SettingsError
 from charloom.forecasting.baselines import Baseline
-from charloom.forecasting.fitting import fewest_points, fit_all, with_horizon
+from charloom.forecasting.fitting import fewest_points, fit_all, plain_instead, with_horizon
 from charloom.forecasting.forecaster import Forecast, Forecaster
 from charloom.forecasting.lag_selection import compared_steps
 from charloom.forecasting.member_training import Progress
@@ -87,7 +87,9 @@ def _num_held_out(length: int, settings: ForecastSettings, held_out: int | None)
     most = length - needed
     if horizon <= number <= most:
         return number
-    if most < horizon:
+    if length <= fewest_points(1, settings.model):
+        change = plain_instead(length - 1, settings.model)
+    elif most < horizon:
         lower_both = held_out is not None and held_out > horizon
         change = ("lower ", *((Argument("held_out"), " and ") if lower_both else ()), "the horizon")
     elif number < horizon:

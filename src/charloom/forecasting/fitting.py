@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charloom.errors import Argument, CharloomWarning, SeriesError, SettingsError
+from charloom.errors import Argument, CharloomWarning, Part, SeriesError, SettingsError
 from charloom.forecasting.baselines import AutoRegression, Naive
 from charloom.forecasting.candidates import Candidate, choose, fit_plain, plain_models, usual_order
 from charloom.forecasting.forecaster import Forecaster
@@ -32,6 +32,11 @@ _MOST_AHEAD = 32
 def fewest_points(horizon: int, model: Model = "auto") -> int:
     """The shortest series that a model can forecast so far; of ``auto``, which falls back on the plain ones."""
     return max(FEWEST_FOR_NETWORK, 2 * horizon + 8) if model == "network" else FEWEST_POINTS
+
+
+def plain_instead(length: int, model: Model) -> tuple[Part, ...]:
+    """The hint for a series that is too short for this model at every horizon; empty if it is too short for all."""
+    return ("give ", Argument("model", "auto")) if model == "network" and length >= FEWEST_POINTS else ()
 
 
 def fit(
@@ -94,11 +99,12 @@ def _check_length(series: Series, settings: ForecastSettings) -> None:
         return
     few = f"{counted(len(series), 'point')} {'is' if len(series) == 1 else 'are'} too few to forecast"
     if settings.model == "network":
+        shorter = len(series) >= fewest_points(1, "network")
         raise SeriesError(
             f"{few} {settings.horizon} ahead with ",
             Argument("model", "network"),
             f": {needed} are needed",
-            hint=("lower the horizon, or give ", Argument("model", "auto")),
+            hint=(*(("lower the horizon, or ",) if shorter else ()), *plain_instead(len(series), "network")),
         )
     raise SeriesError(f"{few}: {needed} are needed")
 
@@ -128,7 +134,12 @@ def _fit_candidates(
 
 
 def _fit_network(values: Values, season: int, settings: ForecastSettings, tell: Progress) -> Candidate:
-    with use_threads(settings.threads), torch.random.fork_rng(devices=[]):
+    with (
+        use_threads(settings.threads),
+        torch.random.fork_rng(devices=[]),
+        torch.inference_mode(False),  # the caller's may be on; the networks are trained here
+        torch.enable_grad(),
+    ):
         torch.manual_seed(settings.seed)
         lags = choose_lags(values, settings.horizon, season, settings.max_lags)
         tell(0.1)

@@ -189,7 +189,7 @@ class Forecaster:
             )
         shares = np.diff(np.linspace(0, num_paths, len(self._members) + 1).astype(int))
         with use_threads(self.settings.threads):
-            generator = torch.Generator().manual_seed(self.settings.seed) if noise else None
+            generator = torch.Generator("cpu").manual_seed(self.settings.seed) if noise else None
             drawn = [
                 draw_paths(member, self._reading, scaled, origins, horizon, int(share), generator)
                 for member, share in zip(self._members, shares, strict=True)
@@ -275,8 +275,8 @@ def _weights(member: Member) -> dict[str, torch.Tensor]:
 
 
 def _load_network(settings: ForecastSettings, tensors: dict[str, torch.Tensor], prefix: str) -> CorrectionNetwork:
-    with torch.device("meta"), WithoutInitialWeights():
-        network = CorrectionNetwork(settings.cell, settings.hidden_size)
+    with WithoutInitialWeights():
+        network = CorrectionNetwork(settings.cell, settings.hidden_size, device="meta")
     weights = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
     network.load_state_dict(weights, assign=True)
     network.layer.flatten_parameters()

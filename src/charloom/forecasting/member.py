@@ -88,14 +88,14 @@ def draw_paths(
     known = past.unfold(1, order, 1)[:, :-1] @ weights + member.linear.intercept
     errors = (past[:, order:] - known) / member.spread
     with torch.no_grad():
-        mean = log_variance = torch.zeros(num_paths * len(origins), dtype=torch.float32)
+        mean = log_variance = torch.zeros(num_paths * len(origins), dtype=torch.float32, device="cpu")
         if member.network is not None:
             seen = torch.stack([(past[:, order:] - center[:, None]) / reading.window_spread, errors], dim=-1)
             (means, log_variances), state = member.network(seen.float().transpose(0, 1).contiguous())
             mean, log_variance = means[-1].repeat(num_paths), log_variances[-1].repeat(num_paths)
             state = _repeated(state, num_paths)
         center = center.repeat(num_paths)
-        path = torch.empty(num_paths * len(origins), order + horizon, dtype=torch.float64)
+        path = torch.empty(num_paths * len(origins), order + horizon, dtype=torch.float64, device="cpu")
         path[:, :order] = past[:, context:].repeat(num_paths, 1)
         for step in range(horizon):
             linear = path[:, step : step + order] @ weights + member.linear.intercept
@@ -116,7 +116,7 @@ def _repeated(state: State, times: int) -> State:
 
 
 def _paired_noise(num_paths: int, num_origins: int, generator: torch.Generator) -> Tensor:
-    half = torch.randn((num_paths + 1) // 2, num_origins, generator=generator, dtype=torch.float32)
+    half = torch.randn((num_paths + 1) // 2, num_origins, generator=generator, dtype=torch.float32, device="cpu")
     if len(half) >= _FEWEST_TO_MATCH:
         # The spread of few paths would be off by chance, and its steps not as wide as each other.
         half = half / half.square().mean(0).sqrt()

@@ -49,7 +49,7 @@ def train_members(
     members: list[Member], batches: list[WindowBatch], settings: ForecastSettings, tell: Progress
 ) -> None:
     """Passes over all members in turn, until their blocks together are foretold no better; then back to the best."""
-    generator = torch.Generator().manual_seed(settings.seed)
+    generator = torch.Generator("cpu").manual_seed(settings.seed)
     networks = [member.network for member in members if member.network is not None]
     optimizers = [
         torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
@@ -81,7 +81,7 @@ def _one_pass(
     number = len(batch.inputs)
     steps = min(max(1, number // batch_size // 2), _MOST_STEPS)
     network.train()
-    order = torch.randperm(number, generator=generator)
+    order = torch.randperm(number, generator=generator, dtype=torch.int64, device="cpu")
     for begin in range(0, min(steps * batch_size, number), batch_size):
         chosen = order[begin : begin + batch_size]
         weights = batch.fitted[chosen].T

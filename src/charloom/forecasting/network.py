@@ -18,10 +18,10 @@ Correction: TypeAlias = tuple[Tensor, Tensor]
 class CorrectionNetwork(nn.Module):
     """One recurrent layer and a Gaussian head; with new weights it corrects nothing."""
 
-    def __init__(self, cell: Cell, hidden_size: int) -> None:
+    def __init__(self, cell: Cell, hidden_size: int, device: str = "cpu") -> None:
         super().__init__()
-        self.layer = CELLS[cell](2, hidden_size, dtype=torch.float32)
-        self.head = nn.Linear(hidden_size, 2, dtype=torch.float32)
+        self.layer = CELLS[cell](2, hidden_size, dtype=torch.float32, device=device)
+        self.head = nn.Linear(hidden_size, 2, dtype=torch.float32, device=device)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 

@@ -127,7 +127,7 @@ def errors_ahead(
     Returns both as (origins, horizon) for the origins of ``compared_origins``; not a number where no member can
     forecast, and after the end.
     """
-    generator = torch.Generator().manual_seed(settings.seed) if noise else None
+    generator = torch.Generator("cpu").manual_seed(settings.seed) if noise else None
     grid = compared_origins(len(values))
     errors = np.full((len(grid), settings.horizon), np.nan)
     spreads = errors.copy()

@@ -80,7 +80,7 @@ def make_batch(
     held_out[:, :context] = False
 
     def tensor(array: Values) -> Tensor:
-        return torch.tensor(array, dtype=torch.float32)
+        return torch.tensor(array, dtype=torch.float32, device="cpu")
 
     inputs = tensor(np.stack([windows.centred, errors[places]], axis=-1))[:, :-1]
     return WindowBatch(inputs, tensor(errors[places])[:, 1:], tensor(fitted)[:, 1:], tensor(held_out)[:, 1:])

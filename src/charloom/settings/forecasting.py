@@ -152,6 +152,10 @@ class ForecastSettings:
         check_whole(self, "context", minimum=2)
         check_whole(self, "members", minimum=2, maximum=100)
         check_whole(self, "num_paths", minimum=20, maximum=1_000_000)
+        if self.num_paths < self.members:
+            raise SettingsError(
+                f"it must be at least {self.members}, one for each member", setting="num_paths", value=self.num_paths
+            )
         check_whole(self, "epochs", minimum=0)
         check_whole(self, "seed", minimum=0)
         check_whole(self, "threads", maximum=1024)  # PyTorch crashes on very many
