@@ -180,7 +180,7 @@ def language_model_step(
     weights = parameter_addresses(parameters, shape)
     # Made here, like what has just been checked, so that they need no check.
     loss = state[0].new_empty(())
-    gradients = [None if p is None else torch.empty_like(p, requires_grad=False) for p in parameters]
+    gradients = [None if p is None else torch.empty_like(p) for p in parameters]
     last = tuple(torch.empty_like(part) for part in state)
     try:
         kernels.language_model_step(
