@@ -60,7 +60,7 @@ def measure(quick: bool) -> Results:
     """Ten seeds of the chapter's series, two of each other one, the real one fitted to four beginnings."""
     small: dict[str, Any] = (
         {"members": 2, "epochs": 1, "num_paths": 20, "hidden_size": 8, "max_lags": 16} if quick else {}
-    )
+    ) | {"model": "network"}
     seeds = range(1 if quick else 10)
     return {
         "seeds": len(seeds),
@@ -96,7 +96,7 @@ def _measure_wave(seed: int, frequency: float, noise: float, small: dict[str, An
     return {
         "seed": seed,
         "trust": report.forecaster.trust,
-        "rmse": {name: _at(scores.rmse, SHOWN) for name, scores in report.scores.items()},
+        "rmse": {_shown(name): _at(scores.rmse, SHOWN) for name, scores in report.scores.items()},
         "coverage": {str(level): _at(shares, SHOWN) for level, shares in report.coverage.items()},
         "perfect": {level: _at(shares, SHOWN) for level, shares in perfect.items()},
         "curves": {str(level): packed(shares) for level, shares in report.coverage.items()},
@@ -108,7 +108,7 @@ def _measure_chaos(values: Values, small: dict[str, Any]) -> dict[str, Any]:
     report = forecasting.backtest(values, settings, held_out=LENGTH - FITTED, baselines=[Naive(), AutoRegression(4)])
     return {
         "trust": report.forecaster.trust,
-        "rmse": {name: _at(scores.rmse, _CHAOS_STEPS) for name, scores in report.scores.items()},
+        "rmse": {_shown(name): _at(scores.rmse, _CHAOS_STEPS) for name, scores in report.scores.items()},
         "coverage": {str(level): _at(shares, _CHAOS_STEPS) for level, shares in report.coverage.items()},
     }
 
@@ -150,7 +150,7 @@ def _measure_real(cut: int, small: dict[str, Any]) -> dict[str, Any]:
         "cut": cut,
         "label": series.label(cut - 1),
         "season": report.season,
-        "rmse": {name: _at(scores.rmse, _STEPS) for name, scores in report.scores.items()},
+        "rmse": {_shown(name): _at(scores.rmse, _STEPS) for name, scores in report.scores.items()},
         "coverage": {str(level): _at(shares, _STEPS) for level, shares in report.coverage.items()},
         "past": packed(series.values[cut - 60 : cut]),
         "future": packed(series.values[after]),
@@ -158,6 +158,11 @@ def _measure_real(cut: int, small: dict[str, Any]) -> dict[str, Any]:
         "seasonal": packed(seasonal.forecast(series.values, np.array([cut]), 24)[0]),
         "bounds": {str(level): [packed(bound) for bound in found.interval(level)] for level in LEVELS},
     }
+
+
+def _shown(name: str) -> str:
+    """The page calls the network by the project's name."""
+    return OURS if name == "network" else name
 
 
 def _at(values: Values | Sequence[float], steps: Sequence[int]) -> dict[str, float]:

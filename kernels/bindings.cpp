@@ -1,5 +1,5 @@
-// The Python module charloom._kernels: addresses and sizes in, nothing out. charloom.recurrence.kernel_calls is its only
-// caller, and takes each address from a tensor whose shape, dtype and layout it has checked.
+// The Python module charloom._kernels: addresses and sizes in, nothing out. charloom.recurrence.kernel_calls is its
+// only caller, and takes each address from a tensor whose shape, dtype and layout it has checked.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -75,8 +75,7 @@ void layer_forward(const Kernels &kernels, int cell, int precision, long steps, 
                    bool backward_in_time, long threads, const std::vector<Address> &weights, Address x,
                    Address first_hidden, Address first_cell, Address y, Address last_hidden, Address last_cell,
                    Address reserve) {
-  LayerCall call =
-      layer_call((CellKind)cell, (Precision)precision, steps, batch, inputs, hidden, backward_in_time);
+  LayerCall call = layer_call((CellKind)cell, (Precision)precision, steps, batch, inputs, hidden, backward_in_time);
   call.weights = weights_at(weights);
   call.x = (const float *)x;
   call.first_hidden = (const float *)first_hidden;
@@ -98,8 +97,7 @@ void layer_backward(const Kernels &kernels, int cell, int precision, long steps,
                     const std::vector<Address> &gradients, Address x, Address first_hidden, Address first_cell,
                     Address reserve, Address dy, Address d_last_hidden, Address d_last_cell, Address dx,
                     Address d_first_hidden, Address d_first_cell) {
-  LayerCall call =
-      layer_call((CellKind)cell, (Precision)precision, steps, batch, inputs, hidden, backward_in_time);
+  LayerCall call = layer_call((CellKind)cell, (Precision)precision, steps, batch, inputs, hidden, backward_in_time);
   call.weights = weights_at(weights);
   call.gradients = gradients_at(gradients);
   call.x = (const float *)x;

@@ -7,10 +7,13 @@ namespace {
 struct Tanh {
   static CHARLOOM_INLINE_MEMBER Vector of(Vector x) { return tanh(x); }
   static CHARLOOM_INLINE_MEMBER Vector slope(Vector h) { return 1.f - h * h; }
+  static CHARLOOM_INLINE_MEMBER Vector times_slope(Vector dh, Vector slope) { return dh * slope; }
 };
 struct Relu {
   static CHARLOOM_INLINE_MEMBER Vector of(Vector x) { return x < 0.f ? Vector{} : x; }
   static CHARLOOM_INLINE_MEMBER Vector slope(Vector h) { return h <= 0.f ? Vector{} : fill(1.f); }  // NaN: 1
+  // Chosen, not multiplied: a NaN or an infinity from above ends at a unit that is off.
+  static CHARLOOM_INLINE_MEMBER Vector times_slope(Vector dh, Vector slope) { return slope > 0.f ? dh : Vector{}; }
 };
 
 template <class Phi>
@@ -25,7 +28,7 @@ struct Rnn {
   }
 
   static CHARLOOM_INLINE_MEMBER void backward(Vector (&gate)[1], Before, After, Vector dh, Vector &) {
-    gate[0] = dh * gate[0];
+    gate[0] = Phi::times_slope(dh, gate[0]);
   }
 };
 

@@ -30,25 +30,10 @@ Array random(long size, float scale = 0.5f) {
   return array;
 }
 
-// (rows, padded(columns)), zeros in the padding
-Array random_rows(long rows, long columns) {
-  Array array(rows * padded(columns));
-  for (long r = 0; r < rows; r++)
-    for (long c = 0; c < columns; c++) array[r * padded(columns) + c] = (float)(2 * uniform() - 1);
-  return array;
-}
-
 void print(const std::string &name, const Array &array) {
   std::printf("%s", name.c_str());
   for (float value : array) std::printf(" %.9g", value);
   std::printf("\n");
-}
-
-void print_rows(const std::string &name, const Array &array, long columns) {
-  Array inside;
-  for (size_t i = 0; i < array.size(); i++)
-    if ((long)i % padded(columns) < columns) inside.push_back(array[i]);
-  print(name, inside);
 }
 
 class Memory {  // as the kernels want it
@@ -81,8 +66,8 @@ void run_layer(CellKind cell, Precision precision, long steps, long batch, long 
   const std::string name = std::string(precision == Precision::float32 ? "float32" : "bfloat16") + ".layer." +
                            kCells[(int)cell] + "." + std::to_string(hidden);
   Layer layer(cell, inputs, hidden);
-  const Array x = random(steps * batch * inputs), h = random_rows(batch, hidden), c = random_rows(batch, hidden);
-  Array y = random_rows(steps * batch, hidden), last_h(h), last_c(c);
+  const Array x = random(steps * batch * inputs), h = random(batch * hidden, 1.f), c = random(batch * hidden, 1.f);
+  Array y = random(steps * batch * hidden, 1.f), last_h(h), last_c(c);
   double lost = 0;
   LayerCall call{};
   call.cell = cell, call.precision = precision, call.backward_in_time = backwards, call.lost = &lost;
@@ -93,19 +78,20 @@ void run_layer(CellKind cell, Precision precision, long steps, long batch, long 
   const Memory reserve(kernels.reserve_bytes(call)), forward(kernels.layer_workspace(call, false));
   call.reserve = reserve.get();
   kernels.layer_forward(call, forward.get());
-  print_rows(name + ".y", y, hidden);
-  print_rows(name + ".last_hidden", last_h, hidden);
-  if (cell == CellKind::lstm) print_rows(name + ".last_cell", last_c, hidden);
+  print(name + ".y", y);
+  print(name + ".last_hidden", last_h);
+  if (cell == CellKind::lstm) print(name + ".last_cell", last_c);
 
-  const Array dy = random_rows(steps * batch, hidden), dh = random_rows(batch, hidden), dc = random_rows(batch, hidden);
+  const Array dy = random(steps * batch * hidden, 1.f), dh = random(batch * hidden, 1.f),
+              dc = random(batch * hidden, 1.f);
   Array dx(x), d_first_h(h), d_first_c(c);
   call.dy = dy.data(), call.d_last_hidden = dh.data(), call.d_last_cell = dc.data();
   call.dx = dx.data(), call.d_first_hidden = d_first_h.data(), call.d_first_cell = d_first_c.data();
   const Memory backward(kernels.layer_workspace(call, true));
   kernels.layer_backward(call, backward.get());
   print(name + ".dx", dx);
-  print_rows(name + ".d_first_hidden", d_first_h, hidden);
-  if (cell == CellKind::lstm) print_rows(name + ".d_first_cell", d_first_c, hidden);
+  print(name + ".d_first_hidden", d_first_h);
+  if (cell == CellKind::lstm) print(name + ".d_first_cell", d_first_c);
   layer.print_gradients(name);
 }
 
@@ -123,7 +109,8 @@ void run_language_model(CellKind cell, Precision precision, long embedding_size)
               output_bias = random(vocabulary), h = random(layers * batch * hidden),
               c = random(layers * batch * hidden);
   Array last_h(h), last_c(c), d_embedding(embedding), d_output(output), d_output_bias(output_bias);
-  double lost = 0, loss = 0;
+  double lost = 0;
+  float loss = 0;
   LanguageModelCall call{};
   call.cell = cell, call.precision = precision, call.lost = &lost, call.loss = &loss, call.threads = 2;
   call.steps = steps, call.batch = batch, call.hidden = hidden, call.layers = layers, call.vocabulary = vocabulary;
@@ -137,7 +124,7 @@ void run_language_model(CellKind cell, Precision precision, long embedding_size)
   call.gradients = gradients, call.d_output = d_output.data(), call.d_output_bias = d_output_bias.data();
   const Memory workspace(kernels.language_model_workspace(call));
   kernels.language_model_step(call, workspace.get());
-  print(name + ".loss", {(float)loss});
+  print(name + ".loss", {loss});
   print(name + ".last_hidden", last_h);
   if (embedding_size) print(name + ".d_embedding", d_embedding);
   print(name + ".d_output", d_output);

@@ -282,5 +282,5 @@ TRANSFORMS: dict[str, Callable[[Any], Any]] = {
     "post-accumulate hook": on_layer(_accumulate_hook),
     "NaN weight": put(_WEIGHT, lambda weight: weight.index_fill(1, torch.tensor([0]), float("nan"))),
     "infinite weight": put("weight_ih_l0", lambda weight: weight.index_fill(0, torch.tensor([0]), float("inf"))),
-    "large weight": put(_WEIGHT, lambda weight: weight * 30),
+    "large weight": put(_WEIGHT, lambda weight: weight * 3),
 }

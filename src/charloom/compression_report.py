@@ -10,11 +10,12 @@ from typing import Literal, TypeAlias
 from charloom.codec.codec import Codec
 from charloom.codec.engine import Mode
 from charloom.codec.integer_model import INTEGER_MODEL_FILE
-from charloom.codec.priming import PRIMING_FILE
+from charloom.codec.priming import PRIMING_FILE, Priming
 from charloom.compressors import measure_compressors
 from charloom.errors import CharloomError, CorpusError
 from charloom.text.decoding import decode_utf8, for_a_model_of_characters
 
+_STRETCH = 64
 PictureFormat: TypeAlias = Literal["png", "svg", "pdf"]
 
 
@@ -48,6 +49,8 @@ class CompressionReport:
         model_bytes: What it takes to send the model along.
         rows: The model's entropy first, then charloom, then the others.
         best: The row of charloom that breaks even is reckoned with.
+        known: Share of the text that is in the priming too, in stretches of 64 bytes: what has been read before takes
+            next to nothing, and says nothing of other texts.
     """
 
     num_bytes: int
@@ -55,6 +58,7 @@ class CompressionReport:
     model_bytes: int
     rows: list[Row]
     best: Row
+    known: float = 0.0
 
 
 def report_compression(
@@ -81,7 +85,8 @@ def report_compression(
         note = "" if other.num_bytes is not None else "not on this machine"
         at = break_even(len(data), best.num_bytes or 0, other.num_bytes, model_bytes)
         rows.append(Row(other.name, other.num_bytes, note=note, breaks_even_at=at))
-    return CompressionReport(len(data), _num_chars(data), model_bytes, rows, best)
+    known = known_share(data, Priming.load(Path(model)).text)
+    return CompressionReport(len(data), _num_chars(data), model_bytes, rows, best, known)
 
 
 def break_even(num_bytes: int, ours: float, theirs: float | None, model_bytes: int) -> float:
@@ -92,6 +97,13 @@ def break_even(num_bytes: int, ours: float, theirs: float | None, model_bytes: i
     if theirs is None or ours >= theirs:
         return math.inf
     return model_bytes * num_bytes / (theirs - ours)
+
+
+def known_share(data: bytes, priming: bytes) -> float:
+    """Share of the bytes of a text that lie in stretches of 64 which the priming has too, at any place."""
+    places = range(0, max(1, len(data) - _STRETCH + 1), _STRETCH)
+    stretches = {priming[i : i + _STRETCH] for i in range(max(0, len(priming) - _STRETCH + 1))}
+    return sum(data[i : i + _STRETCH] in stretches for i in places) / len(places)
 
 
 def size_of_model(model: Path) -> int:

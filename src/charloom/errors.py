@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 
 _LARGEST_SHOWN = 10**100
 """Python refuses to write out very large whole numbers."""
+_LONGEST_SHOWN = 200
+"""Characters of a value in a message."""
 
 
 @dataclass(frozen=True)
@@ -194,4 +196,5 @@ class CharloomWarning(Message, UserWarning):
 def _shown(value: Any) -> str:
     if isinstance(value, int) and abs(value) > _LARGEST_SHOWN:
         return "a number with hundreds of digits"
-    return repr(value)
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

@@ -8,18 +8,20 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from charloom.arguments import TEXT, check_type
 from charloom.batching import ALL_ROWS, lane_batches
-from charloom.errors import CorpusError, SettingsError
-from charloom.predictor import Predictor, predicting
+from charloom.errors import CorpusError, InputError
+from charloom.predictor import Predictor, check_weights, predicting
 from charloom.settings.corpus import UnknownPolicy
 from charloom.settings.evaluation import LineOrder
+from charloom.settings.limits import check_choice, check_count
 from charloom.shapes import Ids
 from charloom.text.clean_up import AnyText
 from charloom.text.stored_ids import AnyIds
@@ -109,7 +111,7 @@ def evaluate(
     """Measures a text, cleaned as the model's training text was.
 
     Raises UnknownCharacterError for characters the model does not know unless ``unknown`` says otherwise, CorpusError
-    for a text of fewer than two tokens.
+    for a text of fewer than two tokens, InputError for a model with NaN or infinite weights.
     """
     return evaluate_pieces(model, [text], unknown=unknown, progress=progress)[0]
 
@@ -125,12 +127,15 @@ def evaluate_pieces(
 
     ``split_lines`` and ``split_chars`` make the pieces.
     """
+    check_type(Predictor, model=model)
+    check_type(Sequence, pieces=pieces)
+    check_weights(model)
     vocabulary = model.vocabulary
     pieces = [vocabulary.in_units(piece) for piece in pieces]
     cleaned: list[Any] = list(vocabulary.clean_up.each(pieces))
     whole = cleaned[0][:0].join(cleaned) if cleaned else ""
     # Encoding cleans once more, which changes nothing, so that tokens and cleaned characters stay one to one.
-    ids = vocabulary.encode(whole, "unk" if unknown == "skip" else unknown)
+    ids = vocabulary.encode(whole, "unk" if isinstance(unknown, str) and unknown == "skip" else unknown)
     scored = torch.ones(len(ids), dtype=torch.bool)
     if unknown == "skip":
         scored &= ids != vocabulary.unknown_id
@@ -148,6 +153,8 @@ def evaluate_pieces(
         if progress is not None:
             progress(done, len(ids) - 1)
     nats[scored] = torch.cat(pieces_scored)
+    if nats.isnan().any():
+        raise InputError("the model's predictions are not numbers: its weights are too large to compute with")
 
     scored_text = vocabulary.decode(ids[1:]) if unknown == "skip" else whole[1:]
     lacking = torch.zeros(len(scored), dtype=torch.bool)
@@ -205,10 +212,10 @@ def evaluate_lines(
         UnknownCharacterError: If ``unknown`` is refuse and the model does not know a character.
         CorpusError: If the text has fewer than two tokens.
     """
-    if sort is not None and sort not in get_args(LineOrder):
-        raise SettingsError(f"choose one of {', '.join(get_args(LineOrder))}", setting="sort", value=sort)
-    if top is not None and (isinstance(top, bool) or not isinstance(top, int) or top < 1):
-        raise SettingsError("it must be a whole number, 1 or more", setting="top", value=top)
+    if sort is not None:
+        check_choice("sort", sort, LineOrder)
+    if top is not None:
+        check_count("top", top, minimum=1)
     units = model.vocabulary.in_units(text)
     evaluation, lines = evaluate_pieces(model, split_lines(units), unknown=unknown, progress=progress)
     if sort == "bits-per-char":
@@ -220,6 +227,7 @@ def evaluate_lines(
 
 def split_lines(text: AnyText) -> list[AnyText]:
     """The lines of a text, each with its line feed; joined they are the text."""
+    check_type(TEXT, text=text)
     whole: Any = text
     feed: Any = "\n" if isinstance(text, str) else b"\n"
     *lines, rest = whole.split(feed)
@@ -228,6 +236,7 @@ def split_lines(text: AnyText) -> list[AnyText]:
 
 def split_chars(text: AnyText) -> list[AnyText]:
     """The characters, or single bytes, of a text."""
+    check_type(TEXT, text=text)
     whole: Any = text
     return [whole[i : i + 1] for i in range(len(text))]
 

@@ -59,6 +59,20 @@ class FolderLock:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
         return os.fdopen(os.open(self._path, flags, 0o666), "rb")
 
+    @property
+    def is_held(self) -> bool:
+        """Whether a process has it now."""
+        try:
+            import fcntl
+
+            with self._path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except (ImportError, OSError):
+            pass
+        return False
+
     def __enter__(self) -> "FolderLock":
         self.take()
         return self

@@ -7,10 +7,12 @@ from typing import Any, AnyStr
 
 import torch
 
-from charloom.errors import SettingsError, UnknownCharacterError
-from charloom.predictor import Predictor, Writer, WritingPredictor, predicting
+from charloom.arguments import TEXT, check_type
+from charloom.errors import InputError, SettingsError, UnknownCharacterError
+from charloom.predictor import Predictor, Writer, WritingPredictor, check_weights, predicting
 from charloom.sampling import Sampler
 from charloom.settings.corpus import UnknownPolicy
+from charloom.settings.limits import check_count
 from charloom.settings.sampling import GenerationPrecision, SamplingSettings, check_generation_precision
 from charloom.shapes import Ids, State, StepLogits, TextIds
 from charloom.state import parts_of
@@ -47,7 +49,8 @@ def generate(
 
     For the pieces as they come, iterate ``stream``, which takes the same arguments.
     """
-    return prefix[:0].join(stream(model, prefix, num_chars, sampling, stop=stop, unknown=unknown, precision=precision))
+    pieces = stream(model, prefix, num_chars, sampling, stop=stop, unknown=unknown, precision=precision)
+    return prefix[:0].join(pieces)
 
 
 def stream(
@@ -87,8 +90,8 @@ def generate_samples(
 
 def check_samples(num_samples: int, num_chars: int) -> None:
     """Raises SettingsError for more samples than can be computed side by side."""
-    if num_samples < 1:
-        raise SettingsError("it must be at least 1", setting="num_samples", value=num_samples)
+    check_count("num_samples", num_samples, minimum=1)
+    check_count("num_chars", num_chars)
     if num_samples > MOST_SAMPLES:
         raise SettingsError(
             f"at most {MOST_SAMPLES:,} are computed side by side; ask again with another seed for more",
@@ -113,11 +116,13 @@ def generate_ids(
 ) -> Iterator[Ids]:
     """Yields the ids that follow a prefix, (samples, some steps) at a time; ``<unk>`` is never chosen.
 
-    What cannot be is refused at once, before anything is asked for.
+    Arguments, and that the weights are finite, are checked when this is called.
     """
-    sampling = sampling or SamplingSettings()
+    sampling = SamplingSettings() if sampling is None else sampling
+    check_type(SamplingSettings, sampling=sampling)
     sampler = Sampler(sampling, num_samples)
     check_generation_precision(precision)
+    check_weights(model)
     writer = model.make_writer(precision) if isinstance(model, WritingPredictor) else None
     if writer is None and precision != "float32":
         raise SettingsError(
@@ -144,6 +149,8 @@ def _generated(
             prefix_ids.to(model.device).repeat(num_samples, 1), model.begin_state(num_samples)
         )
         last = logits[-1].contiguous()
+    if not (last < torch.inf).all():  # NaN is not, either
+        raise InputError("the model's predictions are not numbers: its weights are too large to compute with")
     if writer is not None:
         yield from _written(writer, last, state, num_steps, sampling, model.vocabulary.unknown_id, sampler)
         return
@@ -179,8 +186,9 @@ def _written(
 
 
 def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: UnknownPolicy) -> TextIds:
-    if num_chars < 0:
-        raise SettingsError("it must be 0 or more", setting="num_chars", value=num_chars)
+    check_type(Predictor, model=model)
+    check_type(TEXT, prefix=prefix)
+    check_count("num_chars", num_chars)
     ids = model.vocabulary.encode(prefix, unknown)
     if not len(ids):
         raise UnknownCharacterError("the prefix is empty, or nothing of it is known: give at least one known character")
@@ -191,8 +199,10 @@ def _pieces(
     model: Predictor, prefix: AnyStr, prefix_ids: TextIds, ids: Iterable[list[int]], stop: AnyStr | None
 ) -> Iterator[AnyStr]:
     """Ids as text of the prefix's own type: the prefix, then piece by piece as the ids come."""
-    if stop is not None and not stop:
-        raise SettingsError("nothing would ever be written", setting="stop", value=stop)
+    if stop is not None and not (isinstance(stop, type(prefix)) and stop):
+        raise SettingsError(
+            f"it must be a {type(prefix).__name__}, as the prefix is, and not empty", setting="stop", value=stop
+        )
     decode = model.vocabulary.decode
     start: Any = decode(prefix_ids)
     written: Any = (decode(piece) for piece in ids)

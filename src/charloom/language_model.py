@@ -21,11 +21,11 @@ from charloom.model_folder import (
     write_model_folder,
 )
 from charloom.model_inputs import check_ids, check_layer, check_range, check_state
-from charloom.native_model import has_forward_hooks, native_parameters, native_step, unknown_part
+from charloom.native_model import has_forward_hooks, is_watched, native_parameters, native_step, unknown_part
 from charloom.predictor import predicting
 from charloom.recurrence.dispatch import chosen_kernels
 from charloom.recurrence.native_generation import NativeGenerator
-from charloom.recurrence.native_step import native_loss
+from charloom.recurrence.native_step import Step, StepParameters, native_backpropagation, native_loss
 from charloom.settings.model import Precision
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
@@ -126,12 +126,7 @@ class LanguageModel(nn.Module):
 
         Detached, because back-propagation ends at the minibatch's border: the state can be carried into the next call.
         """
-        check_ids(ids=ids, targets=targets)
-        if ids.shape != targets.shape:
-            raise InputError(f"ids are {tuple(ids.shape)} and targets {tuple(targets.shape)}: give equal shapes")
-        if state is not None:
-            check_state(state, self.begin_state(max(1, len(ids))))
-        step = native_step(self, ids, targets, state)
+        step = self._step(ids, targets, state)
         if step is not None:
             loss, last = native_loss(*step)
             return loss, state_of(last)
@@ -157,9 +152,22 @@ class LanguageModel(nn.Module):
                 "backpropagate within DistributedDataParallel leaves each process its own gradients: wrap a module "
                 "whose forward returns model.loss(...), and call backward() on that"
             )
+        step = self._step(ids, targets, state)
+        if step is not None and not any(p is not None and is_watched(p) for p in step[1].in_order()):
+            loss, parts = native_backpropagation(*step)
+            return loss, state_of(parts)
         loss, last = self.loss(ids, targets, state)
         loss.backward()  # type: ignore[no-untyped-call] # torch's
         return loss.detach(), last
+
+    def _step(self, ids: Ids, targets: Ids, state: State | None) -> tuple[Step, StepParameters] | None:
+        check_ids(ids=ids, targets=targets)
+        if ids.shape != targets.shape:
+            raise InputError(f"ids are {tuple(ids.shape)} and targets {tuple(targets.shape)}: give equal shapes")
+        step = native_step(self, ids, targets, state)
+        if step is None and state is not None:
+            check_state(state, self.begin_state(max(1, len(ids))))
+        return step
 
     def make_writer(self, precision: GenerationPrecision = "float32") -> NativeGenerator | None:
         """Packs the model's present weights for fast generation; None if the kernels do not cover the model."""

@@ -1,16 +1,23 @@
 """A new language model: from settings, or of another's weights for more characters."""
 
+from types import NoneType
+
 import torch
 from torch import nn
 
+from charloom.arguments import check_type
 from charloom.language_model import LanguageModel
 from charloom.layers import CELLS
+from charloom.settings.limits import check_count
 from charloom.settings.model import ModelSettings
 from charloom.text.vocabulary import Vocabulary
 
 
 def build_model(vocabulary: Vocabulary, settings: ModelSettings | None = None, *, seed: int = 0) -> LanguageModel:
     """A new model of these settings, the section's where None, with initial weights that depend on the seed alone."""
+    check_type(Vocabulary, vocabulary=vocabulary)
+    check_type((ModelSettings, NoneType), settings=settings)
+    check_count("seed", seed)
     settings = settings or ModelSettings()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -53,6 +60,10 @@ def extend_model(
 
     vocabulary: The model's own, ``extended``. init_sigma: As in ``ModelSettings``.
     """
+    check_type(LanguageModel, model=model)
+    check_type(Vocabulary, vocabulary=vocabulary)
+    check_count("seed", seed)
+    ModelSettings(init_sigma=init_sigma)  # checks it
     config, weights = model.disassemble()
     config = config | {"vocabulary": vocabulary.to_json()}
     if model.embedding is None:

@@ -14,7 +14,10 @@ import safetensors.torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, InputError, ModelFolderError
+from charloom.folder_lock import FolderLock
+from charloom.predictor import check_finite
 from charloom.tensor_files import open_regular, parse_json, read_tensor_file
 from charloom.whole_files import write_whole
 
@@ -29,8 +32,13 @@ _LARGEST_CONFIG_BYTES = 64 * 2**20
 
 
 def write_model_folder(path: str | Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Writes both files, each whole or not at all. Raises ModelFolderError where that fails."""
+    """Writes both files, each whole or not at all.
+
+    Raises ModelFolderError if that fails, and InputError for tensors with NaN or infinite values.
+    """
+    check_type(PATH, path=path)
     folder = Path(path)
+    check_finite(tensors)
     weights = safetensors.torch.save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
     head = {"format_version": FORMAT_VERSION, "weights_sha256": hashlib.sha256(weights).hexdigest()}
     # A file's name may hold bytes that are not UTF-8, as lone surrogates: they become JSON's own escapes (udcff).
@@ -54,6 +62,7 @@ def _codec_of_others(folder: Path, weights_sha256: object) -> list[Path]:
 
 def read_model_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The config and the tensors. Raises ModelFolderError, naming file and reason, for anything but a whole model."""
+    check_type(PATH, path=path)
     folder = Path(path)
     if not folder.is_dir():
         raise ModelFolderError(f"{folder}: no such model folder" if not folder.exists() else f"{folder}: not a folder")
@@ -76,11 +85,12 @@ def read_model_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Tenso
 
 
 def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
-    """Raises InputError for tensors that are not those of the model that the configuration describes."""
+    """Raises InputError for tensors that are not finite, or not those of the model that the configuration describes."""
     if wrong := misfit(expected, found):
         raise InputError(f"{WEIGHTS_FILE} does not fit {CONFIG_FILE} (tensor {wrong})")
     if any(not t.is_floating_point() for t in found.values()):
         raise InputError(f"{WEIGHTS_FILE} holds tensors that are not floating point")
+    check_finite(found)
 
 
 def misfit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> str | None:
@@ -98,6 +108,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
             raise ModelFolderError(f"{file}: too large to be a model's configuration")
         config = parse_json(data)
     except OSError as error:
+        if not file.exists() and FolderLock(folder, "a run").is_held:
+            raise ModelFolderError(
+                f"{folder}: no model yet: a run is at work there, and saves it at its end; wait, or stop it with "
+                "Ctrl-C, which saves what it has learnt"
+            ) from None
         if (folder / CHECKPOINTS).is_dir() and not file.exists():
             raise ModelFolderError(
                 f"{folder}: no model yet, but a run that was interrupted",

@@ -23,25 +23,28 @@ def unknown_part(model: Any, model_class: Any) -> str | None:
         model: A ``LanguageModel``, or a subclass of it.
         model_class: ``LanguageModel``.
     """
-    for name in ("forward", "_encode"):
-        if getattr(type(model), name) is not getattr(model_class, name) or name in vars(model):
-            return f"{type(model).__qualname__} has a {name} of its own"
-    layer, output, vocabulary_size = model.layer, model.output, len(model.vocabulary)
+    if type(model) is not model_class or "forward" in vars(model) or "_encode" in vars(model):
+        for name in ("forward", "_encode"):
+            if getattr(type(model), name) is not getattr(model_class, name) or name in vars(model):
+                return f"{type(model).__qualname__} has a {name} of its own"
+    layer, output, dropout, vocabulary_size = model.layer, model.output, model.dropout, len(model.vocabulary)
     if getattr(type(layer), "forward", None) is not RecurrentLayer.forward or "forward" in vars(layer):
         return f"layer is a {_name(layer)} with a forward of its own"
-    if hasattr(layer, "parametrizations"):
+    if "parametrizations" in layer._modules:
         return "layer is parametrized"
     if layer.bidirectional or layer.batch_first:
         return "layer is bidirectional or batch first"
-    for name, part, expected in (("dropout", model.dropout, nn.Dropout), ("output", output, nn.Linear)):
-        if type(part) is not expected or "forward" in vars(part):
-            return f"{name} is a {_name(part)}"
-    if output.bias is None:
+    if type(dropout) is not nn.Dropout or "forward" in vars(dropout):
+        return f"dropout is a {_name(dropout)}"
+    if type(output) is not nn.Linear or "forward" in vars(output):
+        return f"output is a {_name(output)}"
+    weight, bias = output.weight, output.bias
+    if bias is None:
         return "output has no bias"
-    if output.weight.shape != (vocabulary_size, layer.proj_size or layer.hidden_size):
-        return f"output.weight is {tuple(output.weight.shape)}"
-    if output.bias.shape != (vocabulary_size,):
-        return f"output.bias is {tuple(output.bias.shape)}"
+    if weight.shape != (vocabulary_size, layer.proj_size or layer.hidden_size):
+        return f"output.weight is {tuple(weight.shape)}"
+    if bias.shape != (vocabulary_size,):
+        return f"output.bias is {tuple(bias.shape)}"
     return _unknown_input(model.embedding, layer, vocabulary_size)
 
 
@@ -71,9 +74,10 @@ def native_parameters(model: Any) -> StepParameters | None:
         return None
     embedding_weight = None if embedding is None else embedding.weight
     parameters = StepParameters(embedding_weight, weights, output.weight, output.bias)
-    shapes = parameters.shape(layer.mode).parameters
-    fit = all(p is None or p.shape == shape for p, shape in zip(parameters.in_order(), shapes, strict=True))
-    return parameters if fit and covers(*parameters.tensors()) else None
+    for tensor, shape in zip(parameters.in_order(), parameters.shape(layer.mode).parameters, strict=True):
+        if tensor is not None and tensor.shape != shape:
+            return None
+    return parameters if covers(*parameters.tensors()) else None
 
 
 def native_step(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[Step, StepParameters] | None:
@@ -90,18 +94,21 @@ def native_step(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[S
     parameters = native_parameters(model)
     if parameters is None:
         return None
+    layer = model.layer
     parts = parts_of(model.begin_state(len(ids)) if state is None else state)
+    expected = (layer.num_layers, len(ids), layer.hidden_size)
     dropout = model.dropout.p if model.dropout.training else 0.0
-    layer_dropout = model.layer.dropout if model.layer.training else 0.0
+    layer_dropout = layer.dropout if layer.training else 0.0
     if (
-        max(dropout, layer_dropout) >= 1
-        or any(part.requires_grad for part in parts)
+        len(parts) != (2 if layer.mode == "LSTM" else 1)
+        or max(dropout, layer_dropout) >= 1
+        or any(not isinstance(part, Tensor) or part.shape != expected or part.requires_grad for part in parts)
         or not covers(*parts)
         or any(type(t) is not Tensor or not t.is_cpu or not t.numel() for t in (ids, targets))
     ):
         return None
-    options = StepOptions(model.layer.mode, model.layer.precision, dropout, layer_dropout)
-    return Step(chosen_kernels(), ids, targets, parts, parameters.shape(model.layer.mode), options), parameters
+    options = StepOptions(layer.mode, layer.precision, dropout, layer_dropout)
+    return Step(chosen_kernels(), ids, targets, parts, parameters.shape(layer.mode), options), parameters
 
 
 def has_forward_hooks(model: nn.Module) -> bool:
@@ -109,6 +116,11 @@ def has_forward_hooks(model: nn.Module) -> bool:
     return any(part._forward_hooks or part._forward_pre_hooks for part in model.modules()) or bool(
         torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks
     )
+
+
+def is_watched(parameter: Tensor) -> bool:
+    """Tells if only autograd's engine knows what is to be done with a gradient."""
+    return not parameter.is_leaf or bool(parameter._backward_hooks or parameter._post_accumulate_grad_hooks)
 
 
 def _are_hooked(*modules: Any) -> bool:

@@ -4,12 +4,13 @@ Generation and evaluation see a model only through this; tests give them a fake 
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from charloom.errors import Argument, InputError
 from charloom.recurrence.threads import use_threads
 from charloom.settings.sampling import GenerationPrecision, SamplingSettings
 from charloom.shapes import Ids, Logits, State, StepIds, StepLogits
@@ -79,3 +80,19 @@ def predicting(model: Predictor) -> Iterator[None]:
     finally:
         if training:
             cast(torch.nn.Module, model).train()
+
+
+def check_weights(model: Predictor) -> None:
+    """Raises InputError for a module with a parameter that holds NaN or infinite values: it predicts nothing."""
+    if isinstance(model, torch.nn.Module):
+        check_finite(dict(model.named_parameters()))
+
+
+def check_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Raises InputError naming the first tensor that holds NaN or infinite values."""
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise InputError(
+                f"the weights {name} hold NaN or infinite values, as after training that diverged",
+                hint=("train again with a lower ", Argument("learning_rate"), " or ", Argument("clip_norm")),
+            )

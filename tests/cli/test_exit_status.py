@@ -64,7 +64,7 @@ _CONTRADICTIONS = {
     "compress": [["--keep", "--remove"], ["--remove"], ["other.txt"], ["--plot", "a.png"], ["--report"]],
     "decompress": [["--keep", "--remove"], ["--remove"], ["other.loom"], ["--record", "x"], ["--record", "9-2"]],
     "forecast": [
-        ["--tau", "3"],
+        ["--tau", "0"],
         ["--held-out", "30"],
         ["--level", "95"],
         ["--missing", "drop"],

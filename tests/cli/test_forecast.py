@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import shlex
 from pathlib import Path
 
@@ -30,7 +31,15 @@ def test_forecast(home: Path) -> None:
     ).done()
     assert out.startswith("units: 96 points, 2000-01 to 2007-12\n")
     assert "fitted to the first 77 points, a season of 12; 19 held out" in out
-    for name in ("charloom", "naive", "seasonal naive (12)", "AR(13)", "true values in the 0.8 interval"):
+    for name in (
+        "network",
+        "naive",
+        "drift",
+        "mean",
+        "seasonal naive (12)",
+        "AR(13)",
+        "true values in the 0.8 interval",
+    ):
         assert any(line.startswith(name + "  ") for line in out.splitlines()), name
     assert "2008-06" in out
     assert "Drawn in sales.csv.forecast.png\nWritten to out.csv\nSaved in model" in out
@@ -76,17 +85,45 @@ def test_files_are_not_overwritten_unasked(home: Path) -> None:
     assert "a folder; name a file" in call(home, "forecast", "sales.csv", "--plot", ".").error()
 
 
-def test_a_short_series_is_not_measured(home: Path) -> None:
-    lines = (home / "sales.csv").read_text().splitlines()[:27]
+def test_a_short_series_is_forecast_by_a_plain_model(home: Path) -> None:
+    lines = (home / "sales.csv").read_text().splitlines()[:11]
     (home / "short.csv").write_text("\n".join(lines))
+    out = call(home, "forecast", "short.csv", "--column", "units", *_QUICK).done()
+    assert "fitted to the first 4 points; 6 held out" in out
+    assert re.search(r"Forecast by (naive|drift|mean), fitted to all points", out)
+    out = call(home, "forecast", "short.csv", "--column", "units", "--horizon", "7", "-f").done()
+    assert "Too short to hold a part out: nothing is measured." in out
+    message = call(
+        home, "forecast", "short.csv", "--column", "units", *_QUICK, "--model", "network", "--no-backtest", "-f"
+    ).error()
+    assert message.startswith("10 points are too few to forecast 6 ahead with ")
+    (home / "three.csv").write_text("x\n1\n2\n4\n")
     assert (
-        "Too short to hold a part out: nothing is measured."
-        in call(home, "forecast", "short.csv", "--column", "units", *_QUICK).done()
+        "3 points are too few to forecast: 4 are needed"
+        in call(home, "forecast", "three.csv", "--time", "none", "--no-backtest").error()
     )
-    out = call(home, "forecast", "short.csv", "--column", "units", *_QUICK, "--tau", "5000", "-f").done()
-    assert "Too short to hold a part out: nothing is measured, and --tau has no effect." in out
-    message = call(home, "forecast", "short.csv", "--column", "units", "--horizon", "12", "--no-backtest", "-f").error()
-    assert message == "26 points are too few to forecast 12 ahead: 32 are needed; lower the horizon"
+
+
+def test_a_price_that_changes_once(home: Path) -> None:
+    """The best model of the backtest forecasts, or the one that is named, and the output says which."""
+    prices = "".join(f"{9.99 if i < 40 else 12.49}\n" for i in range(60))
+    (home / "prices.csv").write_text("price\n" + prices)
+    out = call(home, "forecast", "prices.csv", "--time", "none", *_QUICK, "--out", "out.csv").done()
+    assert "The smallest errors are those of naive, which is used." in out
+    assert "Forecast by naive, fitted to all points" in out
+    rows = list(csv.DictReader((home / "out.csv").read_text().splitlines()))
+    assert all(float(row["forecast"]) == 12.49 for row in rows)
+    assert all(5 < float(row["lower_95"]) < 12.49 < float(row["upper_95"]) < 20 for row in rows)
+    out = call(home, "forecast", "prices.csv", "--time", "none", *_QUICK, "--model", "mean", "-f").done()
+    assert "naive was better: its errors are 100 % smaller than those of mean; --model auto uses it." in out
+    assert "Forecast by mean, fitted to all points" in out
+
+
+def test_constant_counts(home: Path) -> None:
+    (home / "same.csv").write_text("units\n" + "7\n" * 12)
+    out = call(home, "forecast", "same.csv", "--time", "none", *_QUICK, "--out", "out.csv").done()
+    assert "All 12 values are the same, so nothing shows how much they may change: the intervals have no width." in out
+    assert (home / "out.csv").read_text().splitlines()[1] == "13,7,7,7,7,7"
 
 
 def test_other_notations_by_options(home: Path) -> None:
@@ -150,21 +187,24 @@ def test_one_value_is_in_the_singular(home: Path) -> None:
             ["sales.csv", "--column", "units", "--horizon", "-3"],
             "--horizon is -3: it must be a whole number, 1 or more",
         ),
-        (["sales.csv", "--column", "units", "--season", "50"], "--season is 50: 72 points have fewer than three"),
+        (["sales.csv", "--column", "units", "--season", "50"], "--season is 50: 72 points have fewer than two"),
         (["sales.csv", "--column", "units", "--level", "95"], "--level is 95.0: it must be between 0 and 1"),
         (
             ["sales.csv", "--column", "units", "--missing", "drop"],
             'Invalid value "drop" for --missing. Choose from: "refuse", "interpolate"',
         ),
         (
-            ["sales.csv", "--column", "units", "--held-out", "90"],
-            "96 points are too few to hold 90 out and forecast 24 ahead: 56 are needed to fit to; "
-            "lower --held-out to 40 or less",
+            ["sales.csv", "--column", "units", "--held-out", "95"],
+            "96 points are too few to hold 95 out and forecast 24 ahead: 4 are needed to fit to; "
+            "lower --held-out to 92 or less",
         ),
-        (["sales.csv", "--column", "units", "--held-out", "1000"], "lower --held-out to 40 or less"),
-        (["sales.csv", "--column", "units", "--held-out", "59", "--horizon", "40"], "lower --held-out and the horizon"),
+        (["sales.csv", "--column", "units", "--held-out", "1000"], "lower --held-out to 92 or less"),
         (
-            ["sales.csv", "--column", "units", "--held-out", "40", "--horizon", "40"],
+            ["sales.csv", "--column", "units", "--held-out", "59", "--horizon", "40", "--model", "network"],
+            "lower --held-out and the horizon",
+        ),
+        (
+            ["sales.csv", "--column", "units", "--held-out", "40", "--horizon", "40", "--model", "network"],
             "88 are needed to fit to; lower the horizon",
         ),
         (
@@ -173,11 +213,14 @@ def test_one_value_is_in_the_singular(home: Path) -> None:
         ),
         (["sales.csv", "--column", "units", "--held-out", "0"], "--held-out is 0: it must be at least 1"),
         (["short.csv", "--held-out", "0", "--horizon", "6"], "--held-out is 0: it must be at least 1"),
-        (["short.csv", "--tau", "0", "--horizon", "6"], "--tau is 0: it must be at least 1"),
-        (["sales.csv", "--column", "units", "--no-backtest", "--tau", "3"], "--held-out and --tau are the backtest's"),
-        (["one.csv", "--no-backtest"], "one.csv: the only value is 7"),
+        (["short.csv", "--tau", "0", "--horizon", "6"], "--tau is 0: it must be a whole number, 1 or more"),
+        (["sales.csv", "--column", "units", "--no-backtest", "--held-out", "30"], "--held-out is the backtest's"),
+        (["one.csv", "--time", "none", "--no-backtest"], "1 point is too few to forecast: 4 are needed"),
         (["header.csv"], "header.csv: a header ('a', 'b') and no rows under it"),
-        (["sales.csv", "--column", "units", "--tau", "50"], "--tau is 50: 72 points to fit to need one below 36"),
+        (
+            ["sales.csv", "--column", "units", "--tau", "50", "--model", "ar", "--no-backtest"],
+            "--tau is 50: 96 points to fit to need one below 48",
+        ),
         (["sales.csv", "--column", "units", "--tau", "0"], "--tau is 0"),
         (
             ["sales.csv", "--column", "units", "--num-paths", "1"],
@@ -190,7 +233,7 @@ def test_one_value_is_in_the_singular(home: Path) -> None:
         ),
         (["two.csv"], "line 2: '1' in column 'a' is not an ISO date"),
         (["sales.csv"], "sales.csv: several columns ('month', 'units', 'note'); name the series with --column"),
-        (["same.csv"], "all 4 values are 7: there is nothing to learn"),
+        (["same.csv", "--model", "ar"], "all 4 values are the same; --model auto repeats them"),
         (["binary.csv"], "not a text file (a NUL byte at 3)"),
         (["latin.csv"], "line 2: not UTF-8 (byte 0xe9)"),
         (["infinite.csv"], "line 3: 'inf' in column 'x' is not a plain number"),

@@ -61,7 +61,8 @@ def test_unknown_characters(char_model: Path, tmp_path: Path) -> None:
         (["--top-p", "2"], "--top-p is 2.0: it must be above 0 and at most 1"),
         (["--top-k", "0"], "--top-k is 0"),
         (["--num-chars", "-5"], "--num-chars is -5"),
-        (["--num-samples", "3"], "greedy samples would all be the same"),
+        (["--num-samples", "3", "--greedy"], "greedy samples would all be the same"),
+        (["--greedy", "--top-k", "3"], "--greedy and other sampling options contradict each other"),
         (["--stop", ""], "--stop is ''"),
     ],
 )
@@ -119,3 +120,13 @@ def test_what_cannot_be_is_said_before_anything_is_written(char_model: Path, tmp
     result = call(tmp_path, "generate", char_model, "--temperature", "1", "--num-samples", "100000000")
     assert "--num-samples is 100000000: at most 10,000" in result.error(2)
     assert result.out == ""
+
+
+def test_drawn_at_random_unless_asked_otherwise(char_model: Path, tmp_path: Path) -> None:
+    def written(*options: str) -> str:
+        return call(tmp_path, "generate", char_model, "--prefix", "the", "--num-chars", "300", *options).done()
+
+    usual = written("--seed", "5")
+    assert usual == written("--seed", "5", "--temperature", "0.7")
+    assert written("--greedy") == written("--temperature", "0") == written("--seed", "3", "--greedy")
+    assert len({written() for _ in range(3)} | {written("--greedy")}) > 1 or usual == written("--greedy")

@@ -100,7 +100,7 @@ def test_standard_input(char_model: Path, tmp_path: Path) -> None:
         (["--check-novelty", "nowhere"], "nowhere: no such file, and no corpus of that name"),
         (["--check-novelty", ""], "empty"),
         (["--check-novelty", "empty.txt"], "empty.txt: empty"),
-        (["--check-novelty", "binary"], "binary: not UTF-8 at byte 0"),
+        (["--check-novelty", "binary"], "binary: text in UTF-16"),
         (["--check-novelty", "fox.txt", "--copied-from", "0"], "--copied-from is 0"),
         (["--copied-from", "5"], "--copied-from goes with --check-novelty"),
         (["--check-novelty", "fox.txt", "--num-chars", "3000000"], "at most 2,000,000 characters"),

@@ -38,6 +38,55 @@ def test_a_pipe_that_nobody_reads_ends_it_quietly(name: str, char_model: Path, t
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+_WITH_FILES = {
+    "train": ("train text --epochs 3 --report-every 1 --out new --cell gru --hidden-size 8", "new/model.safetensors"),
+    "forecast": ("forecast series.csv --horizon 3 --out new.csv", "new.csv series.csv.forecast.png"),
+    "forecast to the pipe": ("forecast series.csv --horizon 3 --out - --save new", "new series.csv.forecast.png"),
+    "sweep": ("sweep text --epochs 1 --vary hidden-size=4,8 --out new", "new/results.csv"),
+    "report": ("compress text --report -m MODEL", "text.compression.png"),
+}
+
+
+@pytest.mark.parametrize("name", _WITH_FILES)
+@pytest.mark.parametrize("closed", ["output", "both"])
+def test_a_pipe_that_nobody_reads_does_not_end_work_whose_result_is_a_file(
+    name: str, closed: str, char_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "text").write_text("the quick brown fox jumps over the lazy dog\n" * 50)
+    (tmp_path / "series.csv").write_text("v\n" + "".join(f"{i % 7 + i * 0.1:.2f}\n" for i in range(40)))
+    words, made = _WITH_FILES[name]
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "charloom", *words.replace("MODEL", str(char_model)).split()],
+            stdout=write_end,
+            stderr=write_end if closed == "both" else subprocess.PIPE,
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            timeout=120,
+            check=False,
+        )
+    finally:
+        os.close(write_end)
+    assert done.returncode == 0
+    assert not [file for file in made.split() if not (tmp_path / file).exists()]
+    assert b"Traceback" not in (done.stderr or b"")
+    assert b"charloom: error" not in (done.stderr or b"")
+
+
+@pytest.mark.parametrize("words", ["recipes nonsense", "--nonsense"])
+def test_errors_that_nobody_reads_keep_their_status(words: str, tmp_path: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = [sys.executable, "-m", "charloom", *words.split()]
+    try:
+        done = subprocess.run(command, stderr=write_end, cwd=tmp_path, env=environment(tmp_path), check=False)
+    finally:
+        os.close(write_end)
+    assert done.returncode in (1, 2)
+
+
 @pytest.mark.parametrize("name", ["help", "recipes"])
 def test_a_full_disk_is_one_line(name: str, tmp_path: Path) -> None:
     if not Path("/dev/full").exists():

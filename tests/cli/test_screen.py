@@ -4,9 +4,13 @@ import io
 import re
 
 import pytest
+import torch
 from rich.console import Console
 
+from charloom import TrainingSettings
 from charloom.cli import screen
+from charloom.cli.training_display import TrainingDisplay
+from charloom.training.events import StepEnded
 from charloom.wording import counted
 
 
@@ -34,3 +38,17 @@ def test_a_bar_keeps_its_times(width: int) -> None:
 
 def test_one_and_many() -> None:
     assert [counted(n, "epoch") for n in (0, 1, 2000)] == ["0 epochs", "1 epoch", "2,000 epochs"]
+
+
+def test_the_time_that_is_told_is_of_epochs_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the first come imports and the first sample, which a short text's epochs are nothing beside."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    out = io.StringIO()
+    display = TrainingDisplay(Console(file=out, width=200), TrainingSettings(epochs=2000))
+    for epoch in range(1, 400):
+        for step in range(1, 4):
+            now[0] += 1.9 if (epoch, step) == (1, 2) else 0.01
+            display(StepEnded(epoch, step / 3, torch.tensor(1.0), 1000.0, step, 0.1))
+    (told,) = out.getvalue().splitlines()
+    assert re.search(r"about 5\d more seconds for 2,000 epochs", told), told

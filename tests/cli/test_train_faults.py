@@ -10,7 +10,7 @@ import pytest
 
 import charloom
 from charloom.cli.screen import printable
-from process import SMALL, call, environment, run, start
+from process import SMALL, call, environment, run
 
 pytestmark = pytest.mark.slow
 
@@ -33,23 +33,6 @@ def test_names_that_are_not_utf8(home: Path) -> None:
     provenance = charloom.LanguageModel.load(home / "model").provenance
     assert provenance["corpus"]["name"] == name
     assert provenance["training"]["prefixes"] == [prefix]
-
-
-def test_a_closed_pipe_does_not_lose_the_model(home: Path) -> None:
-    """As in ``charloom train ... | head``: training ends, and what was learnt is saved."""
-    options = [*SMALL, "--epochs", "100000", "--report-every", "1", "--out", "model"]
-    with start(home, "train", "fable.txt", *options) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        while b"epoch    2" not in process.stdout.readline():
-            assert process.poll() is None
-        process.stdout.close()
-        errors = process.stderr.read().decode()
-    assert process.returncode in (0, 1)
-    assert errors.count("\n") <= 1, errors
-    assert "Traceback" not in errors
-    epochs = len((home / "model" / "history.jsonl").read_text().splitlines())
-    assert charloom.LanguageModel.load(home / "model").provenance["results"]["epoch"] == epochs
 
 
 def test_a_full_screen_is_said_in_one_line(home: Path) -> None:

@@ -15,15 +15,19 @@ def _chapter(seed: int) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
 
 @pytest.mark.parametrize("seed", [pytest.param(7), *(pytest.param(s, marks=pytest.mark.slow) for s in range(10, 16))])
 def test_better_than_four_lags_at_every_step_with_intervals_that_hold(seed: int) -> None:
-    report = forecasting.backtest(_chapter(seed), horizon=64, held_out=400, baselines=[AutoRegression(4)])
-    ours, theirs = report.scores["charloom"].rmse, report.scores["AR(4)"].rmse
+    report = forecasting.backtest(
+        _chapter(seed), ForecastSettings(horizon=64, model="network"), held_out=400, baselines=[AutoRegression(4)]
+    )
+    ours, theirs = report.scores["network"].rmse, report.scores["AR(4)"].rmse
     assert report.num_fitted == 600
     assert ours[0] <= theirs[0]
     assert (ours[[3, 15, 63]] < 0.95 * theirs[[3, 15, 63]]).all()
     assert ours[0] < 0.23  # the noise that nobody can foretell is 0.2
     for level, shares in report.coverage.items():
-        # Among 337 to 397 true values a perfect interval of 80 % is 4 points off in one case of twenty.
-        assert shares[[3, 15, 63]] == pytest.approx([level] * 3, abs=0.1)
+        # Among 337 to 397 true values a perfect interval of 80 % is 4 points off in one case of twenty. Far ahead they
+        # hold more: half a wave does not tell that the second half will be as easy.
+        assert (shares[[3, 15, 63]] > level - 0.08).all()
+        assert (shares[[3, 15, 63]] < level + np.array([0.1, 0.13, 0.16])).all()
 
 
 def test_networks_foretell_what_lines_cannot() -> None:
@@ -32,7 +36,7 @@ def test_networks_foretell_what_lines_cannot() -> None:
     values[0] = 0.3
     for t in range(1, len(values)):
         values[t] = 3.8 * values[t - 1] * (1 - values[t - 1])
-    settings = ForecastSettings(horizon=2, members=4, learning_rate=1e-2)
+    settings = ForecastSettings(horizon=2, members=4, learning_rate=1e-2, model="network")
     report = forecasting.backtest(values, settings, held_out=100, baselines=[AutoRegression(4)])
     assert report.forecaster.trust > 0.5
-    assert report.scores["charloom"].rmse[0] < 0.4 * report.scores["AR(4)"].rmse[0]
+    assert report.scores["network"].rmse[0] < 0.4 * report.scores["AR(4)"].rmse[0]

@@ -120,7 +120,7 @@ def test_a_header_that_may_be_values_is_refused(home: Path, content: str) -> Non
         ("x\n1\n2 # 3\n3\n", "line 3: '2 # 3' in column 'x' is not a plain number"),
         ("d,x\n2001,1\n\n2002,2\n", "line 3 is empty; delete it, or if the header follows give skip_rows=3"),
         ("\nd,x\n2001,1\n2002,2\n", "line 1 is empty; give skip_rows=1"),
-        ("x\n1\n1e200\n3\n", "value 2 is 1e.200, more than 1e.100"),
+        ("x\n1\n1e301\n3\n", "value 2 is 1e.301, more than 1e.300"),
         ("date,x\n2001-02,1\n2001-01,2\n", "the dates run backwards"),
         ("a,x\nu,1\nv\n", "line 3 has 1 column, and line 1 2; delete the row if it is not part of the table"),
         ("a,x\n2001,1\n2002,2,\n", "line 3 has 3 columns, and line 1 2"),
@@ -134,7 +134,6 @@ def test_a_header_that_may_be_values_is_refused(home: Path, content: str) -> Non
         ("a,b\n", r"a header \('a', 'b'\) and no rows under it"),
         (",\n,\n", r"a header \('', ''\) and no rows under it"),
         ("units\n\n", r"a header \('units'\) and no rows under it"),
-        ("x\n7\n", "the only value is 7"),
     ],
 )
 def test_what_cannot_be_read(home: Path, content: str | bytes, message: str) -> None:

@@ -8,28 +8,59 @@ from charloom.forecasting.intervals import calibrate
 
 
 def test_an_interval_is_as_wide_as_its_share_of_errors_demands() -> None:
-    random = np.random.default_rng(0)
-    errors = [random.normal(0, scale, 20_000) for scale in (1.0, 1.0, 3.0)]
+    """Of many independent errors. Half as many steps ahead counts too, so that the change to 3 is a slope."""
+    errors = np.random.default_rng(0).normal(0, [1.0] * 40 + [3.0] * 40, (20_000, 80))
     calibration = calibrate(errors)
     for level, normal in ((0.5, 0.674), (0.8, 1.282), (0.95, 1.960), (0.99, 2.576)):
-        widths = calibration.half_width(level, 5)
-        assert widths == pytest.approx(normal * np.array([1, 1, 3, 3, 3]), rel=0.05)
+        widths = calibration.half_width(level, 100)
+        assert widths[:5] == pytest.approx(np.full(5, normal), rel=0.05)
+        assert widths[99] == widths[79]
+        assert widths[79] > 2 * widths[0]
+        assert (widths[1:] / widths[:-1]).max() < 1.1
     with pytest.raises(SettingsError, match="level is 1"):
         calibration.half_width(1.0, 3)
 
 
 def test_few_errors_make_wide_intervals() -> None:
-    """Of four errors the largest is as much as an interval of 80 % can take: the fifth may be anywhere in between."""
-    calibration = calibrate([np.array([-1.0, 2.0, -3.0, 4.0])])
-    assert calibration.half_width(0.79, 1) == pytest.approx(4, abs=0.2)
-    assert calibration.half_width(0.95, 1) == pytest.approx(4)
-    assert calibration.half_width(0.2, 1) < 2
+    random = np.random.default_rng(0)
+    few = np.mean([calibrate(random.normal(size=(5, 1))).half_width(0.95, 1)[0] for _ in range(300)])
+    many = np.mean([calibrate(random.normal(size=(500, 1))).half_width(0.95, 1)[0] for _ in range(10)])
+    assert many == pytest.approx(1.96, rel=0.1)
+    assert few > 1.25 * many
 
 
-def test_a_step_without_errors_is_as_the_one_before() -> None:
-    calibration = calibrate([np.array([1.0]), np.zeros(0), np.zeros(0), np.zeros(0)])
-    assert calibration.half_width(0.5, 4) == pytest.approx(np.ones(4))
-    assert calibrate([np.zeros(0)]).half_width(0.8, 1) == pytest.approx(1.28, rel=0.01)
+def test_intervals_of_few_errors_hold_what_they_claim() -> None:
+    """Of a new error, on the mean over many samples."""
+    random = np.random.default_rng(0)
+    samples = [random.normal(size=(6, 1)) for _ in range(400)]
+    for level in (0.8, 0.95):
+        widths = [calibrate(sample).half_width(level, 1)[0] for sample in samples]
+        held = np.mean(np.abs(random.normal(size=400)) <= widths)
+        assert level - 0.06 < held < level + 0.12
+
+
+def test_a_step_without_errors_is_as_its_neighbors() -> None:
+    errors = np.full((30, 4), np.nan)
+    errors[:, 0] = np.random.default_rng(0).normal(size=30)
+    widths = calibrate(errors).half_width(0.5, 4)
+    assert widths == pytest.approx(np.full(4, widths[0]))
+    nothing = calibrate(np.full((3, 1), np.nan))
+    assert nothing.half_width(0.8, 1) == pytest.approx(1.886, rel=0.01)  # Student's with two degrees of freedom
+
+
+def test_a_single_large_error_makes_no_jump() -> None:
+    """A price list that changes once: all errors are zero but for those that meet the change."""
+    changes = np.r_[np.full(40, 9.99), np.full(20, 12.49)]
+    for horizon in (6, 24):
+        low, high = forecasting.fit(changes, _quick(horizon)).forecast().interval(0.95)
+        widths = high - low
+        assert (widths > 0).all()
+        assert widths.max() < 20
+        assert (widths[1:] / widths[:-1]).max() < 2.6
+
+
+def _quick(horizon: int) -> forecasting.ForecastSettings:
+    return forecasting.ForecastSettings(horizon=horizon, members=3, epochs=2, hidden_size=8, context=8)
 
 
 def test_coverage_of_a_process_whose_distribution_is_known() -> None:
@@ -38,10 +69,10 @@ def test_coverage_of_a_process_whose_distribution_is_known() -> None:
     values = np.zeros(700)
     for t in range(1, len(values)):
         values[t] = 0.8 * values[t - 1] + random.normal()
-    settings = forecasting.ForecastSettings(horizon=8, epochs=3, members=5)
+    settings = forecasting.ForecastSettings(horizon=8, epochs=3, members=5, model="network")
     report = forecasting.backtest(values, settings, held_out=300, levels=(0.5, 0.8, 0.95))
     for level, shares in report.coverage.items():
-        assert shares == pytest.approx(np.full(8, level), abs=0.08)
+        assert shares == pytest.approx(np.full(8, level), abs=0.1)
     low, high = report.forecaster.forecast().interval(0.8)
     true_spread = np.sqrt(np.cumsum(0.64 ** np.arange(8)))
-    assert (high - low) / 2 / 1.2816 == pytest.approx(true_spread, rel=0.15)
+    assert (high - low) / 2 / 1.2816 == pytest.approx(true_spread, rel=0.2)

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import cyclopts
 
-from charloom.cli import screen
+from charloom.cli import screen, stopping
 from charloom.cli.cache import cache
 from charloom.cli.compress import compress
 from charloom.cli.decompress import decompress
@@ -121,9 +121,11 @@ def run_command_line(arguments: list[str]) -> int:
     except CharloomError as error:
         screen.show_error(*error.parts)
         return 2 if isinstance(error, SettingsError) else 1
-    except KeyboardInterrupt:
-        screen.show_error("stopped")
-        return 128 + signal.SIGINT
+    except KeyboardInterrupt as stop:
+        screen.show_error(stopping.MESSAGE)
+        status = 128 + (stop.number if isinstance(stop, stopping.Stopped) else signal.SIGINT)
+        stopping.exit_at_once(status)
+        return status
     except BrokenPipeError:
         # Whoever read us has seen enough.
         return 0
@@ -148,8 +150,9 @@ def _marked(arguments: list[str]) -> list[str]:
 
 
 def _drop_what_cannot_be_written() -> None:
-    """Python writes what it still has buffered at exit, and complains where nobody reads on, or the disk is full."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Python writes what it still has buffered at exit, and complains if nobody reads it, or the disk is full."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            screen.discard(stream)

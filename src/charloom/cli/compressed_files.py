@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import signal
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -59,8 +58,7 @@ def each_file(files: Sequence[str], work: Callable[[str], None]) -> int:
     status = 0
     for file in files:
         try:
-            with _cleaning_up_when_ended():
-                work(file)
+            work(file)
         except BrokenPipeError:
             raise
         except CharloomError as error:
@@ -209,22 +207,3 @@ def _status(path: Path) -> os.stat_result | None:
         raise InputError(str(error)) from None
     except FileNotFoundError:
         return None
-
-
-@contextlib.contextmanager
-def _cleaning_up_when_ended() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the program as Ctrl-C does: by an exception, so that nothing half-written stays."""
-
-    def end(number: int, _: object) -> None:
-        sys.exit(128 + number)
-
-    numbers = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
-    # Who started us may have had us ignore them (nohup).
-    before = {
-        number: signal.signal(number, end) for number in numbers if signal.getsignal(number) is not signal.SIG_IGN
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from charloom.compression_report import CompressionReport, Row
 
 _PICTURE = ".compression.png"
+_KNOWN = 0.02
+"""Share of a text that may be in the priming by chance, such as headers."""
 
 
 def report_on(file: str, model: Path, plot: Path | None, *, threads: int | None, force: bool) -> None:
@@ -46,7 +48,7 @@ def report_on(file: str, model: Path, plot: Path | None, *, threads: int | None,
         raise CharloomError(f"no picture: drawing takes {error.name}, which is not on this machine") from None
     with WholeFile(plot, overwrite=force) as picture:
         picture.write(drawn)
-    screen.results().print(f"Drawn in {plot}")
+    screen.log().print(f"Drawn in {plot}")
 
 
 def _show(report: "CompressionReport") -> None:
@@ -57,12 +59,17 @@ def _show(report: "CompressionReport") -> None:
     table.add_column("")
     for row in report.rows:
         table.add_row(row.name, *_figures(row, report), row.note)
-    console = screen.results()
+    console = screen.log()
     console.print(table)
     chars = "" if report.num_chars is None else f", {report.num_chars:,} characters"
     console.print(
         f"The text has {report.num_bytes:,} bytes{chars}; the model, which both ends need, {report.model_bytes:,}."
     )
+    if report.known > _KNOWN:
+        console.print(
+            f"Not representative: the priming, which the model ships with, contains {report.known:.0%} of this text. "
+            "Measure a text that the model was not trained on, or train with --no-priming."
+        )
     console.print(
         f"A model pays from where {report.best.name} and the model together are smaller than the other, if both go on "
         "as on this text."

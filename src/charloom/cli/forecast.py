@@ -1,6 +1,7 @@
 """``charloom forecast``."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from charloom.text.sources import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from charloom.forecasting import Series
+    from charloom.settings.forecasting import Model
 
 _PICTURE = ".forecast.png"
 
@@ -27,7 +29,6 @@ def forecast(
     column: str | None = None,
     time: str | None = None,
     held_out: int | None = None,
-    tau: int | None = None,
     level: Annotated[tuple[float, ...], Parameter(negative="")] = USUAL_LEVELS,
     no_backtest: Annotated[bool, Parameter(negative="")] = False,
     out: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
@@ -39,9 +40,9 @@ def forecast(
 ) -> None:
     """Forecast a column of numbers in a CSV file, with intervals.
 
-    First the end of the series is held out and forecast from each of its points, beside the last value (naive), the
-    last season (seasonal naive) and a plain autoregression: a table says how far off each was and how often the
-    intervals held. Then all points are fitted to, and what comes after them is shown and drawn.
+    First the end of the series is held out and forecast from each of its points, by a network and by plain models: a
+    table shows the errors of each, and how often the intervals held. Then the best model (or the one that --model
+    names) is fitted to all points, and its forecast is shown and drawn.
 
         charloom forecast sales.csv --column units --horizon 12 --out forecast.csv
 
@@ -60,12 +61,10 @@ def forecast(
         takes the rows in the order of the file as evenly spaced, the oldest first.
     held_out
         How many points at the end the backtest holds out. Default: a fifth, at least the horizon.
-    tau
-        Order of the backtest's plain autoregression. Default: a season and a point, or 4.
     level
         Share of true values that an interval is to hold; repeat the option for several.
     no_backtest
-        Forecast without measuring first: half the time.
+        Forecast without measuring first: half the time. The model is then chosen by errors on points left out.
     out
         Write the forecast as CSV to this file; - for standard output, with everything else on standard error.
     plot
@@ -77,8 +76,8 @@ def forecast(
     """
     picture = plot or Path("forecast.png" if file == STANDARD_INPUT else file + _PICTURE)
     levels = _check_levels(level)
-    if no_backtest and (held_out is not None or tau is not None):
-        raise SettingsError("--held-out and --tau are the backtest's: give them without --no-backtest")
+    if no_backtest and held_out is not None:
+        raise SettingsError("--held-out is the backtest's: give it without --no-backtest")
     table_file = None if out in (None, STANDARD_INPUT) else Path(str(out))
     check_targets(
         file,
@@ -90,15 +89,15 @@ def forecast(
 
     from charloom import forecasting
     from charloom.cli import forecast_tables
-    from charloom.forecasting.backtest import check_backtest
+    from charloom.forecasting.backtest import check_held_out
     from charloom.whole_files import write_whole
 
-    check_backtest(held_out, tau)
+    check_held_out(held_out)
     series = forecasting.read_series(file, column, time=time, **vars(table))
-    console = screen.messages() if out == STANDARD_INPUT else screen.results()
+    console = screen.messages() if out == STANDARD_INPUT else screen.log()
     forecast_tables.show_series(console, series)
     if not no_backtest:
-        _backtest(console, series, settings, held_out, tau, levels)
+        settings = replace(settings, model=_backtest(console, series, settings, held_out, levels))
     with screen.reading_progress("fitting") as bar:
         task = bar.add_task("", total=1.0)
         forecaster = forecasting.fit(series, settings, progress=lambda share: bar.update(task, completed=share))
@@ -106,9 +105,7 @@ def forecast(
     forecast_tables.show_forecast(console, series, found, levels, forecaster)
     files = {picture: forecasting.draw_forecast(series, found, levels, drawn_as)}
     written = forecast_tables.csv_of(series, found, levels)
-    if out == STANDARD_INPUT:
-        sys.stdout.write(written)
-    elif table_file is not None:
+    if table_file is not None:
         files[table_file] = written.encode()
     write_whole(files)
     if save is not None:
@@ -116,6 +113,8 @@ def forecast(
     for what, where in (("Drawn in", picture), ("Written to", out), ("Saved in", save)):
         if where is not None and where != STANDARD_INPUT:
             console.print(f"{what} {where}")
+    if out == STANDARD_INPUT:
+        sys.stdout.write(written)  # last: if nobody reads it, the files are there
 
 
 def _check_levels(levels: tuple[float, ...]) -> tuple[float, ...]:
@@ -130,27 +129,27 @@ def _backtest(
     series: "Series",
     settings: ForecastSettings,
     held_out: int | None,
-    tau: int | None,
     levels: tuple[float, ...],
-) -> None:
+) -> "Model":
+    """Shows the backtest. Returns the model to take: the settings', or the best in place of auto."""
     from charloom import forecasting
     from charloom.cli import forecast_tables
     from charloom.forecasting.backtest import usual_held_out
-    from charloom.forecasting.fitting import fewest_points
+    from charloom.forecasting.series import is_constant
 
-    if held_out is None and not usual_held_out(len(series), settings.horizon):
-        if len(series) >= fewest_points(settings.horizon):  # else an error follows
-            unused = "" if tau is None else ", and --tau has no effect"
-            console.print(f"Too short to hold a part out: nothing is measured{unused}.")
-        return
+    if is_constant(series.values):
+        return settings.model
+    if held_out is None and not usual_held_out(len(series), settings.horizon, settings.model):
+        console.print("Too short to hold a part out: nothing is measured.")
+        return settings.model
     with screen.reading_progress("measuring") as bar:
         task = bar.add_task("", total=1.0)
         report = forecasting.backtest(
             series,
             settings,
             held_out=held_out,
-            tau=tau,
             levels=levels,
             progress=lambda share: bar.update(task, completed=share),
         )
     forecast_tables.show_backtest(console, series, report)
+    return report.best.model

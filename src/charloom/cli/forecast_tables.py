@@ -5,10 +5,12 @@ import io
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from charloom.cli import screen
+from charloom.forecasting.series import is_constant
 from charloom.wording import counted
 
 if TYPE_CHECKING:
@@ -38,11 +40,28 @@ def show_backtest(console: Console, series: "Series", report: "Backtest") -> Non
     table.add_column("root mean square error, steps ahead")
     for step in steps:
         table.add_column(str(step), justify="right")
-    for name, scores in report.scores.items():
+    for name, scores in sorted(report.scores.items(), key=lambda item: item[1].rmse.mean()):
         table.add_row(name, *(f"{scores.rmse[step - 1]:.4g}" for step in steps))
     for level, shares in report.coverage.items():
         table.add_row(f"true values in the {level:.4g} interval", *(f"{shares[step - 1]:.2f}" for step in steps))
     console.print(table)
+    console.print(_verdict(report))
+
+
+def _verdict(report: "Backtest") -> str:
+    """The model that is used, and the best if that is another."""
+    best, used = min(report.scores, key=lambda name: _error(report, name)), report.best.name
+    if best == used:
+        return f"The smallest errors are those of {used}, which is used."
+    if report.best.settings.model == "auto":
+        return f"{best} is not better by much: {used} is used."
+    share = 1 - np.exp(_error(report, best) - _error(report, used))
+    return f"{best} was better: its errors are {100 * share:.0f} % smaller than those of {used}; --model auto uses it."
+
+
+def _error(report: "Backtest", name: str) -> float:
+    """Mean over the steps of the logarithm of the error."""
+    return report.mean_log_error(name)
 
 
 def show_forecast(
@@ -50,9 +69,12 @@ def show_forecast(
 ) -> None:
     """The first steps."""
     horizon = len(found.mean)
-    notes = f", a season of {forecaster.season}" if forecaster.season > 1 else ""
+    notes = (
+        f" by {forecaster.name}, a season of {forecaster.season}" if forecaster.season > 1 else f" by {forecaster.name}"
+    )
     notes += ", on a logarithmic scale" if forecaster.transform == "log" else ""
-    console.print(f"\nForecast, fitted to all points{notes}:")
+    notes += ", in whole numbers" if forecaster.scale.whole else ""
+    console.print(f"\nForecast{notes}, fitted to all points:")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("time" if series.dates is not None else "point")
     table.add_column("forecast", justify="right")
@@ -64,15 +86,25 @@ def show_forecast(
         spans = [f"{low[step]:.{decimals}} .. {high[step]:.{decimals}}" for low, high in bounds]
         table.add_row(series.label(len(series) + step), f"{found.mean[step]:.{decimals}}", *spans)
     console.print(table)
+    if is_constant(series.values):
+        console.print(
+            f"All {counted(len(series), 'value')} are the same, so nothing shows how much they may change: "
+            "the intervals have no width."
+        )
     if horizon > _SHOWN_ROWS:
         console.print(f"... and {horizon - _SHOWN_ROWS} more (--out FILE writes all)")
 
 
 def _decimals(series: "Series") -> str:
-    """A format that shows changes from one point to the next to three digits."""
-    change = float(abs(series.values[1:] - series.values[:-1]).mean())
+    """A format that shows changes from one point to the next to three digits, and whole numbers as such."""
     largest = float(abs(series.values).max())
-    digits = 2 - math.floor(math.log10(change))
+    if (series.values == series.values.round()).all() and largest < 1e9:
+        return "0f"
+    if is_constant(series.values):
+        return "12g"
+    quarters = series.values / 4  # differences of the largest floats are too large for one
+    change = 4 * float(abs(quarters[1:] - quarters[:-1]).mean())
+    digits = 2 - math.floor(math.log10(change)) if change > 0 else 17
     if 0 <= digits <= 8 and largest < 1e9:
         return f"{digits}f"
     return f"{min(17, max(4, digits + 1 + math.ceil(math.log10(largest))))}g"

@@ -2,8 +2,10 @@
 
 import codecs
 import os
+import secrets
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +16,7 @@ from charloom.cli.novelty import NoveltyCheck
 from charloom.errors import SettingsError
 from charloom.settings import SamplingSettings
 from charloom.settings.corpus import UnknownPolicy
-from charloom.settings.sampling import GenerationPrecision
+from charloom.settings.sampling import USUAL_TEMPERATURE, GenerationPrecision
 
 if TYPE_CHECKING:
     from charloom.language_model import LanguageModel
@@ -29,6 +31,7 @@ def generate(
     prefix: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     num_chars: int = 200,
     sampling: Annotated[SamplingSettings, Parameter(name="*", group="Sampling")] = SamplingSettings(),
+    greedy: Annotated[bool, Parameter(group="Sampling", negative="")] = False,
     num_samples: int = 1,
     stop: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     unknown: UnknownPolicy = "refuse",
@@ -39,8 +42,8 @@ def generate(
 ) -> None:
     """Let a model write on from a prefix.
 
-    Greedy unless a sampling option is given: the most likely character each time. --temperature 0.8 is a good start for
-    livelier text.
+    Characters are drawn at random, at a temperature of 0.7 unless a sampling option is given; --seed makes the text
+    reproducible. --greedy takes the most likely character each time, which often repeats itself.
 
     Parameters
     ----------
@@ -50,6 +53,8 @@ def generate(
         What to go on from, cleaned as the training text was. Default: the first prefix of the training run.
     num_chars
         Characters (bytes, for a byte model) to write after the prefix.
+    greedy
+        Take the most likely character each time, as --temperature 0 does.
     num_samples
         Texts to write, 10,000 at most. Several are computed side by side and shown when they are done.
     stop
@@ -71,11 +76,12 @@ def generate(
     from charloom.language_model import LanguageModel
 
     check_samples(num_samples, num_chars)
+    sampling = _with_defaults(sampling, greedy=greedy)
     novelty = NoveltyCheck(check_novelty, copied_from)
     novelty.check(num_chars * num_samples)
     loaded = LanguageModel.load(model).to(find_device(device))
     if num_samples > 1 and sampling.greedy:
-        raise SettingsError("greedy samples would all be the same: give --temperature 1, or another sampling option")
+        raise SettingsError("greedy samples would all be the same: leave out --greedy, or give a --temperature above 0")
     raw_stop: Any = stop
     start: Any = _default_prefix(loaded) if prefix is None else prefix
     if loaded.vocabulary.unit == "byte":
@@ -95,6 +101,22 @@ def generate(
         sys.stdout.flush()
         after = len(loaded.vocabulary.decode(loaded.vocabulary.encode(start, unknown)))
         novelty.report(loaded, [sample[after:] for sample in samples], corpus)
+
+
+def _with_defaults(sampling: SamplingSettings, *, greedy: bool) -> SamplingSettings:
+    """The settings to sample with; on a terminal the seed that makes the same text again is shown."""
+    asked = (sampling.temperature, sampling.power, sampling.top_k, sampling.top_p)
+    if greedy:
+        if any(value is not None for value in asked):
+            raise SettingsError("--greedy and other sampling options contradict each other: give one")
+        return sampling
+    if all(value is None for value in asked):
+        sampling = replace(sampling, temperature=USUAL_TEMPERATURE)
+    if sampling.seed is None and not sampling.greedy:
+        sampling = replace(sampling, seed=secrets.randbelow(10**6))
+        if sys.stderr.isatty():
+            screen.messages().print(f"charloom: note: --seed {sampling.seed} writes this text again")
+    return sampling
 
 
 def _write(pieces: Iterable[Any], kept: list[Any] | None) -> None:

@@ -1,13 +1,16 @@
-"""Ctrl-C and SIGTERM during training: end it between two steps, and save."""
+"""Ctrl-C, SIGTERM and SIGHUP during training: end it between two steps, and save."""
 
 import signal
+import time
 from types import FrameType, TracebackType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from charloom.cli.stopping import PATIENCE, listened_to
 
 
 class Interruption:
-    """While entered, the first signal asks for the end; as a listener it then stops training. A second one kills.
+    """While entered, the first signal asks for the end; as a listener it then stops training. A later one kills.
+
+    Signals that come within a second of the first are one request: shells and services often send two.
 
     Attributes:
         requested: The signal that came, if one did.
@@ -15,6 +18,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.requested: signal.Signals | None = None
+        self._since = 0.0
         self._before: dict[signal.Signals, object] = {}
 
     @property
@@ -23,7 +27,7 @@ class Interruption:
         return 128 + self.requested if self.requested else 0
 
     def __enter__(self) -> "Interruption":
-        self._before = {number: signal.signal(number, self._request) for number in SIGNALS}
+        self._before = {number: signal.signal(number, self._request) for number in listened_to()}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -37,8 +41,11 @@ class Interruption:
             raise StopTraining
 
     def _request(self, number: int, _: FrameType | None) -> None:
-        self.requested = signal.Signals(number)
-        self._restore()
+        if self.requested is None:
+            self.requested, self._since = signal.Signals(number), time.monotonic()
+        elif time.monotonic() - self._since > PATIENCE:
+            self._restore()
+            signal.raise_signal(number)
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

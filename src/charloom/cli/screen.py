@@ -1,12 +1,15 @@
 """What all commands print with: results on standard output, everything else on standard error."""
 
+import contextlib
+import errno
+import os
 import shlex
 import sys
 import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -14,6 +17,8 @@ from rich.table import Column
 
 from charloom.errors import Argument, CharloomError, CharloomWarning, Part, worded
 
+_READER_HAS_GONE = (errno.EPIPE, errno.EIO)
+"""Of a pipe; of a terminal."""
 _USUAL_WIDTH = 80
 """Of a terminal, where one says that it has none (COLUMNS=0)."""
 _BAR_WITH_FIGURES = 104
@@ -23,8 +28,13 @@ _WIDE = 100_000
 
 
 def results() -> Console:
-    """The console on standard output."""
+    """The console on standard output, of a command whose result is what it prints: a closed pipe ends it."""
     return _console(sys.stdout)
+
+
+def log() -> Console:
+    """The console on standard output, of a command whose result is a file: the work continues if nobody reads this."""
+    return _console(_Lasting(sys.stdout))
 
 
 def help_console() -> Console:
@@ -33,17 +43,54 @@ def help_console() -> Console:
 
 
 def messages() -> Console:
-    """The console on standard error."""
-    return _console(sys.stderr)
+    """The console on standard error. Nothing depends on whether anybody reads it."""
+    return _console(_Lasting(sys.stderr))
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Rich would end the process; who prints may have a model to save first."""
+        """Rich would end the process by itself."""
         raise  # rich calls this where it caught the error
 
 
-def _console(stream: TextIO) -> Console:
+class _Lasting:
+    """A stream that can still be written to when its reader has gone: what is written is then discarded."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """As the stream's. Raises OSError for other reasons than a reader who has gone, such as a full disk."""
+        with self._discarding():
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Likewise."""
+        with self._discarding():
+            self._stream.flush()
+
+    @contextmanager
+    def _discarding(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _READER_HAS_GONE:
+                raise
+            discard(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def discard(stream: TextIO) -> None:
+    """Sends to nowhere what the stream still holds, and all that is written to it from now on."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def _console(stream: Any) -> Console:
     return _Console(
         file=stream,
         width=None if stream.isatty() else _WIDE,
@@ -65,7 +112,7 @@ def as_option(argument: Argument) -> str:
 
 def show_error(*message: Part) -> None:
     """Shows one line on standard error, with arguments as options."""
-    print(f"charloom: error: {_one_line(in_words(message))}", file=sys.stderr)  # noqa: T201
+    _say(f"charloom: error: {_one_line(in_words(message))}")
 
 
 @contextmanager
@@ -83,6 +130,12 @@ def in_words(message: Iterable[Part]) -> str:
     return worded(message, as_option)
 
 
+def _say(line: str) -> None:
+    """On standard error; there is no place to say that it cannot be written."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr)  # noqa: T201
+
+
 def show_warnings_in_one_line() -> None:
     """Makes charloom's warnings notes to the user; those of libraries stay as they are."""
     usual = warnings.showwarning
@@ -90,7 +143,7 @@ def show_warnings_in_one_line() -> None:
     def show(message: Warning | str, category: type[Warning], *rest: object, **named: object) -> None:
         if issubclass(category, CharloomWarning):
             parts = message.parts if isinstance(message, CharloomWarning) else (str(message),)
-            print(f"charloom: note: {_one_line(in_words(parts))}", file=sys.stderr)  # noqa: T201
+            _say(f"charloom: note: {_one_line(in_words(parts))}")
         else:
             usual(message, category, *rest, **named)  # type: ignore[arg-type]
 

@@ -76,7 +76,7 @@ def sweep(
         raise SettingsError(f"nothing is varied: give --vary, --list or --seeds; {_FORM}")
     from charloom.sweeps.sweep import sweep as run_sweep
 
-    console = screen.results()
+    console = screen.log()
     interruption = Interruption()
     with interruption, _Display(console, recipe or usual_recipe(corpus)) as display:
         results = run_sweep(

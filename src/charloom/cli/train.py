@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from charloom.cli import screen
-from charloom.cli.interruption import SIGNALS, Interruption
+from charloom.cli.interruption import Interruption
 from charloom.cli.recipes import usual_recipe
+from charloom.cli.stopping import listened_to
 from charloom.cli.trackers import OpenTrackers, WantedTrackers, open_trackers
 from charloom.cli.train_beginnings import Beginning, anew, from_model, restarted, resumed
 from charloom.cli.train_places import checkpoint_of, default_folder, goes_on_in, is_there, run_of_option
@@ -169,7 +170,7 @@ def _train(
     priming = priming and begun.source.get("priming") is not False
     source = begun.source | {"priming": priming, "trackers": trackers.stored, "run": processes.run}
     checkpoints = CheckpointFolder(folder.path, source=source)
-    console = screen.results()
+    console = screen.log()
     interruption = Interruption()
     texts = texts_for_codec(begun.corpus, training) if priming else None
     end = end_in_words(checkpoint, training) if checkpoint else None
@@ -179,28 +180,29 @@ def _train(
         console.print(f"Nothing to do: {screen.in_words(end)}.")
         return 0
     show_start(console, begun, training, processes)
-    try:
-        with interruption, TrainingDisplay(console, training, len(folder.history)) as display:
-            run_training(
-                built,
-                begun.corpus,
-                training,
-                listeners=[folder, *trackers.listeners, display, interruption],
-                checkpoints=checkpoints,
-                resume=checkpoint,
-                processes=processes,
-            )
-    except Exception as error:
-        if built.provenance is known or not folder.history:
-            raise  # nothing was trained, or no epoch of it
+    with interruption:  # from the first step until the model is saved
+        try:
+            with TrainingDisplay(console, training, len(folder.history)) as display:
+                run_training(
+                    built,
+                    begun.corpus,
+                    training,
+                    listeners=[folder, *trackers.listeners, display, interruption],
+                    checkpoints=checkpoints,
+                    resume=checkpoint,
+                    processes=processes,
+                )
+        except Exception as error:
+            if built.provenance is known or not folder.history:
+                raise  # nothing was trained, or no epoch of it
+            _save(folder, built, texts)
+            if not isinstance(error, (CharloomError, OSError)):
+                raise
+            raise CharloomError(
+                *(error.parts if isinstance(error, CharloomError) else (str(error),)),
+                f"; the model of epoch {built.provenance['results']['epoch']} is saved in {folder.path}",
+            ) from error
         _save(folder, built, texts)
-        if not isinstance(error, (CharloomError, OSError)):
-            raise
-        raise CharloomError(
-            *(error.parts if isinstance(error, CharloomError) else (str(error),)),
-            f"; the model of epoch {built.provenance['results']['epoch']} is saved in {folder.path}",
-        ) from error
-    _save(folder, built, texts)
     if end is not None:
         console.print(f"Nothing to do: {screen.in_words(end)}.")
     show_end(console, folder, built, training, interruption.requested, checkpoints)
@@ -233,7 +235,7 @@ def _save(folder: "RunFolder", model: "LanguageModel", texts: tuple[bytes, bytes
     """
     if texts is None:  # by itself, training begins its samples as the text begins
         model.provenance = {**model.provenance, "prefixes": list(model.provenance["training"]["prefixes"])}
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in listened_to()}
     try:
         folder.finish(model, texts)
     except (CharloomError, OSError) as error:

@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from charloom.training.run_folder import RunFolder
 
 _MEASURED_SECONDS = 2.0
+_EPOCHS_SEEN = 2
 _WORTH_TELLING_SECONDS = 10.0
-_BY_HEART = 1.5
-"""A training perplexity."""
 _REFRESHES_PER_SECOND = 4
 """Drawing costs milliseconds of the processor that trains."""
 
@@ -43,7 +42,8 @@ class TrainingDisplay:
             "", total=settings.epochs, completed=epochs, epoch=min(epochs + 1, settings.epochs), figures=""
         )
         self._shown_at = 0.0
-        self._began: tuple[float, float] | None = None
+        self._began = 0.0, 0.0
+        self._epochs_seen: list[int] = []
         self._told_how_long = False
 
     def __enter__(self) -> "TrainingDisplay":
@@ -79,7 +79,9 @@ class TrainingDisplay:
         now, done = time.monotonic(), event.epoch - 1 + event.fraction
         if self._told_how_long:
             return
-        if self._began is None:
+        if len(self._epochs_seen) < _EPOCHS_SEEN and event.epoch not in self._epochs_seen:
+            # With a run's first epoch come imports and the first sample: if it is short, the second tells.
+            self._epochs_seen.append(event.epoch)
             self._began = now, done
         elif now - self._began[0] >= _MEASURED_SECONDS:
             self._told_how_long = True
@@ -180,7 +182,4 @@ def show_end(
     prefix = next(iter(model.provenance["prefixes"]), "")
     # Bytes that no shell takes, or no screen shows, are the default anyway.
     option = f" --prefix {shlex.quote(prefix)}" if prefix and prefix.isprintable() else ""
-    # What does not know its text by heart repeats itself where it always takes the likeliest.
-    unsure = epochs and folder.history[-1].perplexity > _BY_HEART
-    option += " --temperature 0.7" if unsure else ""
     console.print(f"Next: charloom generate {shlex.quote(str(folder.path))}{option}")

@@ -5,6 +5,7 @@ import io
 from collections.abc import Generator
 from typing import BinaryIO
 
+from charloom.arguments import check_stream
 from charloom.codec.arguments import as_bytes, checked_threads
 from charloom.codec.byte_reader import ByteReader
 from charloom.codec.compressor import compress_stream
@@ -56,6 +57,8 @@ class Codec:
 
         progress: Called with the bytes of the original that were done since the last call.
         """
+        check_stream("read", source=source)
+        check_stream("write", target=target)
         pieces = compress_stream(source, self._engines.of_mode(self.mode), self.threads, progress)
         _write(pieces, target)
 
@@ -64,6 +67,8 @@ class Codec:
 
         Raises InputError for a line of more than 16 MiB, which is no record.
         """
+        check_stream("read", source=source)
+        check_stream("write", target=target)
         engine = self._engines.of_mode(self.mode)
         _write(compress_records(Lines(source), engine, self.threads, progress), target)
 
@@ -75,6 +80,8 @@ class Codec:
 
         progress: Called with the bytes of the original that were done since the last call.
         """
+        check_stream("read", source=source)
+        check_stream("write", target=target)
         reader = ByteReader(source)
         header = read_header(reader)
         function = decompress_lines if header.records else decompress_stream

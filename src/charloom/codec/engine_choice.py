@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from charloom.arguments import check_type
 from charloom.codec import engines
 from charloom.codec.container import FINGERPRINT_BYTES
 from charloom.codec.engine import Engine, Mode
@@ -22,6 +23,7 @@ EngineFor: TypeAlias = Callable[[Mode, bytes], Engine]
 
 def mode_of(model: AnyModel | None, *, fast: bool) -> Mode:
     """What to compress with: as asked; an engine's own where the model is one."""
+    check_type(bool, fast=fast)
     return model.name if isinstance(model, Engine) else "fast" if fast else "mixing"
 
 

@@ -1,8 +1,10 @@
 """What a model's folder needs for compression: the model in integers, and what its mixing engine reads first."""
 
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING
 
+from charloom.arguments import PATH, check_bytes, check_type
 from charloom.codec.integer_model import INTEGER_MODEL_FILE
 from charloom.codec.priming import PRIMING_FILE, Priming
 from charloom.errors import ModelFolderError
@@ -31,6 +33,9 @@ def prepare_codec(
     from charloom.codec.quantization import quantize
     from charloom.language_model import LanguageModel
 
+    check_type(PATH, folder=folder)
+    check_type((LanguageModel, NoneType), model=model)
+    check_bytes(seen=seen, unseen=unseen)
     folder = Path(folder)
     integers = quantize(model if model is not None else LanguageModel.load(folder))
     priming, priming_file = Priming.of_text(seen, unseen), folder / PRIMING_FILE

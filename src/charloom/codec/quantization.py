@@ -29,7 +29,7 @@ from charloom.codec.integer_model_checks import (
 )
 from charloom.errors import Argument, InputError
 from charloom.language_model import LanguageModel
-from charloom.predictor import predicting
+from charloom.predictor import check_weights, predicting
 from charloom.text.vocabulary import Vocabulary
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -77,8 +77,7 @@ def quantize(model: LanguageModel) -> IntegerModel:
             )
     if model.vocabulary.unit == "char" and len(model.vocabulary) < 2:
         raise InputError("the model's vocabulary has no characters: there is nothing to compress with")
-    if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
-        raise InputError("the model's parameters are not all finite numbers: training diverged")
+    check_weights(model)
     try:
         return _integers(model)
     except InputError:

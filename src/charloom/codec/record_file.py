@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, overload
 
+from charloom.arguments import PATH, check_type
 from charloom.codec.arguments import checked_threads
 from charloom.codec.byte_reader import ByteReader
 from charloom.codec.container import FINGERPRINT_BYTES, HEADER_BYTES, read_header
@@ -37,6 +38,7 @@ class RecordFile(Sequence[bytes]):
         rebuild_index: Find the groups by their own heads, as far as they can be followed, where the file's end is
             damaged or missing. Records may then be missing at the end.
         """
+        check_type(PATH, path=path)
         self._file: BinaryIO = Path(path).open("rb")  # noqa: SIM115 - closed by close()
         self._kept: tuple[int, Group] | None = None
         try:
@@ -67,6 +69,9 @@ class RecordFile(Sequence[bytes]):
         overwrite: bool = False,
     ) -> None:
         """Writes a file of records, whole or not at all. Raises FileExistsError unless told to overwrite."""
+        check_type(PATH, path=path)
+        check_type(Iterable, records=records)
+        check_type(bool, overwrite=overwrite)
         engine = EngineChoice(model).of_mode(mode_of(model, fast=fast))
         pieces = compress_records(records, engine, checked_threads(threads))
         # Closed at once, also where writing fails: threads work for it.

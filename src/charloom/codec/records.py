@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from charloom.arguments import check_type
 from charloom.codec.arguments import as_bytes, checked_threads
 from charloom.codec.container import FINGERPRINT_BYTES, checksum
 from charloom.codec.engine import LARGEST_CODED_RECORD, Engine, RecordSession
@@ -66,6 +67,8 @@ class RecordCodec:
         return self._batch(self.decode, blobs)
 
     def _batch(self, function: Callable[[bytes], bytes], items: Sequence[bytes]) -> list[bytes]:
+        check_type(Sequence, records=items)
+
         def some(start: int) -> list[bytes]:
             results = []
             for number, item in enumerate(items[start : start + _BATCH], start):

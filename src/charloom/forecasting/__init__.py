@@ -9,7 +9,7 @@
 """
 
 from charloom.forecasting.backtest import Backtest, Scores, backtest
-from charloom.forecasting.baselines import AutoRegression, Baseline, Naive, SeasonalNaive
+from charloom.forecasting.baselines import AutoRegression, Baseline, Drift, Mean, Naive, SeasonalMean, SeasonalNaive
 from charloom.forecasting.csv_series import read_series
 from charloom.forecasting.fitting import fit
 from charloom.forecasting.forecaster import Forecast, Forecaster
@@ -22,11 +22,14 @@ __all__ = [
     "AutoRegression",
     "Backtest",
     "Baseline",
+    "Drift",
     "Forecast",
     "ForecastSettings",
     "Forecaster",
+    "Mean",
     "Naive",
     "Scores",
+    "SeasonalMean",
     "SeasonalNaive",
     "Series",
     "backtest",

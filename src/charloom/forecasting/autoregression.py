@@ -14,6 +14,9 @@ from charloom.forecasting.series import Values
 
 Places = NDArray[np.int64]
 
+_LARGEST = 1e100
+"""Squares of larger values, and sums of them, leave the range of floats."""
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -34,7 +37,7 @@ class Linear:
 
     def steps_ahead(self, horizon: int) -> tuple[Values, Values]:
         """Coefficients (horizon, order) and intercepts (horizon,) of each step's forecast, fed the ones before."""
-        coefficients = np.zeros((horizon, self.order))
+        coefficients = np.zeros((horizon, self.order), dtype=np.float64)
         intercepts = np.full(horizon, self.intercept)
         for step in range(horizon):
             kept = max(self.order - step, 0)
@@ -48,7 +51,31 @@ class Linear:
     def forecast(self, values: Values, origins: Places, horizon: int) -> Values:
         """Forecasts from each origin, the place of the first unknown value. Returns (origins, horizon)."""
         coefficients, intercepts = self.steps_ahead(horizon)
-        return past_values(values, origins, self.order) @ coefficients.T + intercepts
+        with np.errstate(all="ignore"):  # an unstable one may leave the range of floats
+            return _bounded(past_values(values, origins, self.order) @ coefficients.T + intercepts)
+
+    def error_growth(self, horizon: int, num_fitted: int | None = None) -> Values:
+        """Standard deviations of errors 1, 2, ... steps ahead if those of one step are independent and have 1.
+
+        num_fitted: Points that the intercept was estimated from, whose error adds to the others; None if it is known.
+
+        Returns (horizon,). Source: Brockwell and Davis, Introduction to Time Series and Forecasting, 2002, section 3.3.
+        """
+        responses = np.zeros(horizon)  # to an error of 1 in the first step
+        responses[0] = 1.0
+        with np.errstate(all="ignore"):
+            for step in range(1, horizon):
+                near = min(step, self.order)
+                responses[step] = self.coefficients[:near] @ responses[step - near : step][::-1]
+            variances = np.cumsum(responses**2)
+            if num_fitted is not None:
+                variances = variances + np.cumsum(responses) ** 2 / num_fitted
+            return _bounded(np.sqrt(variances))
+
+
+def _bounded(values: Values) -> Values:
+    """Finite, whatever an unstable autoregression makes of them."""
+    return np.nan_to_num(np.clip(values, -_LARGEST, _LARGEST), nan=_LARGEST)
 
 
 def past_values(values: Values, origins: Places, length: int) -> Values:

@@ -1,4 +1,4 @@
-"""How good forecasts would have been: the end of a series held out, and forecast from every point of it."""
+"""Errors of forecasts in the past: the end of a series is held out, and forecast from every point of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,16 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charloom.errors import Argument, SeriesError, SettingsError
-from charloom.forecasting.baselines import AutoRegression, Baseline, Naive, SeasonalNaive
-from charloom.forecasting.fitting import fewest_points, fit, with_horizon
-from charloom.forecasting.forecaster import Forecaster
+from charloom.forecasting.baselines import Baseline
+from charloom.forecasting.fitting import fewest_points, fit_all, with_horizon
+from charloom.forecasting.forecaster import Forecast, Forecaster
+from charloom.forecasting.lag_selection import compared_steps
 from charloom.forecasting.member_training import Progress
 from charloom.forecasting.series import Series, Values, as_series
-from charloom.settings.forecasting import USUAL_LEVELS, ForecastSettings
+from charloom.settings.forecasting import USUAL_LEVELS, ForecastSettings, Model
 from charloom.wording import counted
 
-OURS = "charloom"
 _NUM_PATHS = 100
+_LEAST_GAIN = 0.02
+"""What a model must gain in error over the one chosen before: less may be luck."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Scores:
     Attributes:
         rmse: Root of the mean square error, in the series' unit.
         mae: Mean absolute error.
-        mase: The same, scaled by that of the seasonal naive forecast (naive where there is no season) within the
-            training part. Source: Hyndman and Koehler, Another look at measures of forecast accuracy, 2006.
+        mase: The same, scaled by that of the seasonal naive forecast (naive if there is no season) within the training
+            part. Source: Hyndman and Koehler, Another look at measures of forecast accuracy, 2006.
     """
 
     rmse: Values
@@ -37,48 +39,52 @@ class Scores:
 
 @dataclass(frozen=True)
 class Backtest:
-    """What was measured on the end that was held out.
+    """Errors and coverage on the end that was held out.
 
     Attributes:
-        scores: By the method's name; ours is ``charloom``.
-        coverage: By the level that was claimed, the share of true values inside: (horizon,).
+        scores: By the model's or the baseline's name.
+        best: The forecaster with the smallest errors, unless its lead over the one that ``fit`` chooses is small.
+        coverage: By the level that was claimed, the share of true values inside the intervals of ``best``: (horizon,).
         num_forecasts: How many forecasts of each step there were: (horizon,).
         num_fitted: Points that everything was fitted to.
-        season: Points in a season, 1 where there is none.
-        forecaster: Ours, fitted to the first ``num_fitted`` points.
+        season: Points in a season, 1 if there is none.
+        forecaster: The forecaster that ``fit`` chooses of the first ``num_fitted`` points alone.
     """
 
     scores: dict[str, Scores]
+    best: Forecaster
     coverage: dict[float, Values]
     num_forecasts: NDArray[np.int64]
     num_fitted: int
     season: int
     forecaster: Forecaster
 
+    def mean_log_error(self, name: str) -> float:
+        """Logarithm of a model's root mean square error, averaged over steps 1, 2, 4, ... and the last.
 
-def _usual_baselines(season: int, tau: int | None) -> list[Baseline]:
-    seasonal: list[Baseline] = [SeasonalNaive(season)] if season > 1 else []
-    return [Naive(), *seasonal, AutoRegression(tau or (season + 1 if season > 1 else 4))]
+        Models are compared by it: no step decides alone, however large its errors.
+        """
+        return _mean_log_error(self.scores[name])
 
 
-def usual_held_out(length: int, horizon: int) -> int:
-    """A fifth of the series, and no fewer points than the horizon; 0 where the rest would be too short to fit to."""
+def usual_held_out(length: int, horizon: int, model: Model = "auto") -> int:
+    """A fifth of the series, and no fewer points than the horizon; 0 if the rest would be too short to fit to."""
     held_out = max(length // 5, horizon)
-    return held_out if length - held_out >= fewest_points(horizon) else 0
+    return held_out if length - held_out >= fewest_points(horizon, model) else 0
 
 
-def check_backtest(held_out: int | None, tau: int | None) -> None:
-    """Raises SettingsError for what no series allows."""
+def check_held_out(held_out: int | None) -> None:
+    """Raises SettingsError for a number that no series allows."""
     if held_out is not None and held_out < 1:
         raise SettingsError("it must be at least 1", setting="held_out", value=held_out)
-    if tau is not None:
-        AutoRegression(tau)
 
 
-def _num_held_out(length: int, horizon: int, held_out: int | None) -> int:
+def _num_held_out(length: int, settings: ForecastSettings, held_out: int | None) -> int:
     """Points to hold out. Raises SeriesError if the series is too short, SettingsError if held_out does not fit it."""
+    horizon = settings.horizon
+    needed = fewest_points(horizon, settings.model)
     number = max(length // 5, horizon) if held_out is None else held_out
-    most = length - fewest_points(horizon)
+    most = length - needed
     if horizon <= number <= most:
         return number
     if most < horizon:
@@ -95,7 +101,7 @@ def _num_held_out(length: int, horizon: int, held_out: int | None) -> int:
     kind = SeriesError if held_out is None else SettingsError
     raise kind(
         f"{counted(length, 'point')} {'is' if length == 1 else 'are'} too few to hold {max(number, horizon)} out and "
-        f"forecast {horizon} ahead: {fewest_points(horizon)} are needed to fit to",
+        f"forecast {horizon} ahead: {needed} are needed to fit to",
         hint=change,
     )
 
@@ -107,7 +113,6 @@ def backtest(
     horizon: int | None = None,
     held_out: int | None = None,
     baselines: Sequence[Baseline] | None = None,
-    tau: int | None = None,
     levels: Sequence[float] = USUAL_LEVELS,
     progress: Progress | None = None,
 ) -> Backtest:
@@ -115,46 +120,62 @@ def backtest(
 
     Args:
         series: Evenly spaced values, the oldest first.
-        settings: The defaults where None.
+        settings: The defaults if None. A model that they name is ``best`` whatever the others do.
         horizon: Steps ahead, in place of the settings'.
-        held_out: How many points at the end are held out; a fifth, at least the horizon, where None.
-        baselines: Beside ours; where None naive, seasonal naive where there is a season, and an autoregression.
-        tau: The order of that; a season and a point, or 4, where None.
+        held_out: How many points at the end are held out; a fifth, at least the horizon, if None.
+        baselines: Scored beside the settings' model; if None, all models that the series is long enough for.
         levels: Of intervals whose coverage is measured.
         progress: Called with the share of the fit that is done.
 
-    Raises SeriesError where too little is left to fit to.
+    Raises SeriesError if too little is left to fit to.
     """
     settings = with_horizon(settings, horizon)
     series = as_series(series)
-    horizon = settings.horizon
-    check_backtest(held_out, tau)
-    held_out = _num_held_out(len(series), horizon, held_out)
+    check_held_out(held_out)
+    held_out = _num_held_out(len(series), settings, held_out)
     num_fitted = len(series) - held_out
     training = series.head(num_fitted)
-    if baselines is None and tau is not None:
-        AutoRegression(tau).fit(training.values)  # what is wrong with tau is said before the long fit
-    forecaster = fit(training, settings, progress=progress)
-    season = forecaster.season
+    compared = fit_all(training, settings, progress or (lambda _: None), compared=baselines is None)
+    chosen = compared[0]
+    if baselines is not None:
+        compared = [chosen]
     origins = np.arange(num_fitted, len(series))
-    found = forecaster.forecast_from(series.values, origins, num_paths=max(_NUM_PATHS, settings.members))
-    unit = _naive_error(training.values, season)
-    scores = {OURS: _score(series.values, origins, found.mean, unit)}
-    for baseline in _usual_baselines(season, tau) if baselines is None else baselines:
+    exponent = int(np.frexp(np.max(np.abs(series.values)))[1])
+    unit = _naive_error(np.ldexp(training.values, -exponent), chosen.season)
+    scores: dict[str, Scores] = {}
+    found: dict[str, Forecast] = {}
+    for forecaster in compared:
+        paths = max(_NUM_PATHS, settings.members)
+        found[forecaster.name] = forecaster.forecast_from(series.values, origins, num_paths=paths)
+        scores[forecaster.name] = _score(series.values, origins, found[forecaster.name].mean, unit, exponent)
+    for baseline in baselines or ():
         baseline.fit(training.values)
         with np.errstate(all="ignore"):  # an unstable autoregression leaves the range of floats
-            forecasts = baseline.forecast(series.values, origins, horizon)
-            scores[baseline.name] = _score(series.values, origins, forecasts, unit)
+            forecasts = baseline.forecast(series.values, origins, settings.horizon)
+            scores[baseline.name] = _score(series.values, origins, forecasts, unit, exponent)
+    best = _best(compared, scores) if settings.model == "auto" else chosen
     coverage = {}
     for level in levels:
-        low, high = found.interval(level)
+        low, high = found[best.name].interval(level)
         inside = [
             (low[known, step] <= true) & (true <= high[known, step])
-            for step, known, true in _true_values(series.values, origins, horizon)
+            for step, known, true in _true_values(series.values, origins, settings.horizon)
         ]
         coverage[level] = np.array([hits.mean() for hits in inside])
-    counts = np.array([int(known.sum()) for _, known, _ in _true_values(series.values, origins, horizon)])
-    return Backtest(scores, coverage, counts, num_fitted, season, forecaster)
+    counts = np.array([int(known.sum()) for _, known, _ in _true_values(series.values, origins, settings.horizon)])
+    return Backtest(scores, best, coverage, counts, num_fitted, chosen.season, chosen)
+
+
+def _mean_log_error(scores: Scores) -> float:
+    errors = scores.rmse[compared_steps(len(scores.rmse)) - 1]
+    return float(np.mean(np.log(np.maximum(errors, np.finfo(np.float64).tiny))))
+
+
+def _best(compared: list[Forecaster], scores: dict[str, Scores]) -> Forecaster:
+    """The forecaster with the smallest errors; the first, which ``fit`` chooses, if others gain little."""
+    errors = [_mean_log_error(scores[forecaster.name]) for forecaster in compared]
+    best = int(np.argmin(errors))
+    return compared[best] if errors[best] < errors[0] - _LEAST_GAIN else compared[0]
 
 
 def _true_values(
@@ -168,12 +189,14 @@ def _true_values(
     return cases
 
 
-def _score(values: Values, origins: NDArray[np.int64], forecasts: Values, unit: float) -> Scores:
-    cases = _true_values(values, origins, forecasts.shape[1])
-    errors = [true - forecasts[known, step] for step, known, true in cases]
+def _score(values: Values, origins: NDArray[np.int64], forecasts: Values, unit: float, exponent: int) -> Scores:
+    """Errors, computed of values divided by a power of two so that no square leaves the range of floats."""
+    cases = _true_values(np.ldexp(values, -exponent), origins, forecasts.shape[1])
+    scaled = np.ldexp(forecasts, -exponent)
+    errors = [true - scaled[known, step] for step, known, true in cases]
     rmse = np.array([np.sqrt(np.mean(e**2)) for e in errors])
     mae = np.array([np.mean(np.abs(e)) for e in errors])
-    return Scores(rmse, mae, mae / unit)
+    return Scores(np.ldexp(rmse, exponent), np.ldexp(mae, exponent), mae / unit)
 
 
 def _naive_error(values: Values, season: int) -> float:

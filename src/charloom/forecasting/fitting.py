@@ -1,4 +1,4 @@
-"""Fits the ensemble: the linear parts, then the networks, then the widths of intervals."""
+"""Fits the models: of the network the linear parts, then the networks, then the widths of intervals."""
 
 import warnings
 from collections.abc import Sequence
@@ -7,29 +7,31 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charloom.errors import CharloomWarning, SeriesError, SettingsError
+from charloom.errors import Argument, CharloomWarning, SeriesError, SettingsError
+from charloom.forecasting.baselines import AutoRegression, Naive
+from charloom.forecasting.candidates import Candidate, choose, fit_plain, plain_models, usual_order
 from charloom.forecasting.forecaster import Forecaster
-from charloom.forecasting.intervals import calibrate
 from charloom.forecasting.lag_selection import choose_lags
 from charloom.forecasting.member import Reading
 from charloom.forecasting.member_training import Progress, make_members, train_members
 from charloom.forecasting.seasons import find_season
-from charloom.forecasting.series import Series, Values, as_series
-from charloom.forecasting.transforms import choose_transform, to_scale
-from charloom.forecasting.unseen_blocks import choose_trust, errors_ahead
+from charloom.forecasting.series import Series, Values, as_series, is_constant
+from charloom.forecasting.transforms import make_scale
+from charloom.forecasting.unseen_blocks import choose_trust, errors_ahead, optimism
 from charloom.forecasting.windows import cut_windows, make_batch
 from charloom.recurrence.threads import use_threads
-from charloom.settings.forecasting import ForecastSettings
+from charloom.settings.forecasting import ForecastSettings, Model
 from charloom.wording import counted
 
-FEWEST_POINTS = 24
+FEWEST_POINTS = 4
+FEWEST_FOR_NETWORK = 24
 _MOST_POINTS = 10_000
 _MOST_AHEAD = 32
 
 
-def fewest_points(horizon: int) -> int:
-    """The shortest series that can be forecast so far."""
-    return max(FEWEST_POINTS, 2 * horizon + 8)
+def fewest_points(horizon: int, model: Model = "auto") -> int:
+    """The shortest series that a model can forecast so far; of ``auto``, which falls back on the plain ones."""
+    return max(FEWEST_FOR_NETWORK, 2 * horizon + 8) if model == "network" else FEWEST_POINTS
 
 
 def fit(
@@ -41,40 +43,91 @@ def fit(
 ) -> Forecaster:
     """Fits a forecaster to a series.
 
+    ``model="auto"`` fits all models that the series is long enough for, and returns the one whose errors on points left
+    out are smallest; the network if others gain little. Its ``model`` says which. Each of the ``settings.members``
+    members of a network is fitted without one block of the series. The number of passes and how far corrections are
+    trusted are chosen for all by their errors on their blocks; so, small as the series is, the networks cost nothing if
+    there is nothing to correct.
+
     Args:
-        series: Evenly spaced values, the oldest first.
-        settings: The defaults where None.
+        series: Evenly spaced values, the oldest first; 4 or more.
+        settings: The defaults if None.
         horizon: Steps ahead, in place of the settings'.
         progress: Called with the share that is done.
 
-    Each of ``settings.members`` members is fitted without one block of the series. The number of passes and how far
-    corrections are trusted are chosen for all by what they do on their blocks; so, small as the series is, the networks
-    cost nothing where there is nothing to correct.
-
-    Raises SeriesError for a series that is too short for the horizon, or that cannot be forecast.
+    Raises SeriesError for a series that is too short for the model and the horizon, or that cannot be forecast.
     """
-    settings = with_horizon(settings, horizon)
-    tell = progress or (lambda _: None)
-    series = as_series(series)
-    needed = fewest_points(settings.horizon)
-    if len(series) < needed:
-        raise SeriesError(
-            f"{counted(len(series), 'point')} {'is' if len(series) == 1 else 'are'} too few to forecast "
-            f"{settings.horizon} ahead: {needed} are needed; "
-            "lower the horizon"
-        )
+    return fit_all(as_series(series), with_horizon(settings, horizon), progress or (lambda _: None))[0]
+
+
+def fit_all(series: Series, settings: ForecastSettings, tell: Progress, *, compared: bool = False) -> list[Forecaster]:
+    """The settings' model, fitted, and behind it others.
+
+    The first is the one that the settings name or, for ``auto``, the best of all by errors on points left out. Behind
+    it are the others if ``auto`` had to fit them, and the plain models if they are to be compared.
+    """
+    _check_length(series, settings)
     latest = series.values[-_MOST_POINTS:]
     if len(latest) < len(series):
-        warnings.warn(
-            f"the series has {len(series):,} points: the last {_MOST_POINTS:,} are fitted to",
-            CharloomWarning,
-            stacklevel=2,
+        told = f"the series has {len(series):,} points: the last {_MOST_POINTS:,} are fitted to"
+        warnings.warn(told, CharloomWarning, stacklevel=3)
+    scale = make_scale(latest, settings.transform, _season(settings.season, latest), settings.domain)
+    values = scale.to_unit(latest)
+    season = _season(settings.season, values)
+    wanted = None if settings.model == "auto" or compared else settings.model
+    if is_constant(latest):
+        candidates = _fit_constant(values, settings)
+    else:
+        candidates = _fit_candidates(values, season, settings, tell, wanted)
+    named = [candidate for candidate in candidates if candidate.model == settings.model]
+    best = named[0] if named else choose(candidates)
+    tell(1.0)
+    return [
+        Forecaster(settings, c.model, c.name, c.members, c.reading, c.calibration(), scale, season, series)
+        for c in (best, *(c for c in candidates if c is not best))
+    ]
+
+
+def _check_length(series: Series, settings: ForecastSettings) -> None:
+    needed = fewest_points(settings.horizon, settings.model)
+    if len(series) >= needed:
+        return
+    few = f"{counted(len(series), 'point')} {'is' if len(series) == 1 else 'are'} too few to forecast"
+    if settings.model == "network":
+        raise SeriesError(
+            f"{few} {settings.horizon} ahead with ",
+            Argument("model", "network"),
+            f": {needed} are needed",
+            hint=("lower the horizon, or give ", Argument("model", "auto")),
         )
-    transform = choose_transform(latest, settings.transform, _season(settings.season, latest))
-    scaled = to_scale(latest, transform)
-    season = _season(settings.season, scaled)
-    offset, scale = float(scaled.mean()), float(scaled.std())
-    values = (scaled - offset) / scale
+    raise SeriesError(f"{few}: {needed} are needed")
+
+
+def _fit_constant(values: Values, settings: ForecastSettings) -> list[Candidate]:
+    if settings.model in ("network", "ar"):
+        raise SeriesError(f"all {len(values)} values are the same", hint=(Argument("model", "auto"), " repeats them"))
+    return [fit_plain("naive", Naive(), values, settings)]
+
+
+def _fit_candidates(
+    values: Values, season: int, settings: ForecastSettings, tell: Progress, wanted: Model | None
+) -> list[Candidate]:
+    """One model, or all that the series is long enough for, the preferred one first."""
+    candidates = []
+    if settings.model in ("auto", "network") and len(values) >= fewest_points(settings.horizon, "network"):
+        candidates.append(_fit_network(values, season, settings, tell))
+    plain = plain_models(len(values), season, settings.tau)
+    if settings.model == "ar":
+        plain["ar"] = AutoRegression(settings.tau or usual_order(season))
+    if settings.model in ("seasonal-naive", "seasonal-mean") and settings.model not in plain:
+        what = f"a season of {season} is seen fewer than three times" if season > 1 else "no season was found"
+        raise SeriesError(f"{what} for ", Argument("model", settings.model), hint=("give ", Argument("season")))
+    return candidates + [
+        fit_plain(model, baseline, values, settings) for model, baseline in plain.items() if wanted in (None, model)
+    ]
+
+
+def _fit_network(values: Values, season: int, settings: ForecastSettings, tell: Progress) -> Candidate:
     with use_threads(settings.threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         lags = choose_lags(values, settings.horizon, season, settings.max_lags)
@@ -89,24 +142,24 @@ def fit(
         train_members(members, batches, settings, lambda share: tell(0.1 + 0.6 * share))
         reading = Reading(context, windows.spread, choose_trust(members, values, context, windows.spread, settings))
         tell(0.8)
-        errors = errors_ahead(members, reading, values, settings)
-        tell(1.0)
-    return Forecaster(settings, members, reading, calibrate(errors), transform, season, offset, scale, series)
+        errors, spreads = errors_ahead(members, reading, values, settings)
+        errors = errors * optimism(members, lags, reading, values, settings)
+    return Candidate("network", "network", members, reading, errors, spreads)
 
 
 def with_horizon(settings: ForecastSettings | None, horizon: int | None) -> ForecastSettings:
-    """The settings, with another horizon where one is given."""
+    """The settings, with another horizon if one is given."""
     settings = settings or ForecastSettings()
     return settings if horizon is None else ForecastSettings(**(vars(settings) | {"horizon": horizon}))
 
 
 def _season(season: int | None, values: Values) -> int:
-    """The season that is asked for, or found. Raises SettingsError where it is seen fewer than three times."""
+    """The season that is asked for, or found. Raises SettingsError if it is seen fewer than two times."""
     if season is None:
         return find_season(values)
-    if season > max(1, len(values) // 3):
+    if season > max(1, len(values) // 2):
         raise SettingsError(
-            f"{len(values)} points have fewer than three of them; give a shorter one, or 1 for none",
+            f"{len(values)} points have fewer than two of them; give a shorter one, or 1 for none",
             setting="season",
             value=season,
         )

@@ -1,9 +1,9 @@
-"""A fitted forecaster: what it foretells, how sure it is, and its folder on disk."""
+"""A fitted forecaster: its forecasts with intervals, and its folder on disk."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -15,10 +15,10 @@ from charloom.forecasting.intervals import LEVELS, Calibration
 from charloom.forecasting.member import Member, Reading, draw_paths
 from charloom.forecasting.network import CorrectionNetwork
 from charloom.forecasting.series import Series, Values, as_series
-from charloom.forecasting.transforms import Chosen, from_scale, to_scale
+from charloom.forecasting.transforms import Chosen, Scale
 from charloom.model_folder import WithoutInitialWeights, read_model_folder, write_model_folder
 from charloom.recurrence.threads import use_threads
-from charloom.settings.forecasting import ForecastSettings
+from charloom.settings.forecasting import ForecastSettings, Model
 from charloom.version import __version__
 
 _KIND = "forecaster"
@@ -28,56 +28,81 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is to come, from one origin or from several.
+    """Values to come, from one origin or from several.
 
     Attributes:
-        mean: (horizon,) or (origins, horizon): the mean of the paths that were drawn.
+        mean: (horizon,) or (origins, horizon): the forecast. The mean of the paths that the networks draw, or the plain
+            model's value; the nearest whole number if the series is one of whole numbers.
+        model: The model that made it, as in ``ForecastSettings``.
     """
 
     mean: Values
+    model: Model
     _center: Values
     _spread: Values
     _calibration: Calibration
-    _transform: Chosen
-    _offset: float
-    _scale: float
+    _scale: Scale
 
     def interval(self, level: float = 0.95) -> tuple[Values, Values]:
-        """Lower and upper bounds, shaped like ``mean``, that are to hold this share of the true values."""
+        """Lower and upper bounds, shaped like ``mean``, that are to hold this share of the true values.
+
+        They grow no narrower from one step to the next, on the scale that is forecast. Those of whole numbers are whole
+        numbers, and those of a series with no value below zero have none below it.
+        """
         half = self._calibration.half_width(level, self.mean.shape[-1]) * self._spread
-        half = np.maximum(half, _ROUNDING * (np.abs(self._center) + abs(self._offset) / self._scale))
-        low, high = ((self._center + sign * half) * self._scale + self._offset for sign in (-1, 1))
-        return from_scale(low, self._transform), from_scale(high, self._transform)
+        rounding = _ROUNDING * (np.abs(self._center) + abs(self._scale.offset) / self._scale.spread)
+        half = _growing(np.where(self._spread > 0, np.maximum(half, rounding), 0.0))
+        low, high = (self._scale.from_unit(self._center + sign * half) for sign in (-1, 1))
+        low, high = self._scale.rounded_bounds(low, high)
+        return np.minimum(low, self.mean), np.maximum(high, self.mean)
+
+
+def _growing(widths: Values) -> Values:
+    """Widths that grow no narrower along the last axis: the mean of the closest such bounds above and below.
+
+    The larger alone would add up the chance in the spreads of few paths.
+    """
+    above = np.maximum.accumulate(widths, axis=-1)
+    below = np.minimum.accumulate(widths[..., ::-1], axis=-1)[..., ::-1]
+    return (above + below) / 2
 
 
 class Forecaster:
-    """Linear autoregressions with networks that correct them; made by ``fit``, or read by ``load``.
+    """A fitted model; made by ``fit``, or read by ``load``.
 
     Attributes:
         settings: What it was fitted with.
-        series: What it was fitted to; forecasts go on from its end.
-        season: Points in a season, 1 where there is none.
-        transform: What is forecast: values (none) or their logarithms (log).
+        model: The model that forecasts; never auto.
+        name: The same for tables: AR(13) for ar.
+        series: What it was fitted to; forecasts start at its end.
+        season: Points in a season, 1 if there is none.
+        scale: The map between the series and what the model sees.
     """
 
     def __init__(
         self,
         settings: ForecastSettings,
+        model: Model,
+        name: str,
         members: list[Member],
         reading: Reading,
         calibration: Calibration,
-        transform: Chosen,
+        scale: Scale,
         season: int,
-        offset: float,
-        scale: float,
         series: Series,
     ) -> None:
         self.settings = settings
+        self.model: Model = model
+        self.name = name
         self.series = series
         self.season = season
-        self.transform: Chosen = transform
+        self.scale = scale
         self._members, self._reading, self._calibration = members, reading, calibration
-        self._offset, self._scale = offset, scale
+
+    @property
+    def transform(self) -> Chosen:
+        """What is forecast: values (none) or their logarithms (log)."""
+        return self.scale.transform
 
     @property
     def order(self) -> int:
@@ -97,25 +122,36 @@ class Forecaster:
     def forecast(
         self, horizon: int | None = None, *, history: Series | Sequence[float] | NDArray[np.floating] | None = None
     ) -> Forecast:
-        """What comes after ``history``, or after the series that this was fitted to.
+        """Forecasts what follows ``history``, or the series that this was fitted to.
 
-        horizon: Steps ahead, the settings' where None; intervals of later ones are as wide as the spread of paths says
+        horizon: Steps ahead, the settings' if None; intervals of later steps are as wide as the model's spread says
         and the last measured one demands. Raises InputError for a history too short to forecast from.
         """
         values = self.series.values if history is None else as_series(history).values
         found = self.forecast_from(values, [len(values)], horizon, num_paths=self.settings.num_paths)
-        return Forecast(found.mean[0], found._center[0], found._spread[0], *self._fixed())
+        return Forecast(found.mean[0], self.model, found._center[0], found._spread[0], self._calibration, self.scale)
 
     def forecast_from(
         self, values: Values, origins: Sequence[int] | Places, horizon: int | None = None, *, num_paths: int = 100
     ) -> Forecast:
-        """Forecasts from several origins, each the place of the first value that is not known, in one go.
+        """Forecasts from several origins, each the place of the first value that is not known, at once.
 
-        values: (points,); what stands at or after an origin is not looked at for it.
+        values: (points,); values at or after an origin are not used for it.
         """
-        paths = self._draw(values, np.asarray(origins, dtype=np.int64), horizon, num_paths)
-        mean = from_scale(paths * self._scale + self._offset, self.transform).mean(0)
-        return Forecast(mean, paths.mean(0), paths.std(0), *self._fixed())
+        places = np.asarray(origins, dtype=np.int64)
+        if self.model != "network":
+            member = self._members[0]
+            scaled, horizon = self._read(values, places, horizon)
+            center = member.linear.forecast(scaled, places, horizon)
+            spread = np.broadcast_to(member.spread * member.error_growth(horizon), center.shape)
+            mean = self.scale.from_unit(center)
+        else:
+            paths = self._draw(values, places, horizon, num_paths)
+            center, spread = paths.mean(0), paths.std(0)
+            # Paths below zero count: a mean without them would be too large.
+            mean = self.scale.from_unit(paths).mean(0) if self.transform == "log" else self.scale.from_unit(center)
+        mean = self.scale.rounded(mean)
+        return Forecast(mean, self.model, center, spread, self._calibration, self.scale)
 
     def sample_paths(self, num_paths: int, horizon: int | None = None, *, noise: bool = True) -> Values:
         """Possible futures after the series; each value is drawn given the one drawn before (ancestral sampling).
@@ -128,25 +164,29 @@ class Forecaster:
         if not noise:
             num_paths = len(self._members)
         paths = self._draw(values, np.array([len(values)]), horizon, num_paths, noise=noise)[:, 0]
-        return from_scale(paths * self._scale + self._offset, self.transform)
+        return self.scale.rounded(self.scale.from_unit(paths))
 
-    def _draw(
-        self, values: Values, origins: Places, horizon: int | None, num_paths: int, *, noise: bool = True
-    ) -> Values:
-        """Paths on the members' scale, as many of each member: (paths, origins, horizon)."""
+    def _read(self, values: Values, origins: Places, horizon: int | None) -> tuple[Values, int]:
+        """What the model sees of the values before the last origin, and the horizon."""
         horizon = self.settings.horizon if horizon is None else horizon
         if horizon < 1:
             raise SettingsError("it must be at least 1", setting="horizon", value=horizon)
-        if num_paths < len(self._members):
-            raise SettingsError(
-                f"it must be at least {len(self._members)}, one for each member", setting="num_paths", value=num_paths
-            )
         if not len(origins) or origins.min() < self.fewest_points or origins.max() > len(values):
             raise InputError(
                 f"a forecast needs {self.fewest_points} values before it, and there are "
                 f"{min(int(origins.min()), len(values)) if len(origins) else 0}"
             )
-        scaled = (to_scale(values[: origins.max()], self.transform) - self._offset) / self._scale
+        return self.scale.to_unit(values[: origins.max()]), horizon
+
+    def _draw(
+        self, values: Values, origins: Places, horizon: int | None, num_paths: int, *, noise: bool = True
+    ) -> Values:
+        """Paths on the members' scale, as many of each member: (paths, origins, horizon)."""
+        scaled, horizon = self._read(values, origins, horizon)
+        if num_paths < len(self._members):
+            raise SettingsError(
+                f"it must be at least {len(self._members)}, one for each member", setting="num_paths", value=num_paths
+            )
         shares = np.diff(np.linspace(0, num_paths, len(self._members) + 1).astype(int))
         with use_threads(self.settings.threads):
             generator = torch.Generator().manual_seed(self.settings.seed) if noise else None
@@ -156,16 +196,13 @@ class Forecaster:
             ]
         return np.concatenate(drawn)
 
-    def _fixed(self) -> tuple[Calibration, Chosen, float, float]:
-        return self._calibration, self.transform, self._offset, self._scale
-
     def save(self, path: str | Path) -> None:
         """Writes a folder with ``config.json`` and ``model.safetensors``, the end of the series among them."""
         tensors = {
             f"members.{i}.{name}": tensor
             for i, member in enumerate(self._members)
             for name, tensor in (
-                *((f"network.{key}", weights) for key, weights in member.network.state_dict().items()),
+                *((f"network.{key}", weights) for key, weights in _weights(member).items()),
                 ("coefficients", torch.from_numpy(member.linear.coefficients)),
             )
         }
@@ -175,14 +212,21 @@ class Forecaster:
             "kind": _KIND,
             "charloom": __version__,
             "settings": asdict(self.settings),
+            "model": self.model,
+            "model_name": self.name,
             "season": self.season,
-            "transform": self.transform,
-            "offset": self._offset,
-            "scale": self._scale,
+            "scale": asdict(self.scale),
             "name": self.series.name,
             "reading": asdict(self._reading),
             "members": [
-                {"intercept": m.linear.intercept, "spread": m.spread, "block": list(m.block)} for m in self._members
+                {
+                    "intercept": m.linear.intercept,
+                    "spread": m.spread,
+                    "block": list(m.block),
+                    "num_fitted": m.num_fitted,
+                    "corrected": m.network is not None,
+                }
+                for m in self._members
             ],
         }
         write_model_folder(path, config, tensors)
@@ -207,24 +251,33 @@ class Forecaster:
         members = []
         for i, entry in enumerate(config["members"]):
             prefix = f"members.{i}."
-            with torch.device("meta"), WithoutInitialWeights():
-                network = CorrectionNetwork(settings.cell, settings.hidden_size)
-            weights = {
-                key.removeprefix(f"{prefix}network."): t
-                for key, t in tensors.items()
-                if key.startswith(f"{prefix}network.")
-            }
-            network.load_state_dict(weights, assign=True)
-            network.layer.flatten_parameters()
+            network = _load_network(settings, tensors, f"{prefix}network.") if entry["corrected"] else None
             linear = Linear(tensors[f"{prefix}coefficients"].numpy(), float(entry["intercept"]))
             begin, end = entry["block"]
-            members.append(Member(linear, float(entry["spread"]), network.eval(), (begin, end)))
+            members.append(Member(linear, float(entry["spread"]), network, (begin, end), entry["num_fitted"]))
         half_widths = tensors["half_widths"].numpy()
         if half_widths.shape != (settings.horizon, len(LEVELS)) or not members:
             raise ValueError("half_widths")
-        if config["transform"] not in ("none", "log"):
-            raise ValueError("transform")
+        scale = Scale(**config["scale"])
+        if scale.transform not in ("none", "log") or not scale.spread > 0:
+            raise ValueError("scale")
+        model, name = config["model"], str(config["model_name"])
+        if model not in get_args(Model) or any((m.network is None) == (model == "network") for m in members):
+            raise ValueError("model")
         reading = Reading(**config["reading"])
         series = as_series(Series(tensors["values"].numpy(), str(config["name"])))
-        numbers = int(config["season"]), float(config["offset"]), float(config["scale"])
-        return cls(settings, members, reading, Calibration(half_widths), config["transform"], *numbers, series)
+        season = int(config["season"])
+        return cls(settings, model, name, members, reading, Calibration(half_widths), scale, season, series)
+
+
+def _weights(member: Member) -> dict[str, torch.Tensor]:
+    return {} if member.network is None else member.network.state_dict()
+
+
+def _load_network(settings: ForecastSettings, tensors: dict[str, torch.Tensor], prefix: str) -> CorrectionNetwork:
+    with torch.device("meta"), WithoutInitialWeights():
+        network = CorrectionNetwork(settings.cell, settings.hidden_size)
+    weights = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+    network.load_state_dict(weights, assign=True)
+    network.layer.flatten_parameters()
+    return network.eval()

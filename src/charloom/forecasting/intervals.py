@@ -1,30 +1,42 @@
-"""How wide intervals must be: measured on points that a member did not see.
+"""Widths of intervals, measured on points that a model did not see.
 
-A model's own spread is too narrow: its coefficients are estimates. So the errors k steps ahead of each member, on the
-block that it was fitted without, are divided by the spread of its paths, and an interval that is to hold a share of
-true values is as wide as that share of those errors. This is cross-conformal prediction (Vovk, 2015) or CV+ (Barber et
-al., Predictive inference with the jackknife+, 2021), with normalised errors. Those promise coverage where the order of
-points does not matter; for a series it has to be measured.
+A model's own spread is too narrow: its coefficients are estimates. So errors k steps ahead, on points that the model
+was fitted without, are divided by the spread that it gives for them, and an interval that is to hold a share of true
+values is as wide as that share of those errors. This is cross-conformal prediction (Vovk, 2015) or CV+ (Barber et al.,
+Predictive inference with the jackknife+, 2021), with normalized errors. Those promise coverage if the order of points
+does not matter; for a series it has to be measured.
+
+A series has few errors that tell different things: those of neighboring points and steps are much alike. So widths of
+neighboring steps are averaged, they come closer to a normal distribution's the fewer errors there are, and they grow as
+Student's distribution does with the degrees of freedom that the errors have.
 """
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
 from charloom.errors import SettingsError
 from charloom.forecasting.series import Values
 
-LEVELS = np.concatenate([np.arange(0.0, 0.99, 0.01), [0.99, 0.995, 0.999, 1.0]])
+LEVELS = np.concatenate([np.arange(0.0, 0.99, 0.01), [0.99, 0.995, 0.999, 0.9999]])
 """The levels at which widths are kept; between them they are interpolated."""
-_NEIGHBOURS = 1.15
-"""Errors of neighbouring horizons, up to this factor away, count too: there are few, and they are much alike."""
-_NORMAL = 1.2815515655446004
-"""Half the width of a normal distribution's middle 80 %."""
+_NORMAL_WIDTHS = np.array([NormalDist().inv_cdf((1 + level) / 2) for level in LEVELS])
+"""Half widths of the normal distribution's intervals, in standard deviations."""
+_MEAN_NORMAL = float(np.sqrt(2 / np.pi))
+"""Mean size of a normal error, in standard deviations."""
+_BANDWIDTH = 0.5
+"""Of the average over steps, on a logarithmic scale: steps that are half or twice as far ahead count for 0.4."""
+_MOST_KNOTS = 64
+_MOST_BLOCKS = 10
+_FEWEST_BLOCKS = 4
+"""If the series has no more stretches than errors overlap."""
+_LEAST_FREEDOM = 2.0
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Half widths of intervals in spreads of paths.
+    """Half widths of intervals in the model's spreads.
 
     Attributes:
         half_widths: (horizon, levels), for the levels of ``LEVELS``.
@@ -40,24 +52,58 @@ class Calibration:
         return widths[np.minimum(np.arange(horizon), len(widths) - 1)]
 
 
-def calibrate(errors: list[Values]) -> Calibration:
-    """From the errors of each step ahead, in units of the spread foretold; a step without any is as the one before."""
-    rows: list[Values] = []
-    for step in range(1, len(errors) + 1):
-        near = range(int(np.ceil(step / _NEIGHBOURS)), min(int(step * _NEIGHBOURS), len(errors)) + 1)
-        sizes = np.abs(np.concatenate([errors[other - 1] for other in near]))
-        alone = len(errors[step - 1])
-        if not len(sizes):
-            rows.append(rows[-1] if rows else _normal_widths())
-            continue
-        # As if the next error were one more of them: so many, that it is among the first share * (n + 1) of n.
-        shares = np.minimum(LEVELS * (1 + 1 / max(alone, 1)), 1.0)
-        rows.append(np.quantile(sizes, shares))
-    return Calibration(np.array(rows))
+def calibrate(errors: Values) -> Calibration:
+    """Half widths from errors in units of the model's spread.
+
+    errors: (origins, horizon), origins in the order of time; not a number where an error is not known.
+    """
+    sizes = np.abs(errors)
+    known = np.isfinite(sizes)
+    counts = known.sum(0)
+    if not counts.any():  # nothing was measured: a normal distribution of little certainty
+        widths = _NORMAL_WIDTHS * _student_factors(_LEAST_FREEDOM)
+        return Calibration(np.repeat(widths[None], errors.shape[1], axis=0))
+    measured = np.flatnonzero(counts)
+    columns = [sizes[known[:, step], step] for step in measured]
+    scales = np.array([column.mean() for column in columns])
+    shapes = np.array([np.quantile(column, LEVELS) for column in columns])
+    freedoms = np.array(
+        [_degrees_of_freedom(column, int(step) + 1) for column, step in zip(columns, measured, strict=True)]
+    )
+    steps = np.arange(1, errors.shape[1] + 1)
+    knots = np.unique(np.geomspace(1, steps[-1], _MOST_KNOTS).astype(int))
+    rows = []
+    for knot in knots:
+        weights = counts[measured] * np.exp(-0.5 * (np.log((measured + 1) / knot) / _BANDWIDTH) ** 2)
+        weights = weights / weights.sum() if weights.sum() > 0 else np.eye(len(measured))[-1]
+        freedom = 1 / float(weights @ (1 / freedoms))
+        normal = _NORMAL_WIDTHS * float(weights @ scales) / _MEAN_NORMAL
+        doubt = 1 / (1 + freedom * (1 - LEVELS))  # the further out, the fewer errors there are
+        rows.append(((1 - doubt) * (weights @ shapes) + doubt * normal) * _student_factors(freedom))
+    found = np.array(rows)
+    return Calibration(np.array([np.interp(np.log(steps), np.log(knots), column) for column in found.T]).T)
 
 
-def _normal_widths() -> Values:
-    """Of a normal distribution, by its logistic approximation; infinite nowhere."""
-    levels = np.minimum(LEVELS, 0.9999)
-    widths: Values = np.log((1 + levels) / (1 - levels)) / np.log(9) * _NORMAL
-    return widths
+def _degrees_of_freedom(sizes: Values, step: int) -> float:
+    """How many independent normal errors would tell as much of the errors' mean size.
+
+    By the variance of that mean over stretches of the series, no shorter than the errors overlap if it is long
+    enough. After Welch and Satterthwaite.
+    """
+    number = min(_MOST_BLOCKS, len(sizes), max(_FEWEST_BLOCKS, len(sizes) // step))
+    if number < 2:
+        return _LEAST_FREEDOM
+    means = np.array([block.mean() for block in np.array_split(sizes, number)])
+    variance = float(means.var(ddof=1)) / number
+    found = float(means.mean()) ** 2 / (2 * variance) if variance > 0 else np.inf
+    return float(np.clip(found, _LEAST_FREEDOM, len(sizes)))
+
+
+def _student_factors(freedom: float) -> Values:
+    """Quantiles of Student's distribution, beside the normal's: (levels,)."""
+    # With x = sqrt(freedom) tan(angle) the density is a power of the cosine.
+    angles = np.linspace(0.0, np.pi / 2, 4001)[:-1]
+    density = np.cos(angles) ** (freedom - 1)
+    shares = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    quantiles = np.sqrt(freedom) * np.tan(np.interp(LEVELS, shares / shares[-1], angles))
+    return np.concatenate([quantiles[1:2] / _NORMAL_WIDTHS[1:2], quantiles[1:] / _NORMAL_WIDTHS[1:]])

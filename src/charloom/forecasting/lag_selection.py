@@ -61,7 +61,7 @@ def choose_lags(values: Values, horizon: int, season: int, max_lags: int | None)
     steps = compared_steps(horizon)
     longest = max(1, min(max_lags or _ORDERS[-1], len(values) // 5))
     differences = [Difference(0), Difference(1)]
-    if 1 < season <= len(values) // 4:
+    if 1 < season <= len(values) // 3:
         differences.append(Difference(season))
     edges = np.linspace(0, len(values), _BLOCKS + 1).astype(int)
     blocks = [(int(a), int(b)) for a, b in itertools.pairwise(edges)]

@@ -13,6 +13,11 @@ from charloom.forecasting.series import Values
 from charloom.shapes import State
 from charloom.state import map_parts
 
+_FEWEST_TO_MATCH = 4
+"""Pairs of draws whose spread is made exactly that of the distribution."""
+_FARTHEST = 1e15
+"""A path of an unstable member goes no further, in units of the series' spread: its squares stay finite."""
+
 
 @dataclass
 class Member:
@@ -21,14 +26,21 @@ class Member:
     Attributes:
         linear: Its forecast is what the network corrects.
         spread: Standard deviation of the linear part's errors on the points that it was fitted to.
-        network: Reads windows as ``windows`` makes them.
+        network: Reads windows as ``windows`` makes them; None if nothing corrects the linear part.
         block: The places that both were fitted without, from the first to before the second.
+        num_fitted: Points that the linear part's intercept was estimated from, None if that is known or its error is
+            left out of account.
     """
 
     linear: Linear
     spread: float
-    network: CorrectionNetwork
+    network: CorrectionNetwork | None
     block: tuple[int, int]
+    num_fitted: int | None = None
+
+    def error_growth(self, horizon: int) -> Values:
+        """Standard deviations of the linear part's errors ahead, in units of ``spread``: (horizon,)."""
+        return self.linear.error_growth(horizon, self.num_fitted)
 
     def errors(self, values: Values) -> tuple[Values, NDArray[np.bool_]]:
         """The linear part's error at each point, in units of ``spread``, and where there is one (zero elsewhere)."""
@@ -76,10 +88,12 @@ def draw_paths(
     known = past.unfold(1, order, 1)[:, :-1] @ weights + member.linear.intercept
     errors = (past[:, order:] - known) / member.spread
     with torch.no_grad():
-        seen = torch.stack([(past[:, order:] - center[:, None]) / reading.window_spread, errors], dim=-1)
-        (means, log_variances), state = member.network(seen.float().transpose(0, 1).contiguous())
-        mean, log_variance = means[-1].repeat(num_paths), log_variances[-1].repeat(num_paths)
-        state = _repeated(state, num_paths)
+        mean = log_variance = torch.zeros(num_paths * len(origins), dtype=torch.float32)
+        if member.network is not None:
+            seen = torch.stack([(past[:, order:] - center[:, None]) / reading.window_spread, errors], dim=-1)
+            (means, log_variances), state = member.network(seen.float().transpose(0, 1).contiguous())
+            mean, log_variance = means[-1].repeat(num_paths), log_variances[-1].repeat(num_paths)
+            state = _repeated(state, num_paths)
         center = center.repeat(num_paths)
         path = torch.empty(num_paths * len(origins), order + horizon, dtype=torch.float64)
         path[:, :order] = past[:, context:].repeat(num_paths, 1)
@@ -88,9 +102,9 @@ def draw_paths(
             error = reading.trust * mean
             if generator is not None:
                 error = error + torch.exp(0.5 * log_variance) * _paired_noise(num_paths, len(origins), generator)
-            value = linear + member.spread * error.double()
+            value = (linear + member.spread * error.double()).clamp(-_FARTHEST, _FARTHEST)
             path[:, order + step] = value
-            if step + 1 < horizon:
+            if member.network is not None and step + 1 < horizon:
                 seen = torch.stack([(value - center) / reading.window_spread, error.double()], dim=-1)
                 (means, log_variances), state = member.network(seen.float()[None], state)
                 mean, log_variance = means[0], log_variances[0]
@@ -102,5 +116,8 @@ def _repeated(state: State, times: int) -> State:
 
 
 def _paired_noise(num_paths: int, num_origins: int, generator: torch.Generator) -> Tensor:
-    half = torch.randn((num_paths + 1) // 2, num_origins, generator=generator)
+    half = torch.randn((num_paths + 1) // 2, num_origins, generator=generator, dtype=torch.float32)
+    if len(half) >= _FEWEST_TO_MATCH:
+        # The spread of few paths would be off by chance, and its steps not as wide as each other.
+        half = half / half.square().mean(0).sqrt()
     return torch.cat([half, -half])[:num_paths].reshape(-1)

@@ -23,21 +23,26 @@ _MOST_STEPS = 60
 """Minibatches of one pass: on long series one sees a part of the windows."""
 _PATIENCE = 6
 _LEAST_GAIN = 1e-4
+_SMALLEST_SPREAD = 1e-12
+"""Of errors beside the series' own spread, which is 1: smaller ones are rounding."""
 
 
 def make_members(values: Values, lags: Lags, settings: ForecastSettings) -> list[Member]:
     """As many as the settings say, of blocks that share the series out; their networks correct nothing yet."""
     edges = np.linspace(0, len(values), settings.members + 1).astype(int)
-    members = []
-    for begin, end in itertools.pairwise(edges):
-        linear = lags.fit(values, (int(begin), int(end)))
+    blocks = [(int(begin), int(end)) for begin, end in itertools.pairwise(edges)]
+    linears = [lags.fit(values, block) for block in blocks]
+    squares = []
+    for linear, (begin, end) in zip(linears, blocks, strict=True):
         errors = values[linear.order :] - linear.next_values(values)
         places = np.arange(linear.order, len(values))
-        fitted = errors[(places < begin) | (places >= end)]
-        spread = max(float(np.sqrt(np.mean(fitted**2))), 1e-12)
-        network = CorrectionNetwork(settings.cell, settings.hidden_size)
-        members.append(Member(linear, spread, network.eval(), (int(begin), int(end))))
-    return members
+        squares.append(float(np.mean(errors[(places < begin) | (places >= end)] ** 2)))
+    # One spread for all: a member whose block holds the only change of a series has no errors on the other points.
+    spread = max(float(np.sqrt(np.mean(squares))), _SMALLEST_SPREAD)
+    return [
+        Member(linear, spread, CorrectionNetwork(settings.cell, settings.hidden_size).eval(), block)
+        for linear, block in zip(linears, blocks, strict=True)
+    ]
 
 
 def train_members(
@@ -45,23 +50,24 @@ def train_members(
 ) -> None:
     """Passes over all members in turn, until their blocks together are foretold no better; then back to the best."""
     generator = torch.Generator().manual_seed(settings.seed)
+    networks = [member.network for member in members if member.network is not None]
     optimizers = [
-        torch.optim.AdamW(m.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-        for m in members
+        torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        for network in networks
     ]
     held_out = [batch.of_held_out() for batch in batches]
-    best, best_epoch, best_weights = _held_out_nats(members, held_out), 0, _weights(members)
+    best, best_epoch, best_weights = _held_out_nats(networks, held_out), 0, _weights(networks)
     for epoch in range(1, settings.epochs + 1):
-        for member, optimizer, batch in zip(members, optimizers, batches, strict=True):
-            _one_pass(member.network, optimizer, batch, settings.batch_size, generator)
-        nats = _held_out_nats(members, held_out)
+        for network, optimizer, batch in zip(networks, optimizers, batches, strict=True):
+            _one_pass(network, optimizer, batch, settings.batch_size, generator)
+        nats = _held_out_nats(networks, held_out)
         if nats < best - _LEAST_GAIN:
-            best, best_epoch, best_weights = nats, epoch, _weights(members)
+            best, best_epoch, best_weights = nats, epoch, _weights(networks)
         tell(max(epoch / settings.epochs, (epoch - best_epoch) / _PATIENCE))
         if epoch - best_epoch >= _PATIENCE:
             break
-    for member, weights in zip(members, best_weights, strict=True):
-        member.network.load_state_dict(weights)
+    for network, weights in zip(networks, best_weights, strict=True):
+        network.load_state_dict(weights)
 
 
 def _one_pass(
@@ -90,18 +96,18 @@ def _one_pass(
     network.eval()
 
 
-def _held_out_nats(members: list[Member], batches: list[WindowBatch]) -> float:
+def _held_out_nats(networks: list[CorrectionNetwork], batches: list[WindowBatch]) -> float:
     """Mean over all that was left out; infinite where that is not a number, or there is none."""
     total, count = 0.0, 0.0
     with torch.no_grad():
-        for member, batch in zip(members, batches, strict=True):
+        for network, batch in zip(networks, batches, strict=True):
             if not len(batch.inputs):
                 continue
-            correction, _ = member.network(batch.inputs.transpose(0, 1).contiguous())
+            correction, _ = network(batch.inputs.transpose(0, 1).contiguous())
             total += float((batch.held_out.T * gaussian_nats(correction, batch.targets.T)).sum())
             count += float(batch.held_out.sum())
     return total / count if count and math.isfinite(total) else math.inf
 
 
-def _weights(members: list[Member]) -> list[dict[str, torch.Tensor]]:
-    return [copy.deepcopy(member.network.state_dict()) for member in members]
+def _weights(networks: list[CorrectionNetwork]) -> list[dict[str, torch.Tensor]]:
+    return [copy.deepcopy(network.state_dict()) for network in networks]

@@ -20,8 +20,8 @@ class CorrectionNetwork(nn.Module):
 
     def __init__(self, cell: Cell, hidden_size: int) -> None:
         super().__init__()
-        self.layer = CELLS[cell](2, hidden_size)
-        self.head = nn.Linear(hidden_size, 2)
+        self.layer = CELLS[cell](2, hidden_size, dtype=torch.float32)
+        self.head = nn.Linear(hidden_size, 2, dtype=torch.float32)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 

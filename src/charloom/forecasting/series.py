@@ -12,8 +12,10 @@ from charloom.forecasting.dates import Dates
 
 Values: TypeAlias = NDArray[np.float64]
 
-_LARGEST = 1e100
-"""Squares of larger values, and sums of them, leave the range of floats."""
+_LARGEST = 1e300
+"""Forecasts and intervals of larger values may leave the range of floats."""
+_ROUNDING_STEPS = 8
+"""Values that differ by no more of the float format's steps than this are one value and its rounding."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ def as_series(series: "Series | Sequence[float] | NDArray[np.floating]") -> Seri
         check_values(series.values)
         return series
     try:
+        if np.iscomplexobj(series):
+            raise TypeError
         values = np.asarray(series, dtype=np.float64)
     except (TypeError, ValueError):
         raise SeriesError("the series is not a sequence of numbers") from None
@@ -61,7 +65,7 @@ def as_series(series: "Series | Sequence[float] | NDArray[np.floating]") -> Seri
 
 
 def check_values(values: Values) -> None:
-    """Raises SeriesError, naming the first place, for what is not finite, too large, or the same everywhere."""
+    """Raises SeriesError, naming the first place, for what is not finite or too large."""
     if not len(values):
         raise SeriesError("the series is empty: there is nothing to forecast")
     if len(bad := np.flatnonzero(~np.isfinite(values))):
@@ -69,13 +73,14 @@ def check_values(values: Values) -> None:
         raise SeriesError(f"value {bad[0] + 1} of {len(values)} is {what}: fill such values, or leave them out")
     if len(large := np.flatnonzero(np.abs(values) > _LARGEST)):
         raise SeriesError(f"value {large[0] + 1} is {values[large[0]]:g}, more than {_LARGEST:g}: use a larger unit")
-    centred = values - values[0]
-    if len(values) == 1:
-        raise SeriesError(f"the only value is {values[0]:g}: there is nothing to learn")
-    if not np.any(centred):
-        raise SeriesError(f"all {len(values)} values are {values[0]:g}: there is nothing to learn")
-    if np.max(np.abs(centred)) < 1e-9 * np.max(np.abs(values)):
-        raise SeriesError("the values differ by less than their rounding: subtract what they have in common")
+
+
+def is_constant(values: Values) -> bool:
+    """All values are the same, but for rounding."""
+    largest = np.max(np.abs(values))
+    exponent = np.frexp(largest)[1]
+    step = np.ldexp(np.spacing(largest), -exponent)
+    return bool(np.ptp(np.ldexp(values, -exponent)) <= _ROUNDING_STEPS * step)
 
 
 def interpolate_missing(values: Values) -> tuple[Values, int]:

@@ -1,12 +1,13 @@
-"""Values as they are forecast: themselves, or their logarithms where swings grow with the level."""
+"""Values as the models see them, of unit spread, as they are or as logarithms; and forecasts in the series' unit."""
 
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 
-from charloom.errors import Argument, SeriesError
-from charloom.forecasting.series import Values
-from charloom.settings.forecasting import Transform
+from charloom.errors import Argument, InputError, SeriesError
+from charloom.forecasting.series import Values, is_constant
+from charloom.settings.forecasting import Domain, Transform
 
 Chosen: TypeAlias = Literal["none", "log"]
 
@@ -15,8 +16,90 @@ _LEAST_RISE = 1.5
 _LARGEST_LOGARITHM = 700.0
 
 
+@dataclass(frozen=True)
+class Scale:
+    """The map between a series and values of mean 0 and standard deviation 1, which the models see.
+
+    Values are first divided by a power of two, which is exact, so that neither squares of tiny values nor sums of
+    large ones leave the range of floats.
+
+    Attributes:
+        transform: Logarithms are taken of the divided values (log), or not (none).
+        exponent: Of that power of two.
+        offset: Mean of the divided (and transformed) values.
+        spread: Their standard deviation, or 1 if they are all the same.
+        sign: 1 if no forecast is below zero, -1 if none is above, 0 if both may be.
+        whole: Forecasts and bounds of intervals are whole numbers.
+    """
+
+    transform: Chosen
+    exponent: int
+    offset: float
+    spread: float
+    sign: int = 0
+    whole: bool = False
+
+    def to_unit(self, values: Values) -> Values:
+        """Values of the series' unit as the models see them.
+
+        Raises SeriesError for values without a logarithm if logarithms are forecast, InputError for values that are
+        too large beside those that the scale was made of.
+        """
+        if self.transform == "log" and np.min(values) <= 0:
+            raise SeriesError("there are values that are not positive: fit with ", Argument("transform", "none"))
+        with np.errstate(over="ignore"):
+            divided = np.ldexp(values, -self.exponent)
+        if not np.isfinite(divided).all():
+            raise InputError(f"a value of {values[~np.isfinite(divided)][0]:g} is too large for the fitted series")
+        return ((np.log(divided) if self.transform == "log" else divided) - self.offset) / self.spread
+
+    def from_unit(self, values: Values) -> Values:
+        """The models' values in the series' unit, on its side of zero; finite for all finite values."""
+        with np.errstate(over="ignore"):
+            found = values * self.spread + self.offset
+            if self.transform == "log":
+                found = np.exp(np.minimum(found, _LARGEST_LOGARITHM))
+            found = np.ldexp(found, self.exponent)
+        largest = float(np.finfo(np.float64).max)
+        return np.clip(found, -largest if self.sign <= 0 else 0.0, largest if self.sign >= 0 else 0.0)
+
+    def rounded(self, values: Values) -> Values:
+        """The nearest whole numbers, if forecasts are whole."""
+        return np.rint(values) + 0.0 if self.whole else values
+
+    def rounded_bounds(self, low: Values, high: Values) -> tuple[Values, Values]:
+        """The nearest whole numbers, halves outward, if forecasts are whole: they hold the whole numbers between."""
+        return (np.ceil(low - 0.5) + 0.0, np.floor(high + 0.5) + 0.0) if self.whole else (low, high)
+
+
+def make_scale(values: Values, transform: Transform, season: int, domain: Domain) -> Scale:
+    """The scale of a series.
+
+    Args:
+        values: (points,), in the series' unit.
+        transform: As in ``ForecastSettings``.
+        season: Points in a season, 1 if there is none.
+        domain: As in ``ForecastSettings``.
+
+    Raises SeriesError if logarithms are asked for and a value has none.
+    """
+    exponent = int(np.frexp(np.max(np.abs(values)))[1])
+    divided = np.ldexp(values, -exponent)
+    chosen = choose_transform(divided, transform, season)
+    if chosen == "log":
+        divided = np.log(divided)
+    constant = is_constant(values)
+    offset = float(divided[0] if constant else divided.mean())
+    spread = 1.0 if constant else float((divided - offset).std())
+    sign, whole = 0, False
+    if domain == "auto":
+        sign = 1 if np.min(values) >= 0 else -1 if np.max(values) <= 0 else 0
+        whole = bool(np.all(values == np.rint(values)))
+    return Scale(chosen, exponent, offset, spread, sign, whole)
+
+
 def choose_transform(values: Values, transform: Transform, season: int) -> Chosen:
-    """Which it is. Raises SettingsError where logarithms are asked for of what has none.
+    """Logarithms or the values themselves. Raises SeriesError if logarithms are asked for and a value has none.
 
     ``auto``: logarithms where the spread of changes grows with the level at more than half its rate (on logarithmic
     scales), by a regression over at least ten stretches of the series that leaves no doubt. After Guerrero, Time-series
@@ -51,17 +134,3 @@ def _swings_grow(values: Values, season: int) -> bool:
     slope = float(x @ y / (x @ x))
     error = float(np.sqrt(np.sum((y - slope * x) ** 2) / (number - 2) / (x @ x)))
     return slope > 0.5 and slope > 2 * error
-
-
-def to_scale(values: Values, transform: Chosen) -> Values:
-    """Values to what is forecast."""
-    if transform == "log":
-        if np.min(values) <= 0:
-            raise SeriesError("there are values that are not positive: fit with ", Argument("transform", "none"))
-        return np.log(values)
-    return values
-
-
-def from_scale(values: Values, transform: Chosen) -> Values:
-    """What is forecast back to values; finite whatever it is."""
-    return np.exp(np.minimum(values, _LARGEST_LOGARITHM)) if transform == "log" else values

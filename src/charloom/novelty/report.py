@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from charloom.arguments import TEXT, check_type
 from charloom.errors import Argument, CorpusError, InputError, SettingsError
 from charloom.novelty.longest_matches import longest_matches
 from charloom.text.clean_up import AnyText, CleanUp
@@ -116,6 +117,13 @@ def check_novelty(
     Raises SettingsError for a min_length below 1, InputError where texts are str and the corpus bytes or the other way,
     or for more than ``LONGEST_TEXTS``; CorpusError for an empty corpus.
     """
+    check_type((*TEXT, Sequence), texts=texts, corpus=corpus)
+    for one in () if isinstance(texts, TEXT) else texts:
+        check_type(TEXT, text=one)
+    for part in () if isinstance(corpus, TEXT) else corpus:
+        if not (isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str)):
+            raise InputError("the corpus' parts must be pairs of a name and a text")
+        check_type(TEXT, text=part[1])
     if min_length < 1 or num_stretches < 0:
         raise SettingsError(
             *(Argument("min_length"), f" is {min_length}, ", Argument("num_stretches")),

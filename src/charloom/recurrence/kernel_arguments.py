@@ -1,5 +1,6 @@
 """Sizes of what the native kernels compute with, and addresses of tensors that have been compared with them."""
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -53,11 +54,16 @@ class ModelShape(NamedTuple):
     @property
     def parameters(self) -> list[tuple[int, ...]]:
         """Shapes of embedding, each layer's weights, output weights and output bias."""
-        shapes: list[tuple[int, ...]] = [(self.vocabulary, self.embedding_size)]
-        for number in range(self.layers):
-            inputs = self.hidden if number else self.embedding_size or self.vocabulary
-            shapes += LayerShape(self.cell, 0, 1, 1, inputs, self.hidden).weights
-        return [*shapes, (self.vocabulary, self.hidden), (self.vocabulary,)]
+        return _parameter_shapes(self)
+
+
+@functools.lru_cache  # the same at each step of a training
+def _parameter_shapes(shape: ModelShape) -> list[tuple[int, ...]]:
+    shapes: list[tuple[int, ...]] = [(shape.vocabulary, shape.embedding_size)]
+    for number in range(shape.layers):
+        inputs = shape.hidden if number else shape.embedding_size or shape.vocabulary
+        shapes += LayerShape(shape.cell, 0, 1, 1, inputs, shape.hidden).weights
+    return [*shapes, (shape.vocabulary, shape.hidden), (shape.vocabulary,)]
 
 
 def address(

@@ -89,7 +89,7 @@ def layer_backward(
     c: Tensor | None,
     reserve: Tensor,
     upstream: tuple[Tensor, Tensor, Tensor | None],
-    dx: Tensor,
+    dx: Tensor | None,
     dh: Tensor,
     dc: Tensor | None,
 ) -> None:
@@ -106,7 +106,7 @@ def layer_backward(
         c: As in ``layer_forward``.
         reserve: As ``layer_forward`` filled it.
         upstream: Gradients of y, last hidden state and last memory cell.
-        dx: Receives the gradient of x.
+        dx: Receives the gradient of x; None if it is not needed.
         dh: Receives the gradient of h.
         dc: Receives the gradient of c.
 
@@ -128,7 +128,7 @@ def layer_backward(
         address(upstream[0], (shape.steps, *state)),
         address(upstream[1], state),
         memory_cell_address(shape, upstream[2]),
-        address(dx, inputs),
+        0 if dx is None else address(dx, inputs),
         address(dh, state),
         memory_cell_address(shape, dc),
     )
@@ -277,8 +277,8 @@ def descend(
     if values and len(values) != len(gradients):
         raise InputError(f"{len(values)} values do not fit {len(gradients)} gradients")
     kernels.descend(
-        [address(g, g.shape) for g in gradients],
-        [address(v, g.shape) for v, g in zip(values, gradients, strict=False)],
+        [address(g, tuple(getattr(g, "shape", ()))) for g in gradients],
+        [address(v, tuple(g.shape)) for v, g in zip(values, gradients, strict=False)],
         [g.numel() for g in gradients],
         max_norm,
         learning_rate,

@@ -92,9 +92,8 @@ def _backward(
     backward_in_time: bool,
 ) -> _Gradients:
     inputs = (x, h, c, w_ih, w_hh, b_ih, b_hh)
-    return _consuming_backward(
-        chosen_kernels(), (dy, dh, dc), inputs, reserve.clone(), cell, precision, backward_in_time
-    )
+    options = cell, precision, backward_in_time
+    return _consuming_backward(chosen_kernels(), (dy, dh, dc), inputs, reserve.clone(), options)
 
 
 def _consuming_backward(
@@ -102,17 +101,16 @@ def _consuming_backward(
     upstream: tuple[Tensor, Tensor, Tensor],
     inputs: Sequence[Any],
     reserve: Tensor,
-    cell: int,
-    precision: int,
-    backward_in_time: bool,
+    options: tuple[int, int, bool],
+    needs_dx: bool = True,
 ) -> _Gradients:
-    """The gradients of x to b_hh; empty for what is None. Overwrites the reserve."""
+    """The gradients of x to b_hh; empty for what is None or not needed. Overwrites the reserve."""
+    cell, precision, backward_in_time = options
     shape = _shape(inputs[0], inputs[4], cell, precision)
     x, h, c, *weights = _contiguous(*inputs)
     dy, dh, dc = _contiguous(*upstream)
-    results = [None if t is None else torch.empty_like(t) for t in (x, h, c, *weights)]
+    results = [None if t is None else torch.empty_like(t) for t in (x if needs_dx else None, h, c, *weights)]
     dx, d_first_h, d_first_c, *gradients = results
-    assert dx is not None
     assert d_first_h is not None
     kernel_calls.layer_backward(
         kernels,
@@ -146,21 +144,31 @@ def _backward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: _Outputs) -> None:
-    *tensors, cell, precision, backward_in_time, _ = inputs
-    ctx.save_for_backward(*tensors, output[3])
+    x, h, c, w_ih, w_hh, b_ih, b_hh, cell, precision, backward_in_time, _ = inputs
+    # What first derivatives do not need may change before the backward pass, as in torch.nn; so it is not saved.
+    ctx.save_for_backward(x, h, c, w_ih if x.requires_grad else None, w_hh, output[3])
+    ctx.unsaved = [(t, None if t is None or t.is_inference() else t._version) for t in (w_ih, b_ih, b_hh)]
     ctx.options = cell, precision, backward_in_time
     ctx.kernels = chosen_kernels()
 
 
 def _differentiate(ctx: Any, dy: Tensor, dh: Tensor, dc: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    *inputs, reserve = ctx.saved_tensors
+    x, h, c, _, w_hh, reserve = ctx.saved_tensors
+    (w_ih, _), (b_ih, _), (b_hh, _) = ctx.unsaved
+    inputs = [x, h, c, w_ih, w_hh, b_ih, b_hh]
     if torch.is_grad_enabled() or any(map(is_batched, (dy, dh, dc))):
         # The gradient is to be differentiated again (create_graph), or of a batch at once (is_grads_batched).
+        if any(t is not None and version is not None and t._version != version for t, version in ctx.unsaved):
+            raise RuntimeError(
+                "a weight of a recurrent layer was changed in place after forward: no derivative of its gradient"
+            )
         gradients: Sequence[Any] = _differentiable_gradients(inputs, (dy, dh, dc), *ctx.options)
     elif is_observed() or type(dy) is not Tensor or torch._C._autograd._get_current_graph_task_keep_graph():
         gradients = torch.ops.charloom.recurrence_backward(dy, dh, dc, *inputs, reserve, *ctx.options)
     else:  # autograd frees the graph after this call: nobody else will read the reserve
-        gradients = _consuming_backward(ctx.kernels, (dy, dh, dc), inputs, reserve, *ctx.options)
+        gradients = _consuming_backward(
+            ctx.kernels, (dy, dh, dc), inputs, reserve, ctx.options, needs_dx=ctx.needs_input_grad[0]
+        )
     return (*(None if t is None else g for t, g in zip(inputs, gradients, strict=True)), None, None, None, None)
 
 

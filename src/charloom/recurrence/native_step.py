@@ -94,16 +94,34 @@ def native_loss(step: Step, parameters: StepParameters) -> tuple[Tensor, CellSta
     Raises:
         InputError: An id is not in the vocabulary, or a tensor has another shape than the step's.
     """
-    last = tuple(torch.empty_like(part, memory_format=torch.contiguous_format) for part in step.state)
+    last = _empty_state(step)
     loss: Tensor = _Loss.apply(step, last, *parameters.in_order())  # type: ignore[no-untyped-call] # torch's
     return loss, last
+
+
+def native_backpropagation(step: Step, parameters: StepParameters) -> tuple[Tensor, CellState]:
+    """As ``native_loss(...)[0].backward()``, without the autograd engine, whose time a small step would feel.
+
+    Only for parameters that are leaves without hooks.
+    """
+    last, tensors = _empty_state(step), parameters.in_order()
+    loss, gradients = _run(step, last, tensors)
+    for parameter, gradient in zip(tensors, gradients, strict=True):
+        if parameter is not None and gradient is not None and parameter.requires_grad:
+            before = parameter.grad
+            parameter.grad = gradient if before is None else before + gradient
+    return loss, last
+
+
+def _empty_state(step: Step) -> CellState:
+    return tuple(torch.empty_like(part, memory_format=torch.contiguous_format) for part in step.state)
 
 
 def _run(step: Step, last: CellState, parameters: Sequence[Tensor | None]) -> tuple[Tensor, list[Tensor | None]]:
     """The loss, and the gradients in the parameters' order; writes the last state."""
     options = step.options
     # Named, so that each lives until the call is over.
-    dense = [None if p is None else p.detach().contiguous() for p in parameters]
+    dense = [p if p is None or p.is_contiguous() else p.detach().contiguous() for p in parameters]
     gradients = [None if p is None else torch.empty_like(p) for p in dense]
     first = [part.contiguous() for part in step.state]
     loss = first[0].new_empty(())

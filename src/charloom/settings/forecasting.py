@@ -11,6 +11,10 @@ from charloom.settings.model import Cell
 
 Transform: TypeAlias = Literal["auto", "none", "log"]
 """What is forecast: the values, or their logarithms, where their swings grow with their level."""
+Model: TypeAlias = Literal["auto", "network", "ar", "seasonal-mean", "seasonal-naive", "drift", "naive", "mean"]
+"""What forecasts; auto compares the others and takes the best."""
+Domain: TypeAlias = Literal["auto", "real"]
+"""Which values a forecast may have: those of the series' kind, or any number."""
 Missing: TypeAlias = Literal["refuse", "interpolate"]
 USUAL_LEVELS = (0.8, 0.95)
 """Of the intervals that are shown and measured where nobody asks for others."""
@@ -97,9 +101,16 @@ class ForecastSettings:
 
     Attributes:
         horizon: Steps ahead that are forecast, that lags are chosen for, and that intervals are measured at.
-        season: Points in a season (12 for months of a year, 1 for none); found by autocorrelation where not given.
+        model: The forecasting model: network (linear autoregressions corrected by recurrent networks), ar (a plain
+            autoregression), seasonal-naive (the last season again), seasonal-mean (the mean of the last three), drift
+            (the last value and the mean change), naive (the last value), mean (the mean of all values), or auto, the
+            one with the smallest errors.
+        season: Points in a season (12 for months of a year, 1 for none); found by a test if not given.
         transform: Forecast logarithms (log) or the values themselves (none); auto takes logarithms of positive series
             whose swings grow with their level.
+        domain: Values that a forecast may have: whole numbers if all values of the series are, none below zero if none
+            of the series is, none above zero likewise (auto), or any number (real).
+        tau: Order of the plain autoregression (ar); a season and a point, or 4, if not given.
         max_lags: Most past points that the linear part looks at; a fifth of the series, 256 at most, where not given.
         cell: The recurrent cell of the networks.
         hidden_size: Units of each network.
@@ -115,8 +126,11 @@ class ForecastSettings:
     """
 
     horizon: int = 24
+    model: Model = "auto"
     season: int | None = None
     transform: Transform = "auto"
+    domain: Domain = "auto"
+    tau: int | None = None
     max_lags: int | None = None
     cell: Cell = "gru"
     hidden_size: int = 32
@@ -131,9 +145,9 @@ class ForecastSettings:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        check_word(self, transform=Transform, cell=Cell)
+        check_word(self, model=Model, transform=Transform, domain=Domain, cell=Cell)
         check_whole(self, "horizon", maximum=4000)
-        check_whole(self, "season", "max_lags", optional=True)
+        check_whole(self, "season", "max_lags", "tau", optional=True)
         check_whole(self, "hidden_size", "batch_size")
         check_whole(self, "context", minimum=2)
         check_whole(self, "members", minimum=2, maximum=100)

@@ -15,11 +15,15 @@ def check_whole(
     """These fields are whole numbers within the bounds; None passes where it is an option."""
     for name in names:
         value = getattr(settings, name)
-        if value is None and optional:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
-            upper = f" and at most {maximum}" if isinstance(value, int) and value > maximum else ""
-            raise SettingsError(f"it must be a whole number, {minimum} or more{upper}", setting=name, value=value)
+        if value is not None or not optional:
+            check_count(name, value, minimum=minimum, maximum=maximum)
+
+
+def check_count(name: str, value: object, *, minimum: int = 0, maximum: int = _LARGEST) -> None:
+    """An argument is a whole number within the bounds."""
+    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+        upper = f" and at most {maximum}" if isinstance(value, int) and value > maximum else ""
+        raise SettingsError(f"it must be a whole number, {minimum} or more{upper}", setting=name, value=value)
 
 
 def check_number(
@@ -46,9 +50,13 @@ def check_number(
 def check_word(settings: object, **words: Any) -> None:
     """Each field is one of the words of its Literal."""
     for name, literal in words.items():
-        value = getattr(settings, name)
-        if value not in get_args(literal):
-            raise SettingsError(f"choose one of {', '.join(get_args(literal))}", setting=name, value=value)
+        check_choice(name, getattr(settings, name), literal)
+
+
+def check_choice(name: str, value: object, literal: Any) -> None:
+    """An argument is one of the words of a Literal."""
+    if not isinstance(value, str) or value not in get_args(literal):
+        raise SettingsError(f"choose one of {', '.join(get_args(literal))}", setting=name, value=value)
 
 
 def check_switch(settings: object, *names: str, optional: bool = False) -> None:

@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from charloom.arguments import check_type
 from charloom.errors import Argument, SettingsError, worded
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.model import ModelSettings
@@ -74,6 +75,7 @@ def load_recipe(name: str) -> Recipe:
 
     Raises SettingsError, with the recipe, the table and the key, for what cannot be set.
     """
+    check_type(str, name=name)
     return _read(name)[1]
 
 

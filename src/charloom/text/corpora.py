@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, CharloomWarning, CorpusError, CorpusUnavailableError, InputError, comma_separated
 from charloom.settings.corpus import CorpusSettings, Unit
 from charloom.text import encoded_texts
@@ -54,6 +55,7 @@ class Corpus:
         Raises UnknownCharacterError where it lacks characters of this corpus' vocabulary, InputError where it cleans
         texts in another way.
         """
+        check_type(Vocabulary, vocabulary=vocabulary)
         if vocabulary == self.vocabulary:
             return self
         if vocabulary.clean_up != self.vocabulary.clean_up or vocabulary.unit != self.vocabulary.unit:
@@ -106,7 +108,11 @@ def load_corpus(
     Raises CorpusError for a text that is missing, empty, or not what its unit needs, and for one that there is no room
     for on the disk.
     """
-    CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)  # refuses what cannot be
+    CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)  # checks them
+    if source is not None:
+        check_type((*PATH, Sequence), source=source)
+        for one in () if isinstance(source, PATH) else source:
+            check_type(PATH, source=one)
     name, text, usual = _find(source, unit)
     read_as = ReadAs(
         unit,
@@ -121,7 +127,7 @@ def load_corpus(
             encoded, numbers = found
             vocabulary = encoded.vocabulary(read_as.clean_up)
             return Corpus(name, encoded.ids(numbers, vocabulary), vocabulary, encoded.fingerprint)
-        corpus = _encode(name, text.pieces(unit, progress), read_as, text, None)
+        corpus = _encode(name, text.pieces(progress), read_as, text, None)
     if text.hint is not None and not text.unchanged:
         warnings.warn(f"{text.name}: changed while it was read", CharloomWarning, stacklevel=2)
     return corpus
@@ -157,6 +163,7 @@ def corpus_from(
     Raises CorpusError for what is empty, or no text.
     """
     CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)
+    check_type(str, name=name, separator=separator)
     pieces = joined_documents(documents, name, unit, column, separator)
     return _encode(name, pieces, ReadAs(unit, max_chars, lowercase, collapse_whitespace), None, progress)
 
@@ -168,7 +175,7 @@ def read_corpus(source: str | Path | Sequence[str | Path], unit: Unit) -> list[t
     """
     name, text, _ = _find(source, unit)
     if isinstance(text, TextFiles):
-        return text.parts(unit)
+        return text.parts()
     pieces: Any = list(text)
     return [(name, (b"" if unit == "byte" else "").join(pieces))]
 
@@ -201,7 +208,7 @@ def _find(
         raise CorpusError("no text was named")
     if isinstance(source, str):
         _refuse_near_miss(source)
-    return ", ".join(Path(s).name or str(s) for s in sources), TextFiles(sources), CleanUp()
+    return ", ".join(Path(s).name or str(s) for s in sources), TextFiles(sources, unit), CleanUp()
 
 
 def _refuse_near_miss(name: str) -> None:

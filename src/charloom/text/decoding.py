@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from charloom.errors import Argument, CorpusError
+from charloom.text.file_kinds import HEAD_BYTES, FileKind, kind_of
 
 BYTES_INSTEAD = (Argument("unit", "byte"), " takes any file")
 _OTHER_MODEL = ("the model reads characters; one trained with ", *BYTES_INSTEAD)
@@ -14,12 +15,13 @@ _BYTE_ORDER_MARK = "\ufeff"
 def decoded(pieces: Iterable[bytes], name: str) -> Iterator[str]:
     """The text of a file that comes in pieces, a leading byte order mark left out.
 
-    Raises CorpusError naming the place of what is not text: the first byte that is not UTF-8, and where there is none
-    the first NUL character.
+    Raises CorpusError for what is not text. It names the kind of file if that is known (``kind_of``), else the place of
+    the first byte that is not UTF-8, else that of the first NUL character.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     bytes_before, lines_before, chars_before = 0, 1, 0
     nul: int | None = None
+    kind: FileKind | None = None
 
     def decode(data: bytes, final: bool) -> str:
         pending = len(decoder.getstate()[0])
@@ -27,6 +29,8 @@ def decoded(pieces: Iterable[bytes], name: str) -> Iterator[str]:
             return decoder.decode(data, final)
         except UnicodeDecodeError as error:
             # What it failed on is the bytes that it had kept and the new ones.
+            if kind is not None:
+                raise CorpusError(f"{name}: {kind}", hint=BYTES_INSTEAD) from None
             whole, at = error.object, error.start
             line = lines_before + whole.count(b"\n", 0, at)
             raise CorpusError(
@@ -35,6 +39,8 @@ def decoded(pieces: Iterable[bytes], name: str) -> Iterator[str]:
             ) from None
 
     for data in pieces:
+        if not bytes_before:
+            kind = kind_of(data[:HEAD_BYTES])
         text = decode(data, final=False)
         if nul is None and (place := text.find("\0")) >= 0:
             nul = chars_before + place  # read on: of a file that is not even UTF-8, that is what is said
@@ -44,6 +50,8 @@ def decoded(pieces: Iterable[bytes], name: str) -> Iterator[str]:
         lines_before += data.count(b"\n")
         chars_before += len(text)
     decode(b"", final=True)
+    if nul is not None and kind is not None:
+        raise CorpusError(f"{name}: {kind}", hint=BYTES_INSTEAD)
     if nul is not None:
         raise CorpusError(f"{name}: looks binary (a NUL character at {nul})", hint=BYTES_INSTEAD)
 

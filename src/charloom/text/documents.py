@@ -20,7 +20,7 @@ def joined_documents(
     column: Of rows that are mappings, as ``corpus_from`` says. Raises CorpusError for what is empty, or no text.
     """
     whole = (documents,) if isinstance(documents, (str, bytes)) else documents
-    if not isinstance(whole, Iterable):
+    if not isinstance(whole, Iterable) or getattr(whole, "ndim", 1) == 0:
         raise CorpusError(f"{name}: {type(documents).__name__} is neither a text nor texts one after the other")
     between: Any = separator.encode() if unit == "byte" else separator
     last: Any = None

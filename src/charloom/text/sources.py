@@ -5,18 +5,21 @@ import os
 import stat
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from charloom.errors import CorpusError
+from charloom.errors import CharloomWarning, CorpusError
 from charloom.settings.corpus import Unit
 from charloom.text.compressed_inputs import compression_of, decompressed
 from charloom.text.decoding import decoded
+from charloom.text.file_kinds import HEAD_BYTES, is_binary
 
 STANDARD_INPUT = "-"
 _LONGEST_NAME = 200
+_MOST_NAMES = 5
 _SETTLED_NANOSECONDS = 2_000_000_000
 """The coarsest clock of a file system's ticks once in this."""
 _PIECE = 1 << 20
@@ -30,12 +33,15 @@ def read_sources(sources: Sequence[str | Path], unit: Unit) -> str | bytes:
     ends in ``.gz``, ``.xz`` or ``.zst`` are decompressed. Raises CorpusError for what is missing, unreadable, empty,
     damaged or not UTF-8.
     """
-    pieces: Any = list(TextFiles(sources).pieces(unit))
+    pieces: Any = list(TextFiles(sources, unit).pieces())
     return (b"" if unit == "byte" else "").join(pieces)
 
 
 class TextFiles:
     """The files of some sources, as a text that is read once, from beginning to end.
+
+    A file that is named twice is read once, with a warning. In folders, models and runs of charloom are left out, and
+    files that are not text if the unit is the character, with a warning that names and counts them.
 
     Attributes:
         name: All the sources' names.
@@ -44,10 +50,11 @@ class TextFiles:
         bytes_read: How much of that has been read.
     """
 
-    def __init__(self, sources: Sequence[str | Path]) -> None:
+    def __init__(self, sources: Sequence[str | Path], unit: Unit) -> None:
         """Finds them. Raises CorpusError for what is not there."""
         self.name = _names(sources)
-        self.files = [file for source in sources for file in _files_of(source)]
+        self._unit = unit
+        self.files = _each_once(sources, unit)
         self._begin()
         self._found_at = time.time_ns()
         self._seen = self.look()
@@ -91,10 +98,10 @@ class TextFiles:
         """SHA-256 of what has been read, and of how it is to be understood, hexadecimal."""
         return self._content.hexdigest()
 
-    def pieces(self, unit: Unit, progress: Callable[[int, int | None], None] | None = None) -> Iterator[Any]:
+    def pieces(self, progress: Callable[[int, int | None], None] | None = None) -> Iterator[Any]:
         """The text, in str or bytes, in pieces that are not empty. Raises CorpusError for a text that is."""
         self._begin()
-        pieces = self._bytes(progress) if unit == "byte" else self._chars(progress)
+        pieces = self._bytes(progress) if self._unit == "byte" else self._chars(progress)
         empty = True
         for piece in pieces:
             empty = False
@@ -102,13 +109,13 @@ class TextFiles:
         if empty:
             raise CorpusError(f"{self.name}: empty; there is nothing to read")
 
-    def parts(self, unit: Unit) -> list[tuple[str, Any]]:
+    def parts(self) -> list[tuple[str, Any]]:
         """The text of each file, after its name; put together they are the whole. Raises CorpusError as ``pieces``."""
         parts: list[tuple[str, Any]] = []
         for file in self.files:
             data = decompressed(self._read(file, None), str(file))
-            text: Any = b"".join(data) if unit == "byte" else "".join(decoded(data, _names([file])))
-            if parts and unit == "char" and parts[-1][1] and not parts[-1][1].endswith("\n"):
+            text: Any = b"".join(data) if self._unit == "byte" else "".join(decoded(data, _names([file])))
+            if parts and self._unit == "char" and parts[-1][1] and not parts[-1][1].endswith("\n"):
                 parts[-1] = parts[-1][0], parts[-1][1] + "\n"
             parts.append((_names([file]), text))
         if not any(text for _, text in parts):
@@ -168,7 +175,7 @@ def _open(file: str | Path) -> Any:
     return nullcontext(sys.stdin.buffer) if file == STANDARD_INPUT else Path(file).open("rb")
 
 
-def _files_of(source: str | Path) -> list[str | Path]:
+def _files_of(source: str | Path, unit: Unit) -> list[str | Path]:
     if source == STANDARD_INPUT:
         return [STANDARD_INPUT]
     if not str(source):
@@ -183,9 +190,57 @@ def _files_of(source: str | Path) -> list[str | Path]:
     if not stat.S_ISDIR(mode):
         return [path]
     found = sorted(file for file in path.rglob("*") if file.is_file() and not _hidden(file.relative_to(path)))
+    folders = {folder for file in found for folder in file.relative_to(path).parents}
+    models = {folder for folder in folders if _is_model(path / folder)}
+    if models:
+        _warn_of(path, [str(path / folder) for folder in models], "a model or run of charloom", "models or runs")
+    found = [file for file in found if not models.intersection(file.relative_to(path).parents)]
+    if unit == "char":
+        binary = [file for file in found if is_binary(_head(file))]
+        if binary:
+            _warn_of(path, [str(file) for file in binary], "a file that is not text", "files that are not text")
+        found = [file for file in found if file not in set(binary)]
     if not found:
-        raise CorpusError(f"{path}: no files in this folder")
+        raise CorpusError(f"{path}: no files in this folder" + (" that are text" if unit == "char" else ""))
     return list(found)
+
+
+def _is_model(folder: Path) -> bool:
+    return (folder / "model.safetensors").exists() or any(folder.glob("checkpoints/step-*.checkpoint"))
+
+
+def _head(file: Path) -> bytes:
+    """The first bytes of the text; of a file that cannot be read none, as reading it will say why."""
+    try:
+        return next(decompressed(_read_in_pieces(file), str(file)), b"")[:HEAD_BYTES]
+    except CorpusError:
+        return b""
+
+
+def _each_once(sources: Sequence[str | Path], unit: Unit) -> list[str | Path]:
+    """All files. One that is in two folders, or in a folder and named too, is there once; one named twice is twice."""
+    files: list[str | Path] = []
+    seen: dict[tuple[int, int], bool] = {}
+    for source in sources:
+        found = _files_of(source, unit)
+        in_folder = found != [source] and found != [Path(source)]
+        for file in found:
+            if file == STANDARD_INPUT or not stat.S_ISREG((status := Path(file).stat()).st_mode):
+                files.append(file)
+                continue
+            place = status.st_dev, status.st_ino
+            if place in seen and (in_folder or seen[place]):
+                warnings.warn(f"{file}: the same file is there twice, and is read once", CharloomWarning, stacklevel=3)
+                continue
+            seen[place] = in_folder
+            files.append(file)
+    return files
+
+
+def _warn_of(folder: Path, left_out: list[str], one: str, several: str) -> None:
+    names = ", ".join(sorted(left_out)[:_MOST_NAMES]) + (" ..." if len(left_out) > _MOST_NAMES else "")
+    what = f"{one} is" if len(left_out) == 1 else f"{len(left_out)} {several} are"
+    warnings.warn(f"{folder}: {what} left out: {names}", CharloomWarning, stacklevel=2)
 
 
 def _hidden(path: Path) -> bool:

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charloom.errors import CorpusError
+from charloom.arguments import check_type
+from charloom.errors import CorpusError, InputError
+from charloom.settings.limits import check_count
 from charloom.shapes import Ids, TextIds
 
 _IDS_AT_ONCE = 1 << 20
@@ -73,10 +75,17 @@ class StoredIds:
 
     def part(self, start: int, stop: int | None = None) -> "StoredIds":
         """Those from ``start`` to before ``stop``, both 0 or more."""
+        check_count("start", start)
+        if stop is not None:
+            check_count("stop", stop)
         return StoredIds(self._stored[start:stop], self._id_of, self._file, self._start + start)
 
     def sequences(self, starts: Any, length: int) -> Ids:
         """So many ids from each of these places on, int64 (places, length). The places are an int64 array."""
+        check_count("length", length)
+        listed = isinstance(starts, np.ndarray) and starts.ndim == 1 and starts.dtype == np.int64
+        if not listed or (len(starts) and not 0 <= starts.min() <= starts.max() <= len(self) - length):
+            raise InputError(f"must be an int64 array of numbers from 0 to {len(self) - length}", setting="starts")
         if self._file is not None and self._file.reads_past_the_map(length * self.bytes_per_id):
             stored = self._file.read((starts + self._start) * self.bytes_per_id, length, self._stored.dtype)
         else:
@@ -87,8 +96,12 @@ class StoredIds:
 
     def renumbered(self, numbers: Sequence[int]) -> "StoredIds":
         """The same, each id i read as ``numbers[i]``."""
-        new = np.array(numbers, np.int64)
-        id_of = new if self._id_of is None else new.take(self._id_of)
+        check_type(Sequence, numbers=numbers)
+        try:
+            new = np.array(numbers, np.int64)
+            id_of = new if self._id_of is None else new.take(self._id_of)
+        except (TypeError, ValueError, IndexError, OverflowError) as error:
+            raise InputError(f"must have a whole number for each id ({error!s:.100})", setting="numbers") from None
         return StoredIds(self._stored, id_of, self._file, self._start)
 
     def _wide(self, stored: Any) -> Tensor:

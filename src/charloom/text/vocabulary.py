@@ -2,13 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, get_args
+from types import NoneType
+from typing import Any
 
 import numpy as np
 import torch
 
-from charloom.errors import Argument, InputError, UnknownCharacterError
+from charloom.arguments import TEXT, check_type
+from charloom.errors import Argument, InputError, SettingsError, UnknownCharacterError
 from charloom.settings.corpus import Unit, UnknownPolicy
+from charloom.settings.limits import check_choice
 from charloom.shapes import TextIds
 from charloom.text.clean_up import CleanUp
 
@@ -26,14 +29,19 @@ class Vocabulary:
 
     def __init__(self, characters: Sequence[str] | None = None, *, clean_up: CleanUp | None = None) -> None:
         """Makes a vocabulary of these characters after ``<unk>``; of bytes if there are none."""
+        check_type((CleanUp, NoneType), clean_up=clean_up)
         self.clean_up = clean_up or CleanUp()
         self.unit: Unit = "byte" if characters is None else "char"
         self.tokens: tuple[str, ...] | tuple[bytes, ...]
         if characters is None:
             self.tokens = tuple(bytes([value]) for value in range(256))
             return
-        if any(len(character) != 1 for character in characters) or len(set(characters)) != len(characters):
-            raise ValueError("a vocabulary is made of single characters, each once")
+        if not isinstance(characters, Sequence) or not all(isinstance(c, str) and len(c) == 1 for c in characters):
+            raise InputError(
+                "a vocabulary is made of single characters, each once: give a list of str, or None for bytes"
+            )
+        if len(set(characters)) != len(characters):
+            raise InputError("a vocabulary is made of single characters, each once: one is there twice")
         self.tokens = (UNKNOWN, *characters)
         codes = code_points("".join(characters))
         order = np.argsort(codes)
@@ -42,11 +50,20 @@ class Vocabulary:
     @classmethod
     def of_text(cls, text: str, clean_up: CleanUp | None = None) -> "Vocabulary":
         """Counts the characters of a text that is already clean."""
+        check_type(str, text=text)
         return cls.of_counts(Counter(text), clean_up)
 
     @classmethod
     def of_counts(cls, counts: Mapping[str, int], clean_up: CleanUp | None = None) -> "Vocabulary":
         """As ``of_text``, of a text whose characters have been counted."""
+        check_type(Mapping, counts=counts)
+        for character, count in counts.items():
+            check_type(str, character=character)
+            if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+                raise SettingsError(
+                    f"must have a whole number, 0 or more, for each character; not so for {character!r:.20}",
+                    setting="counts",
+                )
         by_frequency = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         return cls([character for character, _ in by_frequency], clean_up=clean_up)
 
@@ -54,6 +71,10 @@ class Vocabulary:
         """This vocabulary with more characters, whose ids follow those there are."""
         if self.unit == "byte":
             return self
+        check_type((str, Iterable), characters=characters)
+        characters = list(characters)
+        for character in characters:
+            check_type(str, character=character)
         known = [str(token) for token in self.tokens[1:]]
         return Vocabulary([*known, *(c for c in characters if c not in set(known))], clean_up=self.clean_up)
 
@@ -80,8 +101,7 @@ class Vocabulary:
         Bytes are taken where the unit is the byte; text is then encoded as UTF-8. Raises UnknownCharacterError with
         the first few characters that the vocabulary lacks, unless ``unknown`` says otherwise.
         """
-        if unknown not in get_args(UnknownPolicy):
-            raise ValueError(f"unknown={unknown!r}: choose one of {', '.join(get_args(UnknownPolicy))}")
+        check_choice("unknown", unknown, UnknownPolicy)
         units = self.in_units(text)
         if isinstance(units, bytes):
             return torch.from_numpy(np.frombuffer(self.clean_up(units), np.uint8).astype(np.int64))
@@ -95,6 +115,7 @@ class Vocabulary:
 
     def in_units(self, text: str | bytes) -> str | bytes:
         """The text as the vocabulary's unit has it: str for characters; bytes for bytes, a str as UTF-8."""
+        check_type(TEXT, text=text)
         if self.unit == "char":
             if isinstance(text, bytes):
                 raise InputError("this vocabulary is of characters: give it a str, not bytes")
@@ -123,16 +144,19 @@ class Vocabulary:
         return ids[ids != 0] if unknown == "skip" else ids
 
     def decode(self, ids: TextIds | Iterable[int]) -> str | bytes:
-        """The text of some ids: str for characters, bytes for bytes."""
-        values: Iterable[int] = ids
-        if isinstance(ids, torch.Tensor):
-            array = ids.numpy(force=True)
-            if len(array) and array.min() > 0 and array.max() < len(self):
-                return self._decode_known(array)
-            values = array.tolist()
-        if self.unit == "byte":
-            return bytes(values)
-        return "".join(map(self.tokens.__getitem__, values))  # type: ignore[arg-type] # str tokens here
+        """The text of some ids: str for characters, bytes for bytes. Raises InputError for what is not an id."""
+        try:
+            array = ids.numpy(force=True) if isinstance(ids, torch.Tensor) else np.asarray(list(ids))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"must be whole numbers in one dimension ({error!s:.100})", setting="ids") from None
+        if array.ndim != 1 or (len(array) and array.dtype.kind not in "iu"):
+            raise InputError(f"must be whole numbers in one dimension, not {array.dtype} {array.shape}", setting="ids")
+        if len(array) and not (array.min() >= 0 and array.max() < len(self)):
+            wrong = next(number for number in array.tolist() if not 0 <= number < len(self))
+            raise InputError(f"hold {wrong}: this vocabulary's are 0 to {len(self) - 1}", setting="ids")
+        if self.unit == "byte" or (len(array) and array.min() > 0):
+            return self._decode_known(array)
+        return "".join(map(self.tokens.__getitem__, array.tolist()))  # type: ignore[arg-type] # str tokens here
 
     def _decode_known(self, ids: Any) -> str | bytes:
         """A long text in a tenth of the time; none of the ids is 0."""

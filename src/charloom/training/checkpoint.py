@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomError, CheckpointError, SettingsError
 from charloom.language_model import LanguageModel
 from charloom.recurrence.dispatch import describe_path
@@ -66,6 +67,7 @@ class Checkpoint:
     @classmethod
     def read(cls, path: str | Path) -> "Checkpoint":
         """Reads a file. Raises CheckpointError for one that is damaged, or that another version wrote."""
+        check_type(PATH, path=path)
         file = Path(path)
         facts, tensors = read_checkpoint(file)
         try:
@@ -131,7 +133,7 @@ class Checkpoint:
         run.seconds, run.epoch_seconds = (_seconds(facts[name]) for name in ("seconds", "epoch_seconds"))
         run.progress = None
         if self.done:
-            total = _like(tensors["epoch/total_loss"], torch.zeros(())).to(device)
+            total = _like(tensors["epoch/total_loss"], torch.zeros((), dtype=torch.float32)).to(device)
             run.progress = EpochProgress(self.done, self.num_batches, total, self._state(run))
 
     def _restore_random_state(self, run: Run, rank: int, num_processes: int) -> None:

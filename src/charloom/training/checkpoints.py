@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomWarning, CheckpointError
 from charloom.model_folder import CHECKPOINTS
 from charloom.training.checkpoint import Checkpoint, save_checkpoint
@@ -160,6 +161,7 @@ def newest_checkpoint(path: str | Path) -> Checkpoint:
 
     Raises CheckpointError where there is none.
     """
+    check_type(PATH, path=path)
     run = run_of(Path(path))
     if run is None or Path(path).is_file():
         return Checkpoint.read(path)

@@ -145,7 +145,7 @@ def joined_processes(device: str = "auto") -> Iterator[Processes]:
         return
     own_device = _own_device(device)
     try:
-        with _killed_by_ctrl_c():
+        with _killed_by_signals():
             store, rank, size = next(rendezvous("env://", timeout=_TIMEOUT))
             store.set_timeout(_TIMEOUT)
             room, restarts = _meet(store, rank, size)
@@ -223,16 +223,17 @@ def _own_device(device: str) -> str:
 
 
 @contextmanager
-def _killed_by_ctrl_c() -> Iterator[None]:
-    """Waiting for processes that do not come is no Python: no handler of Python's would run."""
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def _killed_by_signals() -> Iterator[None]:
+    """PyTorch waits for processes that do not come outside of Python, whose handlers do not run meanwhile."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: handler for number in numbers if callable(handler := signal.getsignal(number))}
+    for number in before:
+        signal.signal(number, signal.SIG_DFL)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _reason(error: Exception) -> str:

@@ -90,7 +90,7 @@ class _Loss(nn.Module):
         super().__init__()
         self.model = model
         self.wishes = Wishes()
-        self.carrier = nn.Parameter(torch.zeros(1 + len(self.wishes), device=model.device))
+        self.carrier = nn.Parameter(torch.zeros(1 + len(self.wishes), dtype=torch.float32, device=model.device))
 
     def forward(self, ids: Ids, targets: Ids, state: State | None) -> tuple[Scalar, State]:
         loss, last = self.model.loss(ids, targets, state)

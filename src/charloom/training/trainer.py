@@ -2,22 +2,26 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict
+from types import NoneType
 from typing import Any
 
 import torch
 
+from charloom.arguments import check_type
 from charloom.batching import check_length
 from charloom.device import find_device
 from charloom.errors import InputError, SettingsError, TrainingDivergedError
 from charloom.evaluation import nats_in_lanes, perplexity_of
 from charloom.generation import generate
 from charloom.language_model import LanguageModel
+from charloom.predictor import check_weights
 from charloom.recurrence.dispatch import chosen_path
 from charloom.recurrence.threads import use_threads
 from charloom.settings.model import Precision
+from charloom.settings.sampling import USUAL_TEMPERATURE, SamplingSettings
 from charloom.settings.training import TrainingSettings
 from charloom.text.corpora import Corpus
 from charloom.text.stored_ids import StoredIds
@@ -76,11 +80,18 @@ def train(
     for a text or settings that a checkpoint cannot go on with. Warns where validation has risen for epochs and the
     model is to end with the weights of the last.
     """
+    check_type(LanguageModel, model=model)
+    check_type(Corpus, corpus=corpus)
+    check_type((TrainingSettings, NoneType), settings=settings)
+    check_type(Sequence, listeners=listeners)
+    for listener in listeners:
+        check_type(Callable, listener=listener)
     settings = settings or (resume.settings if resume else TrainingSettings())
     processes = processes or Processes()
     processes.check(settings)
     if model.vocabulary != corpus.vocabulary:
         raise InputError("the corpus has another vocabulary than the model: build the model with corpus.vocabulary")
+    check_weights(model)
     device = check_possible(settings, len(corpus.ids), processes.device)
     at = training_length(len(corpus.ids), settings)
     training_ids, validation_ids = corpus.ids.part(0, at), corpus.ids.part(at)
@@ -98,13 +109,13 @@ def train(
         tell = Announcer(listeners, lambda: shared.rescue(run), alone=processes.size == 1)
         shared.begin(run, text, resume)
         try:
-            _train_epochs(run, processes, training_ids, validation_ids, prefixes, tell, shared)
-            shared.finish(run)
-            run.end()
-            if settings.sample_every and run.kept and processes.first:
-                _draw_samples(run, run.kept.epoch, prefixes, tell)
-        except StopTraining:
-            pass
+            with suppress(StopTraining):
+                _train_epochs(run, processes, training_ids, validation_ids, prefixes, tell, shared)
+                shared.finish(run)
+                run.end()
+                if settings.sample_every and run.kept and processes.first:
+                    _draw_samples(run, run.kept.epoch, prefixes, tell)
+            run.check()  # stopped between two checks, it may have diverged
         except TrainingDivergedError as error:
             if not shared.last_in_words:
                 raise
@@ -151,6 +162,7 @@ def _train_epochs(
             if agreed.stop:
                 raise StopTraining
         assert run.progress is not None
+        run.check()  # the last step may have left weights that the loss before it does not show
         perplexity = perplexity_of(float(run.progress.mean_loss))
         validation = _validate(run, validation_ids, processes, tell)
         run.seconds = time.perf_counter() - began
@@ -191,8 +203,9 @@ def _validate(run: Run, ids: StoredIds, processes: Processes, tell: Announcer) -
 
 
 def _draw_samples(run: Run, epoch: int, prefixes: Sequence[Any], tell: Announcer) -> None:
+    sampling = SamplingSettings(temperature=USUAL_TEMPERATURE, seed=run.settings.seed + epoch)
     for prefix in prefixes:
-        text = generate(run.model, prefix, run.settings.sample_chars)
+        text = generate(run.model, prefix, run.settings.sample_chars, sampling)
         shown = text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")
         tell(SampleDrawn(epoch, shown, run.steps))
 

@@ -146,7 +146,7 @@ def train_epoch(
         num_batches = num_random(len(ids), batch_size, num_steps, offset)
     zero_state = state = model.begin_state(len(range(batch_size)[rows]))
     device = optimizer.param_groups[0]["params"][0].device
-    total = torch.zeros((), device=device)
+    total = torch.zeros((), dtype=torch.float32, device=device)
     if begun:
         state = zero_state if begun.state is None else begun.state
         total = begun.total_loss

@@ -1,0 +1,131 @@
+"""Every tensor is compared with what the kernels expect before its address is taken."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from charloom import InputError
+from charloom.recurrence import kernel_calls
+from charloom.recurrence.dispatch import chosen_kernels
+from charloom.recurrence.kernel_arguments import CELLS, LayerShape, ModelShape
+from native import INSTRUCTION_SETS
+
+pytestmark = [
+    pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels"),
+    pytest.mark.usefixtures("unchecked"),
+]
+_WRONG: dict[str, Callable[[Tensor], Any]] = {
+    "longer": lambda t: torch.cat([t, t]),
+    "another dimension": lambda t: t.unsqueeze(0),
+    "another dtype": lambda t: t.to(torch.bfloat16),
+    "strided": lambda t: torch.stack([t, t], -1)[..., 0],
+    "on no device": lambda t: t.to("meta"),
+    "sparse": lambda t: t.to_sparse(),
+    "negative by a bit": torch._neg_view,
+    "no tensor": lambda t: t.tolist(),
+}
+_LAYER = LayerShape(CELLS.index("LSTM"), 0, steps=3, batch=2, inputs=5, hidden=7)
+_MODEL = ModelShape(CELLS.index("LSTM"), hidden=7, layers=2, vocabulary=11, embedding_size=5)
+
+
+def _zeros(*shapes: tuple[int, ...]) -> list[Any]:
+    return [torch.zeros(shape) for shape in shapes]
+
+
+def _forward(tensors: list[Any]) -> None:
+    reserve = torch.zeros(kernel_calls.reserve_bytes(chosen_kernels(), _LAYER), dtype=torch.uint8)
+    x, h, c, y, last_h, last_c = tensors[4:]
+    kernel_calls.layer_forward(chosen_kernels(), _LAYER, False, tensors[:4], x, h, c, y, last_h, last_c, reserve)
+
+
+def _backward(tensors: list[Any]) -> None:
+    reserve = torch.zeros(kernel_calls.reserve_bytes(chosen_kernels(), _LAYER), dtype=torch.uint8)
+    weights, gradients, (x, h, c, dy, dh, dc, *results) = tensors[:4], tensors[4:8], tensors[8:]
+    kernel_calls.layer_backward(
+        chosen_kernels(), _LAYER, False, weights, gradients, x, h, c, reserve, (dy, dh, dc), *results
+    )
+
+
+def _step(tensors: list[Any]) -> None:
+    ids, number = torch.zeros(2, 3, dtype=torch.int64), len(_MODEL.parameters)
+    parameters, gradients, (h, c, last_h, last_c, loss) = tensors[:number], tensors[number:-5], tensors[-5:]
+    kernel_calls.language_model_step(
+        chosen_kernels(), _MODEL, 0, ids, ids, parameters, gradients, (0.0, 0.0), 0, (h, c), (last_h, last_c), loss
+    )
+
+
+def _generate(tensors: list[Any]) -> None:
+    generator = kernel_calls.Generator(chosen_kernels(), _MODEL, False, tensors[:-3])
+    draws, ids = torch.zeros(2, 4, dtype=torch.float64), torch.zeros(2, 4, dtype=torch.int64)
+    generator.run((True, 0.0, 0, 1.0, -1), draws, tensors[-3], tensors[-2:], ids)
+
+
+def _descend(tensors: list[Any]) -> None:
+    kernel_calls.descend(chosen_kernels(), tensors[:2], tensors[2:], 1.0, 0.1)
+
+
+_STATE, _SEQUENCE, _INPUT = (2, 7), (3, 2, 7), (3, 2, 5)
+_CALLS: dict[str, tuple[Callable[[list[Any]], None], list[tuple[int, ...]]]] = {
+    "layer_forward": (_forward, [*_LAYER.weights, _INPUT, _STATE, _STATE, _SEQUENCE, _STATE, _STATE]),
+    "layer_backward": (
+        _backward,
+        [*_LAYER.weights * 2, _INPUT, _STATE, _STATE, _SEQUENCE, _STATE, _STATE, _INPUT, _STATE, _STATE],
+    ),
+    "language_model_step": (_step, [*_MODEL.parameters * 2, *[(2, 2, 7)] * 4, ()]),
+    "generate": (_generate, [*_MODEL.parameters, (2, 11), (2, 2, 7), (2, 2, 7)]),
+    "descend": (_descend, [(3, 4), (5,), (3, 4), (5,)]),
+}
+
+
+@pytest.mark.parametrize("name", _CALLS)
+def test_a_call_refuses_each_tensor_that_does_not_fit(name: str) -> None:
+    call, shapes = _CALLS[name]
+    call(_zeros(*shapes))
+    for place, shape in enumerate(shapes):
+        for kind, spoil in _WRONG.items():
+            if name == "descend" and place < 2 and kind in ("longer", "another dimension"):
+                continue  # gradients may have any shape, and it is the values that do not fit them
+            if not shape and kind in ("longer", "strided", "sparse"):
+                continue  # a number has no such form
+            tensors = _zeros(*shapes)
+            tensors[place] = spoil(tensors[place])
+            with pytest.raises(InputError):
+                call(tensors)
+
+
+def test_only_biases_and_the_embedding_may_be_missing() -> None:
+    for place in range(len(_MODEL.parameters)):
+        tensors = _zeros(*_CALLS["generate"][1])
+        tensors[place] = None
+        if place in (3, 4, 7, 8):
+            _generate(tensors)
+        else:
+            with pytest.raises(InputError):
+                _generate(tensors)
+
+
+def test_ids_outside_the_vocabulary() -> None:
+    for wrong in (-1, 11, 2**40):
+        for position in range(2):
+            ids, targets = (torch.zeros(2, 3, dtype=torch.int64) for _ in range(2))
+            (ids, targets)[position][1, 2] = wrong
+            tensors = _zeros(*_CALLS["language_model_step"][1])
+            number = len(_MODEL.parameters)
+            with pytest.raises(InputError, match=f"id {wrong} is not in the vocabulary of 11"):
+                kernel_calls.language_model_step(
+                    chosen_kernels(),
+                    _MODEL,
+                    0,
+                    ids,
+                    targets,
+                    tensors[:number],
+                    tensors[number:-5],
+                    (0.0, 0.0),
+                    0,
+                    tensors[-5:-3],
+                    tensors[-3:-1],
+                    tensors[-1],
+                )

@@ -1,0 +1,128 @@
+"""Whatever is given to a public function, what it raises is charloom's."""
+
+import inspect
+import io
+import math
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import charloom
+from charloom import (
+    CharloomError,
+    Codec,
+    CorpusSettings,
+    LanguageModel,
+    ModelSettings,
+    RecordCodec,
+    RecordFile,
+    SamplingSettings,
+    TrainingSettings,
+    Vocabulary,
+    build_model,
+    corpus_from,
+)
+
+_CORPUS = corpus_from("a fox and a dog\n" * 9, name="made")
+_VOCABULARY = _CORPUS.vocabulary
+_MODEL = build_model(_VOCABULARY, ModelSettings("gru", hidden_size=4))
+_CODEC, _RECORDS = Codec(_MODEL), RecordCodec(_MODEL)
+
+_WRONG: st.SearchStrategy[Any] = st.one_of(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(),
+    st.text(max_size=2) | st.binary(max_size=2),
+    st.lists(st.none() | st.integers(-3, 3) | st.floats() | st.text(max_size=2), max_size=2),
+    st.dictionaries(st.text(max_size=1), st.none() | st.integers(0, 2), max_size=1),
+    st.builds(object),
+    st.builds(np.zeros, st.just((2, 2))),
+    st.builds(torch.zeros, st.just((2, 2))),
+    st.builds(torch.tensor, st.just(math.nan)),
+    st.builds(np.float64, st.just(math.nan)),
+)
+
+# Each with arguments that are right; numbers and paths that may be anything are left out.
+_PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+    "generate": (charloom.generate, {"model": _MODEL, "prefix": "a", "sampling": SamplingSettings(), "stop": "z"}),
+    "generate, policies": (charloom.generate, {"model": _MODEL, "unknown": "skip", "precision": "float32"}),
+    "generate_samples": (charloom.generate_samples, {"model": _MODEL, "prefix": "a", "num_samples": 2}),
+    "stream": (charloom.stream, {"model": _MODEL, "prefix": "a"}),
+    "evaluate": (charloom.evaluate, {"model": _MODEL, "text": "a fox", "unknown": "skip"}),
+    "evaluate_pieces": (charloom.evaluate_pieces, {"model": _MODEL, "pieces": ["a fox"]}),
+    "split_lines": (charloom.split_lines, {"text": "a"}),
+    "split_chars": (charloom.split_chars, {"text": "a"}),
+    "train": (charloom.train, {"model": _MODEL, "corpus": _CORPUS, "settings": TrainingSettings(batch_size=999)}),
+    "train, listeners": (charloom.train, {"listeners": [print]}),
+    "build_model": (build_model, {"vocabulary": _VOCABULARY, "settings": ModelSettings(hidden_size=2), "seed": 0}),
+    "extend_model": (charloom.extend_model, {"model": _MODEL, "vocabulary": _VOCABULARY, "init_sigma": 0.1, "seed": 0}),
+    "check_novelty": (charloom.check_novelty, {"texts": "a fox", "corpus": "a fox and a dog"}),
+    "load_corpus": (charloom.load_corpus, {"source": "nowhere", "unit": "char", "max_chars": 5, "lowercase": False}),
+    "corpus_from": (corpus_from, {"documents": "abc", "name": "n", "unit": "char", "separator": "", "max_chars": 2}),
+    "in_vocabulary": (_CORPUS.in_vocabulary, {"vocabulary": _VOCABULARY}),
+    "load_recipe": (charloom.load_recipe, {"name": "section"}),
+    "Vocabulary": (Vocabulary, {"characters": ["a"], "clean_up": charloom.CleanUp()}),
+    "of_text": (Vocabulary.of_text, {"text": "ab"}),
+    "of_counts": (Vocabulary.of_counts, {"counts": {"a": 1}}),
+    "encode": (_VOCABULARY.encode, {"text": "a", "unknown": "skip"}),
+    "decode": (_VOCABULARY.decode, {"ids": [1]}),
+    "in_units": (_VOCABULARY.in_units, {"text": "a"}),
+    "load": (LanguageModel.load, {"path": "nowhere"}),
+    "Codec": (Codec, {"model": _MODEL, "fast": False, "threads": 1}),
+    "compress": (_CODEC.compress, {"data": b"a"}),
+    "decompress": (_CODEC.decompress, {"blob": _CODEC.compress(b"a")}),
+    "compress_stream": (_CODEC.compress_stream, {"source": io.BytesIO(), "target": io.BytesIO()}),
+    "compress_lines": (_CODEC.compress_lines, {"source": io.BytesIO(), "target": io.BytesIO()}),
+    "RecordCodec": (RecordCodec, {"model": _MODEL, "fast": False, "threads": 1}),
+    "record": (_RECORDS.encode, {"record": b"a"}),
+    "blob": (_RECORDS.decode, {"blob": _RECORDS.encode(b"a")}),
+    "records": (_RECORDS.encode_batch, {"records": [b"a"]}),
+    "blobs": (_RECORDS.decode_batch, {"blobs": [_RECORDS.encode(b"a")]}),
+    "newest_checkpoint": (charloom.newest_checkpoint, {"path": "nowhere"}),
+    "Checkpoint": (charloom.Checkpoint.read, {"path": "nowhere"}),
+    "prepare_codec": (charloom.prepare_codec, {"model": _MODEL, "seen": b"a", "unseen": b"b"}),
+    "part": (_CORPUS.ids.part, {"start": 0, "stop": 3}),
+    "renumbered": (_CORPUS.ids.renumbered, {"numbers": list(range(len(_VOCABULARY)))}),
+    "sequences": (_CORPUS.ids.sequences, {"starts": np.zeros(1, np.int64), "length": 3}),
+}
+_ALSO: dict[str, dict[str, Any]] = {
+    "generate, policies": {"prefix": "a", "num_chars": 1},
+    "train, listeners": {"model": _MODEL, "corpus": _CORPUS, "settings": TrainingSettings(batch_size=999)},
+    "prepare_codec": {"folder": "/proc/nowhere"},
+    **{name: {"num_chars": 1} for name in ("generate", "generate_samples", "stream")},
+}
+for _kind in (CorpusSettings, ModelSettings, SamplingSettings, TrainingSettings):
+    _PUBLIC[_kind.__name__] = _kind, {field.name: field.default for field in fields(_kind)}
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("name", "argument"), [(name, one) for name, (_, good) in _PUBLIC.items() for one in good])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(wrong=_WRONG)
+def test_only_charloom_errors(name: str, argument: str, wrong: object) -> None:
+    function, good = _PUBLIC[name]
+    try:
+        result = function(**_ALSO.get(name, {}) | good | {argument: wrong})
+        if inspect.isgenerator(result):
+            list(result)
+    except CharloomError:
+        pass
+
+
+def test_each_is_right_without(tmp_path: Path) -> None:
+    """What is right is done, or fails for another reason."""
+    for name in ("generate", "evaluate", "encode", "decode", "compress", "records", "part", "sequences"):
+        function, good = _PUBLIC[name]
+        function(**_ALSO.get(name, {}) | good)
+    RecordFile.write(tmp_path / "records", [b"a"], _MODEL)
+    for wrong in (None, 3, object()):
+        with pytest.raises(CharloomError):
+            RecordFile(wrong, _MODEL)  # type: ignore[arg-type]
+        with pytest.raises(CharloomError):
+            RecordFile.write(tmp_path / "more", wrong, _MODEL)  # type: ignore[arg-type]
