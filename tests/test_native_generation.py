@@ -130,7 +130,7 @@ def test_unknown_is_never_chosen() -> None:
 
 @pytest.mark.usefixtures("unchecked")
 def test_int8_where_it_is_not_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(charloom.SettingsError, match="precision int8 is for"):
+    with pytest.raises(charloom.SettingsError, match="precision is 'int8': it is for models"):
         charloom.generate(_model(cell="rnn", nonlinearity="relu"), "abc", 5, precision="int8")
     with pytest.raises(charloom.SettingsError, match="choose one of float32, int8"):
         charloom.generate(_model(), "abc", 5, precision="int4")  # type: ignore[arg-type]

@@ -44,7 +44,7 @@ def test_summary(home: Path, char_model: Path) -> None:
 def test_short_and_very_surprising_texts(home: Path, char_model: Path, tmp_path: Path) -> None:
     """No yardstick that measures its own headers; no number of thirty digits, and none that a float cannot hold."""
     (home / "short.txt").write_text("the")
-    table = run(home, "evaluate", char_model, "short.txt").done()
+    table = call(home, "evaluate", char_model, "short.txt").done()
     assert "unigram" in table
     assert "gzip -9" not in table
     assert "gzip and xz are left out" in table
@@ -53,11 +53,11 @@ def test_short_and_very_surprising_texts(home: Path, char_model: Path, tmp_path:
     with torch.no_grad():
         model.output.bias[model.vocabulary.encode("e")] = -40.0
     model.save(tmp_path / "sure")
-    assert max(map(len, run(home, "evaluate", tmp_path / "sure", "short.txt").done().split())) < 30
+    assert max(map(len, call(home, "evaluate", tmp_path / "sure", "short.txt").done().split())) < 30
     with torch.no_grad():
         model.output.bias[model.vocabulary.encode("e")] = -1e5
     model.save(tmp_path / "surer")
-    assert " inf" in run(home, "evaluate", tmp_path / "surer", "short.txt").done()
+    assert " inf" in call(home, "evaluate", tmp_path / "surer", "short.txt").done()
 
 
 def test_by_line_and_by_char(home: Path, char_model: Path) -> None:

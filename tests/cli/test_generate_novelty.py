@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from conftest import SENTENCE
-from process import Result, call, run, start
+from process import Result, call, start
 
 
 def _lines(result: Result) -> list[str]:
@@ -23,7 +23,7 @@ def test_the_text_goes_to_standard_output_and_the_report_to_standard_error(char_
     """A sentence learnt by heart, and all of it is said to be copied."""
     common: list[str | Path] = ["generate", char_model, "--prefix", "the quick", "--num-chars", "60"]
     plain = call(home, *common).done()
-    result = run(home, *common, "--check-novelty", "fox.txt")
+    result = call(home, *common, "--check-novelty", "fox.txt")
     assert result.out == plain
     copied, ordinary, _, row = _lines(result)
     assert copied.startswith("Copied: 100.0 % of 60 characters")

@@ -31,7 +31,7 @@ def test_an_empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_recipes(tmp_path: Path) -> None:
-    listed = run(tmp_path, "recipes").done()
+    listed = call(tmp_path, "recipes").done()
     assert [line.split()[0] for line in listed.splitlines()] == ["own-text", "section"]
     assert "learning_rate = 1.0" in call(tmp_path, "recipes", "section").done()
     assert "no recipe 'x'" in call(tmp_path, "recipes", "x").error(2)

@@ -82,7 +82,7 @@ def test_what_to_do_next_can_be_done(beginning: bytes, home: Path) -> None:
     assert printable(out) == out
     (line,) = [line for line in out.splitlines() if line.startswith("Next: charloom ")]
     words = shlex.split(line.removeprefix("Next: charloom "))
-    assert run(home, *words, "--num-chars", "5").raw_out[:-5] == beginning
+    assert call(home, *words, "--num-chars", "5").raw_out[:-5] == beginning
 
 
 def test_the_note_on_a_prefix_names_no_option_that_train_lacks(home: Path) -> None:

@@ -79,8 +79,8 @@ def _run(folder: Path, cases: int) -> None:
     assert {"DamagedFileError", "TruncatedFileError", "TrailingDataError"} <= set(result["counts"])
 
 
-def test_two_hundred(stand_ins: Path) -> None:
-    _run(stand_ins, 200)
+def test_a_hundred(stand_ins: Path) -> None:
+    _run(stand_ins, 100)
 
 
 @pytest.mark.slow
@@ -89,8 +89,8 @@ def test_ten_thousand(stand_ins: Path) -> None:
 
 
 @_native
-def test_a_hundred_of_the_real_engines(real_ones: Path) -> None:
-    _run(real_ones, 100)
+def test_fifty_of_the_real_engines(real_ones: Path) -> None:
+    _run(real_ones, 50)
 
 
 @_native

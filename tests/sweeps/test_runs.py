@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -179,12 +178,6 @@ def test_a_run_that_diverges_is_recorded_and_stops_nothing(file: Path, tmp_path:
     assert again.combinations() == results.combinations()
 
 
-def _children() -> list[int]:
-    found = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, check=True)
-    lines = found.stdout.decode().splitlines()
-    return [int(line.split()[0]) for line in lines if "charloom.sweeps.worker" in line]
-
-
 def test_a_process_that_dies_costs_its_run(file: Path, tmp_path: Path, forked_workers: list[ForkedWorker]) -> None:
     """Killed as a system does that is out of memory; the others go on, and the next sweep does it."""
     recipe = _RECIPE.with_changes({"epochs": 60})
@@ -241,15 +234,20 @@ def test_two_sweeps_do_not_meet_in_a_folder(file: Path, tmp_path: Path) -> None:
     assert len(errors) == 1
 
 
-def test_exceptions_of_a_listener_pass_and_processes_end(file: Path, tmp_path: Path) -> None:
+def test_exceptions_of_a_listener_pass_and_processes_end(
+    file: Path, tmp_path: Path, forked_workers: list[ForkedWorker]
+) -> None:
     def fail(event: Any) -> None:
         if isinstance(event, SweepProgressed):
-            assert _children()
+            assert all(worker.poll() is None for worker in forked_workers)
             raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
         sweep(file, _VARY, _RECIPE.with_changes({"epochs": 1000}), jobs=2, out=tmp_path / "out", listeners=[fail])
-    assert not _children()
+    assert len(forked_workers) == 2
+    for worker in forked_workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker.pid, 0)
     assert not (tmp_path / "out" / ".work").exists()
 
 
