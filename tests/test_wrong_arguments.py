@@ -33,6 +33,7 @@ from charloom import (
 _CORPUS = corpus_from("a fox and a dog\n" * 9, name="made")
 _VOCABULARY = _CORPUS.vocabulary
 _MODEL = build_model(_VOCABULARY, ModelSettings("gru", hidden_size=4))
+_IDS = torch.zeros(2, 3, dtype=torch.int64)
 _CODEC, _RECORDS = Codec(_MODEL), RecordCodec(_MODEL)
 
 _WRONG: st.SearchStrategy[Any] = st.one_of(
@@ -74,6 +75,22 @@ _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "decode": (_VOCABULARY.decode, {"ids": [1]}),
     "in_units": (_VOCABULARY.in_units, {"text": "a"}),
     "load": (LanguageModel.load, {"path": "nowhere"}),
+    "LanguageModel": (
+        LanguageModel,
+        {
+            "layer": charloom.layers.GRU(len(_VOCABULARY), 3),
+            "vocabulary": _VOCABULARY,
+            "dropout": 0.1,
+            "tied_output": False,
+        },
+    ),
+    "LanguageModel, embedding": (LanguageModel, {"embedding_size": 4}),
+    "forward": (_MODEL, {"ids": _IDS, "state": None}),
+    "loss": (_MODEL.loss, {"ids": _IDS, "targets": _IDS, "state": None}),
+    "backpropagate": (_MODEL.backpropagate, {"ids": _IDS, "targets": _IDS, "state": None}),
+    "begin_state": (_MODEL.begin_state, {"batch_size": 2}),
+    "accelerate": (charloom.accelerate, {"module": torch.nn.GRU(2, 3), "precision": "float32"}),
+    "restore": (charloom.restore, {"module": torch.nn.GRU(2, 3)}),
     "Codec": (Codec, {"model": _MODEL, "fast": False, "threads": 1}),
     "compress": (_CODEC.compress, {"data": b"a"}),
     "decompress": (_CODEC.decompress, {"blob": _CODEC.compress(b"a")}),
@@ -92,6 +109,7 @@ _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "sequences": (_CORPUS.ids.sequences, {"starts": np.zeros(1, np.int64), "length": 3}),
 }
 _ALSO: dict[str, dict[str, Any]] = {
+    "LanguageModel, embedding": {"layer": charloom.layers.GRU(4, 3), "vocabulary": _VOCABULARY},
     "generate, policies": {"prefix": "a", "num_chars": 1},
     "train, listeners": {"model": _MODEL, "corpus": _CORPUS, "settings": TrainingSettings(batch_size=999)},
     "prepare_codec": {"folder": "/proc/nowhere"},

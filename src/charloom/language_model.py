@@ -20,7 +20,7 @@ from charloom.model_folder import (
     read_model_folder,
     write_model_folder,
 )
-from charloom.model_inputs import check_ids, check_layer, check_range, check_state, check_step
+from charloom.model_inputs import check_ids, check_parts, check_range, check_state, check_step
 from charloom.native_model import has_forward_hooks, native_backpropagation, native_loss, native_writer, unknown_part
 from charloom.predictor import predicting
 from charloom.recurrence.dispatch import chosen_kernels
@@ -65,20 +65,14 @@ class LanguageModel(nn.Module):
         Raises InputError for a layer that does not fit.
         """
         super().__init__()
-        check_layer(layer, embedding_size or len(vocabulary), "embedding_size" if embedding_size else "vocabulary")
+        check_parts(layer, vocabulary, embedding_size, dropout, tied_output)
         self.layer = layer
         self.vocabulary = vocabulary
         self.provenance: Mapping[str, Any] = {}
         self.embedding = nn.Embedding(len(vocabulary), embedding_size) if embedding_size else None
         self.dropout = nn.Dropout(dropout)
-        output_size = layer.proj_size or layer.hidden_size
-        self.output = nn.Linear(output_size, len(vocabulary))
-        if tied_output:
-            if self.embedding is None or embedding_size != output_size:
-                raise InputError(
-                    f"needs a learned embedding of the layer's output size, {output_size}, not {embedding_size}",
-                    setting="tied_output",
-                )
+        self.output = nn.Linear(layer.proj_size or layer.hidden_size, len(vocabulary))
+        if tied_output and self.embedding is not None:
             self.output.weight = self.embedding.weight
         self.tied_output = tied_output
 
@@ -107,6 +101,8 @@ class LanguageModel(nn.Module):
         InputError for ids that are not whole numbers (batch, steps).
         """
         check_ids(ids=ids)
+        if state is not None and isinstance(self.layer, RecurrentLayer):
+            check_state(state, self.begin_state(max(1, len(ids))))
         try:
             inputs = self._encode(ids)
         except (IndexError, RuntimeError):
@@ -129,8 +125,6 @@ class LanguageModel(nn.Module):
         found = native_loss(self, ids, targets, state)
         if found is not None:
             return found
-        if state is not None:
-            check_state(state, self.begin_state(max(1, len(ids))))
         with self._mixed_precision():
             logits, state = self(ids, state)
         check_range(targets, logits.shape[-1])

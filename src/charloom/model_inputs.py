@@ -5,10 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from charloom.arguments import check_type
 from charloom.errors import InputError
 from charloom.layers import RecurrentLayer
 from charloom.recurrence.dispatch import is_observed
+from charloom.settings.limits import check_count
 from charloom.state import parts_of
+from charloom.text.vocabulary import Vocabulary
 
 
 def check_ids(**arguments: Any) -> None:
@@ -45,14 +48,24 @@ def check_state(state: Any, expected: Any) -> None:
         raise InputError(f"the state is {found}: for these ids it must be {shapes}")
 
 
-def check_layer(layer: Any, input_size: int, source: str) -> None:
-    """Raises InputError for a layer that a language model cannot have.
+def check_parts(layer: Any, vocabulary: Any, embedding_size: Any, dropout: Any, tied_output: Any) -> None:
+    """Raises InputError or SettingsError for arguments of ``LanguageModel`` that make no model."""
+    check_type(Vocabulary, vocabulary=vocabulary)
+    check_type(bool, tied_output=tied_output)
+    if embedding_size is not None:
+        check_count("embedding_size", embedding_size, minimum=1)
+    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
+        raise InputError("it must be a number from 0 to 1", setting="dropout", value=dropout)
+    _check_layer(layer, embedding_size or len(vocabulary), "embedding_size" if embedding_size else "vocabulary")
+    output_size = layer.proj_size or layer.hidden_size
+    if tied_output and embedding_size != output_size:
+        raise InputError(
+            f"needs a learned embedding of the layer's output size, {output_size}, not {embedding_size}",
+            setting="tied_output",
+        )
 
-    Args:
-        layer: The recurrent layer.
-        input_size: What its ``input_size`` must be.
-        source: What that size comes from.
-    """
+
+def _check_layer(layer: Any, input_size: int, source: str) -> None:
     if not isinstance(layer, RecurrentLayer):
         raise InputError(f"the layer is a {type(layer).__name__}: give a charloom.layers.RNN, GRU or LSTM")
     if layer.bidirectional:
