@@ -1,10 +1,10 @@
 """What a language model is made of."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 from charloom.errors import Argument, SettingsError
-from charloom.settings.limits import check_number, check_switch, check_whole, check_word
+from charloom.settings.limits import check_choice, check_number, check_switch, check_whole, check_word
 
 Cell: TypeAlias = Literal["rnn", "gru", "lstm"]
 Nonlinearity: TypeAlias = Literal["tanh", "relu"]
@@ -17,8 +17,7 @@ MOST_LAYERS = 1000
 
 def check_precision(precision: str) -> None:
     """Raises SettingsError for a word that is no ``Precision``."""
-    if precision not in get_args(Precision):
-        raise SettingsError(f"choose one of {', '.join(get_args(Precision))}", setting="precision", value=precision)
+    check_choice("precision", precision, Precision)
 
 
 @dataclass(frozen=True)
