@@ -64,14 +64,6 @@ static Reserve<Number> take_reserve(Arena &arena, const LayerCall &call, bool ke
   return r;
 }
 
-// Rows (batch, hidden) with zeros behind each, (batch, width).
-static void pad_rows(const float *from, long hidden, Range rows, float *to, long width) {
-  for (long b = rows.begin; b < rows.end; b++) {
-    memcpy(to + b * width, from + b * hidden, hidden * sizeof(float));
-    memset(to + b * width + hidden, 0, (width - hidden) * sizeof(float));
-  }
-}
-
 CHARLOOM_INLINE void round_row(bfloat16 *to, const float *from, long count, long size) {
   for (long j = 0; j < size; j++) set(to + j, j < count ? from[j] : 0.f);
 }
