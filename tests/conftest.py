@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 # One thread each: tests are small, and two-thread runs beside each other collapse.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import hypothesis
 import jaxtyping
 
 # Kernels from another build, with sanitizers (scripts/sanitize), stand in for the installed ones.
@@ -30,12 +31,17 @@ if folder := os.environ.get("CHARLOOM_KERNELS_FOLDER"):
 _CHECKED = ["recurrence", "layers", "predictor", "language_model", "sampling", "generation", "evaluation", "batching"]
 jaxtyping.install_import_hook([f"charloom.{name}" for name in _CHECKED], "beartype.beartype")
 
+# How long an example takes says more of the machine than of the code.
+_PROFILE = hypothesis.settings.get_profile(hypothesis.settings.get_current_profile_name())
+hypothesis.settings.register_profile("charloom", _PROFILE, deadline=None)
+hypothesis.settings.load_profile("charloom")
+
 import pytest  # noqa: E402
 
 from charloom.text import encoding  # noqa: E402
 from charloom.text.encoding import Encoder  # noqa: E402
 from long_text import LONG_TEXT  # noqa: E402
-from process import SMALL, call  # noqa: E402
+from process import SMALL, call, end_processes  # noqa: E402
 
 if TYPE_CHECKING:
     from forked_workers import ForkedWorker
@@ -71,6 +77,13 @@ def unchecked() -> Iterator[None]:
 
 
 SENTENCE = "the quick brown fox jumps over the lazy dog\n"
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left() -> Iterator[None]:
+    """A test that fails while a process runs does not leave it behind."""
+    yield
+    end_processes()
 
 
 @pytest.fixture(scope="session")

@@ -8,15 +8,23 @@ import io
 import os
 import subprocess
 import sys
+import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from charloom.cli.app import run_command_line
 
 SMALL = ["--cell", "gru", "--hidden-size", "16", "--batch-size", "4", "--num-steps", "10"]
 """A model that is trained in no time."""
+
+PATIENCE = 600
+"""Seconds to wait for a process: more than it takes if several suites run at once on a busy machine."""
+
+_started: "list[subprocess.Popen[bytes]]" = []
 
 _NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens, so that downloads fail at once
 
@@ -54,7 +62,7 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 
 def start(home: Path, *arguments: str | Path, **variables: str) -> "subprocess.Popen[bytes]":
     """Starts ``charloom ARGUMENTS`` with its output and errors as pipes."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "charloom", *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -62,6 +70,24 @@ def start(home: Path, *arguments: str | Path, **variables: str) -> "subprocess.P
         cwd=home,
         env=environment(home, **variables),
     )
+    _started.append(process)
+    return process
+
+
+def end_processes() -> None:
+    """Kills those of ``start`` that still run."""
+    while _started:
+        with _started.pop() as process:
+            process.kill()
+
+
+def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[Any] | None" = None) -> None:
+    """Waits for the condition, as long as the process runs."""
+    ends_at = time.monotonic() + PATIENCE
+    while not condition():
+        assert process is None or process.poll() is None, process.communicate()
+        assert time.monotonic() < ends_at
+        time.sleep(0.01)
 
 
 def run(home: Path, *arguments: str | Path, stdin: bytes = b"", **variables: str) -> Result:
@@ -72,7 +98,7 @@ def run(home: Path, *arguments: str | Path, stdin: bytes = b"", **variables: str
         capture_output=True,
         cwd=home,
         env=environment(home, **variables),
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     return Result(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode(), done.stdout)

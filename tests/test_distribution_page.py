@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from charloom import LanguageModel
-from process import environment
+from process import PATIENCE, environment
 
 _PAGE = (Path(__file__).parent.parent / "docs" / "how-to" / "distribution.md").read_text(encoding="utf-8")
 _STAND_INS = {"scontrol": "echo localhost", "srun": 'exec "$@"'}
@@ -34,7 +34,13 @@ def test_the_slurm_script_begins_a_run_and_goes_on(tmp_path: Path, text: str) ->
     variables["PATH"] = f"{tmp_path}:{Path(sys.executable).parent}:{variables['PATH']}"
     outputs = [
         subprocess.run(
-            ["bash", "job.sh"], cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=300, check=True
+            ["bash", "job.sh"],
+            cwd=tmp_path,
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
         ).stdout
         for _ in range(2)
     ]

@@ -66,7 +66,7 @@ def test_bits_per_byte_counts_utf8() -> None:
     assert result.bits_per_byte == pytest.approx(result.bits_per_char / 2)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     text=st.text("abéA漢 \n\t\r\u2028", min_size=2, max_size=60),
     lowercase=st.booleans(),
@@ -192,7 +192,7 @@ def test_baselines(text: str | bytes) -> None:
     assert found["xz -9e"] == 8 * len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(text=st.text("abz漢\u2603 \n", min_size=2, max_size=60), sort=st.sampled_from([None, "bits", "bits-per-char"]))
 def test_lines_count_unknown_characters(text: str, sort: Any) -> None:
     """Their bits are those of the whole text with <unk> for what is unknown; sorting loses none."""

@@ -106,7 +106,7 @@ def test_unknown_is_never_written() -> None:
     assert "<unk>" not in generate(model, "a", 300, _SAMPLING)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(stop=st.text("abc", min_size=1, max_size=4), seed=st.integers(0, 50))
 def test_stop(stop: str, seed: int) -> None:
     """Ends before the first place where the model writes it, and prints nothing of it before."""

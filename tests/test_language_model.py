@@ -27,7 +27,7 @@ def _ids(batch_size: int, num_steps: int) -> torch.Tensor:
     return torch.randint(len(_VOCABULARY), (batch_size, num_steps))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(model_settings=_MODELS, batch_size=st.integers(1, 3), num_steps=st.integers(1, 6))
 def test_step_repeated_equals_forward(model_settings: ModelSettings, batch_size: int, num_steps: int) -> None:
     model = build_model(_VOCABULARY, model_settings, seed=1)

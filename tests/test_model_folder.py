@@ -88,7 +88,7 @@ def test_a_missing_folder_and_a_file(folder: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:dropout option adds")  # of a configuration with a bit of it flipped
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_every_truncation_and_flipped_bit_is_found(name: str, data: st.DataObject, tmp_path_factory: Any) -> None:
     """Loads the very same model, or raises the one error: never anything else."""

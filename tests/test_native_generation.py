@@ -50,7 +50,7 @@ def test_same_choices_as_in_python(name: str, kernels: str, monkeypatch: pytest.
 
 
 @pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_logits_and_state_go_on_as_in_forward(data: st.DataObject) -> None:
     """After the last token both are what the model itself computes from the whole text."""

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -18,14 +18,12 @@ def _powers(logits: Tensor, alpha: float) -> Tensor:
     return p / p.sum(-1, keepdim=True)
 
 
-@settings(deadline=None)
 @given(logits=_LOGITS, alpha=st.floats(0.05, 8))
 def test_power_is_p_to_the_alpha(logits: Tensor, alpha: float) -> None:
     found = probabilities(logits, SamplingSettings(power=alpha))
     torch.testing.assert_close(found, _powers(logits, alpha))
 
 
-@settings(deadline=None)
 @given(logits=_LOGITS, alpha=st.floats(0.05, 20))
 def test_power_is_one_over_temperature(logits: Tensor, alpha: float) -> None:
     torch.testing.assert_close(
@@ -34,7 +32,6 @@ def test_power_is_one_over_temperature(logits: Tensor, alpha: float) -> None:
     )
 
 
-@settings(deadline=None)
 @given(row=st.lists(st.integers(-50, 50), min_size=1, max_size=8, unique=True))
 def test_greedy_is_the_limit_of_temperature_to_zero(row: list[int]) -> None:
     logits = torch.tensor([row], dtype=torch.float32)
@@ -54,7 +51,6 @@ def test_extremes_of_the_power() -> None:
     assert probabilities(logits, SamplingSettings(power=1e300)).tolist() == [[0.0, 1.0, 0.0]]
 
 
-@settings(deadline=None)
 @given(logits=_LOGITS, k=st.integers(1, 10), p=st.floats(0.01, 1.0), data=st.data())
 def test_top_k_and_top_p(logits: Tensor, k: int, p: float, data: st.DataObject) -> None:
     """What is kept is the most likely; in the proportions it had; no more than asked for, no less than needed."""

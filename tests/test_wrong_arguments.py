@@ -122,7 +122,7 @@ for _kind in (CorpusSettings, ModelSettings, SamplingSettings, TrainingSettings)
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("name", "argument"), [(name, one) for name, (_, good) in _PUBLIC.items() for one in good])
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wrong=_WRONG)
 def test_only_charloom_errors(name: str, argument: str, wrong: object) -> None:
     function, good = _PUBLIC[name]

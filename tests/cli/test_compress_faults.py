@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from process import environment
+from process import PATIENCE, environment
 
 _TESTS = Path(__file__).parents[1]
 _COMMANDS = {
@@ -53,7 +53,7 @@ def _run(
         capture_output=True,
         cwd=home,
         env=_environment(home),
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
         preexec_fn=limit,
     )
@@ -107,7 +107,7 @@ def test_a_full_standard_output(unbuffered: str, home: Path, command: list[str])
             stderr=subprocess.PIPE,
             cwd=home,
             env=_environment(home) | {"PYTHONUNBUFFERED": unbuffered},
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
     assert (done.returncode, done.stderr) == (1, b"charloom: error: big: no space left on device\n")
@@ -142,7 +142,7 @@ def test_a_signal_leaves_nothing_half_written(
     process.stdin.flush()
     _wait_for(lambda: any(name.startswith(".out.loom") for name in _names(home)))
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + number
     assert errors == b"charloom: error: stopped\n"
     assert _names(home) == ["big"]
@@ -166,7 +166,7 @@ def test_nothing_binary_for_a_terminal(home: Path, command: list[str]) -> None:
             stderr=subprocess.PIPE,
             cwd=home,
             env=_environment(home),
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
     finally:
@@ -187,7 +187,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(home: Path, command: list[str])
             stderr=subprocess.PIPE,
             cwd=home,
             env=_environment(home),
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
     finally:
@@ -239,7 +239,7 @@ def test_standard_output_takes_all_or_there_is_an_error(unbuffered: str, home: P
             stderr=subprocess.PIPE,
             cwd=home,
             env=_environment(home) | {"PYTHONUNBUFFERED": unbuffered},
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
         )

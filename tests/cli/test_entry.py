@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from process import SMALL, environment
+from process import PATIENCE, SMALL, environment
 
 _STOPPED = "charloom: error: stopped\n"
 
@@ -74,7 +74,7 @@ def test_stopped_while_it_loads(kind: str, module: str, code: str, number: signa
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
         preexec_fn=_heed_signals,
     )
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", _STOPPED)
@@ -115,7 +115,7 @@ def test_stopped_at_a_call(number: signal.Signals, call: int, tmp_path: Path) ->
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
         preexec_fn=_heed_signals,
     )
     assert (done.returncode, done.stderr) == (128 + number, _STOPPED)
@@ -155,7 +155,7 @@ def test_stopped_at_any_moment(name: str, char_model: Path, tmp_path: Path) -> N
             assert process.poll() is None
         time.sleep(chance.random() ** 2 * 4)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 128 + number
         made = set(tmp_path.iterdir()) - before
         if errors:
@@ -184,7 +184,7 @@ def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
     while not process.stdout.readline().startswith(b"run "):
         process.send_signal(signal.SIGINT)
         assert process.poll() is None
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (0, b"")
 
 

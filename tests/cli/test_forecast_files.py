@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from process import call, environment
+from process import PATIENCE, call, environment
 
 _QUICK = ["--horizon", "6", "--members", "2", "--epochs", "1", "--hidden-size", "4", "--no-backtest"]
 
@@ -61,7 +61,7 @@ def test_a_file_on_standard_input_is_not_the_output_either(home: Path) -> None:
             capture_output=True,
             cwd=home,
             env=environment(home),
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
     assert done.returncode == 1

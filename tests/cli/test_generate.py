@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from process import call, run, start
+from process import PATIENCE, call, run, start
 
 _SENTENCE = "the quick brown fox jumps over the lazy dog\n"
 
@@ -79,7 +79,7 @@ def test_it_streams_and_a_closed_pipe_ends_it_quietly(char_model: Path, tmp_path
     process.stdout.close()
     with process.stderr as stream:
         errors = stream.read()
-    assert (process.wait(timeout=60), errors) == (0, b"")
+    assert (process.wait(timeout=PATIENCE), errors) == (0, b"")
 
 
 def test_bytes_go_to_a_pipe_as_they_are(byte_model: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from process import environment, start
+from process import PATIENCE, environment, start
 
 pytestmark = pytest.mark.slow
 
@@ -27,5 +27,5 @@ def test_ctrl_c_ends_it(char_model: Path, tmp_path: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.read(100)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (130, b"charloom: error: stopped\n")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from conftest import SENTENCE
-from process import Result, call, start
+from process import PATIENCE, Result, call, start
 
 
 def _lines(result: Result) -> list[str]:
@@ -123,4 +123,4 @@ def test_a_closed_pipe_ends_it_quietly(char_model: Path, home: Path) -> None:
     process.stdout.close()
     with process.stderr as stream:
         errors = stream.read()
-    assert (process.wait(timeout=60), errors) == (0, b"")
+    assert (process.wait(timeout=PATIENCE), errors) == (0, b"")

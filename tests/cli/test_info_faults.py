@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from process import environment
+from process import PATIENCE, environment
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ def _run(home: Path, words: list[str], stdout: int) -> "subprocess.CompletedProc
     command = [sys.executable, "-m", "charloom", *words]
     variables = environment(home, PYTHONUNBUFFERED="")  # what is left in a buffer is what makes Python complain at exit
     return subprocess.run(
-        command, stdout=stdout, stderr=subprocess.PIPE, cwd=home, env=variables, timeout=120, check=False
+        command, stdout=stdout, stderr=subprocess.PIPE, cwd=home, env=variables, timeout=PATIENCE, check=False
     )
 
 
@@ -64,7 +64,7 @@ def test_a_pipe_that_nobody_reads_does_not_end_work_whose_result_is_a_file(
             stderr=write_end if closed == "both" else subprocess.PIPE,
             cwd=tmp_path,
             env=environment(tmp_path),
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
     finally:
@@ -113,7 +113,7 @@ def test_closed_streams(words: str, closed: str, status: int, errors: str, tmp_p
         text=True,
         cwd=tmp_path,
         env=environment(tmp_path),
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert (done.returncode, done.stderr) == (status, errors)

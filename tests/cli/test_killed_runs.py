@@ -22,7 +22,7 @@ import charloom.training.trainer  # noqa: F401
 from charloom import Checkpoint, LanguageModel
 from charloom.cli.app import run_command_line
 from interrupted_runs import KINDS, settings_of_kind
-from process import call, start
+from process import call, start, wait_until
 
 _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 12
 
@@ -154,9 +154,7 @@ def test_killed_as_a_process_of_its_own(home: Path) -> None:
     """As a user would see it: the command again, with --resume; and where it runs does not matter."""
     options = [*_options("dropout", epochs=12), "--prefixes", "a fox"]
     process = start(home, "train", "fable.txt", *options, "--out", "model")
-    while not (home / "model" / "history.jsonl").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
+    wait_until((home / "model" / "history.jsonl").exists, process)
     process.kill()
     process.communicate()
     (home / "elsewhere").mkdir()

@@ -5,7 +5,6 @@ import json
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 import charloom
 from charloom import CheckpointFolder
 from charloom.folder_lock import FolderLock
-from process import SMALL, call, run, start
+from process import PATIENCE, SMALL, call, run, start, wait_until
 
 _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
 _OPTIONS = [*SMALL, "--epochs", "3", "--checkpoint-steps", "5", "--prefixes", "A fox", "--dropout", "0.1"]
@@ -185,12 +184,9 @@ def test_stopped_by_a_signal(number: signal.Signals, home: Path) -> None:
     options = [*_OPTIONS[:-6], "--checkpoint-minutes", "60", "--dropout", "0.1", "--prefixes", "A fox"]
     options[options.index("--epochs") + 1] = "30"
     process = start(home, "train", "fable.txt", *options, "--out", "model")
-    until = time.monotonic() + 60
-    while not (home / "model" / "history.jsonl").exists():
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    wait_until((home / "model" / "history.jsonl").exists, process)
     process.send_signal(number)
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (128 + number, b"")
     assert b"To go on: charloom train --resume model" in out
     assert call(home, "generate", "model", "--prefix", "A fox", "--num-chars", "5").done().startswith("A fox")

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 import charloom
 from charloom.sweeps.processes import Answer, Workers
 from forked_workers import workers_forked
-from process import SMALL, call, run, start
+from process import PATIENCE, SMALL, call, start, wait_until
 
 _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
 _VARY = ["--vary", "hidden-size=4,8", "--vary", "dropout=0,0.5", "--validation-fraction", "0.1"]
@@ -43,7 +42,7 @@ def _done(out: Path) -> dict[str, Any]:
 @pytest.mark.usefixtures("forked_workers")
 def test_a_sweep_and_what_it_leaves(home: Path) -> None:
     options = ["fable.txt", *_FIXED, *_VARY, "--out", "out", "--epochs", "2"]
-    out = run(home, "sweep", *options, "--jobs", "1").done()
+    out = call(home, "sweep", *options, "--jobs", "1").done()
     assert "recipe own-text, 4 runs to do" in out
     table = re.findall(r"^(\d+) +(0\.\d) +(\d+\.\d{3}) +\d+\.\d{3} +\d+ +\d+\.\d{3} +\d+\.\d +1$", out, re.MULTILINE)
     assert sorted(row[:2] for row in table) == [("4", "0.0"), ("4", "0.5"), ("8", "0.0"), ("8", "0.5")]
@@ -101,13 +100,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_stopped_in_the_middle_it_goes_on(number: signal.Signals, home: Path, undisturbed: dict[str, Any]) -> None:
     """And comes to the same; whatever stops it, none of its processes is left."""
     process = start(home, "sweep", *_LONG, "--jobs", "2")
-    until = time.monotonic() + 60
-    while not _done(home / "out"):
-        assert time.monotonic() < until
-        assert process.poll() is None
-        time.sleep(0.02)
+    wait_until(lambda: bool(_done(home / "out")), process)
     process.send_signal(number)
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=PATIENCE)
     done = len(_done(home / "out"))
     assert 1 <= done < 4
     assert errors == b""
@@ -149,10 +144,7 @@ def test_a_signal_to_this_process_after_the_first_run(
 
 def _wait_for_workers_to_end(out: Path) -> None:
     """Nobody works in the folder any more."""
-    until = time.monotonic() + 20
-    while any(str(out) in _open_files(process) for process in Path("/proc").glob("[0-9]*")):
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_until(lambda: not any(str(out) in _open_files(process) for process in Path("/proc").glob("[0-9]*")))
 
 
 def _open_files(process: Path) -> str:

@@ -3,13 +3,12 @@
 import gzip
 import json
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 import charloom
-from process import SMALL, Result, call, environment, run, start
+from process import PATIENCE, SMALL, Result, call, environment, run, start, wait_until
 
 _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n"
 
@@ -162,13 +161,9 @@ def test_chinese(home: Path) -> None:
 def test_a_signal_ends_it_and_saves(number: signal.Signals, home: Path) -> None:
     process = start(home, "train", "fable.txt", *SMALL, "--epochs", "100000", "--out", "model")
     history = home / "model" / "history.jsonl"
-    until = time.monotonic() + 60
-    while not (history.exists() and history.read_text().count("\n") >= 3):
-        assert time.monotonic() < until
-        assert process.poll() is None
-        time.sleep(0.05)
+    wait_until(lambda: history.exists() and history.read_text().count("\n") >= 3, process)
     process.send_signal(number)
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (128 + number, b"")
     assert f"Stopped by {number.name}".encode() in out
     assert b"saved" in out
@@ -256,17 +251,12 @@ def test_a_folder_that_goes_away(home: Path) -> None:
     """Moved while training goes on: what is learnt is saved all the same, and the history is whole."""
     process = start(home, "train", "fable.txt", *SMALL, "--epochs", "100000", "--out", "model")
     history = home / "model" / "history.jsonl"
-    until = time.monotonic() + 60
-    while not history.exists():
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_until(history.exists, process)
     assert "model: another run is at work there" in call(home, "train", "--resume", "model").error()
     (home / "model").rename(home / "elsewhere")
-    while not history.exists():
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_until(history.exists, process)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + signal.SIGTERM
     assert errors.startswith(b"charloom: note: ")
     assert errors.count(b"\n") == 1

@@ -7,14 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from charloom import LanguageModel
-from process import SMALL, call, environment
+from process import PATIENCE, SMALL, call, environment, wait_until
 
 _OPTIONS = [*SMALL, "--dropout", "0", "--sample-every", "0", "--learning-rate", "0.01", "--no-priming"]
 _ENDLESS = ["--epochs", "100000"]
@@ -60,14 +59,6 @@ def _workers(process: "subprocess.Popen[str]") -> list[int]:
     return [ranks[rank] for rank in sorted(ranks)]
 
 
-def _wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
-    ends_at = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < ends_at
-        time.sleep(0.01)
-
-
 def _has_checkpoint(folder: Path, step: int) -> Callable[[], bool]:
     def has() -> bool:
         names = sorted(path.name for path in folder.glob("checkpoints/*.checkpoint"))
@@ -92,9 +83,9 @@ def test_a_lost_process_is_replaced_and_the_run_goes_on(home: Path, number: sign
     """From the last checkpoint, to what an undisturbed run of one process comes to; and says so."""
     options = ["text.txt", *_OPTIONS, "--epochs", "5", "--out"]
     with _started(home, [*_torchrun("--max-restarts", "2"), *options, "two", "--checkpoint-steps", "5"]) as process:
-        _wait_for(_has_checkpoint(home / "two", 10), process)
+        wait_until(_has_checkpoint(home / "two", 10), process)
         os.kill(_workers(process)[1], number)
-        out, errors = process.communicate(timeout=120)
+        out, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     assert "a process was lost, restart 1: going on from epoch" in out
     if number == signal.SIGKILL:
@@ -116,9 +107,9 @@ def test_a_lost_process_is_replaced_and_the_run_goes_on(home: Path, number: sign
 @pytest.mark.slow
 def test_ctrl_c_on_torchrun_stops_all_and_saves(home: Path) -> None:
     with _started(home, [*_torchrun(), "text.txt", *_OPTIONS, *_ENDLESS, "--out", "model"]) as process:
-        _wait_for((home / "model" / "history.jsonl").exists, process)
+        wait_until((home / "model" / "history.jsonl").exists, process)
         process.send_signal(signal.SIGINT)
-        out, errors = process.communicate(timeout=60)
+        out, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     assert "Stopped by SIGINT after" in out
     assert not _errors(errors)
@@ -137,9 +128,9 @@ def test_without_torchrun_the_one_that_is_left_says_so_and_saves(home: Path) -> 
         _started(home, command, RANK="0", **world) as first,
         _started(home, command, RANK="1", **world) as second,
     ):
-        _wait_for((home / "model" / "history.jsonl").exists, first)
+        wait_until((home / "model" / "history.jsonl").exists, first)
         second.kill()
-        _, errors = first.communicate(timeout=60)
+        _, errors = first.communicate(timeout=PATIENCE)
         out, _ = second.communicate()
     assert first.returncode == 1
     (error,) = errors.splitlines()
@@ -162,7 +153,7 @@ def test_without_torchrun_the_one_that_is_left_says_so_and_saves(home: Path) -> 
 def test_what_is_refused_is_said_once(home: Path, arguments: list[str], reason: str) -> None:
     (home / "config.json").write_text("{}")
     with _started(home, [*_torchrun(), *arguments]) as process:
-        out, errors = process.communicate(timeout=60)
+        out, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     (error,) = _errors(errors)
     assert error.startswith("charloom: error: ")

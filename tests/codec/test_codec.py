@@ -33,7 +33,7 @@ def _words(size: int, seed: int = 1) -> bytes:
 
 
 @_ENGINES
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.binary(max_size=300) | st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_round_trip(engine: Engine, data: bytes) -> None:
     codec = Codec(engine)
@@ -44,7 +44,7 @@ def test_round_trip(engine: Engine, data: bytes) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=10_000)
 @given(data=st.binary(max_size=2000))
 def test_ten_thousand_strings(data: bytes) -> None:
     codec = Codec(ZlibEngine())
@@ -88,7 +88,7 @@ def test_the_same_bytes_whatever_the_threads(threads: int) -> None:
     assert _decompressed(blob) == _decompressed(blob, threads) == data
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(parts=st.lists(st.tuples(st.booleans(), st.integers(0, 5 * _SEGMENT)), max_size=8), threads=st.integers(1, 2))
 def test_nothing_grows(parts: list[tuple[bool, int]], threads: int) -> None:
     data = b"".join((_words if text else _noise)(size) for text, size in parts)

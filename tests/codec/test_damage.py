@@ -183,7 +183,7 @@ _SAMPLES = {
 
 
 @pytest.mark.parametrize("name", _SAMPLES)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(seed=st.integers(0, 2**32))
 def test_damage_is_never_unseen(name: str, seed: int) -> None:
     """An error, or the very same bytes."""

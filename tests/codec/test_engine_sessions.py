@@ -56,7 +56,7 @@ def test_threads_give_the_same_bytes(fast: bool) -> None:
 
 
 @_native
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     records=st.lists(st.binary(max_size=60) | st.sampled_from(TEXT.split("\n")).map(str.encode), max_size=12),
     damage=st.binary(max_size=20),
@@ -132,7 +132,7 @@ def test_damaged_payloads_end_alike(fast: bool) -> None:
 
 @_native
 @pytest.mark.parametrize("name", supported())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     payload=st.binary(max_size=60)
     | st.tuples(st.binary(max_size=9), st.sampled_from([b"\0", b"\xff"])).map(lambda parts: parts[0] + parts[1] * 50),

@@ -180,7 +180,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         _model().save(tmp_path / "no folder" / "codec.safetensors")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(seed=st.integers(0, 2**32))
 def test_a_damaged_file_is_refused_or_sound(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Without a fingerprint, as in older files, damage that leaves all rules kept is read; none may end otherwise."""

@@ -17,7 +17,7 @@ _native = pytest.mark.skipif(not supported(), reason="charloom was built without
 
 
 @_native
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(data=st.data())
 def test_the_same_frequencies_as_the_reference(data: st.DataObject) -> None:
     """Several steps, with lanes that rest in some of them."""

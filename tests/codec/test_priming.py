@@ -13,7 +13,7 @@ from charloom import ModelFolderError
 from charloom.codec.priming import LARGEST_PRIMING, PRIMING_FILE, Priming
 
 
-@settings(max_examples=30, deadline=None)  # machines are shared
+@settings(max_examples=30)
 @given(st.binary(max_size=200), st.binary(max_size=200))
 def test_goes_to_a_file_and_back(seen: bytes, unseen: bytes) -> None:
     priming = Priming.of_text(seen, unseen)

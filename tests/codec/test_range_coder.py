@@ -17,7 +17,7 @@ _PARTS = st.integers(1, (1 << 22) + 1).flatmap(
 _BITS = st.tuples(st.integers(0, 1), st.sampled_from([1, 2, 32768, 65534, 65535]) | st.integers(1, 65535))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(symbols=st.lists(_PARTS | _BITS, max_size=80))
 def test_round_trip(symbols: list[tuple[int, ...]]) -> None:
     encoder = Encoder()
@@ -44,7 +44,7 @@ def test_round_trip(symbols: list[tuple[int, ...]]) -> None:
     decoder.finish()
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(payload=st.binary(max_size=30), seed=st.integers(0, 1 << 32))
 def test_any_bytes_decode_or_end_in_an_error(payload: bytes, seed: int) -> None:
     source = random.Random(seed)

@@ -104,7 +104,7 @@ def test_the_wrong_model(char_model: Path, byte_model: Path) -> None:
 
 
 @_FAST
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.binary(max_size=300) | st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_any_bytes(fast: bool, char_model: Path, data: bytes) -> None:
     codec = Codec(char_model, fast=fast, threads=1)
@@ -113,7 +113,7 @@ def test_any_bytes(fast: bool, char_model: Path, data: bytes) -> None:
 
 @pytest.mark.slow
 @_FAST
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=10_000)
 @given(data=st.binary(max_size=1000))
 def test_ten_thousand_strings(fast: bool, char_model: Path, data: bytes) -> None:
     codec = Codec(char_model, fast=fast, threads=1)

@@ -78,7 +78,7 @@ def test_reading_one_record_reads_its_group_alone(tmp_path: Path) -> None:
             file[5]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=st.binary(max_size=300).map(lambda data: data.replace(b"a", b"\n")), threads=st.integers(1, 2))
 def test_lines_come_back_whatever_ends_them(text: bytes, threads: int) -> None:
     blob = _text_blob(text, threads)
@@ -130,7 +130,7 @@ def test_a_damaged_record_is_named_and_the_others_stay(tmp_path: Path) -> None:
     assert target.getvalue() == b"".join(record + b"\n" for record in records[:700])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 300))
 def test_a_groups_damage_is_found(seed: int, count: int) -> None:
     """Whatever happens to its bytes, each record is right or named."""
@@ -206,7 +206,7 @@ _BLOB = _text_blob(b"\n".join(_records(200)))
 _TEXT = b"\n".join(_records(200))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(seed=st.integers(0, 2**32))
 def test_damage_is_never_unseen(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Reading through gives the text or an error; reading any record gives it or an error."""

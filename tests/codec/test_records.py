@@ -15,7 +15,7 @@ _ENGINES = pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: type(en
 
 @_ENGINES
 @pytest.mark.parametrize("check", [False, True])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(record=st.binary(max_size=100) | st.text(max_size=40).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_round_trip(engine: Engine, check: bool, record: bytes) -> None:
     codec = RecordCodec(engine, check=check)
@@ -130,7 +130,7 @@ def test_the_check_byte() -> None:
 
 
 @_ENGINES
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(blob=st.binary(max_size=40))
 def test_any_bytes_decode_or_are_refused(engine: Engine, blob: bytes) -> None:
     try:

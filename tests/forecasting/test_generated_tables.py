@@ -138,7 +138,7 @@ def _broken_tables(draw: st.DrawFn) -> _Table:
     return replace(table, rows=rows, sound=False)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_table_is_read_exactly_right_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     draw = data.draw

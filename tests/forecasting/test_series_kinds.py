@@ -86,7 +86,7 @@ def test_forecasts_are_of_the_kind_of_the_series(kind: str, length: int) -> None
     st.integers(1, 30),
     st.sampled_from(_MODELS[1:]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_plain_models(kind: str, length: int, seed: int, horizon: int, model: str) -> None:
     values = _KINDS[kind](np.random.default_rng(seed), length)
     found = fit(values, replace(_QUICK, model=model, horizon=horizon)).forecast()  # type: ignore[arg-type]

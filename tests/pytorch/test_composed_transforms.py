@@ -36,14 +36,14 @@ _composed = given(
 )
 
 
-@settings(deadline=None, max_examples=150, derandomize=True, phases=[Phase.generate, Phase.shrink])
+@settings(max_examples=150, derandomize=True, phases=[Phase.generate, Phase.shrink])
 @_composed
 def test_transforms_composed(case: Case, names: list[str], use: str, last: bool, setting: str | None) -> None:
     _compared(case, names, use, last, setting)
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=5000)
+@settings(max_examples=5000)
 @_composed
 def test_many_transforms_composed(case: Case, names: list[str], use: str, last: bool, setting: str | None) -> None:
     _compared(case, names, use, last, setting)

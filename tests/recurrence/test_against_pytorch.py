@@ -36,7 +36,7 @@ def _results(layer: nn.Module, inputs: Tensor, state: Any) -> list[Tensor]:
     return [outputs, *lasts, *torch.autograd.grad(total, sources)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_reference_equals_pytorch(data: st.DataObject) -> None:
     """Outputs, states and every gradient, for sizes and options drawn at random."""

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from charloom.recurrence.descent import clip_and_descend, clip_gradients
@@ -16,7 +16,6 @@ def _parameters(sizes: list[int], scale: float, seed: int) -> list[torch.Tensor]
     return [*parameters, torch.zeros(3, requires_grad=True)]  # one without a gradient
 
 
-@settings(deadline=None)
 @given(
     sizes=st.lists(st.sampled_from([1, 5, 31, 64, 5000, 70_000]), min_size=1, max_size=4),
     scale=st.sampled_from([0.0, 1e-30, 1e-4, 1.0, 1e6]),
@@ -46,7 +45,6 @@ def test_a_gradient_that_is_not_finite_is_not_hidden(path: str, monkeypatch: pyt
 
 
 @pytest.mark.skipif(not INSTRUCTION_SETS, reason="no native kernels")
-@settings(deadline=None)
 @given(
     sizes=st.lists(st.sampled_from([1, 5, 31, 64, 5000, 70_000]), min_size=1, max_size=4),
     scale=st.sampled_from([0.0, 1e-4, 1.0, 1e6]),

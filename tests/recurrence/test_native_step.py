@@ -47,7 +47,7 @@ def _assert_close(found: list[Tensor], expected: list[Tensor], tolerance: float 
         assert float((a - b).norm()) <= tolerance * float(b.norm()) + 3e-7 * b.numel() ** 0.5
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_equals_pytorch(data: st.DataObject) -> None:
     hidden_size = data.draw(st.sampled_from([1, 4, 20, 31, 32, 33, 64, 70]))

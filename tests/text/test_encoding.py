@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charloom import CleanUp, Vocabulary
@@ -51,7 +51,6 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("encoding") / "ids"
 
 
-@settings(deadline=None)
 @given(pieces=_PIECES, in_memory=st.integers(0, 40))
 @example(pieces=["ab", *_BEYOND_A_BYTE], in_memory=10)
 @example(pieces=["ab", *_BEYOND_A_BYTE], in_memory=270)  # in a file just before, and just after, a byte is too little

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from charloom.text import encoding
-from process import SMALL, call, environment
+from process import PATIENCE, SMALL, call, environment
 
 _LINE = b"It was the best of times, it was the worst of times, it was the age of wisdom\n"
 _LOAD = "import sys, charloom; c = charloom.load_corpus(sys.argv[1]); print(len(c.ids), c.fingerprint)"
@@ -50,7 +50,7 @@ def test_processes_that_encode_the_same_at_once(text: Path, tmp_path: Path) -> N
     counted = "import charloom.text.encoding as e; finish = e.Encoder.finish\n"
     counted += "e.Encoder.finish = lambda self: (open('encoded', 'a').write('x'), finish(self))[1]\n" + _LOAD
     processes = [_start(tmp_path, "-c", counted, text) for _ in range(2)]
-    results = [process.communicate(timeout=120) for process in processes]
+    results = [process.communicate(timeout=PATIENCE) for process in processes]
     assert len(set(results)) == 1
     assert results[0][0].startswith(f"{text.stat().st_size} ")
     assert results[0][1] == ""
@@ -70,7 +70,7 @@ def test_a_process_that_is_killed_while_it_encodes(text: Path, tmp_path: Path) -
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert _left(tmp_path) == [".encoding", ".lock"]
-    out, errors = _start(tmp_path, "-c", _LOAD, text).communicate(timeout=120)
+    out, errors = _start(tmp_path, "-c", _LOAD, text).communicate(timeout=PATIENCE)
     assert out.startswith(f"{text.stat().st_size} ")
     assert errors == ""
     assert _left(tmp_path) == [".encoding", ".ids", ".json"]
@@ -83,7 +83,7 @@ def test_a_full_disk_ends_in_one_line_and_leaves_nothing(text: Path, tmp_path: P
         resource.setrlimit(resource.RLIMIT_FSIZE, (35_000_000, 35_000_000))
 
     process = _start(tmp_path, "-m", "charloom", "train", text, "--out", "model", *SMALL, preexec_fn=limit)
-    out, errors = process.communicate(timeout=120)
+    out, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (1, "")
     (line,) = errors.splitlines()
     assert line.startswith(
@@ -136,7 +136,7 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
     with file.open("wb") as out:
         out.truncate(1 << 30)
     process = _start(tmp_path, "-c", _MEASURE, file)
-    out_text, errors = process.communicate(timeout=170)
+    out_text, errors = process.communicate(timeout=PATIENCE)
     assert errors == ""
     found = json.loads(out_text)
     assert found["ids"] == 1 << 30
@@ -161,7 +161,7 @@ def test_the_command_line_trains_on_a_long_text(text: Path, tmp_path: Path, monk
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=PATIENCE)
         assert (process.returncode, errors) == (128 + signal.SIGTERM, "")
     assert _left(tmp_path) == [".ids", ".json"]
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "cache"))

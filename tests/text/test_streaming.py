@@ -19,7 +19,7 @@ def _file(folder: Path, content: str | bytes, name: str = "text.txt") -> Path:
     return path
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     texts=st.lists(st.text("aAΣİß \n\t\xa0\u3000é語😀\ufeff", max_size=9), min_size=1, max_size=4).filter(any),
     clean_up=st.builds(CleanUp, st.booleans(), st.booleans()),

@@ -28,7 +28,7 @@ def _run(folder: Path, steps: int) -> list[dict[str, Any]]:
         env=process.environment(folder, GLOO_SOCKET_IFNAME="lo"),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=process.PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -62,7 +62,7 @@ def test_stopped_and_resumed(kind: str, path: str, tmp_path: Path, monkeypatch: 
     assert_same(*found, *expected)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(kind=st.sampled_from(sorted(KINDS)), stops=st.lists(st.integers(1, 40), min_size=1, max_size=5), data=st.data())
 def test_lost_and_resumed(kind: str, stops: list[int], data: st.DataObject, tmp_path_factory: Any) -> None:
     """As by a power cut: what was trained after the last checkpoint is trained again."""
