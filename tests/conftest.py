@@ -14,6 +14,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import hypothesis
 import jaxtyping
 
+# What commands write does not depend on the terminal of whoever runs the tests.
+_TERMINAL = ("COLUMNS", "LINES", "TERM", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+for name in (*_TERMINAL, "PYTHONIOENCODING"):
+    os.environ.pop(name, None)
+
 # Kernels from another build, with sanitizers (scripts/sanitize), stand in for the installed ones.
 if folder := os.environ.get("CHARLOOM_KERNELS_FOLDER"):
     import torch  # noqa: F401 - first, as in charloom
