@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import charloom
@@ -125,6 +125,10 @@ for _kind in (CorpusSettings, ModelSettings, SamplingSettings, TrainingSettings)
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wrong=_WRONG)
 def test_only_charloom_errors(name: str, argument: str, wrong: object) -> None:
+    # A right number, of gigabytes: where memory runs out, Linux kills the tests.
+    assume(
+        not (argument == "batch_size" and name == "begin_state" and isinstance(wrong, int) and 2**20 < wrong < 2**31)
+    )
     function, good = _PUBLIC[name]
     try:
         result = function(**_ALSO.get(name, {}) | good | {argument: wrong})
