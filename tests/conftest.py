@@ -84,6 +84,16 @@ def unchecked() -> Iterator[None]:
 SENTENCE = "the quick brown fox jumps over the lazy dog\n"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _temporary_files_are_pytests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What processes that are killed leave, and PyTorch's launcher, goes where pytest removes it."""
+    folder = str(tmp_path_factory.mktemp("temporary"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr("tempfile.tempdir", folder)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_process_is_left() -> Iterator[None]:
     """A test that fails while a process runs does not leave it behind."""
