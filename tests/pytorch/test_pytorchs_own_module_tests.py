@@ -29,7 +29,8 @@ _KINDS = (nn.RNN, nn.GRU, nn.LSTM)
 def samples_of() -> Any:
     """PyTorch's entries for the three layers; private to it, so that another version may not have them."""
     try:
-        if importlib.util.find_spec("expecttest") is None:  # which PyTorch's tests take a base class from
+        # PyTorch's tests take a base class from it. The fixture may be made twice in a process, stand-in and all.
+        if "expecttest" not in sys.modules and importlib.util.find_spec("expecttest") is None:
             stand_in: Any = types.ModuleType("expecttest")
             stand_in.TestCase = unittest.TestCase
             sys.modules["expecttest"] = stand_in
