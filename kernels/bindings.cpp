@@ -95,7 +95,7 @@ void layer_forward(const Kernels &kernels, int cell, int precision, long steps, 
 void layer_backward(const Kernels &kernels, int cell, int precision, long steps, long batch, long inputs, long hidden,
                     bool backward_in_time, long threads, const std::vector<Address> &weights,
                     const std::vector<Address> &gradients, Address x, Address first_hidden, Address first_cell,
-                    Address y, Address reserve, Address dy, Address d_last_hidden, Address d_last_cell, Address dx,
+                    Address reserve, Address dy, Address d_last_hidden, Address d_last_cell, Address dx,
                     Address d_first_hidden, Address d_first_cell) {
   LayerCall call = layer_call((CellKind)cell, (Precision)precision, steps, batch, inputs, hidden, backward_in_time);
   call.weights = weights_at(weights);
@@ -103,7 +103,6 @@ void layer_backward(const Kernels &kernels, int cell, int precision, long steps,
   call.x = (const float *)x;
   call.first_hidden = (const float *)first_hidden;
   call.first_cell = (const float *)first_cell;
-  call.y = (float *)y;
   call.reserve = (void *)reserve;
   call.dy = (const float *)dy;
   call.d_last_hidden = (const float *)d_last_hidden;

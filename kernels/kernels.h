@@ -43,7 +43,7 @@ struct LayerCall {
   const float *x;                  // (steps, batch, inputs)
   const float *first_hidden;       // (batch, hidden)
   const float *first_cell;         // (batch, hidden); LSTM only
-  float *y;                        // (steps, batch, hidden); the backward pass reads it as forward left it
+  float *y;                        // (steps, batch, hidden); the backward pass does not read it
   float *last_hidden, *last_cell;  // (batch, hidden)
   void *reserve;  // reserve_bytes(...), kept from forward to backward, which overwrites it; null: nothing is kept
   // Backward only:

@@ -54,7 +54,8 @@ static Reserve<Number> take_reserve(Arena &arena, const LayerCall &call, bool ke
   r.tape.first_hidden = arena.take<Number>((call.batch + slack) * width);
   if (Cell::has_cell) r.tape.first_cell = arena.take<Number>(call.batch * width);
   if constexpr (kIsFloat<Number>) {
-    r.tape.hidden = width != call.hidden ? arena.take<Number>((rows + slack) * width) : call.y;
+    // A caller may change y in place before the backward pass, which therefore has a copy of its own.
+    r.tape.hidden = keep || width != call.hidden ? arena.take<Number>((rows + slack) * width) : call.y;
     r.x = const_cast<float *>(call.x);
   } else {
     r.tape.hidden = arena.take<Number>((rows + slack) * width);

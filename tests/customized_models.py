@@ -33,6 +33,13 @@ class _OtherInput(LanguageModel):
         return super()._encode(ids) * 0.5
 
 
+class _OtherStart(LanguageModel):
+    """A subclass that begins to generate from another state."""
+
+    def begin_state(self, batch_size: int) -> Any:
+        return torch.ones_like(super().begin_state(batch_size))  # type: ignore[arg-type] # a GRU's
+
+
 class _LoRA(nn.Linear):
     """A low-rank adapter of a frozen layer."""
 
@@ -116,6 +123,7 @@ CUSTOMIZED: dict[str, Callable[[], LanguageModel]] = {
     "tied": lambda: model(embedding_size=_HIDDEN, tied_output=True),
     "subclass with another forward": lambda: model(_Scaled),
     "subclass with another input": lambda: model(_OtherInput),
+    "subclass with another first state": lambda: model(_OtherStart),
     "forward of an instance": _with(_own_forward),
     "layer subclass": lambda: model(layer=_DoubledLayer),
     "output LoRA": _put("output", _LoRA),

@@ -147,3 +147,13 @@ def test_later_training_is_seen_by_the_next_text() -> None:
         model.output.bias[4] += 100.0
     after = charloom.generate(model, "abc", 20)
     assert before != after
+
+
+def test_dropout_that_stays_on_is_not_passed_by() -> None:
+    """Monte Carlo dropout: the model is in eval mode, and its dropout is not."""
+    settings = charloom.ModelSettings(hidden_size=8, dropout=0.5, embedding_size=8)
+    model = charloom.build_model(charloom.Vocabulary.of_text("abc"), settings).eval()
+    assert model.make_writer() is not None
+    model.dropout.train()
+    assert model.make_writer() is None
+    assert model.train().make_writer() is not None  # generation puts the whole model in eval mode

@@ -40,6 +40,8 @@ _CHANGES: dict[str, Callable[[Tensor, Tensor], Any]] = {
     "outputs Dropout(inplace)": lambda outputs, _: nn.Dropout(0.5, inplace=True)(outputs),
     "outputs masked_fill_": lambda outputs, _: outputs.masked_fill_(_mask(outputs) > 0, 0.0),
     "outputs assigned": _assigned,
+    "outputs .data": lambda outputs, _: outputs.data.mul_(2),  # which no version counter sees
+    "outputs by NumPy": lambda outputs, _: torch.from_numpy(outputs.detach().numpy()).mul_(2),
     "outputs zero_": lambda outputs, _: outputs.zero_(),
     "outputs add_ state": lambda outputs, state: outputs.add_(state[0, 0, 0]),
     "outputs detach_": lambda outputs, _: outputs.detach_(),

@@ -42,7 +42,7 @@ def as_keyword(argument: Argument) -> str:
 
 
 class Message:
-    """What errors and warnings have in common: the fields of a message, and its wording.
+    """Base of errors and warnings: the fields of a message, and its wording.
 
     Attributes:
         message: What is wrong, in parts.

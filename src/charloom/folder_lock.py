@@ -61,7 +61,7 @@ class FolderLock:
 
     @property
     def is_held(self) -> bool:
-        """Whether a process has it now."""
+        """Tells if a process holds the lock now."""
         try:
             import fcntl
 

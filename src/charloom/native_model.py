@@ -88,7 +88,9 @@ def _native_parameters(model: Any) -> StepParameters | None:
 def native_writer(model: Any, precision: GenerationPrecision) -> NativeGenerator | None:
     """Packs a ``LanguageModel``'s weights for generation; None if the kernels do not cover the model."""
     parameters = _native_parameters(model)
-    if parameters is None or (precision == "int8" and model.layer.mode == "RNN_RELU"):
+    # ``predicting`` switches dropout off, but not in a model that is in eval mode but for its dropout.
+    drops = not model.training and (model.dropout.training or model.layer.training)
+    if parameters is None or drops or (precision == "int8" and model.layer.mode == "RNN_RELU"):
         return None
     try:
         return NativeGenerator(parameters, model.layer.mode, precision)
@@ -135,12 +137,13 @@ def native_step(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[S
     if parameters is None:
         return None
     layer = model.layer
-    parts = parts_of(model.begin_state(len(ids)) if state is None else state)
     expected = (layer.num_layers, len(ids), layer.hidden_size)
+    num_parts = 2 if layer.mode == "LSTM" else 1
+    parts = parts_of(state) if state is not None else (ids.new_zeros(expected, dtype=torch.float32),) * num_parts
     dropout = model.dropout.p if model.dropout.training else 0.0
     layer_dropout = layer.dropout if layer.training else 0.0
     if (
-        len(parts) != (2 if layer.mode == "LSTM" else 1)
+        len(parts) != num_parts
         or max(dropout, layer_dropout) >= 1
         or any(not isinstance(part, Tensor) or part.shape != expected or part.requires_grad for part in parts)
         or any(type(t) is not Tensor or not t.is_cpu or not t.numel() for t in (ids, targets))

@@ -43,9 +43,9 @@ def _forward(tensors: list[Any]) -> None:
 
 def _backward(tensors: list[Any]) -> None:
     reserve = torch.zeros(kernel_calls.reserve_bytes(chosen_kernels(), _LAYER), dtype=torch.uint8)
-    weights, gradients, (x, h, c, y, dy, dh, dc, *results) = tensors[:4], tensors[4:8], tensors[8:]
+    weights, gradients, (x, h, c, dy, dh, dc, *results) = tensors[:4], tensors[4:8], tensors[8:]
     kernel_calls.layer_backward(
-        chosen_kernels(), _LAYER, False, weights, gradients, x, h, c, y, reserve, (dy, dh, dc), *results
+        chosen_kernels(), _LAYER, False, weights, gradients, x, h, c, reserve, (dy, dh, dc), *results
     )
 
 
@@ -69,7 +69,7 @@ _CALLS: dict[str, tuple[Callable[[list[Any]], None], list[tuple[int, ...]]]] = {
     "layer_forward": (_forward, [*_LAYER.weights, _INPUT, _STATE, _STATE, _SEQUENCE, _STATE, _STATE]),
     "layer_backward": (
         _backward,
-        [*_LAYER.weights * 2, _INPUT, _STATE, _STATE, _SEQUENCE, _SEQUENCE, _STATE, _STATE, _INPUT, _STATE, _STATE],
+        [*_LAYER.weights * 2, _INPUT, _STATE, _STATE, _SEQUENCE, _STATE, _STATE, _INPUT, _STATE, _STATE],
     ),
     "language_model_step": (_step, [*_MODEL.parameters, (2, 2, 7), (2, 2, 7)]),
     "generate": (_generate, [*_MODEL.parameters, (2, 11), (2, 2, 7), (2, 2, 7)]),

@@ -18,7 +18,7 @@ from rich.table import Column
 from charloom.errors import Argument, CharloomError, CharloomWarning, Part, worded
 
 _READER_HAS_GONE = (errno.EPIPE, errno.EIO)
-"""Of a pipe; of a terminal."""
+"""Error numbers of a closed pipe and of a closed terminal."""
 _USUAL_WIDTH = 80
 """Of a terminal, where one says that it has none (COLUMNS=0)."""
 _BAR_WITH_FIGURES = 104
@@ -60,13 +60,13 @@ class _Lasting:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """As the stream's. Raises OSError for other reasons than a reader who has gone, such as a full disk."""
+        """Writes to the stream, or discards the text if the reader has closed it. Raises OSError for other faults."""
         with self._discarding():
             return self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Likewise."""
+        """Flushes the stream, unless the reader has closed it."""
         with self._discarding():
             self._stream.flush()
 

@@ -36,7 +36,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class _State:
-    """Of this process.
+    """Signal state of this process.
 
     Attributes:
         entry: The file of its first function; None if signals do not end it in this module's way.
@@ -128,7 +128,7 @@ def _wait(seconds: float) -> bool:
 
 
 def _is_handled(error: BaseException | None) -> bool:
-    """Whether ``Stopped`` is what runs the code that was interrupted: an ``except``, a ``finally``, an ``__exit__``."""
+    """Tells if the interrupted code runs because of ``Stopped``: an ``except``, a ``finally``, an ``__exit__``."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         if isinstance(error, Stopped):

@@ -18,7 +18,7 @@ from charloom.wording import counted
 
 _NUM_PATHS = 100
 _LEAST_GAIN = 0.02
-"""What a model must gain in error over the one chosen before: less may be luck."""
+"""Least relative gain in error over the model chosen before; a smaller one may be chance."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from charloom.forecasting.unseen_blocks import errors_after, mean_log_error, sta
 from charloom.settings.forecasting import ForecastSettings, Model
 
 _LEAST_GAIN = 0.02
-"""What a model must gain in error over the one that is preferred: less may be luck."""
+"""Least relative gain in error over the preferred model; a smaller one may be chance."""
 _MOST_FITS = 40
 _MOST_SEASONS = 3
 """That a seasonal mean averages: more of them lag behind a level that moves."""

@@ -94,6 +94,9 @@ def restore(module: _Module) -> _Module:
 
     Returns:
         The module itself.
+
+    Raises:
+        InputError: ``module`` is not a module.
     """
     if not isinstance(module, nn.Module):
         raise InputError(f"a {type(module).__name__} is not a torch.nn.Module: nothing to restore")

@@ -88,7 +88,6 @@ def layer_backward(
     x: Tensor,
     h: Tensor,
     c: Tensor | None,
-    y: Tensor,
     reserve: Tensor,
     upstream: tuple[Tensor, Tensor, Tensor | None],
     dx: Tensor | None,
@@ -106,7 +105,6 @@ def layer_backward(
         x: As in ``layer_forward``.
         h: As in ``layer_forward``.
         c: As in ``layer_forward``.
-        y: As ``layer_forward`` filled it.
         reserve: As ``layer_forward`` filled it.
         upstream: Gradients of y, last hidden state and last memory cell.
         dx: Receives the gradient of x; None if it is not needed.
@@ -127,7 +125,6 @@ def layer_backward(
         address(x, inputs),
         address(h, state),
         memory_cell_address(shape, c),
-        address(y, (shape.steps, *state)),
         address(reserve, (reserve_bytes(kernels, shape),), torch.uint8),
         address(upstream[0], (shape.steps, *state)),
         address(upstream[1], state),

@@ -26,7 +26,7 @@ _library.define(
 )
 _library.define(
     "recurrence_backward(Tensor dy, Tensor dh, Tensor dc, Tensor x, Tensor h, Tensor? c, Tensor w_ih, Tensor w_hh, "
-    "Tensor? b_ih, Tensor? b_hh, Tensor y, Tensor reserve, int cell, int precision, bool backward_in_time) "
+    "Tensor? b_ih, Tensor? b_hh, Tensor reserve, int cell, int precision, bool backward_in_time) "
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
 
@@ -86,7 +86,6 @@ def _backward(
     w_hh: Tensor,
     b_ih: Tensor | None,
     b_hh: Tensor | None,
-    y: Tensor,
     reserve: Tensor,
     cell: int,
     precision: int,
@@ -94,14 +93,13 @@ def _backward(
 ) -> _Gradients:
     inputs = (x, h, c, w_ih, w_hh, b_ih, b_hh)
     options = cell, precision, backward_in_time
-    return _consuming_backward(chosen_kernels(), (dy, dh, dc), inputs, y, reserve.clone(), options)
+    return _consuming_backward(chosen_kernels(), (dy, dh, dc), inputs, reserve.clone(), options)
 
 
 def _consuming_backward(
     kernels: Any,
     upstream: tuple[Tensor, Tensor, Tensor],
     inputs: Sequence[Any],
-    y: Tensor,
     reserve: Tensor,
     options: tuple[int, int, bool],
     needs_dx: bool = True,
@@ -123,7 +121,6 @@ def _consuming_backward(
         x,
         h,
         c,
-        y,
         reserve,
         (dy, dh, dc if shape.has_memory_cell else None),
         dx,
@@ -151,10 +148,6 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: _Outputs) -> None:
     # What first derivatives do not need may change before the backward pass, as in torch.nn; so it is not saved.
     ctx.save_for_backward(x, h, c, w_ih if x.requires_grad else None, w_hh, output[3])
     ctx.unsaved = [(t, None if t is None or t.is_inference() else t._version) for t in (w_ih, b_ih, b_hh)]
-    # Not saved either: if a caller changes an output in place, the outputs are computed once more. Detached, since an
-    # output that its own graph holds would never be freed.
-    y = output[0].detach()
-    ctx.y = y, y._version
     ctx.options = cell, precision, backward_in_time
     ctx.kernels = chosen_kernels()
 
@@ -163,25 +156,19 @@ def _differentiate(ctx: Any, dy: Tensor, dh: Tensor, dc: Tensor, _: Tensor) -> t
     x, h, c, _, w_hh, reserve = ctx.saved_tensors
     (w_ih, _), (b_ih, _), (b_hh, _) = ctx.unsaved
     inputs = [x, h, c, w_ih, w_hh, b_ih, b_hh]
-    y, version = ctx.y
-    # The gradient is to be differentiated again (create_graph), or of a batch at once (is_grads_batched).
-    by_equations = torch.is_grad_enabled() or any(map(is_batched, (dy, dh, dc)))
-    computed_again = by_equations or y._version != version
-    if computed_again and any(t is not None and known not in (None, t._version) for t, known in ctx.unsaved):
-        raise RuntimeError("a weight of a recurrent layer was changed in place between forward and backward")
-    if by_equations:
-        gradients: Sequence[Any] = _differentiable_gradients(inputs, (dy, dh, dc), *ctx.options)
-    else:
-        if computed_again:
-            y, _, _, reserve = torch.ops.charloom.recurrence(*inputs, *ctx.options, True)
-        # If autograd frees the graph after this call, nobody else will read the reserve.
-        if is_observed() or type(dy) is not Tensor or torch._C._autograd._get_current_graph_task_keep_graph():
-            gradients = torch.ops.charloom.recurrence_backward(dy, dh, dc, *inputs, y, reserve, *ctx.options)
-        else:
-            needs_dx = ctx.needs_input_grad[0]
-            gradients = _consuming_backward(
-                ctx.kernels, (dy, dh, dc), inputs, y, reserve, ctx.options, needs_dx=needs_dx
+    if torch.is_grad_enabled() or any(map(is_batched, (dy, dh, dc))):
+        # The gradient is to be differentiated again (create_graph), or of a batch at once (is_grads_batched).
+        if any(t is not None and version is not None and t._version != version for t, version in ctx.unsaved):
+            raise RuntimeError(
+                "a weight of a recurrent layer was changed in place after forward: no derivative of its gradient"
             )
+        gradients: Sequence[Any] = _differentiable_gradients(inputs, (dy, dh, dc), *ctx.options)
+    elif is_observed() or type(dy) is not Tensor or torch._C._autograd._get_current_graph_task_keep_graph():
+        gradients = torch.ops.charloom.recurrence_backward(dy, dh, dc, *inputs, reserve, *ctx.options)
+    else:  # autograd frees the graph after this call: nobody else will read the reserve
+        gradients = _consuming_backward(
+            ctx.kernels, (dy, dh, dc), inputs, reserve, ctx.options, needs_dx=ctx.needs_input_grad[0]
+        )
     return (*(None if t is None else g for t, g in zip(inputs, gradients, strict=True)), None, None, None, None)
 
 
