@@ -149,6 +149,7 @@ def test_later_training_is_seen_by_the_next_text() -> None:
     assert before != after
 
 
+@pytest.mark.skipif(chosen_kernels() is None, reason="no native kernels, or CHARLOOM_KERNELS=pytorch")
 def test_dropout_that_stays_on_is_not_passed_by() -> None:
     """Monte Carlo dropout: the model is in eval mode, and its dropout is not."""
     settings = charloom.ModelSettings(hidden_size=8, dropout=0.5, embedding_size=8)
