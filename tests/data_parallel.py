@@ -1,4 +1,4 @@
-"""Two processes under ``DistributedDataParallel`` (gloo), and one process on the whole batch: the same work in both.
+"""Two processes under ``DistributedDataParallel`` or FSDP (gloo) and one with the whole batch: equal results.
 
 A module of its own because the processes import it by name.
 """
@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import charloom
@@ -76,6 +78,18 @@ def layers_of_any_model(cell: str, wrap: Wrap, share: Share) -> Results:
     return _gradients(module)
 
 
+def sharded_layers(cell: str, _: Wrap, share: Share) -> Results:
+    """Gradients of a model whose weights are sharded over the processes and gathered for each call."""
+    torch.manual_seed(1)
+    module: Any = charloom.accelerate(_Classifier(_CELLS[cell]))
+    if distributed.is_initialized():
+        mesh = init_device_mesh("cpu", (PROCESSES,))
+        for part in (module.layer, module):
+            fully_shard(part, mesh=mesh)
+    module(share(torch.randn(8, 7, 5), 0)).square().mean().backward()
+    return {name: getattr(g, "full_tensor", lambda g=g: g)() for name, g in _gradients(module).items()}
+
+
 def whole_step(cell: str, wrap: Wrap, share: Share) -> Results:
     """Weights after three clipped steps of training that carry the state; one weight is frozen."""
     model = _model(cell, None if cell == "gru" else 16)
@@ -106,6 +120,7 @@ def whole_step_without_autograd(cell: str, _: Wrap, share: Share) -> Results:
 
 WORK: dict[str, Callable[[str, Wrap, Share], Results]] = {
     "layers": layers_of_any_model,
+    "sharded layers": sharded_layers,
     "step": whole_step,
     "backpropagate": whole_step_without_autograd,
 }

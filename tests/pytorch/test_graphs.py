@@ -2,10 +2,10 @@
 
 # mypy: disallow-untyped-calls=False
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import torch
 from torch import nn
@@ -13,6 +13,7 @@ from torch import nn
 import charloom
 from torch_comparison import CELLS, Case, case_for, check, differing, inputs_for, outcome
 from torch_graphs import GRAPHS, SLOW_GRAPHS
+from torch_transforms import TRANSFORMS
 from torch_use_table import USES
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("unchecked")]
@@ -65,16 +66,20 @@ def test_a_graph_holds_nothing_that_only_charloom_knows(cell: str) -> None:
         assert "charloom::" not in str(torch.jit.script(torch.nn.Sequential(module)).inlined_graph)
 
 
-@pytest.mark.parametrize("dynamo", [False, True])
+@pytest.mark.parametrize("use", ["forward", "training"])
+def test_fx_leaves_a_layer_and_its_hooks_alone(use: str) -> None:
+    """``spectral_norm`` computes the weight in a hook before ``forward``, which must not run while tracing."""
+    for cell in CELLS:
+        check(case_for(cell, use), [TRANSFORMS["utils.spectral_norm"], GRAPHS["fx"]], USES[use])
+
+
+@pytest.mark.parametrize("dynamo", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("cell", CELLS)
 def test_onnx(cell: str, dynamo: bool, tmp_path: Path) -> None:
-    if missing := [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]:
-        pytest.skip(f"PyTorch's exporter needs {' and '.join(missing)}")
-
     def exported(module: Any) -> Any:
         file = tmp_path / "model.onnx"
         torch.onnx.export(nn.Sequential(module), (inputs_for(module),), file, dynamo=dynamo)
-        return [node.op_type for node in importlib.import_module("onnx").load(file).graph.node]
+        return [node.op_type for node in onnx.load(file).graph.node]
 
     expected = outcome(exported, Case(cell, 40).layer())
     assert not list(differing(outcome(exported, charloom.accelerate(Case(cell, 40).layer())), expected))

@@ -1,5 +1,6 @@
 """Turns the recurrent layers of any PyTorch model into charloom's, in place, and back."""
 
+import copyreg
 from typing import Any, TypeVar
 
 from torch import nn
@@ -28,23 +29,38 @@ class _EqualToTorch(type):
 
 
 class _Accelerated:
-    """The classes of accelerated layers; nested, so that their names are those of ``torch.nn``."""
+    """The classes of accelerated layers; nested, so that their names are those of ``torch.nn``.
+
+    Their module is PyTorch's too, by which ``torch.fx`` and others recognize its own layers.
+    """
 
     class RNN(rnn.RNN, metaclass=_EqualToTorch):
         """Equal to ``torch.nn.RNN``."""
 
+        __module__ = nn.RNN.__module__
         _torch_class = nn.RNN
 
     class GRU(gru.GRU, metaclass=_EqualToTorch):
         """Equal to ``torch.nn.GRU``."""
 
+        __module__ = nn.GRU.__module__
         _torch_class = nn.GRU
 
     class LSTM(lstm.LSTM, metaclass=_EqualToTorch):
         """Equal to ``torch.nn.LSTM``."""
 
+        __module__ = nn.LSTM.__module__
         _torch_class = nn.LSTM
 
+
+def _reduce_class(accelerated: type) -> Any:
+    """Lets pickle find a class that is not where its ``__module__`` says."""
+    if vars(_Accelerated).get(accelerated.__name__) is accelerated:
+        return getattr, (_Accelerated, accelerated.__name__)
+    return accelerated.__qualname__
+
+
+copyreg.pickle(_EqualToTorch, _reduce_class)
 
 _CLASSES: list[tuple[type[nn.Module], type[RecurrentLayer]]] = [
     (nn.RNN, _Accelerated.RNN),
