@@ -133,7 +133,7 @@ def _write(pieces: Iterable[Any], kept: list[Any] | None) -> None:
         sys.stdout.write(_shown(decoder.decode(piece) if isinstance(piece, bytes) else piece))
         sys.stdout.flush()
     if not isinstance(piece, bytes) or sys.stdout.isatty():
-        sys.stdout.write("\n")
+        sys.stdout.write(_shown(decoder.decode(b"", final=True)) + "\n")
 
 
 def _shown(text: str | bytes) -> str:

@@ -1,7 +1,6 @@
 """``charloom sweep``."""
 
 import shlex
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +14,7 @@ from charloom.cli.recipes import usual_recipe
 from charloom.errors import SettingsError, worded
 from charloom.settings import CorpusSettings, ModelSettings, TrainingSettings
 from charloom.settings.names import as_word, find_setting
-from charloom.settings.recipes import Recipe, as_key
+from charloom.settings.recipes import Recipe, as_key, parse_toml
 
 if TYPE_CHECKING:
     from charloom.sweeps.events import SweepEvent
@@ -139,11 +138,13 @@ def _combinations(vary: tuple[str, ...], listed_in: Path | None, fixed: Recipe) 
 
 def _read_list(file: Path) -> list[dict[str, Any]]:
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise SettingsError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
+    data = parse_toml(text, str(file))
     found = data.get("combination")
-    if list(data) != ["combination"] or not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+    tables = isinstance(found, list) and found and all(isinstance(one, dict) for one in found)
+    if list(data) != ["combination"] or not tables:
         raise SettingsError(f"{file}: it must be made of tables [[combination]], each with settings to run with")
     return found
 
