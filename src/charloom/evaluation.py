@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -129,6 +130,7 @@ def evaluate_pieces(
     """
     check_type(Predictor, model=model)
     check_type(Sequence, pieces=pieces)
+    check_type((Callable, NoneType), progress=progress)
     check_weights(model)
     vocabulary = model.vocabulary
     pieces = [vocabulary.in_units(piece) for piece in pieces]

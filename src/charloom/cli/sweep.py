@@ -1,6 +1,7 @@
 """``charloom sweep``."""
 
 import shlex
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,11 +74,18 @@ def sweep(
     asked = _combinations(vary, combinations, fixed)
     if asked == [{}] and seeds == 1:
         raise SettingsError(f"nothing is varied: give --vary, --list or --seeds; {_FORM}")
+    from charloom.sweeps.events import SweepBegan
     from charloom.sweeps.sweep import sweep as run_sweep
 
     console = screen.log()
     interruption = Interruption()
-    with interruption, _Display(console, recipe or usual_recipe(corpus)) as display:
+    with ExitStack() as stack, _Display(console, recipe or usual_recipe(corpus)) as display:
+
+        def interrupt(event: "SweepEvent") -> None:
+            if isinstance(event, SweepBegan):  # before it a signal ends the process: nothing is there to save
+                stack.enter_context(interruption)
+            interruption(event)
+
         results = run_sweep(
             corpus or None,
             asked,
@@ -86,7 +94,7 @@ def sweep(
             out=out,
             jobs=jobs,
             keep_models=keep_models,
-            listeners=[display, interruption],
+            listeners=[display, interrupt],
         )
     _show_results(console, results, out)
     if interruption.requested and results.num_missing:

@@ -30,6 +30,7 @@ class Recipe:
 
     def with_changes(self, changes: Mapping[str, Any]) -> "Recipe":
         """The same but for some settings, by name. Raises SettingsError for one that is not there or cannot be."""
+        check_type(Mapping, changes=changes)
         tables: dict[str, dict[str, Any]] = {}
         for name, value in changes.items():
             setting = find_setting(name)
