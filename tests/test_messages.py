@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,11 +17,18 @@ from hypothesis import strategies as st
 import charloom
 from charloom.cli import screen
 from charloom.errors import Argument, CharloomError, CharloomWarning, SettingsError, as_keyword, worded
-from charloom.settings import CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TrainingSettings
+from charloom.settings import (
+    CorpusSettings,
+    ForecastSettings,
+    ModelSettings,
+    SamplingSettings,
+    TableSettings,
+    TrainingSettings,
+)
 from charloom.settings.recipes import as_key
 
 _SOURCES = Path(charloom.__file__).parent
-_GROUPS = (CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TrainingSettings)
+_GROUPS = (CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TableSettings, TrainingSettings)
 _SETTINGS = sorted({field.name for group in _GROUPS for field in fields(group)})
 
 _texts = st.text(max_size=20) | st.sampled_from([f"{name}=3" for name in _SETTINGS] + _SETTINGS + ["{}", "%s", "--x"])
@@ -65,6 +73,20 @@ def test_names_of_an_argument(argument: Argument, keyword: str, option: str, key
 def test_names_of_files_are_shown_as_they_are(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     screen.show_error(f"{place}: no such file")
     assert capsys.readouterr().err == f"charloom: error: {place}: no such file\n"
+
+
+class _Unshown:
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+@given(st.recursive(st.integers(min_value=10**4300) | st.text() | st.builds(_Unshown), lambda x: st.lists(x)))
+def test_any_value_is_shown_in_one_line(value: object) -> None:
+    for text in (str(SettingsError("no", setting="stop", value=value)), as_keyword(Argument("stop", value))):
+        assert len(text) < 300
+        assert len(text.splitlines()) == 1
+    array = SettingsError("no", setting="prefixes", value=np.ones((3, 2)))
+    assert str(array) == "prefixes is array([[1., 1.], [1., 1.], [1., 1.]]): no"
 
 
 def test_a_very_large_value_is_not_written_out() -> None:

@@ -76,6 +76,7 @@ def generate(
     from charloom.language_model import LanguageModel
 
     check_samples(num_samples, num_chars)
+    screen.output()  # refused at once if it is closed
     sampling = _with_defaults(sampling, greedy=greedy)
     novelty = NoveltyCheck(check_novelty, copied_from)
     novelty.check(num_chars * num_samples)

@@ -151,10 +151,10 @@ def _read_list(file: Path) -> list[dict[str, Any]]:
         raise SettingsError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
     data = parse_toml(text, str(file))
     found = data.get("combination")
-    tables = isinstance(found, list) and found and all(isinstance(one, dict) for one in found)
+    tables = found if isinstance(found, list) and all(isinstance(one, dict) for one in found) else []
     if list(data) != ["combination"] or not tables:
         raise SettingsError(f"{file}: it must be made of tables [[combination]], each with settings to run with")
-    return found
+    return tables
 
 
 class _Display:
