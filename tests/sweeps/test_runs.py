@@ -295,8 +295,3 @@ def test_a_corpus_that_was_read_otherwise(how: dict[str, Any], setting: str, fil
         assert caught.value.setting == setting
     for fits in ({"lowercase": True, "max_chars": 2000}, {"collapse_whitespace": False}):
         assert sweep(corpus, {}, _RECIPE.with_changes(fits), listeners=[_stop]).num_missing == 1
-
-
-def test_no_combinations(file: Path) -> None:
-    with pytest.raises(SettingsError, match="no combination"):
-        sweep(file, [])

@@ -28,6 +28,10 @@ class Recipe:
     model: ModelSettings
     training: TrainingSettings
 
+    def __post_init__(self) -> None:
+        for table, kind in TABLES.items():
+            check_type(kind, **{table: getattr(self, table)})
+
     def with_changes(self, changes: Mapping[str, Any]) -> "Recipe":
         """The same but for some settings, by name. Raises SettingsError for one that is not there or cannot be."""
         check_type(Mapping, changes=changes)

@@ -79,6 +79,7 @@ def sweep(
     Raises SettingsError, before anything is trained, where a combination cannot be or contradicts what is fixed in the
     folder; ModelFolderError where the folder is not a sweep's or cannot be written.
     """
+    check_type((*PATH, Sequence, Corpus, NoneType), source=source)
     check_type((Mapping, Sequence), vary=vary)
     check_type((Recipe, NoneType), recipe=recipe)
     check_type((*PATH, NoneType), out=out)
