@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from charloom.errors import InputError
 
@@ -29,10 +29,10 @@ def _plain(kinds: tuple[type, ...]) -> tuple[type, ...]:
     return tuple(kind for kind in kinds if kind not in (Sequence, Iterable))
 
 
-def check_listeners(listeners: object) -> None:
+def check_listeners(listeners: Sequence[object]) -> None:
     """Raises InputError unless these can be called, one after the other."""
     check_type(Sequence, listeners=listeners)
-    for listener in cast(Sequence[object], listeners):
+    for listener in listeners:
         check_type(Callable, listener=listener)
 
 

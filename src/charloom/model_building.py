@@ -19,10 +19,8 @@ def build_model(vocabulary: Vocabulary, settings: ModelSettings | None = None, *
     check_type((ModelSettings, NoneType), settings=settings)
     check_count("seed", seed)
     settings = settings or ModelSettings()
-    with (
-        torch.random.fork_rng(devices=[]),
-        torch.inference_mode(mode=False),
-    ):  # the caller's weights could not be trained
+    # In the caller's inference mode the weights would be such that they cannot be trained.
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(mode=False):
         torch.manual_seed(seed)
         layer = CELLS[settings.cell](
             settings.embedding_size or len(vocabulary),

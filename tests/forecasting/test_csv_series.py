@@ -204,7 +204,7 @@ def test_options_that_are_impossible(home: Path, options: dict[str, Any], messag
 
 def test_rows_that_are_not_there_cannot_be_skipped(home: Path) -> None:
     for skip_rows in (3, 4):
-        with pytest.raises(SeriesError, match=f"skip_rows is {skip_rows}: "):
+        with pytest.raises(SettingsError, match=f"skip_rows is {skip_rows}: "):
             _read(home, "x\n1\n2\n", skip_rows=skip_rows)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
-from charloom.arguments import check_type
+from charloom.arguments import TEXT, check_type
 from charloom.errors import Argument, SettingsError, comma_separated
 from charloom.settings.names import TABLES, all_settings, find_setting
 from charloom.settings.recipes import Recipe
@@ -44,9 +44,8 @@ def grid(vary: Mapping[str, Sequence[Any]]) -> list[Combination]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise SettingsError("is varied twice: give all its values at once", setting=twice[0])
     for name, values in zip(names, vary.values(), strict=True):
-        check_type(Sequence, **{name: values})
-        if not values:
-            raise SettingsError("is varied over no values: give one or more", setting=name)
+        if not isinstance(values, Sequence) or isinstance(values, TEXT) or not values:
+            raise SettingsError("it must be a list of one value or more", setting=name, value=values)
     return [dict(zip(names, values, strict=True)) for values in itertools.product(*vary.values())]
 
 

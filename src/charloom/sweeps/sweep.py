@@ -222,7 +222,7 @@ def _check_read_so(corpus: Corpus, settings: CorpusSettings) -> None:
                 *("the corpus was read with ", Argument(name, value)), setting=name, value=getattr(settings, name)
             )
     if settings.max_chars is not None and settings.max_chars < len(corpus.ids):
-        raise SettingsError(f"the corpus has {len(corpus.ids)}", setting="max_chars", value=settings.max_chars)
+        raise SettingsError(f"the corpus has {len(corpus.ids)} tokens", setting="max_chars", value=settings.max_chars)
 
 
 def _check(run: PlannedRun, corpus: Corpus, varied: Sequence[str]) -> torch.device:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from types import NoneType
 from typing import Any
@@ -263,18 +263,20 @@ def _own_random_state(device: torch.device) -> AbstractContextManager[None]:
     return torch.random.fork_rng([device] if device.type == "cuda" else [])
 
 
-def _without_the_callers_settings(device: torch.device) -> ExitStack:
-    """What a caller of ``train`` has switched on in PyTorch changes no result.
+@contextmanager
+def _without_the_callers_settings(device: torch.device) -> Iterator[None]:
+    """Keeps what the caller has switched on in PyTorch out of the training.
 
-    Under autocast each step would compute with copies of the weights that PyTorch made in the first.
+    Under the caller's autocast each step would compute with copies of the weights that PyTorch made in the first.
     """
-    stack = ExitStack()
-    stack.enter_context(torch.inference_mode(mode=False))
-    stack.enter_context(torch.enable_grad())
-    stack.enter_context(torch.autocast(device.type, enabled=False))
-    if torch.get_default_device().type != "cpu":
-        stack.enter_context(torch.device("cpu"))
-    return stack
+    on_cpu = torch.get_default_device().type == "cpu"
+    with (
+        torch.inference_mode(mode=False),
+        torch.enable_grad(),
+        torch.autocast(device.type, enabled=False),
+        nullcontext() if on_cpu else torch.device("cpu"),
+    ):
+        yield
 
 
 @contextmanager
