@@ -14,24 +14,25 @@ from charloom.state import parts_of
 from charloom.text.vocabulary import Vocabulary
 
 
-def check_ids(**arguments: Any) -> None:
-    """Raises InputError for arguments, by name, that are not int64 tensors (batch, steps)."""
+def check_ids(num_dims: int, /, **arguments: Any) -> None:
+    """Raises InputError for arguments, by name, that are not int64 tensors (batch, steps), or (batch,) of one dim."""
+    shape = "(batch, steps)" if num_dims == 2 else "(batch,)"
     for name, ids in arguments.items():
         if not isinstance(ids, Tensor):
             raise InputError(f"{name} must be a tensor, not a {type(ids).__name__}")
-        if ids.dim() != 2 or ids.dtype != torch.int64:
-            raise InputError(f"{name} must be int64 (batch, steps), not {ids.dtype} {tuple(ids.shape)}")
+        if ids.dim() != num_dims or ids.dtype != torch.int64:
+            raise InputError(f"{name} must be int64 {shape}, not {ids.dtype} {tuple(ids.shape)}")
 
 
 def check_step(ids: Any, targets: Any) -> None:
     """Raises InputError for ids and targets that are not int64 tensors (batch, steps) of one shape."""
-    check_ids(ids=ids, targets=targets)
+    check_ids(2, ids=ids, targets=targets)
     if ids.shape != targets.shape:
         raise InputError(f"ids are {tuple(ids.shape)} and targets {tuple(targets.shape)}: give equal shapes")
 
 
 def check_range(ids: Tensor, vocabulary_size: int) -> None:
-    """Raises InputError for ids outside the vocabulary; ``cross_entropy`` would ignore a target of -100."""
+    """Raises InputError for ids outside the vocabulary, if their values can be read."""
     if ids.is_meta or not ids.numel() or torch.compiler.is_compiling() or is_observed():
         return
     smallest, largest = (int(bound) for bound in ids.aminmax())
@@ -44,7 +45,7 @@ def check_state(state: Any, expected: Any) -> None:
     """Raises InputError for a state that has not the shapes of the expected one."""
     shapes = [tuple(part.shape) for part in parts_of(expected)]
     found = [tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in parts_of(state)]
-    if found != shapes:
+    if found != shapes or isinstance(state, tuple) != isinstance(expected, tuple):
         raise InputError(f"the state is {found}: for these ids it must be {shapes}")
 
 
