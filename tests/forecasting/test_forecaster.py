@@ -134,7 +134,7 @@ def test_folders_that_are_none(forecaster: Forecaster, tmp_path: Path) -> None:
         Forecaster.load(tmp_path / "nowhere")
     folder = tmp_path / "model"
     forecaster.save(folder)
-    with pytest.raises(ModelFolderError, match="does not describe a model"):
+    with pytest.raises(ModelFolderError, match="a forecaster, not a language model"):
         LanguageModel.load(folder)
     config = json.loads((folder / "config.json").read_text())
     changes: list[dict[str, object]] = [

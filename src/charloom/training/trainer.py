@@ -17,7 +17,6 @@ from charloom.errors import InputError, SettingsError, TrainingDivergedError
 from charloom.evaluation import nats_in_lanes, perplexity_of
 from charloom.generation import generate
 from charloom.language_model import LanguageModel
-from charloom.predictor import check_weights
 from charloom.recurrence.dispatch import chosen_path
 from charloom.recurrence.threads import use_threads
 from charloom.settings.model import Precision
@@ -37,6 +36,7 @@ from charloom.training.events import (
     ValidationAdvanced,
 )
 from charloom.training.history import EpochRecord, History
+from charloom.training.optimization import check_trainable
 from charloom.training.prefixes import sample_prefixes
 from charloom.training.processes import Processes
 from charloom.training.resumption import check_corpus, check_settings
@@ -92,9 +92,7 @@ def train(
     processes.check(settings)
     if model.vocabulary != corpus.vocabulary:
         raise InputError("the corpus has another vocabulary than the model: build the model with corpus.vocabulary")
-    check_weights(model)
-    if any(parameter.is_inference() for parameter in model.parameters()):
-        raise InputError("weights made in torch.inference_mode cannot be trained: make the model outside")
+    check_trainable(model)
     device = check_possible(settings, len(corpus.ids), processes.device)
     at = training_length(len(corpus.ids), settings)
     training_ids, validation_ids = corpus.ids.part(0, at), corpus.ids.part(at)
