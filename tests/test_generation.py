@@ -176,7 +176,7 @@ class _Kept(MarkovPredictor):
     """Gives parts of its own table, which nobody may write to."""
 
     def forward(self, ids: Any, state: Any = None) -> Any:
-        return self.log_transitions[int(ids[0, -1])].expand(1, len(ids), -1), self.begin_state(len(ids))
+        return self.log_transitions[int(ids[0, -1])].expand(1, len(ids), -1), state
 
 
 def test_a_predictors_own_logits_are_not_written_to() -> None:
