@@ -182,3 +182,15 @@ def _two_calls(model: LanguageModel) -> tuple[Tensor, Tensor]:
     ids, _ = _batch()
     first, state = model(ids, model.begin_state(len(ids)))
     return first, model(ids, state)[0]
+
+
+@pytest.mark.parametrize("way", _WAYS)
+def test_a_patched_class_is_another(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = LanguageModel.forward
+
+    def halved(self: LanguageModel, ids: Tensor, state: Any = None) -> Any:
+        logits, state = forward(self, ids, state)
+        return logits / 2, state
+
+    monkeypatch.setattr(LanguageModel, "forward", halved)
+    assert not list(differing(_stepped(make_model(), _WAYS[way]), _stepped(make_model(), _by_forward)))
