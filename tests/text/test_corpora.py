@@ -285,7 +285,7 @@ def test_any_path_names_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     sources: list[Any] = [Path(entry), entry, [entry]]
     for source in sources:
         assert load_corpus(source).text == "a fox"
-    wrong: list[Any] = [next(os.scandir(os.fsencode(tmp_path))), [b"time-machine"]]
+    wrong: list[Any] = [*os.scandir(os.fsencode(tmp_path)), [b"time-machine"]]
     for source in wrong:
         with pytest.raises(InputError):
             load_corpus(source)
