@@ -191,7 +191,9 @@ def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: 
     check_count("num_chars", num_chars)
     ids = model.vocabulary.encode(prefix, unknown)
     if not len(ids):
-        raise UnknownCharacterError("give at least one known character", setting="prefix", value=prefix)
+        raise UnknownCharacterError(
+            "empty, or nothing of it is known: give at least one known character", setting="prefix", value=prefix
+        )
     return ids
 
 

@@ -230,7 +230,7 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
     (["sales.csv", "--column", "units", "--out", "sales.csv"], "the input is the output; name another file with --out"),
     (["sales.csv", "--plot", "a.png", "--out", "a.png"], "--plot and --out name the same file"),
     (["one.csv", "--time", "none", "--no-backtest", "--model", "network"], "--model is 'network': 1 point is too few"),
-    (["short.csv", "--model", "seasonal-naive", "--season", "12"], "--model is 'seasonal-naive': a season of 12"),
+    (["short.csv", "--model", "seasonal-naive", "--season", "1"], "--model is 'seasonal-naive': no season was found"),
 ]
 _WRONG_FILES: list[tuple[list[str], str]] = [
     (["missing.csv"], "missing.csv: no such file or directory"),

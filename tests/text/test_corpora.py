@@ -282,10 +282,10 @@ def test_any_path_names_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     Path("time-machine").write_text("a fox")
     (entry,) = os.scandir()
-    sources: list[Any] = [Path(entry), entry, [entry], [entry, tmp_path / "time-machine"]]
+    sources: list[Any] = [Path(entry), entry, [entry]]
     for source in sources:
         assert load_corpus(source).text == "a fox"
-    wrong: list[Any] = [next(os.scandir(os.fsencode(tmp_path))), [b"time-machine"]]
+    wrong: list[Any] = [*os.scandir(os.fsencode(tmp_path)), [b"time-machine"]]
     for source in wrong:
         with pytest.raises(InputError):
             load_corpus(source)
