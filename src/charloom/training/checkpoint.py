@@ -94,6 +94,7 @@ class Checkpoint:
         """In words: the epoch, and the minibatch in it."""
         return place_in_words(len(self.history), self.done, self.num_batches)
 
+    @torch.inference_mode(mode=False)  # in which the model could not be trained
     def make_model(self) -> LanguageModel:
         """The model, with the weights of the last step. Raises CheckpointError where there is none in the file."""
         try:
