@@ -184,6 +184,15 @@ def _two_calls(model: LanguageModel) -> tuple[Tensor, Tensor]:
     return first, model(ids, state)[0]
 
 
+def test_a_layer_of_torch_in_bfloat16() -> None:
+    """Whose products the kernels do not compute."""
+    model, ids = CUSTOMIZED["layer of torch.nn"](), _batch()
+    model.precision = "bfloat16"
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = CUSTOMIZED["layer of torch.nn"]().loss(*ids)[0]
+    assert torch.equal(model.loss(*ids)[0], expected)
+
+
 @pytest.mark.parametrize("way", _WAYS)
 def test_a_patched_class_is_another(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     forward = LanguageModel.forward

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
+from charloom.arguments import check_type
 from charloom.errors import InputError, ModelFolderError
 from charloom.layers import RecurrentLayer
 from charloom.model_config import config_of, differ, model_without_weights
@@ -245,6 +246,7 @@ class LanguageModel(nn.Module):
     @classmethod
     def assemble(cls, config: Mapping[str, Any], tensors: dict[str, Tensor]) -> "LanguageModel":
         """The model of a configuration and tensors from anywhere. Raises InputError if they make none."""
+        check_type(Mapping, config=config, tensors=tensors)
         model = model_without_weights(cls, config, len(tensors))
         check_fit(model.own_tensors(), tensors)
         tied = model.tied_output

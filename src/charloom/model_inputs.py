@@ -10,7 +10,6 @@ from charloom.errors import InputError
 from charloom.layers import RecurrentLayer
 from charloom.recurrence.dispatch import is_observed
 from charloom.settings.limits import check_count
-from charloom.state import parts_of
 from charloom.text.vocabulary import Vocabulary
 
 
@@ -43,10 +42,16 @@ def check_range(ids: Tensor, vocabulary_size: int) -> None:
 
 def check_state(state: Any, expected: Any) -> None:
     """Raises InputError for a state that has not the shapes of the expected one."""
-    shapes = [tuple(part.shape) for part in parts_of(expected)]
-    found = [tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in parts_of(state)]
-    if found != shapes or isinstance(state, tuple) != isinstance(expected, tuple):
+    found, shapes = _shapes_of(state), _shapes_of(expected)
+    if found != shapes:
         raise InputError(f"the state is {found}: for these ids it must be {shapes}")
+
+
+def _shapes_of(state: Any) -> Any:
+    """The shape of a tensor, those of a tuple's elements, or the name of another type."""
+    if isinstance(state, tuple):
+        return tuple(map(_shapes_of, state))
+    return tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
 
 
 def check_parts(layer: Any, vocabulary: Any, embedding_size: Any, dropout: Any, tied_output: Any) -> None:
