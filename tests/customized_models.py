@@ -78,6 +78,13 @@ class _DoubledLayer(charloom.layers.GRU):
         return super().forward(inputs * 2, hx)
 
 
+class _LayerWithStart(charloom.layers.GRU):
+    """A layer that begins to generate from another state."""
+
+    def begin_state(self, batch_size: int, **options: Any) -> Any:
+        return torch.ones_like(super().begin_state(batch_size, **options))  # type: ignore[arg-type] # a GRU's
+
+
 class _Halved(nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         return x / 2
@@ -174,6 +181,7 @@ CUSTOMIZED: dict[str, Callable[[], LanguageModel]] = {
     "subclass with another call": lambda: model(_OtherCall),
     "forward of an instance": _with(_own_forward),
     "step of an instance": _with(_own_step),
+    "layer subclass with another first state": lambda: model(layer=_LayerWithStart),
     "layer subclass": lambda: model(layer=_DoubledLayer),
     "output LoRA": _put("output", _LoRA),
     "output Sequential": _put("output", lambda _: nn.Sequential(nn.Linear(_HIDDEN, 5), nn.Tanh(), nn.Linear(5, _SIZE))),
@@ -230,6 +238,7 @@ WRONG: dict[str, Callable[[], LanguageModel]] = {
     "output's weight on meta": _with(lambda built: built.output.to("meta")),
     "embedding of another size": _put("embedding", lambda _: nn.Embedding(_SIZE, 4), embedding_size=_EMBEDDED),
     "embedding of fewer rows": _put("embedding", lambda _: nn.Embedding(3, _EMBEDDED), embedding_size=_EMBEDDED),
+    "frozen": _with(lambda built: built.requires_grad_(False)),
     "dropout above 1": _with(lambda built: setattr(built.dropout, "p", 1.5)),
     "layer of another size": _put("layer", lambda _: charloom.layers.GRU(_SIZE, _HIDDEN + 4)),
     "layer's weights smaller": _with(

@@ -72,6 +72,15 @@ def test_a_provenance_that_is_not_json_is_refused(provenance: Any, tmp_path: Pat
     assert not (tmp_path / "model").exists()
 
 
+def test_a_vocabulary_of_a_subclass_is_refused(tmp_path: Path) -> None:
+    class Other(Vocabulary):
+        def encode(self, *arguments: Any) -> Any:
+            return super().encode(*arguments).flip(0)
+
+    with pytest.raises(InputError, match="a subclass's"):
+        build_model(Other(["a", "b"])).save(tmp_path / "model")
+
+
 def test_weights_that_share_memory(tmp_path: Path) -> None:
     model = build_model(_VOCABULARY, ModelSettings(hidden_size=5, embedding_size=5)).eval()
     assert model.embedding is not None

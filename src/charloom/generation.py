@@ -63,7 +63,11 @@ def stream(
     unknown: UnknownPolicy = "refuse",
     precision: GenerationPrecision = "float32",
 ) -> Iterator[AnyStr]:
-    """As ``generate``, piece by piece: the (cleaned) prefix first, then what the model writes, as it comes."""
+    """As ``generate``, piece by piece: the (cleaned) prefix first, then what the model writes, as it comes.
+
+    The prefix is read when this is called. Do not change the model until the last piece: without native kernels, each
+    piece is computed with the weights that the model has by then.
+    """
     prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
     pieces = generate_ids(model, prefix_ids, num_chars, sampling, precision=precision)
     return _pieces(model, prefix, prefix_ids, (piece[0].tolist() for piece in pieces), stop)

@@ -10,6 +10,7 @@ from charloom.errors import InputError
 from charloom.layers import CELLS, RNN
 from charloom.model_folder import CONFIG_FILE, WithoutInitialWeights
 from charloom.predictor import predicting
+from charloom.text.clean_up import CleanUp
 from charloom.text.vocabulary import Vocabulary
 
 _Model = TypeVar("_Model")
@@ -19,11 +20,13 @@ def config_of(model: Any) -> dict[str, Any]:
     """Returns the configuration of a ``LanguageModel`` without unknown parts.
 
     Raises:
-        InputError: The model's provenance is not JSON.
+        InputError: The model's provenance is not JSON, or its vocabulary is a subclass's.
     """
-    layer = model.layer
+    layer, vocabulary = model.layer, model.vocabulary
+    if type(vocabulary) is not Vocabulary or type(vocabulary.clean_up) is not CleanUp:
+        raise InputError("the vocabulary or its clean_up is a subclass's: a saved model would have charloom's own")
     return {
-        "vocabulary": model.vocabulary.to_json(),
+        "vocabulary": vocabulary.to_json(),
         "layer": {
             "cell": layer.mode.split("_")[0].lower(),
             "input_size": layer.input_size,

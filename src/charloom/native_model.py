@@ -37,6 +37,8 @@ def unknown_part(model: Any, methods: Mapping[str, object]) -> str | None:
     layer, output, dropout, vocabulary_size = model.layer, model.output, model.dropout, len(model.vocabulary)
     if getattr(type(layer), "forward", None) is not RecurrentLayer.forward or "forward" in vars(layer):
         return f"layer is a {_name(layer)} with a forward of its own"
+    if type(layer).begin_state is not RecurrentLayer.begin_state or "begin_state" in vars(layer):
+        return "layer has a begin_state of its own"
     if "parametrizations" in layer._modules:
         return "layer is parametrized"
     if layer.bidirectional or layer.batch_first:
@@ -112,7 +114,8 @@ def native_loss(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[T
 def native_backpropagation(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[Tensor, State] | None:
     """``LanguageModel.backpropagate`` in one call; None unless ``loss(...).backward()`` would do the same."""
     step = native_step(model, ids, targets, state)
-    if step is None or any(p is not None and _is_watched(p) for p in step[1].in_order()):
+    parameters = [p for p in step[1].in_order() if p is not None] if step else []
+    if step is None or any(map(_is_watched, parameters)) or not any(p.requires_grad for p in parameters):
         return None
     try:
         loss, last = step_backpropagation(*step)
