@@ -16,11 +16,18 @@ from hypothesis import strategies as st
 import charloom
 from charloom.cli import screen
 from charloom.errors import Argument, CharloomError, CharloomWarning, SettingsError, as_keyword, worded
-from charloom.settings import CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TrainingSettings
+from charloom.settings import (
+    CorpusSettings,
+    ForecastSettings,
+    ModelSettings,
+    SamplingSettings,
+    TableSettings,
+    TrainingSettings,
+)
 from charloom.settings.recipes import as_key
 
 _SOURCES = Path(charloom.__file__).parent
-_GROUPS = (CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TrainingSettings)
+_GROUPS = (CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TableSettings, TrainingSettings)
 _SETTINGS = sorted({field.name for group in _GROUPS for field in fields(group)})
 
 _texts = st.text(max_size=20) | st.sampled_from([f"{name}=3" for name in _SETTINGS] + _SETTINGS + ["{}", "%s", "--x"])

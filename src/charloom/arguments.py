@@ -1,12 +1,19 @@
 """Checks of arguments where they enter the library. Numbers are checked by ``settings.limits``."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from charloom.errors import InputError
 
-_WORDS = {str: "a str", bytes: "bytes", os.PathLike: "a path", Sequence: "a list", Mapping: "a dictionary"}
+_WORDS = {
+    str: "a str",
+    bytes: "bytes",
+    os.PathLike: "a path",
+    Sequence: "a list",
+    Mapping: "a dictionary",
+    Callable: "a function",
+}
 PATH = (str, os.PathLike)
 TEXT = (str, bytes)
 
