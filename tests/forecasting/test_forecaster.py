@@ -160,7 +160,7 @@ def test_folders_that_are_none(forecaster: Forecaster, tmp_path: Path) -> None:
             Forecaster.load(folder)
 
 
-_WRONG = [None, True, "a", [], {}, 0, -1, 1.5, 1e300, 10**30, 10**400, float("nan"), float("inf")]
+_WRONG: list[Any] = [None, True, "a", [], {}, 0, -1, 1.5, 1e300, 10**30, 10**400, float("nan"), float("inf")]
 _ALIKE: dict[type, tuple[type, ...]] = {float: (int,), type(None): (int,), int: (type(None),)}
 _OTHERS = ("settings", "charloom", "format_version", "weights_sha256")
 

@@ -94,7 +94,7 @@ class TableSettings:
 
 def _check_sign(settings: TableSettings, name: str, signs: tuple[str, ...]) -> None:
     value = getattr(settings, name)
-    if value is not None and value not in signs:
+    if value is not None and not (isinstance(value, str) and value in signs):
         raise SettingsError(f"it must be one of {' '.join(map(repr, signs))}", setting=name, value=value)
 
 
