@@ -64,7 +64,8 @@ class Scale:
             divided = np.ldexp(values, -self.exponent)
             scaled = ((np.log(divided) if self.transform == "log" else divided) - self.offset) / self.spread
         if len(far := np.flatnonzero(np.abs(scaled) > _FARTHEST)):
-            raise InputError(f"a value of {values[far[0]]:g} is too far from the fitted series to forecast from it")
+            what = f"a value of {values[far[0]]:g} is too far from the fitted series to forecast from it"
+            raise InputError(what, hint="fit to a series that has such values")
         return scaled
 
     def from_unit(self, values: Values) -> Values:
