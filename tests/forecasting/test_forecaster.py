@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from charloom import InputError, LanguageModel, ModelFolderError, SeriesError, SettingsError, forecasting
-from charloom.forecasting import Forecaster, ForecastSettings, Series
+from charloom.forecasting import Forecaster, ForecastSettings
 from charloom.forecasting.autoregression import Linear
 from charloom.forecasting.fitting import fewest_points
 from charloom.forecasting.member import Member, Reading, draw_paths
