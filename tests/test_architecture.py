@@ -22,14 +22,14 @@ _PUBLIC = re.findall(
     """
     CharloomError CharloomWarning Checkpoint CheckpointError CheckpointFolder CleanUp Codec CombinationResult
     CompressedFileError Copied CopiedStretch Corpus CorpusError CorpusSettings CorpusUnavailableError
-    DamagedFileError DamagedRecordError EpochRecord Evaluation History InputError LanguageModel
-    LaterVersionError MeanAndSpread ModelFolderError ModelSettings NotCompressedError NoveltyReport Predictor
-    Recipe RecordCodec RecordFile SamplingSettings SeriesError SettingsError StoredIds Surprisal SweepResults
-    SweepRun TensorBoard TrailingDataError TrainingDivergedError TrainingSettings TruncatedFileError
+    DamagedFileError DamagedRecordError EpochRecord Evaluation History InputError LanguageModel LaterVersionError
+    MeanAndSpread ModelFolderError ModelSettings NotCompressedError NoveltyReport Outcome Predictor Recipe
+    RecordCodec RecordFile RunPlan SamplingSettings SeriesError SettingsError Start StoredIds Surprisal SweepResults
+    SweepRun TensorBoard TrailingDataError TrainingDivergedError TrainingRun TrainingSettings TruncatedFileError
     UnknownCharacterError Vocabulary WeightsAndBiases WrongModelError __version__ accelerate build_model
     check_novelty corpus_from evaluate evaluate_lines evaluate_pieces extend_model forecasting generate
-    generate_samples layers load_corpus load_recipe newest_checkpoint prepare_codec restore split_chars split_lines
-    stream sweep train
+    generate_samples layers load_corpus load_recipe newest_checkpoint prepare_codec recipe_of_run restore
+    split_chars split_lines stream sweep train
     """,
 )
 
