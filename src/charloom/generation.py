@@ -84,7 +84,7 @@ def generate_samples(
     check_samples(num_samples, num_chars)
     prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
     pieces = list(generate_ids(model, prefix_ids, num_chars, sampling, num_samples=num_samples, precision=precision))
-    samples = torch.cat(pieces, dim=1) if pieces else torch.empty(num_samples, 0, dtype=torch.int64)
+    samples = torch.cat(pieces, dim=1) if pieces else torch.empty(num_samples, 0, dtype=torch.int64, device="cpu")
     return [prefix[:0].join(_pieces(model, prefix, prefix_ids, [ids.tolist()], stop)) for ids in samples]
 
 
@@ -191,7 +191,9 @@ def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: 
     check_count("num_chars", num_chars)
     ids = model.vocabulary.encode(prefix, unknown)
     if not len(ids):
-        raise UnknownCharacterError("the prefix is empty, or nothing of it is known: give at least one known character")
+        raise UnknownCharacterError(
+            "empty, or nothing of it is known: give at least one known character", setting="prefix", value=prefix
+        )
     return ids
 
 

@@ -28,7 +28,7 @@ from charloom.recurrence.native_generation import NativeGenerator
 from charloom.settings.model import Precision
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
-from charloom.state import map_parts
+from charloom.state import map_parts, parts_of
 from charloom.text.vocabulary import Vocabulary
 
 
@@ -69,9 +69,12 @@ class LanguageModel(nn.Module):
         self.layer = layer
         self.vocabulary = vocabulary
         self.provenance: Mapping[str, Any] = {}
-        self.embedding = nn.Embedding(len(vocabulary), embedding_size) if embedding_size else None
+        # Of the layer's device and dtype, whatever the process's defaults are.
+        like = parts_of(layer.begin_state(1))[0]
+        made: Any = {"device": like.device, "dtype": like.dtype}
+        self.embedding = nn.Embedding(len(vocabulary), embedding_size, **made) if embedding_size else None
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(layer.proj_size or layer.hidden_size, len(vocabulary))
+        self.output = nn.Linear(layer.proj_size or layer.hidden_size, len(vocabulary), **made)
         if tied_output and self.embedding is not None:
             self.output.weight = self.embedding.weight
         self.tied_output = tied_output
@@ -173,7 +176,7 @@ class LanguageModel(nn.Module):
         device = self.device
         if self.precision == "float32" or (device.type == "cpu" and chosen_kernels() is not None):
             return nullcontext()
-        return torch.autocast(device.type, torch.bfloat16)
+        return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
 
     def _encode(self, ids: Ids) -> Inputs:
         """Ids (batch, steps) to what the layer reads, (steps, batch, features)."""
@@ -219,6 +222,7 @@ class LanguageModel(nn.Module):
             return not torch.allclose(self(ids)[0], plain.to(self.device)(ids)[0], equal_nan=True)
 
     @classmethod
+    @torch.inference_mode(mode=False)  # in which a loaded model could not be trained
     def load(cls, path: str | Path) -> "LanguageModel":
         """Reads a model from a folder, onto the CPU, ready for use (``eval`` mode).
 

@@ -19,13 +19,16 @@ def build_model(vocabulary: Vocabulary, settings: ModelSettings | None = None, *
     check_type((ModelSettings, NoneType), settings=settings)
     check_count("seed", seed)
     settings = settings or ModelSettings()
-    with torch.random.fork_rng(devices=[]):
+    # In the caller's inference mode the weights would be such that they cannot be trained.
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(mode=False):
         torch.manual_seed(seed)
         layer = CELLS[settings.cell](
             settings.embedding_size or len(vocabulary),
             settings.hidden_size,
             settings.num_layers,
             dropout=settings.dropout if settings.num_layers > 1 else 0.0,
+            device="cpu",
+            dtype=torch.float32,
             **({"nonlinearity": settings.nonlinearity} if settings.cell == "rnn" else {}),
         )
         model = LanguageModel(
@@ -68,7 +71,8 @@ def extend_model(
     config = config | {"vocabulary": vocabulary.to_json()}
     if model.embedding is None:
         config["layer"] = config["layer"] | {"input_size": len(vocabulary)}
-    with torch.random.fork_rng(devices=[]):
+    config["layer"] = config["layer"] | {"device": "cpu", "dtype": next(model.parameters()).dtype}
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(mode=False):
         torch.manual_seed(seed)
         longer = LanguageModel.from_config(config)
         _initialise(longer, init_sigma)

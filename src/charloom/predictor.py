@@ -91,7 +91,7 @@ def check_weights(model: Predictor) -> None:
 def check_finite(tensors: Mapping[str, Tensor]) -> None:
     """Raises InputError naming the first tensor that holds NaN or infinite values."""
     for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
+        if not tensor.detach().isfinite().all():  # an inference tensor is not differentiated
             raise InputError(
                 f"the weights {name} hold NaN or infinite values, as after training that diverged",
                 hint=("train again with a lower ", Argument("learning_rate"), " or ", Argument("clip_norm")),

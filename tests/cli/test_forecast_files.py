@@ -41,14 +41,14 @@ def home(tmp_path: Path) -> Path:
 def test_the_input_is_never_the_output(home: Path, option: str, target: str) -> None:
     before = (home / "two.csv").read_bytes()
     names = sorted(home.rglob("*"))
-    found = call(home, "forecast", "two.csv", *_QUICK, "-f", option, target).error()
+    found = call(home, "forecast", "two.csv", *_QUICK, "-f", option, target).error(2)
     assert found == f"{Path(target)}: the input is the output; name another file with {option}"
     assert (home / "two.csv").read_bytes() == before
     assert sorted(home.rglob("*")) == names
 
 
 def test_the_input_by_another_name_is_not_the_output_either(home: Path) -> None:
-    found = call(home, "forecast", "folder/by-symlink.csv", *_QUICK, "-f", "--out", "two.csv").error()
+    found = call(home, "forecast", "folder/by-symlink.csv", *_QUICK, "-f", "--out", "two.csv").error(2)
     assert found.startswith("two.csv: the input is the output")
 
 
@@ -64,7 +64,7 @@ def test_a_file_on_standard_input_is_not_the_output_either(home: Path) -> None:
             timeout=PATIENCE,
             check=False,
         )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert b"two.csv: the input is the output" in done.stderr
     assert (home / "two.csv").read_bytes() == before
 
@@ -89,7 +89,7 @@ def test_results_that_would_be_lost(home: Path, arguments: list[str], message: s
     os.mkfifo(home / "pipe")  # not /dev/null: where this fails, the machine would lose it
     names = sorted(home.rglob("*"))
     result = call(home, "forecast", "two.csv", *_QUICK, "-f", *arguments)
-    assert message in result.error(2 if message.startswith("--") else 1)
+    assert message in result.error(2)
     assert sorted(home.rglob("*")) == names
     assert (home / "old.png").read_bytes() == b"old"
 
@@ -97,7 +97,7 @@ def test_results_that_would_be_lost(home: Path, arguments: list[str], message: s
 def test_a_symlink_to_nothing_is_not_overwritten_unasked(home: Path) -> None:
     (home / "later.csv").symlink_to("nothing.csv")
     message = "later.csv: there is a file already; --force overwrites it"
-    assert message in call(home, "forecast", "two.csv", *_QUICK, "--out", "later.csv").error()
+    assert message in call(home, "forecast", "two.csv", *_QUICK, "--out", "later.csv").error(2)
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,8 @@ def forecast(
         force=force,
     )
     drawn_as = picture_format(picture)
+    if out == STANDARD_INPUT:
+        screen.output()  # refused at once if it is closed
 
     from charloom import forecasting
     from charloom.cli import forecast_tables
