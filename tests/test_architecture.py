@@ -108,3 +108,10 @@ def test_every_module_opens_with_what_it_is() -> None:
 def test_importing_charloom_imports_no_torch() -> None:
     code = "import sys, charloom, charloom.cli.app; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_command_line_sees_training_through_runs() -> None:
+    """Of the package that trains, only its events; everything else by ``runs``."""
+    for file in (_SOURCE / "cli").glob("*.py"):
+        of_training = {name for name in _imports(file) if name.startswith("charloom.training")}
+        assert of_training <= {"charloom.training.events"}, file.name

@@ -1,8 +1,6 @@
 """``charloom train``."""
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,15 +9,14 @@ from cyclopts import Parameter
 from charloom.cli import screen
 from charloom.cli.interruption import Interruption
 from charloom.cli.trackers import WantedTrackers, open_trackers
-from charloom.cli.training_display import TrainingDisplay, show_end, show_start
+from charloom.cli.training_display import TrainingDisplay, reading_progress, show_end, show_start
 from charloom.errors import OtherProcessFailedError
 from charloom.settings import CorpusSettings, ModelSettings, Recipe, TrainingSettings
+from charloom.text.named_corpora import usual_recipe
 
 if TYPE_CHECKING:
     from charloom.runs.training_run import TrainingRun
-
-_LONG_TEXT = 1 << 25
-"""Bytes of a text that takes long enough to read for a progress bar."""
+    from charloom.training.events import Listener
 
 
 def train(
@@ -79,7 +76,7 @@ def train(
     plan = RunPlan(
         corpus,
         out,
-        Recipe(text, model, training, name=recipe or ""),
+        Recipe(text, model, training, name=recipe or ("" if resume else usual_recipe(corpus))),
         resume=resume,
         init_from=init_from,
         extend_vocabulary=extend_vocabulary,
@@ -88,49 +85,27 @@ def train(
     )
     try:
         with ExitStack() as stack:
-            with _reading_progress() as show:
+            with reading_progress() as show:
                 run = stack.enter_context(TrainingRun(plan, progress=show))
-            return _train(run, wanted) if run.processes.first else _train_along(run)
+            return _train(run, wanted)
     except OtherProcessFailedError:
         return 1
 
 
 def _train(run: "TrainingRun", wanted: WantedTrackers) -> int:
-    """As the only process, or the first of several."""
-    console = screen.log()
+    console, first = screen.log(), run.processes.first  # the first process writes and shows
+    listeners: list[Listener] = []
+    notes: dict[str, object] = {}
     with ExitStack() as stack:
-        interruption = Interruption()
-        if run.is_done:
-            outcome = run.train()
-        else:
+        if first and not run.is_done:
             trackers = stack.enter_context(open_trackers(wanted, run))
             show_start(console, run)
-            stack.enter_context(interruption)
             display = stack.enter_context(TrainingDisplay(console, run.start.settings, len(run.history)))
-            outcome = run.train([*trackers.listeners, display, interruption], notes={"trackers": trackers.stored})
-        if outcome.error is not None:
+            listeners, notes = [*trackers.listeners, display], {"trackers": trackers.stored}
+        interruption = stack.enter_context(Interruption())
+        outcome = run.train([*listeners, interruption], notes=notes)
+        if first and outcome.error is not None:
             raise outcome.error
-    show_end(console, run, outcome, interruption.requested)
-    return interruption.exit_status
-
-
-def _train_along(run: "TrainingRun") -> int:
-    """As a process that neither writes nor shows; the first one reports what happened."""
-    with Interruption() as interruption:
-        outcome = run.train([interruption])
+    if first:
+        show_end(console, run, outcome, interruption.requested)
     return interruption.exit_status if outcome.error is None else 1
-
-
-@contextmanager
-def _reading_progress() -> Iterator[Callable[[int, int | None], None]]:
-    """A progress bar while a long text is read, in one process on a machine."""
-    with screen.reading_progress("reading the text") as progress:
-        shown = os.environ.get("LOCAL_RANK", "0") == "0"
-
-        def show(done: int, total: int | None) -> None:
-            if shown and not progress.tasks and (done if total is None else total) > _LONG_TEXT:
-                progress.add_task("")
-            for task in progress.task_ids:
-                progress.update(task, completed=done, total=total)
-
-        yield show

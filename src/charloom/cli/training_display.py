@@ -1,8 +1,10 @@
 """What a training run shows: how it begins, a progress bar, a line every so many epochs, samples, how it ends."""
 
+import os
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from signal import Signals
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -23,6 +25,24 @@ _EPOCHS_SEEN = 2
 _WORTH_TELLING_SECONDS = 10.0
 _REFRESHES_PER_SECOND = 4
 """Drawing costs milliseconds of the processor that trains."""
+
+_LONG_TEXT = 1 << 25
+"""Bytes of a text that takes long enough to read for a progress bar."""
+
+
+@contextmanager
+def reading_progress() -> Iterator[Callable[[int, int | None], None]]:
+    """A progress bar while a long text is read, in one process on a machine."""
+    with screen.reading_progress("reading the text") as progress:
+        shown = os.environ.get("LOCAL_RANK", "0") == "0"
+
+        def show(done: int, total: int | None) -> None:
+            if shown and not progress.tasks and (done if total is None else total) > _LONG_TEXT:
+                progress.add_task("")
+            for task in progress.task_ids:
+                progress.update(task, completed=done, total=total)
+
+        yield show
 
 
 class TrainingDisplay:

@@ -9,13 +9,15 @@ from typing import Any, Literal
 
 from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, SettingsError
+from charloom.model_folder import CHECKPOINTS
+from charloom.settings.corpus import CorpusSettings
 from charloom.settings.recipes import Recipe
 from charloom.text.compressed_inputs import compression_of
 from charloom.text.corpora import Corpus
 from charloom.text.documents import HUGGING_FACE
 from charloom.text.named_corpora import TIME_MACHINE
 from charloom.text.sources import STANDARD_INPUT
-from charloom.training.checkpoints import has_steps, newer_checkpoints, run_of
+from charloom.training.checkpoints import checkpoint_files, newer_checkpoints, run_of
 
 _SWITCHES = ("extend_vocabulary", "overwrite", "priming", "checkpoints", "save_model")
 
@@ -33,7 +35,8 @@ class RunPlan:
         recipe: All settings. None: those of the resumed run, or the recipe that suits the corpus, with the settings of
             the model that is fine-tuned.
         resume: Folder of an interrupted run, or one of its checkpoint files: continue exactly there, with its text and
-            settings. True: resume the run in ``out`` if there is one, else start fresh.
+            settings. True: resume the run in ``out`` if there is one; so that the same plan starts a run and, after
+            each interruption, continues it.
         init_from: Folder of a model whose weights the run starts from.
         extend_vocabulary: With ``init_from``: add the characters of the text that the model does not know.
         overwrite: Replace the model or run that is in the folder.
@@ -55,9 +58,9 @@ class RunPlan:
 
     def __post_init__(self) -> None:
         self._check_types()
-        if self.resume and self.init_from is not None:
+        if isinstance(self.resume, Path) and self.init_from is not None:
             raise SettingsError(_OWN_SETTINGS, setting="init_from", value=str(self.init_from), hint="leave it out")
-        if self.resume and self.recipe is not None and self.recipe.name:
+        if isinstance(self.resume, Path) and self.recipe is not None and self.recipe.name:
             raise SettingsError(_OWN_SETTINGS, setting="recipe", value=self.recipe.name, hint="leave it out")
         if self.extend_vocabulary and self.init_from is None:
             raise SettingsError(
@@ -65,6 +68,9 @@ class RunPlan:
                 setting="extend_vocabulary",
                 value=True,
             )
+
+        if isinstance(self.corpus, Corpus) and self.recipe is not None:
+            check_read_with(self.corpus, self.recipe.corpus)
 
     def _check_types(self) -> None:
         optional = (*PATH, type(None))
@@ -88,9 +94,9 @@ class RunPlan:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The names in ``corpus``; empty for a ``Corpus``."""
+        """The names in ``corpus``, or the name of the ``Corpus``."""
         names: Any = self.corpus
-        return () if isinstance(names, Corpus) else names
+        return (names.name,) if isinstance(names, Corpus) else names
 
     @property
     def folder(self) -> Path:
@@ -111,7 +117,7 @@ class RunPlan:
     def resumes(self) -> Path | None:
         """The run or checkpoint that is to be resumed; None to start fresh or to fine-tune."""
         if self.resume is True:
-            return self.folder if has_steps(self.folder) else None
+            return self.folder if checkpoint_files(self.folder / CHECKPOINTS) else None
         return self.resume if isinstance(self.resume, Path) else None
 
     @property
@@ -150,3 +156,19 @@ def default_folder(texts: Sequence[str]) -> Path:
         first = re.split("[:@]", first.removeprefix(HUGGING_FACE))[0]
     path = Path(first).resolve()
     return Path(f"{(path.with_suffix('') if compression_of(path.name) else path).stem}-model")
+
+
+def check_read_with(corpus: Corpus, settings: CorpusSettings) -> None:
+    """Raises SettingsError if a corpus was not read with these settings, which would be recorded without effect."""
+    for name, value in corpus_settings_of(corpus).items():
+        if getattr(settings, name) not in (None, value):
+            raise SettingsError(
+                *("the corpus was read with ", Argument(name, value)), setting=name, value=getattr(settings, name)
+            )
+    if settings.max_chars is not None and settings.max_chars < len(corpus.ids):
+        raise SettingsError(f"the corpus has {len(corpus.ids)} tokens", setting="max_chars", value=settings.max_chars)
+
+
+def corpus_settings_of(corpus: Corpus) -> dict[str, Any]:
+    """Returns the settings that a corpus was read with, by name; its length aside."""
+    return {"unit": corpus.vocabulary.unit, **vars(corpus.vocabulary.clean_up)}

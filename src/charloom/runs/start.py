@@ -9,7 +9,7 @@ from typing import Any
 from charloom.errors import Argument, CharloomWarning, CheckpointError, SettingsError, UnknownCharacterError
 from charloom.language_model import LanguageModel
 from charloom.model_building import build_model, extend_model, settings_of
-from charloom.runs.plan import RunPlan
+from charloom.runs.plan import RunPlan, corpus_settings_of
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.recipes import Recipe, load_recipe
 from charloom.settings.training import TrainingSettings
@@ -54,6 +54,8 @@ def recipe_of(plan: RunPlan) -> Recipe:
     if resume := plan.resumes:
         return recipe_of_run(resume)
     recipe = load_recipe(usual_recipe(plan.texts))
+    if isinstance(plan.corpus, Corpus):
+        recipe = replace(recipe, corpus=CorpusSettings(**corpus_settings_of(plan.corpus)))
     return recipe if plan.init_from is None else recipe.with_changes(fixed_settings(LanguageModel.load(plan.init_from)))
 
 
@@ -89,9 +91,10 @@ def start_fresh(plan: RunPlan, recipe: Recipe, progress: ReadingProgress | None 
     """Starts from new weights."""
     corpus = _load(plan.corpus, recipe.corpus, progress)
     model = build_model(corpus.vocabulary, recipe.model, seed=recipe.training.seed)
-    name = recipe.name or usual_recipe(plan.texts) if plan.recipe is None else recipe.name
     source = _source(plan.corpus, corpus, recipe.corpus)
-    return Start(corpus, model, recipe.training, source, None, f"recipe {name}" if name else "new weights")
+    return Start(
+        corpus, model, recipe.training, source, None, f"recipe {recipe.name}" if recipe.name else "new weights"
+    )
 
 
 def fine_tune(plan: RunPlan, recipe: Recipe, progress: ReadingProgress | None = None) -> Start:
@@ -151,6 +154,8 @@ def resume(
         verb = f"a process was lost, restart {restarts}: resumed at"
     else:
         own = replace(own, model=replace(own.model, init_sigma=recipe.model.init_sigma))
+        given = {name: value for name, value in vars(recipe.corpus).items() if value is not None}
+        recipe = replace(recipe, corpus=replace(own.corpus, **given))
         for group in ("corpus", "model"):
             _refuse_changes(asdict(getattr(own, group)), asdict(getattr(recipe, group)), "the run was started with")
         verb = "resumed at"

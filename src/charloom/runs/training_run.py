@@ -2,12 +2,12 @@
 
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Any, Literal, Self
 
 from charloom.arguments import check_type
@@ -84,6 +84,8 @@ class TrainingRun:
             SettingsError: The plan does not say in which folder to resume.
         """
         check_type(RunPlan, plan=plan)
+        check_type((Processes, NoneType), processes=processes)
+        check_type((Callable, NoneType), progress=progress)
         self.plan = plan
         self.folder = RunFolder(plan.folder)
         self.history = self.folder.history
