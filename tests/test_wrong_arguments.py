@@ -142,6 +142,9 @@ _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "evaluate, progress": (charloom.evaluate, {"progress": None}),
     "evaluate_lines, progress": (charloom.evaluate_lines, {"progress": None}),
     "CheckpointFolder": (charloom.CheckpointFolder, {"path": "nowhere", "source": None}),
+    "RunPlan": (charloom.RunPlan, vars(charloom.RunPlan("x", "y"))),
+    "TrainingRun": (charloom.TrainingRun, {"plan": charloom.RunPlan("x"), "processes": None, "progress": None}),
+    "recipe_of_run": (charloom.recipe_of_run, {"path": "nowhere"}),
     "TensorBoard": (charloom.TensorBoard, {"path": "nowhere", "config": None}),
 }
 # Of charloom.forecasting.
@@ -271,7 +274,7 @@ _NOT_TRIED = {
     "Corpus": "load_corpus and corpus_from make it",
     **dict.fromkeys(["Evaluation", "Surprisal", "Copied", "CopiedStretch", "NoveltyReport"], "a result"),
     **dict.fromkeys(["CombinationResult", "MeanAndSpread", "SweepResults", "SweepRun"], "a result"),
-    **dict.fromkeys(["EpochRecord", "History"], "a result"),
+    **dict.fromkeys(["EpochRecord", "History", "Start", "Outcome"], "a result"),
 }
 """Public names that are called otherwise, or only by the library, and why."""
 
