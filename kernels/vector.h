@@ -137,8 +137,12 @@ CHARLOOM_INLINE Vector exp(Vector x) {
 }
 
 // tanh x to a few units in the last place: a rational function of degree 13 over 6 (Eigen's coefficients).
+// Beyond their range the result is exactly 1 or -1: what is left of the derivative, times a huge input, would be a huge
+// gradient.
 CHARLOOM_INLINE Vector tanh(Vector x) {
-  x = at_most(7.90531110763549805f, at_least(-7.90531110763549805f, x));
+  constexpr float kLimit = 7.90531110763549805f;
+  const Vector whole = x;
+  x = at_most(kLimit, at_least(-kLimit, x));
   Vector z = x * x;
   Vector p = z * -2.76076847742355e-16f + 2.00018790482477e-13f;
   p = p * z + -8.60467152213735e-11f;
@@ -149,9 +153,12 @@ CHARLOOM_INLINE Vector tanh(Vector x) {
   Vector q = z * 1.19825839466702e-06f + 1.18534705686654e-04f;
   q = q * z + 2.26843463243900e-03f;
   q = q * z + 4.89352518554385e-03f;
-  return x * p * reciprocal(q);
+  const Vector magnitude = (Vector)((Ints)whole & INT32_MAX);
+  const Vector sign = (Vector)(((Ints)whole & INT32_MIN) | (Ints)fill(1.f));
+  return magnitude > fill(kLimit) ? sign : x * p * reciprocal(q);
 }
 
-CHARLOOM_INLINE Vector sigmoid(Vector x) { return tanh(x * 0.5f) * 0.5f + 0.5f; }
+// By exp and not by tanh, so that small values keep their digits, and exactly 0 and 1 are reached.
+CHARLOOM_INLINE Vector sigmoid(Vector x) { return reciprocal(1.f + exp(-x)); }
 
 }  // namespace

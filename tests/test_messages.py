@@ -152,7 +152,7 @@ def test_no_code_reads_the_text_of_a_message() -> None:
         "training/processes.py": "gloo's errors are RuntimeErrors; the first sentence of its reason",
         "text/compressed_inputs.py": "decompressors' errors for memory",
         "text/documents.py": "the beginning of a reason of datasets'",
-        "training/trackers.py": "a reason of TensorBoard's or Weights & Biases', in one line",
+        "runs/trackers.py": "a reason of TensorBoard's or Weights & Biases', in one line",
         "sweeps/worker.py": "the first line of an unexpected error",
         "cli/compressed_files.py": "the operating system's words in lower case",
     }

@@ -29,7 +29,9 @@ from charloom import (
     Vocabulary,
     build_model,
     corpus_from,
+    forecasting,
 )
+from charloom.settings import ForecastSettings, TableSettings
 from charloom.settings.names import find_setting
 
 _CORPUS = corpus_from("a fox and a dog\n" * 9, name="made")
@@ -140,9 +142,75 @@ _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "evaluate, progress": (charloom.evaluate, {"progress": None}),
     "evaluate_lines, progress": (charloom.evaluate_lines, {"progress": None}),
     "CheckpointFolder": (charloom.CheckpointFolder, {"path": "nowhere", "source": None}),
+    "RunPlan": (charloom.RunPlan, vars(charloom.RunPlan("x", "y"))),
+    "TrainingRun": (charloom.TrainingRun, {"plan": charloom.RunPlan("x"), "processes": None, "progress": None}),
+    "recipe_of_run": (charloom.recipe_of_run, {"path": "nowhere"}),
     "TensorBoard": (charloom.TensorBoard, {"path": "nowhere", "config": None}),
 }
+# Of charloom.forecasting.
+_SERIES = np.sin(np.arange(40.0))
+_QUICK = ForecastSettings(horizon=2, model="drift")
+_DRIFT = forecasting.fit(_SERIES, _QUICK)
+_NAIVE = forecasting.Naive()
+_ORIGINS: dict[str, Any] = {"values": _SERIES, "origins": [30, 40], "horizon": 2}
+_PUBLIC |= {
+    "Series": (forecasting.Series, {"values": _SERIES, "name": "n", "dates": None, "filled": 0}),
+    "Series.head": (forecasting.Series(_SERIES).head, {"length": 3}),
+    "Series.label": (forecasting.Series(_SERIES).label, {"place": 3}),
+    "fit": (forecasting.fit, {"series": _SERIES, "settings": _QUICK, "horizon": 2, "progress": print}),
+    "backtest": (
+        forecasting.backtest,
+        {
+            "series": _SERIES,
+            "settings": _QUICK,
+            "horizon": 2,
+            "held_out": 10,
+            "baselines": [_NAIVE],
+            "levels": (0.5,),
+            "progress": print,
+        },
+    ),
+    "find_season": (forecasting.find_season, {"values": _SERIES}),
+    "read_series": (forecasting.read_series, {"file": "nowhere", "column": 1, "time": "none"}),
+    "read_series, table": (
+        forecasting.read_series,
+        {field.name: field.default for field in fields(TableSettings)},
+    ),
+    "Forecaster.forecast": (_DRIFT.forecast, {"horizon": 3, "history": _SERIES}),
+    "Forecaster.forecast_from": (_DRIFT.forecast_from, _ORIGINS | {"num_paths": 2}),
+    "Forecaster.sample_paths": (_DRIFT.sample_paths, {"num_paths": 3, "horizon": 2, "noise": True}),
+    "Forecaster.load": (forecasting.Forecaster.load, {"path": "nowhere"}),
+    "Forecast.interval": (_DRIFT.forecast().interval, {"level": 0.5}),
+    "draw_forecast": (
+        forecasting.draw_forecast,
+        {
+            "series": forecasting.Series(_SERIES),
+            "forecast": _DRIFT.forecast(),
+            "levels": (0.5,),
+            "format": "svg",
+        },
+    ),
+    "SeasonalNaive": (forecasting.SeasonalNaive, {"season": 4}),
+    "SeasonalMean": (forecasting.SeasonalMean, {"season": 4, "num_seasons": 2}),
+    "AutoRegression": (forecasting.AutoRegression, {"tau": 2}),
+    "AutoRegression.fit": (forecasting.AutoRegression().fit, {"values": _SERIES}),
+    "AutoRegression.forecast": (forecasting.AutoRegression().forecast, _ORIGINS),
+    "Drift.fit": (forecasting.Drift().fit, {"values": _SERIES}),
+    "Mean.fit": (forecasting.Mean().fit, {"values": _SERIES}),
+    "Naive.forecast": (_NAIVE.forecast, _ORIGINS),
+}
+_UNTRIED = {
+    "Backtest": "made by backtest",
+    "Baseline": "a protocol",
+    "Forecast": "made by Forecaster.forecast",
+    "Forecaster": "made by fit",
+    "Naive": "without arguments",
+    "Drift": "without arguments",
+    "Mean": "without arguments",
+    "Scores": "made by backtest",
+}
 _ALSO: dict[str, dict[str, Any]] = {
+    "read_series, table": {"file": "nowhere"},
     "LanguageModel, embedding": {"layer": charloom.layers.GRU(4, 3), "vocabulary": _VOCABULARY},
     "generate, policies": {"prefix": "a", "num_chars": 1},
     "train, listeners": {"model": _MODEL, "corpus": _CORPUS, "settings": TrainingSettings(batch_size=999)},
@@ -152,8 +220,18 @@ _ALSO: dict[str, dict[str, Any]] = {
     "prepare_codec": {"folder": "/proc/nowhere"},
     **{name: {"num_chars": 1} for name in ("generate", "generate_samples", "stream")},
 }
-for _kind in (CorpusSettings, ModelSettings, SamplingSettings, TrainingSettings):
+for _kind in (CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TableSettings, TrainingSettings):
     _PUBLIC[_kind.__name__] = _kind, {field.name: field.default for field in fields(_kind)}
+
+
+def test_every_function_is_tried() -> None:
+    """Of charloom.forecasting, with all arguments, or there is a reason."""
+    assert not {*forecasting.__all__} - {*_PUBLIC} - {*_UNTRIED}
+    assert {*_UNTRIED} <= {*forecasting.__all__}
+    for name in {*forecasting.__all__} & {*_PUBLIC}:
+        function = _PUBLIC[name][0]
+        known = {argument for other, good in _PUBLIC.values() if other is function for argument in good}
+        assert {*inspect.signature(function).parameters} == known, name
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -196,7 +274,7 @@ _NOT_TRIED = {
     "Corpus": "load_corpus and corpus_from make it",
     **dict.fromkeys(["Evaluation", "Surprisal", "Copied", "CopiedStretch", "NoveltyReport"], "a result"),
     **dict.fromkeys(["CombinationResult", "MeanAndSpread", "SweepResults", "SweepRun"], "a result"),
-    **dict.fromkeys(["EpochRecord", "History"], "a result"),
+    **dict.fromkeys(["EpochRecord", "History", "Start", "Outcome"], "a result"),
 }
 """Public names that are called otherwise, or only by the library, and why."""
 

@@ -47,6 +47,7 @@ _INPUTS: dict[str, Callable[[Tensor], Any]] = {
     "an infinity": _spoilt(float("inf")),
     "a negative infinity": _spoilt(float("-inf")),
     "large": lambda inputs: inputs * 1e3,
+    "Unix times": lambda inputs: inputs.detach().sign() * 1.7e9 + 0 * inputs,
     "tiny": lambda inputs: inputs * 1e-40,
     "no steps": lambda inputs: inputs[:0],
     "no rows": lambda inputs: inputs[:, :0],

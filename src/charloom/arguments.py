@@ -6,7 +6,14 @@ from typing import Any
 
 from charloom.errors import InputError
 
-_WORDS = {str: "a str", bytes: "bytes", os.PathLike: "a path", Sequence: "a list", Mapping: "a dictionary"}
+_WORDS = {
+    str: "a str",
+    bytes: "bytes",
+    os.PathLike: "a path",
+    Sequence: "a list",
+    Mapping: "a dictionary",
+    Callable: "a function",
+}
 PATH = (str, os.PathLike)
 TEXT = (str, bytes)
 

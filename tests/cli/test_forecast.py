@@ -53,7 +53,19 @@ def test_forecast(home: Path) -> None:
     found = np.array([float(row["forecast"]) for row in rows])
     assert np.abs(found - truth).max() < 1.5
     loaded = forecasting.Forecaster.load(home / "model").forecast()
-    assert loaded.mean == pytest.approx(found, rel=1e-6)
+    assert loaded.mean.tolist() == found.tolist()
+    assert loaded.interval(0.95)[0].tolist() == [float(row["lower_95"]) for row in rows]
+
+
+def test_large_whole_numbers_are_written_to_their_last_digit(home: Path) -> None:
+    values = [1_700_000_000_000 + 7 * i + i % 3 for i in range(60)]
+    (home / "x.csv").write_text("v\n" + "\n".join(map(str, values)) + "\n")
+    options = ["--time", "none", "--model", "drift", "--horizon", "3", "--no-backtest"]
+    call(home, "forecast", "x.csv", *options, "--out", "out.csv").done()
+    expected = forecasting.fit(values, horizon=3, settings=forecasting.ForecastSettings(model="drift")).forecast()
+    rows = [line.split(",") for line in (home / "out.csv").read_text().splitlines()[1:]]
+    assert [row[1] for row in rows] == [str(int(value)) for value in expected.mean]
+    assert len({row[1] for row in rows}) == 3
 
 
 def test_standard_input_to_standard_output(home: Path) -> None:
@@ -186,7 +198,7 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
         "--horizon is -3: it must be a whole number, 1 or more",
     ),
     (["sales.csv", "--column", "units", "--season", "50"], "--season is 50: 72 points have fewer than two"),
-    (["sales.csv", "--column", "units", "--level", "95"], "--level is 95.0: it must be between 0 and 1"),
+    (["sales.csv", "--column", "units", "--level", "95"], "--level is 95.0: it must be above 0 and at most 0.9999"),
     (
         ["sales.csv", "--column", "units", "--missing", "drop"],
         'Invalid value "drop" for --missing. Choose from: "refuse", "interpolate"',
@@ -209,8 +221,8 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
         ["sales.csv", "--column", "units", "--held-out", "5"],
         "--held-out is 5: to measure 24 ahead takes 24; raise it, or lower the horizon",
     ),
-    (["sales.csv", "--column", "units", "--held-out", "0"], "--held-out is 0: it must be at least 1"),
-    (["short.csv", "--held-out", "0", "--horizon", "6"], "--held-out is 0: it must be at least 1"),
+    (["sales.csv", "--column", "units", "--held-out", "0"], "--held-out is 0: it must be a whole number"),
+    (["short.csv", "--held-out", "0", "--horizon", "6"], "--held-out is 0: it must be a whole number"),
     (["short.csv", "--tau", "0", "--horizon", "6"], "--tau is 0: it must be a whole number, 1 or more"),
     (["sales.csv", "--column", "units", "--no-backtest", "--held-out", "30"], "--held-out is the backtest's"),
     (

@@ -1,13 +1,16 @@
 """Linear autoregressions against plain least squares and plain loops."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom.errors import SettingsError
-from charloom.forecasting import AutoRegression, Naive, SeasonalNaive, find_season
+from charloom.errors import InputError, SeriesError, SettingsError
+from charloom.forecasting import AutoRegression, Drift, Mean, Naive, SeasonalMean, SeasonalNaive, find_season
 from charloom.forecasting.autoregression import Difference, Linear, Regression, average, least_squares
+from charloom.forecasting.baselines import LinearBaseline
 from charloom.forecasting.lag_selection import choose_lags
 
 
@@ -111,10 +114,32 @@ def test_naive_forecasts() -> None:
     origins = np.array([6, 10])
     assert Naive().forecast(values, origins, 3).tolist() == [[5, 5, 5], [9, 9, 9]]
     assert SeasonalNaive(4).forecast(values, origins, 6).tolist() == [[2, 3, 4, 5, 2, 3], [6, 7, 8, 9, 6, 7]]
-    with pytest.raises(SettingsError, match="season is 1"):
-        SeasonalNaive(1)
     with pytest.raises(SettingsError, match="tau is 5: 10 points"):
         AutoRegression(5).fit(values)
+
+
+@pytest.mark.parametrize(
+    "make", [Naive, Drift, Mean, lambda: SeasonalNaive(7), lambda: SeasonalMean(3, 4), AutoRegression]
+)
+def test_a_baseline_reads_only_what_is_known(make: Callable[[], LinearBaseline]) -> None:
+    """Origins with too few values before them, or beyond the end, are refused; the future is never read."""
+    values = np.random.default_rng(0).normal(size=30)
+    model = make()
+    with pytest.raises((SeriesError, SettingsError), match=r"point|empty"):
+        model.fit(values[: model.fewest_points - 1])
+    model.fit(values[:20])
+    for origin in range(31):
+        known = np.where(np.arange(30) < origin, values, 1e9)
+        if origin < model.linear.order:
+            with pytest.raises(
+                InputError, match=f"needs {model.linear.order} values before it, and there are {origin}"
+            ):
+                model.forecast(known, np.array([30, origin]), 3)
+        else:
+            assert np.abs(model.forecast(known, np.array([origin]), 3)).max() < 100
+    for origins in ([31], [-1], [40, 20], [29.5], ["20"], 20, None, [], [[20]], np.array([True])):
+        with pytest.raises(InputError):
+            model.forecast(values, origins, 3)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("season", [4, 7, 12, 30])

@@ -127,6 +127,7 @@ def test_signs_that_look_alike() -> None:
         (["7", "\u0663"], ",", "(it has a ARABIC-INDIC DIGIT THREE)"),
         (["7", "inf"], ",", "line 3: 'inf' in column 'v' is not a plain number"),
         (["7", "1e999"], ",", "line 3: '1e999' in column 'v' is too large for a float"),
+        (["0e-400", "-0.0010E-400"], ",", "line 3: '-0.0010E-400' in column 'v' is too small for a float"),
         (["998", "1.000"], ";", "line 3: '1.000' in column 'v' may be 1 or 1000; give decimal='.', or decimal=','"),
         (["7", "-"], ",", "line 3: '-' in column 'v' is not a plain number"),
         (["load", "7"], ",", "line 2: 'load' in column 'v' is not a plain number"),

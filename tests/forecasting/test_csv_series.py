@@ -1,5 +1,6 @@
 """Reading a series: each row counts, and what is not understood is refused in one clear line."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charloom import SeriesError, SettingsError
+from charloom import CharloomError, InputError, SeriesError, SettingsError
 from charloom.forecasting import Series, read_series
 
 
@@ -222,5 +223,20 @@ def test_what_is_no_file(home: Path) -> None:
         read_series("/dev/zero")
     with pytest.raises(SeriesError, match="name of the file is empty"):
         read_series("")
-    with pytest.raises(SeriesError, match="expected str"):
+    with pytest.raises(InputError, match="file is of type NoneType"):
         read_series(None)  # type: ignore[arg-type]
+
+
+def test_any_path_is_a_file(home: Path) -> None:
+    (home / "x.tsv").write_text("d\tv\n2001\t1\n2002\t2.5\n")
+    (entry,) = os.scandir(home)
+    for file in ("x.tsv", Path("x.tsv"), entry):
+        assert read_series(file).values.tolist() == [1, 2.5]
+
+
+@pytest.mark.parametrize("option", ["column", "time"])
+def test_columns_that_are_none(home: Path, option: str) -> None:
+    wrong: Any
+    for wrong in ("1" * 5000, 10**5000, 0, -1, 4, True, 2.5, "\u0661", [1]):
+        with pytest.raises(CharloomError, match=rf"no column|{option} is"):
+            _read(home, "a,b,c\n1,2,2001\n", **{"column": 1, option: wrong})

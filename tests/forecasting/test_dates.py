@@ -1,5 +1,6 @@
 """Dates: read exactly or refused, strictly increasing, evenly spaced, and carried on as they are written."""
 
+import calendar
 import re
 import warnings
 from datetime import date, datetime, timedelta
@@ -26,6 +27,9 @@ def _read(labels: list[str], date_format: str | None = None) -> Dates | None:
         (["2001-11", "2001-12"], ["2002-01", "2002-02"]),
         (["2001-01-31", "2001-02-28", "2001-03-31"], ["2001-04-30", "2001-05-31"]),
         (["2000-11-29", "2000-12-29"], ["2001-01-29", "2001-02-28", "2001-03-29"]),
+        (["2000-02-28", "2001-02-28", "2002-02-28", "2003-02-28"], ["2004-02-28"]),
+        (["2000-02-29", "2001-02-28", "2002-02-28", "2003-02-28"], ["2004-02-29"]),
+        (["2001-01-30", "2001-02-28"], ["2001-03-29"]),  # 29 days
         (["1999", "2000"], ["2001", "2002"]),
         (["1990", "1995", "2000"], ["2005"]),
         (["2001-12-24", "2001-12-31"], ["2002-01-07"]),
@@ -55,11 +59,23 @@ def test_dates_in_a_format_that_is_given(first: date, step: int, date_format: st
     dates = _read(labels[:4], date_format)
     assert dates is not None
     assert dates.times == tuple(days[:4])
-    if not dates.months:
-        assert dates.label(4) == labels[4]
+    assert dates.label(4) == labels[4]
     assert date_format in common_formats(labels) or date_format in ("%d%m%Y", "%A, %d %B %Y")
     with pytest.raises(SeriesError, match=r"line 2: .* in column 'd' is not an ISO date"):
         _read(labels)
+
+
+@given(_DAYS, st.integers(1, 24), st.integers(2, 6), st.booleans())
+def test_months_continue_on_their_day_or_their_last(first: date, step: int, number: int, last: bool) -> None:
+    months = [divmod(first.year * 12 + first.month - 1 + step * i, 12) for i in range(number + 1)]
+    ends = [calendar.monthrange(year, month + 1)[1] for year, month in months]
+    days = ends if last else [min(first.day, 28)] * len(ends)
+    if days[:-1] == ends[:-1]:  # of Februaries
+        days = ends
+    labels = [f"{year}-{month + 1:02d}-{day:02d}" for (year, month), day in zip(months, days, strict=True)]
+    dates = _read(labels[:-1])
+    assert dates is not None
+    assert dates.label(number) == labels[-1]
 
 
 @given(st.datetimes(datetime(1000, 1, 1), datetime(2999, 12, 31)), st.integers(0, 3))
@@ -102,6 +118,9 @@ def test_what_is_no_iso_date(label: str) -> None:
         ("3\u0661.12.2023", "%d.%m.%Y"),
         ("30.02.2023", "%d.%m.%Y"),
         ("31.12.2023 x", "%d.%m.%Y"),
+        ("01/01/2001 11:00 PM", "%m/%d/%Y %H:%M %p"),
+        ("Mon 2001-12-30", "%a %Y-%m-%d"),  # a Sunday
+        ("2001-12-30 UTC", "%Y-%m-%d %Z"),
     ],
 )
 def test_what_a_format_reads_otherwise_than_it_is_written(label: str, date_format: str) -> None:
@@ -121,6 +140,11 @@ def test_unpadded_dates_are_unambiguous_between_separators() -> None:
         ("2001-01 2001-02 2001-01", "; if the file holds several series, keep the rows of one"),
         ("2001-01 2001-01 2001-02", "line 3: 2001-01 is the same date as 2001-01 in line 2; sort the rows, the old"),
         ("2001-01-01 2001-01-02 2001-01-04 2001-01-05", "line 4: 2001-01-04 comes 2 days after 2001-01-02, others"),
+        ("2001-01-28 2001-02-28 2001-03-31 2001-04-30", "line 5: 2001-04-30 comes 30 days after 2001-03-31, others"),
+        (
+            "2001-01-01T00:00 2001-01-02T01:00 2001-01-03T02:00 2001-01-04T02:00 2001-01-05T02:00 2001-01-06T02:00",
+            "line 4: 2001-01-03T02:00 comes 1 day, 1:00:00 after 2001-01-02T01:00, others 1 day",
+        ),
         ("2001-01 2001-02 2001-03 2001-05 2001-06", "line 5: 2001-05 comes 2 months after 2001-03, others 1 month"),
         (
             "2001-01 2001-02 Total",

@@ -1,15 +1,19 @@
 """A fitted forecaster: what its paths are, that a seed decides, and its folder."""
 
+import copy
+import functools
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from charloom import InputError, LanguageModel, ModelFolderError, SeriesError, SettingsError, forecasting
-from charloom.forecasting import Forecaster, ForecastSettings, Series
+from charloom.forecasting import Forecaster, ForecastSettings
 from charloom.forecasting.autoregression import Linear
 from charloom.forecasting.fitting import fewest_points
 from charloom.forecasting.member import Member, Reading, draw_paths
@@ -156,6 +160,79 @@ def test_folders_that_are_none(forecaster: Forecaster, tmp_path: Path) -> None:
             Forecaster.load(folder)
 
 
+_WRONG: list[Any] = [None, True, "a", [], {}, 0, -1, 1.5, 1e300, 10**30, 10**400, float("nan"), float("inf")]
+_ALIKE: dict[type, tuple[type, ...]] = {float: (int,), type(None): (int,), int: (type(None),)}
+_OTHERS = ("settings", "charloom", "format_version", "weights_sha256")
+
+
+def test_a_changed_config_is_refused_or_right(forecaster: Forecaster, tmp_path: Path) -> None:
+    """Whatever stands for a number or a word of it: that it is of another type is seen, and forecasts are finite."""
+    folder = tmp_path / "model"
+    refused = 0
+    for one in (forecaster, forecasting.fit(_values(), replace(_SETTINGS, model="ar"))):
+        one.save(folder)
+        config = json.loads((folder / "config.json").read_text())
+        for place in _places({name: config[name] for name in config if name not in _OTHERS}):
+            for wrong in (*_WRONG, "auto", "log"):
+                changed: Any = copy.deepcopy(config)
+                functools.reduce(lambda part, key: part[key], place[:-1], changed)[place[-1]] = wrong
+                (folder / "config.json").write_text(json.dumps(changed))
+                try:
+                    found = Forecaster.load(folder)
+                except ModelFolderError:
+                    refused += 1
+                    continue
+                try:
+                    forecast = found.forecast(2)
+                except InputError:
+                    continue  # it asks for more points than there are, or others
+                low, high = forecast.interval(0.8)
+                assert np.isfinite([low, high]).all(), (place, wrong)
+                right = functools.reduce(lambda part, key: part[key], place, config)
+                assert type(wrong) in (type(right), *_ALIKE.get(type(right), ())), (place, wrong)
+    assert refused > 500
+
+
+def _places(part: Any) -> Iterator[tuple[Any, ...]]:
+    """Keys to each leaf, of the first of several members."""
+    for key in part if isinstance(part, dict) else range(len(part[:1])) if isinstance(part, list) else ():
+        yield (key,)
+        yield from ((key, *more) for more in _places(part[key]))
+
+
+@pytest.mark.parametrize("model", ["network", "ar", "naive"])
+def test_a_history_far_from_the_fitted_series_is_refused(model: Model) -> None:
+    """Nothing is capped, lost or NaN: a forecast from values that are a billion times larger is as good or refused."""
+    values = _values()
+    fitted = forecasting.fit(values, replace(_SETTINGS, model=model, domain="real"))
+    for size in 10.0 ** np.arange(0, 300, 3):
+        try:
+            found = fitted.forecast(history=values * size)
+        except InputError:
+            assert size > 1e9
+            continue
+        low, high = found.interval(0.95)
+        assert np.isfinite([low, high]).all()
+        assert (low < high).all()
+        assert np.abs(found.mean / size - 10).max() < 30
+    with pytest.raises(InputError, match="too far"):
+        fitted.forecast(history=np.append(values, 1e299))
+
+
+def test_only_what_is_read_must_have_a_logarithm() -> None:
+    fitted = forecasting.fit(np.exp(0.1 * _values()), replace(_SETTINGS, model="ar", transform="log"))
+    history = np.exp(0.1 * _values(60, seed=1))
+    expected = fitted.forecast(history=history)
+    history[: -fitted.fewest_points] = 0.0
+    assert (fitted.forecast(history=history).mean == expected.mean).all()
+    origins = [20, 40, 60]
+    several = fitted.forecast_from(np.exp(0.1 * _values(60)), origins)
+    for row, origin in zip(several.mean, origins, strict=True):
+        assert row == pytest.approx(fitted.forecast(history=np.exp(0.1 * _values(60)[:origin])).mean)
+    with pytest.raises(SeriesError, match="not positive"):
+        fitted.forecast(history=np.append(history, 0.0))
+
+
 @pytest.mark.parametrize("model", ["auto", "network"])
 @pytest.mark.parametrize("length", [1, 3, 4, 5, 12, 23, 24, 25, 31])
 def test_what_a_short_series_is_told_helps(length: int, model: Model) -> None:
@@ -200,7 +277,7 @@ def test_what_cannot_be_forecast(forecaster: Forecaster) -> None:
         forecaster.forecast(0)
     with pytest.raises(SettingsError, match="num_paths is 20: it must be at least 21, one for each member"):
         ForecastSettings(members=21, num_paths=20)
-    with pytest.raises(SettingsError, match="num_paths is 3: it must be at least 4"):
+    with pytest.raises(SettingsError, match="num_paths is 3: it must be a whole number, 4 or more"):
         forecaster.sample_paths(3)
 
 
@@ -217,14 +294,3 @@ def test_a_wave_without_noise() -> None:
 def test_other_cells(cell: str) -> None:
     settings = ForecastSettings(**(vars(_SETTINGS) | {"cell": cell}))
     assert np.isfinite(forecasting.fit(_values(80), settings).sample_paths(8)).all()
-
-
-def test_a_picture_of_a_name_in_any_letters(forecaster: Forecaster) -> None:
-    series = Series(_values(), "\u6c14\u6e29 $x^2 <b>")
-    assert forecasting.draw_forecast(series, forecaster.forecast()).startswith(b"\x89PNG")
-
-
-def test_a_series_knows_its_parts() -> None:
-    series = Series(np.arange(5.0), "x")
-    assert len(series.head(3)) == 3
-    assert [series.label(i) for i in (0, 7)] == ["1", "8"]

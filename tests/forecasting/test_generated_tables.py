@@ -169,7 +169,7 @@ def test_a_table_is_read_exactly_right_or_refused(tmp_path: Path, data: st.DataO
     found = _read(tmp_path / "x.csv", options)
     if isinstance(found, str):
         ambiguous = "decimal" not in options and "may be" in found
-        assert not (told and table.sound) or ambiguous or "differ by less" in found, found
+        assert not (told and table.sound) or ambiguous, found
         return
     assert table.sound
     assert found.values.tolist() == [float(value) for value in table.values]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from charloom import forecasting
+from charloom import SeriesError, SettingsError, forecasting
 from charloom.forecasting import ForecastSettings, backtest, fit
 from torch_settings import SETTINGS
 
@@ -188,6 +188,18 @@ def test_the_best_model_of_the_backtest() -> None:
     assert named.best.model == named.forecaster.model == "mean"
     assert min(named.scores, key=named.mean_log_error) != "mean"
     assert "network" not in named.scores
+
+
+def test_every_model_of_a_backtest_has_a_name_of_its_own() -> None:
+    values = _walk(np.random.default_rng(0), 40)
+    naive, seasonal = forecasting.Naive(), forecasting.SeasonalNaive(4)
+    found = backtest(values, replace(_QUICK, model="mean"), baselines=[naive, seasonal])
+    assert list(found.scores) == ["mean", "naive", "seasonal naive (4)"]
+    for model, baselines in (("naive", [naive]), ("mean", [naive, seasonal, naive])):
+        with pytest.raises(SettingsError, match="baselines hold a second model named 'naive'"):
+            backtest(values, replace(_QUICK, model=model), baselines=baselines)  # type: ignore[arg-type]
+    with pytest.raises(SeriesError, match=r"32 points to fit seasonal naive \(35\) to: 35 are needed"):
+        backtest(values, replace(_QUICK, model="naive"), baselines=[forecasting.SeasonalNaive(35)])
 
 
 @pytest.mark.parametrize("model", ["seasonal-naive", "seasonal-mean", "naive", "drift", "mean", "ar"])

@@ -75,7 +75,6 @@ def forecast(
         Overwrite files that are there.
     """
     picture = plot or Path("forecast.png" if file == STANDARD_INPUT else file + _PICTURE)
-    levels = _check_levels(level)
     if no_backtest and held_out is not None:
         raise SettingsError("--held-out is the backtest's: give it without --no-backtest")
     table_file = None if out in (None, STANDARD_INPUT) else Path(str(out))
@@ -92,9 +91,11 @@ def forecast(
     from charloom import forecasting
     from charloom.cli import forecast_tables
     from charloom.forecasting.backtest import check_held_out
+    from charloom.forecasting.intervals import sorted_levels
     from charloom.whole_files import write_whole
 
     check_held_out(held_out)
+    levels = sorted_levels(level)
     series = forecasting.read_series(file, column, time=time, **vars(table))
     console = screen.messages() if out == STANDARD_INPUT else screen.log()
     forecast_tables.show_series(console, series)
@@ -106,7 +107,7 @@ def forecast(
     found = forecaster.forecast()
     forecast_tables.show_forecast(console, series, found, levels, forecaster)
     files = {picture: forecasting.draw_forecast(series, found, levels, drawn_as)}
-    written = forecast_tables.csv_of(series, found, levels)
+    written = forecast_tables.csv_of(series, found, levels, forecaster)
     if table_file is not None:
         files[table_file] = written.encode()
     write_whole(files)
@@ -117,13 +118,6 @@ def forecast(
             console.print(f"{what} {where}")
     if out == STANDARD_INPUT:
         sys.stdout.write(written)  # last: if nobody reads it, the files are there
-
-
-def _check_levels(levels: tuple[float, ...]) -> tuple[float, ...]:
-    for level in levels:
-        if not 0 < level < 1:
-            raise SettingsError("it must be between 0 and 1, as 0.95", setting="level", value=level)
-    return tuple(sorted(set(levels)))
 
 
 def _backtest(

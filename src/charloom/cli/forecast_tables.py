@@ -50,18 +50,13 @@ def show_backtest(console: Console, series: "Series", report: "Backtest") -> Non
 
 def _verdict(report: "Backtest") -> str:
     """The model that is used, and the best if that is another."""
-    best, used = min(report.scores, key=lambda name: _error(report, name)), report.best.name
+    best, used = min(report.scores, key=report.mean_log_error), report.best.name
     if best == used:
         return f"The smallest errors are those of {used}, which is used."
     if report.best.settings.model == "auto":
         return f"{best} is not better by much: {used} is used."
-    share = 1 - np.exp(_error(report, best) - _error(report, used))
+    share = 1 - np.exp(report.mean_log_error(best) - report.mean_log_error(used))
     return f"{best} was better: its errors are {100 * share:.0f} % smaller than those of {used}; --model auto uses it."
-
-
-def _error(report: "Backtest", name: str) -> float:
-    """Mean over the steps of the logarithm of the error."""
-    return report.mean_log_error(name)
 
 
 def show_forecast(
@@ -110,14 +105,15 @@ def _decimals(series: "Series") -> str:
     return f"{min(17, max(4, digits + 1 + math.ceil(math.log10(largest))))}g"
 
 
-def csv_of(series: "Series", found: "Forecast", levels: tuple[float, ...]) -> str:
-    """The whole forecast as a table in a text file."""
+def csv_of(series: "Series", found: "Forecast", levels: tuple[float, ...], forecaster: "Forecaster") -> str:
+    """The whole forecast as a table in a text file, every number to its last digit."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     header = [f"{bound}_{100 * level:.10g}" for level in levels for bound in ("lower", "upper")]
     writer.writerow(["time" if series.dates is not None else "point", "forecast", *header])
     bounds = [bound for level in levels for bound in found.interval(level)]
     for step, mean in enumerate(found.mean):
-        numbers = [f"{value:.10g}" for value in (mean, *(bound[step] for bound in bounds))]
+        values = (float(value) for value in (mean, *(bound[step] for bound in bounds)))
+        numbers = [int(value) if forecaster.scale.whole else value for value in values]
         writer.writerow([series.label(len(series) + step), *numbers])
     return text.getvalue()

@@ -11,11 +11,11 @@ from rich.table import Table
 
 from charloom.cli import screen
 from charloom.cli.interruption import Interruption
-from charloom.cli.recipes import usual_recipe
 from charloom.errors import SettingsError, worded
 from charloom.settings import CorpusSettings, ModelSettings, TrainingSettings
 from charloom.settings.names import as_word, find_setting
 from charloom.settings.recipes import Recipe, as_key, parse_toml
+from charloom.text.named_corpora import usual_recipe
 
 if TYPE_CHECKING:
     from charloom.sweeps.events import SweepEvent

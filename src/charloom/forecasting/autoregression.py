@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charloom.forecasting.series import Values
+from charloom.errors import InputError
+from charloom.forecasting.series import Values, as_array
 
 Places = NDArray[np.int64]
 
@@ -78,8 +79,23 @@ def _bounded(values: Values) -> Values:
     return np.nan_to_num(np.clip(values, -_LARGEST, _LARGEST), nan=_LARGEST)
 
 
+def check_origins(origins: object, needed: int, length: int) -> Places:
+    """The origins as an array. Raises InputError unless each has ``needed`` of ``length`` values before it."""
+    places = as_array(origins)
+    if places is None or places.dtype.kind not in "iu" or places.ndim != 1:
+        raise InputError("must be a list of whole numbers", setting="origins")
+    places = places.astype(np.int64)
+    if not len(places) or places.min() < needed:
+        known = places.min() if len(places) else 0
+        raise InputError(f"a forecast needs {needed} values before it, and there are {known}")
+    if places.max() > length:
+        raise InputError(f"origin {places.max()} is beyond the end of {length} values")
+    return places
+
+
 def past_values(values: Values, origins: Places, length: int) -> Values:
     """The ``length`` values before each origin, the latest first: (origins, length)."""
+    origins = check_origins(origins, length, len(values))
     windows = np.lib.stride_tricks.sliding_window_view(values, length)
     return windows[origins - length][:, ::-1]
 

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.errors import Argument, SeriesError, SettingsError
+from charloom.arguments import check_type
+from charloom.errors import Argument, InputError, SeriesError, SettingsError
 from charloom.forecasting.baselines import Baseline
-from charloom.forecasting.fitting import fewest_points, fit_all, plain_instead, with_horizon
+from charloom.forecasting.fitting import checked, fewest_points, fit_all, plain_instead, with_horizon
 from charloom.forecasting.forecaster import Forecast, Forecaster
+from charloom.forecasting.intervals import sorted_levels
 from charloom.forecasting.lag_selection import compared_steps
 from charloom.forecasting.member_training import Progress
-from charloom.forecasting.series import Series, Values, as_series
+from charloom.forecasting.series import SeriesLike, Values, as_series
 from charloom.settings.forecasting import USUAL_LEVELS, ForecastSettings, Model
+from charloom.settings.limits import check_count
 from charloom.wording import counted
 
 _NUM_PATHS = 100
@@ -75,8 +78,8 @@ def usual_held_out(length: int, horizon: int, model: Model = "auto") -> int:
 
 def check_held_out(held_out: int | None) -> None:
     """Raises SettingsError for a number that no series allows."""
-    if held_out is not None and held_out < 1:
-        raise SettingsError("it must be at least 1", setting="held_out", value=held_out)
+    if held_out is not None:
+        check_count("held_out", held_out, minimum=1)
 
 
 def _num_held_out(length: int, settings: ForecastSettings, held_out: int | None) -> int:
@@ -109,7 +112,7 @@ def _num_held_out(length: int, settings: ForecastSettings, held_out: int | None)
 
 
 def backtest(
-    series: Series | Sequence[float] | NDArray[np.floating],
+    series: SeriesLike,
     settings: ForecastSettings | None = None,
     *,
     horizon: int | None = None,
@@ -134,13 +137,16 @@ def backtest(
     settings = with_horizon(settings, horizon)
     series = as_series(series)
     check_held_out(held_out)
+    levels = sorted_levels(levels)
+    _check_baselines(baselines)
     held_out = _num_held_out(len(series), settings, held_out)
     num_fitted = len(series) - held_out
     training = series.head(num_fitted)
-    compared = fit_all(training, settings, progress or (lambda _: None), compared=baselines is None)
+    compared = fit_all(training, settings, checked(progress), compared=baselines is None)
     chosen = compared[0]
     if baselines is not None:
         compared = [chosen]
+    _check_names([*(one.name for one in compared), *(one.name for one in baselines or ())])
     origins = np.arange(num_fitted, len(series))
     exponent = int(np.frexp(np.max(np.abs(series.values)))[1])
     unit = _naive_error(np.ldexp(training.values, -exponent), chosen.season)
@@ -166,6 +172,20 @@ def backtest(
         coverage[level] = np.array([hits.mean() for hits in inside])
     counts = np.array([int(known.sum()) for _, known, _ in _true_values(series.values, origins, settings.horizon)])
     return Backtest(scores, best, coverage, counts, num_fitted, chosen.season, chosen)
+
+
+def _check_baselines(baselines: Sequence[Baseline] | None) -> None:
+    """Raises InputError for what is no list of baselines."""
+    check_type((Sequence, type(None)), baselines=baselines)
+    for baseline in baselines or ():
+        if isinstance(baseline, type) or not isinstance(baseline, Baseline):
+            raise InputError(f"must have fit, forecast and a name; {baseline!r:.80} has not", setting="baselines")
+
+
+def _check_names(names: list[str]) -> None:
+    """Raises SettingsError for two models of one name, whose scores could not be told apart."""
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise SettingsError(f"hold a second model named {repeated!r}; leave it out", setting="baselines")
 
 
 def _mean_log_error(scores: Scores) -> float:

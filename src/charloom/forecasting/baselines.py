@@ -1,15 +1,20 @@
 """Forecasts without a network: plain models to compare with, or to forecast with if they are better."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from charloom.errors import SettingsError
+from charloom.errors import CharloomError, InputError, SeriesError, SettingsError
 from charloom.forecasting.autoregression import Linear, Places, least_squares
-from charloom.forecasting.series import Values
+from charloom.forecasting.series import SeriesLike, Values, as_series
+from charloom.settings.forecasting import MAX_HORIZON
+from charloom.settings.limits import check_count
 from charloom.wording import counted
 
+_LONGEST_PAST = 1_000_000
 
+
+@runtime_checkable
 class Baseline(Protocol):
     """A way to forecast that is fitted to the training part once.
 
@@ -40,12 +45,25 @@ class LinearBaseline:
     has_level = False
     linear: Linear
 
-    def fit(self, values: Values) -> None:
-        """Estimates what is to be estimated; nothing here. See ``Baseline``."""
+    def fit(self, values: SeriesLike) -> None:
+        """Estimates the coefficients. Raises SeriesError or SettingsError for fewer points than ``fewest_points``."""
+        values = as_series(values).values
+        if len(values) < self.fewest_points:
+            raise self._too_few(len(values))
+        self._estimate(values)
 
-    def forecast(self, values: Values, origins: Places, horizon: int) -> Values:
-        """See ``Baseline``."""
-        return self.linear.forecast(values, origins, horizon)
+    def _estimate(self, values: Values) -> None:
+        pass
+
+    def _too_few(self, length: int) -> CharloomError:
+        return SeriesError(f"{counted(length, 'point')} to fit {self.name} to: {self.fewest_points} are needed")
+
+    def forecast(self, values: SeriesLike, origins: Places, horizon: int) -> Values:
+        """See ``Baseline``. Raises InputError before ``fit``, and for origins with too few values before them."""
+        if not hasattr(self, "linear"):
+            raise InputError(f"{self.name} is not fitted; call fit first")
+        check_count("horizon", horizon, minimum=1, maximum=MAX_HORIZON)
+        return self.linear.forecast(as_series(values).values, origins, horizon)
 
 
 class Naive(LinearBaseline):
@@ -59,24 +77,25 @@ class SeasonalNaive(LinearBaseline):
     """The value of the same point of the last known season."""
 
     def __init__(self, season: int) -> None:
-        if season < 2:
-            raise SettingsError("a seasonal forecast needs 2 points or more", setting="season", value=season)
+        check_count("season", season, minimum=2, maximum=_LONGEST_PAST)
         self.season = self.fewest_points = season
         self.name = f"seasonal naive ({season})"
-        self.linear = Linear(np.eye(season, dtype=np.float64)[-1], 0.0)
+        self.linear = Linear(_only_last(season), 0.0)
 
 
 class SeasonalMean(LinearBaseline):
     """The mean of the same point of the last known seasons: a season with its noise averaged out."""
 
     def __init__(self, season: int, num_seasons: int = 3) -> None:
-        if season < 2:
-            raise SettingsError("a seasonal forecast needs 2 points or more", setting="season", value=season)
-        if num_seasons < 1:
-            raise SettingsError("it must be at least 1", setting="num_seasons", value=num_seasons)
+        check_count("season", season, minimum=2, maximum=_LONGEST_PAST)
+        check_count("num_seasons", num_seasons, minimum=1, maximum=_LONGEST_PAST // season)
         self.fewest_points = season * num_seasons
         self.name = f"seasonal mean ({season})"
-        self.linear = Linear(np.tile(np.eye(season, dtype=np.float64)[-1] / num_seasons, num_seasons), 0.0)
+        self.linear = Linear(np.tile(_only_last(season) / num_seasons, num_seasons), 0.0)
+
+
+def _only_last(season: int) -> Values:
+    return np.append(np.zeros(season - 1), 1.0)
 
 
 class Drift(LinearBaseline):
@@ -86,8 +105,7 @@ class Drift(LinearBaseline):
     fewest_points = 2
     has_level = True
 
-    def fit(self, values: Values) -> None:
-        """See ``Baseline``."""
+    def _estimate(self, values: Values) -> None:
         self.linear = Linear(np.ones(1), float(values[-1] - values[0]) / (len(values) - 1))
 
 
@@ -97,8 +115,7 @@ class Mean(LinearBaseline):
     name = "mean"
     has_level = True
 
-    def fit(self, values: Values) -> None:
-        """See ``Baseline``."""
+    def _estimate(self, values: Values) -> None:
         self.linear = Linear(np.zeros(1), float(values.mean()))
 
 
@@ -108,18 +125,14 @@ class AutoRegression(LinearBaseline):
     has_level = True
 
     def __init__(self, tau: int = 4) -> None:
-        if tau < 1:
-            raise SettingsError("it must be at least 1", setting="tau", value=tau)
+        check_count("tau", tau, minimum=1, maximum=_LONGEST_PAST)
         self.tau = tau
         self.fewest_points = 2 * tau + 1
         self.name = f"AR({tau})"
 
-    def fit(self, values: Values) -> None:
-        """Least squares on all points. Raises SettingsError for too few."""
-        if len(values) < self.fewest_points:
-            raise SettingsError(
-                f"{counted(len(values), 'point')} to fit to need one below {(len(values) + 1) // 2}",
-                setting="tau",
-                value=self.tau,
-            )
+    def _estimate(self, values: Values) -> None:
         self.linear = least_squares(values, self.tau)
+
+    def _too_few(self, length: int) -> CharloomError:
+        need = f"{counted(length, 'point')} to fit to need one below {(length + 1) // 2}"
+        return SettingsError(need, setting="tau", value=self.tau)

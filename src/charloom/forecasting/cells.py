@@ -54,6 +54,8 @@ def read_numbers(
             raise _not_a_number(cells, place, lines[place], name, settings)
         if math.isinf(value):
             raise SeriesError(f"line {lines[place]}: {shown(cell)} in column {shown(name)} is too large for a float")
+        if value == 0 and re.search("[1-9]", re.split("[eE]", cell)[0]):
+            raise SeriesError(f"line {lines[place]}: {shown(cell)} in column {shown(name)} is too small for a float")
         values[place] = value
     if settings.decimal is None and settings.thousands is None:
         _check_points(cells, lines, name, delimiter)

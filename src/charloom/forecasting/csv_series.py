@@ -1,15 +1,16 @@
 """Reading a series from a table in a text file (CSV): one column of numbers, and one of dates if there are several."""
 
-from pathlib import Path
+import os
 
 import numpy as np
 
+from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, SeriesError, SettingsError
 from charloom.forecasting.cells import is_missing, parse_number, read_numbers
 from charloom.forecasting.csv_table import STANDARD_INPUT, Table, listed, read_table, shown
 from charloom.forecasting.date_notation import notation_of, parse_date
 from charloom.forecasting.dates import read_dates
-from charloom.forecasting.series import Series, Values, check_values, interpolate_missing
+from charloom.forecasting.series import Series, Values, interpolate_missing
 from charloom.settings.forecasting import Missing, TableSettings
 from charloom.wording import counted
 
@@ -17,7 +18,7 @@ _NO_DATES = "none"
 
 
 def read_series(
-    file: str | Path,
+    file: str | os.PathLike[str],
     column: str | int | None = None,
     *,
     time: str | int | None = None,
@@ -58,13 +59,16 @@ def read_series(
         SeriesError: The file cannot be read this way, or the series cannot be forecast. The message has the line, what
             was found there, and the argument to give.
         SettingsError: An argument is impossible, or names no column of the file.
+        InputError: An argument is of another type.
     """
     settings = TableSettings(missing, delimiter, decimal, thousands, date_format, header, skip_rows)
-    name = "standard input" if str(file) == STANDARD_INPUT else str(file)
+    check_type(PATH, file=file)
+    check_type((str, int, type(None)), column=column, time=time)
+    name = os.fsdecode(file)
     try:
-        return _read(read_table(file, settings), column, time, settings)
+        return _read(read_table(name, settings), column, time, settings)
     except SeriesError as error:
-        raise SeriesError(f"{name}: ", *error.parts) from None
+        raise SeriesError(f"{'standard input' if name == STANDARD_INPUT else name}: ", *error.parts) from None
 
 
 def _read(table: Table, column: str | int | None, time: str | int | None, settings: TableSettings) -> Series:
@@ -77,7 +81,6 @@ def _read(table: Table, column: str | int | None, time: str | int | None, settin
     values = read_numbers(table.column(chosen), table.lines, name, settings, delimiter=table.delimiter)
     _check_missing(values, table, chosen, settings)
     values, filled = interpolate_missing(values)
-    check_values(values)
     return Series(values, name if table.header_line else "value", dates, filled)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from charloom.errors import Argument, Part, SeriesError, SettingsError
 from charloom.settings.forecasting import DELIMITER_NAMES, TableSettings
+from charloom.settings.limits import check_count
 from charloom.wording import counted
 
 STANDARD_INPUT = "-"
@@ -55,8 +56,10 @@ class Table:
                     f"{matches} columns have this header; give the number of one", setting=option, value=wanted
                 )
             return self.names.index(wanted)
+        if not isinstance(wanted, str):
+            check_count(option, wanted, minimum=1)
         number = str(wanted)
-        if number.isascii() and number.isdigit() and 1 <= int(number) <= len(self.names):
+        if number.isascii() and number.isdigit() and len(number) < 10 and 1 <= int(number) <= len(self.names):
             return int(number) - 1
         raise SettingsError(
             "there is no such column",
@@ -77,28 +80,28 @@ def listed(names: Sequence[str]) -> tuple[str]:
     return (", ".join(shown(name) for name in names[:_MOST_SHOWN]) + more,)
 
 
-def read_table(file: str | Path, settings: TableSettings) -> Table:
+def read_table(file: str, settings: TableSettings) -> Table:
     """The cells of a file, or of standard input (``-``). Raises SeriesError with the line of what is no table."""
     text = _decode(_read_bytes(file))
-    default = "\t" if str(file).lower().endswith(".tsv") else ","
+    default = "\t" if file.lower().endswith(".tsv") else ","
     delimiter = settings.delimiter or default
     rows, lines = _split(text, DELIMITER_NAMES.get(delimiter, delimiter), settings.skip_rows)
     return _check_rows(rows, lines, DELIMITER_NAMES.get(delimiter, delimiter), settings)
 
 
-def _read_bytes(file: str | Path) -> bytes:
+def _read_bytes(file: str) -> bytes:
     try:
-        if str(file) == STANDARD_INPUT:
+        if file == STANDARD_INPUT:
             data = sys.stdin.buffer.read(_LARGEST_BYTES + 1)
         else:
-            if not str(file):
+            if not file:
                 raise SeriesError("the name of the file is empty")
             mode = Path(file).stat().st_mode
             if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
                 raise SeriesError("a device, not a file; use - for standard input")
             with Path(file).open("rb") as stream:
                 data = stream.read(_LARGEST_BYTES + 1)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError) as error:
         if isinstance(error, SeriesError):
             raise
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -37,8 +37,9 @@ def parse_date(label: str, notation: str) -> datetime | None:
     try:
         if "%" in notation:
             time = datetime.strptime(label, notation)
-            # Digits without separators may be cut in two ways (1112023), and strptime ignores some codes (%W).
-            return time if _digits(time.strftime(notation)) == _digits(label) else None
+            # Digits without separators may be cut in two ways (1112023), and strptime ignores some codes (%W, %Z, a
+            # wrong %a, %p after %H).
+            return time if _digits_and_words(time.strftime(notation)) == _digits_and_words(label) else None
         if not (found := _ISO[notation].fullmatch(label)):
             return None
         if notation == "year":
@@ -98,6 +99,6 @@ def _format_time(time: datetime, like: str) -> str:
     return text.removesuffix("+00:00") + "Z" if like.endswith("Z") else text
 
 
-def _digits(text: str) -> list[str]:
-    """The runs of digits without leading zeros. Digits other than 0 to 9 are kept apart from these."""
-    return [run.lstrip("0") for run in re.findall(r"\d+", text)]
+def _digits_and_words(text: str) -> list[str]:
+    """The runs of digits, without leading zeros, and of letters. Digits other than 0 to 9 are kept apart from these."""
+    return [run.lstrip("0").casefold() for run in re.findall(r"\d+|[^\W\d_]+", text)]

@@ -4,7 +4,7 @@ import calendar
 import itertools
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from charloom.errors import Argument, Part, SeriesError
@@ -23,6 +23,7 @@ class Dates:
         labels: As the file has them.
         times: The same as times.
         months: Months from one to the next; 0 if ``step`` counts.
+        at_month_ends: Each is the last day of its month; used if ``months`` counts.
         step: Time from one to the next.
         notation: The kind of ISO date that the labels are, or their format for ``strptime``.
     """
@@ -30,6 +31,7 @@ class Dates:
     labels: tuple[str, ...]
     times: tuple[datetime, ...]
     months: int
+    at_month_ends: bool
     step: timedelta
     notation: str
 
@@ -38,7 +40,7 @@ class Dates:
 
     def head(self, length: int) -> "Dates":
         """The first ``length`` of them."""
-        return Dates(self.labels[:length], self.times[:length], self.months, self.step, self.notation)
+        return replace(self, labels=self.labels[:length], times=self.times[:length])
 
     def time(self, place: int) -> datetime:
         """The time of a point, which may lie after the end. Raises SeriesError beyond the year 9999."""
@@ -47,8 +49,7 @@ class Dates:
         later = place - len(self.times) + 1
         try:
             if self.months:
-                at_month_ends = all(_is_month_end(time) for time in self.times[-3:])
-                return _add_months(self.times[-1], later * self.months, at_month_ends)
+                return _add_months(self.times[-1], later * self.months, self.at_month_ends)
             return self.times[-1] + later * self.step
         except (ValueError, OverflowError):
             raise SeriesError(
@@ -85,21 +86,26 @@ def read_dates(labels: Sequence[str], lines: Sequence[int], name: str, date_form
         return None
     assert notation is not None, "all labels are dates"
     _check_order(labels, times, lines)
-    months = [_months_between(a, b) for a, b in itertools.pairwise(times)]
-    if all(months):
+    at_month_ends = all(map(_is_month_end, times))
+    days = {(0 if at_month_ends else time.day, time.time()) for time in times}
+    months = [(b.year - a.year) * 12 + b.month - a.month for a, b in itertools.pairwise(times)]
+    if len(days) == 1 and all(months):
         usual_months = Counter(months).most_common(1)[0][0]
         odd = next((place for place, step in enumerate(months) if step != usual_months), None)
         if odd is not None:
             raise _uneven(labels, lines, odd, counted(months[odd], "month"), counted(usual_months, "month"))
-        return Dates(tuple(labels), tuple(times), usual_months, timedelta(), notation)
+        return Dates(tuple(labels), tuple(times), usual_months, at_month_ends, timedelta(), notation)
     steps = [b - a for a, b in itertools.pairwise(times)]
     usual = Counter(steps).most_common(1)[0][0]
-    # An hour more or less is summer time.
+    # Summer time moves the clock by an hour, and back.
     tolerance = timedelta(hours=1) if usual >= timedelta(days=1) else timedelta()
-    odd = next((place for place, step in enumerate(steps) if abs(step - usual) > tolerance), None)
-    if odd is not None:
-        raise _uneven(labels, lines, odd, _told(steps[odd]), _told(usual))
-    return Dates(tuple(labels), tuple(times), 0, usual, notation)
+    earliest = latest = moved = timedelta()
+    for place, step in enumerate(steps):
+        moved += step - usual
+        earliest, latest = min(earliest, moved), max(latest, moved)
+        if latest - earliest > tolerance:
+            raise _uneven(labels, lines, place, _told(step), _told(usual))
+    return Dates(tuple(labels), tuple(times), 0, False, usual, notation)
 
 
 def _not_a_date(label: str, line: int, labels: Sequence[str], name: str, date_format: str | None) -> SeriesError:
@@ -153,12 +159,6 @@ def _uneven(labels: Sequence[str], lines: Sequence[int], place: int, step: str, 
 
 def _is_month_end(time: datetime | date) -> bool:
     return time.day == calendar.monthrange(time.year, time.month)[1]
-
-
-def _months_between(a: datetime, b: datetime) -> int:
-    """Whole months from one to the other; 0 where it is something else."""
-    same_day = a.day == b.day or (_is_month_end(a) and _is_month_end(b))
-    return (b.year - a.year) * 12 + b.month - a.month if same_day and a.time() == b.time() else 0
 
 
 def _add_months(time: datetime, months: int, at_month_ends: bool) -> datetime:

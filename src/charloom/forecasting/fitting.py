@@ -1,12 +1,11 @@
 """Fits the models: of the network the linear parts, then the networks, then the widths of intervals."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from charloom.arguments import check_type
 from charloom.errors import Argument, CharloomWarning, Part, SeriesError, SettingsError
 from charloom.forecasting.baselines import AutoRegression, Naive
 from charloom.forecasting.candidates import Candidate, choose, fit_plain, plain_models, usual_order
@@ -15,7 +14,7 @@ from charloom.forecasting.lag_selection import choose_lags
 from charloom.forecasting.member import Reading
 from charloom.forecasting.member_training import Progress, make_members, train_members
 from charloom.forecasting.seasons import find_season
-from charloom.forecasting.series import Series, Values, as_series, is_constant
+from charloom.forecasting.series import Series, SeriesLike, Values, as_series, is_constant
 from charloom.forecasting.transforms import make_scale
 from charloom.forecasting.unseen_blocks import choose_trust, errors_ahead, optimism
 from charloom.forecasting.windows import cut_windows, make_batch
@@ -40,7 +39,7 @@ def plain_instead(length: int, model: Model) -> tuple[Part, ...]:
 
 
 def fit(
-    series: Series | Sequence[float] | NDArray[np.floating],
+    series: SeriesLike,
     settings: ForecastSettings | None = None,
     *,
     horizon: int | None = None,
@@ -62,7 +61,7 @@ def fit(
 
     Raises SeriesError for a series that is too short for the model and the horizon, or that cannot be forecast.
     """
-    return fit_all(as_series(series), with_horizon(settings, horizon), progress or (lambda _: None))[0]
+    return fit_all(as_series(series), with_horizon(settings, horizon), checked(progress))[0]
 
 
 def fit_all(series: Series, settings: ForecastSettings, tell: Progress, *, compared: bool = False) -> list[Forecaster]:
@@ -163,8 +162,15 @@ def _fit_network(values: Values, season: int, settings: ForecastSettings, tell: 
     return Candidate("network", "network", members, reading, errors, spreads)
 
 
+def checked(progress: Progress | None) -> Progress:
+    """The function that is called with the share that is done."""
+    check_type((Callable, type(None)), progress=progress)
+    return progress or (lambda _: None)
+
+
 def with_horizon(settings: ForecastSettings | None, horizon: int | None) -> ForecastSettings:
     """The settings, with another horizon if one is given."""
+    check_type((ForecastSettings, type(None)), settings=settings)
     settings = settings or ForecastSettings()
     return settings if horizon is None else ForecastSettings(**(vars(settings) | {"horizon": horizon}))
 

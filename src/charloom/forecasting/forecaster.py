@@ -7,18 +7,20 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from charloom.errors import CharloomError, InputError, ModelFolderError, SettingsError
-from charloom.forecasting.autoregression import Linear, Places
+from charloom.arguments import check_type
+from charloom.errors import CharloomError, ModelFolderError
+from charloom.forecasting.autoregression import Linear, Places, check_origins
 from charloom.forecasting.intervals import LEVELS, Calibration
 from charloom.forecasting.member import Member, Reading, draw_paths
 from charloom.forecasting.network import CorrectionNetwork
-from charloom.forecasting.series import Series, Values, as_series
+from charloom.forecasting.series import Series, SeriesLike, Values, as_series
 from charloom.forecasting.transforms import Chosen, Scale
 from charloom.model_folder import WithoutInitialWeights, read_model_folder, write_model_folder
+from charloom.predictor import check_finite
 from charloom.recurrence.threads import use_threads
-from charloom.settings.forecasting import ForecastSettings, Model
+from charloom.settings.forecasting import MAX_HORIZON, MAX_PATHS, ForecastSettings, Model
+from charloom.settings.limits import check_count
 from charloom.version import __version__
 
 _KIND = "forecaster"
@@ -119,34 +121,32 @@ class Forecaster:
         """How many past values a forecast needs."""
         return self.order + self._reading.context
 
-    def forecast(
-        self, horizon: int | None = None, *, history: Series | Sequence[float] | NDArray[np.floating] | None = None
-    ) -> Forecast:
+    def forecast(self, horizon: int | None = None, *, history: SeriesLike | None = None) -> Forecast:
         """Forecasts what follows ``history``, or the series that this was fitted to.
 
         horizon: Steps ahead, the settings' if None; intervals of later steps are as wide as the model's spread says
-        and the last measured one demands. Raises InputError for a history too short to forecast from.
+        and the last measured one demands. Raises InputError for a history that is too short to forecast from, or has
+        values too far from those of the fitted series.
         """
-        values = self.series.values if history is None else as_series(history).values
-        found = self.forecast_from(values, [len(values)], horizon, num_paths=self.settings.num_paths)
+        series = self.series if history is None else as_series(history)
+        found = self.forecast_from(series, [len(series)], horizon, num_paths=self.settings.num_paths)
         return Forecast(found.mean[0], self.model, found._center[0], found._spread[0], self._calibration, self.scale)
 
     def forecast_from(
-        self, values: Values, origins: Sequence[int] | Places, horizon: int | None = None, *, num_paths: int = 100
+        self, values: SeriesLike, origins: Sequence[int] | Places, horizon: int | None = None, *, num_paths: int = 100
     ) -> Forecast:
         """Forecasts from several origins, each the place of the first value that is not known, at once.
 
         values: (points,); values at or after an origin are not used for it.
         """
-        places = np.asarray(origins, dtype=np.int64)
+        scaled, places, horizon = self._read(values, origins, horizon, num_paths)
         if self.model != "network":
             member = self._members[0]
-            scaled, horizon = self._read(values, places, horizon)
             center = member.linear.forecast(scaled, places, horizon)
             spread = np.broadcast_to(member.spread * member.error_growth(horizon), center.shape)
             mean = self.scale.from_unit(center)
         else:
-            paths = self._draw(values, places, horizon, num_paths)
+            paths = self._draw(scaled, places, horizon, num_paths)
             center, spread = paths.mean(0), paths.std(0)
             # Paths below zero count: a mean without them would be too large.
             mean = self.scale.from_unit(paths).mean(0) if self.transform == "log" else self.scale.from_unit(center)
@@ -158,35 +158,27 @@ class Forecaster:
 
         noise: Without, each member's one-step forecast is fed back to itself, and there is a path for each member.
 
-        Returns (paths, horizon). Raises InputError for fewer than a path for each member.
+        Returns (paths, horizon). Raises SettingsError for fewer than a path for each member.
         """
-        values = self.series.values
-        if not noise:
-            num_paths = len(self._members)
-        paths = self._draw(values, np.array([len(values)]), horizon, num_paths, noise=noise)[:, 0]
+        check_type(bool, noise=noise)
+        scaled, places, horizon = self._read(self.series, [len(self.series)], horizon, num_paths)
+        paths = self._draw(scaled, places, horizon, num_paths if noise else len(self._members), noise=noise)[:, 0]
         return self.scale.rounded(self.scale.from_unit(paths))
 
-    def _read(self, values: Values, origins: Places, horizon: int | None) -> tuple[Values, int]:
-        """What the model sees of the values before the last origin, and the horizon."""
+    def _read(
+        self, values: SeriesLike, origins: Sequence[int] | Places, horizon: int | None, num_paths: int
+    ) -> tuple[Values, Places, int]:
+        """Checks arguments. Returns the values needed, as the models see them, origins in these, and the horizon."""
         horizon = self.settings.horizon if horizon is None else horizon
-        if horizon < 1:
-            raise SettingsError("it must be at least 1", setting="horizon", value=horizon)
-        if not len(origins) or origins.min() < self.fewest_points or origins.max() > len(values):
-            raise InputError(
-                f"a forecast needs {self.fewest_points} values before it, and there are "
-                f"{min(int(origins.min()), len(values)) if len(origins) else 0}"
-            )
-        return self.scale.to_unit(values[: origins.max()]), horizon
+        check_count("horizon", horizon, minimum=1, maximum=MAX_HORIZON)
+        check_count("num_paths", num_paths, minimum=len(self._members), maximum=MAX_PATHS)
+        known = as_series(values).values
+        places = check_origins(origins, self.fewest_points, len(known))
+        begin = places.min() - self.fewest_points
+        return self.scale.to_unit(known[begin : places.max()]), places - begin, horizon
 
-    def _draw(
-        self, values: Values, origins: Places, horizon: int | None, num_paths: int, *, noise: bool = True
-    ) -> Values:
+    def _draw(self, scaled: Values, origins: Places, horizon: int, num_paths: int, *, noise: bool = True) -> Values:
         """Paths on the members' scale, as many of each member: (paths, origins, horizon)."""
-        scaled, horizon = self._read(values, origins, horizon)
-        if num_paths < len(self._members):
-            raise SettingsError(
-                f"it must be at least {len(self._members)}, one for each member", setting="num_paths", value=num_paths
-            )
         shares = np.diff(np.linspace(0, num_paths, len(self._members) + 1).astype(int))
         with use_threads(self.settings.threads):
             generator = torch.Generator("cpu").manual_seed(self.settings.seed) if noise else None
@@ -203,11 +195,11 @@ class Forecaster:
             for i, member in enumerate(self._members)
             for name, tensor in (
                 *((f"network.{key}", weights) for key, weights in _weights(member).items()),
-                ("coefficients", torch.from_numpy(member.linear.coefficients)),
+                ("coefficients", torch.tensor(member.linear.coefficients, device="cpu")),
             )
         }
         tensors["half_widths"] = torch.from_numpy(self._calibration.half_widths)
-        tensors["values"] = torch.from_numpy(self.series.values)
+        tensors["values"] = torch.tensor(self.series.values, device="cpu")
         config = {
             "kind": _KIND,
             "charloom": __version__,
@@ -224,7 +216,6 @@ class Forecaster:
                     "spread": m.spread,
                     "block": list(m.block),
                     "num_fitted": m.num_fitted,
-                    "corrected": m.network is not None,
                 }
                 for m in self._members
             ],
@@ -245,27 +236,34 @@ class Forecaster:
 
     @classmethod
     def _from_config(cls, config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> "Forecaster":
-        settings = ForecastSettings(**config["settings"])
+        check_finite(tensors)
+        settings, model = ForecastSettings(**config["settings"]), config["model"]
+        if model not in get_args(Model) or model == "auto":
+            raise ValueError("model")
         members = []
         for i, entry in enumerate(config["members"]):
             prefix = f"members.{i}."
-            network = _load_network(settings, tensors, f"{prefix}network.") if entry["corrected"] else None
-            linear = Linear(tensors[f"{prefix}coefficients"].numpy(), float(entry["intercept"]))
+            network = _load_network(settings, tensors, f"{prefix}network.") if model == "network" else None
+            linear = Linear(as_series(tensors[f"{prefix}coefficients"].numpy()).values, _float(entry["intercept"]))
             begin, end = entry["block"]
-            members.append(Member(linear, float(entry["spread"]), network, (begin, end), entry["num_fitted"]))
+            members.append(Member(linear, _float(entry["spread"]), network, (begin, end), entry["num_fitted"]))
         half_widths = tensors["half_widths"].numpy()
-        if half_widths.shape != (settings.horizon, len(LEVELS)) or not members:
+        if half_widths.shape != (settings.horizon, len(LEVELS)) or (half_widths < 0).any() or not members:
             raise ValueError("half_widths")
-        scale = Scale(**config["scale"])
-        if scale.transform not in ("none", "log") or not scale.spread > 0:
-            raise ValueError("scale")
-        model, name = config["model"], str(config["model_name"])
-        if model not in get_args(Model) or any((m.network is None) == (model == "network") for m in members):
-            raise ValueError("model")
-        reading = Reading(**config["reading"])
-        series = as_series(Series(tensors["values"].numpy(), str(config["name"])))
-        season = int(config["season"])
+        scale, reading = Scale(**config["scale"]), Reading(**config["reading"])
+        if (reading.context > 0) != (model == "network"):
+            raise ValueError("context")
+        name, season = config["model_name"], config["season"]
+        check_type(str, model_name=name)
+        check_count("season", season, minimum=1)
+        series = Series(tensors["values"].numpy(), config["name"])
         return cls(settings, model, name, members, reading, Calibration(half_widths), scale, season, series)
+
+
+def _float(value: object) -> float:
+    if not isinstance(value, float):  # a very large whole number is none
+        raise TypeError(value)
+    return value
 
 
 def _weights(member: Member) -> dict[str, torch.Tensor]:
@@ -275,7 +273,7 @@ def _weights(member: Member) -> dict[str, torch.Tensor]:
 def _load_network(settings: ForecastSettings, tensors: dict[str, torch.Tensor], prefix: str) -> CorrectionNetwork:
     with WithoutInitialWeights():
         network = CorrectionNetwork(settings.cell, settings.hidden_size, device="meta")
-    weights = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+    weights = {key.removeprefix(prefix): tensor.float() for key, tensor in tensors.items() if key.startswith(prefix)}
     network.load_state_dict(weights, assign=True)
     network.layer.flatten_parameters()
     return network.eval()

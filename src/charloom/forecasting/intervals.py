@@ -11,11 +11,14 @@ neighboring steps are averaged, they come closer to a normal distribution's the 
 Student's distribution does with the degrees of freedom that the errors have.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from statistics import NormalDist
 
 import numpy as np
 
+from charloom.arguments import check_type
 from charloom.errors import SettingsError
 from charloom.forecasting.series import Values
 
@@ -34,6 +37,20 @@ _FEWEST_BLOCKS = 4
 _LEAST_FREEDOM = 2.0
 
 
+def check_level(level: float) -> None:
+    """Raises SettingsError for a level that widths are not measured for."""
+    if not isinstance(level, Real) or not 0 < level <= LEVELS[-1]:
+        raise SettingsError(f"it must be above 0 and at most {LEVELS[-1]}, as 0.95", setting="level", value=level)
+
+
+def sorted_levels(levels: Sequence[float]) -> tuple[float, ...]:
+    """Each level once, the lowest first. Raises SettingsError or InputError for what is no level."""
+    check_type(Sequence, levels=levels)
+    for level in levels:
+        check_level(level)
+    return tuple(sorted(set(levels)))
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Half widths of intervals in the model's spreads.
@@ -46,8 +63,7 @@ class Calibration:
 
     def half_width(self, level: float, horizon: int) -> Values:
         """(horizon,), for each step ahead; those after the last that was measured are as wide as that one."""
-        if not 0 < level < 1:
-            raise SettingsError("it must be between 0 and 1, as 0.95", setting="level", value=level)
+        check_level(level)
         widths = np.array([np.interp(level, LEVELS, row) for row in self.half_widths])
         return widths[np.minimum(np.arange(horizon), len(widths) - 1)]
 

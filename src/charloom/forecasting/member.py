@@ -1,5 +1,6 @@
 """One forecaster of the ensemble, fitted without one stretch of the series; how it draws futures."""
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 from charloom.forecasting.autoregression import Linear, Places, past_values
 from charloom.forecasting.network import CorrectionNetwork
 from charloom.forecasting.series import Values
+from charloom.settings.limits import check_count, check_number, check_whole
 from charloom.shapes import State
 from charloom.state import map_parts
 
@@ -38,6 +40,13 @@ class Member:
     block: tuple[int, int]
     num_fitted: int | None = None
 
+    def __post_init__(self) -> None:
+        check_number(self.linear, "intercept", minimum=-sys.float_info.max)
+        check_number(self, "spread", above_minimum=self.network is not None)
+        check_whole(self, "num_fitted", optional=True)
+        for place in self.block:
+            check_count("block", place)
+
     def error_growth(self, horizon: int) -> Values:
         """Standard deviations of the linear part's errors ahead, in units of ``spread``: (horizon,)."""
         return self.linear.error_growth(horizon, self.num_fitted)
@@ -63,6 +72,11 @@ class Reading:
     context: int
     window_spread: float
     trust: float
+
+    def __post_init__(self) -> None:
+        check_whole(self, "context", minimum=0)
+        check_number(self, "window_spread", maximum=_FARTHEST, above_minimum=True)
+        check_number(self, "trust", maximum=1.0)
 
 
 def draw_paths(

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
+from charloom.arguments import check_type
 from charloom.forecasting.dates import Dates
 from charloom.forecasting.forecaster import Forecast
+from charloom.forecasting.intervals import sorted_levels
 from charloom.forecasting.series import Series
 from charloom.settings.forecasting import USUAL_LEVELS
+from charloom.settings.limits import check_choice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,6 +35,10 @@ def draw_forecast(
     format: PictureFormat = "png",  # noqa: A002
 ) -> bytes:
     """The end of a series, its forecast and the intervals around it."""
+    check_type(Series, series=series)
+    check_type(Forecast, forecast=forecast)
+    check_choice("format", format, PictureFormat)
+    levels = sorted_levels(levels)
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -42,7 +49,7 @@ def draw_forecast(
     places = _places(axes, series, begin, len(series) + horizon)
     past, future = places[: len(series) - begin], places[len(series) - begin :]
     axes.plot(past, series.values[begin:], color="black", lw=1, label="observed")
-    widest_first = sorted(set(levels), reverse=True)
+    widest_first = levels[::-1]
     for level, strength in zip(widest_first, np.linspace(_PALEST, _STRONGEST, len(widest_first)), strict=True):
         low, high = forecast.interval(level)
         shade = tuple(1 - strength * (1 - _BLUE))

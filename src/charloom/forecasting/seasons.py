@@ -6,7 +6,7 @@ approximation of its F ratio is Paulson's (1942).
 
 import numpy as np
 
-from charloom.forecasting.series import Values
+from charloom.forecasting.series import SeriesLike, Values, as_series
 
 _LONGEST = 400
 _FEWEST_POINTS = 8
@@ -17,7 +17,7 @@ _PREFERENCE = 0.93
 """A divisor of the best season is taken instead if it scores this share: multiples of a season repeat it too."""
 
 
-def find_season(values: Values) -> int:
+def find_season(values: SeriesLike) -> int:
     """Points in a season, or 1 if the series shows none.
 
     Every length that fits at least twice is tried. The points of a season (the Januaries, the Februaries, ...) are
@@ -26,8 +26,9 @@ def find_season(values: Values) -> int:
     taken out, so that neither a random walk nor a season passes for the other.
 
     Args:
-        values: (points,), evenly spaced; of any unit.
+        values: Evenly spaced, of any unit.
     """
+    values = as_series(values).values
     longest = min(len(values) // 2, _LONGEST)
     if len(values) < _FEWEST_POINTS or longest < 2 or np.ptp(values) == 0:
         return 1

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from charloom.arguments import check_type
 from charloom.errors import SeriesError
 from charloom.forecasting.dates import Dates
+from charloom.settings.limits import check_count
 
 Values: TypeAlias = NDArray[np.float64]
 
@@ -20,10 +22,10 @@ _ROUNDING_STEPS = 8
 
 @dataclass(frozen=True)
 class Series:
-    """Evenly spaced numbers.
+    """Evenly spaced numbers. Raises SeriesError for values that cannot be forecast.
 
     Attributes:
-        values: (points,), finite.
+        values: (points,), finite; a copy of what is given, which cannot be written to.
         name: What they are, for tables and pictures.
         dates: What each point's time is called; None where only their order is known.
         filled: How many values were missing and were interpolated.
@@ -34,37 +36,53 @@ class Series:
     dates: Dates | None = None
     filled: int = 0
 
+    def __post_init__(self) -> None:
+        check_type(str, name=self.name)
+        check_type((Dates, type(None)), dates=self.dates)
+        check_count("filled", self.filled)
+        array = as_array(self.values)
+        if array is None or array.dtype.kind not in "biuf":
+            raise SeriesError("the series is not a sequence of numbers; give a list or an array of floats")
+        if array.ndim != 1:
+            raise SeriesError(f"the series has {array.ndim} dimensions: it must be a sequence of numbers, one a point")
+        with np.errstate(over="ignore"):  # of longer floats, which are then refused as infinite
+            values = np.ma.filled(array.astype(np.float64), np.nan)
+        _check_values(values)
+        values.setflags(write=False)
+        object.__setattr__(self, "values", values)
+
     def __len__(self) -> int:
         return len(self.values)
 
     def head(self, length: int) -> "Series":
         """The first ``length`` points."""
+        check_count("length", length, minimum=1, maximum=len(self))
         dates = None if self.dates is None else self.dates.head(length)
         return Series(self.values[:length], self.name, dates)
 
     def label(self, place: int) -> str:
         """The time of a point, which may lie after the end: its date, or its number from 1."""
+        check_count("place", place)
         return str(place + 1) if self.dates is None else self.dates.label(place)
 
 
-def as_series(series: "Series | Sequence[float] | NDArray[np.floating]") -> Series:
+SeriesLike: TypeAlias = Series | Sequence[float] | NDArray[np.floating]
+
+
+def as_series(series: SeriesLike) -> Series:
     """A series of whatever holds numbers. Raises SeriesError for what cannot be forecast."""
-    if isinstance(series, Series):
-        check_values(series.values)
-        return series
+    return series if isinstance(series, Series) else Series(series)  # type: ignore[arg-type]
+
+
+def as_array(numbers: object) -> NDArray[Any] | None:
+    """An array of any type, masked if ``numbers`` is; None for what cannot be one."""
     try:
-        if np.iscomplexobj(series):
-            raise TypeError
-        values = np.asarray(series, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise SeriesError("the series is not a sequence of numbers") from None
-    if values.ndim != 1:
-        raise SeriesError(f"the series has {values.ndim} dimensions: it must be a sequence of numbers, one a point")
-    check_values(values)
-    return Series(values.copy())
+        return np.asanyarray(numbers)
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # NumPy's and PyTorch's
+        return None
 
 
-def check_values(values: Values) -> None:
+def _check_values(values: Values) -> None:
     """Raises SeriesError, naming the first place, for what is not finite or too large."""
     if not len(values):
         raise SeriesError("the series is empty: there is nothing to forecast")

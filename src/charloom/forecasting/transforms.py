@@ -8,12 +8,17 @@ import numpy as np
 from charloom.errors import Argument, InputError, SeriesError
 from charloom.forecasting.series import Values, is_constant
 from charloom.settings.forecasting import Domain, Transform
+from charloom.settings.limits import check_number, check_switch, check_whole, check_word
 
 Chosen: TypeAlias = Literal["none", "log"]
 
 _LEAST_RISE = 1.5
 """A level must rise by so much before the swings tell anything."""
 _LARGEST_LOGARITHM = 700.0
+_LARGEST_UNIT = 1000.0
+"""Divided values are at most 1, and their logarithms at least that of the smallest float."""
+_FARTHEST = 1e12
+"""From the fitted series, in its spreads: beyond, forecasts would be capped and their intervals lost in rounding."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +44,29 @@ class Scale:
     sign: int = 0
     whole: bool = False
 
+    def __post_init__(self) -> None:
+        check_word(self, transform=Chosen)
+        check_whole(self, "exponent", minimum=-1100, maximum=1100)
+        check_number(self, "offset", minimum=-_LARGEST_UNIT, maximum=_LARGEST_UNIT)
+        check_number(self, "spread", maximum=_LARGEST_UNIT, above_minimum=True)
+        check_whole(self, "sign", minimum=-1, maximum=1)
+        check_switch(self, "whole")
+
     def to_unit(self, values: Values) -> Values:
         """Values of the series' unit as the models see them.
 
         Raises SeriesError for values without a logarithm if logarithms are forecast, InputError for values that are
-        too large beside those that the scale was made of.
+        too far from those that the scale was made of.
         """
         if self.transform == "log" and np.min(values) <= 0:
             raise SeriesError("there are values that are not positive: fit with ", Argument("transform", "none"))
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", divide="ignore"):
             divided = np.ldexp(values, -self.exponent)
-        if not np.isfinite(divided).all():
-            raise InputError(f"a value of {values[~np.isfinite(divided)][0]:g} is too large for the fitted series")
-        return ((np.log(divided) if self.transform == "log" else divided) - self.offset) / self.spread
+            scaled = ((np.log(divided) if self.transform == "log" else divided) - self.offset) / self.spread
+        if len(far := np.flatnonzero(np.abs(scaled) > _FARTHEST)):
+            what = f"a value of {values[far[0]]:g} is too far from the fitted series to forecast from it"
+            raise InputError(what, hint="fit to a series that has such values")
+        return scaled
 
     def from_unit(self, values: Values) -> Values:
         """The models' values in the series' unit, on its side of zero; finite for all finite values."""

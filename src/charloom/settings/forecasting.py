@@ -25,6 +25,9 @@ DECIMALS = (".", ",")
 THOUSANDS = (",", ".", " ", "'")
 _SAMPLE = datetime(2001, 12, 30, 23, 58, 59, tzinfo=UTC)
 
+MAX_HORIZON = 4000
+MAX_PATHS = 1_000_000
+
 
 @dataclass(frozen=True)
 class TableSettings:
@@ -91,7 +94,7 @@ class TableSettings:
 
 def _check_sign(settings: TableSettings, name: str, signs: tuple[str, ...]) -> None:
     value = getattr(settings, name)
-    if value is not None and value not in signs:
+    if value is not None and not (isinstance(value, str) and value in signs):
         raise SettingsError(f"it must be one of {' '.join(map(repr, signs))}", setting=name, value=value)
 
 
@@ -146,12 +149,12 @@ class ForecastSettings:
 
     def __post_init__(self) -> None:
         check_word(self, model=Model, transform=Transform, domain=Domain, cell=Cell)
-        check_whole(self, "horizon", maximum=4000)
+        check_whole(self, "horizon", maximum=MAX_HORIZON)
         check_whole(self, "season", "max_lags", "tau", optional=True)
         check_whole(self, "hidden_size", "batch_size")
         check_whole(self, "context", minimum=2)
         check_whole(self, "members", minimum=2, maximum=100)
-        check_whole(self, "num_paths", minimum=20, maximum=1_000_000)
+        check_whole(self, "num_paths", minimum=20, maximum=MAX_PATHS)
         if self.num_paths < self.members:
             raise SettingsError(
                 f"it must be at least {self.members}, one for each member", setting="num_paths", value=self.num_paths

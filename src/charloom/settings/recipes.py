@@ -4,7 +4,7 @@ import difflib
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,19 @@ OWN_TEXT = "own-text"
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that a training run is set up with."""
+    """All settings of a training run.
+
+    Attributes:
+        corpus: How the text is read.
+        model: What the model is.
+        training: How it is trained.
+        name: Name of the recipe, or path of its file; empty for settings of other origin.
+    """
 
     corpus: CorpusSettings
     model: ModelSettings
     training: TrainingSettings
+    name: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         for table, kind in TABLES.items():
@@ -106,7 +114,7 @@ def _read(name: str) -> tuple[dict[str, dict[str, Any]], Recipe]:
             groups[table] = kind(**tables.get(table, {}))
         except SettingsError as error:
             raise SettingsError(f"recipe {name}: [{table}] {worded(error.parts, as_key)}") from error
-    return tables, Recipe(**groups)
+    return tables, Recipe(**groups, name=name)
 
 
 def _keys(table: str) -> list[str]:

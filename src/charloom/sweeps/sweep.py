@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from charloom.arguments import PATH, check_listeners, check_type
-from charloom.errors import Argument, CharloomError, ModelFolderError, SettingsError
+from charloom.errors import CharloomError, ModelFolderError, SettingsError
+from charloom.runs.plan import check_read_with
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.limits import check_count
 from charloom.settings.model import ModelSettings
@@ -205,24 +206,12 @@ def _load_corpora(source: Any, planned: Sequence[PlannedRun]) -> dict[CorpusSett
         if len(kinds) > 1:
             raise SettingsError("a corpus is read already: to vary how it is read, give the sweep its source")
         for settings in kinds:
-            _check_read_so(source, settings)
+            check_read_with(source, settings)
         return dict.fromkeys(kinds, source)
     sources = [source] if isinstance(source, PATH) else source or []
     if len(kinds) > 1 and STANDARD_INPUT in sources:
         raise SettingsError("standard input can be read only once: to vary how the text is read, put it into a file")
     return {settings: load_corpus(source, **vars(settings)) for settings in kinds}
-
-
-def _check_read_so(corpus: Corpus, settings: CorpusSettings) -> None:
-    """Raises SettingsError if a corpus was not read with these settings: they would be recorded and have no effect."""
-    read = {"unit": corpus.vocabulary.unit, **vars(corpus.vocabulary.clean_up)}
-    for name, value in read.items():
-        if getattr(settings, name) not in (None, value):
-            raise SettingsError(
-                *("the corpus was read with ", Argument(name, value)), setting=name, value=getattr(settings, name)
-            )
-    if settings.max_chars is not None and settings.max_chars < len(corpus.ids):
-        raise SettingsError(f"the corpus has {len(corpus.ids)} tokens", setting="max_chars", value=settings.max_chars)
 
 
 def _check(run: PlannedRun, corpus: Corpus, varied: Sequence[str]) -> torch.device:
