@@ -54,6 +54,13 @@ class _OtherStart(LanguageModel):
         return torch.ones_like(super().begin_state(batch_size))  # type: ignore[arg-type] # a GRU's
 
 
+class _LayerWithStart(charloom.layers.GRU):
+    """A layer that begins to generate from another state."""
+
+    def begin_state(self, batch_size: int, **options: Any) -> Any:
+        return torch.ones_like(super().begin_state(batch_size, **options))  # type: ignore[arg-type] # a GRU's
+
+
 class _LoRA(nn.Linear):
     """A low-rank adapter of a frozen layer."""
 
@@ -76,13 +83,6 @@ class _Doubled(nn.Embedding):
 class _DoubledLayer(charloom.layers.GRU):
     def forward(self, inputs: Any, hx: Any = None) -> Any:
         return super().forward(inputs * 2, hx)
-
-
-class _LayerWithStart(charloom.layers.GRU):
-    """A layer that begins to generate from another state."""
-
-    def begin_state(self, batch_size: int, **options: Any) -> Any:
-        return torch.ones_like(super().begin_state(batch_size, **options))  # type: ignore[arg-type] # a GRU's
 
 
 class _Halved(nn.Dropout):
@@ -127,16 +127,6 @@ def _setting(name: str, value: Any) -> Callable[[], LanguageModel]:
     return _with(lambda built: setattr(built.embedding, name, value), embedding_size=_EMBEDDED)
 
 
-def _own_forward(built: Any) -> None:
-    forward = built.forward
-
-    def halved(ids: Tensor, state: Any = None) -> Any:
-        logits, state = forward(ids, state)
-        return logits / 2, state
-
-    built.forward = halved
-
-
 def _own_step(built: Any) -> None:
     step = built.step
 
@@ -155,9 +145,14 @@ def _zero_state(_: Any, __: Any, output: Any) -> Any:
     return output[0], output[1] * 0
 
 
-def _give_gradients(built: Any) -> None:
-    for parameter in built.parameters():
-        parameter.grad = torch.ones_like(parameter)
+def _own_forward(built: Any) -> None:
+    forward = built.forward
+
+    def halved(ids: Tensor, state: Any = None) -> Any:
+        logits, state = forward(ids, state)
+        return logits / 2, state
+
+    built.forward = halved
 
 
 CUSTOMIZED: dict[str, Callable[[], LanguageModel]] = {
@@ -221,7 +216,6 @@ CUSTOMIZED: dict[str, Callable[[], LanguageModel]] = {
     "float64": _with(lambda built: built.double()),
     "bfloat16": _with(lambda built: built.bfloat16()),
     "replaced weights": _put("output", lambda output: output.requires_grad_(True).float()),
-    "gradients there before": _with(_give_gradients),
     "layer of torch.nn": _put("layer", lambda _: nn.GRU(_SIZE, _HIDDEN)),
     "restored layer": _with(lambda built: charloom.restore(built)),
 }

@@ -37,12 +37,12 @@ def unknown_part(model: Any, methods: Mapping[str, object]) -> str | None:
     layer, output, dropout, vocabulary_size = model.layer, model.output, model.dropout, len(model.vocabulary)
     if getattr(type(layer), "forward", None) is not RecurrentLayer.forward or "forward" in vars(layer):
         return f"layer is a {_name(layer)} with a forward of its own"
-    if type(layer).begin_state is not RecurrentLayer.begin_state or "begin_state" in vars(layer):
-        return "layer has a begin_state of its own"
     if "parametrizations" in layer._modules:
         return "layer is parametrized"
     if layer.bidirectional or layer.batch_first:
         return "layer is bidirectional or batch first"
+    if type(layer).begin_state is not RecurrentLayer.begin_state or "begin_state" in vars(layer):
+        return "layer has a begin_state of its own"
     if type(dropout) is not nn.Dropout or "forward" in vars(dropout):
         return f"dropout is a {_name(dropout)}"
     if type(output) is not nn.Linear or "forward" in vars(output):
