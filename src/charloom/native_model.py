@@ -41,8 +41,6 @@ def unknown_part(model: Any, methods: Mapping[str, object]) -> str | None:
         return "layer is parametrized"
     if layer.bidirectional or layer.batch_first:
         return "layer is bidirectional or batch first"
-    if type(layer).begin_state is not RecurrentLayer.begin_state or "begin_state" in vars(layer):
-        return "layer has a begin_state of its own"
     if type(dropout) is not nn.Dropout or "forward" in vars(dropout):
         return f"dropout is a {_name(dropout)}"
     if type(output) is not nn.Linear or "forward" in vars(output):
@@ -54,6 +52,8 @@ def unknown_part(model: Any, methods: Mapping[str, object]) -> str | None:
         return f"output.weight is {tuple(weight.shape)}"
     if bias.shape != (vocabulary_size,):
         return f"output.bias is {tuple(bias.shape)}"
+    if type(layer).begin_state is not RecurrentLayer.begin_state or "begin_state" in vars(layer):
+        return "layer has a begin_state of its own"
     return _unknown_input(model.embedding, layer, vocabulary_size)
 
 
