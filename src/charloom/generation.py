@@ -138,7 +138,7 @@ def generate_ids(
     # Here, as the writer is made, so that both know the same weights however late the first piece is asked for.
     with predicting(model):
         ids = prefix_ids.to(model.device).repeat(num_samples, 1)
-        logits, state = model.forward(ids, model.begin_state(num_samples))
+        logits, state = model(ids, model.begin_state(num_samples))
     last, forbidden = logits[-1], model.vocabulary.unknown_id
     _check_predictions(last)
     if writer is not None:
