@@ -130,8 +130,8 @@ def generate_ids(
     writer = model.make_writer(precision) if isinstance(model, WritingPredictor) else None
     if writer is None and precision != "float32":
         raise SettingsError(
-            "it is for models whose hidden states lie between -1 and 1 (not the relu cell), on a CPU, with charloom's "
-            "native kernels (charloom info); generate with float32",
+            "it is for models whose hidden states lie between -1 and 1 (not the relu cell), without hooks or replaced "
+            "parts, on a CPU, with charloom's native kernels (charloom info); generate with float32",
             setting="precision",
             value=precision,
         )
