@@ -25,8 +25,21 @@ _WRONG: dict[str, Callable[[Tensor], Any]] = {
     "on no device": lambda t: t.to("meta"),
     "sparse": lambda t: t.to_sparse(),
     "negative by a bit": torch._neg_view,
+    "nested": lambda t: torch.nested.nested_tensor([t, t]),
+    "zero without memory": lambda t: torch._efficientzerotensor(t.shape),
+    "freed": lambda t: _with_storage(t, 0),
+    "shrunk": lambda t: _with_storage(t, 4 * t.numel() - 4),
+    "shrunk view": lambda t: _with_storage(torch.cat([t, t])[len(t) :], 4 * t.numel()),
     "no tensor": lambda t: t.tolist(),
 }
+
+
+def _with_storage(tensor: Tensor, size: int) -> Tensor:
+    """With so many bytes of memory, as while ``fully_shard`` or an offloader has the rest elsewhere."""
+    tensor.untyped_storage().resize_(size)
+    return tensor
+
+
 _LAYER = LayerShape(CELLS.index("LSTM"), 0, steps=3, batch=2, inputs=5, hidden=7)
 _MODEL = ModelShape(CELLS.index("LSTM"), hidden=7, layers=2, vocabulary=11, embedding_size=5)
 
@@ -36,17 +49,13 @@ def _zeros(*shapes: tuple[int, ...]) -> list[Any]:
 
 
 def _forward(tensors: list[Any]) -> None:
-    reserve = torch.zeros(kernel_calls.reserve_bytes(chosen_kernels(), _LAYER), dtype=torch.uint8)
-    x, h, c, y, last_h, last_c = tensors[4:]
-    kernel_calls.layer_forward(chosen_kernels(), _LAYER, False, tensors[:4], x, h, c, y, last_h, last_c, reserve)
+    kernel_calls.layer_forward(chosen_kernels(), _LAYER, False, tensors[:4], *tensors[4:], keep=True)
 
 
 def _backward(tensors: list[Any]) -> None:
     reserve = torch.zeros(kernel_calls.reserve_bytes(chosen_kernels(), _LAYER), dtype=torch.uint8)
-    weights, gradients, (x, h, c, dy, dh, dc, *results) = tensors[:4], tensors[4:8], tensors[8:]
-    kernel_calls.layer_backward(
-        chosen_kernels(), _LAYER, False, weights, gradients, x, h, c, reserve, (dy, dh, dc), *results
-    )
+    weights, (x, h, c, dy, dh, dc) = tensors[:4], tensors[4:]
+    kernel_calls.layer_backward(chosen_kernels(), _LAYER, False, weights, x, h, c, reserve, (dy, dh, dc), needs_dx=True)
 
 
 def _step(tensors: list[Any]) -> None:
@@ -66,11 +75,8 @@ def _descend(tensors: list[Any]) -> None:
 
 _STATE, _SEQUENCE, _INPUT = (2, 7), (3, 2, 7), (3, 2, 5)
 _CALLS: dict[str, tuple[Callable[[list[Any]], None], list[tuple[int, ...]]]] = {
-    "layer_forward": (_forward, [*_LAYER.weights, _INPUT, _STATE, _STATE, _SEQUENCE, _STATE, _STATE]),
-    "layer_backward": (
-        _backward,
-        [*_LAYER.weights * 2, _INPUT, _STATE, _STATE, _SEQUENCE, _STATE, _STATE, _INPUT, _STATE, _STATE],
-    ),
+    "layer_forward": (_forward, [*_LAYER.weights, _INPUT, _STATE, _STATE]),
+    "layer_backward": (_backward, [*_LAYER.weights, _INPUT, _STATE, _STATE, _SEQUENCE, _STATE, _STATE]),
     "language_model_step": (_step, [*_MODEL.parameters, (2, 2, 7), (2, 2, 7)]),
     "generate": (_generate, [*_MODEL.parameters, (2, 11), (2, 2, 7), (2, 2, 7)]),
     "descend": (_descend, [(3, 4), (5,), (3, 4), (5,)]),
