@@ -12,6 +12,7 @@ from charloom.recurrence import kernel_calls
 from charloom.recurrence.dispatch import chosen_kernels
 from charloom.recurrence.kernel_arguments import CELLS, LayerShape, ModelShape
 from native import INSTRUCTION_SETS
+from torch_wrong_weights import with_memory
 
 pytestmark = [
     pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels"),
@@ -27,18 +28,10 @@ _WRONG: dict[str, Callable[[Tensor], Any]] = {
     "negative by a bit": torch._neg_view,
     "nested": lambda t: torch.nested.nested_tensor([t, t]),
     "zero without memory": lambda t: torch._efficientzerotensor(t.shape),
-    "freed": lambda t: _with_storage(t, 0),
-    "shrunk": lambda t: _with_storage(t, 4 * t.numel() - 4),
-    "shrunk view": lambda t: _with_storage(torch.cat([t, t])[len(t) :], 4 * t.numel()),
+    "freed": lambda t: with_memory(t, 0),
+    "shrunk": lambda t: with_memory(t, 4 * t.numel() - 4),
     "no tensor": lambda t: t.tolist(),
 }
-
-
-def _with_storage(tensor: Tensor, size: int) -> Tensor:
-    """With so many bytes of memory, as while ``fully_shard`` or an offloader has the rest elsewhere."""
-    tensor.untyped_storage().resize_(size)
-    return tensor
-
 
 _LAYER = LayerShape(CELLS.index("LSTM"), 0, steps=3, batch=2, inputs=5, hidden=7)
 _MODEL = ModelShape(CELLS.index("LSTM"), hidden=7, layers=2, vocabulary=11, embedding_size=5)
@@ -49,7 +42,7 @@ def _zeros(*shapes: tuple[int, ...]) -> list[Any]:
 
 
 def _forward(tensors: list[Any]) -> None:
-    kernel_calls.layer_forward(chosen_kernels(), _LAYER, False, tensors[:4], *tensors[4:], keep=True)
+    kernel_calls.layer_forward(chosen_kernels(), _LAYER, False, tensors[:4], *tensors[4:], True)
 
 
 def _backward(tensors: list[Any]) -> None:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -11,9 +12,9 @@ from torch import Tensor, nn
 from torch.fx import Proxy
 
 from charloom.errors import InputError
-from charloom.recurrence.dispatch import available_path, covers
+from charloom.recurrence.dispatch import available_path, covers, is_observed
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
-from charloom.recurrence.kernel_arguments import weight_shapes
+from charloom.recurrence.kernel_arguments import has_memory, weight_shapes
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
 from charloom.settings.model import Precision, check_precision
@@ -116,6 +117,11 @@ class RecurrentLayer(nn.RNNBase):
                 if isinstance(argument, Proxy):  # torch.fx keeps torch.nn's own layers whole
                     tracer: Any = argument.tracer
                     return tracer.create_proxy("call_module", tracer.path_of_module(self), (input, hx), {})
+            _check_memory(
+                input,
+                *(hx if isinstance(hx, tuple) else (hx,)),
+                *(self._flat_weights if weights is None else chain(*weights)),
+            )
             with nullcontext() if self._suits_one_dnn(weights) else _without_one_dnn():
                 return super().forward(input, hx)
         inputs = input.transpose(0, 1) if self.batch_first else input
@@ -209,6 +215,18 @@ def is_torchs_own(mode: str) -> bool:
     """False if somebody has put another ``forward`` in the place of a class's of ``torch.nn``: it is to be called."""
     kind, forward = _TORCH_FORWARDS[mode]
     return kind.forward is forward
+
+
+def _check_memory(*arguments: Any) -> None:
+    """Raises RuntimeError for a tensor whose memory has been freed or shrunk: PyTorch may read beyond it, or crash."""
+    if torch.compiler.is_compiling() or is_observed():
+        return
+    for tensor in arguments:
+        plain = type(tensor) in (Tensor, nn.Parameter) and tensor.is_cpu and tensor.layout is torch.strided
+        if plain and not tensor.is_nested and tensor.numel() and not has_memory(tensor):
+            raise RuntimeError(
+                f"the memory of a tensor {tuple(tensor.shape)} that a recurrent layer reads has been freed or shrunk"
+            )
 
 
 _one_dnn_lock = threading.RLock()

@@ -77,10 +77,7 @@ def _parameter_shapes(shape: ModelShape) -> list[tuple[int, ...]]:
 
 
 def is_dense(tensor: Any, dtype: torch.dtype = torch.float32) -> bool:
-    """True for a plain, non-empty tensor in the CPU's memory, of which its storage holds every element.
-
-    A storage may have been freed or shrunk while its tensors live, as ``fully_shard`` does with weights.
-    """
+    """True for a plain, non-empty tensor in the CPU's memory."""
     return (
         type(tensor) in (Tensor, Parameter)  # a subclass may be anything: quantized, sharded, fake
         and tensor.dtype is dtype
@@ -89,14 +86,21 @@ def is_dense(tensor: Any, dtype: torch.dtype = torch.float32) -> bool:
         and not tensor.is_neg()
         and not tensor.is_nested
         and tensor.data_ptr() != 0
-        and (tensor.storage_offset() + (tensor.numel() if tensor.is_contiguous() else _extent(tensor))) * dtype.itemsize
-        <= tensor.untyped_storage().nbytes()
+        and has_memory(tensor)
     )
 
 
-def _extent(tensor: Tensor) -> int:
-    """Elements of the storage from a tensor's first to its last."""
-    return 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+def has_memory(tensor: Tensor) -> bool:
+    """True if the storage of a strided, non-empty tensor holds every element.
+
+    It may have been freed or shrunk while its tensors live, as ``fully_shard`` and offloading do with weights.
+    """
+    if tensor.is_contiguous():
+        extent = tensor.numel()
+    else:
+        extent = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    end = (tensor.storage_offset() + extent) * tensor.dtype.itemsize
+    return end <= tensor.untyped_storage().nbytes()
 
 
 def address(

@@ -56,7 +56,8 @@ def layer_forward(
         keep: Keep what ``layer_backward`` needs.
 
     Returns:
-        Hidden states (steps, batch, hidden); the last one; the last memory cell of an LSTM; the reserve, uint8, if kept.
+        Hidden states (steps, batch, hidden), the last one, the last memory cell of an LSTM, and the reserve, uint8, if
+        it is kept.
 
     Raises:
         KernelArgumentError: A tensor is not what ``shape`` says.

@@ -48,7 +48,9 @@ def native_direction(
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (inputs, *state, *weights) if t is not None)
     options = CELLS.index(mode), PRECISIONS.index(precision), backward_in_time, kernels, keep
     # The operator is for the graphs of torch.compile. Without it a small call takes three quarters of the time.
-    run = torch.ops.charloom.recurrence if torch.compiler.is_compiling() else _Recurrence.apply if keep else _forward
+    run: Any = (
+        torch.ops.charloom.recurrence if torch.compiler.is_compiling() else _Recurrence.apply if keep else _forward
+    )
     # Contiguous here, so that a copy is what autograd saves; a later change of what it is a view of does not matter.
     y, h, c, _ = run(inputs.contiguous(), h, c, *weights, *options)
     return y, (h, c) if mode == "LSTM" else (h,)
@@ -182,7 +184,7 @@ def _differentiate(ctx: Any, dy: Tensor, dh: Tensor, dc: Tensor, _: Tensor) -> t
     else:
         if torch._C._autograd._get_current_graph_task_keep_graph():  # else nobody will read the reserve again
             reserve = reserve.clone()
-        gradients = _consuming_backward((dy, dh, dc), inputs, reserve, *ctx.options, needs_dx=ctx.needs_input_grad[0])
+        gradients = _consuming_backward((dy, dh, dc), inputs, reserve, *ctx.options, ctx.needs_input_grad[0])
     return (*(None if t is None else g for t, g in zip(inputs, gradients, strict=True)), *[None] * 5)
 
 
