@@ -222,8 +222,10 @@ def _check_memory(*arguments: Any) -> None:
     if torch.compiler.is_compiling() or is_observed():
         return
     for tensor in arguments:
-        plain = type(tensor) in (Tensor, nn.Parameter) and tensor.is_cpu and tensor.layout is torch.strided
-        if plain and not tensor.is_nested and tensor.numel() and not has_memory(tensor):
+        if type(tensor) not in (Tensor, nn.Parameter) or torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+            continue
+        strided = tensor.is_cpu and tensor.layout is torch.strided and not tensor.is_nested
+        if strided and tensor.numel() and not has_memory(tensor):
             raise RuntimeError(
                 f"the memory of a tensor {tuple(tensor.shape)} that a recurrent layer reads has been freed or shrunk"
             )
