@@ -49,6 +49,13 @@ def test_on_each_instruction_set(use: str, kernels: str, monkeypatch: pytest.Mon
     check_row(case_for(use, kernels), use)
 
 
+@pytest.mark.parametrize("what", ["inputs", "state", "memory cell", "hidden weights", "input weights"])
+@pytest.mark.parametrize("transform", ["frozen hidden weights", "frozen input weights", "frozen"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_what_frozen_weights_do_not_need_may_change(cell: str, transform: str, what: str) -> None:
+    check_row(Case(cell, 40), f"changed before backward: {what}", transform)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("transform", TRANSFORMS)

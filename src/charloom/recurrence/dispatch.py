@@ -68,7 +68,7 @@ def covers(*tensors: Any) -> bool:
     if torch.is_autocast_enabled("cpu") or torch.compiler.is_exporting():
         return False
     if torch.compiler.is_compiling():  # the graph is for this process, and its guards hold dtypes and devices
-        return all(t.dtype is torch.float32 and t.is_cpu and t.numel() for t in tensors)
+        return not _is_transformed() and all(t.dtype is torch.float32 and t.is_cpu and t.numel() for t in tensors)
     return not is_observed() and all(map(is_dense, tensors))
 
 
@@ -76,6 +76,10 @@ def covers_layers(num_layers: int) -> bool:
     """Tells if the kernels take a model of so many layers in one call; one by one they take any number."""
     kernels = chosen_kernels()
     return kernels is not None and num_layers <= kernels.max_layers
+
+
+def _is_transformed() -> bool:
+    return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def is_observed() -> bool:
@@ -89,7 +93,7 @@ def is_observed() -> bool:
     )
 
 
-for _question in (chosen_path, available_path, chosen_kernels):
+for _question in (chosen_path, available_path, chosen_kernels, _is_transformed):
     # torch.compile takes what these answer, and does not trace them into C++. As torch.compiler.assume_constant_result,
     # which would import the compiler for everyone.
     vars(_question)["_dynamo_marked_constant"] = True

@@ -12,7 +12,7 @@ from torch import Tensor, library
 from charloom.recurrence import kernel_calls
 from charloom.recurrence.dispatch import is_observed, kernels_of
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
-from charloom.recurrence.kernel_arguments import CELLS, PRECISIONS, LayerShape
+from charloom.recurrence.kernel_arguments import CELLS, PRECISIONS, LayerShape, is_dense
 from charloom.recurrence.scan import scan_direction
 from charloom.settings.model import Precision
 
@@ -46,6 +46,8 @@ def native_direction(
     """
     h, c = state if mode == "LSTM" else (*state, None)
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (inputs, *state, *weights) if t is not None)
+    if mode == "GRU" and keep and not weights.hidden.requires_grad:
+        h = h.clone()  # PyTorch lets the state change before the backward pass; these kernels read it again there
     options = CELLS.index(mode), PRECISIONS.index(precision), backward_in_time, kernels, keep
     # The operator is for the graphs of torch.compile. Without it a small call takes three quarters of the time.
     run: Any = (
@@ -134,7 +136,7 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: _Outputs) -> None:
     tensors, (cell, *options, _) = inputs[:7], inputs[7:]
     x, _, _, w_ih, w_hh, *_ = tensors
     # What first derivatives do not need may change before the backward pass, as in torch.nn; so it is not saved.
-    needed = (w_ih.requires_grad, w_hh.requires_grad or CELLS[cell] == "GRU", True, x.requires_grad, True, False, False)
+    needed = w_ih.requires_grad, w_hh.requires_grad or CELLS[cell] == "GRU", True, x.requires_grad, True, False, False
     ctx.save_for_backward(output[3], *(t if kept else None for t, kept in zip(tensors, needed, strict=True)))
     ctx.unsaved = [None if kept else _Unsaved.of(t) for t, kept in zip(tensors, needed, strict=True)]
     ctx.options = cell, *options
@@ -243,7 +245,7 @@ def _hide_from_compiler(*functions: Any) -> None:
         pass
 
 
-_hide_from_compiler(_forward, _backward, _consuming_backward, _Recurrence.forward)
+_hide_from_compiler(_forward, _backward, _consuming_backward, _Recurrence.forward, is_dense)
 _library.impl("recurrence", _forward, "CPU")
 _library.impl("recurrence_backward", _backward, "CPU")
 library.register_fake("charloom::recurrence", _forward_shapes, lib=_library)
