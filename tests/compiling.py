@@ -84,7 +84,7 @@ def compile_transforms(backend: str) -> None:
     for cell in _CELLS:
         layer = cell(5, 6)
 
-        def gradient(x: Tensor, layer: Any = layer) -> Tensor:
+        def gradient(x: Tensor, layer: Any = layer) -> Any:
             return torch.func.grad(lambda inputs: layer(inputs)[0].sin().sum())(x)
 
         x = torch.randn(7, 4, 5)

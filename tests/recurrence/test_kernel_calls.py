@@ -42,7 +42,8 @@ def _zeros(*shapes: tuple[int, ...]) -> list[Any]:
 
 
 def _forward(tensors: list[Any]) -> None:
-    kernel_calls.layer_forward(chosen_kernels(), _LAYER, False, tensors[:4], *tensors[4:], True)
+    weights, (x, h, c) = tensors[:4], tensors[4:]
+    kernel_calls.layer_forward(chosen_kernels(), _LAYER, False, weights, x, h, c, True)
 
 
 def _backward(tensors: list[Any]) -> None:

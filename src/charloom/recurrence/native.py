@@ -44,7 +44,7 @@ def native_direction(
 
     ``dispatch.available_path`` names them; ``dispatch.covers`` tells if they may be used.
     """
-    h, c = state if mode == "LSTM" else (*state, None)
+    h, c = state[0], state[1] if mode == "LSTM" else None
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (inputs, *state, *weights) if t is not None)
     if mode == "GRU" and keep and not weights.hidden.requires_grad:
         h = h.clone()  # PyTorch lets the state change before the backward pass; these kernels read it again there
@@ -54,8 +54,8 @@ def native_direction(
         torch.ops.charloom.recurrence if torch.compiler.is_compiling() else _Recurrence.apply if keep else _forward
     )
     # Contiguous here, so that a copy is what autograd saves; a later change of what it is a view of does not matter.
-    y, h, c, _ = run(inputs.contiguous(), h, c, *weights, *options)
-    return y, (h, c) if mode == "LSTM" else (h,)
+    y, last_h, last_c, _ = run(inputs.contiguous(), h, c, *weights, *options)
+    return y, (last_h, last_c) if mode == "LSTM" else (last_h,)
 
 
 def _forward(
@@ -96,7 +96,7 @@ def _backward(
     *options: Any,
 ) -> _Gradients:
     inputs = (x, h, c, w_ih, w_hh, b_ih, b_hh)
-    gradients = _consuming_backward((dy, dh, dc), inputs, reserve.clone(), *options)
+    gradients = _consuming_backward((dy, dh, dc), inputs, reserve.clone(), True, *options)
     none = x.new_empty(0)  # an operator returns tensors only
     return tuple(none if g is None else g for g in gradients)  # type: ignore[return-value] # seven
 
@@ -105,11 +105,11 @@ def _consuming_backward(
     upstream: tuple[Tensor, Tensor, Tensor],
     inputs: Sequence[Any],
     reserve: Tensor,
+    needs_dx: bool,
     cell: int,
     precision: int,
     backward_in_time: bool,
     kernels: str,
-    needs_dx: bool = True,
 ) -> list[Tensor | None]:
     """The gradients of x to b_hh; None for what is None or not needed. Overwrites the reserve."""
     shape = _shape(inputs[0], inputs[4], cell, precision)
@@ -186,7 +186,7 @@ def _differentiate(ctx: Any, dy: Tensor, dh: Tensor, dc: Tensor, _: Tensor) -> t
     else:
         if torch._C._autograd._get_current_graph_task_keep_graph():  # else nobody will read the reserve again
             reserve = reserve.clone()
-        gradients = _consuming_backward((dy, dh, dc), inputs, reserve, *ctx.options, ctx.needs_input_grad[0])
+        gradients = _consuming_backward((dy, dh, dc), inputs, reserve, ctx.needs_input_grad[0], *ctx.options)
     return (*(None if t is None else g for t, g in zip(inputs, gradients, strict=True)), *[None] * 5)
 
 
