@@ -14,7 +14,7 @@ from torch.fx import Proxy
 from charloom.errors import InputError
 from charloom.recurrence.dispatch import available_path, covers, is_observed
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
-from charloom.recurrence.kernel_arguments import has_memory, weight_shapes
+from charloom.recurrence.kernel_arguments import dense_address, weight_shapes
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
 from charloom.settings.model import Precision, check_precision
@@ -224,8 +224,9 @@ def _check_memory(*arguments: Any) -> None:
     for tensor in arguments:
         if type(tensor) not in (Tensor, nn.Parameter) or torch._C._functorch.is_functorch_wrapped_tensor(tensor):
             continue
-        strided = tensor.is_cpu and tensor.layout is torch.strided and not tensor.is_nested
-        if strided and tensor.numel() and not has_memory(tensor):
+        if not tensor.is_cpu or tensor.layout is not torch.strided or tensor.is_nested or tensor.is_neg():
+            continue
+        if tensor.numel() and not dense_address(tensor, tensor.dtype):
             raise RuntimeError(
                 f"the memory of a tensor {tuple(tensor.shape)} that a recurrent layer reads has been freed or shrunk"
             )

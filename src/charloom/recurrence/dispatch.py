@@ -19,7 +19,7 @@ import torch
 from torch.autograd import forward_ad
 
 from charloom.errors import SettingsError
-from charloom.recurrence.kernel_arguments import is_dense
+from charloom.recurrence.kernel_arguments import dense_address
 
 InstructionSet: TypeAlias = Literal["scalar", "avx2", "avx512", "avx512bf16", "amx"]
 Path: TypeAlias = Literal["auto", "reference", "pytorch", InstructionSet]
@@ -69,7 +69,7 @@ def covers(*tensors: Any) -> bool:
         return False
     if torch.compiler.is_compiling():  # the graph is for this process, and its guards hold dtypes and devices
         return not _is_transformed() and all(t.dtype is torch.float32 and t.is_cpu and t.numel() for t in tensors)
-    return not is_observed() and all(map(is_dense, tensors))
+    return not is_observed() and all(map(dense_address, tensors))
 
 
 def covers_layers(num_layers: int) -> bool:

@@ -76,31 +76,29 @@ def _parameter_shapes(shape: ModelShape) -> list[tuple[int, ...]]:
     return [*shapes, (shape.vocabulary, shape.hidden), (shape.vocabulary,)]
 
 
-def is_dense(tensor: Any, dtype: torch.dtype = torch.float32) -> bool:
-    """True for a plain, non-empty tensor in the CPU's memory."""
-    return (
+def dense_address(tensor: Any, dtype: torch.dtype = torch.float32) -> int:
+    """Returns the address of a plain, non-empty tensor in the CPU's memory; 0 for all others.
+
+    A storage may have been freed or shrunk while its tensors live, as ``fully_shard`` and offloading do with weights.
+    """
+    if (
         type(tensor) in (Tensor, Parameter)  # a subclass may be anything: quantized, sharded, fake
         and tensor.dtype is dtype
         and tensor.layout is torch.strided
         and tensor.is_cpu
-        and not tensor.is_neg()
         and not tensor.is_nested
-        and tensor.data_ptr() != 0
-        and has_memory(tensor)
-    )
+        and not tensor.is_neg()
+    ):
+        extent = tensor.numel() if tensor.is_contiguous() else _extent(tensor)
+        if (tensor.storage_offset() + extent) * dtype.itemsize <= tensor.untyped_storage().nbytes():
+            found_at: int = tensor.data_ptr()
+            return found_at
+    return 0
 
 
-def has_memory(tensor: Tensor) -> bool:
-    """True if the storage of a strided, non-empty tensor holds every element.
-
-    It may have been freed or shrunk while its tensors live, as ``fully_shard`` and offloading do with weights.
-    """
-    if tensor.is_contiguous():
-        extent = tensor.numel()
-    else:
-        extent = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    end = (tensor.storage_offset() + extent) * tensor.dtype.itemsize
-    return end <= tensor.untyped_storage().nbytes()
+def _extent(tensor: Tensor) -> int:
+    """Elements of the storage from a tensor's first to its last."""
+    return 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
 
 
 def address(
@@ -109,7 +107,7 @@ def address(
     dtype: torch.dtype = torch.float32,
     contiguous: bool = True,
 ) -> int:
-    """Returns the address of a tensor that ``is_dense``.
+    """As ``dense_address``, for tensors that must be what a kernel expects.
 
     Args:
         tensor: Whatever stands where the kernel expects a tensor.
@@ -120,9 +118,8 @@ def address(
     Raises:
         KernelArgumentError: The tensor is another.
     """
-    fits = is_dense(tensor, dtype) and (shape is None or tensor.shape == shape)
-    if fits and (not contiguous or tensor.is_contiguous()):
-        found_at: int = tensor.data_ptr()
+    found_at = dense_address(tensor, dtype)
+    if found_at and (shape is None or tensor.shape == shape) and (not contiguous or tensor.is_contiguous()):
         return found_at
     dense = "contiguous " if contiguous else ""
     found = f"{type(tensor).__name__}"

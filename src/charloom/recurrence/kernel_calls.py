@@ -4,7 +4,7 @@ The kernels read and write memory at bare addresses. Each address is taken here,
 layout have just been compared with what the kernel expects (``kernel_arguments``), and from nowhere else.
 """
 
-import itertools
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -265,8 +265,8 @@ def descend(
     changed = [address(g, None) for g in gradients]
     changed += [address(v, g.shape) for v, g in zip(values, gradients, strict=False)]
     sizes = [g.numel() for g in gradients]
-    spans = sorted(zip(changed, sizes * 2, strict=False))
-    if any(begin + 4 * size > following for (begin, size), (following, _) in itertools.pairwise(spans)):
+    ends = [at + 4 * size for at, size in zip(changed, sizes * 2, strict=False)]
+    if any(map(operator.gt, sorted(ends), sorted(changed)[1:])):
         raise KernelArgumentError("the kernels expect tensors that share no memory")
     at_gradients, at_values = changed[: len(sizes)], changed[len(sizes) :]
     kernels.descend(at_gradients, at_values, sizes, max_norm, learning_rate, thread_limit())

@@ -12,7 +12,7 @@ from torch import Tensor, library
 from charloom.recurrence import kernel_calls
 from charloom.recurrence.dispatch import is_observed, kernels_of
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
-from charloom.recurrence.kernel_arguments import CELLS, PRECISIONS, LayerShape, is_dense
+from charloom.recurrence.kernel_arguments import CELLS, PRECISIONS, LayerShape, dense_address
 from charloom.recurrence.scan import scan_direction
 from charloom.settings.model import Precision
 
@@ -245,7 +245,7 @@ def _hide_from_compiler(*functions: Any) -> None:
         pass
 
 
-_hide_from_compiler(_forward, _backward, _consuming_backward, _Recurrence.forward, is_dense)
+_hide_from_compiler(_forward, _backward, _consuming_backward, _Recurrence.forward, dense_address)
 _library.impl("recurrence", _forward, "CPU")
 _library.impl("recurrence_backward", _backward, "CPU")
 library.register_fake("charloom::recurrence", _forward_shapes, lib=_library)
