@@ -42,12 +42,13 @@ def read_series(
         time: The column of dates, which must be evenly spaced, the oldest first. Default: the first column that is not
             the series; none if there is only one column. ``none`` takes the rows in the order of the file as evenly
             spaced, the oldest first.
-        missing: What to do with missing values between others: ``refuse`` or ``interpolate``. A value is missing if
-            its cell is empty, NA, N/A, NaN, null, none or a lone point. At either end they are always refused.
+        missing: What to do with missing values between others: ``refuse``, or ``interpolate``, by whole numbers if
+            all others are. A value is missing if its cell is empty, NA, N/A, NaN, null, none or a lone point. At either end they are always refused.
         delimiter: The character between columns, or ``tab``. Default: a comma; a tab if the name ends in .tsv.
         decimal: The decimal sign, ``.`` or ``,``. Default: a point.
         thousands: The sign between thousands: ``,``, ``.``, ``'`` or a space. Default: none.
-        date_format: Format of the dates in the codes of ``strptime``, as ``%d.%m.%Y``. Default: ISO 8601.
+        date_format: Format of the dates in the codes of ``strptime``, as ``%d.%m.%Y``. Default: ISO 8601. Later dates
+            are written as ``strftime`` writes them: 09/02/2023 after 9/1/2023.
         header: Whether the first row has the names of the columns. Default: it has, and is refused if it could be
             values.
         skip_rows: Lines before the header that are not part of the table.
