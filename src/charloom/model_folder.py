@@ -47,14 +47,24 @@ def write_model_folder(path: str | Path, config: dict[str, Any], tensors: dict[s
         folder.mkdir(parents=True, exist_ok=True)
         files = {folder / WEIGHTS_FILE: weights, folder / CONFIG_FILE: text.encode("utf-8", "backslashreplace")}
         write_whole(files, remove=_codec_of_others(folder, head["weights_sha256"]))
-    except OSError as error:
-        raise ModelFolderError(f"{folder}: cannot save the model ({error.strerror or error})") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise ModelFolderError(f"{folder}: cannot save the model ({reason})") from error
+
+
+def check_kind(path: str | Path, kind: str) -> None:
+    """Raises ModelFolderError for a folder with a model of another kind: some of its files would stay beside ours."""
+    check_type(PATH, path=path)
+    folder = Path(path)
+    taken = [name for name in (CONFIG_FILE, CHECKPOINTS) if (folder / name).exists()]
+    if taken and read_config(folder).get("kind") != kind:
+        raise ModelFolderError(f"{folder}: a model of text is there; name another folder for the {kind}")
 
 
 def _codec_of_others(folder: Path, weights_sha256: object) -> list[Path]:
     """What compression made of other weights that stand here: not the new model's."""
     try:
-        ours = _read_config(folder)["weights_sha256"] == weights_sha256
+        ours = read_config(folder)["weights_sha256"] == weights_sha256
     except (ModelFolderError, KeyError):
         ours = False
     return [] if ours else [folder / name for name in CODEC_FILES]
@@ -66,7 +76,7 @@ def read_model_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Tenso
     folder = Path(path)
     if not folder.is_dir():
         raise ModelFolderError(f"{folder}: no such model folder" if not folder.exists() else f"{folder}: not a folder")
-    config = _read_config(folder)
+    config = read_config(folder)
     try:
         data = read_tensor_file(folder / WEIGHTS_FILE)
     except OSError as error:
@@ -99,7 +109,8 @@ def misfit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> str | None:
     return sorted(shapes[0] ^ shapes[1])[0][0] if shapes[0] != shapes[1] else None
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration of a model of any kind. Raises ModelFolderError if there is none, or it is damaged."""
     file = folder / CONFIG_FILE
     try:
         with open_regular(file) as stream:

@@ -30,7 +30,7 @@ def test_forecast(home: Path) -> None:
         home, "forecast", "sales.csv", "--column", "units", *_QUICK, "--out", "out.csv", "--save", "model"
     ).done()
     assert out.startswith("units: 96 points, 2000-01 to 2007-12\n")
-    assert "fitted to the first 77 points, a season of 12; 19 held out" in out
+    assert "fitted to 77 points, a season of 12; the 19 after them are held out" in out
     for name in (
         "network",
         "naive",
@@ -101,8 +101,8 @@ def test_a_short_series_is_forecast_by_a_plain_model(home: Path) -> None:
     lines = (home / "sales.csv").read_text().splitlines()[:11]
     (home / "short.csv").write_text("\n".join(lines))
     out = call(home, "forecast", "short.csv", "--column", "units", *_QUICK).done()
-    assert "fitted to the first 4 points; 6 held out" in out
-    assert re.search(r"Forecast by (naive|drift|mean), fitted to all points", out)
+    assert "fitted to 4 points; the 6 after them are held out" in out
+    assert re.search(r"Forecast by (naive|drift|mean), fitted to 10 points:", out)
     out = call(home, "forecast", "short.csv", "--column", "units", "--horizon", "7", "-f").done()
     assert "Too short to hold a part out: nothing is measured." in out
     message = call(
@@ -122,13 +122,13 @@ def test_a_price_that_changes_once(home: Path) -> None:
     (home / "prices.csv").write_text("price\n" + prices)
     out = call(home, "forecast", "prices.csv", "--time", "none", *_QUICK, "--out", "out.csv").done()
     assert "The smallest errors are those of naive, which is used." in out
-    assert "Forecast by naive, fitted to all points" in out
+    assert "Forecast by naive, fitted to 60 points:" in out
     rows = list(csv.DictReader((home / "out.csv").read_text().splitlines()))
     assert all(float(row["forecast"]) == 12.49 for row in rows)
     assert all(5 < float(row["lower_95"]) < 12.49 < float(row["upper_95"]) < 20 for row in rows)
     out = call(home, "forecast", "prices.csv", "--time", "none", *_QUICK, "--model", "mean", "-f").done()
     assert "naive was better: its errors are 100 % smaller than those of mean; --model auto uses it." in out
-    assert "Forecast by mean, fitted to all points" in out
+    assert "Forecast by mean, fitted to 60 points:" in out
 
 
 def test_constant_counts(home: Path) -> None:

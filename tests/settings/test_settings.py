@@ -119,7 +119,7 @@ def test_numbers_of_numpy_are_stored_as_pythons(kind: str, name: str, value: Any
 @pytest.mark.parametrize("value", [np.bool_(True), np.float64(3.0), np.array([3, 4]), torch.tensor(2.5)])
 def test_what_is_no_whole_number_of_any_library(value: Any) -> None:
     assert ForecastSettings(horizon=torch.tensor(3)).horizon == 3  # type: ignore[arg-type]
-    with pytest.raises(SettingsError, match="horizon is .*: it must be a whole number, 1 or more"):
+    with pytest.raises(SettingsError, match=r"horizon is .*: it must be a whole number, 1 or more"):
         ForecastSettings(horizon=value)
 
 
