@@ -131,6 +131,36 @@ def test_a_price_that_changes_once(home: Path) -> None:
     assert "Forecast by mean, fitted to 60 points:" in out
 
 
+def test_real_forecasts_of_whole_numbers_are_shown_with_decimals(home: Path) -> None:
+    values = [int(i % 16 in (3, 7, 12)) for i in range(80)]  # their mean is 0.1875
+    (home / "x.csv").write_text("v\n" + "".join(f"{value}\n" for value in values))
+    options = ["--model", "mean", "--no-backtest", "--horizon", "2", "-f"]
+    found = call(home, "forecast", "x.csv", *options, "--domain", "real").done()
+    assert re.search(r"^81 +0\.18\d +-0\.\d+ \.\. +0\.\d+ ", found, re.MULTILINE), found
+    found = call(home, "forecast", "x.csv", *options).done()
+    assert re.search(r"^81 +0 +0 \.\. [01] ", found, re.MULTILINE), found
+
+
+def test_no_zero_is_negative(home: Path) -> None:
+    (home / "x.csv").write_text("v\n" + "".join(f"{i % 2 - 0.5001}\n" for i in range(60)))
+    found = call(home, "forecast", "x.csv", "--model", "mean", "--no-backtest", "--horizon", "2").done()
+    assert not re.search(r"-0(\.0*)?(?![.\d])", found), found
+
+
+def test_the_last_points_are_fitted_to(home: Path) -> None:
+    (home / "x.csv").write_text("v\n" + "".join(f"{i * i % 37}\n" for i in range(12_600)))
+    result = call(home, "forecast", "x.csv", "--model", "naive", "--horizon", "2")
+    assert "the series has 12,600 points: the last 10,000 are fitted to" in result.errors
+    assert "Backtest: fitted to 10,000 points" in result.out
+    assert "fitted to 10,000 points:" in result.out
+
+
+def test_counts_with_a_gap_stay_counts(home: Path) -> None:
+    (home / "x.csv").write_text("v\n" + "".join(f"{i * i % 37 if i != 30 else 'NA'}\n" for i in range(60)))
+    out = call(home, "forecast", "x.csv", "--missing", "interpolate", "--no-backtest", "--horizon", "2").done()
+    assert ", in whole numbers" in out
+
+
 def test_constant_counts(home: Path) -> None:
     (home / "same.csv").write_text("units\n" + "7\n" * 12)
     out = call(home, "forecast", "same.csv", "--time", "none", *_QUICK, "--out", "out.csv").done()
