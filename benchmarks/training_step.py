@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import charloom
 from alternate import alternate, report
 from charloom.cli.training_display import TrainingDisplay
-from charloom.training.run_folder import RunFolder
+from charloom.runs.folder import RunFolder
 
 _RECIPE = charloom.load_recipe("section")
 _SETTINGS = _RECIPE.training

@@ -33,11 +33,32 @@ class _OtherInput(LanguageModel):
         return super()._encode(ids) * 0.5
 
 
+class _OtherStep(LanguageModel):
+    """A subclass that writes other text than it reads."""
+
+    def step(self, ids: Any, state: Any) -> Any:
+        logits, state = super().step(ids, state)
+        return -logits, state
+
+
+class _OtherCall(LanguageModel):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        logits, state = super().__call__(*args, **kwargs)
+        return logits / 2, state
+
+
 class _OtherStart(LanguageModel):
     """A subclass that begins to generate from another state."""
 
     def begin_state(self, batch_size: int) -> Any:
         return torch.ones_like(super().begin_state(batch_size))  # type: ignore[arg-type] # a GRU's
+
+
+class _LayerWithStart(charloom.layers.GRU):
+    """A layer that begins to generate from another state."""
+
+    def begin_state(self, batch_size: int, **options: Any) -> Any:
+        return torch.ones_like(super().begin_state(batch_size, **options))  # type: ignore[arg-type] # a GRU's
 
 
 class _LoRA(nn.Linear):
@@ -106,6 +127,24 @@ def _setting(name: str, value: Any) -> Callable[[], LanguageModel]:
     return _with(lambda built: setattr(built.embedding, name, value), embedding_size=_EMBEDDED)
 
 
+def _own_step(built: Any) -> None:
+    step = built.step
+
+    def negated(ids: Tensor, state: Any) -> Any:
+        logits, state = step(ids, state)
+        return -logits, state
+
+    built.step = negated
+
+
+def _untie(built: Any) -> None:
+    built.output.weight = nn.Parameter(built.output.weight.detach() * 2)
+
+
+def _zero_state(_: Any, __: Any, output: Any) -> Any:
+    return output[0], output[1] * 0
+
+
 def _own_forward(built: Any) -> None:
     forward = built.forward
 
@@ -121,10 +160,23 @@ CUSTOMIZED: dict[str, Callable[[], LanguageModel]] = {
     "plain RNN": lambda: model(layer=charloom.layers.RNN),
     "plain LSTM": lambda: model(layer=charloom.layers.LSTM, embedding_size=_EMBEDDED),
     "tied": lambda: model(embedding_size=_HIDDEN, tied_output=True),
+    "tied, then not": _with(_untie, embedding_size=_HIDDEN, tied_output=True),
+    "tied, then loaded by assignment": _with(
+        lambda built: built.load_state_dict({k: v.clone() for k, v in built.state_dict().items()}, assign=True),
+        embedding_size=_HIDDEN,
+        tied_output=True,
+    ),
+    "tied by hand": _with(
+        lambda built: setattr(built.output, "weight", built.embedding.weight), embedding_size=_HIDDEN
+    ),
     "subclass with another forward": lambda: model(_Scaled),
     "subclass with another input": lambda: model(_OtherInput),
     "subclass with another first state": lambda: model(_OtherStart),
+    "subclass with another step": lambda: model(_OtherStep),
+    "subclass with another call": lambda: model(_OtherCall),
     "forward of an instance": _with(_own_forward),
+    "step of an instance": _with(_own_step),
+    "layer subclass with another first state": lambda: model(layer=_LayerWithStart),
     "layer subclass": lambda: model(layer=_DoubledLayer),
     "output LoRA": _put("output", _LoRA),
     "output Sequential": _put("output", lambda _: nn.Sequential(nn.Linear(_HIDDEN, 5), nn.Tanh(), nn.Linear(5, _SIZE))),
@@ -153,6 +205,7 @@ CUSTOMIZED: dict[str, Callable[[], LanguageModel]] = {
     "dropout subclass": _put("dropout", lambda _: _Halved(0.5)),
     "dropout in eval": _with(lambda built: built.eval(), dropout=0.5),
     "forward hook": _with(lambda built: built.layer.register_forward_hook(scaled_output)),
+    "forward hook on the state": _with(lambda built: built.layer.register_forward_hook(_zero_state)),
     "forward hook of the model": _with(lambda built: built.register_forward_hook(scaled_output)),
     "forward pre-hook": _with(lambda built: built.output.register_forward_pre_hook(scaled_input)),
     "full backward hook": _with(lambda built: built.output.register_full_backward_hook(scaled_gradient)),
@@ -163,6 +216,7 @@ CUSTOMIZED: dict[str, Callable[[], LanguageModel]] = {
     "float64": _with(lambda built: built.double()),
     "bfloat16": _with(lambda built: built.bfloat16()),
     "replaced weights": _put("output", lambda output: output.requires_grad_(True).float()),
+    "layer of torch.nn": _put("layer", lambda _: nn.GRU(_SIZE, _HIDDEN)),
     "restored layer": _with(lambda built: charloom.restore(built)),
 }
 """Those that compute something."""
@@ -178,6 +232,8 @@ WRONG: dict[str, Callable[[], LanguageModel]] = {
     "output's weight on meta": _with(lambda built: built.output.to("meta")),
     "embedding of another size": _put("embedding", lambda _: nn.Embedding(_SIZE, 4), embedding_size=_EMBEDDED),
     "embedding of fewer rows": _put("embedding", lambda _: nn.Embedding(3, _EMBEDDED), embedding_size=_EMBEDDED),
+    "frozen": _with(lambda built: built.requires_grad_(False)),
+    "dropout above 1": _with(lambda built: setattr(built.dropout, "p", 1.5)),
     "layer of another size": _put("layer", lambda _: charloom.layers.GRU(_SIZE, _HIDDEN + 4)),
     "layer's weights smaller": _with(
         lambda built: setattr(built.layer, "weight_hh_l0", nn.Parameter(torch.zeros(3 * _HIDDEN, 4)))

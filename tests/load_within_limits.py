@@ -18,13 +18,13 @@ from typing import Any
 # Here, so that no child has to; PyTorch's optimizers import its compiler.
 import torch._dynamo  # noqa: F401
 
-import charloom.training.preflight
+import charloom.runs.memory
 import charloom.training.trainer  # noqa: F401
 from charloom import CharloomError, LanguageModel, generate, newest_checkpoint
 from charloom.cli.app import run_command_line
 from charloom.cli.interruption import Interruption
+from charloom.runs.folder import RunFolder
 from charloom.training.events import StopTraining
-from charloom.training.run_folder import RunFolder
 from hostile_folders import PRECIOUS, damage_folder
 from limited_child import in_child
 

@@ -22,14 +22,14 @@ _PUBLIC = re.findall(
     """
     CharloomError CharloomWarning Checkpoint CheckpointError CheckpointFolder CleanUp Codec CombinationResult
     CompressedFileError Copied CopiedStretch Corpus CorpusError CorpusSettings CorpusUnavailableError
-    DamagedFileError DamagedRecordError EpochRecord Evaluation History InputError LanguageModel
-    LaterVersionError MeanAndSpread ModelFolderError ModelSettings NotCompressedError NoveltyReport Predictor
-    Recipe RecordCodec RecordFile SamplingSettings SeriesError SettingsError StoredIds Surprisal SweepResults
-    SweepRun TensorBoard TrailingDataError TrainingDivergedError TrainingSettings TruncatedFileError
+    DamagedFileError DamagedRecordError EpochRecord Evaluation History InputError LanguageModel LaterVersionError
+    MeanAndSpread ModelFolderError ModelSettings NotCompressedError NoveltyReport Outcome Predictor Recipe
+    RecordCodec RecordFile RunPlan SamplingSettings SeriesError SettingsError Start StoredIds Surprisal SweepResults
+    SweepRun TensorBoard TrailingDataError TrainingDivergedError TrainingRun TrainingSettings TruncatedFileError
     UnknownCharacterError Vocabulary WeightsAndBiases WrongModelError __version__ accelerate build_model
     check_novelty corpus_from evaluate evaluate_lines evaluate_pieces extend_model forecasting generate
-    generate_samples layers load_corpus load_recipe newest_checkpoint prepare_codec restore split_chars split_lines
-    stream sweep train
+    generate_samples layers load_corpus load_recipe newest_checkpoint prepare_codec recipe_of_run restore
+    split_chars split_lines stream sweep train
     """,
 )
 
@@ -108,3 +108,10 @@ def test_every_module_opens_with_what_it_is() -> None:
 def test_importing_charloom_imports_no_torch() -> None:
     code = "import sys, charloom, charloom.cli.app; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_command_line_sees_training_through_runs() -> None:
+    """Of the package that trains, only its events; everything else by ``runs``."""
+    for file in (_SOURCE / "cli").glob("*.py"):
+        of_training = {name for name in _imports(file) if name.startswith("charloom.training")}
+        assert of_training <= {"charloom.training.events"}, file.name

@@ -14,6 +14,7 @@ from torch.nn import functional
 import charloom
 from charloom import CharloomError, LanguageModel
 from customized_models import CORPUS, CUSTOMIZED, VOCABULARY, WRONG
+from customized_models import model as make_model
 from torch_comparison import Refusal, differing, outcome
 from torch_settings import SETTINGS
 
@@ -86,7 +87,34 @@ def test_what_forward_refuses_is_refused(name: str, way: str) -> None:
     refused = outcome(_WAYS[way], WRONG[name]())
     assert isinstance(refused, Refusal)
     assert issubclass(refused.kind, RuntimeError | IndexError | ValueError | CharloomError), refused
-    assert isinstance(outcome(charloom.generate, WRONG[name](), "the", 5), Refusal | str)
+
+
+@pytest.mark.parametrize("name", [*CUSTOMIZED, *WRONG])
+def test_generates_what_forward_and_step_give(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same text as without kernels, or a refusal by PyTorch's error or charloom's own."""
+    make = (CUSTOMIZED | WRONG)[name]
+    found = outcome(charloom.generate, make(), "the", 20)
+    monkeypatch.setenv("CHARLOOM_KERNELS", "pytorch")
+    assert not list(differing(found, outcome(charloom.generate, make(), "the", 20)))
+    assert isinstance(found, str) or issubclass(found.kind, RuntimeError | IndexError | ValueError | CharloomError)
+
+
+class _OtherLoss(LanguageModel):
+    def loss(self, ids: Any, targets: Any, state: Any = None) -> Any:
+        loss, state = super().loss(ids, targets, state)
+        return loss * 2, state
+
+
+def test_an_own_loss_is_what_is_trained() -> None:
+    plain, subclass, patched = make_model(), make_model(_OtherLoss), make_model()
+    loss = patched.loss
+    patched.loss = lambda *arguments: (loss(*arguments)[0] * 2, None)  # type: ignore[method-assign,assignment]
+    expected = 2 * plain.backpropagate(*_batch())[0]
+    for own in (subclass, patched):
+        torch.testing.assert_close(own.backpropagate(*_batch())[0], expected)
+        for parameter, once in zip(own.parameters(), plain.parameters(), strict=True):
+            assert once.grad is not None
+            torch.testing.assert_close(parameter.grad, 2 * once.grad)
 
 
 @pytest.mark.parametrize("way", _WAYS)
@@ -145,6 +173,33 @@ def test_trained_and_saved(name: str, tmp_path: Path) -> None:
         assert issubclass(saved.kind, CharloomError), saved
         assert not (tmp_path / "model" / "model.safetensors").exists()
         return
-    loaded = type(model).load(tmp_path / "model")
+    loaded = LanguageModel.load(tmp_path / "model")
+    torch.testing.assert_close(_two_calls(loaded), _two_calls(model.eval()))
+
+
+def _two_calls(model: LanguageModel) -> tuple[Tensor, Tensor]:
+    """The logits, from the state that the model begins with."""
     ids, _ = _batch()
-    torch.testing.assert_close(loaded(ids)[0], model.eval()(ids)[0])
+    first, state = model(ids, model.begin_state(len(ids)))
+    return first, model(ids, state)[0]
+
+
+def test_a_layer_of_torch_in_bfloat16() -> None:
+    """Whose products the kernels do not compute."""
+    model, ids = CUSTOMIZED["layer of torch.nn"](), _batch()
+    model.precision = "bfloat16"
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = CUSTOMIZED["layer of torch.nn"]().loss(*ids)[0]
+    assert torch.equal(model.loss(*ids)[0], expected)
+
+
+@pytest.mark.parametrize("way", _WAYS)
+def test_a_patched_class_is_another(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = LanguageModel.forward
+
+    def halved(self: LanguageModel, ids: Tensor, state: Any = None) -> Any:
+        logits, state = forward(self, ids, state)
+        return logits / 2, state
+
+    monkeypatch.setattr(LanguageModel, "forward", halved)
+    assert not list(differing(_stepped(make_model(), _WAYS[way]), _stepped(make_model(), _by_forward)))

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from charloom import (
     CleanUp,
     CorpusError,
+    InputError,
     LanguageModel,
     ModelSettings,
     SettingsError,
@@ -146,7 +147,8 @@ def test_unknown_characters() -> None:
     with pytest.raises(UnknownCharacterError, match=r"'x' \(at 1\)"):
         evaluate(model, "axbc")
     assert evaluate(model, "axbc", unknown="skip") == evaluate(model, "abc")
-    assert evaluate(model, "abXc", unknown="unk").num_chars == 3
+    with pytest.raises(InputError, match="not finite"):  # this one gives <unk> no probability
+        evaluate_lines(model, "ab\nc\nXa", sort="bits")
 
 
 @pytest.mark.parametrize("text", ["", "a", "xxxx"])

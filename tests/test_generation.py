@@ -19,6 +19,7 @@ from charloom import (
     generate_samples,
     stream,
 )
+from charloom.recurrence.dispatch import chosen_kernels
 from fakes import MarkovPredictor, cyclic_predictor
 
 _SAMPLING = SamplingSettings(temperature=1.0, seed=3)
@@ -169,6 +170,44 @@ def test_a_byte_model_given_text_writes_text() -> None:
 def test_a_character_model_refuses_bytes() -> None:
     with pytest.raises(InputError, match="not bytes"):
         generate(cyclic_predictor(), b"ab", 3)
+
+
+class _Kept(MarkovPredictor):
+    """Gives parts of its own table, which nobody may write to."""
+
+    def forward(self, ids: Any, state: Any = None) -> Any:
+        return self.log_transitions[int(ids[0, -1])].expand(1, len(ids), -1), state
+
+
+def test_a_predictors_own_logits_are_not_written_to() -> None:
+    model = _Kept(Vocabulary(["a", "b", "c"]), torch.full((4, 4), 0.25))
+    before = model.log_transitions.clone()
+    assert len(generate(model, "a", 5)) == 6
+    assert len(generate_samples(model, "a", 5, num_samples=3)) == 3
+    assert torch.equal(model.log_transitions, before)
+
+
+@pytest.mark.skipif(chosen_kernels() is None, reason="without kernels each step reads the present weights")
+def test_a_stream_is_written_with_the_weights_that_it_began_with() -> None:
+    """Also if it is read within autocast."""
+    settings = ModelSettings(hidden_size=8, init_sigma=0.5)
+    models = [build_model(Vocabulary(list("abcd")), settings, seed=seed) for seed in (0, 1)]
+    texts = [generate(model, "ab", 40) for model in models]
+    pieces = stream(models[0], "ab", 40)
+    models[0].load_state_dict(models[1].state_dict())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert "".join(pieces) == texts[0] != texts[1]
+
+
+@pytest.mark.parametrize("kernels", ["auto", "pytorch"])
+def test_what_becomes_infinite_as_it_writes_is_refused(kernels: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHARLOOM_KERNELS", kernels)
+    model = build_model(Vocabulary(list("abcd")), ModelSettings(nonlinearity="relu", hidden_size=8))
+    with torch.no_grad():
+        model.layer.get_parameter("weight_hh_l0").copy_(4 * torch.eye(8))
+    assert generate(model, "ab", 5)
+    with pytest.raises(InputError, match="not numbers"):
+        generate(model, "ab", 200)
 
 
 def test_dropout_is_off_and_the_mode_comes_back() -> None:

@@ -10,6 +10,7 @@ from torch import nn
 
 import charloom
 from charloom import InputError, LanguageModel, ModelSettings, Vocabulary, build_model, layers
+from torch_settings import SETTINGS
 
 _VOCABULARY = Vocabulary(list("etaoin shrdlu"))
 
@@ -140,6 +141,41 @@ def test_a_layer_that_does_not_fit_is_refused(layer: Any, options: dict[str, Any
 def test_ids_that_are_none_are_refused(bad: torch.Tensor) -> None:
     with pytest.raises(InputError, match="ids must be int64"):
         build_model(_VOCABULARY)(bad)
+
+
+@pytest.mark.parametrize("bad", [[1], torch.zeros(2), torch.zeros((), dtype=torch.int64), torch.ones(2, 1).long()])
+@pytest.mark.usefixtures("unchecked")
+def test_ids_of_a_step_that_are_none_are_refused(bad: Any) -> None:
+    model = build_model(_VOCABULARY)
+    with pytest.raises(InputError, match="ids must be"):
+        model.step(bad, model.begin_state(2))
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("way", ["loss", "backpropagate", "forward"])
+@pytest.mark.parametrize("kernels", ["auto", "pytorch"])
+@pytest.mark.usefixtures("unchecked")
+def test_states_that_are_none_are_refused(cell: Any, way: str, kernels: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHARLOOM_KERNELS", kernels)
+    model, ids = build_model(_VOCABULARY, ModelSettings(cell=cell, hidden_size=4)), _ids(2, 3)
+    part = torch.zeros(1, 2, 4)
+    arguments = (ids,) if way == "forward" else (ids, ids)
+    for bad in ((part,), [part], (part, part, part), 3, torch.zeros(1, 3, 4), part if cell == "lstm" else (part, part)):
+        with pytest.raises(InputError, match="the state is"):
+            getattr(model, way)(*arguments, bad)
+
+
+@pytest.mark.parametrize("wrong", [-100, -1, len(_VOCABULARY)])
+@pytest.mark.parametrize("setting", ["plain", "FLOP counter", "dispatch mode", "compiled"])
+@pytest.mark.usefixtures("unchecked")
+def test_targets_outside_the_vocabulary_are_never_ignored(setting: str, wrong: int) -> None:
+    model, ids = build_model(_VOCABULARY, ModelSettings(hidden_size=4)), _ids(2, 3)
+    loss = torch.compile(model.loss, backend="eager") if setting == "compiled" else model.loss
+    targets = ids.clone()
+    targets[1, 1] = wrong
+    name = {"FLOP counter": "FLOP counter", "dispatch mode": "torch dispatch mode"}.get(setting, "enable_grad")
+    with SETTINGS[name](), pytest.raises((InputError, IndexError, RuntimeError)):
+        loss(ids, targets)
 
 
 def test_shapes_are_checked_under_test() -> None:

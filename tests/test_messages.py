@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,8 +75,22 @@ def test_names_of_files_are_shown_as_they_are(place: str, capsys: pytest.Capture
     assert capsys.readouterr().err == f"charloom: error: {place}: no such file\n"
 
 
+class _Unshown:
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+@given(st.recursive(st.integers(min_value=10**4300) | st.text() | st.builds(_Unshown), lambda x: st.lists(x)))
+def test_any_value_is_shown_in_one_line(value: object) -> None:
+    for text in (str(SettingsError("no", setting="stop", value=value)), as_keyword(Argument("stop", value))):
+        assert len(text) < 300
+        assert len(text.splitlines()) == 1
+    array = SettingsError("no", setting="prefixes", value=np.ones((3, 2)))
+    assert str(array) == "prefixes is array([[1., 1.], [1., 1.], [1., 1.]]): no"
+
+
 def test_a_very_large_value_is_not_written_out() -> None:
-    with pytest.raises(SettingsError, match="epochs is a number with hundreds of digits: it must be"):
+    with pytest.raises(SettingsError, match="epochs is a value of type int that cannot be shown: it must be"):
         TrainingSettings(epochs=10**5000)
 
 
@@ -137,7 +152,7 @@ def test_no_code_reads_the_text_of_a_message() -> None:
         "training/processes.py": "gloo's errors are RuntimeErrors; the first sentence of its reason",
         "text/compressed_inputs.py": "decompressors' errors for memory",
         "text/documents.py": "the beginning of a reason of datasets'",
-        "training/trackers.py": "a reason of TensorBoard's or Weights & Biases', in one line",
+        "runs/trackers.py": "a reason of TensorBoard's or Weights & Biases', in one line",
         "sweeps/worker.py": "the first line of an unexpected error",
         "cli/compressed_files.py": "the operating system's words in lower case",
     }

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from charloom import ModelSettings, Vocabulary, build_model, extend_model
+from charloom import CleanUp, InputError, ModelSettings, Vocabulary, build_model, extend_model
 from charloom.model_building import settings_of
 
 _VOCABULARY = Vocabulary(["a", "b", "c"])
@@ -19,6 +19,21 @@ _KINDS = [
 def test_a_longer_vocabulary() -> None:
     assert _LONGER.tokens == ("<unk>", "a", "b", "c", "x", "y", "\u6f22")
     assert Vocabulary().extended("x") == Vocabulary()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Vocabulary(["b", "a", "c"]),
+        Vocabulary(["a", "b"]),
+        Vocabulary(["a", "b", "x", "c"]),
+        Vocabulary(),
+        Vocabulary(["a", "b", "c", "d"], clean_up=CleanUp(lowercase=True)),
+    ],
+)
+def test_a_vocabulary_that_is_another_is_refused(other: Vocabulary) -> None:
+    with pytest.raises(InputError, match="vocabulary must begin with all of the model's"):
+        extend_model(build_model(_VOCABULARY, ModelSettings(hidden_size=5)), other)
 
 
 @pytest.mark.parametrize("settings", _KINDS)

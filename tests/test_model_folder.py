@@ -1,5 +1,7 @@
 """A saved model comes back the same; a damaged one does not come back at all."""
 
+import hashlib
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom import CleanUp, LanguageModel, ModelFolderError, ModelSettings, Vocabulary, build_model, layers
+from charloom import (
+    CleanUp,
+    InputError,
+    LanguageModel,
+    ModelFolderError,
+    ModelSettings,
+    Vocabulary,
+    build_model,
+    layers,
+)
 from charloom.model_folder import write_model_folder
 
 _VOCABULARY = Vocabulary(["e", "t", "\n", '"', "漢", "\U0001f600"], clean_up=CleanUp(lowercase=True))
@@ -48,6 +59,44 @@ def test_round_trip(model_settings: ModelSettings, vocabulary: Vocabulary, tmp_p
     assert torch.equal(loaded(ids)[0], model(ids)[0])
     loss, _ = loaded.loss(ids, ids)  # and it can be trained on
     torch.autograd.grad(loss, list(loaded.parameters()))
+
+
+@pytest.mark.parametrize(
+    "provenance", [None, 3, {"perplexity": float("nan")}, {"model": object()}, {"set": {1}}, {"deep": {(1, 2): 3}}]
+)
+def test_a_provenance_that_is_not_json_is_refused(provenance: Any, tmp_path: Path) -> None:
+    model = build_model(_VOCABULARY)
+    model.provenance = provenance
+    with pytest.raises(InputError, match="provenance must be a dictionary of JSON values"):
+        model.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_vocabulary_of_a_subclass_is_refused(tmp_path: Path) -> None:
+    class Other(Vocabulary):
+        def encode(self, *arguments: Any) -> Any:
+            return super().encode(*arguments).flip(0)
+
+    with pytest.raises(InputError, match="a subclass's"):
+        build_model(Other(["a", "b"])).save(tmp_path / "model")
+
+
+def test_weights_that_share_memory(tmp_path: Path) -> None:
+    model = build_model(_VOCABULARY, ModelSettings(hidden_size=5, embedding_size=5)).eval()
+    assert model.embedding is not None
+    model.output.weight.data = model.embedding.weight.data
+    block = torch.randn(2, len(_VOCABULARY))
+    model.output.bias.data = block[0]
+    model.save(tmp_path)
+    ids = torch.randint(len(_VOCABULARY), (2, 7))
+    assert torch.equal(LanguageModel.load(tmp_path)(ids)[0], model(ids)[0])
+
+
+def test_weights_of_two_types_are_refused(tmp_path: Path) -> None:
+    model = build_model(_VOCABULARY)
+    model.output.double()
+    with pytest.raises(InputError, match=r"float32, torch\.float64: they must be of one"):
+        model.save(tmp_path / "model")
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections")  # PyTorch says it once, to whoever comes first
@@ -164,12 +213,17 @@ def test_a_config_that_is_none_is_refused(text: str, folder: Path) -> None:
         LanguageModel.load(folder)
 
 
-def test_weights_of_the_wrong_kind_are_refused(folder: Path) -> None:
+@pytest.mark.parametrize("dtypes", [[torch.int32], [torch.float8_e4m3fn], [torch.float32, torch.float64]])
+def test_weights_of_the_wrong_kind_are_refused(dtypes: list[torch.dtype], folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     tensors = safetensors.torch.load_file(folder / "model.safetensors")
-    whole_numbers = {name: tensor.to(torch.int32) for name, tensor in tensors.items()}
+    others = {name: tensor.to(dtype) for (name, tensor), dtype in zip(tensors.items(), itertools.cycle(dtypes))}
     config = {key: value for key, value in config.items() if key not in ("format_version", "weights_sha256")}
-    write_model_folder(folder, config, whole_numbers)
+    # Not by write_model_folder, since PyTorch cannot even tell if some of them are finite.
+    write_model_folder(folder, config, tensors)
+    weights = safetensors.torch.save(others)
+    (folder / "model.safetensors").write_bytes(weights)
+    _edit(folder, weights_sha256=hashlib.sha256(weights).hexdigest())
     with pytest.raises(ModelFolderError, match="floating point"):
         LanguageModel.load(folder)
 
@@ -178,6 +232,8 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelFolderError, match="file"):
         build_model(_VOCABULARY, ModelSettings(hidden_size=3)).save(tmp_path / "file" / "model")
+    with pytest.raises(ModelFolderError, match="null byte"):
+        build_model(_VOCABULARY, ModelSettings(hidden_size=3)).save(tmp_path / "a\0b")
 
 
 def test_a_crash_while_saving_leaves_the_old_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,11 +150,12 @@ def test_later_training_is_seen_by_the_next_text() -> None:
 
 
 @pytest.mark.skipif(chosen_kernels() is None, reason="no native kernels, or CHARLOOM_KERNELS=pytorch")
-def test_dropout_that_stays_on_is_not_passed_by() -> None:
-    """Monte Carlo dropout: the model is in eval mode, and its dropout is not."""
+def test_dropout_is_off_in_every_mode() -> None:
+    """Generation puts the whole model in eval mode."""
     settings = charloom.ModelSettings(hidden_size=8, dropout=0.5, embedding_size=8)
     model = charloom.build_model(charloom.Vocabulary.of_text("abc"), settings).eval()
-    assert model.make_writer() is not None
-    model.dropout.train()
-    assert model.make_writer() is None
-    assert model.train().make_writer() is not None  # generation puts the whole model in eval mode
+    expected = charloom.generate(model, "abc", 30)
+    for part in (model.dropout, model):
+        part.train()
+        assert model.make_writer() is not None
+        assert charloom.generate(model, "abc", 30) == expected

@@ -21,6 +21,7 @@ from charloom import (
     CorpusSettings,
     LanguageModel,
     ModelSettings,
+    Recipe,
     RecordCodec,
     RecordFile,
     SamplingSettings,
@@ -31,11 +32,13 @@ from charloom import (
     forecasting,
 )
 from charloom.settings import ForecastSettings, TableSettings
+from charloom.settings.names import find_setting
 
 _CORPUS = corpus_from("a fox and a dog\n" * 9, name="made")
 _VOCABULARY = _CORPUS.vocabulary
 _MODEL = build_model(_VOCABULARY, ModelSettings("gru", hidden_size=4))
 _IDS = torch.zeros(2, 3, dtype=torch.int64)
+_RECIPE = charloom.load_recipe("section")
 _CODEC, _RECORDS = Codec(_MODEL), RecordCodec(_MODEL)
 
 _WRONG: st.SearchStrategy[Any] = st.one_of(
@@ -65,7 +68,10 @@ _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "train, listeners": (charloom.train, {"listeners": [print]}),
     "build_model": (build_model, {"vocabulary": _VOCABULARY, "settings": ModelSettings(hidden_size=2), "seed": 0}),
     "extend_model": (charloom.extend_model, {"model": _MODEL, "vocabulary": _VOCABULARY, "init_sigma": 0.1, "seed": 0}),
-    "check_novelty": (charloom.check_novelty, {"texts": "a fox", "corpus": "a fox and a dog"}),
+    "check_novelty": (
+        charloom.check_novelty,
+        {"texts": "a fox", "corpus": "a fox and a dog", "clean_up": None, "min_length": 3, "num_stretches": 1},
+    ),
     "load_corpus": (charloom.load_corpus, {"source": "nowhere", "unit": "char", "max_chars": 5, "lowercase": False}),
     "corpus_from": (corpus_from, {"documents": "abc", "name": "n", "unit": "char", "separator": "", "max_chars": 2}),
     "in_vocabulary": (_CORPUS.in_vocabulary, {"vocabulary": _VOCABULARY}),
@@ -109,6 +115,37 @@ _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "part": (_CORPUS.ids.part, {"start": 0, "stop": 3}),
     "renumbered": (_CORPUS.ids.renumbered, {"numbers": list(range(len(_VOCABULARY)))}),
     "sequences": (_CORPUS.ids.sequences, {"starts": np.zeros(1, np.int64), "length": 3}),
+    "StoredIds": (charloom.StoredIds, {"stored": np.zeros(3, np.int64)}),
+    "CleanUp": (charloom.CleanUp, {"lowercase": True, "collapse_whitespace": False}),
+    "Recipe": (Recipe, vars(_RECIPE)),
+    "with_changes": (_RECIPE.with_changes, {"changes": {"hidden_size": 3}}),
+    "with_changes, name": (find_setting, {"name": "hidden_size"}),
+    "sweep": (
+        charloom.sweep,
+        {
+            "source": "nowhere",
+            "vary": {"hidden_size": [4]},
+            "recipe": _RECIPE.with_changes({"batch_size": 10**9}),
+            "seeds": 1,
+            "out": None,
+            "jobs": 1,
+            "keep_models": False,
+            "listeners": [print],
+        },
+    ),
+    "sweep, values": (lambda values: charloom.sweep("nowhere", {"hidden_size": values}), {"values": [4]}),
+    "sweep, value": (lambda value: charloom.sweep("nowhere", [{"dropout": value}]), {"value": 0.5}),
+    "sweep, combination": (lambda one: charloom.sweep("nowhere", [one]), {"one": {"dropout": 0.5}}),
+    "train, places": (charloom.train, {"checkpoints": None, "resume": None, "processes": None}),
+    "corpus_from, rows": (corpus_from, {"documents": [{"a": "x"}], "column": "a", "progress": None}),
+    "load_corpus, progress": (charloom.load_corpus, {"source": "nowhere", "progress": None}),
+    "evaluate, progress": (charloom.evaluate, {"progress": None}),
+    "evaluate_lines, progress": (charloom.evaluate_lines, {"progress": None}),
+    "CheckpointFolder": (charloom.CheckpointFolder, {"path": "nowhere", "source": None}),
+    "RunPlan": (charloom.RunPlan, vars(charloom.RunPlan("x", "y"))),
+    "TrainingRun": (charloom.TrainingRun, {"plan": charloom.RunPlan("x"), "processes": None, "progress": None}),
+    "recipe_of_run": (charloom.recipe_of_run, {"path": "nowhere"}),
+    "TensorBoard": (charloom.TensorBoard, {"path": "nowhere", "config": None}),
 }
 # Of charloom.forecasting.
 _SERIES = np.sin(np.arange(40.0))
@@ -177,6 +214,9 @@ _ALSO: dict[str, dict[str, Any]] = {
     "LanguageModel, embedding": {"layer": charloom.layers.GRU(4, 3), "vocabulary": _VOCABULARY},
     "generate, policies": {"prefix": "a", "num_chars": 1},
     "train, listeners": {"model": _MODEL, "corpus": _CORPUS, "settings": TrainingSettings(batch_size=999)},
+    "train, places": {"model": _MODEL, "corpus": _CORPUS, "settings": TrainingSettings(batch_size=999)},
+    "evaluate, progress": {"model": _MODEL, "text": "a fox"},
+    "evaluate_lines, progress": {"model": _MODEL, "text": "a fox"},
     "prepare_codec": {"folder": "/proc/nowhere"},
     **{name: {"num_chars": 1} for name in ("generate", "generate_samples", "stream")},
 }
@@ -224,3 +264,24 @@ def test_each_is_right_without(tmp_path: Path) -> None:
             RecordFile(wrong, _MODEL)  # type: ignore[arg-type]
         with pytest.raises(CharloomError):
             RecordFile.write(tmp_path / "more", wrong, _MODEL)  # type: ignore[arg-type]
+
+
+_NOT_TRIED = {
+    "Checkpoint": "its read is",
+    "RecordFile": "in test_each_is_right_without",
+    "WeightsAndBiases": "begins a run of another program",
+    "Predictor": "a protocol",
+    "Corpus": "load_corpus and corpus_from make it",
+    **dict.fromkeys(["Evaluation", "Surprisal", "Copied", "CopiedStretch", "NoveltyReport"], "a result"),
+    **dict.fromkeys(["CombinationResult", "MeanAndSpread", "SweepResults", "SweepRun"], "a result"),
+    **dict.fromkeys(["EpochRecord", "History", "Start", "Outcome"], "a result"),
+}
+"""Public names that are called otherwise, or only by the library, and why."""
+
+
+def test_every_public_name_is_tried() -> None:
+    tried = {function for function, _ in _PUBLIC.values()}
+    public = {name: getattr(charloom, name) for name in vars(charloom)["__all__"]}
+    called = {name: one for name, one in public.items() if callable(one)}
+    errors = {name for name, one in called.items() if isinstance(one, type) and issubclass(one, Exception)}
+    assert {name for name, one in called.items() if one not in tried} - errors == {*_NOT_TRIED}

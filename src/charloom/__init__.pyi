@@ -43,6 +43,13 @@ from .novelty.report import CopiedStretch as CopiedStretch
 from .novelty.report import NoveltyReport as NoveltyReport
 from .novelty.report import check_novelty as check_novelty
 from .predictor import Predictor as Predictor
+from .runs.plan import RunPlan as RunPlan
+from .runs.start import Start as Start
+from .runs.start import recipe_of_run as recipe_of_run
+from .runs.trackers import TensorBoard as TensorBoard
+from .runs.trackers import WeightsAndBiases as WeightsAndBiases
+from .runs.training_run import Outcome as Outcome
+from .runs.training_run import TrainingRun as TrainingRun
 from .settings.corpus import CorpusSettings as CorpusSettings
 from .settings.model import ModelSettings as ModelSettings
 from .settings.recipes import Recipe as Recipe
@@ -65,7 +72,5 @@ from .training.checkpoints import CheckpointFolder as CheckpointFolder
 from .training.checkpoints import newest_checkpoint as newest_checkpoint
 from .training.history import EpochRecord as EpochRecord
 from .training.history import History as History
-from .training.trackers import TensorBoard as TensorBoard
-from .training.trackers import WeightsAndBiases as WeightsAndBiases
 from .training.trainer import train as train
 from .version import __version__ as __version__

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-_LARGEST_SHOWN = 10**100
-"""Python refuses to write out very large whole numbers."""
 _LONGEST_SHOWN = 200
 """Characters of a value in a message."""
 
@@ -38,7 +36,7 @@ Wording: TypeAlias = Callable[[Argument], str]
 
 def as_keyword(argument: Argument) -> str:
     """The argument as Python has it: ``num_steps``, ``unit='byte'``."""
-    return argument.name if argument.value is ... else f"{argument.name}={argument.value!r}"
+    return argument.name if argument.value is ... else f"{argument.name}={_shown(argument.value)}"
 
 
 class Message:
@@ -194,7 +192,9 @@ class CharloomWarning(Message, UserWarning):
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, int) and abs(value) > _LARGEST_SHOWN:
-        return "a number with hundreds of digits"
-    text = repr(value)
+    """The value in one line, of whatever type it is."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # Python does not write out very large whole numbers; another type's repr may raise anything
+        return f"a value of type {type(value).__name__} that cannot be shown"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -129,6 +130,7 @@ def evaluate_pieces(
     """
     check_type(Predictor, model=model)
     check_type(Sequence, pieces=pieces)
+    check_type((Callable, NoneType), progress=progress)
     check_weights(model)
     vocabulary = model.vocabulary
     pieces = [vocabulary.in_units(piece) for piece in pieces]
@@ -136,7 +138,7 @@ def evaluate_pieces(
     whole = cleaned[0][:0].join(cleaned) if cleaned else ""
     # Encoding cleans once more, which changes nothing, so that tokens and cleaned characters stay one to one.
     ids = vocabulary.encode(whole, "unk" if isinstance(unknown, str) and unknown == "skip" else unknown)
-    scored = torch.ones(len(ids), dtype=torch.bool)
+    scored = torch.ones(len(ids), dtype=torch.bool, device="cpu")
     if unknown == "skip":
         scored &= ids != vocabulary.unknown_id
     ids = ids[scored]
@@ -144,7 +146,7 @@ def evaluate_pieces(
         raise CorpusError("the text is too short to evaluate: it takes two characters that the model knows")
     first = int(scored.int().argmax())
     scored[first] = False
-    nats = torch.zeros(len(scored), dtype=torch.float64)
+    nats = torch.zeros_like(scored, dtype=torch.float64)
     done = 0
     pieces_scored = []
     for piece in _score(model, lane_batches(ids, np.zeros(1, np.int64), len(ids) - 1, _CHUNK_TOKENS)):
@@ -153,30 +155,27 @@ def evaluate_pieces(
         if progress is not None:
             progress(done, len(ids) - 1)
     nats[scored] = torch.cat(pieces_scored)
-    if nats.isnan().any():
-        raise InputError("the model's predictions are not numbers: its weights are too large to compute with")
-
+    if not nats.isfinite().all():
+        raise InputError("the model's predictions are not finite: its weights are too large to compute with")
     scored_text = vocabulary.decode(ids[1:]) if unknown == "skip" else whole[1:]
-    lacking = torch.zeros(len(scored), dtype=torch.bool)
+    lacking = torch.zeros_like(scored)
     if unknown == "unk" and vocabulary.unknown_id is not None:
         lacking = scored & (ids == vocabulary.unknown_id)
     evaluation = Evaluation(len(ids) - 1, _utf8_length(scored_text), float(nats.sum()), int(lacking.sum()))
-    # Running sums: a tensor's part for each of a million characters would take minutes.
-    ends = list(itertools.accumulate((len(piece) for piece in cleaned), initial=0))
-    scored_before = [0, *scored.cumsum(0).tolist()]
-    nats_before = [0.0, *nats.cumsum(0).tolist()]
-    lacking_before = [0, *lacking.cumsum(0).tolist()]
-    surprisals = [
-        Surprisal(
-            number,
-            _shown(piece),
-            scored_before[end] - scored_before[start],
-            nats_before[end] - nats_before[start],
-            lacking_before[end] - lacking_before[start],
-        )
-        for number, (piece, (start, end)) in enumerate(zip(pieces, itertools.pairwise(ends), strict=True), 1)
+    lengths = [len(piece) for piece in cleaned]
+    sums = zip(_sums(scored, lengths), _sums(nats, lengths), _sums(lacking, lengths), strict=True)
+    return evaluation, [
+        Surprisal(number, _shown(piece), *of_piece)
+        for number, (piece, of_piece) in enumerate(zip(pieces, sums, strict=True), 1)
     ]
-    return evaluation, surprisals
+
+
+def _sums(values: Tensor, lengths: Sequence[int]) -> list[Any]:
+    """The sum of each part of the values, (tokens,); the parts' lengths add up to theirs."""
+    # Differences of running sums: a tensor's part for each of a million characters would take minutes.
+    before = [0, *values.cumsum(0).tolist()]
+    ends = itertools.accumulate(lengths, initial=0)
+    return [before[end] - before[start] for start, end in itertools.pairwise(ends)]
 
 
 def evaluate_lines(

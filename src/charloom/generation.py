@@ -63,7 +63,11 @@ def stream(
     unknown: UnknownPolicy = "refuse",
     precision: GenerationPrecision = "float32",
 ) -> Iterator[AnyStr]:
-    """As ``generate``, piece by piece: the (cleaned) prefix first, then what the model writes, as it comes."""
+    """As ``generate``, piece by piece: the (cleaned) prefix first, then what the model writes, as it comes.
+
+    The prefix is read when this is called. Do not change the model until the last piece: without native kernels, each
+    piece is computed with the weights that the model has by then.
+    """
     prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
     pieces = generate_ids(model, prefix_ids, num_chars, sampling, precision=precision)
     return _pieces(model, prefix, prefix_ids, (piece[0].tolist() for piece in pieces), stop)
@@ -84,7 +88,7 @@ def generate_samples(
     check_samples(num_samples, num_chars)
     prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
     pieces = list(generate_ids(model, prefix_ids, num_chars, sampling, num_samples=num_samples, precision=precision))
-    samples = torch.cat(pieces, dim=1) if pieces else torch.empty(num_samples, 0, dtype=torch.int64)
+    samples = torch.cat(pieces, dim=1) if pieces else torch.empty(num_samples, 0, dtype=torch.int64, device="cpu")
     return [prefix[:0].join(_pieces(model, prefix, prefix_ids, [ids.tolist()], stop)) for ids in samples]
 
 
@@ -131,38 +135,37 @@ def generate_ids(
             setting="precision",
             value=precision,
         )
-    return _generated(model, writer, prefix_ids, num_steps, sampling, sampler, num_samples)
-
-
-def _generated(
-    model: Predictor,
-    writer: Writer | None,
-    prefix_ids: TextIds,
-    num_steps: int,
-    sampling: SamplingSettings,
-    sampler: Sampler,
-    num_samples: int,
-) -> Iterator[Ids]:
-    # Not around the yield: a generator would leave the caller without gradients between two pieces.
+    # Here, as the writer is made, so that both know the same weights however late the first piece is asked for.
     with predicting(model):
-        logits, state = model.forward(
-            prefix_ids.to(model.device).repeat(num_samples, 1), model.begin_state(num_samples)
-        )
-        last = logits[-1].contiguous()
-    if not (last < torch.inf).all():  # NaN is not, either
-        raise InputError("the model's predictions are not numbers: its weights are too large to compute with")
+        ids = prefix_ids.to(model.device).repeat(num_samples, 1)
+        logits, state = model.forward(ids, model.begin_state(num_samples))
+    last, forbidden = logits[-1], model.vocabulary.unknown_id
+    _check_predictions(last)
     if writer is not None:
-        yield from _written(writer, last, state, num_steps, sampling, model.vocabulary.unknown_id, sampler)
-        return
+        return _written(writer, last, state, num_steps, sampling, forbidden, sampler)
+    return _chosen(model, last, state, num_steps, forbidden, sampler)
+
+
+def _check_predictions(logits: StepLogits) -> None:
+    if not logits.amax(-1).isfinite().all():  # NaN comes through a maximum
+        raise InputError("the model's predictions are not numbers: its weights are too large to compute with")
+
+
+def _chosen(
+    model: Predictor, logits: StepLogits, state: State, num_steps: int, forbidden: int | None, sampler: Sampler
+) -> Iterator[Ids]:
     for written in range(1, num_steps + 1):
+        # Not around the yield: a generator would leave the caller without gradients between two pieces.
         with predicting(model):
-            if model.vocabulary.unknown_id is not None:
-                last[:, model.vocabulary.unknown_id] = -torch.inf
-            chosen = sampler.choose(last)
+            if forbidden is not None:
+                logits = logits.clone()  # the predictor may keep its own
+                logits[:, forbidden] = -torch.inf
+            _check_predictions(logits)
+            chosen = sampler.choose(logits)
         yield chosen.unsqueeze(1)
         if written < num_steps:
             with predicting(model):
-                last, state = model.step(chosen, state)
+                logits, state = model.step(chosen, state)
 
 
 def _written(
@@ -174,13 +177,14 @@ def _written(
     forbidden: int | None,
     sampler: Sampler,
 ) -> Iterator[Ids]:
-    """As the loop in ``generate_ids``, in ever larger pieces: the first text is there at once, the rest fast."""
-    with torch.inference_mode():
-        parts = tuple(part.contiguous() for part in parts_of(state))
+    """As ``_chosen``, in ever larger pieces: the first text is there at once, the rest fast."""
+    with torch.inference_mode():  # copies, which the writer writes to
+        logits, *parts = (part.clone(memory_format=torch.contiguous_format) for part in (logits, *parts_of(state)))
     piece, written = 1, 0
     while written < num_steps:
         piece = min(2 * piece, _LARGEST_PIECE, num_steps - written)
-        ids = writer.run(logits, parts, sampling, forbidden, sampler.draws(piece))
+        ids = writer.run(logits, tuple(parts), sampling, forbidden, sampler.draws(piece))
+        _check_predictions(logits)
         written += piece
         yield ids
 
@@ -191,7 +195,9 @@ def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: 
     check_count("num_chars", num_chars)
     ids = model.vocabulary.encode(prefix, unknown)
     if not len(ids):
-        raise UnknownCharacterError("the prefix is empty, or nothing of it is known: give at least one known character")
+        raise UnknownCharacterError(
+            "empty, or nothing of it is known: give at least one known character", setting="prefix", value=prefix
+        )
     return ids
 
 

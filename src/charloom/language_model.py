@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -10,26 +11,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
+from charloom.arguments import check_type
 from charloom.errors import InputError, ModelFolderError
-from charloom.layers import CELLS, RNN, RecurrentLayer
-from charloom.model_folder import (
-    CONFIG_FILE,
-    WithoutInitialWeights,
-    check_fit,
-    misfit,
-    read_model_folder,
-    write_model_folder,
-)
+from charloom.layers import RecurrentLayer
+from charloom.model_config import config_of, differ, model_without_weights
+from charloom.model_folder import check_fit, misfit, read_model_folder, write_model_folder
 from charloom.model_inputs import check_ids, check_parts, check_range, check_state, check_step
 from charloom.native_model import has_forward_hooks, native_backpropagation, native_loss, native_writer, unknown_part
-from charloom.predictor import predicting
 from charloom.recurrence.dispatch import chosen_kernels
 from charloom.recurrence.native_generation import NativeGenerator
 from charloom.settings.model import Precision
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
-from charloom.state import map_parts
+from charloom.state import map_parts, parts_of
 from charloom.text.vocabulary import Vocabulary
+
+_NO_TARGET = torch.iinfo(torch.int64).min
+"""PyTorch's cross-entropy would ignore targets of -100, its default."""
 
 
 class LanguageModel(nn.Module):
@@ -69,12 +67,19 @@ class LanguageModel(nn.Module):
         self.layer = layer
         self.vocabulary = vocabulary
         self.provenance: Mapping[str, Any] = {}
-        self.embedding = nn.Embedding(len(vocabulary), embedding_size) if embedding_size else None
+        # Of the layer's device and dtype, whatever the process's defaults are.
+        like = parts_of(layer.begin_state(1))[0]
+        made: Any = {"device": like.device, "dtype": like.dtype}
+        self.embedding = nn.Embedding(len(vocabulary), embedding_size, **made) if embedding_size else None
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(layer.proj_size or layer.hidden_size, len(vocabulary))
+        self.output = nn.Linear(layer.proj_size or layer.hidden_size, len(vocabulary), **made)
         if tied_output and self.embedding is not None:
             self.output.weight = self.embedding.weight
-        self.tied_output = tied_output
+
+    @property
+    def tied_output(self) -> bool:
+        """True if the output layer's weight is the embedding's parameter."""
+        return self.embedding is not None and getattr(self.output, "weight", None) is self.embedding.weight
 
     @property
     def device(self) -> torch.device:
@@ -84,7 +89,7 @@ class LanguageModel(nn.Module):
     @property
     def precision(self) -> Precision:
         """What is multiplied in training: float32, or bfloat16 with float32 weights (by PyTorch where not natively)."""
-        return self.layer.precision
+        return getattr(self.layer, "precision", "float32")  # torch.nn's layers have none
 
     @precision.setter
     def precision(self, precision: Precision) -> None:
@@ -92,6 +97,8 @@ class LanguageModel(nn.Module):
 
     def begin_state(self, batch_size: int) -> State:
         """The zero state: (layers, batch, hidden); for an LSTM a pair of hidden state and memory cell."""
+        if not hasattr(self.layer, "begin_state"):  # one of torch.nn's
+            return RecurrentLayer.begin_state(self.layer, batch_size)
         return self.layer.begin_state(batch_size)
 
     def forward(self, ids: Ids, state: State | None = None) -> tuple[Logits, State]:
@@ -100,7 +107,7 @@ class LanguageModel(nn.Module):
         Returns the logits of each next token, (steps, batch, vocabulary), and the state after the last step. Raises
         InputError for ids that are not whole numbers (batch, steps).
         """
-        check_ids(ids=ids)
+        check_ids(2, ids=ids)
         if state is not None and isinstance(self.layer, RecurrentLayer):
             check_state(state, self.begin_state(max(1, len(ids))))
         try:
@@ -113,6 +120,7 @@ class LanguageModel(nn.Module):
 
     def step(self, ids: StepIds, state: State) -> tuple[StepLogits, State]:
         """Reads one id for each sequence, (batch,); returns logits (batch, vocabulary) and the state."""
+        check_ids(1, ids=ids)
         logits, state = self(ids.unsqueeze(1), state)
         return logits[0], state
 
@@ -129,11 +137,15 @@ class LanguageModel(nn.Module):
             logits, state = self(ids, state)
         check_range(targets, logits.shape[-1])
         dtype = self._example.dtype
-        loss = functional.cross_entropy(logits.to(dtype).flatten(0, 1), targets.t().flatten())
+        logits = logits.to(dtype).flatten(0, 1)
+        loss = functional.cross_entropy(logits, targets.t().flatten(), ignore_index=_NO_TARGET)
         return loss, map_parts(lambda part: part.detach().to(dtype), state)
 
     def backpropagate(self, ids: Ids, targets: Ids, state: State | None = None) -> tuple[Scalar, State]:
         """Computes ``loss`` and adds its gradients to the parameters' ``grad``, as ``backward`` does.
+
+        Hooks that are registered on a parameter's ``AccumulateGrad`` node cannot be seen and may not run; for them,
+        call ``loss`` and ``backward``.
 
         Returns:
             The loss and the last state, both detached.
@@ -161,7 +173,7 @@ class LanguageModel(nn.Module):
 
     def unknown_part(self) -> str | None:
         """Describes what makes this another model than its configuration says; None if nothing does."""
-        return unknown_part(self, LanguageModel)
+        return unknown_part(self, _METHODS)
 
     @property
     def _example(self) -> Tensor:
@@ -170,10 +182,10 @@ class LanguageModel(nn.Module):
 
     def _mixed_precision(self) -> AbstractContextManager[object]:
         """PyTorch's way to multiply in bfloat16, if the native kernels, which have their own, do not compute."""
-        device = self.device
-        if self.precision == "float32" or (device.type == "cpu" and chosen_kernels() is not None):
+        own = isinstance(self.layer, RecurrentLayer) and self.device.type == "cpu" and chosen_kernels() is not None
+        if self.precision == "float32" or own:
             return nullcontext()
-        return torch.autocast(device.type, torch.bfloat16)
+        return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
 
     def _encode(self, ids: Ids) -> Inputs:
         """Ids (batch, steps) to what the layer reads, (steps, batch, features)."""
@@ -201,24 +213,25 @@ class LanguageModel(nn.Module):
         """
         problem, tensors = self.unknown_part(), self.own_tensors()
         if problem is None:
-            config = self._config()
-            wrong = misfit(_without_weights(LanguageModel, config).own_tensors(), tensors)
-            if wrong is None and not (has_forward_hooks(self) and self._differs_from(config, tensors)):
+            config = config_of(self)
+            wrong = misfit(model_without_weights(LanguageModel, config, len(tensors)).own_tensors(), tensors)
+            if wrong is None and not self._hooks_change_it(config, tensors):
                 return config, tensors
-            problem = f"{wrong} is not a tensor of such a model, or of another shape" if wrong else "hooks change it"
+            problem = wrong or "hooks change it"
         raise InputError(
             f"this model cannot be saved as a folder, which would load as another model: {problem}. Remove "
             "parametrizations and pruning masks first (remove_parametrizations, prune.remove), or save its "
             "state_dict with torch.save"
         )
 
-    def _differs_from(self, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bool:
+    def _hooks_change_it(self, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bool:
+        if not has_forward_hooks(self):
+            return False
         plain = LanguageModel.assemble(config, {name: tensor.detach().clone() for name, tensor in tensors.items()})
-        ids = torch.arange(len(self.vocabulary), device=self.device).unsqueeze(0)
-        with predicting(self):
-            return not torch.allclose(self(ids)[0], plain.to(self.device)(ids)[0], equal_nan=True)
+        return differ(self, plain.to(self.device))
 
     @classmethod
+    @torch.inference_mode(mode=False)  # in which a loaded model could not be trained
     def load(cls, path: str | Path) -> "LanguageModel":
         """Reads a model from a folder, onto the CPU, ready for use (``eval`` mode).
 
@@ -232,59 +245,22 @@ class LanguageModel(nn.Module):
 
     @classmethod
     def assemble(cls, config: Mapping[str, Any], tensors: dict[str, Tensor]) -> "LanguageModel":
-        """The model of a configuration and tensors from anywhere. Raises InputError where they make none."""
-        try:
-            if config["layer"]["num_layers"] > len(tensors):
-                raise ValueError("more layers than tensors")
-            model = _without_weights(cls, config)
-            expected = model.own_tensors()
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
-            raise InputError(f"{CONFIG_FILE} does not describe a model ({error!r:.200})") from None
-        check_fit(expected, tensors)
-        if model.tied_output:
-            tensors["output.weight"] = tensors["embedding.weight"]
-        model.load_state_dict(tensors, assign=True)
-        if model.tied_output and model.embedding is not None:
+        """The model of a configuration and tensors from anywhere. Raises InputError if they make none."""
+        check_type(Mapping, config=config, tensors=tensors)
+        model = model_without_weights(cls, config, len(tensors))
+        check_fit(model.own_tensors(), tensors)
+        tied = model.tied_output
+        model.load_state_dict(tensors, assign=True, strict=not tied)
+        if tied and model.embedding is not None:
             model.output.weight = model.embedding.weight
         model.layer.flatten_parameters()
         return model.eval()
 
-    def _config(self) -> dict[str, Any]:
-        layer = self.layer
-        return {
-            "vocabulary": self.vocabulary.to_json(),
-            "layer": {
-                "cell": layer.mode.split("_")[0].lower(),
-                "input_size": layer.input_size,
-                "hidden_size": layer.hidden_size,
-                "num_layers": layer.num_layers,
-                "bias": layer.bias,
-                "dropout": layer.dropout,
-                **({"nonlinearity": layer.nonlinearity} if isinstance(layer, RNN) else {}),
-                **({"proj_size": layer.proj_size} if layer.proj_size else {}),
-            },
-            "embedding_size": self.embedding.embedding_dim if self.embedding else None,
-            "dropout": self.dropout.p,
-            "tied_output": self.tied_output,
-            "provenance": dict(self.provenance),
-        }
 
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> "LanguageModel":
-        """A model as ``disassemble`` describes it, with new weights. Raises all sorts of errors for what is none."""
-        layer = dict(config["layer"])
-        model = cls(
-            CELLS[layer.pop("cell")](**layer),
-            Vocabulary.from_json(config["vocabulary"]),
-            embedding_size=config["embedding_size"],
-            dropout=config["dropout"],
-            tied_output=config["tied_output"],
-        )
-        model.provenance = dict(config["provenance"])
-        return model
-
-
-def _without_weights(model_class: type[LanguageModel], config: Mapping[str, Any]) -> LanguageModel:
-    # On the meta device nothing is allocated: a hostile config cannot ask for more memory than its file has.
-    with torch.device("meta"), WithoutInitialWeights():
-        return model_class.from_config(config)
+_METHODS = {
+    name: value
+    for name, value in (vars(LanguageModel) | {"__call__": LanguageModel.__call__}).items()
+    if name == "__call__"
+    or (isinstance(value, FunctionType | property) and not name.startswith("__") and name != "save")
+}
+"""What a model computes, and what is saved of it."""

@@ -6,8 +6,10 @@ import torch
 from torch import nn
 
 from charloom.arguments import check_type
+from charloom.errors import InputError
 from charloom.language_model import LanguageModel
 from charloom.layers import CELLS
+from charloom.model_config import model_from_config
 from charloom.settings.limits import check_count
 from charloom.settings.model import ModelSettings
 from charloom.text.vocabulary import Vocabulary
@@ -19,13 +21,16 @@ def build_model(vocabulary: Vocabulary, settings: ModelSettings | None = None, *
     check_type((ModelSettings, NoneType), settings=settings)
     check_count("seed", seed)
     settings = settings or ModelSettings()
-    with torch.random.fork_rng(devices=[]):
+    # In the caller's inference mode the weights would be such that they cannot be trained.
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(mode=False):
         torch.manual_seed(seed)
         layer = CELLS[settings.cell](
             settings.embedding_size or len(vocabulary),
             settings.hidden_size,
             settings.num_layers,
             dropout=settings.dropout if settings.num_layers > 1 else 0.0,
+            device="cpu",
+            dtype=torch.float32,
             **({"nonlinearity": settings.nonlinearity} if settings.cell == "rnn" else {}),
         )
         model = LanguageModel(
@@ -58,19 +63,26 @@ def extend_model(
 ) -> LanguageModel:
     """A model with a longer vocabulary: what it reads and writes of the new characters is initialised, all else kept.
 
-    vocabulary: The model's own, ``extended``. init_sigma: As in ``ModelSettings``.
+    vocabulary: The model's own, ``extended``. init_sigma: As in ``ModelSettings``. Raises InputError for a vocabulary
+    that is not the model's with more characters after it.
     """
     check_type(LanguageModel, model=model)
     check_type(Vocabulary, vocabulary=vocabulary)
     check_count("seed", seed)
+    own = model.vocabulary
+    if vocabulary.unit != own.unit or vocabulary != own.extended(map(str, vocabulary.tokens[1:])):
+        raise InputError(
+            "must begin with all of the model's: make it by model.vocabulary.extended", setting="vocabulary"
+        )
     ModelSettings(init_sigma=init_sigma)  # checks it
     config, weights = model.disassemble()
     config = config | {"vocabulary": vocabulary.to_json()}
     if model.embedding is None:
         config["layer"] = config["layer"] | {"input_size": len(vocabulary)}
-    with torch.random.fork_rng(devices=[]):
+    config["layer"] = config["layer"] | {"device": "cpu", "dtype": next(model.parameters()).dtype}
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(mode=False):
         torch.manual_seed(seed)
-        longer = LanguageModel.from_config(config)
+        longer = model_from_config(LanguageModel, config)
         _initialise(longer, init_sigma)
     with torch.no_grad():
         for name, tensor in longer.disassemble()[1].items():

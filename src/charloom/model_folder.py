@@ -11,6 +11,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -29,6 +30,8 @@ WEIGHTS_FILE = "model.safetensors"
 CODEC_FILES = ("codec.safetensors", "priming.safetensors")
 """What ``charloom.codec`` adds to a folder: made of its weights, and read without them."""
 _LARGEST_CONFIG_BYTES = 64 * 2**20
+_DTYPES = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
+"""Types that PyTorch computes a model in; it has others for storage only."""
 
 
 def write_model_folder(path: str | Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
@@ -39,7 +42,9 @@ def write_model_folder(path: str | Path, config: dict[str, Any], tensors: dict[s
     check_type(PATH, path=path)
     folder = Path(path)
     check_finite(tensors)
-    weights = safetensors.torch.save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
+    # Copies, since safetensors takes no two tensors that share memory.
+    copies = {name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
+    weights = safetensors.torch.save(copies)
     head = {"format_version": FORMAT_VERSION, "weights_sha256": hashlib.sha256(weights).hexdigest()}
     # A file's name may hold bytes that are not UTF-8, as lone surrogates: they become JSON's own escapes (udcff).
     text = json.dumps(head | config, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
@@ -57,26 +62,36 @@ def check_kind(path: str | Path, kind: str) -> None:
     check_type(PATH, path=path)
     folder = Path(path)
     taken = [name for name in (CONFIG_FILE, CHECKPOINTS) if (folder / name).exists()]
-    if taken and read_config(folder).get("kind") != kind:
-        raise ModelFolderError(f"{folder}: a model of text is there; name another folder for the {kind}")
+    if taken and (found := _read_config(folder).get("kind")) != kind:
+        raise ModelFolderError(f"{folder}: {_in_words(found)} is there; name another folder for {_in_words(kind)}")
 
 
 def _codec_of_others(folder: Path, weights_sha256: object) -> list[Path]:
     """What compression made of other weights that stand here: not the new model's."""
     try:
-        ours = read_config(folder)["weights_sha256"] == weights_sha256
+        ours = _read_config(folder)["weights_sha256"] == weights_sha256
     except (ModelFolderError, KeyError):
         ours = False
     return [] if ours else [folder / name for name in CODEC_FILES]
 
 
-def read_model_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The config and the tensors. Raises ModelFolderError, naming file and reason, for anything but a whole model."""
+def read_model_folder(path: str | Path, kind: str | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Returns the config and the tensors.
+
+    Args:
+        path: The folder.
+        kind: The config's ``kind``; a language model has none.
+
+    Raises:
+        ModelFolderError: It is anything but a whole model of this kind; the message names file and reason.
+    """
     check_type(PATH, path=path)
     folder = Path(path)
     if not folder.is_dir():
         raise ModelFolderError(f"{folder}: no such model folder" if not folder.exists() else f"{folder}: not a folder")
-    config = read_config(folder)
+    config = _read_config(folder)
+    if (found := config.get("kind")) != kind:
+        raise ModelFolderError(f"{folder}: {_in_words(found)}, not {_in_words(kind)}")
     try:
         data = read_tensor_file(folder / WEIGHTS_FILE)
     except OSError as error:
@@ -94,23 +109,28 @@ def read_model_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Tenso
         raise ModelFolderError(f"{folder}: {WEIGHTS_FILE} cannot be read ({error})") from None
 
 
+def _in_words(kind: object) -> str:
+    return "a language model" if kind is None else f"a {kind!s:.40}"
+
+
 def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
     """Raises InputError for tensors that are not finite, or not those of the model that the configuration describes."""
     if wrong := misfit(expected, found):
-        raise InputError(f"{WEIGHTS_FILE} does not fit {CONFIG_FILE} (tensor {wrong})")
-    if any(not t.is_floating_point() for t in found.values()):
-        raise InputError(f"{WEIGHTS_FILE} holds tensors that are not floating point")
+        raise InputError(f"{WEIGHTS_FILE} does not fit {CONFIG_FILE} ({wrong})")
     check_finite(found)
 
 
 def misfit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> str | None:
-    """Returns the name of a tensor that only one of two models has, or has in this shape; None if there is none."""
+    """Describes why the tensors found are not those of the expected model; None if they are."""
     shapes = [{(name, tuple(t.shape)) for name, t in tensors.items()} for tensors in (expected, found)]
-    return sorted(shapes[0] ^ shapes[1])[0][0] if shapes[0] != shapes[1] else None
+    if shapes[0] != shapes[1]:
+        return f"tensor {min(shapes[0] ^ shapes[1])[0]} is missing, of another model or of another shape"
+    if len(dtypes := {t.dtype for t in found.values()}) > 1 or not dtypes <= _DTYPES:
+        return f"the tensors are of {', '.join(sorted(map(str, dtypes)))}: they must be of one floating point type"
+    return None
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """The configuration of a model of any kind. Raises ModelFolderError if there is none, or it is damaged."""
+def _read_config(folder: Path) -> dict[str, Any]:
     file = folder / CONFIG_FILE
     try:
         with open_regular(file) as stream:

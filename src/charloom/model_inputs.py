@@ -10,28 +10,28 @@ from charloom.errors import InputError
 from charloom.layers import RecurrentLayer
 from charloom.recurrence.dispatch import is_observed
 from charloom.settings.limits import check_count
-from charloom.state import parts_of
 from charloom.text.vocabulary import Vocabulary
 
 
-def check_ids(**arguments: Any) -> None:
-    """Raises InputError for arguments, by name, that are not int64 tensors (batch, steps)."""
+def check_ids(num_dims: int, /, **arguments: Any) -> None:
+    """Raises InputError for arguments, by name, that are not int64 tensors (batch, steps), or (batch,) of one dim."""
+    shape = "(batch, steps)" if num_dims == 2 else "(batch,)"
     for name, ids in arguments.items():
         if not isinstance(ids, Tensor):
             raise InputError(f"{name} must be a tensor, not a {type(ids).__name__}")
-        if ids.dim() != 2 or ids.dtype != torch.int64:
-            raise InputError(f"{name} must be int64 (batch, steps), not {ids.dtype} {tuple(ids.shape)}")
+        if ids.dim() != num_dims or ids.dtype != torch.int64:
+            raise InputError(f"{name} must be int64 {shape}, not {ids.dtype} {tuple(ids.shape)}")
 
 
 def check_step(ids: Any, targets: Any) -> None:
     """Raises InputError for ids and targets that are not int64 tensors (batch, steps) of one shape."""
-    check_ids(ids=ids, targets=targets)
+    check_ids(2, ids=ids, targets=targets)
     if ids.shape != targets.shape:
         raise InputError(f"ids are {tuple(ids.shape)} and targets {tuple(targets.shape)}: give equal shapes")
 
 
 def check_range(ids: Tensor, vocabulary_size: int) -> None:
-    """Raises InputError for ids outside the vocabulary; ``cross_entropy`` would ignore a target of -100."""
+    """Raises InputError for ids outside the vocabulary, if their values can be read."""
     if ids.is_meta or not ids.numel() or torch.compiler.is_compiling() or is_observed():
         return
     smallest, largest = (int(bound) for bound in ids.aminmax())
@@ -42,10 +42,16 @@ def check_range(ids: Tensor, vocabulary_size: int) -> None:
 
 def check_state(state: Any, expected: Any) -> None:
     """Raises InputError for a state that has not the shapes of the expected one."""
-    shapes = [tuple(part.shape) for part in parts_of(expected)]
-    found = [tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in parts_of(state)]
+    found, shapes = _shapes_of(state), _shapes_of(expected)
     if found != shapes:
         raise InputError(f"the state is {found}: for these ids it must be {shapes}")
+
+
+def _shapes_of(state: Any) -> Any:
+    """The shape of a tensor, those of a tuple's elements, or the name of another type."""
+    if isinstance(state, tuple):
+        return tuple(map(_shapes_of, state))
+    return tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
 
 
 def check_parts(layer: Any, vocabulary: Any, embedding_size: Any, dropout: Any, tied_output: Any) -> None:

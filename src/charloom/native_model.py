@@ -4,6 +4,7 @@ A part can be replaced, subclassed, parametrized, pruned or hooked. Whatever is 
 left to the parts' own ``forward``.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -22,17 +23,17 @@ from charloom.shapes import State
 from charloom.state import parts_of, state_of
 
 
-def unknown_part(model: Any, model_class: Any) -> str | None:
+def unknown_part(model: Any, methods: Mapping[str, object]) -> str | None:
     """Describes the first part of a model that is not the one that its configuration has; None if all are.
 
     Args:
         model: A ``LanguageModel``, or a subclass of it.
-        model_class: ``LanguageModel``.
+        methods: What ``LanguageModel`` defines by name: a subclass, an instance or a patched class may have others.
     """
-    if type(model) is not model_class or "forward" in vars(model) or "_encode" in vars(model):
-        for name in ("forward", "_encode"):
-            if getattr(type(model), name) is not getattr(model_class, name) or name in vars(model):
-                return f"{type(model).__qualname__} has a {name} of its own"
+    model_class, attributes = type(model), vars(model)
+    for name, method in methods.items():
+        if getattr(model_class, name) is not method or name in attributes:
+            return f"{model_class.__qualname__} has a {name} of its own"
     layer, output, dropout, vocabulary_size = model.layer, model.output, model.dropout, len(model.vocabulary)
     if getattr(type(layer), "forward", None) is not RecurrentLayer.forward or "forward" in vars(layer):
         return f"layer is a {_name(layer)} with a forward of its own"
@@ -51,6 +52,8 @@ def unknown_part(model: Any, model_class: Any) -> str | None:
         return f"output.weight is {tuple(weight.shape)}"
     if bias.shape != (vocabulary_size,):
         return f"output.bias is {tuple(bias.shape)}"
+    if type(layer).begin_state is not RecurrentLayer.begin_state or "begin_state" in vars(layer):
+        return "layer has a begin_state of its own"
     return _unknown_input(model.embedding, layer, vocabulary_size)
 
 
@@ -88,9 +91,7 @@ def _native_parameters(model: Any) -> StepParameters | None:
 def native_writer(model: Any, precision: GenerationPrecision) -> NativeGenerator | None:
     """Packs a ``LanguageModel``'s weights for generation; None if the kernels do not cover the model."""
     parameters = _native_parameters(model)
-    # ``predicting`` switches dropout off, but not in a model that is in eval mode but for its dropout.
-    drops = not model.training and (model.dropout.training or model.layer.training)
-    if parameters is None or drops or (precision == "int8" and model.layer.mode == "RNN_RELU"):
+    if parameters is None or (precision == "int8" and model.layer.mode == "RNN_RELU"):
         return None
     try:
         return NativeGenerator(parameters, model.layer.mode, precision)
@@ -113,7 +114,8 @@ def native_loss(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[T
 def native_backpropagation(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[Tensor, State] | None:
     """``LanguageModel.backpropagate`` in one call; None unless ``loss(...).backward()`` would do the same."""
     step = native_step(model, ids, targets, state)
-    if step is None or any(p is not None and _is_watched(p) for p in step[1].in_order()):
+    parameters = [p for p in step[1].in_order() if p is not None] if step else []
+    if step is None or any(map(_is_watched, parameters)) or not any(p.requires_grad for p in parameters):
         return None
     try:
         loss, last = step_backpropagation(*step)
@@ -144,6 +146,7 @@ def native_step(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[S
     layer_dropout = layer.dropout if layer.training else 0.0
     if (
         len(parts) != num_parts
+        or (isinstance(state, tuple) and num_parts == 1)
         or max(dropout, layer_dropout) >= 1
         or any(not isinstance(part, Tensor) or part.shape != expected or part.requires_grad for part in parts)
         or any(type(t) is not Tensor or not t.is_cpu or not t.numel() for t in (ids, targets))

@@ -4,8 +4,9 @@ Generation and evaluation see a model only through this; tests give them a fake 
 """
 
 import contextlib
+import threading
 from collections.abc import Iterator, Mapping
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -71,15 +72,38 @@ class WritingPredictor(Predictor, Protocol):
 @contextlib.contextmanager
 def predicting(model: Predictor) -> Iterator[None]:
     """Without gradients, with dropout off, and with ``use_threads``'s choice, for as long as the context lasts."""
-    training = isinstance(model, torch.nn.Module) and model.training
-    if training:
-        cast(torch.nn.Module, model).eval()
+    with _in_eval_mode(model), torch.inference_mode(), use_threads():
+        yield
+
+
+_lock = threading.Lock()
+_modes: dict[int, tuple[int, list[tuple[torch.nn.Module, bool]]]] = {}
+"""By id of each module that is predicting: how many contexts it is in, and each part's mode before the first."""
+
+
+@contextlib.contextmanager
+def _in_eval_mode(model: Predictor) -> Iterator[None]:
+    """Puts a module and all its parts in ``eval`` mode, and back when the last of the threads that do so is done."""
+    if not isinstance(model, torch.nn.Module):
+        yield
+        return
+    with _lock:
+        count, before = _modes.get(id(model)) or (0, [(part, part.training) for part in model.modules()])
+        _modes[id(model)] = count + 1, before
+        if not count and any(training for _, training in before):
+            model.eval()
     try:
-        with torch.inference_mode(), use_threads():
-            yield
+        yield
     finally:
-        if training:
-            cast(torch.nn.Module, model).train()
+        with _lock:
+            count, before = _modes.pop(id(model))
+            if count > 1:
+                _modes[id(model)] = count - 1, before
+            else:
+                # Parents come first: train() of a part sets those below it, which are then set to their own mode.
+                for part, training in before:
+                    if part.training != training:
+                        part.train(training)
 
 
 def check_weights(model: Predictor) -> None:
@@ -91,7 +115,11 @@ def check_weights(model: Predictor) -> None:
 def check_finite(tensors: Mapping[str, Tensor]) -> None:
     """Raises InputError naming the first tensor that holds NaN or infinite values."""
     for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
+        if tensor.is_meta:
+            raise InputError(
+                f"the weights {name} are on the meta device, which holds no values: load the weights first"
+            )
+        if not tensor.detach().isfinite().all():  # an inference tensor is not differentiated
             raise InputError(
                 f"the weights {name} hold NaN or infinite values, as after training that diverged",
                 hint=("train again with a lower ", Argument("learning_rate"), " or ", Argument("clip_norm")),

@@ -44,12 +44,18 @@ _CONTRADICTIONS = {
         ["--vary", "hidden-size=4,0"],
         ["--vary", "hidden-size=4", "--vary", "hidden-size=8"],
         ["--list", "wrong.toml"],
+        ["--list", "deep.toml"],
+        ["--recipe", "deep.toml"],
+        ["--list", "long.toml"],
+        ["--recipe", "long.toml"],
+        ["--list", "none-listed.toml"],
         ["--recipe", "wrong.toml"],
     ],
     "generate": [
         ["--temperature", "1", "--power", "1"],
         ["--num-samples", "1000000000"],
         ["--stop", ""],
+        ["--prefix", ""],
         ["--copied-from", "8"],
         ["--device", "abacus"],
     ],
@@ -128,6 +134,9 @@ def home(tmp_path_factory: pytest.TempPathFactory, char_model: Path) -> Path:
     (folder / "fox.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 8)
     (folder / "sales.csv").write_text("x\n" + "".join(f"{3 * i % 7 + i}\n" for i in range(96)))
     (folder / "wrong.toml").write_text("[training]\nlearning_rate = -1\n")
+    (folder / "deep.toml").write_text("combination = " + "[" * 100_000)
+    (folder / "long.toml").write_text("[[combination]]\nepochs = " + "1" * 5000)
+    (folder / "none-listed.toml").write_text("combination = []\n")
     call(folder, "compress", "fox.txt", "-m", char_model).done()
     return folder
 

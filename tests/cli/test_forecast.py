@@ -82,7 +82,7 @@ def test_standard_input_to_standard_output(home: Path) -> None:
 
 def test_files_are_not_overwritten_unasked(home: Path) -> None:
     (home / "out.csv").write_text("mine")
-    message = call(home, "forecast", "sales.csv", "--column", "units", *_QUICK, "--out", "out.csv").error()
+    message = call(home, "forecast", "sales.csv", "--column", "units", *_QUICK, "--out", "out.csv").error(2)
     assert message == "out.csv: there is a file already; --force overwrites it, another name keeps it"
     assert (home / "out.csv").read_text() == "mine"
     assert not (home / "sales.csv.forecast.png").exists()
@@ -92,9 +92,9 @@ def test_files_are_not_overwritten_unasked(home: Path) -> None:
     assert (home / "out.csv").read_text() != "mine"
     (home / "model").mkdir()
     options = ["--plot", "new.png", "--save", "model"]
-    assert "model: there already; --force" in call(home, "forecast", "sales.csv", *options).error()
-    assert "nowhere: no such folder" in call(home, "forecast", "sales.csv", "--plot", "nowhere/x.png").error()
-    assert "a folder; name a file" in call(home, "forecast", "sales.csv", "--plot", ".").error()
+    assert "model: there already; --force" in call(home, "forecast", "sales.csv", *options).error(2)
+    assert "nowhere: no such folder" in call(home, "forecast", "sales.csv", "--plot", "nowhere/x.png").error(2)
+    assert "a folder; name a file" in call(home, "forecast", "sales.csv", "--plot", ".").error(2)
 
 
 def test_a_short_series_is_forecast_by_a_plain_model(home: Path) -> None:
@@ -107,8 +107,8 @@ def test_a_short_series_is_forecast_by_a_plain_model(home: Path) -> None:
     assert "Too short to hold a part out: nothing is measured." in out
     message = call(
         home, "forecast", "short.csv", "--column", "units", *_QUICK, "--model", "network", "--no-backtest", "-f"
-    ).error()
-    assert message.startswith("10 points are too few to forecast 6 ahead with ")
+    ).error(2)
+    assert message.startswith("--model is 'network': 10 points are too few to forecast 6 ahead with it: ")
     (home / "three.csv").write_text("x\n1\n2\n4\n")
     assert (
         "3 points are too few to forecast: 4 are needed"
@@ -143,8 +143,12 @@ def test_real_forecasts_of_whole_numbers_are_shown_with_decimals(home: Path) -> 
 
 def test_no_zero_is_negative(home: Path) -> None:
     (home / "x.csv").write_text("v\n" + "".join(f"{i % 2 - 0.5001}\n" for i in range(60)))
-    found = call(home, "forecast", "x.csv", "--model", "mean", "--no-backtest", "--horizon", "2").done()
+    options = ["--model", "mean", "--no-backtest", "--horizon", "2"]
+    found = call(home, "forecast", "x.csv", *options, "--out", "out.csv").done()
     assert not re.search(r"-0(\.0*)?(?![.\d])", found), found
+    (home / "x.csv").write_text("v\n" + "".join(f"{-(i % 2)}\n" for i in range(60)))
+    call(home, "forecast", "x.csv", *options, "--out", "out.csv", "-f").done()
+    assert "-0," not in (home / "out.csv").read_text()
 
 
 def test_the_last_points_are_fitted_to(home: Path) -> None:
@@ -218,70 +222,86 @@ def test_one_value_is_in_the_singular(home: Path) -> None:
     assert out.startswith("units: 96 points, 2000-01 to 2007-12; 1 missing value interpolated\n")
 
 
+_WRONG_CALLS: list[tuple[list[str], str]] = [
+    (
+        ["sales.csv", "--column", "unit"],
+        "--column is 'unit': there is no such column; there are 'month', 'units', 'note'; or",
+    ),
+    (
+        ["sales.csv", "--column", "units", "--horizon", "-3"],
+        "--horizon is -3: it must be a whole number, 1 or more",
+    ),
+    (["sales.csv", "--column", "units", "--season", "50"], "--season is 50: 72 points have fewer than two"),
+    (["sales.csv", "--column", "units", "--level", "95"], "--level is 95.0: it must be above 0 and at most 0.9999"),
+    (
+        ["sales.csv", "--column", "units", "--missing", "drop"],
+        'Invalid value "drop" for --missing. Choose from: "refuse", "interpolate"',
+    ),
+    (
+        ["sales.csv", "--column", "units", "--held-out", "95"],
+        "96 points are too few to hold 95 out and forecast 24 ahead: 4 are needed to fit to; "
+        "lower --held-out to 92 or less",
+    ),
+    (["sales.csv", "--column", "units", "--held-out", "1000"], "lower --held-out to 92 or less"),
+    (
+        ["sales.csv", "--column", "units", "--held-out", "59", "--horizon", "40", "--model", "network"],
+        "lower --held-out and the horizon",
+    ),
+    (
+        ["sales.csv", "--column", "units", "--held-out", "40", "--horizon", "40", "--model", "network"],
+        "88 are needed to fit to; lower the horizon",
+    ),
+    (
+        ["sales.csv", "--column", "units", "--held-out", "5"],
+        "--held-out is 5: to measure 24 ahead takes 24; raise it, or lower the horizon",
+    ),
+    (["sales.csv", "--column", "units", "--held-out", "0"], "--held-out is 0: it must be a whole number"),
+    (["short.csv", "--held-out", "0", "--horizon", "6"], "--held-out is 0: it must be a whole number"),
+    (["short.csv", "--tau", "0", "--horizon", "6"], "--tau is 0: it must be a whole number, 1 or more"),
+    (["sales.csv", "--column", "units", "--no-backtest", "--held-out", "30"], "--held-out is the backtest's"),
+    (
+        ["sales.csv", "--column", "units", "--tau", "50", "--model", "ar", "--no-backtest"],
+        "--tau is 50: 96 points to fit to need one below 48",
+    ),
+    (["sales.csv", "--column", "units", "--tau", "0"], "--tau is 0"),
+    (
+        ["sales.csv", "--column", "units", "--num-paths", "1"],
+        "--num-paths is 1: it must be a whole number, 20 or more",
+    ),
+    (["same.csv", "--model", "ar"], "--model is 'ar': all 4 values are the same; --model auto repeats them"),
+    (["sales.csv", "--column", "units", "--time", "nope"], "--time is 'nope': there is no such column"),
+    (["sales.csv", "--column", "units", "--time", "units"], "--time is 'units': that is the column of the series"),
+    (["sales.csv", "--skip-rows", "1000"], "--skip-rows is 1000: there are 97 lines"),
+    (["sales.csv", "--column", "units", "--out", "nowhere/f.csv"], "nowhere: no such folder"),
+    (["sales.csv", "--column", "units", "--out", "sales.csv"], "the input is the output; name another file with --out"),
+    (["sales.csv", "--plot", "a.png", "--out", "a.png"], "--plot and --out name the same file"),
+    (["one.csv", "--time", "none", "--no-backtest", "--model", "network"], "--model is 'network': 1 point is too few"),
+    (["short.csv", "--model", "seasonal-naive", "--season", "1"], "--model is 'seasonal-naive': no season was found"),
+]
+_WRONG_FILES: list[tuple[list[str], str]] = [
+    (["missing.csv"], "missing.csv: no such file or directory"),
+    (["sales.csv", "--column", "note"], "line 2: 'x0' in column 'note' is not a plain number"),
+    (["sales.csv", "--column", "units", "--time", "note"], "line 2: 'x0' in column 'note' is not an ISO date"),
+    (["one.csv", "--time", "none", "--no-backtest"], "1 point is too few to forecast: 4 are needed"),
+    (["header.csv"], "header.csv: a header ('a', 'b') and no rows under it"),
+    (["empty.csv"], "empty.csv: empty; there is nothing to forecast"),
+    (
+        ["gap.csv", "--column", "x", "--time", "none"],
+        "line 4: no value in column 'x' (1 of 5 rows is missing); --missing interpolate",
+    ),
+    (["two.csv"], "line 2: '1' in column 'a' is not an ISO date"),
+    (["sales.csv"], "sales.csv: several columns ('month', 'units', 'note'); name the series with --column"),
+    (["binary.csv"], "not a text file (a NUL byte at 3)"),
+    (["latin.csv"], "line 2: not UTF-8 (byte 0xe9)"),
+    (["infinite.csv"], "line 3: 'inf' in column 'x' is not a plain number"),
+]
+
+
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["missing.csv"], "missing.csv: no such file or directory"),
-        (["sales.csv", "--column", "unit"], "no column 'unit'; there are 'month', 'units', 'note'; or give a number"),
-        (["sales.csv", "--column", "note"], "line 2: 'x0' in column 'note' is not a plain number"),
-        (["sales.csv", "--column", "units", "--time", "note"], "line 2: 'x0' in column 'note' is not an ISO date"),
-        (
-            ["sales.csv", "--column", "units", "--horizon", "-3"],
-            "--horizon is -3: it must be a whole number, 1 or more",
-        ),
-        (["sales.csv", "--column", "units", "--season", "50"], "--season is 50: 72 points have fewer than two"),
-        (["sales.csv", "--column", "units", "--level", "95"], "--level is 95.0: it must be above 0 and at most 0.9999"),
-        (
-            ["sales.csv", "--column", "units", "--missing", "drop"],
-            'Invalid value "drop" for --missing. Choose from: "refuse", "interpolate"',
-        ),
-        (
-            ["sales.csv", "--column", "units", "--held-out", "95"],
-            "96 points are too few to hold 95 out and forecast 24 ahead: 4 are needed to fit to; "
-            "lower --held-out to 92 or less",
-        ),
-        (["sales.csv", "--column", "units", "--held-out", "1000"], "lower --held-out to 92 or less"),
-        (
-            ["sales.csv", "--column", "units", "--held-out", "59", "--horizon", "40", "--model", "network"],
-            "lower --held-out and the horizon",
-        ),
-        (
-            ["sales.csv", "--column", "units", "--held-out", "40", "--horizon", "40", "--model", "network"],
-            "88 are needed to fit to; lower the horizon",
-        ),
-        (
-            ["sales.csv", "--column", "units", "--held-out", "5"],
-            "--held-out is 5: to measure 24 ahead takes 24; raise it, or lower the horizon",
-        ),
-        (["sales.csv", "--column", "units", "--held-out", "0"], "--held-out is 0: it must be a whole number"),
-        (["short.csv", "--held-out", "0", "--horizon", "6"], "--held-out is 0: it must be a whole number"),
-        (["short.csv", "--tau", "0", "--horizon", "6"], "--tau is 0: it must be a whole number, 1 or more"),
-        (["sales.csv", "--column", "units", "--no-backtest", "--held-out", "30"], "--held-out is the backtest's"),
-        (["one.csv", "--time", "none", "--no-backtest"], "1 point is too few to forecast: 4 are needed"),
-        (["header.csv"], "header.csv: a header ('a', 'b') and no rows under it"),
-        (
-            ["sales.csv", "--column", "units", "--tau", "50", "--model", "ar", "--no-backtest"],
-            "--tau is 50: 96 points to fit to need one below 48",
-        ),
-        (["sales.csv", "--column", "units", "--tau", "0"], "--tau is 0"),
-        (
-            ["sales.csv", "--column", "units", "--num-paths", "1"],
-            "--num-paths is 1: it must be a whole number, 20 or more",
-        ),
-        (["empty.csv"], "empty.csv: empty; there is nothing to forecast"),
-        (
-            ["gap.csv", "--column", "x", "--time", "none"],
-            "line 4: no value in column 'x' (1 of 5 rows is missing); --missing interpolate",
-        ),
-        (["two.csv"], "line 2: '1' in column 'a' is not an ISO date"),
-        (["sales.csv"], "sales.csv: several columns ('month', 'units', 'note'); name the series with --column"),
-        (["same.csv", "--model", "ar"], "all 4 values are the same; --model auto repeats them"),
-        (["binary.csv"], "not a text file (a NUL byte at 3)"),
-        (["latin.csv"], "line 2: not UTF-8 (byte 0xe9)"),
-        (["infinite.csv"], "line 3: 'inf' in column 'x' is not a plain number"),
-    ],
+    ("status", "arguments", "message"),
+    [(2, *call) for call in _WRONG_CALLS] + [(1, *call) for call in _WRONG_FILES],
 )
-def test_one_clear_line(home: Path, arguments: list[str], message: str) -> None:
+def test_one_clear_line(home: Path, status: int, arguments: list[str], message: str) -> None:
     files = {
         "empty.csv": b"",
         "gap.csv": b"x,y\n1,a\n2,a\n,a\n4,a\n5,a\n",
@@ -297,12 +317,6 @@ def test_one_clear_line(home: Path, arguments: list[str], message: str) -> None:
     for name, data in files.items():
         (home / name).write_bytes(data)
     result = call(home, "forecast", *arguments)
-    # Of options, or of what the file holds.
-    status = (
-        2
-        if {"--horizon", "--season", "--level", "--missing", "--held-out", "--tau", "--num-paths"} & {*arguments}
-        else 1
-    )
     assert message in result.error(status)
     assert not list(home.glob("*.png"))
 

@@ -44,14 +44,14 @@ def home(tmp_path: Path) -> Path:
 def test_the_input_is_never_the_output(home: Path, option: str, target: str) -> None:
     before = (home / "two.csv").read_bytes()
     names = sorted(home.rglob("*"))
-    found = call(home, "forecast", "two.csv", *_QUICK, "-f", option, target).error()
+    found = call(home, "forecast", "two.csv", *_QUICK, "-f", option, target).error(2)
     assert found == f"{Path(target)}: the input is the output; name another file with {option}"
     assert (home / "two.csv").read_bytes() == before
     assert sorted(home.rglob("*")) == names
 
 
 def test_the_input_by_another_name_is_not_the_output_either(home: Path) -> None:
-    found = call(home, "forecast", "folder/by-symlink.csv", *_QUICK, "-f", "--out", "two.csv").error()
+    found = call(home, "forecast", "folder/by-symlink.csv", *_QUICK, "-f", "--out", "two.csv").error(2)
     assert found.startswith("two.csv: the input is the output")
 
 
@@ -67,7 +67,7 @@ def test_a_file_on_standard_input_is_not_the_output_either(home: Path) -> None:
             timeout=PATIENCE,
             check=False,
         )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert b"two.csv: the input is the output" in done.stderr
     assert (home / "two.csv").read_bytes() == before
 
@@ -92,7 +92,7 @@ def test_results_that_would_be_lost(home: Path, arguments: list[str], message: s
     os.mkfifo(home / "pipe")  # not /dev/null: where this fails, the machine would lose it
     names = sorted(home.rglob("*"))
     result = call(home, "forecast", "two.csv", *_QUICK, "-f", *arguments)
-    assert message in result.error(2 if message.startswith("--") else 1)
+    assert message in result.error(2)
     assert sorted(home.rglob("*")) == names
     assert (home / "old.png").read_bytes() == b"old"
 
@@ -100,7 +100,7 @@ def test_results_that_would_be_lost(home: Path, arguments: list[str], message: s
 def test_a_symlink_to_nothing_is_not_overwritten_unasked(home: Path) -> None:
     (home / "later.csv").symlink_to("nothing.csv")
     message = "later.csv: there is a file already; --force overwrites it"
-    assert message in call(home, "forecast", "two.csv", *_QUICK, "--out", "later.csv").error()
+    assert message in call(home, "forecast", "two.csv", *_QUICK, "--out", "later.csv").error(2)
 
 
 @pytest.mark.parametrize("kind", ["model", "run", "unknown"])
@@ -112,7 +112,7 @@ def test_a_folder_of_another_model_is_kept(home: Path, kind: str) -> None:
     else:
         build_model(Vocabulary("ab"), ModelSettings(hidden_size=4)).save(home / "folder")
     before = {file: file.read_bytes() for file in (home / "folder").rglob("*") if file.is_file()}
-    assert "folder" in call(home, "forecast", "two.csv", *_QUICK, "-f", "--save", "folder").error()
+    assert "folder" in call(home, "forecast", "two.csv", *_QUICK, "-f", "--save", "folder").error(2)
     with pytest.raises(ModelFolderError, match="folder"):
         fit([1.0, 2.0, 4.0, 5.0], ForecastSettings(horizon=1)).save(home / "folder")
     assert {file: file.read_bytes() for file in (home / "folder").rglob("*") if file.is_file()} == before

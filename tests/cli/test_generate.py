@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from charloom.cli.generate import _write
 from process import PATIENCE, call, run, start
 
 _SENTENCE = "the quick brown fox jumps over the lazy dog\n"
@@ -50,7 +51,7 @@ def test_unknown_characters(char_model: Path, tmp_path: Path) -> None:
     assert "'ü' (U+00FC) (at 5)" in message
     assert "--unknown unk" in message
     assert call(tmp_path, *common, "--unknown", "skip").done().startswith("the qick")
-    assert "prefix is empty" in call(tmp_path, "generate", char_model, "--prefix", "").error()
+    assert "--prefix is '': empty" in call(tmp_path, "generate", char_model, "--prefix", "").error(2)
 
 
 @pytest.mark.parametrize(
@@ -130,3 +131,10 @@ def test_drawn_at_random_unless_asked_otherwise(char_model: Path, tmp_path: Path
     assert usual == written("--seed", "5", "--temperature", "0.7")
     assert written("--greedy") == written("--temperature", "0") == written("--seed", "3", "--greedy")
     assert len({written() for _ in range(3)} | {written("--greedy")}) > 1 or usual == written("--greedy")
+
+
+def test_all_bytes_are_shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also those that begin a character which the model did not end."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    _write([b"a\xc3", b"\xa9b", b"\xf0\x9f"], None)
+    assert capsys.readouterr().out == "aéb\ufffd\n"

@@ -96,17 +96,22 @@ def test_a_full_disk_is_one_line(name: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, b"charloom: error: No space left on device\n")
 
 
+_PRINTING = ["recipes", "generate MODEL", "evaluate MODEL text --by-line", "forecast series.csv --out -"]
+
+
 @pytest.mark.parametrize(
     ("words", "closed", "status", "errors"),
     [
-        ("recipes", ">&-", 0, ""),
+        *((words, ">&-", 1, "charloom: error: standard output is closed\n") for words in _PRINTING),
         ("recipes", "2>&-", 0, ""),
         ("recipes nonsense", "2>&-", 2, ""),
         ("train - --out model", "<&-", 1, "charloom: error: standard input: empty; there is nothing to read\n"),
     ],
 )
-def test_closed_streams(words: str, closed: str, status: int, errors: str, tmp_path: Path) -> None:
+def test_closed_streams(words: str, closed: str, status: int, errors: str, char_model: Path, tmp_path: Path) -> None:
     """As a shell or a service may start it."""
+    (tmp_path / "text").write_text("the quick brown fox\n")
+    words = words.replace("MODEL", str(char_model))
     done = subprocess.run(
         ["/bin/sh", "-c", f'exec "$0" -m charloom {words} {closed}', sys.executable],
         capture_output=True,

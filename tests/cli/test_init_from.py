@@ -60,8 +60,8 @@ def test_a_run_from_a_model_can_be_resumed(home: Path) -> None:
         (["--hidden-size", "17"], "--hidden-size is 17: the model in model has 16; leave it out"),
         (["--cell", "lstm"], "--cell is 'lstm': the model in model has 'gru'; leave it out"),
         (["--num-layers", "2"], "--num-layers is 2: "),
-        (["--unit", "byte"], "--unit is 'byte': the model in model was trained with 'char'"),
-        (["--no-lowercase"], "--lowercase is False: the model in model was trained with True"),
+        (["--unit", "byte"], "--unit is 'byte': the model in model has 'char'"),
+        (["--no-lowercase"], "--lowercase is False: the model in model has True"),
     ],
 )
 def test_what_contradicts_the_model_is_refused(options: list[str], message: str, home: Path) -> None:

@@ -107,13 +107,14 @@ def test_in_another_folder(home: Path) -> None:
 _REFUSED = [
     (
         ["--batch-size", "5"],
-        "--batch-size is 5: the run was begun with 4; leave it out, or begin a new run from this one's weights",
+        "--batch-size is 5: the run was started with 4; leave it out, or start a new run from this one's weights with "
+        "--init-from",
     ),
-    (["--hidden-size", "17"], "--hidden-size is 17: the run was begun with 16; leave it out"),
-    (["--max-chars", "9"], "--max-chars is 9: the run was begun with None"),
-    (["--recipe", "section"], "leave out --recipe"),
-    (["--init-from", "model"], "leave out --init-from"),
-    (["--extend-vocabulary"], "--extend-vocabulary belongs to --init-from"),
+    (["--hidden-size", "17"], "--hidden-size is 17: the run was started with 16; leave it out"),
+    (["--max-chars", "9"], "--max-chars is 9: the run was started with None"),
+    (["--recipe", "section"], "--recipe is 'section': a resumed run has settings and weights of its own; leave it out"),
+    (["--init-from", "model"], "--init-from is 'model': a resumed run has"),
+    (["--extend-vocabulary"], "--extend-vocabulary is True: it is for --init-from"),
 ]
 
 
@@ -142,11 +143,11 @@ def test_the_text_must_be_the_same(home: Path) -> None:
     text = home / "fable.txt"
     text.write_text(_TEXT + "More.")
     message = call(home, "train", "--resume", "model").error()
-    assert message.startswith("fable.txt: not the text that the run was begun with (fable.txt): it has 1,565 tokens")
+    assert message.startswith("fable.txt: not the text that the run was started with (fable.txt): it has 1,565 tokens")
     text.write_text(_TEXT)
     text.rename(home / "moved.txt")
     message = call(home, "train", "--resume", "model").error()
-    assert message.endswith("fable.txt: the run's text is not there any more: name its new place before --resume")
+    assert message.endswith("fable.txt: the run's text is not there any more; name its new place")
     call(home, "train", "moved.txt", "--resume", "model").done()
     assert not (home / "model" / "priming.safetensors").exists()  # as the run was begun with --no-priming
     assert _weights(home / "model") == _weights(home / "whole")
@@ -158,7 +159,7 @@ def test_a_text_from_standard_input(home: Path) -> None:
     assert result.status == 2
     run(home, "train", "-", *SMALL, "--epochs", "1", "--out", "model", stdin=_TEXT.encode()).done()
     message = call(home, "train", "--resume", "model", "--epochs", "2").error()
-    assert "its text came from standard input: give it again, as - before --resume" in message
+    assert "its text came from standard input; name it again" in message
     out = run(home, "train", "-", "--resume", "model", "--epochs", "2", stdin=_TEXT.encode()).done()
     assert "after 2 epochs" in out
 

@@ -91,7 +91,7 @@ def test_a_checkpoint_of_another_place_needs_a_folder_to_go_on_in(home: Path) ->
     shutil.copy(checkpoint, home / "deep" / "er" / "kept.checkpoint")
     before = _contents(home)
     message = call(home, "train", "--resume", "deep/er/kept.checkpoint", "--epochs", "3").error(2)
-    assert message == "deep/er/kept.checkpoint is not in the folder of a run: name a folder to go on in with --out"
+    assert message == "deep/er/kept.checkpoint is not in the folder of a run; give --out"
     assert _contents(home) == before
     out = call(home, "train", "--resume", "deep/er/kept.checkpoint", "--epochs", "3", "--out", "other").done()
     assert "resumed at the end of epoch 2" in out
@@ -101,7 +101,7 @@ def test_an_older_checkpoint_in_its_place_costs_the_newer_ones_only_if_told(home
     folder = _cut_short(home)
     older, newer = sorted(folder.iterdir())
     message = call(home, "train", "--resume", older).error(2)
-    assert message.startswith(f"beside {older.name} are 1 newer checkpoints: --out goes on elsewhere")
+    assert message.startswith(f"beside {older.name} are 1 newer checkpoints: --out resumes in another folder")
     assert newer.exists()
     call(home, "train", "--resume", older, "--out", "elsewhere").done()
     assert newer.exists()

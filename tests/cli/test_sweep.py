@@ -215,3 +215,10 @@ def test_a_model_in_the_way(home: Path) -> None:
     message = call(home, "sweep", "fable.txt", *SMALL, "--seeds", "2", "--out", "model").error()
     assert "something else" in message
     assert charloom.LanguageModel.load(home / "model")
+
+
+def test_a_signal_while_the_text_is_read_ends_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is there to save yet, and standard input may never end."""
+    monkeypatch.setattr("charloom.sweeps.sweep.load_corpus", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+    assert call(home, "sweep", "fable.txt", "--seeds", "2", "--out", "out").error(130) == "stopped"
+    assert not (home / "out").exists()

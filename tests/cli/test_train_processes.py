@@ -87,7 +87,7 @@ def test_a_lost_process_is_replaced_and_the_run_goes_on(home: Path, number: sign
         os.kill(_workers(process)[1], number)
         out, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
-    assert "a process was lost, restart 1: going on from epoch" in out
+    assert "a process was lost, restart 1: resumed at epoch" in out
     if number == signal.SIGKILL:
         told = any("another process of this run ended" in error for error in _errors(errors))
         assert told or "Stopped by SIGTERM" in out, (out, errors)  # torchrun, which ends all, may come first

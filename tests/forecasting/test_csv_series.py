@@ -74,11 +74,14 @@ def test_columns_by_name_and_number(home: Path) -> None:
         SeriesError, match=r"^x\.csv: several columns \('date', 'n', 'b'\); name the series with column"
     ):
         _read(home, table)
-    with pytest.raises(SeriesError, match=r"no column 'c'; there are 'date', 'n', 'b'; or give a number from 1 to 3"):
+    with pytest.raises(
+        SettingsError,
+        match=r"column is 'c': there is no such column; there are 'date', 'n', 'b'; or give a number from 1 to 3",
+    ):
         _read(home, table, "c")
-    with pytest.raises(SeriesError, match="the series and its dates are both column 'n'"):
+    with pytest.raises(SettingsError, match="time is 'n': that is the column of the series"):
         _read(home, table, "n", time="n")
-    with pytest.raises(SeriesError, match="2 columns have the header 'x'; give the number of one with column"):
+    with pytest.raises(SettingsError, match="column is 'x': 2 columns have this header; give the number of one"):
         _read(home, "d,x,x\n2001,1,2\n2002,2,3\n", "x")
 
 
@@ -234,7 +237,7 @@ def test_options_that_are_impossible(home: Path, options: dict[str, Any], messag
 
 def test_rows_that_are_not_there_cannot_be_skipped(home: Path) -> None:
     for skip_rows in (3, 4):
-        with pytest.raises(SeriesError, match=f"skip_rows is {skip_rows}: "):
+        with pytest.raises(SettingsError, match=f"skip_rows is {skip_rows}: "):
             _read(home, "x\n1\n2\n", skip_rows=skip_rows)
 
 

@@ -104,3 +104,8 @@ def test_one_forecast_of_any_series_is_drawn(forecaster: Forecaster) -> None:
 def test_points_without_dates_are_counted_from_1(forecaster: Forecaster) -> None:
     axis = _group(_picture(Series(_VALUES), forecaster), "matplotlib.axis_1")
     assert _texts(axis) == ["15", "30", "45", "60", "point"]
+
+
+def test_a_name_in_any_letters(forecaster: Forecaster) -> None:
+    series = Series(_VALUES, "\u6c14\u6e29 $x^2 <b>")
+    assert draw_forecast(series, forecaster.forecast()).startswith(b"\x89PNG")

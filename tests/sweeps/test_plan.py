@@ -36,6 +36,8 @@ def test_the_grid_is_the_product() -> None:
         (("hidden_size", size), ("dropout", share)) for size in (1, 2) for share in (0.0, 0.1, 0.2)
     }
     assert grid({}) == [{}]
+    with pytest.raises(SettingsError, match="no combination"):
+        listed([])
     assert listed([{"hidden-size": 1}, {"dropout": 0.5}]) == [{"hidden_size": 1}, {"dropout": 0.5}]
 
 

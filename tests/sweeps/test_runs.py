@@ -133,7 +133,7 @@ def test_a_list_of_combinations_and_ways_to_read_a_text(file: Path) -> None:
 @pytest.mark.parametrize("unit", ["char", "byte"])
 def test_a_corpus_that_is_read_already(unit: Any, file: Path) -> None:
     corpus = load_corpus(file, unit=unit, lowercase=True)
-    results = sweep(corpus, [{}], _RECIPE)
+    results = sweep(corpus, [{}], _RECIPE.with_changes({"unit": unit}))
     assert results.varied == ()
     (run,) = results.runs
     _, history = _plain(file, unit=unit, lowercase=True)
@@ -271,3 +271,27 @@ def _corpus_of(text: str) -> Corpus:
 def test_a_full_disk_is_an_error_and_no_crash(small_disk: Path) -> None:
     with pytest.raises(ModelFolderError, match=r"(?i)no space left"):
         sweep(charloom.corpus_from("a text of many words, " * 30_000), [{}], _RECIPE, out=small_disk / "out")
+
+
+def _stop(_: Any) -> None:
+    raise StopTraining
+
+
+@pytest.mark.parametrize(
+    ("how", "setting"),
+    [
+        ({"unit": "byte"}, "unit"),
+        ({"lowercase": False}, "lowercase"),
+        ({"collapse_whitespace": True}, "collapse_whitespace"),
+        ({"max_chars": 1999}, "max_chars"),
+    ],
+)
+def test_a_corpus_that_was_read_otherwise(how: dict[str, Any], setting: str, file: Path) -> None:
+    """Neither the recipe nor what is varied may say so: it would be recorded, without effect."""
+    corpus = load_corpus(file, lowercase=True)
+    for vary, recipe in (({}, _RECIPE.with_changes(how)), ({name: [value] for name, value in how.items()}, _RECIPE)):
+        with pytest.raises(SettingsError, match="the corpus ") as caught:
+            sweep(corpus, vary, recipe)
+        assert caught.value.setting == setting
+    for fits in ({"lowercase": True, "max_chars": 2000}, {"collapse_whitespace": False}):
+        assert sweep(corpus, {}, _RECIPE.with_changes(fits), listeners=[_stop]).num_missing == 1

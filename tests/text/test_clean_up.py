@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from charloom import CleanUp, split_chars, split_lines
+from charloom import CleanUp, SettingsError, split_chars, split_lines
 
 # White space of every kind, two characters that look like it and are none, and letters whose case is not one to one.
 _ODD = " \t\n\r\v\f\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2028\u2029\u202f\u205f\u3000\u200b\ufeffaAİΣßẞ'"
@@ -96,3 +96,10 @@ def test_the_pieces_that_are_evaluated_join_to_the_cleaned_whole(text: str, clea
 def test_a_run_across_lines_is_kept_where_it_begins() -> None:
     lines = ["one \n", "\n", "  two\n", "three"]
     assert list(CleanUp(collapse_whitespace=True).each(lines)) == ["one ", "", "two ", "three"]
+
+
+def test_switches_are_true_or_false() -> None:
+    for name in ("lowercase", "collapse_whitespace"):
+        for wrong in ("no", 1, None, 0.0):
+            with pytest.raises(SettingsError, match=f"{name} is {wrong!r}: it must be true or false"):
+                CleanUp(**{name: wrong})  # type: ignore[arg-type]

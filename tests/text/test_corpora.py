@@ -1,5 +1,6 @@
 import hashlib
 import io
+import os
 import re
 import sys
 import warnings
@@ -18,6 +19,7 @@ from charloom import (
     CleanUp,
     CorpusError,
     CorpusUnavailableError,
+    InputError,
     SettingsError,
     Vocabulary,
     load_corpus,
@@ -273,3 +275,17 @@ def test_a_text_that_is_there_but_no_text_has_no_stand_in(stand_ins: Path, monke
     monkeypatch.setitem(NAMED_CORPORA, TIME_MACHINE, real)
     with pytest.raises(CorpusError, match="time-machine: not UTF-8 at byte 0"):
         load_corpus()
+
+
+def test_any_path_names_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A corpus' name is a str; other paths are files, whatever they are called."""
+    monkeypatch.chdir(tmp_path)
+    Path("time-machine").write_text("a fox")
+    (entry,) = os.scandir()
+    sources: list[Any] = [Path(entry), entry, [entry]]
+    for source in sources:
+        assert load_corpus(source).text == "a fox"
+    wrong: list[Any] = [*os.scandir(os.fsencode(tmp_path)), [b"time-machine"]]
+    for source in wrong:
+        with pytest.raises(InputError):
+            load_corpus(source)

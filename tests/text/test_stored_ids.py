@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charloom import CorpusError
+from charloom import CorpusError, InputError, SettingsError
 from charloom.text import stored_ids
 from charloom.text.stored_ids import MappedFile, StoredIds, as_stored
 
@@ -130,3 +130,13 @@ def test_what_was_read_does_not_stay_in_memory(way: str, tmp_path: Path, monkeyp
         most = max(most, resident())
     assert most <= 16 << 20
     assert ids[12345] == 1
+
+
+def test_only_integers_are_ids() -> None:
+    for wrong in (np.zeros(3), np.zeros((2, 2), np.int64), np.zeros(3, np.uint64), np.zeros(3, bool), [1, 2], None):
+        with pytest.raises(InputError, match="array of integers"):
+            StoredIds(wrong)
+    ids = StoredIds(np.array([0, 1], np.uint8))
+    for numbers in ([0, 1.7], [0, True], [0, -1], [0, 2**63], [0, "1"]):
+        with pytest.raises(SettingsError, match="whole number"):
+            ids.renumbered(numbers)  # type: ignore[arg-type]

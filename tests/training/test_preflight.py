@@ -3,8 +3,8 @@
 import numpy as np
 
 from charloom import ModelSettings, TrainingSettings, Vocabulary, build_model
+from charloom.runs.memory import estimate_memory
 from charloom.text.stored_ids import StoredIds
-from charloom.training.preflight import estimate_memory
 
 _SHORT = StoredIds(np.zeros(1000, np.uint8))
 

@@ -5,7 +5,7 @@ import pytest
 from charloom import TrainingSettings, corpus_from
 from charloom.codec import priming
 from charloom.codec.priming import Priming
-from charloom.training.run_folder import texts_for_codec
+from charloom.runs.folder import texts_for_codec
 
 
 @pytest.mark.parametrize("room", [1, 50, 99, 100, 1000, 100_000])

@@ -178,7 +178,7 @@ def test_what_may_not_change(changes: dict[str, Any], tmp_path: Path) -> None:
     corpus = corpus_of(_TEXT)
     begin_or_go_on("dropout", corpus, tmp_path, _StopAt(9))
     (name,) = changes
-    with pytest.raises(SettingsError, match=f"^{name} is .*; leave it out, or begin a new run"):
+    with pytest.raises(SettingsError, match=f"^{name} is .*; leave it out, or start a new run"):
         begin_or_go_on("dropout", corpus, tmp_path, **changes)
     assert newest_checkpoint(tmp_path).steps == 9
 
@@ -186,7 +186,7 @@ def test_what_may_not_change(changes: dict[str, Any], tmp_path: Path) -> None:
 def test_another_text_is_refused(tmp_path: Path) -> None:
     begin_or_go_on("random order", corpus_of(_TEXT), tmp_path, _StopAt(9))
     swapped = _TEXT.replace("fox", "xof")
-    with pytest.raises(CheckpointError, match=r"as many tokens, 468, but others.*begin a new run"):
+    with pytest.raises(CheckpointError, match=r"as many tokens, 468, but others.*start a new run"):
         begin_or_go_on("random order", corpus_of(swapped), tmp_path)
     with pytest.raises(CharloomError, match=r"it has 936 tokens, not 468"):
         begin_or_go_on("random order", corpus_of(_TEXT * 2), tmp_path)

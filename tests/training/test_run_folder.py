@@ -16,8 +16,8 @@ from charloom import (
 )
 from charloom.codec.priming import Priming
 from charloom.layers import RNN
+from charloom.runs.folder import RunFolder, plot_history
 from charloom.training.events import EpochEnded
-from charloom.training.run_folder import RunFolder, plot_history
 
 _MODEL = build_model(Vocabulary(["a"]), ModelSettings(hidden_size=2))
 

@@ -44,7 +44,7 @@ def _texts(folder: Path, name: str) -> list[tuple[int, str]]:
 def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if a second passed from each step to the next."""
     times = iter(range(1_000_000))
-    monkeypatch.setattr("charloom.training.trackers.time", type("", (), {"monotonic": lambda: next(times)}))
+    monkeypatch.setattr("charloom.runs.trackers.time", type("", (), {"monotonic": lambda: next(times)}))
 
 
 def _train(folder: Path, **settings: Any) -> list[Event]:

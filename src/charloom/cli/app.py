@@ -21,7 +21,7 @@ from charloom.cli.info import info
 from charloom.cli.recipes import recipe_defaults, recipes
 from charloom.cli.sweep import sweep
 from charloom.cli.train import train
-from charloom.errors import CharloomError, SettingsError
+from charloom.errors import CharloomError
 from charloom.text.sources import STANDARD_INPUT
 from charloom.version import __version__
 
@@ -120,7 +120,7 @@ def run_command_line(arguments: list[str]) -> int:
         return 2
     except CharloomError as error:
         screen.show_error(*error.parts)
-        return 2 if isinstance(error, SettingsError) else 1
+        return screen.exit_status(error)
     except KeyboardInterrupt as stop:
         screen.show_error(stopping.MESSAGE)
         status = 128 + (stop.number if isinstance(stop, stopping.Stopped) else signal.SIGINT)

@@ -63,7 +63,7 @@ def each_file(files: Sequence[str], work: Callable[[str], None]) -> int:
             raise
         except CharloomError as error:
             screen.show_error(f"{shown(file)}: ", *error.parts)
-            status = max(status, 2 if isinstance(error, SettingsError) else 1)
+            status = max(status, screen.exit_status(error))
         except OSError as error:
             place = "" if error.filename in (None, file) else f"{error.filename}: "
             screen.show_error(f"{shown(file)}: {place}{(error.strerror or str(error)).lower()}")
@@ -134,13 +134,12 @@ def _standard_output() -> Iterator[BinaryIO]:
 
     Unbuffered, Python's own would leave out what does not fit; buffered, it would fail again with that as it is closed.
     """
-    if getattr(sys.stdout, "name", None) == os.devnull:  # what app.py puts where the shell closed it
-        raise InputError("standard output is closed")
-    sys.stdout.flush()
+    out = screen.output()
+    out.flush()
     try:
-        buffered = open(sys.stdout.fileno(), "wb", closefd=False)  # noqa: SIM115
+        buffered = open(out.fileno(), "wb", closefd=False)  # noqa: SIM115
     except io.UnsupportedOperation:  # a stand-in that is in memory
-        yield sys.stdout.buffer
+        yield out.buffer
         return
     try:
         yield buffered

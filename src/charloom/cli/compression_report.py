@@ -8,7 +8,7 @@ from rich.table import Table
 
 from charloom.cli import compressed_files, screen
 from charloom.cli.output_files import picture_format
-from charloom.errors import CharloomError, CorpusError, InputError, SettingsError
+from charloom.errors import CharloomError, CorpusError, SettingsError
 from charloom.text.sources import STANDARD_INPUT
 from charloom.whole_files import WholeFile
 
@@ -28,7 +28,7 @@ def report_on(file: str, model: Path, plot: Path | None, *, threads: int | None,
         plot = Path(file + _PICTURE)
     drawn_as = picture_format(plot)
     if plot.exists() and not force:
-        raise InputError(f"{plot}: there is a file already; --force overwrites it, --plot names another")
+        raise SettingsError(f"{plot}: there is a file already; --force overwrites it, --plot names another")
 
     from charloom.compression_report import plot_report, report_compression
 

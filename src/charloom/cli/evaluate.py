@@ -80,6 +80,7 @@ def evaluate(
     from charloom.text.sources import read_sources
 
     _check_options(by_char, by_line, sort, top, as_json)
+    results = screen.results()
     loaded = LanguageModel.load(model).to(find_device(device))
     vocabulary = loaded.vocabulary
     with for_a_model_of_characters():
@@ -100,13 +101,13 @@ def evaluate(
     measured = vocabulary.decode(vocabulary.encode(text, unknown)) if unknown == "skip" else vocabulary.clean_up(text)
     baselines = measure_baselines(measured, len(vocabulary))
     if as_json:
-        screen.results().print(json.dumps(_summary(result, baselines, len(measured))))
+        results.print(json.dumps(_summary(result, baselines, len(measured))))
         return
     if top is not None:
-        show_lines(screen.results(), surprisals, sort or "bits")
+        show_lines(results, surprisals, sort or "bits")
     elif by_char or by_line:
         _write_json_lines(surprisals, "line" if by_line else "char")
-    console = screen.messages() if by_char or by_line else screen.results()
+    console = screen.messages() if by_char or by_line else results
     _show_summary(console, result, baselines, measured, vocabulary.unit)
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from charloom.cli import screen
 from charloom.cli.output_files import check_targets, picture_format
-from charloom.errors import SettingsError
+from charloom.errors import ModelFolderError, SettingsError
 from charloom.settings import ForecastSettings, TableSettings
 from charloom.settings.forecasting import USUAL_LEVELS
 from charloom.text.sources import STANDARD_INPUT
@@ -85,6 +85,8 @@ def forecast(
         force=force,
     )
     drawn_as = picture_format(picture) if picture else None
+    if out == STANDARD_INPUT:
+        screen.output()  # refused at once if it is closed
 
     from charloom import forecasting
     from charloom.cli import forecast_tables
@@ -95,7 +97,10 @@ def forecast(
     from charloom.whole_files import write_whole
 
     if save is not None:
-        check_kind(save, KIND)
+        try:
+            check_kind(save, KIND)
+        except ModelFolderError as error:
+            raise SettingsError(*error.parts) from None
     check_held_out(held_out)
     levels = sorted_levels(level)
     series = forecasting.read_series(file, column, time=time, **vars(table))

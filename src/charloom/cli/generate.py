@@ -76,6 +76,7 @@ def generate(
     from charloom.language_model import LanguageModel
 
     check_samples(num_samples, num_chars)
+    screen.output()  # refused at once if it is closed
     sampling = _with_defaults(sampling, greedy=greedy)
     novelty = NoveltyCheck(check_novelty, copied_from)
     novelty.check(num_chars * num_samples)
@@ -133,7 +134,7 @@ def _write(pieces: Iterable[Any], kept: list[Any] | None) -> None:
         sys.stdout.write(_shown(decoder.decode(piece) if isinstance(piece, bytes) else piece))
         sys.stdout.flush()
     if not isinstance(piece, bytes) or sys.stdout.isatty():
-        sys.stdout.write("\n")
+        sys.stdout.write(_shown(decoder.decode(b"", final=True)) + "\n")
 
 
 def _shown(text: str | bytes) -> str:

@@ -33,11 +33,14 @@ class Interruption:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._restore()
 
-    def __call__(self, event: object) -> None:  # noqa: ARG002 - any event is a moment to stop at
-        """Stops training if that was asked for."""
-        from charloom.training.events import StopTraining
+    def __call__(self, event: object) -> None:
+        """Stops training if that was asked for. From ``SavingStarted`` on, signals are ignored."""
+        from charloom.training.events import SavingStarted, StopTraining
 
-        if self.requested:
+        if isinstance(event, SavingStarted):
+            for number in self._before:
+                signal.signal(number, signal.SIG_IGN)
+        elif self.requested:
             raise StopTraining
 
     def _request(self, number: int, _: FrameType | None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charloom.errors import InputError, SettingsError
+from charloom.errors import SettingsError
 from charloom.text.sources import STANDARD_INPUT
 
 if TYPE_CHECKING:
@@ -27,37 +27,37 @@ def picture_format(plot: Path) -> "PictureFormat":
 def check_targets(
     file: str, targets: Sequence[tuple[str, Path]], folder: tuple[str, Path] | None = None, *, force: bool
 ) -> None:
-    """Raises InputError where a result cannot go, would overwrite another, or the input.
+    """Raises SettingsError where a result cannot go, would overwrite another, or the input.
 
     file: The input; - for standard input. targets: Each option and its path. folder: The same for one that becomes a
     folder. force: Whether what is there is overwritten.
     """
     for i, (option, target) in enumerate([*targets, *([folder] if folder else [])]):
         if (status := _status(target)) is not None and _is_input(status, file):
-            raise InputError(f"{target}: the input is the output; name another file with {option}")
+            raise SettingsError(f"{target}: the input is the output; name another file with {option}")
         for other, taken in targets[:i]:
             if _same(taken, target):
-                raise InputError(f"{target}: {other} and {option} name the same file; name two")
+                raise SettingsError(f"{target}: {other} and {option} name the same file; name two")
         if i < len(targets):
             _check_target(option, target, force)
         elif target.exists() and not force:
-            raise InputError(f"{target}: there already; --force overwrites it, another name keeps it")
+            raise SettingsError(f"{target}: there already; --force overwrites it, another name keeps it")
         elif target.exists() and not target.is_dir():
-            raise InputError(f"{target}: a file; name a folder with {option}")
+            raise SettingsError(f"{target}: a file; name a folder with {option}")
 
 
 def _check_target(option: str, target: Path, force: bool) -> None:
     if target.is_dir():
-        raise InputError(f"{target}: a folder; name a file")
+        raise SettingsError(f"{target}: a folder; name a file")
     there = target.exists() or target.is_symlink()
     if there and not force:
-        raise InputError(f"{target}: there is a file already; --force overwrites it, another name keeps it")
+        raise SettingsError(f"{target}: there is a file already; --force overwrites it, another name keeps it")
     if target.exists() and not target.is_file():  # a file would take the place of /dev/null
-        raise InputError(f"{target}: not a file that can be replaced; name another with {option}")
+        raise SettingsError(f"{target}: not a file that can be replaced; name another with {option}")
     if not target.parent.is_dir():
-        raise InputError(f"{target.parent}: no such folder; make it first, or name another place")
+        raise SettingsError(f"{target.parent}: no such folder; make it first, or name another place")
     if not os.access(target.parent, os.W_OK):
-        raise InputError(f"{target.parent}: cannot be written to; name another place with {option}")
+        raise SettingsError(f"{target.parent}: cannot be written to; name another place with {option}")
 
 
 def _is_input(status: os.stat_result, file: str) -> bool:
@@ -79,6 +79,6 @@ def _status(path: Path) -> os.stat_result | None:
     try:
         return path.stat()
     except ValueError as error:  # a NUL in the name
-        raise InputError(str(error)) from None
+        raise SettingsError(str(error)) from None
     except OSError:
         return None

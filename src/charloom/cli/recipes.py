@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import warnings
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,8 +12,8 @@ from cyclopts.config import Dict
 
 from charloom.cli import screen
 from charloom.errors import CharloomError
-from charloom.settings.recipes import OWN_TEXT, SECTION, parse_recipe, read_recipe, recipe_names
-from charloom.text.named_corpora import TIME_MACHINE
+from charloom.settings.recipes import parse_recipe, read_recipe, recipe_names
+from charloom.text.named_corpora import usual_recipe
 
 
 def recipes(name: Annotated[str | None, Parameter(show_default=False)] = None, /) -> None:
@@ -33,11 +32,6 @@ def recipes(name: Annotated[str | None, Parameter(show_default=False)] = None, /
         comment = itertools.takewhile(lambda line: line.startswith("# "), read_recipe(recipe).splitlines())
         sentence, *_ = " ".join(line.removeprefix("# ") for line in comment).split(". ")
         out.print(f"{recipe:18s} {sentence.rstrip('.')}")
-
-
-def usual_recipe(corpus: Sequence[str]) -> str:
-    """The recipe where none is named: the section's for its own text, one for every size of text for others."""
-    return SECTION if tuple(corpus) in ((), (TIME_MACHINE,)) else OWN_TEXT
 
 
 def recipe_defaults(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -64,24 +58,18 @@ def recipe_defaults(app: App, commands: tuple[str, ...], arguments: ArgumentColl
 
 
 def _settings_of_run(path: Path) -> dict[str, Any]:
-    from charloom.cli.train_beginnings import stored_corpus_settings
-    from charloom.model_building import settings_of
-    from charloom.training.checkpoints import newest_checkpoint
+    from charloom.runs.start import recipe_of_run
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the command will say it again
-        checkpoint = newest_checkpoint(path)
-    model = asdict(settings_of(checkpoint.make_model()))
+        recipe = recipe_of_run(path)
+    model = asdict(recipe.model)
     del model["init_sigma"]
-    return stored_corpus_settings(checkpoint) | model | asdict(checkpoint.settings)
+    return asdict(recipe.corpus) | model | asdict(recipe.training)
 
 
 def _settings_of_model(path: Path) -> dict[str, Any]:
-    """What cannot be otherwise with its weights, and its dropout."""
     from charloom.language_model import LanguageModel
-    from charloom.model_building import settings_of
+    from charloom.runs.start import fixed_settings
 
-    model = LanguageModel.load(path)
-    settings = asdict(settings_of(model))
-    del settings["init_sigma"]
-    return {"unit": model.vocabulary.unit, **vars(model.vocabulary.clean_up), **settings}
+    return fixed_settings(LanguageModel.load(path))

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column
 
-from charloom.errors import Argument, CharloomError, CharloomWarning, Part, worded
+from charloom.errors import Argument, CharloomError, CharloomWarning, InputError, Part, SettingsError, worded
 
 _READER_HAS_GONE = (errno.EPIPE, errno.EIO)
 """Error numbers of a closed pipe and of a closed terminal."""
@@ -27,9 +27,16 @@ _WIDE = 100_000
 """Columns of what is not a terminal: nothing is cut there."""
 
 
+def output() -> TextIO:
+    """Standard output, for a command whose result is what it prints. Raises InputError if the shell closed it."""
+    if getattr(sys.stdout, "name", None) == os.devnull:  # what app.py puts in the place of a closed stream
+        raise InputError("standard output is closed")
+    return sys.stdout
+
+
 def results() -> Console:
-    """The console on standard output, of a command whose result is what it prints: a closed pipe ends it."""
-    return _console(sys.stdout)
+    """The console on ``output``: a closed pipe ends the command."""
+    return _console(output())
 
 
 def log() -> Console:
@@ -113,6 +120,11 @@ def as_option(argument: Argument) -> str:
 def show_error(*message: Part) -> None:
     """Shows one line on standard error, with arguments as options."""
     _say(f"charloom: error: {_one_line(in_words(message))}")
+
+
+def exit_status(error: CharloomError) -> int:
+    """2 if an argument is wrong, 1 if the work failed."""
+    return 2 if isinstance(error, SettingsError) or error.setting is not None else 1
 
 
 @contextmanager

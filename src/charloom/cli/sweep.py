@@ -1,7 +1,7 @@
 """``charloom sweep``."""
 
 import shlex
-import tomllib
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,11 +11,11 @@ from rich.table import Table
 
 from charloom.cli import screen
 from charloom.cli.interruption import Interruption
-from charloom.cli.recipes import usual_recipe
 from charloom.errors import SettingsError, worded
 from charloom.settings import CorpusSettings, ModelSettings, TrainingSettings
 from charloom.settings.names import as_word, find_setting
-from charloom.settings.recipes import Recipe, as_key
+from charloom.settings.recipes import Recipe, as_key, parse_toml
+from charloom.text.named_corpora import usual_recipe
 
 if TYPE_CHECKING:
     from charloom.sweeps.events import SweepEvent
@@ -74,11 +74,18 @@ def sweep(
     asked = _combinations(vary, combinations, fixed)
     if asked == [{}] and seeds == 1:
         raise SettingsError(f"nothing is varied: give --vary, --list or --seeds; {_FORM}")
+    from charloom.sweeps.events import SweepBegan
     from charloom.sweeps.sweep import sweep as run_sweep
 
     console = screen.log()
     interruption = Interruption()
-    with interruption, _Display(console, recipe or usual_recipe(corpus)) as display:
+    with ExitStack() as stack, _Display(console, recipe or usual_recipe(corpus)) as display:
+
+        def interrupt(event: "SweepEvent") -> None:
+            if isinstance(event, SweepBegan):  # before it a signal ends the process: nothing is there to save
+                stack.enter_context(interruption)
+            interruption(event)
+
         results = run_sweep(
             corpus or None,
             asked,
@@ -87,7 +94,7 @@ def sweep(
             out=out,
             jobs=jobs,
             keep_models=keep_models,
-            listeners=[display, interruption],
+            listeners=[display, interrupt],
         )
     _show_results(console, results, out)
     if interruption.requested and results.num_missing:
@@ -139,13 +146,15 @@ def _combinations(vary: tuple[str, ...], listed_in: Path | None, fixed: Recipe) 
 
 def _read_list(file: Path) -> list[dict[str, Any]]:
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise SettingsError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
+    data = parse_toml(text, str(file))
     found = data.get("combination")
-    if list(data) != ["combination"] or not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+    tables = found if isinstance(found, list) and all(isinstance(one, dict) for one in found) else []
+    if list(data) != ["combination"] or not tables:
         raise SettingsError(f"{file}: it must be made of tables [[combination]], each with settings to run with")
-    return found
+    return tables
 
 
 class _Display:

@@ -5,15 +5,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charloom.cli.train_beginnings import Beginning
 from charloom.errors import SettingsError
-from charloom.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from charloom.training.trackers import Tracker
+    from charloom.runs.trackers import Tracker
+    from charloom.runs.training_run import TrainingRun
 
 _RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
@@ -49,14 +47,15 @@ class OpenTrackers:
 
 
 @contextmanager
-def open_trackers(
-    wanted: WantedTrackers, folder: Path, begun: Beginning, training: TrainingSettings
-) -> Iterator[OpenTrackers]:
-    """Begins what is wanted; closes it at the end, as failed where an error ends the run."""
-    before = begun.source.get("trackers")
+def open_trackers(wanted: WantedTrackers, run: "TrainingRun") -> Iterator[OpenTrackers]:
+    """Opens those that are wanted; closes them at the end, as failed if an error ends the run."""
+    before = run.start.source.get("trackers")
     before = before if isinstance(before, dict) else {}
-    goes_on_here = begun.checkpoint is not None and begun.checkpoint.path.parent.parent.resolve() == folder.resolve()
-    run_id = before.get("wandb") if goes_on_here and _RUN_ID.fullmatch(str(before.get("wandb", ""))) else None
+    run_id = (
+        before.get("wandb")
+        if run.plan.continues_in_folder and _RUN_ID.fullmatch(str(before.get("wandb", "")))
+        else None
+    )
     opened = OpenTrackers()
     with ExitStack() as stack:
         if before.get("tensorboard") is True if wanted.tensorboard is None else wanted.tensorboard:
@@ -65,24 +64,25 @@ def open_trackers(
                     "the run was recorded for TensorBoard, which is not installed here: pip install "
                     "'charloom[tensorboard]', or go on with --no-tensorboard"
                 )
-            from charloom.training.trackers import TensorBoard
+            from charloom.runs.trackers import TensorBoard
 
-            board = TensorBoard(folder, _config(begun, training))
+            board = TensorBoard(run.folder.path, _config(run))
             opened.listeners.append(stack.enter_context(board))
             opened.stored["tensorboard"] = True
         if wanted.wandb:
-            from charloom.training.trackers import WeightsAndBiases
+            from charloom.runs.trackers import WeightsAndBiases
 
-            run = WeightsAndBiases(folder.resolve().name, _config(begun, training), run_id=run_id)
-            opened.listeners.append(stack.enter_context(run))
-            opened.stored["wandb"] = run.run_id
+            tracker = WeightsAndBiases(run.folder.path.resolve().name, _config(run), run_id=run_id)
+            opened.listeners.append(stack.enter_context(tracker))
+            opened.stored["wandb"] = tracker.run_id
         yield opened
 
 
-def _config(begun: Beginning, training: TrainingSettings) -> dict[str, Any]:
-    """What the run is, flat."""
+def _config(run: "TrainingRun") -> dict[str, Any]:
+    """The run's settings, flat."""
     from charloom.model_building import settings_of
 
-    text = {"name": begun.corpus.name, "num_chars": len(begun.corpus.ids), "sha256": begun.corpus.fingerprint}
-    parts = {"corpus": text, "model": asdict(settings_of(begun.model)), "training": asdict(training)}
+    start = run.start
+    text = {"name": start.corpus.name, "num_chars": len(start.corpus.ids), "sha256": start.corpus.fingerprint}
+    parts = {"corpus": text, "model": asdict(settings_of(start.model)), "training": asdict(start.settings)}
     return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}

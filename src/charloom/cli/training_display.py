@@ -1,8 +1,10 @@
 """What a training run shows: how it begins, a progress bar, a line every so many epochs, samples, how it ends."""
 
+import os
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from signal import Signals
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -10,23 +12,37 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from charloom.cli import screen
-from charloom.cli.train_beginnings import Beginning
 from charloom.settings import TrainingSettings
 from charloom.wording import counted
 
 if TYPE_CHECKING:
-    from charloom.language_model import LanguageModel
-    from charloom.training.checkpoints import CheckpointFolder
+    from charloom.runs.training_run import Outcome, TrainingRun
     from charloom.training.events import Event, StepEnded
     from charloom.training.history import EpochRecord, History
-    from charloom.training.processes import Processes
-    from charloom.training.run_folder import RunFolder
 
 _MEASURED_SECONDS = 2.0
 _EPOCHS_SEEN = 2
 _WORTH_TELLING_SECONDS = 10.0
 _REFRESHES_PER_SECOND = 4
 """Drawing costs milliseconds of the processor that trains."""
+
+_LONG_TEXT = 1 << 25
+"""Bytes of a text that takes long enough to read for a progress bar."""
+
+
+@contextmanager
+def reading_progress() -> Iterator[Callable[[int, int | None], None]]:
+    """A progress bar while a long text is read, in one process on a machine."""
+    with screen.reading_progress("reading the text") as progress:
+        shown = os.environ.get("LOCAL_RANK", "0") == "0"
+
+        def show(done: int, total: int | None) -> None:
+            if shown and not progress.tasks and (done if total is None else total) > _LONG_TEXT:
+                progress.add_task("")
+            for task in progress.task_ids:
+                progress.update(task, completed=done, total=total)
+
+        yield show
 
 
 class TrainingDisplay:
@@ -55,7 +71,7 @@ class TrainingDisplay:
 
     def __call__(self, event: "Event") -> None:
         """Shows one event."""
-        from charloom.training.events import EpochEnded, SampleDrawn, StepEnded
+        from charloom.training.events import EpochEnded, SampleDrawn, StepEnded, ValidationAdvanced
 
         if isinstance(event, EpochEnded):
             self._last = record = event.record
@@ -66,7 +82,7 @@ class TrainingDisplay:
         elif isinstance(event, StepEnded):
             self._tell_how_long(event)
             self._show_progress(event.epoch, event.fraction, lambda: self._figures(event))
-        else:
+        elif isinstance(event, ValidationAdvanced):
             self._show_progress(event.epoch, 1.0, lambda: f"validation, {event.fraction:.0%}")
 
     def _show_progress(self, epoch: int, fraction: float, figures: Callable[[], str]) -> None:
@@ -121,18 +137,19 @@ def _in_words(seconds: float) -> str:
     return f"about {max(seconds, 1):.0f} more seconds"
 
 
-def show_start(console: Console, begun: Beginning, settings: TrainingSettings, processes: "Processes") -> None:
-    """What is about to be trained, on what, and what it takes."""
+def show_start(console: Console, run: "TrainingRun") -> None:
+    """Shows what is about to be trained, on what, and what it takes."""
     import torch
 
     from charloom.device import find_device
-    from charloom.training.preflight import estimate_memory
+    from charloom.runs.memory import estimate_memory
 
-    corpus, model = begun.corpus, begun.model
+    start, processes = run.start, run.processes
+    corpus, model, settings = start.corpus, start.model, start.settings
     layer = model.layer
     parameters = sum(parameter.numel() for parameter in model.parameters())
     length = counted(len(corpus.ids), "byte" if corpus.vocabulary.unit == "byte" else "character")
-    limit = begun.source.get("settings", {}).get("max_chars")
+    limit = start.source.get("settings", {}).get("max_chars")
     part = f"the first {length}" if limit == len(corpus.ids) else length
     console.print(f"text    {corpus.name}: {part}, {len(corpus.vocabulary)} different tokens")
     memory = estimate_memory(model, settings, corpus.ids) / 1e6
@@ -144,42 +161,40 @@ def show_start(console: Console, begun: Beginning, settings: TrainingSettings, p
     where = f"{find_device(settings.device)}, {counted(threads, 'thread')}"
     if processes.size > 1:
         where = f"{processes.size} processes, each on {processes.device} with {counted(threads, 'thread')}"
-    console.print(f"run     {begun.words}, {counted(settings.epochs, 'epoch')}, {where}")
+    console.print(f"run     {start.description}, {counted(settings.epochs, 'epoch')}, {where}")
 
 
-def show_end(
-    console: Console,
-    folder: "RunFolder",
-    model: "LanguageModel",
-    settings: TrainingSettings,
-    stopped_by: Signals | None,
-    checkpoints: "CheckpointFolder",
-) -> None:
-    """What came of it, where it is, what to do next."""
-    epochs, patience = len(folder.history), counted(settings.patience or 0, "epoch")
+def show_end(console: Console, run: "TrainingRun", outcome: "Outcome", stopped_by: Signals | None) -> None:
+    """Shows how the run ended, where the model is, and what to do next."""
+    settings, folder, kept = run.start.settings, run.folder, outcome.kept
+    epochs = len(outcome.history)
+    if run.end_reason is not None:
+        console.print(f"Nothing to do: {screen.in_words(run.end_reason)}.")
+        if run.is_done:
+            return
     if stopped_by:
-        where = f", from {checkpoints.last_in_words}" if checkpoints.behind else ""
+        where = f", from {outcome.last_checkpoint}" if outcome.last_checkpoint else ""
         console.print(
             f"Stopped by {stopped_by.name} after {counted(epochs, 'whole epoch')}; what was learnt is saved. "
             f"To go on{where}: charloom train --resume {shlex.quote(str(folder.path))}"
         )
-    elif epochs < settings.epochs and folder.history.out_of_patience(settings.patience):
-        console.print(f"Stopped after epoch {epochs}: validation was no better for {patience}.")
-    elif epochs < settings.epochs:
+    elif outcome.status == "stopped":
         console.print(f"Stopped because another process was asked to, after {counted(epochs, 'whole epoch')}.")
-    if epochs:
-        results = model.provenance["results"]
-        kept = folder.history[results["epoch"] - 1]
+    elif epochs < settings.epochs:
+        console.print(
+            f"Stopped after epoch {epochs}: validation was no better for {counted(settings.patience or 0, 'epoch')}."
+        )
+    if kept is not None:
         validation = kept.validation_perplexity
         console.print(
             f"Perplexity {kept.perplexity:.3f}"
             + (f", validation {validation:.3f}" if validation is not None else "")
             + (f" of epoch {kept.epoch}, the best," if settings.ends_with_best else "")
-            + f" after {counted(epochs, 'epoch')}, {folder.history[-1].seconds:.1f} s."
-            + _better_before(folder.history, kept)
+            + f" after {counted(epochs, 'epoch')}, {outcome.history[-1].seconds:.1f} s."
+            + _better_before(outcome.history, kept)
         )
     console.print(f"Saved in {folder.path}: " + ", ".join(folder.files))
-    prefix = next(iter(model.provenance["prefixes"]), "")
+    prefix = next(iter(outcome.model.provenance["prefixes"]), "")
     # Bytes that no shell takes, or no screen shows, are the default anyway.
     option = f" --prefix {shlex.quote(prefix)}" if prefix and prefix.isprintable() else ""
     console.print(f"Next: charloom generate {shlex.quote(str(folder.path))}{option}")

@@ -4,6 +4,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from charloom.arguments import PATH
 from charloom.codec.engine import Engine
 from charloom.codec.integer_model import INTEGER_MODEL_FILE, IntegerModel
 from charloom.codec.native import chosen_instruction_set
@@ -22,7 +23,7 @@ def open_engine(model: "str | Path | LanguageModel", *, fast: bool) -> Engine:
     A folder's integers are read where they are there, without PyTorch; else they are made and kept in it. Raises
     ModelFolderError where that cannot be.
     """
-    if isinstance(model, (str, Path)):
+    if isinstance(model, PATH):
         integers, priming = _read_folder(Path(model), fast=fast)
     else:
         from charloom.codec.quantization import quantize

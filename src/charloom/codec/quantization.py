@@ -205,7 +205,7 @@ def _relu_formats(model: LanguageModel, table: Floats) -> list[int]:
     generator = torch.Generator().manual_seed(0)
     with predicting(model):
         state = model.begin_state(16)
-        ids = torch.randint(len(model.vocabulary), (16,), generator=generator)
+        ids = torch.randint(len(model.vocabulary), (16,), generator=generator, device="cpu")
         for _ in range(400):
             logits, state = model.step(ids.to(model.device), state)
             assert isinstance(state, torch.Tensor)

@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from charloom.arguments import PATH, check_type
-from charloom.errors import Argument, SeriesError
+from charloom.errors import Argument, SeriesError, SettingsError
 from charloom.forecasting.cells import is_missing, read_numbers
 from charloom.forecasting.csv_table import STANDARD_INPUT, Table, listed, read_table, shown
 from charloom.forecasting.date_notation import common_formats, parse_date
@@ -60,7 +60,7 @@ def read_series(
     Raises:
         SeriesError: The file cannot be read this way, or the series cannot be forecast. The message has the line, what
             was found there, and the argument to give.
-        SettingsError: An argument is impossible.
+        SettingsError: An argument is impossible, or names no column of the file.
         InputError: An argument is of another type.
     """
     settings = TableSettings(missing, delimiter, decimal, thousands, date_format, header, skip_rows)
@@ -105,7 +105,7 @@ def _choose(table: Table, column: str | int | None, time: str | int | None) -> t
             )
         chosen = others[0]
     if chosen == at:
-        raise SeriesError(f"the series and its dates are both column {shown(table.names[chosen])}")
+        raise SettingsError("that is the column of the series", setting="time", value=time)
     return chosen, at
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from charloom.errors import Argument, Part, SeriesError
+from charloom.errors import Argument, Part, SeriesError, SettingsError
 from charloom.settings.forecasting import DELIMITER_NAMES, TableSettings
 from charloom.settings.limits import check_count
 from charloom.wording import counted
@@ -48,13 +48,12 @@ class Table:
     def find(self, wanted: str | int, option: str) -> int:
         """The place of the column of this header, or of this number from 1.
 
-        Raises SeriesError if there is none, or several have the header. option: The argument that names the column.
+        Raises SettingsError if there is none, or several have the header. option: The argument that names the column.
         """
         if isinstance(wanted, str) and (matches := self.names.count(wanted)):
             if matches > 1:
-                raise SeriesError(
-                    f"{matches} columns have the header {shown(wanted)}",
-                    hint=("give the number of one with ", Argument(option)),
+                raise SettingsError(
+                    f"{matches} columns have this header; give the number of one", setting=option, value=wanted
                 )
             return self.names.index(wanted)
         if not isinstance(wanted, str):
@@ -62,8 +61,10 @@ class Table:
         number = str(wanted)
         if number.isascii() and number.isdigit() and len(number) < 10 and 1 <= int(number) <= len(self.names):
             return int(number) - 1
-        raise SeriesError(
-            f"no column {shown(number)}",
+        raise SettingsError(
+            "there is no such column",
+            setting=option,
+            value=wanted,
             hint=("there are ", *listed(self.names), f"; or give a number from 1 to {len(self.names)}"),
         )
 
@@ -142,7 +143,7 @@ def _split(text: str, delimiter: str, skip_rows: int) -> tuple[list[list[str]], 
     stream = io.StringIO(text, newline="")
     for line in range(skip_rows):
         if not stream.readline():
-            raise SeriesError(f"there are {counted(line, 'line')}", setting="skip_rows", value=skip_rows)
+            raise SettingsError(f"there are {counted(line, 'line')}", setting="skip_rows", value=skip_rows)
     place = stream.tell()
     if found := _EXCEL_DELIMITER.fullmatch(stream.readline()):
         raise SeriesError(
@@ -170,7 +171,7 @@ def _split(text: str, delimiter: str, skip_rows: int) -> tuple[list[list[str]], 
 
 def _check_rows(rows: list[list[str]], lines: list[int], delimiter: str, settings: TableSettings) -> Table:
     if not rows:
-        raise SeriesError("no lines are left", setting="skip_rows", value=settings.skip_rows)
+        raise SettingsError("no lines are left", setting="skip_rows", value=settings.skip_rows)
     headed = settings.header is not False
     width = len(rows[0])
     if not width:

@@ -101,9 +101,9 @@ def _check_length(series: Series, settings: ForecastSettings) -> None:
     if settings.model == "network":
         shorter = len(series) >= fewest_points(1, "network")
         raise SeriesError(
-            f"{few} {settings.horizon} ahead with ",
-            Argument("model", "network"),
-            f": {needed} are needed",
+            f"{few} {settings.horizon} ahead with it: {needed} are needed",
+            setting="model",
+            value="network",
             hint=(*(("lower the horizon, or ",) if shorter else ()), *plain_instead(len(series), "network")),
         )
     raise SeriesError(f"{few}: {needed} are needed")
@@ -111,7 +111,12 @@ def _check_length(series: Series, settings: ForecastSettings) -> None:
 
 def _fit_constant(values: Values, settings: ForecastSettings) -> list[Candidate]:
     if settings.model in ("network", "ar"):
-        raise SeriesError(f"all {len(values)} values are the same", hint=(Argument("model", "auto"), " repeats them"))
+        raise SeriesError(
+            f"all {len(values)} values are the same",
+            setting="model",
+            value=settings.model,
+            hint=(Argument("model", "auto"), " repeats them"),
+        )
     return [fit_plain("naive", Naive(), values, settings)]
 
 
@@ -127,7 +132,7 @@ def _fit_candidates(
         plain["ar"] = AutoRegression(settings.tau or usual_order(season))
     if settings.model in ("seasonal-naive", "seasonal-mean") and settings.model not in plain:
         what = f"a season of {season} is seen fewer than three times" if season > 1 else "no season was found"
-        raise SeriesError(f"{what} for ", Argument("model", settings.model), hint=("give ", Argument("season")))
+        raise SeriesError(what, setting="model", value=settings.model, hint=("give ", Argument("season")))
     return candidates + [
         fit_plain(model, baseline, values, settings) for model, baseline in plain.items() if wanted in (None, model)
     ]

@@ -238,9 +238,7 @@ class Forecaster:
 
         Raises ModelFolderError for a folder that is missing, damaged, or of something else.
         """
-        config, tensors = read_model_folder(path)
-        if config.get("kind") != KIND:
-            raise ModelFolderError(f"{path}: a model of text, not a forecaster")
+        config, tensors = read_model_folder(path, KIND)
         try:
             return cls._from_config(config, tensors)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, CharloomError) as error:

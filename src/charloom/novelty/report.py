@@ -4,11 +4,13 @@ import bisect
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 from charloom.arguments import TEXT, check_type
-from charloom.errors import Argument, CorpusError, InputError, SettingsError
+from charloom.errors import CorpusError, InputError
 from charloom.novelty.longest_matches import longest_matches
+from charloom.settings.limits import check_count
 from charloom.text.clean_up import AnyText, CleanUp
 
 DEFAULT_MIN_LENGTH = 32
@@ -124,11 +126,9 @@ def check_novelty(
         if not (isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str)):
             raise InputError("the corpus' parts must be pairs of a name and a text")
         check_type(TEXT, text=part[1])
-    if min_length < 1 or num_stretches < 0:
-        raise SettingsError(
-            *(Argument("min_length"), f" is {min_length}, ", Argument("num_stretches")),
-            f" {num_stretches}: at least 1 and 0 are possible",
-        )
+    check_type((CleanUp, NoneType), clean_up=clean_up)
+    check_count("min_length", min_length, minimum=1)
+    check_count("num_stretches", num_stretches)
     clean = clean_up or CleanUp()
     samples: list[Any] = [texts] if isinstance(texts, (str, bytes)) else list(texts)
     parts: list[Any] = [("", corpus)] if isinstance(corpus, (str, bytes)) else list(corpus)

@@ -6,6 +6,7 @@ The command line is derived from these classes: a field added here is an option 
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.forecasting import ForecastSettings, TableSettings
 from charloom.settings.model import ModelSettings
+from charloom.settings.recipes import Recipe
 from charloom.settings.sampling import SamplingSettings
 from charloom.settings.training import TrainingSettings
 
@@ -13,6 +14,7 @@ __all__ = [
     "CorpusSettings",
     "ForecastSettings",
     "ModelSettings",
+    "Recipe",
     "SamplingSettings",
     "TableSettings",
     "TrainingSettings",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from charloom.arguments import check_type
 from charloom.errors import Argument, SettingsError, comma_separated
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.model import ModelSettings
@@ -77,6 +78,7 @@ def all_settings() -> dict[str, Setting]:
 
 def find_setting(name: str) -> Setting:
     """The setting of a name as Python or the command line writes it. Raises SettingsError, naming the nearest."""
+    check_type(str, setting=name)
     settings = all_settings()
     plain = name.removeprefix("--").replace("-", "_")
     if plain in settings:

@@ -4,7 +4,7 @@ import difflib
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,27 @@ OWN_TEXT = "own-text"
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that a training run is set up with."""
+    """All settings of a training run.
+
+    Attributes:
+        corpus: How the text is read.
+        model: What the model is.
+        training: How it is trained.
+        name: Name of the recipe, or path of its file; empty for settings of other origin.
+    """
 
     corpus: CorpusSettings
     model: ModelSettings
     training: TrainingSettings
+    name: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        for table, kind in TABLES.items():
+            check_type(kind, **{table: getattr(self, table)})
 
     def with_changes(self, changes: Mapping[str, Any]) -> "Recipe":
         """The same but for some settings, by name. Raises SettingsError for one that is not there or cannot be."""
+        check_type(Mapping, changes=changes)
         tables: dict[str, dict[str, Any]] = {}
         for name, value in changes.items():
             setting = find_setting(name)
@@ -62,6 +75,14 @@ def as_key(argument: Argument) -> str:
     return argument.name if argument.value is ... else f"{argument.name} = {json.dumps(argument.value, default=str)}"
 
 
+def parse_toml(text: str, file: str) -> dict[str, Any]:
+    """The content of a TOML file. Raises SettingsError, naming the file, if the text is not TOML."""
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # also a number of too many digits, and brackets nested too deeply
+        raise SettingsError(f"{file}: {error}") from None
+
+
 def parse_recipe(name: str) -> dict[str, dict[str, Any]]:
     """The tables of a recipe, with the settings that it has.
 
@@ -80,10 +101,7 @@ def load_recipe(name: str) -> Recipe:
 
 
 def _read(name: str) -> tuple[dict[str, dict[str, Any]], Recipe]:
-    try:
-        tables = tomllib.loads(read_recipe(name))
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"recipe {name}: {error}") from None
+    tables = parse_toml(read_recipe(name), f"recipe {name}")
     for table, values in tables.items():
         if table not in TABLES or not isinstance(values, dict):
             raise SettingsError(f"recipe {name}: {_no_table(table, values)}")
@@ -96,7 +114,7 @@ def _read(name: str) -> tuple[dict[str, dict[str, Any]], Recipe]:
             groups[table] = kind(**tables.get(table, {}))
         except SettingsError as error:
             raise SettingsError(f"recipe {name}: [{table}] {worded(error.parts, as_key)}") from error
-    return tables, Recipe(**groups)
+    return tables, Recipe(**groups, name=name)
 
 
 def _keys(table: str) -> list[str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from charloom.errors import Argument, CharloomError, ModelFolderError, SettingsError
 from charloom.folder_lock import FolderLock
 from charloom.model_folder import CONFIG_FILE
+from charloom.runs.folder import HISTORY_FILE
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.names import all_settings, as_word
 from charloom.settings.recipes import Recipe
@@ -25,7 +26,6 @@ from charloom.sweeps.plan import PlannedRun, recipe_from_json, recipe_to_json, s
 from charloom.sweeps.results import SweepRun
 from charloom.text.corpora import Corpus
 from charloom.training.history import EpochRecord, History
-from charloom.training.run_folder import HISTORY_FILE
 from charloom.version import __version__
 from charloom.whole_files import write_whole
 

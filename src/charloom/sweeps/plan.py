@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
+from charloom.arguments import TEXT, check_type
 from charloom.errors import Argument, SettingsError, comma_separated
 from charloom.settings.names import TABLES, all_settings, find_setting
 from charloom.settings.recipes import Recipe
@@ -43,15 +44,17 @@ def grid(vary: Mapping[str, Sequence[Any]]) -> list[Combination]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise SettingsError("is varied twice: give all its values at once", setting=twice[0])
     for name, values in zip(names, vary.values(), strict=True):
-        if isinstance(values, (str, bytes)) or not len(values):
-            raise SettingsError(
-                f"is to be varied over {values!r}: it must be a list of one value or more", setting=name
-            )
+        if not isinstance(values, Sequence) or isinstance(values, TEXT) or not values:
+            raise SettingsError("it must be a list of one value or more", setting=name, value=values)
     return [dict(zip(names, values, strict=True)) for values in itertools.product(*vary.values())]
 
 
 def listed(combinations: Sequence[Mapping[str, Any]]) -> list[Combination]:
-    """Combinations that are given one by one, their names checked."""
+    """Combinations that are given one by one, their names checked. Raises SettingsError if there are none."""
+    if not combinations:
+        raise SettingsError("it has no combination to run with", setting="vary", value=combinations)
+    for one in combinations:
+        check_type(Mapping, combination=one)
     return [{_variable(name): value for name, value in one.items()} for one in combinations]
 
 

@@ -6,12 +6,16 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import torch
 
+from charloom.arguments import PATH, check_listeners, check_type
 from charloom.errors import CharloomError, ModelFolderError, SettingsError
+from charloom.runs.plan import check_read_with
 from charloom.settings.corpus import CorpusSettings
+from charloom.settings.limits import check_count
 from charloom.settings.model import ModelSettings
 from charloom.settings.recipes import Recipe
 from charloom.settings.training import TrainingSettings
@@ -38,6 +42,7 @@ from charloom.training.trainer import check_possible
 
 RESULT_FILES = ("results.csv", "results.jsonl", "sweep.png")
 _SECONDS_BETWEEN_EVENTS = 0.25
+_MOST_SEEDS = 100_000
 
 
 def sweep(
@@ -58,7 +63,7 @@ def sweep(
     what is new.
 
     Args:
-        source: The text, as ``load_corpus`` takes it; or a corpus.
+        source: The text, as ``load_corpus`` takes it; or a corpus, if the settings of how it was read are the recipe's.
         vary: A list of values for each of some settings (any field of ``CorpusSettings``, ``ModelSettings`` and
             ``TrainingSettings``, by name), of which every combination is run: ``{"hidden_size": [64, 128]}``. Or a
             list of combinations, each with some settings' values.
@@ -75,12 +80,17 @@ def sweep(
     Raises SettingsError, before anything is trained, where a combination cannot be or contradicts what is fixed in the
     folder; ModelFolderError where the folder is not a sweep's or cannot be written.
     """
+    check_type((*PATH, Sequence, Corpus, NoneType), source=source)
+    check_type((Mapping, Sequence), vary=vary)
+    check_type((Recipe, NoneType), recipe=recipe)
+    check_type((*PATH, NoneType), out=out)
+    check_type(bool, keep_models=keep_models)
+    check_listeners(listeners)
+    check_count("seeds", seeds, minimum=1, maximum=_MOST_SEEDS)
+    if jobs is not None:
+        check_count("jobs", jobs, minimum=1)
     combinations = grid(vary) if isinstance(vary, Mapping) else listed(vary)
     base = without_display(recipe or Recipe(CorpusSettings(), ModelSettings(), TrainingSettings()))
-    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
-        raise SettingsError("it must be a whole number, 1 or more", setting="seeds", value=seeds)
-    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
-        raise SettingsError("it must be a whole number, 1 or more", setting="jobs", value=jobs)
     planned = plan_runs(base, combinations, range(base.training.seed, base.training.seed + seeds))
     varied = tuple(dict.fromkeys(name for combination in combinations for name in combination))
     with tempfile.TemporaryDirectory(prefix="charloom-") as temporary:
@@ -195,8 +205,10 @@ def _load_corpora(source: Any, planned: Sequence[PlannedRun]) -> dict[CorpusSett
     if isinstance(source, Corpus):
         if len(kinds) > 1:
             raise SettingsError("a corpus is read already: to vary how it is read, give the sweep its source")
+        for settings in kinds:
+            check_read_with(source, settings)
         return dict.fromkeys(kinds, source)
-    sources = [source] if isinstance(source, (str, Path)) else source or []
+    sources = [source] if isinstance(source, PATH) else source or []
     if len(kinds) > 1 and STANDARD_INPUT in sources:
         raise SettingsError("standard input can be read only once: to vary how the text is read, put it into a file")
     return {settings: load_corpus(source, **vars(settings)) for settings in kinds}

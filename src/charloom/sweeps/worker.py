@@ -16,16 +16,16 @@ from typing import IO, Any
 
 import numpy as np
 
-from charloom.errors import CharloomError, CharloomWarning, TrainingDivergedError
-from charloom.model_building import build_model
+from charloom.errors import CharloomError, CharloomWarning
+from charloom.runs.plan import RunPlan
+from charloom.runs.training_run import TrainingRun
 from charloom.sweeps.folder import write_run
 from charloom.sweeps.plan import recipe_from_json
 from charloom.text.corpora import Corpus
 from charloom.text.stored_ids import StoredIds
 from charloom.text.vocabulary import Vocabulary
 from charloom.training.events import EpochEnded, Event
-from charloom.training.run_folder import RunFolder, texts_for_codec
-from charloom.training.trainer import train
+from charloom.training.processes import Processes
 
 _IDS_AT_ONCE = 1 << 22
 
@@ -82,26 +82,19 @@ def _listen(orders: "queue.Queue[str]") -> None:
 
 
 def _train(order: dict[str, Any], corpus: Corpus, answers: IO[str]) -> None:
-    """One run into its folder."""
+    """Carries out one run in its folder."""
     recipe = recipe_from_json(order["settings"])
-    model = build_model(corpus.vocabulary, recipe.model, seed=recipe.training.seed)
-    folder = RunFolder(Path(order["folder"]))
-    folder.enter()
+    folder, keep = Path(order["folder"]), order["keep_model"]
 
-    def tell(event: Event) -> None:
+    def report(event: Event) -> None:
         if isinstance(event, EpochEnded):
             _answer(answers, epoch=event.record.epoch)
 
-    outcome, message = "finished", ""
-    try:
-        train(model, corpus, recipe.training, listeners=[folder, tell])
-    except TrainingDivergedError as error:
-        outcome, message = "diverged", str(error)
-    results = model.provenance["results"]
-    if order["keep_model"] and outcome == "finished":
-        folder.finish(model, texts_for_codec(corpus, recipe.training))
-    write_run(folder.path, recipe, corpus, outcome, message, results["epoch"] if results else None)
-    folder.leave()
+    plan = RunPlan(corpus, folder, recipe, checkpoints=False, save_model=keep)
+    with TrainingRun(plan, processes=Processes()) as run:
+        outcome = run.train([report])
+        kept = outcome.kept.epoch if outcome.kept else None
+        write_run(folder, recipe, corpus, outcome.status, str(outcome.error or ""), kept)
 
 
 def _answer(answers: IO[str], **message: object) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from charloom.settings.limits import check_switch
+
 AnyText = TypeVar("AnyText", bound=str | bytes)
 """str or bytes: what goes in comes out."""
 
@@ -26,6 +28,9 @@ class CleanUp:
 
     lowercase: bool = False
     collapse_whitespace: bool = False
+
+    def __post_init__(self) -> None:
+        check_switch(self, "lowercase", "collapse_whitespace")
 
     def __call__(self, text: AnyText) -> AnyText:
         """The cleaned text."""

@@ -3,11 +3,12 @@
 import itertools
 import re
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from charloom.arguments import PATH, check_type
@@ -109,6 +110,7 @@ def load_corpus(
     for on the disk.
     """
     CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)  # checks them
+    check_type((Callable, NoneType), progress=progress)
     if source is not None:
         check_type((*PATH, Sequence), source=source)
         for one in () if isinstance(source, PATH) else source:
@@ -164,6 +166,8 @@ def corpus_from(
     """
     CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)
     check_type(str, name=name, separator=separator)
+    check_type((str, NoneType), column=column)
+    check_type((Callable, NoneType), progress=progress)
     pieces = joined_documents(documents, name, unit, column, separator)
     return _encode(name, pieces, ReadAs(unit, max_chars, lowercase, collapse_whitespace), None, progress)
 
@@ -194,8 +198,10 @@ def _find(
             )
             name, text, _ = _find(PYTHON_REFERENCE, unit)
             return name, text, NAMED_CORPORA[TIME_MACHINE].clean_up
-    if not isinstance(source, (str, Path)) and len(source) == 1:
-        (source,) = source
+    sources = [source] if isinstance(source, PATH) else source
+    # A str may be a corpus' name; another path is a file's.
+    sources = [one if isinstance(one, str) else Path(one) for one in sources]
+    source = sources[0] if len(sources) == 1 else None
     if isinstance(source, str) and (source in NAMED_CORPORA or source == PYTHON_REFERENCE):
         data = read_named(source)
         usual = NAMED_CORPORA[source].clean_up if source in NAMED_CORPORA else CleanUp()
@@ -203,7 +209,6 @@ def _find(
     if isinstance(source, str) and source.startswith(HUGGING_FACE):
         documents, column = open_hugging_face(source)
         return source, joined_documents(documents, source, unit, column), CleanUp()
-    sources = [source] if isinstance(source, (str, Path)) else list(source)
     if not sources:
         raise CorpusError("no text was named")
     if isinstance(source, str):

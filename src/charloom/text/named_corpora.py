@@ -5,10 +5,12 @@ To add one, add a line to ``NAMED_CORPORA``.
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from charloom.errors import CorpusUnavailableError
+from charloom.settings.recipes import OWN_TEXT, SECTION
 from charloom.text.cache_folder import cache_folder
 from charloom.text.clean_up import CleanUp
 
@@ -101,3 +103,8 @@ def _first_clause(error: Exception) -> str:
     """Network libraries nest long messages: the kind of failure is what a user can act on."""
     kinds = " ".join(kind.__name__ for kind in type(error).__mro__)
     return "no connection" if "Connection" in kinds else f"{type(error).__name__}: {error}"[:120]
+
+
+def usual_recipe(corpus: Sequence[str]) -> str:
+    """Returns the recipe for a corpus if none is named: the section's for its own text, one for all other texts."""
+    return SECTION if tuple(corpus) in ((), (TIME_MACHINE,)) else OWN_TEXT

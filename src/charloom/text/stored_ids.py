@@ -36,7 +36,12 @@ class StoredIds:
             id_of: The id that each stored number stands for, int64 (numbers,); None where they are the ids.
             file: Where the array is mapped from.
             start: Its first number's place in the file.
+
+        Raises InputError if it is another array.
         """
+        integers = isinstance(stored, np.ndarray) and stored.ndim == 1 and stored.dtype.kind in "iu"
+        if not integers or not np.can_cast(stored.dtype, np.int64):
+            raise InputError("it must be an array of integers, (ids,)", setting="stored", value=stored)
         self._stored, self._id_of, self._file, self._start = stored, id_of, file, start
 
     def __len__(self) -> int:
@@ -97,16 +102,18 @@ class StoredIds:
     def renumbered(self, numbers: Sequence[int]) -> "StoredIds":
         """The same, each id i read as ``numbers[i]``."""
         check_type(Sequence, numbers=numbers)
+        for number in numbers:
+            check_count("numbers", number)
+        new = np.array(numbers, np.int64)
         try:
-            new = np.array(numbers, np.int64)
             id_of = new if self._id_of is None else new.take(self._id_of)
-        except (TypeError, ValueError, IndexError, OverflowError) as error:
-            raise InputError(f"must have a whole number for each id ({error!s:.100})", setting="numbers") from None
+        except IndexError:
+            raise InputError("must have a number for each id", setting="numbers") from None
         return StoredIds(self._stored, id_of, self._file, self._start)
 
     def _wide(self, stored: Any) -> Tensor:
         ids = stored.astype(np.int64, copy=False) if self._id_of is None else self._id_of.take(stored)
-        return torch.as_tensor(ids)
+        return torch.as_tensor(ids, device="cpu")
 
 
 AnyIds: TypeAlias = TextIds | StoredIds

@@ -179,10 +179,7 @@ class Vocabulary:
             raise ValueError("unit and characters contradict each other")
         if characters is not None and not all(isinstance(character, str) for character in characters):
             raise TypeError("characters must be strings")
-        clean_up = CleanUp(**data["clean_up"])
-        if not all(isinstance(switch, bool) for switch in vars(clean_up).values()):
-            raise TypeError("clean_up switches must be true or false")
-        return cls(characters, clean_up=clean_up)
+        return cls(characters, clean_up=CleanUp(**data["clean_up"]))
 
 
 def code_points(text: str) -> Any:

@@ -94,6 +94,7 @@ class Checkpoint:
         """In words: the epoch, and the minibatch in it."""
         return place_in_words(len(self.history), self.done, self.num_batches)
 
+    @torch.inference_mode(mode=False)  # in which the model could not be trained
     def make_model(self) -> LanguageModel:
         """The model, with the weights of the last step. Raises CheckpointError where there is none in the file."""
         try:
@@ -218,16 +219,20 @@ def _optimizer_state(found: dict[str, Tensor], run: Run) -> dict[int, dict[str, 
     parameters = run.optimizer.param_groups[0]["params"]
     if not found or run.settings.optimizer == "sgd":
         return {}
-    if not all(0 <= float(value) <= _LARGEST for name, value in found.items() if name.endswith("/step")):
-        raise ValueError("no count of steps")
-    shapes = {"step": torch.zeros(()), "exp_avg": None, "exp_avg_sq": None}
     return {
         index: {
-            name: _like(found[f"{index}/{name}"], parameter.detach() if pattern is None else pattern)
-            for name, pattern in shapes.items()
+            "step": _step_count(found[f"{index}/step"]),
+            **{name: _like(found[f"{index}/{name}"], parameter.detach()) for name in ("exp_avg", "exp_avg_sq")},
         }
         for index, parameter in enumerate(parameters)
     }
+
+
+def _step_count(step: Tensor) -> Tensor:
+    """A copy of an optimizer's count, whose dtype depends on PyTorch's default when the run began."""
+    if step.dim() or not step.is_floating_point() or not 0 <= float(step) <= _LARGEST:
+        raise ValueError("no count of steps")
+    return step.clone()
 
 
 _FIELDS = ("perplexity", "validation_perplexity", "seconds", "chars_per_second")

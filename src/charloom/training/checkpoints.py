@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from charloom.arguments import PATH, check_type
@@ -32,6 +33,8 @@ class CheckpointFolder:
 
         path: The run's folder. source: Where its text comes from, as JSON values: kept in each checkpoint.
         """
+        check_type(PATH, path=path)
+        check_type((Mapping, NoneType), source=source)
         self.path = Path(path) / FOLDER
         self.last: Path | None = None
         self._source = dict(source or {})

@@ -75,7 +75,12 @@ class SampleDrawn:
     steps: int
 
 
-Event: TypeAlias = StepEnded | ValidationAdvanced | EpochEnded | SampleDrawn
+@dataclass(frozen=True)
+class SavingStarted:
+    """Training ended, and ``charloom.runs`` starts to save the model. Raising ``StopTraining`` has no effect."""
+
+
+Event: TypeAlias = StepEnded | ValidationAdvanced | EpochEnded | SampleDrawn | SavingStarted
 Listener: TypeAlias = Callable[[Event], None]
 
 

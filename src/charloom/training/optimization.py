@@ -6,12 +6,26 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+from charloom.errors import InputError
 from charloom.language_model import LanguageModel
+from charloom.predictor import check_weights
 from charloom.settings.training import TrainingSettings
 
 _COSINE_WARM_UP_EPOCHS = 0.5
 _FIRST_SHARE = 0.02
 """Of the learning rate, where it rises: a first step of nothing would be lost."""
+
+
+def check_trainable(model: LanguageModel) -> None:
+    """Raises InputError for a model whose weights are not finite, or that no optimizer here can change."""
+    check_weights(model)
+    if any(parameter.is_inference() for parameter in model.parameters()):
+        raise InputError("weights made in torch.inference_mode cannot be trained: make the model outside")
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise InputError("all weights are frozen, so that nothing would be trained: call model.requires_grad_()")
+    for name, part in model.named_modules():
+        if getattr(part, "sparse", False):
+            raise InputError(f"{name} gives sparse gradients, which cannot be clipped: set its sparse to False")
 
 
 def make_optimizer(model: LanguageModel, settings: TrainingSettings) -> Optimizer:

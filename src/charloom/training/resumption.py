@@ -18,7 +18,7 @@ _MAY_CHANGE = (
 )
 """Settings on which nothing depends that the checkpoint holds: neither the position in the text, nor the optimizer's
 state, nor what was measured so far."""
-_NEW_RUN = "leave it out, or begin a new run from the weights of this one"
+_NEW_RUN = ("or start a new run from this one's weights with ", Argument("init_from"))
 _CHANGES_THE_RUN = ("learning_rate", "clip_norm", "epochs", "patience", "keep_best")
 
 
@@ -31,13 +31,15 @@ def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[s
     ]
     for name, before, now in changed:
         if name not in _MAY_CHANGE:
-            raise SettingsError(f"the run was begun with {before!r}", setting=name, value=now, hint=_NEW_RUN)
+            raise SettingsError(
+                f"the run was started with {before!r}", setting=name, value=now, hint=("leave it out, ", *_NEW_RUN)
+            )
         if name == "epochs" and settings.schedule == "cosine":
             raise SettingsError(
                 f"the step size has been falling towards its end after {before} (schedule cosine)",
                 setting=name,
                 value=now,
-                hint=_NEW_RUN,
+                hint=("leave it out, ", *_NEW_RUN),
             )
     return [f"{name} {now} instead of {before}" for name, before, now in changed if name in _CHANGES_THE_RUN]
 
@@ -55,8 +57,8 @@ def check_corpus(checkpoint: Checkpoint, corpus: dict[str, Any]) -> None:
     else:
         difference = f"it has as many tokens, {before['num_chars']:,}, but others"
     raise CheckpointError(
-        f"{corpus['name']}: not the text that the run was begun with ({before['name']}): {difference}",
-        hint="give the right one, or begin a new run from the weights of this one",
+        f"{corpus['name']}: not the text that the run was started with ({before['name']}): {difference}",
+        hint=("name the right one, ", *_NEW_RUN),
     )
 
 
@@ -77,7 +79,7 @@ def end_in_words(checkpoint: Checkpoint, settings: TrainingSettings) -> tuple[Pa
 
 
 def differences(checkpoint: Checkpoint) -> str:
-    """What the run was begun with and what is here, where that is not the same: versions and kernels."""
+    """What the run was started with and what is here, where that is not the same: versions and kernels."""
     here = made_with()
     return ", ".join(
         f"{name} {here[name]} instead of {before}"

@@ -2,22 +2,21 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from types import NoneType
 from typing import Any
 
 import torch
 
-from charloom.arguments import check_type
+from charloom.arguments import check_listeners, check_type
 from charloom.batching import check_length
 from charloom.device import find_device
 from charloom.errors import InputError, SettingsError, TrainingDivergedError
 from charloom.evaluation import nats_in_lanes, perplexity_of
 from charloom.generation import generate
 from charloom.language_model import LanguageModel
-from charloom.predictor import check_weights
 from charloom.recurrence.dispatch import chosen_path
 from charloom.recurrence.threads import use_threads
 from charloom.settings.model import Precision
@@ -37,6 +36,7 @@ from charloom.training.events import (
     ValidationAdvanced,
 )
 from charloom.training.history import EpochRecord, History
+from charloom.training.optimization import check_trainable
 from charloom.training.prefixes import sample_prefixes
 from charloom.training.processes import Processes
 from charloom.training.resumption import check_corpus, check_settings
@@ -83,15 +83,16 @@ def train(
     check_type(LanguageModel, model=model)
     check_type(Corpus, corpus=corpus)
     check_type((TrainingSettings, NoneType), settings=settings)
-    check_type(Sequence, listeners=listeners)
-    for listener in listeners:
-        check_type(Callable, listener=listener)
+    check_listeners(listeners)
+    check_type((CheckpointFolder, NoneType), checkpoints=checkpoints)
+    check_type((Checkpoint, NoneType), resume=resume)
+    check_type((Processes, NoneType), processes=processes)
     settings = settings or (resume.settings if resume else TrainingSettings())
     processes = processes or Processes()
     processes.check(settings)
     if model.vocabulary != corpus.vocabulary:
         raise InputError("the corpus has another vocabulary than the model: build the model with corpus.vocabulary")
-    check_weights(model)
+    check_trainable(model)
     device = check_possible(settings, len(corpus.ids), processes.device)
     at = training_length(len(corpus.ids), settings)
     training_ids, validation_ids = corpus.ids.part(0, at), corpus.ids.part(at)
@@ -101,7 +102,12 @@ def train(
         check_corpus(resume, text)
     prefixes = sample_prefixes(model, corpus, settings)
 
-    with use_threads(settings.threads), _precision(model, settings.precision), _own_random_state(device):
+    with (
+        use_threads(settings.threads),
+        _precision(model, settings.precision),
+        _own_random_state(device),
+        _without_the_callers_settings(device),
+    ):
         torch.manual_seed(settings.seed + processes.rank)  # dropout: of other lanes, other units
         model.to(device).train()
         run = Run.begin(model, settings)
@@ -253,6 +259,22 @@ def _provenance(corpus: dict[str, Any], run: Run, prefixes: Sequence[str | bytes
 def _own_random_state(device: torch.device) -> AbstractContextManager[None]:
     """PyTorch's global random state, and the GPU's where one is trained on, put back at the end."""
     return torch.random.fork_rng([device] if device.type == "cuda" else [])
+
+
+@contextmanager
+def _without_the_callers_settings(device: torch.device) -> Iterator[None]:
+    """Keeps what the caller has switched on in PyTorch out of the training.
+
+    Under the caller's autocast each step would compute with copies of the weights that PyTorch made in the first.
+    """
+    on_cpu = torch.get_default_device().type == "cpu"
+    with (
+        torch.inference_mode(mode=False),
+        torch.enable_grad(),
+        torch.autocast(device.type, enabled=False),
+        nullcontext() if on_cpu else torch.device("cpu"),
+    ):
+        yield
 
 
 @contextmanager

@@ -14,9 +14,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Any, Self
 
+from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomError, CharloomWarning, SettingsError
 from charloom.training.events import EpochEnded, Event, SampleDrawn, StepEnded
 
@@ -104,6 +105,8 @@ class TensorBoard(Tracker):
         config: Settings of the run, shown as a text.
         """
         super().__init__()
+        check_type(PATH, path=path)
+        check_type((Mapping, NoneType), config=config)
         self._path, self._config = Path(path), config
         self._make_writer = _import("torch.utils.tensorboard", "tensorboard").SummaryWriter
         self._writer: Any = None
@@ -168,6 +171,9 @@ class WeightsAndBiases(Tracker):
         Raises SettingsError where wandb is not installed, CharloomError where it does not begin (no key, no network).
         """
         super().__init__()
+        check_type(str, name=name)
+        check_type((str, NoneType), run_id=run_id)
+        check_type((Mapping, NoneType), config=config)
         self._wandb = _import("wandb", "wandb")
         try:
             self._run = self._wandb.init(

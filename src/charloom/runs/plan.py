@@ -1,0 +1,174 @@
+"""The plan of a training run: what is trained on what, in which folder, from which weights."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from charloom.arguments import PATH, check_type
+from charloom.errors import Argument, SettingsError
+from charloom.model_folder import CHECKPOINTS
+from charloom.settings.corpus import CorpusSettings
+from charloom.settings.recipes import Recipe
+from charloom.text.compressed_inputs import compression_of
+from charloom.text.corpora import Corpus
+from charloom.text.documents import HUGGING_FACE
+from charloom.text.named_corpora import TIME_MACHINE
+from charloom.text.sources import STANDARD_INPUT
+from charloom.training.checkpoints import checkpoint_files, newer_checkpoints, run_of
+
+_SWITCHES = ("extend_vocabulary", "overwrite", "priming", "checkpoints", "save_model")
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """The plan of a training run; ``TrainingRun`` carries it out. Contradictions are refused when it is made.
+
+    A run starts fresh, resumes an interrupted one (``resume``) or fine-tunes a trained model (``init_from``).
+
+    Attributes:
+        corpus: Text to train on, as ``load_corpus`` takes it: names of corpora, files, folders, data sets; or a
+            ``Corpus``. Empty: The Time Machine, or the resumed run's text.
+        out: Folder of the run. None: the folder of the resumed run, or the corpus' name and ``-model``.
+        recipe: All settings. None: those of the resumed run, or the recipe that suits the corpus, with the settings of
+            the model that is fine-tuned.
+        resume: Folder of an interrupted run, or one of its checkpoint files: continue exactly there, with its text and
+            settings. True: resume the run in ``out`` if there is one; so that the same plan starts a run and, after
+            each interruption, continues it.
+        init_from: Folder of a model whose weights the run starts from.
+        extend_vocabulary: With ``init_from``: add the characters of the text that the model does not know.
+        overwrite: Replace the model or run that is in the folder.
+        priming: Store the end of the text in the folder, compressed, for ``charloom compress`` to start from.
+        checkpoints: Write checkpoints, so that the run can be resumed.
+        save_model: Write the trained model to the folder; else only the history.
+    """
+
+    corpus: "str | Path | Corpus | Sequence[str | Path]" = ()
+    out: str | Path | None = None
+    recipe: Recipe | None = None
+    resume: str | Path | bool | None = None
+    init_from: str | Path | None = None
+    extend_vocabulary: bool = False
+    overwrite: bool = False
+    priming: bool = True
+    checkpoints: bool = True
+    save_model: bool = True
+
+    def __post_init__(self) -> None:
+        self._check_types()
+        if isinstance(self.resume, Path) and self.init_from is not None:
+            raise SettingsError(_OWN_SETTINGS, setting="init_from", value=str(self.init_from), hint="leave it out")
+        if isinstance(self.resume, Path) and self.recipe is not None and self.recipe.name:
+            raise SettingsError(_OWN_SETTINGS, setting="recipe", value=self.recipe.name, hint="leave it out")
+        if self.extend_vocabulary and self.init_from is None:
+            raise SettingsError(
+                *("it is for ", Argument("init_from"), ": a new model knows all characters of its text"),
+                setting="extend_vocabulary",
+                value=True,
+            )
+
+        if isinstance(self.corpus, Corpus) and self.recipe is not None:
+            check_read_with(self.corpus, self.recipe.corpus)
+
+    def _check_types(self) -> None:
+        optional = (*PATH, type(None))
+        check_type((Recipe, type(None)), recipe=self.recipe)
+        check_type(optional, out=self.out, init_from=self.init_from)
+        check_type((*optional, bool), resume=self.resume)
+        for name in _SWITCHES:
+            check_type(bool, **{name: getattr(self, name)})
+        if isinstance(self.corpus, (str, os.PathLike)):
+            object.__setattr__(self, "corpus", (os.fspath(self.corpus),))
+        elif not isinstance(self.corpus, Corpus):
+            check_type(Sequence, corpus=self.corpus)
+            for text in self.corpus:
+                check_type(PATH, corpus=text)
+            object.__setattr__(self, "corpus", tuple(os.fspath(text) for text in self.corpus))
+        for name in ("out", "init_from"):
+            if (path := getattr(self, name)) is not None:
+                object.__setattr__(self, name, Path(path))
+        if self.resume is not None and not isinstance(self.resume, bool):
+            object.__setattr__(self, "resume", Path(self.resume))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The names in ``corpus``, or the name of the ``Corpus``."""
+        names: Any = self.corpus
+        return (names.name,) if isinstance(names, Corpus) else names
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the run.
+
+        Raises:
+            SettingsError: The checkpoint to resume lies in no run's folder, and ``out`` is not given.
+        """
+        if isinstance(self.out, Path):
+            return self.out
+        if isinstance(self.resume, Path):
+            if (run := run_of(self.resume)) is None:
+                raise SettingsError(f"{self.resume} is not in the folder of a run", hint=("give ", Argument("out")))
+            return run
+        return default_folder(self.texts)
+
+    @property
+    def resumes(self) -> Path | None:
+        """The run or checkpoint that is to be resumed; None to start fresh or to fine-tune."""
+        if self.resume is True:
+            return self.folder if checkpoint_files(self.folder / CHECKPOINTS) else None
+        return self.resume if isinstance(self.resume, Path) else None
+
+    @property
+    def start(self) -> Literal["fresh", "resume", "fine-tune"]:
+        """The kind of start."""
+        return "resume" if self.resumes else "fresh" if self.init_from is None else "fine-tune"
+
+    @property
+    def continues_in_folder(self) -> bool:
+        """True if a run is resumed in its own folder.
+
+        Raises:
+            SettingsError: That would delete newer checkpoints, and ``overwrite`` is not set.
+        """
+        resume = self.resumes
+        run = None if resume is None else run_of(resume)
+        if resume is None or run is None or self.folder.resolve() != run.resolve():
+            return False
+        if resume.is_file() and not self.overwrite and (newer := newer_checkpoints(resume)):
+            raise SettingsError(
+                *(f"beside {resume.name} are {len(newer)} newer checkpoints: ", Argument("out")),
+                *(" resumes in another folder, ", Argument("overwrite", True), " deletes them"),
+            )
+        return True
+
+
+_OWN_SETTINGS = "a resumed run has settings and weights of its own"
+
+
+def default_folder(texts: Sequence[str]) -> Path:
+    """Returns ``<first corpus>-model`` in the current folder."""
+    first = texts[0] if texts else TIME_MACHINE
+    if first == STANDARD_INPUT:
+        return Path("text-model")
+    if first.startswith(HUGGING_FACE):
+        first = re.split("[:@]", first.removeprefix(HUGGING_FACE))[0]
+    path = Path(first).resolve()
+    return Path(f"{(path.with_suffix('') if compression_of(path.name) else path).stem}-model")
+
+
+def check_read_with(corpus: Corpus, settings: CorpusSettings) -> None:
+    """Raises SettingsError if a corpus was not read with these settings, which would be recorded without effect."""
+    for name, value in corpus_settings_of(corpus).items():
+        if getattr(settings, name) not in (None, value):
+            raise SettingsError(
+                *("the corpus was read with ", Argument(name, value)), setting=name, value=getattr(settings, name)
+            )
+    if settings.max_chars is not None and settings.max_chars < len(corpus.ids):
+        raise SettingsError(f"the corpus has {len(corpus.ids)} tokens", setting="max_chars", value=settings.max_chars)
+
+
+def corpus_settings_of(corpus: Corpus) -> dict[str, Any]:
+    """Returns the settings that a corpus was read with, by name; its length aside."""
+    return {"unit": corpus.vocabulary.unit, **vars(corpus.vocabulary.clean_up)}

@@ -1,0 +1,264 @@
+"""A training run in a folder, from the lock to the saved model."""
+
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from types import NoneType, TracebackType
+from typing import Any, Literal, Self
+
+from charloom.arguments import check_type
+from charloom.errors import CharloomError, CharloomWarning, ModelFolderError, Part, SettingsError, TrainingDivergedError
+from charloom.language_model import LanguageModel
+from charloom.runs.folder import RunFolder, texts_for_codec
+from charloom.runs.plan import RunPlan
+from charloom.runs.start import ReadingProgress, Start, fine_tune, recipe_of, resume, start_fresh
+from charloom.text.sources import STANDARD_INPUT
+from charloom.training.checkpoint import Checkpoint
+from charloom.training.checkpoints import CheckpointFolder, newest_checkpoint
+from charloom.training.events import Listener, SavingStarted, StopTraining
+from charloom.training.history import EpochRecord, History
+from charloom.training.processes import Processes, joined_processes
+from charloom.training.resumption import end_in_words
+from charloom.training.shared_checkpoints import newest_checkpoint_of
+from charloom.training.trainer import check_possible, train
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of a training run.
+
+    Attributes:
+        status: ``finished``: all epochs, or as many as patience lasts for. ``stopped``: a listener ended it; it can be
+            resumed. ``diverged``: the loss is not finite; ``error`` says what to do. ``nothing to do``: the run that
+            was to be resumed was finished.
+        model: The model, with the weights that were saved.
+        history: The epochs.
+        kept: Record of the epoch whose weights the model has; None if no epoch ended.
+        last_checkpoint: The last checkpoint and its place in the run, if it is not the place where training ended
+            because the disk was full; else empty.
+        error: The error, if the run diverged.
+    """
+
+    status: Literal["finished", "stopped", "diverged", "nothing to do"]
+    model: LanguageModel
+    history: History
+    kept: EpochRecord | None
+    last_checkpoint: str = ""
+    error: TrainingDivergedError | None = None
+
+
+class TrainingRun:
+    """Carries out a ``RunPlan``: locks the folder, finds the checkpoint, trains, saves.
+
+    ``TrainingRun(plan).run()`` does all. To look at the start before training, enter the run::
+
+        with TrainingRun(plan) as run:
+            print(run.start.description)
+            outcome = run.train(listeners)
+
+    Attributes:
+        plan: The plan.
+        folder: The folder of the run, locked while the run is entered.
+        processes: The processes that train together, once the run is entered.
+        start: Text, model and checkpoint, once the run is entered.
+        history: The epochs so far.
+        end_reason: The reason why a resumed run has nothing left to train, in parts of a message; None if it has.
+    """
+
+    def __init__(
+        self, plan: RunPlan, *, processes: Processes | None = None, progress: ReadingProgress | None = None
+    ) -> None:
+        """Nothing is read or locked yet.
+
+        Args:
+            plan: What to do.
+            processes: The processes that train together, each with this plan. None: those that torchrun started, or
+                this one alone.
+            progress: Called while the text is read.
+
+        Raises:
+            SettingsError: The plan does not say in which folder to resume.
+        """
+        check_type(RunPlan, plan=plan)
+        check_type((Processes, NoneType), processes=processes)
+        check_type((Callable, NoneType), progress=progress)
+        self.plan = plan
+        self.folder = RunFolder(plan.folder)
+        self.history = self.folder.history
+        self.processes = processes or Processes()
+        self._joins = processes is None
+        self.start: Start
+        self.end_reason: tuple[Part, ...] | None = None
+        self._progress = progress
+        self._stack = ExitStack()
+
+    def run(self, listeners: Sequence[Listener] = ()) -> Outcome:
+        """Enters the run, trains, saves and leaves it. See ``train``."""
+        with self:
+            return self.train(listeners)
+
+    def __enter__(self) -> Self:
+        """Locks the folder and prepares the start. What stands in the folder is refused, resumed or overwritten.
+
+        Raises:
+            CharloomError: The folder is in use, has something else, or cannot be written; a setting, the text, the
+                checkpoint or the model to start from is wrong.
+        """
+        plan, recipe = self.plan, recipe_of(self.plan)
+        with ExitStack() as stack:
+            if self._joins:
+                self.processes = stack.enter_context(joined_processes(recipe.training.device))
+            processes = self.processes
+            if not processes.first:  # the first process warns
+                stack.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore", CharloomWarning)
+            with processes.together():
+                processes.check(recipe.training)
+                if STANDARD_INPUT in plan.texts and processes.size > 1:
+                    raise SettingsError("standard input has one reader, and here are several processes: use a file")
+                if processes.first:
+                    in_place = plan.continues_in_folder
+                    if self.folder.path.exists() or not in_place:
+                        stack.callback(self.folder.leave)
+                        self.folder.enter(overwrite=plan.overwrite or in_place or processes.restarts > 0)
+            checkpoint = self._checkpoint()  # under the lock, so that no other process brings the run further
+            with processes.together():
+                if checkpoint is not None:
+                    self.start = resume(plan, recipe, checkpoint, processes.restarts, self._progress)
+                    self.end_reason = end_in_words(checkpoint, self.start.settings)
+                else:
+                    begin = start_fresh if plan.init_from is None else fine_tune
+                    self.start = begin(plan, recipe, self._progress)
+                check_possible(self.start.settings, len(self.start.corpus.ids), processes.device)
+                if processes.first:
+                    self.folder.begin(checkpoint.history if checkpoint else None)
+            processes.training_begins()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._stack.close()
+
+    def _checkpoint(self) -> Checkpoint | None:
+        """Returns the checkpoint to continue from: after a restart the run's own last one, else the one of the plan."""
+        processes, path = self.processes, self.plan.resumes
+        if processes.restarts:
+            found = newest_checkpoint_of(processes, self.folder.path, of_this_run=True)
+            if found is not None:
+                return found
+        if path is None:
+            return None
+        found = newest_checkpoint_of(processes, path)
+        return found if found is not None else newest_checkpoint(path)  # which says why there is none
+
+    @property
+    def is_done(self) -> bool:
+        """True if a resumed run has nothing left to train, and its model is saved in the folder."""
+        return self._saved_model is not None
+
+    @cached_property
+    def _saved_model(self) -> LanguageModel | None:
+        """The model in the folder if it is the very one that a run with nothing left to train would save."""
+        start, checkpoint = self.start, self.start.checkpoint
+        # Other processes that train along wait for this one to train too.
+        if checkpoint is None or self.end_reason is None or self.processes.size > 1:
+            return None
+        if start.settings.ends_with_best != checkpoint.settings.ends_with_best:
+            return None
+        try:
+            model = LanguageModel.load(self.folder.path)
+        except CharloomError:
+            return None
+        results = model.provenance.get("results") or {}
+        stored = asdict(checkpoint.settings) | {"prefixes": list(checkpoint.settings.prefixes)}  # as JSON has them
+        same = model.provenance.get("training") == stored
+        return model if same and results.get("epochs_trained") == len(checkpoint.history) else None
+
+    def train(self, listeners: Sequence[Listener] = (), *, notes: Mapping[str, Any] | None = None) -> Outcome:
+        """Trains the model and saves it, also if a listener stops training or the run diverges.
+
+        Args:
+            listeners: Called with each event; ``SavingStarted`` is the last one.
+            notes: JSON values to keep in checkpoints.
+
+        Returns:
+            The outcome.
+
+        Raises:
+            CharloomError: Training failed; the error says where the model of the last epoch is saved, if there is one.
+            ModelFolderError: The folder cannot be written; the model is saved in a temporary folder.
+        """
+        start, processes, plan = self.start, self.processes, self.plan
+        if self._saved_model is not None:
+            return self._outcome(self._saved_model)
+        priming = plan.priming and plan.save_model and start.source.get("priming") is not False
+        source = start.source | {"priming": priming, "run": processes.run} | dict(notes or {})
+        checkpoints = None
+        if plan.checkpoints and processes.first:
+            checkpoints = CheckpointFolder(self.folder.path, source=source)
+        before, diverged = start.model.provenance, None
+        try:
+            self.history = train(
+                start.model,
+                start.corpus,
+                start.settings,
+                listeners=[self.folder, *listeners] if processes.first else listeners,
+                checkpoints=checkpoints,
+                resume=start.checkpoint,
+                processes=processes,
+            )
+        except Exception as error:
+            self.history = self.folder.history
+            saved: tuple[Part, ...] = ()
+            # Else nothing was trained, or no epoch of it.
+            if start.model.provenance is not before and self.history and processes.first and plan.save_model:
+                self._save(listeners, priming=priming)
+                epoch = start.model.provenance["results"]["epoch"]
+                saved = (f"; the model of epoch {epoch} is saved in {self.folder.path}",)
+            if isinstance(error, TrainingDivergedError):
+                diverged = TrainingDivergedError(*error.parts, *saved)
+            elif saved and isinstance(error, (CharloomError, OSError)):
+                parts = error.parts if isinstance(error, CharloomError) else (str(error),)
+                raise CharloomError(*parts, *saved) from error
+            else:
+                raise
+        else:
+            if processes.first and plan.save_model:
+                self._save(listeners, priming=priming)
+        behind = checkpoints is not None and checkpoints.behind
+        return self._outcome(start.model, diverged, checkpoints.last_in_words if checkpoints and behind else "")
+
+    def _outcome(
+        self, model: LanguageModel, error: TrainingDivergedError | None = None, last_checkpoint: str = ""
+    ) -> Outcome:
+        history, settings = self.history, self.start.settings
+        results = model.provenance.get("results")
+        done = len(history) >= settings.epochs or history.out_of_patience(settings.patience)
+        status: Literal["finished", "stopped", "diverged", "nothing to do"] = "finished" if done else "stopped"
+        if error is not None:
+            status = "diverged"
+        elif self.end_reason is not None:
+            status = "nothing to do"
+        kept = history[results["epoch"] - 1] if results else None
+        return Outcome(status, model, history, kept, last_checkpoint, error)
+
+    def _save(self, listeners: Sequence[Listener], *, priming: bool) -> None:
+        """Saves to the folder or, if that fails, to a new temporary folder."""
+        for listener in listeners:
+            with suppress(StopTraining):
+                listener(SavingStarted())
+        model, start = self.start.model, self.start
+        texts = texts_for_codec(start.corpus, start.settings) if priming else None
+        if texts is None:  # the samples' default prefix is the start of the text
+            model.provenance = {**model.provenance, "prefixes": list(model.provenance["training"]["prefixes"])}
+        try:
+            self.folder.finish(model, texts)
+        except (CharloomError, OSError) as error:
+            refuge = Path(tempfile.mkdtemp(prefix="charloom-"))
+            model.save(refuge)
+            parts = error.parts if isinstance(error, CharloomError) else (str(error),)
+            raise ModelFolderError(*parts, f"; the model is saved in {refuge} instead") from error

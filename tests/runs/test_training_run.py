@@ -1,0 +1,124 @@
+"""A run in a folder, from Python: one call trains, saves, resumes; contradictions are refused when it is planned."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import charloom
+from charloom import CharloomError, LanguageModel, ModelSettings, Recipe, RunPlan, SettingsError, TrainingRun
+from charloom.settings import CorpusSettings, TrainingSettings
+from charloom.training.events import EpochEnded, Event, StepEnded, StopTraining
+
+_TEXT = "A fox and a dog met by the well, and the fox said nothing at all. " * 20
+_RECIPE = Recipe(
+    CorpusSettings(),
+    ModelSettings(cell="gru", hidden_size=8),
+    TrainingSettings(
+        *(4, 1, 8, 3),
+        optimizer="adamw",
+        learning_rate=0.01,
+        validation_fraction=0.1,
+        sample_every=0,
+        prefixes=("fox",),
+    ),
+)
+
+
+class _StopAt:
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, StepEnded) and event.steps == self._steps:
+            raise StopTraining
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    file = tmp_path / "fable.txt"
+    file.write_text(_TEXT)
+    return file
+
+
+def _weights(path: Path) -> bytes:
+    return (path / "model.safetensors").read_bytes()
+
+
+def test_one_call_trains_resumes_and_has_nothing_to_do(tmp_path: Path, text: Path) -> None:
+    """The same call again and again, until the run is at its end; as one that was never interrupted."""
+    whole = TrainingRun(RunPlan(text, tmp_path / "whole", _RECIPE)).run()
+    assert whole.status == "finished"
+    plan = RunPlan(text, tmp_path / "parts", replace(_RECIPE, name="mine"), resume=True)
+    assert TrainingRun(plan).run([_StopAt(20)]).status == "stopped"
+    assert TrainingRun(plan).run([_StopAt(50)]).status == "stopped"
+    done = TrainingRun(plan).run()
+    assert done.status == "finished"
+    assert [record.perplexity for record in done.history] == [record.perplexity for record in whole.history]
+    assert _weights(tmp_path / "parts") == _weights(tmp_path / "whole")
+    again = TrainingRun(plan).run()
+    assert again.status == "nothing to do"
+    assert charloom.generate(again.model, "fox", 20) == charloom.generate(done.model, "fox", 20)
+    assert again.kept == done.kept
+    longer = charloom.recipe_of_run(tmp_path / "parts").with_changes({"epochs": 4})
+    assert len(TrainingRun(RunPlan(out=tmp_path / "parts", recipe=longer, resume=True)).run().history) == 4
+
+
+def test_a_diverged_run_ends_with_its_last_good_epoch(tmp_path: Path, text: Path) -> None:
+    def spoil(event: Event) -> None:
+        if isinstance(event, EpochEnded) and event.record.epoch == 2:
+            run.start.model.output.bias.data.fill_(float("nan"))
+
+    with TrainingRun(RunPlan(text, tmp_path / "model", _RECIPE)) as run:
+        outcome = run.train([spoil])
+    assert outcome.status == "diverged"
+    assert "the model of epoch 2 is saved in" in str(outcome.error)
+    assert outcome.kept is not None
+    assert outcome.kept.epoch == 2
+    assert LanguageModel.load(tmp_path / "model").provenance["results"]["epoch"] == 2
+    lower = charloom.recipe_of_run(tmp_path / "model").with_changes({"learning_rate": 0.001})
+    assert TrainingRun(RunPlan(out=tmp_path / "model", recipe=lower, resume=True)).run().status == "finished"
+
+
+def test_fine_tuning_takes_the_models_settings(tmp_path: Path, text: Path) -> None:
+    TrainingRun(RunPlan(text, tmp_path / "first", _RECIPE)).run()
+    text.write_text(_TEXT + "Zebra?")
+    corpus = charloom.load_corpus(text)
+    plan = RunPlan(corpus, tmp_path / "second", init_from=tmp_path / "first", extend_vocabulary=True)
+    with TrainingRun(plan) as run:
+        assert plan.start == "fine-tune"
+        assert run.start.model.layer.hidden_size == 8
+        assert "3 new characters" in run.start.description
+
+
+def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path, text: Path) -> None:
+    plan = RunPlan(text, tmp_path / "model", _RECIPE)
+    with TrainingRun(plan), pytest.raises(CharloomError, match="another run is at work there"):
+        TrainingRun(plan).run()
+    assert not (tmp_path / "model").exists()  # nothing was trained
+
+
+_CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"resume": "model", "init_from": "other"}, "init_from is 'other': a resumed run has settings and weights"),
+    ({"resume": "model", "recipe": charloom.load_recipe("section")}, "recipe is 'section': a resumed run"),
+    ({"extend_vocabulary": True}, "extend_vocabulary is True: it is for init_from"),
+    (
+        {"corpus": charloom.corpus_from("a fox"), "recipe": _RECIPE.with_changes({"lowercase": True})},
+        "lowercase is True: the corpus was read with lowercase=False",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), _CONTRADICTIONS)
+def test_contradictions_are_refused_when_planned(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        RunPlan(**arguments)
+
+
+def test_the_folder_follows_from_the_plan(tmp_path: Path) -> None:
+    assert RunPlan().folder == Path("time-machine-model")
+    assert RunPlan("a/book.txt.gz").folder == Path("book-model")
+    assert RunPlan("-").folder == Path("text-model")
+    assert RunPlan(resume=tmp_path).folder == tmp_path
+    assert RunPlan(charloom.corpus_from("a fox", name="fable")).folder == Path("fable-model")
