@@ -57,17 +57,6 @@ def test_forecast(home: Path) -> None:
     assert loaded.interval(0.95)[0].tolist() == [float(row["lower_95"]) for row in rows]
 
 
-def test_large_whole_numbers_are_written_to_their_last_digit(home: Path) -> None:
-    values = [1_700_000_000_000 + 7 * i + i % 3 for i in range(60)]
-    (home / "x.csv").write_text("v\n" + "\n".join(map(str, values)) + "\n")
-    options = ["--time", "none", "--model", "drift", "--horizon", "3", "--no-backtest"]
-    call(home, "forecast", "x.csv", *options, "--out", "out.csv").done()
-    expected = forecasting.fit(values, horizon=3, settings=forecasting.ForecastSettings(model="drift")).forecast()
-    rows = [line.split(",") for line in (home / "out.csv").read_text().splitlines()[1:]]
-    assert [row[1] for row in rows] == [str(int(value)) for value in expected.mean]
-    assert len({row[1] for row in rows}) == 3
-
-
 def test_standard_input_to_standard_output(home: Path) -> None:
     data = (home / "sales.csv").read_bytes()
     options = ["--column", "units", *_QUICK, "--no-backtest", "--level", "0.5", "--out", "-"]
@@ -129,47 +118,6 @@ def test_a_price_that_changes_once(home: Path) -> None:
     out = call(home, "forecast", "prices.csv", "--time", "none", *_QUICK, "--model", "mean", "-f").done()
     assert "naive was better: its errors are 100 % smaller than those of mean; --model auto uses it." in out
     assert "Forecast by mean, fitted to 60 points:" in out
-
-
-def test_real_forecasts_of_whole_numbers_are_shown_with_decimals(home: Path) -> None:
-    values = [int(i % 16 in (3, 7, 12)) for i in range(80)]  # their mean is 0.1875
-    (home / "x.csv").write_text("v\n" + "".join(f"{value}\n" for value in values))
-    options = ["--model", "mean", "--no-backtest", "--horizon", "2", "-f"]
-    found = call(home, "forecast", "x.csv", *options, "--domain", "real").done()
-    assert re.search(r"^81 +0\.18\d +-0\.\d+ \.\. +0\.\d+ ", found, re.MULTILINE), found
-    found = call(home, "forecast", "x.csv", *options).done()
-    assert re.search(r"^81 +0 +0 \.\. [01] ", found, re.MULTILINE), found
-
-
-def test_no_zero_is_negative(home: Path) -> None:
-    (home / "x.csv").write_text("v\n" + "".join(f"{i % 2 - 0.5001}\n" for i in range(60)))
-    options = ["--model", "mean", "--no-backtest", "--horizon", "2"]
-    found = call(home, "forecast", "x.csv", *options, "--out", "out.csv").done()
-    assert not re.search(r"-0(\.0*)?(?![.\d])", found), found
-    (home / "x.csv").write_text("v\n" + "".join(f"{-(i % 2)}\n" for i in range(60)))
-    call(home, "forecast", "x.csv", *options, "--out", "out.csv", "-f").done()
-    assert "-0," not in (home / "out.csv").read_text()
-
-
-def test_the_last_points_are_fitted_to(home: Path) -> None:
-    (home / "x.csv").write_text("v\n" + "".join(f"{i * i % 37}\n" for i in range(12_600)))
-    result = call(home, "forecast", "x.csv", "--model", "naive", "--horizon", "2")
-    assert "the series has 12,600 points: the last 10,000 are fitted to" in result.errors
-    assert "Backtest: fitted to 10,000 points" in result.out
-    assert "fitted to 10,000 points:" in result.out
-
-
-def test_counts_with_a_gap_stay_counts(home: Path) -> None:
-    (home / "x.csv").write_text("v\n" + "".join(f"{i * i % 37 if i != 30 else 'NA'}\n" for i in range(60)))
-    out = call(home, "forecast", "x.csv", "--missing", "interpolate", "--no-backtest", "--horizon", "2").done()
-    assert ", in whole numbers" in out
-
-
-def test_constant_counts(home: Path) -> None:
-    (home / "same.csv").write_text("units\n" + "7\n" * 12)
-    out = call(home, "forecast", "same.csv", "--time", "none", *_QUICK, "--out", "out.csv").done()
-    assert "All 12 values are the same, so nothing shows how much they may change: the intervals have no width." in out
-    assert (home / "out.csv").read_text().splitlines()[1] == "13,7,7,7,7,7"
 
 
 def test_other_notations_by_options(home: Path) -> None:
