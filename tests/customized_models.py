@@ -175,6 +175,10 @@ CUSTOMIZED: dict[str, Callable[[], LanguageModel]] = {
     "subclass with another step": lambda: model(_OtherStep),
     "subclass with another call": lambda: model(_OtherCall),
     "forward of an instance": _with(_own_forward),
+    "hook on the model": _with(lambda built: built.register_forward_hook(lambda *call: (-call[2][0], call[2][1]))),
+    "hook before the model": _with(
+        lambda built: built.register_forward_pre_hook(lambda _, call: (call[0] % 5, *call[1:]))
+    ),
     "step of an instance": _with(_own_step),
     "layer subclass with another first state": lambda: model(layer=_LayerWithStart),
     "layer subclass": lambda: model(layer=_DoubledLayer),

@@ -21,7 +21,7 @@ class MarkovPredictor:
     def begin_state(self, batch_size: int) -> State:
         return torch.zeros(1, batch_size, 1)
 
-    def forward(self, ids: Ids, state: State | None = None) -> tuple[Logits, State]:
+    def __call__(self, ids: Ids, state: State | None = None) -> tuple[Logits, State]:
         if state is None:
             state = self.begin_state(len(ids))
         assert isinstance(state, torch.Tensor)
@@ -29,7 +29,7 @@ class MarkovPredictor:
         return self.log_transitions[ids.t()], state + ids.shape[1]
 
     def step(self, ids: StepIds, state: State) -> tuple[StepLogits, State]:
-        logits, state = self.forward(ids.unsqueeze(1), state)
+        logits, state = self(ids.unsqueeze(1), state)
         return logits[0], state
 
 

@@ -99,6 +99,21 @@ def test_generates_what_forward_and_step_give(name: str, monkeypatch: pytest.Mon
     assert isinstance(found, str) or issubclass(found.kind, RuntimeError | IndexError | ValueError | CharloomError)
 
 
+@pytest.mark.parametrize("name", sorted(CUSTOMIZED.keys() - {"forward hook on the state"}))  # depends on the cuts
+def test_evaluation_and_generation_call_the_model(name: str) -> None:
+    """With its hooks, in ``eval`` mode."""
+    model, text = CUSTOMIZED[name]().eval(), CORPUS.text[:60]
+    ids = VOCABULARY.encode(text)
+    with torch.no_grad():
+        logits, state = model(ids[None, :1].repeat(1, 1), model.begin_state(1))
+        nats = [functional.cross_entropy(logits[-1].double(), ids[1:2])]
+        for place in range(1, len(ids) - 1):
+            logits, state = model(ids[None, place : place + 1], state)
+            nats.append(functional.cross_entropy(logits[-1].double(), ids[place + 1 : place + 2]))
+    found = charloom.evaluate(model, text).nats_per_char
+    assert found == pytest.approx(float(torch.stack(nats).mean()), rel=1e-4)
+
+
 class _OtherLoss(LanguageModel):
     def loss(self, ids: Any, targets: Any, state: Any = None) -> Any:
         loss, state = super().loss(ids, targets, state)

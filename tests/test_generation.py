@@ -175,7 +175,7 @@ def test_a_character_model_refuses_bytes() -> None:
 class _Kept(MarkovPredictor):
     """Gives parts of its own table, which nobody may write to."""
 
-    def forward(self, ids: Any, state: Any = None) -> Any:
+    def __call__(self, ids: Any, state: Any = None) -> Any:
         return self.log_transitions[int(ids[0, -1])].expand(1, len(ids), -1), state
 
 

@@ -269,14 +269,14 @@ def nats_in_lanes(
 
 
 def _score(model: Predictor, batches: Iterable[tuple[Ids, Ids]]) -> Iterator[Tensor]:
-    """Surprisal in nats of the targets after the inputs before them, from a zero state, carried through.
+    """Surprisal in nats of the targets after the inputs before them, from the first state, carried through.
 
     Batches and what is yielded for each: (lanes, steps); float64 on the CPU.
     """
     state = None
     for inputs, targets in batches:
         with predicting(model):
-            logits, state = model.forward(inputs.to(model.device), state)
+            logits, state = model(inputs.to(model.device), model.begin_state(len(inputs)) if state is None else state)
             logits = logits.transpose(0, 1).flatten(0, 1)
             nats = functional.cross_entropy(logits, targets.flatten().to(model.device), reduction="none")
         yield nats.view(len(inputs), -1).double().cpu()

@@ -130,15 +130,15 @@ def generate_ids(
     writer = model.make_writer(precision) if isinstance(model, WritingPredictor) else None
     if writer is None and precision != "float32":
         raise SettingsError(
-            "it is for models whose hidden states lie between -1 and 1 (not the relu cell), on a CPU, with charloom's "
-            "native kernels (charloom info); generate with float32",
+            "it is for models whose hidden states lie between -1 and 1 (not the relu cell), without hooks or replaced "
+            "parts, on a CPU, with charloom's native kernels (charloom info); generate with float32",
             setting="precision",
             value=precision,
         )
     # Here, as the writer is made, so that both know the same weights however late the first piece is asked for.
     with predicting(model):
         ids = prefix_ids.to(model.device).repeat(num_samples, 1)
-        logits, state = model.forward(ids, model.begin_state(num_samples))
+        logits, state = model(ids, model.begin_state(num_samples))
     last, forbidden = logits[-1], model.vocabulary.unknown_id
     _check_predictions(last)
     if writer is not None:

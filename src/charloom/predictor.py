@@ -22,7 +22,8 @@ from charloom.text.vocabulary import Vocabulary
 class Predictor(Protocol):
     """Predicts the next token from the ones before it.
 
-    The state is an argument and a result, never hidden in the predictor; ``step`` repeated equals ``forward``.
+    The state is an argument and a result, never hidden in the predictor; ``step`` repeated equals a call.
+    Called, and not by ``forward``: a module's hooks belong to what it predicts.
     """
 
     @property
@@ -36,7 +37,7 @@ class Predictor(Protocol):
     def begin_state(self, batch_size: int) -> State:
         """The state before anything has been read."""
 
-    def forward(self, ids: Ids, state: State | None = None) -> tuple[Logits, State]:
+    def __call__(self, ids: Ids, state: State | None = None) -> tuple[Logits, State]:
         """Reads ids (batch, steps); returns the logits of each next token, (steps, batch, vocabulary), and the state.
 
         A state of None is ``begin_state``'s.

@@ -74,3 +74,12 @@ def test_nothing_to_do_is_said() -> None:
         charloom.accelerate(nn.Linear(2, 3))
     with pytest.raises(charloom.SettingsError, match="choose one of float32, bfloat16"):
         charloom.accelerate(nn.GRU(2, 3), precision="half")  # type: ignore[arg-type]
+
+
+def test_a_second_call_keeps_the_precision_unless_it_says_another() -> None:
+    inner = charloom.accelerate(torch.nn.GRU(3, 4), precision="bfloat16")
+    module = torch.nn.Sequential(inner, torch.nn.LSTM(4, 4))
+    layers: Any = charloom.accelerate(module)
+    assert [layer.precision for layer in layers] == ["bfloat16", "float32"]
+    charloom.accelerate(module, precision="float32")
+    assert [layer.precision for layer in layers] == ["float32", "float32"]

@@ -8,7 +8,8 @@ import torch
 import charloom
 from charloom.recurrence.threads import thread_limit, use_threads
 from charloom.shapes import Ids, Logits, State
-from fakes import cyclic_predictor
+from charloom.text.vocabulary import Vocabulary
+from fakes import MarkovPredictor
 from native import INSTRUCTION_SETS
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="installed without native kernels")
@@ -100,14 +101,14 @@ def test_contexts_of_several_python_threads_leave_pytorchs_number_as_it_was(firs
 
 
 def test_models_are_read_on_one_thread_and_the_caller_has_its_own_between_pieces() -> None:
-    model, seen = cyclic_predictor(), set[int]()
-    forward = model.forward
+    seen = set[int]()
 
-    def watched(ids: Ids, state: State | None = None) -> tuple[Logits, State]:
-        seen.add(torch.get_num_threads())
-        return forward(ids, state)
+    class Watched(MarkovPredictor):
+        def __call__(self, ids: Ids, state: State | None = None) -> tuple[Logits, State]:
+            seen.add(torch.get_num_threads())
+            return super().__call__(ids, state)
 
-    model.forward = watched  # type: ignore[method-assign]
+    model = Watched(Vocabulary(["a", "b", "c"]), torch.full((4, 4), 0.25))
     charloom.evaluate(model, "abcabc")
     for _ in charloom.stream(model, "abc", 5):
         assert torch.get_num_threads() == 3

@@ -69,7 +69,7 @@ _CLASSES: list[tuple[type[nn.Module], type[RecurrentLayer]]] = [
 ]
 
 
-def accelerate(module: _Module, *, precision: Precision = "float32") -> _Module:
+def accelerate(module: _Module, *, precision: Precision | None = None) -> _Module:
     """Turns every ``torch.nn.RNN``, ``GRU`` and ``LSTM`` in a model into charloom's, in place.
 
     The layers stay the same objects with the same parameters, hooks, ``state_dict`` and results, computed by the native
@@ -78,7 +78,8 @@ def accelerate(module: _Module, *, precision: Precision = "float32") -> _Module:
 
     Args:
         module: A layer, or any module with layers inside.
-        precision: Precision of the kernels' products: float32, or bfloat16 with float32 sums and weights.
+        precision: Precision of the kernels' products: float32, or bfloat16 with float32 sums and weights. None: float32
+            for the layers that are changed; those that are charloom's already keep theirs.
 
     Returns:
         The module itself.
@@ -87,7 +88,8 @@ def accelerate(module: _Module, *, precision: Precision = "float32") -> _Module:
         InputError: There is no such layer in the module.
         SettingsError: The precision is unknown.
     """
-    check_precision(precision)
+    if precision is not None:
+        check_precision(precision)
     if not isinstance(module, nn.Module):
         raise InputError(f"a {type(module).__name__} is not a torch.nn.Module: nothing to accelerate")
     layers: list[Any] = [layer for layer in module.modules() if isinstance(layer, RecurrentLayer)]
@@ -97,7 +99,7 @@ def accelerate(module: _Module, *, precision: Precision = "float32") -> _Module:
             _change_class(layer, to_accelerated=True)
     if not layers:
         raise InputError(f"{type(module).__name__} has no torch.nn.RNN, GRU or LSTM inside: nothing to accelerate")
-    for layer in layers:
+    for layer in layers if precision is not None else []:
         layer.precision = precision
     return module
 

@@ -59,7 +59,7 @@ class RecurrentLayer(nn.RNNBase):
             InputError: ``batch_size`` is not a positive int.
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or not 1 <= batch_size < 2**31:
-            raise InputError("it must be an int from 1 to 2**31", setting="batch_size", value=batch_size)
+            raise InputError("it must be an int from 1 to 2**31 - 1", setting="batch_size", value=batch_size)
         weight: Any = next(self.parameters(), self._flat_weights[0])
         layers = self.num_layers * (2 if self.bidirectional else 1)
         sizes = [self.proj_size or self.hidden_size]
