@@ -77,6 +77,7 @@ _CALLS: dict[str, tuple[Callable[[list[Any]], None], list[tuple[int, ...]]]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 @pytest.mark.parametrize("name", _CALLS)
 def test_a_call_refuses_each_tensor_that_does_not_fit(name: str) -> None:
     call, shapes = _CALLS[name]

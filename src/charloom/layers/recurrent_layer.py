@@ -238,8 +238,13 @@ _one_dnn_lock = threading.RLock()
 @contextmanager
 def _without_one_dnn() -> Iterator[None]:
     """Switches oneDNN off. The flag is the process's, so that threads must not put each other's value back."""
-    with _one_dnn_lock, torch.backends.mkldnn.flags(enabled=False):
-        yield
+    with _one_dnn_lock:
+        before = torch._C._get_mkldnn_enabled()
+        torch._C._set_mkldnn_enabled(False)  # torch.backends.mkldnn.flags sets other flags too, and warns of one
+        try:
+            yield
+        finally:
+            torch._C._set_mkldnn_enabled(before)
 
 
 class Resume:
