@@ -117,7 +117,7 @@ def test_a_run_that_diverges_leaves_the_model_that_it_was_to_replace(tmp_path: P
     options = ["--hidden-size", "8", "--batch-size", "2", "--num-steps", "16", "--epochs", "2", "--out", "model"]
     call(tmp_path, "train", "text", *options).done()
     before = (tmp_path / "model" / "model.safetensors").read_bytes()
-    wild = ["--optimizer", "sgd", "--learning-rate", "1e30", "--clip-norm", "0", "--overwrite"]
+    wild = ["--learning-rate", "1e30", "--overwrite"]
     assert "in epoch 1: lower --learning-rate" in call(tmp_path, "train", "text", *options, *wild).error()
     assert (tmp_path / "model" / "model.safetensors").read_bytes() == before
 

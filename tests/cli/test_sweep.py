@@ -156,7 +156,7 @@ def _open_files(process: Path) -> str:
 
 @pytest.mark.usefixtures("forked_workers")
 def test_runs_that_diverge_are_in_the_table(home: Path) -> None:
-    options = ["--vary", "learning-rate=1e30,0.01", "--optimizer", "sgd", "--clip-norm", "0", "--epochs", "1"]
+    options = ["--vary", "learning-rate=1e30,0.01", "--epochs", "1"]
     out = call(home, "sweep", "fable.txt", *SMALL, *options, "--out", "out").done()
     assert "learning_rate=1e+30,seed=0: diverged after 0 epochs" in out
     assert re.search(r"^1e\+30 .* inf .* 1, 1 diverged$", out, re.MULTILINE)

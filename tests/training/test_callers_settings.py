@@ -21,12 +21,10 @@ from charloom import (
     layers,
     train,
 )
-from torch_settings import SETTINGS
+from torch_settings import CHANGING, SETTINGS
 
 _TEXT = "a fox and a dog\nsaw a crow\n" * 20
-_NOT_PLAIN = {"fake tensors", "allow_mutation_on_saved_tensors", *(name for name in SETTINGS if "hook" in name)} - {
-    "disable_saved_tensors_hooks"
-}
+_NOT_PLAIN = {"fake tensors", "allow_mutation_on_saved_tensors", *CHANGING}
 """What changes values by design, and what PyTorch does not let one use inference mode in."""
 
 
