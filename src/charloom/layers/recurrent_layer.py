@@ -116,7 +116,8 @@ class RecurrentLayer(nn.RNNBase):
             for argument in (input, hx, *(hx if isinstance(hx, tuple) else ())):
                 if isinstance(argument, Proxy):  # torch.fx keeps torch.nn's own layers whole
                     tracer: Any = argument.tracer
-                    return tracer.create_proxy("call_module", tracer.path_of_module(self), (input, hx), {})
+                    options = {} if hx is None else {"hx": hx}
+                    return tracer.create_proxy("call_module", tracer.path_of_module(self), (input,), options)
             _check_memory(
                 input,
                 *(hx if isinstance(hx, tuple) else (hx,)),
