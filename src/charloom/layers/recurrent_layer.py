@@ -59,10 +59,14 @@ class RecurrentLayer(nn.RNNBase):
             A tensor (layers * directions, batch, hidden); for an LSTM a pair of hidden state and memory cell.
 
         Raises:
-            InputError: ``batch_size`` is not a positive int.
+            InputError: ``batch_size`` is not a positive int, or ``device`` is none.
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or not 1 <= batch_size < 2**31:
             raise InputError("it must be an int from 1 to 2**31 - 1", setting="batch_size", value=batch_size)
+        try:
+            torch.device(device or "cpu")
+        except (RuntimeError, TypeError):
+            raise InputError("it must be a device of PyTorch, such as cpu", setting="device", value=device) from None
         weight: Any = next(self.parameters(), self._flat_weights[0])
         layers = self.num_layers * (2 if self.bidirectional else 1)
         sizes = [self.proj_size or self.hidden_size]

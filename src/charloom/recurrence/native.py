@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, library
 
 from charloom.recurrence import kernel_calls
-from charloom.recurrence.dispatch import is_observed, kernels_of
+from charloom.recurrence.dispatch import is_differentiated, is_observed, kernels_of
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
 from charloom.recurrence.kernel_arguments import CELLS, PRECISIONS, KernelArgumentError, LayerShape, dense_address
 from charloom.recurrence.scan import scan_direction
@@ -229,6 +229,20 @@ def _differentiable_gradients(ctx: Any, saved: list[Any], upstream: tuple[Tensor
         )
     cell, _, backward_in_time, _ = ctx.options
     inputs = [t if unsaved is None else unsaved.tensor for t, unsaved in zip(saved, ctx.unsaved, strict=True)]
+    if is_differentiated() and not torch.is_grad_enabled():  # a transform of the gradient, whose forward ran outside
+
+        def run(*tensors: Any) -> Any:
+            x, h, *others = tensors
+            c = others.pop(0) if has_memory else None
+            w_ih, w_hh, *biases = others
+            weights = CellWeights(w_ih, w_hh, *(biases or (None, None)))
+            y, last = scan_direction(STEPS[CELLS[cell]], x, (h,) if c is None else (h, c), weights, backward_in_time)
+            return y, *last
+
+        has_memory = inputs[2] is not None
+        _, pull, *_others = torch.func.vjp(run, *(t.detach() for t in inputs if t is not None))
+        pulled = iter(pull(upstream if has_memory else upstream[:2]))
+        return [None if t is None else next(pulled) for t in inputs]
     # Views, so that differentiation ends at this call's inputs: one input may be computed from another, as in a layer
     # called step by step, whose state comes from the same weights.
     with torch.enable_grad():
