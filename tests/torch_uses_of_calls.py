@@ -105,6 +105,32 @@ def _gradients_given(module: Any, _: Case) -> Any:
     ]
 
 
+class _Nothing(torch.autograd.Function):
+    """Has no gradient."""
+
+    @staticmethod
+    def forward(_: Any, x: Tensor) -> Tensor:
+        return x * 2
+
+    @staticmethod
+    def backward(_: Any, __: Tensor) -> None:
+        return None
+
+
+@use
+def _no_gradient_given(module: Any, _: Case) -> Any:
+    inputs = inputs_for(module, requires_grad=True)
+    return gradients(module, total(_Nothing.apply(module(inputs)[0])), inputs)
+
+
+@use
+def _gradient_of_a_subclass(module: Any, _: Case) -> Any:
+    outputs = module(inputs_for(module))[0]
+    given = torch.ones_like(outputs).as_subclass(nn.Buffer)
+    first = gradients(module, outputs, grad_outputs=given, retain_graph=True)
+    return first, gradients(module, outputs, grad_outputs=torch._neg_view(torch.ones_like(outputs)))
+
+
 @use
 def _state_detached_between_calls(module: Any, _: Case) -> Any:
     inputs = inputs_for(module)

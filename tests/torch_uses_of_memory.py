@@ -101,6 +101,37 @@ def _step_of_the_optimizer_before_backward(module: Any, _: Case) -> Any:
     return outcome(second.backward), [p.detach() for p in module.parameters()]
 
 
+def _swapped_before_backward(part: str, make: Callable[[Tensor], Tensor]) -> Use:
+    """Other memory for weights between forward and backward, as weight stashing and averages have it."""
+
+    def function(module: Any, case: Case) -> Any:
+        inputs = inputs_for(module, requires_grad=True)
+        loss, kept = total(module(inputs)), []
+        for name, parameter in layer_in(module).named_parameters():
+            if part in name and case.cell != "lstm":  # whose oneDNN mixes old activations with new weights
+                kept.append((parameter, parameter.data))
+                parameter.data = make(parameter.data)
+        found = torch.autograd.grad(loss, inputs)
+        for parameter, data in kept:
+            parameter.data = data
+        return found
+
+    return function
+
+
+_SWAPS: dict[str, Callable[[Tensor], Tensor]] = {
+    "other": lambda data: data * 3,
+    "empty": lambda data: data.new_empty(0),
+}
+USES.update(
+    {
+        f"swapped before backward: {part}, {name}": _swapped_before_backward(part, make)
+        for part in ("weight_ih", "weight_hh", "bias", "_")
+        for name, make in _SWAPS.items()
+    }
+)
+
+
 @use
 def _view_of_outputs(module: Any, _: Case) -> Any:
     outputs, state = module(inputs_for(module))
@@ -148,6 +179,17 @@ def _saved_tensors_hooks(module: Any, _: Case) -> Any:
     with torch.autograd.graph.saved_tensors_hooks(lambda t: t.detach().numpy().copy(), torch.from_numpy):
         loss = total(module(inputs))
     return gradients(module, loss, inputs)
+
+
+@use
+def _saved_tensors_in_halves(module: Any, case: Case) -> Any:
+    inputs = inputs_for(module, requires_grad=True)
+    if case.cell == "lstm":  # PyTorch's keeps bytes of its own, and refuses
+        return gradients(module, total(module(inputs)), inputs)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t.half(), lambda t: t.float()):
+        outputs = module(inputs)[0]
+    found = gradients(module, outputs.sum(), inputs)
+    return [None if g is None else g.bfloat16() for g in found]  # compared to few digits
 
 
 @use

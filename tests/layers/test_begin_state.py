@@ -31,3 +31,8 @@ def test_is_what_an_absent_state_means() -> None:
 def test_a_batch_of_none_is_refused() -> None:
     with pytest.raises(InputError, match="batch_size is 0"):
         layers.RNN(3, 4).begin_state(0)
+
+
+def test_an_unknown_device_is_refused() -> None:
+    with pytest.raises(InputError, match="device is 'x'"):
+        layers.GRU(3, 4).begin_state(2, device="x")

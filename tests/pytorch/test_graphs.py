@@ -154,3 +154,17 @@ def test_onnx(cell: str, dynamo: bool, tmp_path: Path) -> None:
 
     expected = outcome(exported, Case(cell, 40).layer())
     assert not list(differing(outcome(exported, charloom.accelerate(Case(cell, 40).layer())), expected))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_fx_keeps_the_call_as_it_is_written(cell: str) -> None:
+    class Model(nn.Module):
+        def __init__(self, layer: Any) -> None:
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x: Any, state: Any) -> Any:
+            return self.layer(self.layer(x)[0], hx=state)
+
+    layer = Case(cell).layer()
+    assert torch.fx.symbolic_trace(Model(_of_charloom(layer))).code == torch.fx.symbolic_trace(Model(layer)).code

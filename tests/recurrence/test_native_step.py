@@ -247,3 +247,12 @@ def test_bfloat16_without_kernels_is_pytorchs(cell: str, monkeypatch: pytest.Mon
     assert not any(torch.equal(one, other) for one, other in zip(rounded, exact, strict=True))
     for one, other in zip(rounded, exact, strict=True):
         torch.testing.assert_close(one, other, rtol=0.05, atol=0.02 * float(other.abs().max()))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_anomaly_mode_finds_a_nan() -> None:
+    model = _model()
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    with torch.autograd.detect_anomaly(), pytest.raises(RuntimeError, match="nan values"):
+        model.backpropagate(*_text(model, 2, 3))

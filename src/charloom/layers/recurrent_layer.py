@@ -59,10 +59,14 @@ class RecurrentLayer(nn.RNNBase):
             A tensor (layers * directions, batch, hidden); for an LSTM a pair of hidden state and memory cell.
 
         Raises:
-            InputError: ``batch_size`` is not a positive int.
+            InputError: ``batch_size`` is not a positive int, or ``device`` is none.
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or not 1 <= batch_size < 2**31:
             raise InputError("it must be an int from 1 to 2**31 - 1", setting="batch_size", value=batch_size)
+        try:
+            torch.device(device or "cpu")
+        except (RuntimeError, TypeError):
+            raise InputError("it must be a device of PyTorch, such as cpu", setting="device", value=device) from None
         weight: Any = next(self.parameters(), self._flat_weights[0])
         layers = self.num_layers * (2 if self.bidirectional else 1)
         sizes = [self.proj_size or self.hidden_size]
@@ -116,7 +120,8 @@ class RecurrentLayer(nn.RNNBase):
             for argument in (input, hx, *(hx if isinstance(hx, tuple) else ())):
                 if isinstance(argument, Proxy):  # torch.fx keeps torch.nn's own layers whole
                     tracer: Any = argument.tracer
-                    return tracer.create_proxy("call_module", tracer.path_of_module(self), (input, hx), {})
+                    options = {} if hx is None else {"hx": hx}
+                    return tracer.create_proxy("call_module", tracer.path_of_module(self), (input,), options)
             _check_memory(
                 input,
                 *(hx if isinstance(hx, tuple) else (hx,)),

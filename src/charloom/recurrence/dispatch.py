@@ -82,6 +82,11 @@ def _is_transformed() -> bool:
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
+def is_differentiated() -> bool:
+    """True inside a function transform or forward-mode differentiation."""
+    return _is_transformed() or forward_ad._current_level >= 0
+
+
 def is_observed() -> bool:
     """True inside a function transform, forward-mode differentiation, a dispatch mode, or ``torch.jit.trace``."""
     return (

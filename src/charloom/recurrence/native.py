@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, library
 
 from charloom.recurrence import kernel_calls
-from charloom.recurrence.dispatch import is_observed, kernels_of
+from charloom.recurrence.dispatch import is_differentiated, is_observed, kernels_of
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
-from charloom.recurrence.kernel_arguments import CELLS, PRECISIONS, LayerShape, dense_address
+from charloom.recurrence.kernel_arguments import CELLS, PRECISIONS, KernelArgumentError, LayerShape, dense_address
 from charloom.recurrence.scan import scan_direction
 from charloom.settings.model import Precision
 
@@ -133,13 +133,17 @@ def _backward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: _Outputs) -> None:
-    tensors, (cell, *options, _) = inputs[:7], inputs[7:]
-    x, _, _, w_ih, w_hh, *_ = tensors
+    (x, h, c, *weights), (cell, *options, _) = inputs[:7], inputs[7:]
+    w_ih, w_hh = weights[:2]
     # What first derivatives do not need may change before the backward pass, as in torch.nn; so it is not saved.
     needed = w_ih.requires_grad, w_hh.requires_grad or CELLS[cell] == "GRU", True, x.requires_grad, True, False, False
-    ctx.save_for_backward(output[3], *(t if kept else None for t, kept in zip(tensors, needed, strict=True)))
-    ctx.unsaved = [None if kept else _Unsaved.of(t) for t, kept in zip(tensors, needed, strict=True)]
+    # Detached, so that backward reads the memory that forward read, even after `weight.data = another`.
+    memory = [x if x.requires_grad else x.detach(), h, c, *(None if w is None else w.detach() for w in weights)]
+    ctx.save_for_backward(output[3], *(t if kept else None for t, kept in zip(memory, needed, strict=True)))
+    ctx.unsaved = [None if kept else _Unsaved.of(t, t) for t, kept in zip((x, h, c), needed, strict=False)]
+    ctx.unsaved += map(_Unsaved.of, weights, memory[3:])
     ctx.options = cell, *options
+    ctx.set_materialize_grads(False)
 
 
 class _Recurrence(torch.autograd.Function):
@@ -152,42 +156,62 @@ class _Recurrence(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
         return _differentiate(ctx, *upstream)
 
 
 class _Unsaved(NamedTuple):
-    """A tensor that only second derivatives need. version: None if it has none, as in inference mode."""
+    """A tensor that only second derivatives need.
+
+    memory: An alias, which keeps what forward read. version: None if it has none, as in inference mode.
+    """
 
     tensor: Any
+    memory: Any
     version: int | None
 
     @classmethod
-    def of(cls, tensor: Any) -> "_Unsaved":
-        return cls(tensor, None if tensor is None or tensor.is_inference() else tensor._version)
+    def of(cls, tensor: Any, memory: Any) -> "_Unsaved":
+        return cls(tensor, memory, None if tensor is None or tensor.is_inference() else tensor._version)
 
     def may_have_changed(self) -> bool:
-        return self.tensor is not None and (self.version is None or self.version != self.tensor._version)
+        if self.tensor is None:
+            return False
+        swapped = self.tensor is not self.memory and not self.tensor.is_set_to(self.memory)
+        return swapped or self.version is None or self.version != self.tensor._version
 
 
-def _differentiate(ctx: Any, dy: Tensor, dh: Tensor, dc: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+def _differentiate(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
     reserve, *saved = ctx.saved_tensors
-    inputs = [t if unsaved is None else unsaved.tensor for t, unsaved in zip(saved, ctx.unsaved, strict=True)]
-    if torch.is_grad_enabled() or any(map(is_batched, (dy, dh, dc))):
-        # The gradient is to be differentiated again (create_graph), or of a batch at once (is_grads_batched).
-        if any(unsaved is not None and unsaved.may_have_changed() for unsaved in ctx.unsaved):
-            raise RuntimeError(
-                "an input or a weight of a recurrent layer was changed in place after forward: no derivative of its "
-                "gradient"
-            )
-        gradients: Sequence[Any] = _differentiable_gradients(inputs, (dy, dh, dc), *ctx.options[:3])
-    elif is_observed() or type(dy) is not Tensor:
-        gradients = torch.ops.charloom.recurrence_backward(dy, dh, dc, *inputs, reserve, *ctx.options)
+    if all(gradient is None for gradient in given):
+        return (None,) * 12
+    inputs = [u.memory if t is None and u else t for t, u in zip(saved, ctx.unsaved, strict=True)]
+    upstream = _without_none(inputs, *given)
+    if type(reserve) is not Tensor and not torch.is_grad_enabled():  # torch.compile takes a graph
+        gradients: Sequence[Any] = torch.ops.charloom.recurrence_backward(*upstream, *inputs, reserve, *ctx.options)
+    elif torch.is_grad_enabled() or is_observed() or any(map(is_batched, upstream)):
+        gradients = _differentiable_gradients(ctx, saved, upstream)
     else:
         if torch._C._autograd._get_current_graph_task_keep_graph():  # else nobody will read the reserve again
             reserve = reserve.clone()
-        gradients = _consuming_backward((dy, dh, dc), inputs, reserve, ctx.needs_input_grad[0], *ctx.options)
+        try:
+            gradients = _consuming_backward(upstream, inputs, reserve, ctx.needs_input_grad[0], *ctx.options)
+        except KernelArgumentError:  # upstream of a subclass of Tensor, or what hooks have made of saved tensors
+            gradients = _differentiable_gradients(ctx, saved, upstream)
     return (*(None if t is None else g for t, g in zip(inputs, gradients, strict=True)), *[None] * 5)
+
+
+def _without_none(
+    inputs: list[Any], dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, _: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of y, h and c; zeros for those of an output that nothing was computed from."""
+    x, h, c = inputs[:3]
+    if dy is None:
+        dy = x.new_zeros((*x.shape[:2], h.shape[1]))
+    dh = torch.zeros_like(h) if dh is None else dh
+    if dc is None:
+        dc = dh if c is None else torch.zeros_like(c)  # only an LSTM's is read
+    return dy, dh, dc
 
 
 def is_batched(tensor: Tensor) -> bool:
@@ -196,14 +220,29 @@ def is_batched(tensor: Tensor) -> bool:
     return functorch.is_batchedtensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
 
 
-def _differentiable_gradients(
-    inputs: list[Any],
-    upstream: tuple[Tensor, ...],
-    cell: int,
-    precision: int,  # noqa: ARG001 - the equations have one
-    backward_in_time: bool,
-) -> list[Tensor | None]:
-    """The gradients by way of the equations, whose own can be taken."""
+def _differentiable_gradients(ctx: Any, saved: list[Any], upstream: tuple[Tensor, ...]) -> list[Tensor | None]:
+    """The gradients by way of the equations: for derivatives of them, and for what the kernels do not take."""
+    if any(unsaved is not None and unsaved.may_have_changed() for unsaved in ctx.unsaved):
+        raise RuntimeError(
+            "an input or a weight of a recurrent layer was changed in place after forward: no derivative of its "
+            "gradient"
+        )
+    cell, _, backward_in_time, _ = ctx.options
+    inputs = [t if unsaved is None else unsaved.tensor for t, unsaved in zip(saved, ctx.unsaved, strict=True)]
+    if is_differentiated() and not torch.is_grad_enabled():  # a transform of the gradient, whose forward ran outside
+
+        def run(*tensors: Any) -> Any:
+            x, h, *others = tensors
+            c = others.pop(0) if has_memory else None
+            w_ih, w_hh, *biases = others
+            weights = CellWeights(w_ih, w_hh, *(biases or (None, None)))
+            y, last = scan_direction(STEPS[CELLS[cell]], x, (h,) if c is None else (h, c), weights, backward_in_time)
+            return y, *last
+
+        has_memory = inputs[2] is not None
+        _, pull, *_others = torch.func.vjp(run, *(t.detach() for t in inputs if t is not None))
+        pulled = iter(pull(upstream if has_memory else upstream[:2]))
+        return [None if t is None else next(pulled) for t in inputs]
     # Views, so that differentiation ends at this call's inputs: one input may be computed from another, as in a layer
     # called step by step, whose state comes from the same weights.
     with torch.enable_grad():

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from charloom.errors import InputError
 from charloom.recurrence import kernel_calls
+from charloom.recurrence.dispatch import is_differentiated
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
 from charloom.recurrence.kernel_arguments import CELLS, PRECISIONS, ModelShape
 from charloom.recurrence.native import is_batched
@@ -103,6 +104,10 @@ def native_backpropagation(step: Step, parameters: StepParameters) -> tuple[Tens
 
     Only for parameters that are leaves without hooks, whose gradients, if there are any, are dense.
     """
+    if torch.is_anomaly_enabled():  # the engine is what looks for NaN
+        loss, last = native_loss(step, parameters)
+        loss.backward()  # type: ignore[no-untyped-call] # torch's
+        return loss.detach(), last
     tensors = parameters.in_order()
     loss, gradients, last = _run(step, tensors)
     for parameter, gradient in zip(tensors, gradients, strict=True):
@@ -149,7 +154,7 @@ class _Loss(torch.autograd.Function):
         scale = upstream[0]
         if torch.is_grad_enabled():  # create_graph: the gradients are to be differentiated again
             gradients = _differentiable_gradients(ctx.step, parameters, scale)
-        elif type(scale) is not Tensor or is_batched(scale) or float(scale) != 1:
+        elif type(scale) is not Tensor or is_differentiated() or is_batched(scale) or float(scale) != 1:
             gradients = [None if g is None else g * scale for g in gradients]
         elif torch._C._autograd._get_current_graph_task_keep_graph():  # the next call must find these unchanged
             gradients = [None if g is None else g.clone() for g in gradients]
