@@ -18,9 +18,9 @@ from charloom.text.documents import HUGGING_FACE
 from charloom.text.named_corpora import NAMED_CORPORA, PYTHON_REFERENCE, usual_recipe
 from charloom.text.sources import STANDARD_INPUT
 from charloom.text.vocabulary import named_character
-from charloom.training.checkpoint import Checkpoint
-from charloom.training.checkpoints import newest_checkpoint
-from charloom.training.resumption import check_corpus, check_settings, differences
+from charloom.training.checkpoints.checkpoint import Checkpoint
+from charloom.training.checkpoints.folder import newest_checkpoint
+from charloom.training.checkpoints.resumption import check_corpus, check_settings, differences
 
 ReadingProgress = Callable[[int, int | None], None]
 """Called with the bytes of the text that are read, and with how many there are if that is known."""
