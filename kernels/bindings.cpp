@@ -115,15 +115,19 @@ void layer_backward(const Kernels &kernels, int cell, int precision, long steps,
              [&] { kernels.layer_backward(call, workspace.of_size(kernels.layer_workspace(call, true))); });
 }
 
-// Throws std::out_of_range, IndexError to Python: a wrong id would read and write beside the tables.
-void check_ids(const int64_t *ids, long batch, long steps, long batch_stride, long step_stride, long vocabulary) {
-  for (long b = 0; b < batch; b++)
-    for (long t = 0; t < steps; t++) {
-      const int64_t id = ids[b * batch_stride + t * step_stride];
+// Returns a copy (steps, batch) of ids (batch, steps). Throws std::out_of_range, IndexError to Python: a wrong id would
+// read and write beside the tables. The copy is what is checked: other threads may write to the caller's ids meanwhile.
+std::vector<int64_t> checked_ids(Address address, long batch, long steps, long batch_stride, long step_stride,
+                                 long vocabulary) {
+  std::vector<int64_t> copy((size_t)(batch * steps));
+  for (long t = 0; t < steps; t++)
+    for (long b = 0; b < batch; b++) {
+      const int64_t id = copy[t * batch + b] = ((const int64_t *)address)[b * batch_stride + t * step_stride];
       if (id < 0 || id >= vocabulary)
         throw std::out_of_range("id " + std::to_string(id) + " is not in the vocabulary of " +
                                 std::to_string(vocabulary));
     }
+  return copy;
 }
 
 // Throws std::invalid_argument, ValueError to Python: the arrays of layers have so many places.
@@ -149,12 +153,6 @@ void language_model_step(const Kernels &kernels, int cell, int precision, long s
   call.layers = layers;
   call.vocabulary = vocabulary;
   call.embedding_size = embedding_size;
-  call.ids = (const int64_t *)ids;
-  call.targets = (const int64_t *)targets;
-  call.ids_batch_stride = strides.at(0);
-  call.ids_step_stride = strides.at(1);
-  call.targets_batch_stride = strides.at(2);
-  call.targets_step_stride = strides.at(3);
   check_layers(call.layers);
   if (parameters.size() != (size_t)(3 + 4 * call.layers) || gradients.size() != parameters.size())
     throw std::invalid_argument("parameters do not fit the layers");
@@ -182,8 +180,10 @@ void language_model_step(const Kernels &kernels, int cell, int precision, long s
   call.last_hidden = (float *)last_hidden;
   call.last_cell = (float *)last_cell;
   call.loss = (float *)loss;
-  check_ids(call.ids, call.batch, call.steps, call.ids_batch_stride, call.ids_step_stride, call.vocabulary);
-  check_ids(call.targets, call.batch, call.steps, call.targets_batch_stride, call.targets_step_stride, call.vocabulary);
+  const auto read = checked_ids(ids, batch, steps, strides.at(0), strides.at(1), vocabulary);
+  const auto wanted = checked_ids(targets, batch, steps, strides.at(2), strides.at(3), vocabulary);
+  call.ids = read.data();
+  call.targets = wanted.data();
   nb::gil_scoped_release release;
   const double rows = call.steps * call.batch, first = call.embedding_size;  // one-hot input is not multiplied
   const double work = 3 * (layer_work(call.cell, rows, first, call.hidden) +

@@ -61,9 +61,8 @@ struct LanguageModelCall {
   long steps, batch, hidden, layers, vocabulary;
   long embedding_size;  // 0: one-hot input
   int threads;
-  double *lost;                  // out: the most seconds that one of the threads did not run
-  const int64_t *ids, *targets;  // (batch, steps), with these strides
-  long ids_batch_stride, ids_step_stride, targets_batch_stride, targets_step_stride;
+  double *lost;                            // out: the most seconds that one of the threads did not run
+  const int64_t *ids, *targets;            // (steps, batch); below the vocabulary
   const float *embedding;                  // (vocabulary, embedding_size)
   const LayerWeights *weights;             // [layers]
   const float *output, *output_bias;       // (vocabulary, hidden), (vocabulary)

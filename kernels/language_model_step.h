@@ -105,9 +105,7 @@ class LanguageModelStep {
     const bool outside = l == 0 || l == call_.layers;
     return {outside ? call_.dropout : call_.layer_dropout, call_.seed, (uint32_t)l};
   }
-  const int64_t &id_at(long t, long b) const {
-    return call_.ids[b * call_.ids_batch_stride + t * call_.ids_step_stride];
-  }
+  const int64_t &id_at(long t, long b) const { return call_.ids[row_at(t, b)]; }
   long row_at(long t, long b) const { return t * call_.batch + b; }
 
   void pack(int id, int threads) {
@@ -181,10 +179,9 @@ class LanguageModelStep {
       multiply(n, width_, rows_of(hidden + row_at(t, mine.begin) * width_, width_), output_, panels,
                {scratch_[id], kPanel, block});
       for (long r = 0; r < n; r++) {
-        const long b = mine.begin + r;
-        const long target = call_.targets[b * call_.targets_batch_stride + t * call_.targets_step_stride];
-        nats_[row_at(t, b)] = cross_entropy_row(scratch_[id] + r * kPanel, panels, block, target, 1.f / rows_,
-                                                d_logits_ + row_at(t, b) * logits_);
+        const long row = row_at(t, mine.begin + r);
+        nats_[row] = cross_entropy_row(scratch_[id] + r * kPanel, panels, block, call_.targets[row], 1.f / rows_,
+                                       d_logits_ + row * logits_);
       }
     }
   }

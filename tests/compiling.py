@@ -79,6 +79,18 @@ def compile_layers(backend: str, every: bool) -> None:
         assert any("charloom.recurrence" in code for code in seen) == whole, (cell, bidirectional, whole, seen)
 
 
+def compile_transforms(backend: str) -> None:
+    """A transform of ``torch.func`` inside: PyTorch's to compute."""
+    for cell in _CELLS:
+        layer = cell(5, 6)
+
+        def gradient(x: Tensor, layer: Any = layer) -> Any:
+            return torch.func.grad(lambda inputs: layer(inputs)[0].sin().sum())(x)
+
+        x = torch.randn(7, 4, 5)
+        _assert_close([torch.compile(gradient, backend=backend)(x)], [gradient(x)])
+
+
 def compile_loss(backend: str) -> None:
     """The whole step: PyTorch's to compute there."""
     vocabulary = charloom.Vocabulary.of_text("abcdefghij")
@@ -112,5 +124,6 @@ if __name__ == "__main__":
     torch.manual_seed(0)
     torch.set_num_threads(1)
     compile_layers(sys.argv[1], sys.argv[2] == "all")
+    compile_transforms(sys.argv[1])
     compile_loss(sys.argv[1])
     export_layers(sys.argv[2] == "all")

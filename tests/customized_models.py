@@ -85,6 +85,11 @@ class _DoubledLayer(charloom.layers.GRU):
         return super().forward(inputs * 2, hx)
 
 
+class _CalledLayer(charloom.layers.GRU):
+    def __call__(self, inputs: Any, hx: Any = None) -> Any:
+        return super().__call__(inputs * 2, hx)
+
+
 class _Halved(nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         return x / 2
@@ -155,6 +160,22 @@ def _own_forward(built: Any) -> None:
     built.forward = halved
 
 
+def _given_gradients(built: Any) -> None:
+    """Views of one block, as DistributedDataParallel and others have them, but for a sparse one."""
+    parameters = list(built.parameters())
+    built.block = torch.full((sum(p.numel() for p in parameters),), 0.5)
+    for p, part in zip(parameters, built.block.split([p.numel() for p in parameters]), strict=True):
+        p.grad = part.view(p.shape)
+    built.output.weight.grad = torch.ones_like(built.output.weight).to_sparse()
+
+
+def _layer_dropout(dropout: float) -> Callable[[], LanguageModel]:
+    def change(built: Any) -> None:
+        built.layer.dropout = dropout
+
+    return _with(change, layer=lambda *sizes: charloom.layers.GRU(*sizes, num_layers=2))
+
+
 CUSTOMIZED: dict[str, Callable[[], LanguageModel]] = {
     "plain": model,
     "plain RNN": lambda: model(layer=charloom.layers.RNN),
@@ -182,6 +203,7 @@ CUSTOMIZED: dict[str, Callable[[], LanguageModel]] = {
     "step of an instance": _with(_own_step),
     "layer subclass with another first state": lambda: model(layer=_LayerWithStart),
     "layer subclass": lambda: model(layer=_DoubledLayer),
+    "layer subclass with another call": lambda: model(layer=_CalledLayer),
     "output LoRA": _put("output", _LoRA),
     "output Sequential": _put("output", lambda _: nn.Sequential(nn.Linear(_HIDDEN, 5), nn.Tanh(), nn.Linear(5, _SIZE))),
     "output without bias": _put("output", lambda _: nn.Linear(_HIDDEN, _SIZE, bias=False)),
@@ -217,6 +239,7 @@ CUSTOMIZED: dict[str, Callable[[], LanguageModel]] = {
     "full backward hook of the model": _with(lambda built: built.register_full_backward_hook(scaled_gradient)),
     "full backward pre-hook": _with(lambda built: built.layer.register_full_backward_pre_hook(scaled_gradient)),
     "tensor hook": _with(lambda built: built.output.weight.register_hook(lambda gradient: gradient * 3)),
+    "gradients beforehand": _with(_given_gradients),
     "float64": _with(lambda built: built.double()),
     "bfloat16": _with(lambda built: built.bfloat16()),
     "replaced weights": _put("output", lambda output: output.requires_grad_(True).float()),
@@ -226,6 +249,10 @@ CUSTOMIZED: dict[str, Callable[[], LanguageModel]] = {
 """Those that compute something."""
 
 WRONG: dict[str, Callable[[], LanguageModel]] = {
+    "dropout below 0": _with(lambda built: setattr(built.dropout, "p", -0.5)),
+    "dropout NaN": _with(lambda built: setattr(built.dropout, "p", float("nan"))),
+    "dropout of the layer below 0": _layer_dropout(-0.5),
+    "dropout of the layer NaN": _layer_dropout(float("nan")),
     "output smaller": _put("output", lambda _: nn.Linear(_HIDDEN, 3)),
     "output of another hidden size": _put("output", lambda _: nn.Linear(_HIDDEN - 4, _SIZE)),
     "output's bias short": _with(lambda built: setattr(built.output, "bias", nn.Parameter(torch.zeros(2)))),

@@ -116,7 +116,6 @@ void run_language_model(CellKind cell, Precision precision, long embedding_size)
   call.steps = steps, call.batch = batch, call.hidden = hidden, call.layers = layers, call.vocabulary = vocabulary;
   call.embedding_size = embedding_size, call.dropout = 0.2f, call.layer_dropout = 0.1f, call.seed = 7;
   call.ids = ids.data(), call.targets = ids.data() + steps * batch;
-  call.ids_batch_stride = call.targets_batch_stride = steps, call.ids_step_stride = call.targets_step_stride = 1;
   call.embedding = embedding_size ? embedding.data() : nullptr, call.weights = weights;
   call.output = output.data(), call.output_bias = output_bias.data();
   call.first_hidden = h.data(), call.first_cell = c.data(), call.last_hidden = last_h.data();

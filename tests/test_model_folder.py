@@ -232,6 +232,8 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelFolderError, match="file"):
         build_model(_VOCABULARY, ModelSettings(hidden_size=3)).save(tmp_path / "file" / "model")
+    with pytest.raises(ModelFolderError, match="null byte"):
+        build_model(_VOCABULARY, ModelSettings(hidden_size=3)).save(tmp_path / "a\0b")
 
 
 def test_a_crash_while_saving_leaves_the_old_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import pytest
 import torch
+from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 from torch.nn.modules import module as modules
 from torch.overrides import TorchFunctionMode
@@ -61,6 +63,23 @@ def _hooked(register: Callable[..., Any], hook: Callable[..., Any]) -> Iterator[
         handle.remove()
 
 
+@contextmanager
+def _in_class(name: str, change: Callable[[Any], Any], *kinds: Any) -> Iterator[None]:
+    """Another function in the place of a method of classes of ``torch.nn``."""
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in kinds:
+            patch.setattr(kind, name, change(getattr(kind, name)))
+        yield
+
+
+def _of_scaled_input(method: Any) -> Any:
+    def changed(self: Any, first: Any, *arguments: Any, **options: Any) -> Any:
+        scaled = isinstance(first, Tensor) and first.is_floating_point()
+        return method(self, first * 2 if scaled else first, *arguments, **options)
+
+    return changed
+
+
 def _fake() -> AbstractContextManager[Any]:
     return FakeTensorMode(allow_non_fake_inputs=True)
 
@@ -86,6 +105,9 @@ SETTINGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "allow_mutation_on_saved_tensors": torch.autograd.graph.allow_mutation_on_saved_tensors,
     "disable_saved_tensors_hooks": lambda: torch.autograd.graph.disable_saved_tensors_hooks("none, please"),
     "multithreading off": lambda: torch.autograd.set_multithreading_enabled(False),
+    "another nn.RNN.forward": lambda: _in_class("forward", _of_scaled_input, nn.RNN, nn.GRU, nn.LSTM),
+    "another nn.Linear.forward": lambda: _in_class("forward", _of_scaled_input, nn.Linear),
+    "another nn.Module.__call__": lambda: _in_class("__call__", _of_scaled_input, nn.Module),
     "global forward hook": lambda: _hooked(modules.register_module_forward_hook, scaled_output),
     "global forward pre-hook": lambda: _hooked(modules.register_module_forward_pre_hook, scaled_input),
     "global full backward hook": lambda: _hooked(modules.register_module_full_backward_hook, scaled_gradient),

@@ -67,6 +67,7 @@ _INPUTS: dict[str, Callable[[Tensor], Any]] = {
     "negated view": lambda inputs: torch._neg_view(inputs),
     "sparse": lambda inputs: inputs.to_sparse(),
     "meta": lambda inputs: inputs.to("meta"),
+    "nested": lambda inputs: torch.nested.as_nested_tensor(list(inputs)),
     "numpy": lambda inputs: inputs.detach().cpu().numpy(),
     "a list": lambda inputs: inputs.tolist(),
     "None": lambda _: None,

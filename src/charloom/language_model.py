@@ -124,6 +124,13 @@ class LanguageModel(nn.Module):
         logits, state = self(ids.unsqueeze(1), state)
         return logits[0], state
 
+    def __prepare_scriptable__(self) -> "LanguageModel":
+        """Is called by ``torch.jit.script``, for a module around the model too."""
+        raise InputError(
+            "torch.jit.script does not take a LanguageModel: script its layer, or take a graph of the model with "
+            "torch.jit.trace or torch.export"
+        )
+
     def loss(self, ids: Ids, targets: Ids, state: State | None = None) -> tuple[Scalar, State]:
         """Mean cross-entropy in nats of ``targets`` (batch, steps) after ``ids``, and the state, detached.
 

@@ -52,8 +52,18 @@ def write_model_folder(path: str | Path, config: dict[str, Any], tensors: dict[s
         folder.mkdir(parents=True, exist_ok=True)
         files = {folder / WEIGHTS_FILE: weights, folder / CONFIG_FILE: text.encode("utf-8", "backslashreplace")}
         write_whole(files, remove=_codec_of_others(folder, head["weights_sha256"]))
-    except OSError as error:
-        raise ModelFolderError(f"{folder}: cannot save the model ({error.strerror or error})") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise ModelFolderError(f"{folder}: cannot save the model ({reason})") from error
+
+
+def check_kind(path: str | Path, kind: str) -> None:
+    """Raises ModelFolderError for a folder with a model of another kind: some of its files would stay beside ours."""
+    check_type(PATH, path=path)
+    folder = Path(path)
+    taken = [name for name in (CONFIG_FILE, CHECKPOINTS) if (folder / name).exists()]
+    if taken and (found := _read_config(folder).get("kind")) != kind:
+        raise ModelFolderError(f"{folder}: {_in_words(found)} is there; name another folder for {_in_words(kind)}")
 
 
 def _codec_of_others(folder: Path, weights_sha256: object) -> list[Path]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
 from charloom.layers import RecurrentLayer
+from charloom.layers.recurrent_layer import is_torchs_own
 from charloom.recurrence.dispatch import chosen_kernels, covers, covers_layers
 from charloom.recurrence.kernel_arguments import KernelArgumentError
 from charloom.recurrence.native_generation import NativeGenerator
@@ -35,15 +36,20 @@ def unknown_part(model: Any, methods: Mapping[str, object]) -> str | None:
         if getattr(model_class, name) is not method or name in attributes:
             return f"{model_class.__qualname__} has a {name} of its own"
     layer, output, dropout, vocabulary_size = model.layer, model.output, model.dropout, len(model.vocabulary)
-    if getattr(type(layer), "forward", None) is not RecurrentLayer.forward or "forward" in vars(layer):
+    known = isinstance(layer, RecurrentLayer) and is_torchs_own(layer.mode)
+    if not known or _calls_another(layer, RecurrentLayer.forward):
         return f"layer is a {_name(layer)} with a forward of its own"
+    if not 0 <= layer.dropout <= 1:
+        return f"layer.dropout is {layer.dropout}"
     if "parametrizations" in layer._modules:
         return "layer is parametrized"
     if layer.bidirectional or layer.batch_first:
         return "layer is bidirectional or batch first"
-    if type(dropout) is not nn.Dropout or "forward" in vars(dropout):
+    if type(dropout) is not nn.Dropout or _calls_another(dropout, _DROPOUT):
         return f"dropout is a {_name(dropout)}"
-    if type(output) is not nn.Linear or "forward" in vars(output):
+    if not 0 <= dropout.p <= 1:
+        return f"dropout.p is {dropout.p}"
+    if type(output) is not nn.Linear or _calls_another(output, _LINEAR):
         return f"output is a {_name(output)}"
     weight, bias = output.weight, output.bias
     if bias is None:
@@ -57,10 +63,20 @@ def unknown_part(model: Any, methods: Mapping[str, object]) -> str | None:
     return _unknown_input(model.embedding, layer, vocabulary_size)
 
 
+# As PyTorch has them: who puts another function into a class of torch.nn wants it called.
+_CALL, _DROPOUT, _LINEAR, _EMBEDDING = nn.Module.__call__, nn.Dropout.forward, nn.Linear.forward, nn.Embedding.forward
+
+
+def _calls_another(part: nn.Module, forward: Any) -> bool:
+    """Tells if a call of a part runs another function than this ``forward``."""
+    kind = type(part)
+    return kind.forward is not forward or kind.__call__ is not _CALL or "forward" in vars(part)
+
+
 def _unknown_input(embedding: Any, layer: Any, vocabulary_size: int) -> str | None:
     if embedding is None:
         return None if layer.input_size == vocabulary_size else f"layer.input_size is {layer.input_size}"
-    if type(embedding) is not nn.Embedding or "forward" in vars(embedding):
+    if type(embedding) is not nn.Embedding or _calls_another(embedding, _EMBEDDING):
         return f"embedding is a {_name(embedding)}"
     for option in ("padding_idx", "max_norm"):
         if getattr(embedding, option) is not None:
@@ -164,8 +180,14 @@ def has_forward_hooks(model: nn.Module) -> bool:
 
 
 def _is_watched(parameter: Tensor) -> bool:
-    """Tells if only autograd's engine knows what is to be done with a gradient."""
-    return not parameter.is_leaf or bool(parameter._backward_hooks or parameter._post_accumulate_grad_hooks)
+    """Tells if only autograd's engine knows what is to be done with a gradient.
+
+    Hooks on the nodes that accumulate gradients (``parameter.view_as(parameter).grad_fn.next_functions``) are not seen.
+    """
+    if not parameter.is_leaf or parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
+        return True
+    gradient = parameter.grad
+    return gradient is not None and (type(gradient) is not Tensor or gradient.layout is not torch.strided)
 
 
 def _are_hooked(*modules: Any) -> bool:

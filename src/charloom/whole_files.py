@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -31,12 +31,13 @@ class WholeFile:
         self._refuse_existing()
 
     def __enter__(self) -> BinaryIO:
-        self._file = _create(self._temporary, self._path)
+        with _errors_naming(self._path):
+            self._file = _create(self._temporary)
         return self._file
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         try:
-            with self._file:
+            with _errors_naming(self._path), self._file:
                 if error is None:
                     self._file.flush()
                     os.fsync(self._file.fileno())
@@ -72,7 +73,7 @@ def write_whole(contents: dict[Path, bytes], *, remove: Sequence[Path] = ()) -> 
     temporaries = {target: _temporary_of(target) for target in contents}
     try:
         for target, data in contents.items():
-            with _create(temporaries[target], target) as file:
+            with _errors_naming(target), _create(temporaries[target]) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -101,13 +102,19 @@ def _temporary_of(path: Path) -> Path:
     return path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}")
 
 
-def _create(temporary: Path, target: Path) -> BinaryIO:
-    """Opens the hidden file; errors name the file that the user knows."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+@contextlib.contextmanager
+def _errors_naming(target: Path) -> Iterator[None]:
+    """Errors name the file that the user knows: not the hidden one, and not none, as that of a full disk does."""
     try:
-        return os.fdopen(os.open(temporary, flags, 0o600), "wb")
+        yield
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(target)) from None
+        error.filename = str(target)
+        raise
+
+
+def _create(temporary: Path) -> BinaryIO:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(temporary, flags, 0o600), "wb")
 
 
 def _usual_mode() -> int:

@@ -1,6 +1,7 @@
 """What ``charloom forecast`` may write to, and what it must not."""
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from charloom import ModelFolderError, ModelSettings, Vocabulary, build_model, forecasting
+from charloom.forecasting import Forecaster, ForecastSettings, fit
 from process import PATIENCE, call, environment
 
 _QUICK = ["--horizon", "6", "--members", "2", "--epochs", "1", "--hidden-size", "4", "--no-backtest"]
@@ -98,6 +101,63 @@ def test_a_symlink_to_nothing_is_not_overwritten_unasked(home: Path) -> None:
     (home / "later.csv").symlink_to("nothing.csv")
     message = "later.csv: there is a file already; --force overwrites it"
     assert message in call(home, "forecast", "two.csv", *_QUICK, "--out", "later.csv").error(2)
+
+
+@pytest.mark.parametrize("kind", ["model", "run", "unknown"])
+def test_a_folder_of_another_model_is_kept(home: Path, kind: str) -> None:
+    if kind == "run":
+        (home / "folder" / "checkpoints").mkdir()
+    elif kind == "unknown":
+        (home / "folder" / "config.json").write_text("{}")
+    else:
+        build_model(Vocabulary("ab"), ModelSettings(hidden_size=4)).save(home / "folder")
+    before = {file: file.read_bytes() for file in (home / "folder").rglob("*") if file.is_file()}
+    assert "folder" in call(home, "forecast", "two.csv", *_QUICK, "-f", "--save", "folder").error(2)
+    with pytest.raises(ModelFolderError, match="folder"):
+        fit([1.0, 2.0, 4.0, 5.0], ForecastSettings(horizon=1)).save(home / "folder")
+    assert {file: file.read_bytes() for file in (home / "folder").rglob("*") if file.is_file()} == before
+    assert not (home / "two.csv.forecast.png").exists()
+
+
+def test_a_forecaster_takes_the_place_of_another(home: Path) -> None:
+    options = ["--model", "naive", "--no-backtest", "--horizon"]
+    call(home, "forecast", "two.csv", *options, "2", "--save", "new").done()
+    call(home, "forecast", "two.csv", *options, "3", "--save", "new", "-f").done()
+    assert Forecaster.load(home / "new").settings.horizon == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "largest", "arguments"),
+    [
+        ("two.csv.forecast.png", 100, ["--out", "out.csv"]),
+        ("out.csv", 100_000, ["--out", "out.csv", "--horizon", "2000"]),
+        ("new", 100, ["--save", "new", "--plot", "empty.svg"]),
+    ],
+)
+def test_a_full_disk_is_reported_with_the_file(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str, largest: int, arguments: list[str]
+) -> None:
+    monkeypatch.setattr(forecasting, "draw_forecast", lambda *_: b"x" * (10 if name == "new" else 200))
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, usual[1]))
+    try:
+        result = call(home, "forecast", "two.csv", "--model", "naive", "--no-backtest", *arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert result.error().startswith(f"{name}: ")
+    assert "File too large" in result.error()
+    assert not (home / "out.csv").exists()
+
+
+def test_a_pipe_has_no_picture_beside_it(home: Path) -> None:
+    for plot in ([], ["--plot", "new.png"]):
+        reader, writer = os.pipe()
+        os.write(writer, (home / "two.csv").read_bytes())
+        os.close(writer)
+        result = call(home, "forecast", f"/dev/fd/{reader}", *_QUICK, *plot)
+        os.close(reader)
+        assert ("No picture is drawn, since /dev/fd/" in result.done()) == (not plot)
+        assert (home / "new.png").exists() == bool(plot)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 import math
 import re
-from decimal import Decimal
+from decimal import Context, Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import example, given
@@ -63,6 +64,54 @@ def test_points_between_thousands_are_never_decimals(numbers: list[int], delimit
     else:
         assert _read(cells, delimiter) == numbers
     assert _read(cells, delimiter, decimal=",", thousands=".") == numbers
+
+
+@given(
+    st.integers(0, 25),
+    st.integers(0, 10**25),
+    st.lists(st.integers(0, 10**9), min_size=1, max_size=5),
+    st.integers(0, 9),
+)
+@example(0, 12345678901234567890, [0, 1], 0)
+@example(6, 10**18, [0, 1, 2], 0)
+@example(0, 4 * 10**15, [0, 1, 2], 0)
+@example(19, 0, [10**18 // 3, 2 * 10**18 // 3], 0)
+def test_what_floats_hold_of_a_column_of_many_digits(places: int, base: int, steps: list[int], zeros: int) -> None:
+    numbers = [Decimal(base + step * 10**zeros).scaleb(-places, Context(99)) for step in steps]
+    try:
+        found = _read([f"{number:f}" for number in numbers], decimal=".")
+    except SeriesError as error:
+        assert "more digits than a float holds; subtract a constant" in str(error)  # noqa: PT017
+        assert any(len(number.normalize().as_tuple().digits) > 15 for number in numbers)
+        return
+    for value, number in zip(found, numbers, strict=True):
+        if places == 0:
+            assert int(value) == number or Decimal(repr(float(value))) == number
+        else:
+            loss, change = abs(Fraction(value) - Fraction(number)), Fraction(max(numbers)) - Fraction(min(numbers))
+            assert Decimal(repr(float(value))) == number or loss * 10**6 <= change or change == 0
+
+
+@pytest.mark.parametrize(
+    ("cells", "refused"),
+    [
+        (["12345678901234567890", "12345678901234567891"], True),
+        (["9007199254740993", "1"], True),
+        (["7", "1,700,000,000,123,456,789"], True),
+        (["1000000000000.000001", "1000000000000.000002"], True),
+        (["4000000000000001", "4000000000000004"], False),
+        (["3.3333333333333333333", "0.6666666666666666667"], False),
+        (["3.3333333333333333333", "3.3333333333333333333"], False),
+        (["0.10000000000000000555", "0.2"], False),
+        (["100000000000000000000000", "1e23"], False),
+    ],
+)
+def test_digits_beyond_those_of_floats(cells: list[str], refused: bool) -> None:
+    if refused:
+        with pytest.raises(SeriesError, match=r"line [23]: .* in column 'v': more digits than a float holds"):
+            _read(cells, thousands=",")
+    else:
+        assert _read(cells) == [float(cell) for cell in cells]
 
 
 def test_three_decimals_in_every_row_are_decimals() -> None:

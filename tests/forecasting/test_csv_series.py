@@ -97,12 +97,42 @@ def test_the_dates_are_the_first_other_column_or_the_one_that_is_named(home: Pat
 
 
 @pytest.mark.parametrize(
-    "content", ["1\n2\n", "2001,x\n2002,3\n", "d,1\n2001,2\n", ",\n2001,2\n", "31.12.2001,NA\n1.1.2002,2\n"]
+    "content",
+    [
+        *("1\n2\n", "2001,x\n2002,3\n", "d,1\n2001,2\n", ",\n2001,2\n", "31.12.2001,NA\n1.1.2002,2\n"),
+        *('"1,005"\n998\n991\n', "1 234\n5\n", "5 kg\n6\n", "(1)\n2\n", "$5k\n6\n", "\u0663\n4\n", ".5e3\n4\n"),
+        *("inf\n1\n", "-Infinity\n1\n", "\u221e\n1\n", "-\n1\n", "--\n1\n", "?\n1\n", "n.a.\n1\n", "#DIV/0!\n1\n"),
+        *("NaT,1\n2001,2\n", "1/1/23,--\n2001-01-01,2\n", "Jan 2001,x\n2001-02,2\n", "1 May,x\n2001-02,2\n"),
+    ],
 )
 def test_a_header_that_may_be_values_is_refused(home: Path, content: str) -> None:
     date_format = "%d.%m.%Y" if "31" in content else None
     with pytest.raises(SeriesError, match=r"line 1: '.*' may be a value or the name of a column; give header=False or"):
         _read(home, content, date_format=date_format)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x",
+        "Q1",
+        "CO2",
+        "PM2.5",
+        "T 1",
+        "% of 5",
+        "#units",
+        "[km]",
+        "\u00e9t\u00e9",
+        "\u4e00\u6708",
+        "-x",
+        "infl",
+        "nano",
+        "may be",
+    ],
+)
+def test_headers(home: Path, name: str) -> None:
+    for table in (f"{name}\n1\n2\n", f",{name}\n2001,1\n2002,2\n", f"{name},v\n2001,1\n2002,2\n"):
+        assert _read(home, table).values.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -166,9 +196,11 @@ def test_missing_values_at_the_ends_are_never_filled(home: Path, value: str, mis
 
 
 def test_gaps_are_filled_by_straight_lines(home: Path) -> None:
-    series = _read(home, "x\n1\n\n\nNA\n3\n", missing="interpolate")
-    assert series.values.tolist() == [1, 1.5, 2, 2.5, 3]
+    series = _read(home, "x\n1.5\n\n\nNA\n3.5\n", missing="interpolate")
+    assert series.values.tolist() == [1.5, 2, 2.5, 3, 3.5]
     assert series.filled == 3
+    series = _read(home, "x\n1\n2\n\n5\n", missing="interpolate")
+    assert series.values.tolist() == [1, 2, 4, 5], "counts stay counts"
     series = _read(home, "t,x\na,1\nb,\nc,nan\nd,4\n", "x", missing="interpolate", time="none")
     assert series.values == pytest.approx(np.array([1, 2, 3, 4]))
     assert series.filled == 2

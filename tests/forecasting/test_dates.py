@@ -3,7 +3,7 @@
 import calendar
 import re
 import warnings
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -29,7 +29,15 @@ def _read(labels: list[str], date_format: str | None = None) -> Dates | None:
         (["2000-11-29", "2000-12-29"], ["2001-01-29", "2001-02-28", "2001-03-29"]),
         (["2000-02-28", "2001-02-28", "2002-02-28", "2003-02-28"], ["2004-02-28"]),
         (["2000-02-29", "2001-02-28", "2002-02-28", "2003-02-28"], ["2004-02-29"]),
-        (["2001-01-30", "2001-02-28"], ["2001-03-29"]),  # 29 days
+        (["2001-01-30", "2001-02-28"], ["2001-03-30"]),
+        (["2001-01-30", "2001-02-28", "2001-03-29"], ["2001-04-27"]),  # 29 days
+        (["2001-12-29", "2002-01-29", "2002-02-28", "2002-03-29"], ["2002-04-29"]),
+        (["2001-06-30", "2001-12-30", "2002-06-30"], ["2002-12-30"]),
+        (["2001-04-30", "2001-06-30"], ["2001-08-31"]),
+        (["2001-12-31T10:00+0100", "2001-12-31T10:30+0100"], ["2001-12-31T11:00+0100"]),
+        (["2001-12-31 10:00:00.8", "2001-12-31 10:00:00.9"], ["2001-12-31 10:00:01.0", "2001-12-31 10:00:01.1"]),
+        (["2001-12-31 10:00:00", "2001-12-31 10:00:00.250"], ["2001-12-31 10:00:00.500"]),
+        (["2001-12-31 10:00:00.2500000", "2001-12-31 10:00:00.5000000"], ["2001-12-31 10:00:00.7500000"]),
         (["1999", "2000"], ["2001", "2002"]),
         (["1990", "1995", "2000"], ["2005"]),
         (["2001-12-24", "2001-12-31"], ["2002-01-07"]),
@@ -65,13 +73,15 @@ def test_dates_in_a_format_that_is_given(first: date, step: int, date_format: st
         _read(labels)
 
 
-@given(_DAYS, st.integers(1, 24), st.integers(2, 6), st.booleans())
-def test_months_continue_on_their_day_or_their_last(first: date, step: int, number: int, last: bool) -> None:
+@given(_DAYS, st.integers(1, 24), st.integers(2, 6), st.integers(1, 31))
+def test_months_continue_on_their_day_or_their_last(first: date, step: int, number: int, day: int) -> None:
     months = [divmod(first.year * 12 + first.month - 1 + step * i, 12) for i in range(number + 1)]
     ends = [calendar.monthrange(year, month + 1)[1] for year, month in months]
-    days = ends if last else [min(first.day, 28)] * len(ends)
-    if days[:-1] == ends[:-1]:  # of Februaries
+    days = [min(day, end) for end in ends]
+    if days[:-1] == ends[:-1]:  # as of Februaries
         days = ends
+    elif max(days[:-1]) < days[-1]:  # of short months, which do not show the day
+        days[-1] = max(days[:-1])
     labels = [f"{year}-{month + 1:02d}-{day:02d}" for (year, month), day in zip(months, days, strict=True)]
     dates = _read(labels[:-1])
     assert dates is not None
@@ -101,6 +111,7 @@ def test_iso_dates_are_what_they_say(time: datetime, form: int) -> None:
         *("2023-1-5", "2023-02-30", "2023-13", "2023-Q5", "2023-W54", "0999", "3000", "202301", "20231301"),
         *("31.12.2023", "2023/12/31", "\u0662\u0660\u0662\u0663", "2023-11-3\u0663", "2023-12-31\n", " 2023", ""),
         *("2023-12-31T25:00", "2023-12-31 12", "1700000000", "NaT", "12:30", "-2023", "2023-12-31T10:00:00,5"),
+        "2023-12-31T10:00:00.1234567",  # datetime has no nanoseconds
     ],
 )
 def test_what_is_no_iso_date(label: str) -> None:
@@ -121,10 +132,36 @@ def test_what_is_no_iso_date(label: str) -> None:
         ("01/01/2001 11:00 PM", "%m/%d/%Y %H:%M %p"),
         ("Mon 2001-12-30", "%a %Y-%m-%d"),  # a Sunday
         ("2001-12-30 UTC", "%Y-%m-%d %Z"),
+        ("2001-12-30 100", "%Y-%m-%d %H%M"),
     ],
 )
 def test_what_a_format_reads_otherwise_than_it_is_written(label: str, date_format: str) -> None:
     assert parse_date(label, date_format) is None
+
+
+@given(
+    st.datetimes(datetime(1000, 1, 1), datetime(2999, 12, 31)),
+    st.integers(0, 6),
+    st.none() | st.sampled_from([-150, 0, 60, 345]),
+    st.sampled_from(["+01:00", "+0100", "Z"]),
+)
+def test_fractions_of_seconds_and_time_zones_in_a_format(
+    time: datetime, digits: int, minutes: int | None, form: str
+) -> None:
+    """A fraction of one to six digits, and a zone in each of its forms."""
+    time = time.replace(microsecond=time.microsecond // 10 ** (6 - digits) * 10 ** (6 - digits))
+    text, date_format = f"{time:%d/%m/%Y %H:%M:%S}", "%d/%m/%Y %H:%M:%S"
+    if digits:
+        text, date_format = f"{text}.{time.microsecond:06d}"[: 20 + digits], f"{date_format}.%f"
+    if minutes is not None:
+        time = time.replace(tzinfo=timezone(timedelta(minutes=minutes)))
+        zone = time.isoformat()[-6:]
+        text += zone if form == "+01:00" else "Z" if form == "Z" and not minutes else zone.replace(":", "")
+        date_format += "%z"
+    found = parse_date(text, date_format)
+    assert found is not None
+    assert found == time
+    assert found.utcoffset() == time.utcoffset()
 
 
 def test_unpadded_dates_are_unambiguous_between_separators() -> None:

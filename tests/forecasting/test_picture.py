@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from charloom import InputError
 from charloom.forecasting import Forecaster, ForecastSettings, Series, draw_forecast, fit, read_series
 
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -89,6 +90,15 @@ def test_the_first_and_the_last_years_there_are(forecaster: Forecaster, tmp_path
     series = _series(tmp_path, [f"{first + year:04d}-12-01" for year in range(_NUM_POINTS)])
     assert series.label(_NUM_POINTS + 11) == f"{first + _NUM_POINTS + 11:04d}-12-01"
     assert "time" in _texts(_picture(series, forecaster))
+
+
+def test_one_forecast_of_any_series_is_drawn(forecaster: Forecaster) -> None:
+    found = forecaster.forecast()
+    assert draw_forecast(_VALUES, found, (0.8,)) == draw_forecast(Series(_VALUES), found, (0.8,))
+    with pytest.raises(InputError, match="forecast has several origins: draw one of"):
+        draw_forecast(_VALUES, forecaster.forecast_from(_VALUES, [50, 60]))
+    with pytest.raises(InputError, match="levels"):
+        draw_forecast(_VALUES, found, 0.8)  # type: ignore[arg-type]
 
 
 def test_points_without_dates_are_counted_from_1(forecaster: Forecaster) -> None:

@@ -9,10 +9,82 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charloom import CharloomError, SeriesError, SettingsError
-from charloom.forecasting import Series, find_season, fit
+from charloom.forecasting import ForecastSettings, Series, find_season, fit
 from charloom.forecasting.series import as_series
 
 _NUMBERS = np.array([3.0, 1.0, 4.0, 1.0, 5.0, 9.0])
+
+
+_DAYS = np.arange("2001-01-01", "2001-01-07", dtype="datetime64[D]")
+
+
+class _Indexed:
+    """Numbers with an index, as pandas has them."""
+
+    def __init__(self, index: Any) -> None:
+        self.index = np.asarray(index)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return _NUMBERS
+
+
+@pytest.mark.parametrize(
+    ("index", "later"),
+    [
+        (np.arange(6), "7"),
+        (np.arange(2001, 2007), "7"),
+        (np.arange(6) * 0.1, "7"),
+        (_DAYS - _DAYS[0], "7"),
+        (_DAYS, "2001-01-07"),
+        (_DAYS.astype("M8[ns]"), "2001-01-07"),
+        (_DAYS[0].astype("M8[s]") + np.arange(6) * np.timedelta64(12, "h"), "2001-01-04T00:00:00"),
+        (_DAYS[0] + np.arange(6) * np.timedelta64(250, "ms"), "2001-01-01T00:00:01.500"),
+        (np.array([f"2001-{month:02d}" for month in range(1, 7)], object), "2001-07"),
+        (_DAYS.astype(object), "2001-01-07"),
+    ],
+)
+def test_an_index_in_even_steps(index: Any, later: str) -> None:
+    series = as_series(_Indexed(index))  # type: ignore[arg-type]
+    assert series.values.tolist() == _NUMBERS.tolist()
+    assert series.label(6) == later
+    assert fit(_Indexed(index), horizon=1).series.label(6) == later  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("make", [Series, as_series, fit, find_season])
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        (np.arange(6)[::-1], "the numbers of the index are not increasing in even steps"),
+        (np.arange(6, dtype="uint8")[::-1], "the numbers of the index are not increasing"),
+        ([0, 1, 2, 4, 5, 6], "the numbers of the index are not increasing"),
+        ([1, 1, 1, 1, 1, 1], "the numbers of the index are not increasing"),
+        (_DAYS[::-1], "the dates run backwards, from 2001-01-06 in line 1 to 2001-01-01 in line 6"),
+        (_DAYS[[0, 1, 2, 3, 5, 4]], "line 6: 2001-01-05 is earlier than"),
+        (_DAYS[[0, 1, 1, 2, 3, 4]], "line 3: 2001-01-02 is the same date as"),
+        (_DAYS + np.array([0, 0, 0, 1, 1, 1]), "line 4: 2001-01-05 comes 2 days after 2001-01-03, others 1 day"),
+        ([*_DAYS[:5], np.datetime64("NaT")], "'NaT' .* is not an ISO date"),
+        (_DAYS[0] + np.arange(6) * np.timedelta64(1, "ns"), "is not an ISO date"),
+        (np.array(list("abcdef"), object), "'a' .* is not an ISO date"),
+    ],
+)
+def test_an_index_that_is_not_in_even_steps(make: Any, index: Any, message: str) -> None:
+    with pytest.raises(SeriesError, match=f"{message}.*; sort the series by its index and fill its gaps, or give its"):
+        make(_Indexed(index))
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=5))
+def test_whole_numbers_are_kept_to_their_last_digit_or_refused(numbers: list[int]) -> None:
+    try:
+        assert [int(value) for value in Series(np.array(numbers)).values] == numbers
+    except SeriesError as error:
+        assert "more digits than a float holds" in str(error)  # noqa: PT017
+        assert any(int(float(number)) != number for number in numbers)
+
+
+def test_numbers_that_differ_in_their_last_bit_are_not_constant() -> None:
+    values = np.where(np.arange(60) % 2, 1.0, np.nextafter(1.0, 2.0))
+    found = fit(values, ForecastSettings(model="ar", horizon=2)).forecast()  # refused of constant ones
+    assert found.interval(0.95)[0] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("make", [Series, as_series, fit, find_season])

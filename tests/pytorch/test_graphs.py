@@ -2,6 +2,9 @@
 
 # mypy: disallow-untyped-calls=False
 
+import copy
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,8 @@ import onnx
 import pytest
 import torch
 from torch import nn
+from torch.fx import _symbolic_trace
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import charloom
 from torch_comparison import CELLS, Case, case_for, check, differing, inputs_for, outcome
@@ -62,8 +67,74 @@ def test_a_graph_holds_nothing_that_only_charloom_knows(cell: str) -> None:
         module = charloom.accelerate(Case(cell, 40).layer())
         with torch.set_grad_enabled(grad):
             traced = torch.jit.trace(module, inputs_for(module), check_trace=False)
+            recorded = make_fx(module, pre_dispatch=True)(inputs_for(module))
         assert "charloom::" not in str(traced.inlined_graph)
+        assert "charloom" not in recorded.code
         assert "charloom::" not in str(torch.jit.script(torch.nn.Sequential(module)).inlined_graph)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("accelerated", [True, False])
+def test_a_scripted_layer_stays_charlooms(cell: str, accelerated: bool) -> None:
+    """TorchScript leaves PyTorch's class behind, and says nothing when it is done."""
+    uses: list[Callable[[Any], Any]] = [
+        lambda layer: layer.begin_state(2),
+        lambda layer: layer(inputs_for(layer)),
+        copy.deepcopy,
+        lambda layer: pickle.loads(pickle.dumps(layer)),
+        lambda layer: copy.deepcopy(nn.Sequential(layer))[0],
+    ]
+    for use_layer in uses:
+        layer: Any = Case(cell, 40).layer()
+        layer = charloom.accelerate(layer) if accelerated else _of_charloom(layer)
+        layer.precision = "bfloat16"
+        kind, members = type(layer), vars(layer).keys() | {"__overloads__", "_compiled_call_impl"}
+        torch.jit.script(nn.Sequential(layer))
+        assert layer.precision == "bfloat16"
+        layer.precision = "float32"
+        made = use_layer(layer)
+        for used in (layer, made) if isinstance(made, nn.Module) else (layer,):
+            assert type(used) is kind
+            assert used.precision == "float32"
+            assert vars(used).keys() <= members
+
+
+def _of_charloom(layer: Any) -> Any:
+    kind = getattr(charloom.layers, type(layer).__name__)
+    options = {"nonlinearity": layer.nonlinearity} if isinstance(layer, nn.RNN) else {}
+    return kind(layer.input_size, layer.hidden_size, **options)
+
+
+def test_a_language_model_is_not_scripted() -> None:
+    """Nothing of it is changed by the refusal."""
+    vocabulary = charloom.Vocabulary.of_text("abc")
+    model = charloom.LanguageModel(charloom.layers.GRU(len(vocabulary), 4), vocabulary)
+    for module in (model, nn.Sequential(model)):
+        with pytest.raises(charloom.InputError, match=r"jit\.script does not take a LanguageModel"):
+            torch.jit.script(module)
+        assert copy.deepcopy(model).begin_state(2).shape == (1, 2, 4)  # type: ignore[union-attr] # a GRU's
+
+
+class _FromState(nn.Module):
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.layer = layer
+        self.inputs = inputs_for(layer)  # of which FX makes no proxy
+
+    def forward(self, state: Any) -> Any:
+        return self.layer(self.inputs, state)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_fx_of_a_state_alone(cell: str) -> None:
+    module = _FromState(_of_charloom(Case(cell, 40).layer()))
+    state = module.layer.begin_state(2)
+    if cell == "lstm":
+        graph = torch.fx.symbolic_trace(module, concrete_args={"state": (_symbolic_trace.PH, _symbolic_trace.PH)})
+    else:
+        graph = torch.fx.symbolic_trace(module)
+    assert "call_module" in [node.op for node in graph.graph.nodes]
+    assert not list(differing(graph(state)[0], module(state)[0]))
 
 
 @pytest.mark.parametrize("use", ["forward", "training"])

@@ -12,6 +12,7 @@ import pytest
 
 from native import INSTRUCTION_SETS
 from torch_comparison import CELLS, HIDDEN_SIZES, Case, case_for, check
+from torch_rows import check_row
 from torch_transforms import TRANSFORMS
 from torch_use_table import USES
 from torch_wrong_weights import WRONG_WEIGHTS
@@ -32,20 +33,27 @@ def _pairs() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(("transform", "use"), list(_pairs()))
 def test_accelerated_then_transformed(transform: str, use: str) -> None:
-    check(case_for(transform, use), [TRANSFORMS[transform]], USES[use])
+    check_row(case_for(transform, use), use, transform)
 
 
 @pytest.mark.parametrize("use", _AFTER)
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_transformed_then_accelerated(transform: str, use: str) -> None:
-    check(case_for(use, transform), [TRANSFORMS[transform]], USES[use], last=True)
+    check_row(case_for(use, transform), use, transform, last=True)
 
 
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("kernels", INSTRUCTION_SETS)
 def test_on_each_instruction_set(use: str, kernels: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHARLOOM_KERNELS", kernels)
-    check(case_for(use, kernels), [], USES[use])
+    check_row(case_for(use, kernels), use)
+
+
+@pytest.mark.parametrize("what", ["inputs", "state", "memory cell", "hidden weights", "input weights"])
+@pytest.mark.parametrize("transform", ["frozen hidden weights", "frozen input weights", "frozen"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_what_frozen_weights_do_not_need_may_change(cell: str, transform: str, what: str) -> None:
+    check_row(Case(cell, 40), f"changed before backward: {what}", transform)
 
 
 @pytest.mark.slow

@@ -84,3 +84,22 @@ def test_a_graph_made_before_a_descent_is_stale() -> None:
     assert clip_and_descend([parameter], 0.0, 0.3)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         squares.backward()  # type: ignore[no-untyped-call] # torch's
+
+
+@pytest.mark.parametrize("start", [0, 5000])
+def test_tensors_that_share_memory_are_pytorchs(start: int) -> None:
+    """Tied weights, or overlapping views: the kernels' threads would change them at the same time."""
+    results = []
+    for ours in (True, False):
+        block = torch.linspace(-1, 1, 20_000)
+        parameters = [block[:10_000].detach().requires_grad_(), block[start : start + 10_000].detach().requires_grad_()]
+        for parameter in parameters:
+            parameter.grad = parameter.detach().sin()
+        gradients = [p.grad for p in parameters]
+        if ours:
+            assert not clip_and_descend(parameters, 1.0, 0.3)
+            clip_gradients([*parameters, parameters[0]], 1.0)
+        else:
+            torch.nn.utils.clip_grad_norm_([*parameters, parameters[0]], 1.0)
+        results.append(torch.stack([g for g in gradients if g is not None]))
+    torch.testing.assert_close(*results)

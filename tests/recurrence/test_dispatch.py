@@ -33,7 +33,7 @@ def test_each_instruction_set_by_its_name(monkeypatch: pytest.MonkeyPatch) -> No
 def test_an_instruction_set_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatch, "_supported", lambda: {"scalar": object()})
     monkeypatch.setenv("CHARLOOM_KERNELS", "avx512")
-    with pytest.raises(SettingsError, match=r"avx512: not to be had here; it has scalar"):
+    with pytest.raises(SettingsError, match=r"avx512: not available here; it has scalar"):
         chosen_kernels()
 
 

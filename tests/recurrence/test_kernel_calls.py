@@ -12,6 +12,7 @@ from charloom.recurrence import kernel_calls
 from charloom.recurrence.dispatch import chosen_kernels
 from charloom.recurrence.kernel_arguments import CELLS, LayerShape, ModelShape
 from native import INSTRUCTION_SETS
+from torch_wrong_weights import with_memory
 
 pytestmark = [
     pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels"),
@@ -25,8 +26,13 @@ _WRONG: dict[str, Callable[[Tensor], Any]] = {
     "on no device": lambda t: t.to("meta"),
     "sparse": lambda t: t.to_sparse(),
     "negative by a bit": torch._neg_view,
+    "nested": lambda t: torch.nested.nested_tensor([t, t]),
+    "zero without memory": lambda t: torch._efficientzerotensor(t.shape),
+    "freed": lambda t: with_memory(t, 0),
+    "shrunk": lambda t: with_memory(t, 4 * t.numel() - 4),
     "no tensor": lambda t: t.tolist(),
 }
+
 _LAYER = LayerShape(CELLS.index("LSTM"), 0, steps=3, batch=2, inputs=5, hidden=7)
 _MODEL = ModelShape(CELLS.index("LSTM"), hidden=7, layers=2, vocabulary=11, embedding_size=5)
 
@@ -36,17 +42,14 @@ def _zeros(*shapes: tuple[int, ...]) -> list[Any]:
 
 
 def _forward(tensors: list[Any]) -> None:
-    reserve = torch.zeros(kernel_calls.reserve_bytes(chosen_kernels(), _LAYER), dtype=torch.uint8)
-    x, h, c, y, last_h, last_c = tensors[4:]
-    kernel_calls.layer_forward(chosen_kernels(), _LAYER, False, tensors[:4], x, h, c, y, last_h, last_c, reserve)
+    weights, (x, h, c) = tensors[:4], tensors[4:]
+    kernel_calls.layer_forward(chosen_kernels(), _LAYER, False, weights, x, h, c, True)
 
 
 def _backward(tensors: list[Any]) -> None:
     reserve = torch.zeros(kernel_calls.reserve_bytes(chosen_kernels(), _LAYER), dtype=torch.uint8)
-    weights, gradients, (x, h, c, dy, dh, dc, *results) = tensors[:4], tensors[4:8], tensors[8:]
-    kernel_calls.layer_backward(
-        chosen_kernels(), _LAYER, False, weights, gradients, x, h, c, reserve, (dy, dh, dc), *results
-    )
+    weights, (x, h, c, dy, dh, dc) = tensors[:4], tensors[4:]
+    kernel_calls.layer_backward(chosen_kernels(), _LAYER, False, weights, x, h, c, reserve, (dy, dh, dc), needs_dx=True)
 
 
 def _step(tensors: list[Any]) -> None:
@@ -66,17 +69,15 @@ def _descend(tensors: list[Any]) -> None:
 
 _STATE, _SEQUENCE, _INPUT = (2, 7), (3, 2, 7), (3, 2, 5)
 _CALLS: dict[str, tuple[Callable[[list[Any]], None], list[tuple[int, ...]]]] = {
-    "layer_forward": (_forward, [*_LAYER.weights, _INPUT, _STATE, _STATE, _SEQUENCE, _STATE, _STATE]),
-    "layer_backward": (
-        _backward,
-        [*_LAYER.weights * 2, _INPUT, _STATE, _STATE, _SEQUENCE, _STATE, _STATE, _INPUT, _STATE, _STATE],
-    ),
+    "layer_forward": (_forward, [*_LAYER.weights, _INPUT, _STATE, _STATE]),
+    "layer_backward": (_backward, [*_LAYER.weights, _INPUT, _STATE, _STATE, _SEQUENCE, _STATE, _STATE]),
     "language_model_step": (_step, [*_MODEL.parameters, (2, 2, 7), (2, 2, 7)]),
     "generate": (_generate, [*_MODEL.parameters, (2, 11), (2, 2, 7), (2, 2, 7)]),
     "descend": (_descend, [(3, 4), (5,), (3, 4), (5,)]),
 }
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 @pytest.mark.parametrize("name", _CALLS)
 def test_a_call_refuses_each_tensor_that_does_not_fit(name: str) -> None:
     call, shapes = _CALLS[name]

@@ -4,6 +4,7 @@ import copy
 import io
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from charloom import layers
 from native import INSTRUCTION_SETS
+from torch_wrong_weights import with_memory
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
 
@@ -127,3 +129,48 @@ def test_empty_batches_are_pytorchs_to_refuse_or_take() -> None:
     assert ours(torch.zeros(5, 0, 3))[0].shape == theirs(torch.zeros(5, 0, 3))[0].shape
     with pytest.raises(RuntimeError, match="sequence length"):
         ours(torch.zeros(0, 2, 3))
+
+
+@pytest.mark.parametrize("cell", _CELLS)
+@pytest.mark.parametrize("path", ["pytorch", INSTRUCTION_SETS[0] if INSTRUCTION_SETS else ""])
+def test_backward_is_by_the_kernels_of_forward(cell: Any, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the environment says by then: what forward keeps is laid out for its instruction set."""
+    layer = cell(3, 40)
+    outputs = layer(torch.randn(5, 2, 3))[0].sin().sum()
+    expected = torch.autograd.grad(outputs, list(layer.parameters()), retain_graph=True)
+    monkeypatch.setenv("CHARLOOM_KERNELS", path)
+    for retain_graph in (True, False):
+        found = torch.autograd.grad(outputs, list(layer.parameters()), retain_graph=retain_graph)
+        assert all(map(torch.equal, found, expected))
+
+
+def test_one_dnn_stays_on_whichever_threads_go_without_it() -> None:
+    """The flag is the process's. An LSTM with biases of one element is computed without oneDNN."""
+    layer = layers.LSTM(3, 4)
+    layer.bias_hh_l0 = nn.Parameter(torch.zeros(1))
+    x = torch.randn(5, 2, 3)
+    before, interval = torch._C._get_mkldnn_enabled(), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(layer, [x] * 400))
+        assert torch._C._get_mkldnn_enabled() == before
+    finally:
+        sys.setswitchinterval(interval)
+        torch._C._set_mkldnn_enabled(before)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("size", [0, 16])
+@pytest.mark.parametrize("cell", _CELLS)
+def test_inputs_whose_memory_was_freed(cell: Any, size: int) -> None:
+    """PyTorch reads past the end of some, and crashes for others."""
+    layer, x = cell(3, 4), torch.randn(5, 2, 3)
+    for arguments in ((with_memory(x, size),), (x, _freed(layer.begin_state(2), size))):
+        with pytest.raises(RuntimeError, match="freed or shrunk"):
+            layer(*arguments)
+
+
+def _freed(state: Any, size: int) -> Any:
+    parts = tuple(with_memory(part, size) for part in _parts(state))
+    return parts if isinstance(state, tuple) else parts[0]

@@ -1,12 +1,16 @@
 import dataclasses
+import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from charloom import CharloomError, CorpusSettings, ModelSettings, SamplingSettings, SettingsError, TrainingSettings
+from charloom.forecasting import ForecastSettings
 
 _KINDS: dict[str, Any] = {
     "corpus": CorpusSettings,
@@ -100,6 +104,23 @@ def test_defaults_are_possible_and_settings_are_frozen(kind: str) -> None:
 def test_what_a_setting_takes(kind: str, name: str, value: Any) -> None:
     settings = _KINDS[kind](**{name: value})
     assert getattr(settings, name) == value
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), _TAKEN, ids=_name)
+def test_numbers_of_numpy_are_stored_as_pythons(kind: str, name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    for library in (np.int64, np.uint64) if isinstance(value, int) else (np.float64, np.float32):
+        found = getattr(_KINDS[kind](**{name: library(value)}), name)
+        assert found == pytest.approx(value)
+        assert json.loads(json.dumps(found)) == found
+
+
+@pytest.mark.parametrize("value", [np.bool_(True), np.float64(3.0), np.array([3, 4]), torch.tensor(2.5)])
+def test_what_is_no_whole_number_of_any_library(value: Any) -> None:
+    assert ForecastSettings(horizon=torch.tensor(3)).horizon == 3  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match=r"horizon is .*: it must be a whole number, 1 or more"):
+        ForecastSettings(horizon=value)
 
 
 @pytest.mark.parametrize(("kind", "name", "value"), _REFUSED, ids=_name)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from charloom.cli import screen
 from charloom.cli.output_files import check_targets, picture_format
-from charloom.errors import SettingsError
+from charloom.errors import ModelFolderError, SettingsError
 from charloom.settings import ForecastSettings, TableSettings
 from charloom.settings.forecasting import USUAL_LEVELS
 from charloom.text.sources import STANDARD_INPUT
@@ -68,32 +68,39 @@ def forecast(
     out
         Write the forecast as CSV to this file; - for standard output, with everything else on standard error.
     plot
-        Where the picture goes, a name in .png, .svg or .pdf. Default: FILE.forecast.png.
+        Where the picture goes, a name in .png, .svg or .pdf. Default: FILE.forecast.png; no picture of a pipe.
     save
         Save the fitted forecaster to this folder, for charloom.forecasting.Forecaster.load.
     force
         Overwrite files that are there.
     """
-    picture = plot or Path("forecast.png" if file == STANDARD_INPUT else file + _PICTURE)
+    picture = plot or _picture_beside(file)
     if no_backtest and held_out is not None:
         raise SettingsError("--held-out is the backtest's: give it without --no-backtest")
     table_file = None if out in (None, STANDARD_INPUT) else Path(str(out))
     check_targets(
         file,
-        [("--plot", picture), *([("--out", table_file)] if table_file else [])],
+        [(option, target) for option, target in (("--plot", picture), ("--out", table_file)) if target],
         ("--save", save) if save else None,
         force=force,
     )
-    drawn_as = picture_format(picture)
+    drawn_as = picture_format(picture) if picture else None
     if out == STANDARD_INPUT:
         screen.output()  # refused at once if it is closed
 
     from charloom import forecasting
     from charloom.cli import forecast_tables
     from charloom.forecasting.backtest import check_held_out
+    from charloom.forecasting.forecaster import KIND
     from charloom.forecasting.intervals import sorted_levels
+    from charloom.model_folder import check_kind
     from charloom.whole_files import write_whole
 
+    if save is not None:
+        try:
+            check_kind(save, KIND)
+        except ModelFolderError as error:
+            raise SettingsError(*error.parts) from None
     check_held_out(held_out)
     levels = sorted_levels(level)
     series = forecasting.read_series(file, column, time=time, **vars(table))
@@ -106,18 +113,27 @@ def forecast(
         forecaster = forecasting.fit(series, settings, progress=lambda share: bar.update(task, completed=share))
     found = forecaster.forecast()
     forecast_tables.show_forecast(console, series, found, levels, forecaster)
-    files = {picture: forecasting.draw_forecast(series, found, levels, drawn_as)}
+    files = {picture: forecasting.draw_forecast(series, found, levels, drawn_as)} if picture and drawn_as else {}
     written = forecast_tables.csv_of(series, found, levels, forecaster)
     if table_file is not None:
         files[table_file] = written.encode()
     write_whole(files)
     if save is not None:
         forecaster.save(save)
+    if picture is None:
+        console.print(f"No picture is drawn, since {file} is a pipe: --plot names a place.")
     for what, where in (("Drawn in", picture), ("Written to", out), ("Saved in", save)):
         if where is not None and where != STANDARD_INPUT:
             console.print(f"{what} {where}")
     if out == STANDARD_INPUT:
         sys.stdout.write(written)  # last: if nobody reads it, the files are there
+
+
+def _picture_beside(file: str) -> Path | None:
+    """The default place; None beside a pipe, as a shell names it."""
+    if file == STANDARD_INPUT:
+        return Path("forecast.png")
+    return None if Path(file).exists() and not Path(file).is_file() else Path(file + _PICTURE)
 
 
 def _backtest(

@@ -10,11 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from charloom.cli import screen
+from charloom.forecasting.fitting import MOST_POINTS
 from charloom.forecasting.series import is_constant
 from charloom.wording import counted
 
 if TYPE_CHECKING:
     from charloom.forecasting import Backtest, Forecast, Forecaster, Series
+    from charloom.forecasting.series import Values
 
 _SHOWN_ROWS = 12
 _SHOWN_STEPS = 6
@@ -33,9 +35,8 @@ def show_backtest(console: Console, series: "Series", report: "Backtest") -> Non
     steps = sorted({max(1, round(horizon ** (i / (_SHOWN_STEPS - 1)))) for i in range(_SHOWN_STEPS)})
     season = f", a season of {report.season}" if report.season > 1 else ""
     held_out = len(series) - report.num_fitted
-    console.print(
-        f"\nBacktest: fitted to the first {counted(report.num_fitted, 'point')}{season}; {held_out:,} held out."
-    )
+    fitted = counted(min(report.num_fitted, MOST_POINTS), "point")
+    console.print(f"\nBacktest: fitted to {fitted}{season}; the {held_out:,} after them are held out.")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("root mean square error, steps ahead")
     for step in steps:
@@ -69,17 +70,17 @@ def show_forecast(
     )
     notes += ", on a logarithmic scale" if forecaster.transform == "log" else ""
     notes += ", in whole numbers" if forecaster.scale.whole else ""
-    console.print(f"\nForecast{notes}, fitted to all points:")
+    console.print(f"\nForecast{notes}, fitted to {counted(min(len(series), MOST_POINTS), 'point')}:")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("time" if series.dates is not None else "point")
     table.add_column("forecast", justify="right")
     for level in levels:
         table.add_column(f"{level:.4g} interval", justify="right")
     bounds = [found.interval(level) for level in levels]
-    decimals = _decimals(series)
+    decimals = _decimals(series.values, whole=forecaster.scale.whole)
     for step in range(min(horizon, _SHOWN_ROWS)):
-        spans = [f"{low[step]:.{decimals}} .. {high[step]:.{decimals}}" for low, high in bounds]
-        table.add_row(series.label(len(series) + step), f"{found.mean[step]:.{decimals}}", *spans)
+        spans = [f"{low[step]:z.{decimals}} .. {high[step]:z.{decimals}}" for low, high in bounds]
+        table.add_row(series.label(len(series) + step), f"{found.mean[step]:z.{decimals}}", *spans)
     console.print(table)
     if is_constant(series.values):
         console.print(
@@ -90,14 +91,14 @@ def show_forecast(
         console.print(f"... and {horizon - _SHOWN_ROWS} more (--out FILE writes all)")
 
 
-def _decimals(series: "Series") -> str:
+def _decimals(values: "Values", *, whole: bool) -> str:
     """A format that shows changes from one point to the next to three digits, and whole numbers as such."""
-    largest = float(abs(series.values).max())
-    if (series.values == series.values.round()).all() and largest < 1e9:
+    largest = float(abs(values).max())
+    if whole and largest < 1e9:
         return "0f"
-    if is_constant(series.values):
+    if is_constant(values):
         return "12g"
-    quarters = series.values / 4  # differences of the largest floats are too large for one
+    quarters = values / 4  # differences of the largest floats are too large for one
     change = 4 * float(abs(quarters[1:] - quarters[:-1]).mean())
     digits = 2 - math.floor(math.log10(change)) if change > 0 else 17
     if 0 <= digits <= 8 and largest < 1e9:

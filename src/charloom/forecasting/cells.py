@@ -5,6 +5,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from decimal import Decimal
 
 import numpy as np
 
@@ -16,6 +17,10 @@ from charloom.settings.forecasting import DECIMALS, THOUSANDS, TableSettings
 _MISSING = {"", "na", "n/a", "#n/a", "nan", "null", "none", "."}
 _ALIKE = {" ": "[ \u00a0\u2009\u202f]", "'": "['\u2019]"}
 """Signs between thousands that look the same."""
+_EXACT_DIGITS = 15
+"""Floats hold any number of so many digits."""
+_LEAST_CHANGE = 10**6
+"""The least change of a column, in what floats lose of its numbers."""
 _PLAIN = "numbers are written like -1234.5 or 1e6, without units or other signs"
 _MAYBE_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)
 
@@ -57,17 +62,45 @@ def read_numbers(
         if value == 0 and re.search("[1-9]", re.split("[eE]", cell)[0]):
             raise SeriesError(f"line {lines[place]}: {shown(cell)} in column {shown(name)} is too small for a float")
         values[place] = value
+    _check_digits(cells, values, lines, name, settings)
     if settings.decimal is None and settings.thousands is None:
         _check_points(cells, lines, name, delimiter)
     return values
 
 
+def _check_digits(
+    cells: Sequence[str], values: Values, lines: Sequence[int], name: str, settings: TableSettings
+) -> None:
+    """Refuses numbers with more digits than a float holds: whole ones, and others if the column changes by little more.
+
+    Others are usual: a database writes a third with twenty digits.
+    """
+    known = [place for place, cell in enumerate(cells) if not is_missing(cell)]
+    if all(len(cells[place]) <= _EXACT_DIGITS for place in known):
+        return
+    exact = {place: Decimal(_plain(cells[place], settings.decimal or ".", settings.thousands)) for place in known}
+    change = max(exact.values()) - min(exact.values())
+    for place, number in exact.items():
+        digits = len(number.normalize().as_tuple().digits)
+        if Decimal(f"{values[place]:.{digits - 1}e}") == number:
+            continue
+        loss = abs(Decimal(values[place]) - number)
+        if number == number.to_integral_value() or loss * _LEAST_CHANGE > change > 0:
+            raise SeriesError(
+                f"line {lines[place]}: {shown(cells[place])} in column {shown(name)}: more digits than a float holds",
+                hint="subtract a constant from the column, or round it",
+            )
+
+
 def _parse(cell: str, decimal: str, thousands: str | None) -> float | None:
-    if not _pattern(decimal, thousands).fullmatch(cell):
-        return None
+    return float(_plain(cell, decimal, thousands)) if _pattern(decimal, thousands).fullmatch(cell) else None
+
+
+def _plain(cell: str, decimal: str, thousands: str | None) -> str:
+    """A number as Python writes it."""
     if thousands is not None:
         cell = re.sub(_ALIKE.get(thousands, re.escape(thousands)), "", cell)
-    return float(cell.replace(decimal, "."))
+    return cell.replace(decimal, ".")
 
 
 @functools.cache

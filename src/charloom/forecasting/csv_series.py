@@ -6,9 +6,9 @@ import numpy as np
 
 from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, SeriesError, SettingsError
-from charloom.forecasting.cells import is_missing, parse_number, read_numbers
+from charloom.forecasting.cells import is_missing, read_numbers
 from charloom.forecasting.csv_table import STANDARD_INPUT, Table, listed, read_table, shown
-from charloom.forecasting.date_notation import notation_of, parse_date
+from charloom.forecasting.date_notation import common_formats, parse_date
 from charloom.forecasting.dates import read_dates
 from charloom.forecasting.series import Series, Values, interpolate_missing
 from charloom.settings.forecasting import Missing, TableSettings
@@ -42,12 +42,14 @@ def read_series(
         time: The column of dates, which must be evenly spaced, the oldest first. Default: the first column that is not
             the series; none if there is only one column. ``none`` takes the rows in the order of the file as evenly
             spaced, the oldest first.
-        missing: What to do with missing values between others: ``refuse`` or ``interpolate``. A value is missing if
-            its cell is empty, NA, N/A, NaN, null, none or a lone point. At either end they are always refused.
+        missing: What to do with missing values between others: ``refuse``, or ``interpolate``, by whole numbers if
+            all others are. A value is missing if its cell is empty, NA, N/A, NaN, null, none or a lone point. At either
+            end they are always refused.
         delimiter: The character between columns, or ``tab``. Default: a comma; a tab if the name ends in .tsv.
         decimal: The decimal sign, ``.`` or ``,``. Default: a point.
         thousands: The sign between thousands: ``,``, ``.``, ``'`` or a space. Default: none.
-        date_format: Format of the dates in the codes of ``strptime``, as ``%d.%m.%Y``. Default: ISO 8601.
+        date_format: Format of the dates in the codes of ``strptime``, as ``%d.%m.%Y``. Default: ISO 8601. Later dates
+            are written as ``strftime`` writes them: 09/02/2023 after 9/1/2023.
         header: Whether the first row has the names of the columns. Default: it has, and is refused if it could be
             values.
         skip_rows: Lines before the header that are not part of the table.
@@ -110,17 +112,30 @@ def _choose(table: Table, column: str | int | None, time: str | int | None) -> t
 def _check_header(table: Table, chosen: int, at: int | None, settings: TableSettings) -> None:
     if not table.header_line or settings.header is not None:
         return
-    names = [table.names[chosen]] if at is None else [table.names[chosen], table.names[at]]
-    value, date = names[0], names[-1]
-    notation = settings.date_format or notation_of(date)
-    dated = at is not None and notation is not None and parse_date(date, notation) is not None
-    if dated or is_missing(value) or parse_number(value, settings) is not None:
-        raise SeriesError(
-            f"line {table.header_line}: ",
-            *listed([date if dated else value]),
-            " may be a value or the name of a column",
-            hint=("give ", Argument("header", False), " or ", Argument("header", True)),
-        )
+    # The first column of a table that pandas writes is dates without a name.
+    names = [table.names[chosen]] if at is None or not table.names[at] else [table.names[chosen], table.names[at]]
+    for name in names:
+        if _may_be_value(name, settings.date_format):
+            raise SeriesError(
+                f"line {table.header_line}: ",
+                *listed([name]),
+                " may be a value or the name of a column",
+                hint=("give ", Argument("header", False), " or ", Argument("header", True)),
+            )
+
+
+def _may_be_value(name: str, date_format: str | None) -> bool:
+    """Whether this may be a number, a date or a missing value in some notation, also if the settings have another."""
+    first = next((char for char in name if char.isalnum()), "")
+    word = "".join(char for char in name.lower() if char.isalpha())
+    return (
+        not first.isalpha()
+        or is_missing(word)
+        or word in ("inf", "infinity", "nat")
+        or (name.startswith("#") and name.endswith(("!", "?")))  # as spreadsheets write errors
+        or bool(common_formats([name]))
+        or (date_format is not None and parse_date(name, date_format) is not None)
+    )
 
 
 def _check_missing(values: Values, table: Table, chosen: int, settings: TableSettings) -> None:

@@ -11,7 +11,7 @@ _ISO = {
     "week": re.compile(r"\d{4}-W\d{2}", re.ASCII),
     "day": re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII),
     "compact day": re.compile(r"\d{8}", re.ASCII),
-    "time": re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII),
+    "time": re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6}0*)?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII),
 }
 _COMMON_FORMATS = (
     *("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y-%m-%d"),
@@ -39,7 +39,9 @@ def parse_date(label: str, notation: str) -> datetime | None:
             time = datetime.strptime(label, notation)
             # Digits without separators may be cut in two ways (1112023), and strptime ignores some codes (%W, %Z, a
             # wrong %a, %p after %H).
-            return time if _digits_and_words(time.strftime(notation)) == _digits_and_words(label) else None
+            written = _digits_and_words(label)
+            formats = _with_fractions_and_zones(notation, time)
+            return time if any(_digits_and_words(time.strftime(one)) == written for one in formats) else None
         if not (found := _ISO[notation].fullmatch(label)):
             return None
         if notation == "year":
@@ -89,14 +91,20 @@ def common_formats(labels: Sequence[str]) -> list[str]:
     return ordered or [notation for notation, _ in found]
 
 
+def _with_fractions_and_zones(notation: str, time: datetime) -> list[str]:
+    """The format with the time's fraction of a second and its zone in each form that ``strptime`` reads."""
+    digits = f"{time.microsecond:06d}"
+    fractions = [digits[:end] for end in range(1, 7) if not digits[end:].strip("0")] if "%f" in notation else [""]
+    zones = ["%z", time.isoformat()[-6:], *([] if time.utcoffset() else ["Z"])] if "%z" in notation else [""]
+    return [notation.replace("%f", fraction).replace("%z", zone) for fraction in fractions for zone in zones]
+
+
 def _format_time(time: datetime, like: str) -> str:
-    clock = like[11:].removesuffix("Z").partition("+")[0].partition("-")[0]
-    fraction = len(clock.partition(".")[2])
-    spec = "minutes" if clock.count(":") == 1 else {0: "seconds", 3: "milliseconds"}.get(fraction, "microseconds")
-    text = time.isoformat(like[10], spec)
-    if datetime.fromisoformat(text) != time:
-        text = time.isoformat(like[10])
-    return text.removesuffix("+00:00") + "Z" if like.endswith("Z") else text
+    """As many digits as ``like`` has, or more if the time needs them; its time zone, which is the same."""
+    end = 11 + len(re.split("[Z+-]", like[11:])[0])
+    clock = time.replace(tzinfo=None)
+    text = clock.isoformat(like[10], "microseconds").ljust(end, "0")
+    return (clock.isoformat(like[10]) if text[end:].strip("0:.") else text[:end]) + like[end:]
 
 
 def _digits_and_words(text: str) -> list[str]:

@@ -5,7 +5,7 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from charloom.errors import Argument, Part, SeriesError
 from charloom.forecasting.csv_table import shown
@@ -17,13 +17,13 @@ _WITHOUT_DATES = Argument("time", "none")
 
 @dataclass(frozen=True)
 class Dates:
-    """Evenly spaced times: a whole number of months (the same day, or each month's last), or of seconds.
+    """Evenly spaced times: a whole number of months (on the same day, or a shorter month's last), or of seconds.
 
     Attributes:
         labels: As the file has them.
         times: The same as times.
         months: Months from one to the next; 0 if ``step`` counts.
-        at_month_ends: Each is the last day of its month; used if ``months`` counts.
+        day: Each is this day of its month, or the last of a shorter month; used if ``months`` counts.
         step: Time from one to the next.
         notation: The kind of ISO date that the labels are, or their format for ``strptime``.
     """
@@ -31,7 +31,7 @@ class Dates:
     labels: tuple[str, ...]
     times: tuple[datetime, ...]
     months: int
-    at_month_ends: bool
+    day: int
     step: timedelta
     notation: str
 
@@ -49,7 +49,7 @@ class Dates:
         later = place - len(self.times) + 1
         try:
             if self.months:
-                return _add_months(self.times[-1], later * self.months, self.at_month_ends)
+                return _add_months(self.times[-1], later * self.months, self.day)
             return self.times[-1] + later * self.step
         except (ValueError, OverflowError):
             raise SeriesError(
@@ -57,7 +57,11 @@ class Dates:
             ) from None
 
     def label(self, place: int) -> str:
-        """The label of a point, which may lie after the end, written as the last one is."""
+        """The label of a point, which may lie after the end.
+
+        Later ISO dates are written as the last one is, others as ``strftime`` writes the format: with leading zeros,
+        English names in its case, six digits of %f, and +0100 for %z.
+        """
         if place < len(self.labels):
             return self.labels[place]
         return format_date(self.time(place), self.notation, self.labels[-1])
@@ -86,15 +90,16 @@ def read_dates(labels: Sequence[str], lines: Sequence[int], name: str, date_form
         return None
     assert notation is not None, "all labels are dates"
     _check_order(labels, times, lines)
-    at_month_ends = all(map(_is_month_end, times))
-    days = {(0 if at_month_ends else time.day, time.time()) for time in times}
+    lengths = [calendar.monthrange(time.year, time.month)[1] for time in times]
+    days = [time.day for time in times]
+    day = 31 if days == lengths else max(days)  # 30 April and 28 February alone are month ends
     months = [(b.year - a.year) * 12 + b.month - a.month for a, b in itertools.pairwise(times)]
-    if len(days) == 1 and all(months):
+    if all(months) and days == [min(day, length) for length in lengths] and len({time.time() for time in times}) == 1:
         usual_months = Counter(months).most_common(1)[0][0]
         odd = next((place for place, step in enumerate(months) if step != usual_months), None)
         if odd is not None:
             raise _uneven(labels, lines, odd, counted(months[odd], "month"), counted(usual_months, "month"))
-        return Dates(tuple(labels), tuple(times), usual_months, at_month_ends, timedelta(), notation)
+        return Dates(tuple(labels), tuple(times), usual_months, day, timedelta(), notation)
     steps = [b - a for a, b in itertools.pairwise(times)]
     usual = Counter(steps).most_common(1)[0][0]
     # Summer time moves the clock by an hour, and back.
@@ -105,7 +110,7 @@ def read_dates(labels: Sequence[str], lines: Sequence[int], name: str, date_form
         earliest, latest = min(earliest, moved), max(latest, moved)
         if latest - earliest > tolerance:
             raise _uneven(labels, lines, place, _told(step), _told(usual))
-    return Dates(tuple(labels), tuple(times), 0, False, usual, notation)
+    return Dates(tuple(labels), tuple(times), 0, 0, usual, notation)
 
 
 def _not_a_date(label: str, line: int, labels: Sequence[str], name: str, date_format: str | None) -> SeriesError:
@@ -157,14 +162,9 @@ def _uneven(labels: Sequence[str], lines: Sequence[int], place: int, step: str, 
     )
 
 
-def _is_month_end(time: datetime | date) -> bool:
-    return time.day == calendar.monthrange(time.year, time.month)[1]
-
-
-def _add_months(time: datetime, months: int, at_month_ends: bool) -> datetime:
+def _add_months(time: datetime, months: int, day: int) -> datetime:
     year, month = divmod(time.year * 12 + time.month - 1 + months, 12)
-    last = calendar.monthrange(year, month + 1)[1]
-    return time.replace(year=year, month=month + 1, day=last if at_month_ends else min(time.day, last))
+    return time.replace(year=year, month=month + 1, day=min(day, calendar.monthrange(year, month + 1)[1]))
 
 
 def _told(step: timedelta) -> str:

@@ -24,7 +24,8 @@ from charloom.wording import counted
 
 FEWEST_POINTS = 4
 FEWEST_FOR_NETWORK = 24
-_MOST_POINTS = 10_000
+MOST_POINTS = 10_000
+"""At the end of a series, that are fitted to."""
 _MOST_AHEAD = 32
 
 
@@ -71,9 +72,9 @@ def fit_all(series: Series, settings: ForecastSettings, tell: Progress, *, compa
     it are the others if ``auto`` had to fit them, and the plain models if they are to be compared.
     """
     _check_length(series, settings)
-    latest = series.values[-_MOST_POINTS:]
+    latest = series.values[-MOST_POINTS:]
     if len(latest) < len(series):
-        told = f"the series has {len(series):,} points: the last {_MOST_POINTS:,} are fitted to"
+        told = f"the series has {len(series):,} points: the last {MOST_POINTS:,} are fitted to"
         warnings.warn(told, CharloomWarning, stacklevel=3)
     scale = make_scale(latest, settings.transform, _season(settings.season, latest), settings.domain)
     values = scale.to_unit(latest)

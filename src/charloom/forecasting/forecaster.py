@@ -16,14 +16,20 @@ from charloom.forecasting.member import Member, Reading, draw_paths
 from charloom.forecasting.network import CorrectionNetwork
 from charloom.forecasting.series import Series, SeriesLike, Values, as_series
 from charloom.forecasting.transforms import Chosen, Scale
-from charloom.model_folder import WithoutInitialWeights, read_model_folder, write_model_folder
+from charloom.model_folder import (
+    WithoutInitialWeights,
+    check_kind,
+    read_model_folder,
+    write_model_folder,
+)
 from charloom.predictor import check_finite
 from charloom.recurrence.threads import use_threads
 from charloom.settings.forecasting import MAX_HORIZON, MAX_PATHS, ForecastSettings, Model
 from charloom.settings.limits import check_count
 from charloom.version import __version__
 
-_KIND = "forecaster"
+KIND = "forecaster"
+"""Of its folder, in ``config.json``."""
 _ROUNDING = 1e-12
 """How far off, for its size, even the forecast of a perfect line is."""
 
@@ -189,7 +195,11 @@ class Forecaster:
         return np.concatenate(drawn)
 
     def save(self, path: str | Path) -> None:
-        """Writes a folder with ``config.json`` and ``model.safetensors``, the end of the series among them."""
+        """Writes a folder with ``config.json`` and ``model.safetensors``, the end of the series among them.
+
+        Raises ModelFolderError if that fails, or if the folder holds a model of text.
+        """
+        check_kind(path, KIND)
         tensors = {
             f"members.{i}.{name}": tensor
             for i, member in enumerate(self._members)
@@ -201,7 +211,7 @@ class Forecaster:
         tensors["half_widths"] = torch.from_numpy(self._calibration.half_widths)
         tensors["values"] = torch.tensor(self.series.values, device="cpu")
         config = {
-            "kind": _KIND,
+            "kind": KIND,
             "charloom": __version__,
             "settings": asdict(self.settings),
             "model": self.model,
@@ -228,7 +238,7 @@ class Forecaster:
 
         Raises ModelFolderError for a folder that is missing, damaged, or of something else.
         """
-        config, tensors = read_model_folder(path, _KIND)
+        config, tensors = read_model_folder(path, KIND)
         try:
             return cls._from_config(config, tensors)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, CharloomError) as error:

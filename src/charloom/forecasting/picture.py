@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from charloom.arguments import check_type
+from charloom.errors import InputError
 from charloom.forecasting.dates import Dates
 from charloom.forecasting.forecaster import Forecast
 from charloom.forecasting.intervals import sorted_levels
-from charloom.forecasting.series import Series
+from charloom.forecasting.series import Series, SeriesLike, as_series
 from charloom.settings.forecasting import USUAL_LEVELS
 from charloom.settings.limits import check_choice
 
@@ -29,14 +30,16 @@ _PALEST, _STRONGEST = 0.15, 0.5
 
 
 def draw_forecast(
-    series: Series,
+    series: SeriesLike,
     forecast: Forecast,
     levels: Sequence[float] = USUAL_LEVELS,
     format: PictureFormat = "png",  # noqa: A002
 ) -> bytes:
-    """The end of a series, its forecast and the intervals around it."""
-    check_type(Series, series=series)
+    """The end of a series, its forecast and the intervals around it. Raises InputError for one from several origins."""
+    series = as_series(series)
     check_type(Forecast, forecast=forecast)
+    if forecast.mean.ndim != 1:
+        raise InputError("has several origins: draw one of Forecaster.forecast", setting="forecast")
     check_choice("format", format, PictureFormat)
     levels = sorted_levels(levels)
     from matplotlib import rc_context

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from charloom.arguments import check_type
 from charloom.errors import SeriesError
-from charloom.forecasting.dates import Dates
+from charloom.forecasting.dates import Dates, read_dates
 from charloom.settings.limits import check_count
 
 Values: TypeAlias = NDArray[np.float64]
 
 _LARGEST = 1e300
 """Forecasts and intervals of larger values may leave the range of floats."""
-_ROUNDING_STEPS = 8
-"""Values that differ by no more of the float format's steps than this are one value and its rounding."""
+_LARGEST_EXACT = 2**53
+"""Floats hold any whole number up to this."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Series:
     Attributes:
         values: (points,), finite; a copy of what is given, which cannot be written to.
         name: What they are, for tables and pictures.
-        dates: What each point's time is called; None where only their order is known.
+        dates: What each point's time is called; None if only their order is known. Default: the index of a pandas
+            series, if it is one of dates.
         filled: How many values were missing and were interpolated.
     """
 
@@ -48,6 +49,10 @@ class Series:
         with np.errstate(over="ignore"):  # of longer floats, which are then refused as infinite
             values = np.ma.filled(array.astype(np.float64), np.nan)
         _check_values(values)
+        if array.dtype.kind in "iu":
+            _check_whole_numbers(array, values)
+        if self.dates is None and hasattr(index := getattr(self.values, "index", None), "dtype"):
+            object.__setattr__(self, "dates", _dates_of(np.asarray(index)))
         values.setflags(write=False)
         object.__setattr__(self, "values", values)
 
@@ -93,18 +98,44 @@ def _check_values(values: Values) -> None:
         raise SeriesError(f"value {large[0] + 1} is {values[large[0]]:g}, more than {_LARGEST:g}: use a larger unit")
 
 
+def _check_whole_numbers(array: NDArray[Any], values: Values) -> None:
+    """Raises SeriesError for a whole number that is another one as a float."""
+    for place in np.flatnonzero(np.abs(values) >= _LARGEST_EXACT):
+        if int(values[place]) != int(array[place]):
+            raise SeriesError(
+                f"value {place + 1} is {array[place]}, more digits than a float holds",
+                hint="subtract a constant from the series, or round it",
+            )
+
+
+def _dates_of(index: NDArray[Any]) -> Dates | None:
+    """The dates of a pandas index; None for one of numbers. Raises SeriesError if it is not evenly spaced."""
+    how = "sort the series by its index and fill its gaps, or give its values alone to take them as evenly spaced"
+    if index.dtype.kind in "iufm":
+        steps = np.diff(index).astype(np.float64)
+        if len(steps) and not (index[0] < index[1] and np.allclose(steps, steps[0], rtol=1e-9, atol=0)):
+            raise SeriesError("the numbers of the index are not increasing in even steps", hint=how)
+        return None
+    if index.dtype.kind == "M":
+        index = np.datetime_as_string(index, "D" if np.all(index == index.astype("M8[D]")) else None)
+    try:
+        return read_dates([str(label) for label in index], range(1, len(index) + 1), "index")
+    except SeriesError as error:
+        raise SeriesError("the index (line 1 is its first label): ", *error.message, hint=how) from None
+
+
 def is_constant(values: Values) -> bool:
-    """All values are the same, but for rounding."""
-    largest = np.max(np.abs(values))
-    exponent = np.frexp(largest)[1]
-    step = np.ldexp(np.spacing(largest), -exponent)
-    return bool(np.ptp(np.ldexp(values, -exponent)) <= _ROUNDING_STEPS * step)
+    """All values are the same."""
+    return bool(np.all(values == values[0]))
 
 
 def interpolate_missing(values: Values) -> tuple[Values, int]:
-    """Straight lines over inner gaps, and the number of points that were filled."""
+    """Straight lines over inner gaps, rounded between whole numbers only, and the number of points that were filled."""
     missing = np.isnan(values)
     if not missing.any() or missing.all():
         return values, 0
-    places = np.arange(len(values))
-    return np.where(missing, np.interp(places, places[~missing], values[~missing]), values), int(missing.sum())
+    places, known = np.arange(len(values)), values[~missing]
+    filled = np.interp(places, places[~missing], known)
+    if np.all(known == np.rint(known)):  # counts stay counts
+        filled = np.rint(filled)
+    return np.where(missing, filled, values), int(missing.sum())

@@ -76,7 +76,8 @@ class Scale:
                 found = np.exp(np.minimum(found, _LARGEST_LOGARITHM))
             found = np.ldexp(found, self.exponent)
         largest = float(np.finfo(np.float64).max)
-        return np.clip(found, -largest if self.sign <= 0 else 0.0, largest if self.sign >= 0 else 0.0)
+        # Added zeros make zeros positive.
+        return np.clip(found, -largest if self.sign <= 0 else 0.0, largest if self.sign >= 0 else 0.0) + 0.0
 
     def rounded(self, values: Values) -> Values:
         """The nearest whole numbers, if forecasts are whole."""

@@ -1,7 +1,10 @@
 """The recurrent layer that RNN, GRU and LSTM share: ``torch.nn``'s own, with a faster ``forward``."""
 
-from contextlib import nullcontext
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -9,9 +12,9 @@ from torch import Tensor, nn
 from torch.fx import Proxy
 
 from charloom.errors import InputError
-from charloom.recurrence.dispatch import chosen_kernels, chosen_path, covers
+from charloom.recurrence.dispatch import available_path, covers, is_observed
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
-from charloom.recurrence.kernel_arguments import GATES
+from charloom.recurrence.kernel_arguments import dense_address, weight_shapes
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
 from charloom.settings.model import Precision, check_precision
@@ -79,9 +82,9 @@ class RecurrentLayer(nn.RNNBase):
         the attributes, or if an attribute is missing. Parametrized weights are computed at each access, perhaps with
         side effects (power iterations, dropout), so that only PyTorch's own number of accesses gives its results.
         """
-        if self.proj_size or "parametrizations" in self._modules:
-            return None
         names, flat = self._flat_weights_names, self._flat_weights
+        if self.proj_size or "parametrizations" in self._modules or len(names) != self._num_weights:
+            return None
         mine, parameters = vars(self), self._parameters  # where getattr looks, in a third of its time
         weights: list[Any] = [
             mine[name] if name in mine else parameters[name] if name in parameters else getattr(self, name, None)
@@ -107,13 +110,19 @@ class RecurrentLayer(nn.RNNBase):
         Returns:
             Outputs (steps, batch, directions * hidden), or batch first, and the last state.
         """
-        if isinstance(input, Proxy):  # torch.fx keeps torch.nn's own layers whole
-            tracer: Any = input.tracer
-            return tracer.create_proxy("call_module", tracer.path_of_module(self), (input, hx), {})
-        run_direction, weights = self._native_call(input, hx)
-        if run_direction is None:
-            # oneDNN reads past the end of an LSTM's weights that are too small; PyTorch's own code refuses them.
-            with nullcontext() if self._weights_fit(weights) else torch.backends.mkldnn.flags(enabled=False):
+        weights = self.named_weights()
+        run_direction = None if weights is None else self._native_direction(input, hx, weights)
+        if run_direction is None or weights is None:
+            for argument in (input, hx, *(hx if isinstance(hx, tuple) else ())):
+                if isinstance(argument, Proxy):  # torch.fx keeps torch.nn's own layers whole
+                    tracer: Any = argument.tracer
+                    return tracer.create_proxy("call_module", tracer.path_of_module(self), (input, hx), {})
+            _check_memory(
+                input,
+                *(hx if isinstance(hx, tuple) else (hx,)),
+                *(self._flat_weights if weights is None else chain(*weights)),
+            )
+            with nullcontext() if self._suits_one_dnn(weights) else _without_one_dnn():
                 return super().forward(input, hx)
         inputs = input.transpose(0, 1) if self.batch_first else input
         outputs, last = scan_layers(
@@ -130,31 +139,42 @@ class RecurrentLayer(nn.RNNBase):
         """Lets ``torch.jit.script``, which calls this, compile PyTorch's own layer over the same tensors."""
         # TorchScript finds the overloads of forward by the class itself, so that no subclass will do.
         torch_class: Any = next(c for c in type(self).__mro__ if any(c is t for t in (nn.RNN, nn.GRU, nn.LSTM)))
-        resume = Resume(self, type(self))
+        Resume(self, type(self))
         self.__class__ = torch_class
-        self._compiled_call_impl = resume
         return self
 
-    def _native_call(self, inputs: Any, hx: Any) -> tuple[RunDirection | None, list[CellWeights]]:
-        """How to run a direction, and the weights; None for PyTorch's own ``forward``."""
-        path = chosen_path()
-        weights = self.named_weights()
-        if weights is None:
-            return None, []
-        if path != "reference" and chosen_kernels() is None:
-            return None, weights
+    @property
+    def _num_weights(self) -> int:
+        kinds = (4 if self.bias else 2) + (1 if self.proj_size else 0)
+        return self.num_layers * (2 if self.bidirectional else 1) * kinds
+
+    def _native_direction(self, inputs: Any, hx: Any, weights: list[CellWeights]) -> RunDirection | None:
+        """Chooses a way to run a direction; None for PyTorch's own ``forward``."""
+        path = available_path()
+        if path == "pytorch" or not is_torchs_own(self.mode):
+            return None
         if not self._arguments_fit(inputs, hx) or not self._weights_fit(weights):
-            return None, weights
+            return None
         if path == "reference":
-            return partial(scan_direction, STEPS[self.mode]), weights
+            return partial(scan_direction, STEPS[self.mode])
         parts = () if hx is None else hx if self.mode == "LSTM" else (hx,)
         if not covers(inputs, *parts, *(t for cell in weights for t in cell if t is not None)):
-            return None, weights
-        return partial(native_direction, self.mode, self.precision), weights
+            return None
+        return partial(native_direction, self.mode, self.precision, path)
+
+    def _suits_one_dnn(self, weights: list[CellWeights] | None) -> bool:
+        """False if oneDNN would read past the end of an LSTM's weights; PyTorch's own code refuses these."""
+        if self.mode != "LSTM":
+            return True
+        if len(self._flat_weights_names) != self._num_weights:
+            return False
+        return weights is None or self._weights_fit(weights)
 
     def _arguments_fit(self, inputs: Any, hx: Any) -> bool:
         """Tells if input and state have the shapes that the layer's options say; PyTorch refuses the others."""
-        if not isinstance(inputs, Tensor) or inputs.dim() != 3 or inputs.shape[2] != self.input_size:
+        if not isinstance(inputs, Tensor) or inputs.is_nested:
+            return False
+        if inputs.dim() != 3 or inputs.shape[2] != self.input_size:
             return False
         if hx is None:
             return True
@@ -163,20 +183,18 @@ class RecurrentLayer(nn.RNNBase):
         layers = self.num_layers * (2 if self.bidirectional else 1)
         expected = (layers, inputs.shape[0 if self.batch_first else 1], self.hidden_size)
         parts = hx if self.mode == "LSTM" else (hx,)
-        return all(isinstance(part, Tensor) and part.shape == expected for part in parts)
+        return all(isinstance(part, Tensor) and not part.is_nested and part.shape == expected for part in parts)
 
     def _weights_fit(self, weights: list[CellWeights]) -> bool:
         """Tells if the weights have the shapes that the layer's options say."""
         directions = 2 if self.bidirectional else 1
-        hidden, rows = self.hidden_size, GATES[self.mode] * self.hidden_size
-        return all(
-            isinstance(cell.input, Tensor)
-            and isinstance(cell.hidden, Tensor)
-            and cell.input.shape == (rows, self.input_size if i < directions else directions * hidden)
-            and cell.hidden.shape == (rows, hidden)
-            and all(not self.bias or (isinstance(b, Tensor) and b.shape == (rows,)) for b in cell[2:])
-            for i, cell in enumerate(weights)
-        )
+        for i, cell in enumerate(weights):
+            inputs = self.input_size if i < directions else directions * self.hidden_size
+            shapes = weight_shapes(self.mode, inputs, self.hidden_size)
+            for weight, shape in zip(cell if self.bias else cell[:2], shapes, strict=False):
+                if not isinstance(weight, Tensor) or weight.is_nested or weight.shape != shape:
+                    return False
+        return True
 
     def _first_state(self, inputs: Tensor, hx: Any) -> CellState:
         if hx is not None:
@@ -187,23 +205,78 @@ class RecurrentLayer(nn.RNNBase):
         return (zeros, zeros) if self.mode == "LSTM" else (zeros,)
 
 
-class Resume:
-    """Turns a layer back from the class that ``torch.jit.script`` needs, when it is next called in Python.
+_TORCH_FORWARDS: dict[str, tuple[Any, Any]] = {
+    mode: (kind, kind.forward)
+    for mode, kind in (("RNN_TANH", nn.RNN), ("RNN_RELU", nn.RNN), ("GRU", nn.GRU), ("LSTM", nn.LSTM))
+}
 
-    ``torch.jit.script`` changes the model that it is given and tells nobody when it is done. Stands in for
-    ``Module.__call__``, as ``Module.compile`` does.
+
+def is_torchs_own(mode: str) -> bool:
+    """False if somebody has put another ``forward`` in the place of a class's of ``torch.nn``: it is to be called."""
+    kind, forward = _TORCH_FORWARDS[mode]
+    return kind.forward is forward
+
+
+def _check_memory(*arguments: Any) -> None:
+    """Raises RuntimeError for a tensor whose memory has been freed or shrunk: PyTorch may read beyond it, or crash."""
+    if torch.compiler.is_compiling() or is_observed():
+        return
+    for tensor in arguments:
+        if type(tensor) not in (Tensor, nn.Parameter) or torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+            continue
+        if not tensor.is_cpu or tensor.layout is not torch.strided or tensor.is_nested or tensor.is_neg():
+            continue
+        if tensor.numel() and not dense_address(tensor, tensor.dtype):
+            raise RuntimeError(
+                f"the memory of a tensor {tuple(tensor.shape)} that a recurrent layer reads has been freed or shrunk"
+            )
+
+
+_one_dnn_lock = threading.RLock()
+
+
+@contextmanager
+def _without_one_dnn() -> Iterator[None]:
+    """Switches oneDNN off. The flag is the process's, so that threads must not put each other's value back."""
+    with _one_dnn_lock:
+        before = torch._C._get_mkldnn_enabled()
+        torch._C._set_mkldnn_enabled(False)  # torch.backends.mkldnn.flags sets other flags too, and warns of one
+        try:
+            yield
+        finally:
+            torch._C._set_mkldnn_enabled(before)
+
+
+class Resume:
+    """Turns a layer back from the class that ``torch.jit.script`` needs, when it is next used in Python.
+
+    ``torch.jit.script`` changes the model that it is given and tells nobody when it is done. Until then the layer has
+    members of its own: in the place of ``Module.__call__``, as ``Module.compile`` does; for what charloom's class has;
+    and for copies, which would stay PyTorch's.
     """
 
     def __init__(self, layer: nn.Module, layer_class: Any) -> None:
         self._layer, self._class = layer, layer_class
         self._compiled_before = vars(layer).get("_compiled_call_impl")
+        self._members = {name: partial(self._use, name) for name in ("begin_state", "__reduce_ex__")}
+        vars(layer).update(self._members, _compiled_call_impl=self, precision=vars(layer).get("_precision", "float32"))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the layer that is there again."""
+        return self._use("__call__", *args, **kwargs)
+
+    def _use(self, name: str, *args: Any, **kwargs: Any) -> Any:
         self.resume()
-        return self._layer(*args, **kwargs)
+        return getattr(self._layer, name)(*args, **kwargs)
 
     def resume(self) -> None:
-        """Makes the layer what it was."""
-        self._layer.__class__ = self._class
-        self._layer._compiled_call_impl = self._compiled_before
+        """Makes the layer what it was, with a precision that has been set meanwhile."""
+        layer: Any = self._layer
+        if vars(layer).get("_compiled_call_impl") is self:
+            layer._compiled_call_impl = self._compiled_before
+        for name in self._members:
+            vars(layer).pop(name, None)
+        layer.__class__ = self._class
+        precision = vars(layer).pop("precision", layer.precision)
+        if precision != layer.precision:
+            layer.precision = precision

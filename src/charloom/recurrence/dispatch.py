@@ -16,11 +16,10 @@ import os
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 import torch
-from torch import Tensor
 from torch.autograd import forward_ad
-from torch.nn import Parameter
 
 from charloom.errors import SettingsError
+from charloom.recurrence.kernel_arguments import dense_address
 
 InstructionSet: TypeAlias = Literal["scalar", "avx2", "avx512", "avx512bf16", "amx"]
 Path: TypeAlias = Literal["auto", "reference", "pytorch", InstructionSet]
@@ -35,21 +34,28 @@ def chosen_path() -> Path:
     return cast(Path, word)
 
 
-def chosen_kernels() -> Any:
-    """The native kernels to compute with (``charloom._kernels.Kernels``), or None for PyTorch's own layers.
+def available_path() -> str:
+    """The path that ``chosen_path`` comes to on this machine: ``reference``, ``pytorch`` or an instruction set.
 
     Raises SettingsError for an instruction set that this processor or this build does not have.
     """
-    path = chosen_path()
-    if path in ("reference", "pytorch"):
-        return None
-    supported = _supported()
+    path, supported = chosen_path(), _supported()
     if path == "auto":
-        return next(reversed(supported.values()), None)
-    if path not in supported:
+        return next(reversed(supported), "pytorch")
+    if path not in ("reference", "pytorch", *supported):
         has = f"it has {', '.join(supported)}" if supported else "charloom was installed without native kernels"
-        raise SettingsError(f"{VARIABLE}={path}: not to be had here; {has}")
-    return supported[path]
+        raise SettingsError(f"{VARIABLE}={path}: not available here; {has}")
+    return path
+
+
+def kernels_of(path: str) -> Any:
+    """The native kernels of an instruction set (``charloom._kernels.Kernels``); None for other paths."""
+    return _supported().get(path)
+
+
+def chosen_kernels() -> Any:
+    """The native kernels to compute with, or None for PyTorch's own layers. Raises as ``available_path``."""
+    return kernels_of(available_path())
 
 
 def covers(*tensors: Any) -> bool:
@@ -62,8 +68,8 @@ def covers(*tensors: Any) -> bool:
     if torch.is_autocast_enabled("cpu") or torch.compiler.is_exporting():
         return False
     if torch.compiler.is_compiling():  # the graph is for this process, and its guards hold dtypes and devices
-        return all(t.dtype is torch.float32 and t.is_cpu and t.numel() for t in tensors)
-    return not is_observed() and all(map(_is_plain, tensors))
+        return not _is_transformed() and all(t.dtype is torch.float32 and t.is_cpu and t.numel() for t in tensors)
+    return not is_observed() and all(map(dense_address, tensors))
 
 
 def covers_layers(num_layers: int) -> bool:
@@ -72,28 +78,22 @@ def covers_layers(num_layers: int) -> bool:
     return kernels is not None and num_layers <= kernels.max_layers
 
 
+def _is_transformed() -> bool:
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
 def is_observed() -> bool:
     """True inside a function transform, forward-mode differentiation, a dispatch mode, or ``torch.jit.trace``."""
     return (
         torch._C._functorch.peek_interpreter_stack() is not None
         or forward_ad._current_level >= 0
         or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._dispatch_tls_is_dispatch_key_included(torch._C.DispatchKey.PreDispatch)  # of make_fx, torch.export
         or torch._C._get_tracing_state() is not None
     )
 
 
-def _is_plain(tensor: Any) -> bool:
-    return (
-        type(tensor) in (Tensor, Parameter)  # a subclass may be anything: quantized, sharded, fake
-        and tensor.dtype is torch.float32
-        and tensor.is_cpu
-        and tensor.layout is torch.strided
-        and tensor.numel() > 0
-        and not tensor.is_neg()
-    )
-
-
-for _question in (chosen_path, chosen_kernels):
+for _question in (chosen_path, available_path, chosen_kernels, _is_transformed):
     # torch.compile takes what these answer, and does not trace them into C++. As torch.compiler.assume_constant_result,
     # which would import the compiler for everyone.
     vars(_question)["_dynamo_marked_constant"] = True

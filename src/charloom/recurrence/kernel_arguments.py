@@ -43,8 +43,13 @@ class LayerShape(NamedTuple):
     @property
     def weights(self) -> list[tuple[int, ...]]:
         """Shapes of input weights, hidden weights and the two biases."""
-        rows = GATES[CELLS[self.cell]] * self.hidden
-        return [(rows, self.inputs), (rows, self.hidden), (rows,), (rows,)]
+        return weight_shapes(CELLS[self.cell], self.inputs, self.hidden)
+
+
+def weight_shapes(mode: str, inputs: int, hidden: int) -> list[tuple[int, ...]]:
+    """Shapes of a layer's input weights, hidden weights and two biases; mode: as ``torch.nn.RNNBase.mode``."""
+    rows = GATES[mode] * hidden
+    return [(rows, inputs), (rows, hidden), (rows,), (rows,)]
 
 
 class ModelShape(NamedTuple):
@@ -67,44 +72,62 @@ def _parameter_shapes(shape: ModelShape) -> list[tuple[int, ...]]:
     shapes: list[tuple[int, ...]] = [(shape.vocabulary, shape.embedding_size)]
     for number in range(shape.layers):
         inputs = shape.hidden if number else shape.embedding_size or shape.vocabulary
-        shapes += LayerShape(shape.cell, 0, 1, 1, inputs, shape.hidden).weights
+        shapes += weight_shapes(CELLS[shape.cell], inputs, shape.hidden)
     return [*shapes, (shape.vocabulary, shape.hidden), (shape.vocabulary,)]
+
+
+def dense_address(tensor: Any, dtype: torch.dtype = torch.float32) -> int:
+    """Returns the address of a plain, non-empty tensor in the CPU's memory; 0 for all others.
+
+    A storage may have been freed or shrunk while its tensors live, as ``fully_shard`` and offloading do with weights.
+    """
+    if (
+        type(tensor) in (Tensor, Parameter)  # a subclass may be anything: quantized, sharded, fake
+        and tensor.dtype is dtype
+        and tensor.layout is torch.strided
+        and tensor.is_cpu
+        and not tensor.is_nested
+        and not tensor.is_neg()
+    ):
+        extent = tensor.numel() if tensor.is_contiguous() else _extent(tensor)
+        if (tensor.storage_offset() + extent) * dtype.itemsize <= tensor.untyped_storage().nbytes():
+            found_at: int = tensor.data_ptr()
+            return found_at
+    return 0
+
+
+def _extent(tensor: Tensor) -> int:
+    """Elements of the storage from a tensor's first to its last."""
+    return 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
 
 
 def address(
     tensor: Any,
-    shape: tuple[int, ...],
+    shape: tuple[int, ...] | None,
     dtype: torch.dtype = torch.float32,
     contiguous: bool = True,
 ) -> int:
-    """Returns the address of a dense CPU tensor.
+    """As ``dense_address``, for tensors that must be what a kernel expects.
 
     Args:
         tensor: Whatever stands where the kernel expects a tensor.
-        shape: Its expected shape.
+        shape: Its expected shape; None for any.
         dtype: Its expected dtype.
         contiguous: False if the kernel takes the strides.
 
     Raises:
         KernelArgumentError: The tensor is another.
     """
-    if (
-        type(tensor) in (Tensor, Parameter)  # a subclass may be anything: quantized, sharded, fake
-        and tensor.shape == shape
-        and tensor.dtype is dtype
-        and tensor.layout is torch.strided
-        and tensor.is_cpu
-        and not tensor.is_neg()
-        and (not contiguous or tensor.is_contiguous())
-    ):
-        found_at: int = tensor.data_ptr()
+    found_at = dense_address(tensor, dtype)
+    if found_at and (shape is None or tensor.shape == shape) and (not contiguous or tensor.is_contiguous()):
         return found_at
     dense = "contiguous " if contiguous else ""
     found = f"{type(tensor).__name__}"
-    if isinstance(tensor, Tensor):
-        found = f"{tensor.dtype} {tuple(tensor.shape)} on {tensor.device}, strides "
-        found += str(tensor.stride()) if tensor.layout is torch.strided else str(tensor.layout)
-    raise KernelArgumentError(f"the kernels expect a {dense}{dtype} tensor {tuple(shape)} on the CPU, not {found}")
+    if isinstance(tensor, Tensor) and not tensor.is_nested:
+        found = f"{tensor.dtype} {tuple(tensor.shape)} on {tensor.device}, "
+        found += f"strides {tensor.stride()}" if tensor.layout is torch.strided else str(tensor.layout)
+    expected = "" if shape is None else f" {tuple(shape)}"
+    raise KernelArgumentError(f"the kernels expect a {dense}{dtype} tensor{expected} on the CPU, not {found}")
 
 
 def addresses(tensors: OptionalTensors, shapes: Sequence[tuple[int, ...]]) -> list[int]:
@@ -126,3 +149,18 @@ def parameter_addresses(parameters: OptionalTensors, shape: ModelShape) -> list[
 def memory_cell_address(shape: LayerShape, c: Tensor | None) -> int:
     """Returns the address of an LSTM's memory cell; 0 for other cells."""
     return address(c, (shape.batch, shape.hidden)) if shape.has_memory_cell else 0
+
+
+def state_addresses(shape: ModelShape, batch: int, state: Sequence[Tensor]) -> tuple[int, int]:
+    """Returns the addresses of a language model's state (layers, batch, hidden); the second is 0 but for an LSTM."""
+    cell = CELLS[shape.cell]
+    parts = 2 if cell == "LSTM" else 1
+    if len(state) != parts:
+        raise KernelArgumentError(f"the state of a {cell} has {parts} tensors, not {len(state)}")
+    first, *rest = [address(part, (shape.layers, batch, shape.hidden)) for part in state]
+    return first, rest[0] if rest else 0
+
+
+def own_address(made: Tensor | None) -> int:
+    """Returns the address of a tensor that the caller has just made, so that it needs no check; 0 for None."""
+    return 0 if made is None else made.data_ptr()

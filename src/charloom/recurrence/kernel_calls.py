@@ -4,6 +4,7 @@ The kernels read and write memory at bare addresses. Each address is taken here,
 layout have just been compared with what the kernel expects (``kernel_arguments``), and from nowhere else.
 """
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,6 @@ from torch import Tensor
 
 from charloom.errors import InputError
 from charloom.recurrence.kernel_arguments import (
-    CELLS,
     KernelArgumentError,
     LayerShape,
     ModelShape,
@@ -20,7 +20,9 @@ from charloom.recurrence.kernel_arguments import (
     address,
     addresses,
     memory_cell_address,
+    own_address,
     parameter_addresses,
+    state_addresses,
 )
 from charloom.recurrence.threads import thread_limit
 
@@ -39,12 +41,9 @@ def layer_forward(
     x: Tensor,
     h: Tensor,
     c: Tensor | None,
-    y: Tensor,
-    last_h: Tensor,
-    last_c: Tensor | None,
-    reserve: Tensor | None,
-) -> None:
-    """Writes y (steps, batch, hidden), the last state (batch, hidden) and, if there is one, the reserve.
+    keep: bool,
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Runs a layer over time.
 
     Args:
         kernels: The kernels of one instruction set.
@@ -54,29 +53,29 @@ def layer_forward(
         x: Input, (steps, batch, inputs).
         h: First hidden state, (batch, hidden).
         c: First memory cell of an LSTM, (batch, hidden).
-        y: Receives the hidden states.
-        last_h: Receives the last hidden state.
-        last_c: Receives the last memory cell of an LSTM.
-        reserve: uint8, receives what ``layer_backward`` needs; None to keep nothing.
+        keep: Keep what ``layer_backward`` needs.
+
+    Returns:
+        Hidden states (steps, batch, hidden), the last one, the last memory cell of an LSTM, and the reserve, uint8, if
+        it is kept.
 
     Raises:
         KernelArgumentError: A tensor is not what ``shape`` says.
     """
-    state = shape.batch, shape.hidden
-    sequence = shape.steps, *state
-    kernels.layer_forward(
-        *shape,
-        backward_in_time,
-        thread_limit(),
+    read = (
         addresses(weights, shape.weights),
         address(x, (shape.steps, shape.batch, shape.inputs)),
-        address(h, state),
+        address(h, (shape.batch, shape.hidden)),
         memory_cell_address(shape, c),
-        address(y, sequence),
-        address(last_h, state),
-        memory_cell_address(shape, last_c),
-        0 if reserve is None else address(reserve, (reserve_bytes(kernels, shape),), torch.uint8),
     )
+    # new_empty, not empty: neither the default dtype nor the default device of the process is the kernels'.
+    y = x.new_empty(shape.steps, shape.batch, shape.hidden)
+    last_h, last_c = torch.empty_like(h), None if c is None else torch.empty_like(c)
+    reserve = x.new_empty(reserve_bytes(kernels, shape), dtype=torch.uint8) if keep else None
+    kernels.layer_forward(
+        *shape, backward_in_time, thread_limit(), *read, *map(own_address, (y, last_h, last_c, reserve))
+    )
+    return y, last_h, last_c, reserve
 
 
 def layer_backward(
@@ -84,55 +83,48 @@ def layer_backward(
     shape: LayerShape,
     backward_in_time: bool,
     weights: OptionalTensors,
-    gradients: OptionalTensors,
     x: Tensor,
     h: Tensor,
     c: Tensor | None,
     reserve: Tensor,
     upstream: tuple[Tensor, Tensor, Tensor | None],
-    dx: Tensor | None,
-    dh: Tensor,
-    dc: Tensor | None,
-) -> None:
-    """Writes the gradients of weights, input and first state; overwrites the reserve.
+    needs_dx: bool,
+) -> list[Tensor | None]:
+    """Computes the gradients of weights, input and first state; overwrites the reserve.
 
     Args:
         kernels: As in ``layer_forward``, of the same instruction set.
         shape: As in ``layer_forward``.
         backward_in_time: As in ``layer_forward``.
         weights: As in ``layer_forward``.
-        gradients: Receive the gradients of the weights; None where the weight is.
         x: As in ``layer_forward``.
         h: As in ``layer_forward``.
         c: As in ``layer_forward``.
         reserve: As ``layer_forward`` filled it.
-        upstream: Gradients of y, last hidden state and last memory cell.
-        dx: Receives the gradient of x; None if it is not needed.
-        dh: Receives the gradient of h.
-        dc: Receives the gradient of c.
+        upstream: Gradients of hidden states, last hidden state and last memory cell.
+        needs_dx: Compute the gradient of x.
+
+    Returns:
+        Gradients of x, h, c and the four weights; None for what is None or not needed.
 
     Raises:
         KernelArgumentError: A tensor is not what ``shape`` says.
     """
     state = shape.batch, shape.hidden
-    inputs = shape.steps, shape.batch, shape.inputs
-    kernels.layer_backward(
-        *shape,
-        backward_in_time,
-        thread_limit(),
-        addresses(weights, shape.weights),
-        addresses(gradients, shape.weights),
-        address(x, inputs),
+    read = (
+        address(x, (shape.steps, shape.batch, shape.inputs)),
         address(h, state),
         memory_cell_address(shape, c),
         address(reserve, (reserve_bytes(kernels, shape),), torch.uint8),
         address(upstream[0], (shape.steps, *state)),
         address(upstream[1], state),
         memory_cell_address(shape, upstream[2]),
-        0 if dx is None else address(dx, inputs),
-        address(dh, state),
-        memory_cell_address(shape, dc),
     )
+    weight_addresses = addresses(weights, shape.weights)
+    gradients = [None if t is None else torch.empty_like(t) for t in (x if needs_dx else None, h, c, *weights)]
+    written = [own_address(gradient) for gradient in gradients]
+    kernels.layer_backward(*shape, backward_in_time, thread_limit(), weight_addresses, written[3:], *read, *written[:3])
+    return gradients
 
 
 def language_model_step(
@@ -167,38 +159,28 @@ def language_model_step(
         InputError: An id is not in the vocabulary.
     """
     batch, steps = ids.shape
-    expected = shape.layers, batch, shape.hidden
-    parts = 2 if CELLS[shape.cell] == "LSTM" else 1
-    if len(state) != parts:
-        raise KernelArgumentError(f"the state of a {CELLS[shape.cell]} has {parts} tensors, not {len(state)}")
-    ids_address = address(ids, (batch, steps), torch.int64, contiguous=False)
-    targets_address = address(targets, (batch, steps), torch.int64, contiguous=False)
-    first = [address(part, expected) for part in state]
-    weights = parameter_addresses(parameters, shape)
-    # Made here, like what has just been checked, so that they need no check.
+    read = (
+        address(ids, (batch, steps), torch.int64, contiguous=False),
+        address(targets, (batch, steps), torch.int64, contiguous=False),
+        [*ids.stride(), *targets.stride()],
+        parameter_addresses(parameters, shape),
+    )
+    first = state_addresses(shape, batch, state)
     loss = state[0].new_empty(())
     gradients = [None if p is None else torch.empty_like(p) for p in parameters]
     last = tuple(torch.empty_like(part) for part in state)
+    last_h, last_c = last if len(last) == 2 else (*last, None)
+    sizes = shape.cell, precision, steps, batch, *shape[1:]
     try:
         kernels.language_model_step(
-            shape.cell,
-            precision,
-            steps,
-            batch,
-            *shape[1:],
+            *sizes,
             thread_limit(),
-            ids_address,
-            targets_address,
-            [*ids.stride(), *targets.stride()],
-            weights,
-            [0 if g is None else g.data_ptr() for g in gradients],
+            *read,
+            [own_address(gradient) for gradient in gradients],
             *dropout,
             seed,
-            first[0],
-            first[1] if parts == 2 else 0,
-            last[0].data_ptr(),
-            last[1].data_ptr() if parts == 2 else 0,
-            loss.data_ptr(),
+            *first,
+            *map(own_address, (last_h, last_c, loss)),
         )
     except IndexError as error:
         raise InputError(str(error)) from None
@@ -251,18 +233,13 @@ class Generator:
             KernelArgumentError: A tensor does not fit the model.
         """
         samples, steps = draws.shape
-        expected = self._shape.layers, samples, self._shape.hidden
-        parts = 2 if CELLS[self._shape.cell] == "LSTM" else 1
-        if len(state) != parts:
-            raise KernelArgumentError(f"the state of a {CELLS[self._shape.cell]} has {parts} tensors, not {len(state)}")
         self._generator.run(
             samples,
             steps,
             sampling,
             address(draws, (samples, steps), torch.float64),
             address(logits, (samples, self._shape.vocabulary)),
-            address(state[0], expected),
-            address(state[1], expected) if parts == 2 else 0,
+            *state_addresses(self._shape, samples, state),
             address(ids, (samples, steps), torch.int64),
         )
 
@@ -280,15 +257,16 @@ def descend(
         learning_rate: What the gradients are multiplied by.
 
     Raises:
-        KernelArgumentError: Values do not fit the gradients, or a tensor is not dense float32 on the CPU.
+        KernelArgumentError: Values do not fit the gradients, a tensor is not dense float32 on the CPU, or two share
+            memory, so that threads would change it at the same time.
     """
     if values and len(values) != len(gradients):
         raise KernelArgumentError(f"{len(values)} values do not fit {len(gradients)} gradients")
-    kernels.descend(
-        [address(g, tuple(getattr(g, "shape", ()))) for g in gradients],
-        [address(v, tuple(g.shape)) for v, g in zip(values, gradients, strict=False)],
-        [g.numel() for g in gradients],
-        max_norm,
-        learning_rate,
-        thread_limit(),
-    )
+    changed = [address(g, None) for g in gradients]
+    changed += [address(v, g.shape) for v, g in zip(values, gradients, strict=False)]
+    sizes = [g.numel() for g in gradients]
+    ends = [at + 4 * size for at, size in zip(changed, sizes * 2, strict=False)]
+    if any(map(operator.gt, sorted(ends), sorted(changed)[1:])):
+        raise KernelArgumentError("the kernels expect tensors that share no memory")
+    at_gradients, at_values = changed[: len(sizes)], changed[len(sizes) :]
+    kernels.descend(at_gradients, at_values, sizes, max_norm, learning_rate, thread_limit())

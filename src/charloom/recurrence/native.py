@@ -4,15 +4,15 @@
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, library
 
 from charloom.recurrence import kernel_calls
-from charloom.recurrence.dispatch import chosen_kernels, is_observed
+from charloom.recurrence.dispatch import is_observed, kernels_of
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
-from charloom.recurrence.kernel_arguments import CELLS, PRECISIONS, LayerShape
+from charloom.recurrence.kernel_arguments import CELLS, PRECISIONS, LayerShape, dense_address
 from charloom.recurrence.scan import scan_direction
 from charloom.settings.model import Precision
 
@@ -22,11 +22,11 @@ _Gradients: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Te
 _library: Any = library.Library("charloom", "DEF")  # type: ignore[no-untyped-call] # torch's
 _library.define(
     "recurrence(Tensor x, Tensor h, Tensor? c, Tensor w_ih, Tensor w_hh, Tensor? b_ih, Tensor? b_hh, int cell, "
-    "int precision, bool backward_in_time, bool keep) -> (Tensor, Tensor, Tensor, Tensor)"
+    "int precision, bool backward_in_time, str kernels, bool keep) -> (Tensor, Tensor, Tensor, Tensor)"
 )
 _library.define(
     "recurrence_backward(Tensor dy, Tensor dh, Tensor dc, Tensor x, Tensor h, Tensor? c, Tensor w_ih, Tensor w_hh, "
-    "Tensor? b_ih, Tensor? b_hh, Tensor reserve, int cell, int precision, bool backward_in_time) "
+    "Tensor? b_ih, Tensor? b_hh, Tensor reserve, int cell, int precision, bool backward_in_time, str kernels) "
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
 
@@ -34,19 +34,28 @@ _library.define(
 def native_direction(
     mode: str,
     precision: Precision,
+    kernels: str,
     inputs: Tensor,
     state: CellState,
     weights: CellWeights,
     backward_in_time: bool = False,
 ) -> tuple[Tensor, CellState]:
-    """As ``scan.scan_direction``, by the kernels; ``dispatch.covers`` tells if they may be used."""
-    h, c = state if mode == "LSTM" else (*state, None)
+    """As ``scan.scan_direction``, by the kernels of an instruction set, forward and backward.
+
+    ``dispatch.available_path`` names them; ``dispatch.covers`` tells if they may be used.
+    """
+    h, c = state[0], state[1] if mode == "LSTM" else None
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (inputs, *state, *weights) if t is not None)
-    # Contiguous here, so that a copy is what autograd saves; a later change of what it is a view of does not matter.
-    y, h, c, _ = torch.ops.charloom.recurrence(
-        inputs.contiguous(), h, c, *weights, CELLS.index(mode), PRECISIONS.index(precision), backward_in_time, keep
+    if mode == "GRU" and keep and not weights.hidden.requires_grad:
+        h = h.clone()  # PyTorch lets the state change before the backward pass; these kernels read it again there
+    options = CELLS.index(mode), PRECISIONS.index(precision), backward_in_time, kernels, keep
+    # The operator is for the graphs of torch.compile. Without it a small call takes three quarters of the time.
+    run: Any = (
+        torch.ops.charloom.recurrence if torch.compiler.is_compiling() else _Recurrence.apply if keep else _forward
     )
-    return y, (h, c) if mode == "LSTM" else (h,)
+    # Contiguous here, so that a copy is what autograd saves; a later change of what it is a view of does not matter.
+    y, last_h, last_c, _ = run(inputs.contiguous(), h, c, *weights, *options)
+    return y, (last_h, last_c) if mode == "LSTM" else (last_h,)
 
 
 def _forward(
@@ -60,19 +69,16 @@ def _forward(
     cell: int,
     precision: int,
     backward_in_time: bool,
+    kernels: str,
     keep: bool,
 ) -> _Outputs:
-    kernels = chosen_kernels()
     shape = _shape(x, w_hh, cell, precision)
     x, h, c, *weights = _contiguous(x, h, c, w_ih, w_hh, b_ih, b_hh)
-    # new_empty, not empty: neither the default dtype nor the default device of the process is the kernels'.
-    y = x.new_empty(shape.steps, shape.batch, shape.hidden)
-    last_h, last_c = torch.empty_like(h), x.new_empty(0) if c is None else torch.empty_like(c)
-    reserve = x.new_empty(kernel_calls.reserve_bytes(kernels, shape) if keep else 0, dtype=torch.uint8)
-    kernel_calls.layer_forward(
-        kernels, shape, backward_in_time, weights, x, h, c, y, last_h, last_c, reserve if keep else None
+    y, last_h, last_c, reserve = kernel_calls.layer_forward(
+        kernels_of(kernels), shape, backward_in_time, weights, x, h, c, keep
     )
-    return y, last_h, last_c, reserve
+    last_c = x.new_empty(0) if last_c is None else last_c
+    return y, last_h, last_c, x.new_empty(0, dtype=torch.uint8) if reserve is None else reserve
 
 
 def _backward(
@@ -87,48 +93,31 @@ def _backward(
     b_ih: Tensor | None,
     b_hh: Tensor | None,
     reserve: Tensor,
-    cell: int,
-    precision: int,
-    backward_in_time: bool,
+    *options: Any,
 ) -> _Gradients:
     inputs = (x, h, c, w_ih, w_hh, b_ih, b_hh)
-    options = cell, precision, backward_in_time
-    return _consuming_backward(chosen_kernels(), (dy, dh, dc), inputs, reserve.clone(), options)
+    gradients = _consuming_backward((dy, dh, dc), inputs, reserve.clone(), True, *options)
+    none = x.new_empty(0)  # an operator returns tensors only
+    return tuple(none if g is None else g for g in gradients)  # type: ignore[return-value] # seven
 
 
 def _consuming_backward(
-    kernels: Any,
     upstream: tuple[Tensor, Tensor, Tensor],
     inputs: Sequence[Any],
     reserve: Tensor,
-    options: tuple[int, int, bool],
-    needs_dx: bool = True,
-) -> _Gradients:
-    """The gradients of x to b_hh; empty for what is None or not needed. Overwrites the reserve."""
-    cell, precision, backward_in_time = options
+    needs_dx: bool,
+    cell: int,
+    precision: int,
+    backward_in_time: bool,
+    kernels: str,
+) -> list[Tensor | None]:
+    """The gradients of x to b_hh; None for what is None or not needed. Overwrites the reserve."""
     shape = _shape(inputs[0], inputs[4], cell, precision)
     x, h, c, *weights = _contiguous(*inputs)
     dy, dh, dc = _contiguous(*upstream)
-    results = [None if t is None else torch.empty_like(t) for t in (x if needs_dx else None, h, c, *weights)]
-    dx, d_first_h, d_first_c, *gradients = results
-    assert d_first_h is not None
-    kernel_calls.layer_backward(
-        kernels,
-        shape,
-        backward_in_time,
-        weights,
-        gradients,
-        x,
-        h,
-        c,
-        reserve,
-        (dy, dh, dc if shape.has_memory_cell else None),
-        dx,
-        d_first_h,
-        d_first_c,
+    return kernel_calls.layer_backward(
+        kernels_of(kernels), shape, backward_in_time, weights, x, h, c, reserve, (dy, dh, dc), needs_dx
     )
-    none = x.new_empty(0)
-    return tuple(none if t is None else t for t in results)  # type: ignore[return-value] # seven
 
 
 def _forward_shapes(x: Tensor, h: Tensor, c: Tensor | None, _: Tensor, w_hh: Tensor, *options: Any) -> _Outputs:
@@ -144,32 +133,61 @@ def _backward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: _Outputs) -> None:
-    x, h, c, w_ih, w_hh, b_ih, b_hh, cell, precision, backward_in_time, _ = inputs
+    tensors, (cell, *options, _) = inputs[:7], inputs[7:]
+    x, _, _, w_ih, w_hh, *_ = tensors
     # What first derivatives do not need may change before the backward pass, as in torch.nn; so it is not saved.
-    ctx.save_for_backward(x, h, c, w_ih if x.requires_grad else None, w_hh, output[3])
-    ctx.unsaved = [(t, None if t is None or t.is_inference() else t._version) for t in (w_ih, b_ih, b_hh)]
-    ctx.options = cell, precision, backward_in_time
-    ctx.kernels = chosen_kernels()
+    needed = w_ih.requires_grad, w_hh.requires_grad or CELLS[cell] == "GRU", True, x.requires_grad, True, False, False
+    ctx.save_for_backward(output[3], *(t if kept else None for t, kept in zip(tensors, needed, strict=True)))
+    ctx.unsaved = [None if kept else _Unsaved.of(t) for t, kept in zip(tensors, needed, strict=True)]
+    ctx.options = cell, *options
+
+
+class _Recurrence(torch.autograd.Function):
+    """The operator outside graphs."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> _Outputs:
+        outputs = _forward(*inputs)
+        _save(ctx, inputs, outputs)
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        return _differentiate(ctx, *upstream)
+
+
+class _Unsaved(NamedTuple):
+    """A tensor that only second derivatives need. version: None if it has none, as in inference mode."""
+
+    tensor: Any
+    version: int | None
+
+    @classmethod
+    def of(cls, tensor: Any) -> "_Unsaved":
+        return cls(tensor, None if tensor is None or tensor.is_inference() else tensor._version)
+
+    def may_have_changed(self) -> bool:
+        return self.tensor is not None and (self.version is None or self.version != self.tensor._version)
 
 
 def _differentiate(ctx: Any, dy: Tensor, dh: Tensor, dc: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    x, h, c, _, w_hh, reserve = ctx.saved_tensors
-    (w_ih, _), (b_ih, _), (b_hh, _) = ctx.unsaved
-    inputs = [x, h, c, w_ih, w_hh, b_ih, b_hh]
+    reserve, *saved = ctx.saved_tensors
+    inputs = [t if unsaved is None else unsaved.tensor for t, unsaved in zip(saved, ctx.unsaved, strict=True)]
     if torch.is_grad_enabled() or any(map(is_batched, (dy, dh, dc))):
         # The gradient is to be differentiated again (create_graph), or of a batch at once (is_grads_batched).
-        if any(t is not None and version is not None and t._version != version for t, version in ctx.unsaved):
+        if any(unsaved is not None and unsaved.may_have_changed() for unsaved in ctx.unsaved):
             raise RuntimeError(
-                "a weight of a recurrent layer was changed in place after forward: no derivative of its gradient"
+                "an input or a weight of a recurrent layer was changed in place after forward: no derivative of its "
+                "gradient"
             )
-        gradients: Sequence[Any] = _differentiable_gradients(inputs, (dy, dh, dc), *ctx.options)
-    elif is_observed() or type(dy) is not Tensor or torch._C._autograd._get_current_graph_task_keep_graph():
+        gradients: Sequence[Any] = _differentiable_gradients(inputs, (dy, dh, dc), *ctx.options[:3])
+    elif is_observed() or type(dy) is not Tensor:
         gradients = torch.ops.charloom.recurrence_backward(dy, dh, dc, *inputs, reserve, *ctx.options)
-    else:  # autograd frees the graph after this call: nobody else will read the reserve
-        gradients = _consuming_backward(
-            ctx.kernels, (dy, dh, dc), inputs, reserve, ctx.options, needs_dx=ctx.needs_input_grad[0]
-        )
-    return (*(None if t is None else g for t, g in zip(inputs, gradients, strict=True)), None, None, None, None)
+    else:
+        if torch._C._autograd._get_current_graph_task_keep_graph():  # else nobody will read the reserve again
+            reserve = reserve.clone()
+        gradients = _consuming_backward((dy, dh, dc), inputs, reserve, ctx.needs_input_grad[0], *ctx.options)
+    return (*(None if t is None else g for t, g in zip(inputs, gradients, strict=True)), *[None] * 5)
 
 
 def is_batched(tensor: Tensor) -> bool:
@@ -227,7 +245,7 @@ def _hide_from_compiler(*functions: Any) -> None:
         pass
 
 
-_hide_from_compiler(_forward, _backward, _consuming_backward)
+_hide_from_compiler(_forward, _backward, _consuming_backward, _Recurrence.forward, dense_address)
 _library.impl("recurrence", _forward, "CPU")
 _library.impl("recurrence_backward", _backward, "CPU")
 library.register_fake("charloom::recurrence", _forward_shapes, lib=_library)

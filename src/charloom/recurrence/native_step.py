@@ -101,14 +101,17 @@ def native_loss(step: Step, parameters: StepParameters) -> tuple[Tensor, CellSta
 def native_backpropagation(step: Step, parameters: StepParameters) -> tuple[Tensor, CellState]:
     """As ``native_loss(...)[0].backward()``, without the autograd engine, whose time a small step would feel.
 
-    Only for parameters that are leaves without hooks.
+    Only for parameters that are leaves without hooks, whose gradients, if there are any, are dense.
     """
     tensors = parameters.in_order()
     loss, gradients, last = _run(step, tensors)
     for parameter, gradient in zip(tensors, gradients, strict=True):
         if parameter is not None and gradient is not None and parameter.requires_grad:
             before = parameter.grad
-            parameter.grad = gradient if before is None else before + gradient
+            if before is None:
+                parameter.grad = gradient
+            else:  # in place, as autograd: it may be a view of a block of all gradients
+                before.detach().add_(gradient)
     return loss, last
 
 
@@ -133,7 +136,9 @@ class _Loss(torch.autograd.Function):
     def forward(ctx: Any, step: Step, results: list[CellState], *parameters: Tensor | None) -> Tensor:
         loss, gradients, last = _run(step, parameters)
         results.append(last)
-        ctx.step = step
+        # Copies: second derivatives read them again, and a buffer may have been filled with the next minibatch by then.
+        state = tuple(part.clone() for part in step.state)
+        ctx.step = step._replace(ids=step.ids.clone(), targets=step.targets.clone(), state=state)
         ctx.save_for_backward(*parameters, *gradients)
         return loss
 
@@ -146,6 +151,8 @@ class _Loss(torch.autograd.Function):
             gradients = _differentiable_gradients(ctx.step, parameters, scale)
         elif type(scale) is not Tensor or is_batched(scale) or float(scale) != 1:
             gradients = [None if g is None else g * scale for g in gradients]
+        elif torch._C._autograd._get_current_graph_task_keep_graph():  # the next call must find these unchanged
+            gradients = [None if g is None else g.clone() for g in gradients]
         return (None, None, *gradients)
 
 

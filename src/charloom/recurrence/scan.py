@@ -52,7 +52,7 @@ def scan_layers(
     last_states: list[CellState] = []
     for first in range(0, len(weights), num_directions):
         if first and dropout:
-            inputs = torch.nn.functional.dropout(inputs, dropout)
+            inputs = torch.dropout(inputs, dropout, True)
         outputs = []
         for direction in range(num_directions):
             i = first + direction

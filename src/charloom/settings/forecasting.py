@@ -35,11 +35,12 @@ class TableSettings:
 
     Attributes:
         missing: What to do with an empty value, NA, N/A, NaN, null, none or a lone point between other values: refuse
-            it, or interpolate. Missing values at either end are always refused.
+            it, or interpolate, by whole numbers if all others are. Missing values at either end are always refused.
         delimiter: The character between columns, or tab. Default: a comma; a tab if the file's name ends in .tsv.
         decimal: The decimal sign, . or ,. Default: a point.
         thousands: The sign between thousands: , or . or ' or a space. Default: none.
-        date_format: Format of the dates in the codes of strptime, as %d.%m.%Y. Default: ISO 8601 dates.
+        date_format: Format of the dates in the codes of strptime, as %d.%m.%Y. Default: ISO 8601 dates. Later dates
+            are written as strftime writes them: 09/02/2023 after 9/1/2023.
         header: Whether the first row has the names of the columns. Default: it has, and is refused if it could be
             values.
         skip_rows: Lines before the header that are not part of the table.

@@ -1,5 +1,11 @@
-"""Limits of settings. Each check raises SettingsError with the setting, its value and what it may be."""
+"""Limits of settings. Each check raises SettingsError with the setting, its value and what it may be.
 
+Numbers of other libraries are accepted, and stored in settings as Python's.
+"""
+
+import math
+import numbers
+import operator
 import sys
 from typing import Any, get_args
 
@@ -16,14 +22,19 @@ def check_whole(
     for name in names:
         value = getattr(settings, name)
         if value is not None or not optional:
-            check_count(name, value, minimum=minimum, maximum=maximum)
+            object.__setattr__(settings, name, check_count(name, value, minimum=minimum, maximum=maximum))
 
 
-def check_count(name: str, value: object, *, minimum: int = 0, maximum: int = _LARGEST) -> None:
-    """An argument is a whole number within the bounds."""
-    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
-        upper = f" and at most {maximum}" if isinstance(value, int) and value > maximum else ""
+def check_count(name: str, value: object, *, minimum: int = 0, maximum: int = _LARGEST) -> int:
+    """An argument is a whole number within the bounds. Returns it as an int."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool) or not minimum <= number <= maximum:
+        upper = f" and at most {maximum}" if number is not None and number > maximum else ""
         raise SettingsError(f"it must be a whole number, {minimum} or more{upper}", setting=name, value=value)
+    return number
 
 
 def check_number(
@@ -39,12 +50,17 @@ def check_number(
         value = getattr(settings, name)
         if value is None and optional:
             continue
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
+        try:
+            number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+        except OverflowError:  # of very large whole numbers
+            number = math.inf
+        if not math.isfinite(number):
             raise SettingsError("it must be a finite number", setting=name, value=value)
-        if value < minimum or value > maximum or (above_minimum and value == minimum):
+        if number < minimum or number > maximum or (above_minimum and number == minimum):
             lower = f"{'above' if above_minimum else 'at least'} {minimum:g}"
             upper = "" if maximum == sys.float_info.max else f" and at most {maximum:g}"
             raise SettingsError(f"it must be {lower}{upper}", setting=name, value=value)
+        object.__setattr__(settings, name, value if isinstance(value, (int, float)) else number)
 
 
 def check_word(settings: object, **words: Any) -> None:
