@@ -125,7 +125,7 @@ def _signals(text: Corpus, base: Recipe, depth: int) -> dict[str, list[list[floa
         ids = text.ids[: training.batch_size * training.num_steps].view(training.batch_size, -1)
         found[f"{sigma} before"] = _sizes_and_differences(model, ids)
         generator = torch.Generator().manual_seed(0)
-        for _ in train_epoch(model, make_optimizer(model, training), text.ids, training, generator):
+        for _ in train_epoch(model, make_optimizer(model.parameters(), training), text.ids, training, generator):
             pass
         found[f"{sigma} after"] = _sizes_and_differences(model, ids)
     return found

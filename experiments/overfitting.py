@@ -105,7 +105,7 @@ def _norms(text: Corpus, base: Recipe, clip: float, seed: int, epochs: int) -> l
     """The gradient's norm before clipping, at every step: training again, looking on."""
     recipe = base.with_changes({"clip_norm": clip})
     model = build_model(text.vocabulary, recipe.model, seed=seed)
-    optimizer = make_optimizer(model, recipe.training)
+    optimizer = make_optimizer(model.parameters(), recipe.training)
     norms: list[float] = []
     usual = model.backpropagate
 

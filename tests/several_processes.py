@@ -18,9 +18,9 @@ import charloom
 from charloom import CheckpointFolder, ModelSettings, TrainingSettings
 from charloom.errors import CharloomError, CorpusError
 from charloom.training import truncated_bptt
+from charloom.training.checkpoints.shared import newest_checkpoint_of
 from charloom.training.events import Event, StepEnded, StopTraining
 from charloom.training.processes import Processes, joined_processes
-from charloom.training.shared_checkpoints import newest_checkpoint_of
 
 CELLS = ("rnn", "gru", "lstm")
 PARTITIONINGS = ("sequential", "random")

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from charloom import CleanUp, InputError, ModelSettings, Vocabulary, build_model, extend_model
-from charloom.model_building import settings_of
 
 _VOCABULARY = Vocabulary(["a", "b", "c"])
 _LONGER = _VOCABULARY.extended("cxay\u6f22")
@@ -44,7 +43,7 @@ def test_the_old_characters_keep_their_logits(settings: ModelSettings) -> None:
     logits, extended = model(ids)[0].detach(), longer(ids)[0].detach()
     torch.testing.assert_close(extended[..., : len(_VOCABULARY)], logits)
     assert longer.tied_output == model.tied_output
-    assert settings_of(longer) == settings_of(model)
+    assert longer.settings == model.settings
     # The new ones are told apart, and can be read.
     assert len(set(extended[0, 0, len(_VOCABULARY) :].tolist())) == 3
     assert not torch.equal(longer(torch.full((1, 1), 4))[0], longer(torch.full((1, 1), 5))[0])
@@ -65,7 +64,7 @@ def test_as_a_new_model_would_have_them() -> None:
 @pytest.mark.parametrize("settings", _KINDS)
 def test_a_models_settings_build_its_like(settings: ModelSettings) -> None:
     model = build_model(_VOCABULARY, settings)
-    like = build_model(_VOCABULARY, settings_of(model))
+    like = build_model(_VOCABULARY, model.settings)
     assert {name: t.shape for name, t in like.state_dict().items()} == {
         name: t.shape for name, t in model.state_dict().items()
     }

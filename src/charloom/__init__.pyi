@@ -67,9 +67,9 @@ from .text.corpora import corpus_from as corpus_from
 from .text.corpora import load_corpus as load_corpus
 from .text.stored_ids import StoredIds as StoredIds
 from .text.vocabulary import Vocabulary as Vocabulary
-from .training.checkpoint import Checkpoint as Checkpoint
-from .training.checkpoints import CheckpointFolder as CheckpointFolder
-from .training.checkpoints import newest_checkpoint as newest_checkpoint
+from .training.checkpoints.checkpoint import Checkpoint as Checkpoint
+from .training.checkpoints.folder import CheckpointFolder as CheckpointFolder
+from .training.checkpoints.folder import newest_checkpoint as newest_checkpoint
 from .training.history import EpochRecord as EpochRecord
 from .training.history import History as History
 from .training.trainer import train as train

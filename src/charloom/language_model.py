@@ -14,13 +14,13 @@ from torch.nn.parallel import DistributedDataParallel
 from charloom.arguments import check_type
 from charloom.errors import InputError, ModelFolderError
 from charloom.layers import RecurrentLayer
-from charloom.model_config import config_of, differ, model_without_weights
+from charloom.model_config import config_of, differ, model_without_weights, settings_of
 from charloom.model_folder import check_fit, misfit, read_model_folder, write_model_folder
 from charloom.model_inputs import check_ids, check_parts, check_range, check_state, check_step
 from charloom.native_model import has_forward_hooks, native_backpropagation, native_loss, native_writer, unknown_part
 from charloom.recurrence.dispatch import chosen_kernels
 from charloom.recurrence.native_generation import NativeGenerator
-from charloom.settings.model import Precision
+from charloom.settings.model import ModelSettings, Precision
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
 from charloom.state import map_parts, parts_of
@@ -80,6 +80,11 @@ class LanguageModel(nn.Module):
     def tied_output(self) -> bool:
         """True if the output layer's weight is the embedding's parameter."""
         return self.embedding is not None and getattr(self.output, "weight", None) is self.embedding.weight
+
+    @property
+    def settings(self) -> ModelSettings:
+        """Settings that build a model like this; ``init_sigma``, which no model remembers, is the default."""
+        return settings_of(self)
 
     @property
     def device(self) -> torch.device:

@@ -44,20 +44,6 @@ def build_model(vocabulary: Vocabulary, settings: ModelSettings | None = None, *
     return model
 
 
-def settings_of(model: LanguageModel) -> ModelSettings:
-    """The settings that a model like this is built with; ``init_sigma``, which no model remembers, is the default."""
-    layer = model.layer
-    return ModelSettings(
-        cell="gru" if layer.mode == "GRU" else "lstm" if layer.mode == "LSTM" else "rnn",
-        nonlinearity="relu" if layer.mode == "RNN_RELU" else "tanh",
-        hidden_size=layer.hidden_size,
-        num_layers=layer.num_layers,
-        dropout=max(model.dropout.p, layer.dropout),
-        embedding_size=model.embedding.embedding_dim if model.embedding is not None else None,
-        tied_output=model.tied_output,
-    )
-
-
 def extend_model(
     model: LanguageModel, vocabulary: Vocabulary, *, init_sigma: float = 0.0, seed: int = 0
 ) -> LanguageModel:

@@ -10,6 +10,7 @@ from charloom.errors import InputError
 from charloom.layers import CELLS, RNN
 from charloom.model_folder import CONFIG_FILE, WithoutInitialWeights
 from charloom.predictor import predicting
+from charloom.settings.model import ModelSettings
 from charloom.text.clean_up import CleanUp
 from charloom.text.vocabulary import Vocabulary
 
@@ -42,6 +43,20 @@ def config_of(model: Any) -> dict[str, Any]:
         "tied_output": model.tied_output,
         "provenance": _json_values(model.provenance),
     }
+
+
+def settings_of(model: Any) -> ModelSettings:
+    """Returns the part of a ``LanguageModel``'s configuration that settings can say."""
+    layer = model.layer
+    return ModelSettings(
+        cell=layer.mode.split("_")[0].lower(),
+        nonlinearity="relu" if layer.mode == "RNN_RELU" else "tanh",
+        hidden_size=layer.hidden_size,
+        num_layers=layer.num_layers,
+        dropout=max(model.dropout.p, layer.dropout),
+        embedding_size=model.embedding.embedding_dim if model.embedding is not None else None,
+        tied_output=model.tied_output,
+    )
 
 
 def _json_values(provenance: Any) -> dict[str, Any]:

@@ -9,9 +9,9 @@ import torch
 
 from charloom import CheckpointFolder, ModelFolderError
 from charloom.folder_lock import FolderLock
-from charloom.training import shared_checkpoints
-from charloom.training.checkpoint_file import read_checkpoint, write_checkpoint
-from charloom.training.checkpoints import newest_checkpoint
+from charloom.training.checkpoints import shared
+from charloom.training.checkpoints.file_format import read_checkpoint, write_checkpoint
+from charloom.training.checkpoints.folder import newest_checkpoint
 from process import SMALL, call
 
 _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
@@ -80,7 +80,7 @@ def test_the_checkpoint_is_read_when_no_other_process_can_bring_it_further(
         asked.append(str(path))
         return newest_checkpoint(path)
 
-    monkeypatch.setattr(shared_checkpoints, "newest_checkpoint", look)
+    monkeypatch.setattr(shared, "newest_checkpoint", look)
     call(home, "train", "--resume", "model", "--epochs", "3").done()
     assert asked == ["model"]
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from charloom import CharloomWarning, Checkpoint, CheckpointError, CheckpointFolder, newest_checkpoint
-from charloom.training.checkpoint import save_checkpoint
-from charloom.training.checkpoint_file import read_checkpoint, write_checkpoint
+from charloom.training.checkpoints.checkpoint import save_checkpoint
+from charloom.training.checkpoints.file_format import read_checkpoint, write_checkpoint
 from charloom.training.events import EpochEnded, Event, StepEnded, StopTraining
 from interrupted_runs import assert_same, begin_or_go_on, corpus_of
 
@@ -52,7 +52,7 @@ def test_so_many_steps_apart_and_the_last_few_kept(tmp_path: Path) -> None:
 def test_so_many_minutes_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock that says ten seconds a step."""
     now = [0.0]
-    monkeypatch.setattr("charloom.training.checkpoints.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("charloom.training.checkpoints.folder.time.monotonic", lambda: now[0])
     seen: list[list[int]] = []
 
     def tick(event: Event) -> None:
@@ -134,7 +134,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
             raise OSError(errno.ENOSPC, "No space left on device")
         save_checkpoint(path, *rest)
 
-    monkeypatch.setattr("charloom.training.checkpoints.save_checkpoint", save)
+    monkeypatch.setattr("charloom.training.checkpoints.folder.save_checkpoint", save)
     return full
 
 
@@ -168,7 +168,7 @@ def test_the_oldest_makes_room_for_the_newest(tmp_path: Path, monkeypatch: pytes
             raise OSError(errno.ENOSPC, "No space left on device")
         save_checkpoint(path, *rest)
 
-    monkeypatch.setattr("charloom.training.checkpoints.save_checkpoint", save)
+    monkeypatch.setattr("charloom.training.checkpoints.folder.save_checkpoint", save)
     seen: list[list[int]] = []
     begin_or_go_on(
         "the section's",

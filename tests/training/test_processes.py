@@ -11,11 +11,11 @@ import pytest
 import process
 import several_processes
 from charloom import SettingsError, TrainingSettings
-from charloom.training.checkpoint import Checkpoint
-from charloom.training.checkpoint_file import read_checkpoint, write_checkpoint
-from charloom.training.checkpoints import FOLDER, checkpoint_files
+from charloom.training.checkpoints.checkpoint import Checkpoint
+from charloom.training.checkpoints.file_format import read_checkpoint, write_checkpoint
+from charloom.training.checkpoints.folder import FOLDER, checkpoint_files
+from charloom.training.checkpoints.shared import newest_checkpoint_of
 from charloom.training.processes import Processes, joined_processes
-from charloom.training.shared_checkpoints import newest_checkpoint_of
 from several_processes import CELLS, PARTITIONINGS, trained
 
 _ALONE = Processes()

@@ -21,8 +21,8 @@ from charloom import (
 )
 from charloom.errors import Argument
 from charloom.recurrence.dispatch import chosen_kernels
+from charloom.training.checkpoints.resumption import end_in_words
 from charloom.training.events import EpochEnded, Event, StepEnded, StopTraining, ValidationAdvanced
-from charloom.training.resumption import end_in_words
 from interrupted_runs import KINDS, assert_same, begin_or_go_on, corpus_of, settings_of_kind
 
 pytestmark = pytest.mark.filterwarnings("ignore:validation perplexity was best")
@@ -237,7 +237,7 @@ def test_a_listener_that_fails_costs_no_step(tmp_path: Path) -> None:
 
 
 def test_other_kernels_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from charloom.training.resumption import differences
+    from charloom.training.checkpoints.resumption import differences
 
     begin_or_go_on("random order", corpus_of(_TEXT), tmp_path, _StopAt(2))
     checkpoint = newest_checkpoint(tmp_path)

@@ -81,8 +81,8 @@ def test_weight_decay(optimizer: Any, usual: float, text: str, tmp_path: Path) -
     (tmp_path / "text.txt").write_text(text)
     model = build_model(load_corpus(tmp_path / "text.txt").vocabulary, ModelSettings(hidden_size=4), seed=1)
     settings = dataclasses.replace(_CONSTANT, optimizer=optimizer)
-    assert make_optimizer(model, settings).param_groups[0]["weight_decay"] == usual
-    decaying = make_optimizer(model, dataclasses.replace(settings, weight_decay=2.0))
+    assert make_optimizer(model.parameters(), settings).param_groups[0]["weight_decay"] == usual
+    decaying = make_optimizer(model.parameters(), dataclasses.replace(settings, weight_decay=2.0))
     before = model.output.weight.detach().clone()
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)

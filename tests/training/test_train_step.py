@@ -65,7 +65,7 @@ def test_updates_do_not_depend_on_how_tensors_lie_in_memory(optimizer: str, odd:
             elif transposed:
                 parameter.register_post_accumulate_grad_hook(_transpose_gradient)  # type: ignore[no-untyped-call]
         generator = torch.Generator().manual_seed(1)
-        for _ in train_epoch(model, make_optimizer(model, settings), corpus.ids, settings, generator):
+        for _ in train_epoch(model, make_optimizer(model.parameters(), settings), corpus.ids, settings, generator):
             pass
         return [p.detach().contiguous() for p in model.parameters()]
 

@@ -80,9 +80,7 @@ def open_trackers(wanted: WantedTrackers, run: "TrainingRun") -> Iterator[OpenTr
 
 def _config(run: "TrainingRun") -> dict[str, Any]:
     """The run's settings, flat."""
-    from charloom.model_building import settings_of
-
     start = run.start
     text = {"name": start.corpus.name, "num_chars": len(start.corpus.ids), "sha256": start.corpus.fingerprint}
-    parts = {"corpus": text, "model": asdict(settings_of(start.model)), "training": asdict(start.settings)}
+    parts = {"corpus": text, "model": asdict(start.model.settings), "training": asdict(start.settings)}
     return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}

@@ -17,7 +17,7 @@ from charloom.language_model import LanguageModel
 from charloom.model_folder import CODEC_FILES, CONFIG_FILE, WEIGHTS_FILE
 from charloom.settings.training import TrainingSettings
 from charloom.text.corpora import Corpus
-from charloom.training.checkpoints import has_steps
+from charloom.training.checkpoints.folder import has_steps
 from charloom.training.events import EpochEnded, Event
 from charloom.training.history import History
 from charloom.training.trainer import training_length

@@ -17,7 +17,7 @@ from charloom.text.corpora import Corpus
 from charloom.text.documents import HUGGING_FACE
 from charloom.text.named_corpora import TIME_MACHINE
 from charloom.text.sources import STANDARD_INPUT
-from charloom.training.checkpoints import checkpoint_files, newer_checkpoints, run_of
+from charloom.training.checkpoints.folder import checkpoint_files, newer_checkpoints, run_of
 
 _SWITCHES = ("extend_vocabulary", "overwrite", "priming", "checkpoints", "save_model")
 

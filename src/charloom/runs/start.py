@@ -8,7 +8,7 @@ from typing import Any
 
 from charloom.errors import Argument, CharloomWarning, CheckpointError, SettingsError, UnknownCharacterError
 from charloom.language_model import LanguageModel
-from charloom.model_building import build_model, extend_model, settings_of
+from charloom.model_building import build_model, extend_model
 from charloom.runs.plan import RunPlan, corpus_settings_of
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.recipes import Recipe, load_recipe
@@ -18,9 +18,9 @@ from charloom.text.documents import HUGGING_FACE
 from charloom.text.named_corpora import NAMED_CORPORA, PYTHON_REFERENCE, usual_recipe
 from charloom.text.sources import STANDARD_INPUT
 from charloom.text.vocabulary import named_character
-from charloom.training.checkpoint import Checkpoint
-from charloom.training.checkpoints import newest_checkpoint
-from charloom.training.resumption import check_corpus, check_settings, differences
+from charloom.training.checkpoints.checkpoint import Checkpoint
+from charloom.training.checkpoints.folder import newest_checkpoint
+from charloom.training.checkpoints.resumption import check_corpus, check_settings, differences
 
 ReadingProgress = Callable[[int, int | None], None]
 """Called with the bytes of the text that are read, and with how many there are if that is known."""
@@ -77,12 +77,12 @@ def _recipe_of(checkpoint: Checkpoint) -> Recipe:
         corpus = CorpusSettings(**stored)
     except (TypeError, SettingsError) as error:
         raise CheckpointError(f"{checkpoint.path}: damaged, or of another version ({error!s:.200})") from None
-    return Recipe(corpus, settings_of(checkpoint.make_model()), checkpoint.settings)
+    return Recipe(corpus, checkpoint.make_model().settings, checkpoint.settings)
 
 
 def fixed_settings(model: LanguageModel) -> dict[str, Any]:
     """Returns the settings that a model's weights and vocabulary dictate, and its dropout, by name."""
-    settings = asdict(settings_of(model))
+    settings = asdict(model.settings)
     del settings["init_sigma"]
     return {"unit": model.vocabulary.unit, **vars(model.vocabulary.clean_up), **settings}
 

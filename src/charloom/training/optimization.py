@@ -1,9 +1,11 @@
 """The optimizer of a run, and how its step size goes on."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from charloom.errors import InputError
@@ -28,19 +30,29 @@ def check_trainable(model: LanguageModel) -> None:
             raise InputError(f"{name} gives sparse gradients, which cannot be clipped: set its sparse to False")
 
 
-def make_optimizer(model: LanguageModel, settings: TrainingSettings) -> Optimizer:
-    """SGD or AdamW over all weights, with PyTorch's weight decay if none is set.
+def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainingSettings) -> Optimizer:
+    """Returns SGD or AdamW, with PyTorch's weight decay if none is set.
 
     On the CPU fused: an update in one pass, on one thread faster than the loop over operations is on two. Fused updates
     go through memory in its order: they are only right for contiguous parameters (and gradients, see
     ``truncated_bptt.train_step``).
     """
     options: Any = {} if settings.weight_decay is None else {"weight_decay": settings.weight_decay}
-    if all(p.is_cpu and p.is_contiguous() for p in model.parameters()):
+    parameters = list(parameters)
+    if all(p.is_cpu and p.is_contiguous() for p in parameters):
         options["fused"] = True
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(model.parameters(), lr=settings.learning_rate, **options)
-    return torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, **options)
+        return torch.optim.SGD(parameters, lr=settings.learning_rate, **options)
+    return torch.optim.AdamW(parameters, lr=settings.learning_rate, **options)
+
+
+def state_pattern(settings: TrainingSettings) -> dict[str, int]:
+    """Returns the number of dimensions of each tensor that the optimizer keeps of a vector, by name."""
+    vector = nn.Parameter(torch.zeros(2, dtype=torch.float32, device="cpu"))
+    vector.grad = torch.zeros_like(vector)
+    optimizer = make_optimizer([vector], settings)
+    optimizer.step()
+    return {name: kept.dim() for name, kept in optimizer.state[vector].items() if isinstance(kept, Tensor)}
 
 
 def set_learning_rate(optimizer: Optimizer, settings: TrainingSettings, epochs: float) -> None:

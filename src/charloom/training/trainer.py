@@ -24,8 +24,10 @@ from charloom.settings.sampling import USUAL_TEMPERATURE, SamplingSettings
 from charloom.settings.training import TrainingSettings
 from charloom.text.corpora import Corpus
 from charloom.text.stored_ids import StoredIds
-from charloom.training.checkpoint import Checkpoint
-from charloom.training.checkpoints import CheckpointFolder
+from charloom.training.checkpoints.checkpoint import Checkpoint
+from charloom.training.checkpoints.folder import CheckpointFolder
+from charloom.training.checkpoints.resumption import check_corpus, check_settings
+from charloom.training.checkpoints.shared import SharedCheckpoints
 from charloom.training.events import (
     Announcer,
     EpochEnded,
@@ -39,10 +41,8 @@ from charloom.training.history import EpochRecord, History
 from charloom.training.optimization import check_trainable
 from charloom.training.prefixes import sample_prefixes
 from charloom.training.processes import Processes
-from charloom.training.resumption import check_corpus, check_settings
-from charloom.training.run import Run
-from charloom.training.shared_checkpoints import SharedCheckpoints
 from charloom.training.shared_gradients import Wishes, make_learner
+from charloom.training.state import TrainingState
 from charloom.training.truncated_bptt import train_epoch
 from charloom.version import __version__
 
@@ -110,18 +110,18 @@ def train(
     ):
         torch.manual_seed(settings.seed + processes.rank)  # dropout: of other lanes, other units
         model.to(device).train()
-        run = Run.begin(model, settings)
+        training = TrainingState.begin(model, settings)
         shared = SharedCheckpoints(checkpoints, processes)
-        tell = Announcer(listeners, lambda: shared.rescue(run), alone=processes.size == 1)
-        shared.begin(run, text, resume)
+        tell = Announcer(listeners, lambda: shared.rescue(training), alone=processes.size == 1)
+        shared.begin(training, text, resume)
         try:
             with suppress(StopTraining):
-                _train_epochs(run, processes, training_ids, validation_ids, prefixes, tell, shared)
-                shared.finish(run)
-                run.end()
-                if settings.sample_every and run.kept and processes.first:
-                    _draw_samples(run, run.kept.epoch, prefixes, tell)
-            run.check()  # stopped between two checks, it may have diverged
+                _train_epochs(training, processes, training_ids, validation_ids, prefixes, tell, shared)
+                shared.finish(training)
+                training.end()
+                if settings.sample_every and training.kept and processes.first:
+                    _draw_samples(training, training.kept.epoch, prefixes, tell)
+            training.check()  # stopped between two checks, it may have diverged
         except TrainingDivergedError as error:
             if not shared.last_in_words:
                 raise
@@ -129,14 +129,14 @@ def train(
                 *error.parts, f"; the last good checkpoint is {shared.last_in_words}: resume with one of those lower"
             ) from None
         finally:
-            run.end()
+            training.end()
             model.eval()
-            model.provenance = _provenance(text, run, prefixes)
-    return run.history
+            model.provenance = _provenance(text, training, prefixes)
+    return training.history
 
 
 def _train_epochs(
-    run: Run,
+    training: TrainingState,
     processes: Processes,
     training_ids: StoredIds,
     validation_ids: StoredIds,
@@ -145,48 +145,56 @@ def _train_epochs(
     checkpoints: SharedCheckpoints,
 ) -> None:
     """All epochs that are left, or as many as patience lasts for."""
-    model, settings = run.model, run.settings
+    model, settings = training.model, training.settings
     learner, rows = make_learner(model, processes), processes.share(settings.rows)
-    began = time.perf_counter() - run.seconds
-    while not run.finished:
-        epoch = run.epoch
-        epoch_began = time.perf_counter() - run.epoch_seconds
+    began = time.perf_counter() - training.seconds
+    while not training.finished:
+        epoch = training.epoch
+        epoch_began = time.perf_counter() - training.epoch_seconds
         for progress in train_epoch(
-            model, run.optimizer, training_ids, settings, run.generator, epoch, learner, rows, run.progress
+            model,
+            training.optimizer,
+            training_ids,
+            settings,
+            training.generator,
+            epoch,
+            learner,
+            rows,
+            training.progress,
         ):
-            run.progress = progress
-            run.steps += 1
+            training.progress = progress
+            training.steps += 1
             now = time.perf_counter()
-            run.seconds, run.epoch_seconds = now - began, now - epoch_began
+            training.seconds, training.epoch_seconds = now - began, now - epoch_began
             if progress.done % _FINITE_CHECK_STEPS == 0 or progress.done == progress.num_batches:
-                run.check_finite(float(progress.mean_loss), epoch)
-            done, rate = progress.done / progress.num_batches, run.optimizer.param_groups[0]["lr"]
-            tell(StepEnded(epoch, done, progress.mean_loss, _speed(run), run.steps, rate))
-            agreed = learner.agree(Wishes(tell.asked_to_stop, checkpoints.due(run)))
-            if any(agreed) or _in_turn(run.steps, settings.checkpoint_steps):
-                checkpoints.write(run)
+                training.check_finite(float(progress.mean_loss), epoch)
+            done, rate = progress.done / progress.num_batches, training.optimizer.param_groups[0]["lr"]
+            tell(StepEnded(epoch, done, progress.mean_loss, _speed(training), training.steps, rate))
+            agreed = learner.agree(Wishes(tell.asked_to_stop, checkpoints.due(training)))
+            if any(agreed) or _in_turn(training.steps, settings.checkpoint_steps):
+                checkpoints.write(training)
             if agreed.stop:
                 raise StopTraining
-        assert run.progress is not None
-        run.check()  # the last step may have left weights that the loss before it does not show
-        perplexity = perplexity_of(float(run.progress.mean_loss))
-        validation = _validate(run, validation_ids, processes, tell)
-        run.seconds = time.perf_counter() - began
-        record = EpochRecord(epoch, perplexity, validation, round(run.seconds, 3), round(_speed(run), 1))
-        run.end_epoch(record)
-        tell(EpochEnded(record, run.steps))
+        assert training.progress is not None
+        training.check()  # the last step may have left weights that the loss before it does not show
+        perplexity = perplexity_of(float(training.progress.mean_loss))
+        validation = _validate(training, validation_ids, processes, tell)
+        training.seconds = time.perf_counter() - began
+        record = EpochRecord(epoch, perplexity, validation, round(training.seconds, 3), round(_speed(training), 1))
+        training.end_epoch(record)
+        tell(EpochEnded(record, training.steps))
         if processes.first:
-            run.warn_of_overfitting()
-        if run.out_of_patience:
+            training.warn_of_overfitting()
+        if training.out_of_patience:
             return
         if processes.first and _in_turn(epoch, settings.sample_every) and epoch != settings.epochs:
-            _draw_samples(run, epoch, prefixes, tell)
+            _draw_samples(training, epoch, prefixes, tell)
 
 
-def _speed(run: Run) -> float:
+def _speed(training: TrainingState) -> float:
     """Characters a second, in the epoch's minibatches so far."""
-    done = run.progress.done if run.progress else 0
-    return done * run.settings.rows * run.settings.num_steps / max(run.epoch_seconds, 1e-9)
+    done = training.progress.done if training.progress else 0
+    return done * training.settings.rows * training.settings.num_steps / max(training.epoch_seconds, 1e-9)
 
 
 def _in_turn(number: int, every: int | None) -> bool:
@@ -194,26 +202,26 @@ def _in_turn(number: int, every: int | None) -> bool:
     return bool(every) and number % (every or 1) == 0
 
 
-def _validate(run: Run, ids: StoredIds, processes: Processes, tell: Announcer) -> float | None:
+def _validate(training: TrainingState, ids: StoredIds, processes: Processes, tell: Announcer) -> float | None:
     """As long a text may take longer than one who asks for the end will wait: listeners are told meanwhile."""
     if not len(ids):
         return None
-    num_lanes = max(1, min(run.settings.batch_size, (len(ids) - 1) // run.settings.num_steps))
+    num_lanes = max(1, min(training.settings.batch_size, (len(ids) - 1) // training.settings.num_steps))
 
     def progress(fraction: float) -> None:
-        tell(ValidationAdvanced(run.epoch, fraction))
+        tell(ValidationAdvanced(training.epoch, fraction))
 
-    scored = nats_in_lanes(run.model, ids, num_lanes, processes.share(num_lanes), progress)
+    scored = nats_in_lanes(training.model, ids, num_lanes, processes.share(num_lanes), progress)
     nats, count = processes.sum(torch.tensor(scored, dtype=torch.float64)).tolist()
     return perplexity_of(nats / count)
 
 
-def _draw_samples(run: Run, epoch: int, prefixes: Sequence[Any], tell: Announcer) -> None:
-    sampling = SamplingSettings(temperature=USUAL_TEMPERATURE, seed=run.settings.seed + epoch)
+def _draw_samples(training: TrainingState, epoch: int, prefixes: Sequence[Any], tell: Announcer) -> None:
+    sampling = SamplingSettings(temperature=USUAL_TEMPERATURE, seed=training.settings.seed + epoch)
     for prefix in prefixes:
-        text = generate(run.model, prefix, run.settings.sample_chars, sampling)
+        text = generate(training.model, prefix, training.settings.sample_chars, sampling)
         shown = text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")
-        tell(SampleDrawn(epoch, shown, run.steps))
+        tell(SampleDrawn(epoch, shown, training.steps))
 
 
 def check_possible(settings: TrainingSettings, length: int, device_name: str | None = None) -> torch.device:
@@ -245,13 +253,13 @@ def training_length(length: int, settings: TrainingSettings) -> int:
     return length - num_validation
 
 
-def _provenance(corpus: dict[str, Any], run: Run, prefixes: Sequence[str | bytes]) -> dict[str, Any]:
+def _provenance(corpus: dict[str, Any], training: TrainingState, prefixes: Sequence[str | bytes]) -> dict[str, Any]:
     texts = [prefix if isinstance(prefix, str) else prefix.decode("utf-8", "surrogateescape") for prefix in prefixes]
     return {
         "charloom": __version__,
         "corpus": corpus,
-        "training": asdict(run.settings),
-        "results": {**run.kept.to_dict(), "epochs_trained": len(run.history)} if run.kept else None,
+        "training": asdict(training.settings),
+        "results": {**training.kept.to_dict(), "epochs_trained": len(training.history)} if training.kept else None,
         "prefixes": [text for text in texts if text],
     }
 

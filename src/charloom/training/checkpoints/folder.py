@@ -16,8 +16,8 @@ from typing import Any
 from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomWarning, CheckpointError
 from charloom.model_folder import CHECKPOINTS
-from charloom.training.checkpoint import Checkpoint, save_checkpoint
-from charloom.training.run import Run
+from charloom.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from charloom.training.state import TrainingState
 from charloom.whole_files import remove_leftovers
 
 FOLDER = CHECKPOINTS
@@ -43,7 +43,7 @@ class CheckpointFolder:
         self._last_place = ""
         self._failing = False
 
-    def begin(self, run: Run, corpus: dict[str, Any], resumed: Checkpoint | None = None) -> None:
+    def begin(self, training: TrainingState, corpus: dict[str, Any], resumed: Checkpoint | None = None) -> None:
         """Writes the first one, so that there is always one to go on from; those of other runs that stand here go.
 
         corpus: ``name``, ``sha256`` and ``num_chars`` of the text. resumed: What the run goes on from.
@@ -60,30 +60,30 @@ class CheckpointFolder:
         if goes_on_here and resumed is not None and resumed.path.exists():
             self.last, self._last_place = resumed.path, resumed.place
         else:
-            self.write(run)
+            self.write(training)
 
-    def due(self, run: Run) -> bool:
+    def due(self, training: TrainingState) -> bool:
         """Whether it is time to write one, by the clock."""
-        minutes = run.settings.checkpoint_minutes
+        minutes = training.settings.checkpoint_minutes
         return bool(minutes) and time.monotonic() - self._written_at >= 60 * minutes
 
-    def write(self, run: Run) -> None:
+    def write(self, training: TrainingState) -> None:
         """Writes one now. Raises TrainingDivergedError where the run is worth none; warns where the disk takes none."""
-        run.check()
-        path = self.path / f"step-{run.steps:010d}.checkpoint"
+        training.check()
+        path = self.path / f"step-{training.steps:010d}.checkpoint"
         try:
-            self._write(path, run)
+            self._write(path, training)
         except OSError as error:
             self._warn_of_failure(error)
         else:
             self._failing = False
-            self.last, self._last_place = path, run.place
-            self._keep(run.settings.keep_checkpoints)
+            self.last, self._last_place = path, training.place
+            self._keep(training.settings.keep_checkpoints)
         self._written_at = time.monotonic()
 
-    def finish(self, run: Run) -> None:
+    def finish(self, training: TrainingState) -> None:
         """Writes the last one of a run that is at its end, and keeps it alone: from it, one can train longer."""
-        self.write(run)
+        self.write(training)
         if not self._failing:
             self._keep(1)
 
@@ -97,17 +97,17 @@ class CheckpointFolder:
         """Where the last one is, and how far the run had come; empty where there is none."""
         return f"{self.last} ({self._last_place})" if self.last is not None else ""
 
-    def _write(self, path: Path, run: Run) -> None:
+    def _write(self, path: Path, training: TrainingState) -> None:
         if self.last is not None and not self.path.is_dir():
             _note(f"{self.path} is gone; it is made anew, as training goes on")
         self.path.mkdir(parents=True, exist_ok=True)
         try:
-            save_checkpoint(path, run, self._corpus, self._source)
+            save_checkpoint(path, training, self._corpus, self._source)
         except OSError as error:
             if error.errno not in _FULL or len(checkpoint_files(self.path)) < 2:
                 raise
             self._keep(1)  # which may have made the room that was lacking
-            save_checkpoint(path, run, self._corpus, self._source)
+            save_checkpoint(path, training, self._corpus, self._source)
 
     def _keep(self, number: int) -> None:
         with contextlib.suppress(OSError):

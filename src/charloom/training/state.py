@@ -25,7 +25,7 @@ _RISEN_BY = 0.01
 
 
 @dataclass
-class Run:
+class TrainingState:
     """A run's state. PyTorch's global random state, of which dropout is drawn, is the rest of it.
 
     Attributes:
@@ -63,10 +63,10 @@ class Run:
     told_of_overfitting: bool = False
 
     @classmethod
-    def begin(cls, model: LanguageModel, settings: TrainingSettings) -> "Run":
+    def begin(cls, model: LanguageModel, settings: TrainingSettings) -> "TrainingState":
         """The state before the first step."""
         generator = torch.Generator().manual_seed(settings.seed)
-        optimizer = make_optimizer(model, settings)
+        optimizer = make_optimizer(model.parameters(), settings)
         return cls(model, settings, optimizer, generator, _copy_of(weights_of(model)), generator.get_state())
 
     def check_finite(self, loss: float, epoch: int) -> None:

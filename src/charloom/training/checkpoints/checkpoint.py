@@ -26,9 +26,10 @@ from charloom.recurrence.dispatch import describe_path
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import State
 from charloom.state import parts_of, state_of
-from charloom.training.checkpoint_file import read_checkpoint, write_checkpoint
+from charloom.training.checkpoints.file_format import read_checkpoint, write_checkpoint
 from charloom.training.history import EpochRecord, History
-from charloom.training.run import Run, Weights, place_in_words, weights_of
+from charloom.training.optimization import state_pattern
+from charloom.training.state import TrainingState, Weights, place_in_words, weights_of
 from charloom.training.truncated_bptt import EpochProgress
 from charloom.version import __version__
 
@@ -103,7 +104,7 @@ class Checkpoint:
         except (CharloomError, KeyError) as error:
             raise CheckpointError(f"{self.path}: damaged ({error!s:.300})") from None
 
-    def restore(self, run: Run, rank: int = 0, num_processes: int = 1) -> None:
+    def restore(self, training: TrainingState, rank: int = 0, num_processes: int = 1) -> None:
         """Puts a run that has just begun, of the same model and text, to where this one was.
 
         rank, num_processes: Which process' this run is, of how many that train. Where they are another number than it
@@ -112,84 +113,84 @@ class Checkpoint:
         run's.
         """
         try:
-            self._restore(run)
-            self._restore_random_state(run, rank, num_processes)
+            self._restore(training)
+            self._restore_random_state(training, rank, num_processes)
         except (KeyError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
             raise CheckpointError(f"{self.path}: damaged, or of another model ({error!r:.200})") from None
 
-    def _restore(self, run: Run) -> None:
-        facts, tensors, device = self._facts, self._tensors, run.model.device
-        weights = self._weights("weights", run, None)
-        last_good = self._weights("last_good", run, weights)
-        best = self._weights("best", run, last_good) if self.history.best else None
-        run.put_weights(weights)
-        run.last_good, run.best = last_good, best
-        run.history.records[:] = self.history.records
-        run.optimizer.load_state_dict(
-            run.optimizer.state_dict() | {"state": _optimizer_state(_part(tensors, "optimizer"), run)}
+    def _restore(self, training: TrainingState) -> None:
+        facts, tensors, device = self._facts, self._tensors, training.model.device
+        weights = self._weights("weights", training, None)
+        last_good = self._weights("last_good", training, weights)
+        best = self._weights("best", training, last_good) if self.history.best else None
+        training.put_weights(weights)
+        training.last_good, training.best = last_good, best
+        training.history.records[:] = self.history.records
+        training.optimizer.load_state_dict(
+            training.optimizer.state_dict() | {"state": _optimizer_state(_part(tensors, "optimizer"), training)}
         )
-        run.epoch_began_with = tensors["random/epoch"]
-        run.generator.set_state(tensors["random/epoch"])
-        run.steps = self.steps
-        run.seconds, run.epoch_seconds = (_seconds(facts[name]) for name in ("seconds", "epoch_seconds"))
-        run.progress = None
+        training.epoch_began_with = tensors["random/epoch"]
+        training.generator.set_state(tensors["random/epoch"])
+        training.steps = self.steps
+        training.seconds, training.epoch_seconds = (_seconds(facts[name]) for name in ("seconds", "epoch_seconds"))
+        training.progress = None
         if self.done:
             total = _like(tensors["epoch/total_loss"], torch.zeros((), dtype=torch.float32)).to(device)
-            run.progress = EpochProgress(self.done, self.num_batches, total, self._state(run))
+            training.progress = EpochProgress(self.done, self.num_batches, total, self._state(training))
 
-    def _restore_random_state(self, run: Run, rank: int, num_processes: int) -> None:
+    def _restore_random_state(self, training: TrainingState, rank: int, num_processes: int) -> None:
         others = _part(self._tensors, "random/others")
         if rank == 0:
-            run.random_state = self._tensors["random/global"]
+            training.random_state = self._tensors["random/global"]
         elif len(others) + 1 == num_processes:
-            run.random_state = others[str(rank)]
+            training.random_state = others[str(rank)]
         else:
-            torch.manual_seed(run.settings.seed + rank + self.steps)
+            torch.manual_seed(training.settings.seed + rank + self.steps)
 
-    def _weights(self, name: str, run: Run, otherwise: Weights | None) -> Weights:
+    def _weights(self, name: str, training: TrainingState, otherwise: Weights | None) -> Weights:
         found = _part(self._tensors, name)
         if not found and otherwise is not None:
             return otherwise
-        expected = weights_of(run.model)
+        expected = weights_of(training.model)
         if found.keys() != expected.keys():
             raise ValueError(f"{name} of another model")
-        return {name: _like(tensor, expected[name]).to(run.model.device) for name, tensor in found.items()}
+        return {name: _like(tensor, expected[name]).to(training.model.device) for name, tensor in found.items()}
 
-    def _state(self, run: Run) -> State | None:
-        if run.settings.partitioning == "random":
+    def _state(self, training: TrainingState) -> State | None:
+        if training.settings.partitioning == "random":
             return None
-        parts = parts_of(run.model.begin_state(run.settings.rows))
+        parts = parts_of(training.model.begin_state(training.settings.rows))
         return state_of(_like(self._tensors[f"epoch/state/{i}"], part).to(part.device) for i, part in enumerate(parts))
 
 
-def save_checkpoint(path: Path, run: Run, corpus: dict[str, Any], source: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, training: TrainingState, corpus: dict[str, Any], source: dict[str, Any]) -> None:
     """Writes a run between two steps to a file. Raises OSError where that fails."""
-    tensors = {f"weights/{name}": tensor for name, tensor in weights_of(run.model).items()}
-    if run.progress is not None:
-        tensors |= {f"last_good/{name}": tensor for name, tensor in run.last_good.items()}
-    if run.best is not None and run.best is not run.last_good:
-        tensors |= {f"best/{name}": tensor for name, tensor in run.best.items()}
-    for index, state in run.optimizer.state_dict()["state"].items():
+    tensors = {f"weights/{name}": tensor for name, tensor in weights_of(training.model).items()}
+    if training.progress is not None:
+        tensors |= {f"last_good/{name}": tensor for name, tensor in training.last_good.items()}
+    if training.best is not None and training.best is not training.last_good:
+        tensors |= {f"best/{name}": tensor for name, tensor in training.best.items()}
+    for index, state in training.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{name}": value for name, value in state.items() if value is not None}
-    tensors |= {f"history/{name}": column for name, column in _columns(run.history).items()}
-    tensors |= {"random/global": run.random_state, "random/epoch": run.epoch_began_with}
-    tensors |= {f"random/others/{rank}": state for rank, state in enumerate(run.other_random_states, 1)}
-    if run.progress is not None:
-        tensors["epoch/total_loss"] = run.progress.total_loss
-        parts = () if run.progress.state is None else parts_of(run.progress.state)
+    tensors |= {f"history/{name}": column for name, column in _columns(training.history).items()}
+    tensors |= {"random/global": training.random_state, "random/epoch": training.epoch_began_with}
+    tensors |= {f"random/others/{rank}": state for rank, state in enumerate(training.other_random_states, 1)}
+    if training.progress is not None:
+        tensors["epoch/total_loss"] = training.progress.total_loss
+        parts = () if training.progress.state is None else parts_of(training.progress.state)
         tensors |= {f"epoch/state/{i}": part for i, part in enumerate(parts)}
     facts = {
-        "model": run.model.disassemble()[0],
-        "training": asdict(run.settings),
+        "model": training.model.disassemble()[0],
+        "training": asdict(training.settings),
         "corpus": corpus,
         "source": source,
-        "steps": run.steps,
+        "steps": training.steps,
         "epoch": {
-            "done": run.progress.done if run.progress else 0,
-            "num_batches": run.progress.num_batches if run.progress else 0,
+            "done": training.progress.done if training.progress else 0,
+            "num_batches": training.progress.num_batches if training.progress else 0,
         },
-        "seconds": run.seconds,
-        "epoch_seconds": run.epoch_seconds,
+        "seconds": training.seconds,
+        "epoch_seconds": training.epoch_seconds,
         "made_with": made_with(),
     }
     write_checkpoint(path, facts, tensors)
@@ -214,17 +215,17 @@ def _like(tensor: Tensor, pattern: Tensor) -> Tensor:
     return tensor.clone()
 
 
-def _optimizer_state(found: dict[str, Tensor], run: Run) -> dict[int, dict[str, Tensor]]:
-    """As ``Optimizer.load_state_dict`` takes it: all that the optimizer keeps of every parameter, or nothing."""
-    parameters = run.optimizer.param_groups[0]["params"]
-    if not found or run.settings.optimizer == "sgd":
+def _optimizer_state(found: dict[str, Tensor], training: TrainingState) -> dict[int, dict[str, Tensor]]:
+    """Returns the state for ``Optimizer.load_state_dict``: all that such an optimizer keeps of each parameter."""
+    if not found:
         return {}
+    pattern = state_pattern(training.settings)
     return {
         index: {
-            "step": _step_count(found[f"{index}/step"]),
-            **{name: _like(found[f"{index}/{name}"], parameter.detach()) for name in ("exp_avg", "exp_avg_sq")},
+            name: _like(found[f"{index}/{name}"], parameter.detach()) if dims else _step_count(found[f"{index}/{name}"])
+            for name, dims in pattern.items()
         }
-        for index, parameter in enumerate(parameters)
+        for index, parameter in enumerate(training.optimizer.param_groups[0]["params"])
     }
 
 

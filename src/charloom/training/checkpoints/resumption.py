@@ -5,7 +5,7 @@ from typing import Any
 
 from charloom.errors import Argument, CheckpointError, Part, SettingsError
 from charloom.settings.training import WITHOUT_EFFECT, TrainingSettings
-from charloom.training.checkpoint import Checkpoint, made_with
+from charloom.training.checkpoints.checkpoint import Checkpoint, made_with
 
 _MAY_CHANGE = (
     # How long, and which weights the run ends with.

@@ -14,10 +14,10 @@ import torch
 from charloom.errors import CheckpointError
 from charloom.shapes import State
 from charloom.state import map_parts
-from charloom.training.checkpoint import Checkpoint
-from charloom.training.checkpoints import CheckpointFolder, newest_checkpoint
+from charloom.training.checkpoints.checkpoint import Checkpoint
+from charloom.training.checkpoints.folder import CheckpointFolder, newest_checkpoint
 from charloom.training.processes import Processes
-from charloom.training.run import Run
+from charloom.training.state import TrainingState
 
 
 class SharedCheckpoints:
@@ -29,40 +29,42 @@ class SharedCheckpoints:
         self._wanted = bool(processes.sum(torch.tensor(int(self._folder is not None))))
         self._ended = False
 
-    def begin(self, run: Run, corpus: dict[str, Any], resumed: Checkpoint | None) -> None:
+    def begin(self, training: TrainingState, corpus: dict[str, Any], resumed: Checkpoint | None) -> None:
         """Puts the run where it was interrupted, if it was, and writes the first checkpoint."""
         if resumed is not None:
-            resumed.restore(run, self._processes.rank, self._processes.size)
-            if run.progress is not None:
-                run.progress = run.progress._replace(state=self._own_lanes(run.progress.state, run.settings.rows))
+            resumed.restore(training, self._processes.rank, self._processes.size)
+            if training.progress is not None:
+                training.progress = training.progress._replace(
+                    state=self._own_lanes(training.progress.state, training.settings.rows)
+                )
         if self._wanted:
-            whole = self._whole(run)
+            whole = self._whole(training)
             if self._folder is not None:
                 self._folder.begin(whole, corpus, resumed)
 
-    def due(self, run: Run) -> bool:
+    def due(self, training: TrainingState) -> bool:
         """Whether the first process wants one written by now."""
-        return self._folder is not None and self._folder.due(run)
+        return self._folder is not None and self._folder.due(training)
 
-    def write(self, run: Run) -> None:
+    def write(self, training: TrainingState) -> None:
         """All processes must call it, after the same step. See ``CheckpointFolder.write``."""
         if not self._wanted or self._ended:
             return
-        run.check()
-        whole = self._whole(run)
+        training.check()
+        whole = self._whole(training)
         if self._folder is not None:
             self._folder.write(whole)
 
-    def rescue(self, run: Run) -> None:
+    def rescue(self, training: TrainingState) -> None:
         """Writes one where something is about to end a process that is alone, between two steps."""
         if self._processes.size == 1:
-            self.write(run)
+            self.write(training)
 
-    def finish(self, run: Run) -> None:
+    def finish(self, training: TrainingState) -> None:
         """The run is at its end."""
         if self._wanted:
-            run.check()
-            whole = self._whole(run)
+            training.check()
+            whole = self._whole(training)
             if self._folder is not None:
                 self._folder.finish(whole)
         self._ended = True
@@ -72,16 +74,16 @@ class SharedCheckpoints:
         """Where the last one is; empty where there is none, or where another process wrote it."""
         return self._folder.last_in_words if self._folder is not None else ""
 
-    def _whole(self, run: Run) -> Run:
+    def _whole(self, training: TrainingState) -> TrainingState:
         """The run with all lanes' state, and the random states of all processes."""
         if self._processes.size == 1:
-            return run
-        _, *others = self._processes.gather(run.random_state)
-        whole = replace(run, other_random_states=tuple(others))
-        if run.progress is not None and run.progress.state is not None:
-            state = run.progress.state
+            return training
+        _, *others = self._processes.gather(training.random_state)
+        whole = replace(training, other_random_states=tuple(others))
+        if training.progress is not None and training.progress.state is not None:
+            state = training.progress.state
             state = map_parts(lambda part: torch.cat(self._processes.gather(part), 1), state)
-            whole.progress = run.progress._replace(state=state)
+            whole.progress = training.progress._replace(state=state)
         return whole
 
     def _own_lanes(self, state: State | None, batch_size: int) -> State | None:
