@@ -7,7 +7,7 @@ for a text that turns out to have more characters than the bytes so far can tell
 
 import hashlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from charloom.settings.corpus import Unit
 from charloom.text.clean_up import CleanUp
-from charloom.text.stored_ids import MappedFile, StoredIds
+from charloom.text.stored_ids import FileNumbers, StoredIds
 from charloom.text.vocabulary import Vocabulary, code_points
 
 LARGEST_IN_MEMORY = 32 << 20
@@ -43,7 +43,7 @@ class EncodedText:
     num_ids: int
     bytes_per_id: int
     characters: str
-    counts: tuple[int, ...]
+    counts: Sequence[int]
     fingerprint: str
     crc32: int
 
@@ -53,18 +53,19 @@ class EncodedText:
             return Vocabulary(clean_up=clean_up)
         return Vocabulary.of_counts(dict(zip(self.characters, self.counts, strict=True)), clean_up)
 
-    def ids(self, stored: "Any | MappedFile", vocabulary: Vocabulary) -> StoredIds:
+    def ids(self, stored: "Any | FileNumbers", vocabulary: Vocabulary) -> StoredIds:
         """The ids in a vocabulary that has all the characters.
 
-        stored: The numbers, as an array or as the file that they are mapped from.
+        stored: The numbers, as an array or in a file.
         """
-        file = stored if isinstance(stored, MappedFile) else None
-        array = stored if file is None else file.array(f"<u{self.bytes_per_id}")
         if self.unit == "byte":
-            return StoredIds(array, None, file)
+            return StoredIds(stored)
         id_of = {token: number for number, token in enumerate(vocabulary.tokens)}
-        numbers: list[int] = [0, *(id_of[character] for character in self.characters)]
-        return StoredIds(array, np.array(numbers, np.int64), file)
+        return StoredIds(stored, np.array([0, *(id_of[character] for character in self.characters)], np.int64))
+
+    def in_file(self, file: BinaryIO) -> FileNumbers:
+        """The numbers in the file that they were written to."""
+        return FileNumbers(file, f"<u{self.bytes_per_id}", self.num_ids)
 
 
 class Encoder:

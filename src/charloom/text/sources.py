@@ -9,13 +9,16 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from charloom.errors import CharloomWarning, CorpusError
 from charloom.settings.corpus import Unit
 from charloom.text.compressed_inputs import compression_of, decompressed
 from charloom.text.decoding import decoded
 from charloom.text.file_kinds import HEAD_BYTES, is_binary
+
+Progress: TypeAlias = Callable[[int, int | None], None]
+"""Called now and then with the bytes read and the bytes there are, None where that is not known."""
 
 STANDARD_INPUT = "-"
 _LONGEST_NAME = 200
@@ -98,23 +101,24 @@ class TextFiles:
         """SHA-256 of what has been read, and of how it is to be understood, hexadecimal."""
         return self._content.hexdigest()
 
-    def pieces(self, progress: Callable[[int, int | None], None] | None = None) -> Iterator[Any]:
+    def pieces(self, progress: Progress | None = None) -> Iterator[Any]:
         """The text, in str or bytes, in pieces that are not empty. Raises CorpusError for a text that is."""
         self._begin()
-        pieces = self._bytes(progress) if self._unit == "byte" else self._chars(progress)
-        empty = True
-        for piece in pieces:
-            empty = False
-            yield piece
-        if empty:
+        last: Any = ""
+        for file in self.files:
+            if self._unit == "char" and last and not last.endswith("\n"):
+                yield (last := "\n")
+            for last in self._text_of(file, progress):
+                yield last
+        if not last:
             raise CorpusError(f"{self.name}: empty; there is nothing to read")
 
     def parts(self) -> list[tuple[str, Any]]:
         """The text of each file, after its name; put together they are the whole. Raises CorpusError as ``pieces``."""
         parts: list[tuple[str, Any]] = []
         for file in self.files:
-            data = decompressed(self._read(file, None), str(file))
-            text: Any = b"".join(data) if self._unit == "byte" else "".join(decoded(data, _names([file])))
+            empty: Any = b"" if self._unit == "byte" else ""
+            text = empty.join(self._text_of(file))
             if parts and self._unit == "char" and parts[-1][1] and not parts[-1][1].endswith("\n"):
                 parts[-1] = parts[-1][0], parts[-1][1] + "\n"
             parts.append((_names([file]), text))
@@ -122,7 +126,7 @@ class TextFiles:
             raise CorpusError(f"{self.name}: empty; there is nothing to read")
         return parts
 
-    def skim(self, progress: Callable[[int, int | None], None] | None = None) -> str:
+    def skim(self, progress: Progress | None = None) -> str:
         """Reads all files for ``content`` alone, several times as fast as for their text."""
         self._begin()
         for file in self.files:
@@ -133,21 +137,11 @@ class TextFiles:
     def _begin(self) -> None:
         self.bytes_read, self._content = 0, hashlib.sha256()
 
-    def _bytes(self, progress: Callable[[int, int | None], None] | None) -> Iterator[bytes]:
-        for file in self.files:
-            yield from decompressed(self._read(file, progress), str(file))
+    def _text_of(self, file: str | Path, progress: Progress | None = None) -> Iterator[Any]:
+        data = decompressed(self._read(file, progress), str(file))
+        return data if self._unit == "byte" else decoded(data, _names([file]))
 
-    def _chars(self, progress: Callable[[int, int | None], None] | None) -> Iterator[str]:
-        last = ""
-        for file in self.files:
-            if last and last != "\n":
-                yield "\n"
-            last = ""
-            for text in decoded(decompressed(self._read(file, progress), str(file)), _names([file])):
-                yield text
-                last = text[-1]
-
-    def _read(self, file: str | Path, progress: Callable[[int, int | None], None] | None) -> Iterator[bytes]:
+    def _read(self, file: str | Path, progress: Progress | None) -> Iterator[bytes]:
         """The bytes of a file as they stand, counted and hashed."""
         # Whether two files are decompressed is part of what their text is.
         content = hashlib.sha256((compression_of(str(file)) or "").encode() + b"\n")
@@ -164,15 +158,11 @@ class TextFiles:
 
 def _read_in_pieces(file: str | Path) -> Iterator[bytes]:
     try:
-        with _open(file) as stream:
+        with nullcontext(sys.stdin.buffer) if file == STANDARD_INPUT else Path(file).open("rb") as stream:
             while data := stream.read(_PIECE):
                 yield data
     except OSError as error:
         raise CorpusError(f"{file}: {_reason(error)}") from None
-
-
-def _open(file: str | Path) -> Any:
-    return nullcontext(sys.stdin.buffer) if file == STANDARD_INPUT else Path(file).open("rb")
 
 
 def _files_of(source: str | Path, unit: Unit) -> list[str | Path]:
