@@ -231,7 +231,7 @@ def _encode(
 
     files: Where the pieces come from, if that can be found again. progress: As that of ``corpus_from``.
     """
-    encoder = Encoder(read_as.unit, lambda: encoded_texts.new_file(files))
+    encoder = Encoder(read_as.unit, encoded_texts.new_file)
     try:
         for piece in _first(read_as.max_chars, read_as.clean_up.each(_gathered(pieces))):
             with _in_the_cache(name):
@@ -246,7 +246,8 @@ def _encode(
         vocabulary = encoded.vocabulary(read_as.clean_up)
         return Corpus(name, encoded.ids(kept or encoder.array(), vocabulary), vocabulary, encoded.fingerprint)
     finally:
-        encoded_texts.discard(encoder.file)
+        if encoder.file is not None:
+            encoded_texts.discard(encoder.file)
 
 
 @contextmanager

@@ -120,12 +120,6 @@ class CachedText:
         except OSError:
             return None
 
-    def remove(self) -> None:
-        """From the disk; who has it open goes on reading."""
-        for path in (self.path, self.ids_path):
-            with contextlib.suppress(OSError):
-                path.unlink()
-
 
 def _checksum(data: dict[str, Any]) -> str:
     return sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
@@ -140,10 +134,15 @@ def cached_texts() -> list[CachedText]:
         except OSError:
             continue  # another process removed it
         except Exception:  # anything may be in a damaged file
-            for damaged in (path, path.with_suffix(".ids")):
-                with contextlib.suppress(OSError):
-                    damaged.unlink()
+            _remove(path)
     return sorted(found, key=CachedText.used, reverse=True)
+
+
+def _remove(path: Path) -> None:
+    """Both files of an encoded text; who has it open goes on reading."""
+    for file in (path, path.with_suffix(".ids")):
+        with contextlib.suppress(OSError):
+            file.unlink()
 
 
 def find(files: TextFiles, read_as: ReadAs, progress: Progress | None = None) -> tuple[EncodedText, FileNumbers] | None:
@@ -159,7 +158,7 @@ def find(files: TextFiles, read_as: ReadAs, progress: Progress | None = None) ->
         candidates = [text for text in alike if text.content == content and files.unchanged]
     for text in candidates:
         if (numbers := text.open(progress)) is None:
-            text.remove()
+            _remove(text.path)
             continue
         with contextlib.suppress(OSError):
             if text.hint != files.hint and files.settled:
@@ -181,55 +180,45 @@ def one_at_a_time(files: TextFiles) -> Iterator[None]:
         yield
 
 
-def new_file(files: TextFiles | None) -> BinaryIO:
-    """An empty file for the numbers of a text: to be kept, or, where nothing would find it again, without a name.
-
-    Raises OSError where the folder cannot be written.
-    """
+def new_file() -> BinaryIO:
+    """An empty file for the numbers of a text. Raises OSError if the folder cannot be written to."""
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True)
     _remove_unfinished(folder, _STALE_SECONDS)
-    if files is None or files.hint is None:
-        return cast("BinaryIO", tempfile.TemporaryFile(dir=folder))
     return cast("BinaryIO", tempfile.NamedTemporaryFile(dir=folder, prefix=_UNFINISHED, delete=False))
 
 
-def discard(file: BinaryIO | None) -> None:
-    """Closes a file of ``new_file`` that will not be finished, and removes it."""
-    if file is not None:
-        with contextlib.suppress(OSError):
-            file.close()
-        if isinstance(file.name, str):
-            Path(file.name).unlink(missing_ok=True)
+def discard(file: BinaryIO) -> None:
+    """Closes a file of ``new_file``, and removes it unless ``keep`` put it in its place."""
+    with contextlib.suppress(OSError):
+        file.close()
+    with contextlib.suppress(OSError):
+        Path(file.name).unlink()
 
 
 def keep(file: BinaryIO, encoded: EncodedText, files: TextFiles | None, read_as: ReadAs) -> FileNumbers:
-    """The numbers of a finished text from its file, which is put in its place where it can be found again."""
-    numbers = encoded.in_file(file)
-    if files is None or files.hint is None or files.num_bytes is None or not files.unchanged:
-        discard(file)
-        return numbers
-    key = sha256(f"{files.content} {read_as}".encode()).hexdigest()[:32]
-    path = _folder() / f"{key}.json"
-    hint = files.hint if files.settled else ""
-    text = CachedText(path, files.name, str(read_as), files.content, hint, files.num_bytes, encoded)
-    try:
-        Path(file.name).replace(text.ids_path)
-        text.save()
-    except OSError:
-        text.remove()  # it will be encoded again
-    discard(file)
-    for old in cached_texts():
-        if old.path != path and time.time() - old.used() > _UNUSED_SECONDS:
-            old.remove()
-    return numbers
+    """The numbers of a finished text from its file, which is put in its place if it can be found again."""
+    if files is not None and files.hint is not None and files.num_bytes is not None and files.unchanged:
+        key = sha256(f"{files.content} {read_as}".encode()).hexdigest()[:32]
+        hint = files.hint if files.settled else ""
+        path = _folder() / f"{key}.json"
+        text = CachedText(path, files.name, str(read_as), files.content, hint, files.num_bytes, encoded)
+        try:
+            Path(file.name).replace(text.ids_path)
+            text.save()
+        except OSError:
+            _remove(path)  # it will be encoded again
+        for old in cached_texts():
+            if old.path != path and time.time() - old.used() > _UNUSED_SECONDS:
+                _remove(old.path)
+    return encoded.in_file(file)
 
 
 def clear() -> int:
     """Removes all encoded texts; how many bytes they took."""
     texts = cached_texts()
     for text in texts:
-        text.remove()
+        _remove(text.path)
     return sum(text.size for text in texts) + _remove_unfinished(_folder(), stale_after=_WRITTEN_TO_SECONDS)
 
 

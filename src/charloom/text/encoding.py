@@ -82,7 +82,7 @@ class Encoder:
         self._unit, self._make_file = unit, make_file
         self._arrays: list[Any] = []
         self._dtype = _WIDTHS[0]
-        self.num_ids = self._num_written = self._crc = 0
+        self.num_ids = self._crc = 0
         self._hash = hashlib.sha256()
         self._characters: list[str] = []
         # Large, but the system gives memory only to what is written to: the few characters that come.
@@ -140,7 +140,6 @@ class Encoder:
             data = array.astype(self._dtype, copy=False).tobytes()
             self.file.write(data)
             self._crc = zlib.crc32(data, self._crc)
-            self._num_written += len(array)
         self._arrays = []
 
     def _widen(self) -> None:
@@ -149,9 +148,10 @@ class Encoder:
         if self.file is None:
             return
         self._crc = 0
-        for start in reversed(range(0, self._num_written, _COPIED_AT_ONCE)):
+        num_written = self.file.tell() // before.itemsize
+        for start in reversed(range(0, num_written, _COPIED_AT_ONCE)):
             self.file.seek(start * before.itemsize)
-            count = min(_COPIED_AT_ONCE, self._num_written - start)
+            count = min(_COPIED_AT_ONCE, num_written - start)
             numbers = np.frombuffer(self.file.read(count * before.itemsize), before)
             self.file.seek(start * self._dtype.itemsize)
             self.file.write(numbers.astype(self._dtype).tobytes())

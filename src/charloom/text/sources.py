@@ -51,6 +51,8 @@ class TextFiles:
         files: Their files.
         num_bytes: What they take, compressed where they are; None where one is no file with a size (a pipe).
         bytes_read: How much of that has been read.
+        hint: The same for files that have not changed since; None if that cannot be told.
+        settled: Whether ``hint`` will tell: a change in the same tick of the clock as the last would not be seen by it.
     """
 
     def __init__(self, sources: Sequence[str | Path], unit: Unit) -> None:
@@ -59,9 +61,12 @@ class TextFiles:
         self._unit = unit
         self.files = _each_once(sources, unit)
         self._begin()
-        self._found_at = time.time_ns()
-        self._seen = self.look()
-        self.num_bytes = None if self._seen is None else sum(size for _, size, *_ in self._seen)
+        found_at = time.time_ns()
+        self._seen = seen = self.look()
+        self.num_bytes = None if seen is None else sum(size for _, size, *_ in seen)
+        self.hint = None if seen is None else hashlib.sha256(repr(seen).encode()).hexdigest()
+        newest = max((moment for _, _, *times, _ in seen or [] for moment in times), default=0)
+        self.settled = newest < found_at - _SETTLED_NANOSECONDS
 
     def look(self) -> list[tuple[str, int, int, int, int]] | None:
         """What tells that files are as they were, without reading them; None where nothing does."""
@@ -76,17 +81,6 @@ class TextFiles:
             times = status.st_mtime_ns, status.st_ctime_ns
             seen.append((str(Path(file).absolute()), status.st_size, *times, status.st_ino))
         return seen
-
-    @property
-    def hint(self) -> str | None:
-        """The same for files that have not changed since; None where that cannot be told."""
-        return None if self._seen is None else hashlib.sha256(repr(self._seen).encode()).hexdigest()
-
-    @property
-    def settled(self) -> bool:
-        """Whether ``hint`` will tell: a change in the same tick of the clock as the last would not be seen by it."""
-        times = [moment for _, _, *times, _ in self._seen or [] for moment in times]
-        return max(times, default=self._found_at) < self._found_at - _SETTLED_NANOSECONDS
 
     @property
     def unchanged(self) -> bool:
@@ -179,7 +173,9 @@ def _files_of(source: str | Path, unit: Unit) -> list[str | Path]:
         raise CorpusError(f"{path}: a device, not a file; use - for standard input")
     if not stat.S_ISDIR(mode):
         return [path]
-    found = sorted(file for file in path.rglob("*") if file.is_file() and not _hidden(file.relative_to(path)))
+    found = sorted(
+        file for file in path.rglob("*") if file.is_file() and "/." not in f"/{file.relative_to(path).as_posix()}"
+    )
     folders = {folder for file in found for folder in file.relative_to(path).parents}
     models = {folder for folder in folders if _is_model(path / folder)}
     if models:
@@ -231,10 +227,6 @@ def _warn_of(folder: Path, left_out: list[str], one: str, several: str) -> None:
     names = ", ".join(sorted(left_out)[:_MOST_NAMES]) + (" ..." if len(left_out) > _MOST_NAMES else "")
     what = f"{one} is" if len(left_out) == 1 else f"{len(left_out)} {several} are"
     warnings.warn(f"{folder}: {what} left out: {names}", CharloomWarning, stacklevel=2)
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _reason(error: Exception) -> str:
