@@ -6,7 +6,9 @@ for on-line string searches, 1993). The stretch of the corpus that agrees longes
 place's nearest neighbor in the array.
 """
 
-from collections.abc import Sequence
+import itertools
+import operator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,22 +38,24 @@ def longest_matches(
     matches = np.zeros(ends[-1] + 1 if samples else 0, np.int64)
     length = 1 << max(0, min(enough, longest).bit_length() - 1)
     while length and longest and not matches.any():
-        for block in _blocks(corpus, without, longest):
-            if shared := _shared(samples, block, length):
-                np.maximum(matches, _matches(samples, shared), out=matches)
+        known = np.unique(np.concatenate([_hashes(sample, length) for sample in samples]))
+        blocks = _blocks(corpus, without, longest)
+        # A corpus says the same again and again.
+        shared = list(dict.fromkeys(itertools.chain.from_iterable(_shared(block, known, length) for block in blocks)))
+        groups = np.cumsum([len(stretch) for stretch in shared]) // _BLOCK
+        for _, group in itertools.groupby(zip(groups, shared, strict=True), operator.itemgetter(0)):
+            np.maximum(matches, _matches(samples, [stretch for _, stretch in group]), out=matches)
         length //= 2
     return [matches[end - len(sample) : end].tolist() for sample, end in zip(samples, ends, strict=True)]
 
 
-def _blocks(corpus: Any, without: Sequence[tuple[int, int]], longest: int) -> list[Any]:
+def _blocks(corpus: Any, without: Sequence[tuple[int, int]], longest: int) -> Iterator[Any]:
     """The corpus in pieces that overlap: a stretch of ``longest`` characters at most is whole in one of them."""
     borders = [0, *(border for part in without for border in part), len(corpus)]
     step = max(_BLOCK, longest)
-    return [
-        corpus[at : min(at + step + longest - 1, end)]
-        for start, end in zip(borders[::2], borders[1::2], strict=True)
-        for at in range(start, end, step)
-    ]
+    for start, end in zip(borders[::2], borders[1::2], strict=True):
+        for at in range(start, end, step):
+            yield corpus[at : min(at + step + longest - 1, end)]
 
 
 def _codes(text: Any) -> Any:
@@ -69,16 +73,14 @@ def _hashes(text: Any, length: int) -> Any:
     return hashes
 
 
-def _shared(samples: Sequence[Any], block: Any, length: int) -> list[Any]:
-    """The stretches of the block that have all its n-grams of this length that the samples have too."""
-    known = np.unique(np.concatenate([_hashes(sample, length) for sample in samples]))
+def _shared(block: Any, known: Any, length: int) -> list[Any]:
+    """The stretches of the block that have all its n-grams of this length whose hashes are known."""
     hashes = _hashes(block, length)
     if not len(known) or not len(hashes):
         return []
     places = np.flatnonzero(known[np.searchsorted(known, hashes).clip(max=len(known) - 1)] == hashes)
     runs = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
-    # A corpus says the same again and again.
-    return list(dict.fromkeys(block[run[0] : run[-1] + length] for run in runs if len(run)))
+    return [block[run[0] : run[-1] + length] for run in runs if len(run)]
 
 
 def _matches(samples: Sequence[Any], stretches: Sequence[Any]) -> Any:
