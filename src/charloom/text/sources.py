@@ -167,15 +167,16 @@ def _files_of(source: str | Path, unit: Unit) -> list[str | Path]:
     path = Path(source)
     try:
         mode = path.stat().st_mode
+        found = sorted(
+            file for file in path.rglob("*") if file.is_file() and "/." not in f"/{file.relative_to(path).as_posix()}"
+        )
     except (OSError, ValueError) as error:
-        raise CorpusError(f"{' '.join(str(path).split())[:_LONGEST_NAME]}: {_reason(error)}") from None
+        name = " ".join(str(getattr(error, "filename", None) or path).split())
+        raise CorpusError(f"{name[:_LONGEST_NAME]}: {_reason(error)}") from None
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         raise CorpusError(f"{path}: a device, not a file; use - for standard input")
     if not stat.S_ISDIR(mode):
         return [path]
-    found = sorted(
-        file for file in path.rglob("*") if file.is_file() and "/." not in f"/{file.relative_to(path).as_posix()}"
-    )
     folders = {folder for file in found for folder in file.relative_to(path).parents}
     models = {folder for folder in folders if _is_model(path / folder)}
     if models:
