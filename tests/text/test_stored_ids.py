@@ -97,7 +97,7 @@ def test_a_file_that_someone_cuts_short_is_an_error(tmp_path: Path) -> None:
 def test_only_integers_are_ids() -> None:
     for wrong in (np.zeros(3), np.zeros((2, 2), np.int64), np.zeros(3, np.uint64), np.zeros(3, bool), [1, 2], None):
         with pytest.raises(InputError, match="array of integers"):
-            StoredIds(wrong)
+            StoredIds(wrong)  # type: ignore[arg-type]
     ids = StoredIds(np.array([0, 1], np.uint8))
     for numbers in ([0, 1.7], [0, True], [0, -1], [0, 2**63], [0, "1"]):
         with pytest.raises(SettingsError, match="whole number"):

@@ -9,9 +9,13 @@ place's nearest neighbor in the array.
 import itertools
 import operator
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
+
+Text: TypeAlias = str | bytes
+Integers: TypeAlias = NDArray[np.integer]
 
 _BLOCK = 1 << 22
 """Characters of the corpus that are searched together. More take more memory."""
@@ -21,7 +25,7 @@ _FIRST_SEPARATOR = 0x110000
 
 
 def longest_matches(
-    samples: Sequence[Any], corpus: Any, *, enough: int, without: Sequence[tuple[int, int]] = ()
+    samples: Sequence[Text], corpus: Text, *, enough: int, without: Sequence[tuple[int, int]] = ()
 ) -> list[list[int]]:
     """By sample and character, the length of the longest stretch ending with it that the corpus has.
 
@@ -49,7 +53,7 @@ def longest_matches(
     return [matches[end - len(sample) : end].tolist() for sample, end in zip(samples, ends, strict=True)]
 
 
-def _blocks(corpus: Any, without: Sequence[tuple[int, int]], longest: int) -> Iterator[Any]:
+def _blocks(corpus: Text, without: Sequence[tuple[int, int]], longest: int) -> Iterator[Text]:
     """The corpus in pieces that overlap: a stretch of ``longest`` characters at most is whole in one of them."""
     borders = [0, *(border for part in without for border in part), len(corpus)]
     step = max(_BLOCK, longest)
@@ -58,14 +62,14 @@ def _blocks(corpus: Any, without: Sequence[tuple[int, int]], longest: int) -> It
             yield corpus[at : min(at + step + longest - 1, end)]
 
 
-def _codes(text: Any) -> Any:
+def _codes(text: Text) -> Integers:
     """Code points or byte values."""
     if isinstance(text, bytes):
         return np.frombuffer(text, np.uint8)
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
-def _hashes(text: Any, length: int) -> Any:
+def _hashes(text: Text, length: int) -> Integers:
     """A hash of each n-gram of a length that is a power of two, uint64. Two n-grams may have the same."""
     hashes, size, factor = _codes(text).astype(np.uint64), 1, _HASH_FACTOR
     while size < length:
@@ -73,7 +77,7 @@ def _hashes(text: Any, length: int) -> Any:
     return hashes
 
 
-def _shared(block: Any, known: Any, length: int) -> list[Any]:
+def _shared(block: Text, known: Integers, length: int) -> list[Text]:
     """The stretches of the block that have all its n-grams of this length whose hashes are known."""
     hashes = _hashes(block, length)
     if not len(known) or not len(hashes):
@@ -83,7 +87,7 @@ def _shared(block: Any, known: Any, length: int) -> list[Any]:
     return [block[run[0] : run[-1] + length] for run in runs if len(run)]
 
 
-def _matches(samples: Sequence[Any], stretches: Sequence[Any]) -> Any:
+def _matches(samples: Sequence[Text], stretches: Sequence[Text]) -> Integers:
     """For each character of the samples, a separator after each, the longest match that ends with it."""
     texts = [*samples, *stretches]
     # No two separators are the same: no match crosses one.
@@ -99,10 +103,12 @@ def _matches(samples: Sequence[Any], stretches: Sequence[Any]) -> Any:
         nearest = theirs[neighbor.clip(0, len(theirs) - 1)]
         np.maximum(lengths, _common(levels, starts, nearest), out=lengths)
     # Matches that start later end no earlier, so the longest to a place is the first that reaches it.
-    return starts + 1 - np.searchsorted(starts + lengths, starts, side="right").clip(max=starts + 1)
+    firsts = np.searchsorted(starts + lengths, starts, side="right")
+    longest: Integers = np.maximum(starts + 1 - firsts, 0)
+    return longest
 
 
-def _ranks(codes: Any, longest: int) -> list[Any]:
+def _ranks(codes: Integers, longest: int) -> Sequence[Integers]:
     """At 2**level characters, the rank of each suffix by its first ones, up to more than ``longest`` of them."""
     levels = [np.unique(codes, return_inverse=True)[1].astype(np.int32)]
     while (step := 1 << (len(levels) - 1)) <= longest and (largest := int(levels[-1].max()) + 1) < len(codes):
@@ -112,7 +118,7 @@ def _ranks(codes: Any, longest: int) -> list[Any]:
     return levels
 
 
-def _common(levels: Sequence[Any], first: Any, second: Any) -> Any:
+def _common(levels: Sequence[Integers], first: Integers, second: Integers) -> Integers:
     """How many of their first characters two different suffixes have in common, for each pair of them."""
     common = np.zeros(len(first), np.int64)
     for level, ranks in reversed(list(enumerate(levels))):

@@ -9,19 +9,19 @@ import hashlib
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from charloom.settings.corpus import Unit
 from charloom.text.clean_up import CleanUp
-from charloom.text.stored_ids import FileNumbers, StoredIds
+from charloom.text.stored_ids import FileNumbers, Integers, StoredIds
 from charloom.text.vocabulary import Vocabulary, code_points
 
 LARGEST_IN_MEMORY = 32 << 20
 """Bytes of ids: a longer text goes to a file."""
 _NUM_CODE_POINTS = 0x110000
-_WIDTHS: list[Any] = [np.dtype(np.uint8), np.dtype("<u2"), np.dtype("<u4")]
+_WIDTHS: list[np.dtype[np.integer]] = [np.dtype(np.uint8), np.dtype("<u2"), np.dtype("<u4")]
 _COPIED_AT_ONCE = 1 << 22
 
 
@@ -53,7 +53,7 @@ class EncodedText:
             return Vocabulary(clean_up=clean_up)
         return Vocabulary.of_counts(dict(zip(self.characters, self.counts, strict=True)), clean_up)
 
-    def ids(self, stored: "Any | FileNumbers", vocabulary: Vocabulary) -> StoredIds:
+    def ids(self, stored: "Integers | FileNumbers", vocabulary: Vocabulary) -> StoredIds:
         """The ids in a vocabulary that has all the characters.
 
         stored: The numbers, as an array or in a file.
@@ -80,7 +80,7 @@ class Encoder:
         """``make_file`` makes an empty file to write and read, when it comes to that."""
         self.file: BinaryIO | None = None
         self._unit, self._make_file = unit, make_file
-        self._arrays: list[Any] = []
+        self._arrays: list[Integers] = []
         self._dtype = _WIDTHS[0]
         self.num_ids = self._crc = 0
         self._hash = hashlib.sha256()
@@ -93,7 +93,7 @@ class Encoder:
         """One more piece. Raises OSError where a file cannot be written, UnicodeEncodeError for half characters."""
         if isinstance(piece, bytes):
             self._hash.update(piece)
-            numbers = np.frombuffer(piece, np.uint8)
+            numbers: Integers = np.frombuffer(piece, np.uint8)
         else:
             self._hash.update(piece.encode("utf-8"))
             numbers = self._numbers(piece)
@@ -112,11 +112,11 @@ class Encoder:
         digest = self._hash.hexdigest()
         return EncodedText(self._unit, self.num_ids, size, characters, counts, digest, self._crc)
 
-    def array(self) -> Any:
+    def array(self) -> Integers:
         """The numbers, where they stayed in memory."""
         return np.concatenate(self._arrays, dtype=self._dtype) if self._arrays else np.zeros(0, self._dtype)
 
-    def _numbers(self, piece: str) -> Any:
+    def _numbers(self, piece: str) -> Integers:
         codes = code_points(piece)
         numbers = self._number_of.take(codes)
         if not numbers.all():

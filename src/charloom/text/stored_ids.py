@@ -7,10 +7,11 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from charloom.arguments import check_type
@@ -18,6 +19,7 @@ from charloom.errors import CorpusError, InputError
 from charloom.settings.limits import check_count
 from charloom.shapes import Ids, TextIds
 
+Integers: TypeAlias = NDArray[np.integer]
 _IDS_AT_ONCE = 1 << 20
 _BYTES_AT_ONCE = 1 << 30
 """No system reads more than 2 GiB in one call."""
@@ -30,7 +32,9 @@ class StoredIds:
     id. ``part`` reads nothing: it shows some of the same ids.
     """
 
-    def __init__(self, stored: "Any | FileNumbers", id_of: Any = None, *, part: slice = slice(None)) -> None:
+    def __init__(
+        self, stored: "Integers | FileNumbers", id_of: NDArray[np.int64] | None = None, *, part: slice = slice(None)
+    ) -> None:
         """Shows integers, (ids,).
 
         Args:
@@ -90,7 +94,7 @@ class StoredIds:
         places = self._places[start:stop]
         return StoredIds(self._stored, self._id_of, part=slice(places.start, places.stop))
 
-    def sequences(self, starts: Any, length: int) -> Ids:
+    def sequences(self, starts: NDArray[np.int64], length: int) -> Ids:
         """So many ids from each of these places on, int64 (places, length). The places are an int64 array."""
         check_count("length", length)
         listed = isinstance(starts, np.ndarray) and starts.ndim == 1 and starts.dtype == np.int64
@@ -113,7 +117,7 @@ class StoredIds:
             raise InputError("must have a number for each id", setting="numbers") from None
         return StoredIds(self._stored, id_of, part=slice(self._places.start, self._places.stop))
 
-    def _wide(self, stored: Any) -> Tensor:
+    def _wide(self, stored: Integers) -> Tensor:
         ids = stored.astype(np.int64, copy=False) if self._id_of is None else self._id_of.take(stored)
         return torch.as_tensor(ids, device="cpu")
 
@@ -136,7 +140,7 @@ class FileNumbers:
         dtype: Of the numbers.
     """
 
-    def __init__(self, file: BinaryIO, dtype: Any, length: int) -> None:
+    def __init__(self, file: BinaryIO, dtype: str | np.dtype[np.integer], length: int) -> None:
         """The first ``length`` numbers of the file, which may then be closed, or removed."""
         self.dtype, self._length = np.dtype(dtype), length
         self._descriptor = os.dup(file.fileno())
@@ -145,11 +149,12 @@ class FileNumbers:
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(self, part: slice) -> Any:
+    def __getitem__(self, part: slice) -> Integers:
         """The numbers between two places, as an array."""
-        return self.sequences(np.array([part.start]), part.stop - part.start)[0]
+        numbers: Integers = self.sequences(np.array([part.start]), part.stop - part.start)[0]
+        return numbers
 
-    def sequences(self, starts: Any, length: int) -> Any:
+    def sequences(self, starts: NDArray[np.int64], length: int) -> Integers:
         """So many numbers from each of these places on, (places, length). The places are an int64 array."""
         size = length * self.dtype.itemsize
         pieces = [(at, min(_BYTES_AT_ONCE, size - at)) for at in range(0, size, _BYTES_AT_ONCE)]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from charloom.arguments import TEXT, check_type
 from charloom.errors import Argument, InputError, SettingsError, UnknownCharacterError
@@ -125,7 +126,7 @@ class Vocabulary:
         except UnicodeEncodeError as error:
             raise UnknownCharacterError(f"not Unicode text: {text[error.start]!a} (at {error.start})") from None
 
-    def _ids_with_policy(self, text: str, ids: Any, unknown: UnknownPolicy) -> Any:
+    def _ids_with_policy(self, text: str, ids: NDArray[np.int64], unknown: UnknownPolicy) -> NDArray[np.int64]:
         lacking = np.flatnonzero(ids == 0)
         if len(lacking) and unknown == "refuse":
             first_places: dict[str, int] = {}
@@ -176,7 +177,7 @@ class Vocabulary:
         return cls(characters, clean_up=CleanUp(**data["clean_up"]))
 
 
-def code_points(text: str) -> Any:
+def code_points(text: str) -> NDArray[np.int64]:
     """The code point of each character, int64."""
     # surrogatepass: a command line may carry bytes that are not UTF-8 as lone surrogates; they are then unknown.
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)
