@@ -135,9 +135,7 @@ def _entropy_row(data: bytes, model: Path) -> Row:
     except CorpusError as error:
         return Row(name, None, ours=True, note=str(error))
     clean = any(vars(loaded.vocabulary.clean_up).values())
-    note = (
-        "of the text cleaned as for training, and unknown characters as one" if clean else "unknown characters as one"
-    )
+    note = f"{'of the text cleaned as for training, and ' if clean else ''}unknown characters as one"
     return Row(name, result.total_nats / math.log(2) / 8, ours=True, note=note)
 
 

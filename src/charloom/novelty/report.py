@@ -209,7 +209,7 @@ class _Places:
 
     def __init__(self, parts: Sequence[tuple[str, Any]], clean: CleanUp) -> None:
         lines = [(name, number, line) for name, text in parts for number, line in enumerate(_lines(text), 1)]
-        cleaned = list(clean.each(line for *_, line in lines)) if any(vars(clean).values()) else [x[2] for x in lines]
+        cleaned = list(clean.each(line for *_, line in lines))
         self.text = parts[0][1][:0].join(cleaned) if parts else ""
         self._lines = [(name, number) for name, number, _ in lines]
         self._starts = list(itertools.accumulate(map(len, cleaned), initial=0))[:-1]
