@@ -9,10 +9,10 @@ sequence is left out: at the end of the text, or of each lane. Targets are the i
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from charloom.errors import Argument, SettingsError
 from charloom.shapes import Ids
@@ -66,7 +66,7 @@ def sequential_batches(
     yield from lane_batches(ids, starts, used - skipped, num_steps)
 
 
-def lane_batches(ids: AnyIds, starts: Any, length: int, num_steps: int) -> Iterator[tuple[Ids, Ids]]:
+def lane_batches(ids: AnyIds, starts: NDArray[np.int64], length: int, num_steps: int) -> Iterator[tuple[Ids, Ids]]:
     """Yields (inputs, targets), each (lanes, steps): the next ids of every lane, the last time what is left of them.
 
     starts: Where each lane begins, an int64 array (lanes,). length: of each.

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from charloom.baselines import measure_compressors
 from charloom.codec.codec import Codec
 from charloom.codec.engine import Mode
 from charloom.codec.integer_model import INTEGER_MODEL_FILE
 from charloom.codec.priming import PRIMING_FILE, Priming
-from charloom.compressors import measure_compressors
 from charloom.errors import CharloomError, CorpusError
 from charloom.text.decoding import decode_utf8, for_a_model_of_characters
 
@@ -75,16 +75,15 @@ def report_compression(
     rows = [_entropy_row(data, model)]
     modes: tuple[Mode, ...] = ("mixing", "fast")
     for mode in modes:
-        name = "charloom" if mode == "mixing" else "charloom --fast"
-        say(name)
+        say(name := "charloom" if mode == "mixing" else "charloom --fast")
         rows.append(Row(name, _checked_size(Codec(model, fast=mode == "fast", threads=threads), data), ours=True))
     best = min(rows[1:], key=lambda row: row.num_bytes or 0)
     model_bytes = size_of_model(model)
     say("other compressors")
-    for other in measure_compressors(data):
-        note = "" if other.num_bytes is not None else "not on this machine"
-        at = break_even(len(data), best.num_bytes or 0, other.num_bytes, model_bytes)
-        rows.append(Row(other.name, other.num_bytes, note=note, breaks_even_at=at))
+    for name, size in measure_compressors(data).items():
+        note = "" if size is not None else "not on this machine"
+        at = break_even(len(data), best.num_bytes or 0, size, model_bytes)
+        rows.append(Row(name, size, note=note, breaks_even_at=at))
     known = known_share(data, Priming.load(Path(model)).text)
     return CompressionReport(len(data), _num_chars(data), model_bytes, rows, best, known)
 
@@ -136,9 +135,7 @@ def _entropy_row(data: bytes, model: Path) -> Row:
     except CorpusError as error:
         return Row(name, None, ours=True, note=str(error))
     clean = any(vars(loaded.vocabulary.clean_up).values())
-    note = (
-        "of the text cleaned as for training, and unknown characters as one" if clean else "unknown characters as one"
-    )
+    note = f"{'of the text cleaned as for training, and ' if clean else ''}unknown characters as one"
     return Row(name, result.total_nats / math.log(2) / 8, ours=True, note=note)
 
 

@@ -1,97 +1,75 @@
-"""One process at a time in a folder. A lock is freed by the system however its process ends: none is left behind."""
+"""One process at a time in a folder. The system frees a lock when its process ends, however that happens."""
 
 import contextlib
+import errno
 import os
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO
+
+from filelock import FileLock, Timeout
 
 from charloom.errors import ModelFolderError
 
-_FILE = ".lock"
-_MOST_TRIES = 1000
-"""Where one file is never the same twice, as some file systems have it, nobody is held off."""
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
-class FolderLock:
-    """Held while entered. A hidden file in the folder, gone with it.
+class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
+    """Held while entered. A hidden file in the folder, which is removed with it.
 
-    Where there are no such locks (Windows, some file systems of networks) it holds nobody off.
+    On a file system without locks (some of those on networks) it keeps nobody out.
     """
 
-    def __init__(self, folder: Path, user: str, *, name: str = _FILE, wait: bool = False) -> None:
-        """Nothing is held yet.
+    def __init__(self, folder: Path, user: str, *, name: str = ".lock", wait: bool = False) -> None:
+        """Nothing is locked yet.
 
-        folder: It must be there. user: What it is that works there, for whom it keeps out. name: Of the file, where it
-        is not for all of the folder. wait: Until it is free.
+        Args:
+            folder: It must exist.
+            user: What works there, as the error for another process calls it.
+            name: Of the file, if the lock is not for all of the folder.
+            wait: Wait until the lock is free.
         """
-        self._path = folder / name
-        self._user, self._wait = user, wait
-        self._file: BinaryIO | None = None
+        self._path, self._user = folder / name, user
+        # Opens neither a link nor a pipe that somebody put there.
+        self._lock = FileLock(self._path, blocking=wait, thread_local=False, fallback_to_soft=False)
 
     def take(self) -> None:
-        """Raises ModelFolderError where another process has it, OSError where the folder cannot be written to."""
+        """Raises ModelFolderError if another process has it, OSError if the folder cannot be written to."""
         try:
-            import fcntl
-        except ImportError:
-            return
-        for _ in range(_MOST_TRIES):
-            file = self._open()
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if self._wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                file.close()
-                raise ModelFolderError(
-                    f"{self._path.parent}: {self._user} is at work there: wait for it, or stop it"
-                ) from None
-            except OSError:
-                pass  # nothing is locked on this file system
-            except BaseException:
-                file.close()
+            self._lock.acquire()
+        except Timeout:
+            raise ModelFolderError(
+                f"{self._path.parent}: {self._user} is at work there: wait for it, or stop it"
+            ) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
                 raise
-            if _is_still(file, self._path):
-                self._file = file
-                return
-            file.close()  # that of a process which just ended, and removed it
-
-    def _open(self) -> BinaryIO:
-        """Neither through a link nor to its harm: whoever made the folder may have put one there."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-        return os.fdopen(os.open(self._path, flags, 0o666), "rb")
+        else:
+            self._taken = self._path.stat()
 
     @property
     def is_held(self) -> bool:
-        """Tells if a process holds the lock now."""
-        try:
-            import fcntl
-
-            with self._path.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except (ImportError, OSError):
-            pass
+        """Whether a process holds the lock now."""
+        if self._path.is_file():
+            try:
+                with self._lock.acquire(blocking=False):
+                    pass
+            except Timeout:
+                return True
+            except OSError:
+                pass
         return False
 
     def __enter__(self) -> "FolderLock":
         self.take()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
     def release(self) -> None:
-        """Lets others in; nothing where it is not held."""
-        if self._file is not None:
-            if _is_still(self._file, self._path):
-                with contextlib.suppress(OSError):
+        """Lets others in; does nothing if it is not held."""
+        if self._lock.is_locked:
+            # filelock leaves the file. It is removed while it is locked, and if the folder was not replaced meanwhile.
+            with contextlib.suppress(OSError):
+                if os.path.samestat(self._taken, self._path.stat()):
                     self._path.unlink()
-            self._file.close()
-            self._file = None
-
-
-def _is_still(file: BinaryIO, path: Path) -> bool:
-    """Whether the path leads to this very file."""
-    with contextlib.suppress(OSError):
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    return False
+            self._lock.release()

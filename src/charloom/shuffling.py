@@ -7,12 +7,13 @@ Finite Domains, 2002).
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-Order: TypeAlias = Callable[[int, int], Any]
+Order: TypeAlias = Callable[[int, int], NDArray[np.int64]]
 """``order(start, stop)``: the numbers at these places of the order, int64 (stop - start,)."""
 
 LARGEST_LISTED = 1 << 24
@@ -28,7 +29,7 @@ def random_order(count: int, generator: torch.Generator) -> Order:
     return lambda start, stop: _permute(np.arange(start, stop, dtype=np.uint64), count, keys).astype(np.int64)
 
 
-def _permute(numbers: Any, count: int, keys: list[int]) -> Any:
+def _permute(numbers: NDArray[np.uint64], count: int, keys: list[int]) -> NDArray[np.uint64]:
     """Each of the numbers, all below ``count``, in the network of the keys."""
     num_bits = (count - 1).bit_length()
     results = _network(numbers, num_bits, keys)
@@ -37,7 +38,7 @@ def _permute(numbers: Any, count: int, keys: list[int]) -> Any:
     return results
 
 
-def _network(numbers: Any, num_bits: int, keys: list[int]) -> Any:
+def _network(numbers: NDArray[np.uint64], num_bits: int, keys: list[int]) -> NDArray[np.uint64]:
     low_bits = np.uint64(num_bits // 2)
     low_mask = (np.uint64(1) << low_bits) - np.uint64(1)
     high_mask = (np.uint64(1) << (np.uint64(num_bits) - low_bits)) - np.uint64(1)
@@ -50,7 +51,7 @@ def _network(numbers: Any, num_bits: int, keys: list[int]) -> Any:
     return high << low_bits | low
 
 
-def _mixed(numbers: Any) -> Any:
+def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """SplitMix64's finalizer: 64 bits, each of which depends on all of a number's (G. Steele and others, 2014)."""
     numbers = (numbers ^ numbers >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
     numbers = (numbers ^ numbers >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)

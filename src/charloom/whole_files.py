@@ -27,30 +27,36 @@ class WholeFile:
         self._path = path
         self._overwrite = overwrite
         self._like = like
-        self._temporary = _temporary_of(path)
+        self._is_complete = False
+        self._temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}")
         self._refuse_existing()
 
     def __enter__(self) -> BinaryIO:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         with _errors_naming(self._path):
-            self._file = _create(self._temporary)
+            self._file = os.fdopen(os.open(self._temporary, flags, 0o600), "wb")
         return self._file
+
+    def complete(self) -> None:
+        """Puts the content on the disk, though not yet under its name; it is closed then."""
+        with _errors_naming(self._path), self._file:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        self._dress()
+        self._is_complete = True
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         try:
-            with _errors_naming(self._path), self._file:
-                if error is None:
-                    self._file.flush()
-                    os.fsync(self._file.fileno())
-                else:
-                    # What is buffered is not wanted, and may be what the disk has no room for.
-                    with contextlib.suppress(OSError):
-                        self._file.close()
             if error is None:
-                self._dress()
+                if not self._is_complete:
+                    self.complete()
                 self._refuse_existing()
                 self._temporary.replace(self._path)
                 _sync_folder(self._path.parent)
         finally:
+            # What is buffered is not wanted, and may be what the disk has no room for.
+            with contextlib.suppress(OSError):
+                self._file.close()
             self._temporary.unlink(missing_ok=True)
 
     def _refuse_existing(self) -> None:
@@ -70,23 +76,15 @@ def write_whole(contents: dict[Path, bytes], *, remove: Sequence[Path] = ()) -> 
 
     remove: Files that belong to what is replaced, and go when the new ones are complete.
     """
-    temporaries = {target: _temporary_of(target) for target in contents}
-    try:
-        for target, data in contents.items():
-            with _errors_naming(target), _create(temporaries[target]) as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporaries[target].chmod(_usual_mode())
+    with contextlib.ExitStack() as stack:
+        # The stack closes them, and so puts them in place, last to first.
+        for path, data in reversed(contents.items()):
+            file = WholeFile(path, overwrite=True)
+            with _errors_naming(path):
+                stack.enter_context(file).write(data)
+            file.complete()
         for old in remove:
             old.unlink(missing_ok=True)
-        for target in contents:
-            temporaries[target].replace(target)
-        for folder in {target.parent for target in contents}:
-            _sync_folder(folder)
-    finally:
-        for temporary in temporaries.values():
-            temporary.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
@@ -98,10 +96,6 @@ def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
                 file.unlink(missing_ok=True)
 
 
-def _temporary_of(path: Path) -> Path:
-    return path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}")
-
-
 @contextlib.contextmanager
 def _errors_naming(target: Path) -> Iterator[None]:
     """Errors name the file that the user knows: not the hidden one, and not none, as that of a full disk does."""
@@ -110,11 +104,6 @@ def _errors_naming(target: Path) -> Iterator[None]:
     except OSError as error:
         error.filename = str(target)
         raise
-
-
-def _create(temporary: Path) -> BinaryIO:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    return os.fdopen(os.open(temporary, flags, 0o600), "wb")
 
 
 def _usual_mode() -> int:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from charloom.baselines import measure_compressors
 from charloom.codec.codec import Codec
 from charloom.codec.engine import Engine
 from charloom.compression_report import Row, break_even, report_compression, size_of_model
-from charloom.compressors import measure_compressors
 from fake_engines import ZlibEngine
 from process import call, run
 
@@ -115,7 +115,7 @@ def test_the_report_in_numbers(char_model: Path) -> None:
 
 def test_other_compressors() -> None:
     """Those that are here give a size between nothing and everything; a command that is there is used."""
-    sizes = {found.name: found.num_bytes for found in measure_compressors(_TEXT)}
+    sizes = measure_compressors(_TEXT)
     for name in ("gzip -9", "bzip2 -9", "xz -9e"):
         size = sizes[name]
         assert size is not None

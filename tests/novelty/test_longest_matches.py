@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from charloom.novelty import longest_matches as module
 from charloom.novelty.longest_matches import longest_matches
 
-_ENDLESS = 1000
-
 
 def _naive(sample: Any, corpus: Any) -> list[int]:
     """By end, the longest that is in the corpus."""
@@ -55,15 +53,14 @@ def test_what_is_left_out_is_not_found_nor_what_spans_it(corpus: str, cut: tuple
     start, end = sorted(min(place, len(corpus)) for place in cut)
     # Nothing that the sample has stands in its place.
     hollow = corpus[:start] + "-" * (end - start) + corpus[end:]
-    (found,) = longest_matches([corpus], corpus, enough=1, without=[(start, end)])
+    (found,) = longest_matches([corpus], corpus, enough=1, without=[(start, end)] if start < end else [])
     assert found == _naive(corpus, hollow)
 
 
-@pytest.mark.parametrize(("block", "table"), [(1, _ENDLESS), (7, 4), (1 << 20, 1)])
-def test_blocks_and_both_ways_to_look_up(block: int, table: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A corpus that takes many blocks, and pairs too many for a table."""
+@pytest.mark.parametrize("block", [1, 7, 1 << 20])
+def test_blocks(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A corpus that takes many blocks."""
     monkeypatch.setattr(module, "_BLOCK", block)
-    monkeypatch.setattr(module, "_LARGEST_TABLE", table)
     sample, corpus = "the cat sat on the mat", "a mat on the mat, a cat sat on it; the cat"
     (found,) = longest_matches([sample], corpus, enough=4)
     _check([found], [sample], corpus, 4)

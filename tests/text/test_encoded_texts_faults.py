@@ -142,7 +142,7 @@ def test_what_was_not_used_for_long_goes_when_another_comes(long_text: Path, tmp
     other = tmp_path / "other.txt"
     other.write_text("other " * 50)
     load_corpus(other)
-    left = {(text.name, text.read_as.unit) for text in encoded_texts.cached_texts()}
+    left = {(text.name, text.encoded.unit) for text in encoded_texts.cached_texts()}
     assert left == {(str(long_text), "char"), (str(other), "char")}
     assert suffixes(kept_texts) == [".ids", ".ids", ".json", ".json"]
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from charloom import CleanUp, Vocabulary
 from charloom.text import encoding
 from charloom.text.encoding import EncodedText, Encoder
-from charloom.text.stored_ids import MappedFile, StoredIds
+from charloom.text.stored_ids import StoredIds
 
 _PIECES = st.lists(st.text(st.characters(codec="utf-8"), max_size=20), max_size=8)
 _BEYOND_A_BYTE = [chr(0x100 + number) for number in range(300)]
@@ -43,7 +43,7 @@ def _encode(pieces: Sequence[str | bytes], unit: Any, in_memory: int, path: Path
     assert zlib.crc32(data) == encoded.crc32
     encoder.file.close()
     with path.open("rb") as file:
-        return encoded, encoded.ids(MappedFile(file, size), encoded.vocabulary(CleanUp()))
+        return encoded, encoded.ids(encoded.in_file(file), encoded.vocabulary(CleanUp()))
 
 
 @pytest.fixture(scope="module")

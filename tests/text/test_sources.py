@@ -268,3 +268,14 @@ def test_a_file_that_is_found_twice_is_read_once(tmp_path: Path) -> None:
     for sources in ([tmp_path / "in", a], [a, b, tmp_path / "in"], [tmp_path / "in", tmp_path / "link"]):
         with pytest.warns(CharloomWarning, match="the same file is there twice, and is read once"):
             assert read_sources(sources, "char") == "a\nb\n"
+
+
+def test_what_may_not_be_looked_at_in_a_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = _file(tmp_path / "secret", "a")
+
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(CorpusError, match=re.escape(f"{file}: permission denied")):
+        read_sources([tmp_path], "char")

@@ -36,7 +36,7 @@ def cache(*, clear: Annotated[bool, Parameter(negative="")] = False) -> None:
     table.add_column("text")
     for text in texts:
         day = time.strftime("%Y-%m-%d", time.localtime(text.used()))
-        row = f"{text.size / 1e6:,.1f}", f"{text.encoded.num_ids:,}", text.read_as.unit, day, text.name
+        row = f"{text.size / 1e6:,.1f}", f"{text.encoded.num_ids:,}", text.encoded.unit, day, text.name
         table.add_row(*map(screen.printable, row))
     if texts:
         out.print(table)

@@ -1,179 +1,126 @@
-"""For every place of some texts, the longest stretch ending there that a corpus has too; in linear time, exact.
+"""For every place of some texts, the longest stretch ending there that a corpus has too; exact, without a Python loop.
 
-Two steps. First the corpus is thinned: only what shares stretches of some length with the texts is kept, which for
-prose is next to nothing. Stretches of length 2n are pairs of stretches of length n, so that each gets a number by
-looking up two, for all places of the corpus at once (Karp, Miller and Rosenberg, Rapid identification of repeated
-patterns, 1972). Then what is left is read by the suffix automaton of the texts (Blumer et al., The smallest automaton
-recognizing the subwords of a text, 1985), a step of Python for each character.
+A hash of every n-gram finds the places of the corpus that share one with the texts; in prose that is next to nothing.
+These and the texts go into one suffix array, built by prefix doubling (Manber and Myers, Suffix arrays: a new method
+for on-line string searches, 1993). The stretch of the corpus that agrees longest with a place of the texts is that
+place's nearest neighbor in the array.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import itertools
+import operator
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-_NONE = 0
-"""The number of a stretch that the texts do not have."""
-_BLOCK = 1 << 20
-"""Places of the corpus looked at in one go: bounds the memory beside the numbers themselves."""
-_LARGEST_TABLE = 1 << 22
+Text: TypeAlias = str | bytes
+Integers: TypeAlias = NDArray[np.integer]
+
+_BLOCK = 1 << 22
+"""Characters of the corpus that are searched together. More take more memory."""
+_HASH_FACTOR = np.array([0x9E3779B97F4A7C15], np.uint64)
+_FIRST_SEPARATOR = 0x110000
+"""Above every code point."""
 
 
 def longest_matches(
-    samples: Sequence[Any], corpus: Any, *, enough: int, without: Sequence[tuple[int, int]] = ()
+    samples: Sequence[Text], corpus: Text, *, enough: int, without: Sequence[tuple[int, int]] = ()
 ) -> list[list[int]]:
     """By sample and character, the length of the longest stretch ending with it that the corpus has.
 
     Exact where that is at least ``enough``, and for the longest stretch of all; others may be given as shorter.
 
-    samples, corpus: All str or all bytes.
-    without: Ranges (start, end) of the corpus that are left out of it.
+    Args:
+        samples: All str or all bytes.
+        corpus: Likewise.
+        enough: 1 or more.
+        without: Ranges (start, end) of the corpus that are left out of it, in order; none is empty.
     """
-    if not any(map(len, samples)):
-        return [[] for _ in samples]
-    # One text with an end after each sample that no stretch crosses.
+    longest = max(map(len, samples), default=0)
     ends = np.cumsum([len(sample) + 1 for sample in samples]) - 1
-    codes = np.concatenate([np.append(_codes(sample), -1) for sample in samples])
-    runs = _thinned(codes, _codes(corpus), enough, without)
-    # The corpus says the same again and again.
-    matches = _Automaton(codes.tolist()).matches(dict.fromkeys(corpus[start:end] for start, end in runs))
-    return [matches[end - len(sample) : end] for sample, end in zip(samples, ends.tolist(), strict=True)]
+    matches = np.zeros(ends[-1] + 1 if samples else 0, np.int64)
+    length = 1 << max(0, min(enough, longest).bit_length() - 1)
+    while length and longest and not matches.any():
+        known = np.unique(np.concatenate([_hashes(sample, length) for sample in samples]))
+        blocks = _blocks(corpus, without, longest)
+        # A corpus says the same again and again.
+        shared = list(dict.fromkeys(itertools.chain.from_iterable(_shared(block, known, length) for block in blocks)))
+        groups = np.cumsum([len(stretch) for stretch in shared]) // _BLOCK
+        for _, group in itertools.groupby(zip(groups, shared, strict=True), operator.itemgetter(0)):
+            np.maximum(matches, _matches(samples, [stretch for _, stretch in group]), out=matches)
+        length //= 2
+    return [matches[end - len(sample) : end].tolist() for sample, end in zip(samples, ends, strict=True)]
 
 
-def _codes(text: Any) -> Any:
-    """Code points or byte values, as int32."""
+def _blocks(corpus: Text, without: Sequence[tuple[int, int]], longest: int) -> Iterator[Text]:
+    """The corpus in pieces that overlap: a stretch of ``longest`` characters at most is whole in one of them."""
+    borders = [0, *(border for part in without for border in part), len(corpus)]
+    step = max(_BLOCK, longest)
+    for start, end in zip(borders[::2], borders[1::2], strict=True):
+        for at in range(start, end, step):
+            yield corpus[at : min(at + step + longest - 1, end)]
+
+
+def _codes(text: Text) -> Integers:
+    """Code points or byte values."""
     if isinstance(text, bytes):
-        return np.frombuffer(text, np.uint8).astype(np.int32)
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.int32)
+        return np.frombuffer(text, np.uint8)
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
-def _thinned(codes: Any, corpus: Any, enough: int, without: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Ranges of the corpus that have every stretch of ``enough`` characters, and the longest, that the texts have."""
-    known = np.unique(codes[codes >= 0])
-    names, there = _looked_up(codes, known), _looked_up(corpus, known)
-    for start, end in without:
-        there[start:end] = _NONE
-    length = 1
-    while 2 * length <= enough:
-        doubled, keys = _doubled_names(names, length)
-        longer = _doubled_places(there, length, int(names.max()), keys)
-        if not longer.any():  # the longest stretch is shorter than that
-            break
-        names, there, length = doubled, longer, 2 * length
-    places = np.flatnonzero(there)
-    if not len(places):
+def _hashes(text: Text, length: int) -> Integers:
+    """A hash of each n-gram of a length that is a power of two, uint64. Two n-grams may have the same."""
+    hashes, size, factor = _codes(text).astype(np.uint64), 1, _HASH_FACTOR
+    while size < length:
+        hashes, size, factor = hashes[:-size] * factor + hashes[size:], 2 * size, factor * factor
+    return hashes
+
+
+def _shared(block: Text, known: Integers, length: int) -> list[Text]:
+    """The stretches of the block that have all its n-grams of this length whose hashes are known."""
+    hashes = _hashes(block, length)
+    if not len(known) or not len(hashes):
         return []
-    # A longer stretch has a place at each of its characters but the last few.
-    gaps = np.flatnonzero(np.diff(places) > 1)
-    firsts, lasts = np.append(0, gaps + 1), np.append(gaps, len(places) - 1)
-    return list(zip(places[firsts].tolist(), (places[lasts] + length).tolist(), strict=True))
+    places = np.flatnonzero(known[np.searchsorted(known, hashes).clip(max=len(known) - 1)] == hashes)
+    runs = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
+    return [block[run[0] : run[-1] + length] for run in runs if len(run)]
 
 
-def _pairs(names: Any, length: int, base: int) -> Any:
-    """For each place one number for the names of the stretch there and the next; _NONE where either has none."""
-    first, second = names[:-length].astype(np.int64), names[length:]
-    return np.where((first != _NONE) & (second != _NONE), first * (base + 1) + second, _NONE)
+def _matches(samples: Sequence[Text], stretches: Sequence[Text]) -> Integers:
+    """For each character of the samples, a separator after each, the longest match that ends with it."""
+    texts = [*samples, *stretches]
+    # No two separators are the same: no match crosses one.
+    codes = np.concatenate([np.append(_codes(text), _FIRST_SEPARATOR + i) for i, text in enumerate(texts)])
+    num_ours = sum(len(sample) + 1 for sample in samples)
+    levels = _ranks(codes, max(map(len, samples)))
+    ranks = levels[-1]
+    theirs = num_ours + np.argsort(ranks[num_ours:])
+    after = np.searchsorted(ranks[theirs], ranks[:num_ours])
+    starts = np.arange(num_ours)
+    lengths = np.zeros(num_ours, np.int64)
+    for neighbor in (after - 1, after):
+        nearest = theirs[neighbor.clip(0, len(theirs) - 1)]
+        np.maximum(lengths, _common(levels, starts, nearest), out=lengths)
+    # Matches that start later end no earlier, so the longest to a place is the first that reaches it.
+    firsts = np.searchsorted(starts + lengths, starts, side="right")
+    longest: Integers = np.maximum(starts + 1 - firsts, 0)
+    return longest
 
 
-def _doubled_names(names: Any, length: int) -> tuple[Any, Any]:
-    """The texts' own stretches of twice the length, and the pairs that they are."""
-    pairs = _pairs(names, length, int(names.max()))
-    keys = np.unique(pairs[pairs != _NONE])
-    return _looked_up(pairs, keys), keys
+def _ranks(codes: Integers, longest: int) -> Sequence[Integers]:
+    """At 2**level characters, the rank of each suffix by its first ones, up to more than ``longest`` of them."""
+    levels = [np.unique(codes, return_inverse=True)[1].astype(np.int32)]
+    while (step := 1 << (len(levels) - 1)) <= longest and (largest := int(levels[-1].max()) + 1) < len(codes):
+        pairs = levels[-1].astype(np.int64) * largest
+        pairs[:-step] += levels[-1][step:]
+        levels.append(np.unique(pairs, return_inverse=True)[1].astype(np.int32))
+    return levels
 
 
-def _doubled_places(there: Any, length: int, base: int, keys: Any) -> Any:
-    """The same of the corpus."""
-    doubled = np.full(max(0, len(there) - length), _NONE, np.int32)
-    for start in range(0, len(doubled), _BLOCK):
-        end = min(start + _BLOCK, len(doubled))
-        pairs = _pairs(there[start : end + length], length, base)
-        met = np.flatnonzero(pairs)
-        doubled[start + met] = _looked_up(pairs[met], keys)
-    return doubled
-
-
-def _looked_up(values: Any, keys: Any) -> Any:
-    """For each value 1 + its place among the keys, which are sorted; _NONE where it is not there. As int32."""
-    if not len(keys):
-        return np.full(len(values), _NONE, np.int32)
-    if keys[-1] < _LARGEST_TABLE:
-        table = np.zeros(int(keys[-1]) + 2, np.int32)
-        table[keys] = np.arange(1, len(keys) + 1)
-        # Index -1, the last, is one that no key has.
-        return table[np.where((values >= 0) & (values <= keys[-1]), values, -1)]
-    places = np.searchsorted(keys, values).clip(max=len(keys) - 1)
-    return np.where(keys[places] == values, places + 1, _NONE).astype(np.int32)
-
-
-class _Automaton:
-    """The suffix automaton of a text: its states stand for the sets of places where stretches of it end."""
-
-    def __init__(self, codes: Sequence[int]) -> None:
-        self._next: list[dict[int, int]] = [{}]
-        self._link = [-1]
-        self._length = [0]
-        self._whole = [0]
-        """The state of the text as far as each place."""
-        for code in codes:
-            self._whole.append(self._add(code, self._whole[-1]))
-
-    def _add(self, code: int, last: int) -> int:
-        follow, link, length = self._next, self._link, self._length
-        state = self._new({}, length[last] + 1)
-        before = last
-        while before >= 0 and code not in follow[before]:
-            follow[before][code] = state
-            before = link[before]
-        if before < 0:
-            link[state] = 0
-            return state
-        after = follow[before][code]
-        if length[after] == length[before] + 1:
-            link[state] = after
-            return state
-        copy = self._new(dict(follow[after]), length[before] + 1)
-        link[copy] = link[after]
-        link[after] = link[state] = copy
-        while before >= 0 and follow[before].get(code) == after:
-            follow[before][code] = copy
-            before = link[before]
-        return state
-
-    def _new(self, follow: dict[int, int], length: int) -> int:
-        self._next.append(follow)
-        self._link.append(-1)
-        self._length.append(length)
-        return len(self._length) - 1
-
-    def matches(self, runs: Iterable[Any]) -> list[int]:
-        """By character of the text, the longest stretch ending with it that one of the runs has."""
-        best = [0] * len(self._length)
-        for run in runs:
-            self._read(run if isinstance(run, bytes) else map(ord, run), best)
-        by_length = sorted(range(1, len(best)), key=self._length.__getitem__)
-        for state in reversed(by_length):
-            # Whoever has the stretch has all that it ends with.
-            link = self._link[state]
-            if best[state] and link > 0:
-                best[link] = self._length[link]
-        for state in by_length:
-            if not best[state] and self._link[state] > 0:
-                best[state] = best[self._link[state]]
-        return [best[state] for state in self._whole[1:]]
-
-    def _read(self, codes: Iterable[int], best: list[int]) -> None:
-        follow, link, length = self._next, self._link, self._length
-        state = matched = 0
-        for code in codes:
-            after = follow[state].get(code)
-            while after is None and state:
-                state = link[state]
-                matched = length[state]
-                after = follow[state].get(code)
-            if after is None:
-                continue
-            state = after
-            matched += 1
-            if matched > best[state]:
-                best[state] = matched
+def _common(levels: Sequence[Integers], first: Integers, second: Integers) -> Integers:
+    """How many of their first characters two different suffixes have in common, for each pair of them."""
+    common = np.zeros(len(first), np.int64)
+    for level, ranks in reversed(list(enumerate(levels))):
+        common += (ranks[first + common] == ranks[second + common]).astype(np.int64) << level
+    return common

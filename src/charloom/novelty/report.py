@@ -16,7 +16,7 @@ from charloom.text.clean_up import AnyText, CleanUp
 DEFAULT_MIN_LENGTH = 32
 """Characters. Less than 1 or 2 % of a book stands in it a second time in stretches as long, but most of a log."""
 LONGEST_TEXTS = 2_000_000
-"""Characters of all texts together, as the automaton takes a kilobyte for each."""
+"""Characters of all texts together; each takes 100 bytes of memory or more."""
 _MOST_PIECES = 50
 _LARGEST_SHARE_OF_PIECES = 0.1
 
@@ -113,8 +113,8 @@ def check_novelty(
         min_length: From how many characters (bytes, for bytes) on a stretch counts as copied.
         num_stretches: How many stretches to tell of.
 
-    Time and memory grow as the lengths of texts and corpus together: about a second for 5 million characters of corpus,
-    15 for a million of texts.
+    Time grows with the lengths of texts and corpus together: about two seconds for 5 million characters of corpus, and
+    as much for a million of texts.
 
     Raises SettingsError for a min_length below 1, InputError where texts are str and the corpus bytes or the other way,
     or for more than ``LONGEST_TEXTS``; CorpusError for an empty corpus.
@@ -209,7 +209,7 @@ class _Places:
 
     def __init__(self, parts: Sequence[tuple[str, Any]], clean: CleanUp) -> None:
         lines = [(name, number, line) for name, text in parts for number, line in enumerate(_lines(text), 1)]
-        cleaned = list(clean.each(line for *_, line in lines)) if any(vars(clean).values()) else [x[2] for x in lines]
+        cleaned = list(clean.each(line for *_, line in lines))
         self.text = parts[0][1][:0].join(cleaned) if parts else ""
         self._lines = [(name, number) for name, number, _ in lines]
         self._starts = list(itertools.accumulate(map(len, cleaned), initial=0))[:-1]

@@ -3,7 +3,7 @@
 import difflib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
@@ -124,23 +124,21 @@ def _keys(table: str) -> list[str]:
 def _no_table(name: str, values: object) -> str:
     if name in TABLES:
         return f"{name} is {values!r}: it must be a table [{name}]"
-    if not isinstance(values, dict):
-        return f"{name} is in no table; {_place(name) or 'it must be in ' + _named_tables('or')}"
-    near = difflib.get_close_matches(name, TABLES, 1)
-    return f"no table [{name}]; " + (f"did you mean [{near[0]}]?" if near else f"there are {_named_tables('and')}")
+    *others, last = (f"[{table}]" for table in TABLES)
+    hint = _hint(name, TABLES, f"there are {', '.join(others)} and {last}")
+    return f"no table [{name}]; {hint}" if isinstance(values, dict) else f"{name} is in no table; {hint}"
 
 
 def _no_key(table: str, key: str) -> str:
-    near = difflib.get_close_matches(key, _keys(table), 1)
-    hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(_keys(table))}"
-    return f"[{table}] has no key {key!r}; {_place(key) or hint}"
+    return f"[{table}] has no key {key!r}; {_hint(key, _keys(table), 'it has ' + ', '.join(_keys(table)))}"
 
 
-def _place(key: str) -> str | None:
-    """The right table for a key that stands in another place; None if there is none."""
-    return next((f"{key} belongs in [{table}]" for table in TABLES if key in _keys(table)), None)
-
-
-def _named_tables(word: str) -> str:
-    *others, last = (f"[{table}]" for table in TABLES)
-    return f"{', '.join(others)} {word} {last}"
+def _hint(name: str, known: Iterable[str], otherwise: str) -> str:
+    """The table that a key belongs in, or the nearest of the known names."""
+    for table in TABLES:
+        if name in _keys(table):
+            return f"{name} belongs in [{table}]"
+    near = next(iter(difflib.get_close_matches(name, list(known), 1)), None)
+    if near is None:
+        return otherwise
+    return f"did you mean {f'[{near}]' if near in TABLES else near}?"

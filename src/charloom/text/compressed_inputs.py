@@ -5,7 +5,7 @@ import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from typing import TypeAlias
 
 from charloom.errors import CorpusError
 
@@ -20,18 +20,6 @@ _LARGEST_DICTIONARY = 1 << 28
 """Bytes of memory that a file may ask for: four times what ``xz -9`` does, more than ``zstd --ultra``."""
 _TOO_MUCH_MEMORY = re.compile("[Mm]emory")
 _BY_HAND = {".xz": "xz -dc", ".zst": "zstd -dc --long=31"}
-
-
-class _Decompressor(Protocol):
-    """One stream of compressed data, as Python's own modules read them."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def needs_input(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
 class _Gzip:
@@ -55,6 +43,7 @@ class _Gzip:
         return out
 
 
+_Decompressor: TypeAlias = _Gzip | lzma.LZMADecompressor | ZstdDecompressor
 _KINDS: dict[str, Callable[[], _Decompressor]] = {
     ".gz": _Gzip,
     ".xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _LARGEST_DICTIONARY),

@@ -1,6 +1,5 @@
 """A corpus: a clean text as ids, and the vocabulary between them."""
 
-import itertools
 import re
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -19,10 +18,10 @@ from charloom.text.cache_folder import CACHE_VARIABLE, cache_folder
 from charloom.text.clean_up import CleanUp
 from charloom.text.decoding import decoded
 from charloom.text.documents import HUGGING_FACE, joined_documents, open_hugging_face
-from charloom.text.encoded_texts import Progress, ReadAs
+from charloom.text.encoded_texts import ReadAs
 from charloom.text.encoding import Encoder
 from charloom.text.named_corpora import NAMED_CORPORA, PYTHON_REFERENCE, TIME_MACHINE, read_named
-from charloom.text.sources import TextFiles
+from charloom.text.sources import Progress, TextFiles
 from charloom.text.stored_ids import StoredIds
 from charloom.text.vocabulary import Vocabulary
 
@@ -91,7 +90,7 @@ def load_corpus(
 ) -> Corpus:
     """Loads a text and counts its vocabulary, in one pass.
 
-    A text of more than 32 MiB is kept as ids in the cache folder (CHARLOOM_CACHE names another) and mapped from there:
+    A text of more than 32 MiB is kept as ids in the cache folder (CHARLOOM_CACHE names another) and read from there:
     it takes little memory, and the same text is not encoded again.
 
     Args:
@@ -119,8 +118,10 @@ def load_corpus(
     read_as = ReadAs(
         unit,
         max_chars,
-        usual.lowercase if lowercase is None else lowercase,
-        usual.collapse_whitespace if collapse_whitespace is None else collapse_whitespace,
+        CleanUp(
+            usual.lowercase if lowercase is None else lowercase,
+            usual.collapse_whitespace if collapse_whitespace is None else collapse_whitespace,
+        ),
     )
     if not isinstance(text, TextFiles):
         return _encode(name, text, read_as, None, progress)
@@ -169,7 +170,7 @@ def corpus_from(
     check_type((str, NoneType), column=column)
     check_type((Callable, NoneType), progress=progress)
     pieces = joined_documents(documents, name, unit, column, separator)
-    return _encode(name, pieces, ReadAs(unit, max_chars, lowercase, collapse_whitespace), None, progress)
+    return _encode(name, pieces, ReadAs(unit, max_chars, CleanUp(lowercase, collapse_whitespace)), None, progress)
 
 
 def read_corpus(source: str | Path | Sequence[str | Path], unit: Unit) -> list[tuple[str, str | bytes]]:
@@ -230,7 +231,7 @@ def _encode(
 
     files: Where the pieces come from, if that can be found again. progress: As that of ``corpus_from``.
     """
-    encoder = Encoder(read_as.unit, lambda: encoded_texts.new_file(files))
+    encoder = Encoder(read_as.unit, encoded_texts.new_file)
     try:
         for piece in _first(read_as.max_chars, read_as.clean_up.each(_gathered(pieces))):
             with _in_the_cache(name):
@@ -245,7 +246,8 @@ def _encode(
         vocabulary = encoded.vocabulary(read_as.clean_up)
         return Corpus(name, encoded.ids(kept or encoder.array(), vocabulary), vocabulary, encoded.fingerprint)
     finally:
-        encoded_texts.discard(encoder.file)
+        if encoder.file is not None:
+            encoded_texts.discard(encoder.file)
 
 
 @contextmanager
@@ -264,19 +266,15 @@ def _gathered(pieces: Iterable[Any]) -> Iterator[Any]:
     """The same text in pieces that are neither small nor very large."""
     waiting: list[Any] = []
     length = 0
-    for piece in itertools.chain.from_iterable(map(_cut, pieces)):
+    for piece in pieces:
         waiting.append(piece)
         length += len(piece)
         if length >= _CHARS_AT_ONCE:
-            yield piece if len(waiting) == 1 else piece[:0].join(waiting)
+            gathered = piece[:0].join(waiting)
+            yield from (gathered[at : at + _CHARS_AT_ONCE] for at in range(0, length, _CHARS_AT_ONCE))
             waiting, length = [], 0
     if waiting:
         yield waiting[0][:0].join(waiting)
-
-
-def _cut(piece: Any) -> Iterator[Any]:
-    for start in range(0, len(piece), _CHARS_AT_ONCE):
-        yield piece[start : start + _CHARS_AT_ONCE]
 
 
 def _first(count: int | None, pieces: Iterable[Any]) -> Iterator[Any]:

@@ -1,6 +1,7 @@
 """UTF-8 to text, piece by piece, with errors that name the place in the whole."""
 
 import codecs
+import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -22,26 +23,18 @@ def decoded(pieces: Iterable[bytes], name: str) -> Iterator[str]:
     bytes_before, lines_before, chars_before = 0, 1, 0
     nul: int | None = None
     kind: FileKind | None = None
-
-    def decode(data: bytes, final: bool) -> str:
-        pending = len(decoder.getstate()[0])
-        try:
-            return decoder.decode(data, final)
-        except UnicodeDecodeError as error:
-            # What it failed on is the bytes that it had kept and the new ones.
-            if kind is not None:
-                raise CorpusError(f"{name}: {kind}", hint=BYTES_INSTEAD) from None
-            whole, at = error.object, error.start
-            line = lines_before + whole.count(b"\n", 0, at)
-            raise CorpusError(
-                f"{name}: not UTF-8 at byte {bytes_before - pending + at} (0x{whole[at]:02x}, line {line})",
-                hint=BYTES_INSTEAD,
-            ) from None
-
-    for data in pieces:
+    for data, final in itertools.chain(((piece, False) for piece in pieces), [(b"", True)]):
         if not bytes_before:
             kind = kind_of(data[:HEAD_BYTES])
-        text = decode(data, final=False)
+        pending = len(decoder.getstate()[0])
+        try:
+            text = decoder.decode(data, final)
+        except UnicodeDecodeError as error:
+            # What it failed on is the bytes that it had kept and the new ones.
+            whole, at = error.object, error.start
+            line = lines_before + whole.count(b"\n", 0, at)
+            wrong = f"not UTF-8 at byte {bytes_before - pending + at} (0x{whole[at]:02x}, line {line})"
+            raise CorpusError(f"{name}: {kind or wrong}", hint=BYTES_INSTEAD) from None
         if nul is None and (place := text.find("\0")) >= 0:
             nul = chars_before + place  # read on: of a file that is not even UTF-8, that is what is said
         if nul is None and (shown := text if chars_before else text.removeprefix(_BYTE_ORDER_MARK)):
@@ -49,11 +42,8 @@ def decoded(pieces: Iterable[bytes], name: str) -> Iterator[str]:
         bytes_before += len(data)
         lines_before += data.count(b"\n")
         chars_before += len(text)
-    decode(b"", final=True)
-    if nul is not None and kind is not None:
-        raise CorpusError(f"{name}: {kind}", hint=BYTES_INSTEAD)
     if nul is not None:
-        raise CorpusError(f"{name}: looks binary (a NUL character at {nul})", hint=BYTES_INSTEAD)
+        raise CorpusError(f"{name}: {kind or f'looks binary (a NUL character at {nul})'}", hint=BYTES_INSTEAD)
 
 
 def decode_utf8(data: bytes, name: str) -> str:

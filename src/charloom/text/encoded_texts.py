@@ -12,11 +12,11 @@ import tempfile
 import time
 import unicodedata
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, cast
+from typing import Any, BinaryIO, cast
 
 from charloom.folder_lock import FolderLock
 from charloom.settings.corpus import Unit
@@ -24,12 +24,9 @@ from charloom.text import encoding
 from charloom.text.cache_folder import cache_folder
 from charloom.text.clean_up import CleanUp
 from charloom.text.encoding import EncodedText
-from charloom.text.sources import TextFiles
-from charloom.text.stored_ids import MappedFile
+from charloom.text.sources import Progress, TextFiles
+from charloom.text.stored_ids import FileNumbers
 from charloom.whole_files import write_whole
-
-Progress: TypeAlias = Callable[[int, int | None], None]
-"""Called now and then with the bytes read and the bytes there are, None where that is not known."""
 
 _FORMAT_VERSION = 1
 _READ_AT_ONCE = 1 << 22
@@ -44,28 +41,15 @@ _MOST_COMPRESSED = 16
 
 @dataclass(frozen=True)
 class ReadAs:
-    """How a text was read.
-
-    Attributes:
-        unit: What a token is.
-        max_chars: How much of it, at most.
-        lowercase: As in CleanUp.
-        collapse_whitespace: Likewise.
-        unicode: Version of the tables that say what a lower-case letter is.
-        format_version: Of these files.
-    """
+    """How a text was read: its unit, how much of it at most, its clean-up."""
 
     unit: Unit
     max_chars: int | None
-    lowercase: bool
-    collapse_whitespace: bool
-    unicode: str = unicodedata.unidata_version
-    format_version: int = _FORMAT_VERSION
+    clean_up: CleanUp
 
-    @property
-    def clean_up(self) -> CleanUp:
-        """Of the text."""
-        return CleanUp(self.lowercase, self.collapse_whitespace)
+    def __str__(self) -> str:
+        """All that the numbers depend on, the tables of lower-case letters included."""
+        return f"{self.unit} {self.max_chars} {self.clean_up} {unicodedata.unidata_version} {_FORMAT_VERSION}"
 
 
 @dataclass(frozen=True)
@@ -75,7 +59,7 @@ class CachedText:
     Attributes:
         path: Its ``.json``.
         name: What it was read from when it was encoded.
-        read_as: How.
+        read_as: How: a ReadAs' text.
         content: SHA-256 of what was read.
         hint: Of the files when they were read last; empty where it would not tell that they changed since.
         num_bytes: What the files took.
@@ -84,7 +68,7 @@ class CachedText:
 
     path: Path
     name: str
-    read_as: ReadAs
+    read_as: str
     content: str
     hint: str
     num_bytes: int
@@ -113,15 +97,14 @@ class CachedText:
         data = json.loads(path.read_bytes())
         if data.pop("checksum") != _checksum(data):
             raise ValueError("not what was written")
-        encoded = EncodedText(**data["encoded"] | {"counts": tuple(data["encoded"]["counts"])})
-        return cls(**data | {"path": path, "read_as": ReadAs(**data["read_as"]), "encoded": encoded})
+        return cls(**data | {"path": path, "encoded": EncodedText(**data["encoded"])})
 
     def save(self) -> None:
         """Writes the ``.json``, whole or not at all."""
         data = {**asdict(self), "path": None}
         write_whole({self.path: json.dumps(data | {"checksum": _checksum(data)}).encode()})
 
-    def open(self, progress: Progress | None) -> MappedFile | None:
+    def open(self, progress: Progress | None) -> FileNumbers | None:
         """The numbers, verified; None where they are not what was written."""
         try:
             with self.ids_path.open("rb") as file:
@@ -133,15 +116,9 @@ class CachedText:
                     done += len(data)
                     if progress is not None:
                         progress(done, self.size)
-                return MappedFile(file, self.size) if crc == self.encoded.crc32 else None
+                return self.encoded.in_file(file) if crc == self.encoded.crc32 else None
         except OSError:
             return None
-
-    def remove(self) -> None:
-        """From the disk; who has it open goes on reading."""
-        for path in (self.path, self.ids_path):
-            with contextlib.suppress(OSError):
-                path.unlink()
 
 
 def _checksum(data: dict[str, Any]) -> str:
@@ -157,17 +134,22 @@ def cached_texts() -> list[CachedText]:
         except OSError:
             continue  # another process removed it
         except Exception:  # anything may be in a damaged file
-            for damaged in (path, path.with_suffix(".ids")):
-                with contextlib.suppress(OSError):
-                    damaged.unlink()
+            _remove(path)
     return sorted(found, key=CachedText.used, reverse=True)
 
 
-def find(files: TextFiles, read_as: ReadAs, progress: Progress | None = None) -> tuple[EncodedText, MappedFile] | None:
+def _remove(path: Path) -> None:
+    """Both files of an encoded text; who has it open goes on reading."""
+    for file in (path, path.with_suffix(".ids")):
+        with contextlib.suppress(OSError):
+            file.unlink()
+
+
+def find(files: TextFiles, read_as: ReadAs, progress: Progress | None = None) -> tuple[EncodedText, FileNumbers] | None:
     """A text that was encoded before; None where it was not, or where what there was is damaged."""
     if files.hint is None:
         return None
-    known = [text for text in cached_texts() if text.read_as == read_as]
+    known = [text for text in cached_texts() if text.read_as == str(read_as)]
     candidates = [text for text in known if text.hint == files.hint]
     # All is read only where something of the very same size is known.
     alike = [text for text in known if text.num_bytes == files.num_bytes and read_as.max_chars is None]
@@ -176,7 +158,7 @@ def find(files: TextFiles, read_as: ReadAs, progress: Progress | None = None) ->
         candidates = [text for text in alike if text.content == content and files.unchanged]
     for text in candidates:
         if (numbers := text.open(progress)) is None:
-            text.remove()
+            _remove(text.path)
             continue
         with contextlib.suppress(OSError):
             if text.hint != files.hint and files.settled:
@@ -198,55 +180,45 @@ def one_at_a_time(files: TextFiles) -> Iterator[None]:
         yield
 
 
-def new_file(files: TextFiles | None) -> BinaryIO:
-    """An empty file for the numbers of a text: to be kept, or, where nothing would find it again, without a name.
-
-    Raises OSError where the folder cannot be written.
-    """
+def new_file() -> BinaryIO:
+    """An empty file for the numbers of a text. Raises OSError if the folder cannot be written to."""
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True)
     _remove_unfinished(folder, _STALE_SECONDS)
-    if files is None or files.hint is None:
-        return cast("BinaryIO", tempfile.TemporaryFile(dir=folder))
     return cast("BinaryIO", tempfile.NamedTemporaryFile(dir=folder, prefix=_UNFINISHED, delete=False))
 
 
-def discard(file: BinaryIO | None) -> None:
-    """Closes a file of ``new_file`` that will not be finished, and removes it."""
-    if file is not None:
-        with contextlib.suppress(OSError):
-            file.close()
-        if isinstance(file.name, str):
-            Path(file.name).unlink(missing_ok=True)
+def discard(file: BinaryIO) -> None:
+    """Closes a file of ``new_file``, and removes it unless ``keep`` put it in its place."""
+    with contextlib.suppress(OSError):
+        file.close()
+    with contextlib.suppress(OSError):
+        Path(file.name).unlink()
 
 
-def keep(file: BinaryIO, encoded: EncodedText, files: TextFiles | None, read_as: ReadAs) -> MappedFile:
-    """The numbers of a finished text from its file, which is put in its place where it can be found again."""
-    numbers = MappedFile(file, encoded.num_ids * encoded.bytes_per_id)
-    if files is None or files.hint is None or files.num_bytes is None or not files.unchanged:
-        discard(file)
-        return numbers
-    key = sha256(f"{files.content} {read_as}".encode()).hexdigest()[:32]
-    path = _folder() / f"{key}.json"
-    hint = files.hint if files.settled else ""
-    text = CachedText(path, files.name, read_as, files.content, hint, files.num_bytes, encoded)
-    try:
-        Path(file.name).replace(text.ids_path)
-        text.save()
-    except OSError:
-        text.remove()  # it will be encoded again
-    discard(file)
-    for old in cached_texts():
-        if old.path != path and time.time() - old.used() > _UNUSED_SECONDS:
-            old.remove()
-    return numbers
+def keep(file: BinaryIO, encoded: EncodedText, files: TextFiles | None, read_as: ReadAs) -> FileNumbers:
+    """The numbers of a finished text from its file, which is put in its place if it can be found again."""
+    if files is not None and files.hint is not None and files.num_bytes is not None and files.unchanged:
+        key = sha256(f"{files.content} {read_as}".encode()).hexdigest()[:32]
+        hint = files.hint if files.settled else ""
+        path = _folder() / f"{key}.json"
+        text = CachedText(path, files.name, str(read_as), files.content, hint, files.num_bytes, encoded)
+        try:
+            Path(file.name).replace(text.ids_path)
+            text.save()
+        except OSError:
+            _remove(path)  # it will be encoded again
+        for old in cached_texts():
+            if old.path != path and time.time() - old.used() > _UNUSED_SECONDS:
+                _remove(old.path)
+    return encoded.in_file(file)
 
 
 def clear() -> int:
     """Removes all encoded texts; how many bytes they took."""
     texts = cached_texts()
     for text in texts:
-        text.remove()
+        _remove(text.path)
     return sum(text.size for text in texts) + _remove_unfinished(_folder(), stale_after=_WRITTEN_TO_SECONDS)
 
 

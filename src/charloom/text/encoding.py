@@ -7,21 +7,21 @@ for a text that turns out to have more characters than the bytes so far can tell
 
 import hashlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from charloom.settings.corpus import Unit
 from charloom.text.clean_up import CleanUp
-from charloom.text.stored_ids import MappedFile, StoredIds
+from charloom.text.stored_ids import FileNumbers, Integers, StoredIds
 from charloom.text.vocabulary import Vocabulary, code_points
 
 LARGEST_IN_MEMORY = 32 << 20
 """Bytes of ids: a longer text goes to a file."""
 _NUM_CODE_POINTS = 0x110000
-_WIDTHS: list[Any] = [np.dtype(np.uint8), np.dtype("<u2"), np.dtype("<u4")]
+_WIDTHS: list[np.dtype[np.integer]] = [np.dtype(np.uint8), np.dtype("<u2"), np.dtype("<u4")]
 _COPIED_AT_ONCE = 1 << 22
 
 
@@ -43,7 +43,7 @@ class EncodedText:
     num_ids: int
     bytes_per_id: int
     characters: str
-    counts: tuple[int, ...]
+    counts: Sequence[int]
     fingerprint: str
     crc32: int
 
@@ -53,18 +53,19 @@ class EncodedText:
             return Vocabulary(clean_up=clean_up)
         return Vocabulary.of_counts(dict(zip(self.characters, self.counts, strict=True)), clean_up)
 
-    def ids(self, stored: "Any | MappedFile", vocabulary: Vocabulary) -> StoredIds:
+    def ids(self, stored: "Integers | FileNumbers", vocabulary: Vocabulary) -> StoredIds:
         """The ids in a vocabulary that has all the characters.
 
-        stored: The numbers, as an array or as the file that they are mapped from.
+        stored: The numbers, as an array or in a file.
         """
-        file = stored if isinstance(stored, MappedFile) else None
-        array = stored if file is None else file.array(f"<u{self.bytes_per_id}")
         if self.unit == "byte":
-            return StoredIds(array, None, file)
+            return StoredIds(stored)
         id_of = {token: number for number, token in enumerate(vocabulary.tokens)}
-        numbers: list[int] = [0, *(id_of[character] for character in self.characters)]
-        return StoredIds(array, np.array(numbers, np.int64), file)
+        return StoredIds(stored, np.array([0, *(id_of[character] for character in self.characters)], np.int64))
+
+    def in_file(self, file: BinaryIO) -> FileNumbers:
+        """The numbers in the file that they were written to."""
+        return FileNumbers(file, f"<u{self.bytes_per_id}", self.num_ids)
 
 
 class Encoder:
@@ -79,9 +80,9 @@ class Encoder:
         """``make_file`` makes an empty file to write and read, when it comes to that."""
         self.file: BinaryIO | None = None
         self._unit, self._make_file = unit, make_file
-        self._arrays: list[Any] = []
+        self._arrays: list[Integers] = []
         self._dtype = _WIDTHS[0]
-        self.num_ids = self._num_written = self._crc = 0
+        self.num_ids = self._crc = 0
         self._hash = hashlib.sha256()
         self._characters: list[str] = []
         # Large, but the system gives memory only to what is written to: the few characters that come.
@@ -92,7 +93,7 @@ class Encoder:
         """One more piece. Raises OSError where a file cannot be written, UnicodeEncodeError for half characters."""
         if isinstance(piece, bytes):
             self._hash.update(piece)
-            numbers = np.frombuffer(piece, np.uint8)
+            numbers: Integers = np.frombuffer(piece, np.uint8)
         else:
             self._hash.update(piece.encode("utf-8"))
             numbers = self._numbers(piece)
@@ -111,11 +112,11 @@ class Encoder:
         digest = self._hash.hexdigest()
         return EncodedText(self._unit, self.num_ids, size, characters, counts, digest, self._crc)
 
-    def array(self) -> Any:
+    def array(self) -> Integers:
         """The numbers, where they stayed in memory."""
         return np.concatenate(self._arrays, dtype=self._dtype) if self._arrays else np.zeros(0, self._dtype)
 
-    def _numbers(self, piece: str) -> Any:
+    def _numbers(self, piece: str) -> Integers:
         codes = code_points(piece)
         numbers = self._number_of.take(codes)
         if not numbers.all():
@@ -139,7 +140,6 @@ class Encoder:
             data = array.astype(self._dtype, copy=False).tobytes()
             self.file.write(data)
             self._crc = zlib.crc32(data, self._crc)
-            self._num_written += len(array)
         self._arrays = []
 
     def _widen(self) -> None:
@@ -148,9 +148,10 @@ class Encoder:
         if self.file is None:
             return
         self._crc = 0
-        for start in reversed(range(0, self._num_written, _COPIED_AT_ONCE)):
+        num_written = self.file.tell() // before.itemsize
+        for start in reversed(range(0, num_written, _COPIED_AT_ONCE)):
             self.file.seek(start * before.itemsize)
-            count = min(_COPIED_AT_ONCE, self._num_written - start)
+            count = min(_COPIED_AT_ONCE, num_written - start)
             numbers = np.frombuffer(self.file.read(count * before.itemsize), before)
             self.file.seek(start * self._dtype.itemsize)
             self.file.write(numbers.astype(self._dtype).tobytes())

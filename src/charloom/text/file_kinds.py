@@ -1,6 +1,6 @@
 """Recognizes files that are not UTF-8 text by their first bytes."""
 
-from collections.abc import Iterator
+import codecs
 from dataclasses import dataclass
 
 HEAD_BYTES = 1 << 13
@@ -53,7 +53,7 @@ _WITHIN_ZIP = (
     (b"xl/", FileKind("an Excel workbook (.xlsx)", _AS_TEXT)),
     (b"epub+zip", FileKind("an e-book (.epub)", _AS_TEXT)),
 )
-_CONTROL = bytes({*range(1, 32)} - {*b"\a\b\t\n\v\f\r\x1b"})
+_CONTROL = bytes({*range(32)} - {*b"\a\b\t\n\v\f\r\x1b"})
 """What no text holds in any encoding that extends ASCII; the rule of file(1)."""
 
 
@@ -77,19 +77,8 @@ def is_binary(head: bytes) -> bool:
     kind = kind_of(head)
     if kind is not None:
         return not kind.is_text
-    return b"\0" in head or (not _is_utf8(head) and any(byte in _CONTROL for byte in head))
-
-
-def _is_utf8(head: bytes) -> bool:
-    for end in _ends(head):
-        try:
-            head[:end].decode()
-        except UnicodeDecodeError:
-            continue
-        return True
-    return False
-
-
-def _ends(head: bytes) -> Iterator[int]:
-    """The last character may have been cut."""
-    return (len(head) - cut for cut in range(min(4, len(head) + 1)))
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may have been cut
+    except UnicodeDecodeError:
+        return any(byte in _CONTROL for byte in head)
+    return b"\0" in head

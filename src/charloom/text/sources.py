@@ -9,13 +9,16 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from charloom.errors import CharloomWarning, CorpusError
 from charloom.settings.corpus import Unit
 from charloom.text.compressed_inputs import compression_of, decompressed
 from charloom.text.decoding import decoded
 from charloom.text.file_kinds import HEAD_BYTES, is_binary
+
+Progress: TypeAlias = Callable[[int, int | None], None]
+"""Called now and then with the bytes read and the bytes there are, None where that is not known."""
 
 STANDARD_INPUT = "-"
 _LONGEST_NAME = 200
@@ -48,6 +51,8 @@ class TextFiles:
         files: Their files.
         num_bytes: What they take, compressed where they are; None where one is no file with a size (a pipe).
         bytes_read: How much of that has been read.
+        hint: The same for files that have not changed since; None if that cannot be told.
+        settled: Whether ``hint`` will tell: a change in the same tick of the clock as the last would not be seen by it.
     """
 
     def __init__(self, sources: Sequence[str | Path], unit: Unit) -> None:
@@ -56,9 +61,12 @@ class TextFiles:
         self._unit = unit
         self.files = _each_once(sources, unit)
         self._begin()
-        self._found_at = time.time_ns()
-        self._seen = self.look()
-        self.num_bytes = None if self._seen is None else sum(size for _, size, *_ in self._seen)
+        found_at = time.time_ns()
+        self._seen = seen = self.look()
+        self.num_bytes = None if seen is None else sum(size for _, size, *_ in seen)
+        self.hint = None if seen is None else hashlib.sha256(repr(seen).encode()).hexdigest()
+        newest = max((moment for _, _, *times, _ in seen or [] for moment in times), default=0)
+        self.settled = newest < found_at - _SETTLED_NANOSECONDS
 
     def look(self) -> list[tuple[str, int, int, int, int]] | None:
         """What tells that files are as they were, without reading them; None where nothing does."""
@@ -75,17 +83,6 @@ class TextFiles:
         return seen
 
     @property
-    def hint(self) -> str | None:
-        """The same for files that have not changed since; None where that cannot be told."""
-        return None if self._seen is None else hashlib.sha256(repr(self._seen).encode()).hexdigest()
-
-    @property
-    def settled(self) -> bool:
-        """Whether ``hint`` will tell: a change in the same tick of the clock as the last would not be seen by it."""
-        times = [moment for _, _, *times, _ in self._seen or [] for moment in times]
-        return max(times, default=self._found_at) < self._found_at - _SETTLED_NANOSECONDS
-
-    @property
     def unchanged(self) -> bool:
         """Whether the files are still as they were found."""
         try:
@@ -98,23 +95,24 @@ class TextFiles:
         """SHA-256 of what has been read, and of how it is to be understood, hexadecimal."""
         return self._content.hexdigest()
 
-    def pieces(self, progress: Callable[[int, int | None], None] | None = None) -> Iterator[Any]:
+    def pieces(self, progress: Progress | None = None) -> Iterator[Any]:
         """The text, in str or bytes, in pieces that are not empty. Raises CorpusError for a text that is."""
         self._begin()
-        pieces = self._bytes(progress) if self._unit == "byte" else self._chars(progress)
-        empty = True
-        for piece in pieces:
-            empty = False
-            yield piece
-        if empty:
+        last: Any = ""
+        for file in self.files:
+            if self._unit == "char" and last and not last.endswith("\n"):
+                yield (last := "\n")
+            for last in self._text_of(file, progress):
+                yield last
+        if not last:
             raise CorpusError(f"{self.name}: empty; there is nothing to read")
 
     def parts(self) -> list[tuple[str, Any]]:
         """The text of each file, after its name; put together they are the whole. Raises CorpusError as ``pieces``."""
         parts: list[tuple[str, Any]] = []
         for file in self.files:
-            data = decompressed(self._read(file, None), str(file))
-            text: Any = b"".join(data) if self._unit == "byte" else "".join(decoded(data, _names([file])))
+            empty: Any = b"" if self._unit == "byte" else ""
+            text = empty.join(self._text_of(file))
             if parts and self._unit == "char" and parts[-1][1] and not parts[-1][1].endswith("\n"):
                 parts[-1] = parts[-1][0], parts[-1][1] + "\n"
             parts.append((_names([file]), text))
@@ -122,7 +120,7 @@ class TextFiles:
             raise CorpusError(f"{self.name}: empty; there is nothing to read")
         return parts
 
-    def skim(self, progress: Callable[[int, int | None], None] | None = None) -> str:
+    def skim(self, progress: Progress | None = None) -> str:
         """Reads all files for ``content`` alone, several times as fast as for their text."""
         self._begin()
         for file in self.files:
@@ -133,21 +131,11 @@ class TextFiles:
     def _begin(self) -> None:
         self.bytes_read, self._content = 0, hashlib.sha256()
 
-    def _bytes(self, progress: Callable[[int, int | None], None] | None) -> Iterator[bytes]:
-        for file in self.files:
-            yield from decompressed(self._read(file, progress), str(file))
+    def _text_of(self, file: str | Path, progress: Progress | None = None) -> Iterator[Any]:
+        data = decompressed(self._read(file, progress), str(file))
+        return data if self._unit == "byte" else decoded(data, _names([file]))
 
-    def _chars(self, progress: Callable[[int, int | None], None] | None) -> Iterator[str]:
-        last = ""
-        for file in self.files:
-            if last and last != "\n":
-                yield "\n"
-            last = ""
-            for text in decoded(decompressed(self._read(file, progress), str(file)), _names([file])):
-                yield text
-                last = text[-1]
-
-    def _read(self, file: str | Path, progress: Callable[[int, int | None], None] | None) -> Iterator[bytes]:
+    def _read(self, file: str | Path, progress: Progress | None) -> Iterator[bytes]:
         """The bytes of a file as they stand, counted and hashed."""
         # Whether two files are decompressed is part of what their text is.
         content = hashlib.sha256((compression_of(str(file)) or "").encode() + b"\n")
@@ -164,15 +152,11 @@ class TextFiles:
 
 def _read_in_pieces(file: str | Path) -> Iterator[bytes]:
     try:
-        with _open(file) as stream:
+        with nullcontext(sys.stdin.buffer) if file == STANDARD_INPUT else Path(file).open("rb") as stream:
             while data := stream.read(_PIECE):
                 yield data
     except OSError as error:
         raise CorpusError(f"{file}: {_reason(error)}") from None
-
-
-def _open(file: str | Path) -> Any:
-    return nullcontext(sys.stdin.buffer) if file == STANDARD_INPUT else Path(file).open("rb")
 
 
 def _files_of(source: str | Path, unit: Unit) -> list[str | Path]:
@@ -183,13 +167,16 @@ def _files_of(source: str | Path, unit: Unit) -> list[str | Path]:
     path = Path(source)
     try:
         mode = path.stat().st_mode
+        found = sorted(
+            file for file in path.rglob("*") if file.is_file() and "/." not in f"/{file.relative_to(path).as_posix()}"
+        )
     except (OSError, ValueError) as error:
-        raise CorpusError(f"{' '.join(str(path).split())[:_LONGEST_NAME]}: {_reason(error)}") from None
+        name = " ".join(str(getattr(error, "filename", None) or path).split())
+        raise CorpusError(f"{name[:_LONGEST_NAME]}: {_reason(error)}") from None
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         raise CorpusError(f"{path}: a device, not a file; use - for standard input")
     if not stat.S_ISDIR(mode):
         return [path]
-    found = sorted(file for file in path.rglob("*") if file.is_file() and not _hidden(file.relative_to(path)))
     folders = {folder for file in found for folder in file.relative_to(path).parents}
     models = {folder for folder in folders if _is_model(path / folder)}
     if models:
@@ -241,10 +228,6 @@ def _warn_of(folder: Path, left_out: list[str], one: str, several: str) -> None:
     names = ", ".join(sorted(left_out)[:_MOST_NAMES]) + (" ..." if len(left_out) > _MOST_NAMES else "")
     what = f"{one} is" if len(left_out) == 1 else f"{len(left_out)} {several} are"
     warnings.warn(f"{folder}: {what} left out: {names}", CharloomWarning, stacklevel=2)
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _reason(error: Exception) -> str:

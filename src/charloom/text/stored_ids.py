@@ -3,14 +3,15 @@
 A text of four billion characters is a file of four gigabytes, of which a minibatch reads a few kilobytes.
 """
 
-import mmap
 import os
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from charloom.arguments import check_type
@@ -18,7 +19,10 @@ from charloom.errors import CorpusError, InputError
 from charloom.settings.limits import check_count
 from charloom.shapes import Ids, TextIds
 
+Integers: TypeAlias = NDArray[np.integer]
 _IDS_AT_ONCE = 1 << 20
+_BYTES_AT_ONCE = 1 << 30
+"""No system reads more than 2 GiB in one call."""
 
 
 class StoredIds:
@@ -28,24 +32,27 @@ class StoredIds:
     id. ``part`` reads nothing: it shows some of the same ids.
     """
 
-    def __init__(self, stored: Any, id_of: Any = None, file: "MappedFile | None" = None, start: int = 0) -> None:
-        """Shows an array of integers, (ids,).
+    def __init__(
+        self, stored: "Integers | FileNumbers", id_of: NDArray[np.int64] | None = None, *, part: slice = slice(None)
+    ) -> None:
+        """Shows integers, (ids,).
 
         Args:
-            stored: The array.
-            id_of: The id that each stored number stands for, int64 (numbers,); None where they are the ids.
-            file: Where the array is mapped from.
-            start: Its first number's place in the file.
+            stored: An array, or numbers in a file.
+            id_of: The id that each stored number stands for, int64 (numbers,); None if they are the ids.
+            part: Of the stored numbers, all those between two places; default: all.
 
         Raises InputError if it is another array.
         """
-        integers = isinstance(stored, np.ndarray) and stored.ndim == 1 and stored.dtype.kind in "iu"
+        in_file = isinstance(stored, FileNumbers)
+        integers = in_file or (isinstance(stored, np.ndarray) and stored.ndim == 1 and stored.dtype.kind in "iu")
         if not integers or not np.can_cast(stored.dtype, np.int64):
             raise InputError("it must be an array of integers, (ids,)", setting="stored", value=stored)
-        self._stored, self._id_of, self._file, self._start = stored, id_of, file, start
+        self._stored, self._id_of = stored, id_of
+        self._places = range(len(stored))[part]
 
     def __len__(self) -> int:
-        return len(self._stored)
+        return len(self._places)
 
     @property
     def shape(self) -> tuple[int]:
@@ -55,16 +62,17 @@ class StoredIds:
     @property
     def bytes_per_id(self) -> int:
         """What one takes where it is stored."""
-        size: int = self._stored.itemsize
+        size: int = self._stored.dtype.itemsize
         return size
 
     def __getitem__(self, place: int | slice) -> Tensor:
         """The ids at a place, or of a slice, int64."""
-        stored = self._stored[place]
-        ids = self._wide(stored)
-        if self._file is not None:
-            self._file.has_read(1, stored.nbytes)
-        return ids
+        if not isinstance(place, slice):
+            at = self._places[place]
+            return self._wide(self._stored[at : at + 1][0])
+        places = self._places[place]
+        first, last = sorted((places[0], places[-1])) if places else (0, -1)
+        return self._wide(self._stored[first : last + 1][:: places.step].copy())
 
     def __iter__(self) -> Iterator[int]:
         """One after the other."""
@@ -83,21 +91,19 @@ class StoredIds:
         check_count("start", start)
         if stop is not None:
             check_count("stop", stop)
-        return StoredIds(self._stored[start:stop], self._id_of, self._file, self._start + start)
+        places = self._places[start:stop]
+        return StoredIds(self._stored, self._id_of, part=slice(places.start, places.stop))
 
-    def sequences(self, starts: Any, length: int) -> Ids:
+    def sequences(self, starts: NDArray[np.int64], length: int) -> Ids:
         """So many ids from each of these places on, int64 (places, length). The places are an int64 array."""
         check_count("length", length)
         listed = isinstance(starts, np.ndarray) and starts.ndim == 1 and starts.dtype == np.int64
         if not listed or (len(starts) and not 0 <= starts.min() <= starts.max() <= len(self) - length):
             raise InputError(f"must be an int64 array of numbers from 0 to {len(self) - length}", setting="starts")
-        if self._file is not None and self._file.reads_past_the_map(length * self.bytes_per_id):
-            stored = self._file.read((starts + self._start) * self.bytes_per_id, length, self._stored.dtype)
-        else:
-            stored = self._stored[starts[:, None] + np.arange(length)]
-            if self._file is not None:
-                self._file.has_read(len(starts), stored.nbytes)
-        return self._wide(stored)
+        places = starts + self._places.start
+        if isinstance(self._stored, FileNumbers):
+            return self._wide(self._stored.sequences(places, length))
+        return self._wide(self._stored[places[:, None] + np.arange(length)])
 
     def renumbered(self, numbers: Sequence[int]) -> "StoredIds":
         """The same, each id i read as ``numbers[i]``."""
@@ -109,9 +115,9 @@ class StoredIds:
             id_of = new if self._id_of is None else new.take(self._id_of)
         except IndexError:
             raise InputError("must have a number for each id", setting="numbers") from None
-        return StoredIds(self._stored, id_of, self._file, self._start)
+        return StoredIds(self._stored, id_of, part=slice(self._places.start, self._places.stop))
 
-    def _wide(self, stored: Any) -> Tensor:
+    def _wide(self, stored: Integers) -> Tensor:
         ids = stored.astype(np.int64, copy=False) if self._id_of is None else self._id_of.take(stored)
         return torch.as_tensor(ids, device="cpu")
 
@@ -125,45 +131,46 @@ def as_stored(ids: AnyIds) -> StoredIds:
     return ids if isinstance(ids, StoredIds) else StoredIds(ids.numpy(force=True))
 
 
-class MappedFile:
-    """A file in the address space, to be read; what was read before does not stay in this process' memory.
+class FileNumbers:
+    """Numbers in a file, read when they are asked for: they take no memory, and a file that is cut short is an error.
 
-    Linux maps as much of a file with the first byte that is touched as its own cache holds together there, which is a
-    megabyte often and two at most: a minibatch of sequences from all over a file would bring dozens of them, in several
-    times the time that it takes to ask the system for the bytes. So short reads go past the map, and after long ones
-    its pages are let go of when they may be many. They stay in the system's cache while there is room.
+    A memory map would bring megabytes around each sequence that is read, and end the process if the file is cut short.
+
+    Attributes:
+        dtype: Of the numbers.
     """
 
-    _LARGEST_TOUCHED = 2 << 20
-    _MOST_RESIDENT = 1 << 28
-    _SHORT = 1 << 10
-
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        """Maps the first ``size`` bytes, 1 or more, which must be there. The file may then be closed, or removed."""
-        self._map = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+    def __init__(self, file: BinaryIO, dtype: str | np.dtype[np.integer], length: int) -> None:
+        """The first ``length`` numbers of the file, which may then be closed, or removed."""
+        self.dtype, self._length = np.dtype(dtype), length
         self._descriptor = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._descriptor)
-        self._resident = 0
 
-    def array(self, dtype: Any) -> Any:
-        """The bytes as an array, read-only, (numbers,)."""
-        return np.frombuffer(self._map, dtype)
+    def __len__(self) -> int:
+        return self._length
 
-    def has_read(self, places: int, num_bytes: int) -> None:
-        """Counts what was read through the array, ``num_bytes`` in so many places, and lets go of it in time."""
-        self._resident += places * self._LARGEST_TOUCHED + num_bytes
-        if self._resident > self._MOST_RESIDENT and hasattr(self._map, "madvise"):
-            self._map.madvise(mmap.MADV_DONTNEED)
-            self._resident = 0
+    def __getitem__(self, part: slice) -> Integers:
+        """The numbers between two places, as an array."""
+        numbers: Integers = self.sequences(np.array([part.start]), part.stop - part.start)[0]
+        return numbers
 
-    def reads_past_the_map(self, num_bytes: int) -> bool:
-        """Whether reads of so many bytes in a place are ``read``'s."""
-        return num_bytes < self._SHORT and hasattr(os, "pread")
-
-    def read(self, starts: Any, length: int, dtype: Any) -> Any:
-        """So many numbers from each of these places, in bytes, on, (places, length)."""
-        size = length * dtype.itemsize
-        data = b"".join([os.pread(self._descriptor, size, start) for start in starts.tolist()])
+    def sequences(self, starts: NDArray[np.int64], length: int) -> Integers:
+        """So many numbers from each of these places on, (places, length). The places are an int64 array."""
+        size = length * self.dtype.itemsize
+        pieces = [(at, min(_BYTES_AT_ONCE, size - at)) for at in range(0, size, _BYTES_AT_ONCE)]
+        starts = (starts * self.dtype.itemsize).tolist()
+        data = b"".join([_read_at(self._descriptor, count, start + at) for start in starts for at, count in pieces])
         if len(data) != len(starts) * size:
             raise CorpusError("the encoded text was cut short on the disk while it was read: load the corpus again")
-        return np.frombuffer(data, dtype).reshape(len(starts), length)
+        return np.frombuffer(data, self.dtype).reshape(len(starts), length)
+
+
+if hasattr(os, "pread"):
+    _read_at = os.pread
+else:  # Windows
+    _reading = threading.Lock()
+
+    def _read_at(descriptor: int, size: int, start: int) -> bytes:
+        with _reading:
+            os.lseek(descriptor, start, os.SEEK_SET)
+            return os.read(descriptor, size)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from charloom.arguments import TEXT, check_type
 from charloom.errors import Argument, InputError, SettingsError, UnknownCharacterError
@@ -43,9 +44,10 @@ class Vocabulary:
         if len(set(characters)) != len(characters):
             raise InputError("a vocabulary is made of single characters, each once: one is there twice")
         self.tokens = (UNKNOWN, *characters)
-        codes = code_points("".join(characters))
-        order = np.argsort(codes)
-        self._sorted_codes, self._sorted_ids = codes[order], order + 1
+        # By id. No character has the code of <unk>.
+        self._codes = np.append(-1, code_points("".join(characters)))
+        self._sorted_ids = np.argsort(self._codes)
+        self._sorted_codes = self._codes[self._sorted_ids]
 
     @classmethod
     def of_text(cls, text: str, clean_up: CleanUp | None = None) -> "Vocabulary":
@@ -107,8 +109,6 @@ class Vocabulary:
             return torch.from_numpy(np.frombuffer(self.clean_up(units), np.uint8).astype(np.int64))
         clean = self.clean_up(units)
         codes = code_points(clean)
-        if not len(self._sorted_codes):
-            return torch.from_numpy(self._ids_with_policy(clean, np.zeros(len(codes), np.int64), unknown))
         places = np.searchsorted(self._sorted_codes, codes).clip(max=len(self._sorted_codes) - 1)
         ids = np.where(self._sorted_codes[places] == codes, self._sorted_ids[places], 0)
         return torch.from_numpy(self._ids_with_policy(clean, ids, unknown))
@@ -126,7 +126,7 @@ class Vocabulary:
         except UnicodeEncodeError as error:
             raise UnknownCharacterError(f"not Unicode text: {text[error.start]!a} (at {error.start})") from None
 
-    def _ids_with_policy(self, text: str, ids: Any, unknown: UnknownPolicy) -> Any:
+    def _ids_with_policy(self, text: str, ids: NDArray[np.int64], unknown: UnknownPolicy) -> NDArray[np.int64]:
         lacking = np.flatnonzero(ids == 0)
         if len(lacking) and unknown == "refuse":
             first_places: dict[str, int] = {}
@@ -154,17 +154,12 @@ class Vocabulary:
         if len(array) and not (array.min() >= 0 and array.max() < len(self)):
             wrong = next(number for number in array.tolist() if not 0 <= number < len(self))
             raise InputError(f"hold {wrong}: this vocabulary's are 0 to {len(self) - 1}", setting="ids")
-        if self.unit == "byte" or (len(array) and array.min() > 0):
-            return self._decode_known(array)
-        return "".join(map(self.tokens.__getitem__, array.tolist()))  # type: ignore[arg-type] # str tokens here
-
-    def _decode_known(self, ids: Any) -> str | bytes:
-        """A long text in a tenth of the time; none of the ids is 0."""
         if self.unit == "byte":
-            return bytes(ids.astype(np.uint8))
-        codes = np.zeros(len(self), "<u4")
-        codes[self._sorted_ids] = self._sorted_codes
-        return bytes(codes.take(ids)).decode("utf-32-le", "surrogatepass")
+            return bytes(array.astype(np.uint8))
+        if not len(array) or array.min() == 0:
+            return "".join(map(self.tokens.__getitem__, array.tolist()))  # type: ignore[arg-type] # str tokens here
+        # A long text in a tenth of the time.
+        return bytes(self._codes.take(array).astype("<u4")).decode("utf-32-le", "surrogatepass")
 
     def to_json(self) -> dict[str, Any]:
         """What ``from_json`` makes it from again."""
@@ -182,7 +177,7 @@ class Vocabulary:
         return cls(characters, clean_up=CleanUp(**data["clean_up"]))
 
 
-def code_points(text: str) -> Any:
+def code_points(text: str) -> NDArray[np.int64]:
     """The code point of each character, int64."""
     # surrogatepass: a command line may carry bytes that are not UTF-8 as lone surrogates; they are then unknown.
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)
