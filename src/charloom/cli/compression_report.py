@@ -4,8 +4,6 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from charloom.cli import compressed_files, screen
 from charloom.cli.output_files import picture_format
 from charloom.errors import CharloomError, CorpusError, SettingsError
@@ -45,22 +43,18 @@ def report_on(file: str, model: Path, plot: Path | None, *, threads: int | None,
     try:
         drawn = plot_report(report, Path(compressed_files.shown(file)).name, drawn_as)
     except ImportError as error:
-        raise CharloomError(f"no picture: drawing takes {error.name}, which is not on this machine") from None
+        library = (error.name or "").partition(".")[0]
+        raise CharloomError(f"no picture: drawing takes {library}, which is not on this machine") from None
     with WholeFile(plot, overwrite=force) as picture:
         picture.write(drawn)
     screen.log().print(f"Drawn in {plot}")
 
 
 def _show(report: "CompressionReport") -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("")
-    for heading in ("bytes", "bits/char", "bits/byte", "pays from (bytes of text)"):
-        table.add_column(heading, justify="right")
-    table.add_column("")
-    for row in report.rows:
-        table.add_row(row.name, *_figures(row, report), row.note)
     console = screen.log()
-    console.print(table)
+    headings = ("", "bytes", "bits/char", "bits/byte", "pays from (bytes of text)", "")
+    rows = [(row.name, *_figures(row, report), row.note) for row in report.rows]
+    screen.show_table(console, headings, rows, texts=(0, 5))
     chars = "" if report.num_chars is None else f", {report.num_chars:,} characters"
     console.print(
         f"The text has {report.num_bytes:,} bytes{chars}; the model, which both ends need, {report.model_bytes:,}."

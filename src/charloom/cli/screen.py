@@ -7,13 +7,13 @@ import shlex
 import sys
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Column
+from rich.table import Column, Table
 
 from charloom.errors import Argument, CharloomError, CharloomWarning, InputError, Part, SettingsError, worded
 
@@ -170,6 +170,18 @@ def printable(text: str) -> str:
         char if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf", "Cs") else f"\\x{ord(char):02x}"
         for char in text
     )
+
+
+def show_table(
+    console: Console, headings: Sequence[str], rows: Iterable[Sequence[str]], *, texts: Container[int] = (0,)
+) -> None:
+    """Shows a table. ``texts`` are the numbers of the columns that hold no numbers, and are flush left."""
+    table = Table(box=None, pad_edge=False, show_header=any(headings), padding=(0, 2, 0, 0))
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if number in texts else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
 
 
 @contextmanager

@@ -1,13 +1,12 @@
 """A forecast as a picture."""
 
-import io
-import warnings
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from charloom import plots
 from charloom.arguments import check_type
 from charloom.forecasting.dates import Dates
 from charloom.forecasting.forecaster import Forecast
@@ -18,8 +17,6 @@ from charloom.settings.limits import check_choice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-PictureFormat: TypeAlias = Literal["png", "svg", "pdf"]
 
 _SHOWN_HORIZONS = 4
 """How much of the past is shown, in horizons."""
@@ -32,19 +29,16 @@ def draw_forecast(
     series: Series,
     forecast: Forecast,
     levels: Sequence[float] = USUAL_LEVELS,
-    format: PictureFormat = "png",  # noqa: A002
+    format: plots.PictureFormat = "png",  # noqa: A002
 ) -> bytes:
     """The end of a series, its forecast and the intervals around it."""
     check_type(Series, series=series)
     check_type(Forecast, forecast=forecast)
-    check_choice("format", format, PictureFormat)
+    check_choice("format", format, plots.PictureFormat)
     levels = sorted_levels(levels)
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     horizon = len(forecast.mean)
     begin = max(0, len(series) - max(_SHOWN_HORIZONS * horizon, 60))
-    figure = Figure(figsize=(8, 4), layout="constrained")
+    figure = plots.new_figure(8, 4)
     axes = figure.subplots()
     places = _places(axes, series, begin, len(series) + horizon)
     past, future = places[: len(series) - begin], places[len(series) - begin :]
@@ -59,11 +53,7 @@ def draw_forecast(
     _set_limits(axes, places, dated=series.dates is not None)
     axes.grid(visible=True, alpha=0.25)
     figure.legend(loc="outside upper center", ncols=4, fontsize=9, frameon=False)
-    picture = io.BytesIO()
-    with warnings.catch_warnings(), rc_context({"svg.fonttype": "none"}):  # letters, not outlines
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in letters that the font lacks: boxes do
-        figure.savefig(picture, format=format, dpi=130)
-    return picture.getvalue()
+    return plots.picture_of(figure, format)
 
 
 def _places(axes: "Axes", series: Series, begin: int, end: int) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
