@@ -60,25 +60,24 @@ class CompressionReport:
 
 
 def report_compression(
-    data: bytes, model: Path, *, threads: int | None = None, progress: Callable[[str], None] | None = None
+    data: bytes, model: Path, *, threads: int | None = None, progress: Callable[[float], None] | None = None
 ) -> CompressionReport:
     """Compresses the text in every way that there is on this machine; what charloom made is decompressed and compared.
 
-    progress: Called with what is being done next. Raises CorpusError for an empty text.
+    progress: Called with the share of the ways that are done. Raises CorpusError for an empty text.
     """
     if not data:
         raise CorpusError("empty; there is nothing to measure")
-    say = progress or (lambda _: None)
-    say("the model's entropy")
+    tell = progress or (lambda _: None)
+    tell(0.0)
     rows = [_entropy_row(data, model)]
     modes: tuple[Mode, ...] = ("mixing", "fast")
     for mode in modes:
         name = "charloom" if mode == "mixing" else "charloom --fast"
-        say(name)
         rows.append(Row(name, _checked_size(Codec(model, fast=mode == "fast", threads=threads), data), ours=True))
+        tell(len(rows) / 4)
     best = min(rows[1:], key=lambda row: row.num_bytes or 0)
     model_bytes = size_of_model(model)
-    say("other compressors")
     for other in measure_compressors(data):
         note = "" if other.num_bytes is not None else "not on this machine"
         at = break_even(len(data), best.num_bytes or 0, other.num_bytes, model_bytes)

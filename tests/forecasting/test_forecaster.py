@@ -255,7 +255,7 @@ def test_what_cannot_be_forecast(forecaster: Forecaster) -> None:
         forecasting.fit(_values(30), ForecastSettings(method="network"))
     with pytest.raises(SeriesError, match="3 points are too few to forecast: 4 are needed"):
         forecasting.fit(_values(3))
-    with pytest.raises(SeriesError, match="method is 'network': all 60 values are the same; method='auto' repeats them"):
+    with pytest.raises(SeriesError, match="method is 'network': all 60 values are the same; method='auto' repeats"):
         forecasting.fit(np.full(60, 2.5), _SETTINGS)
     with pytest.raises(SeriesError, match="method is 'seasonal-naive': no season was found"):
         forecasting.fit(np.random.default_rng(0).normal(size=60), ForecastSettings(method="seasonal-naive"))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charloom.cli import compressed_files, screen
-from charloom.cli.output_files import picture_format
+from charloom.cli.output_files import check_targets, picture_format
 from charloom.errors import CharloomError, CorpusError, SettingsError
 from charloom.text.sources import STANDARD_INPUT
 from charloom.whole_files import WholeFile
@@ -25,8 +25,7 @@ def report_on(file: str, model: Path, plot: Path | None, *, threads: int | None,
             raise SettingsError("--report of standard input takes --plot: where should the picture go?")
         plot = Path(file + _PICTURE)
     drawn_as = picture_format(plot)
-    if plot.exists() and not force:
-        raise SettingsError(f"{plot}: there is a file already; --force overwrites it, --plot names another")
+    check_targets(file, [("--plot", plot)], force=force)
 
     from charloom.compression_report import plot_report, report_compression
 
@@ -34,11 +33,8 @@ def report_on(file: str, model: Path, plot: Path | None, *, threads: int | None,
         data = stream.read()
     if not data:
         raise CorpusError(f"{compressed_files.shown(file)}: empty; there is nothing to measure")
-    with screen.reading_progress("measuring") as bar:
-        task = bar.add_task("", total=None)
-        report = report_compression(
-            data, model, threads=threads, progress=lambda what: bar.update(task, description=what)
-        )
+    with screen.reading_progress("measuring") as show:
+        report = report_compression(data, model, threads=threads, progress=show)
     _show(report)
     try:
         drawn = plot_report(report, Path(compressed_files.shown(file)).name, drawn_as)

@@ -86,12 +86,7 @@ def evaluate(
     with for_a_model_of_characters():
         text = read_sources([file], vocabulary.unit)
     unknown = unknown or ("unk" if by_line else "refuse")
-    with screen.reading_progress("reading") as progress:
-        task = progress.add_task("")
-
-        def show(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
+    with screen.reading_progress("reading") as show:
         if by_line:
             result, surprisals = evaluate_lines(loaded, text, unknown=unknown, sort=sort, top=top, progress=show)
         else:

@@ -102,9 +102,8 @@ def forecast(
     forecast_tables.show_series(console, series)
     if not no_backtest:
         settings = replace(settings, method=_backtest(console, series, settings, held_out, levels))
-    with screen.reading_progress("fitting") as bar:
-        task = bar.add_task("", total=1.0)
-        forecaster = forecasting.fit(series, settings, progress=lambda share: bar.update(task, completed=share))
+    with screen.reading_progress("fitting") as show:
+        forecaster = forecasting.fit(series, settings, progress=show)
     found = forecaster.forecast()
     forecast_tables.show_forecast(console, series, found, levels, forecaster)
     files = {picture: forecasting.draw_forecast(series, found, levels, drawn_as)}
@@ -139,14 +138,7 @@ def _backtest(
     if held_out is None and not usual_held_out(len(series), settings.horizon, settings.method):
         console.print("Too short to hold a part out: nothing is measured.")
         return settings.method
-    with screen.reading_progress("measuring") as bar:
-        task = bar.add_task("", total=1.0)
-        report = forecasting.backtest(
-            series,
-            settings,
-            held_out=held_out,
-            levels=levels,
-            progress=lambda share: bar.update(task, completed=share),
-        )
+    with screen.reading_progress("measuring") as show:
+        report = forecasting.backtest(series, settings, held_out=held_out, levels=levels, progress=show)
     forecast_tables.show_backtest(console, series, report)
     return report.best.model

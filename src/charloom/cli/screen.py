@@ -7,7 +7,7 @@ import shlex
 import sys
 import unicodedata
 import warnings
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -185,12 +185,18 @@ def show_table(
 
 
 @contextmanager
-def reading_progress(description: str) -> Iterator[Progress]:
-    """A progress bar on standard error, gone when the work is done; add a task and advance it."""
+def reading_progress(description: str) -> Iterator[Callable[..., None]]:
+    """A progress bar on standard error, gone when the work is done. Yields what shows how much is done, and of what."""
     columns = (TextColumn(description), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console = messages()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield progress
+
+        def show(done: float, total: float | None = 1.0) -> None:
+            if not progress.tasks:
+                progress.add_task("")
+            progress.update(progress.task_ids[0], completed=done, total=total)
+
+        yield show
 
 
 def is_narrow(console: Console) -> bool:
