@@ -25,7 +25,7 @@ def perplexity(recipe: charloom.Recipe, corpus: charloom.Corpus, seed: int, prec
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--num-seeds", type=int, default=10)
     parser.add_argument("--text", type=Path, help="for the recipe own-text; The Time Machine where not given")
     parser.add_argument("--epochs", type=int, help="fewer than the recipes', for a trial")
     options = parser.parse_args()

@@ -57,7 +57,7 @@ def measure(quick: bool) -> Results:
         if quick and way not in (*_GRID, "both, dropout 0.2"):
             continue
         vary = {"cell": some, "num_layers": layers}
-        results = sweep(text, vary, base.with_changes(_WAYS[way]), seeds=seeds, jobs=1 if quick else 2)
+        results = sweep(text, vary, base.with_changes(_WAYS[way]), num_seeds=seeds, jobs=1 if quick else 2)
         assert not results.num_missing, results.failures
         found[way] = {
             f"{cell} {depth}": _runs(results, cell=cell, num_layers=depth) for cell in some for depth in layers

@@ -60,7 +60,7 @@ def measure(quick: bool) -> Results:
     """Ten seeds of the chapter's series, two of each other one, the real one fitted to four beginnings."""
     small: dict[str, Any] = (
         {"members": 2, "epochs": 1, "num_paths": 20, "hidden_size": 8, "max_lags": 16} if quick else {}
-    ) | {"model": "network"}
+    ) | {"method": "network"}
     seeds = range(1 if quick else 10)
     return {
         "seeds": len(seeds),

@@ -39,7 +39,7 @@ def measure(quick: bool) -> Results:
     )
 
     def run(combinations: Sequence[Mapping[str, Any]], text: Corpus = text, base: Recipe = base) -> list[list[Any]]:
-        results = sweep(text, combinations, base, seeds=seeds, jobs=jobs)
+        results = sweep(text, combinations, base, num_seeds=seeds, jobs=jobs)
         assert not results.num_missing, results.failures
         return [[_of(one) for one in results.find(**combination).runs] for combination in combinations]
 

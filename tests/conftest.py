@@ -107,7 +107,7 @@ def char_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("char")
     (home / "fox.txt").write_text(SENTENCE * 30)
     options = ["--cell", "lstm", "--hidden-size", "32", "--batch-size", "8", "--num-steps", "20", "--epochs", "40"]
-    call(home, "train", "fox.txt", *options, "--learning-rate", "0.02", "--dropout", "0", "--out", "model").done()
+    call(home, "train", "fox.txt", *options, "--learning-rate", "0.02", "--dropout", "0", "--output", "model").done()
     return home / "model"
 
 
@@ -116,7 +116,7 @@ def byte_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a byte model of a binary file."""
     home = tmp_path_factory.mktemp("byte")
     (home / "file.bin").write_bytes(bytes(range(256)) * 8)
-    call(home, "train", "file.bin", "--unit", "byte", *SMALL, "--epochs", "3", "--out", "model").done()
+    call(home, "train", "file.bin", "--unit", "byte", *SMALL, "--epochs", "3", "--output", "model").done()
     return home / "model"
 
 

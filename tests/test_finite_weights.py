@@ -87,7 +87,7 @@ def test_a_folder_with_one_is_refused_by_every_command(corpus: Corpus, tmp_path:
         "info model",
         "compress text -m model",
         "compress text -m model --report",
-        "train text --init-from model --out other",
+        "train text --init-from model --output other",
     ):
         assert "layer.bias_hh_l0 hold NaN" in call(tmp_path, *words.split()).error()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "text"]
@@ -114,10 +114,10 @@ def test_training_never_ends_with_one(spoiled_at: int, stop: bool, corpus: Corpu
 
 def test_a_run_that_diverges_leaves_the_model_that_it_was_to_replace(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("a fox and a dog\n" * 50)
-    options = ["--hidden-size", "8", "--batch-size", "2", "--num-steps", "16", "--epochs", "2", "--out", "model"]
+    options = ["--hidden-size", "8", "--batch-size", "2", "--num-steps", "16", "--epochs", "2", "--output", "model"]
     call(tmp_path, "train", "text", *options).done()
     before = (tmp_path / "model" / "model.safetensors").read_bytes()
-    wild = ["--learning-rate", "1e30", "--overwrite"]
+    wild = ["--learning-rate", "1e30", "--force"]
     assert "in epoch 1: lower --learning-rate" in call(tmp_path, "train", "text", *options, *wild).error()
     assert (tmp_path / "model" / "model.safetensors").read_bytes() == before
 

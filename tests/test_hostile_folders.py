@@ -23,11 +23,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model, a run in the middle of an epoch with a checkpoint, and another model."""
     folder = tmp_path_factory.mktemp("folders")
     (folder / "fable.txt").write_text(_TEXT)
-    options = [*SMALL, "--prefixes", "A fox", "--checkpoint-steps", "3", "--validation-fraction", "0.2"]
-    call(folder, "train", "fable.txt", *options, "--epochs", "2", "--out", "model").done()
+    options = [*SMALL, "--prefix", "A fox", "--checkpoint-steps", "3", "--validation-fraction", "0.2"]
+    call(folder, "train", "fable.txt", *options, "--epochs", "2", "--output", "model").done()
     (folder / "model" / "checkpoints").rename(folder / "finished")
-    other = ["--cell", "lstm", "--hidden-size", "4", "--num-steps", "10", "--epochs", "1", "--prefixes", "A fox"]
-    call(folder, "train", "fable.txt", *other, "--out", "other").done()
+    other = ["--cell", "lstm", "--hidden-size", "4", "--num-steps", "10", "--epochs", "1", "--prefix", "A fox"]
+    call(folder, "train", "fable.txt", *other, "--output", "other").done()
     usual = CheckpointFolder.due
 
     def due(self: CheckpointFolder, run: Any) -> bool:
@@ -37,7 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointFolder, "due", due)
-        call(folder, "train", "fable.txt", *options, "--epochs", "2", "--out", "run").error(128 + signal.SIGINT)
+        call(folder, "train", "fable.txt", *options, "--epochs", "2", "--output", "run").error(128 + signal.SIGINT)
     older, _ = sorted((folder / "run" / "checkpoints").iterdir())
     older.unlink()
     return folder

@@ -119,7 +119,7 @@ _CHECKS: dict[str, Callable[[Any, dict[str, Any]], bool]] = {
     "l.asscalar": lambda v, _: isinstance(v, float) and 0 < v < 10,
     "train_and_predict_rnn_gluon": lambda v, _: len(v) == 1 and v[0].perplexity > 1,
     "num_epochs": lambda v, _: v.batch_size == 32 and v.clip_norm == 1,
-    "pred_period": lambda v, _: v.prefixes == ("traveller",),
+    "pred_period": lambda v, _: v.prefix == ("traveller",),
     "math.exp": lambda v, _: v > 1 and math.isfinite(v),
     "time.time": lambda v, _: v > 0,
     "print": lambda v, _: set(json.loads(v)) >= {"epoch", "perplexity", "seconds"},

@@ -61,7 +61,7 @@ def test_texts_stay_as_they_are_and_arguments_are_worded(
         (Argument("num_steps"), "num_steps", "--num-steps", "num_steps"),
         (Argument("unit", "byte"), "unit='byte'", "--unit byte", 'unit = "byte"'),
         (Argument("patience", 1), "patience=1", "--patience 1", "patience = 1"),
-        (Argument("overwrite", True), "overwrite=True", "--overwrite", "overwrite = true"),
+        (Argument("force", True), "force=True", "--force", "force = true"),
         (Argument("lowercase", False), "lowercase=False", "--no-lowercase", "lowercase = false"),
     ],
 )
@@ -85,8 +85,8 @@ def test_any_value_is_shown_in_one_line(value: object) -> None:
     for text in (str(SettingsError("no", setting="stop", value=value)), as_keyword(Argument("stop", value))):
         assert len(text) < 300
         assert len(text.splitlines()) == 1
-    array = SettingsError("no", setting="prefixes", value=np.ones((3, 2)))
-    assert str(array) == "prefixes is array([[1., 1.], [1., 1.], [1., 1.]]): no"
+    array = SettingsError("no", setting="prefix", value=np.ones((3, 2)))
+    assert str(array) == "prefix is array([[1., 1.], [1., 1.], [1., 1.]]): no"
 
 
 def test_a_very_large_value_is_not_written_out() -> None:

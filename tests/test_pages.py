@@ -76,7 +76,7 @@ def _shortened(command: list[str]) -> list[str]:
     named = len(command) == 1 or command[1] in ("time-machine", "python-reference") or command[1].startswith("--")
     if not (command[0] == "sweep" or (command[0] == "train" and named)) or "--resume" in command:
         return command
-    left_out = {"--epochs", "--seeds", "--max-chars"}
+    left_out = {"--epochs", "--num-seeds", "--max-chars"}
     kept = [word for i, word in enumerate(command) if not left_out & {word, command[i - 1]}]
     return [*kept, "--epochs", "1", "--max-chars", "10000"]
 

@@ -126,8 +126,8 @@ _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
             "source": "nowhere",
             "vary": {"hidden_size": [4]},
             "recipe": _RECIPE.with_changes({"batch_size": 10**9}),
-            "seeds": 1,
-            "out": None,
+            "num_seeds": 1,
+            "output": None,
             "jobs": 1,
             "keep_models": False,
             "listeners": [print],
@@ -149,7 +149,7 @@ _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
 }
 # Of charloom.forecasting.
 _SERIES = np.sin(np.arange(40.0))
-_QUICK = ForecastSettings(horizon=2, model="drift")
+_QUICK = ForecastSettings(horizon=2, method="drift")
 _DRIFT = forecasting.fit(_SERIES, _QUICK)
 _NAIVE = forecasting.Naive()
 _ORIGINS: dict[str, Any] = {"values": _SERIES, "origins": [30, 40], "horizon": 2}
@@ -192,7 +192,7 @@ _PUBLIC |= {
     ),
     "SeasonalNaive": (forecasting.SeasonalNaive, {"season": 4}),
     "SeasonalMean": (forecasting.SeasonalMean, {"season": 4, "num_seasons": 2}),
-    "AutoRegression": (forecasting.AutoRegression, {"tau": 2}),
+    "AutoRegression": (forecasting.AutoRegression, {"num_lags": 2}),
     "AutoRegression.fit": (forecasting.AutoRegression().fit, {"values": _SERIES}),
     "AutoRegression.forecast": (forecasting.AutoRegression().forecast, _ORIGINS),
     "Drift.fit": (forecasting.Drift().fit, {"values": _SERIES}),

@@ -16,6 +16,8 @@ from .errors import InputError as InputError
 from .errors import LaterVersionError as LaterVersionError
 from .errors import ModelFolderError as ModelFolderError
 from .errors import NotCompressedError as NotCompressedError
+from .errors import OtherProcessFailedError as OtherProcessFailedError
+from .errors import ProcessLostError as ProcessLostError
 from .errors import SeriesError as SeriesError
 from .errors import SettingsError as SettingsError
 from .errors import TrailingDataError as TrailingDataError

@@ -1,12 +1,11 @@
 """What a text takes with a model and with other compressors, and from how much text on the model pays for itself."""
 
-import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
 
+from charloom import plots
 from charloom.baselines import measure_compressors
 from charloom.codec.codec import Codec
 from charloom.codec.engine import Mode
@@ -16,7 +15,6 @@ from charloom.errors import CharloomError, CorpusError
 from charloom.text.decoding import decode_utf8, for_a_model_of_characters
 
 _STRETCH = 64
-PictureFormat: TypeAlias = Literal["png", "svg", "pdf"]
 
 
 @dataclass(frozen=True)
@@ -62,24 +60,24 @@ class CompressionReport:
 
 
 def report_compression(
-    data: bytes, model: Path, *, threads: int | None = None, progress: Callable[[str], None] | None = None
+    data: bytes, model: Path, *, threads: int | None = None, progress: Callable[[float], None] | None = None
 ) -> CompressionReport:
     """Compresses the text in every way that there is on this machine; what charloom made is decompressed and compared.
 
-    progress: Called with what is being done next. Raises CorpusError for an empty text.
+    progress: Called with the share of the ways that are done. Raises CorpusError for an empty text.
     """
     if not data:
         raise CorpusError("empty; there is nothing to measure")
-    say = progress or (lambda _: None)
-    say("the model's entropy")
+    tell = progress or (lambda _: None)
+    tell(0.0)
     rows = [_entropy_row(data, model)]
     modes: tuple[Mode, ...] = ("mixing", "fast")
     for mode in modes:
-        say(name := "charloom" if mode == "mixing" else "charloom --fast")
+        name = "charloom" if mode == "mixing" else "charloom --fast"
         rows.append(Row(name, _checked_size(Codec(model, fast=mode == "fast", threads=threads), data), ours=True))
+        tell(len(rows) / 4)
     best = min(rows[1:], key=lambda row: row.num_bytes or 0)
     model_bytes = size_of_model(model)
-    say("other compressors")
     for name, size in measure_compressors(data).items():
         note = "" if size is not None else "not on this machine"
         at = break_even(len(data), best.num_bytes or 0, size, model_bytes)
@@ -146,13 +144,11 @@ def _num_chars(data: bytes) -> int | None:
         return None
 
 
-def plot_report(report: CompressionReport, title: str, format: PictureFormat = "png") -> bytes:  # noqa: A002
+def plot_report(report: CompressionReport, title: str, format: plots.PictureFormat = "png") -> bytes:  # noqa: A002
     """Bars of bits a byte; below, total size over the length of the text, the model counted."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
 
-    figure = Figure(figsize=(7.5, 7), layout="constrained")
+    figure = plots.new_figure(7.5, 7)
     bars, lines = figure.subplots(2, 1, height_ratios=[1, 1.2])
     rows = [(row, row.num_bytes) for row in report.rows if row.num_bytes is not None]
     bits = [8 * size / report.num_bytes for _, size in rows]
@@ -182,7 +178,4 @@ def plot_report(report: CompressionReport, title: str, format: PictureFormat = "
     lines.set_ylim(0, None)
     lines.grid(visible=True, alpha=0.25)
     lines.legend(fontsize=8)
-    picture = io.BytesIO()
-    with rc_context({"svg.fonttype": "none"}):  # letters, not outlines
-        figure.savefig(picture, format=format, dpi=130)
-    return picture.getvalue()
+    return plots.picture_of(figure, format)

@@ -106,7 +106,7 @@ main()
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_stopped_at_a_call(number: signal.Signals, call: int, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("a fox and a dog\n" * 5000)
-    words = ["train", "text", *SMALL, "--epochs", "1000", "--out", "model"]
+    words = ["train", "text", *SMALL, "--epochs", "1000", "--output", "model"]
     code = _AT_A_CALL.format(call=call, number=int(number), words=words)
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -123,8 +123,8 @@ def test_stopped_at_a_call(number: signal.Signals, call: int, tmp_path: Path) ->
 
 
 _LONG_WORK = {
-    "train": ["train", "text", *SMALL, "--epochs", "100000", "--out", "model"],
-    "sweep": ["sweep", "text", *SMALL, "--epochs", "100000", "--vary", "dropout=0,0.1", "--out", "model"],
+    "train": ["train", "text", *SMALL, "--epochs", "100000", "--output", "model"],
+    "sweep": ["sweep", "text", *SMALL, "--epochs", "100000", "--vary", "dropout=0,0.1", "--output", "model"],
     "generate": ["generate", "MODEL", "--num-chars", "1000000000"],
     "evaluate": ["evaluate", "MODEL", "long"],
     "compress": ["compress", "long", "-m", "MODEL"],
@@ -173,7 +173,7 @@ def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
     """As with nohup, and for what a shell starts in the background."""
     (tmp_path / "text").write_text("a fox and a dog\n" * 50)
     process = subprocess.Popen(
-        [*_command("module"), "train", "text", *SMALL, "--epochs", "2", "--out", "model"],
+        [*_command("module"), "train", "text", *SMALL, "--epochs", "2", "--output", "model"],
         cwd=tmp_path,
         env=environment(tmp_path),
         stdout=subprocess.PIPE,

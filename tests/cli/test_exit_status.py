@@ -10,8 +10,8 @@ from charloom.cli.app import app
 from process import SMALL, call
 
 _VALID = {
-    "train": ["fox.txt", "--out", "new"],
-    "sweep": ["fox.txt", "--out", "new", "--seeds", "2"],
+    "train": ["fox.txt", "--output", "new"],
+    "sweep": ["fox.txt", "--output", "new", "--num-seeds", "2"],
     "generate": ["MODEL", "--num-chars", "3"],
     "evaluate": ["MODEL", "fox.txt"],
     "compress": ["fox.txt", "-m", "MODEL", "-o", "-"],
@@ -43,12 +43,12 @@ _CONTRADICTIONS = {
         ["--vary", "hiden-size=4"],
         ["--vary", "hidden-size=4,0"],
         ["--vary", "hidden-size=4", "--vary", "hidden-size=8"],
-        ["--list", "wrong.toml"],
-        ["--list", "deep.toml"],
+        ["--combinations", "wrong.toml"],
+        ["--combinations", "deep.toml"],
         ["--recipe", "deep.toml"],
-        ["--list", "long.toml"],
+        ["--combinations", "long.toml"],
         ["--recipe", "long.toml"],
-        ["--list", "none-listed.toml"],
+        ["--combinations", "none-listed.toml"],
         ["--recipe", "wrong.toml"],
     ],
     "generate": [
@@ -56,7 +56,7 @@ _CONTRADICTIONS = {
         ["--num-samples", "1000000000"],
         ["--stop", ""],
         ["--prefix", ""],
-        ["--copied-from", "8"],
+        ["--min-copied-chars", "8"],
         ["--device", "abacus"],
     ],
     "evaluate": [
@@ -70,7 +70,7 @@ _CONTRADICTIONS = {
     "compress": [["--keep", "--remove"], ["--remove"], ["other.txt"], ["--plot", "a.png"], ["--report"]],
     "decompress": [["--keep", "--remove"], ["--remove"], ["other.loom"], ["--record", "x"], ["--record", "9-2"]],
     "forecast": [
-        ["--tau", "0"],
+        ["--num-lags", "0"],
         ["--held-out", "30"],
         ["--level", "95"],
         ["--missing", "drop"],
@@ -113,7 +113,7 @@ def _wrong_calls() -> Iterator[tuple[str, list[str]]]:
             yield command, [*valid, *more]
         of_train = {argument.name for argument in app["train"].assemble_argument_collection()}
         for argument in app[command].assemble_argument_collection():
-            if command == "sweep" and argument.name in of_train - {"--out"}:
+            if command == "sweep" and argument.name in of_train - {"--output"}:
                 continue  # the same settings
             if argument.field_info.required and argument.name.startswith("-"):
                 yield command, [word for word in valid if not word.startswith("-")]
@@ -191,10 +191,10 @@ def test_work_that_fails(words: list[str], home: Path, char_model: Path) -> None
 @pytest.mark.parametrize("command", ["train", "evaluate", "compress", "forecast", "generate", "info"])
 def test_two_hyphens_end_options(command: str, tmp_path: Path, char_model: Path) -> None:
     """What follows them is a positional argument, whatever it looks like."""
-    for name in ("-dash", "--out", "--help", "-m"):
+    for name in ("-dash", "--output", "--help", "-m"):
         (tmp_path / name).write_text("the quick brown fox jumps over the lazy dog\n" * 8)
         words = {
-            "train": [*SMALL, "--epochs", "1", "--out", "new", "--overwrite", "--", name],
+            "train": [*SMALL, "--epochs", "1", "--output", "new", "--force", "--", name],
             "evaluate": ["--json", "--", str(char_model), name],
             "compress": ["-m", str(char_model), "-o", "-", "--", name],
             "forecast": ["--", name],

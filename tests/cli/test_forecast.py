@@ -27,7 +27,7 @@ def home(tmp_path: Path) -> Path:
 def test_forecast(home: Path) -> None:
     """Reads, measures, forecasts, draws, writes, saves."""
     out = call(
-        home, "forecast", "sales.csv", "--column", "units", *_QUICK, "--out", "out.csv", "--save", "model"
+        home, "forecast", "sales.csv", "--column", "units", *_QUICK, "--output", "out.csv", "--save", "model"
     ).done()
     assert out.startswith("units: 96 points, 2000-01 to 2007-12\n")
     assert "fitted to 77 points, a season of 12; the 19 after them are held out" in out
@@ -59,7 +59,7 @@ def test_forecast(home: Path) -> None:
 
 def test_standard_input_to_standard_output(home: Path) -> None:
     data = (home / "sales.csv").read_bytes()
-    options = ["--column", "units", *_QUICK, "--no-backtest", "--level", "0.5", "--out", "-"]
+    options = ["--column", "units", *_QUICK, "--no-backtest", "--level", "0.5", "--output", "-"]
     result = run(home, "forecast", "-", *options, stdin=data)
     assert result.status == 0, result
     rows = list(csv.reader(io.StringIO(result.out)))
@@ -71,12 +71,12 @@ def test_standard_input_to_standard_output(home: Path) -> None:
 
 def test_files_are_not_overwritten_unasked(home: Path) -> None:
     (home / "out.csv").write_text("mine")
-    message = call(home, "forecast", "sales.csv", "--column", "units", *_QUICK, "--out", "out.csv").error(2)
+    message = call(home, "forecast", "sales.csv", "--column", "units", *_QUICK, "--output", "out.csv").error(2)
     assert message == "out.csv: there is a file already; --force overwrites it, another name keeps it"
     assert (home / "out.csv").read_text() == "mine"
     assert not (home / "sales.csv.forecast.png").exists()
     call(
-        home, "forecast", "sales.csv", "--column", "units", *_QUICK, "--no-backtest", "--out", "out.csv", "--force"
+        home, "forecast", "sales.csv", "--column", "units", *_QUICK, "--no-backtest", "--output", "out.csv", "--force"
     ).done()
     assert (home / "out.csv").read_text() != "mine"
     (home / "model").mkdir()
@@ -95,9 +95,9 @@ def test_a_short_series_is_forecast_by_a_plain_model(home: Path) -> None:
     out = call(home, "forecast", "short.csv", "--column", "units", "--horizon", "7", "-f").done()
     assert "Too short to hold a part out: nothing is measured." in out
     message = call(
-        home, "forecast", "short.csv", "--column", "units", *_QUICK, "--model", "network", "--no-backtest", "-f"
+        home, "forecast", "short.csv", "--column", "units", *_QUICK, "--method", "network", "--no-backtest", "-f"
     ).error(2)
-    assert message.startswith("--model is 'network': 10 points are too few to forecast 6 ahead with it: ")
+    assert message.startswith("--method is 'network': 10 points are too few to forecast 6 ahead with it: ")
     (home / "three.csv").write_text("x\n1\n2\n4\n")
     assert (
         "3 points are too few to forecast: 4 are needed"
@@ -109,14 +109,14 @@ def test_a_price_that_changes_once(home: Path) -> None:
     """The best model of the backtest forecasts, or the one that is named, and the output says which."""
     prices = "".join(f"{9.99 if i < 40 else 12.49}\n" for i in range(60))
     (home / "prices.csv").write_text("price\n" + prices)
-    out = call(home, "forecast", "prices.csv", "--time", "none", *_QUICK, "--out", "out.csv").done()
+    out = call(home, "forecast", "prices.csv", "--time", "none", *_QUICK, "--output", "out.csv").done()
     assert "The smallest errors are those of naive, which is used." in out
     assert "Forecast by naive, fitted to 60 points:" in out
     rows = list(csv.DictReader((home / "out.csv").read_text().splitlines()))
     assert all(float(row["forecast"]) == 12.49 for row in rows)
     assert all(5 < float(row["lower_95"]) < 12.49 < float(row["upper_95"]) < 20 for row in rows)
-    out = call(home, "forecast", "prices.csv", "--time", "none", *_QUICK, "--model", "mean", "-f").done()
-    assert "naive was better: its errors are 100 % smaller than those of mean; --model auto uses it." in out
+    out = call(home, "forecast", "prices.csv", "--time", "none", *_QUICK, "--method", "mean", "-f").done()
+    assert "naive was better: its errors are 100 % smaller than those of mean; --method auto uses it." in out
     assert "Forecast by mean, fitted to 60 points:" in out
 
 
@@ -140,7 +140,7 @@ def test_other_notations_by_options(home: Path) -> None:
         ],
         ["rows.csv", "--no-header", "--column", "2", "--time", "none"],
     ):
-        call(home, "forecast", *arguments, *_QUICK, "--no-backtest", "-f", "--out", "out.csv").done()
+        call(home, "forecast", *arguments, *_QUICK, "--no-backtest", "-f", "--output", "out.csv").done()
         tables.append([row.partition(",") for row in (home / "out.csv").read_text().splitlines()])
     assert [table[1][0] for table in tables] == ["2008-01", "01.01.2008", "97"]
     assert all([row[2] for row in table] == [row[2] for row in tables[0]] for table in tables)
@@ -192,11 +192,11 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
     ),
     (["sales.csv", "--column", "units", "--held-out", "1000"], "lower --held-out to 92 or less"),
     (
-        ["sales.csv", "--column", "units", "--held-out", "59", "--horizon", "40", "--model", "network"],
+        ["sales.csv", "--column", "units", "--held-out", "59", "--horizon", "40", "--method", "network"],
         "lower --held-out and the horizon",
     ),
     (
-        ["sales.csv", "--column", "units", "--held-out", "40", "--horizon", "40", "--model", "network"],
+        ["sales.csv", "--column", "units", "--held-out", "40", "--horizon", "40", "--method", "network"],
         "88 are needed to fit to; lower the horizon",
     ),
     (
@@ -205,26 +205,26 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
     ),
     (["sales.csv", "--column", "units", "--held-out", "0"], "--held-out is 0: it must be a whole number"),
     (["short.csv", "--held-out", "0", "--horizon", "6"], "--held-out is 0: it must be a whole number"),
-    (["short.csv", "--tau", "0", "--horizon", "6"], "--tau is 0: it must be a whole number, 1 or more"),
+    (["short.csv", "--num-lags", "0", "--horizon", "6"], "--num-lags is 0: it must be a whole number, 1 or more"),
     (["sales.csv", "--column", "units", "--no-backtest", "--held-out", "30"], "--held-out is the backtest's"),
     (
-        ["sales.csv", "--column", "units", "--tau", "50", "--model", "ar", "--no-backtest"],
-        "--tau is 50: 96 points to fit to need one below 48",
+        ["sales.csv", "--column", "units", "--num-lags", "50", "--method", "ar", "--no-backtest"],
+        "--num-lags is 50: 96 points to fit to need one below 48",
     ),
-    (["sales.csv", "--column", "units", "--tau", "0"], "--tau is 0"),
+    (["sales.csv", "--column", "units", "--num-lags", "0"], "--num-lags is 0"),
     (
         ["sales.csv", "--column", "units", "--num-paths", "1"],
         "--num-paths is 1: it must be a whole number, 20 or more",
     ),
-    (["same.csv", "--model", "ar"], "--model is 'ar': all 4 values are the same; --model auto repeats them"),
+    (["same.csv", "--method", "ar"], "--method is 'ar': all 4 values are the same; --method auto repeats them"),
     (["sales.csv", "--column", "units", "--time", "nope"], "--time is 'nope': there is no such column"),
     (["sales.csv", "--column", "units", "--time", "units"], "--time is 'units': that is the column of the series"),
     (["sales.csv", "--skip-rows", "1000"], "--skip-rows is 1000: there are 97 lines"),
-    (["sales.csv", "--column", "units", "--out", "nowhere/f.csv"], "nowhere: no such folder"),
-    (["sales.csv", "--column", "units", "--out", "sales.csv"], "the input is the output; name another file with --out"),
-    (["sales.csv", "--plot", "a.png", "--out", "a.png"], "--plot and --out name the same file"),
-    (["one.csv", "--time", "none", "--no-backtest", "--model", "network"], "--model is 'network': 1 point is too few"),
-    (["short.csv", "--model", "seasonal-naive", "--season", "1"], "--model is 'seasonal-naive': no season was found"),
+    (["sales.csv", "--column", "units", "--output", "nowhere/f.csv"], "nowhere: no such folder"),
+    (["sales.csv", "--column", "units", "-o", "sales.csv"], "the input is the output; name another file with --output"),
+    (["sales.csv", "--plot", "a.png", "--output", "a.png"], "--plot and --output name the same file"),
+    (["one.csv", "--time", "none", "--no-backtest", "--method", "network"], "--method is 'network': 1 point is too"),
+    (["short.csv", "--method", "seasonal-naive", "--season", "1"], "--method is 'seasonal-naive': no season was found"),
 ]
 _WRONG_FILES: list[tuple[list[str], str]] = [
     (["missing.csv"], "missing.csv: no such file or directory"),

@@ -31,11 +31,11 @@ def home(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("option", "target"),
     [
-        ("--out", "two.csv"),
-        ("--out", "./folder/../two.csv"),
-        ("--out", "folder/by-symlink.csv"),
-        ("--out", "by-folder/two.csv"),
-        ("--out", "by-hard-link.csv"),
+        ("--output", "two.csv"),
+        ("--output", "./folder/../two.csv"),
+        ("--output", "folder/by-symlink.csv"),
+        ("--output", "by-folder/two.csv"),
+        ("--output", "by-hard-link.csv"),
         ("--plot", "two.csv"),
         ("--plot", "by-symlink.png"),
         ("--save", "two.csv"),
@@ -51,7 +51,7 @@ def test_the_input_is_never_the_output(home: Path, option: str, target: str) -> 
 
 
 def test_the_input_by_another_name_is_not_the_output_either(home: Path) -> None:
-    found = call(home, "forecast", "folder/by-symlink.csv", *_QUICK, "-f", "--out", "two.csv").error(2)
+    found = call(home, "forecast", "folder/by-symlink.csv", *_QUICK, "-f", "--output", "two.csv").error(2)
     assert found.startswith("two.csv: the input is the output")
 
 
@@ -59,7 +59,7 @@ def test_a_file_on_standard_input_is_not_the_output_either(home: Path) -> None:
     before = (home / "two.csv").read_bytes()
     with (home / "two.csv").open("rb") as stream:
         done = subprocess.run(
-            [sys.executable, "-m", "charloom", "forecast", "-", *_QUICK, "-f", "--out", "two.csv"],
+            [sys.executable, "-m", "charloom", "forecast", "-", *_QUICK, "-f", "--output", "two.csv"],
             stdin=stream,
             capture_output=True,
             cwd=home,
@@ -75,13 +75,13 @@ def test_a_file_on_standard_input_is_not_the_output_either(home: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--out", "new.png", "--plot", "new.png"], "new.png: --plot and --out name the same file; name two"),
-        (["--out", "new.png", "--plot", "by-folder/./new.png"], "new.png: --plot and --out name the same file"),
-        (["--out", "two.csv.forecast.png"], "two.csv.forecast.png: --plot and --out name the same file"),
-        (["--out", "old.png", "--plot", "old-link.png"], "old.png: --plot and --out name the same file"),
-        (["--out", "new", "--save", "new"], "new: --out and --save name the same file"),
+        (["--output", "new.png", "--plot", "new.png"], "new.png: --plot and --output name the same file; name two"),
+        (["--output", "new.png", "--plot", "by-folder/./new.png"], "new.png: --plot and --output name the same file"),
+        (["--output", "two.csv.forecast.png"], "two.csv.forecast.png: --plot and --output name the same file"),
+        (["--output", "old.png", "--plot", "old-link.png"], "old.png: --plot and --output name the same file"),
+        (["--output", "new", "--save", "new"], "new: --output and --save name the same file"),
         (["--save", "old.png"], "old.png: a file; name a folder with --save"),
-        (["--out", "pipe"], "pipe: not a file that can be replaced; name another with --out"),
+        (["--output", "pipe"], "pipe: not a file that can be replaced; name another with --output"),
         (["--plot", "x.foo"], "--plot x.foo: its name must end in .png, .svg or .pdf"),
         (["--plot", "png"], "--plot png: its name must end in .png, .svg or .pdf"),
     ],
@@ -100,7 +100,7 @@ def test_results_that_would_be_lost(home: Path, arguments: list[str], message: s
 def test_a_symlink_to_nothing_is_not_overwritten_unasked(home: Path) -> None:
     (home / "later.csv").symlink_to("nothing.csv")
     message = "later.csv: there is a file already; --force overwrites it"
-    assert message in call(home, "forecast", "two.csv", *_QUICK, "--out", "later.csv").error(2)
+    assert message in call(home, "forecast", "two.csv", *_QUICK, "--output", "later.csv").error(2)
 
 
 @pytest.mark.parametrize("kind", ["model", "run", "unknown"])
@@ -120,7 +120,7 @@ def test_a_folder_of_another_model_is_kept(home: Path, kind: str) -> None:
 
 
 def test_a_forecaster_takes_the_place_of_another(home: Path) -> None:
-    options = ["--model", "naive", "--no-backtest", "--horizon"]
+    options = ["--method", "naive", "--no-backtest", "--horizon"]
     call(home, "forecast", "two.csv", *options, "2", "--save", "new").done()
     call(home, "forecast", "two.csv", *options, "3", "--save", "new", "-f").done()
     assert Forecaster.load(home / "new").settings.horizon == 3
@@ -129,8 +129,8 @@ def test_a_forecaster_takes_the_place_of_another(home: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "largest", "arguments"),
     [
-        ("two.csv.forecast.png", 100, ["--out", "out.csv"]),
-        ("out.csv", 100_000, ["--out", "out.csv", "--horizon", "2000"]),
+        ("two.csv.forecast.png", 100, ["--output", "out.csv"]),
+        ("out.csv", 100_000, ["--output", "out.csv", "--horizon", "2000"]),
         ("new", 100, ["--save", "new", "--plot", "empty.svg"]),
     ],
 )
@@ -141,7 +141,7 @@ def test_a_full_disk_is_reported_with_the_file(
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, usual[1]))
     try:
-        result = call(home, "forecast", "two.csv", "--model", "naive", "--no-backtest", *arguments)
+        result = call(home, "forecast", "two.csv", "--method", "naive", "--no-backtest", *arguments)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)
     assert result.error().startswith(f"{name}: ")

@@ -10,9 +10,9 @@ from process import call
 def test_large_whole_numbers_are_written_to_their_last_digit(tmp_path: Path) -> None:
     values = [1_700_000_000_000 + 7 * i + i % 3 for i in range(60)]
     (tmp_path / "x.csv").write_text("v\n" + "\n".join(map(str, values)) + "\n")
-    options = ["--time", "none", "--model", "drift", "--horizon", "3", "--no-backtest"]
-    call(tmp_path, "forecast", "x.csv", *options, "--out", "out.csv").done()
-    expected = forecasting.fit(values, horizon=3, settings=forecasting.ForecastSettings(model="drift")).forecast()
+    options = ["--time", "none", "--method", "drift", "--horizon", "3", "--no-backtest"]
+    call(tmp_path, "forecast", "x.csv", *options, "--output", "out.csv").done()
+    expected = forecasting.fit(values, horizon=3, settings=forecasting.ForecastSettings(method="drift")).forecast()
     rows = [line.split(",") for line in (tmp_path / "out.csv").read_text().splitlines()[1:]]
     assert [row[1] for row in rows] == [str(int(value)) for value in expected.mean]
     assert len({row[1] for row in rows}) == 3
@@ -21,7 +21,7 @@ def test_large_whole_numbers_are_written_to_their_last_digit(tmp_path: Path) -> 
 def test_real_forecasts_of_whole_numbers_are_shown_with_decimals(tmp_path: Path) -> None:
     values = [int(i % 16 in (3, 7, 12)) for i in range(80)]  # their mean is 0.1875
     (tmp_path / "x.csv").write_text("v\n" + "".join(f"{value}\n" for value in values))
-    options = ["--model", "mean", "--no-backtest", "--horizon", "2", "-f"]
+    options = ["--method", "mean", "--no-backtest", "--horizon", "2", "-f"]
     found = call(tmp_path, "forecast", "x.csv", *options, "--domain", "real").done()
     assert re.search(r"^81 +0\.18\d +-0\.\d+ \.\. +0\.\d+ ", found, re.MULTILINE), found
     found = call(tmp_path, "forecast", "x.csv", *options).done()
@@ -30,17 +30,17 @@ def test_real_forecasts_of_whole_numbers_are_shown_with_decimals(tmp_path: Path)
 
 def test_no_zero_is_negative(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("v\n" + "".join(f"{i % 2 - 0.5001}\n" for i in range(60)))
-    options = ["--model", "mean", "--no-backtest", "--horizon", "2"]
-    found = call(tmp_path, "forecast", "x.csv", *options, "--out", "out.csv").done()
+    options = ["--method", "mean", "--no-backtest", "--horizon", "2"]
+    found = call(tmp_path, "forecast", "x.csv", *options, "--output", "out.csv").done()
     assert not re.search(r"-0(\.0*)?(?![.\d])", found), found
     (tmp_path / "x.csv").write_text("v\n" + "".join(f"{-(i % 2)}\n" for i in range(60)))
-    call(tmp_path, "forecast", "x.csv", *options, "--out", "out.csv", "-f").done()
+    call(tmp_path, "forecast", "x.csv", *options, "--output", "out.csv", "-f").done()
     assert "-0," not in (tmp_path / "out.csv").read_text()
 
 
 def test_the_last_points_are_fitted_to(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("v\n" + "".join(f"{i * i % 37}\n" for i in range(12_600)))
-    result = call(tmp_path, "forecast", "x.csv", "--model", "naive", "--horizon", "2")
+    result = call(tmp_path, "forecast", "x.csv", "--method", "naive", "--horizon", "2")
     assert "the series has 12,600 points: the last 10,000 are fitted to" in result.errors
     assert "Backtest: fitted to 10,000 points" in result.out
     assert "fitted to 10,000 points:" in result.out
@@ -54,6 +54,6 @@ def test_counts_with_a_gap_stay_counts(tmp_path: Path) -> None:
 
 def test_constant_counts(tmp_path: Path) -> None:
     (tmp_path / "same.csv").write_text("units\n" + "7\n" * 12)
-    out = call(tmp_path, "forecast", "same.csv", "--time", "none", "--horizon", "6", "--out", "out.csv").done()
+    out = call(tmp_path, "forecast", "same.csv", "--time", "none", "--horizon", "6", "--output", "out.csv").done()
     assert "All 12 values are the same, so nothing shows how much they may change: the intervals have no width." in out
     assert (tmp_path / "out.csv").read_text().splitlines()[1] == "13,7,7,7,7,7"

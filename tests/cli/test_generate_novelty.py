@@ -38,7 +38,7 @@ def test_several_samples_and_a_corpus_in_a_folder(char_model: Path, home: Path) 
     (home / "books" / "a.txt").write_text("nothing like it")
     (home / "books" / "b.txt").write_text("Chapter 1\n\n  brown fox jumps over\n")
     options = ["--temperature", "0.01", "--seed", "1", "--num-samples", "2", "--prefix", "the quick"]
-    checks = ["--check-novelty", "books", "--copied-from", "9"]
+    checks = ["--check-novelty", "books", "--min-copied-chars", "9"]
     result = call(home, "generate", char_model, "--num-chars", "40", *options, *checks)
     copied, ordinary, heading, row, note = _lines(result)
     assert result.out.startswith("--- sample 1 of 2 ---\nthe quick")
@@ -101,8 +101,8 @@ def test_standard_input(char_model: Path, tmp_path: Path) -> None:
         (["--check-novelty", ""], "empty"),
         (["--check-novelty", "empty.txt"], "empty.txt: empty"),
         (["--check-novelty", "binary"], "binary: text in UTF-16"),
-        (["--check-novelty", "fox.txt", "--copied-from", "0"], "--copied-from is 0"),
-        (["--copied-from", "5"], "--copied-from goes with --check-novelty"),
+        (["--check-novelty", "fox.txt", "--min-copied-chars", "0"], "--min-copied-chars is 0"),
+        (["--min-copied-chars", "5"], "--min-copied-chars goes with --check-novelty"),
         (["--check-novelty", "fox.txt", "--num-chars", "3000000"], "at most 2,000,000 characters"),
     ],
 )
@@ -110,7 +110,7 @@ def test_mistakes_end_before_any_text(options: list[str], message: str, char_mod
     (home / "empty.txt").write_text("")
     (home / "binary").write_bytes(b"\xff\xfe")
     result = call(home, "generate", char_model, *options)
-    assert message in result.error(2 if {"--copied-from", "--num-chars"} & {*options} else 1)
+    assert message in result.error(2 if {"--min-copied-chars", "--num-chars"} & {*options} else 1)
     assert result.out == ""
 
 

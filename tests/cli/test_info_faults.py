@@ -39,10 +39,10 @@ def test_a_pipe_that_nobody_reads_ends_it_quietly(name: str, char_model: Path, t
 
 
 _WITH_FILES = {
-    "train": ("train text --epochs 3 --report-every 1 --out new --cell gru --hidden-size 8", "new/model.safetensors"),
-    "forecast": ("forecast series.csv --horizon 3 --out new.csv", "new.csv series.csv.forecast.png"),
-    "forecast to the pipe": ("forecast series.csv --horizon 3 --out - --save new", "new series.csv.forecast.png"),
-    "sweep": ("sweep text --epochs 1 --vary hidden-size=4,8 --out new", "new/results.csv"),
+    "train": ("train text --epochs 3 --report-every 1 -o new --cell gru --hidden-size 8", "new/model.safetensors"),
+    "forecast": ("forecast series.csv --horizon 3 --output new.csv", "new.csv series.csv.forecast.png"),
+    "forecast to the pipe": ("forecast series.csv --horizon 3 --output - --save new", "new series.csv.forecast.png"),
+    "sweep": ("sweep text --epochs 1 --vary hidden-size=4,8 --output new", "new/results.csv"),
     "report": ("compress text --report -m MODEL", "text.compression.png"),
 }
 
@@ -96,7 +96,7 @@ def test_a_full_disk_is_one_line(name: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, b"charloom: error: No space left on device\n")
 
 
-_PRINTING = ["recipes", "generate MODEL", "evaluate MODEL text --by-line", "forecast series.csv --out -"]
+_PRINTING = ["recipes", "generate MODEL", "evaluate MODEL text --by-line", "forecast series.csv --output -"]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ _PRINTING = ["recipes", "generate MODEL", "evaluate MODEL text --by-line", "fore
         *((words, ">&-", 1, "charloom: error: standard output is closed\n") for words in _PRINTING),
         ("recipes", "2>&-", 0, ""),
         ("recipes nonsense", "2>&-", 2, ""),
-        ("train - --out model", "<&-", 1, "charloom: error: standard input: empty; there is nothing to read\n"),
+        ("train - --output model", "<&-", 1, "charloom: error: standard input: empty; there is nothing to read\n"),
     ],
 )
 def test_closed_streams(words: str, closed: str, status: int, errors: str, char_model: Path, tmp_path: Path) -> None:

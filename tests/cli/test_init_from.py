@@ -17,8 +17,8 @@ _NEW = "A quick fox: 12 zebras jump!\n" * 30
 def home(tmp_path: Path) -> Path:
     (tmp_path / "fable.txt").write_text(_TEXT, encoding="utf-8")
     (tmp_path / "new.txt").write_text(_NEW, encoding="utf-8")
-    options = [*SMALL, "--epochs", "2", "--lowercase", "--dropout", "0", "--prefixes", "a fox"]
-    call(tmp_path, "train", "fable.txt", *options, "--out", "model").done()
+    options = [*SMALL, "--epochs", "2", "--lowercase", "--dropout", "0", "--prefix", "a fox"]
+    call(tmp_path, "train", "fable.txt", *options, "--output", "model").done()
     return tmp_path
 
 
@@ -27,8 +27,8 @@ def _load(home: Path, name: str) -> Any:
 
 
 def _tuned(home: Path, *options: str, text: str = "fable.txt") -> str:
-    options = ("--epochs", "1", "--batch-size", "4", "--num-steps", "10", "--prefixes", "a fox", *options)
-    return call(home, "train", text, "--init-from", "model", "--out", "tuned", *options).done()
+    options = ("--epochs", "1", "--batch-size", "4", "--num-steps", "10", "--prefix", "a fox", *options)
+    return call(home, "train", text, "--init-from", "model", "--output", "tuned", *options).done()
 
 
 def test_goes_on_with_the_models_weights_and_clean_up(home: Path) -> None:
@@ -65,13 +65,13 @@ def test_a_run_from_a_model_can_be_resumed(home: Path) -> None:
     ],
 )
 def test_what_contradicts_the_model_is_refused(options: list[str], message: str, home: Path) -> None:
-    assert message in call(home, "train", "fable.txt", "--init-from", "model", "--out", "tuned", *options).error(2)
+    assert message in call(home, "train", "fable.txt", "--init-from", "model", "--output", "tuned", *options).error(2)
     assert not (home / "tuned").exists()
 
 
 def test_characters_that_it_does_not_know(home: Path) -> None:
     """Refused by name, or added: what it knew of the others stays as it was."""
-    message = call(home, "train", "new.txt", "--init-from", "model", "--out", "tuned").error()
+    message = call(home, "train", "new.txt", "--init-from", "model", "--output", "tuned").error()
     assert message.startswith("new.txt has 11 characters that the model in model lacks ('u', '!', ")
     assert message.endswith("...): --extend-vocabulary adds them")
     out = _tuned(home, "--extend-vocabulary", "--learning-rate", "1e-30", text="new.txt")

@@ -101,7 +101,7 @@ def _train_through_kills(
     done = _Attempts()
     while True:
         begun = bool(_checkpoints(folder))
-        words = ["--resume", str(folder)] if begun else ["fable.txt", *options, "--out", str(folder)]
+        words = ["--resume", str(folder)] if begun else ["fable.txt", *options, "--output", str(folder)]
         # What the last one left half written is swept up before this one writes: then it is this one's.
         aimed = source.random() < 0.5 and not _half_written(folder)
         number = _begin(["train", *words])
@@ -131,7 +131,7 @@ def _left(folder: Path) -> tuple[bytes, list[Any], dict[str, Any]]:
 def _whole(options: list[str]) -> tuple[Any, float]:
     """What the run leaves that nobody kills, and how long it takes."""
     began = time.monotonic()
-    assert _ends_within(_begin(["train", "fable.txt", *options, "--out", "whole"]), 120)
+    assert _ends_within(_begin(["train", "fable.txt", *options, "--output", "whole"]), 120)
     return _left(Path("whole")), time.monotonic() - began
 
 
@@ -152,8 +152,8 @@ def test_killed_a_few_times(home: Path) -> None:
 
 def test_killed_as_a_process_of_its_own(home: Path) -> None:
     """As a user would see it: the command again, with --resume; and where it runs does not matter."""
-    options = [*_options("dropout", epochs=12), "--prefixes", "a fox"]
-    process = start(home, "train", "fable.txt", *options, "--out", "model")
+    options = [*_options("dropout", epochs=12), "--prefix", "a fox"]
+    process = start(home, "train", "fable.txt", *options, "--output", "model")
     wait_until((home / "model" / "history.jsonl").exists, process)
     process.kill()
     process.communicate()

@@ -16,7 +16,7 @@ from charloom.folder_lock import FolderLock
 from process import PATIENCE, SMALL, call, run, start, wait_until
 
 _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
-_OPTIONS = [*SMALL, "--epochs", "3", "--checkpoint-steps", "5", "--prefixes", "A fox", "--dropout", "0.1"]
+_OPTIONS = [*SMALL, "--epochs", "3", "--checkpoint-steps", "5", "--prefix", "A fox", "--dropout", "0.1"]
 _STEPS = 36
 """Of one epoch."""
 
@@ -38,7 +38,7 @@ def _cut_short(home: Path, *options: Any, steps: int = 50) -> Path:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointFolder, "due", due)
-        result = call(home, "train", "fable.txt", *_OPTIONS, "--out", "model", *options)
+        result = call(home, "train", "fable.txt", *_OPTIONS, "--output", "model", *options)
     assert result.error(128 + signal.SIGINT) == "stopped"
     return home / "model"
 
@@ -53,15 +53,15 @@ def _epochs(folder: Path) -> list[int]:
 
 def test_goes_on_from_its_folder_alone(home: Path) -> None:
     """Text, clean-up, model and training come from there; the history is mended."""
-    call(home, "train", "fable.txt", *_OPTIONS, "--lowercase", "--out", "whole", "--prefixes", "a fox").done()
-    folder = _cut_short(home, "--lowercase", "--prefixes", "a fox", steps=_STEPS + 12)
+    call(home, "train", "fable.txt", *_OPTIONS, "--lowercase", "--output", "whole", "--prefix", "a fox").done()
+    folder = _cut_short(home, "--lowercase", "--prefix", "a fox", steps=_STEPS + 12)
     assert not (folder / "config.json").exists()
     with (folder / "history.jsonl").open("a") as file:
         file.write('{"epoch": 2, "perplexity": 3.0, "validation_perpl')
-    message = call(home, "train", "fable.txt", "--out", "model").error()
+    message = call(home, "train", "fable.txt", "--output", "model").error()
     assert (
         message
-        == "model: there is a run that was interrupted; --resume model goes on with it, --overwrite begins a new one"
+        == "model: there is a run that was interrupted; --resume model goes on with it, --force begins a new one"
     )
     (home / "elsewhere").mkdir()
     out = call(home / "elsewhere", "train", "--resume", "../model").done()
@@ -78,7 +78,7 @@ def test_goes_on_from_its_folder_alone(home: Path) -> None:
 
 def test_a_run_that_is_finished_says_so_and_is_made_whole(home: Path) -> None:
     """The kill may have come between the last checkpoint and the model."""
-    call(home, "train", "fable.txt", *_OPTIONS, "--out", "model").done()
+    call(home, "train", "fable.txt", *_OPTIONS, "--output", "model").done()
     before = _weights(home / "model")
     (home / "model" / "model.safetensors").unlink()
     (home / "model" / "history.jsonl").unlink()
@@ -90,18 +90,18 @@ def test_a_run_that_is_finished_says_so_and_is_made_whole(home: Path) -> None:
 
 def test_in_another_folder(home: Path) -> None:
     folder = _cut_short(home)
-    call(home, "train", "fable.txt", *_OPTIONS, "--out", "whole").done()
+    call(home, "train", "fable.txt", *_OPTIONS, "--output", "whole").done()
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-    call(home, "train", "--resume", "model", "--out", "other").done()
+    call(home, "train", "--resume", "model", "--output", "other").done()
     assert _weights(home / "other") == _weights(home / "whole")
     assert _epochs(home / "other") == [1, 2, 3]
     assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
     # A single checkpoint may be named as well.
     oldest = min((folder / "checkpoints").iterdir())
-    out = call(home, "train", "--resume", oldest, "--out", "third").done()
+    out = call(home, "train", "--resume", oldest, "--output", "third").done()
     assert "resumed at epoch 2, minibatch 9 of 36" in out
     assert _weights(home / "third") == _weights(home / "whole")
-    assert "there is a model already" in call(home, "train", "--resume", "model", "--out", "third").error()
+    assert "there is a model already" in call(home, "train", "--resume", "model", "--output", "third").error()
 
 
 _REFUSED = [
@@ -138,7 +138,7 @@ def test_what_may_change_is_told(home: Path) -> None:
 
 def test_the_text_must_be_the_same(home: Path) -> None:
     """Wherever it is now."""
-    call(home, "train", "fable.txt", *_OPTIONS, "--out", "whole").done()
+    call(home, "train", "fable.txt", *_OPTIONS, "--output", "whole").done()
     _cut_short(home, "--no-priming")
     text = home / "fable.txt"
     text.write_text(_TEXT + "More.")
@@ -155,9 +155,9 @@ def test_the_text_must_be_the_same(home: Path) -> None:
 
 @pytest.mark.slow
 def test_a_text_from_standard_input(home: Path) -> None:
-    result = run(home, "train", "-", *_OPTIONS, "--epochs", "1", "--out", "model", stdin=_TEXT.encode())
+    result = run(home, "train", "-", *_OPTIONS, "--epochs", "1", "--output", "model", stdin=_TEXT.encode())
     assert result.status == 2
-    run(home, "train", "-", *SMALL, "--epochs", "1", "--out", "model", stdin=_TEXT.encode()).done()
+    run(home, "train", "-", *SMALL, "--epochs", "1", "--output", "model", stdin=_TEXT.encode()).done()
     message = call(home, "train", "--resume", "model", "--epochs", "2").error()
     assert "its text came from standard input; name it again" in message
     out = run(home, "train", "-", "--resume", "model", "--epochs", "2", stdin=_TEXT.encode()).done()
@@ -182,9 +182,9 @@ def test_without_priming_it_stays(home: Path) -> None:
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_stopped_by_a_signal(number: signal.Signals, home: Path) -> None:
     """The folder is a model at once, and the run goes on at the very step."""
-    options = [*_OPTIONS[:-6], "--checkpoint-minutes", "60", "--dropout", "0.1", "--prefixes", "A fox"]
+    options = [*_OPTIONS[:-6], "--checkpoint-minutes", "60", "--dropout", "0.1", "--prefix", "A fox"]
     options[options.index("--epochs") + 1] = "30"
-    process = start(home, "train", "fable.txt", *options, "--out", "model")
+    process = start(home, "train", "fable.txt", *options, "--output", "model")
     wait_until((home / "model" / "history.jsonl").exists, process)
     process.send_signal(number)
     out, errors = process.communicate(timeout=PATIENCE)
@@ -195,7 +195,7 @@ def test_stopped_by_a_signal(number: signal.Signals, home: Path) -> None:
     stopped = charloom.newest_checkpoint(home / "model")
     assert 0 < stopped.steps < 30 * _STEPS
     call(home, "train", "--resume", "model").done()
-    call(home, "train", "fable.txt", *options, "--out", "whole").done()
+    call(home, "train", "fable.txt", *options, "--output", "whole").done()
     assert _weights(home / "model") == _weights(home / "whole")
     assert _epochs(home / "model") == list(range(1, 31))
 
@@ -208,7 +208,7 @@ def _fill(disk: Path) -> None:
 
 def test_a_disk_that_fills_up_while_it_trains(home: Path, small_disk: Path) -> None:
     """Told once; the run goes on, and its model is kept elsewhere; the last checkpoint loads, and can be resumed."""
-    call(home, "train", "fable.txt", *_OPTIONS, "--out", "whole").done()
+    call(home, "train", "fable.txt", *_OPTIONS, "--output", "whole").done()
     usual = CheckpointFolder.due
 
     def due(self: CheckpointFolder, run: Any) -> bool:
@@ -220,7 +220,7 @@ def test_a_disk_that_fills_up_while_it_trains(home: Path, small_disk: Path) -> N
         patch.setattr(CheckpointFolder, "due", due)
         patch.setattr("tempfile.tempdir", str(home))
         options = [*_OPTIONS, "--keep-checkpoints", "1"]  # more would be given up to make room
-        result = call(home, "train", "fable.txt", *options, "--out", small_disk / "model")
+        result = call(home, "train", "fable.txt", *options, "--output", small_disk / "model")
     message = result.error()
     assert "No space left" in message
     notes = [line for line in result.errors.splitlines() if "note: no checkpoint written" in line]
@@ -230,7 +230,7 @@ def test_a_disk_that_fills_up_while_it_trains(home: Path, small_disk: Path) -> N
     refuge = next(word for word in message.split() if word.startswith(str(home / "charloom-")))
     assert _weights(Path(refuge)) == _weights(home / "whole")
     assert [file.name for file in (small_disk / "model" / "checkpoints").iterdir()] == ["step-0000000045.checkpoint"]
-    call(home, "train", "--resume", small_disk / "model", "--out", "other").done()
+    call(home, "train", "--resume", small_disk / "model", "--output", "other").done()
     assert _weights(home / "other") == _weights(home / "whole")
     assert _epochs(home / "other") == [1, 2, 3]
 
@@ -248,7 +248,7 @@ def test_a_disk_that_becomes_read_only(home: Path, small_disk: Path) -> None:
         patch.setattr(CheckpointFolder, "due", due)
         patch.setattr("tempfile.tempdir", str(home))
         patch.setattr(FolderLock, "take", lambda _: None)  # a file that is open keeps mount from doing it
-        result = call(home, "train", "fable.txt", *_OPTIONS, "--out", small_disk / "model")
+        result = call(home, "train", "fable.txt", *_OPTIONS, "--output", small_disk / "model")
     message = result.error()
     assert "Read-only file system" in message
     refuge = next(word for word in message.split() if word.startswith(str(home / "charloom-")))
@@ -268,7 +268,7 @@ def test_a_folder_that_is_deleted(home: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointFolder, "due", due)
-        result = call(home, "train", "fable.txt", *_OPTIONS, "--out", "model")
+        result = call(home, "train", "fable.txt", *_OPTIONS, "--output", "model")
     assert result.status == 0, result
     assert result.errors.count("\n") == 1
     assert "checkpoints is gone; it is made anew, as training goes on" in result.errors

@@ -22,7 +22,7 @@ _OPTIONS = [*SMALL, "--epochs", "2", "--checkpoint-steps", "5", "--sample-every"
 def home(tmp_path: Path) -> Path:
     """With a run that came to its end, and kept its best weights."""
     (tmp_path / "fable.txt").write_text(_TEXT, encoding="utf-8")
-    call(tmp_path, "train", "fable.txt", *_OPTIONS, "--keep-best", "--out", "model").done()
+    call(tmp_path, "train", "fable.txt", *_OPTIONS, "--keep-best", "--output", "model").done()
     return tmp_path
 
 
@@ -41,7 +41,7 @@ def _cut_short(home: Path) -> Path:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointFolder, "due", due)
-        assert call(home, "train", "fable.txt", *_OPTIONS, "--out", "cut").status != 0
+        assert call(home, "train", "fable.txt", *_OPTIONS, "--output", "cut").status != 0
     return home / "cut" / "checkpoints"
 
 
@@ -91,9 +91,9 @@ def test_a_checkpoint_of_another_place_needs_a_folder_to_go_on_in(home: Path) ->
     shutil.copy(checkpoint, home / "deep" / "er" / "kept.checkpoint")
     before = _contents(home)
     message = call(home, "train", "--resume", "deep/er/kept.checkpoint", "--epochs", "3").error(2)
-    assert message == "deep/er/kept.checkpoint is not in the folder of a run; give --out"
+    assert message == "deep/er/kept.checkpoint is not in the folder of a run; give --output"
     assert _contents(home) == before
-    out = call(home, "train", "--resume", "deep/er/kept.checkpoint", "--epochs", "3", "--out", "other").done()
+    out = call(home, "train", "--resume", "deep/er/kept.checkpoint", "--epochs", "3", "--output", "other").done()
     assert "resumed at the end of epoch 2" in out
 
 
@@ -101,11 +101,11 @@ def test_an_older_checkpoint_in_its_place_costs_the_newer_ones_only_if_told(home
     folder = _cut_short(home)
     older, newer = sorted(folder.iterdir())
     message = call(home, "train", "--resume", older).error(2)
-    assert message.startswith(f"beside {older.name} are 1 newer checkpoints: --out resumes in another folder")
+    assert message.startswith(f"beside {older.name} are 1 newer checkpoints: --output resumes in another folder")
     assert newer.exists()
-    call(home, "train", "--resume", older, "--out", "elsewhere").done()
+    call(home, "train", "--resume", older, "--output", "elsewhere").done()
     assert newer.exists()
-    assert "resumed at epoch 1, minibatch 5 of" in call(home, "train", "--resume", older, "--overwrite").done()
+    assert "resumed at epoch 1, minibatch 5 of" in call(home, "train", "--resume", older, "--force").done()
     assert (home / "cut" / "model.safetensors").read_bytes() == (home / "elsewhere" / "model.safetensors").read_bytes()
 
 

@@ -41,7 +41,7 @@ def _done(out: Path) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("forked_workers")
 def test_a_sweep_and_what_it_leaves(home: Path) -> None:
-    options = ["fable.txt", *_FIXED, *_VARY, "--out", "out", "--epochs", "2"]
+    options = ["fable.txt", *_FIXED, *_VARY, "--output", "out", "--epochs", "2"]
     out = call(home, "sweep", *options, "--jobs", "1").done()
     assert "recipe own-text, 4 runs to do" in out
     table = re.findall(r"^(\d+) +(0\.\d) +(\d+\.\d{3}) +\d+\.\d{3} +\d+ +\d+\.\d{3} +\d+\.\d +1$", out, re.MULTILINE)
@@ -51,7 +51,7 @@ def test_a_sweep_and_what_it_leaves(home: Path) -> None:
     assert len(_done(home / "out")) == 4
     before = _done(home / "out")
 
-    more = call(home, "sweep", *options, "--seeds", "2", "--jobs", "2", "--keep-models").done()
+    more = call(home, "sweep", *options, "--num-seeds", "2", "--jobs", "2", "--keep-models").done()
     assert "8 runs to do, 4 done before" in more  # those without a model are done again
     assert " ± " in more
     after = _done(home / "out")
@@ -66,7 +66,18 @@ def test_a_list(home: Path) -> None:
     (home / "list.toml").write_text(
         '[[combination]]\ncell = "rnn"\nnum_layers = 2\n[[combination]]\ncell = "gru"\nepochs = 1\n'
     )
-    options = ["fable.txt", *SMALL, "--out", "out", "--epochs", "2", "--list", "list.toml", "--vary", "dropout=0,0.1"]
+    options = [
+        "fable.txt",
+        *SMALL,
+        "-o",
+        "out",
+        "--epochs",
+        "2",
+        "--combinations",
+        "list.toml",
+        "--vary",
+        "dropout=0,0.1",
+    ]
     out = call(home, "sweep", *options).done()
     lines = [json.loads(line) for line in (home / "out" / "results.jsonl").read_text().splitlines()]
     assert sorted((line["cell"], line["num_layers"], line["epochs"], line["dropout"]) for line in lines) == [
@@ -78,8 +89,8 @@ def test_a_list(home: Path) -> None:
     assert "dropout" in out
 
 
-_SHORT = ["fable.txt", *_FIXED, *_VARY, "--epochs", "2", "--out", "out", "--jobs", "1"]
-_LONG = ["fable.txt", *_FIXED, *_VARY, "--epochs", "30", "--out", "out"]
+_SHORT = ["fable.txt", *_FIXED, *_VARY, "--epochs", "2", "--output", "out", "--jobs", "1"]
+_LONG = ["fable.txt", *_FIXED, *_VARY, "--epochs", "30", "--output", "out"]
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +168,7 @@ def _open_files(process: Path) -> str:
 @pytest.mark.usefixtures("forked_workers")
 def test_runs_that_diverge_are_in_the_table(home: Path) -> None:
     options = ["--vary", "learning-rate=1e30,0.01", "--epochs", "1"]
-    out = call(home, "sweep", "fable.txt", *SMALL, *options, "--out", "out").done()
+    out = call(home, "sweep", "fable.txt", *SMALL, *options, "--output", "out").done()
     assert "learning_rate=1e+30,seed=0: diverged after 0 epochs" in out
     assert re.search(r"^1e\+30 .* inf .* 1, 1 diverged$", out, re.MULTILINE)
 
@@ -165,7 +176,7 @@ def test_runs_that_diverge_are_in_the_table(home: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        ([], 2, "nothing is varied: give --vary, --list or --seeds; it is written --vary NAME=VALUE,VALUE"),
+        ([], 2, "nothing is varied: give --vary, --combinations or --num-seeds; it is written --vary NAME=VALUE,VALUE"),
         (["--vary", "hiden-size=4"], 2, "no setting 'hiden-size'; did you mean --hidden-size?"),
         (["--vary", "hidden-size"], 2, "--vary hidden-size: it is written --vary NAME=VALUE"),
         (["--vary", "hidden-size="], 2, "it is written --vary NAME=VALUE"),
@@ -173,30 +184,30 @@ def test_runs_that_diverge_are_in_the_table(home: Path) -> None:
         (["--vary", "hidden-size=4,0"], 2, "--hidden-size is 0: it must be a whole number, 1 or more"),
         (["--vary", "hidden-size=4", "--vary", "hidden-size=8"], 2, "--hidden-size is varied twice"),
         (["--vary", "cell=gru,cnn"], 2, "--cell is 'cnn': it must be one of rnn, gru, lstm"),
-        (["--vary", "seed=1,2"], 2, "--seed cannot be varied: --seeds repeats"),
+        (["--vary", "seed=1,2"], 2, "--seed cannot be varied: --num-seeds repeats"),
         (["--vary", "batch-size=4,4000"], 2, "lower --batch-size or --num-steps"),
         (["-", "--vary", "max-chars=500,600"], 2, "standard input can be read only once"),
-        (["--seeds", "0"], 2, "--seeds is 0"),
-        (["--seeds", "2", "--jobs", "0"], 2, "--jobs is 0"),
-        (["--seeds", "1.5"], 2, "1.5 for --seeds is not a whole number"),
+        (["--num-seeds", "0"], 2, "--num-seeds is 0"),
+        (["--num-seeds", "2", "--jobs", "0"], 2, "--jobs is 0"),
+        (["--num-seeds", "1.5"], 2, "1.5 for --num-seeds is not a whole number"),
         (["--seed", "x"], 2, "--seed"),
-        (["--list", "none.toml"], 2, "none.toml: No such file"),
-        (["--list", "fable.txt"], 2, "fable.txt: "),
-        (["--list", "odd.toml"], 2, "odd.toml: it must be made of tables [[combination]]"),
+        (["--combinations", "none.toml"], 2, "none.toml: No such file"),
+        (["--combinations", "fable.txt"], 2, "fable.txt: "),
+        (["--combinations", "odd.toml"], 2, "odd.toml: it must be made of tables [[combination]]"),
         (
-            ["--list", "unknown.toml"],
+            ["--combinations", "unknown.toml"],
             2,
             "unknown.toml: combination 2: no setting 'hiden_size'; did you mean hidden_size?",
         ),
-        (["--list", "wrong.toml"], 2, "wrong.toml: combination 2: hidden_size is 0: it must be a whole number"),
+        (["--combinations", "wrong.toml"], 2, "wrong.toml: combination 2: hidden_size is 0: it must be a whole number"),
         (
-            ["--list", "ok.toml", "--vary", "epochs=0"],
+            ["--combinations", "ok.toml", "--vary", "epochs=0"],
             2,
             "--epochs is 0: it must be a whole number, 1 or more (in the comb",
         ),
-        (["--seeds", "2", "--out", "fable.txt"], 1, "fable.txt: there is something else already"),
-        (["--seeds", "2", "--out", "fable.txt/out"], 1, "fable.txt/out: cannot write there"),
-        (["--seeds", "2", "--out", "."], 1, ".: there is something else already"),
+        (["--num-seeds", "2", "--output", "fable.txt"], 1, "fable.txt: there is something else already"),
+        (["--num-seeds", "2", "--output", "fable.txt/out"], 1, "fable.txt/out: cannot write there"),
+        (["--num-seeds", "2", "--output", "."], 1, ".: there is something else already"),
         (["--vary"], 2, "--vary"),
     ],
 )
@@ -205,14 +216,14 @@ def test_bad_input(options: list[str], status: int, message: str, home: Path) ->
     for name, second in (("unknown", "hiden_size = 4"), ("wrong", "hidden_size = 0"), ("ok", "hidden_size = 8")):
         listed = f"[[combination]]\nhidden_size = 4\n[[combination]]\n{second}\n"
         (home / f"{name}.toml").write_text(listed)
-    where = [] if "--out" in options else ["--out", "out"]
+    where = [] if "--output" in options else ["--output", "out"]
     assert message in call(home, "sweep", "fable.txt", *SMALL, *where, *options).error(status)
     assert not (home / "out").exists()
 
 
 def test_a_model_in_the_way(home: Path) -> None:
-    call(home, "train", "fable.txt", *SMALL, "--epochs", "1", "--out", "model").done()
-    message = call(home, "sweep", "fable.txt", *SMALL, "--seeds", "2", "--out", "model").error()
+    call(home, "train", "fable.txt", *SMALL, "--epochs", "1", "--output", "model").done()
+    message = call(home, "sweep", "fable.txt", *SMALL, "--num-seeds", "2", "--output", "model").error()
     assert "something else" in message
     assert charloom.LanguageModel.load(home / "model")
 
@@ -220,5 +231,5 @@ def test_a_model_in_the_way(home: Path) -> None:
 def test_a_signal_while_the_text_is_read_ends_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is there to save yet, and standard input may never end."""
     monkeypatch.setattr("charloom.sweeps.sweep.load_corpus", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
-    assert call(home, "sweep", "fable.txt", "--seeds", "2", "--out", "out").error(130) == "stopped"
+    assert call(home, "sweep", "fable.txt", "--num-seeds", "2", "--output", "out").error(130) == "stopped"
     assert not (home / "out").exists()

@@ -32,9 +32,9 @@ def test_a_run_and_what_it_leaves(home: Path) -> None:
         "2",
         "--sample-every",
         "4",
-        "--prefixes",
+        "--prefix",
         "A fox",
-        "--prefixes",
+        "--prefix",
         "the",
     ]
     result = run(home, "train", "fable.txt", *SMALL, *options, "--validation-fraction", "0.1")
@@ -60,9 +60,9 @@ def test_a_run_and_what_it_leaves(home: Path) -> None:
     assert "charloom generate fable-model --prefix 'A fox'" in out
 
     before = (folder / "model.safetensors").read_bytes()
-    assert "--overwrite" in _train(home, "fable.txt").error()
+    assert "--force" in _train(home, "fable.txt").error()
     assert (folder / "model.safetensors").read_bytes() == before
-    _train(home, "fable.txt", "--overwrite", "--epochs", "1", "--seed", "5").done()
+    _train(home, "fable.txt", "--force", "--epochs", "1", "--seed", "5").done()
     assert (folder / "model.safetensors").read_bytes() != before
     assert len((folder / "history.jsonl").read_text().splitlines()) == 1
 
@@ -70,12 +70,12 @@ def test_a_run_and_what_it_leaves(home: Path) -> None:
 def test_early_stopping(home: Path) -> None:
     """The end says which epoch's weights there are, and so does the folder."""
     options = ["--validation-fraction", "0.1", "--epochs", "500", "--learning-rate", "0.05", "--patience", "2"]
-    out = _train(home, "fable.txt", *options, "--out", "model").done()
+    out = _train(home, "fable.txt", *options, "--output", "model").done()
     epochs = len((home / "model" / "history.jsonl").read_text().splitlines())
     assert f"Stopped after epoch {epochs}: validation was no better for 2 epochs." in out
     assert f" of epoch {epochs - 2}, the best, after {epochs} epochs, " in out
     assert charloom.LanguageModel.load(home / "model").provenance["results"]["epoch"] == epochs - 2
-    message = _train(home, "fable.txt", "--validation-fraction", "0", "--patience", "2", "--out", "other").error(2)
+    message = _train(home, "fable.txt", "--validation-fraction", "0", "--patience", "2", "--output", "other").error(2)
     assert "patience" in message
     assert "set --validation-fraction" in message
 
@@ -91,7 +91,7 @@ def alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("alone")
 def test_the_sections_recipe_is_the_default(home: Path) -> None:
     """Without network and data the reference text of Python takes the place of The Time Machine, and is named."""
-    result = call(home, "train", "--epochs", "1", "--out", "model")
+    result = call(home, "train", "--epochs", "1", "--output", "model")
     assert result.status == 0, result
     (note,) = result.errors.splitlines()
     assert note.startswith("charloom: note: corpus 'time-machine' cannot be had")
@@ -103,7 +103,7 @@ def test_the_sections_recipe_is_the_default(home: Path) -> None:
     assert config["provenance"]["corpus"]["num_chars"] == 10_000
     training = config["provenance"]["training"]
     assert (training["optimizer"], training["learning_rate"], training["clip_norm"]) == ("sgd", 1.0, 1.0)
-    assert training["prefixes"] == ["traveller", "time traveller"]
+    assert training["prefix"] == ["traveller", "time traveller"]
 
 
 @pytest.mark.usefixtures("alone")
@@ -117,14 +117,14 @@ def test_a_named_corpus_that_cannot_be_had(home: Path) -> None:
 @pytest.mark.usefixtures("corpora", "alone")
 def test_the_data_directory(home: Path, corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHARLOOM_DATA", str(corpora))
-    out = call(home, "train", "--epochs", "1", "--out", "model").done()
+    out = call(home, "train", "--epochs", "1", "--output", "model").done()
     assert "time-machine: the first 10,000 characters, 44 different tokens" in out
 
 
 def test_recipes_and_options(home: Path) -> None:
     """A recipe of one's own, overridden by single options."""
     (home / "mine.toml").write_text('[model]\ncell = "lstm"\nhidden_size = 8\n[training]\nepochs = 1\nbatch_size = 3\n')
-    out = call(home, "train", "fable.txt", "--recipe", "mine.toml", "--hidden-size", "9", "--out", "model").done()
+    out = call(home, "train", "fable.txt", "--recipe", "mine.toml", "--hidden-size", "9", "--output", "model").done()
     assert "LSTM, 1 x 9 units" in out
     assert "recipe mine.toml, 1 epoch," in out
     config = json.loads((home / "model" / "config.json").read_text())
@@ -135,7 +135,7 @@ def test_folders_files_and_standard_input(home: Path) -> None:
     (home / "texts" / "deep").mkdir(parents=True)
     (home / "texts" / "b.txt").write_text("b" * 50)
     (home / "texts" / "deep" / "c.txt").write_text("c" * 50)
-    out = _train(home, "texts", "fable.txt", "-", "--epochs", "1", "--out", "m", stdin=b"from a pipe").done()
+    out = _train(home, "texts", "fable.txt", "-", "--epochs", "1", "--output", "m", stdin=b"from a pipe").done()
     assert f"{51 + 51 + len(_TEXT) * 20 + 11:,} characters" in out
 
 
@@ -152,14 +152,14 @@ def test_compressed_files(home: Path) -> None:
 def test_chinese(home: Path) -> None:
     """An LSTM on a text in UTF-8: trains, saves, loads, writes."""
     (home / "poem.txt").write_text("床前明月光，疑是地上霜。\n举头望明月，低头思故乡。\n" * 60, encoding="utf-8")  # noqa: RUF001
-    call(home, "train", "poem.txt", "--epochs", "15", "--out", "model", "--learning-rate", "0.02").done()
+    call(home, "train", "poem.txt", "--epochs", "15", "--output", "model", "--learning-rate", "0.02").done()
     out = call(home, "generate", "model", "--prefix", "床前", "--num-chars", "10").done()
     assert out == "床前明月光，疑是地上霜。\n"[:12] + "\n"  # noqa: RUF001
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_ends_it_and_saves(number: signal.Signals, home: Path) -> None:
-    process = start(home, "train", "fable.txt", *SMALL, "--epochs", "100000", "--out", "model")
+    process = start(home, "train", "fable.txt", *SMALL, "--epochs", "100000", "--output", "model")
     history = home / "model" / "history.jsonl"
     wait_until(lambda: history.exists() and history.read_text().count("\n") >= 3, process)
     process.send_signal(number)
@@ -204,7 +204,7 @@ def test_bad_texts(home: Path) -> None:
         (["--cell", "transformer"], 2, "rnn"),
         (["--recipe", "nonsense"], 2, "choose one of own-text, section"),
         (["--device", "abacus"], 2, "--device is 'abacus': it cannot be used"),
-        (["--out", "fable.txt/model"], 1, "fable.txt/model: cannot write there"),
+        (["--output", "fable.txt/model"], 1, "fable.txt/model: cannot write there"),
     ],
 )
 def test_impossible_settings(options: list[str], status: int, message: str, home: Path) -> None:
@@ -213,7 +213,7 @@ def test_impossible_settings(options: list[str], status: int, message: str, home
 
 @pytest.mark.parametrize(
     ("words", "name"),
-    [(["train", "--out", ""], "--out"), (["generate", ""], "MODEL"), (["evaluate", "", "fable.txt"], "MODEL")],
+    [(["train", "--output", ""], "--output"), (["generate", ""], "MODEL"), (["evaluate", "", "fable.txt"], "MODEL")],
 )
 def test_an_empty_path_is_not_the_current_folder(words: list[str], name: str, home: Path) -> None:
     """As of a variable that is not set, in a script."""
@@ -228,7 +228,7 @@ def test_an_unknown_kernel(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_priming_nothing_of_the_text_is_in_the_folder(home: Path) -> None:
-    call(home, "train", "fable.txt", *SMALL, "--epochs", "1", "--no-priming", "--out", "model").done()
+    call(home, "train", "fable.txt", *SMALL, "--epochs", "1", "--no-priming", "--output", "model").done()
     words = {word for word in (home / "fable.txt").read_text().split() if len(word) > 4}
     assert words
     for file in (home / "model").rglob("*"):
@@ -241,7 +241,7 @@ def test_a_full_disk(home: Path, small_disk: Path, monkeypatch: pytest.MonkeyPat
     """The model goes to a temporary folder, which the error names."""
     options = ["--epochs", "2", "--batch-size", "8"]
     monkeypatch.setattr("tempfile.tempdir", str(home))
-    message = call(home, "train", "fable.txt", *options, "--out", small_disk / "model").error()
+    message = call(home, "train", "fable.txt", *options, "--output", small_disk / "model").error()
     assert "no space left" in message.lower()
     refuge = next(word for word in message.split() if word.startswith(str(home / "charloom-")))
     assert charloom.LanguageModel.load(refuge).layer.hidden_size == 256
@@ -249,7 +249,7 @@ def test_a_full_disk(home: Path, small_disk: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_folder_that_goes_away(home: Path) -> None:
     """Moved while training goes on: what is learnt is saved all the same, and the history is whole."""
-    process = start(home, "train", "fable.txt", *SMALL, "--epochs", "100000", "--out", "model")
+    process = start(home, "train", "fable.txt", *SMALL, "--epochs", "100000", "--output", "model")
     history = home / "model" / "history.jsonl"
     wait_until(history.exists, process)
     assert "model: another run is at work there" in call(home, "train", "--resume", "model").error()

@@ -28,18 +28,18 @@ def test_names_that_are_not_utf8(home: Path) -> None:
     name = os.fsdecode(b"caf\xe9.txt")
     (home / name).write_text(_TEXT, encoding="utf-8")
     prefix = os.fsdecode(b"\xff")
-    result = call(home, "train", name, *SMALL, "--epochs", "1", "--prefixes", prefix, "--out", "model")
+    result = call(home, "train", name, *SMALL, "--epochs", "1", "--prefix", prefix, "--output", "model")
     assert result.status == 0, result
     provenance = charloom.LanguageModel.load(home / "model").provenance
     assert provenance["corpus"]["name"] == name
-    assert provenance["training"]["prefixes"] == [prefix]
+    assert provenance["training"]["prefix"] == [prefix]
 
 
 def test_a_full_screen_is_said_in_one_line(home: Path) -> None:
     """Standard output on a disk that is full; nothing was trained, and nothing is left."""
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
-    command = [sys.executable, "-m", "charloom", "train", "fable.txt", *SMALL, "--epochs", "1", "--out", "model"]
+    command = [sys.executable, "-m", "charloom", "train", "fable.txt", *SMALL, "--epochs", "1", "--output", "model"]
     variables = environment(home, PYTHONUNBUFFERED="")
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=home, env=variables, check=False)
@@ -48,7 +48,7 @@ def test_a_full_screen_is_said_in_one_line(home: Path) -> None:
 
 
 def test_no_folder_is_left_where_training_never_began(home: Path) -> None:
-    call(home, "train", "fable.txt", *SMALL, "--device", "abacus", "--out", "model").error(2)
+    call(home, "train", "fable.txt", *SMALL, "--device", "abacus", "--output", "model").error(2)
     assert [file.name for file in home.iterdir()] == ["fable.txt"]
 
 
@@ -65,12 +65,12 @@ def test_no_folder_is_left_where_training_never_began(home: Path) -> None:
 def test_numbers_that_pytorch_cannot_take(options: list[str], status: int, message: str, home: Path) -> None:
     """As processes: some of them would end the interpreter."""
     epochs = [] if "--epochs" in options else ["--epochs", "1"]
-    assert message in run(home, "train", "fable.txt", *SMALL, *epochs, *options, "--out", "model").error(status)
+    assert message in run(home, "train", "fable.txt", *SMALL, *epochs, *options, "--output", "model").error(status)
 
 
 def test_a_fraction_in_a_recipe_is_not_rounded(home: Path) -> None:
     (home / "mine.toml").write_text("[model]\nhidden_size = 16.5\n")
-    message = call(home, "train", "fable.txt", "--recipe", "mine.toml", "--out", "model").error(2)
+    message = call(home, "train", "fable.txt", "--recipe", "mine.toml", "--output", "model").error(2)
     assert message == "recipe mine.toml: [model] hidden_size is 16.5: it must be a whole number, 1 or more"
 
 
@@ -86,7 +86,7 @@ def test_what_to_do_next_can_be_done(beginning: bytes, home: Path) -> None:
 
 
 def test_the_note_on_a_prefix_names_no_option_that_train_lacks(home: Path) -> None:
-    result = call(home, "train", "fable.txt", *SMALL, "--epochs", "1", "--prefixes", "Zebra", "--out", "model")
+    result = call(home, "train", "fable.txt", *SMALL, "--epochs", "1", "--prefix", "Zebra", "--output", "model")
     (note,) = result.errors.splitlines()
     assert note.startswith("charloom: note: no samples for the prefix 'Zebra'")
     assert "--unknown" not in note

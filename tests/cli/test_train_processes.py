@@ -81,7 +81,7 @@ def home(tmp_path: Path, text: str) -> Path:
 @pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_lost_process_is_replaced_and_the_run_goes_on(home: Path, number: signal.Signals) -> None:
     """From the last checkpoint, to what an undisturbed run of one process comes to; and says so."""
-    options = ["text.txt", *_OPTIONS, "--epochs", "5", "--out"]
+    options = ["text.txt", *_OPTIONS, "--epochs", "5", "--output"]
     with _started(home, [*_torchrun("--max-restarts", "2"), *options, "two", "--checkpoint-steps", "5"]) as process:
         wait_until(_has_checkpoint(home / "two", 10), process)
         os.kill(_workers(process)[1], number)
@@ -106,7 +106,7 @@ def test_a_lost_process_is_replaced_and_the_run_goes_on(home: Path, number: sign
 
 @pytest.mark.slow
 def test_ctrl_c_on_torchrun_stops_all_and_saves(home: Path) -> None:
-    with _started(home, [*_torchrun(), "text.txt", *_OPTIONS, *_ENDLESS, "--out", "model"]) as process:
+    with _started(home, [*_torchrun(), "text.txt", *_OPTIONS, *_ENDLESS, "--output", "model"]) as process:
         wait_until((home / "model" / "history.jsonl").exists, process)
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=PATIENCE)
@@ -122,7 +122,7 @@ def test_without_torchrun_the_one_that_is_left_says_so_and_saves(home: Path) -> 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    command = ["charloom", "train", "text.txt", *_OPTIONS, *_ENDLESS, "--threads", "1", "--out", "model"]
+    command = ["charloom", "train", "text.txt", *_OPTIONS, *_ENDLESS, "--threads", "1", "--output", "model"]
     world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     with (
         _started(home, command, RANK="0", **world) as first,
@@ -147,7 +147,7 @@ def test_without_torchrun_the_one_that_is_left_says_so_and_saves(home: Path) -> 
         (["text.txt", "--batch-size", "7"], "batch-size is 7: it cannot be shared out among 2 processes"),
         (["-"], "standard input has one reader"),
         (["no.txt"], "no.txt"),
-        (["text.txt", "--out", "."], "there is a model already"),
+        (["text.txt", "--output", "."], "there is a model already"),
     ],
 )
 def test_what_is_refused_is_said_once(home: Path, arguments: list[str], reason: str) -> None:

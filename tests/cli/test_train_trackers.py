@@ -10,7 +10,7 @@ import pytest
 from process import SMALL, Result, call, run
 
 _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
-_OPTIONS = [*SMALL, "--epochs", "2", "--prefixes", "A fox", "--sample-every", "1", "--validation-fraction", "0.1"]
+_OPTIONS = [*SMALL, "--epochs", "2", "--prefix", "A fox", "--sample-every", "1", "--validation-fraction", "0.1"]
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def _epochs_of(folder: Path) -> list[float]:
 
 def test_tensorboard_goes_on_where_the_run_does(home: Path) -> None:
     pytest.importorskip("tensorboard")
-    call(home, "train", "fable.txt", *_OPTIONS, "--out", "model", "--tensorboard").done()
+    call(home, "train", "fable.txt", *_OPTIONS, "--output", "model", "--tensorboard").done()
     assert _epochs_of(home / "model") == [1, 2]
     call(home, "train", "--resume", "model", "--epochs", "3").done()
     assert _epochs_of(home / "model") == [1, 2, 3]
@@ -71,7 +71,7 @@ def _with_wandb(home: Path, *arguments: str, **variables: str) -> Result:
 @pytest.mark.slow
 def test_weights_and_biases_goes_on_where_the_run_does(home: Path) -> None:
     pytest.importorskip("wandb")
-    first = _with_wandb(home, "fable.txt", *_OPTIONS, "--out", "model", "--wandb")
+    first = _with_wandb(home, "fable.txt", *_OPTIONS, "--output", "model", "--wandb")
     assert first.status == 0, first
     records = _offline_records(home)
     (begun,) = [record.run for record in records if record.WhichOneof("record_type") == "run"]
@@ -97,7 +97,7 @@ def test_weights_and_biases_goes_on_where_the_run_does(home: Path) -> None:
 
 def test_without_a_key(home: Path) -> None:
     pytest.importorskip("wandb")
-    result = _with_wandb(home, "fable.txt", *_OPTIONS, "--out", "model", "--wandb", WANDB_MODE="online")
+    result = _with_wandb(home, "fable.txt", *_OPTIONS, "--output", "model", "--wandb", WANDB_MODE="online")
     last = result.errors.splitlines()[-1]
     assert result.status == 1
     assert last.startswith("charloom: error: Weights & Biases: ")
@@ -109,6 +109,6 @@ def test_without_a_key(home: Path) -> None:
 @pytest.mark.parametrize("program", ["tensorboard", "wandb"])
 def test_a_program_that_is_not_there(home: Path, program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charloom.cli.trackers.find_spec", lambda _: None)
-    message = call(home, "train", "fable.txt", *_OPTIONS, "--out", "model", f"--{program}").error(2)
+    message = call(home, "train", "fable.txt", *_OPTIONS, "--output", "model", f"--{program}").error(2)
     assert message == f"{program} is not installed: pip install 'charloom[{program}]'"
     assert not (home / "model").exists()

@@ -25,12 +25,12 @@ def _plain_forecast(values: list[float], model: Linear, horizon: int) -> list[fl
 
 def test_ar_is_least_squares() -> None:
     values = np.random.default_rng(0).normal(size=60).cumsum()
-    tau = 4
-    rows = [[1.0, *(values[t - i] for i in range(1, tau + 1))] for t in range(tau, len(values))]
-    solution = np.linalg.lstsq(np.array(rows), values[tau:], rcond=None)[0]
-    model = AutoRegression(tau)
+    num_lags = 4
+    rows = [[1.0, *(values[t - i] for i in range(1, num_lags + 1))] for t in range(num_lags, len(values))]
+    solution = np.linalg.lstsq(np.array(rows), values[num_lags:], rcond=None)[0]
+    model = AutoRegression(num_lags)
     model.fit(values)
-    expected = [solution @ [1.0, *(values[t - i] for i in range(1, tau + 1))] for t in (40, 60)]
+    expected = [solution @ [1.0, *(values[t - i] for i in range(1, num_lags + 1))] for t in (40, 60)]
     assert model.forecast(values, np.array([40, 60]), 1)[:, 0] == pytest.approx(expected)
 
 
@@ -114,7 +114,7 @@ def test_naive_forecasts() -> None:
     origins = np.array([6, 10])
     assert Naive().forecast(values, origins, 3).tolist() == [[5, 5, 5], [9, 9, 9]]
     assert SeasonalNaive(4).forecast(values, origins, 6).tolist() == [[2, 3, 4, 5, 2, 3], [6, 7, 8, 9, 6, 7]]
-    with pytest.raises(SettingsError, match="tau is 5: 10 points"):
+    with pytest.raises(SettingsError, match="num_lags is 5: 10 points"):
         AutoRegression(5).fit(values)
 
 

@@ -16,7 +16,7 @@ def _chapter(seed: int) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
 @pytest.mark.parametrize("seed", [pytest.param(7), *(pytest.param(s, marks=pytest.mark.slow) for s in range(10, 16))])
 def test_better_than_four_lags_at_every_step_with_intervals_that_hold(seed: int) -> None:
     report = forecasting.backtest(
-        _chapter(seed), ForecastSettings(horizon=64, model="network"), held_out=400, baselines=[AutoRegression(4)]
+        _chapter(seed), ForecastSettings(horizon=64, method="network"), held_out=400, baselines=[AutoRegression(4)]
     )
     ours, theirs = report.scores["network"].rmse, report.scores["AR(4)"].rmse
     assert report.num_fitted == 600
@@ -36,7 +36,7 @@ def test_networks_foretell_what_lines_cannot() -> None:
     values[0] = 0.3
     for t in range(1, len(values)):
         values[t] = 3.8 * values[t - 1] * (1 - values[t - 1])
-    settings = ForecastSettings(horizon=2, members=4, learning_rate=1e-2, model="network")
+    settings = ForecastSettings(horizon=2, members=4, learning_rate=1e-2, method="network")
     report = forecasting.backtest(values, settings, held_out=100, baselines=[AutoRegression(4)])
     assert report.forecaster.trust > 0.5
     assert report.scores["network"].rmse[0] < 0.4 * report.scores["AR(4)"].rmse[0]

@@ -18,9 +18,9 @@ from charloom.forecasting.autoregression import Linear
 from charloom.forecasting.fitting import fewest_points
 from charloom.forecasting.member import Member, Reading, draw_paths
 from charloom.forecasting.network import CorrectionNetwork
-from charloom.settings.forecasting import Model
+from charloom.settings.forecasting import Method
 
-_SETTINGS = ForecastSettings(horizon=6, epochs=3, members=4, hidden_size=8, context=16, model="network")
+_SETTINGS = ForecastSettings(horizon=6, epochs=3, members=4, hidden_size=8, context=16, method="network")
 
 
 def _values(length: int = 150, seed: int = 0) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -169,7 +169,7 @@ def test_a_changed_config_is_refused_or_right(forecaster: Forecaster, tmp_path: 
     """Whatever stands for a number or a word of it: that it is of another type is seen, and forecasts are finite."""
     folder = tmp_path / "model"
     refused = 0
-    for one in (forecaster, forecasting.fit(_values(), replace(_SETTINGS, model="ar"))):
+    for one in (forecaster, forecasting.fit(_values(), replace(_SETTINGS, method="ar"))):
         one.save(folder)
         config = json.loads((folder / "config.json").read_text())
         for place in _places({name: config[name] for name in config if name not in _OTHERS}):
@@ -201,10 +201,10 @@ def _places(part: Any) -> Iterator[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("model", ["network", "ar", "naive"])
-def test_a_history_far_from_the_fitted_series_is_refused(model: Model) -> None:
+def test_a_history_far_from_the_fitted_series_is_refused(model: Method) -> None:
     """Nothing is capped, lost or NaN: a forecast from values that are a billion times larger is as good or refused."""
     values = _values()
-    fitted = forecasting.fit(values, replace(_SETTINGS, model=model, domain="real"))
+    fitted = forecasting.fit(values, replace(_SETTINGS, method=model, domain="real"))
     for size in 10.0 ** np.arange(0, 300, 3):
         try:
             found = fitted.forecast(history=values * size)
@@ -220,7 +220,7 @@ def test_a_history_far_from_the_fitted_series_is_refused(model: Model) -> None:
 
 
 def test_only_what_is_read_must_have_a_logarithm() -> None:
-    fitted = forecasting.fit(np.exp(0.1 * _values()), replace(_SETTINGS, model="ar", transform="log"))
+    fitted = forecasting.fit(np.exp(0.1 * _values()), replace(_SETTINGS, method="ar", transform="log"))
     history = np.exp(0.1 * _values(60, seed=1))
     expected = fitted.forecast(history=history)
     history[: -fitted.fewest_points] = 0.0
@@ -235,9 +235,9 @@ def test_only_what_is_read_must_have_a_logarithm() -> None:
 
 @pytest.mark.parametrize("model", ["auto", "network"])
 @pytest.mark.parametrize("length", [1, 3, 4, 5, 12, 23, 24, 25, 31])
-def test_what_a_short_series_is_told_helps(length: int, model: Model) -> None:
+def test_what_a_short_series_is_told_helps(length: int, model: Method) -> None:
     """A shorter horizon is advised if there is one that fits, another model if that one fits."""
-    settings = replace(_SETTINGS, horizon=40, model=model)
+    settings = replace(_SETTINGS, horizon=40, method=model)
     for attempt, left in ((forecasting.fit, length), (forecasting.backtest, length - 1)):
         if attempt is forecasting.fit and left >= fewest_points(40, model):
             continue
@@ -245,20 +245,20 @@ def test_what_a_short_series_is_told_helps(length: int, model: Model) -> None:
             attempt(_values()[:length], settings)
         assert ("lower the horizon" in str(caught.value)) == (left >= fewest_points(1, model))
         if left >= fewest_points(1, "auto"):
-            assert "lower the horizon" in str(caught.value) or "give model='auto'" in str(caught.value)
+            assert "lower the horizon" in str(caught.value) or "give method='auto'" in str(caught.value)
 
 
 def test_what_cannot_be_forecast(forecaster: Forecaster) -> None:
     with pytest.raises(
-        SeriesError, match="model is 'network': 30 points are too few to forecast 24 ahead with it: 56 are"
+        SeriesError, match="method is 'network': 30 points are too few to forecast 24 ahead with it: 56 are"
     ):
-        forecasting.fit(_values(30), ForecastSettings(model="network"))
+        forecasting.fit(_values(30), ForecastSettings(method="network"))
     with pytest.raises(SeriesError, match="3 points are too few to forecast: 4 are needed"):
         forecasting.fit(_values(3))
-    with pytest.raises(SeriesError, match="model is 'network': all 60 values are the same; model='auto' repeats them"):
+    with pytest.raises(SeriesError, match="method is 'network': all 60 values are the same; method='auto' repeats"):
         forecasting.fit(np.full(60, 2.5), _SETTINGS)
-    with pytest.raises(SeriesError, match="model is 'seasonal-naive': no season was found"):
-        forecasting.fit(np.random.default_rng(0).normal(size=60), ForecastSettings(model="seasonal-naive"))
+    with pytest.raises(SeriesError, match="method is 'seasonal-naive': no season was found"):
+        forecasting.fit(np.random.default_rng(0).normal(size=60), ForecastSettings(method="seasonal-naive"))
     with pytest.raises(SeriesError, match=r"value 2 is 1e\+301, more than 1e\+300"):
         forecasting.fit([1.0, 1e301, 2.0, 3.0])
     with pytest.raises(SeriesError, match="value 4 of 60 is missing"):

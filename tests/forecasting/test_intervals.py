@@ -76,7 +76,7 @@ def test_coverage_of_a_process_whose_distribution_is_known() -> None:
     values = np.zeros(700)
     for t in range(1, len(values)):
         values[t] = 0.8 * values[t - 1] + random.normal()
-    settings = forecasting.ForecastSettings(horizon=8, epochs=3, members=5, model="network")
+    settings = forecasting.ForecastSettings(horizon=8, epochs=3, members=5, method="network")
     report = forecasting.backtest(values, settings, held_out=300, levels=(0.5, 0.8, 0.95))
     for level, shares in report.coverage.items():
         assert shares == pytest.approx(np.full(8, level), abs=0.1)

@@ -83,7 +83,7 @@ def test_whole_numbers_are_kept_to_their_last_digit_or_refused(numbers: list[int
 
 def test_numbers_that_differ_in_their_last_bit_are_not_constant() -> None:
     values = np.where(np.arange(60) % 2, 1.0, np.nextafter(1.0, 2.0))
-    found = fit(values, ForecastSettings(model="ar", horizon=2)).forecast()  # refused of constant ones
+    found = fit(values, ForecastSettings(method="ar", horizon=2)).forecast()  # refused of constant ones
     assert found.interval(0.95)[0] == pytest.approx(1)
 
 

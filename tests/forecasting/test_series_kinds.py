@@ -89,10 +89,10 @@ def test_forecasts_are_of_the_kind_of_the_series(kind: str, length: int) -> None
 @settings(max_examples=60)
 def test_plain_models(kind: str, length: int, seed: int, horizon: int, model: str) -> None:
     values = _KINDS[kind](np.random.default_rng(seed), length)
-    found = fit(values, replace(_QUICK, model=model, horizon=horizon)).forecast()  # type: ignore[arg-type]
+    found = fit(values, replace(_QUICK, method=model, horizon=horizon)).forecast()  # type: ignore[arg-type]
     _check(values, found)
     low, high = found.interval(0.9)
-    if fit(values, replace(_QUICK, model=model)).scale.sign == 0:  # type: ignore[arg-type]
+    if fit(values, replace(_QUICK, method=model)).scale.sign == 0:  # type: ignore[arg-type]
         assert (np.diff(high - low) >= -1e-9 * np.abs(high).max() - 1).all() or found.mean.max() > 1e12
 
 
@@ -112,7 +112,7 @@ def test_intervals_grow_without_jumps(kind: str) -> None:
 def test_the_unit_does_not_matter(kind: str, length: int, factor: float) -> None:
     """Nor its sign, to plain models: a network knows up from down."""
     values = _KINDS[kind](np.random.default_rng(3), length)
-    quick = replace(_QUICK, domain="real", model="ar" if factor < 0 and length > 23 else "auto")
+    quick = replace(_QUICK, domain="real", method="ar" if factor < 0 and length > 23 else "auto")
     plain, scaled = (fit(v, quick).forecast() for v in (values, values * factor))
     low, high = plain.interval()
     expected = (low, high) if factor > 0 else (high, low)
@@ -157,7 +157,7 @@ def test_constant_series() -> None:
 
 def test_domain_real_is_any_number() -> None:
     counts = _KINDS["rare"](np.random.default_rng(0), 60)
-    found = fit(counts, replace(_QUICK, domain="real", model="mean")).forecast()
+    found = fit(counts, replace(_QUICK, domain="real", method="mean")).forecast()
     assert found.mean == pytest.approx(np.full(5, counts.mean()))
     assert found.interval(0.95)[0].min() < 0
 
@@ -184,7 +184,7 @@ def test_the_best_model_of_the_backtest() -> None:
     assert report.best.name == min(report.scores, key=report.mean_log_error) or report.best is report.forecaster
     assert report.best.model in ("naive", "drift")
     assert set(report.scores) == {"network", "naive", "mean", "drift", "AR(4)"}
-    named = backtest(stairs, replace(_QUICK, model="mean"))
+    named = backtest(stairs, replace(_QUICK, method="mean"))
     assert named.best.model == named.forecaster.model == "mean"
     assert min(named.scores, key=named.mean_log_error) != "mean"
     assert "network" not in named.scores
@@ -193,19 +193,19 @@ def test_the_best_model_of_the_backtest() -> None:
 def test_every_model_of_a_backtest_has_a_name_of_its_own() -> None:
     values = _walk(np.random.default_rng(0), 40)
     naive, seasonal = forecasting.Naive(), forecasting.SeasonalNaive(4)
-    found = backtest(values, replace(_QUICK, model="mean"), baselines=[naive, seasonal])
+    found = backtest(values, replace(_QUICK, method="mean"), baselines=[naive, seasonal])
     assert list(found.scores) == ["mean", "naive", "seasonal naive (4)"]
     for model, baselines in (("naive", [naive]), ("mean", [naive, seasonal, naive])):
         with pytest.raises(SettingsError, match="baselines hold a second model named 'naive'"):
-            backtest(values, replace(_QUICK, model=model), baselines=baselines)  # type: ignore[arg-type]
+            backtest(values, replace(_QUICK, method=model), baselines=baselines)  # type: ignore[arg-type]
     with pytest.raises(SeriesError, match=r"32 points to fit seasonal naive \(35\) to: 35 are needed"):
-        backtest(values, replace(_QUICK, model="naive"), baselines=[forecasting.SeasonalNaive(35)])
+        backtest(values, replace(_QUICK, method="naive"), baselines=[forecasting.SeasonalNaive(35)])
 
 
 @pytest.mark.parametrize("model", ["seasonal-naive", "seasonal-mean", "naive", "drift", "mean", "ar"])
 def test_each_model_by_its_name(model: str, tmp_path: object) -> None:
     values = np.tile([1.5, 4.0, 2.0, 8.0], 12) + np.random.default_rng(0).normal(0, 0.1, 48)
-    forecaster = fit(values, replace(_QUICK, model=model))  # type: ignore[arg-type]
+    forecaster = fit(values, replace(_QUICK, method=model))  # type: ignore[arg-type]
     assert forecaster.model == forecaster.forecast().model == model
     forecaster.save(f"{tmp_path}/model")
     loaded = forecasting.Forecaster.load(f"{tmp_path}/model").forecast()
@@ -236,7 +236,7 @@ def test_each_model_by_its_name(model: str, tmp_path: object) -> None:
 )
 def test_settings_of_the_caller_change_nothing(setting: str, tmp_path: Path) -> None:
     values = _KINDS["season"](np.random.default_rng(0), 60)
-    network = replace(_QUICK, model="network")
+    network = replace(_QUICK, method="network")
     expected = fit(values, network).forecast()
     with SETTINGS[setting]():
         forecaster = fit(values, network)

@@ -21,7 +21,7 @@ _RECIPE = Recipe(
         learning_rate=0.01,
         validation_fraction=0.1,
         sample_every=0,
-        prefixes=("fox",),
+        prefix=("fox",),
     ),
 )
 
@@ -62,7 +62,7 @@ def test_one_call_trains_resumes_and_has_nothing_to_do(tmp_path: Path, text: Pat
     assert charloom.generate(again.model, "fox", 20) == charloom.generate(done.model, "fox", 20)
     assert again.kept == done.kept
     longer = charloom.recipe_of_run(tmp_path / "parts").with_changes({"epochs": 4})
-    assert len(TrainingRun(RunPlan(out=tmp_path / "parts", recipe=longer, resume=True)).run().history) == 4
+    assert len(TrainingRun(RunPlan(output=tmp_path / "parts", recipe=longer, resume=True)).run().history) == 4
 
 
 def test_a_diverged_run_ends_with_its_last_good_epoch(tmp_path: Path, text: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_diverged_run_ends_with_its_last_good_epoch(tmp_path: Path, text: Path
     assert outcome.kept.epoch == 2
     assert LanguageModel.load(tmp_path / "model").provenance["results"]["epoch"] == 2
     lower = charloom.recipe_of_run(tmp_path / "model").with_changes({"learning_rate": 0.001})
-    assert TrainingRun(RunPlan(out=tmp_path / "model", recipe=lower, resume=True)).run().status == "finished"
+    assert TrainingRun(RunPlan(output=tmp_path / "model", recipe=lower, resume=True)).run().status == "finished"
 
 
 def test_fine_tuning_takes_the_models_settings(tmp_path: Path, text: Path) -> None:

@@ -54,7 +54,7 @@ def test_the_sections_recipe_has_the_sections_numbers() -> None:
             clip_norm=1.0,
             report_every=50,
             sample_every=100,
-            prefixes=("traveller", "time traveller"),
+            prefix=("traveller", "time traveller"),
             sample_chars=50,
         ),
     )
@@ -64,19 +64,19 @@ def test_the_recipe_for_an_own_text_leaves_the_text_as_it_is() -> None:
     recipe = load_recipe(OWN_TEXT)
     assert recipe.corpus == CorpusSettings()
     assert recipe.training.validation_fraction > 0
-    assert recipe.training.prefixes == ()
+    assert recipe.training.prefix == ()
 
 
 def test_a_recipe_of_ones_own(tmp_path: Path) -> None:
     name = _recipe(
         tmp_path,
-        '# é\n[corpus]\nunit = "byte"\n[model]\ncell = "gru"\nhidden_size = 8\n[training]\nprefixes = ["né", "b"]\n',
+        '# é\n[corpus]\nunit = "byte"\n[model]\ncell = "gru"\nhidden_size = 8\n[training]\nprefix = ["né", "b"]\n',
     )
     assert read_recipe(name).startswith("# é\n")
     assert load_recipe(name) == Recipe(
         CorpusSettings(unit="byte"),
         ModelSettings(cell="gru", hidden_size=8),
-        TrainingSettings(prefixes=("né", "b")),
+        TrainingSettings(prefix=("né", "b")),
     )
 
 
@@ -127,8 +127,8 @@ def test_a_folder_for_a_file_is_named(tmp_path: Path) -> None:
         ("[model]\ndropout = nan\n", "dropout is nan"),
         ("[corpus]\nlowercase = 1\n", "lowercase is 1"),
         ("[model]\ncell = 'gru'\nnonlinearity = 'relu'\n", "nonlinearity is 'relu': it belongs to the rnn cell"),
-        ("[training]\nprefixes = 'traveller'\n", "prefixes"),
-        ("[training]\nprefixes = [1]\n", "prefixes"),
+        ("[training]\nprefix = 'traveller'\n", "prefix"),
+        ("[training]\nprefix = [1]\n", "prefix"),
         ("[training]\ndevice = 0\n", "device"),
         ("[model]\ninit_sigma = 1" + "0" * 400 + "\n", "init_sigma"),
     ],

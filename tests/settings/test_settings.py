@@ -70,7 +70,7 @@ _VALUES: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
     ("training", "precision"): (["float32", "bfloat16"], ["int8", "bf16", "", 0]),
     ("training", "report_every"): ([1, 1000], _NO_COUNT),
     ("training", "sample_every"): ([0, 1, 1000], _NO_WHOLE),
-    ("training", "prefixes"): ([(), ("a", "time traveller")], [("",), ("a", ""), (1,), (b"a",), "traveller", 5, None]),
+    ("training", "prefix"): ([(), ("a", "time traveller")], [("",), ("a", ""), (1,), (b"a",), "traveller", 5, None]),
     ("training", "sample_chars"): ([1, 1000], _NO_COUNT),
 }
 _TAKEN = [(kind, name, value) for (kind, name), (taken, _) in _VALUES.items() for value in taken]
@@ -185,10 +185,10 @@ def test_a_tied_output_needs_an_embedding_of_the_hidden_size() -> None:
 
 def test_prefixes_may_be_any_sequence_of_texts() -> None:
     prefixes: Any = ["a", "b c"]
-    settings = TrainingSettings(prefixes=prefixes)
-    assert settings.prefixes == ("a", "b c")
-    assert settings == TrainingSettings(prefixes=("a", "b c"))
-    assert hash(settings) == hash(TrainingSettings(prefixes=("a", "b c")))
+    settings = TrainingSettings(prefix=prefixes)
+    assert settings.prefix == ("a", "b c")
+    assert settings == TrainingSettings(prefix=("a", "b c"))
+    assert hash(settings) == hash(TrainingSettings(prefix=("a", "b c")))
 
 
 @pytest.mark.parametrize(("temperature", "power"), [(1.0, 1.0), (0.5, 2.0), (0.0, 1.0)])

@@ -59,7 +59,7 @@ def test_every_combination_with_every_seed_once() -> None:
     [
         ({"hiden_size": [1]}, "did you mean hidden_size"),
         ({"nonsense": [1]}, "no setting 'nonsense'; there are unit"),
-        ({"seed": [1, 2]}, "seeds repeats"),
+        ({"seed": [1, 2]}, "num_seeds repeats"),
         ({"report_every": [1]}, "changes what is shown"),
         ({"dropout": []}, "a list of one value or more"),
         ({"cell": "gru"}, "a list of one value or more"),
@@ -153,7 +153,7 @@ def test_a_key_is_for_settings_and_nothing_else(one: dict[str, Any], other: dict
 
 def test_what_is_only_shown_makes_no_other_run() -> None:
     """Threads are fixed, that results do not depend on how many processes there are."""
-    shown = _BASE.with_changes({"prefixes": ("a",), "report_every": 3, "sample_every": 7, "sample_chars": 9})
+    shown = _BASE.with_changes({"prefix": ("a",), "report_every": 3, "sample_every": 7, "sample_chars": 9})
     assert without_display(shown) == without_display(_BASE)
     assert without_display(shown).training.sample_every == 0
     assert without_display(_BASE).training.threads == 1

@@ -70,8 +70,8 @@ def _plain(file: Path, **changes: Any) -> tuple[LanguageModel, History]:
 def test_runs_are_those_of_training_whatever_the_number_of_processes(file: Path, tmp_path: Path) -> None:
     """Two are started as a user's are."""
     with workers_forked():
-        one = sweep(file, _VARY, _RECIPE, seeds=2, jobs=1, out=tmp_path / "one")
-    two = charloom.sweep(file, _VARY, _RECIPE, seeds=2, jobs=2)
+        one = sweep(file, _VARY, _RECIPE, num_seeds=2, jobs=1, output=tmp_path / "one")
+    two = charloom.sweep(file, _VARY, _RECIPE, num_seeds=2, jobs=2)
     assert len(one.runs) == 8
     assert _figures(one) == _figures(two)
     _, history = _plain(file, hidden_size=4, dropout=0.5, seed=1)
@@ -100,7 +100,7 @@ def test_more_values_and_seeds_leave_what_is_done(file: Path, tmp_path: Path) ->
             began.append(event)
 
     def go_on(vary: dict[str, list[Any]], seeds: int = 1) -> SweepResults:
-        return sweep(file, vary, _RECIPE, seeds=seeds, out=tmp_path / "out", listeners=[listen])
+        return sweep(file, vary, _RECIPE, num_seeds=seeds, output=tmp_path / "out", listeners=[listen])
 
     first = go_on({"hidden_size": [4, 8]})
     times = {run.folder: run.seconds for run in first.runs}
@@ -152,10 +152,10 @@ def test_a_sweep_that_is_stopped_goes_on(file: Path, tmp_path: Path) -> None:
             ended.append(event)
             raise StopTraining
 
-    stopped = sweep(file, _VARY, _RECIPE, out=tmp_path / "out", listeners=[stop])
+    stopped = sweep(file, _VARY, _RECIPE, output=tmp_path / "out", listeners=[stop])
     assert (len(stopped.runs), stopped.num_missing) == (1, 3)
     assert not (tmp_path / "out" / ".work").exists()
-    again = sweep(file, _VARY, _RECIPE, out=tmp_path / "out")
+    again = sweep(file, _VARY, _RECIPE, output=tmp_path / "out")
     assert (len(again.runs), again.num_missing) == (4, 0)
     assert _figures(again) == _figures(undisturbed)
     assert ended[0].run in again.runs
@@ -166,14 +166,14 @@ def test_a_run_that_diverges_is_recorded_and_stops_nothing(file: Path, tmp_path:
     """Steps of 1e30 take the weights out of what float32 holds. It would do so again: it counts as done."""
     vary = {"learning_rate": [1e30, 0.5]}
     recipe = _RECIPE.with_changes({"optimizer": "adamw", "epochs": 2})
-    results = sweep(file, vary, recipe, seeds=2, out=tmp_path / "out")
+    results = sweep(file, vary, recipe, num_seeds=2, output=tmp_path / "out")
     good, bad = results.combinations()
     assert (good.values["learning_rate"], good.num_diverged) == (0.5, 0)
     assert (len(bad.runs), bad.num_diverged) == (2, 2)
     assert "lower learning_rate" in bad.runs[0].message
     assert results.num_missing == 0
     events: list[Any] = []
-    again = sweep(file, vary, recipe, seeds=2, out=tmp_path / "out", listeners=[events.append])
+    again = sweep(file, vary, recipe, num_seeds=2, output=tmp_path / "out", listeners=[events.append])
     assert events == [SweepBegan(4, 0, 0, 1)]
     assert again.combinations() == results.combinations()
 
@@ -192,12 +192,13 @@ def test_a_process_that_dies_costs_its_run(file: Path, tmp_path: Path, forked_wo
         ):
             os.kill(forked_workers[-1].pid, signal.SIGKILL)
 
-    results = sweep(file, {"hidden_size": [4, 8, 16]}, recipe, jobs=1, out=tmp_path / "out", listeners=[kill_the_first])
+    vary = {"hidden_size": [4, 8, 16]}
+    results = sweep(file, vary, recipe, jobs=1, output=tmp_path / "out", listeners=[kill_the_first])
     (failed,) = [event for event in events if isinstance(event, RunFailed)]
     assert "out of memory?" in failed.message
     assert results.failures == {failed.name: failed.message}
     assert (len(results.runs), results.num_missing) == (2, 1)
-    again = sweep(file, {"hidden_size": [4, 8, 16]}, recipe, out=tmp_path / "out")
+    again = sweep(file, {"hidden_size": [4, 8, 16]}, recipe, output=tmp_path / "out")
     assert (len(again.runs), again.failures) == (3, {})
 
 
@@ -205,9 +206,9 @@ def test_a_process_that_dies_costs_its_run(file: Path, tmp_path: Path, forked_wo
 def test_models_are_kept_where_asked(file: Path, tmp_path: Path) -> None:
     """Also of runs that were done without."""
     vary = {"hidden_size": [4, 8]}
-    without = sweep(file, vary, _RECIPE, out=tmp_path / "out")
+    without = sweep(file, vary, _RECIPE, output=tmp_path / "out")
     assert not list((tmp_path / "out").rglob("model.safetensors"))
-    results = sweep(file, vary, _RECIPE, out=tmp_path / "out", keep_models=True)
+    results = sweep(file, vary, _RECIPE, output=tmp_path / "out", keep_models=True)
     assert _figures(results) == _figures(without)
     for run in results.runs:
         assert run.folder is not None
@@ -216,7 +217,7 @@ def test_models_are_kept_where_asked(file: Path, tmp_path: Path) -> None:
         assert torch.equal(loaded.output.weight, plain.output.weight)
         assert (run.folder / "codec.safetensors").exists()
     events: list[Any] = []
-    sweep(file, vary, _RECIPE, out=tmp_path / "out", keep_models=True, listeners=[events.append])
+    sweep(file, vary, _RECIPE, output=tmp_path / "out", keep_models=True, listeners=[events.append])
     assert events == [SweepBegan(2, 0, 0, 1)]
 
 
@@ -227,10 +228,10 @@ def test_two_sweeps_do_not_meet_in_a_folder(file: Path, tmp_path: Path) -> None:
     def try_another(event: Any) -> None:
         if isinstance(event, SweepBegan):
             with pytest.raises(ModelFolderError, match="another sweep is at work") as error:
-                sweep(file, [{}], _RECIPE, out=tmp_path / "out")
+                sweep(file, [{}], _RECIPE, output=tmp_path / "out")
             errors.append(error.value)
 
-    assert len(sweep(file, [{}], _RECIPE, out=tmp_path / "out", listeners=[try_another]).runs) == 1
+    assert len(sweep(file, [{}], _RECIPE, output=tmp_path / "out", listeners=[try_another]).runs) == 1
     assert len(errors) == 1
 
 
@@ -243,7 +244,7 @@ def test_exceptions_of_a_listener_pass_and_processes_end(
             raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
-        sweep(file, _VARY, _RECIPE.with_changes({"epochs": 1000}), jobs=2, out=tmp_path / "out", listeners=[fail])
+        sweep(file, _VARY, _RECIPE.with_changes({"epochs": 1000}), jobs=2, output=tmp_path / "out", listeners=[fail])
     assert len(forked_workers) == 2
     for worker in forked_workers:
         with pytest.raises(ProcessLookupError):
@@ -270,7 +271,7 @@ def _corpus_of(text: str) -> Corpus:
 
 def test_a_full_disk_is_an_error_and_no_crash(small_disk: Path) -> None:
     with pytest.raises(ModelFolderError, match=r"(?i)no space left"):
-        sweep(charloom.corpus_from("a text of many words, " * 30_000), [{}], _RECIPE, out=small_disk / "out")
+        sweep(charloom.corpus_from("a text of many words, " * 30_000), [{}], _RECIPE, output=small_disk / "out")
 
 
 def _stop(_: Any) -> None:

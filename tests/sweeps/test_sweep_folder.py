@@ -33,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     (folder / "text.txt").write_text(_TEXT, encoding="utf-8")
     with workers_forked():
-        assert len(sweep(folder / "text.txt", {"dropout": [0.1]}, _RECIPE, out=folder / "out").runs) == 1
+        assert len(sweep(folder / "text.txt", {"dropout": [0.1]}, _RECIPE, output=folder / "out").runs) == 1
     return folder
 
 
@@ -55,25 +55,25 @@ def home(made: Path, tmp_path: Path) -> Path:
 def test_other_settings_in_the_same_folder(change: dict[str, Any], message: str, home: Path) -> None:
     before = (home / "out" / "sweep.json").read_bytes()
     with pytest.raises(SettingsError, match=message):
-        sweep(home / "text.txt", {"dropout": [0.1]}, _RECIPE.with_changes(change), out=home / "out")
+        sweep(home / "text.txt", {"dropout": [0.1]}, _RECIPE.with_changes(change), output=home / "out")
     assert (home / "out" / "sweep.json").read_bytes() == before
     # What changes no run is nobody's concern.
-    shown = _RECIPE.with_changes({"report_every": 2, "prefixes": ("It",)})
-    assert len(sweep(home / "text.txt", {"dropout": [0.1]}, shown, out=home / "out").runs) == 1
+    shown = _RECIPE.with_changes({"report_every": 2, "prefix": ("It",)})
+    assert len(sweep(home / "text.txt", {"dropout": [0.1]}, shown, output=home / "out").runs) == 1
 
 
 def test_another_text_in_the_same_folder(home: Path) -> None:
     file = home / "text.txt"
     text = file.read_text(encoding="utf-8")
     (home / "same.txt").write_text(text, encoding="utf-8")
-    assert len(sweep(home / "same.txt", {"dropout": [0.1]}, _RECIPE, out=home / "out").runs) == 1
+    assert len(sweep(home / "same.txt", {"dropout": [0.1]}, _RECIPE, output=home / "out").runs) == 1
     file.write_text(text + "more", encoding="utf-8")
     for vary in ({"dropout": [0.1]}, {"dropout": [0.9]}):
         with pytest.raises(SettingsError, match=r"trained on another text than text\.txt is now"):
-            sweep(file, vary, _RECIPE, out=home / "out")
+            sweep(file, vary, _RECIPE, output=home / "out")
     (home / "other.txt").write_text(text * 2, encoding="utf-8")
     with pytest.raises(SettingsError, match="another text"):
-        sweep(home / "other.txt", {"max_chars": [900]}, _RECIPE, out=home / "out")
+        sweep(home / "other.txt", {"max_chars": [900]}, _RECIPE, output=home / "out")
 
 
 def _not_json(out: Path) -> None:
@@ -118,7 +118,7 @@ def _something_else(out: Path) -> None:
 def test_damaged_folders(damage: Callable[[Path], None], message: str, home: Path) -> None:
     damage(home / "out")
     with pytest.raises(ModelFolderError, match=message):
-        sweep(home / "text.txt", [{}], _RECIPE, out=home / "out")
+        sweep(home / "text.txt", [{}], _RECIPE, output=home / "out")
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_damaged_folders(damage: Callable[[Path], None], message: str, home: Pat
     [
         ({"batch_size": [4, 4000]}, {}, r"one minibatch of 4000 x 10 .*\(in the combination batch_size=4000\)"),
         ({"device": ["cpu", "abacus"]}, {}, "device is 'abacus': it cannot be used"),
-        ({"dropout": [0.1]}, {"seeds": 0}, "seeds is 0"),
+        ({"dropout": [0.1]}, {"num_seeds": 0}, "num_seeds is 0"),
         ({"dropout": [0.1]}, {"jobs": 0}, "jobs is 0"),
         ({"dropout": [0.1]}, {"jobs": 1.5}, "jobs is 1.5"),
     ],
@@ -135,5 +135,5 @@ def test_what_cannot_be_is_said_before_anything_runs(
     vary: dict[str, Any], options: dict[str, Any], message: str, made: Path
 ) -> None:
     with pytest.raises(SettingsError, match=message):
-        sweep(made / "text.txt", vary, _RECIPE, out=made / "new", **options)
+        sweep(made / "text.txt", vary, _RECIPE, output=made / "new", **options)
     assert not (made / "new").exists()

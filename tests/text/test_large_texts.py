@@ -82,7 +82,7 @@ def test_a_full_disk_ends_in_one_line_and_leaves_nothing(text: Path, tmp_path: P
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (35_000_000, 35_000_000))
 
-    process = _start(tmp_path, "-m", "charloom", "train", text, "--out", "model", *SMALL, preexec_fn=limit)
+    process = _start(tmp_path, "-m", "charloom", "train", text, "--output", "model", *SMALL, preexec_fn=limit)
     out, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (1, "")
     (line,) = errors.splitlines()
@@ -153,7 +153,7 @@ def _catches(process: int, number: signal.Signals) -> bool:
 def test_the_command_line_trains_on_a_long_text(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGTERM ends it; the second run finds the text, and the folder says which it was."""
     for model in ("first", "model"):
-        options = ["--out", model, "--no-priming", "--sample-every", "0"]
+        options = ["--output", model, "--no-priming", "--sample-every", "0"]
         process = _start(tmp_path, "-m", "charloom", "train", text, *options, *SMALL)
         assert process.stdout is not None
         assert process.stdout.readline().startswith("text    large.txt: 39,9")

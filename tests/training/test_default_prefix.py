@@ -27,7 +27,7 @@ def test_of_a_byte_model(beginning: bytes, prefix: str) -> None:
     corpus = _corpus(beginning + bytes(range(128, 256)))
     settings = charloom.ModelSettings(hidden_size=4)
     model = charloom.build_model(corpus.vocabulary, settings)
-    training = charloom.TrainingSettings(epochs=1, batch_size=2, num_steps=8, sample_every=0, prefixes=(), device="cpu")
+    training = charloom.TrainingSettings(epochs=1, batch_size=2, num_steps=8, sample_every=0, prefix=(), device="cpu")
     charloom.train(model, corpus, training)
     (found,) = model.provenance["prefixes"]
     assert found.startswith(prefix)

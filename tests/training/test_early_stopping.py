@@ -135,7 +135,7 @@ def test_the_last_samples_are_the_kept_models() -> None:
         lambda event: drawn.append(event) if isinstance(event, SampleDrawn) else None,
         patience=2,
         sample_every=1000,
-        prefixes=("ab",),
+        prefix=("ab",),
         sample_chars=30,
     )
     from charloom import generate

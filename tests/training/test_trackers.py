@@ -59,7 +59,7 @@ def _train(folder: Path, **settings: Any) -> list[Event]:
 
 @pytest.mark.usefixtures("every_step")
 def test_curves_are_what_happened(tmp_path: Path) -> None:
-    events = _train(tmp_path, sample_every=1, prefixes=("A fox", "The"))
+    events = _train(tmp_path, sample_every=1, prefix=("A fox", "The"))
     steps = [event for event in events if isinstance(event, StepEnded)]
     assert [event.steps for event in steps] == list(range(1, len(steps) + 1))
     ends = [event for event in events if isinstance(event, EpochEnded)]

@@ -146,7 +146,7 @@ def test_validation_is_kept_out(corpus: Corpus) -> None:
 
 def test_events_come_in_order(corpus: Corpus) -> None:
     events: list[Event] = []
-    settings = _with(epochs=3, sample_every=2, prefixes=("It was", "the"), sample_chars=7)
+    settings = _with(epochs=3, sample_every=2, prefix=("It was", "the"), sample_chars=7)
     history = train(_model(corpus), corpus, settings, listeners=[events.append])
     steps = [event for event in events if isinstance(event, StepEnded)]
     assert [event.record for event in events if isinstance(event, EpochEnded)] == list(history)
@@ -203,7 +203,7 @@ def test_a_diverging_run_ends_with_the_last_good_weights(corpus: Corpus) -> None
 
 def test_provenance_says_how_it_came_to_be(corpus: Corpus, tmp_path: Path) -> None:
     model = _model(corpus)
-    history = train(model, corpus, _with(prefixes=("It was",)))
+    history = train(model, corpus, _with(prefix=("It was",)))
     model.save(tmp_path / "model")
     provenance = LanguageModel.load(tmp_path / "model").provenance
     assert provenance["corpus"] == {"name": "text.txt", "sha256": corpus.fingerprint, "num_chars": len(corpus.ids)}
@@ -221,7 +221,7 @@ def test_samples_without_a_known_prefix(corpus: Corpus) -> None:
             texts.append(event.text)
 
     with pytest.warns(CharloomWarning, match="漢"):
-        train(_model(corpus), corpus, _with(epochs=1, sample_every=1, prefixes=("漢",)), listeners=[keep])
+        train(_model(corpus), corpus, _with(epochs=1, sample_every=1, prefix=("漢",)), listeners=[keep])
     assert len(texts) == 1
     assert texts[0].startswith(str(corpus.text[:20]))
 

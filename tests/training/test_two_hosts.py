@@ -141,7 +141,7 @@ def test_losses_of_100_steps_are_those_of_one_process(hosts: list[_Host]) -> Non
 
 def test_a_lost_process_is_replaced(hosts: list[_Host]) -> None:
     """On the other host than the one with the checkpoints; that host's torchrun counts no restart."""
-    options = ["text.txt", *_OPTIONS, "--epochs", "5", "--out", "model"]
+    options = ["text.txt", *_OPTIONS, "--epochs", "5", "--output", "model"]
     more = ["--checkpoint-steps", "5", "--threads", "1"]
     runs = _on_both(hosts, "--max-restarts", "3", "-m", "charloom", "train", *options, *more)
     ends_at = time.monotonic() + 120
@@ -166,7 +166,7 @@ def test_a_lost_process_is_replaced(hosts: list[_Host]) -> None:
 def test_what_is_sent_is_what_the_formula_says(hosts: list[_Host]) -> None:
     """2 (W - 1) / W x 4 bytes for each parameter, a step and process, and little beside it."""
     before = [host.bytes_sent() for host in hosts]
-    size = ["--cell", "gru", "--hidden-size", "256", "--out", "model", "--batch-size", "4", "--num-steps", "10"]
+    size = ["--cell", "gru", "--hidden-size", "256", "--output", "model", "--batch-size", "4", "--num-steps", "10"]
     rest = ["--epochs", "3", "--sample-every", "0", "--no-priming", "--threads", "1"]
     _ended(_on_both(hosts, "-m", "charloom", "train", "text.txt", *size, *rest))
     (folder,) = (host.folder / "model" for host in hosts if (host.folder / "model").exists())

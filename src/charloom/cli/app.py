@@ -29,7 +29,7 @@ HELP = """Recurrent language models of your own text, on the CPU you have.
 
 Train one, let it write, measure how surprising a text is to it, compress text with it:
 
-    charloom train --out model
+    charloom train --output model
     charloom generate model --prefix "time traveller"
     charloom evaluate model FILE
     charloom compress FILE -m model
@@ -73,7 +73,7 @@ def refuse_fractions(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts.A
 
 
 def refuse_empty_paths(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts.ArgumentCollection) -> None:
-    """An empty path (``--out "$UNSET"``) would be the current folder."""
+    """An empty path (``--output "$UNSET"``) would be the current folder."""
     for argument in arguments:
         for token in argument.tokens:
             if Path in (argument.hint, *get_args(argument.hint)) and not token.value:

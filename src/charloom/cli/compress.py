@@ -9,23 +9,22 @@ from cyclopts import Parameter
 
 from charloom.cli import compressed_files
 from charloom.cli.compressed_files import SUFFIX, FileOptions
+from charloom.cli.options import Flag, Force, ModelOption, OutputFile, Word
 from charloom.errors import InputError, SettingsError
 from charloom.text.sources import STANDARD_INPUT
 
-_Flag = Parameter(negative="")
-
 
 def compress(
-    *files: Annotated[str, Parameter(allow_leading_hyphen=True)],
-    model: Annotated[Path, Parameter(name=["--model", "-m"])],
-    output: Annotated[str | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)] = None,
-    keep: Annotated[bool, Parameter(name=["--keep", "-k"], negative="")] = False,
-    remove: Annotated[bool, _Flag] = False,
-    force: Annotated[bool, Parameter(name=["--force", "-f"], negative="")] = False,
-    fast: Annotated[bool, _Flag] = False,
-    records: Annotated[bool, _Flag] = False,
+    *files: Word[str],
+    model: ModelOption[Path],
+    output: OutputFile = None,
+    keep: Annotated[Flag, Parameter(name=["--keep", "-k"])] = False,
+    remove: Flag = False,
+    force: Force = False,
+    fast: Flag = False,
+    records: Flag = False,
     threads: int | None = None,
-    report: Annotated[bool, _Flag] = False,
+    report: Flag = False,
     plot: Path | None = None,
 ) -> int:
     """Compress files with a model.

@@ -162,9 +162,15 @@ def remove_input(file: str, options: FileOptions, status: os.stat_result | None)
 @contextlib.contextmanager
 def progress_bar(file: str, total: int | None) -> Iterator[Progress]:
     """Counts bytes towards a bar on the terminal."""
-    with screen.reading_progress(screen.printable(Path(shown(file)).name)) as bar:
-        task = bar.add_task("", total=total or None)
-        yield lambda count: bar.advance(task, count)
+    done = 0
+    with screen.reading_progress(screen.printable(Path(shown(file)).name)) as show:
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            show(done, total or None)
+
+        yield advance
 
 
 class Counted(io.RawIOBase):

@@ -4,10 +4,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from charloom.cli import compressed_files, screen
-from charloom.cli.output_files import picture_format
+from charloom.cli.output_files import check_targets, picture_format
 from charloom.errors import CharloomError, CorpusError, SettingsError
 from charloom.text.sources import STANDARD_INPUT
 from charloom.whole_files import WholeFile
@@ -27,8 +25,7 @@ def report_on(file: str, model: Path, plot: Path | None, *, threads: int | None,
             raise SettingsError("--report of standard input takes --plot: where should the picture go?")
         plot = Path(file + _PICTURE)
     drawn_as = picture_format(plot)
-    if plot.exists() and not force:
-        raise SettingsError(f"{plot}: there is a file already; --force overwrites it, --plot names another")
+    check_targets(file, [("--plot", plot)], force=force)
 
     from charloom.compression_report import plot_report, report_compression
 
@@ -36,31 +33,24 @@ def report_on(file: str, model: Path, plot: Path | None, *, threads: int | None,
         data = stream.read()
     if not data:
         raise CorpusError(f"{compressed_files.shown(file)}: empty; there is nothing to measure")
-    with screen.reading_progress("measuring") as bar:
-        task = bar.add_task("", total=None)
-        report = report_compression(
-            data, model, threads=threads, progress=lambda what: bar.update(task, description=what)
-        )
+    with screen.reading_progress("measuring") as show:
+        report = report_compression(data, model, threads=threads, progress=show)
     _show(report)
     try:
         drawn = plot_report(report, Path(compressed_files.shown(file)).name, drawn_as)
     except ImportError as error:
-        raise CharloomError(f"no picture: drawing takes {error.name}, which is not on this machine") from None
+        library = (error.name or "").partition(".")[0]
+        raise CharloomError(f"no picture: drawing takes {library}, which is not on this machine") from None
     with WholeFile(plot, overwrite=force) as picture:
         picture.write(drawn)
     screen.log().print(f"Drawn in {plot}")
 
 
 def _show(report: "CompressionReport") -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("")
-    for heading in ("bytes", "bits/char", "bits/byte", "pays from (bytes of text)"):
-        table.add_column(heading, justify="right")
-    table.add_column("")
-    for row in report.rows:
-        table.add_row(row.name, *_figures(row, report), row.note)
     console = screen.log()
-    console.print(table)
+    headings = ("", "bytes", "bits/char", "bits/byte", "pays from (bytes of text)", "")
+    rows = [(row.name, *_figures(row, report), row.note) for row in report.rows]
+    screen.show_table(console, headings, rows, texts=(0, 5))
     chars = "" if report.num_chars is None else f", {report.num_chars:,} characters"
     console.print(
         f"The text has {report.num_bytes:,} bytes{chars}; the model, which both ends need, {report.model_bytes:,}."

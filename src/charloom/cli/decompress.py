@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from charloom.cli import compressed_files
 from charloom.cli.compressed_files import Counted, FileOptions
+from charloom.cli.options import Flag, Force, ModelOption, OutputFile, Word
 from charloom.errors import DamagedRecordError, ModelFolderError, SettingsError
 from charloom.text.sources import STANDARD_INPUT
 
@@ -18,16 +19,14 @@ if TYPE_CHECKING:
     from charloom.cli.compressed_files import Progress
     from charloom.codec.codec import Codec
 
-_Flag = Parameter(negative="")
-
 
 def decompress(
-    *files: Annotated[str, Parameter(allow_leading_hyphen=True)],
-    model: Annotated[Path | None, Parameter(name=["--model", "-m"])] = None,
-    output: Annotated[str | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)] = None,
-    keep: Annotated[bool, Parameter(name=["--keep", "-k"], negative="")] = False,
-    remove: Annotated[bool, _Flag] = False,
-    force: Annotated[bool, Parameter(name=["--force", "-f"], negative="")] = False,
+    *files: Word[str],
+    model: ModelOption[Path | None] = None,
+    output: OutputFile = None,
+    keep: Annotated[Flag, Parameter(name=["--keep", "-k"])] = False,
+    remove: Flag = False,
+    force: Force = False,
     record: str | None = None,
     threads: int | None = None,
 ) -> int:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from charloom.cli import screen
+from charloom.cli.options import Flag, Word
 from charloom.errors import SettingsError
 from charloom.settings.corpus import UnknownPolicy
 from charloom.settings.evaluation import LineOrder
@@ -33,14 +33,14 @@ _PROTOCOL = "One pass from a zero state, carried through; every {unit} but the f
 
 def evaluate(
     model: Path,
-    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    file: Word[str],
     /,
     *,
-    by_char: Annotated[bool, Parameter(negative="")] = False,
-    by_line: Annotated[bool, Parameter(negative="")] = False,
+    by_char: Flag = False,
+    by_line: Flag = False,
     sort: LineOrder | None = None,
     top: int | None = None,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    as_json: Annotated[Flag, Parameter(name="--json")] = False,
     unknown: UnknownPolicy | None = None,
     device: str = "cpu",
 ) -> None:
@@ -86,12 +86,7 @@ def evaluate(
     with for_a_model_of_characters():
         text = read_sources([file], vocabulary.unit)
     unknown = unknown or ("unk" if by_line else "refuse")
-    with screen.reading_progress("reading") as progress:
-        task = progress.add_task("")
-
-        def show(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
+    with screen.reading_progress("reading") as show:
         if by_line:
             result, surprisals = evaluate_lines(loaded, text, unknown=unknown, sort=sort, top=top, progress=show)
         else:
@@ -185,19 +180,16 @@ def _show_summary(
     too_short = num_bytes < _SHORTEST_COMPRESSED
     if too_short:
         baselines = [baseline for baseline in baselines if not baseline.compressed]
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("")
-    for heading in (f"nats/{unit}", f"bits/{unit}", "bits/byte", "perplexity"):
-        table.add_column(heading, justify="right")
-    table.add_column("")
     rows = [("this model", result.bits_per_char, result.bits_per_byte, "")]
     rows += [(b.name, b.total_bits / len(text), b.total_bits / num_bytes, b.note) for b in baselines]
+    shown_rows = []
     for name, per_char, per_byte, note in rows:
         nats = per_char * math.log(2)
         perplexity = perplexity_of(nats)
         shown = f"{perplexity:.3f}" if perplexity < _LONGEST_PERPLEXITY else f"{perplexity:.3g}"
-        table.add_row(name, f"{nats:.4f}", f"{per_char:.4f}", f"{per_byte:.4f}", shown, note)
-    console.print(table)
+        shown_rows.append((name, f"{nats:.4f}", f"{per_char:.4f}", f"{per_byte:.4f}", shown, note))
+    headings = ("", f"nats/{unit}", f"bits/{unit}", "bits/byte", "perplexity", "")
+    screen.show_table(console, headings, shown_rows, texts=(0, 5))
     if too_short:
         console.print(f"gzip and xz are left out: of less than {_SHORTEST_COMPRESSED} bytes they write headers mostly.")
     console.print(f"{result.num_chars:,} {unit}s scored. {_PROTOCOL.format(unit=unit)}")

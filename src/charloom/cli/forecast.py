@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from charloom.cli import screen
+from charloom.cli.options import Flag, Force, OutputFile, Word
 from charloom.cli.output_files import check_targets, picture_format
 from charloom.errors import ModelFolderError, SettingsError
 from charloom.settings import ForecastSettings, TableSettings
@@ -17,24 +18,24 @@ from charloom.text.sources import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from charloom.forecasting import Series
-    from charloom.settings.forecasting import Model
+    from charloom.settings.forecasting import Method
 
 _PICTURE = ".forecast.png"
 
 
 def forecast(
-    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    file: Word[str],
     /,
     *,
     column: str | None = None,
     time: str | None = None,
     held_out: int | None = None,
     level: Annotated[tuple[float, ...], Parameter(negative="")] = USUAL_LEVELS,
-    no_backtest: Annotated[bool, Parameter(negative="")] = False,
-    out: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    no_backtest: Flag = False,
+    output: OutputFile = None,
     plot: Path | None = None,
     save: Path | None = None,
-    force: Annotated[bool, Parameter(name=["--force", "-f"], negative="")] = False,
+    force: Force = False,
     table: Annotated[TableSettings, Parameter(name="*", group="Table")] = TableSettings(),
     settings: Annotated[ForecastSettings, Parameter(name="*", group="Forecast")] = ForecastSettings(),
 ) -> None:
@@ -44,7 +45,7 @@ def forecast(
     table shows the errors of each, and how often the intervals held. Then the best model (or the one that --model
     names) is fitted to all points, and its forecast is shown and drawn.
 
-        charloom forecast sales.csv --column units --horizon 12 --out forecast.csv
+        charloom forecast sales.csv --column units --horizon 12 --output forecast.csv
 
     Points must be evenly spaced, the oldest first.
 
@@ -65,7 +66,7 @@ def forecast(
         Share of true values that an interval is to hold; repeat the option for several.
     no_backtest
         Forecast without measuring first: half the time. The model is then chosen by errors on points left out.
-    out
+    output
         Write the forecast as CSV to this file; - for standard output, with everything else on standard error.
     plot
         Where the picture goes, a name in .png, .svg or .pdf. Default: FILE.forecast.png; no picture of a pipe.
@@ -77,15 +78,15 @@ def forecast(
     picture = plot or _picture_beside(file)
     if no_backtest and held_out is not None:
         raise SettingsError("--held-out is the backtest's: give it without --no-backtest")
-    table_file = None if out in (None, STANDARD_INPUT) else Path(str(out))
+    table_file = None if output in (None, STANDARD_INPUT) else Path(str(output))
     check_targets(
         file,
-        [(option, target) for option, target in (("--plot", picture), ("--out", table_file)) if target],
+        [(option, target) for option, target in (("--plot", picture), ("--output", table_file)) if target],
         ("--save", save) if save else None,
         force=force,
     )
     drawn_as = picture_format(picture) if picture else None
-    if out == STANDARD_INPUT:
+    if output == STANDARD_INPUT:
         screen.output()  # refused at once if it is closed
 
     from charloom import forecasting
@@ -104,13 +105,12 @@ def forecast(
     check_held_out(held_out)
     levels = sorted_levels(level)
     series = forecasting.read_series(file, column, time=time, **vars(table))
-    console = screen.messages() if out == STANDARD_INPUT else screen.log()
+    console = screen.messages() if output == STANDARD_INPUT else screen.log()
     forecast_tables.show_series(console, series)
     if not no_backtest:
-        settings = replace(settings, model=_backtest(console, series, settings, held_out, levels))
-    with screen.reading_progress("fitting") as bar:
-        task = bar.add_task("", total=1.0)
-        forecaster = forecasting.fit(series, settings, progress=lambda share: bar.update(task, completed=share))
+        settings = replace(settings, method=_backtest(console, series, settings, held_out, levels))
+    with screen.reading_progress("fitting") as show:
+        forecaster = forecasting.fit(series, settings, progress=show)
     found = forecaster.forecast()
     forecast_tables.show_forecast(console, series, found, levels, forecaster)
     files = {picture: forecasting.draw_forecast(series, found, levels, drawn_as)} if picture and drawn_as else {}
@@ -122,10 +122,10 @@ def forecast(
         forecaster.save(save)
     if picture is None:
         console.print(f"No picture is drawn, since {file} is a pipe: --plot names a place.")
-    for what, where in (("Drawn in", picture), ("Written to", out), ("Saved in", save)):
+    for what, where in (("Drawn in", picture), ("Written to", output), ("Saved in", save)):
         if where is not None and where != STANDARD_INPUT:
             console.print(f"{what} {where}")
-    if out == STANDARD_INPUT:
+    if output == STANDARD_INPUT:
         sys.stdout.write(written)  # last: if nobody reads it, the files are there
 
 
@@ -142,7 +142,7 @@ def _backtest(
     settings: ForecastSettings,
     held_out: int | None,
     levels: tuple[float, ...],
-) -> "Model":
+) -> "Method":
     """Shows the backtest. Returns the model to take: the settings', or the best in place of auto."""
     from charloom import forecasting
     from charloom.cli import forecast_tables
@@ -150,18 +150,11 @@ def _backtest(
     from charloom.forecasting.series import is_constant
 
     if is_constant(series.values):
-        return settings.model
-    if held_out is None and not usual_held_out(len(series), settings.horizon, settings.model):
+        return settings.method
+    if held_out is None and not usual_held_out(len(series), settings.horizon, settings.method):
         console.print("Too short to hold a part out: nothing is measured.")
-        return settings.model
-    with screen.reading_progress("measuring") as bar:
-        task = bar.add_task("", total=1.0)
-        report = forecasting.backtest(
-            series,
-            settings,
-            held_out=held_out,
-            levels=levels,
-            progress=lambda share: bar.update(task, completed=share),
-        )
+        return settings.method
+    with screen.reading_progress("measuring") as show:
+        report = forecasting.backtest(series, settings, held_out=held_out, levels=levels, progress=show)
     forecast_tables.show_backtest(console, series, report)
     return report.best.model

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from charloom.cli import screen
 from charloom.forecasting.fitting import MOST_POINTS
@@ -37,15 +36,13 @@ def show_backtest(console: Console, series: "Series", report: "Backtest") -> Non
     held_out = len(series) - report.num_fitted
     fitted = counted(min(report.num_fitted, MOST_POINTS), "point")
     console.print(f"\nBacktest: fitted to {fitted}{season}; the {held_out:,} after them are held out.")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("root mean square error, steps ahead")
-    for step in steps:
-        table.add_column(str(step), justify="right")
-    for name, scores in sorted(report.scores.items(), key=lambda item: item[1].rmse.mean()):
-        table.add_row(name, *(f"{scores.rmse[step - 1]:.4g}" for step in steps))
+    rows = [
+        [name, *(f"{scores.rmse[step - 1]:.4g}" for step in steps)]
+        for name, scores in sorted(report.scores.items(), key=lambda item: item[1].rmse.mean())
+    ]
     for level, shares in report.coverage.items():
-        table.add_row(f"true values in the {level:.4g} interval", *(f"{shares[step - 1]:.2f}" for step in steps))
-    console.print(table)
+        rows.append([f"true values in the {level:.4g} interval", *(f"{shares[step - 1]:.2f}" for step in steps)])
+    screen.show_table(console, ["root mean square error, steps ahead", *map(str, steps)], rows)
     console.print(_verdict(report))
 
 
@@ -54,10 +51,10 @@ def _verdict(report: "Backtest") -> str:
     best, used = min(report.scores, key=report.mean_log_error), report.best.name
     if best == used:
         return f"The smallest errors are those of {used}, which is used."
-    if report.best.settings.model == "auto":
+    if report.best.settings.method == "auto":
         return f"{best} is not better by much: {used} is used."
     share = 1 - np.exp(report.mean_log_error(best) - report.mean_log_error(used))
-    return f"{best} was better: its errors are {100 * share:.0f} % smaller than those of {used}; --model auto uses it."
+    return f"{best} was better: its errors are {100 * share:.0f} % smaller than those of {used}; --method auto uses it."
 
 
 def show_forecast(
@@ -71,24 +68,21 @@ def show_forecast(
     notes += ", on a logarithmic scale" if forecaster.transform == "log" else ""
     notes += ", in whole numbers" if forecaster.scale.whole else ""
     console.print(f"\nForecast{notes}, fitted to {counted(min(len(series), MOST_POINTS), 'point')}:")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("time" if series.dates is not None else "point")
-    table.add_column("forecast", justify="right")
-    for level in levels:
-        table.add_column(f"{level:.4g} interval", justify="right")
+    headings = ["time" if series.dates is not None else "point", "forecast"]
+    rows = []
     bounds = [found.interval(level) for level in levels]
     decimals = _decimals(series.values, whole=forecaster.scale.whole)
     for step in range(min(horizon, _SHOWN_ROWS)):
         spans = [f"{low[step]:z.{decimals}} .. {high[step]:z.{decimals}}" for low, high in bounds]
-        table.add_row(series.label(len(series) + step), f"{found.mean[step]:z.{decimals}}", *spans)
-    console.print(table)
+        rows.append((series.label(len(series) + step), f"{found.mean[step]:z.{decimals}}", *spans))
+    screen.show_table(console, [*headings, *(f"{level:.4g} interval" for level in levels)], rows)
     if is_constant(series.values):
         console.print(
             f"All {counted(len(series), 'value')} are the same, so nothing shows how much they may change: "
             "the intervals have no width."
         )
     if horizon > _SHOWN_ROWS:
-        console.print(f"... and {horizon - _SHOWN_ROWS} more (--out FILE writes all)")
+        console.print(f"... and {horizon - _SHOWN_ROWS} more (--output FILE writes all)")
 
 
 def _decimals(values: "Values", *, whole: bool) -> str:

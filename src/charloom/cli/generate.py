@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from charloom.cli import screen
 from charloom.cli.novelty import NoveltyCheck
+from charloom.cli.options import Flag, Word
 from charloom.errors import SettingsError
 from charloom.settings import SamplingSettings
 from charloom.settings.corpus import UnknownPolicy
@@ -28,17 +29,17 @@ def generate(
     model: Path,
     /,
     *,
-    prefix: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    prefix: Word[str | None] = None,
     num_chars: int = 200,
     sampling: Annotated[SamplingSettings, Parameter(name="*", group="Sampling")] = SamplingSettings(),
-    greedy: Annotated[bool, Parameter(group="Sampling", negative="")] = False,
+    greedy: Annotated[Flag, Parameter(group="Sampling")] = False,
     num_samples: int = 1,
-    stop: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    stop: Word[str | None] = None,
     unknown: UnknownPolicy = "refuse",
     device: str = "cpu",
     precision: GenerationPrecision = "float32",
     check_novelty: Annotated[tuple[str, ...], _Repeated] = (),
-    copied_from: int | None = None,
+    min_copied_chars: int | None = None,
 ) -> None:
     """Let a model write on from a prefix.
 
@@ -68,7 +69,7 @@ def generate(
     check_novelty
         Say afterwards, on standard error, what of the written text (without the prefix) is copied from this corpus, as
         'charloom train' takes it: a name, a file or a folder (repeated for several), cleaned as the training text was.
-    copied_from
+    min_copied_chars
         With --check-novelty: a stretch of so many characters (bytes, for a byte model) counts as copied. Default: 32.
     """
     from charloom.device import find_device
@@ -78,7 +79,7 @@ def generate(
     check_samples(num_samples, num_chars)
     screen.output()  # refused at once if it is closed
     sampling = _with_defaults(sampling, greedy=greedy)
-    novelty = NoveltyCheck(check_novelty, copied_from)
+    novelty = NoveltyCheck(check_novelty, min_copied_chars)
     novelty.check(num_chars * num_samples)
     loaded = LanguageModel.load(model).to(find_device(device))
     if num_samples > 1 and sampling.greedy:

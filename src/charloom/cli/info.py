@@ -4,8 +4,6 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from charloom.cli import screen
 from charloom.version import __version__
 
@@ -40,10 +38,8 @@ def info(model: Path | None = None, /) -> None:
     ]
     if model is not None:
         rows += [("", ""), ("model", str(model)), *_model_rows(LanguageModel.load(model))]
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    for name, value in rows:
-        table.add_row(name, screen.printable(value))
-    screen.results().print(table)
+    shown = [(name, screen.printable(value)) for name, value in rows]
+    screen.show_table(screen.results(), ("", ""), shown, texts=(0, 1))
 
 
 def _model_rows(model: "LanguageModel") -> list[tuple[str, str]]:

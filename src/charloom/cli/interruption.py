@@ -1,4 +1,7 @@
-"""Ctrl-C, SIGTERM and SIGHUP during training: end it between two steps, and save."""
+"""Ctrl-C, SIGTERM and SIGHUP during training: end it between two steps, and save.
+
+A file of its own: a signal that arrives within ``stopping.py`` ends the process without any cleanup.
+"""
 
 import signal
 import time

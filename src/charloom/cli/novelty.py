@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
 from charloom.cli import screen
 from charloom.errors import SettingsError
+from charloom.settings.limits import check_count
 from charloom.text.clean_up import AnyText
 from charloom.text.decoding import for_a_model_of_characters
 
@@ -38,10 +37,10 @@ class NoveltyCheck:
 
         if not self.corpus:
             if self.min_length is not None:
-                raise SettingsError("--copied-from goes with --check-novelty")
+                raise SettingsError("--min-copied-chars goes with --check-novelty")
             return
-        if self.min_length is not None and self.min_length < 1:
-            raise SettingsError("it must be a whole number, 1 or more", setting="copied_from", value=self.min_length)
+        if self.min_length is not None:
+            check_count("min_copied_chars", self.min_length, minimum=1)
         if num_chars > LONGEST_TEXTS:
             raise SettingsError(f"--check-novelty takes at most {LONGEST_TEXTS:,} characters in all samples together")
 
@@ -84,17 +83,14 @@ def _show(report: "NoveltyReport", corpus: str, unit: str) -> None:
         console.print("Ordinary: cannot be told, that text is too short for pieces of this length to be cut out.")
     if not report.stretches:
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     several = len(report.samples) > 1
-    for heading in ("sample", "from", "length") if several else ("from", "length"):
-        table.add_column(heading, justify="right")
-    table.add_column("stands in")
-    table.add_column("stretch")
+    headings = (*(("sample",) if several else ()), "from", "length", "stands in", "stretch")
+    rows = []
     for stretch in report.stretches:
         sample = (str(stretch.sample + 1),) if several else ()
         place = f"{screen.printable(stretch.source)}, line {stretch.line:,} ({unit[:-1]} {stretch.corpus_start:,})"
-        table.add_row(*sample, f"{stretch.start:,}", f"{len(stretch.text):,}", place, _in_one_line(stretch))
-    console.print(table)
+        rows.append((*sample, f"{stretch.start:,}", f"{len(stretch.text):,}", place, _in_one_line(stretch)))
+    screen.show_table(console, headings, rows, texts=range(len(headings) - 2, len(headings)))
 
 
 def _in_one_line(stretch: "CopiedStretch") -> str:

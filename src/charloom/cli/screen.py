@@ -7,13 +7,13 @@ import shlex
 import sys
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Column
+from rich.table import Column, Table
 
 from charloom.errors import Argument, CharloomError, CharloomWarning, InputError, Part, SettingsError, worded
 
@@ -172,13 +172,31 @@ def printable(text: str) -> str:
     )
 
 
+def show_table(
+    console: Console, headings: Sequence[str], rows: Iterable[Sequence[str]], *, texts: Container[int] = (0,)
+) -> None:
+    """Shows a table. ``texts`` are the numbers of the columns that hold no numbers, and are flush left."""
+    table = Table(box=None, pad_edge=False, show_header=any(headings), padding=(0, 2, 0, 0))
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if number in texts else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
 @contextmanager
-def reading_progress(description: str) -> Iterator[Progress]:
-    """A progress bar on standard error, gone when the work is done; add a task and advance it."""
+def reading_progress(description: str) -> Iterator[Callable[..., None]]:
+    """A progress bar on standard error, gone when the work is done. Yields what shows how much is done, and of what."""
     columns = (TextColumn(description), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console = messages()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield progress
+
+        def show(done: float, total: float | None = 1.0) -> None:
+            if not progress.tasks:
+                progress.add_task("")
+            progress.update(progress.task_ids[0], completed=done, total=total)
+
+        yield show
 
 
 def is_narrow(console: Console) -> bool:

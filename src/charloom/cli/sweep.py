@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 from rich.console import Console
-from rich.table import Table
 
 from charloom.cli import screen
 from charloom.cli.interruption import Interruption
+from charloom.cli.options import Flag, OutputFolder, Word
 from charloom.errors import SettingsError, worded
 from charloom.settings import CorpusSettings, ModelSettings, TrainingSettings
 from charloom.settings.names import as_word, find_setting
@@ -26,13 +26,13 @@ _MOST_FAILURES = 5
 
 
 def sweep(
-    *corpus: Annotated[str, Parameter(allow_leading_hyphen=True)],
-    out: Path,
+    *corpus: Word[str],
+    output: OutputFolder[Path],
     vary: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
-    combinations: Annotated[Path | None, Parameter(name="--list")] = None,
-    seeds: int = 1,
+    combinations: Path | None = None,
+    num_seeds: int = 1,
     jobs: int | None = None,
-    keep_models: Annotated[bool, Parameter(negative="")] = False,
+    keep_models: Flag = False,
     recipe: str | None = None,
     text: Annotated[CorpusSettings, Parameter(name="*", group=Group("Text"))] = CorpusSettings(),
     model: Annotated[ModelSettings, Parameter(name="*", group=Group("Model"))] = ModelSettings(),
@@ -52,7 +52,7 @@ def sweep(
     ----------
     corpus
         What to train on, as for 'charloom train'.
-    out
+    output
         Folder for the runs and the results.
     vary
         A setting and its values, as hidden-size=64,128,256: any option of the groups Text, Model and Training but the
@@ -60,7 +60,7 @@ def sweep(
     combinations
         A .toml file of combinations, each a table [[combination]] of settings; with --vary, each is run with every
         combination of its values.
-    seeds
+    num_seeds
         Runs of each combination, with --seed and the numbers after it.
     jobs
         Processes side by side, each of one thread unless --threads says otherwise; results do not depend on it.
@@ -72,8 +72,8 @@ def sweep(
     """
     fixed = Recipe(text, model, training)
     asked = _combinations(vary, combinations, fixed)
-    if asked == [{}] and seeds == 1:
-        raise SettingsError(f"nothing is varied: give --vary, --list or --seeds; {_FORM}")
+    if asked == [{}] and num_seeds == 1:
+        raise SettingsError(f"nothing is varied: give --vary, --combinations or --num-seeds; {_FORM}")
     from charloom.sweeps.events import SweepBegan
     from charloom.sweeps.sweep import sweep as run_sweep
 
@@ -90,13 +90,13 @@ def sweep(
             corpus or None,
             asked,
             fixed,
-            seeds=seeds,
-            out=out,
+            num_seeds=num_seeds,
+            output=output,
             jobs=jobs,
             keep_models=keep_models,
             listeners=[display, interrupt],
         )
-    _show_results(console, results, out)
+    _show_results(console, results, output)
     if interruption.requested and results.num_missing:
         console.print(
             f"Stopped by {interruption.requested.name}: {results.num_missing} runs are still to do; "
@@ -210,25 +210,22 @@ def _describe(run: "SweepRun") -> str:
     return f"{line}, {run.seconds:.1f} s"
 
 
-def _show_results(console: Console, results: "SweepResults", out: Path) -> None:
+def _show_results(console: Console, results: "SweepResults", output: Path) -> None:
     """The table, the best first."""
     combinations = results.combinations()
     if not combinations:
         return
     validated = any(one.validation_perplexity for one in combinations)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in results.varied:
-        table.add_column(name.replace("_", "-"))
-    for name in [*(["validation", "best", "at epoch"] if validated else []), "training", "seconds", "runs"]:
-        table.add_column(name, justify="right")
-    for one in combinations:
-        table.add_row(*(as_word(value) for value in one.values.values()), *_cells(one, validated))
-    console.print(table)
+    varied = [name.replace("_", "-") for name in results.varied]
+    figures = [*(["validation", "best", "at epoch"] if validated else []), "training", "seconds", "runs"]
+    rows = [(*map(as_word, one.values.values()), *_cells(one, validated)) for one in combinations]
+    screen.show_table(console, [*varied, *figures], rows, texts=range(len(varied)))
     console.print(
         "Perplexities are means over seeds and their standard deviation"
         + ("; best: the lowest of any epoch." if validated else "; no text is kept out to validate on.")
     )
-    console.print(f"In {shlex.quote(str(out))}: results.csv, results.jsonl, sweep.png, and runs with their histories.")
+    folder = shlex.quote(str(output))
+    console.print(f"In {folder}: results.csv, results.jsonl, sweep.png, and runs with their histories.")
 
 
 def _cells(one: "CombinationResult", validated: bool) -> list[str]:

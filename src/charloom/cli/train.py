@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from charloom.cli import screen
 from charloom.cli.interruption import Interruption
+from charloom.cli.options import Flag, Force, OutputFolder, Word
 from charloom.cli.trackers import WantedTrackers, open_trackers
 from charloom.cli.training_display import TrainingDisplay, reading_progress, show_end, show_start
 from charloom.errors import OtherProcessFailedError
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
 
 
 def train(
-    *corpus: Annotated[str, Parameter(allow_leading_hyphen=True)],
-    out: Path | None = None,
+    *corpus: Word[str],
+    output: OutputFolder[Path | None] = None,
     recipe: str | None = None,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    no_priming: Annotated[bool, Parameter(negative="")] = False,
+    force: Force = False,
+    no_priming: Flag = False,
     resume: Path | None = None,
     init_from: Path | None = None,
-    extend_vocabulary: Annotated[bool, Parameter(negative="")] = False,
+    extend_vocabulary: Flag = False,
     tensorboard: bool | None = None,
-    wandb: Annotated[bool, Parameter(negative="")] = False,
+    wandb: Flag = False,
     text: Annotated[CorpusSettings, Parameter(name="*", group="Text")] = CorpusSettings(),
     model: Annotated[ModelSettings, Parameter(name="*", group="Model")] = ModelSettings(),
     training: Annotated[TrainingSettings, Parameter(name="*", group="Training")] = TrainingSettings(),
@@ -48,18 +49,18 @@ def train(
     corpus
         What to train on: time-machine (the default), tiny-shakespeare or python-reference; one or more files (.gz,
         .xz and .zst are decompressed); a folder; standard input, as -; a data set, as hf:NAME[:SPLIT[:COLUMN]].
-    out
+    output
         Folder for the model, history.jsonl and history.png. Default: the corpus' name and -model.
     recipe
         Settings to start from: a name from 'charloom recipes', or the path of a .toml file. Options override it.
-    overwrite
+    force
         Replace the model that is in the folder.
     no_priming
         Keep the text out of the folder. With it (its last MiB) 'charloom compress' begins with what it has read.
     resume
         The folder of a run that was interrupted: go on exactly where it was, with its text, recipe and options.
         Options that only say how long to train, what to show and where to compute may be changed, and --learning-rate
-        and --clip-norm for a run that diverged. With --out it goes on in another folder.
+        and --clip-norm for a run that diverged. With --output it goes on in another folder.
     init_from
         The folder of a model whose weights the new run begins with, to train it further or on another text.
     extend_vocabulary
@@ -75,12 +76,12 @@ def train(
     wanted = WantedTrackers(tensorboard, wandb)
     plan = RunPlan(
         corpus,
-        out,
+        output,
         Recipe(text, model, training, name=recipe or ("" if resume else usual_recipe(corpus))),
         resume=resume,
         init_from=init_from,
         extend_vocabulary=extend_vocabulary,
-        overwrite=overwrite,
+        force=force,
         priming=not no_priming,
     )
     try:

@@ -33,16 +33,14 @@ _LONG_TEXT = 1 << 25
 @contextmanager
 def reading_progress() -> Iterator[Callable[[int, int | None], None]]:
     """A progress bar while a long text is read, in one process on a machine."""
-    with screen.reading_progress("reading the text") as progress:
+    with screen.reading_progress("reading the text") as show:
         shown = os.environ.get("LOCAL_RANK", "0") == "0"
 
-        def show(done: int, total: int | None) -> None:
-            if shown and not progress.tasks and (done if total is None else total) > _LONG_TEXT:
-                progress.add_task("")
-            for task in progress.task_ids:
-                progress.update(task, completed=done, total=total)
+        def show_long(done: int, total: int | None) -> None:
+            if shown and (done if total is None else total) > _LONG_TEXT:
+                show(done, total)
 
-        yield show
+        yield show_long
 
 
 class TrainingDisplay:

@@ -15,7 +15,7 @@ from charloom.forecasting.intervals import sorted_levels
 from charloom.forecasting.lag_selection import compared_steps
 from charloom.forecasting.member_training import Progress
 from charloom.forecasting.series import SeriesLike, Values, as_series
-from charloom.settings.forecasting import USUAL_LEVELS, ForecastSettings, Model
+from charloom.settings.forecasting import USUAL_LEVELS, ForecastSettings, Method
 from charloom.settings.limits import check_count
 from charloom.wording import counted
 
@@ -70,7 +70,7 @@ class Backtest:
         return _mean_log_error(self.scores[name])
 
 
-def usual_held_out(length: int, horizon: int, model: Model = "auto") -> int:
+def usual_held_out(length: int, horizon: int, model: Method = "auto") -> int:
     """A fifth of the series, and no fewer points than the horizon; 0 if the rest would be too short to fit to."""
     held_out = max(length // 5, horizon)
     return held_out if length - held_out >= fewest_points(horizon, model) else 0
@@ -85,13 +85,13 @@ def check_held_out(held_out: int | None) -> None:
 def _num_held_out(length: int, settings: ForecastSettings, held_out: int | None) -> int:
     """Points to hold out. Raises SeriesError if the series is too short, SettingsError if held_out does not fit it."""
     horizon = settings.horizon
-    needed = fewest_points(horizon, settings.model)
+    needed = fewest_points(horizon, settings.method)
     number = max(length // 5, horizon) if held_out is None else held_out
     most = length - needed
     if horizon <= number <= most:
         return number
-    if length <= fewest_points(1, settings.model):
-        change = plain_instead(length - 1, settings.model)
+    if length <= fewest_points(1, settings.method):
+        change = plain_instead(length - 1, settings.method)
     elif most < horizon:
         lower_both = held_out is not None and held_out > horizon
         change = ("lower ", *((Argument("held_out"), " and ") if lower_both else ()), "the horizon")
@@ -161,7 +161,7 @@ def backtest(
         with np.errstate(all="ignore"):  # an unstable autoregression leaves the range of floats
             forecasts = baseline.forecast(series.values, origins, settings.horizon)
             scores[baseline.name] = _score(series.values, origins, forecasts, unit, exponent)
-    best = _best(compared, scores) if settings.model == "auto" else chosen
+    best = _best(compared, scores) if settings.method == "auto" else chosen
     coverage = {}
     for level in levels:
         low, high = found[best.name].interval(level)

@@ -120,19 +120,19 @@ class Mean(LinearBaseline):
 
 
 class AutoRegression(LinearBaseline):
-    """AR(tau) by least squares."""
+    """AR(num_lags) by least squares."""
 
     has_level = True
 
-    def __init__(self, tau: int = 4) -> None:
-        check_count("tau", tau, minimum=1, maximum=_LONGEST_PAST)
-        self.tau = tau
-        self.fewest_points = 2 * tau + 1
-        self.name = f"AR({tau})"
+    def __init__(self, num_lags: int = 4) -> None:
+        check_count("num_lags", num_lags, minimum=1, maximum=_LONGEST_PAST)
+        self.num_lags = num_lags
+        self.fewest_points = 2 * num_lags + 1
+        self.name = f"AR({num_lags})"
 
     def _estimate(self, values: Values) -> None:
-        self.linear = least_squares(values, self.tau)
+        self.linear = least_squares(values, self.num_lags)
 
     def _too_few(self, length: int) -> CharloomError:
         need = f"{counted(length, 'point')} to fit to need one below {(length + 1) // 2}"
-        return SettingsError(need, setting="tau", value=self.tau)
+        return SettingsError(need, setting="num_lags", value=self.num_lags)

@@ -19,7 +19,7 @@ from charloom.forecasting.intervals import Calibration, calibrate
 from charloom.forecasting.member import Member, Reading
 from charloom.forecasting.series import Values
 from charloom.forecasting.unseen_blocks import errors_after, mean_log_error, starts_of_folds
-from charloom.settings.forecasting import ForecastSettings, Model
+from charloom.settings.forecasting import ForecastSettings, Method
 
 _LEAST_GAIN = 0.02
 """Least relative gain in error over the preferred model; a smaller one may be chance."""
@@ -43,7 +43,7 @@ class Candidate:
         spreads: What the model gives for them.
     """
 
-    model: Model
+    model: Method
     name: str
     members: list[Member]
     reading: Reading
@@ -72,10 +72,10 @@ def usual_order(season: int) -> int:
     return season + 1 if season > 1 else 4
 
 
-def plain_models(length: int, season: int, tau: int | None) -> dict[Model, LinearBaseline]:
+def plain_models(length: int, season: int, num_lags: int | None) -> dict[Method, LinearBaseline]:
     """The models without a network that a series of this length allows, the preferred one first."""
-    found: dict[Model, LinearBaseline] = {}
-    order = tau or usual_order(season)
+    found: dict[Method, LinearBaseline] = {}
+    order = num_lags or usual_order(season)
     if 1 < season < length:
         found["seasonal-naive"] = SeasonalNaive(season)
         if length >= 3 * season:
@@ -89,7 +89,7 @@ def plain_models(length: int, season: int, tau: int | None) -> dict[Model, Linea
     return found
 
 
-def fit_plain(model: Model, baseline: LinearBaseline, values: Values, settings: ForecastSettings) -> Candidate:
+def fit_plain(model: Method, baseline: LinearBaseline, values: Values, settings: ForecastSettings) -> Candidate:
     """A plain model as a candidate. Its errors are on what follows the points that it was fitted to."""
 
     def fitted(end: int) -> Linear:

@@ -19,7 +19,7 @@ from charloom.forecasting.transforms import make_scale
 from charloom.forecasting.unseen_blocks import choose_trust, errors_ahead, optimism
 from charloom.forecasting.windows import cut_windows, make_batch
 from charloom.recurrence.threads import use_threads
-from charloom.settings.forecasting import ForecastSettings, Model
+from charloom.settings.forecasting import ForecastSettings, Method
 from charloom.wording import counted
 
 FEWEST_POINTS = 4
@@ -29,14 +29,14 @@ MOST_POINTS = 10_000
 _MOST_AHEAD = 32
 
 
-def fewest_points(horizon: int, model: Model = "auto") -> int:
+def fewest_points(horizon: int, model: Method = "auto") -> int:
     """The shortest series that a model can forecast so far; of ``auto``, which falls back on the plain ones."""
     return max(FEWEST_FOR_NETWORK, 2 * horizon + 8) if model == "network" else FEWEST_POINTS
 
 
-def plain_instead(length: int, model: Model) -> tuple[Part, ...]:
+def plain_instead(length: int, model: Method) -> tuple[Part, ...]:
     """The hint for a series that is too short for this model at every horizon; empty if it is too short for all."""
-    return ("give ", Argument("model", "auto")) if model == "network" and length >= FEWEST_POINTS else ()
+    return ("give ", Argument("method", "auto")) if model == "network" and length >= FEWEST_POINTS else ()
 
 
 def fit(
@@ -48,8 +48,8 @@ def fit(
 ) -> Forecaster:
     """Fits a forecaster to a series.
 
-    ``model="auto"`` fits all models that the series is long enough for, and returns the one whose errors on points left
-    out are smallest; the network if others gain little. Its ``model`` says which. Each of the ``settings.members``
+    ``method="auto"`` fits all models that the series is long enough for, and returns the one whose errors on points
+    left out are smallest; the network if others gain little. Its ``model`` says which. Each of the ``settings.members``
     members of a network is fitted without one block of the series. The number of passes and how far corrections are
     trusted are chosen for all by their errors on their blocks; so, small as the series is, the networks cost nothing if
     there is nothing to correct.
@@ -79,12 +79,12 @@ def fit_all(series: Series, settings: ForecastSettings, tell: Progress, *, compa
     scale = make_scale(latest, settings.transform, _season(settings.season, latest), settings.domain)
     values = scale.to_unit(latest)
     season = _season(settings.season, values)
-    wanted = None if settings.model == "auto" or compared else settings.model
+    wanted = None if settings.method == "auto" or compared else settings.method
     if is_constant(latest):
         candidates = _fit_constant(values, settings)
     else:
         candidates = _fit_candidates(values, season, settings, tell, wanted)
-    named = [candidate for candidate in candidates if candidate.model == settings.model]
+    named = [candidate for candidate in candidates if candidate.model == settings.method]
     best = named[0] if named else choose(candidates)
     tell(1.0)
     return [
@@ -94,15 +94,15 @@ def fit_all(series: Series, settings: ForecastSettings, tell: Progress, *, compa
 
 
 def _check_length(series: Series, settings: ForecastSettings) -> None:
-    needed = fewest_points(settings.horizon, settings.model)
+    needed = fewest_points(settings.horizon, settings.method)
     if len(series) >= needed:
         return
     few = f"{counted(len(series), 'point')} {'is' if len(series) == 1 else 'are'} too few to forecast"
-    if settings.model == "network":
+    if settings.method == "network":
         shorter = len(series) >= fewest_points(1, "network")
         raise SeriesError(
             f"{few} {settings.horizon} ahead with it: {needed} are needed",
-            setting="model",
+            setting="method",
             value="network",
             hint=(*(("lower the horizon, or ",) if shorter else ()), *plain_instead(len(series), "network")),
         )
@@ -110,29 +110,29 @@ def _check_length(series: Series, settings: ForecastSettings) -> None:
 
 
 def _fit_constant(values: Values, settings: ForecastSettings) -> list[Candidate]:
-    if settings.model in ("network", "ar"):
+    if settings.method in ("network", "ar"):
         raise SeriesError(
             f"all {len(values)} values are the same",
-            setting="model",
-            value=settings.model,
-            hint=(Argument("model", "auto"), " repeats them"),
+            setting="method",
+            value=settings.method,
+            hint=(Argument("method", "auto"), " repeats them"),
         )
     return [fit_plain("naive", Naive(), values, settings)]
 
 
 def _fit_candidates(
-    values: Values, season: int, settings: ForecastSettings, tell: Progress, wanted: Model | None
+    values: Values, season: int, settings: ForecastSettings, tell: Progress, wanted: Method | None
 ) -> list[Candidate]:
     """One model, or all that the series is long enough for, the preferred one first."""
     candidates = []
-    if settings.model in ("auto", "network") and len(values) >= fewest_points(settings.horizon, "network"):
+    if settings.method in ("auto", "network") and len(values) >= fewest_points(settings.horizon, "network"):
         candidates.append(_fit_network(values, season, settings, tell))
-    plain = plain_models(len(values), season, settings.tau)
-    if settings.model == "ar":
-        plain["ar"] = AutoRegression(settings.tau or usual_order(season))
-    if settings.model in ("seasonal-naive", "seasonal-mean") and settings.model not in plain:
+    plain = plain_models(len(values), season, settings.num_lags)
+    if settings.method == "ar":
+        plain["ar"] = AutoRegression(settings.num_lags or usual_order(season))
+    if settings.method in ("seasonal-naive", "seasonal-mean") and settings.method not in plain:
         what = f"a season of {season} is seen fewer than three times" if season > 1 else "no season was found"
-        raise SeriesError(what, setting="model", value=settings.model, hint=("give ", Argument("season")))
+        raise SeriesError(what, setting="method", value=settings.method, hint=("give ", Argument("season")))
     return candidates + [
         fit_plain(model, baseline, values, settings) for model, baseline in plain.items() if wanted in (None, model)
     ]

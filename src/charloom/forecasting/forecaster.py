@@ -24,7 +24,7 @@ from charloom.model_folder import (
 )
 from charloom.predictor import check_finite
 from charloom.recurrence.threads import use_threads
-from charloom.settings.forecasting import MAX_HORIZON, MAX_PATHS, ForecastSettings, Model
+from charloom.settings.forecasting import MAX_HORIZON, MAX_PATHS, ForecastSettings, Method
 from charloom.settings.limits import check_count
 from charloom.version import __version__
 
@@ -45,7 +45,7 @@ class Forecast:
     """
 
     mean: Values
-    model: Model
+    model: Method
     _center: Values
     _spread: Values
     _calibration: Calibration
@@ -90,7 +90,7 @@ class Forecaster:
     def __init__(
         self,
         settings: ForecastSettings,
-        model: Model,
+        model: Method,
         name: str,
         members: list[Member],
         reading: Reading,
@@ -100,7 +100,7 @@ class Forecaster:
         series: Series,
     ) -> None:
         self.settings = settings
-        self.model: Model = model
+        self.model: Method = model
         self.name = name
         self.series = series
         self.season = season
@@ -248,7 +248,7 @@ class Forecaster:
     def _from_config(cls, config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> "Forecaster":
         check_finite(tensors)
         settings, model = ForecastSettings(**config["settings"]), config["model"]
-        if model not in get_args(Model) or model == "auto":
+        if model not in get_args(Method) or model == "auto":
             raise ValueError("model")
         members = []
         for i, entry in enumerate(config["members"]):

@@ -1,13 +1,12 @@
 """A forecast as a picture."""
 
-import io
-import warnings
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from charloom import plots
 from charloom.arguments import check_type
 from charloom.errors import InputError
 from charloom.forecasting.dates import Dates
@@ -20,8 +19,6 @@ from charloom.settings.limits import check_choice
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PictureFormat: TypeAlias = Literal["png", "svg", "pdf"]
-
 _SHOWN_HORIZONS = 4
 """How much of the past is shown, in horizons."""
 _BLUE = np.array([0x1F, 0x77, 0xB4]) / 255
@@ -33,21 +30,18 @@ def draw_forecast(
     series: SeriesLike,
     forecast: Forecast,
     levels: Sequence[float] = USUAL_LEVELS,
-    format: PictureFormat = "png",  # noqa: A002
+    format: plots.PictureFormat = "png",  # noqa: A002
 ) -> bytes:
     """The end of a series, its forecast and the intervals around it. Raises InputError for one from several origins."""
     series = as_series(series)
     check_type(Forecast, forecast=forecast)
     if forecast.mean.ndim != 1:
         raise InputError("has several origins: draw one of Forecaster.forecast", setting="forecast")
-    check_choice("format", format, PictureFormat)
+    check_choice("format", format, plots.PictureFormat)
     levels = sorted_levels(levels)
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     horizon = len(forecast.mean)
     begin = max(0, len(series) - max(_SHOWN_HORIZONS * horizon, 60))
-    figure = Figure(figsize=(8, 4), layout="constrained")
+    figure = plots.new_figure(8, 4)
     axes = figure.subplots()
     places = _places(axes, series, begin, len(series) + horizon)
     past, future = places[: len(series) - begin], places[len(series) - begin :]
@@ -62,11 +56,7 @@ def draw_forecast(
     _set_limits(axes, places, dated=series.dates is not None)
     axes.grid(visible=True, alpha=0.25)
     figure.legend(loc="outside upper center", ncols=4, fontsize=9, frameon=False)
-    picture = io.BytesIO()
-    with warnings.catch_warnings(), rc_context({"svg.fonttype": "none"}):  # letters, not outlines
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in letters that the font lacks: boxes do
-        figure.savefig(picture, format=format, dpi=130)
-    return picture.getvalue()
+    return plots.picture_of(figure, format)
 
 
 def _places(axes: "Axes", series: Series, begin: int, end: int) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":

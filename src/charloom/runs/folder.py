@@ -4,11 +4,11 @@ Checkpoints are in a folder within; see ``training.checkpoints``.
 """
 
 import contextlib
-import io
 import re
 import warnings
 from pathlib import Path
 
+from charloom import plots
 from charloom.codec import priming
 from charloom.codec.preparation import prepare_codec
 from charloom.errors import Argument, CharloomWarning, InputError, ModelFolderError
@@ -25,7 +25,7 @@ from charloom.whole_files import remove_leftovers, write_whole
 
 HISTORY_FILE = "history.jsonl"
 PLOT_FILE = "history.png"
-_OVERWRITE = Argument("overwrite", True)
+_FORCE = Argument("force", True)
 _WRITTEN_HERE = re.compile("|".join(map(re.escape, (CONFIG_FILE, WEIGHTS_FILE, *CODEC_FILES, HISTORY_FILE, PLOT_FILE))))
 
 
@@ -58,12 +58,12 @@ class RunFolder:
     def _refuse_what_is_there(self) -> None:
         if (self.path / CONFIG_FILE).exists():
             raise ModelFolderError(
-                f"{self.path}: there is a model already", hint=("name another folder, or give ", _OVERWRITE)
+                f"{self.path}: there is a model already", hint=("name another folder, or give ", _FORCE)
             )
         if has_steps(self.path):
             raise ModelFolderError(
                 f"{self.path}: there is a run that was interrupted",
-                hint=(Argument("resume", str(self.path)), " goes on with it, ", _OVERWRITE, " begins a new one"),
+                hint=(Argument("resume", str(self.path)), " goes on with it, ", _FORCE, " begins a new one"),
             )
 
     def begin(self, history: History | None = None) -> None:
@@ -162,11 +162,9 @@ def plot_history(history: History, kept_epoch: int | None = None) -> bytes:
 
     kept_epoch: The epoch whose weights the model has; marked where it is before the last.
     """
-    # Figure alone, without pyplot: no window system, no global state, half the time to import.
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+    from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    figure = plots.new_figure(7, 4.2)
     axes = figure.add_subplot()
     epochs = [record.epoch for record in history]
     marker = "o" if len(history) == 1 else None
@@ -174,21 +172,14 @@ def plot_history(history: History, kept_epoch: int | None = None) -> bytes:
     validation = [(r.epoch, r.validation_perplexity) for r in history if r.validation_perplexity is not None]
     if validation:
         axes.plot(*zip(*validation, strict=True), label="validation", marker=marker)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7)))
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.yaxis.set_minor_locator(NullLocator())
+    plots.set_perplexity_axis(axes)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_xlabel("epoch")
-    axes.set_ylabel("perplexity (log scale)")
     kept, of_all = history[-1], ""
     if kept_epoch is not None and kept_epoch < history[-1].epoch:
         axes.axvline(kept_epoch, color="0.4", linestyle=":", label="kept")
         kept, of_all = history[kept_epoch - 1], f" of {len(history)}"
     also = "" if kept.validation_perplexity is None else f", validation {kept.validation_perplexity:.3g}"
     axes.set_title(f"training {kept.perplexity:.3g}{also}, after epoch {kept.epoch}{of_all}")
-    axes.grid(visible=True, alpha=0.25)
     axes.legend()
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=130)
-    return picture.getvalue()
+    return plots.picture_of(figure)

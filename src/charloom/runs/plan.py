@@ -19,7 +19,7 @@ from charloom.text.named_corpora import TIME_MACHINE
 from charloom.text.sources import STANDARD_INPUT
 from charloom.training.checkpoints.folder import checkpoint_files, newer_checkpoints, run_of
 
-_SWITCHES = ("extend_vocabulary", "overwrite", "priming", "checkpoints", "save_model")
+_SWITCHES = ("extend_vocabulary", "force", "priming", "checkpoints", "save_model")
 
 
 @dataclass(frozen=True)
@@ -31,27 +31,27 @@ class RunPlan:
     Attributes:
         corpus: Text to train on, as ``load_corpus`` takes it: names of corpora, files, folders, data sets; or a
             ``Corpus``. Empty: The Time Machine, or the resumed run's text.
-        out: Folder of the run. None: the folder of the resumed run, or the corpus' name and ``-model``.
+        output: Folder of the run. None: the folder of the resumed run, or the corpus' name and ``-model``.
         recipe: All settings. None: those of the resumed run, or the recipe that suits the corpus, with the settings of
             the model that is fine-tuned.
         resume: Folder of an interrupted run, or one of its checkpoint files: continue exactly there, with its text and
-            settings. True: resume the run in ``out`` if there is one; so that the same plan starts a run and, after
+            settings. True: resume the run in ``output`` if there is one; so that the same plan starts a run and, after
             each interruption, continues it.
         init_from: Folder of a model whose weights the run starts from.
         extend_vocabulary: With ``init_from``: add the characters of the text that the model does not know.
-        overwrite: Replace the model or run that is in the folder.
+        force: Replace the model or run that is in the folder.
         priming: Store the end of the text in the folder, compressed, for ``charloom compress`` to start from.
         checkpoints: Write checkpoints, so that the run can be resumed.
         save_model: Write the trained model to the folder; else only the history.
     """
 
     corpus: "str | Path | Corpus | Sequence[str | Path]" = ()
-    out: str | Path | None = None
+    output: str | Path | None = None
     recipe: Recipe | None = None
     resume: str | Path | bool | None = None
     init_from: str | Path | None = None
     extend_vocabulary: bool = False
-    overwrite: bool = False
+    force: bool = False
     priming: bool = True
     checkpoints: bool = True
     save_model: bool = True
@@ -75,7 +75,7 @@ class RunPlan:
     def _check_types(self) -> None:
         optional = (*PATH, type(None))
         check_type((Recipe, type(None)), recipe=self.recipe)
-        check_type(optional, out=self.out, init_from=self.init_from)
+        check_type(optional, output=self.output, init_from=self.init_from)
         check_type((*optional, bool), resume=self.resume)
         for name in _SWITCHES:
             check_type(bool, **{name: getattr(self, name)})
@@ -86,7 +86,7 @@ class RunPlan:
             for text in self.corpus:
                 check_type(PATH, corpus=text)
             object.__setattr__(self, "corpus", tuple(os.fspath(text) for text in self.corpus))
-        for name in ("out", "init_from"):
+        for name in ("output", "init_from"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, Path(path))
         if self.resume is not None and not isinstance(self.resume, bool):
@@ -103,13 +103,13 @@ class RunPlan:
         """Folder of the run.
 
         Raises:
-            SettingsError: The checkpoint to resume lies in no run's folder, and ``out`` is not given.
+            SettingsError: The checkpoint to resume lies in no run's folder, and ``output`` is not given.
         """
-        if isinstance(self.out, Path):
-            return self.out
+        if isinstance(self.output, Path):
+            return self.output
         if isinstance(self.resume, Path):
             if (run := run_of(self.resume)) is None:
-                raise SettingsError(f"{self.resume} is not in the folder of a run", hint=("give ", Argument("out")))
+                raise SettingsError(f"{self.resume} is not in the folder of a run", hint=("give ", Argument("output")))
             return run
         return default_folder(self.texts)
 
@@ -130,16 +130,16 @@ class RunPlan:
         """True if a run is resumed in its own folder.
 
         Raises:
-            SettingsError: That would delete newer checkpoints, and ``overwrite`` is not set.
+            SettingsError: That would delete newer checkpoints, and ``force`` is not set.
         """
         resume = self.resumes
         run = None if resume is None else run_of(resume)
         if resume is None or run is None or self.folder.resolve() != run.resolve():
             return False
-        if resume.is_file() and not self.overwrite and (newer := newer_checkpoints(resume)):
+        if resume.is_file() and not self.force and (newer := newer_checkpoints(resume)):
             raise SettingsError(
-                *(f"beside {resume.name} are {len(newer)} newer checkpoints: ", Argument("out")),
-                *(" resumes in another folder, ", Argument("overwrite", True), " deletes them"),
+                *(f"beside {resume.name} are {len(newer)} newer checkpoints: ", Argument("output")),
+                *(" resumes in another folder, ", Argument("force", True), " deletes them"),
             )
         return True
 

@@ -124,7 +124,7 @@ class TrainingRun:
                     in_place = plan.continues_in_folder
                     if self.folder.path.exists() or not in_place:
                         stack.callback(self.folder.leave)
-                        self.folder.enter(overwrite=plan.overwrite or in_place or processes.restarts > 0)
+                        self.folder.enter(overwrite=plan.force or in_place or processes.restarts > 0)
             checkpoint = self._checkpoint()  # under the lock, so that no other process brings the run further
             with processes.together():
                 if checkpoint is not None:
@@ -174,7 +174,7 @@ class TrainingRun:
         except CharloomError:
             return None
         results = model.provenance.get("results") or {}
-        stored = asdict(checkpoint.settings) | {"prefixes": list(checkpoint.settings.prefixes)}  # as JSON has them
+        stored = asdict(checkpoint.settings) | {"prefix": list(checkpoint.settings.prefix)}  # as JSON has them
         same = model.provenance.get("training") == stored
         return model if same and results.get("epochs_trained") == len(checkpoint.history) else None
 
@@ -254,7 +254,7 @@ class TrainingRun:
         model, start = self.start.model, self.start
         texts = texts_for_codec(start.corpus, start.settings) if priming else None
         if texts is None:  # the samples' default prefix is the start of the text
-            model.provenance = {**model.provenance, "prefixes": list(model.provenance["training"]["prefixes"])}
+            model.provenance = {**model.provenance, "prefixes": list(model.provenance["training"]["prefix"])}
         try:
             self.folder.finish(model, texts)
         except (CharloomError, OSError) as error:

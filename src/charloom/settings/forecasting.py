@@ -11,7 +11,7 @@ from charloom.settings.model import Cell
 
 Transform: TypeAlias = Literal["auto", "none", "log"]
 """What is forecast: the values, or their logarithms, where their swings grow with their level."""
-Model: TypeAlias = Literal["auto", "network", "ar", "seasonal-mean", "seasonal-naive", "drift", "naive", "mean"]
+Method: TypeAlias = Literal["auto", "network", "ar", "seasonal-mean", "seasonal-naive", "drift", "naive", "mean"]
 """What forecasts; auto compares the others and takes the best."""
 Domain: TypeAlias = Literal["auto", "real"]
 """Which values a forecast may have: those of the series' kind, or any number."""
@@ -105,7 +105,7 @@ class ForecastSettings:
 
     Attributes:
         horizon: Steps ahead that are forecast, that lags are chosen for, and that intervals are measured at.
-        model: The forecasting model: network (linear autoregressions corrected by recurrent networks), ar (a plain
+        method: The forecasting method: network (linear autoregressions corrected by recurrent networks), ar (a plain
             autoregression), seasonal-naive (the last season again), seasonal-mean (the mean of the last three), drift
             (the last value and the mean change), naive (the last value), mean (the mean of all values), or auto, the
             one with the smallest errors.
@@ -114,7 +114,7 @@ class ForecastSettings:
             whose swings grow with their level.
         domain: Values that a forecast may have: whole numbers if all values of the series are, none below zero if none
             of the series is, none above zero likewise (auto), or any number (real).
-        tau: Order of the plain autoregression (ar); a season and a point, or 4, if not given.
+        num_lags: Order of the plain autoregression (ar); a season and a point, or 4, if not given.
         max_lags: Most past points that the linear part looks at; a fifth of the series, 256 at most, where not given.
         cell: The recurrent cell of the networks.
         hidden_size: Units of each network.
@@ -130,11 +130,11 @@ class ForecastSettings:
     """
 
     horizon: int = 24
-    model: Model = "auto"
+    method: Method = "auto"
     season: int | None = None
     transform: Transform = "auto"
     domain: Domain = "auto"
-    tau: int | None = None
+    num_lags: int | None = None
     max_lags: int | None = None
     cell: Cell = "gru"
     hidden_size: int = 32
@@ -149,9 +149,9 @@ class ForecastSettings:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        check_word(self, model=Model, transform=Transform, domain=Domain, cell=Cell)
+        check_word(self, method=Method, transform=Transform, domain=Domain, cell=Cell)
         check_whole(self, "horizon", maximum=MAX_HORIZON)
-        check_whole(self, "season", "max_lags", "tau", optional=True)
+        check_whole(self, "season", "max_lags", "num_lags", optional=True)
         check_whole(self, "hidden_size", "batch_size")
         check_whole(self, "context", minimum=2)
         check_whole(self, "members", minimum=2, maximum=100)

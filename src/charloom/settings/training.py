@@ -12,7 +12,7 @@ Optimizer: TypeAlias = Literal["sgd", "adamw"]
 Schedule: TypeAlias = Literal["constant", "cosine", "step"]
 
 WITHOUT_EFFECT = (
-    *("report_every", "sample_every", "prefixes", "sample_chars"),
+    *("report_every", "sample_every", "prefix", "sample_chars"),
     *("checkpoint_minutes", "checkpoint_steps", "keep_checkpoints"),
 )
 """Settings of what is shown of a run, and kept while it goes on: nothing of what is learnt depends on them."""
@@ -52,7 +52,7 @@ class TrainingSettings:
             AVX512_BF16, and on GPUs, where PyTorch's autocast computes it.
         report_every: Epochs from one line of results to the next.
         sample_every: Epochs from one round of samples to the next; 0 for none.
-        prefixes: What the samples begin with (the option is repeated for each); the beginning of the text where empty.
+        prefix: What the samples begin with (the option is repeated for each); the beginning of the text where empty.
         sample_chars: Characters in a sample, after its prefix.
         checkpoint_minutes: Minutes from one checkpoint to the next; 0 for none by time.
         checkpoint_steps: Minibatches from one checkpoint to the next; none by number where not given.
@@ -82,7 +82,7 @@ class TrainingSettings:
     precision: Precision = "float32"
     report_every: int = 50
     sample_every: int = 100
-    prefixes: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
     sample_chars: int = 50
     checkpoint_minutes: float = 5.0
     checkpoint_steps: int | None = None
@@ -113,12 +113,12 @@ class TrainingSettings:
         if not isinstance(self.device, str) or not self.device:
             raise SettingsError("it must be a name, such as auto or cpu", setting="device", value=self.device)
         # A text would pass for a list of one-letter prefixes.
-        listed = isinstance(self.prefixes, (list, tuple))
-        if not listed or not all(isinstance(prefix, str) and prefix for prefix in self.prefixes):
+        listed = isinstance(self.prefix, (list, tuple))
+        if not listed or not all(isinstance(prefix, str) and prefix for prefix in self.prefix):
             raise SettingsError(
-                "it must be a list of texts, each of one character or more", setting="prefixes", value=self.prefixes
+                "it must be a list of texts, each of one character or more", setting="prefix", value=self.prefix
             )
-        object.__setattr__(self, "prefixes", tuple(self.prefixes))
+        object.__setattr__(self, "prefix", tuple(self.prefix))
 
     @property
     def rows(self) -> int:

@@ -1,10 +1,10 @@
 """A sweep as a picture: its curves, and what a number that was varied does."""
 
-import io
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from charloom import plots
 from charloom.sweeps.results import CombinationResult, MeanAndSpread, SweepResults
 
 if TYPE_CHECKING:
@@ -18,21 +18,16 @@ _LARGEST = 1e6
 
 def draw_sweep(results: SweepResults) -> bytes:
     """Training and validation perplexity against epochs; against the varied value too, if that is one number. A PNG."""
-    # Figure alone, without pyplot: no window system, no global state, half the time to import.
-    from matplotlib.figure import Figure
-
     combinations = results.combinations()
     number = _varied_number(combinations)
-    figure = Figure(figsize=(11 if number else 7, 5.2), layout="constrained")
+    figure = plots.new_figure(11 if number else 7, 5.2)
     axes = figure.subplots(1, 2 if number else 1, squeeze=False)[0]
     _draw_curves(axes[-1], combinations)
     if number:
         _draw_against(axes[0], number, combinations)
     for one in axes:
-        _set_perplexity_axis(one)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=130)
-    return picture.getvalue()
+        plots.set_perplexity_axis(one)
+    return plots.picture_of(figure)
 
 
 def _varied_number(combinations: Sequence[CombinationResult]) -> str | None:
@@ -113,14 +108,3 @@ def _set_legend(axes: "Axes", size: int) -> None:
     longest = max(len(label) for label in axes.get_legend_handles_labels()[1])
     columns = max(1, min(3, 90 // (longest + 6)))  # what is wider than the axes would leave them no room
     axes.legend(fontsize=size, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=columns, frameon=False)
-
-
-def _set_perplexity_axis(axes: "Axes") -> None:
-    from matplotlib.ticker import StrMethodFormatter
-
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
-    axes.tick_params(axis="y", which="both", labelsize=8)
-    axes.set_ylabel("perplexity (log scale)")
-    axes.grid(visible=True, which="both", alpha=0.25)

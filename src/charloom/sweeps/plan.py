@@ -117,7 +117,7 @@ def _variable(name: str) -> str:
     plain = find_setting(name).name
     if plain == "seed":
         raise SettingsError(
-            "cannot be varied: ", Argument("seeds"), " repeats each combination with as many seeds", setting=plain
+            "cannot be varied: ", Argument("num_seeds"), " repeats each combination with as many seeds", setting=plain
         )
     if plain in WITHOUT_EFFECT:
         raise SettingsError(

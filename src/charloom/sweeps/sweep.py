@@ -50,8 +50,8 @@ def sweep(
     vary: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]],
     recipe: Recipe | None = None,
     *,
-    seeds: int = 1,
-    out: str | Path | None = None,
+    num_seeds: int = 1,
+    output: str | Path | None = None,
     jobs: int | None = None,
     keep_models: bool = False,
     listeners: Sequence[SweepListener] = (),
@@ -68,8 +68,8 @@ def sweep(
             ``TrainingSettings``, by name), of which every combination is run: ``{"hidden_size": [64, 128]}``. Or a
             list of combinations, each with some settings' values.
         recipe: What is not varied; the defaults of the three classes where None.
-        seeds: Runs of each combination: with ``recipe.training.seed`` and the numbers after it.
-        out: Folder to keep the sweep in. None: nothing is kept.
+        num_seeds: Runs of each combination: with ``recipe.training.seed`` and the numbers after it.
+        output: Folder to keep the sweep in. None: nothing is kept.
         jobs: Processes side by side. Where None, one for each processor, which is quicker than several threads in each;
             on a GPU one.
         keep_models: Keep each run's model, with its history, in its folder.
@@ -83,18 +83,18 @@ def sweep(
     check_type((*PATH, Sequence, Corpus, NoneType), source=source)
     check_type((Mapping, Sequence), vary=vary)
     check_type((Recipe, NoneType), recipe=recipe)
-    check_type((*PATH, NoneType), out=out)
+    check_type((*PATH, NoneType), output=output)
     check_type(bool, keep_models=keep_models)
     check_listeners(listeners)
-    check_count("seeds", seeds, minimum=1, maximum=_MOST_SEEDS)
+    check_count("num_seeds", num_seeds, minimum=1, maximum=_MOST_SEEDS)
     if jobs is not None:
         check_count("jobs", jobs, minimum=1)
     combinations = grid(vary) if isinstance(vary, Mapping) else listed(vary)
     base = without_display(recipe or Recipe(CorpusSettings(), ModelSettings(), TrainingSettings()))
-    planned = plan_runs(base, combinations, range(base.training.seed, base.training.seed + seeds))
+    planned = plan_runs(base, combinations, range(base.training.seed, base.training.seed + num_seeds))
     varied = tuple(dict.fromkeys(name for combination in combinations for name in combination))
     with tempfile.TemporaryDirectory(prefix="charloom-") as temporary:
-        folder = SweepFolder(Path(out) if out is not None else Path(temporary) / "sweep")
+        folder = SweepFolder(Path(output) if output is not None else Path(temporary) / "sweep")
         corpora = _load_corpora(source, planned)
         devices = [_check(run, corpora[run.recipe.corpus], varied) for run in planned]
         folder.check(base, varied, corpora)
@@ -106,7 +106,7 @@ def sweep(
                 sweeping.work(jobs or (_processors() // (base.training.threads or 1) if on_cpu else 1) or 1)
             finally:
                 results = _results(folder, sweeping)
-        if out is None:
+        if output is None:
             results = replace(results, runs=[replace(run, folder=None) for run in results.runs])
     return results
 

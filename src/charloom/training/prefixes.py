@@ -20,7 +20,7 @@ _READABLE = re.compile(rb"[ -~]{4,%d}" % _PREFIX_CHARS)
 def sample_prefixes(model: LanguageModel, corpus: Corpus, settings: TrainingSettings) -> list[str | bytes]:
     """The prefixes the model can read; the beginning of the text where there are none."""
     known: list[str | bytes] = []
-    for prefix in settings.prefixes:
+    for prefix in settings.prefix:
         try:
             model.vocabulary.encode(prefix)
             known.append(prefix)

@@ -1,0 +1,42 @@
+"""Figures, and the bytes of their pictures."""
+
+import io
+import warnings
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PictureFormat: TypeAlias = Literal["png", "svg", "pdf"]
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure of a width and height in inches."""
+    # Without pyplot: no window system, no global state, half the time to import.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def picture_of(figure: "Figure", format: PictureFormat = "png") -> bytes:  # noqa: A002
+    """The figure as a file of this format."""
+    from matplotlib import rc_context
+
+    picture = io.BytesIO()
+    with warnings.catch_warnings(), rc_context({"svg.fonttype": "none"}):  # letters, not outlines
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in letters that the font lacks: boxes do
+        figure.savefig(picture, format=format, dpi=130)
+    return picture.getvalue()
+
+
+def set_perplexity_axis(axes: "Axes") -> None:
+    """Makes the vertical axis one of perplexities, on a logarithmic scale."""
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_ylabel("perplexity (log scale)")
+    axes.grid(visible=True, alpha=0.25)
