@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from charloom import Codec, CompressedFileError
-from charloom.codec.engine import Engine
-from charloom.codec.engines import make_engine
+from charloom.codec.engines.engine import Engine
+from charloom.codec.engines.opening import make_engine
 from damage import damaged
 from fake_engines import PlainEngine, ZlibEngine
 from golden_engines import MODEL, PRIMING
@@ -39,8 +39,8 @@ def how_it_ends(codec: Codec, blob: bytes, original: bytes, memory: int) -> str:
 ENGINES: dict[str, Callable[[], Engine]] = {
     "plain": PlainEngine,
     "zlib": ZlibEngine,
-    "fast": lambda: make_engine(MODEL, PRIMING, fast=True),
-    "mixing": lambda: make_engine(MODEL, PRIMING, fast=False),
+    "fast": lambda: make_engine(MODEL, None),
+    "mixing": lambda: make_engine(MODEL, PRIMING),
 }
 """By the first word of a sample's name."""
 

@@ -17,14 +17,14 @@ from charloom import (
     TruncatedFileError,
     WrongModelError,
 )
-from charloom.codec.compressor import compress_stream
-from charloom.codec.container import END, LARGEST_SEGMENT, LONG_RUN, MAGIC, STORED, segment_head
-from charloom.codec.engine import BLOCK, Mode, RecordSession
-from charloom.codec.varint import encode_varint
+from charloom.codec.engines.engine import BLOCK, LARGEST_SEGMENT, Mode, RecordSession
+from charloom.codec.format.container import END, HEADER_BYTES, MAGIC, Header, encode_varint
+from charloom.codec.format.segments import STORED, segment_head
 from damage import damaged
 from fake_engines import PlainEngine, ZlibEngine
+from small_segments import compressed
 
-_HEADER = MAGIC + b"\x12"
+_HEADER = Header("mixing", PlainEngine().fingerprint).to_bytes()
 _TEXT = b"it was the best of times, it was the worst of times, " * 8
 
 
@@ -41,8 +41,8 @@ def _bad(blob: bytes, kind: type[CompressedFileError], message: str) -> Compress
 def test_what_is_not_ours() -> None:
     _bad(b"", NotCompressedError, "empty")
     _bad(b"\x1f\x8b\x08 gzip", NotCompressedError, "not a file that charloom compressed")
-    _bad(b"\xc7", TruncatedFileError, "header")
-    _bad(MAGIC, TruncatedFileError, "header")
+    _bad(b"\xc7", TruncatedFileError, "too early")
+    _bad(MAGIC, TruncatedFileError, "too early")
     _bad(b"\xc8", NotCompressedError, "not a file")
 
 
@@ -74,11 +74,9 @@ def test_hostile_numbers() -> None:
     _bad(_HEADER + b"\x80\x00", DamagedFileError, "malformed number")
     _bad(_HEADER + b"\xff", TruncatedFileError, "too early")
     _bad(_HEADER + segment_head(LARGEST_SEGMENT, STORED) + b"abc", TruncatedFileError, "too early")
-    _bad(_HEADER + segment_head(1 << 52, LONG_RUN) + b"abc", TruncatedFileError, "too early")
-    _bad(_HEADER + segment_head(1 << 52, LONG_RUN) + bytes(1000) + b"\1" * 5, TruncatedFileError, "too early")
-    name = PlainEngine().fingerprint[:8]
-    _bad(_HEADER + segment_head(100, 0) + name + encode_varint(101) + bytes(200), DamagedFileError, "too large")
-    _bad(_HEADER + segment_head(LARGEST_SEGMENT, 0) + name + b"\0" * 5, DamagedFileError, "bytes 0 to 16,777,215")
+    _bad(_HEADER + segment_head(100, 6) + bytes(200), DamagedFileError, "cannot be")  # a code that does not exist
+    _bad(_HEADER + segment_head(100, 0) + encode_varint(101) + bytes(200), DamagedFileError, "too large")
+    _bad(_HEADER + segment_head(LARGEST_SEGMENT, 0) + b"\0" * 5, DamagedFileError, "bytes 0 to 16,777,215")
 
 
 def test_the_end() -> None:
@@ -142,11 +140,11 @@ def test_blocks_and_segments_that_changed_places() -> None:
     """Each is whole in itself; only its checksum knows where it belongs."""
     data = b"".join(bytes([byte, byte]) for byte in random.Random(1).randbytes(3 * BLOCK))
     segment = 2 * BLOCK
-    whole = b"".join(compress_stream(io.BytesIO(data), _Halves(), 1, segment=segment))
+    whole = compressed(data, _Halves(), segment)
     assert Codec(_Halves()).decompress(whole) == data
     block = len(encode_varint(BLOCK // 2)) + BLOCK // 2 + 4
     head = len(segment_head(segment, 0))
-    first = len(_HEADER) + head + 8
+    first = HEADER_BYTES + head
     second = first + 2 * block + head
     parts = [whole[start : start + block] for start in (first, first + block, second, second + block)]
     swapped = whole[:first] + parts[1] + parts[0] + whole[first + 2 * block :]
@@ -162,22 +160,22 @@ def test_blocks_and_segments_that_changed_places() -> None:
         Codec(_Halves()).decompress(dropped)
 
 
-def test_damage_in_a_long_run_is_found_at_the_end() -> None:
-    """It has no checksum of its own, so that noise hardly grows."""
-    data = random.Random(1).randbytes(6 * 4096 - 1)
-    whole = bytearray(b"".join(compress_stream(io.BytesIO(data), PlainEngine(), 1, segment=4096)))
-    whole[5 * 4096] ^= 1
-    _bad(bytes(whole), DamagedFileError, "some of bytes 4,096 to 20,479 of")
+def test_segments_of_two_files() -> None:
+    """Each is where it belongs; only the checksum of the whole knows that they are of two files."""
+    first, second = (random.Random(seed).randbytes(3 * BLOCK) for seed in (1, 2))
+    blobs = [compressed(data, ZlibEngine(), 2 * BLOCK) for data in (first, second)]
+    assert len(blobs[0]) == len(blobs[1])
+    middle = blobs[0].index(first[2 * BLOCK :])
+    with pytest.raises(DamagedFileError, match="checksum of the whole"):
+        Codec(ZlibEngine()).decompress(blobs[0][:middle] + blobs[1][middle:])
 
 
 _SAMPLES = {
     "text": Codec(PlainEngine()).compress(_TEXT),
     "several blocks": Codec(ZlibEngine()).compress(_TEXT * 500),
     "noise": Codec(ZlibEngine()).compress(random.Random(1).randbytes(500)),
-    "long run": b"".join(
-        compress_stream(io.BytesIO(random.Random(2).randbytes(9000) + bytes(9000)), ZlibEngine(), 1, segment=1024)
-    ),
-    "several segments": b"".join(compress_stream(io.BytesIO(_TEXT * 30), ZlibEngine(), 1, segment=2048)),
+    "coded and stored": compressed(random.Random(2).randbytes(9000) + bytes(9000), ZlibEngine(), 1024),
+    "several segments": compressed(_TEXT * 30, ZlibEngine(), 2048),
     "empty": Codec(ZlibEngine()).compress(b""),
 }
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from charloom import Codec
-from charloom.codec.engines import make_engine
-from charloom.codec.native import chosen_instruction_set
+from charloom.codec.engines.native import chosen_instruction_set
+from charloom.codec.engines.opening import make_engine
 from fake_engines import PlainEngine, ZlibEngine
 from golden_engines import MODEL, PRIMING
 
@@ -41,13 +41,13 @@ def real_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Samples of the native engines."""
     samples = {}
     for fast in (True, False):
-        codec = Codec(make_engine(MODEL, PRIMING, fast=fast), threads=1)
+        codec = Codec(make_engine(MODEL, None if fast else PRIMING), threads=1)
         name = "fast" if fast else "mixing"
         samples[f"{name} short"] = codec.compress(_TEXT)
         samples[f"{name} blocks"] = codec.compress(_TEXT * 62 + b"\xff\0 the end")
         samples[f"{name} records"] = _as_records(codec, _TEXT[:200] + b"\n[12:30] a=7\n\n\xff\n" * 5)
         with monkeypatch.context() as patch:
-            patch.setattr(f"charloom.codec.native_engines.{name}_lanes_for", lambda _: 4)
+            patch.setattr("charloom.codec.engines.engine.ModelEngine.lanes_for", lambda *_: 4)
             samples[f"{name} lanes"] = codec.compress(_TEXT * 4)
     return _written(tmp_path, samples)
 

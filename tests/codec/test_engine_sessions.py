@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import io
 import random
 
 import pytest
@@ -10,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom import Codec
-from charloom.codec import native_engines
-from charloom.codec.compressor import compress_stream
-from charloom.codec.engine import Engine, RecordSession
-from charloom.codec.native import supported
-from charloom.codec.priming import Priming
-from charloom.codec.reference_coding import FastLanes, MixingLanes, ReferenceSession
-from charloom.codec.reference_engines import ReferenceMixingEngine
+from charloom.codec.engines import engine as engine_module
+from charloom.codec.engines.engine import Engine, RecordSession
+from charloom.codec.engines.native import supported
+from charloom.codec.model.priming import Priming
+from charloom.codec.reference.memory import Memory
+from charloom.codec.reference.plain_engine import FastLanes, MixingLanes, ReferenceSession
 from small_engines import MODELS, PRIMINGS, TEXT, engine_of
+from small_segments import compressed
 
 _native = pytest.mark.skipif(not supported(), reason="charloom was built without native code")
 
@@ -48,7 +47,7 @@ def test_threads_give_the_same_bytes(fast: bool) -> None:
     """Many segments at once from the same beginnings."""
     engine = engine_of(MODELS["characters"], PRIMINGS["silent"], supported()[-1], fast=fast)
     data = TEXT.encode() * 300 + random.Random(5).randbytes(3000) + TEXT.encode() * 100
-    blobs = [b"".join(compress_stream(io.BytesIO(data), engine, threads, segment=2500)) for threads in (1, 2, 4)]
+    blobs = [compressed(data, engine, 2500, threads) for threads in (1, 2, 4)]
     assert blobs[0] == blobs[1] == blobs[2]
     assert len(blobs[0]) < len(data)
     for threads in (1, 2, 4):
@@ -86,7 +85,7 @@ def _record_sessions(fast: bool) -> tuple[RecordSession, bytes, bytes]:
 
 @_native
 def test_a_record_that_is_too_long_to_code_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native_engines, "RECORD_CAPACITY", 10)
+    monkeypatch.setattr(engine_module, "RECORD_CAPACITY", 10)
     session = engine_of(MODELS["characters"], PRIMINGS["silent"], supported()[0], fast=False).records()
     before = session.encode(b"it was")
     with pytest.raises(ValueError, match="room"):
@@ -154,9 +153,7 @@ def _fuzzed_engine(name: str, fast: bool) -> Engine:
 
 
 def test_lanes_have_room_for_what_they_were_made_for() -> None:
-    engine = ReferenceMixingEngine(MODELS["characters"], Priming())
-    memory = engine._lanes(1, 3, records=False).memory
-    session = ReferenceSession(MixingLanes(MODELS["characters"], memory, b"", 3, 1), 1)
+    session = ReferenceSession(MixingLanes(MODELS["characters"], Memory(4, 4), b"", 3, 1), 1)
     session.encode(b"abc")
     with pytest.raises(ValueError, match="room"):
         session.encode(b"d")

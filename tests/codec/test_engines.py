@@ -4,15 +4,15 @@ import random
 
 import pytest
 
-from charloom.codec import native_engines, reference_engines
-from charloom.codec.engine import Engine
-from charloom.codec.engines import make_engine
-from charloom.codec.integer_model import IntegerModel
-from charloom.codec.native import supported
-from charloom.codec.priming import Priming
-from charloom.codec.reference_contexts import History, Match
-from charloom.codec.reference_counters import HISTORIES
-from charloom.codec.reference_engines import ReferenceFastEngine, ReferenceMixingEngine
+from charloom.codec.engines import engine as engine_module
+from charloom.codec.engines.engine import Engine
+from charloom.codec.engines.native import supported
+from charloom.codec.engines.opening import make_engine
+from charloom.codec.model.integer_model import IntegerModel
+from charloom.codec.model.priming import Priming
+from charloom.codec.reference.contexts import Match, TextBuffer
+from charloom.codec.reference.plain_engine import ReferenceEngine
+from charloom.codec.reference.state_maps import HISTORIES
 from integer_models import random_model, with_tokens
 from small_engines import BLOCKS, MODELS, PRIMINGS, TEXT, engine_of
 
@@ -28,7 +28,7 @@ def _others(model: IntegerModel, priming: Priming, *, fast: bool) -> list[Engine
 @pytest.mark.parametrize("lanes", [1, 4, 16, 64])
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_fast_gives_the_same_bytes(model: IntegerModel, lanes: int) -> None:
-    plain = ReferenceFastEngine(model)
+    plain = ReferenceEngine(model, None)
     session = plain.begin(lanes)
     payloads = [session.encode(block) for block in BLOCKS]
     for engine in _others(model, Priming(), fast=True):
@@ -60,7 +60,7 @@ _MIXTURES = [
 )
 def test_mixing_gives_the_same_bytes(name: str, primed: str, lanes: int) -> None:
     model, priming = MODELS[name], PRIMINGS[primed]
-    plain = ReferenceMixingEngine(model, priming).begin(lanes)
+    plain = ReferenceEngine(model, priming).begin(lanes)
     payloads = [plain.encode(block) for block in BLOCKS]
     for engine in _others(model, priming, fast=False):
         session = engine.begin(lanes)
@@ -72,7 +72,7 @@ def test_mixing_gives_the_same_bytes(name: str, primed: str, lanes: int) -> None
 
 @pytest.mark.parametrize("lanes", [1, 4])
 def test_plain_mixing_decodes_what_it_encoded(lanes: int) -> None:
-    engine = ReferenceMixingEngine(MODELS["characters"], PRIMINGS["primed"])
+    engine = ReferenceEngine(MODELS["characters"], PRIMINGS["primed"])
     session, decoding = engine.begin(lanes), engine.begin(lanes)
     for block in BLOCKS:
         assert decoding.decode(session.encode(block), len(block)) == block
@@ -114,11 +114,10 @@ def test_long_texts_agree_between_instruction_sets(fast: bool) -> None:
 @pytest.mark.parametrize("lanes", [1, 4])
 def test_small_tables(monkeypatch: pytest.MonkeyPatch, lanes: int) -> None:
     """Where contexts push each other out all the time, within one byte too."""
-    for module in (native_engines, reference_engines):
-        monkeypatch.setattr(module, "FULL_BITS", 2)
-        monkeypatch.setattr(module, "LIGHT_BITS", 3)
+    monkeypatch.setattr(engine_module, "FULL_BITS", 2)
+    monkeypatch.setattr(engine_module, "LIGHT_BITS", 3)
     model, priming = MODELS["characters"], PRIMINGS["primed"]
-    plain = ReferenceMixingEngine(model, priming).begin(lanes)
+    plain = ReferenceEngine(model, priming).begin(lanes)
     payload = plain.encode(TEXT.encode())
     for engine in _others(model, priming, fast=False):
         assert engine.begin(lanes).encode(TEXT.encode()) == payload
@@ -127,8 +126,8 @@ def test_small_tables(monkeypatch: pytest.MonkeyPatch, lanes: int) -> None:
 
 @_native
 @pytest.mark.parametrize("fast", [True, False])
-def test_the_voice_helps(fast: bool) -> None:
-    """So that equal bytes are not those of voices that are never heard."""
+def test_the_network_helps(fast: bool) -> None:
+    """So that equal bytes are not those of networks whose predictions are not used."""
     for name in ("reference", supported()[-1]):
         text = TEXT[:60].encode()
         sizes = [
@@ -141,13 +140,13 @@ def test_the_voice_helps(fast: bool) -> None:
 def test_plain_engines_where_there_is_no_native_code(monkeypatch: pytest.MonkeyPatch) -> None:
     model = MODELS["characters"]
     monkeypatch.setenv("CHARLOOM_KERNELS", "reference")
-    fast, mixing = (make_engine(model, PRIMINGS["primed"], fast=fast) for fast in (True, False))
-    assert isinstance(fast, ReferenceFastEngine)
-    assert isinstance(mixing, ReferenceMixingEngine)
+    fast, mixing = (make_engine(model, priming) for priming in (None, PRIMINGS["primed"]))
+    assert isinstance(fast, ReferenceEngine)
+    assert isinstance(mixing, ReferenceEngine)
     monkeypatch.setenv("CHARLOOM_KERNELS", "auto")
     if supported():
         for plain in (fast, mixing):
-            native = make_engine(model, PRIMINGS["primed"], fast=plain is fast)
+            native = make_engine(model, None if plain is fast else PRIMINGS["primed"])
             assert type(native) is not type(plain)
             assert native.fingerprint == plain.fingerprint
             lengths = [0, 1, 4095, 4096, 1 << 14, 1 << 18, (1 << 20) - 1, 1 << 20, 1 << 24]
@@ -156,8 +155,8 @@ def test_plain_engines_where_there_is_no_native_code(monkeypatch: pytest.MonkeyP
 
 def test_fingerprints_tell_engines_apart() -> None:
     models = list(MODELS.values())
-    engines: list[Engine] = [ReferenceFastEngine(model) for model in models]
-    engines += [ReferenceMixingEngine(model, priming) for model in models for priming in PRIMINGS.values()]
+    engines: list[Engine] = [ReferenceEngine(model, None) for model in models]
+    engines += [ReferenceEngine(model, priming) for model in models for priming in PRIMINGS.values()]
     assert len({engine.fingerprint for engine in engines}) == len(engines)
 
 
@@ -171,7 +170,7 @@ def test_states_of_histories_fit_a_byte() -> None:
 
 
 def test_a_match_goes_no_further_than_what_was_written() -> None:
-    history = History(b"abcabc", 4, 2)
+    history = TextBuffer(b"abcabc", 4, 2)
     match = Match(3, at=6)
     assert match.expected(history) == 0
     history.text[6] = ord("x")

@@ -1,4 +1,4 @@
-"""The two files that a folder has for compression: damaged, mixed up, missing or no files at all, and older ones."""
+"""The two files that a folder has for compression: damaged, mixed up, missing or no files at all."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import pytest
 
 import charloom
 from charloom import CharloomWarning, Codec, ModelFolderError, ModelSettings, Vocabulary, prepare_codec
-from charloom.codec.engines import open_engine
+from charloom.codec.engines.opening import open_engine
 
 _TEXT = b"the quick brown fox jumps over the lazy dog\n"
 _CODEC, _PRIMING = "codec.safetensors", "priming.safetensors"
@@ -95,20 +95,18 @@ def _without_metadata(file: Path) -> None:
     file.write_bytes(len(text).to_bytes(8, "little") + text + data[end:])
 
 
-def test_older_folders_are_read_as_they_were(folder: Path) -> None:
-    """Theirs say nothing of fingerprints; what was compressed with them is decompressed with the new, and back."""
-    packed = Codec(folder).compress(_TEXT)
-    for name in (_CODEC, _PRIMING):
-        _without_metadata(folder / name)
-    assert Codec(folder).compress(_TEXT) == packed
-    (folder / _PRIMING).unlink()
-    assert Codec(folder).compress(_TEXT) != packed  # unnoticed, as it was then
+@pytest.mark.parametrize("name", [_CODEC, _PRIMING])
+def test_files_without_fingerprints_are_refused(name: str, folder: Path) -> None:
+    """Nothing would tell that they belong together."""
+    _without_metadata(folder / name)
+    with pytest.raises(ModelFolderError, match=name):
+        Codec(folder).compress(_TEXT)
 
 
-def test_integers_that_are_missing_are_made_anew_and_that_is_said(folder: Path) -> None:
+def test_integers_that_are_missing_are_made_again_with_a_warning(folder: Path) -> None:
     packed = Codec(folder).compress(_TEXT)
     (folder / _CODEC).unlink()
-    with pytest.warns(CharloomWarning, match=r"codec.safetensors was missing, and is made anew"):
+    with pytest.warns(CharloomWarning, match=r"codec.safetensors was missing, and was made again"):
         assert Codec(folder).compress(_TEXT) == packed
     (folder / _PRIMING).unlink()
     with pytest.raises(ModelFolderError, match="missing"):

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from charloom.codec.native import supported
-from charloom.codec.native_engines import NativeFastEngine, NativeMixingEngine
+from charloom.codec.engines.native import NativeEngine, supported
 from golden_engines import MODEL, PLAIN, PRIMING, decoded, encoded
 
 _GOLDEN = json.loads(Path(__file__).with_name("golden_engines.json").read_text(encoding="ascii"))
@@ -24,6 +23,6 @@ def test_plain(mode: str) -> None:
 @pytest.mark.parametrize("mode", ["fast", "mixing"])
 @pytest.mark.parametrize("name", supported())
 def test_native(name: str, mode: str) -> None:
-    engine = NativeFastEngine(MODEL, name) if mode == "fast" else NativeMixingEngine(MODEL, PRIMING, name)
+    engine = NativeEngine(MODEL, None, name) if mode == "fast" else NativeEngine(MODEL, PRIMING, name)
     assert encoded(engine) == _GOLDEN[mode]
     assert decoded(engine, _GOLDEN[mode])

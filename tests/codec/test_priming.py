@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom import ModelFolderError
-from charloom.codec.priming import LARGEST_PRIMING, PRIMING_FILE, Priming
+from charloom.codec.model.priming import LARGEST_PRIMING, PRIMING_FILE, Priming
 
 
 @settings(max_examples=30)
@@ -38,7 +38,7 @@ def test_fingerprints_differ_where_primings_do() -> None:
 
 def test_none_is_an_empty_one(tmp_path: Path) -> None:
     assert Priming.load(tmp_path) == Priming()
-    Priming(b"text", 2).save(tmp_path)
+    (tmp_path / PRIMING_FILE).write_bytes(Priming(b"text", 2).to_file())
     assert Priming.load(tmp_path) == Priming(b"text", 2)
 
 

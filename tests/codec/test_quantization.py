@@ -9,9 +9,9 @@ import torch
 
 import charloom
 from charloom import InputError, LanguageModel, ModelSettings, Vocabulary
-from charloom.codec.integer_model import IntegerModel
-from charloom.codec.native import begin
-from charloom.codec.quantization import quantize
+from charloom.codec.model.integer_model import IntegerModel
+from charloom.codec.model.quantization import quantize
+from charloom.codec.reference.network import ReferenceNetwork
 
 _TEXT = "It was the best of times,\nit was the worst of times: es war die schönste Zeit, 最良の時代."
 _VOCABULARY = Vocabulary.of_text(_TEXT)
@@ -34,7 +34,7 @@ def _model(vocabulary: Vocabulary = _VOCABULARY, seed: int = 0, **settings: Any)
 def _lost_bits(model: LanguageModel, integers: IntegerModel, steps: int = 40, lanes: int = 16) -> float:
     """The mean Kullback-Leibler divergence: what a text of the model's own costs more with the integers."""
     random = np.random.default_rng(1)
-    stream = begin(integers, lanes)
+    network = ReferenceNetwork(integers, lanes)
     state = model.begin_state(lanes)
     tokens = np.full(lanes, integers.begin_token)
     total = 0.0
@@ -42,10 +42,10 @@ def _lost_bits(model: LanguageModel, integers: IntegerModel, steps: int = 40, la
         with torch.inference_mode():
             logits, state = model.step(torch.from_numpy(tokens), state)
         expected = torch.log_softmax(logits.double(), 1).numpy() / math.log(2)
-        found = np.log2(stream.frequencies) - 22
+        found = np.log2(network.frequencies) - 22
         total += float((np.exp2(expected) * (expected - found)).sum(axis=1).mean())
         tokens = (np.exp2(expected).cumsum(axis=1) > random.random((lanes, 1))).argmax(axis=1)
-        stream.step(tokens)
+        network.step(tokens)
     return total / steps
 
 
@@ -114,17 +114,17 @@ def test_tiny_and_huge_weights(cell: str, size: float) -> None:
         for parameter in model.parameters():
             parameter.mul_(size)
         model.layer.get_parameter("weight_hh_l0")[0].zero_()
-    stream = begin(quantize(model), 4)
-    stream.step(np.array([1, 2, 3, 4]))
-    assert (stream.frequencies.sum(axis=1) == 1 << 22).all()
+    network = ReferenceNetwork(quantize(model), 4)
+    network.step(np.array([1, 2, 3, 4]))
+    assert (network.frequencies.sum(axis=1) == 1 << 22).all()
 
 
 def test_relu_states_that_grow_are_saturated() -> None:
     model = _model(cell="rnn", nonlinearity="relu", init_sigma=1.0)
-    stream = begin(quantize(model), 4)
+    network = ReferenceNetwork(quantize(model), 4)
     for _ in range(30):
-        stream.step(np.array([1, 2, 3, 4]))
-    assert (stream.frequencies.sum(axis=1) == 1 << 22).all()
+        network.step(np.array([1, 2, 3, 4]))
+    assert (network.frequencies.sum(axis=1) == 1 << 22).all()
 
 
 def test_what_cannot_be_had_is_refused() -> None:
@@ -156,6 +156,6 @@ def test_what_cannot_be_had_is_refused() -> None:
 
 def test_a_bound_that_a_model_breaks_is_an_error_of_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever ``integer_model_checks`` finds: training goes on to write its history."""
-    monkeypatch.setattr("charloom.codec.integer_model_checks.LARGEST_TOKEN", 2)
+    monkeypatch.setattr("charloom.codec.model.bounds.LARGEST_TOKEN", 2)
     with pytest.raises(InputError, match="cannot be made integers: a token has more than 2 bytes"):
         quantize(_model())

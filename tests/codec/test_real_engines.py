@@ -18,7 +18,7 @@ from charloom import (
     RecordFile,
     WrongModelError,
 )
-from charloom.codec.native import chosen_instruction_set
+from charloom.codec.engines.native import chosen_instruction_set
 from damage import damaged
 
 pytestmark = pytest.mark.skipif(
@@ -68,7 +68,7 @@ def test_a_long_file_comes_back(fast: bool, model: Path) -> None:
 
 def test_lanes_of_the_mixture(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a text that is long enough for the fast engine's alone."""
-    monkeypatch.setattr("charloom.codec.native_engines.mixing_lanes_for", lambda _: 16)
+    monkeypatch.setattr("charloom.codec.engines.engine.ModelEngine.lanes_for", lambda *_: 16)
     _assert_comes_back(_FILES["more than a block"], False, model)
 
 

@@ -21,11 +21,9 @@ from charloom import (
     TruncatedFileError,
     WrongModelError,
 )
-from charloom.codec import record_stream
-from charloom.codec.container import FINGERPRINT_BYTES, HEADER_BYTES
-from charloom.codec.record_groups import GROUP_RECORDS, decode_group, encode_group
-from charloom.codec.record_index import FOOTER_BYTES, GroupEntry, Index
-from charloom.codec.varint import encode_varint
+from charloom.codec.format.container import HEADER_BYTES, encode_varint
+from charloom.codec.records import lines
+from charloom.codec.records.groups import GROUP_RECORDS, INDEX_SIZE_BYTES, GroupEntry, Index, decode_group, encode_group
 from damage import damaged
 from fake_engines import PlainEngine, ZlibEngine
 
@@ -137,19 +135,13 @@ def test_a_groups_damage_is_found(seed: int, count: int) -> None:
     source = random.Random(seed)
     blobs = [source.randbytes(source.choice([0, 1, 20, 300])) for _ in range(count)]
     data = encode_group(blobs)
-    start = len(data) - len(_body(data))
-    assert decode_group(data[start:]).blobs == blobs
+    assert decode_group(data).blobs == blobs
     try:
-        group = decode_group(damaged(data[start:], source))
+        group = decode_group(damaged(data, source))
     except ValueError:
         return
     for number, blob in enumerate(group.blobs):
         assert number in group.damaged or blob == blobs[number]
-
-
-def _body(data: bytes) -> bytes:
-    place = next(place for place, byte in enumerate(data) if byte < 0x80)
-    return data[place + 1 :]
 
 
 @pytest.mark.parametrize("where", ["end", "middle", "cut"])
@@ -194,7 +186,7 @@ def test_errors_of_their_own(tmp_path: Path) -> None:
 
 
 def test_a_line_that_is_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record_stream, "LARGEST_RECORD", 10)
+    monkeypatch.setattr(lines, "LARGEST_RECORD", 10)
     for text in (b"0123456789\n0123456789", b"\n" * 30):
         assert Codec(ZlibEngine()).decompress(_text_blob(text)) == text
     for text in (b"a\n01234567890", b"a\n01234567890\nb"):
@@ -232,11 +224,11 @@ def test_damage_is_never_unseen(seed: int, tmp_path_factory: pytest.TempPathFact
 def test_numbers_that_no_group_has(tmp_path: Path) -> None:
     """With checksums made right: a size that none takes, and more records than there may be."""
     with pytest.raises(DamagedFileError):
-        Index.from_bytes(Index([GroupEntry(129, 1)]).to_bytes()[:-FOOTER_BYTES])
+        Index.from_bytes(Index([GroupEntry(1, 1)]).to_bytes()[:-INDEX_SIZE_BYTES])
     file = tmp_path / "records"
     RecordFile.write(file, [b"a", b"b"], ZlibEngine())
     data = file.read_bytes()
-    start = HEADER_BYTES + FINGERPRINT_BYTES
+    start = HEADER_BYTES
     hostile = data[:start] + encode_varint(20) + encode_varint(1 << 34) + bytes(40)
     file.write_bytes(hostile)
     with RecordFile(file, ZlibEngine(), rebuild_index=True) as records:

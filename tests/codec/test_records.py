@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom import DamagedRecordError, InputError, RecordCodec, SettingsError
-from charloom.codec.engine import LARGEST_CODED_RECORD, Engine
+from charloom.codec.engines.engine import LARGEST_CODED_RECORD, Engine
 from fake_engines import ENGINES, PlainEngine, ZlibEngine
 
 _ENGINES = pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: type(engine).__name__)
@@ -102,7 +102,7 @@ def test_what_cannot_be_a_record() -> None:
         codec.decode(b"\x07\x07\x07")
     with pytest.raises(DamagedRecordError, match="not needed"):
         codec.decode(b"\xfe\x00")
-    with pytest.raises(InputError, match="give bytes"):
+    with pytest.raises(InputError, match="must be bytes"):
         codec.encode("text")  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="threads"):
         RecordCodec(ZlibEngine(), threads=0)
