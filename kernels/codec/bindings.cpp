@@ -83,6 +83,11 @@ class Mixing {
   Copies copies_;
 };
 
+template <class Coder, class Decode>
+nb::class_<Coder> bind_session(nb::module_ &m, const char *name, Decode decode) {
+  return nb::class_<Coder>(m, name).def("encode", &encode<Coder>).def("decode", decode);
+}
+
 }  // namespace
 
 NB_MODULE(_codec, m) {
@@ -91,24 +96,16 @@ NB_MODULE(_codec, m) {
   nb::class_<Network>(m, "Network", "An integer model, packed for one instruction set.")
       .def(nb::init<const std::string &, std::tuple<int, long, long, long>, Address, const std::vector<LayerArrays> &,
                     const MatrixArrays &, Address, Address, Address, Address, Address>());
-  nb::class_<Fast>(m, "FastSession", "Lanes coded by the network alone.")
+  bind_session<Fast>(m, "FastSession", &decode<FastLanes>)
       .def(
           "__init__", [](Fast *self, const Network &network, long lanes) { new (self) Fast(lanes, network); },
-          nb::keep_alive<1, 2>())
-      .def("encode", &encode<Fast>)
-      .def("decode", &decode<FastLanes>);
-  nb::class_<FastRecords>(m, "FastRecords", "Records coded by the network alone.")
+          nb::keep_alive<1, 2>());
+  bind_session<FastRecords>(m, "FastRecords", &decode_record<FastLanes>)
       .def(
           "__init__", [](FastRecords *self, const Network &network) { new (self) FastRecords(network); },
-          nb::keep_alive<1, 2>())
-      .def("encode", &encode<FastRecords>)
-      .def("decode", &decode_record<FastLanes>);
-  nb::class_<Mixed>(m, "MixingSession", "Lanes coded by the mixture.")
-      .def("encode", &encode<Mixed>)
-      .def("decode", &decode<MixingLanes>);
-  nb::class_<MixedRecords>(m, "MixingRecords", "Records coded by the mixture.")
-      .def("encode", &encode<MixedRecords>)
-      .def("decode", &decode_record<MixingLanes>);
+          nb::keep_alive<1, 2>());
+  bind_session<Mixed>(m, "MixingSession", &decode<MixingLanes>);
+  bind_session<MixedRecords>(m, "MixingRecords", &decode_record<MixingLanes>);
   nb::class_<Mixing>(m, "Mixing", "What every mixing session begins with: tables, and a text that was read.")
       .def(nb::init<const Network &, int, int, const nb::bytes &, size_t, bool>(), nb::keep_alive<1, 2>())
       .def("session", &Mixing::session, nb::keep_alive<0, 1>())

@@ -15,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom.codec.model.integer_model import CELLS, IntegerModel
+from charloom.codec.model.preparation import save_codec_files
+from charloom.codec.model.priming import Priming
 from charloom.codec.reference.network import ReferenceNetwork
 from charloom.errors import ModelFolderError
 from integer_models import random_model
@@ -27,7 +29,7 @@ def _model(cell: str = "lstm", layers: int = 2) -> IntegerModel:
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_loaded_model_is_the_saved_one(cell: str, tmp_path: Path) -> None:
     model = _model(cell)
-    model.save(tmp_path / "codec.safetensors", b"priming")
+    (tmp_path / "codec.safetensors").write_bytes(model.to_file(b"priming"))
     loaded, priming = IntegerModel.load(tmp_path / "codec.safetensors")
     assert bytes.fromhex(priming) == b"priming"
     assert loaded.fingerprint() == model.fingerprint()
@@ -177,8 +179,8 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         (tmp_path / "bad").write_bytes(data)
         with pytest.raises(ModelFolderError, match="not an integer model"):
             IntegerModel.load(tmp_path / "bad")
-    with pytest.raises(ModelFolderError, match="cannot save the integer model"):
-        _model().save(tmp_path / "no folder" / "codec.safetensors", b"")
+    with pytest.raises(ModelFolderError, match="cannot save what compression needs"):
+        save_codec_files(tmp_path / "no folder", _model(), Priming())
 
 
 @settings(max_examples=150)
@@ -203,7 +205,7 @@ def test_a_damaged_file_is_refused_or_sound(seed: int, tmp_path_factory: pytest.
 
 def test_loading_and_stepping_need_no_torch(tmp_path: Path) -> None:
     file = tmp_path / "codec.safetensors"
-    _model().save(file, b"")
+    file.write_bytes(_model().to_file(b""))
     code = (
         "import pathlib, sys, numpy\n"
         "from charloom.codec.model.integer_model import IntegerModel\n"

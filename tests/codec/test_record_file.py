@@ -72,7 +72,7 @@ def test_reading_one_record_reads_its_group_alone(tmp_path: Path) -> None:
     )
     with RecordFile(path, ZlibEngine()) as file:
         assert file[2 * GROUP_RECORDS + 5] == records[2 * GROUP_RECORDS + 5]
-        with pytest.raises(DamagedRecordError, match="records 0 to 1,023"):
+        with pytest.raises(DamagedRecordError, match=r"records 0, 1, 2, .* \.\.\. \(counted from 0\) are lost"):
             file[5]
 
 

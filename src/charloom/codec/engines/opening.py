@@ -9,6 +9,7 @@ from charloom.codec.engines.engine import Engine, Mode
 from charloom.codec.engines.native import NativeEngine, chosen_instruction_set
 from charloom.codec.format.container import FINGERPRINT_BYTES, Header
 from charloom.codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
+from charloom.codec.model.preparation import save_codec_files
 from charloom.codec.model.priming import PRIMING_FILE, Priming
 from charloom.codec.reference.plain_engine import ReferenceEngine
 from charloom.errors import Argument, CharloomWarning, InputError, ModelFolderError, WrongModelError
@@ -115,7 +116,7 @@ def _make_integers(folder: Path) -> tuple[IntegerModel, Priming]:
 
     integers, priming = quantize(LanguageModel.load(folder)), Priming.load(folder)
     # Kept: another machine's floats may give other integers, and what was compressed with these needs just these.
-    integers.save(folder / INTEGER_MODEL_FILE, priming.fingerprint())
+    save_codec_files(folder, integers, priming)
     if priming.text:
         warnings.warn(
             f"{folder / INTEGER_MODEL_FILE} was missing, and was made again: if its integers are not those of the "

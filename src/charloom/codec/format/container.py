@@ -1,6 +1,5 @@
 """The parts of a compressed file: its header, its numbers, its checksums. ``docs/format.md`` is the specification."""
 
-import zlib
 from dataclasses import dataclass
 from typing import BinaryIO, get_args
 
@@ -53,13 +52,8 @@ def decode_varint(data: bytes, start: int = 0) -> tuple[int, int]:
     raise ValueError("a number has no end")
 
 
-def checksum(data: bytes, so_far: int = 0) -> int:
-    """CRC-32, running: ``so_far`` is the checksum of what came before."""
-    return zlib.crc32(data, so_far)
-
-
 def checksum_bytes(value: int) -> bytes:
-    """As a file holds it."""
+    """A CRC-32 as a file holds it."""
     return value.to_bytes(CHECKSUM_BYTES, "little")
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import TypeAlias
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,6 @@ from charloom.codec.engines.engine import BLOCK, LANES, LARGEST_SEGMENT, Engine
 from charloom.codec.format.container import (
     CHECKSUM_BYTES,
     ByteReader,
-    checksum,
     checksum_bytes,
     encode_varint,
 )
@@ -34,11 +34,11 @@ def encode_segment(engine: Engine, data: bytes, position: int, work: OrderedWork
     session = engine.begin(lanes)
     running = _first_checksum(position)
     segment = bytearray(segment_head(len(data), LANES.index(lanes)))
-    stored = segment_head(len(data), STORED) + data + checksum_bytes(checksum(data, running))
+    stored = segment_head(len(data), STORED) + data + checksum_bytes(crc32(data, running))
     for start in range(0, len(coded), BLOCK):
         block = coded[start : start + BLOCK]
         payload = session.encode(block)
-        running = checksum(block, running)
+        running = crc32(block, running)
         segment += encode_varint(len(payload)) + payload + checksum_bytes(running)
         if len(segment) >= len(stored) or work.stopped:
             work.done(len(coded) - start)
@@ -115,7 +115,7 @@ def decode_segment(engine: Engine | None, segment: Segment, work: OrderedWork) -
         try:
             length = min(BLOCK, segment.length - done)
             data = session.decode(payload, length) if session is not None else payload
-            running = checksum(data, running)
+            running = crc32(data, running)
             if checksum_bytes(running) != expected:
                 raise ValueError("the checksum differs")
         except ValueError:
@@ -135,7 +135,7 @@ def decode_segment(engine: Engine | None, segment: Segment, work: OrderedWork) -
 
 def _first_checksum(position: int) -> int:
     """A segment's running checksum starts from its position in the original, so that no segment can be moved."""
-    return checksum(position.to_bytes(8, "little"))
+    return crc32(position.to_bytes(8, "little"))
 
 
 def interleave(data: bytes, lanes: int) -> bytes:

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Generator, Iterator
 from typing import BinaryIO
+from zlib import crc32
 
 from charloom.codec.engines.engine import Engine
 from charloom.codec.engines.opening import EngineChoice
@@ -11,7 +12,6 @@ from charloom.codec.format.container import (
     END,
     ByteReader,
     Header,
-    checksum,
     checksum_bytes,
 )
 from charloom.codec.format.ordered_work import OrderedWork
@@ -32,7 +32,7 @@ def compress_stream(source: BinaryIO, engine: Engine, work: OrderedWork) -> Gene
         while data := _read(source, SEGMENT):
             yield functools.partial(encode_segment, engine, data, position, work)
             position += len(data)
-            running = checksum(data, running)
+            running = crc32(data, running)
 
     segments = 0
     for segment in work.results(tasks()):
@@ -76,7 +76,7 @@ def decompress_stream(source: ByteReader, header: Header, engines: EngineChoice,
     running = segments = 0
     for piece in work.results(tasks()):
         segments += 1
-        running = checksum(piece.data, running)
+        running = crc32(piece.data, running)
         if piece.data:
             yield piece.data
         if piece.error is not None:

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from charloom.codec.model.bounds import GATES, Array, check_arrays
 from charloom.errors import ModelFolderError
 from charloom.tensor_files import metadata_of, read_tensor_file
-from charloom.whole_files import write_whole
 
 FORMAT_VERSION = 1
 FREQUENCY_BITS = 22
@@ -155,13 +154,6 @@ class IntegerModel:
         dense = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
         fingerprints = {_FINGERPRINT: self.fingerprint().hex(), _PRIMING: priming.hex()}
         return safetensors.numpy.save(dense, {"format": "charloom integer model"} | fingerprints)
-
-    def save(self, path: Path, priming: bytes) -> None:
-        """Writes ``to_file``, whole or not at all. Raises ModelFolderError if that fails."""
-        try:
-            write_whole({path: self.to_file(priming)})
-        except OSError as error:
-            raise ModelFolderError(f"{path}: cannot save the integer model ({error.strerror or error})") from error
 
     @classmethod
     def load(cls, path: Path) -> tuple["IntegerModel", str]:

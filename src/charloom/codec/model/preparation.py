@@ -5,7 +5,7 @@ from types import NoneType
 from typing import TYPE_CHECKING
 
 from charloom.arguments import PATH, check_bytes, check_type
-from charloom.codec.model.integer_model import INTEGER_MODEL_FILE
+from charloom.codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
 from charloom.codec.model.priming import PRIMING_FILE, Priming
 from charloom.errors import ModelFolderError
 from charloom.whole_files import write_whole
@@ -38,11 +38,15 @@ def prepare_codec(
     check_bytes(seen=seen, unseen=unseen)
     folder = Path(folder)
     integers = quantize(model if model is not None else LanguageModel.load(folder))
-    priming, priming_file = Priming.of_text(seen, unseen), folder / PRIMING_FILE
+    save_codec_files(folder, integers, Priming.of_text(seen, unseen))
+
+
+def save_codec_files(folder: Path, integers: IntegerModel, priming: Priming) -> None:
+    """Writes both files, together or not at all; no priming file without text. ModelFolderError if that fails."""
     files = {folder / INTEGER_MODEL_FILE: integers.to_file(priming.fingerprint())}
-    if seen or unseen:
-        files[priming_file] = priming.to_file()
+    if priming.text:
+        files[folder / PRIMING_FILE] = priming.to_file()
     try:
-        write_whole(files, remove=[] if priming_file in files else [priming_file])
+        write_whole(files, remove=[] if priming.text else [folder / PRIMING_FILE])
     except OSError as error:
         raise ModelFolderError(f"{folder}: cannot save what compression needs ({error.strerror or error})") from error

@@ -8,10 +8,10 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from charloom.codec.format.container import (
     CHECKSUM_BYTES,
-    checksum,
     checksum_bytes,
     decode_varint,
     encode_varint,
@@ -31,8 +31,8 @@ INDEX_SIZE_BYTES = 4
 INDEX_DAMAGED = "damaged: the index of the records (the file's end)"
 _OPEN_END = 1
 _LARGEST_RICE = 24
-_LONGEST_UNARY = 1 << 16
-"""What a reader accepts. This writer's is a few times the number of records at most."""
+_LONGEST_LENGTH = 4
+"""Bytes of a length in Rice's code, on average: with the best k it has at most 24 low bits and a few ones."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ def encode_group(blobs: Sequence[bytes]) -> bytes:
     """The group's bytes: count, lengths, records, checksums of rows and columns, of everything."""
     body = encode_varint(len(blobs)) + _encode_lengths([len(blob) for blob in blobs]) + b"".join(blobs)
     body += b"".join(checksum_bytes(value) for value in _grid(blobs))
-    return body + checksum_bytes(checksum(body))
+    return body + checksum_bytes(crc32(body))
 
 
 def decode_group(body: bytes) -> Group:
     """The inverse. ValueError if not even the lengths make sense."""
-    whole = checksum_bytes(checksum(body[:-CHECKSUM_BYTES])) == body[-CHECKSUM_BYTES:]
+    whole = checksum_bytes(crc32(body[:-CHECKSUM_BYTES])) == body[-CHECKSUM_BYTES:]
     count, place = decode_varint(body)
     if not 0 < count <= MOST_RECORDS:
         raise ValueError("no such group")
@@ -89,7 +89,7 @@ def _grid(blobs: Sequence[bytes]) -> list[int]:
     values = [0] * (height + width)
     for number, blob in enumerate(blobs):
         for place in (number // width, height + number % width):
-            values[place] = checksum(blob, checksum(number.to_bytes(4, "little"), values[place]))
+            values[place] = crc32(blob, crc32(number.to_bytes(4, "little"), values[place]))
     return values
 
 
@@ -101,7 +101,7 @@ def _encode_lengths(lengths: Sequence[int]) -> bytes:
     usual = sorted(lengths)[len(lengths) // 2]
     numbers = [2 * (length - usual) if length >= usual else 2 * (usual - length) - 1 for length in lengths]
     k = min(range(_LARGEST_RICE + 1), key=lambda k: sum(n >> k for n in numbers) + k * len(numbers))
-    bits = "".join("1" * (n >> k) + "0" + (format(n & (1 << k) - 1, f"0{k}b") if k else "") for n in numbers)
+    bits = "".join("1" * (n >> k) + format(n & (1 << k) - 1, f"0{k + 1}b") for n in numbers)
     bits += "0" * (-len(bits) % 8)
     return encode_varint(usual) + bytes([k]) + int(bits, 2).to_bytes(len(bits) // 8, "big")
 
@@ -109,28 +109,20 @@ def _encode_lengths(lengths: Sequence[int]) -> bytes:
 def _decode_lengths(body: bytes, place: int, count: int) -> tuple[list[int], int]:
     """The lengths, and where they end. ValueError."""
     usual, place = decode_varint(body, place)
-    if place >= len(body) or (k := body[place]) > _LARGEST_RICE:
-        raise ValueError("lengths are damaged")
-    place += 1
+    k, coded = int.from_bytes(body[place : place + 1]), body[place + 1 : place + 1 + _LONGEST_LENGTH * count]
+    bits = format(int.from_bytes(coded, "big"), f"0{8 * len(coded)}b")
     lengths = []
-    bits = ""
-    start, at = place, 0
+    at = 0
     for _ in range(count):
-        zero = -1
-        while (zero := bits.find("0", at)) < 0 or zero + k >= len(bits):
-            if start >= len(body) or len(bits) - at > _LONGEST_UNARY:
-                raise ValueError("lengths are damaged")
-            piece = body[start : start + 256]
-            bits = bits[at:] + format(int.from_bytes(piece, "big"), f"0{8 * len(piece)}b")
-            start, at = start + len(piece), 0
-        low = int(bits[zero + 1 : zero + 1 + k], 2) if k else 0
-        number = (zero - at) << k | low
-        length = usual - (number + 1) // 2 if number & 1 else usual + number // 2
-        if length < 0:
+        zero = bits.find("0", at)
+        if zero < 0 or zero + k >= len(bits) or k > _LARGEST_RICE:
             raise ValueError("lengths are damaged")
-        lengths.append(length)
+        number = (zero - at) << k | int("0" + bits[zero + 1 : zero + 1 + k], 2)
+        lengths.append(usual - (number + 1) // 2 if number & 1 else usual + number // 2)
         at = zero + 1 + k
-    return lengths, start - (len(bits) - at) // 8
+    if min(lengths) < 0:
+        raise ValueError("lengths are damaged")
+    return lengths, place + 1 - (-at // 8)
 
 
 @dataclass(frozen=True)
@@ -165,13 +157,13 @@ class Index:
         data = bytes([_OPEN_END if self.open_end else 0]) + encode_varint(len(self.groups))
         data += b"".join(encode_varint(group.size) + encode_varint(group.count) for group in self.groups)
         data += checksum_bytes(self.checksum)
-        data += checksum_bytes(checksum(data))
+        data += checksum_bytes(crc32(data))
         return data + len(data).to_bytes(INDEX_SIZE_BYTES, "little")
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Index":
         """The index without its size. DamagedFileError."""
-        if checksum_bytes(checksum(data[:-CHECKSUM_BYTES])) != data[-CHECKSUM_BYTES:]:
+        if checksum_bytes(crc32(data[:-CHECKSUM_BYTES])) != data[-CHECKSUM_BYTES:]:
             raise DamagedFileError(INDEX_DAMAGED)
         body, end = data[: -2 * CHECKSUM_BYTES], data[-2 * CHECKSUM_BYTES : -CHECKSUM_BYTES]
         try:

@@ -1,14 +1,15 @@
 """A file of records, written and read from beginning to end, in bounded memory."""
 
 import functools
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
+from zlib import crc32
 
 from charloom.arguments import check_bytes
 from charloom.codec.engines.engine import Engine
 from charloom.codec.engines.opening import EngineChoice
-from charloom.codec.format.container import CHECKSUM_BYTES, END, ByteReader, Header, checksum, encode_varint
+from charloom.codec.format.container import CHECKSUM_BYTES, END, ByteReader, Header, encode_varint
 from charloom.codec.format.ordered_work import OrderedWork
 from charloom.codec.records.groups import (
     GROUP_BYTES,
@@ -59,7 +60,7 @@ def compress_records(records: Iterable[bytes], engine: Engine, work: OrderedWork
     tasks = (functools.partial(_encode, sessions, group, work) for group in _groups(records))
     for group, data in work.results(tasks):
         for record in group:
-            index.checksum = checksum(record + LINE_FEED, index.checksum)
+            index.checksum = crc32(record + LINE_FEED, index.checksum)
         index.groups.append(GroupEntry(len(data), len(group)))
         yield encode_varint(len(data)) + data
     index.open_end = isinstance(records, Lines) and records.open_end
@@ -104,7 +105,7 @@ def decompress_lines(source: ByteReader, header: Header, engines: EngineChoice, 
     for decoded in work.results(_decoding_tasks(source, sessions, index, work)):
         text = LINE_FEED.join(decoded.records)
         if decoded.records:
-            index.checksum = checksum(text + LINE_FEED, index.checksum)
+            index.checksum = crc32(text + LINE_FEED, index.checksum)
             yield held + text
             held = LINE_FEED
         if decoded.error is not None:
@@ -139,7 +140,9 @@ def _decoding_tasks(
         try:
             group = decode_group(body)
         except ValueError:
-            raise unreadable_group(first, None) from None
+            raise DamagedRecordError(
+                f"damaged: a group of records from {first:,} (counted from 0) on is lost", records=(first,)
+            ) from None
         index.groups.append(GroupEntry(size, len(group.blobs)))
         yield functools.partial(_decode, sessions, group, first, work)
         first += len(group.blobs)
@@ -172,7 +175,7 @@ def decode_record(sessions: RecordSessions, blob: bytes, number: int, limit: int
         raise damaged_records(number, (0,)) from None
 
 
-def damaged_records(first: int, numbers: tuple[int, ...]) -> DamagedRecordError:
+def damaged_records(first: int, numbers: Sequence[int]) -> DamagedRecordError:
     """The error for some records of the group whose first record has number ``first``."""
     records = tuple(first + number for number in numbers)
     shown = ", ".join(f"{number:,}" for number in records[:8]) + (", ..." if len(records) > 8 else "")
@@ -180,16 +183,4 @@ def damaged_records(first: int, numbers: tuple[int, ...]) -> DamagedRecordError:
     verb = "are" if len(records) > 1 else "is"
     return DamagedRecordError(
         f"damaged: record{plural} {shown} (counted from 0) {verb} lost; others can be read", records=records
-    )
-
-
-def unreadable_group(first: int, count: int | None) -> DamagedRecordError:
-    """The error for a whole group; ``count`` where the index tells it."""
-    if count is None:
-        return DamagedRecordError(
-            f"damaged: a group of records from {first:,} (counted from 0) on is lost", records=(first,)
-        )
-    numbers = tuple(range(first, first + count))
-    return DamagedRecordError(
-        f"damaged: records {first:,} to {numbers[-1]:,} (counted from 0) are lost; others can be read", records=numbers
     )

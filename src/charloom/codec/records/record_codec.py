@@ -1,15 +1,16 @@
 """Many small messages, each compressed so that it can be decoded alone."""
 
+import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from zlib import crc32
 
 from charloom.arguments import check_bytes, check_type
 from charloom.codec.engines.engine import LARGEST_CODED_RECORD, Engine, RecordSession
 from charloom.codec.engines.opening import AnyModel, EngineChoice
-from charloom.codec.format.container import FINGERPRINT_BYTES, checksum
-from charloom.codec.format.ordered_work import checked_threads
+from charloom.codec.format.container import FINGERPRINT_BYTES
+from charloom.codec.format.ordered_work import OrderedWork, checked_threads
 from charloom.errors import DamagedRecordError
 
 LARGEST_RECORD = 1 << 24
@@ -82,14 +83,12 @@ class RecordCodec:
                     ) from None
             return results
 
-        starts = range(0, len(items), _BATCH)
-        if self.threads == 1 or len(starts) < 2:
-            return [result for start in starts for result in some(start)]
-        with ThreadPoolExecutor(self.threads, thread_name_prefix="charloom-records") as executor:
-            return [result for results in executor.map(some, starts) for result in results]
+        tasks = (functools.partial(some, start) for start in range(0, len(items), _BATCH))
+        threads = self.threads if len(items) > _BATCH else 1
+        return [result for results in OrderedWork(threads).results(tasks) for result in results]
 
     def _check_byte(self, record: bytes) -> bytes:
-        return bytes([checksum(record, checksum(self.fingerprint[:FINGERPRINT_BYTES])) & 0xFF])
+        return bytes([crc32(record, crc32(self.fingerprint[:FINGERPRINT_BYTES])) & 0xFF])
 
 
 class RecordSessions:

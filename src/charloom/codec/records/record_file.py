@@ -29,7 +29,7 @@ from charloom.codec.records.groups import (
     Index,
     decode_group,
 )
-from charloom.codec.records.lines import compress_records, damaged_records, decode_record, unreadable_group
+from charloom.codec.records.lines import compress_records, damaged_records, decode_record
 from charloom.codec.records.record_codec import RecordSessions
 from charloom.errors import Argument, CompressedFileError, DamagedFileError, NotCompressedError
 from charloom.whole_files import WholeFile
@@ -129,7 +129,7 @@ class RecordFile(Sequence[bytes]):
                 if len(group.blobs) != entry.count:
                     raise ValueError
             except ValueError:
-                raise unreadable_group(self._firsts[place], entry.count) from None
+                raise damaged_records(self._firsts[place], range(entry.count)) from None
             self._kept = place, group
         return self._kept[1]
 
