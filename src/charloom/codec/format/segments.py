@@ -93,12 +93,8 @@ def read_segment(source: ByteReader, head: int, position: int) -> Segment:
     return Segment(length, code, position, blocks, None)
 
 
-@dataclass(frozen=True)
-class Piece:
-    """Bytes of the original, checked, and the error that ended them."""
-
-    data: bytes
-    error: CompressedFileError | None = None
+Piece: TypeAlias = tuple[bytes, CompressedFileError | None]
+"""Bytes of the original, checked, and the error that ended them."""
 
 
 def decode_segment(engine: Engine | None, segment: Segment, work: OrderedWork) -> Piece:
@@ -128,9 +124,9 @@ def decode_segment(engine: Engine | None, segment: Segment, work: OrderedWork) -
         work.done(len(data))
     coded = b"".join(good)
     if error is None:
-        return Piece(deinterleave(coded, lanes))
+        return deinterleave(coded, lanes), None
     # With several lanes each of them lacks its end: there is no beginning to hand out.
-    return Piece(coded if lanes == 1 else b"", error)
+    return coded if lanes == 1 else b"", error
 
 
 def _first_checksum(position: int) -> int:

@@ -74,13 +74,13 @@ def decompress_stream(source: ByteReader, header: Header, engines: EngineChoice,
             position += segment.length
 
     running = segments = 0
-    for piece in work.results(tasks()):
+    for data, error in work.results(tasks()):
         segments += 1
-        running = crc32(piece.data, running)
-        if piece.data:
-            yield piece.data
-        if piece.error is not None:
-            raise piece.error
+        running = crc32(data, running)
+        if data:
+            yield data
+        if error is not None:
+            raise error
     # The last checksum of a single segment covers the whole.
     if segments > 1 and source.exactly(CHECKSUM_BYTES) != checksum_bytes(running):
         raise DamagedFileError("damaged: the checksum of the whole differs, though every block's own is right")

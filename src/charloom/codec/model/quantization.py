@@ -5,7 +5,7 @@ integers beside them, so that no machine ever has to compute them again. Formats
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -228,17 +228,14 @@ def fit_tanh() -> NDArray[np.int16]:
     """The quadratics of ``reference.network.tanh``, each through Chebyshev's points of its segment."""
     quarters = np.arange(TANH_SEGMENTS) / 4
     rows = [_fit(lambda x, begin=begin: np.tanh(begin + x / 4), 2) for begin in quarters]  # type: ignore[misc]
-    table: Any = np.rint(np.array(rows).T * 32767)
-    table[0, 0] = 0
-    quadratics: NDArray[np.int16] = table.astype(np.int16)
+    quadratics = np.rint(np.array(rows).T * 32767).astype(np.int16)
+    quadratics[0, 0] = 0
     return quadratics
 
 
 def fit_exp2() -> NDArray[np.int16]:
     """The cubic for 2^-x between 0 and 1."""
-    cubic: Any = np.rint(_fit(lambda x: 2.0**-x, 3) * 32767)
-    coefficients: NDArray[np.int16] = cubic.astype(np.int16)
-    return coefficients
+    return np.rint(_fit(lambda x: 2.0**-x, 3) * 32767).astype(np.int16)
 
 
 def _fit(function: Callable[[Floats], Floats], degree: int) -> Floats:

@@ -2,8 +2,8 @@
 
 import functools
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import BinaryIO
+from dataclasses import replace
+from typing import BinaryIO, TypeAlias
 from zlib import crc32
 
 from charloom.arguments import check_bytes
@@ -102,15 +102,15 @@ def decompress_lines(source: ByteReader, header: Header, engines: EngineChoice, 
     sessions = RecordSessions(engines.for_file(header))
     index = Index()
     held = b""  # the last record's line feed, until it is known if there is one
-    for decoded in work.results(_decoding_tasks(source, sessions, index, work)):
-        text = LINE_FEED.join(decoded.records)
-        if decoded.records:
+    for records, error in work.results(_decoding_tasks(source, sessions, index, work)):
+        text = LINE_FEED.join(records)
+        if records:
             index.checksum = crc32(text + LINE_FEED, index.checksum)
             yield held + text
             held = LINE_FEED
-        if decoded.error is not None:
+        if error is not None:
             yield held
-            raise decoded.error
+            raise error
     stored, closed_end = source.exactly(len(index.to_bytes())), index.to_bytes()
     if stored not in (closed_end, replace(index, open_end=True).to_bytes()):
         raise DamagedFileError("damaged: the index does not fit the records")
@@ -120,10 +120,8 @@ def decompress_lines(source: ByteReader, header: Header, engines: EngineChoice, 
         yield held
 
 
-@dataclass(frozen=True)
-class _Decoded:
-    records: list[bytes]
-    error: CharloomError | None = None
+_Decoded: TypeAlias = tuple[list[bytes], CharloomError | None]
+"""The records of a group, and the error that ended them."""
 
 
 def _decoding_tasks(
@@ -161,10 +159,10 @@ def _decode(sessions: RecordSessions, group: Group, first: int, work: OrderedWor
             if len(records[-1]) > room:
                 raise damaged_records(first + number, (0,))
         except DamagedRecordError as error:
-            return _Decoded(records, error)
+            return records, error
         room -= len(records[-1])
         work.done(len(records[-1]) + 1)
-    return _Decoded(records)
+    return records, None
 
 
 def decode_record(sessions: RecordSessions, blob: bytes, number: int, limit: int = LARGEST_GROUP) -> bytes:

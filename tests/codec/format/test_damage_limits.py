@@ -70,7 +70,7 @@ def _run(folder: Path, cases: int) -> None:
         [sys.executable, str(program), str(folder), str(cases), "0"],
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
         check=False,
     )
     assert done.returncode == 0, done.stderr

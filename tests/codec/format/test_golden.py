@@ -12,7 +12,7 @@ from small_segments import compressed
 
 _SENTENCE = b"the quick brown fox jumps over the lazy dog\n"
 _ENGINE = PlainEngine(start=_SENTENCE * 8)
-_PAGE = (Path(__file__).parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
+_PAGE = (Path(__file__).parents[3] / "docs" / "format.md").read_text(encoding="utf-8")
 
 _GOLDEN = {
     "empty": (b"", "c7 63 6c 12 70 d0 41 d2 6c b8 85 b3 00"),
