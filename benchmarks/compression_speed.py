@@ -20,12 +20,11 @@ from typing import Any
 import charloom
 from alternate import machine, write_result
 from charloom import SamplingSettings
-from charloom.codec.engine import BLOCK, Engine
-from charloom.codec.integer_model import INTEGER_MODEL_FILE, IntegerModel
-from charloom.codec.lanes import interleave
-from charloom.codec.native import supported
-from charloom.codec.native_engines import NativeFastEngine, NativeMixingEngine
-from charloom.codec.priming import Priming
+from charloom.codec.engines.engine import BLOCK, Engine
+from charloom.codec.engines.native import NativeEngine, supported
+from charloom.codec.format.segments import interleave
+from charloom.codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
+from charloom.codec.model.priming import Priming
 from compressors.ours import make_model
 from compressors.texts import TEXTS, Recipe
 
@@ -70,10 +69,8 @@ def _written_by(folder: Path) -> bytes:
 
 
 def _engine(folder: Path, instruction_set: str, fast: bool) -> Engine:
-    model = IntegerModel.load(folder / INTEGER_MODEL_FILE)
-    if fast:
-        return NativeFastEngine(model, instruction_set)
-    return NativeMixingEngine(model, Priming.load(folder), instruction_set)
+    model, _ = IntegerModel.load(folder / INTEGER_MODEL_FILE)
+    return NativeEngine(model, None if fast else Priming.load(folder), instruction_set)
 
 
 def _measure_sessions(folder: Path, text: bytes, rounds: int, seconds: float) -> dict[str, Any]:

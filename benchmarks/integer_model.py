@@ -2,7 +2,7 @@
 
 Trains an RNN of 256 and an LSTM of 512 units on the first 90 % of a text (or loads trained models), and scores the last
 10 % in 64 lanes, with the float model and with the integers made of it. Then characters a second of each instruction
-set's network alone, one thread and its processor time, instruction sets in turn; frequencies included, coding not.
+set's fast engine, one thread and its processor time, instruction sets in turn; coding included.
 """
 
 import argparse
@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 import charloom
 from alternate import machine, write_result
 from charloom import LanguageModel, ModelSettings, TrainingSettings
-from charloom.codec.integer_model import FREQUENCY_BITS, IntegerModel
-from charloom.codec.native import begin, supported
-from charloom.codec.quantization import quantize
+from charloom.codec.engines.engine import BLOCK
+from charloom.codec.engines.native import NativeEngine, supported
+from charloom.codec.model.integer_model import IntegerModel
+from charloom.codec.model.quantization import quantize
 
 _MODELS = {
     "rnn 256": (ModelSettings(hidden_size=256, embedding_size=64, dropout=0.1, init_sigma=0), 20),
@@ -66,31 +67,38 @@ def _float_bits(model: LanguageModel, begin_token: int, tokens: NDArray[np.int64
     return nats / tokens.size / math.log(2)
 
 
+def _in_turns(model: IntegerModel, tokens: NDArray[np.int64]) -> list[bytes]:
+    """The tokens' bytes, a byte of each lane in turn, in blocks. Lanes of UTF-8 are padded with line feeds."""
+    table = model.tokens()
+    lanes = [b"".join(table[token] for token in lane) for lane in tokens.T]
+    longest = max(map(len, lanes))
+    data = np.array([list(lane.ljust(longest, b"\n")) for lane in lanes], np.uint8).T.tobytes()
+    return [data[at : at + BLOCK] for at in range(0, len(data), BLOCK)]
+
+
 def _integer_bits(model: IntegerModel, tokens: NDArray[np.int64]) -> float:
-    stream, bits = begin(model, _LANES), 0.0
-    for row in tokens:
-        bits += float((FREQUENCY_BITS - np.log2(stream.frequencies[np.arange(_LANES), row])).sum())
-        stream.step(row)
-    return bits / tokens.size
+    session = NativeEngine(model, None, supported()[-1]).begin(_LANES)
+    return 8 * sum(len(session.encode(block)) for block in _in_turns(model, tokens)) / tokens.size
 
 
 def _speeds(model: IntegerModel, lanes: int, seconds: float, rounds: int) -> dict[str, list[float]]:
     """Characters a second of each instruction set, by round."""
     random = np.random.default_rng(0)
-    streams = {name: begin(model, lanes, name) for name in supported()}
-    speeds: dict[str, list[float]] = {name: [] for name in streams}
-    texts: dict[str, NDArray[np.int32]] = {}
+    sessions = {name: NativeEngine(model, None, name).begin(lanes) for name in supported()}
+    speeds: dict[str, list[float]] = {name: [] for name in sessions}
+    steps = dict.fromkeys(sessions, 50)
     for round_number in range(rounds + 1):
-        for name, stream in streams.items():
-            tokens = texts.get(name, random.integers(0, model.vocabulary_size, (50, lanes), np.int32))
+        for name, session in sessions.items():
+            tokens = random.integers(1, model.vocabulary_size, (steps[name], lanes))
+            blocks = _in_turns(model, tokens)
             began = time.thread_time()
-            stream.read(tokens)
+            for block in blocks:
+                session.encode(block)
             speed = tokens.size / (time.thread_time() - began)
             if round_number:
                 speeds[name].append(speed)
             else:
-                steps = max(1, int(speed * seconds / lanes))
-                texts[name] = random.integers(0, model.vocabulary_size, (steps, lanes), np.int32)
+                steps[name] = max(1, int(speed * seconds / lanes))
     return speeds
 
 

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.codec.container import LARGEST_SEGMENT
-from charloom.codec.engine import Engine
-from charloom.codec.engine_rules import FULL_BITS, LIGHT_BITS, RECORD_CAPACITY
-from charloom.codec.integer_model import CELLS, IntegerMatrix, IntegerModel
-from charloom.codec.priming import Priming
-from charloom.codec.reference_engines import ReferenceFastEngine, ReferenceMixingEngine
+from charloom.codec.engines.engine import FULL_BITS, LARGEST_SEGMENT, LIGHT_BITS, RECORD_CAPACITY, Engine
+from charloom.codec.model.integer_model import CELLS, IntegerMatrix, IntegerModel
+from charloom.codec.model.priming import Priming
+from charloom.codec.reference.plain_engine import ReferenceEngine
 from golden_engines import MODEL
 from integer_models import CHARACTERS, random_model, with_tokens
 
@@ -80,8 +78,8 @@ def main(folder: Path) -> None:
         pieces = [_bytes_of(piece) for piece in _pieces(model)]
         (folder / f"{name}.case").write_bytes(b"".join(len(p).to_bytes(8, "little") + p for p in pieces))
         lines = [
-            *_results("fast", ReferenceFastEngine(model)),
-            *_results("mixing", ReferenceMixingEngine(model, _PRIMING)),
+            *_results("fast", ReferenceEngine(model, None)),
+            *_results("mixing", ReferenceEngine(model, _PRIMING)),
         ]
         (folder / f"{name}.expected").write_text("".join(lines), encoding="ascii")
 

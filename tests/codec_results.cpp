@@ -9,9 +9,7 @@
 #include <iostream>
 #include <map>
 
-#include "fast.h"
-#include "mixing.h"
-#include "network_object.h"
+#include "coders.h"
 #include "sessions.h"
 
 using namespace charloom;
@@ -59,7 +57,7 @@ class Case {
 };
 
 struct Engines {
-  explicit Engines(Case &c, const std::string &name) : functions(named(name)), mixer(functions.mixer) {
+  explicit Engines(Case &c, const std::string &name) {
     const int cell = c.number(), layer_count = c.number();
     const long hidden = c.number(), vocabulary = c.number(), begin_token = c.number();
     const Address table = c.address();
@@ -71,12 +69,9 @@ struct Engines {
     }
     const MatrixArrays output = c.matrix();
     const Address output_bias = c.address(), tanh = c.address(), exp2 = c.address();
+    const Address token_bytes = c.address(), token_offsets = c.address();
     network = std::make_unique<Network>(name, std::make_tuple(cell, hidden, vocabulary, begin_token), table, layers,
-                                        output, output_bias, tanh, exp2);
-    const uint8_t *token_bytes = c.piece().data();
-    const int32_t *token_offsets = (const int32_t *)c.address();
-    speaker.reset(
-        new Speaker{functions, network->packed(), vocabulary, Tokens(token_bytes, token_offsets, (int)vocabulary)});
+                                        output, output_bias, tanh, exp2, token_bytes, token_offsets);
     full_bits = c.number();
     light_bits = c.number();
     segment = c.number();
@@ -86,13 +81,10 @@ struct Engines {
   }
 
   Primed primed(bool records) const {
-    return prime(mixer, speaker.get(), {Memory(full_bits, light_bits), {}}, text.data(), text.size(), silent, records);
+    return prime(*network, full_bits, light_bits, text.data(), text.size(), silent, records);
   }
 
-  const CodecNetwork &functions;
-  const Mixer &mixer;
   std::unique_ptr<Network> network;
-  std::unique_ptr<Speaker> speaker;
   int full_bits, light_bits;
   size_t segment, record_capacity, silent;
   Bytes text;
@@ -158,24 +150,24 @@ void run(const char *path, const char *decode) {
     Case c(path);
     const Engines engines(c, set->name);
     const std::vector<Bytes> data = c.list(), messages = c.list();
-    const Speaker *speaker = engines.speaker.get();
+    const Network &network = *engines.network;
     // The same names for every instruction set, which give the same.
     for (long lanes : {1, 4, 16, 64}) {
-      Session<FastLanes> session(lanes, speaker);
+      Session<FastLanes> session(lanes, network);
       blocks("fast." + std::to_string(lanes), data, results, decode, session);
     }
-    RecordSession<FastLanes> fast_records(speaker);
+    RecordSession<FastLanes> fast_records(network);
     records("fast.record", messages, results, decode, fast_records);
     Primed primed = engines.primed(false);
     Copies copies(std::move(primed.memory));
     for (long lanes : {1, 4, 16, 64}) {
-      Session<MixingLanes> session(lanes, engines.mixer, speaker, copies.take(1 << 22), primed.text,
+      Session<MixingLanes> session(lanes, network, copies.take(1 << 22), primed.text,
                                    (engines.segment + lanes - 1) / lanes, &copies);
       blocks("mixing." + std::to_string(lanes), data, results, decode, session);
     }
     Primed by_lines = engines.primed(true);
     Copies copies_of_lines(std::move(by_lines.memory));
-    RecordSession<MixingLanes> mixing_records(engines.mixer, speaker, copies_of_lines.take(SIZE_MAX), by_lines.text,
+    RecordSession<MixingLanes> mixing_records(network, copies_of_lines.take(SIZE_MAX), by_lines.text,
                                               engines.record_capacity, &copies_of_lines);
     records("mixing.record", messages, results, decode, mixing_records);
   }

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from charloom.__main__ import main
-from charloom.codec import engines
-from charloom.codec.engine import Engine
+from charloom.codec.engines import opening
+from charloom.codec.engines.engine import Engine
 from fake_engines import ZlibEngine
 
 
@@ -13,5 +13,5 @@ def _open_engine(model: Path, *, fast: bool) -> Engine:
 
 
 if __name__ == "__main__":
-    engines.open_engine = _open_engine  # type: ignore[assignment]
+    opening.open_engine = _open_engine  # type: ignore[assignment]
     main()

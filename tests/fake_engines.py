@@ -3,7 +3,7 @@
 import hashlib
 import zlib
 
-from charloom.codec.engine import Engine, Mode
+from charloom.codec.engines.engine import Engine, Mode
 
 _PROBABILITY_BITS = 12
 _SHIFT = 4

@@ -1,6 +1,6 @@
 """What the engines' golden bytes are of; run as a program it prints them, for when the format changes on purpose.
 
-PYTHONPATH=tests python tests/golden_engines.py > tests/codec/golden_engines.json
+PYTHONPATH=tests python tests/golden_engines.py > tests/codec/engines/golden_engines.json
 """
 
 import hashlib
@@ -10,11 +10,11 @@ import sys
 from collections.abc import Callable
 
 from charloom.codec.codec import Codec
-from charloom.codec.engine import Engine
-from charloom.codec.integer_model import IntegerModel
-from charloom.codec.priming import Priming
-from charloom.codec.records import RecordCodec
-from charloom.codec.reference_engines import ReferenceFastEngine, ReferenceMixingEngine
+from charloom.codec.engines.engine import Engine
+from charloom.codec.model.integer_model import IntegerModel
+from charloom.codec.model.priming import Priming
+from charloom.codec.records.record_codec import RecordCodec
+from charloom.codec.reference.plain_engine import ReferenceEngine
 from integer_models import bigram_model
 
 _KNOWN = "it was the best of times, it was the worst of times,\n[12:30] a=7 b=19 日本語のテキスト。äö🙂\n"
@@ -58,8 +58,8 @@ def decoded(engine: Engine, golden: dict[str, list[str]]) -> bool:
 
 
 PLAIN: dict[str, Callable[[], Engine]] = {
-    "fast": lambda: ReferenceFastEngine(MODEL),
-    "mixing": lambda: ReferenceMixingEngine(MODEL, PRIMING),
+    "fast": lambda: ReferenceEngine(MODEL, None),
+    "mixing": lambda: ReferenceEngine(MODEL, PRIMING),
 }
 
 if __name__ == "__main__":

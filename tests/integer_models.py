@@ -6,9 +6,9 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.codec.integer_model import CELLS, GATES, IntegerLayer, IntegerMatrix, IntegerModel
-from charloom.codec.integer_model_checks import LARGEST_BIAS, LARGEST_ROW_SUM, row_bounds
-from charloom.codec.quantization import fit_exp2, fit_tanh
+from charloom.codec.model.bounds import GATES, LARGEST_BIAS, LARGEST_ROW_SUM, row_bounds
+from charloom.codec.model.integer_model import CELLS, IntegerLayer, IntegerMatrix, IntegerModel
+from charloom.codec.model.quantization import fit_exp2, fit_tanh
 
 STYLES = ("trained", "wild", "saturating")
 """Numbers as training leaves them; anything that is allowed; as large as is allowed, all of one sign in a row."""

@@ -2,11 +2,11 @@
 
 import random
 
-from charloom.codec.engine import Engine
-from charloom.codec.integer_model import IntegerModel
-from charloom.codec.native_engines import NativeFastEngine, NativeMixingEngine
-from charloom.codec.priming import Priming
-from charloom.codec.reference_engines import ReferenceFastEngine, ReferenceMixingEngine
+from charloom.codec.engines.engine import Engine
+from charloom.codec.engines.native import NativeEngine
+from charloom.codec.model.integer_model import IntegerModel
+from charloom.codec.model.priming import Priming
+from charloom.codec.reference.plain_engine import ReferenceEngine
 from integer_models import CHARACTERS, bigram_model, random_model, with_tokens
 
 TEXT = (
@@ -40,6 +40,5 @@ PRIMINGS = {
 
 def engine_of(model: IntegerModel, priming: Priming, name: str, *, fast: bool) -> Engine:
     """name: of an instruction set, or "reference"."""
-    if name == "reference":
-        return ReferenceFastEngine(model) if fast else ReferenceMixingEngine(model, priming)
-    return NativeFastEngine(model, name) if fast else NativeMixingEngine(model, priming, name)
+    used = None if fast else priming
+    return ReferenceEngine(model, used) if name == "reference" else NativeEngine(model, used, name)

@@ -3,35 +3,32 @@
 Sizes are those of files that were written, read, decoded and compared.
 """
 
-import hashlib
+import dataclasses
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import charloom
 from charloom import Codec, RecordCodec
-from charloom.codec.engine import Engine
-from charloom.codec.engines import open_engine
-from charloom.codec.integer_model import INTEGER_MODEL_FILE, IntegerModel
-from charloom.codec.native import chosen_instruction_set
-from charloom.codec.native_engines import NativeMixingEngine
-from charloom.codec.priming import PRIMING_FILE, Priming
-from charloom.codec.quantization import quantize
+from charloom.codec.engines.engine import Engine
+from charloom.codec.engines.native import NativeEngine, chosen_instruction_set
+from charloom.codec.engines.opening import open_engine
+from charloom.codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
+from charloom.codec.model.priming import PRIMING_FILE, Priming
 from charloom.training.trainer import training_length
 from compressors.texts import Recipe
 
 MIXING, WITHOUT, FAST = "charloom", "charloom without the network", "charloom --fast"
 
 
-class MixingWithoutNetwork(NativeMixingEngine):
-    """The mixture, primed alike, in which nobody speaks for the network: what is the network worth?"""
-
-    def __init__(self, model: IntegerModel, priming: Priming, instruction_set: str) -> None:
-        super().__init__(model, priming, instruction_set)
-        self._speaker = None
-        self.fingerprint = hashlib.sha256(b"without" + self.fingerprint).digest()
+def _without_network(model: IntegerModel) -> IntegerModel:
+    """A network that finds all tokens equally likely: the mixture, primed alike, without what the network knows."""
+    nothing = dataclasses.replace(model.output, weights=np.zeros_like(model.output.weights))
+    return dataclasses.replace(model, output=nothing, output_bias=np.zeros_like(model.output_bias))
 
 
 def make_model(first_part: bytes, recipe: Recipe, precision: str, folder: Path) -> dict[str, Any]:
@@ -47,10 +44,8 @@ def make_model(first_part: bytes, recipe: Recipe, precision: str, folder: Path) 
         model = charloom.build_model(corpus.vocabulary, recipe.model(), seed=0)
         charloom.train(model, corpus, training)
         model.save(folder)
-    if not (folder / INTEGER_MODEL_FILE).exists():
-        quantize(charloom.LanguageModel.load(folder)).save(folder / INTEGER_MODEL_FILE)
     at = len(first_part.decode()[: training_length(len(corpus.ids), training)].encode())
-    Priming.of_text(first_part[:at], first_part[at:]).save(folder)
+    charloom.prepare_codec(folder, seen=first_part[:at], unseen=first_part[at:])
     return {
         "trained": not reused,
         "seconds": round(time.perf_counter() - began, 1),
@@ -63,10 +58,10 @@ def open_engines(folder: Path) -> dict[str, Engine]:
     """The contestants."""
     instruction_set = chosen_instruction_set()
     assert instruction_set is not None, "this needs the native code"
-    model, priming = IntegerModel.load(folder / INTEGER_MODEL_FILE), Priming.load(folder)
+    (model, _), priming = IntegerModel.load(folder / INTEGER_MODEL_FILE), Priming.load(folder)
     return {
         MIXING: open_engine(folder, fast=False),
-        WITHOUT: MixingWithoutNetwork(model, priming, instruction_set),
+        WITHOUT: NativeEngine(_without_network(model), priming, instruction_set),
         FAST: open_engine(folder, fast=True),
     }
 

@@ -1,4 +1,4 @@
-// The equations of the cells for 32 units of one lane, on the integers of reference_network.py.
+// The equations of the cells for 32 units of one lane, on the integers of reference/network.py.
 #pragma once
 #include "matrix.h"
 

@@ -1,13 +1,13 @@
 // The last place where the text went as it goes here: what followed there is likely to follow again.
 #pragma once
 #include "contexts.h"
-#include "counters.h"
+#include "state_maps.h"
 
 namespace charloom {
 
 // Where the bytes of all lanes stand: the text learnt from first, then each lane's. Told apart because one lane may
 // follow what another wrote, but no further than that has got.
-struct History {
+struct TextBuffer {
   uint8_t *text;
   size_t primed, lane_capacity;
   const size_t *written;  // of each lane: where its next byte goes
@@ -25,9 +25,9 @@ class Match {
   // After a byte: goes on, or looks for a new place. begin: where what may be compared begins. places: by the hash of
   // the bytes before it, the last place; keep(&place) is called before one is changed.
   template <class Keep>
-  void read(const History &history, size_t position, size_t begin, int min_length, uint32_t *places, Keep keep) {
-    const uint8_t *text = history.text;
-    if (at_ && history.has(at_)) {
+  void read(const TextBuffer &buffer, size_t position, size_t begin, int min_length, uint32_t *places, Keep keep) {
+    const uint8_t *text = buffer.text;
+    if (at_ && buffer.has(at_)) {
       if (text[at_] == text[position - 1]) {
         if (length_ < 65535) length_++;
       } else {
@@ -41,7 +41,7 @@ class Match {
     if (length_ > 20 && misses_) misses_--;
     if (position - begin < (size_t)min_length) return;
     uint32_t &place = places[key_];
-    if (length_ < min_length && place && history.has(place - 1)) {
+    if (length_ < min_length && place && buffer.has(place - 1)) {
       int n = 0;
       while (n < 40 && (size_t)n < place && (size_t)n < position - begin &&
              text[place - 1 - n] == text[position - 1 - n])
@@ -68,7 +68,7 @@ class Match {
   void fetch_text(const uint8_t *text, const uint32_t *places) const { __builtin_prefetch(text + places[key_]); }
 
   // The byte expected, | 256; 0 where there is none.
-  int expected(const History &history) const { return at_ && history.has(at_) ? history.text[at_] | 256 : 0; }
+  int expected(const TextBuffer &buffer) const { return at_ && buffer.has(at_) ? buffer.text[at_] | 256 : 0; }
   int length_class() const {
     return length_ < 4 ? length_ > 0 : length_ < 16 ? length_ / 2 : length_ < 40 ? 4 + length_ / 4 : 14;
   }

@@ -6,11 +6,10 @@
 #include "aligned_block.h"
 #include "bit_history.h"
 #include "contexts.h"
-#include "counters.h"
 #include "match.h"
 #include "mixer.h"
+#include "state_maps.h"
 #include "undo.h"
-#include "voice.h"
 
 namespace charloom {
 
@@ -37,31 +36,31 @@ static_assert(sizeof(FullSlot) == 64 && sizeof(LightSlot) == 16);
 enum : int {
   kMatches = 2,
   kMatchInput = 2 * kContexts + kFull,
-  kVoiceInput = kMatchInput + 2 * kMatches,
-  kUsedInputs = kVoiceInput + 2 + 1,
+  kNetworkInput = kMatchInput + 2 * kMatches,
+  kUsedInputs = kNetworkInput + 2 + 1,
   kInputs = (kUsedInputs + 31) / 32 * 32,
   kSets = 7,
   kLengthClasses = 10,  // of the longest match, 0: none
-  kSaid = 32,           // steps of the logit that the network gives
-  kFinalStages = 3,
+  kLogitSteps = 32,     // steps of the logit that the network gives
+  kAPMs = 3,
 };
-// How many rows of weights each set has, see Mixture::predict.
-constexpr int kSetSizes[kSets] = {kLengthClasses * 64, 2 * 256, 256, 8 * 16 * 8, kSaid * 64, 256 * 8, 256};
+// How many rows of weights each set has, see ContextMixing::predict.
+constexpr int kSetSizes[kSets] = {kLengthClasses * 64, 2 * 256, 256, 8 * 16 * 8, kLogitSteps * 64, 256 * 8, 256};
 constexpr int first_row_of(int set) { return set ? first_row_of(set - 1) + kSetSizes[set - 1] : 0; }
-constexpr int kFinalContexts = 1 << 16;  // of each final stage
+constexpr int kAPMContexts = 1 << 16;  // of each APM
 
 class Memory {
  public:
   struct Counters {
-    alignas(64) Learned histories[kContexts][256];
-    Learned matches[kMatches][Match::kMaps];
-    Learned voice[kSaid * 64];
+    alignas(64) StateMap histories[kContexts][256];
+    StateMap matches[kMatches][Match::kMaps];
+    StateMap network_maps[kLogitSteps * 64];
     alignas(64) int16_t weights[first_row_of(kSets)][kInputs];
     int32_t weights_of_sets[8 * 64][8];
-    uint16_t final_stages[kFinalStages][kFinalContexts][FinalStage::kPoints];
+    uint16_t apms[kAPMs][kAPMContexts][APM::kPoints];
     uint32_t places[kMatches][1 << Match::kHashBits];
     alignas(64) uint32_t bytes_read;
-    uint32_t bytes_heard;  // with a voice
+    uint32_t bytes_with_network;  // with the network predicting
   };
 
   // 2^bits slots of each kind.
@@ -89,8 +88,8 @@ class Memory {
   void fetch_full(uint32_t key) { __builtin_prefetch(full_slots() + home_of(key, full_bits_), 1); }
   void fetch_light(uint32_t key) { __builtin_prefetch(light_slots() + home_of(key, light_bits_), 1); }
 
-  // Before the network is heard first: the weights of circumstances that only it makes are those learnt without it.
-  void begin_hearing() {
+  // Before the network predicts first: the weights of circumstances that only it makes are those learnt without it.
+  void begin_network() {
     Counters &c = counters();
     keep(&c.weights);
     keep(&c.weights_of_sets);
@@ -101,10 +100,10 @@ class Memory {
         if (from != i) memcpy(rows[i], rows[from], sizeof *rows);
       }
     };
-    spread(0, 8, 1);           // by confidence
-    spread(1, 2 * 256, 256);   // by whether the likeliest may come
-    spread(4, kSaid * 64, 8);  // by logit and confidence
-    spread(6, 256, 1);         // by the likeliest byte
+    spread(0, 8, 1);                 // by confidence
+    spread(1, 2 * 256, 256);         // by whether the likeliest may come
+    spread(4, kLogitSteps * 64, 8);  // by logit and confidence
+    spread(6, 256, 1);               // by the likeliest byte
     for (int i = 64; i < 8 * 64; i++)
       memcpy(c.weights_of_sets[i], c.weights_of_sets[i % 64], sizeof c.weights_of_sets[i]);
   }
@@ -130,22 +129,22 @@ class Memory {
     for (auto &of_context : c.histories)
       for (int s = 0; s < kBitHistories.count(); s++) {
         const int zeros = kBitHistories.zeros(s), ones = kBitHistories.ones(s);
-        of_context[s] = Learned::of((5 * ones + 2) * kOne / (5 * (zeros + ones) + 4), 6);
+        of_context[s] = StateMap::of((5 * ones + 2) * kOne / (5 * (zeros + ones) + 4), 6);
       }
     for (auto &match : c.matches)
       for (int i = 0; i < Match::kMaps; i++) {
         const int wrong = kOne / (Match::length_class_of(i) + 2);
-        match[i] = Learned::of(Match::bit_expected_of(i) ? kOne - wrong : wrong, 2);
+        match[i] = StateMap::of(Match::bit_expected_of(i) ? kOne - wrong : wrong, 2);
       }
-    for (auto &voice : c.voice) voice = Learned::of(kOne / 2, 0);
+    for (auto &map : c.network_maps) map = StateMap::of(kOne / 2, 0);
     for (auto &row : c.weights) {
       for (int i = 0; i < kUsedInputs; i++) row[i] = kWeightOne * 16 / 100;
-      row[kVoiceInput] = row[kVoiceInput + 1] = kWeightOne / 4;
+      row[kNetworkInput] = row[kNetworkInput + 1] = kWeightOne / 4;
     }
     for (auto &row : c.weights_of_sets)
       for (auto &weight : row) weight = kOne / kSets;
-    for (auto &stage : c.final_stages)
-      for (int i = 0; i < kFinalContexts; i++) FinalStage::start(stage[i]);
+    for (auto &stage : c.apms)
+      for (int i = 0; i < kAPMContexts; i++) APM::start(stage[i]);
   }
 
   FullSlot *full_slots() { return (FullSlot *)(data() + sizeof(Counters)); }

@@ -1,5 +1,5 @@
 // The integer network of the codec: from the token just read to the frequencies of the next one, the same integers on
-// every instruction set. What the numbers mean is written in src/charloom/codec/reference_network.py, which every
+// every instruction set. What the numbers mean is written in src/charloom/codec/reference/network.py, which every
 // variant equals bit for bit. Nothing here knows Python, PyTorch or files.
 #pragma once
 #include <cstddef>
@@ -15,7 +15,7 @@ enum class IntegerCell : int { rnn_tanh = 0, rnn_relu = 1, gru = 2, lstm = 3 };
 constexpr int kFrequencyBits = 22;  // the frequencies of a lane sum to 2^22, and none is zero
 
 // A product p of a row counts as ((p >> first_shift) * multiplier) >> second_shift. Whoever makes one of these answers
-// for the bounds of integer_model_checks.py: with them nothing below leaves 32 bits.
+// for the bounds of model/bounds.py: with them nothing below leaves 32 bits.
 struct IntegerMatrix {
   const int8_t *weights;       // (rows, hidden)
   const int16_t *multipliers;  // (rows)

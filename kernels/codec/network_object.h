@@ -1,4 +1,4 @@
-// An integer model for Python: its arrays, packed for one instruction set.
+// An integer model for Python: its arrays, packed for one instruction set, and the bytes of its tokens.
 #pragma once
 #include <stdexcept>
 #include <string>
@@ -7,6 +7,7 @@
 
 #include "aligned_block.h"
 #include "network.h"
+#include "tokens.h"
 
 namespace charloom {
 
@@ -31,8 +32,10 @@ class Network {
   // shape: (cell, hidden, vocabulary, begin token)
   Network(const std::string &name, std::tuple<int, long, long, long> shape, Address token_table,
           const std::vector<LayerArrays> &layers, const MatrixArrays &output, Address output_bias, Address tanh,
-          Address exp2)
-      : functions_(named(name)), vocabulary_(std::get<2>(shape)), packed_([&] {
+          Address exp2, Address token_bytes, Address token_offsets)
+      : functions_(named(name)),
+        vocabulary_(std::get<2>(shape)),
+        packed_([&] {
           std::vector<IntegerLayer> layer;
           for (const auto &[hidden, input, bias, candidate_bias] : layers)
             layer.push_back(
@@ -49,11 +52,13 @@ class Network {
                                        (const int16_t *)tanh,
                                        (const int16_t *)exp2};
           return Packed(functions_, weights);
-        }()) {}
+        }()),
+        tokens_((const uint8_t *)token_bytes, (const int32_t *)token_offsets, (int)vocabulary_) {}
 
   const CodecNetwork &functions() const { return functions_; }
   const void *packed() const { return packed_.block.data(); }
   long vocabulary() const { return vocabulary_; }
+  const Tokens &tokens() const { return tokens_; }
 
  private:
   struct Packed {
@@ -66,6 +71,7 @@ class Network {
   const CodecNetwork &functions_;
   long vocabulary_;
   Packed packed_;
+  Tokens tokens_;
 };
 
 }  // namespace charloom

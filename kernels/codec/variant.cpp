@@ -49,10 +49,8 @@ size_t state_size(const void *packed, long lanes) {
 }
 
 size_t workspace_size(const void *packed, long lanes) {
-  // begin() needs a token for each lane beside.
   return with_network(stored_shape(packed), packed,
-                      [&](const auto &network) { return network.workspace(lanes, nullptr).size; }) +
-         round_up(lanes * sizeof(int32_t), 64);
+                      [&](const auto &network) { return network.workspace(lanes, nullptr).size; });
 }
 
 void step(const void *packed, long lanes, const int32_t *tokens, void *state, uint32_t *frequencies, void *workspace) {
@@ -62,12 +60,10 @@ void step(const void *packed, long lanes, const int32_t *tokens, void *state, ui
 
 void begin(const void *packed, long lanes, void *state, uint32_t *frequencies, void *workspace) {
   const Shape shape = stored_shape(packed);
-  const long tokens_size = round_up(lanes * sizeof(int32_t), 64);
-  int32_t *tokens = static_cast<int32_t *>(workspace);
-  std::fill(tokens, tokens + lanes, (int32_t)shape.begin_token);
+  const std::vector<int32_t> tokens(lanes, (int32_t)shape.begin_token);
   with_network(shape, packed, [&](const auto &network) {
     network.clear(lanes, state);
-    network.step(lanes, tokens, state, frequencies, static_cast<char *>(workspace) + tokens_size);
+    network.step(lanes, tokens.data(), state, frequencies, workspace);
   });
 }
 

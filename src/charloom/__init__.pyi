@@ -1,9 +1,9 @@
 from . import forecasting as forecasting
 from . import layers as layers
 from .codec.codec import Codec as Codec
-from .codec.preparation import prepare_codec as prepare_codec
-from .codec.record_file import RecordFile as RecordFile
-from .codec.records import RecordCodec as RecordCodec
+from .codec.model.preparation import prepare_codec as prepare_codec
+from .codec.records.record_codec import RecordCodec as RecordCodec
+from .codec.records.record_file import RecordFile as RecordFile
 from .errors import CharloomError as CharloomError
 from .errors import CharloomWarning as CharloomWarning
 from .errors import CheckpointError as CheckpointError

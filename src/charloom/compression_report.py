@@ -8,9 +8,9 @@ from pathlib import Path
 from charloom import plots
 from charloom.baselines import measure_compressors
 from charloom.codec.codec import Codec
-from charloom.codec.engine import Mode
-from charloom.codec.integer_model import INTEGER_MODEL_FILE
-from charloom.codec.priming import PRIMING_FILE, Priming
+from charloom.codec.engines.engine import Mode
+from charloom.codec.model.integer_model import INTEGER_MODEL_FILE
+from charloom.codec.model.priming import PRIMING_FILE, Priming
 from charloom.errors import CharloomError, CorpusError
 from charloom.text.decoding import decode_utf8, for_a_model_of_characters
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from charloom.codec.engine import Engine
+from charloom.codec.engines.engine import Engine
 from charloom.errors import ModelFolderError
 from fake_engines import ZlibEngine
 from process import call
@@ -23,7 +23,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ModelFolderError(f"{model}: no such model folder")
         return ZlibEngine("fast" if fast else "mixing", start=model.name.encode())
 
-    monkeypatch.setattr("charloom.codec.engines.open_engine", open_engine)
+    monkeypatch.setattr("charloom.codec.engines.opening.open_engine", open_engine)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from charloom.baselines import measure_compressors
 from charloom.codec.codec import Codec
-from charloom.codec.engine import Engine
+from charloom.codec.engines.engine import Engine
 from charloom.compression_report import Row, break_even, report_compression, size_of_model
 from fake_engines import ZlibEngine
 from process import call, run
@@ -20,7 +20,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> None:
     def open_engine(_: Path, *, fast: bool) -> Engine:
         return ZlibEngine("fast" if fast else "mixing", start=b"" if fast else _TEXT[:45])
 
-    monkeypatch.setattr("charloom.codec.engines.open_engine", open_engine)
+    monkeypatch.setattr("charloom.codec.engines.opening.open_engine", open_engine)
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 
 from charloom import TrainingSettings, corpus_from
-from charloom.codec import priming
-from charloom.codec.priming import Priming
+from charloom.codec.model import priming
+from charloom.codec.model.priming import Priming
 from charloom.runs.folder import texts_for_codec
 
 

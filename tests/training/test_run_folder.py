@@ -14,7 +14,7 @@ from charloom import (
     Vocabulary,
     build_model,
 )
-from charloom.codec.priming import Priming
+from charloom.codec.model.priming import Priming
 from charloom.layers import RNN
 from charloom.runs.folder import RunFolder, plot_history
 from charloom.training.events import EpochEnded

@@ -82,7 +82,7 @@ def compress(
 
 
 def _one(transform: compressed_files.Transform, options: FileOptions, file: str) -> None:
-    from charloom.codec.container import HEADER_BYTES, is_compressed
+    from charloom.codec.format.container import HEADER_BYTES, is_compressed
 
     target = compressed_files.output_name(file, options, lambda name: name + SUFFIX)
     if target == STANDARD_INPUT and sys.stdout.isatty() and not options.force:

@@ -92,7 +92,7 @@ def _one(codec: "Codec", options: FileOptions, file: str) -> None:
 
 
 def _some_records(model: Path | None, first: int, last: int | None, options: FileOptions, file: str) -> None:
-    from charloom.codec.record_file import RecordFile
+    from charloom.codec.records.record_file import RecordFile
 
     with (
         compressed_files.opened(file) as (stream, status),

@@ -5,23 +5,20 @@ import io
 from collections.abc import Generator
 from typing import BinaryIO
 
-from charloom.arguments import check_stream
-from charloom.codec.arguments import as_bytes, checked_threads
-from charloom.codec.byte_reader import ByteReader
-from charloom.codec.compressor import compress_stream
-from charloom.codec.container import read_header
-from charloom.codec.decompressor import decompress_stream
-from charloom.codec.engine_choice import AnyModel, EngineChoice, mode_of
-from charloom.codec.record_stream import Lines, compress_records, decompress_lines
-from charloom.codec.segments import Progress
+from charloom.arguments import check_bytes, check_stream
+from charloom.codec.engines.opening import AnyModel, EngineChoice
+from charloom.codec.format.container import ByteReader, Header
+from charloom.codec.format.ordered_work import OrderedWork, Progress, checked_threads
+from charloom.codec.format.stream import compress_stream, decompress_stream
+from charloom.codec.records.lines import Lines, compress_records, decompress_lines
 
 
 class Codec:
     """Compresses any bytes with a model, and decompresses them bit-exactly on any machine with the same model.
 
-    Text like the model's own shrinks best; anything else goes through too and grows by at most 64 bytes. The model is
-    not in the compressed data, which names it by fingerprint: who decompresses needs it. ``docs/format.md`` is the
-    format.
+    Text like the model's own shrinks best; anything else goes through too and grows by at most 25 bytes, and 0.0002 %.
+    The model is not in the compressed data, which names it by fingerprint: who decompresses needs it.
+    ``docs/format.md`` is the format.
 
     Attributes:
         mode: What ``compress`` uses: "fast", the network alone, or "mixing", which also learns while it reads. What
@@ -31,25 +28,27 @@ class Codec:
 
     def __init__(self, model: AnyModel | None, *, fast: bool = False, threads: int | None = None) -> None:
         """From a model's folder or a model. Without one, only what was stored as it is can be decompressed."""
-        self._engines = EngineChoice(model)
-        self.mode = mode_of(model, fast=fast)
+        self._engines = EngineChoice(model, fast=fast)
+        self.mode = self._engines.mode
         self.threads = checked_threads(threads)
 
     @property
     def fingerprint(self) -> bytes:
         """32 bytes that name what data from ``compress`` can be decompressed with."""
-        return self._engines.of_mode(self.mode).fingerprint
+        return self._engines.to_compress().fingerprint
 
     def compress(self, data: bytes) -> bytes:
         """The data, compressed: the same bytes each time."""
+        check_bytes(data=data)
         target = io.BytesIO()
-        self.compress_stream(io.BytesIO(as_bytes(data)), target)
+        self.compress_stream(io.BytesIO(data), target)
         return target.getvalue()
 
     def decompress(self, blob: bytes) -> bytes:
         """What ``compress`` was given. Raises a CompressedFileError that says what is wrong with the blob."""
+        check_bytes(blob=blob)
         target = io.BytesIO()
-        self.decompress_stream(io.BytesIO(as_bytes(blob)), target)
+        self.decompress_stream(io.BytesIO(blob), target)
         return target.getvalue()
 
     def compress_stream(self, source: BinaryIO, target: BinaryIO, progress: Progress | None = None) -> None:
@@ -59,8 +58,8 @@ class Codec:
         """
         check_stream("read", source=source)
         check_stream("write", target=target)
-        pieces = compress_stream(source, self._engines.of_mode(self.mode), self.threads, progress)
-        _write(pieces, target)
+        work = OrderedWork(self.threads, progress)
+        _write(compress_stream(source, self._engines.to_compress(), work), target)
 
     def compress_lines(self, source: BinaryIO, target: BinaryIO, progress: Progress | None = None) -> None:
         """As ``compress_stream``, each line a record: RecordFile then reads any line without the others.
@@ -69,8 +68,8 @@ class Codec:
         """
         check_stream("read", source=source)
         check_stream("write", target=target)
-        engine = self._engines.of_mode(self.mode)
-        _write(compress_records(Lines(source), engine, self.threads, progress), target)
+        work = OrderedWork(self.threads, progress)
+        _write(compress_records(Lines(source), self._engines.to_compress(), work), target)
 
     def decompress_stream(self, source: BinaryIO, target: BinaryIO, progress: Progress | None = None) -> None:
         """Reads ``source`` to its end and writes the original, in bounded memory.
@@ -83,13 +82,13 @@ class Codec:
         check_stream("read", source=source)
         check_stream("write", target=target)
         reader = ByteReader(source)
-        header = read_header(reader)
+        header = Header.read(reader)
         function = decompress_lines if header.records else decompress_stream
-        _write(function(reader, header, self._engines.for_file, self.threads, progress), target)
+        _write(function(reader, header, self._engines, OrderedWork(self.threads, progress)), target)
 
 
 def _write(pieces: Generator[bytes], target: BinaryIO) -> None:
-    # Closed at once, also where writing fails: threads work for it.
+    # Closed at once, also if writing fails: threads work for it.
     with contextlib.closing(pieces):
         for piece in pieces:
             target.write(piece)

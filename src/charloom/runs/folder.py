@@ -9,8 +9,8 @@ import warnings
 from pathlib import Path
 
 from charloom import plots
-from charloom.codec import priming
-from charloom.codec.preparation import prepare_codec
+from charloom.codec.model import priming
+from charloom.codec.model.preparation import prepare_codec
 from charloom.errors import Argument, CharloomWarning, InputError, ModelFolderError
 from charloom.folder_lock import FolderLock
 from charloom.language_model import LanguageModel

@@ -1,0 +1,113 @@
+"""The engines in native code (``kernels/codec``), and the choice of an instruction set. The only user of ``_codec``."""
+
+import os
+import threading
+
+import numpy as np
+
+from charloom.codec.engines import engine
+from charloom.codec.engines.engine import ModelEngine, RecordSession, Session, lane_capacity
+from charloom.codec.model.bounds import Array
+from charloom.codec.model.integer_model import CELLS, IntegerMatrix, IntegerModel
+from charloom.codec.model.priming import Priming
+from charloom.errors import SettingsError
+
+try:
+    import charloom._codec as _native
+except ImportError:
+    _native = None  # type: ignore[assignment]
+
+VARIABLE = "CHARLOOM_KERNELS"
+_PLAIN = ("reference", "pytorch")
+# What is tried, in this order, for a name of the training kernels that the codec divides otherwise.
+_SAME_AS = {"avx512": ("avx512vnni", "avx2"), "avx512bf16": ("avx512vnni",)}
+_WORDS = ("auto", *_PLAIN, "scalar", "avx2", "avx512", "avx512bf16", "avx512vnni", "amx")
+
+
+def supported() -> list[str]:
+    """The instruction sets of the native code that this processor can run, the best last; none without it."""
+    return [] if _native is None else _native.supported()
+
+
+def chosen_instruction_set() -> str | None:
+    """What the environment asks for, None for plain Python. Raises SettingsError for what this machine lacks.
+
+    ``CHARLOOM_KERNELS`` chooses as it does for training (``recurrence.dispatch``): ``reference`` and ``pytorch`` mean
+    plain Python, the names of instruction sets native code, ``auto`` the best. The bytes are the same.
+    """
+    word = os.environ.get(VARIABLE, "auto")
+    if word not in _WORDS:
+        raise SettingsError(f"{VARIABLE}={word}: choose one of {', '.join(_WORDS)}")
+    names = supported()
+    if word in _PLAIN or (word == "auto" and not names):
+        return None
+    if word == "auto":
+        return names[-1]
+    for name in _SAME_AS.get(word, (word,)):
+        if name in names:
+            return name
+    has = f"it has {', '.join(names)}" if names else "charloom was installed without native code"
+    raise SettingsError(f"{VARIABLE}={word}: this machine cannot run it; {has}")
+
+
+class NativeEngine(ModelEngine):
+    """Codes by the network alone, or, with a priming, by mixing it with context models."""
+
+    def __init__(self, model: IntegerModel, priming: Priming | None, instruction_set: str) -> None:
+        super().__init__(model, priming)
+        self._network = _network(model, instruction_set)
+        self._priming = priming
+        self._primed: dict[bool, _native.Mixing] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, lanes: int) -> Session:
+        """A session; a mixing one has read the priming."""
+        if self._priming is None:
+            return _native.FastSession(self._network, lanes)
+        return self._mixing(self._priming, records=False).session(lanes, lane_capacity(lanes))
+
+    def records(self) -> RecordSession:
+        """A session for records; a mixing one has read the priming line by line."""
+        if self._priming is None:
+            return _native.FastRecords(self._network)
+        return self._mixing(self._priming, records=True).records(engine.RECORD_CAPACITY)
+
+    def _mixing(self, priming: Priming, *, records: bool) -> "_native.Mixing":
+        """Read when it is first needed: it takes up to a few seconds."""
+        with self._lock:
+            if records not in self._primed:
+                self._primed[records] = _native.Mixing(
+                    self._network, engine.FULL_BITS, engine.LIGHT_BITS, priming.text, priming.silent, records
+                )
+            return self._primed[records]
+
+
+def _network(model: IntegerModel, instruction_set: str) -> "_native.Network":
+    arrays: list[Array] = []  # kept until they have been read
+
+    def address(array: Array | None) -> int:
+        if array is None:
+            return 0
+        arrays.append(np.ascontiguousarray(array))
+        return int(arrays[-1].ctypes.data)
+
+    def matrix(m: IntegerMatrix | None) -> tuple[int, int, int, int]:
+        if m is None:
+            return (0, 0, 0, 0)
+        return (address(m.weights), address(m.multipliers), int(m.shifts[0]), int(m.shifts[1]))
+
+    return _native.Network(
+        instruction_set,
+        (CELLS.index(model.cell), model.hidden_size, model.vocabulary_size, model.begin_token),
+        address(model.token_table),
+        [
+            (matrix(layer.hidden), matrix(layer.input), address(layer.bias), address(layer.candidate_bias))
+            for layer in model.layers
+        ],
+        matrix(model.output),
+        address(model.output_bias),
+        address(model.tanh),
+        address(model.exp2),
+        address(model.token_bytes),
+        address(model.token_offsets),
+    )

@@ -1,0 +1,144 @@
+"""What must hold of an integer model's numbers, so that no kernel can overflow or read beside a table.
+
+The bounds are those that the native kernels rely on without looking again.
+"""
+
+import itertools
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+
+LARGEST_VOCABULARY = 1 << 16
+"""Beyond, the frequencies' total would leave less than 64 for each token."""
+LARGEST_ROW_SUM = (1 << 16) - 1
+"""Of the magnitudes of a row's weights: times 2^15, below 2^31."""
+LARGEST_ACTIVATION = (1 << 15) - 1
+LARGEST_BIAS = 1 << 28
+"""And no scaled product is larger, for the second shift is 3 at least: three of them and more fit 32 bits."""
+FIRST_SHIFTS = (0, 16)
+SECOND_SHIFTS = (3, 30)
+LARGEST_LAYERS = 64
+LARGEST_HIDDEN = 1 << 16
+LARGEST_TOKEN = 8
+"""Bytes: tokens are walked bit by bit, recursively."""
+
+TANH_SEGMENTS = 32
+SHIFT_OF_UNIT = 15
+GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
+
+
+def check_arrays(arrays: dict[str, Array], cell: str) -> None:
+    """Raises ValueError, naming the array, for what breaks a rule above or does not fit the rest."""
+    offsets, weights = arrays["token_offsets"], arrays["output.weights"]
+    if offsets.ndim != 1 or weights.ndim != 2:
+        raise ValueError("token_offsets or output.weights has a wrong shape")
+    vocabulary, hidden = len(offsets) - 1, weights.shape[1]
+    if not (1 <= vocabulary <= LARGEST_VOCABULARY and 1 <= hidden <= LARGEST_HIDDEN):
+        raise ValueError(f"{vocabulary} tokens and {hidden} units are beyond what is allowed")
+    gates = GATES[cell] * hidden
+    layers = sum(name.startswith("layers.") and name.endswith(".hidden.weights") for name in arrays)
+    if not 1 <= layers <= LARGEST_LAYERS:
+        raise ValueError(f"{layers} layers are not between 1 and {LARGEST_LAYERS}")
+
+    _expect(arrays, "header", np.int32, (3,))
+    _expect(arrays, "token_table", np.int16, (vocabulary, gates))
+    _check_matrix(arrays, "output", (vocabulary, hidden))
+    _check_bias(arrays, "output.bias", vocabulary)
+    _expect(arrays, "tanh", np.int16, (3, TANH_SEGMENTS))
+    _expect(arrays, "exp2", np.int16, (4,))
+    _expect(arrays, "token_bytes", np.uint8, (arrays["token_bytes"].size,))
+    _expect(arrays, "token_offsets", np.int32, (vocabulary + 1,))
+    for layer in range(layers):
+        _check_matrix(arrays, f"layers.{layer}.hidden", (gates, hidden))
+        if layer:
+            _check_matrix(arrays, f"layers.{layer}.input", (gates, hidden))
+            _check_bias(arrays, f"layers.{layer}.bias", gates)
+        if cell == "gru":
+            _check_bias(arrays, f"layers.{layer}.candidate_bias", hidden)
+    _check_tanh(arrays["tanh"])
+    _check_exp2(arrays["exp2"])
+    _check_tokens(arrays["token_bytes"].tobytes(), offsets.astype(np.int64))
+    if not 0 <= arrays["header"][2] < vocabulary:
+        raise ValueError("begin_token is none of the tokens")
+
+
+def row_bounds(weights: NDArray[np.int8]) -> NDArray[np.int64]:
+    """The largest magnitude that a row's product with activations can have."""
+    sums: NDArray[np.int64] = np.abs(weights.astype(np.int16)).sum(axis=1, dtype=np.int64)
+    return sums * LARGEST_ACTIVATION
+
+
+def _expect(arrays: dict[str, Array], name: str, dtype: type, shape: tuple[int, ...]) -> None:
+    array = arrays[name]
+    if array.dtype != dtype or array.shape != shape:
+        raise ValueError(f"{name} is {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}")
+
+
+def _check_matrix(arrays: dict[str, Array], name: str, shape: tuple[int, int]) -> None:
+    _expect(arrays, f"{name}.weights", np.int8, shape)
+    _expect(arrays, f"{name}.multipliers", np.int16, shape[:1])
+    _expect(arrays, f"{name}.shifts", np.int32, (2,))
+    bounds = row_bounds(arrays[f"{name}.weights"])
+    if bounds.max() > LARGEST_ROW_SUM * LARGEST_ACTIVATION:
+        raise ValueError(f"{name}.weights: the magnitudes of a row sum to more than {LARGEST_ROW_SUM}")
+    first, second = arrays[f"{name}.shifts"].tolist()
+    if not (FIRST_SHIFTS[0] <= first <= FIRST_SHIFTS[1] and SECOND_SHIFTS[0] <= second <= SECOND_SHIFTS[1]):
+        raise ValueError(f"{name}.shifts {first}, {second} are beyond {FIRST_SHIFTS}, {SECOND_SHIFTS}")
+    multipliers = arrays[f"{name}.multipliers"].astype(np.int64)
+    # The shift of a negative number rounds away from zero, hence the 1.
+    if multipliers.min() < 0 or (((bounds >> first) + 1) * multipliers).max() >= 1 << 31:
+        raise ValueError(f"{name}.multipliers are negative, or so large that a scaled product leaves 32 bits")
+
+
+def _check_bias(arrays: dict[str, Array], name: str, size: int) -> None:
+    _expect(arrays, name, np.int32, (size,))
+    if np.abs(arrays[name].astype(np.int64)).max() > LARGEST_BIAS:
+        raise ValueError(f"{name} holds more than {LARGEST_BIAS}")
+
+
+def polynomial(coefficients: list[Array], x: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Horner's scheme as the kernels have it, each product rounded to 15 bits; all the intermediate values."""
+    values = [coefficients[-1].astype(np.int64)]
+    for coefficient in coefficients[-2::-1]:
+        values.append(coefficient + ((values[-1] * x + (1 << 14)) >> SHIFT_OF_UNIT))
+    return values
+
+
+def _check_tanh(table: NDArray[np.int16]) -> None:
+    z = np.arange(LARGEST_ACTIVATION + 1)
+    segment = z >> 10
+    *between, result = polynomial([row[segment] for row in table], (z & 1023) << 5)
+    if (
+        any(np.abs(v).max() > LARGEST_ACTIVATION for v in between)
+        or result.min() < 0
+        or result.max() > LARGEST_ACTIVATION
+    ):
+        raise ValueError("tanh leaves 16 bits")
+
+
+def _check_exp2(cubic: NDArray[np.int16]) -> None:
+    *between, result = polynomial([*cubic], np.arange(4096) << 3)
+    # At least 2^14 at 0, so that the likeliest token's weight is more than the frequencies' total.
+    wide = any(np.abs(v).max() > LARGEST_ACTIVATION for v in between)
+    if wide or result.min() < 0 or result.max() > LARGEST_ACTIVATION or cubic[0] < 1 << 14:
+        raise ValueError("exp2 leaves 16 bits")
+
+
+def _check_tokens(data: bytes, offsets: NDArray[np.int64]) -> None:
+    if offsets[0] != 0 or offsets[-1] != len(data) or np.diff(offsets).min() < 0:
+        raise ValueError("token_offsets do not fit token_bytes")
+    empty = np.flatnonzero(np.diff(offsets) == 0)
+    if any(empty != 0):
+        raise ValueError(f"token {empty[-1]} has no bytes")
+    if len(empty) == len(offsets) - 1:
+        raise ValueError("no token has bytes")
+    if np.diff(offsets).max() > LARGEST_TOKEN:
+        raise ValueError(f"a token has more than {LARGEST_TOKEN} bytes")
+    ends = offsets.tolist()
+    tokens = sorted(data[begin:end] for begin, end in itertools.pairwise(ends) if begin < end)
+    for token, following in itertools.pairwise(tokens):
+        if following.startswith(token):
+            raise ValueError("a token is the beginning of another")

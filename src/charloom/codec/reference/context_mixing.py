@@ -1,0 +1,229 @@
+"""The mixture of context models and the network, in plain Python: the specification of ``kernels/codec/mixture.h``.
+
+For each context a slot of 15 nodes tells how bits went after it. What the nodes say is mixed with two matches and the
+network, as logits, by seven sets of weights, each chosen by another circumstance; the sets' answers are mixed again,
+and corrected by three APMs. After each bit everything that had a part in its prediction learns.
+"""
+
+import numpy as np
+
+from charloom.codec.reference.contexts import (
+    CONTEXTS,
+    FULL,
+    MATCH_LENGTHS,
+    ORDERS,
+    Match,
+    TextBuffer,
+    TextState,
+    mixed_hash,
+)
+from charloom.codec.reference.memory import APMS, FIRST_ROWS, LOGIT_STEPS, SETS, WEIGHT_BITS, Memory, Slot
+from charloom.codec.reference.network_prediction import NetworkPrediction
+from charloom.codec.reference.state_maps import (
+    HISTORIES,
+    LOGIT_LIMIT,
+    ONE,
+    RATES,
+    apm_place,
+    clamp_logit,
+    learn,
+    learn_point,
+    squash,
+    state_map_p,
+    stretch,
+)
+
+_FIRST_RATE, _NETWORK_RATE, _LAST_RATE = 655, 328, 100
+_HALF_WAY, _NETWORK_HALF_WAY = 20_000, 2_000
+"""Bytes after which a rate has fallen half way to the last."""
+_LARGEST_STEP = 32_767
+
+
+class Lane:
+    """One text on its way through the mixture."""
+
+    def __init__(self, begin: int) -> None:
+        self.begin = self.position = begin
+        self.text = TextState(line=begin, line_above=begin)
+        self.matches = [Match(length) for length in MATCH_LENGTHS]
+        self.contexts: list[int] = []
+        self.slots: list[Slot] = []
+        self.bit = 0
+        self.partial = 1  # the bits of the byte that are known, after a leading 1
+
+
+class Mixture:
+    """The probability of the next bit, and learning from it. ``predict`` and ``learn`` take turns."""
+
+    def __init__(self, memory: Memory, buffer: TextBuffer) -> None:
+        self._memory = memory
+        self._buffer = buffer
+        # Of the bit that was predicted last:
+        self._inputs = np.zeros(0, np.int64)
+        self._rows: list[int] = []
+        self._answers: list[int] = []
+        self._set_weights: list[int] = []
+        self._mixed = 0
+        self._node = 0
+        self._matched: list[int | None] = []
+        self._network_map: int | None = None
+        self._nearer: list[tuple[int, int]] = []
+        self._rate = 0
+
+    def begin_byte(self, lane: Lane, network: NetworkPrediction) -> None:
+        """Before the eight bits of a byte."""
+        lane.contexts = lane.text.contexts(self._buffer, lane.position)
+        for match, places in zip(lane.matches, self._memory.places, strict=True):
+            match.read(self._buffer, lane.position, lane.begin, places)
+        self._find_slots(lane, lane.contexts)
+        network.begin_byte()
+        lane.bit, lane.partial = 0, 1
+        self._set_rate(network)
+
+    def predict(self, lane: Lane, network: NetworkPrediction) -> int:
+        """The probability, of 16 bits, that the next bit is 1."""
+        memory, bit, partial = self._memory, lane.bit, lane.partial
+        in_half = bit & 3
+        self._node = node = (1 << in_half) - 1 + (partial & ((1 << in_half) - 1))
+
+        inputs: list[int] = []
+        order = 0
+        for i, slot in enumerate(lane.slots):
+            state = slot.history[node]
+            inputs += _two_inputs(state_map_p(memory.histories[i][state])) if state else (0, 0)
+            order += bool(state) and 0 < i < ORDERS
+        inputs += [stretch(slot.p[node]) if slot.history[node] else 0 for slot in lane.slots[:FULL]]
+
+        expected = length = 0  # of the longest match
+        self._matched = []
+        for k, match in enumerate(lane.matches):
+            byte = match.expected(self._buffer)
+            if not byte or byte >> (8 - bit) != partial:
+                inputs += (0, 0)
+                self._matched.append(None)
+                continue
+            which = match.map(byte >> (7 - bit) & 1, 0 if k else bit)
+            self._matched.append(which)
+            inputs += _two_inputs(state_map_p(memory.matches[k][which]))
+            if match.length_class() + 1 > length:
+                length, expected = match.length_class() + 1, byte & 255
+
+        confidence, logit_step = network.confidence, 0
+        self._network_map = None
+        if network.predicts():
+            logit = stretch(network.p())
+            logit_step = (logit + LOGIT_LIMIT) * (LOGIT_STEPS - 1) // (2 * LOGIT_LIMIT)
+            self._network_map = logit_step * 64 + confidence * 8 + bit
+            inputs += (logit, stretch(state_map_p(memory.network_maps[self._network_map])))
+        else:
+            inputs += (0, 0)
+        inputs.append(256)
+        self._inputs = np.array(inputs, np.int64)
+
+        last, before = lane.text.last4 & 0xFF, lane.text.last4 >> 8 & 0xFF
+        length_class = length if length < 8 else 8 if length < 13 else 9
+        chosen = (
+            length_class * 64 + order * 8 + confidence,
+            partial + 256 * network.is_likeliest(),
+            last,
+            (bit * 16 + order) * 8 + min(length // 2, 7),
+            logit_step * 64 + confidence * 8 + bit,
+            before * 8 + bit,
+            network.likeliest_byte(),
+        )
+        self._rows = [first + row for first, row in zip(FIRST_ROWS, chosen, strict=True)]
+        sums = memory.weights[self._rows] @ self._inputs
+        self._answers = [clamp_logit(_int32(s) >> WEIGHT_BITS) for s in sums.tolist()]
+        self._set_weights = memory.weights_of_sets[(order * 8 + bit) + 64 * confidence]
+        total = sum(w * a for w, a in zip(self._set_weights, self._answers, strict=True))
+        logit = clamp_logit(total >> 16)
+        self._mixed = squash(logit)
+
+        low, weight = apm_place(logit)
+        apm_contexts = (
+            partial | last << 8,
+            mixed_hash(lane.text.last4 & 0xFFFFFF, partial) & 0xFFFF,
+            expected * 64 + length * 2,
+        )
+        p = 2 * self._mixed + 4
+        for stage, context in enumerate(apm_contexts):
+            points = memory.points(stage, context)
+            p += 2 * ((points[low] * (1024 - weight) + points[low + 1] * weight) >> 10)
+        self._nearer = [(context, low + (weight >> 9)) for context in apm_contexts]
+        return max(1, min(ONE - 1, p >> 3))
+
+    def learn(self, lane: Lane, network: NetworkPrediction, bit: int) -> None:
+        """After the bit that was predicted."""
+        memory, node = self._memory, self._node
+        error = (bit << 16) - self._mixed
+        steps = []
+        for s in range(SETS):
+            answer = self._answers[s]
+            self._set_weights[s] = _int32(self._set_weights[s] + ((answer * error * 8 + (1 << 20)) >> 21))
+            step = (((bit << 16) - squash(answer)) * self._rate) >> 10
+            steps.append(max(-_LARGEST_STEP, min(_LARGEST_STEP, step)))
+        changes = (np.outer(steps, self._inputs) + (1 << 14)) >> 15
+        changed = memory.weights[self._rows] + changes
+        memory.weights[self._rows] = np.minimum(np.maximum(changed, -32_768), 32_767)
+
+        # One after the other: two contexts may have come to the same slot.
+        for i, slot in enumerate(lane.slots):
+            state = slot.history[node]
+            if state:
+                memory.histories[i][state] = learn(memory.histories[i][state], bit)
+            slot.history[node] = HISTORIES.next[state][bit]
+        for slot in lane.slots[:FULL]:
+            p, count = slot.p[node], slot.count[node]
+            p += (((bit << 16) - bit - p) * RATES[count]) >> 16
+            slot.p[node] = max(32, min(ONE - 33, p))
+            slot.count[node] = min(count + 1, 250)
+        for k, matched in enumerate(self._matched):
+            if matched is not None:
+                memory.matches[k][matched] = learn(memory.matches[k][matched], bit)
+        if self._network_map is not None:
+            memory.network_maps[self._network_map] = learn(memory.network_maps[self._network_map], bit)
+        for stage in range(APMS):
+            context, nearer = self._nearer[stage]
+            points = memory.points_to_change(stage, context)
+            points[nearer] = learn_point(points[nearer], bit)
+        network.read(bit)
+        lane.partial = lane.partial * 2 + bit
+        lane.bit += 1
+        if lane.bit == 4:
+            self._find_slots(lane, [mixed_hash(context, lane.partial * 31 + 5) for context in lane.contexts])
+
+    def end_byte(self, lane: Lane) -> int:
+        """After eight bits: the byte."""
+        byte = lane.partial & 255
+        self._buffer.text[lane.position] = byte
+        lane.position += 1
+        lane.text.read(byte, lane.position)
+        return byte
+
+    def _find_slots(self, lane: Lane, keys: list[int]) -> None:
+        tables = [self._memory.full] * FULL + [self._memory.light] * (CONTEXTS - FULL)
+        lane.slots = [table.find(key) for table, key in zip(tables, keys, strict=True)]
+
+    def _set_rate(self, network: NetworkPrediction) -> None:
+        """Rates begin high and end low; when the network predicts first, they rise once more."""
+        memory = self._memory
+        if network.predicts() and not memory.bytes_with_network:
+            memory.begin_network()
+        self._rate = _rate_after(memory.bytes_read, _FIRST_RATE, _HALF_WAY)
+        memory.bytes_read += 1
+        if network.predicts():
+            self._rate = max(self._rate, _rate_after(memory.bytes_with_network, _NETWORK_RATE, _NETWORK_HALF_WAY))
+            memory.bytes_with_network += 1
+
+
+def _two_inputs(p: int) -> tuple[int, int]:
+    return stretch(p), (p - ONE // 2) >> 6
+
+
+def _int32(x: int) -> int:
+    """Wrapped around to 32 bits: so any order of the sum gives the same."""
+    return (x + (1 << 31)) % (1 << 32) - (1 << 31)
+
+
+def _rate_after(count: int, first: int, half_way: int) -> int:
+    return _LAST_RATE + (first - _LAST_RATE) * half_way // (half_way + count)

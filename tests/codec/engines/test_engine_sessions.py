@@ -1,0 +1,160 @@
+"""Sessions of the engines: none depends on those before or beside it, nor on what was damaged."""
+
+import contextlib
+import functools
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charloom import Codec
+from charloom.codec.engines import engine as engine_module
+from charloom.codec.engines.engine import Engine, RecordSession
+from charloom.codec.engines.native import supported
+from charloom.codec.model.priming import Priming
+from charloom.codec.reference.memory import Memory
+from charloom.codec.reference.plain_engine import FastLanes, MixingLanes, ReferenceSession
+from small_engines import MODELS, PRIMINGS, TEXT, engine_of
+from small_segments import compressed
+
+_native = pytest.mark.skipif(not supported(), reason="charloom was built without native code")
+
+
+@_native
+@pytest.mark.parametrize("primed", PRIMINGS)
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_session_does_not_depend_on_those_before(fast: bool, primed: str) -> None:
+    """Nor on those beside it: they share what they begin with, and leave it as it was."""
+    if fast and primed != "unprimed":
+        pytest.skip("it is primed with nothing")
+    model, priming, name = MODELS["characters"], PRIMINGS[primed], supported()[-1]
+    source = random.Random(2)
+    texts = [TEXT.encode(), b"", source.randbytes(3000), TEXT.encode() * 30, source.randbytes(200_000)]
+    expected = [engine_of(model, priming, name, fast=fast).begin(4).encode(text) for text in texts]
+    engine = engine_of(model, priming, name, fast=fast)
+    beside = engine.begin(1)
+    for number in [0, 2, 0, 1, 3, 0, 4, 0, 2, 3]:
+        beside.encode(texts[number][:100])
+        with contextlib.suppress(ValueError):
+            engine.begin(16).decode(source.randbytes(50), 1000)
+        assert engine.begin(4).encode(texts[number]) == expected[number]
+
+
+@_native
+@pytest.mark.parametrize("fast", [True, False])
+def test_threads_give_the_same_bytes(fast: bool) -> None:
+    """Many segments at once from the same beginnings."""
+    engine = engine_of(MODELS["characters"], PRIMINGS["silent"], supported()[-1], fast=fast)
+    data = TEXT.encode() * 300 + random.Random(5).randbytes(3000) + TEXT.encode() * 100
+    blobs = [compressed(data, engine, 2500, threads) for threads in (1, 2, 4)]
+    assert blobs[0] == blobs[1] == blobs[2]
+    assert len(blobs[0]) < len(data)
+    for threads in (1, 2, 4):
+        assert Codec(engine, threads=threads).decompress(blobs[0]) == data
+
+
+@_native
+@settings(max_examples=40)
+@given(
+    records=st.lists(st.binary(max_size=60) | st.sampled_from(TEXT.split("\n")).map(str.encode), max_size=12),
+    damage=st.binary(max_size=20),
+)
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_record_does_not_depend_on_those_before(fast: bool, records: list[bytes], damage: bytes) -> None:
+    """Nor on what was too long or damaged. The session is that of the examples before."""
+    session, fresh, last = _record_sessions(fast)
+    for record in records:
+        payload = session.encode(record)
+        assert session.decode(payload, len(record)) == record
+        if record:
+            with pytest.raises(ValueError, match="longer"):
+                session.decode(payload, len(record) - 1)
+        with contextlib.suppress(ValueError):
+            session.decode(damage, 100)
+    assert session.encode(last) == fresh
+
+
+@functools.cache
+def _record_sessions(fast: bool) -> tuple[RecordSession, bytes, bytes]:
+    """One to be used, a payload of a fresh one, and what it holds."""
+    engine = engine_of(MODELS["characters"], PRIMINGS["primed"], supported()[-1], fast=fast)
+    record = TEXT[:50].encode()
+    return engine.records(), engine.records().encode(record), record
+
+
+@_native
+def test_a_record_that_is_too_long_to_code_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "RECORD_CAPACITY", 10)
+    session = engine_of(MODELS["characters"], PRIMINGS["silent"], supported()[0], fast=False).records()
+    before = session.encode(b"it was")
+    with pytest.raises(ValueError, match="room"):
+        session.encode(b"it was the")
+    with pytest.raises(ValueError, match="room"):
+        session.decode(b"\0\0\0", 100)
+    assert session.encode(b"it was") == before
+
+
+@pytest.mark.parametrize("name", ["reference", *supported()[-1:]])
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_truncated_payload_ends_the_decoding(fast: bool, name: str) -> None:
+    """However long a block is asked for: what it takes is what the payload lasts for, and that is found out."""
+    engine = engine_of(MODELS["characters"], Priming(), name, fast=fast)
+    noise = random.Random(9).randbytes(60)
+    payload = engine.begin(1).encode(noise)
+    for size in (0, 1, len(payload) // 2, len(payload) - 9):
+        with pytest.raises(ValueError, match="end too early"):
+            engine.begin(1).decode(payload[:size], 1 << 16)
+    with pytest.raises(ValueError, match="go on after their end"):  # some zeros more say the same
+        engine.begin(1).decode(payload + bytes(9), 60)
+
+
+@_native
+@pytest.mark.parametrize("fast", [True, False])
+def test_damaged_payloads_end_alike(fast: bool) -> None:
+    """Plain and native decoders see the same bytes, or the same error."""
+    engines = [engine_of(MODELS["characters"], Priming(), name, fast=fast) for name in ("reference", *supported())]
+    source = random.Random(4)
+    payload = engines[0].begin(4).encode(TEXT[:30].encode())
+    for _ in range(15):
+        damaged = bytearray(payload)
+        for _ in range(source.randrange(1, 4)):
+            damaged[source.randrange(len(damaged))] = source.choice([0, 255, source.randrange(256)])
+        results = []
+        for engine in engines:
+            try:
+                results.append(engine.begin(4).decode(bytes(damaged), 30))
+            except ValueError as error:
+                results.append(str(error).encode())
+        assert len(set(results)) == 1
+
+
+@_native
+@pytest.mark.parametrize("name", supported())
+@settings(max_examples=100)
+@given(
+    payload=st.binary(max_size=60)
+    | st.tuples(st.binary(max_size=9), st.sampled_from([b"\0", b"\xff"])).map(lambda parts: parts[0] + parts[1] * 50),
+    lanes=st.sampled_from([1, 4, 64]),
+)
+def test_any_payload_ends(name: str, payload: bytes, lanes: int) -> None:
+    """In bytes or in a ValueError; under sanitizers, without reading where nothing is."""
+    for fast in (True, False):
+        engine = _fuzzed_engine(name, fast)
+        with contextlib.suppress(ValueError):
+            assert len(engine.begin(lanes).decode(payload, 500)) == 500
+        with contextlib.suppress(ValueError):
+            assert len(engine.records().decode(payload, 500)) <= 500
+
+
+@functools.cache
+def _fuzzed_engine(name: str, fast: bool) -> Engine:
+    return engine_of(MODELS["characters"], PRIMINGS["primed"], name, fast=fast)
+
+
+def test_lanes_have_room_for_what_they_were_made_for() -> None:
+    session = ReferenceSession(MixingLanes(MODELS["characters"], Memory(4, 4), b"", 3, 1), 1)
+    session.encode(b"abc")
+    with pytest.raises(ValueError, match="room"):
+        session.encode(b"d")
+    assert ReferenceSession(FastLanes(MODELS["characters"], 1), 1).encode(b"abcd")

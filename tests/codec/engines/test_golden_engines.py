@@ -1,0 +1,28 @@
+"""The engines' bytes, pinned: a later charloom must write and read the same, or say that its format is another."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from charloom.codec.engines.native import NativeEngine, supported
+from golden_engines import MODEL, PLAIN, PRIMING, decoded, encoded
+
+_GOLDEN = json.loads(Path(__file__).with_name("golden_engines.json").read_text(encoding="ascii"))
+
+
+def test_the_model_is_what_it_was() -> None:
+    assert MODEL.fingerprint().hex() == _GOLDEN["model"]
+
+
+@pytest.mark.parametrize("mode", ["fast", "mixing"])
+def test_plain(mode: str) -> None:
+    assert encoded(PLAIN[mode]()) == _GOLDEN[mode]
+
+
+@pytest.mark.parametrize("mode", ["fast", "mixing"])
+@pytest.mark.parametrize("name", supported())
+def test_native(name: str, mode: str) -> None:
+    engine = NativeEngine(MODEL, None, name) if mode == "fast" else NativeEngine(MODEL, PRIMING, name)
+    assert encoded(engine) == _GOLDEN[mode]
+    assert decoded(engine, _GOLDEN[mode])

@@ -1,0 +1,14 @@
+"""Files of many segments, without so many bytes."""
+
+import pytest
+
+from charloom import Codec
+from charloom.codec.engines.engine import Engine
+from charloom.codec.format import stream
+
+
+def compressed(data: bytes, engine: Engine, segment: int, threads: int = 1) -> bytes:
+    """The data compressed in segments of so many bytes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream, "SEGMENT", segment)
+        return Codec(engine, threads=threads).compress(data)
