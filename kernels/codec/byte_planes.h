@@ -65,7 +65,7 @@ static void multiply_block(long depth, const Activation *rows, long stride, cons
 #pragma GCC unroll 2
       for (long v = 0; v < kVectors; v++) {
         __m512i weights = _mm512_loadu_si512(columns + d * 4 * kUnits + v * 4 * kLanes);
-        asm("" : "+v"(weights));  // or GCC loads them anew for each product
+        asm("" : "+v"(weights));  // or GCC loads them again for each product
 #pragma GCC unroll 4
         for (long r = 0; r < ROWS; r++) {
           const Activation *four = rows + r * stride + k + 4 * d;

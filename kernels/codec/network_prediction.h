@@ -1,7 +1,7 @@
 // The network's prediction of a token as predictions of its bits and bytes; in several lanes.
 //
 // A byte that fits no token is "lost": the network predicts nothing of its further bits, does not read it, and predicts
-// anew.
+// a new token with the next byte.
 #pragma once
 #include "network_object.h"
 

@@ -20,7 +20,7 @@ def prepare_codec(
     """Makes ready a saved model's folder for compression, as ``charloom train`` does by itself.
 
     The folder then holds ``codec.safetensors`` and, where there is text, ``priming.safetensors``. Compressed files name
-    both by fingerprint and are decompressed with just these: making them anew with other text makes them unreadable.
+    both by fingerprint and are decompressed with just these: making them again with other text makes them unreadable.
 
     Args:
         folder: Where the model was saved.

@@ -4,7 +4,7 @@ The specification of ``network_prediction.h`` in ``kernels/codec``.
 
 Tokens are byte strings, none the beginning of another, in the order of their bytes: those that fit what is known of
 the next one are a range of that order, and each bit cuts it in two. A byte that fits none is "lost": the network says
-nothing of its further bits, does not read it, and predicts anew with the next byte.
+nothing of its further bits, does not read it, and predicts a new token with the next byte.
 """
 
 import bisect
