@@ -44,13 +44,9 @@ def parse_date(label: str, notation: str) -> datetime | None:
             return time if any(_digits_and_words(time.strftime(one)) == written for one in formats) else None
         if not (found := _ISO[notation].fullmatch(label)):
             return None
-        if notation == "year":
-            return datetime(int(label), 1, 1)
-        if notation == "month":
-            return datetime(int(label[:4]), int(label[5:]), 1)
         if notation == "quarter":
             return datetime(int(found[1]), 3 * int(found[3]) - 2, 1)
-        return datetime.fromisoformat(label)
+        return datetime.fromisoformat(label + {"year": "-01-01", "month": "-01"}.get(notation, ""))
     except ValueError:
         return None
 
@@ -59,17 +55,13 @@ def format_date(time: datetime, notation: str, like: str) -> str:
     """The time in the same notation as the label ``like``."""
     if "%" in notation:
         return time.strftime(notation)
-    if notation == "year":
-        return f"{time.year:04d}"
-    if notation == "month":
-        return f"{time.year:04d}-{time.month:02d}"
+    if notation in (lengths := {"year": 4, "month": 7, "day": 10}):
+        return time.date().isoformat()[: lengths[notation]]
     if notation == "quarter":
         return f"{time.year:04d}{'-' if '-' in like else ''}Q{(time.month + 2) // 3}"
     if notation == "week":
         year, week, _ = time.isocalendar()
         return f"{year:04d}-W{week:02d}"
-    if notation == "day":
-        return time.date().isoformat()
     if notation == "compact day":
         return time.date().isoformat().replace("-", "")
     return _format_time(time, like)

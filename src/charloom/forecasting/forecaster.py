@@ -12,8 +12,7 @@ from charloom.arguments import check_type
 from charloom.errors import CharloomError, ModelFolderError
 from charloom.forecasting.autoregression import Linear, Places, check_origins
 from charloom.forecasting.intervals import LEVELS, Calibration
-from charloom.forecasting.member import Member, Reading, draw_paths
-from charloom.forecasting.network import CorrectionNetwork
+from charloom.forecasting.member import CorrectionNetwork, Member, Reading, draw_paths
 from charloom.forecasting.series import Series, SeriesLike, Values, as_series
 from charloom.forecasting.transforms import Chosen, Scale
 from charloom.model_folder import (
