@@ -76,10 +76,6 @@ class Member:
         for place in self.block:
             check_count("block", place)
 
-    def error_growth(self, horizon: int) -> Values:
-        """Standard deviations of the linear part's errors ahead, in units of ``spread``: (horizon,)."""
-        return self.linear.error_growth(horizon, self.num_fitted)
-
     def errors(self, values: Values) -> tuple[Values, NDArray[np.bool_]]:
         """The linear part's error at each point, in units of ``spread``, and where there is one (zero elsewhere)."""
         order = self.linear.order
@@ -136,7 +132,7 @@ def draw_paths(
             seen = torch.stack([(past[:, order:] - center[:, None]) / reading.window_spread, errors], dim=-1)
             (means, log_variances), state = member.network(seen.float().transpose(0, 1).contiguous())
             mean, log_variance = means[-1].repeat(num_paths), log_variances[-1].repeat(num_paths)
-            state = _repeated(state, num_paths)
+            state = map_parts(lambda part: part.repeat(1, num_paths, 1), state)
         center = center.repeat(num_paths)
         path = torch.empty(num_paths * len(origins), order + horizon, dtype=torch.float64, device="cpu")
         path[:, :order] = past[:, context:].repeat(num_paths, 1)
@@ -152,10 +148,6 @@ def draw_paths(
                 (means, log_variances), state = member.network(seen.float()[None], state)
                 mean, log_variance = means[0], log_variances[0]
     return path[:, order:].reshape(num_paths, len(origins), horizon).numpy()
-
-
-def _repeated(state: State, times: int) -> State:
-    return map_parts(lambda part: part.repeat(1, times, 1), state)
 
 
 def _paired_noise(num_paths: int, num_origins: int, generator: torch.Generator) -> Tensor:
