@@ -13,7 +13,6 @@ from charloom import SeriesError
 from charloom.forecasting.cells import is_missing, parse_number, read_numbers
 from charloom.settings import TableSettings
 
-_PLAIN = TableSettings()
 _NUMBERS = st.decimals(-(10**12), 10**12, places=3) | st.decimals(-(10**9), 10**9, places=0)
 _SIGNS = [(".", None), (",", None), (".", ","), (",", "."), (".", "'"), (".", " "), (",", " "), (",", "'")]
 
@@ -45,7 +44,7 @@ def test_numbers_in_another_notation(
     decimal, thousands = given_signs
     for number in numbers:
         cell = written(number, *signs)
-        found = parse_number(cell, TableSettings(decimal=decimal, thousands=thousands))
+        found = parse_number(cell, decimal, thousands)
         assert found is None or found == float(cell.replace(thousands or "\0", "").replace(decimal, "."))
 
 
@@ -131,7 +130,7 @@ def test_three_decimals_in_every_row_are_decimals() -> None:
 @example("True")
 @example("1e5 ")
 def test_a_plain_number_is_one_of_pythons_in_digits(cell: str) -> None:
-    found = parse_number(cell, _PLAIN)
+    found = parse_number(cell, None, None)
     if found is None:
         assert not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", cell)
     else:

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charloom import SeriesError
-from charloom.forecasting.date_notation import common_formats, format_date, notation_of, parse_date
-from charloom.forecasting.dates import Dates, read_dates
+from charloom.forecasting.dates import Dates, common_formats, format_date, notation_of, parse_date, read_dates
 
 _DAYS = st.dates(date(1900, 1, 1), date(2100, 12, 28))
 FORMATS = ("%d.%m.%Y", "%m/%d/%Y", "%d-%b-%Y", "%B %d, %Y", "%Y/%m/%d", "%d%m%Y", "%A, %d %B %Y", "%d.%m.%Y %H:%M")

@@ -16,8 +16,7 @@ from charloom import InputError, LanguageModel, ModelFolderError, SeriesError, S
 from charloom.forecasting import Forecaster, ForecastSettings
 from charloom.forecasting.autoregression import Linear
 from charloom.forecasting.fitting import fewest_points
-from charloom.forecasting.member import Member, Reading, draw_paths
-from charloom.forecasting.network import CorrectionNetwork
+from charloom.forecasting.member import CorrectionNetwork, Member, Reading, draw_paths
 from charloom.settings.forecasting import Method
 
 _SETTINGS = ForecastSettings(horizon=6, epochs=3, members=4, hidden_size=8, context=16, method="network")

@@ -14,6 +14,7 @@ from charloom.cli.output_files import check_targets, picture_format
 from charloom.errors import ModelFolderError, SettingsError
 from charloom.settings import ForecastSettings, TableSettings
 from charloom.settings.forecasting import USUAL_LEVELS
+from charloom.settings.limits import check_count
 from charloom.text.sources import STANDARD_INPUT
 
 if TYPE_CHECKING:
@@ -91,7 +92,6 @@ def forecast(
 
     from charloom import forecasting
     from charloom.cli import forecast_tables
-    from charloom.forecasting.backtest import check_held_out
     from charloom.forecasting.forecaster import KIND
     from charloom.forecasting.intervals import sorted_levels
     from charloom.model_folder import check_kind
@@ -102,7 +102,8 @@ def forecast(
             check_kind(save, KIND)
         except ModelFolderError as error:
             raise SettingsError(*error.parts) from None
-    check_held_out(held_out)
+    if held_out is not None:
+        check_count("held_out", held_out, minimum=1)
     levels = sorted_levels(level)
     series = forecasting.read_series(file, column, time=time, **vars(table))
     console = screen.messages() if output == STANDARD_INPUT else screen.log()

@@ -76,12 +76,6 @@ def usual_held_out(length: int, horizon: int, model: Method = "auto") -> int:
     return held_out if length - held_out >= fewest_points(horizon, model) else 0
 
 
-def check_held_out(held_out: int | None) -> None:
-    """Raises SettingsError for a number that no series allows."""
-    if held_out is not None:
-        check_count("held_out", held_out, minimum=1)
-
-
 def _num_held_out(length: int, settings: ForecastSettings, held_out: int | None) -> int:
     """Points to hold out. Raises SeriesError if the series is too short, SettingsError if held_out does not fit it."""
     horizon = settings.horizon
@@ -136,7 +130,8 @@ def backtest(
     """
     settings = with_horizon(settings, horizon)
     series = as_series(series)
-    check_held_out(held_out)
+    if held_out is not None:
+        check_count("held_out", held_out, minimum=1)
     levels = sorted_levels(levels)
     _check_baselines(baselines)
     held_out = _num_held_out(len(series), settings, held_out)

@@ -30,11 +30,6 @@ def is_missing(cell: str) -> bool:
     return cell.lower() in _MISSING
 
 
-def parse_number(cell: str, settings: TableSettings) -> float | None:
-    """The number that a cell is in the notation of the settings; None if it is none."""
-    return _parse(cell, settings.decimal or ".", settings.thousands)
-
-
 def read_numbers(
     cells: Sequence[str], lines: Sequence[int], name: str, settings: TableSettings, *, delimiter: str
 ) -> Values:
@@ -54,7 +49,7 @@ def read_numbers(
     for place, cell in enumerate(cells):
         if is_missing(cell):
             continue
-        value = parse_number(cell, settings)
+        value = parse_number(cell, settings.decimal, settings.thousands)
         if value is None:
             raise _not_a_number(cells, place, lines[place], name, settings)
         if math.isinf(value):
@@ -92,7 +87,9 @@ def _check_digits(
             )
 
 
-def _parse(cell: str, decimal: str, thousands: str | None) -> float | None:
+def parse_number(cell: str, decimal: str | None, thousands: str | None) -> float | None:
+    """The number that a cell is with these signs; None if it is none."""
+    decimal = decimal or "."
     return float(_plain(cell, decimal, thousands)) if _pattern(decimal, thousands).fullmatch(cell) else None
 
 
@@ -131,7 +128,7 @@ def _not_a_number(cells: Sequence[str], place: int, line: int, name: str, settin
             ]
         )
         if len(ways) > 1:
-            hint.append(f" if it is {_parse(cell, decimal, thousands):.15g}")
+            hint.append(f" if it is {parse_number(cell, decimal, thousands):.15g}")
     return SeriesError(
         f"line {line}: {shown(cell)}{named} in column {shown(name)} is not ",
         *kind,
@@ -148,7 +145,7 @@ def _notations(cells: Sequence[str]) -> list[tuple[str, str | None]]:
         if decimal != thousands
         and (decimal == "." or any(decimal in cell for cell in cells))
         and (thousands is None or any(re.search(_ALIKE.get(thousands, re.escape(thousands)), cell) for cell in cells))
-        and all(_parse(cell, decimal, thousands) is not None for cell in cells)
+        and all(parse_number(cell, decimal, thousands) is not None for cell in cells)
     ]
 
 

@@ -83,10 +83,10 @@ def listed(names: Sequence[str]) -> tuple[str]:
 def read_table(file: str, settings: TableSettings) -> Table:
     """The cells of a file, or of standard input (``-``). Raises SeriesError with the line of what is no table."""
     text = _decode(_read_bytes(file))
-    default = "\t" if file.lower().endswith(".tsv") else ","
-    delimiter = settings.delimiter or default
-    rows, lines = _split(text, DELIMITER_NAMES.get(delimiter, delimiter), settings.skip_rows)
-    return _check_rows(rows, lines, DELIMITER_NAMES.get(delimiter, delimiter), settings)
+    delimiter = settings.delimiter or ("tab" if file.lower().endswith(".tsv") else ",")
+    delimiter = DELIMITER_NAMES.get(delimiter, delimiter)
+    rows, lines = _split(text, delimiter, settings.skip_rows)
+    return _check_rows(rows, lines, delimiter, settings)
 
 
 def _read_bytes(file: str) -> bytes:
@@ -223,5 +223,6 @@ def later_header(line: int) -> tuple[Part, ...]:
 
 
 def _other_delimiter(first: list[str], delimiter: str) -> str | None:
-    marks = [mark for mark in _COMMON_DELIMITERS if mark != delimiter and len(first) == 1 and mark in first[0]]
-    return marks[0] if marks else None
+    if len(first) > 1:
+        return None
+    return next((mark for mark in _COMMON_DELIMITERS if mark != delimiter and mark in first[0]), None)

@@ -12,12 +12,11 @@ from charloom.forecasting.candidates import Candidate, choose, fit_plain, plain_
 from charloom.forecasting.forecaster import Forecaster
 from charloom.forecasting.lag_selection import choose_lags
 from charloom.forecasting.member import Reading
-from charloom.forecasting.member_training import Progress, make_members, train_members
+from charloom.forecasting.member_training import Progress, cut_windows, make_batch, make_members, train_members
 from charloom.forecasting.seasons import find_season
 from charloom.forecasting.series import Series, SeriesLike, Values, as_series, is_constant
 from charloom.forecasting.transforms import make_scale
 from charloom.forecasting.unseen_blocks import choose_trust, errors_ahead, optimism
-from charloom.forecasting.windows import cut_windows, make_batch
 from charloom.recurrence.threads import use_threads
 from charloom.settings.forecasting import ForecastSettings, Method
 from charloom.wording import counted
@@ -150,13 +149,13 @@ def _fit_network(values: Values, season: int, settings: ForecastSettings, tell: 
         tell(0.1)
         members = make_members(values, lags, settings)
         context = min(settings.context, len(values) // 4)
-        windows = cut_windows(values, context, max(1, min(_MOST_AHEAD, len(values) // 8)))
+        windows, window_spread = cut_windows(values, context, max(1, min(_MOST_AHEAD, len(values) // 8)))
         batches = []
         for member in members:
             linear_errors, known = member.errors(values)
             batches.append(make_batch(windows, linear_errors, known, member.block, context))
         train_members(members, batches, settings, lambda share: tell(0.1 + 0.6 * share))
-        reading = Reading(context, windows.spread, choose_trust(members, values, context, windows.spread, settings))
+        reading = Reading(context, window_spread, choose_trust(members, values, context, window_spread, settings))
         tell(0.8)
         errors, spreads = errors_ahead(members, reading, values, settings)
         errors = errors * optimism(members, lags, reading, values, settings)

@@ -12,8 +12,7 @@ from charloom.arguments import check_type
 from charloom.errors import CharloomError, ModelFolderError
 from charloom.forecasting.autoregression import Linear, Places, check_origins
 from charloom.forecasting.intervals import LEVELS, Calibration
-from charloom.forecasting.member import Member, Reading, draw_paths
-from charloom.forecasting.network import CorrectionNetwork
+from charloom.forecasting.member import CorrectionNetwork, Member, Reading, draw_paths
 from charloom.forecasting.series import Series, SeriesLike, Values, as_series
 from charloom.forecasting.transforms import Chosen, Scale
 from charloom.model_folder import (
@@ -149,7 +148,8 @@ class Forecaster:
         if self.model != "network":
             member = self._members[0]
             center = member.linear.forecast(scaled, places, horizon)
-            spread = np.broadcast_to(member.spread * member.error_growth(horizon), center.shape)
+            growth = member.linear.error_growth(horizon, member.num_fitted)
+            spread = np.broadcast_to(member.spread * growth, center.shape)
             mean = self.scale.from_unit(center)
         else:
             paths = self._draw(scaled, places, horizon, num_paths)
@@ -201,15 +201,13 @@ class Forecaster:
         """
         check_kind(path, KIND)
         tensors = {
-            f"members.{i}.{name}": tensor
-            for i, member in enumerate(self._members)
-            for name, tensor in (
-                *((f"network.{key}", weights) for key, weights in _weights(member).items()),
-                ("coefficients", torch.tensor(member.linear.coefficients, device="cpu")),
-            )
+            "half_widths": torch.from_numpy(self._calibration.half_widths),
+            "values": torch.tensor(self.series.values, device="cpu"),
         }
-        tensors["half_widths"] = torch.from_numpy(self._calibration.half_widths)
-        tensors["values"] = torch.tensor(self.series.values, device="cpu")
+        for i, member in enumerate(self._members):
+            tensors[f"members.{i}.coefficients"] = torch.tensor(member.linear.coefficients, device="cpu")
+            if member.network is not None:
+                tensors |= member.network.state_dict(prefix=f"members.{i}.network.")
         config = {
             "kind": KIND,
             "charloom": __version__,
@@ -274,10 +272,6 @@ def _float(value: object) -> float:
     if not isinstance(value, float):  # a very large whole number is none
         raise TypeError(value)
     return value
-
-
-def _weights(member: Member) -> dict[str, torch.Tensor]:
-    return {} if member.network is None else member.network.state_dict()
 
 
 def _load_network(settings: ForecastSettings, tensors: dict[str, torch.Tensor], prefix: str) -> CorrectionNetwork:

@@ -36,11 +36,6 @@ class Lags:
     candidates: tuple[Candidate, ...]
     weights: tuple[float, ...]
 
-    @property
-    def order(self) -> int:
-        """How many past values the average takes."""
-        return max(candidate.order + candidate.difference.lag for candidate in self.candidates)
-
     def fit(self, values: Values, left_out: tuple[int, int] = (0, 0)) -> Linear:
         """The weighted average, fitted to all targets but those at places ``left_out[0]`` to ``left_out[1] - 1``."""
         models = []

@@ -1,17 +1,19 @@
-"""One forecaster of the ensemble, fitted without one stretch of the series; how it draws futures."""
+"""One member of the ensemble: a linear forecast, the network that corrects it, and the paths they draw."""
 
 import sys
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from charloom.forecasting.autoregression import Linear, Places, past_values
-from charloom.forecasting.network import CorrectionNetwork
 from charloom.forecasting.series import Values
+from charloom.layers import CELLS
 from charloom.settings.limits import check_count, check_number, check_whole
+from charloom.settings.model import Cell
 from charloom.shapes import State
 from charloom.state import map_parts
 
@@ -19,6 +21,33 @@ _FEWEST_TO_MATCH = 4
 """Pairs of draws whose spread is made exactly that of the distribution."""
 _FARTHEST = 1e15
 """A path of an unstable member goes no further, in units of the series' spread: its squares stay finite."""
+_LARGEST_LOG_VARIANCE = 6.0
+
+Correction: TypeAlias = tuple[Tensor, Tensor]
+"""Mean and log variance of the next linear error, in units of the linear part's spread."""
+
+
+class CorrectionNetwork(nn.Module):
+    """One recurrent layer and a Gaussian head; with new weights it corrects nothing."""
+
+    def __init__(self, cell: Cell, hidden_size: int, device: str = "cpu") -> None:
+        super().__init__()
+        self.layer = CELLS[cell](2, hidden_size, dtype=torch.float32, device=device)
+        self.head = nn.Linear(hidden_size, 2, dtype=torch.float32, device=device)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Correction, State]:
+        """Reads (steps, batch, 2) inputs. Returns the correction after each step, (steps, batch), and the state."""
+        outputs, state = self.layer(inputs, state)
+        mean, log_variance = self.head(outputs).unbind(-1)
+        return (mean, log_variance.clamp(-_LARGEST_LOG_VARIANCE, _LARGEST_LOG_VARIANCE)), state
+
+
+def gaussian_nats(correction: Correction, targets: Tensor) -> Tensor:
+    """How surprising targets are, in nats over a constant; everything (steps, batch)."""
+    mean, log_variance = correction
+    return 0.5 * (log_variance + (targets - mean) ** 2 * torch.exp(-log_variance))
 
 
 @dataclass
@@ -46,10 +75,6 @@ class Member:
         check_whole(self, "num_fitted", optional=True)
         for place in self.block:
             check_count("block", place)
-
-    def error_growth(self, horizon: int) -> Values:
-        """Standard deviations of the linear part's errors ahead, in units of ``spread``: (horizon,)."""
-        return self.linear.error_growth(horizon, self.num_fitted)
 
     def errors(self, values: Values) -> tuple[Values, NDArray[np.bool_]]:
         """The linear part's error at each point, in units of ``spread``, and where there is one (zero elsewhere)."""
@@ -107,7 +132,7 @@ def draw_paths(
             seen = torch.stack([(past[:, order:] - center[:, None]) / reading.window_spread, errors], dim=-1)
             (means, log_variances), state = member.network(seen.float().transpose(0, 1).contiguous())
             mean, log_variance = means[-1].repeat(num_paths), log_variances[-1].repeat(num_paths)
-            state = _repeated(state, num_paths)
+            state = map_parts(lambda part: part.repeat(1, num_paths, 1), state)
         center = center.repeat(num_paths)
         path = torch.empty(num_paths * len(origins), order + horizon, dtype=torch.float64, device="cpu")
         path[:, :order] = past[:, context:].repeat(num_paths, 1)
@@ -123,10 +148,6 @@ def draw_paths(
                 (means, log_variances), state = member.network(seen.float()[None], state)
                 mean, log_variance = means[0], log_variances[0]
     return path[:, order:].reshape(num_paths, len(origins), horizon).numpy()
-
-
-def _repeated(state: State, times: int) -> State:
-    return map_parts(lambda part: part.repeat(1, times, 1), state)
 
 
 def _paired_noise(num_paths: int, num_origins: int, generator: torch.Generator) -> Tensor:

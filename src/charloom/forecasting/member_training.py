@@ -4,16 +4,17 @@ import copy
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from charloom.forecasting.lag_selection import Lags
-from charloom.forecasting.member import Member
-from charloom.forecasting.network import CorrectionNetwork, gaussian_nats
+from charloom.forecasting.member import CorrectionNetwork, Member, gaussian_nats
 from charloom.forecasting.series import Values
-from charloom.forecasting.windows import WindowBatch
 from charloom.settings.forecasting import ForecastSettings
 
 Progress: TypeAlias = Callable[[float], None]
@@ -25,6 +26,70 @@ _PATIENCE = 6
 _LEAST_GAIN = 1e-4
 _SMALLEST_SPREAD = 1e-12
 """Of errors beside the series' own spread, which is 1: smaller ones are rounding."""
+
+
+def cut_windows(values: Values, context: int, ahead: int) -> tuple[Values, float]:
+    """Every stretch of ``context + ahead`` points less the mean of its first ``context``, so that drifts do not count.
+
+    Returns the stretches in units of their standard deviation, (windows, steps), and that deviation.
+    """
+    stretches = np.lib.stride_tricks.sliding_window_view(values, context + ahead)
+    centred = stretches - stretches[:, :context].mean(1, keepdims=True)
+    spread = float(centred.std()) or 1.0
+    return centred / spread, spread
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """Windows as a network trains on them; each step's target is the next point's error of the linear part.
+
+    Attributes:
+        inputs: (windows, steps, 2): the centred value, and the linear part's error there.
+        targets: (windows, steps), in units of the linear part's own error.
+        fitted: (windows, steps), 1 where a target is to be learnt from.
+        held_out: (windows, steps), 1 where a target was left out, and measures.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    fitted: Tensor
+    held_out: Tensor
+
+    def of_held_out(self) -> "WindowBatch":
+        """Only the windows that measure."""
+        kept = self.held_out.sum(1) > 0
+        return WindowBatch(self.inputs[kept], self.targets[kept], self.fitted[kept], self.held_out[kept])
+
+
+def make_batch(
+    centred: Values,
+    errors: Values,
+    known: NDArray[np.bool_],
+    block: tuple[int, int],
+    context: int,
+) -> WindowBatch:
+    """The windows with a member's linear errors.
+
+    centred: (windows, steps), by ``cut_windows``.
+
+    errors: (points,) of the linear part, in units of their spread; known: where there are any; block: the places that
+    the member leaves out.
+
+    A network needs points before its first forecast: half a context to learn, a whole one to be measured.
+    """
+    steps = centred.shape[1]
+    places = np.arange(len(centred))[:, None] + np.arange(steps)
+    inside = (places >= block[0]) & (places < block[1])
+    fitted = known[places] & ~inside
+    held_out = known[places] & inside
+    fitted[:, : context // 2 + 1] = False
+    held_out[:, :context] = False
+
+    def tensor(array: Values) -> Tensor:
+        return torch.tensor(array, dtype=torch.float32, device="cpu")
+
+    inputs = tensor(np.stack([centred, errors[places]], axis=-1))[:, :-1]
+    return WindowBatch(inputs, tensor(errors[places])[:, 1:], tensor(fitted)[:, 1:], tensor(held_out)[:, 1:])
 
 
 def make_members(values: Values, lags: Lags, settings: ForecastSettings) -> list[Member]:
