@@ -20,7 +20,7 @@ _USES = {
     "packed",
     "packed unsorted",
     "unbatched",
-    "saved tensors checked",
+    *(name for name in USES if name.startswith("saved tensors")),
     "vmap of gradients",
     "forward ad",
     *(name for name in USES if name.startswith("func ")),
@@ -38,7 +38,6 @@ _WITHOUT_BACKWARD = {
     "jacobian vectorized",  # by the equations
     "no gradient given",
     "gradient of a subclass",
-    "saved tensors in halves",
     *(name for name in USES if name.startswith("called: ")),
 }
 

@@ -193,6 +193,15 @@ def _saved_tensors_in_halves(module: Any, case: Case) -> Any:
 
 
 @use
+def _saved_tensors_altered(module: Any, _: Case) -> Any:
+    """As by lossy compression: of the same type and size, but other values."""
+    inputs = inputs_for(module, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t * 2 if t.is_floating_point() else t * 0):
+        outputs = module(inputs)[0]
+    return gradients(module, outputs.sum(), inputs)
+
+
+@use
 def _saved_tensors_checked(module: Any, _: Case) -> Any:
     with torch.autograd.graph.allow_mutation_on_saved_tensors():
         result = module(inputs_for(module))

@@ -63,13 +63,15 @@ def covers(*tensors: Any) -> bool:
 
     They take plain float32 tensors on the CPU, when nothing observes or changes what PyTorch's operators do: autocast,
     function transforms (``torch.func``), forward-mode differentiation, dispatch modes (``FakeTensorMode``, FLOP
-    counters), and the capture of a graph that others will run (``torch.jit.trace``, ``torch.export``, ONNX).
+    counters), the capture of a graph that others will run (``torch.jit.trace``, ``torch.export``, ONNX), and hooks on
+    saved tensors (checkpointing, lossy compression), which would alter what only the kernels can read.
     """
     if torch.is_autocast_enabled("cpu") or torch.compiler.is_exporting():
         return False
     if torch.compiler.is_compiling():  # the graph is for this process, and its guards hold dtypes and devices
         return not _is_transformed() and all(t.dtype is torch.float32 and t.is_cpu and t.numel() for t in tensors)
-    return not is_observed() and all(map(dense_address, tensors))
+    hooks = torch._C._autograd._top_saved_tensors_default_hooks(False)  # False: while tracing too
+    return hooks is None and not is_observed() and all(map(dense_address, tensors))
 
 
 def covers_layers(num_layers: int) -> bool:
