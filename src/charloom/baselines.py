@@ -1,4 +1,4 @@
-"""What a text takes without a model: simple statistics, and compressors of Python's library and of the machine."""
+"""Baselines without a model: simple statistics, and compressors of Python's library and of the machine."""
 
 import bz2
 import gzip

@@ -127,16 +127,6 @@ def exit_status(error: CharloomError) -> int:
     return 2 if isinstance(error, SettingsError) or error.setting is not None else 1
 
 
-@contextmanager
-def hinting(hint: str) -> Iterator[None]:
-    """Gives errors within the hint that the command line has for them."""
-    try:
-        yield
-    except CharloomError as error:
-        error.hint = (hint,)
-        raise
-
-
 def in_words(message: Iterable[Part]) -> str:
     """A message of the library with arguments as options."""
     return worded(message, as_option)

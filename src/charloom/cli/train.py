@@ -60,7 +60,7 @@ def train(
     resume
         The folder of a run that was interrupted: go on exactly where it was, with its text, recipe and options.
         Options that only say how long to train, what to show and where to compute may be changed, and --learning-rate
-        and --clip-norm for a run that diverged. With --output it goes on in another folder.
+        and --clip-norm for a run that diverged. With --output it continues in another folder.
     init_from
         The folder of a model whose weights the new run begins with, to train it further or on another text.
     extend_vocabulary

@@ -1,4 +1,4 @@
-"""What an engine is: the interface between the file format, which knows files, and models, which know probabilities.
+"""The engine: the interface between the file format, which knows files, and models, which know probabilities.
 
 An engine turns bytes into payloads. Everything it computes is integers, so that the same bytes give the same payload on
 every machine. The format cuts, counts and checks; it never looks into a payload.
@@ -26,7 +26,7 @@ _FAST_LANE = 1 << 12  # bytes that pay for a lane's beginning
 _MIXING_LANES, _MIXING_LANES_FROM = 16, 1 << 20
 
 Mode: TypeAlias = Literal["fast", "mixing"]
-"""How an engine predicts: the network alone, or mixed with context models that learn while they read."""
+"""Prediction of an engine: the network alone, or mixed with context models that learn while they read."""
 
 
 class Session(Protocol):
@@ -59,7 +59,7 @@ class RecordSession(Protocol):
 
 @runtime_checkable
 class Engine(Protocol):
-    """What turns bytes into payloads.
+    """Turns bytes into payloads.
 
     Attributes:
         name: Its mode.
@@ -80,7 +80,7 @@ class Engine(Protocol):
 
 
 class ModelEngine:
-    """What the engines of a model in integers share, native or plain: their fingerprint and lanes.
+    """Base of the engines of an integer model, native or plain: their fingerprint and lanes.
 
     Attributes:
         name: "mixing" with a priming, "fast" without one.
