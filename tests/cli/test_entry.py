@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from process import PATIENCE, SMALL, environment
 
 _STOPPED = "charloom: error: stopped\n"

@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
-from charloom import forecasting
 from process import call
+
+from charloom import forecasting
 
 
 def test_large_whole_numbers_are_written_to_their_last_digit(tmp_path: Path) -> None:

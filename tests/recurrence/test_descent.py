@@ -2,10 +2,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from native import INSTRUCTION_SETS
 
 from charloom.recurrence.descent import clip_and_descend, clip_gradients
 from charloom.recurrence.threads import use_threads
-from native import INSTRUCTION_SETS
 
 
 def _parameters(sizes: list[int], scale: float, seed: int) -> list[torch.Tensor]:

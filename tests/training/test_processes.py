@@ -6,17 +6,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import process
+import pytest
 import several_processes
+from several_processes import CELLS, PARTITIONINGS, trained
+
 from charloom import SettingsError, TrainingSettings
 from charloom.training.checkpoints.checkpoint import Checkpoint
 from charloom.training.checkpoints.file_format import read_checkpoint, write_checkpoint
-from charloom.training.checkpoints.folder import FOLDER, checkpoint_files
-from charloom.training.checkpoints.shared import newest_checkpoint_of
+from charloom.training.checkpoints.folder import FOLDER, checkpoint_files, newest_checkpoint_of
 from charloom.training.processes import Processes, joined_processes
-from several_processes import CELLS, PARTITIONINGS, trained
 
 _ALONE = Processes()
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -23,7 +22,7 @@ from charloom.settings.corpus import UnknownPolicy
 from charloom.settings.evaluation import LineOrder
 from charloom.settings.limits import check_choice, check_count
 from charloom.shapes import Ids
-from charloom.text.batching import ALL_ROWS, lane_batches
+from charloom.text.batching import ALL_ROWS, sequential_batches
 from charloom.text.clean_up import AnyText
 from charloom.text.stored_ids import AnyIds
 
@@ -149,7 +148,7 @@ def evaluate_pieces(
     nats = torch.zeros_like(scored, dtype=torch.float64)
     done = 0
     pieces_scored = []
-    for piece in _score(model, lane_batches(ids, np.zeros(1, np.int64), len(ids) - 1, _CHUNK_TOKENS)):
+    for piece in _score(model, sequential_batches(ids, 1, _CHUNK_TOKENS, 0, with_rest=True)):
         pieces_scored.append(piece[0])
         done += piece.shape[1]
         if progress is not None:
@@ -255,17 +254,16 @@ def nats_in_lanes(
 
     rows: The lanes that are read. progress: Told, again and again, what fraction has been.
     """
-    starts = (len(ids) - 1) // num_lanes * np.arange(num_lanes)[rows]
-    if not len(starts):
+    length, num_read = (len(ids) - 1) // num_lanes, len(range(num_lanes)[rows])
+    if not num_read:
         return 0.0, 0
-    length = (len(ids) - 1) // num_lanes
-    batches = lane_batches(ids, starts, length, max(1, _CHUNK_TOKENS // len(starts)))
+    batches = sequential_batches(ids, num_lanes, max(1, _CHUNK_TOKENS // num_read), 0, rows, with_rest=True)
     # Summed as they come: a surprisal takes 8 bytes, which is more than its character did.
     total, done = 0.0, 0
     for nats in _score(model, batches):
         total, done = total + float(nats.sum()), done + nats.shape[1]
         progress(done / length)
-    return total, len(starts) * length
+    return total, num_read * length
 
 
 def _score(model: Predictor, batches: Iterable[tuple[Ids, Ids]]) -> Iterator[Tensor]:

@@ -162,7 +162,7 @@ def resume(
     changes = check_settings(checkpoint, recipe.training)
     texts = plan.corpus or _stored_texts(checkpoint)
     corpus = _load(texts, recipe.corpus, progress)
-    check_corpus(checkpoint, {"name": corpus.name, "sha256": corpus.fingerprint, "num_chars": len(corpus.ids)})
+    check_corpus(checkpoint, corpus)
     if others := differences(checkpoint):
         warnings.warn(f"{others}: the last bits may differ", CharloomWarning, stacklevel=2)
     model = checkpoint.make_model()

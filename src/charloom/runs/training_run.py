@@ -18,9 +18,8 @@ from charloom.runs.plan import RunPlan
 from charloom.runs.start import ReadingProgress, Start, fine_tune, recipe_of, resume, start_fresh
 from charloom.text.sources import STANDARD_INPUT
 from charloom.training.checkpoints.checkpoint import Checkpoint
-from charloom.training.checkpoints.folder import CheckpointFolder, newest_checkpoint
+from charloom.training.checkpoints.folder import CheckpointFolder, newest_checkpoint, newest_checkpoint_of
 from charloom.training.checkpoints.resumption import end_in_words
-from charloom.training.checkpoints.shared import newest_checkpoint_of
 from charloom.training.events import Listener, SavingStarted, StopTraining
 from charloom.training.history import EpochRecord, History
 from charloom.training.processes import Processes, joined_processes

@@ -10,7 +10,6 @@
 
 import contextlib
 import json
-import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -145,7 +144,8 @@ class SweepFolder:
         recipe = recipe_from_json(data["settings"])
         history = folder / HISTORY_FILE
         lines = history.read_text(encoding="utf-8").splitlines() if history.exists() else []
-        records = [_read_record(line, recipe) for line in lines]
+        validated = bool(recipe.training.validation_fraction)
+        records = [EpochRecord.from_dict(json.loads(line), validated=validated) for line in lines]
         kept = data["kept_epoch"]
         if data["outcome"] not in ("finished", "diverged") or (kept is not None and not 1 <= kept <= len(records)):
             raise ValueError(f"outcome {data['outcome']}, epoch {kept} of {len(records)}")
@@ -168,13 +168,6 @@ def write_run(folder: Path, recipe: Recipe, corpus: Corpus, outcome: str, messag
     }
     text = json.dumps(data, indent=1) + "\n"
     write_whole({folder / RUN_FILE: text.encode("utf-8", "backslashreplace")})
-
-
-def _read_record(line: str, recipe: Recipe) -> EpochRecord:
-    """Undoes ``EpochRecord.to_json``: a perplexity that is not there, but should be, is infinite."""
-    values = json.loads(line)
-    names = ["perplexity", *(["validation_perplexity"] if recipe.training.validation_fraction else [])]
-    return EpochRecord(**values | {name: math.inf for name in names if values[name] is None})
 
 
 def _has_model(run: SweepRun) -> bool:

@@ -49,6 +49,11 @@ class Corpus:
     vocabulary: Vocabulary
     fingerprint: str
 
+    @property
+    def identity(self) -> dict[str, str | int]:
+        """Name, fingerprint and length, as JSON values."""
+        return {"name": self.name, "sha256": self.fingerprint, "num_chars": len(self.ids)}
+
     def in_vocabulary(self, vocabulary: Vocabulary) -> "Corpus":
         """The same text with the ids of another model's vocabulary; nothing is read.
 

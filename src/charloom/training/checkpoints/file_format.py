@@ -6,7 +6,7 @@ The line is ``charloom checkpoint 1 HASH``, HASH being the SHA-256, in hexadecim
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import safetensors
 import safetensors.torch
@@ -17,6 +17,8 @@ from charloom.errors import CheckpointError
 from charloom.io.atomic import WholeFile
 from charloom.io.tensor_files import open_regular, parse_json, read_tensor_file
 
+Facts: TypeAlias = dict[str, Any]
+"""JSON values."""
 _NAME, _VERSION = b"charloom checkpoint", b"1"
 _LINE_BYTES = len(b" ".join([_NAME, _VERSION, b"0" * 64])) + 1
 _KEY = "run"
@@ -30,11 +32,8 @@ _KINDS = {
 }
 
 
-def write_checkpoint(path: Path, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Writes the file, whole or not at all. Raises OSError where that fails.
-
-    facts: JSON values.
-    """
+def write_checkpoint(path: Path, facts: Facts, tensors: dict[str, Tensor]) -> None:
+    """Writes the file, whole or not at all. Raises OSError if that fails."""
     pieces = _safetensors(tensors, {_KEY: json.dumps(facts, allow_nan=False)})
     digest = hashlib.sha256()
     for piece in pieces:
@@ -48,7 +47,7 @@ def write_checkpoint(path: Path, facts: dict[str, Any], tensors: dict[str, Tenso
 def _safetensors(tensors: dict[str, Tensor], metadata: dict[str, str]) -> list[bytes | memoryview]:
     """As ``safetensors.torch.save`` writes it, which copies all twice; in pieces that are the tensors' own memory."""
     in_order = sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0]))  # so that each is aligned
-    header: dict[str, Any] = {"__metadata__": metadata}
+    header: Facts = {"__metadata__": metadata}
     pieces = []
     end = 0
     for name, tensor in in_order:
@@ -60,7 +59,7 @@ def _safetensors(tensors: dict[str, Tensor], metadata: dict[str, str]) -> list[b
     return [len(text).to_bytes(8, "little"), text, *pieces]
 
 
-def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_checkpoint(path: Path) -> tuple[Facts, dict[str, Tensor]]:
     """The facts and the tensors. Raises CheckpointError, naming file and reason, for anything else."""
     try:
         digest = _read_line(path)

@@ -6,18 +6,22 @@ One that cannot be written is told and does not end the run; a damaged one is to
 import contextlib
 import errno
 import re
+import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import NoneType
-from typing import Any
+
+import torch
 
 from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomWarning, CheckpointError
 from charloom.io.atomic import remove_leftovers
 from charloom.models.folder import CHECKPOINTS
+from charloom.recurrence.state import map_parts
 from charloom.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from charloom.training.processes import Processes
 from charloom.training.state import TrainingState
 
 FOLDER = CHECKPOINTS
@@ -26,9 +30,13 @@ _NAME = re.compile(r"step-(\d{10,16})\.checkpoint")
 
 
 class CheckpointFolder:
-    """Where ``train`` writes checkpoints, as often as its settings say: ``checkpoints`` below the folder of a run."""
+    """Where ``train`` writes checkpoints, as often as its settings say: ``checkpoints`` below the folder of a run.
 
-    def __init__(self, path: str | Path, *, source: Mapping[str, Any] | None = None) -> None:
+    If several processes train, each has one, all give their part, and the first one writes. A checkpoint has the state
+    of all lanes, so that a run may go on with another number of processes.
+    """
+
+    def __init__(self, path: str | Path, *, source: Mapping[str, object] | None = None) -> None:
         """Nothing is written yet.
 
         path: The run's folder. source: Where its text comes from, as JSON values: kept in each checkpoint.
@@ -37,42 +45,63 @@ class CheckpointFolder:
         check_type((Mapping, NoneType), source=source)
         self.path = Path(path) / FOLDER
         self.last: Path | None = None
-        self._source = dict(source or {})
-        self._corpus: dict[str, Any] = {}
+        self._about: dict[str, object] = {"source": dict(source or {})}
+        self._processes = Processes()
         self._written_at = 0.0
         self._last_place = ""
         self._failing = False
 
-    def begin(self, training: TrainingState, corpus: dict[str, Any], resumed: Checkpoint | None = None) -> None:
+    def begin(
+        self,
+        training: TrainingState,
+        corpus: dict[str, str | int],
+        resumed: Checkpoint | None = None,
+        processes: Processes | None = None,
+    ) -> None:
         """Writes the first one, so that there is always one to go on from; those of other runs that stand here go.
 
-        corpus: ``name``, ``sha256`` and ``num_chars`` of the text. resumed: What the run goes on from.
+        corpus: The ``identity`` of the text. resumed: What the run goes on from.
         """
-        self._corpus = corpus
+        self._about["corpus"] = corpus
+        self._processes = processes or Processes()
         self._written_at = time.monotonic()
+        if not self._processes.first:
+            self.write(training)
+            return
         remove_leftovers(self.path, _NAME)
         goes_on_here = resumed is not None and resumed.path.parent.resolve() == self.path.resolve()
         files = checkpoint_files(self.path)
         if goes_on_here and resumed is not None:
             files = newer_checkpoints(resumed.path)
+            self.last, self._last_place = resumed.path, resumed.place
         for path in files:
             path.unlink(missing_ok=True)
-        if goes_on_here and resumed is not None and resumed.path.exists():
-            self.last, self._last_place = resumed.path, resumed.place
-        else:
-            self.write(training)
+        self.write(training)
 
     def due(self, training: TrainingState) -> bool:
-        """Whether it is time to write one, by the clock."""
+        """True if it is time to write one, by the first process' clock."""
         minutes = training.settings.checkpoint_minutes
-        return bool(minutes) and time.monotonic() - self._written_at >= 60 * minutes
+        return self._processes.first and bool(minutes) and time.monotonic() - self._written_at >= 60 * minutes
 
     def write(self, training: TrainingState) -> None:
-        """Writes one now. Raises TrainingDivergedError where the run is worth none; warns where the disk takes none."""
+        """Writes one now. All processes call it, after the same step.
+
+        Raises TrainingDivergedError if the run is worth none; warns if the disk takes none.
+        """
         training.check()
+        random_states = self._processes.gather(training.random_state)
+        state = training.progress.state if training.progress is not None else None
+        if state is not None:
+            state = map_parts(lambda part: torch.cat(self._processes.gather(part), 1), state)
+        if not self._processes.first:
+            return
         path = self.path / f"step-{training.steps:010d}.checkpoint"
+
+        def save() -> None:
+            save_checkpoint(path, training, state, random_states, self._about)
+
         try:
-            self._write(path, training)
+            self._write(save)
         except OSError as error:
             self._warn_of_failure(error)
         else:
@@ -84,30 +113,30 @@ class CheckpointFolder:
     def finish(self, training: TrainingState) -> None:
         """Writes the last one of a run that is at its end, and keeps it alone: from it, one can train longer."""
         self.write(training)
-        if not self._failing:
+        if self._processes.first and not self._failing:
             self._keep(1)
 
     @property
     def behind(self) -> bool:
-        """Whether the run is further than the last one, as the disk took none."""
+        """True if the run is further than the last one, as the disk took none."""
         return self._failing
 
     @property
     def last_in_words(self) -> str:
-        """Where the last one is, and how far the run had come; empty where there is none."""
+        """Where the last one is, and how far the run had come; empty if there is none."""
         return f"{self.last} ({self._last_place})" if self.last is not None else ""
 
-    def _write(self, path: Path, training: TrainingState) -> None:
+    def _write(self, save: Callable[[], None]) -> None:
         if self.last is not None and not self.path.is_dir():
             _note(f"{self.path} is gone; it is made anew, as training goes on")
         self.path.mkdir(parents=True, exist_ok=True)
         try:
-            save_checkpoint(path, training, self._corpus, self._source)
+            save()
         except OSError as error:
             if error.errno not in _FULL or len(checkpoint_files(self.path)) < 2:
                 raise
             self._keep(1)  # which may have made the room that was lacking
-            save_checkpoint(path, training, self._corpus, self._source)
+            save()
 
     def _keep(self, number: int) -> None:
         with contextlib.suppress(OSError):
@@ -188,3 +217,29 @@ def newest_checkpoint(path: str | Path) -> Checkpoint:
 
 def _note(message: str) -> None:
     warnings.warn(message, CharloomWarning, stacklevel=4)
+
+
+def newest_checkpoint_of(processes: Processes, path: Path, *, of_this_run: bool = False) -> Checkpoint | None:
+    """The last checkpoint that any of the processes finds in a run's folder, or in that file; None if none does.
+
+    It is sent to all: the folder may be on one machine only, and after a restart the first process on another.
+
+    of_this_run: Of what torchrun started anew, and not of an earlier run that was in the folder.
+    """
+    found = None
+    with contextlib.suppress(CheckpointError):
+        found = newest_checkpoint(path)
+    if found is not None and of_this_run and found.source.get("run") != processes.run:
+        found = None
+    steps = [int(count) for count in processes.gather(torch.tensor(found.steps if found else -1))]
+    source = steps.index(max(steps))
+    if processes.size == 1 or steps[source] < 0:
+        return found
+    is_source = processes.rank == source
+    content = processes.broadcast(found.path.read_bytes() if found and is_source else b"", source)
+    if is_source:
+        return found
+    with tempfile.NamedTemporaryFile(prefix="charloom-", suffix=".checkpoint") as file:
+        file.write(content)
+        file.flush()
+        return Checkpoint.read(file.name)

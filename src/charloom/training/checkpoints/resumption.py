@@ -1,10 +1,10 @@
-"""What must be as it was, and what may be changed, where a run goes on from a checkpoint."""
+"""Resuming from a checkpoint: the settings that may be changed, the text that may not, the end of a run."""
 
 from dataclasses import fields
-from typing import Any
 
 from charloom.errors import Argument, CheckpointError, Part, SettingsError
 from charloom.settings.training import WITHOUT_EFFECT, TrainingSettings
+from charloom.text.corpora import Corpus
 from charloom.training.checkpoints.checkpoint import Checkpoint, made_with
 
 _MAY_CHANGE = (
@@ -44,26 +44,23 @@ def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[s
     return [f"{name} {now} instead of {before}" for name, before, now in changed if name in _CHANGES_THE_RUN]
 
 
-def check_corpus(checkpoint: Checkpoint, corpus: dict[str, Any]) -> None:
-    """Raises CheckpointError for another text than the run's, and says what differs.
-
-    corpus: ``name``, ``sha256`` and ``num_chars``, as the checkpoint has them.
-    """
+def check_corpus(checkpoint: Checkpoint, corpus: Corpus) -> None:
+    """Raises CheckpointError for another text than the run's, and says what differs."""
     before = checkpoint.corpus
-    if corpus["sha256"] == before["sha256"]:
+    if corpus.fingerprint == before["sha256"]:
         return
-    if corpus["num_chars"] != before["num_chars"]:
-        difference = f"it has {corpus['num_chars']:,} tokens, not {before['num_chars']:,}"
+    if len(corpus.ids) != before["num_chars"]:
+        difference = f"it has {len(corpus.ids):,} tokens, not {before['num_chars']:,}"
     else:
         difference = f"it has as many tokens, {before['num_chars']:,}, but others"
     raise CheckpointError(
-        f"{corpus['name']}: not the text that the run was started with ({before['name']}): {difference}",
+        f"{corpus.name}: not the text that the run was started with ({before['name']}): {difference}",
         hint=("name the right one, ", *_NEW_RUN),
     )
 
 
 def end_in_words(checkpoint: Checkpoint, settings: TrainingSettings) -> tuple[Part, ...] | None:
-    """Why the run is at its end under these settings, and how to train longer. None if it is not."""
+    """The reason why the run is at its end under these settings, and how to train longer. None if it is not."""
     epochs = len(checkpoint.history)
     if checkpoint.done:
         return None
@@ -79,7 +76,7 @@ def end_in_words(checkpoint: Checkpoint, settings: TrainingSettings) -> tuple[Pa
 
 
 def differences(checkpoint: Checkpoint) -> str:
-    """What the run was started with and what is here, where that is not the same: versions and kernels."""
+    """The versions and kernels here that are others than those the run was started with; empty if none is."""
     here = made_with()
     return ", ".join(
         f"{name} {here[name]} instead of {before}"
