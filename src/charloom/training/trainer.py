@@ -66,7 +66,7 @@ def train(
         checkpoints: Where to write checkpoints, as often as the settings say; None for nowhere.
         resume: Go on from here: the weights come from it (``checkpoint.make_model()`` is a model for them), and the run
             ends as if it had never been interrupted, to the last bit on the same machine.
-        processes: Who trains, where several do, each with the same model, text and settings (``joined_processes``).
+        processes: Who trains, if several do, each with the same arguments (``joined_processes``).
 
     Returns the history. ``model.provenance``, which is saved with the model, has the text's fingerprint, the settings
     and the record of the epoch whose weights the model has: the last, or, with ``keep_best``, the best in validation.
@@ -86,6 +86,8 @@ def train(
     settings = settings or (resume.settings if resume else TrainingSettings())
     processes = processes or Processes()
     processes.check(settings)
+    if processes.size > 1 and len(set(torch.cat(processes.gather(torch.tensor([checkpoints is None]))).tolist())) > 1:
+        raise InputError("not all processes have one, and all write each checkpoint together", setting="checkpoints")
     if model.vocabulary != corpus.vocabulary:
         raise InputError("the corpus has another vocabulary than the model: build the model with corpus.vocabulary")
     check_trainable(model)

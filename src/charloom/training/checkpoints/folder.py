@@ -34,6 +34,11 @@ class CheckpointFolder:
 
     If several processes train, each has one, all give their part, and the first one writes. A checkpoint has the state
     of all lanes, so that a run may go on with another number of processes.
+
+    Attributes:
+        path: The folder of the checkpoints.
+        last: The last one; None if there is none.
+        behind: True if the run is further than the last one, as the disk took none.
     """
 
     def __init__(self, path: str | Path, *, source: Mapping[str, object] | None = None) -> None:
@@ -49,7 +54,7 @@ class CheckpointFolder:
         self._processes = Processes()
         self._written_at = 0.0
         self._last_place = ""
-        self._failing = False
+        self.behind = False
 
     def begin(
         self,
@@ -105,7 +110,7 @@ class CheckpointFolder:
         except OSError as error:
             self._warn_of_failure(error)
         else:
-            self._failing = False
+            self.behind = False
             self.last, self._last_place = path, training.place
             self._keep(training.settings.keep_checkpoints)
         self._written_at = time.monotonic()
@@ -113,13 +118,8 @@ class CheckpointFolder:
     def finish(self, training: TrainingState) -> None:
         """Writes the last one of a run that is at its end, and keeps it alone: from it, one can train longer."""
         self.write(training)
-        if self._processes.first and not self._failing:
+        if self._processes.first and not self.behind:
             self._keep(1)
-
-    @property
-    def behind(self) -> bool:
-        """True if the run is further than the last one, as the disk took none."""
-        return self._failing
 
     @property
     def last_in_words(self) -> str:
@@ -145,13 +145,13 @@ class CheckpointFolder:
 
     def _warn_of_failure(self, error: OSError) -> None:
         """Once, until one succeeds again."""
-        if not self._failing:
+        if not self.behind:
             there = f"the last good one is {self.last_in_words}" if self.last else "there is none yet"
             _note(
                 f"no checkpoint written to {self.path} ({error.strerror or error}): {there}; as long as training goes "
                 "on, it is tried again"
             )
-        self._failing = True
+        self.behind = True
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
