@@ -12,9 +12,10 @@ import several_processes
 from several_processes import CELLS, PARTITIONINGS, trained
 
 from charloom import SettingsError, TrainingSettings
+from charloom.models.folder import CHECKPOINTS
 from charloom.training.checkpoints.checkpoint import Checkpoint
 from charloom.training.checkpoints.file_format import read_checkpoint, write_checkpoint
-from charloom.training.checkpoints.folder import FOLDER, checkpoint_files, newest_checkpoint_of
+from charloom.training.checkpoints.folder import checkpoint_files, newest_checkpoint_of
 from charloom.training.processes import Processes, joined_processes
 
 _ALONE = Processes()
@@ -118,7 +119,7 @@ def test_a_process_that_is_gone_is_noticed(seen: list[dict[str, Any]]) -> None:
 def test_the_first_checkpoint_in_another_folder_is_whole(
     folder: Path, seen: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    first = checkpoint_files(folder / "moved" / FOLDER)[0]
+    first = checkpoint_files(folder / "moved" / CHECKPOINTS)[0]
     assert Checkpoint.read(first).steps == several_processes.STOP_AFTER + 1
     resumed = trained(_ALONE, "gru", "sequential", 20, folder=first, into=tmp_path)
     expected = trained(_ALONE, "gru", "sequential", 20)
@@ -129,7 +130,7 @@ def test_a_restart_takes_no_other_runs_checkpoint(tmp_path: Path) -> None:
     """However far that one came."""
     trained(_ALONE, "rnn", "random", 5, folder=tmp_path, into=tmp_path)
     mine, other = Processes(run="mine"), Processes(run="other")
-    (path,) = checkpoint_files(tmp_path / FOLDER)
+    (path,) = checkpoint_files(tmp_path / CHECKPOINTS)
     assert newest_checkpoint_of(mine, tmp_path) is not None
     assert newest_checkpoint_of(mine, tmp_path, of_this_run=True) is None
     facts, tensors = read_checkpoint(path)

@@ -15,11 +15,11 @@ from charloom.errors import Argument, CharloomWarning, InputError, ModelFolderEr
 from charloom.io import plots
 from charloom.io.atomic import remove_leftovers, write_whole
 from charloom.io.lock import FolderLock
-from charloom.models.folder import CODEC_FILES, CONFIG_FILE, WEIGHTS_FILE
+from charloom.models.folder import CHECKPOINTS, CODEC_FILES, CONFIG_FILE, WEIGHTS_FILE
 from charloom.models.language_model import LanguageModel
 from charloom.settings.training import TrainingSettings
 from charloom.text.corpora import Corpus
-from charloom.training.checkpoints.folder import has_steps
+from charloom.training.checkpoints.folder import checkpoint_files
 from charloom.training.events import EpochEnded, Event
 from charloom.training.history import History
 from charloom.training.trainer import training_length
@@ -31,7 +31,7 @@ _WRITTEN_HERE = re.compile("|".join(map(re.escape, (CONFIG_FILE, WEIGHTS_FILE, *
 
 
 class RunFolder:
-    """Where a run is written. As a listener it keeps the history, and writes it, while training goes on."""
+    """Writes a run to its folder. As a listener it keeps the history, and writes it, while training goes on."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -51,7 +51,7 @@ class RunFolder:
         hint: tuple[Part, ...] = ()
         if (self.path / CONFIG_FILE).exists():
             found, hint = "a model already", ("name another folder, or give ", _FORCE)
-        elif has_steps(self.path):
+        elif checkpoint_files(self.path / CHECKPOINTS, after=0):
             found = "a run that was interrupted"
             hint = (Argument("resume", str(self.path)), " goes on with it, ", _FORCE, " begins a new one")
         if hint and not overwrite:
@@ -66,7 +66,7 @@ class RunFolder:
         with self._errors():
             remove_leftovers(self.path, _WRITTEN_HERE)
             if history:
-                self.history.records[:] = history.records
+                self.history[:] = history
                 self._write_history()
 
     @contextlib.contextmanager
@@ -90,7 +90,7 @@ class RunFolder:
     def __call__(self, event: Event) -> None:
         """Appends each epoch to the history; warns once as long as that fails."""
         if isinstance(event, EpochEnded):
-            self.history.records.append(event.record)
+            self.history.append(event.record)
             try:
                 self._write_history()
             except OSError as error:

@@ -18,7 +18,7 @@ from charloom.text.corpora import Corpus
 from charloom.text.documents import HUGGING_FACE
 from charloom.text.named_corpora import TIME_MACHINE
 from charloom.text.sources import STANDARD_INPUT
-from charloom.training.checkpoints.folder import checkpoint_files, newer_checkpoints, run_of
+from charloom.training.checkpoints.folder import checkpoint_files, run_of, steps_of
 
 _SWITCHES = ("extend_vocabulary", "force", "priming", "checkpoints", "save_model")
 
@@ -124,7 +124,8 @@ class RunPlan:
         run = None if resume is None else run_of(resume)
         if resume is None or run is None or self.folder.resolve() != run.resolve():
             return False
-        if resume.is_file() and not self.force and (newer := newer_checkpoints(resume)):
+        newer = checkpoint_files(resume.parent, after=steps_of(resume)) if resume.is_file() else []
+        if newer and not self.force:
             raise SettingsError(
                 *(f"beside {resume.name} are {len(newer)} newer checkpoints: ", Argument("output")),
                 *(" resumes in another folder, ", Argument("force", True), " deletes them"),

@@ -25,7 +25,7 @@ from charloom.training.checkpoints.resumption import check_corpus, check_setting
 
 @dataclass(frozen=True)
 class Start:
-    """What a run starts with.
+    """The start of a run.
 
     Attributes:
         corpus: The text.
@@ -90,15 +90,8 @@ def settle(
 ) -> tuple[Recipe, LanguageModel | None]:
     """Returns all settings of the run, and the model that it continues from; None for a new one.
 
-    Args:
-        plan: The plan.
-        recipe: Its recipe.
-        checkpoint: The checkpoint to resume from.
-        restarts: Number of times that torchrun has restarted the run. Its command line is that of the first start,
-            so that settings of text and model are the checkpoint's.
-
-    Raises:
-        SettingsError: A setting contradicts the model or the resumed run.
+    After a restart by torchrun, settings of text and model are the checkpoint's: the command line is that of the first
+    start. Raises SettingsError for a setting that contradicts the model or the resumed run.
     """
     if checkpoint is not None:
         model = checkpoint.make_model()
@@ -139,8 +132,7 @@ def start_resumed(
 def start_new(plan: RunPlan, recipe: Recipe, model: LanguageModel | None, corpus: Corpus) -> Start:
     """Starts from new weights or, to fine-tune, from those of a model.
 
-    Raises:
-        UnknownCharacterError: The text has characters that the model lacks, and ``extend_vocabulary`` is not set.
+    Raises UnknownCharacterError if the text has characters that the model lacks, and ``extend_vocabulary`` is not set.
     """
     source = _source(plan, corpus, recipe.corpus)
     seed = recipe.training.seed

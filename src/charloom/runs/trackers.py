@@ -40,26 +40,25 @@ class Tracker(ABC):
 
     def __call__(self, event: Event) -> None:
         """Records one event; within an epoch, one a second."""
-        if isinstance(event, StepEnded):
-            if time.monotonic() - self._point_at >= _SECONDS_BETWEEN_POINTS:
-                self._point_at = time.monotonic()
-                values = {
-                    "training/loss": float(event.mean_loss),
-                    "training/chars_per_second": event.chars_per_second,
-                    "training/learning_rate": event.learning_rate,
-                }
-                self._attempt(lambda: self._write_values(values, event.steps))
+        values: dict[str, float | str]
+        if isinstance(event, StepEnded) and time.monotonic() - self._point_at >= _SECONDS_BETWEEN_POINTS:
+            self._point_at = time.monotonic()
+            values = {
+                "training/loss": float(event.mean_loss),
+                "training/chars_per_second": event.chars_per_second,
+                "training/learning_rate": event.learning_rate,
+            }
         elif isinstance(event, EpochEnded):
             self._sample = 0
-            record = event.record
-            values = {"perplexity/training": record.perplexity, "epoch": record.epoch}
-            if record.validation_perplexity is not None:
-                values["perplexity/validation"] = record.validation_perplexity
-            self._attempt(lambda: self._write_values(values, event.steps))
+            values = {"perplexity/training": event.record.perplexity, "epoch": event.record.epoch}
+            if event.record.validation_perplexity is not None:
+                values["perplexity/validation"] = event.record.validation_perplexity
         elif isinstance(event, SampleDrawn):
             self._sample += 1
-            tag = f"sample/{self._sample}"
-            self._attempt(lambda: self._write_text(tag, event.text, event.steps))
+            values = {f"sample/{self._sample}": event.text}
+        else:
+            return
+        self._attempt(lambda: self._write(values, event.steps))
 
     def _attempt(self, act: Callable[[], None]) -> None:
         if self._failed:
@@ -76,10 +75,7 @@ class Tracker(ABC):
             )
 
     @abstractmethod
-    def _write_values(self, values: Mapping[str, float], step: int) -> None: ...
-
-    @abstractmethod
-    def _write_text(self, tag: str, text: str, step: int) -> None: ...
+    def _write(self, values: Mapping[str, float | str], step: int) -> None: ...
 
     @abstractmethod
     def _close(self, *, failed: bool) -> None: ...
@@ -115,14 +111,14 @@ class TensorBoard(Tracker):
         self._writer: SummaryWriter | None = None
         self._restore: Callable[[], None] = lambda: None
 
-    def _write_values(self, values: Mapping[str, float], step: int) -> None:
+    def _write(self, values: Mapping[str, float | str], step: int) -> None:
         for name, value in values.items():
-            self._open(step).add_scalar(name, value, step)
-
-    def _write_text(self, tag: str, text: str, step: int) -> None:
-        # As it stands: the text is Markdown there, and indented lines are code.
-        writer = self._open(step + 1)  # a sample comes after all else of its step
-        writer.add_text(tag, "".join(f"    {line}\n" for line in text.splitlines()), step)
+            if isinstance(value, str):
+                # As it stands: the text is Markdown there, and indented lines are code.
+                code = "".join(f"    {line}\n" for line in value.splitlines())
+                self._open(step + 1).add_text(name, code, step)  # a sample comes after all else of its step
+            else:
+                self._open(step).add_scalar(name, value, step)
 
     def _open(self, step: int) -> "SummaryWriter":
         """step: The first that this run records; from there on what an earlier one recorded is hidden."""
@@ -195,11 +191,13 @@ class WeightsAndBiases(Tracker):
         self.run_id: str = self._run.id
         self._run.define_metric("perplexity/*", summary="min")
 
-    def _write_values(self, values: Mapping[str, float], step: int) -> None:
-        self._run.log(dict(values), step=step)
+    def _write(self, values: Mapping[str, float | str], step: int) -> None:
+        def shown(value: float | str) -> object:
+            if isinstance(value, str):
+                return self._wandb.Html(f"<pre>{html.escape(value)}</pre>", inject=False)
+            return value
 
-    def _write_text(self, tag: str, text: str, step: int) -> None:
-        self._run.log({tag: self._wandb.Html(f"<pre>{html.escape(text)}</pre>", inject=False)}, step=step)
+        self._run.log({name: shown(value) for name, value in values.items()}, step=step)
 
     def _close(self, *, failed: bool) -> None:
         self._run.finish(exit_code=int(failed))

@@ -1,4 +1,4 @@
-"""How a model is trained."""
+"""Settings of training."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -127,5 +127,5 @@ class TrainingSettings:
 
     @property
     def ends_with_best(self) -> bool:
-        """Whether the model ends with the weights of its best epoch."""
+        """True if the model ends with the weights of its best epoch."""
         return self.patience is not None if self.keep_best is None else self.keep_best

@@ -45,7 +45,7 @@ def draw_offset(length: int, batch_size: int, num_steps: int, generator: torch.G
 
 
 def end_of_equal_lanes(length: int, batch_size: int, num_steps: int, offset: int) -> int:
-    """Where a text of ``length`` ids is to end so that its lanes are as long from this offset as from every other.
+    """The end of a text of ``length`` ids that makes its lanes as long from this offset as from every other.
 
     If their length changed with the offset, as it does on the whole text, so would their borders, and some ids would
     stay in the gap at a lane's end whatever the offset. Lanes of one length have every id trained on before long.

@@ -1,4 +1,4 @@
-"""What a training run tells its listeners: progress bars, files, tests.
+"""The events that a training run tells its listeners: progress bars, files, tests.
 
 A listener is called with each event as it happens, between two steps, when weights and history agree. It may raise
 ``StopTraining`` to end the run there.

@@ -1,10 +1,9 @@
-"""What a training run measured, epoch by epoch."""
+"""The measurements of a training run, epoch by epoch."""
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import overload
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class EpochRecord:
         validated: True if there was a text to validate on. Raises KeyError, TypeError, ValueError or OverflowError for
         other values.
         """
-        found = {name: math.inf if value is None else float(value) for name, value in values.items()}
+        found = {name: math.inf if value is None else value + 0.0 for name, value in values.items()}
         validation = found["validation_perplexity"] if validated else None
         return cls(int(found["epoch"]), found["perplexity"], validation, found["seconds"], found["chars_per_second"])
 
@@ -45,32 +44,16 @@ class EpochRecord:
         return json.dumps(self.to_dict())
 
 
-@dataclass
-class History(Sequence[EpochRecord]):
-    """The records of a run, in order; indexed by position, ``history[-1]`` the last."""
-
-    records: list[EpochRecord] = field(default_factory=list)
-
-    @overload
-    def __getitem__(self, index: int) -> EpochRecord: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[EpochRecord]: ...
-    def __getitem__(self, index: int | slice) -> EpochRecord | list[EpochRecord]:
-        return self.records[index]
+class History(list[EpochRecord]):
+    """The records of a run, in order: a list, ``history[-1]`` the last."""
 
     @property
     def best(self) -> EpochRecord | None:
         """The first record with the lowest validation perplexity; None if nothing was validated on."""
-        validated = [record for record in self.records if record.validation_perplexity is not None]
+        validated = [record for record in self if record.validation_perplexity is not None]
         return min(validated, key=lambda record: record.validation_perplexity or math.inf, default=None)
 
     def out_of_patience(self, patience: int | None) -> bool:
         """True if validation has not become better for so many epochs; never if patience is None."""
         best = self.best
         return best is not None and patience is not None and len(self) - best.epoch >= patience
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __iter__(self) -> Iterator[EpochRecord]:
-        return iter(self.records)

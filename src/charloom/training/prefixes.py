@@ -1,4 +1,4 @@
-"""What the samples that a run draws go on from."""
+"""The texts that a run's samples begin with."""
 
 import re
 import warnings
@@ -9,7 +9,7 @@ from charloom.settings.training import TrainingSettings
 from charloom.text.corpora import Corpus
 
 _PREFIX_CHARS = 20
-"""How much of the text's beginning the samples go on from if no prefix is given."""
+"""Length of the default prefix, the beginning of the text."""
 _LOOKED_AT = 1 << 20
 """Characters that the beginning is looked for in."""
 _READABLE = re.compile(rb"[ -~]{4,%d}" % _PREFIX_CHARS)

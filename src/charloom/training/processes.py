@@ -24,7 +24,7 @@ from charloom.errors import Argument, OtherProcessFailedError, ProcessLostError,
 from charloom.settings.training import TrainingSettings
 
 _TIMEOUT = timedelta(minutes=30)
-"""How long a process waits for another: longer than one encodes a long text that another has kept. One that ends is
+"""A process waits so long for another: longer than one encodes a long text that another has kept. One that ends is
 noticed at once, as its connections close."""
 _LOOKS_EVERY = 0.02
 """Seconds."""
@@ -54,7 +54,7 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes and shows."""
+        """True if this is the one that writes and shows."""
         return self.rank == 0
 
     def training_begins(self) -> None:

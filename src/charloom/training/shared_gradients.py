@@ -16,7 +16,7 @@ from charloom.training.processes import Processes, talk
 
 
 class Wishes(NamedTuple):
-    """What one process asks of all, or all are to do now."""
+    """Requests of one process to all; or what all do now."""
 
     stop: bool = False
     checkpoint: bool = False

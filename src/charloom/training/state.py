@@ -26,19 +26,15 @@ class TrainingState:
     """A run's state. PyTorch's global random state, of which dropout is drawn, is the rest of it.
 
     Attributes:
-        model: What is trained.
-        settings: How.
-        optimizer: With its moments.
-        generator: Draws offsets and orders.
-        history: The epochs that ended.
         last_good: The weights after the last epoch that ended, or before the first.
         best: The weights of the epoch that was best in validation; None if nothing was validated on.
         kept: The record of the epoch whose weights the model ended with.
+        generator: Draws offsets and orders.
         epoch_began_with: The generator's state when the epoch that is being trained began, or is to begin.
         progress: Of that epoch; None before its first minibatch.
         steps: Minibatches trained on, in all.
-        seconds: That the run took so far.
-        epoch_seconds: That the epoch's minibatches took so far.
+        seconds: Of the run so far.
+        epoch_seconds: Of the epoch's minibatches so far.
     """
 
     def __init__(self, model: LanguageModel, settings: TrainingSettings) -> None:
@@ -121,7 +117,7 @@ class TrainingState:
 
     def epoch_ended(self, record: EpochRecord) -> None:
         """Records an epoch, and keeps its weights."""
-        self.history.records.append(record)
+        self.history.append(record)
         self.last_good = _copy_of(weights_of(self.model))
         if record.validation_perplexity is not None and self.history.best is record:
             self.best = self.last_good

@@ -252,7 +252,7 @@ def check_possible(settings: TrainingSettings, length: int, device_name: str | N
 
 
 def training_length(length: int, settings: TrainingSettings) -> int:
-    """How much of a text is trained on; the rest, nothing or two characters at least, is for validation."""
+    """The length of what is trained on; the rest, nothing or two characters at least, is for validation."""
     num_validation = int(length * settings.validation_fraction)
     if settings.validation_fraction and num_validation < 2:
         raise SettingsError(

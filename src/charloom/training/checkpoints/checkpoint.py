@@ -31,7 +31,7 @@ from charloom.training.truncated_bptt import EpochProgress
 from charloom.version import __version__
 
 _LARGEST = 2**53
-"""What a count of steps may be: beyond, floats no longer tell neighbours apart."""
+"""Of a count of steps: beyond, floats no longer tell neighbours apart."""
 _OPTIMIZER_STATE = {"sgd": (), "adamw": ("step", "exp_avg", "exp_avg_sq")}
 """The tensors that each optimizer keeps of a parameter, by name."""
 
@@ -126,7 +126,7 @@ class Checkpoint:
         training.best = self._weights("best", training, last_good) if self.history.best else None
         training.put_weights(weights)
         training.last_good = last_good
-        training.history.records[:] = self.history.records
+        training.history[:] = self.history
         training.optimizer.load_state_dict(training.optimizer.state_dict() | {"state": self._optimizer_state(training)})
         training.epoch_began_with = tensors["generator"]
         training.generator.set_state(tensors["generator"])
@@ -178,12 +178,7 @@ def save_checkpoint(
 ) -> None:
     """Writes a run between two steps to a file. Raises OSError if that fails.
 
-    Args:
-        path: The file.
-        training: The run.
-        state: Within an epoch, the state of all lanes.
-        random_states: Those of all processes.
-        about: ``corpus`` and ``source``, as ``Checkpoint`` has them.
+    state: Of all lanes, within an epoch. random_states: Of all processes. about: ``corpus`` and ``source``.
     """
     progress = training.progress
     tensors = {f"weights/{name}": tensor for name, tensor in weights_of(training.model).items()}
@@ -213,7 +208,7 @@ def save_checkpoint(
 
 
 def made_with() -> dict[str, str]:
-    """What the last bits of a run depend on: versions, and what computes."""
+    """Versions and kernels, on which the last bits of a run depend."""
     return {"charloom": __version__, "torch": torch.__version__, "recurrence": describe_path()}
 
 

@@ -24,13 +24,12 @@ from charloom.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from charloom.training.processes import Processes
 from charloom.training.state import TrainingState
 
-FOLDER = CHECKPOINTS
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NAME = re.compile(r"step-(\d{10,16})\.checkpoint")
 
 
 class CheckpointFolder:
-    """Where ``train`` writes checkpoints, as often as its settings say: ``checkpoints`` below the folder of a run.
+    """Writes the checkpoints of a run to ``checkpoints`` in its folder, as often as its settings say.
 
     If several processes train, each has one, all give their part, and the first one writes. A checkpoint has the state
     of all lanes, so that a run may go on with another number of processes.
@@ -48,7 +47,7 @@ class CheckpointFolder:
         """
         check_type(PATH, path=path)
         check_type((Mapping, NoneType), source=source)
-        self.path = Path(path) / FOLDER
+        self.path = Path(path) / CHECKPOINTS
         self.last: Path | None = None
         self._about: dict[str, object] = {"source": dict(source or {})}
         self._processes = Processes()
@@ -77,7 +76,7 @@ class CheckpointFolder:
         goes_on_here = resumed is not None and resumed.path.parent.resolve() == self.path.resolve()
         files = checkpoint_files(self.path)
         if goes_on_here and resumed is not None:
-            files = newer_checkpoints(resumed.path)
+            files = checkpoint_files(self.path, after=steps_of(resumed.path))
             self.last, self._last_place = resumed.path, resumed.place
         for path in files:
             path.unlink(missing_ok=True)
@@ -123,7 +122,7 @@ class CheckpointFolder:
 
     @property
     def last_in_words(self) -> str:
-        """Where the last one is, and how far the run had come; empty if there is none."""
+        """The path of the last one, and how far the run had come; empty if there is none."""
         return f"{self.last} ({self._last_place})" if self.last is not None else ""
 
     def _write(self, save: Callable[[], None]) -> None:
@@ -154,18 +153,17 @@ class CheckpointFolder:
         self.behind = True
 
 
-def checkpoint_files(folder: Path) -> list[Path]:
-    """The files of checkpoints, oldest first; none where there is no such folder."""
-    try:
-        names = [path.name for path in folder.iterdir()]
-    except OSError:
-        return []
-    return [folder / name for name in sorted(filter(_NAME.fullmatch, names), key=_in_order)]
+def steps_of(path: Path) -> int:
+    """The steps that a run had made at a checkpoint, by the file's name; -1 for another file."""
+    found = _NAME.fullmatch(path.name)
+    return int(found[1]) if found else -1
 
 
-def newer_checkpoints(path: Path) -> list[Path]:
-    """Those that stand beside a checkpoint and come after it."""
-    return [file for file in checkpoint_files(path.parent) if _in_order(file.name) > _in_order(path.name)]
+def checkpoint_files(folder: Path, after: int = -1) -> list[Path]:
+    """The files of checkpoints, oldest first; none if there is no such folder. after: Only those of more steps."""
+    with contextlib.suppress(OSError):
+        return sorted((file for file in folder.iterdir() if steps_of(file) > after), key=steps_of)
+    return []
 
 
 def run_of(path: Path) -> Path | None:
@@ -175,17 +173,8 @@ def run_of(path: Path) -> Path | None:
     """
     whole = path.resolve()
     if path.is_file():
-        return whole.parent.parent if whole.parent.name == FOLDER and _NAME.fullmatch(whole.name) else None
-    return whole.parent if whole.name == FOLDER and checkpoint_files(path) else path
-
-
-def _in_order(name: str) -> tuple[int, str]:
-    return len(name), name
-
-
-def has_steps(path: Path) -> bool:
-    """Whether the folder of a run has checkpoints that are more than its beginning."""
-    return any(int(_NAME.fullmatch(file.name)[1]) for file in checkpoint_files(path / FOLDER))  # type: ignore[index]
+        return whole.parent.parent if whole.parent.name == CHECKPOINTS and _NAME.fullmatch(whole.name) else None
+    return whole.parent if whole.name == CHECKPOINTS and checkpoint_files(path) else path
 
 
 def newest_checkpoint(path: str | Path) -> Checkpoint:
@@ -197,7 +186,7 @@ def newest_checkpoint(path: str | Path) -> Checkpoint:
     run = run_of(Path(path))
     if run is None or Path(path).is_file():
         return Checkpoint.read(path)
-    files = checkpoint_files(run / FOLDER)
+    files = checkpoint_files(run / CHECKPOINTS)
     damaged: list[CheckpointError] = []
     for file in reversed(files):
         try:
