@@ -1,6 +1,7 @@
 """Truncated back-propagation through time: one minibatch, and one epoch of them."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,9 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from charloom.models.language_model import LanguageModel
-from charloom.recurrence.descent import clip_and_descend, clip_gradients
+from charloom.recurrence import kernel_calls
+from charloom.recurrence.dispatch import chosen_kernels, covers
+from charloom.recurrence.kernel_arguments import KernelArgumentError
 from charloom.recurrence.state import parts_of, state_of
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import Ids, Scalar, State
@@ -51,7 +54,7 @@ def train_step(
     if shared is not None:
         loss = shared.average(parameters, loss)
     rate = _rate_of_plain_descent(optimizer)
-    if rate is None or not clip_and_descend(parameters, clip_norm, rate):
+    if rate is None or not descend(parameters, clip_norm or math.inf, rate):
         if clip_norm:
             clip_gradients(parameters, clip_norm)
         for parameter in parameters:
@@ -76,6 +79,36 @@ def _backpropagate_in_parts(
         if parameter.grad is not None:
             parameter.grad /= number  # each is the gradient of a mean over its own part
     return torch.stack(losses).mean(), state_of(torch.cat(each, dim=1) for each in zip(*states, strict=True))
+
+
+def clip_gradients(parameters: Sequence[Tensor], max_norm: float) -> None:
+    """Scales the gradients of all parameters down together if their global norm is above ``max_norm``.
+
+    As ``torch.nn.utils.clip_grad_norm_``, in a tenth of its time for small models. Source: Pascanu et al., On the
+    difficulty of training recurrent neural networks, 2013.
+    """
+    if not descend(parameters, max_norm, None):
+        torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+
+
+def descend(parameters: Sequence[Tensor], max_norm: float, learning_rate: float | None) -> bool:
+    """``clip_gradients``, then subtracts ``learning_rate``, if there is one, times its gradient from each parameter.
+
+    In one native call. Returns False, with nothing done, if the kernels do not cover it.
+    """
+    kernels = chosen_kernels()
+    with_gradient = [p for p in parameters if p.grad is not None]
+    gradients = [p.grad for p in with_gradient if p.grad is not None]
+    values = with_gradient if learning_rate is not None else []
+    if kernels is None or not covers() or not gradients:
+        return False
+    try:
+        kernel_calls.descend(kernels, gradients, values, max_norm, learning_rate or 0.0)
+    except KernelArgumentError:
+        return False
+    if values:
+        torch.autograd.graph.increment_version(values)  # as an operator of torch's would: a graph made before is stale
+    return True
 
 
 def _rate_of_plain_descent(optimizer: Optimizer) -> float | None:
