@@ -10,7 +10,6 @@ from torch import nn
 
 from charloom import (
     CharloomWarning,
-    EpochRecord,
     History,
     LanguageModel,
     ModelSettings,
@@ -173,15 +172,3 @@ def test_without_validation_they_are_refused(changes: dict[str, Any]) -> None:
 def test_impossible_patience(patience: Any) -> None:
     with pytest.raises(SettingsError, match="patience"):
         dataclasses.replace(_SETTINGS, patience=patience)
-
-
-def test_the_best_record() -> None:
-    """The first of equals; an infinite perplexity is one, and none at all is none."""
-
-    def history(*values: float | None) -> History:
-        return History([EpochRecord(epoch, 2.0, value, 1.0, 1.0) for epoch, value in enumerate(values, 1)])
-
-    assert history(3.0, 2.0, 2.0, 4.0).best == EpochRecord(2, 2.0, 2.0, 1.0, 1.0)
-    assert history(math.inf, math.inf).best == EpochRecord(1, 2.0, math.inf, 1.0, 1.0)
-    assert history(None, None).best is None
-    assert history().best is None

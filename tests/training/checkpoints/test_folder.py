@@ -10,10 +10,12 @@ import pytest
 import torch
 from interrupted_runs import assert_same, begin_or_go_on, corpus_of
 
-from charloom import CharloomWarning, Checkpoint, CheckpointError, CheckpointFolder, newest_checkpoint
+from charloom import CharloomWarning, CheckpointError, CheckpointFolder, newest_checkpoint
 from charloom.training.checkpoints.checkpoint import save_checkpoint
 from charloom.training.checkpoints.file_format import read_checkpoint, write_checkpoint
+from charloom.training.checkpoints.folder import checkpoint_files, newest_checkpoint_of
 from charloom.training.events import EpochEnded, Event, StepEnded, StopTraining
+from charloom.training.processes import Processes
 
 pytestmark = pytest.mark.filterwarnings("ignore:validation perplexity was best")
 _CORPUS = corpus_of("A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 6)
@@ -114,14 +116,6 @@ def test_none_that_can_be_read(tmp_path: Path) -> None:
         (tmp_path / "checkpoints" / name).write_bytes(b"nonsense\n" * 30)
     with pytest.raises(CheckpointError, match=r"no checkpoint can be read; the newest: .*0002.checkpoint"):
         newest_checkpoint(tmp_path)
-
-
-def test_of_a_later_version(tmp_path: Path) -> None:
-    begin_or_go_on("the section's", _CORPUS, tmp_path, epochs=1)
-    (file,) = (tmp_path / "checkpoints").iterdir()
-    file.write_bytes(file.read_bytes().replace(b"checkpoint 1 ", b"checkpoint 2 ", 1))
-    with pytest.raises(CheckpointError, match="version b'2' of the format: install the charloom that wrote it"):
-        Checkpoint.read(file)
 
 
 @pytest.fixture
@@ -234,13 +228,14 @@ def test_no_weights_that_are_not_finite(tmp_path: Path) -> None:
     assert newest_checkpoint(tmp_path).steps == 6
 
 
-def test_a_file_comes_back_as_it_was(tmp_path: Path) -> None:
-    tensors = {"a": torch.randn(3, 4), "b": torch.arange(5, dtype=torch.uint8), "c": torch.tensor(1.5).double()}
-    facts = {"name": "caf\udce9 \u6f22", "number": 0.1, "list": [1, None]}
-    write_checkpoint(tmp_path / "file", facts, tensors)
-    found, read = read_checkpoint(tmp_path / "file")
-    assert found == facts
-    assert {name: (t.dtype, t.tolist()) for name, t in read.items()} == {
-        name: (t.dtype, t.tolist()) for name, t in tensors.items()
-    }
-    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+def test_a_restart_takes_no_other_runs_checkpoint(tmp_path: Path) -> None:
+    """However far that one came."""
+    begin_or_go_on("the section's", _CORPUS, tmp_path, epochs=1)
+    mine, other = Processes(run="mine"), Processes(run="other")
+    (path,) = checkpoint_files(tmp_path / "checkpoints")
+    assert newest_checkpoint_of(mine, tmp_path) is not None
+    assert newest_checkpoint_of(mine, tmp_path, of_this_run=True) is None
+    facts, tensors = read_checkpoint(path)
+    write_checkpoint(path, facts | {"source": {"run": "mine"}}, tensors)
+    assert newest_checkpoint_of(mine, tmp_path, of_this_run=True) is not None
+    assert newest_checkpoint_of(other, tmp_path, of_this_run=True) is None
