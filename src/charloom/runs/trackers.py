@@ -109,7 +109,7 @@ class TensorBoard(Tracker):
         self._path, self._config = Path(path), config
         self._make_writer = _import("torch.utils.tensorboard", "tensorboard").SummaryWriter
         self._writer: SummaryWriter | None = None
-        self._restore: Callable[[], None] = lambda: None
+        self._usual_hook = threading.excepthook
 
     def _write(self, values: Mapping[str, float | str], step: int) -> None:
         for name, value in values.items():
@@ -125,32 +125,20 @@ class TensorBoard(Tracker):
         if self._writer is None:
             before = set(threading.enumerate())
             self._writer = self._make_writer(str(self._path), purge_step=step, flush_secs=1)
-            self._let_fail_quietly(set(threading.enumerate()) - before)
+            own, usual = set(threading.enumerate()) - before, self._usual_hook
+            # No traceback on the screen if a thread of TensorBoard's fails: the next write raises its error here.
+            threading.excepthook = lambda failure: None if failure.thread in own else usual(failure)
             if self._config:
                 rows = "".join(f"| {name} | `{value}` |\n" for name, value in self._config.items())
                 self._writer.add_text("settings", f"| setting | value |\n|:--|:--|\n{rows}", step)
         return self._writer
-
-    def _let_fail_quietly(self, threads: set[threading.Thread]) -> None:
-        """No traceback on the screen where a thread of TensorBoard's fails: the next write raises its error here."""
-        usual = threading.excepthook
-
-        def quiet(failure: threading.ExceptHookArgs) -> None:
-            if failure.thread not in threads:
-                usual(failure)
-
-        def restore() -> None:
-            if threading.excepthook is quiet:
-                threading.excepthook = usual
-
-        threading.excepthook, self._restore = quiet, restore
 
     def _close(self, *, failed: bool) -> None:  # noqa: ARG002 - nothing there to tell it to
         if self._writer is not None:
             try:
                 self._writer.close()
             finally:
-                self._restore()
+                threading.excepthook = self._usual_hook
 
 
 class WeightsAndBiases(Tracker):

@@ -9,7 +9,7 @@ import re
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType
 
@@ -69,17 +69,14 @@ class CheckpointFolder:
         self._about["corpus"] = corpus
         self._processes = processes or Processes()
         self._written_at = time.monotonic()
-        if not self._processes.first:
-            self.write(training)
-            return
-        remove_leftovers(self.path, _NAME)
-        goes_on_here = resumed is not None and resumed.path.parent.resolve() == self.path.resolve()
-        files = checkpoint_files(self.path)
-        if goes_on_here and resumed is not None:
-            files = checkpoint_files(self.path, after=steps_of(resumed.path))
-            self.last, self._last_place = resumed.path, resumed.place
-        for path in files:
-            path.unlink(missing_ok=True)
+        if self._processes.first:
+            remove_leftovers(self.path, _NAME)
+            after = -1
+            if resumed is not None and resumed.path.parent.resolve() == self.path.resolve():
+                after = steps_of(resumed.path)
+                self.last, self._last_place = resumed.path, resumed.place
+            for path in checkpoint_files(self.path, after):
+                path.unlink(missing_ok=True)
         self.write(training)
 
     def due(self, training: TrainingState) -> bool:
@@ -100,14 +97,25 @@ class CheckpointFolder:
         if not self._processes.first:
             return
         path = self.path / f"step-{training.steps:010d}.checkpoint"
-
-        def save() -> None:
-            save_checkpoint(path, training, state, random_states, self._about)
-
         try:
-            self._write(save)
+            if self.last is not None and not self.path.is_dir():
+                _note(f"{self.path} is gone; it is made anew, as training goes on")
+            self.path.mkdir(parents=True, exist_ok=True)
+            try:
+                save_checkpoint(path, training, state, random_states, self._about)
+            except OSError as error:
+                if error.errno not in _FULL or len(checkpoint_files(self.path)) < 2:
+                    raise
+                self._keep(1)  # which may have made the room that was lacking
+                save_checkpoint(path, training, state, random_states, self._about)
         except OSError as error:
-            self._warn_of_failure(error)
+            if not self.behind:  # told once, until one succeeds again
+                there = f"the last good one is {self.last_in_words}" if self.last else "there is none yet"
+                _note(
+                    f"no checkpoint written to {self.path} ({error.strerror or error}): {there}; as long as training "
+                    "goes on, it is tried again"
+                )
+            self.behind = True
         else:
             self.behind = False
             self.last, self._last_place = path, training.place
@@ -125,32 +133,10 @@ class CheckpointFolder:
         """The path of the last one, and how far the run had come; empty if there is none."""
         return f"{self.last} ({self._last_place})" if self.last is not None else ""
 
-    def _write(self, save: Callable[[], None]) -> None:
-        if self.last is not None and not self.path.is_dir():
-            _note(f"{self.path} is gone; it is made anew, as training goes on")
-        self.path.mkdir(parents=True, exist_ok=True)
-        try:
-            save()
-        except OSError as error:
-            if error.errno not in _FULL or len(checkpoint_files(self.path)) < 2:
-                raise
-            self._keep(1)  # which may have made the room that was lacking
-            save()
-
     def _keep(self, number: int) -> None:
         with contextlib.suppress(OSError):
             for path in checkpoint_files(self.path)[:-number]:
                 path.unlink(missing_ok=True)
-
-    def _warn_of_failure(self, error: OSError) -> None:
-        """Once, until one succeeds again."""
-        if not self.behind:
-            there = f"the last good one is {self.last_in_words}" if self.last else "there is none yet"
-            _note(
-                f"no checkpoint written to {self.path} ({error.strerror or error}): {there}; as long as training goes "
-                "on, it is tried again"
-            )
-        self.behind = True
 
 
 def steps_of(path: Path) -> int:

@@ -7,19 +7,12 @@ from charloom.settings.training import WITHOUT_EFFECT, TrainingSettings
 from charloom.text.corpora import Corpus
 from charloom.training.checkpoints.checkpoint import Checkpoint, made_with
 
-_MAY_CHANGE = (
-    # How long, and which weights the run ends with.
-    *("epochs", "patience", "keep_best"),
-    # A run that diverged can go on from its last checkpoint only with one of these lowered.
-    *("learning_rate", "clip_norm"),
-    # Where and on what; results are the same on the same kernels.
-    *("device", "threads"),
-    *WITHOUT_EFFECT,
-)
-"""Settings on which nothing depends that the checkpoint holds: neither the position in the text, nor the optimizer's
-state, nor what was measured so far."""
-_NEW_RUN = ("or start a new run from this one's weights with ", Argument("init_from"))
 _CHANGES_THE_RUN = ("learning_rate", "clip_norm", "epochs", "patience", "keep_best")
+"""The step, of which a run that diverged needs a smaller one to go on; the end, and which weights it is made with."""
+_MAY_CHANGE = (*_CHANGES_THE_RUN, "device", "threads", *WITHOUT_EFFECT)
+"""Settings on which nothing depends that the checkpoint holds: neither the position in the text, nor the optimizer's
+state, nor what was measured so far; results are the same on the same kernels."""
+_NEW_RUN = ("or start a new run from this one's weights with ", Argument("init_from"))
 
 
 def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[str]:
