@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
 from typing import cast
@@ -149,15 +149,15 @@ def default_folder(texts: Sequence[str]) -> Path:
 
 def check_read_with(corpus: Corpus, settings: CorpusSettings) -> None:
     """Raises SettingsError if a corpus was not read with these settings, which would be recorded without effect."""
-    for name, value in corpus_settings_of(corpus).items():
-        if getattr(settings, name) not in (None, value):
-            raise SettingsError(
-                *("the corpus was read with ", Argument(name, value)), setting=name, value=getattr(settings, name)
-            )
+    for name, value in vars(corpus_settings_of(corpus)).items():
+        given = getattr(settings, name)
+        if name != "max_chars" and given not in (None, value):
+            raise SettingsError(*("the corpus was read with ", Argument(name, value)), setting=name, value=given)
     if settings.max_chars is not None and settings.max_chars < len(corpus.ids):
         raise SettingsError(f"the corpus has {len(corpus.ids)} tokens", setting="max_chars", value=settings.max_chars)
 
 
-def corpus_settings_of(corpus: Corpus) -> dict[str, str | bool]:
-    """Returns the settings that a corpus was read with, by name; its length aside."""
-    return {"unit": corpus.vocabulary.unit, **asdict(corpus.vocabulary.clean_up)}
+def corpus_settings_of(corpus: Corpus) -> CorpusSettings:
+    """Returns the settings that a corpus was read with; its length aside."""
+    clean_up = corpus.vocabulary.clean_up
+    return CorpusSettings(corpus.vocabulary.unit, None, clean_up.lowercase, clean_up.collapse_whitespace)

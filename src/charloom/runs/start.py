@@ -52,7 +52,7 @@ def recipe_of(plan: RunPlan) -> Recipe:
         return recipe_of_run(resume)
     recipe = load_recipe(usual_recipe(plan.texts))
     if isinstance(plan.corpus, Corpus):
-        recipe = recipe.with_changes(corpus_settings_of(plan.corpus))
+        recipe = replace(recipe, corpus=corpus_settings_of(plan.corpus))
     return recipe if plan.init_from is None else recipe.with_changes(fixed_settings(LanguageModel.load(plan.init_from)))
 
 
