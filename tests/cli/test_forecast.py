@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-import shlex
 from pathlib import Path
 
 import numpy as np
@@ -151,11 +150,14 @@ def test_what_an_error_says_to_give_is_what_helps(home: Path) -> None:
     rows = [f"{1 + i:02d}. Jan. 2001;{990 + 5 * i + i % 3}".replace(";1", ";1.") for i in range(30)]
     (home / "x.csv").write_text("sep=;\nTag;Umsatz\n" + "\n".join(rows) + "\n")
     options: list[str] = []
-    for name in ("--delimiter", "--date-format", "--decimal"):
+    for advice, given in (
+        ("give --skip-rows 1 and --delimiter", ["--skip-rows", "1", "--delimiter", ";"]),
+        ("give --date-format", ["--date-format", "%d. %b. %Y"]),
+        ("or --decimal , and --thousands .", ["--decimal", ",", "--thousands", "."]),
+    ):
         found = call(home, "forecast", "x.csv", *options, *_QUICK, "--no-backtest", "-f").error()
-        assert name in found, found
-        hint = found.rpartition("; give ")[2].rpartition(", or ")[2] if name != "--date-format" else name
-        options += shlex.split(hint.replace(" and ", " ")) if hint != name else [name, "%d. %b. %Y"]
+        assert advice in found, found
+        options += given
     out = call(home, "forecast", "x.csv", *options, *_QUICK, "--no-backtest", "-f").done()
     assert out.startswith("Umsatz: 30 points, 01. Jan. 2001 to 30. Jan. 2001\n")
 

@@ -28,8 +28,6 @@ def forecast(
     file: Word[str],
     /,
     *,
-    column: str | None = None,
-    time: str | None = None,
     held_out: int | None = None,
     level: Annotated[tuple[float, ...], Parameter(negative="")] = USUAL_LEVELS,
     no_backtest: Flag = False,
@@ -43,8 +41,8 @@ def forecast(
     """Forecast a column of numbers in a CSV file, with intervals.
 
     First the end of the series is held out and forecast from each of its points, by a network and by plain models: a
-    table shows the errors of each, and how often the intervals held. Then the best model (or the one that --model
-    names) is fitted to all points, and its forecast is shown and drawn.
+    table shows the errors of each, and how often the intervals held. Then the best model (or the one that
+    --method names) is fitted to all points, and its forecast is shown and drawn.
 
         charloom forecast sales.csv --column units --horizon 12 --output forecast.csv
 
@@ -56,11 +54,6 @@ def forecast(
         A table in a text file with a header, its columns separated by commas; - for standard input. Numbers are plain
         (-1234.5, 1e6) and dates ISO 8601 (2001-12-31, 2001-12, 2001, 2001-Q4, 2001-W52, 2001-12-31 23:30) unless the
         options under Table say otherwise. Nothing is inferred and no row is left out.
-    column
-        The column to forecast: its header, or its number from 1. Default: the only one beside the dates.
-    time
-        The column of dates: its header, or its number from 1. Default: the first column that is not forecast; none
-        takes the rows in the order of the file as evenly spaced, the oldest first.
     held_out
         How many points at the end the backtest holds out. Default: a fifth, at least the horizon.
     level
@@ -105,7 +98,7 @@ def forecast(
     if held_out is not None:
         check_count("held_out", held_out, minimum=1)
     levels = sorted_levels(level)
-    series = forecasting.read_series(file, column, time=time, **vars(table))
+    series = forecasting.read_series(file, **vars(table))
     console = screen.messages() if output == STANDARD_INPUT else screen.log()
     forecast_tables.show_series(console, series)
     if not no_backtest:

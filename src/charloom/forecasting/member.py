@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from charloom.forecasting.autoregression import Linear, Places, past_values
 from charloom.forecasting.series import Values
 from charloom.layers import CELLS
-from charloom.recurrence.state import map_parts
+from charloom.recurrence.state import parts_of, state_of
 from charloom.settings.limits import check_count, check_number, check_whole
 from charloom.settings.model import Cell
 from charloom.shapes import State
@@ -132,7 +132,7 @@ def draw_paths(
             seen = torch.stack([(past[:, order:] - center[:, None]) / reading.window_spread, errors], dim=-1)
             (means, log_variances), state = member.network(seen.float().transpose(0, 1).contiguous())
             mean, log_variance = means[-1].repeat(num_paths), log_variances[-1].repeat(num_paths)
-            state = map_parts(lambda part: part.repeat(1, num_paths, 1), state)
+            state = state_of(part.repeat(1, num_paths, 1) for part in parts_of(state))
         center = center.repeat(num_paths)
         path = torch.empty(num_paths * len(origins), order + horizon, dtype=torch.float64, device="cpu")
         path[:, :order] = past[:, context:].repeat(num_paths, 1)

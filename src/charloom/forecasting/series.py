@@ -127,15 +127,3 @@ def _dates_of(index: NDArray[Any]) -> Dates | None:
 def is_constant(values: Values) -> bool:
     """All values are the same."""
     return bool(np.all(values == values[0]))
-
-
-def interpolate_missing(values: Values) -> tuple[Values, int]:
-    """Straight lines over inner gaps, rounded between whole numbers only, and the number of points that were filled."""
-    missing = np.isnan(values)
-    if not missing.any() or missing.all():
-        return values, 0
-    places, known = np.arange(len(values)), values[~missing]
-    filled = np.interp(places, places[~missing], known)
-    if np.all(known == np.rint(known)):  # counts stay counts
-        filled = np.rint(filled)
-    return np.where(missing, filled, values), int(missing.sum())
