@@ -141,14 +141,16 @@ def _backtest(
     from charloom import forecasting
     from charloom.cli import forecast_tables
     from charloom.forecasting.backtest import usual_held_out
+    from charloom.forecasting.fitting import fewest_points
     from charloom.forecasting.series import is_constant
 
     if is_constant(series.values):
         return settings.method
-    if held_out is None and not usual_held_out(len(series), settings.horizon, settings.method):
+    needed = usual_held_out(len(series), settings.horizon) + fewest_points(settings.horizon, settings.method)
+    if held_out is None and len(series) < needed:
         console.print("Too short to hold a part out: nothing is measured.")
         return settings.method
     with screen.reading_progress("measuring") as show:
         report = forecasting.backtest(series, settings, held_out=held_out, levels=levels, progress=show)
     forecast_tables.show_backtest(console, series, report)
-    return report.best.model
+    return report.best.method

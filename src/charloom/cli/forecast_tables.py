@@ -65,7 +65,7 @@ def show_forecast(
     notes = (
         f" by {forecaster.name}, a season of {forecaster.season}" if forecaster.season > 1 else f" by {forecaster.name}"
     )
-    notes += ", on a logarithmic scale" if forecaster.transform == "log" else ""
+    notes += ", on a logarithmic scale" if forecaster.scale.transform == "log" else ""
     notes += ", in whole numbers" if forecaster.scale.whole else ""
     console.print(f"\nForecast{notes}, fitted to {counted(min(len(series), MOST_POINTS), 'point')}:")
     headings = ["time" if series.dates is not None else "point", "forecast"]

@@ -4,6 +4,7 @@ Differences are no other model: an autoregression of differences, multiplied out
 sum to one. So everything here forecasts values.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,40 +101,26 @@ def past_values(values: Values, origins: Places, length: int) -> Values:
     return windows[origins - length][:, ::-1]
 
 
-@dataclass(frozen=True)
-class Difference:
-    """What the regression is on: values, or their changes over a step or over a season.
-
-    Attributes:
-        lag: Values ``lag`` apart are subtracted; 0 for the values themselves.
-    """
-
-    lag: int
-
-    def of(self, values: Values) -> Values:
-        """(points - lag,)."""
-        return values[self.lag :] - values[: len(values) - self.lag] if self.lag else values
-
-    def undone(self, coefficients: Values) -> Values:
-        """Coefficients on differences as coefficients on values."""
-        if not self.lag:
-            return coefficients
-        factor = np.zeros(self.lag + 1)
-        factor[0], factor[-1] = 1, -1
-        return -np.convolve(np.concatenate([[1.0], -coefficients]), factor)[1:]
+def future_values(values: Values, origins: Places, horizon: int) -> Values:
+    """The values from each origin on, not a number after the end: (origins, horizon)."""
+    places = origins[:, None] + np.arange(horizon)
+    return np.where(places < len(values), values[np.minimum(places, len(values) - 1)], np.nan)
 
 
 class Regression:
-    """Least squares of a value on ``order`` before it, to be solved for several sets of targets and shrinkages."""
+    """Least squares of a value on ``order`` before it, to be solved for several sets of targets and shrinkages.
 
-    def __init__(self, values: Values, difference: Difference, order: int) -> None:
-        differences = difference.of(values)
-        self._difference = difference
+    With a lag, it is on differences of values so far apart, and solutions are multiplied out to values.
+    """
+
+    def __init__(self, values: Values, lag: int, order: int) -> None:
+        differences = values[lag:] - values[: len(values) - lag] if lag else values
+        self._lag = lag
         self._scale = float(differences.std()) or 1.0
         scaled = differences / self._scale
         self._inputs = np.lib.stride_tricks.sliding_window_view(scaled[:-1], order)[:, ::-1]
         self._targets = scaled[order:]
-        self.places = np.arange(difference.lag + order, len(values))
+        self.places = np.arange(lag + order, len(values))
         """Where in ``values`` the targets stand."""
 
     def solve(self, kept: NDArray[np.bool_], shrinkages: tuple[float, ...]) -> list[Linear]:
@@ -153,7 +140,11 @@ class Regression:
             # where inputs are.
             solution = directions @ (products * powers / (powers**2 + shrinkage**2))
             intercept = (target_mean - float(input_mean @ solution)) * self._scale
-            models.append(Linear(self._difference.undone(solution), intercept))
+            if self._lag:
+                factor = np.zeros(self._lag + 1)
+                factor[0], factor[-1] = 1, -1
+                solution = -np.convolve(np.concatenate([[1.0], -solution]), factor)[1:]
+            models.append(Linear(solution, intercept))
         return models
 
 
@@ -165,7 +156,7 @@ def least_squares(values: Values, order: int) -> Linear:
     return Linear(solution[1:], float(solution[0]))
 
 
-def average(models: list[Linear], weights: list[float]) -> Linear:
+def average(models: Sequence[Linear], weights: Sequence[float]) -> Linear:
     """One model of several, of the longest order among them."""
     coefficients = np.zeros(max(model.order for model in models))
     for model, weight in zip(models, weights, strict=True):

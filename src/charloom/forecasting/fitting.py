@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 from charloom.arguments import check_type
@@ -10,6 +11,7 @@ from charloom.errors import Argument, CharloomWarning, Part, SeriesError, Settin
 from charloom.forecasting.baselines import AutoRegression, Naive
 from charloom.forecasting.candidates import Candidate, choose, fit_plain, plain_models, usual_order
 from charloom.forecasting.forecaster import Forecaster
+from charloom.forecasting.intervals import calibrate
 from charloom.forecasting.lag_selection import choose_lags
 from charloom.forecasting.member import Reading
 from charloom.forecasting.member_training import Progress, cut_windows, make_batch, make_members, train_members
@@ -27,14 +29,14 @@ MOST_POINTS = 10_000
 _MOST_AHEAD = 32
 
 
-def fewest_points(horizon: int, model: Method = "auto") -> int:
+def fewest_points(horizon: int, method: Method = "auto") -> int:
     """The shortest series that a model can forecast so far; of ``auto``, which falls back on the plain ones."""
-    return max(FEWEST_FOR_NETWORK, 2 * horizon + 8) if model == "network" else FEWEST_POINTS
+    return max(FEWEST_FOR_NETWORK, 2 * horizon + 8) if method == "network" else FEWEST_POINTS
 
 
-def plain_instead(length: int, model: Method) -> tuple[Part, ...]:
+def plain_instead(length: int, method: Method) -> tuple[Part, ...]:
     """The hint for a series that is too short for this model at every horizon; empty if it is too short for all."""
-    return ("give ", Argument("method", "auto")) if model == "network" and length >= FEWEST_POINTS else ()
+    return ("give ", Argument("method", "auto")) if method == "network" and length >= FEWEST_POINTS else ()
 
 
 def fit(
@@ -47,8 +49,8 @@ def fit(
     """Fits a forecaster to a series.
 
     ``method="auto"`` fits all models that the series is long enough for, and returns the one whose errors on points
-    left out are smallest; the network if others gain little. Its ``model`` says which. Each of the ``settings.members``
-    members of a network is fitted without one block of the series. The number of passes and how far corrections are
+    left out are smallest; the network if others gain little. Its ``method`` says which. Each of the ``members`` of a
+    network is fitted without one block of the series. The number of passes and how far corrections are
     trusted are chosen for all by their errors on their blocks; so, small as the series is, the networks cost nothing if
     there is nothing to correct.
 
@@ -60,15 +62,19 @@ def fit(
 
     Raises SeriesError for a series that is too short for the model and the horizon, or that cannot be forecast.
     """
-    return fit_all(as_series(series), with_horizon(settings, horizon), checked(progress))[0]
+    return fit_all(as_series(series), with_horizon(settings, horizon), progress)[0]
 
 
-def fit_all(series: Series, settings: ForecastSettings, tell: Progress, *, compared: bool = False) -> list[Forecaster]:
+def fit_all(
+    series: Series, settings: ForecastSettings, progress: Progress | None, *, compared: bool = False
+) -> list[Forecaster]:
     """The settings' model, fitted, and behind it others.
 
     The first is the one that the settings name or, for ``auto``, the best of all by errors on points left out. Behind
     it are the others if ``auto`` had to fit them, and the plain models if they are to be compared.
     """
+    check_type((Callable, type(None)), progress=progress)
+    tell = progress or (lambda _: None)
     _check_length(series, settings)
     latest = series.values[-MOST_POINTS:]
     if len(latest) < len(series):
@@ -82,13 +88,16 @@ def fit_all(series: Series, settings: ForecastSettings, tell: Progress, *, compa
         candidates = _fit_constant(values, settings)
     else:
         candidates = _fit_candidates(values, season, settings, tell, wanted)
-    named = [candidate for candidate in candidates if candidate.model == settings.method]
+    named = [candidate for candidate in candidates if candidate.method == settings.method]
     best = named[0] if named else choose(candidates)
     tell(1.0)
-    return [
-        Forecaster(settings, c.model, c.name, c.members, c.reading, c.calibration(), scale, season, series)
-        for c in (best, *(c for c in candidates if c is not best))
-    ]
+    forecasters = []
+    for one in (best, *(candidate for candidate in candidates if candidate is not best)):
+        half_widths = calibrate(one.errors / np.where(one.spreads > 0, one.spreads, 1.0))
+        forecasters.append(
+            Forecaster(settings, one.method, one.name, one.members, one.reading, half_widths, scale, season, series)
+        )
+    return forecasters
 
 
 def _check_length(series: Series, settings: ForecastSettings) -> None:
@@ -132,7 +141,7 @@ def _fit_candidates(
         what = f"a season of {season} is seen fewer than three times" if season > 1 else "no season was found"
         raise SeriesError(what, setting="method", value=settings.method, hint=("give ", Argument("season")))
     return candidates + [
-        fit_plain(model, baseline, values, settings) for model, baseline in plain.items() if wanted in (None, model)
+        fit_plain(method, baseline, values, settings) for method, baseline in plain.items() if wanted in (None, method)
     ]
 
 
@@ -146,25 +155,19 @@ def _fit_network(values: Values, season: int, settings: ForecastSettings, tell: 
         torch.manual_seed(settings.seed)
         lags = choose_lags(values, settings.horizon, season, settings.max_lags)
         tell(0.1)
-        members = make_members(values, lags, settings)
+        members, linear_errors = make_members(values, lags, settings)
         context = min(settings.context, len(values) // 4)
         windows, window_spread = cut_windows(values, context, max(1, min(_MOST_AHEAD, len(values) // 8)))
-        batches = []
-        for member in members:
-            linear_errors, known = member.errors(values)
-            batches.append(make_batch(windows, linear_errors, known, member.block, context))
+        batches = [
+            make_batch(windows, some, member.block, context)
+            for member, some in zip(members, linear_errors, strict=True)
+        ]
         train_members(members, batches, settings, lambda share: tell(0.1 + 0.6 * share))
         reading = Reading(context, window_spread, choose_trust(members, values, context, window_spread, settings))
         tell(0.8)
         errors, spreads = errors_ahead(members, reading, values, settings)
         errors = errors * optimism(members, lags, reading, values, settings)
     return Candidate("network", "network", members, reading, errors, spreads)
-
-
-def checked(progress: Progress | None) -> Progress:
-    """The function that is called with the share that is done."""
-    check_type((Callable, type(None)), progress=progress)
-    return progress or (lambda _: None)
 
 
 def with_horizon(settings: ForecastSettings | None, horizon: int | None) -> ForecastSettings:

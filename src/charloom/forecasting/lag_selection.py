@@ -1,12 +1,12 @@
 """Which autoregressions: differences, order and shrinkage, by errors of many steps on points left out."""
 
 import itertools
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.forecasting.autoregression import Difference, Linear, Regression, average, past_values
+from charloom.forecasting.autoregression import Linear, Regression, average, past_values
 from charloom.forecasting.series import Values
 
 _ORDERS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -15,39 +15,30 @@ _BLOCKS = 5
 _FORGOTTEN = np.log(1.2)
 """See ``choose_lags``."""
 _SHARPNESS = 50.0
-"""How fast a candidate's weight falls with its error: by e for 2 %. Averages of near equals beat the best of them."""
-_MOST_CANDIDATES = 20
+"""How fast a weight falls with its error: by e for 2 %. Averages of near equals beat the best of them."""
+_MOST_KINDS = 20
 _FEWEST_TARGETS = 8
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """One autoregression that could be fitted."""
+class Kind(NamedTuple):
+    """An autoregression that could be fitted, on values or, with a lag, on differences of values so far apart."""
 
-    difference: Difference
+    lag: int
     order: int
     shrinkage: float
 
 
-@dataclass(frozen=True)
-class Lags:
-    """A weighted choice of candidates."""
-
-    candidates: tuple[Candidate, ...]
-    weights: tuple[float, ...]
-
-    def fit(self, values: Values, left_out: tuple[int, int] = (0, 0)) -> Linear:
-        """The weighted average, fitted to all targets but those at places ``left_out[0]`` to ``left_out[1] - 1``."""
-        models = []
-        for candidate in self.candidates:
-            regression = Regression(values, candidate.difference, candidate.order)
-            kept = _outside(regression.places, left_out)
-            models += regression.solve(kept, (candidate.shrinkage,))
-        return average(models, list(self.weights))
+def fit_lags(weights: dict[Kind, float], values: Values, left_out: tuple[int, int] = (0, 0)) -> Linear:
+    """The weighted average, fitted to all targets but those at places ``left_out[0]`` to ``left_out[1] - 1``."""
+    models = []
+    for kind in weights:
+        regression = Regression(values, kind.lag, kind.order)
+        models += regression.solve(_outside(regression.places, left_out), (kind.shrinkage,))
+    return average(models, list(weights.values()))
 
 
-def choose_lags(values: Values, horizon: int, season: int, max_lags: int | None) -> Lags:
-    """Weighs candidates by their errors 1, 2, 4, ... steps ahead, on blocks of the series that each did not see.
+def choose_lags(values: Values, horizon: int, season: int, max_lags: int | None) -> dict[Kind, float]:
+    """Weighs autoregressions by their errors 1, 2, 4, ... steps ahead, on blocks of the series that each did not see.
 
     Blocks between others flatter models with a fixed mean: they never have to go where the series has not been. So such
     models are dropped where the first half of the series alone forecasts the second half better (by a fifth) with
@@ -55,40 +46,38 @@ def choose_lags(values: Values, horizon: int, season: int, max_lags: int | None)
     """
     steps = compared_steps(horizon)
     longest = max(1, min(max_lags or _ORDERS[-1], len(values) // 5))
-    differences = [Difference(0), Difference(1)]
-    if 1 < season <= len(values) // 3:
-        differences.append(Difference(season))
-    edges = np.linspace(0, len(values), _BLOCKS + 1).astype(int)
-    blocks = [(int(a), int(b)) for a, b in itertools.pairwise(edges)]
+    blocks = blocks_of(len(values), _BLOCKS)
     half = len(values) // 2
-    orders = {difference: _orders(difference, longest, len(values)) for difference in differences}
-    begin = max(difference.lag + max(some) for difference, some in orders.items())  # the same points for all
-    between: dict[Candidate, float] = {}
-    after: dict[Candidate, float] = {}
-    for difference, some in orders.items():
+    lags = [0, 1, season] if 1 < season <= len(values) // 3 else [0, 1]
+    orders = {lag: _orders(lag, longest, len(values)) for lag in lags}
+    begin = max(lag + max(some) for lag, some in orders.items())  # the same points for all
+    between: dict[Kind, float] = {}
+    after: dict[Kind, float] = {}
+    for lag, some in orders.items():
         for order in some:
-            regression = Regression(values, difference, order)
+            regression = Regression(values, lag, order)
+            kinds = [Kind(lag, order, shrinkage) for shrinkage in _SHRINKAGES]
             kept = [_outside(regression.places, block) for block in blocks]
             forward = [regression.places < half]
-            by_block = _errors(values, regression, kept, blocks, steps, begin)
-            by_half = _errors(values, regression, forward, [(half, len(values))], steps, begin)
-            for i, shrinkage in enumerate(_SHRINKAGES):
-                candidate = Candidate(difference, order, shrinkage)
-                between[candidate], after[candidate] = by_block[i], by_half[i]
-    fixed_mean = [candidate for candidate in between if candidate.difference.lag == 0]
-    best_fixed = min(after[candidate] for candidate in fixed_mean)
-    best_other = min(error for candidate, error in after.items() if candidate not in fixed_mean)
+            between |= zip(kinds, _errors(values, regression, kept, blocks, steps, begin), strict=True)
+            after |= zip(kinds, _errors(values, regression, forward, [(half, len(values))], steps, begin), strict=True)
+    best_fixed = min(after[kind] for kind in after if not kind.lag)
+    best_other = min(after[kind] for kind in after if kind.lag)
     if np.isfinite(best_other) and best_fixed - best_other > _FORGOTTEN:
-        for candidate in fixed_mean:
-            del between[candidate]
+        between = {kind: error for kind, error in between.items() if kind.lag}
     best = min(between.values())
-    spread = {c: float(np.exp(-_SHARPNESS * (e - best))) if np.isfinite(e) else 0.0 for c, e in between.items()}
     if not np.isfinite(best):  # too short to leave anything out
-        spread = {Candidate(Difference(1), 1, _SHRINKAGES[-1]): 1.0}
-    chosen = sorted(spread, key=lambda candidate: -spread[candidate])[:_MOST_CANDIDATES]
-    chosen = [candidate for candidate in chosen if spread[candidate] > 1e-4 * spread[chosen[0]]]
-    total = sum(spread[candidate] for candidate in chosen)
-    return Lags(tuple(chosen), tuple(spread[candidate] / total for candidate in chosen))
+        return {Kind(1, 1, _SHRINKAGES[-1]): 1.0}
+    shares = {kind: float(np.exp(-_SHARPNESS * (error - best))) for kind, error in between.items()}
+    chosen = sorted(shares, key=lambda kind: -shares[kind])[:_MOST_KINDS]
+    chosen = [kind for kind in chosen if shares[kind] > 1e-4 * shares[chosen[0]]]
+    total = sum(shares[kind] for kind in chosen)
+    return {kind: shares[kind] / total for kind in chosen}
+
+
+def blocks_of(length: int, number: int) -> list[tuple[int, int]]:
+    """Begin and end of as many blocks that share a series out."""
+    return list(itertools.pairwise(np.linspace(0, length, number + 1).astype(int).tolist()))
 
 
 def compared_steps(horizon: int) -> NDArray[np.int64]:
@@ -96,8 +85,8 @@ def compared_steps(horizon: int) -> NDArray[np.int64]:
     return np.unique(np.append(2 ** np.arange(int(np.log2(horizon)) + 1), horizon))
 
 
-def _orders(difference: Difference, longest: int, length: int) -> list[int]:
-    most = min(longest, max(1, length // 3 - difference.lag))
+def _orders(lag: int, longest: int, length: int) -> list[int]:
+    most = min(longest, max(1, length // 3 - lag))
     return sorted({order for order in _ORDERS if order < most} | {most})
 
 

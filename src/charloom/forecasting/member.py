@@ -1,19 +1,16 @@
 """One member of the ensemble: a linear forecast, the network that corrects it, and the paths they draw."""
 
-import sys
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from charloom.forecasting.autoregression import Linear, Places, past_values
 from charloom.forecasting.series import Values
 from charloom.layers import CELLS
 from charloom.recurrence.state import parts_of, state_of
-from charloom.settings.limits import check_count, check_number, check_whole
+from charloom.settings.limits import check_number, check_whole
 from charloom.settings.model import Cell
 from charloom.shapes import State
 
@@ -57,7 +54,7 @@ class Member:
     Attributes:
         linear: Its forecast is what the network corrects.
         spread: Standard deviation of the linear part's errors on the points that it was fitted to.
-        network: Reads windows as ``windows`` makes them; None if nothing corrects the linear part.
+        network: Reads windows as ``cut_windows`` makes them; None if nothing corrects the linear part.
         block: The places that both were fitted without, from the first to before the second.
         num_fitted: Points that the linear part's intercept was estimated from, None if that is known or its error is
             left out of account.
@@ -65,23 +62,9 @@ class Member:
 
     linear: Linear
     spread: float
-    network: CorrectionNetwork | None
-    block: tuple[int, int]
+    network: CorrectionNetwork | None = None
+    block: tuple[int, int] = (0, 0)
     num_fitted: int | None = None
-
-    def __post_init__(self) -> None:
-        check_number(self.linear, "intercept", minimum=-sys.float_info.max)
-        check_number(self, "spread", above_minimum=self.network is not None)
-        check_whole(self, "num_fitted", optional=True)
-        for place in self.block:
-            check_count("block", place)
-
-    def errors(self, values: Values) -> tuple[Values, NDArray[np.bool_]]:
-        """The linear part's error at each point, in units of ``spread``, and where there is one (zero elsewhere)."""
-        order = self.linear.order
-        errors = np.zeros(len(values))
-        errors[order:] = (values[order:] - self.linear.next_values(values)) / self.spread
-        return errors, np.arange(len(values)) >= order
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,15 @@
 """Makes the members of an ensemble, each without its block, and trains their networks."""
 
 import copy
-import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from charloom.forecasting.lag_selection import Lags
+from charloom.forecasting.lag_selection import Kind, blocks_of, fit_lags
 from charloom.forecasting.member import CorrectionNetwork, Member, gaussian_nats
 from charloom.forecasting.series import Values
 from charloom.settings.forecasting import ForecastSettings
@@ -39,8 +36,7 @@ def cut_windows(values: Values, context: int, ahead: int) -> tuple[Values, float
     return centred / spread, spread
 
 
-@dataclass(frozen=True)
-class WindowBatch:
+class WindowBatch(NamedTuple):
     """Windows as a network trains on them; each step's target is the next point's error of the linear part.
 
     Attributes:
@@ -55,59 +51,41 @@ class WindowBatch:
     fitted: Tensor
     held_out: Tensor
 
-    def of_held_out(self) -> "WindowBatch":
-        """Only the windows that measure."""
-        kept = self.held_out.sum(1) > 0
-        return WindowBatch(self.inputs[kept], self.targets[kept], self.fitted[kept], self.held_out[kept])
 
-
-def make_batch(
-    centred: Values,
-    errors: Values,
-    known: NDArray[np.bool_],
-    block: tuple[int, int],
-    context: int,
-) -> WindowBatch:
-    """The windows with a member's linear errors.
-
-    centred: (windows, steps), by ``cut_windows``.
-
-    errors: (points,) of the linear part, in units of their spread; known: where there are any; block: the places that
-    the member leaves out.
+def make_batch(centred: Values, errors: Values, block: tuple[int, int], context: int) -> WindowBatch:
+    """The windows (windows, steps) with a member's linear errors (points,), for a member that leaves a block out.
 
     A network needs points before its first forecast: half a context to learn, a whole one to be measured.
     """
-    steps = centred.shape[1]
-    places = np.arange(len(centred))[:, None] + np.arange(steps)
-    inside = (places >= block[0]) & (places < block[1])
-    fitted = known[places] & ~inside
-    held_out = known[places] & inside
+    places = np.arange(len(centred))[:, None] + np.arange(centred.shape[1])
+    known, inside = ~np.isnan(errors[places]), (places >= block[0]) & (places < block[1])
+    fitted, held_out = known & ~inside, known & inside
     fitted[:, : context // 2 + 1] = False
     held_out[:, :context] = False
-
-    def tensor(array: Values) -> Tensor:
-        return torch.tensor(array, dtype=torch.float32, device="cpu")
-
-    inputs = tensor(np.stack([centred, errors[places]], axis=-1))[:, :-1]
-    return WindowBatch(inputs, tensor(errors[places])[:, 1:], tensor(fitted)[:, 1:], tensor(held_out)[:, 1:])
+    targets = np.where(known, errors[places], 0.0)
+    inputs = np.stack([centred, targets], axis=-1)[:, :-1]
+    parts = (inputs, targets[:, 1:], fitted[:, 1:], held_out[:, 1:])
+    return WindowBatch(*(torch.tensor(part, dtype=torch.float32, device="cpu") for part in parts))
 
 
-def make_members(values: Values, lags: Lags, settings: ForecastSettings) -> list[Member]:
-    """As many as the settings say, of blocks that share the series out; their networks correct nothing yet."""
-    edges = np.linspace(0, len(values), settings.members + 1).astype(int)
-    blocks = [(int(begin), int(end)) for begin, end in itertools.pairwise(edges)]
-    linears = [lags.fit(values, block) for block in blocks]
-    squares = []
-    for linear, (begin, end) in zip(linears, blocks, strict=True):
-        errors = values[linear.order :] - linear.next_values(values)
-        places = np.arange(linear.order, len(values))
-        squares.append(float(np.mean(errors[(places < begin) | (places >= end)] ** 2)))
+def make_members(
+    values: Values, lags: dict[Kind, float], settings: ForecastSettings
+) -> tuple[list[Member], list[Values]]:
+    """As many as the settings say, of blocks that share the series out; their networks correct nothing yet.
+
+    Returns them and each linear part's errors (points,) in units of ``spread``; not a number before the first.
+    """
+    blocks = blocks_of(len(values), settings.members)
+    linears = [fit_lags(lags, values, block) for block in blocks]
+    errors = [np.append(np.full(one.order, np.nan), values[one.order :] - one.next_values(values)) for one in linears]
+    outside = [np.delete(some, slice(*block)) for some, block in zip(errors, blocks, strict=True)]
     # One spread for all: a member whose block holds the only change of a series has no errors on the other points.
-    spread = max(float(np.sqrt(np.mean(squares))), _SMALLEST_SPREAD)
-    return [
-        Member(linear, spread, CorrectionNetwork(settings.cell, settings.hidden_size).eval(), block)
+    spread = max(float(np.sqrt(np.mean([np.mean(some[~np.isnan(some)] ** 2) for some in outside]))), _SMALLEST_SPREAD)
+    members = [
+        Member(linear, spread, CorrectionNetwork(settings.cell, settings.hidden_size), block)
         for linear, block in zip(linears, blocks, strict=True)
     ]
+    return members, [some / spread for some in errors]
 
 
 def train_members(
@@ -120,7 +98,7 @@ def train_members(
         torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
         for network in networks
     ]
-    held_out = [batch.of_held_out() for batch in batches]
+    held_out = [WindowBatch(*(part[batch.held_out.sum(1) > 0] for part in batch)) for batch in batches]
     best, best_epoch, best_weights = _held_out_nats(networks, held_out), 0, _weights(networks)
     for epoch in range(1, settings.epochs + 1):
         for network, optimizer, batch in zip(networks, optimizers, batches, strict=True):
@@ -145,7 +123,6 @@ def _one_pass(
     """Half of the windows, for they overlap."""
     number = len(batch.inputs)
     steps = min(max(1, number // batch_size // 2), _MOST_STEPS)
-    network.train()
     order = torch.randperm(number, generator=generator, dtype=torch.int64, device="cpu")
     for begin in range(0, min(steps * batch_size, number), batch_size):
         chosen = order[begin : begin + batch_size]
@@ -158,7 +135,6 @@ def _one_pass(
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
-    network.eval()
 
 
 def _held_out_nats(networks: list[CorrectionNetwork], batches: list[WindowBatch]) -> float:

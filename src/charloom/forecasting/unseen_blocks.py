@@ -3,19 +3,20 @@
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from charloom.forecasting.autoregression import Linear, Places
-from charloom.forecasting.lag_selection import Lags, compared_steps
+from charloom.forecasting.autoregression import Linear, Places, future_values
+from charloom.forecasting.lag_selection import Kind, compared_steps, fit_lags
 from charloom.forecasting.member import Member, Reading, draw_paths
 from charloom.forecasting.series import Values
 from charloom.settings.forecasting import ForecastSettings
 
 _TRUSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LEAST_GAIN = 0.002
-"""What corrections must gain in error: less may be luck."""
+"""What corrections must gain in error."""
 _NUM_PATHS = 40
 _MOST_ORIGINS = 600
 _FOLDS = 5
@@ -32,20 +33,28 @@ def compared_origins(length: int) -> Places:
     return np.arange(0, length, max(1, math.ceil(length / _MOST_ORIGINS)), dtype=np.int64)
 
 
-def mean_log_error(errors: Values, horizon: int) -> float:
-    """Logarithm of the root mean square error, averaged over the compared steps that have errors.
-
-    errors: (origins, horizon); not a number where unknown. Returns infinity for none, and for errors beyond floats.
-    """
-    found = []
+def root_mean_squares(errors: Values) -> Values:
+    """Of each step ahead: (horizon,). errors: (origins, horizon); not a number where unknown, as is a step of these."""
     with np.errstate(all="ignore"):
-        for step in compared_steps(horizon):
-            some = errors[:, step - 1]
-            some = some[~np.isnan(some)]
-            if len(some):
-                found.append(math.log(max(float(np.sqrt(np.mean(some**2))), _TINY)))
-    mean = float(np.mean(found)) if found else math.inf
-    return mean if math.isfinite(mean) else math.inf
+        found: Values = np.sqrt(np.nansum(errors**2, axis=0) / np.sum(~np.isnan(errors), axis=0))
+    return found
+
+
+def mean_log_error(errors: Values, smallest: float = _TINY) -> float:
+    """Logarithm of root mean square errors (horizon,), averaged over the compared steps that have one.
+
+    Models are compared by it: no step decides alone, however large its errors. Smaller errors than ``smallest`` count
+    as this. Returns infinity for none, and for errors beyond floats.
+    """
+    found = errors[compared_steps(len(errors)) - 1]
+    found = np.log(np.maximum(found[~np.isnan(found)], smallest))
+    return float(found.mean()) if len(found) and np.isfinite(found).all() else math.inf
+
+
+def best_of(scores: Sequence[float], least_gain: float) -> int:
+    """The place of the smallest score; 0 if it gains no more than this over the first: less may be chance."""
+    best = int(np.argmin(scores))
+    return best if scores[best] < scores[0] - least_gain else 0
 
 
 def starts_of_folds(begin: int, length: int, most: int) -> list[int]:
@@ -58,31 +67,26 @@ def errors_after(
 ) -> tuple[Values, Values]:
     """Errors on points after those that a linear model was fitted to, and how they are expected to grow.
 
-    Args:
-        fitted: The model of the points before a place.
-        starts: The places; origins from one to before the next are forecast by the same model.
-        values: (points,).
-        horizon: Steps ahead.
-        estimated: The intercept is estimated from the points, so that its error counts in the growth.
+    fitted: The model of the points before a place; origins from one of the ``starts`` to before the next are forecast
+    by the same one. estimated: The intercept is estimated from the points, so that its error counts in the growth.
 
     Returns both as (origins, horizon) for the origins of ``compared_origins``; not a number where unknown.
     """
     grid = compared_origins(len(values))
-    errors = np.full((len(grid), horizon), np.nan)
-    growths = errors.copy()
+    true = future_values(values, grid, horizon)
+    errors, growths = np.full_like(true, np.nan), np.full_like(true, np.nan)
     for begin, end in itertools.pairwise([*starts, len(values)]):
         linear = fitted(begin)
         rows = np.flatnonzero((grid >= max(begin, linear.order)) & (grid < end))
         if len(rows):
-            places = grid[rows][:, None] + np.arange(horizon)
-            true = values[np.minimum(places, len(values) - 1)]
-            found = true - linear.forecast(values, grid[rows], horizon)
-            errors[rows] = np.where(places < len(values), found, np.nan)
+            errors[rows] = true[rows] - linear.forecast(values, grid[rows], horizon)
             growths[rows] = linear.error_growth(horizon, begin if estimated else None)
     return errors, growths
 
 
-def optimism(members: list[Member], lags: Lags, reading: Reading, values: Values, settings: ForecastSettings) -> Values:
+def optimism(
+    members: list[Member], lags: dict[Kind, float], reading: Reading, values: Values, settings: ForecastSettings
+) -> Values:
     """By how much errors after the fitted points exceed those on blocks between them: (horizon,), 1 or more.
 
     A block between others is easier to forecast than the future if the series goes where it has not been. Compared are
@@ -90,8 +94,8 @@ def optimism(members: list[Member], lags: Lags, reading: Reading, values: Values
     of the past had fewer points than this one.
     """
     starts = starts_of_folds(len(values) // 2, len(values), _FOLDS)
-    after, _ = errors_after(lambda end: lags.fit(values[:end]), starts, values, settings.horizon, estimated=True)
-    linear = [Member(m.linear, m.spread, None, m.block) for m in members]
+    after, _ = errors_after(lambda end: fit_lags(lags, values[:end]), starts, values, settings.horizon, estimated=True)
+    linear = [replace(member, network=None) for member in members]
     between, _ = errors_ahead(linear, Reading(reading.context, 1.0, 0.0), values, settings, noise=False)
     common = np.isfinite(after) & np.isfinite(between)
     sizes = [np.where(common, np.abs(errors), 0.0).sum(0) for errors in (after, between)]
@@ -112,9 +116,8 @@ def choose_trust(
     scores = []
     for trust in _TRUSTS:
         errors, _ = errors_ahead(members, Reading(context, window_spread, trust), values, settings, noise=False)
-        scores.append(mean_log_error(errors, settings.horizon))
-    best = int(np.argmin(scores))
-    return _TRUSTS[best] if scores[best] < scores[0] - _LEAST_GAIN else 0.0
+        scores.append(mean_log_error(root_mean_squares(errors)))
+    return _TRUSTS[best_of(scores, _LEAST_GAIN)]
 
 
 def errors_ahead(
@@ -129,17 +132,17 @@ def errors_ahead(
     """
     generator = torch.Generator("cpu").manual_seed(settings.seed) if noise else None
     grid = compared_origins(len(values))
-    errors = np.full((len(grid), settings.horizon), np.nan)
-    spreads = errors.copy()
+    true = future_values(values, grid, settings.horizon)
+    errors, spreads = np.full_like(true, np.nan), np.full_like(true, np.nan)
     for member in members:
-        begin = max(member.linear.order + reading.context, member.block[0] - settings.horizon + 1)
-        rows = np.flatnonzero((grid >= begin) & (grid < member.block[1]))
-        if not len(rows):
-            continue
-        paths = draw_paths(member, reading, values, grid[rows], settings.horizon, _NUM_PATHS if noise else 1, generator)
-        places = grid[rows][:, None] + np.arange(settings.horizon)
-        inside = (places >= member.block[0]) & (places < member.block[1])
-        true = values[np.minimum(places, len(values) - 1)]
-        errors[rows] = np.where(inside, true - paths.mean(0), errors[rows])
-        spreads[rows] = np.where(inside, paths.std(0), spreads[rows])
+        begin, end = member.block
+        first = max(member.linear.order + reading.context, begin - settings.horizon + 1)
+        rows = np.flatnonzero((grid >= first) & (grid < end))
+        if len(rows):
+            origins, num_paths = grid[rows], _NUM_PATHS if noise else 1
+            paths = draw_paths(member, reading, values, origins, settings.horizon, num_paths, generator)
+            places = origins[:, None] + np.arange(settings.horizon)
+            inside = (places >= begin) & (places < end)
+            errors[rows] = np.where(inside, true[rows] - paths.mean(0), errors[rows])
+            spreads[rows] = np.where(inside, paths.std(0), spreads[rows])
     return errors, spreads
