@@ -96,10 +96,10 @@ def test_a_short_series_is_forecast_by_a_plain_model(home: Path) -> None:
     message = call(
         home, "forecast", "short.csv", "--column", "units", *_QUICK, "--method", "network", "--no-backtest", "-f"
     ).error(2)
-    assert message.startswith("--method is 'network': 10 points are too few to forecast 6 ahead with it: ")
+    assert message.startswith("--method is 'network': 10 points are too few to forecast 6 ahead: ")
     (home / "three.csv").write_text("x\n1\n2\n4\n")
     assert (
-        "3 points are too few to forecast: 4 are needed"
+        "3 points are too few to forecast 24 ahead: 4 are needed"
         in call(home, "forecast", "three.csv", "--time", "none", "--no-backtest").error()
     )
 
@@ -189,7 +189,7 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
     ),
     (
         ["sales.csv", "--column", "units", "--held-out", "95"],
-        "96 points are too few to hold 95 out and forecast 24 ahead: 4 are needed to fit to; "
+        "--held-out is 95: 96 points are too few to forecast 24 ahead with 95 held out: 4 are needed to fit to; "
         "lower --held-out to 92 or less",
     ),
     (["sales.csv", "--column", "units", "--held-out", "1000"], "lower --held-out to 92 or less"),
@@ -232,7 +232,7 @@ _WRONG_FILES: list[tuple[list[str], str]] = [
     (["missing.csv"], "missing.csv: no such file or directory"),
     (["sales.csv", "--column", "note"], "line 2: 'x0' in column 'note' is not a plain number"),
     (["sales.csv", "--column", "units", "--time", "note"], "line 2: 'x0' in column 'note' is not an ISO date"),
-    (["one.csv", "--time", "none", "--no-backtest"], "1 point is too few to forecast: 4 are needed"),
+    (["one.csv", "--time", "none", "--no-backtest"], "1 point is too few to forecast 24 ahead: 4 are needed"),
     (["header.csv"], "header.csv: a header ('a', 'b') and no rows under it"),
     (["empty.csv"], "empty.csv: empty; there is nothing to forecast"),
     (

@@ -157,7 +157,7 @@ def test_headers(home: Path, name: str) -> None:
         ("d,x\n2001,1\n\n2002,2\n", "line 3 is empty; delete it, or if the header follows give skip_rows=3"),
         ("\nd,x\n2001,1\n2002,2\n", "line 1 is empty; give skip_rows=1"),
         ("x\n1\n1e301\n3\n", "value 2 is 1e.301, more than 1e.300"),
-        ("date,x\n2001-02,1\n2001-01,2\n", "the dates run backwards"),
+        ("date,x\n2001-02,1\n2001-01,2\n", "line 3: 2001-01 is earlier than 2001-02 in line 2"),
         ("a,x\nu,1\nv\n", "line 3 has 1 column, and line 1 2; delete the row if it is not part of the table"),
         ("a,x\n2001,1\n2002,2,\n", "line 3 has 3 columns, and line 1 2"),
         ("Title\nd,x\n2001,1\n", "line 2 has 2 columns, and line 1 1; .* if this line is the header, give skip_rows=1"),

@@ -169,7 +169,7 @@ def test_unpadded_dates_are_unambiguous_between_separators() -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ("2001-02 2001-01", "the dates run backwards, from 2001-02 in line 2 to 2001-01 in line 3; sort the rows"),
+        ("2001-02 2001-01", "line 3: 2001-01 is earlier than 2001-02 in line 2; sort the rows, the oldest"),
         ("2001-01 2001-02 2001-01", "line 4: 2001-01 is earlier than 2001-02 in line 3; sort the rows, the oldest"),
         ("2001-01 2001-02 2001-01", "; if the file holds several series, keep the rows of one"),
         ("2001-01 2001-01 2001-02", "line 3: 2001-01 is the same date as 2001-01 in line 2; sort the rows, the old"),

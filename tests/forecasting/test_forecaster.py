@@ -248,10 +248,10 @@ def test_what_a_short_series_is_told_helps(length: int, model: Method) -> None:
 
 def test_what_cannot_be_forecast(forecaster: Forecaster) -> None:
     with pytest.raises(
-        SeriesError, match="method is 'network': 30 points are too few to forecast 24 ahead with it: 56 are"
+        SeriesError, match="method is 'network': 30 points are too few to forecast 24 ahead: 56 are needed"
     ):
         forecasting.fit(_values(30), ForecastSettings(method="network"))
-    with pytest.raises(SeriesError, match="3 points are too few to forecast: 4 are needed"):
+    with pytest.raises(SeriesError, match="3 points are too few to forecast 24 ahead: 4 are needed"):
         forecasting.fit(_values(3))
     with pytest.raises(SeriesError, match="method is 'network': all 60 values are the same; method='auto' repeats"):
         forecasting.fit(np.full(60, 2.5), _SETTINGS)

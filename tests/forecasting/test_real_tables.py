@@ -74,7 +74,7 @@ def test_read(
         (_WORLD_BANK, "1961", {"skip_rows": 2}, "line 3: '1961' may be a value or the name of a column"),
         (_WORLD_BANK, "1961", {"skip_rows": 2, "header": True}, "line 4: 'Aruba' in column 'Country' is not an ISO date"),
         (_ECDC, "cases", {}, "line 2: '14/12/2020' .* give date_format"),
-        (_ECDC, "cases", {"date_format": "%d/%m/%Y"}, "run backwards, from 14/12/2020 in line 2 .* sort the rows, the oldest first"),
+        (_ECDC, "cases", {"date_format": "%d/%m/%Y"}, "line 3: 13/12/2020 is earlier than 14/12/2020 in line 2; sort the rows, the oldest first"),
         (_LONG, None, {}, "several columns .'unique_id', 'ds', 'y'.; name the series with column"),
         (_LONG, "y", {}, "line 2: 'H1' in column 'unique_id' is not an ISO date .* the column of dates with time"),
         (_LONG, "y", {"time": "ds"}, "line 4: 2001-01-01 is earlier than 2001-01-02 in line 3; .* keep the rows of one"),

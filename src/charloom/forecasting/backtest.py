@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charloom.arguments import check_type
-from charloom.errors import Argument, Part, SeriesError, SettingsError, counted
+from charloom.errors import SettingsError
 from charloom.forecasting.autoregression import future_values
 from charloom.forecasting.baselines import Baseline
 from charloom.forecasting.candidates import LEAST_GAIN
-from charloom.forecasting.fitting import fewest_points, fit_all, plain_instead, with_horizon
+from charloom.forecasting.fitting import check_length, fit_all, with_horizon
 from charloom.forecasting.forecaster import Forecaster
 from charloom.forecasting.intervals import sorted_levels
 from charloom.forecasting.member_training import Progress
@@ -75,32 +75,6 @@ def usual_held_out(length: int, horizon: int) -> int:
     return max(length // 5, horizon)
 
 
-def _check_held_out(length: int, settings: ForecastSettings, number: int, *, is_given: bool) -> None:
-    """Raises SeriesError if the series is too short, SettingsError if the number that is given does not fit it."""
-    horizon, needed = settings.horizon, fewest_points(settings.horizon, settings.method)
-    if number < horizon:
-        raise SettingsError(
-            f"to measure {horizon} ahead takes {horizon}; raise it, or lower the horizon",
-            setting="held_out",
-            value=number,
-        )
-    most = length - needed
-    if number <= most:
-        return
-    if most >= horizon:
-        change: tuple[Part, ...] = ("lower ", Argument("held_out"), f" to {most} or less")
-    elif length > fewest_points(1, settings.method):
-        change = ("lower ", *((Argument("held_out"), " and ") if number > horizon else ()), "the horizon")
-    else:
-        change = plain_instead(length - 1, settings.method)
-    kind = SettingsError if is_given else SeriesError
-    raise kind(
-        f"{counted(length, 'point')} {'is' if length == 1 else 'are'} too few to hold {number} out and "
-        f"forecast {horizon} ahead: {needed} are needed to fit to",
-        hint=change,
-    )
-
-
 def backtest(
     series: SeriesLike,
     settings: ForecastSettings | None = None,
@@ -126,14 +100,20 @@ def backtest(
     """
     settings = with_horizon(settings, horizon)
     series = as_series(series)
+    number = usual_held_out(len(series), settings.horizon)
     if held_out is not None:
-        check_count("held_out", held_out, minimum=1)
+        number = check_count("held_out", held_out, minimum=1)
+    if number < settings.horizon:
+        raise SettingsError(
+            f"to measure {settings.horizon} ahead takes {settings.horizon}; raise it, or lower the horizon",
+            setting="held_out",
+            value=number,
+        )
+    check_length(len(series), settings, number)
     levels = sorted_levels(levels)
     check_type((Sequence, type(None)), baselines=baselines)
     for baseline in baselines or ():
         check_type(Baseline, baselines=baseline)
-    number = usual_held_out(len(series), settings.horizon) if held_out is None else held_out
-    _check_held_out(len(series), settings, number, is_given=held_out is not None)
     num_fitted = len(series) - number
     training = series.head(num_fitted)
     compared = fit_all(training, settings, progress, compared=baselines is None)

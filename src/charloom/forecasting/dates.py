@@ -144,11 +144,6 @@ def _check_order(labels: Sequence[str], times: Sequence[datetime], lines: Sequen
         raise SeriesError(
             f"line {lines[place]}: of {shown(labels[place])} and {shown(labels[0])} one has a time zone, the other none"
         )
-    if all(b < a for a, b in itertools.pairwise(times)):
-        raise SeriesError(
-            f"the dates run backwards, from {labels[0]} in line {lines[0]} to {labels[-1]} in line {lines[-1]}",
-            hint="sort the rows, the oldest first",
-        )
     for place in range(1, len(times)):
         if times[place] <= times[place - 1]:
             how = "the same date as" if times[place] == times[place - 1] else "earlier than"

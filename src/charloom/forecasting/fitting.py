@@ -34,9 +34,28 @@ def fewest_points(horizon: int, method: Method = "auto") -> int:
     return max(FEWEST_FOR_NETWORK, 2 * horizon + 8) if method == "network" else FEWEST_POINTS
 
 
-def plain_instead(length: int, method: Method) -> tuple[Part, ...]:
-    """The hint for a series that is too short for this model at every horizon; empty if it is too short for all."""
-    return ("give ", Argument("method", "auto")) if method == "network" and length >= FEWEST_POINTS else ()
+def check_length(length: int, settings: ForecastSettings, held_out: int = 0) -> None:
+    """Raises SeriesError, with what helps, if so many points without those held out are too few to fit to."""
+    horizon, method = settings.horizon, settings.method
+    needed = fewest_points(horizon, method)
+    most = length - needed
+    if held_out <= most:
+        return
+    longest = length - 1 if held_out else length  # what a shorter horizon may leave
+    change: tuple[Part, ...] = ()
+    if held_out and most >= horizon:
+        change = ("lower ", Argument("held_out"), f" to {most} or less")
+    elif longest >= fewest_points(1, method):
+        change = ("lower ", *((Argument("held_out"), " and ") if held_out > horizon else ()), "the horizon")
+    if method == "network" and longest >= FEWEST_POINTS:
+        change += (*((", or ",) if change else ()), "give ", Argument("method", "auto"))
+    raise SeriesError(
+        f"{counted(length, 'point')} {'is' if length == 1 else 'are'} too few to forecast {horizon} ahead"
+        f"{f' with {held_out} held out' if held_out else ''}: {needed} are needed to fit to",
+        setting="method" if method == "network" else "held_out" if held_out else None,
+        value=method if method == "network" else held_out,
+        hint=change,
+    )
 
 
 def fit(
@@ -75,7 +94,7 @@ def fit_all(
     """
     check_type((Callable, type(None)), progress=progress)
     tell = progress or (lambda _: None)
-    _check_length(series, settings)
+    check_length(len(series), settings)
     latest = series.values[-MOST_POINTS:]
     if len(latest) < len(series):
         told = f"the series has {len(series):,} points: the last {MOST_POINTS:,} are fitted to"
@@ -98,22 +117,6 @@ def fit_all(
             Forecaster(settings, one.method, one.name, one.members, one.reading, half_widths, scale, season, series)
         )
     return forecasters
-
-
-def _check_length(series: Series, settings: ForecastSettings) -> None:
-    needed = fewest_points(settings.horizon, settings.method)
-    if len(series) >= needed:
-        return
-    few = f"{counted(len(series), 'point')} {'is' if len(series) == 1 else 'are'} too few to forecast"
-    if settings.method == "network":
-        shorter = len(series) >= fewest_points(1, "network")
-        raise SeriesError(
-            f"{few} {settings.horizon} ahead with it: {needed} are needed",
-            setting="method",
-            value="network",
-            hint=(*(("lower the horizon, or ",) if shorter else ()), *plain_instead(len(series), "network")),
-        )
-    raise SeriesError(f"{few}: {needed} are needed")
 
 
 def _fit_constant(values: Values, settings: ForecastSettings) -> list[Candidate]:
