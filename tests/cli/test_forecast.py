@@ -230,7 +230,7 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
 ]
 _WRONG_FILES: list[tuple[list[str], str]] = [
     (["missing.csv"], "missing.csv: no such file or directory"),
-    (["sales.csv", "--column", "note"], "line 2: 'x0' in column 'note' is not a plain number"),
+    (["sales.csv", "--column", "note"], "line 2: 'x0' in column 'note' is not a number like -1234.5"),
     (["sales.csv", "--column", "units", "--time", "note"], "line 2: 'x0' in column 'note' is not an ISO date"),
     (["one.csv", "--time", "none", "--no-backtest"], "1 point is too few to forecast 24 ahead: 4 are needed"),
     (["header.csv"], "header.csv: a header ('a', 'b') and no rows under it"),
@@ -243,7 +243,7 @@ _WRONG_FILES: list[tuple[list[str], str]] = [
     (["sales.csv"], "sales.csv: several columns ('month', 'units', 'note'); name the series with --column"),
     (["binary.csv"], "not a text file (a NUL byte at 3)"),
     (["latin.csv"], "line 2: not UTF-8 (byte 0xe9)"),
-    (["infinite.csv"], "line 3: 'inf' in column 'x' is not a plain number"),
+    (["infinite.csv"], "line 3: 'inf' in column 'x' is not a number like -1234.5"),
 ]
 
 

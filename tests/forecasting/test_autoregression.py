@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from charloom.errors import InputError, SeriesError, SettingsError
 from charloom.forecasting import AutoRegression, Baseline, Drift, Mean, Naive, SeasonalMean, SeasonalNaive, find_season
-from charloom.forecasting.autoregression import Linear, Regression, average, least_squares
-from charloom.forecasting.lag_selection import choose_lags, fit_lags
+from charloom.forecasting.autoregression import Linear, Regression, average, choose_lags, fit_lags, least_squares
 
 
 def _plain_forecast(values: list[float], model: Linear, horizon: int) -> list[float]:

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charloom import SeriesError
-from charloom.forecasting.cells import is_missing, parse_number, read_numbers
+from charloom.forecasting.csv_series import is_missing, parse_number, read_numbers
 from charloom.settings import TableSettings
 
 _NUMBERS = st.decimals(-(10**12), 10**12, places=3) | st.decimals(-(10**9), 10**9, places=0)
@@ -150,7 +150,7 @@ def test_thousands_in_threes_and_in_lakhs(cell: str) -> None:
     "cell", ["1,23", "12,3456", ",123", "0,123", "1,234,56", "1,,234", "1234,567", "1.5,123", "1 234"]
 )
 def test_thousands_elsewhere_are_none(cell: str) -> None:
-    with pytest.raises(SeriesError, match=r"line 2: .* in column 'v' is not a number with thousands=','"):
+    with pytest.raises(SeriesError, match=r"line 2: .* in column 'v' is not a number like -1,234.5"):
         _read([cell], thousands=",")
 
 
@@ -165,18 +165,18 @@ def test_signs_that_look_alike() -> None:
 @pytest.mark.parametrize(
     ("cells", "delimiter", "message"),
     [
-        (["1,5"], ",", "line 2: '1,5' in column 'v' is not a plain number; numbers are written like -1234.5 or 1e6"),
-        (["NA", "1.002,5"], ";", "line 3: '1.002,5' in column 'v' is not a plain number"),
-        (["1,234"], ",", "without units; give decimal or thousands for other signs, delimiter for other columns"),
-        (["7", "$5"], ",", "line 3: '$5' in column 'v' is not a plain number; numbers are written like -1234.5 or 1e6"),
+        (["1,5"], ",", "line 2: '1,5' in column 'v' is not a number like -1234.5 or 1e6; give"),
+        (["NA", "1.002,5"], ";", "line 3: '1.002,5' in column 'v' is not a number like -1234.5"),
+        (["1,234"], ",", "give decimal or thousands if it has other signs, delimiter if it is several columns"),
+        (["7", "$5"], ",", "line 3: '$5' in column 'v' is not a number like -1234.5 or 1e6; give"),
         (["7", "\u22125"], ",", "line 3: '\u22125' (it has a MINUS SIGN) in column 'v'"),
         (["7", "\u0663"], ",", "(it has a ARABIC-INDIC DIGIT THREE)"),
-        (["7", "inf"], ",", "line 3: 'inf' in column 'v' is not a plain number"),
+        (["7", "inf"], ",", "line 3: 'inf' in column 'v' is not a number like -1234.5"),
         (["7", "1e999"], ",", "line 3: '1e999' in column 'v' is too large for a float"),
         (["0e-400", "-0.0010E-400"], ",", "line 3: '-0.0010E-400' in column 'v' is too small for a float"),
         (["998", "1.000"], ";", "line 3: '1.000' in column 'v' may be 1 or 1000; give decimal='.', or decimal=','"),
-        (["7", "-"], ",", "line 3: '-' in column 'v' is not a plain number"),
-        (["load", "7"], ",", "line 2: 'load' in column 'v' is not a plain number"),
+        (["7", "-"], ",", "line 3: '-' in column 'v' is not a number like -1234.5"),
+        (["load", "7"], ",", "line 2: 'load' in column 'v' is not a number like -1234.5"),
         (["load", "7"], ",", "; if this line is the header, give skip_rows=1"),
     ],
 )

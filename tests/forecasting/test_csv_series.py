@@ -60,7 +60,8 @@ def test_a_table_between_tabs_by_its_name(home: Path) -> None:
     assert read_series("x.TSV").values.tolist() == [1, 2]
     (home / "x.TSV").write_text("d,a\n2001,1\n2002,2\n")
     with pytest.raises(
-        SeriesError, match=r"line 2: '2001,1' in column 'd,a' is not a plain number; .* delimiter for other columns"
+        SeriesError,
+        match=r"line 2: '2001,1' in column 'd,a' is not a number like -1234.5 or 1e6; .* delimiter if it is several columns",
     ):
         read_series(home / "x.TSV")
 
@@ -149,11 +150,11 @@ def test_headers(home: Path, name: str) -> None:
         (b"\xff\xfex", "line 1: not UTF-16 .byte 0x78."),
         (b"\xd0\xcf\x11\xe0\0\0", "line 1: not UTF-8 .byte 0xd0.; save the table as CSV in UTF-8"),
         ("x\r\r\n1\r\r\n2\r\r\n", "lines end in two carriage returns and a line feed"),
-        ("x\n1\ntwo\n3\n", "line 3: 'two' in column 'x' is not a plain number"),
+        ("x\n1\ntwo\n3\n", "line 3: 'two' in column 'x' is not a number like -1234.5"),
         ("x\n1\n2,5\n3\n", "line 3 has 2 columns, and line 1 1; .* a cell that has it needs quotes"),
         ("x\n1\n\n2\nNA\n3\n", r"line 3: no value in column 'x' \(2 of 5 rows are missing\); missing='interpolate'"),
-        ("x\n1\n# 2\n3\n", "line 3: '# 2' in column 'x' is not a plain number"),
-        ("x\n1\n2 # 3\n3\n", "line 3: '2 # 3' in column 'x' is not a plain number"),
+        ("x\n1\n# 2\n3\n", "line 3: '# 2' in column 'x' is not a number like -1234.5"),
+        ("x\n1\n2 # 3\n3\n", "line 3: '2 # 3' in column 'x' is not a number like -1234.5"),
         ("d,x\n2001,1\n\n2002,2\n", "line 3 is empty; delete it, or if the header follows give skip_rows=3"),
         ("\nd,x\n2001,1\n2002,2\n", "line 1 is empty; give skip_rows=1"),
         ("x\n1\n1e301\n3\n", "value 2 is 1e.301, more than 1e.300"),
@@ -167,7 +168,7 @@ def test_headers(home: Path, name: str) -> None:
         ("sep=;\nd;x\n2001;1\n", "line 1: .* Excel's note of the delimiter; give skip_rows=1 and delimiter"),
         (
             "d;x\n2001;1\n2002;2\n",
-            "line 2: '2001;1' in column 'd;x' is not a plain number; .* delimiter for other columns",
+            "line 2: '2001;1' in column 'd;x' is not a number like -1234.5 or 1e6; .* delimiter if it is several columns",
         ),
         ("d;x\n2001;1,5\n2002;2,5\n", "line 2 has 2 columns, and line 1 1; give delimiter if another"),
         ("a,b\n", r"a header \('a', 'b'\) and no rows under it"),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charloom.forecasting.member_training import cut_windows, make_batch
+from charloom.forecasting.network import cut_windows, make_batch
 
 _SIZES = st.tuples(st.integers(2, 12), st.integers(1, 6), st.integers(0, 20), st.integers(0, 2**32 - 1))
 

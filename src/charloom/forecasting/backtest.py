@@ -10,13 +10,12 @@ from charloom.arguments import check_type
 from charloom.errors import SettingsError
 from charloom.forecasting.autoregression import future_values
 from charloom.forecasting.baselines import Baseline
-from charloom.forecasting.candidates import LEAST_GAIN
+from charloom.forecasting.candidates import LEAST_GAIN, best_of, mean_log_error, root_mean_squares
 from charloom.forecasting.fitting import check_length, fit_all, with_horizon
 from charloom.forecasting.forecaster import Forecaster
 from charloom.forecasting.intervals import sorted_levels
-from charloom.forecasting.member_training import Progress
+from charloom.forecasting.network import Progress
 from charloom.forecasting.series import SeriesLike, Values, as_series
-from charloom.forecasting.unseen_blocks import best_of, mean_log_error, root_mean_squares
 from charloom.settings.forecasting import USUAL_LEVELS, ForecastSettings
 from charloom.settings.limits import check_count
 

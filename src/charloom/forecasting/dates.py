@@ -47,9 +47,6 @@ class Dates:
     step: timedelta
     notation: str
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
     def head(self, length: int) -> "Dates":
         """The first ``length`` of them."""
         return replace(self, labels=self.labels[:length], times=self.times[:length])

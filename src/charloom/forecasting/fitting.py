@@ -8,17 +8,23 @@ import torch
 
 from charloom.arguments import check_type
 from charloom.errors import Argument, CharloomWarning, Part, SeriesError, SettingsError, counted
-from charloom.forecasting.baselines import AutoRegression, Naive
-from charloom.forecasting.candidates import Candidate, choose, fit_plain, plain_models, usual_order
+from charloom.forecasting.autoregression import choose_lags
+from charloom.forecasting.baselines import Naive
+from charloom.forecasting.candidates import (
+    Candidate,
+    choose,
+    choose_trust,
+    errors_ahead,
+    fit_plain,
+    optimism,
+    plain_models,
+)
 from charloom.forecasting.forecaster import Forecaster
 from charloom.forecasting.intervals import calibrate
-from charloom.forecasting.lag_selection import choose_lags
-from charloom.forecasting.member import Reading
-from charloom.forecasting.member_training import Progress, cut_windows, make_batch, make_members, train_members
+from charloom.forecasting.network import Progress, Reading, cut_windows, make_batch, make_members, train_members
 from charloom.forecasting.seasons import find_season
 from charloom.forecasting.series import Series, SeriesLike, Values, as_series, is_constant
 from charloom.forecasting.transforms import make_scale
-from charloom.forecasting.unseen_blocks import choose_trust, errors_ahead, optimism
 from charloom.recurrence.threads import use_threads
 from charloom.settings.forecasting import ForecastSettings, Method
 
@@ -104,7 +110,14 @@ def fit_all(
     season = _season(settings.season, values)
     wanted = None if settings.method == "auto" or compared else settings.method
     if is_constant(latest):
-        candidates = _fit_constant(values, settings)
+        if settings.method in ("network", "ar"):
+            raise SeriesError(
+                f"all {len(values)} values are the same",
+                setting="method",
+                value=settings.method,
+                hint=(Argument("method", "auto"), " repeats them"),
+            )
+        candidates = [fit_plain("naive", Naive(), values, settings)]
     else:
         candidates = _fit_candidates(values, season, settings, tell, wanted)
     named = [candidate for candidate in candidates if candidate.method == settings.method]
@@ -119,17 +132,6 @@ def fit_all(
     return forecasters
 
 
-def _fit_constant(values: Values, settings: ForecastSettings) -> list[Candidate]:
-    if settings.method in ("network", "ar"):
-        raise SeriesError(
-            f"all {len(values)} values are the same",
-            setting="method",
-            value=settings.method,
-            hint=(Argument("method", "auto"), " repeats them"),
-        )
-    return [fit_plain("naive", Naive(), values, settings)]
-
-
 def _fit_candidates(
     values: Values, season: int, settings: ForecastSettings, tell: Progress, wanted: Method | None
 ) -> list[Candidate]:
@@ -137,12 +139,7 @@ def _fit_candidates(
     candidates = []
     if settings.method in ("auto", "network") and len(values) >= fewest_points(settings.horizon, "network"):
         candidates.append(_fit_network(values, season, settings, tell))
-    plain = plain_models(len(values), season, settings.num_lags)
-    if settings.method == "ar":
-        plain["ar"] = AutoRegression(settings.num_lags or usual_order(season))
-    if settings.method in ("seasonal-naive", "seasonal-mean") and settings.method not in plain:
-        what = f"a season of {season} is seen fewer than three times" if season > 1 else "no season was found"
-        raise SeriesError(what, setting="method", value=settings.method, hint=("give ", Argument("season")))
+    plain = plain_models(len(values), season, settings)
     return candidates + [
         fit_plain(method, baseline, values, settings) for method, baseline in plain.items() if wanted in (None, method)
     ]
@@ -166,7 +163,7 @@ def _fit_network(values: Values, season: int, settings: ForecastSettings, tell: 
             for member, some in zip(members, linear_errors, strict=True)
         ]
         train_members(members, batches, settings, lambda share: tell(0.1 + 0.6 * share))
-        reading = Reading(context, window_spread, choose_trust(members, values, context, window_spread, settings))
+        reading = choose_trust(members, Reading(context, window_spread, 1.0), values, settings)
         tell(0.8)
         errors, spreads = errors_ahead(members, reading, values, settings)
         errors = errors * optimism(members, lags, reading, values, settings)

@@ -1,7 +1,7 @@
 """A fitted forecaster: its forecasts with intervals, and its folder on disk."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from charloom.arguments import check_type
 from charloom.errors import CharloomError, ModelFolderError
 from charloom.forecasting.autoregression import Linear, Places, check_origins
 from charloom.forecasting.intervals import LEVELS, half_width
-from charloom.forecasting.member import CorrectionNetwork, Member, Reading, draw_paths
+from charloom.forecasting.network import CorrectionNetwork, Member, Reading, draw_paths
 from charloom.forecasting.series import Series, SeriesLike, Values, as_series
 from charloom.forecasting.transforms import Scale
 from charloom.models.folder import (
@@ -22,7 +22,7 @@ from charloom.models.folder import (
 )
 from charloom.models.predictor import check_finite
 from charloom.recurrence.threads import use_threads
-from charloom.settings.forecasting import MAX_HORIZON, MAX_PATHS, ForecastSettings, Method
+from charloom.settings.forecasting import MAX_HORIZON, MAX_PATHS, ForecastSettings, Method, Transform
 from charloom.settings.limits import check_choice, check_count
 from charloom.version import __version__
 
@@ -71,6 +71,7 @@ def _growing(widths: Values) -> Values:
     return (above + below) / 2
 
 
+@dataclass(eq=False, repr=False)
 class Forecaster:
     """A fitted model; made by ``fit``, or read by ``load``.
 
@@ -78,30 +79,20 @@ class Forecaster:
         settings: What it was fitted with.
         method: The method that forecasts, as in ``ForecastSettings``; never auto.
         name: The same for tables: AR(13) for ar.
-        series: What it was fitted to; forecasts start at its end.
-        season: Points in a season, 1 if there is none.
         scale: The map between the series and what the model sees.
+        season: Points in a season, 1 if there is none.
+        series: What it was fitted to; forecasts start at its end.
     """
 
-    def __init__(
-        self,
-        settings: ForecastSettings,
-        method: Method,
-        name: str,
-        members: list[Member],
-        reading: Reading,
-        half_widths: Values,
-        scale: Scale,
-        season: int,
-        series: Series,
-    ) -> None:
-        self.settings = settings
-        self.method: Method = method
-        self.name = name
-        self.series = series
-        self.season = season
-        self.scale = scale
-        self._members, self._reading, self._half_widths = members, reading, half_widths
+    settings: ForecastSettings
+    method: Method
+    name: str
+    _members: list[Member]
+    _reading: Reading
+    _half_widths: Values
+    scale: Scale
+    season: int
+    series: Series
 
     @property
     def trust(self) -> float:
@@ -193,6 +184,8 @@ class Forecaster:
             "values": torch.tensor(self.series.values, device="cpu"),
             "intercepts": torch.from_numpy(np.array([member.linear.intercept for member in self._members])),
             "spreads": torch.from_numpy(np.array([member.spread for member in self._members])),
+            "reading": torch.from_numpy(np.array(astuple(self._reading), dtype=np.float64)),
+            "scale": torch.from_numpy(np.array(astuple(self.scale)[1:], dtype=np.float64)),
         }
         for i, member in enumerate(self._members):
             tensors[f"members.{i}.coefficients"] = torch.tensor(member.linear.coefficients, device="cpu")
@@ -204,10 +197,9 @@ class Forecaster:
             "settings": asdict(self.settings),
             "method": self.method,
             "method_name": self.name,
+            "transform": self.scale.transform,
             "season": self.season,
-            "scale": asdict(self.scale),
             "name": self.series.name,
-            "reading": asdict(self._reading),
             "num_fitted": self._members[0].num_fitted,
         }
         write_model_folder(path, config, tensors)
@@ -227,10 +219,14 @@ class Forecaster:
                 config["num_fitted"],
             )
             check_choice("method", method, Method)
+            check_choice("transform", config["transform"], Transform)
             check_type(str, method_name=config["method_name"])
             check_count("season", config["season"], minimum=1)
             check_count("num_fitted", 1 if num_fitted is None else num_fitted, minimum=1)
-            scale, reading = Scale(**config["scale"]), Reading(**config["reading"])
+            exponent, offset, spread, sign, whole = tensors["scale"].tolist()
+            scale = Scale(config["transform"], int(exponent), offset, spread, int(sign), bool(whole))
+            context, window_spread, trust = tensors["reading"].tolist()
+            reading = Reading(int(context), window_spread, trust)
             members = []
             for i, (intercept, spread) in enumerate(zip(tensors["intercepts"], tensors["spreads"], strict=True)):
                 linear = Linear(as_series(tensors[f"members.{i}.coefficients"].numpy()).values, float(intercept))
@@ -242,7 +238,8 @@ class Forecaster:
                 or (half_widths < 0).any()
                 or not members
                 or any(member.spread < 0 or (member.network and not member.spread) for member in members)
-                or method == "auto"
+                or "auto" in (method, scale.transform)
+                or not (scale.spread > 0 and reading.window_spread > 0 and 0 <= reading.trust <= 1)
                 or (reading.context > 0) != (method == "network")
             ):
                 raise ValueError("a model that fit makes has other parts")

@@ -1,14 +1,12 @@
 """A forecast as a picture."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from charloom.arguments import check_type
 from charloom.errors import InputError
-from charloom.forecasting.dates import Dates
 from charloom.forecasting.forecaster import Forecast
 from charloom.forecasting.intervals import sorted_levels
 from charloom.forecasting.series import Series, SeriesLike, as_series
@@ -72,13 +70,7 @@ def _places(axes: "Axes", series: Series, begin: int, end: int) -> "np.ndarray[t
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.set_xlabel("time")
-    times = date2num(_clock_times(series.dates, begin, end))  # type: ignore[no-untyped-call]
-    return np.asarray(times, dtype=np.float64)
-
-
-def _clock_times(dates: Dates, begin: int, end: int) -> list[datetime]:
-    """The times as the first one's clock shows them, so that ticks need no time zone."""
-    times = [dates.time(place) for place in range(begin, end)]
-    if times[0].tzinfo is None:
-        return times
-    return [times[0].replace(tzinfo=None) + (time - times[0]) for time in times]
+    times = [series.dates.time(place) for place in range(begin, end)]
+    # As the first one's clock shows them, so that ticks need no time zone.
+    clock_times = [times[0].replace(tzinfo=None) + (time - times[0]) for time in times]
+    return np.asarray(date2num(clock_times), dtype=np.float64)  # type: ignore[no-untyped-call]
