@@ -3,10 +3,9 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from charloom.cli import screen
 from charloom.cli.options import Flag, Force, OutputFile, Word
@@ -16,10 +15,6 @@ from charloom.settings import ForecastSettings, TableSettings
 from charloom.settings.forecasting import USUAL_LEVELS
 from charloom.settings.limits import check_count
 from charloom.text.sources import STANDARD_INPUT
-
-if TYPE_CHECKING:
-    from charloom.forecasting import Series
-    from charloom.settings.forecasting import Method
 
 _PICTURE = ".forecast.png"
 
@@ -102,7 +97,7 @@ def forecast(
     console = screen.messages() if output == STANDARD_INPUT else screen.log()
     forecast_tables.show_series(console, series)
     if not no_backtest:
-        settings = replace(settings, method=_backtest(console, series, settings, held_out, levels))
+        settings = replace(settings, method=forecast_tables.show_backtest(console, series, settings, held_out, levels))
     with screen.reading_progress("fitting") as show:
         forecaster = forecasting.fit(series, settings, progress=show)
     found = forecaster.forecast()
@@ -128,29 +123,3 @@ def _picture_beside(file: str) -> Path | None:
     if file == STANDARD_INPUT:
         return Path("forecast.png")
     return None if Path(file).exists() and not Path(file).is_file() else Path(file + _PICTURE)
-
-
-def _backtest(
-    console: Console,
-    series: "Series",
-    settings: ForecastSettings,
-    held_out: int | None,
-    levels: tuple[float, ...],
-) -> "Method":
-    """Shows the backtest. Returns the model to take: the settings', or the best in place of auto."""
-    from charloom import forecasting
-    from charloom.cli import forecast_tables
-    from charloom.forecasting.backtest import usual_held_out
-    from charloom.forecasting.fitting import fewest_points
-    from charloom.forecasting.series import is_constant
-
-    if is_constant(series.values):
-        return settings.method
-    needed = usual_held_out(len(series), settings.horizon) + fewest_points(settings.horizon, settings.method)
-    if held_out is None and len(series) < needed:
-        console.print("Too short to hold a part out: nothing is measured.")
-        return settings.method
-    with screen.reading_progress("measuring") as show:
-        report = forecasting.backtest(series, settings, held_out=held_out, levels=levels, progress=show)
-    forecast_tables.show_backtest(console, series, report)
-    return report.best.method

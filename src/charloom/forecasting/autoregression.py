@@ -98,13 +98,13 @@ def check_origins(origins: object, needed: int, length: int) -> Places:
     places = as_array(origins)
     if places is None or places.dtype.kind not in "iu" or places.ndim != 1:
         raise InputError("must be a list of whole numbers", setting="origins")
-    places = places.astype(np.int64)
-    if not len(places) or places.min() < needed:
-        known = places.min() if len(places) else 0
+    found = places.astype(np.int64)
+    if not len(found) or found.min() < needed:
+        known = found.min() if len(found) else 0
         raise InputError(f"a forecast needs {needed} values before it, and there are {known}")
-    if places.max() > length:
-        raise InputError(f"origin {places.max()} is beyond the end of {length} values")
-    return places
+    if found.max() > length:
+        raise InputError(f"origin {found.max()} is beyond the end of {length} values")
+    return found
 
 
 def past_values(values: Values, origins: Places, length: int) -> Values:
@@ -207,18 +207,19 @@ def choose_lags(values: Values, horizon: int, season: int, max_lags: int | None)
     blocks = blocks_of(len(values), _BLOCKS)
     half = len(values) // 2
     lags = [0, 1, season] if 1 < season <= len(values) // 3 else [0, 1]
-    orders = {lag: _orders(lag, longest, len(values)) for lag in lags}
+    orders: dict[int, set[int]] = {}
+    for lag in lags:
+        most = min(longest, max(1, len(values) // 3 - lag))
+        orders[lag] = {order for order in _ORDERS if order < most} | {most}
     begin = max(lag + max(some) for lag, some in orders.items())  # the same points for all
     between: dict[Kind, float] = {}
     after: dict[Kind, float] = {}
     for lag, some in orders.items():
-        for order in some:
+        for order in sorted(some):
             regression = Regression(values, lag, order)
             kinds = [Kind(lag, order, shrinkage) for shrinkage in _SHRINKAGES]
-            kept = [_outside(regression.places, block) for block in blocks]
-            forward = [regression.places < half]
-            between |= zip(kinds, _errors(values, regression, kept, blocks, steps, begin), strict=True)
-            after |= zip(kinds, _errors(values, regression, forward, [(half, len(values))], steps, begin), strict=True)
+            between |= zip(kinds, _errors(values, regression, blocks, steps, begin), strict=True)
+            after |= zip(kinds, _errors(values, regression, [(half, len(values))], steps, begin), strict=True)
     best_fixed = min(after[kind] for kind in after if not kind.lag)
     best_other = min(after[kind] for kind in after if kind.lag)
     if np.isfinite(best_other) and best_fixed - best_other > _FORGOTTEN:
@@ -243,11 +244,6 @@ def compared_steps(horizon: int) -> NDArray[np.int64]:
     return np.unique(np.append(2 ** np.arange(int(np.log2(horizon)) + 1), horizon))
 
 
-def _orders(lag: int, longest: int, length: int) -> list[int]:
-    most = min(longest, max(1, length // 3 - lag))
-    return sorted({order for order in _ORDERS if order < most} | {most})
-
-
 def _outside(places: NDArray[np.int64], stretch: tuple[int, int]) -> NDArray[np.bool_]:
     outside: NDArray[np.bool_] = (places < stretch[0]) | (places >= stretch[1])
     return outside
@@ -256,16 +252,16 @@ def _outside(places: NDArray[np.int64], stretch: tuple[int, int]) -> NDArray[np.
 def _errors(
     values: Values,
     regression: Regression,
-    kept: list[NDArray[np.bool_]],
     stretches: list[tuple[int, int]],
     steps: NDArray[np.int64],
     begin: int,
 ) -> list[float]:
-    """For each shrinkage the mean log RMSE over the steps ahead, each stretch forecast by what was kept for it."""
+    """For each shrinkage the mean log RMSE over the steps ahead, each stretch forecast by the points outside it."""
     squares = np.zeros((len(_SHRINKAGES), len(steps)))
     counts = np.zeros(len(steps), dtype=int)
     origins = np.arange(begin, len(values))
-    for stretch, targets in zip(stretches, kept, strict=True):
+    for stretch in stretches:
+        targets = _outside(regression.places, stretch)
         if targets.sum() < _FEWEST_TARGETS:
             return [np.inf] * len(_SHRINKAGES)
         models = regression.solve(targets, _SHRINKAGES)

@@ -74,6 +74,21 @@ def usual_held_out(length: int, horizon: int) -> int:
     return max(length // 5, horizon)
 
 
+def _num_held_out(length: int, settings: ForecastSettings, held_out: int | None) -> int:
+    """Raises SeriesError or SettingsError if these points, or those that are left, are too few."""
+    number = usual_held_out(length, settings.horizon)
+    if held_out is not None:
+        number = check_count("held_out", held_out, minimum=1)
+    if number < settings.horizon:
+        raise SettingsError(
+            f"to measure {settings.horizon} ahead takes {settings.horizon}; raise it, or lower the horizon",
+            setting="held_out",
+            value=number,
+        )
+    check_length(length, settings, number)
+    return number
+
+
 def backtest(
     series: SeriesLike,
     settings: ForecastSettings | None = None,
@@ -99,21 +114,11 @@ def backtest(
     """
     settings = with_horizon(settings, horizon)
     series = as_series(series)
-    number = usual_held_out(len(series), settings.horizon)
-    if held_out is not None:
-        number = check_count("held_out", held_out, minimum=1)
-    if number < settings.horizon:
-        raise SettingsError(
-            f"to measure {settings.horizon} ahead takes {settings.horizon}; raise it, or lower the horizon",
-            setting="held_out",
-            value=number,
-        )
-    check_length(len(series), settings, number)
     levels = sorted_levels(levels)
     check_type((Sequence, type(None)), baselines=baselines)
     for baseline in baselines or ():
         check_type(Baseline, baselines=baseline)
-    num_fitted = len(series) - number
+    num_fitted = len(series) - _num_held_out(len(series), settings, held_out)
     training = series.head(num_fitted)
     compared = fit_all(training, settings, progress, compared=baselines is None)
     chosen = compared[0]
@@ -136,11 +141,7 @@ def backtest(
     exponent = int(np.frexp(np.max(np.abs(series.values)))[1])
     past = np.ldexp(training.values, -exponent)
     unit = float(np.mean(np.abs(past[chosen.season :] - past[: -chosen.season]))) or 1.0
-    scores = {}
-    for name, mean in means.items():
-        errors = np.ldexp(true, -exponent) - np.ldexp(mean, -exponent)
-        mae = np.nanmean(np.abs(errors), axis=0)
-        scores[name] = Scores(np.ldexp(root_mean_squares(errors), exponent), np.ldexp(mae, exponent), mae / unit)
+    scores = {name: _score(true, mean, exponent, unit) for name, mean in means.items()}
     best = chosen
     if settings.method == "auto":
         log_errors = [mean_log_error(scores[one.name].rmse, _SMALLEST) for one in compared]
@@ -151,3 +152,9 @@ def backtest(
         low, high = found[best.name].interval(level)
         coverage[level] = np.sum((low <= true) & (true <= high), axis=0) / known.sum(0)
     return Backtest(scores, best, coverage, known.sum(0), num_fitted, chosen.season, chosen)
+
+
+def _score(true: Values, mean: Values, exponent: int, unit: float) -> Scores:
+    errors = np.ldexp(true, -exponent) - np.ldexp(mean, -exponent)
+    mae = np.nanmean(np.abs(errors), axis=0)
+    return Scores(np.ldexp(root_mean_squares(errors), exponent), np.ldexp(mae, exponent), mae / unit)

@@ -59,16 +59,6 @@ class Naive(Baseline):
     linear = Linear(np.ones(1), 0.0)
 
 
-class SeasonalNaive(Baseline):
-    """The value of the same point of the last known season."""
-
-    def __init__(self, season: int) -> None:
-        check_count("season", season, minimum=2, maximum=_LONGEST_PAST)
-        self.season = self.fewest_points = season
-        self.name = f"seasonal naive ({season})"
-        self.linear = Linear(_only_last(season), 0.0)
-
-
 class SeasonalMean(Baseline):
     """The mean of the same point of the last known seasons: a season with its noise averaged out."""
 
@@ -77,11 +67,15 @@ class SeasonalMean(Baseline):
         check_count("num_seasons", num_seasons, minimum=1, maximum=_LONGEST_PAST // season)
         self.fewest_points = season * num_seasons
         self.name = f"seasonal mean ({season})"
-        self.linear = Linear(np.tile(_only_last(season) / num_seasons, num_seasons), 0.0)
+        self.linear = Linear(np.tile(np.append(np.zeros(season - 1), 1 / num_seasons), num_seasons), 0.0)
 
 
-def _only_last(season: int) -> Values:
-    return np.append(np.zeros(season - 1), 1.0)
+class SeasonalNaive(SeasonalMean):
+    """The value of the same point of the last known season."""
+
+    def __init__(self, season: int) -> None:
+        super().__init__(season, 1)
+        self.name = f"seasonal naive ({season})"
 
 
 class Drift(Baseline):

@@ -9,10 +9,19 @@ import numpy as np
 import torch
 
 from charloom.errors import Argument, SeriesError
-from charloom.forecasting.autoregression import Kind, Linear, Places, compared_steps, fit_lags, future_values
+from charloom.forecasting.autoregression import (
+    Kind,
+    Linear,
+    Places,
+    choose_lags,
+    compared_steps,
+    fit_lags,
+    future_values,
+)
 from charloom.forecasting.baselines import AutoRegression, Baseline, Drift, Mean, Naive, SeasonalMean, SeasonalNaive
-from charloom.forecasting.network import Member, Reading, draw_paths
+from charloom.forecasting.network import Member, Progress, Reading, draw_paths, fit_members
 from charloom.forecasting.series import Values
+from charloom.recurrence.threads import use_threads
 from charloom.settings.forecasting import ForecastSettings, Method
 
 _TRUSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -213,3 +222,22 @@ def fit_plain(method: Method, baseline: Baseline, values: Values, settings: Fore
     spread = float(np.sqrt(np.mean(first_steps**2))) if len(first_steps) else float(values.std())
     member = Member(baseline.linear, spread, num_fitted=len(values) if baseline.has_level else None)
     return Candidate(method, baseline.name, [member], Reading(0, 1.0, 0.0), errors, spread * growths)
+
+
+def fit_network(values: Values, season: int, settings: ForecastSettings, tell: Progress) -> Candidate:
+    """The networks as a candidate: the linear parts, the networks' weights, the trust in them, their errors."""
+    with (
+        use_threads(settings.threads),
+        torch.random.fork_rng(devices=[]),
+        torch.inference_mode(False),  # the caller's may be on; the networks are trained here
+        torch.enable_grad(),
+    ):
+        torch.manual_seed(settings.seed)
+        lags = choose_lags(values, settings.horizon, season, settings.max_lags)
+        tell(0.1)
+        members, reading = fit_members(values, lags, settings, lambda share: tell(0.1 + 0.6 * share))
+        reading = choose_trust(members, reading, values, settings)
+        tell(0.8)
+        errors, spreads = errors_ahead(members, reading, values, settings)
+        errors = errors * optimism(members, lags, reading, values, settings)
+    return Candidate("network", "network", members, reading, errors, spreads)

@@ -18,9 +18,6 @@ from charloom.forecasting.dates import parse_date, read_dates
 from charloom.forecasting.series import Series, Values
 from charloom.settings.forecasting import Missing, TableSettings
 
-_NO_DATES = "none"
-
-
 _MISSING = {"", "na", "n/a", "#n/a", "nan", "null", "none", "."}
 _ALIKE = str.maketrans("\u00a0\u2009\u202f\u2019", "   '")
 """Signs between thousands that look like a space or an apostrophe."""
@@ -50,9 +47,6 @@ def read_series(
     20011231, 2001-12-31 23:30) between commas, under a header, in UTF-8 or UTF-16. Other notations must be given.
     Nothing is inferred from the file, and no row is left out but empty ones at its end. ``-`` is standard input; the
     arguments after the file are the fields of ``charloom.settings.TableSettings``.
-
-    Returns:
-        The series, with its dates if it has any.
 
     Raises:
         SeriesError: The file cannot be read this way, or the series cannot be forecast. The message has the line, what
@@ -87,7 +81,10 @@ def _read(table: Table, settings: TableSettings) -> Series:
     missing = np.isnan(values)
     if missing.any():
         _check_missing(missing, lines, name, settings)
-        values = _interpolated(values, missing)
+        places, known = np.arange(len(values)), values[~missing]
+        values = np.interp(places, places[~missing], known)
+        if np.all(known == np.rint(known)):  # counts stay counts
+            values = np.rint(values)
     return Series(values, name if table.header_line else "value", dates, int(missing.sum()))
 
 
@@ -98,7 +95,7 @@ def _choose(table: Table, settings: TableSettings) -> tuple[int, int | None]:
     at = None
     if settings.time is None and len(places) > 1:
         at = next(place for place in places if place != chosen)
-    elif settings.time not in (None, _NO_DATES):
+    elif settings.time not in (None, "none"):
         at = table.find(settings.time, "time")
     if chosen is None:
         chosen, *others = [place for place in places if place != at] or [0]
@@ -141,14 +138,6 @@ def _check_missing(missing: NDArray[np.bool_], lines: list[int], name: str, sett
             f"{'is' if len(gaps) == 1 else 'are'} missing)",
             hint=(Argument("missing", "interpolate"), " fills them"),
         )
-
-
-def _interpolated(values: Values, missing: NDArray[np.bool_]) -> Values:
-    """Straight lines over inner gaps, rounded between whole numbers only."""
-    places = np.arange(len(values))
-    filled = np.interp(places, places[~missing], values[~missing])
-    # Counts stay counts.
-    return np.rint(filled) if np.all(values[~missing] == np.rint(values[~missing])) else filled
 
 
 def is_missing(cell: str) -> bool:

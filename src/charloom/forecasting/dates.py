@@ -8,7 +8,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from charloom.errors import Argument, Part, SeriesError, counted
@@ -46,10 +46,6 @@ class Dates:
     day: int
     step: timedelta
     notation: str
-
-    def head(self, length: int) -> "Dates":
-        """The first ``length`` of them."""
-        return replace(self, labels=self.labels[:length], times=self.times[:length])
 
     def time(self, place: int) -> datetime:
         """The time of a point, which may lie after the end. Raises SeriesError beyond the year 9999."""

@@ -4,35 +4,23 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-import torch
 
 from charloom.arguments import check_type
 from charloom.errors import Argument, CharloomWarning, Part, SeriesError, SettingsError, counted
-from charloom.forecasting.autoregression import choose_lags
-from charloom.forecasting.baselines import Naive
-from charloom.forecasting.candidates import (
-    Candidate,
-    choose,
-    choose_trust,
-    errors_ahead,
-    fit_plain,
-    optimism,
-    plain_models,
-)
+from charloom.forecasting.baselines import Baseline, Naive
+from charloom.forecasting.candidates import choose, fit_network, fit_plain, plain_models
 from charloom.forecasting.forecaster import Forecaster
 from charloom.forecasting.intervals import calibrate
-from charloom.forecasting.network import Progress, Reading, cut_windows, make_batch, make_members, train_members
+from charloom.forecasting.network import Progress
 from charloom.forecasting.seasons import find_season
 from charloom.forecasting.series import Series, SeriesLike, Values, as_series, is_constant
 from charloom.forecasting.transforms import make_scale
-from charloom.recurrence.threads import use_threads
 from charloom.settings.forecasting import ForecastSettings, Method
 
 FEWEST_POINTS = 4
 FEWEST_FOR_NETWORK = 24
 MOST_POINTS = 10_000
 """At the end of a series, that are fitted to."""
-_MOST_AHEAD = 32
 
 
 def fewest_points(horizon: int, method: Method = "auto") -> int:
@@ -75,9 +63,9 @@ def fit(
 
     ``method="auto"`` fits all models that the series is long enough for, and returns the one whose errors on points
     left out are smallest; the network if others gain little. Its ``method`` says which. Each of the ``members`` of a
-    network is fitted without one block of the series. The number of passes and how far corrections are
-    trusted are chosen for all by their errors on their blocks; so, small as the series is, the networks cost nothing if
-    there is nothing to correct.
+    network is fitted without one block of the series. The number of passes and how far corrections are trusted are
+    chosen for all by their errors on their blocks; so, small as the series is, the networks cost nothing if there is
+    nothing to correct.
 
     Args:
         series: Evenly spaced values, the oldest first; 4 or more.
@@ -108,7 +96,6 @@ def fit_all(
     scale = make_scale(latest, settings.transform, _season(settings.season, latest), settings.domain)
     values = scale.to_unit(latest)
     season = _season(settings.season, values)
-    wanted = None if settings.method == "auto" or compared else settings.method
     if is_constant(latest):
         if settings.method in ("network", "ar"):
             raise SeriesError(
@@ -117,9 +104,17 @@ def fit_all(
                 value=settings.method,
                 hint=(Argument("method", "auto"), " repeats them"),
             )
-        candidates = [fit_plain("naive", Naive(), values, settings)]
+        plain: dict[Method, Baseline] = {"naive": Naive()}
+        candidates = []
     else:
-        candidates = _fit_candidates(values, season, settings, tell, wanted)
+        plain = plain_models(len(values), season, settings)
+        by_network = settings.method in ("auto", "network") and len(values) >= fewest_points(
+            settings.horizon, "network"
+        )
+        candidates = [fit_network(values, season, settings, tell)] if by_network else []
+    for method, baseline in plain.items():
+        if compared or settings.method in ("auto", method) or is_constant(latest):
+            candidates.append(fit_plain(method, baseline, values, settings))
     named = [candidate for candidate in candidates if candidate.method == settings.method]
     best = named[0] if named else choose(candidates)
     tell(1.0)
@@ -130,44 +125,6 @@ def fit_all(
             Forecaster(settings, one.method, one.name, one.members, one.reading, half_widths, scale, season, series)
         )
     return forecasters
-
-
-def _fit_candidates(
-    values: Values, season: int, settings: ForecastSettings, tell: Progress, wanted: Method | None
-) -> list[Candidate]:
-    """One model, or all that the series is long enough for, the preferred one first."""
-    candidates = []
-    if settings.method in ("auto", "network") and len(values) >= fewest_points(settings.horizon, "network"):
-        candidates.append(_fit_network(values, season, settings, tell))
-    plain = plain_models(len(values), season, settings)
-    return candidates + [
-        fit_plain(method, baseline, values, settings) for method, baseline in plain.items() if wanted in (None, method)
-    ]
-
-
-def _fit_network(values: Values, season: int, settings: ForecastSettings, tell: Progress) -> Candidate:
-    with (
-        use_threads(settings.threads),
-        torch.random.fork_rng(devices=[]),
-        torch.inference_mode(False),  # the caller's may be on; the networks are trained here
-        torch.enable_grad(),
-    ):
-        torch.manual_seed(settings.seed)
-        lags = choose_lags(values, settings.horizon, season, settings.max_lags)
-        tell(0.1)
-        members, linear_errors = make_members(values, lags, settings)
-        context = min(settings.context, len(values) // 4)
-        windows, window_spread = cut_windows(values, context, max(1, min(_MOST_AHEAD, len(values) // 8)))
-        batches = [
-            make_batch(windows, some, member.block, context)
-            for member, some in zip(members, linear_errors, strict=True)
-        ]
-        train_members(members, batches, settings, lambda share: tell(0.1 + 0.6 * share))
-        reading = choose_trust(members, Reading(context, window_spread, 1.0), values, settings)
-        tell(0.8)
-        errors, spreads = errors_ahead(members, reading, values, settings)
-        errors = errors * optimism(members, lags, reading, values, settings)
-    return Candidate("network", "network", members, reading, errors, spreads)
 
 
 def with_horizon(settings: ForecastSettings | None, horizon: int | None) -> ForecastSettings:

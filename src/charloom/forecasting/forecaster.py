@@ -14,12 +14,7 @@ from charloom.forecasting.intervals import LEVELS, half_width
 from charloom.forecasting.network import CorrectionNetwork, Member, Reading, draw_paths
 from charloom.forecasting.series import Series, SeriesLike, Values, as_series
 from charloom.forecasting.transforms import Scale
-from charloom.models.folder import (
-    WithoutInitialWeights,
-    check_kind,
-    read_model_folder,
-    write_model_folder,
-)
+from charloom.models.folder import WithoutInitialWeights, check_kind, read_model_folder, write_model_folder
 from charloom.models.predictor import check_finite
 from charloom.recurrence.threads import use_threads
 from charloom.settings.forecasting import MAX_HORIZON, MAX_PATHS, ForecastSettings, Method, Transform
@@ -55,20 +50,14 @@ class Forecast:
         """
         half = half_width(self._half_widths, level, self.mean.shape[-1]) * self._spread
         rounding = _ROUNDING * (np.abs(self._center) + abs(self._scale.offset) / self._scale.spread)
-        half = _growing(np.where(self._spread > 0, np.maximum(half, rounding), 0.0))
+        half = np.where(self._spread > 0, np.maximum(half, rounding), 0.0)
+        # Of bounds that grow no narrower the larger alone would add up the chance in the spreads of few paths.
+        above = np.maximum.accumulate(half, axis=-1)
+        below = np.minimum.accumulate(half[..., ::-1], axis=-1)[..., ::-1]
+        half = (above + below) / 2
         low, high = (self._scale.from_unit(self._center + sign * half) for sign in (-1, 1))
         low, high = self._scale.rounded_bounds(low, high)
         return np.minimum(low, self.mean), np.maximum(high, self.mean)
-
-
-def _growing(widths: Values) -> Values:
-    """Widths that grow no narrower along the last axis: the mean of the closest such bounds above and below.
-
-    The larger alone would add up the chance in the spreads of few paths.
-    """
-    above = np.maximum.accumulate(widths, axis=-1)
-    below = np.minimum.accumulate(widths[..., ::-1], axis=-1)[..., ::-1]
-    return (above + below) / 2
 
 
 @dataclass(eq=False, repr=False)
@@ -138,16 +127,13 @@ class Forecaster:
             )
         return Forecast(self.scale.rounded(mean), center, spread, self._half_widths, self.scale)
 
-    def sample_paths(self, num_paths: int, horizon: int | None = None, *, noise: bool = True) -> Values:
+    def sample_paths(self, num_paths: int, horizon: int | None = None) -> Values:
         """Possible futures after the series; each value is drawn given the one drawn before (ancestral sampling).
-
-        noise: Without, each member's one-step forecast is fed back to itself, and there is a path for each member.
 
         Returns (paths, horizon). Raises SettingsError for fewer than a path for each member.
         """
-        check_type(bool, noise=noise)
         scaled, places, horizon = self._read(self.series, [len(self.series)], horizon, num_paths)
-        paths = self._draw(scaled, places, horizon, num_paths if noise else len(self._members), noise=noise)[:, 0]
+        paths = self._draw(scaled, places, horizon, num_paths)[:, 0]
         return self.scale.rounded(self.scale.from_unit(paths))
 
     def _read(
@@ -162,11 +148,11 @@ class Forecaster:
         begin = places.min() - self.fewest_points
         return self.scale.to_unit(known[begin : places.max()]), places - begin, horizon
 
-    def _draw(self, scaled: Values, origins: Places, horizon: int, num_paths: int, *, noise: bool = True) -> Values:
+    def _draw(self, scaled: Values, origins: Places, horizon: int, num_paths: int) -> Values:
         """Paths on the members' scale, as many of each member: (paths, origins, horizon)."""
         shares = np.diff(np.linspace(0, num_paths, len(self._members) + 1).astype(int))
         with use_threads(self.settings.threads):
-            generator = torch.Generator("cpu").manual_seed(self.settings.seed) if noise else None
+            generator = torch.Generator("cpu").manual_seed(self.settings.seed)
             drawn = [
                 draw_paths(member, self._reading, scaled, origins, horizon, int(share), generator)
                 for member, share in zip(self._members, shares, strict=True)
@@ -213,15 +199,14 @@ class Forecaster:
         config, tensors = read_model_folder(path, KIND)
         try:
             check_finite(tensors)
-            settings, method, num_fitted = (
-                ForecastSettings(**config["settings"]),
-                config["method"],
-                config["num_fitted"],
+            settings = ForecastSettings(**config["settings"])
+            method, name, season, num_fitted = (
+                config[key] for key in ("method", "method_name", "season", "num_fitted")
             )
             check_choice("method", method, Method)
             check_choice("transform", config["transform"], Transform)
-            check_type(str, method_name=config["method_name"])
-            check_count("season", config["season"], minimum=1)
+            check_type(str, method_name=name)
+            check_count("season", season, minimum=1)
             check_count("num_fitted", 1 if num_fitted is None else num_fitted, minimum=1)
             exponent, offset, spread, sign, whole = tensors["scale"].tolist()
             scale = Scale(config["transform"], int(exponent), offset, spread, int(sign), bool(whole))
@@ -244,7 +229,6 @@ class Forecaster:
             ):
                 raise ValueError("a model that fit makes has other parts")
             series = Series(tensors["values"].numpy(), config["name"])
-            name, season = config["method_name"], config["season"]
             return cls(settings, method, name, members, reading, half_widths, scale, season, series)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, CharloomError) as error:
             raise ModelFolderError(f"{path}: config.json and model.safetensors do not fit ({error!r})") from None

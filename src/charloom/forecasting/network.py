@@ -23,17 +23,16 @@ _FEWEST_TO_MATCH = 4
 _FARTHEST = 1e15
 """A path of an unstable member goes no further, in units of the series' spread: its squares stay finite."""
 _LARGEST_LOG_VARIANCE = 6.0
-
-Correction: TypeAlias = tuple[Tensor, Tensor]
-"""Mean and log variance of the next linear error, in units of the linear part's spread."""
-
-
 _MOST_STEPS = 60
 """Minibatches of one pass: on long series one sees a part of the windows."""
 _PATIENCE = 6
 _LEAST_GAIN = 1e-4
 _SMALLEST_SPREAD = 1e-12
 """Of errors beside the series' own spread, which is 1: smaller ones are rounding."""
+_MOST_AHEAD = 32
+
+Progress: TypeAlias = Callable[[float], None]
+"""Called with the share that is done, 0 to 1."""
 
 
 class CorrectionNetwork(nn.Module):
@@ -46,14 +45,18 @@ class CorrectionNetwork(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Correction, State]:
-        """Reads (steps, batch, 2) inputs. Returns the correction after each step, (steps, batch), and the state."""
+    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[tuple[Tensor, Tensor], State]:
+        """Reads (steps, batch, 2) inputs. Returns a correction after each step, and the state.
+
+        A correction is mean and log variance of the next linear error, each (steps, batch), in units of the linear
+        part's spread.
+        """
         outputs, state = self.layer(inputs, state)
         mean, log_variance = self.head(outputs).unbind(-1)
         return (mean, log_variance.clamp(-_LARGEST_LOG_VARIANCE, _LARGEST_LOG_VARIANCE)), state
 
 
-def gaussian_nats(correction: Correction, targets: Tensor) -> Tensor:
+def gaussian_nats(correction: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
     """How surprising targets are, in nats over a constant; everything (steps, batch)."""
     mean, log_variance = correction
     return 0.5 * (log_variance + (targets - mean) ** 2 * torch.exp(-log_variance))
@@ -148,10 +151,6 @@ def _paired_noise(num_paths: int, num_origins: int, generator: torch.Generator) 
     return torch.cat([half, -half])[:num_paths].reshape(-1)
 
 
-Progress: TypeAlias = Callable[[float], None]
-"""Called with the share that is done, 0 to 1."""
-
-
 def cut_windows(values: Values, context: int, ahead: int) -> tuple[Values, float]:
     """Every stretch of ``context + ahead`` points less the mean of its first ``context``, so that drifts do not count.
 
@@ -195,32 +194,30 @@ def make_batch(centred: Values, errors: Values, block: tuple[int, int], context:
     return WindowBatch(*(torch.tensor(part, dtype=torch.float32, device="cpu") for part in parts))
 
 
-def make_members(
-    values: Values, lags: dict[Kind, float], settings: ForecastSettings
-) -> tuple[list[Member], list[Values]]:
-    """As many as the settings say, of blocks that share the series out; their networks correct nothing yet.
-
-    Returns them and each linear part's errors (points,) in units of ``spread``; not a number before the first.
-    """
+def fit_members(
+    values: Values, lags: dict[Kind, float], settings: ForecastSettings, tell: Progress
+) -> tuple[list[Member], Reading]:
+    """As many as the settings say, of blocks that share the series out, and how they read it, with full trust."""
     blocks = blocks_of(len(values), settings.members)
     linears = [fit_lags(lags, values, block) for block in blocks]
     errors = [np.append(np.full(one.order, np.nan), values[one.order :] - one.next_values(values)) for one in linears]
     outside = [np.delete(some, slice(*block)) for some, block in zip(errors, blocks, strict=True)]
     # One spread for all: a member whose block holds the only change of a series has no errors on the other points.
     spread = max(float(np.sqrt(np.mean([np.mean(some[~np.isnan(some)] ** 2) for some in outside]))), _SMALLEST_SPREAD)
-    members = [
-        Member(linear, spread, CorrectionNetwork(settings.cell, settings.hidden_size), block)
-        for linear, block in zip(linears, blocks, strict=True)
-    ]
-    return members, [some / spread for some in errors]
+    context = min(settings.context, len(values) // 4)
+    windows, window_spread = cut_windows(values, context, max(1, min(_MOST_AHEAD, len(values) // 8)))
+    batches = [make_batch(windows, some / spread, block, context) for some, block in zip(errors, blocks, strict=True)]
+    networks = [CorrectionNetwork(settings.cell, settings.hidden_size) for _ in blocks]
+    _train(networks, batches, settings, tell)
+    members = [Member(one, spread, net, block) for one, net, block in zip(linears, networks, blocks, strict=True)]
+    return members, Reading(context, window_spread, trust=1.0)
 
 
-def train_members(
-    members: list[Member], batches: list[WindowBatch], settings: ForecastSettings, tell: Progress
+def _train(
+    networks: list[CorrectionNetwork], batches: list[WindowBatch], settings: ForecastSettings, tell: Progress
 ) -> None:
-    """Passes over all members in turn, until their blocks together are foretold no better; then back to the best."""
+    """Passes over all in turn, until their blocks together are foretold no better; then back to the best."""
     generator = torch.Generator("cpu").manual_seed(settings.seed)
-    networks = [member.network for member in members if member.network is not None]
     optimizers = [
         torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
         for network in networks
