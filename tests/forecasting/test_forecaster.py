@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from charloom import InputError, LanguageModel, ModelFolderError, SeriesError, SettingsError, forecasting
@@ -17,6 +19,7 @@ from charloom.forecasting import Forecaster, ForecastSettings
 from charloom.forecasting.autoregression import Linear
 from charloom.forecasting.fitting import fewest_points
 from charloom.forecasting.network import CorrectionNetwork, Member, Reading, draw_paths
+from charloom.models.folder import read_model_folder
 from charloom.settings.forecasting import Method
 
 _SETTINGS = ForecastSettings(horizon=6, epochs=3, members=4, hidden_size=8, context=16, method="network")
@@ -154,6 +157,35 @@ def test_folders_that_are_none(forecaster: Forecaster, tmp_path: Path) -> None:
         (folder / "config.json").write_text(json.dumps(config | change))
         with pytest.raises(ModelFolderError, match=r"not a forecaster|do not fit"):
             Forecaster.load(folder)
+
+
+@pytest.mark.parametrize("method", ["network", "drift"])
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("half_widths", lambda numbers: -numbers),
+        ("half_widths", lambda numbers: numbers[:-1]),
+        ("scale", lambda numbers: numbers * 0),
+        ("scale", lambda numbers: numbers[:-1]),
+        ("scale", lambda numbers: numbers * np.nan),
+        ("reading", lambda numbers: -numbers - 1),
+        ("reading", lambda numbers: numbers + 3),
+        ("spreads", lambda numbers: -numbers),
+        ("spreads", lambda numbers: numbers[1:]),
+        ("intercepts", lambda numbers: np.append(numbers, 1.0)),
+        ("values", lambda numbers: numbers[:0]),
+        ("members.0.coefficients", lambda numbers: numbers[:, None]),
+    ],
+)
+def test_changed_numbers_are_refused(method: Method, name: str, change: Any, tmp_path: Path) -> None:
+    forecasting.fit(_values(40), replace(_SETTINGS, method=method, epochs=0)).save(tmp_path)
+    config, tensors = read_model_folder(tmp_path, "forecaster")
+    tensors[name] = torch.from_numpy(np.ascontiguousarray(change(tensors[name].numpy())))
+    data = safetensors.torch.save(tensors)
+    (tmp_path / "model.safetensors").write_bytes(data)
+    (tmp_path / "config.json").write_text(json.dumps(config | {"weights_sha256": hashlib.sha256(data).hexdigest()}))
+    with pytest.raises(ModelFolderError, match="do not fit"):
+        Forecaster.load(tmp_path)
 
 
 _WRONG: list[Any] = [None, True, "a", [], {}, 0, -1, 1.5, 1e300, 10**30, 10**400, float("nan"), float("inf")]
