@@ -120,10 +120,8 @@ def backtest(
         check_type(Baseline, baselines=baseline)
     num_fitted = len(series) - _num_held_out(len(series), settings, held_out)
     training = series.head(num_fitted)
-    compared = fit_all(training, settings, progress, compared=baselines is None)
-    chosen = compared[0]
-    if baselines is not None:
-        compared = [chosen]
+    chosen, *others = fit_all(training, settings, progress, compared=baselines is None)
+    compared = [chosen, *others] if baselines is None else [chosen]
     names = [one.name for one in compared] + [one.name for one in baselines or ()]
     if repeated := next((name for name in names if names.count(name) > 1), None):
         raise SettingsError(f"hold a second model named {repeated!r}; leave it out", setting="baselines")
@@ -146,12 +144,10 @@ def backtest(
     if settings.method == "auto":
         log_errors = [mean_log_error(scores[one.name].rmse, _SMALLEST) for one in compared]
         best = compared[best_of(log_errors, LEAST_GAIN)]
-    known = ~np.isnan(true)
-    coverage = {}
-    for level in levels:
-        low, high = found[best.name].interval(level)
-        coverage[level] = np.sum((low <= true) & (true <= high), axis=0) / known.sum(0)
-    return Backtest(scores, best, coverage, known.sum(0), num_fitted, chosen.season, chosen)
+    counts = np.sum(~np.isnan(true), axis=0)
+    bounds = {level: found[best.name].interval(level) for level in levels}
+    coverage = {level: np.sum((low <= true) & (true <= high), 0) / counts for level, (low, high) in bounds.items()}
+    return Backtest(scores, best, coverage, counts, num_fitted, chosen.season, chosen)
 
 
 def _score(true: Values, mean: Values, exponent: int, unit: float) -> Scores:
