@@ -113,7 +113,7 @@ def _decode(data: bytes) -> str:
     try:
         text = data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line = data[: error.start].decode(encoding, "ignore").count("\n") + 1
         raise SeriesError(
             f"line {line}: not {encoding} (byte 0x{data[error.start]:02x})", hint="save the table as CSV in UTF-8"
         ) from None
