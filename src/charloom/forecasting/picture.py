@@ -49,7 +49,8 @@ def draw_forecast(
         low, high = forecast.interval(level)
         shade = tuple(1 - strength * (1 - _BLUE))
         axes.fill_between(future, low, high, color=shade, lw=0, label=f"{100 * level:.4g}% interval")
-    axes.plot(future, forecast.mean, color=tuple(_BLUE), lw=1.5, marker="." if horizon < 10 else "", label="forecast")
+    marker = "." if horizon < 10 else ""
+    axes.plot(future, forecast.mean, color=tuple(_BLUE), lw=1.5, marker=marker, clip_on=False, label="forecast")
     axes.set_ylabel(series.name.replace("$", r"\$"))
     axes.set_xlim(places[0], places[-1])  # no margin: a time before year 1 or after 9999 has no tick
     axes.grid(visible=True, alpha=0.25)
