@@ -7,11 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from fake_engines import ZlibEngine
-from process import call
 
 from charloom.codec.engines.engine import Engine
 from charloom.errors import ModelFolderError
+from fake_engines import ZlibEngine
+from process import call
 
 _TEXT = b"it was the best of times, it was the worst of times\n" * 40
 

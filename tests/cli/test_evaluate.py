@@ -10,12 +10,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from process import call, run
 from rich.cells import cell_len
 from rich.console import Console
 
 from charloom import LanguageModel, Surprisal
 from charloom.cli.evaluate import show_lines
+from process import call, run
 
 _LINE = "the quick brown fox jumps over the lazy dog\n"
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from process import run
 
 pytestmark = pytest.mark.slow

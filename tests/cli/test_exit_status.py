@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
-from process import SMALL, call
 
 from charloom.cli.app import app
+from process import SMALL, call
 
 _VALID = {
     "train": ["fox.txt", "--output", "new"],

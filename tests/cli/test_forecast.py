@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from process import call, run
 
 from charloom import forecasting
+from process import call, run
 
 _QUICK = ["--horizon", "6", "--members", "3", "--epochs", "2", "--hidden-size", "8"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from process import PATIENCE, call, environment
 
 from charloom import ModelFolderError, ModelSettings, Vocabulary, build_model, forecasting
 from charloom.forecasting import Forecaster, ForecastSettings, fit
+from process import PATIENCE, call, environment
 
 _QUICK = ["--horizon", "6", "--members", "2", "--epochs", "1", "--hidden-size", "4", "--no-backtest"]
 

@@ -3,9 +3,8 @@
 import re
 from pathlib import Path
 
-from process import call
-
 from charloom import forecasting
+from process import call
 
 
 def test_large_whole_numbers_are_written_to_their_last_digit(tmp_path: Path) -> None:

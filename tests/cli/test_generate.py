@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from process import PATIENCE, call, run, start
 
 from charloom.cli.generate import _write
+from process import PATIENCE, call, run, start
 
 _SENTENCE = "the quick brown fox jumps over the lazy dog\n"
 

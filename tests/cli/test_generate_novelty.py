@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from process import PATIENCE, Result, call, start
 
 from conftest import SENTENCE
+from process import PATIENCE, Result, call, start
 
 
 def _lines(result: Result) -> list[str]:

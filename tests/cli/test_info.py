@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from process import call, environment, run
 
 import charloom
+from process import call, environment, run
 
 
 def test_info(char_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from process import SMALL, call
 
 import charloom
+from process import SMALL, call
 
 _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
 _NEW = "A quick fox: 12 zebras jump!\n" * 30

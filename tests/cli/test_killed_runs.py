@@ -16,13 +16,13 @@ import matplotlib.backends.backend_agg
 import matplotlib.figure  # noqa: F401
 import pytest
 import torch._dynamo  # noqa: F401
-from interrupted_runs import KINDS, settings_of_kind
-from process import call, start, wait_until
 
 import charloom.codec.model.preparation
 import charloom.training.trainer  # noqa: F401
 from charloom import Checkpoint, LanguageModel
 from charloom.cli.app import run_command_line
+from interrupted_runs import KINDS, settings_of_kind
+from process import call, start, wait_until
 
 _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 12
 

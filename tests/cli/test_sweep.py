@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forked_workers import workers_forked
-from process import PATIENCE, SMALL, call, start, wait_until
 
 import charloom
 from charloom.sweeps.processes import Answer, Workers
+from forked_workers import workers_forked
+from process import PATIENCE, SMALL, call, start, wait_until
 
 _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
 _VARY = ["--vary", "hidden-size=4,8", "--vary", "dropout=0,0.5", "--validation-fraction", "0.1"]

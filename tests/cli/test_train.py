@@ -6,9 +6,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from process import PATIENCE, SMALL, Result, call, environment, run, start, wait_until
 
 import charloom
+from process import PATIENCE, SMALL, Result, call, environment, run, start, wait_until
 
 _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n"
 

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from process import SMALL, call, environment, run
 
 import charloom
 from charloom.cli.screen import printable
+from process import SMALL, call, environment, run
 
 pytestmark = pytest.mark.slow
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from process import PATIENCE, SMALL, call, environment, wait_until
 
 from charloom import LanguageModel
+from process import PATIENCE, SMALL, call, environment, wait_until
 
 _OPTIONS = [*SMALL, "--dropout", "0", "--sample-every", "0", "--learning-rate", "0.01", "--no-priming"]
 _ENDLESS = ["--epochs", "100000"]

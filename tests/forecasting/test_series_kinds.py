@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from torch_settings import SETTINGS
 
 from charloom import SeriesError, SettingsError, forecasting
 from charloom.forecasting import ForecastSettings, backtest, fit
+from torch_settings import SETTINGS
 
 _QUICK = ForecastSettings(horizon=5, members=3, epochs=2, hidden_size=4, context=8, num_paths=40)
 Values = NDArray[np.float64]

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+
 from torch_comparison import ALL_CASES, Case, check
 from torch_graphs import GRAPHS
 from torch_settings import SETTINGS

@@ -14,12 +14,12 @@ import torch
 from torch import nn
 from torch.fx import _symbolic_trace
 from torch.fx.experimental.proxy_tensor import make_fx
+
+import charloom
 from torch_comparison import CELLS, Case, case_for, check, differing, inputs_for, outcome
 from torch_graphs import GRAPHS, SLOW_GRAPHS
 from torch_transforms import TRANSFORMS
 from torch_use_table import USES
-
-import charloom
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("unchecked")]
 

@@ -15,10 +15,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
-from torch_comparison import differing, outcome
-from torch_uses import leaves, total
 
 import charloom
+from torch_comparison import differing, outcome
+from torch_uses import leaves, total
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("unchecked")]
 

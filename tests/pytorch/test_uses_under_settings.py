@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+
+import charloom
 from torch_comparison import CELLS, Case, case_for, check, inputs_for
 from torch_settings import SETTINGS
 from torch_transforms import TRANSFORMS
 from torch_use_table import USES
 from torch_uses import total
-
-import charloom
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("unchecked")]
 

@@ -1,10 +1,10 @@
 import pytest
 import torch
-from native import INSTRUCTION_SETS
 
 from charloom import SettingsError, layers
 from charloom.recurrence import dispatch
 from charloom.recurrence.dispatch import chosen_kernels, chosen_path, describe_path
+from native import INSTRUCTION_SETS
 
 
 def test_choice_of_path(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 import torch
-from native import INSTRUCTION_SETS
 from torch import Tensor
-from torch_wrong_weights import with_memory
 
 from charloom import InputError
 from charloom.recurrence import kernel_calls
 from charloom.recurrence.dispatch import chosen_kernels
 from charloom.recurrence.kernel_arguments import CELLS, LayerShape, ModelShape
+from native import INSTRUCTION_SETS
+from torch_wrong_weights import with_memory
 
 pytestmark = [
     pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels"),

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from long_text import LONG_TEXT, same_corpus, suffixes
 
 from charloom import Vocabulary, corpus_from, load_corpus
 from charloom.text import sources
 from charloom.text.sources import TextFiles
+from long_text import LONG_TEXT, same_corpus, suffixes
 
 pytestmark = pytest.mark.usefixtures("kept_texts")
 

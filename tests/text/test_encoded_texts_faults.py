@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from long_text import LONG_TEXT, same_corpus, suffixes
 
 from charloom import CharloomWarning, CorpusError, corpus_from, load_corpus
 from charloom.text import encoded_texts
 from charloom.text.encoding import Encoder
+from long_text import LONG_TEXT, same_corpus, suffixes
 
 pytestmark = pytest.mark.usefixtures("kept_texts")
 

@@ -7,8 +7,6 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_engines import MODELS, PRIMINGS, TEXT, engine_of
-from small_segments import compressed
 
 from charloom import Codec
 from charloom.codec.engines import engine as engine_module
@@ -17,6 +15,8 @@ from charloom.codec.engines.native import supported
 from charloom.codec.model.priming import Priming
 from charloom.codec.reference.memory import Memory
 from charloom.codec.reference.plain_engine import FastLanes, MixingLanes, ReferenceSession
+from small_engines import MODELS, PRIMINGS, TEXT, engine_of
+from small_segments import compressed
 
 _native = pytest.mark.skipif(not supported(), reason="charloom was built without native code")
 

@@ -3,8 +3,6 @@
 import random
 
 import pytest
-from integer_models import random_model, with_tokens
-from small_engines import BLOCKS, MODELS, PRIMINGS, TEXT, engine_of
 
 from charloom.codec.engines import engine as engine_module
 from charloom.codec.engines.engine import Engine
@@ -15,6 +13,8 @@ from charloom.codec.model.priming import Priming
 from charloom.codec.reference.contexts import Match, TextBuffer
 from charloom.codec.reference.plain_engine import ReferenceEngine
 from charloom.codec.reference.state_maps import HISTORIES
+from integer_models import random_model, with_tokens
+from small_engines import BLOCKS, MODELS, PRIMINGS, TEXT, engine_of
 
 _native = pytest.mark.skipif(not supported(), reason="charloom was built without native code")
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from integer_models import STYLES, random_model
-from small_engines import engine_of
 
 from charloom.codec.engines.native import NativeEngine, chosen_instruction_set, supported
 from charloom.codec.model.integer_model import CELLS, IntegerModel
 from charloom.codec.model.priming import Priming
 from charloom.codec.reference.network import ReferenceNetwork
 from charloom.errors import SettingsError
+from integer_models import STYLES, random_model
+from small_engines import engine_of
 
 _SIZES = [1, 2, 7, 31, 32, 33, 63, 64, 65, 100, 129]
 _native = pytest.mark.skipif(not supported(), reason="charloom was built without native code")

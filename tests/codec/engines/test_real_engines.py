@@ -5,7 +5,6 @@ import random
 from pathlib import Path
 
 import pytest
-from damage import damaged
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from charloom import (
     WrongModelError,
 )
 from charloom.codec.engines.native import chosen_instruction_set
+from damage import damaged
 
 pytestmark = pytest.mark.skipif(
     chosen_instruction_set() is None,

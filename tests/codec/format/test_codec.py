@@ -7,14 +7,14 @@ import subprocess
 import sys
 
 import pytest
-from fake_engines import ENGINES, PlainEngine, ZlibEngine
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_segments import compressed
 
 from charloom import Codec, InputError, SettingsError, WrongModelError
 from charloom.codec.engines.engine import BLOCK, LANES, Engine
 from charloom.codec.format.segments import deinterleave, interleave
+from fake_engines import ENGINES, PlainEngine, ZlibEngine
+from small_segments import compressed
 
 _ENGINES = pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: type(engine).__name__)
 _SEGMENT = 2 * BLOCK

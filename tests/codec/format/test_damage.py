@@ -4,11 +4,8 @@ import io
 import random
 
 import pytest
-from damage import damaged
-from fake_engines import PlainEngine, ZlibEngine
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_segments import compressed
 
 from charloom import (
     Codec,
@@ -23,6 +20,9 @@ from charloom import (
 from charloom.codec.engines.engine import BLOCK, LARGEST_SEGMENT, Mode, RecordSession
 from charloom.codec.format.container import END, HEADER_BYTES, MAGIC, Header, encode_varint
 from charloom.codec.format.segments import STORED, segment_head
+from damage import damaged
+from fake_engines import PlainEngine, ZlibEngine
+from small_segments import compressed
 
 _HEADER = Header("mixing", PlainEngine().fingerprint).to_bytes()
 _TEXT = b"it was the best of times, it was the worst of times, " * 8

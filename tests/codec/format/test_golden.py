@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
-from fake_engines import PlainEngine
-from small_segments import compressed
 
 from charloom import Codec
+from fake_engines import PlainEngine
+from small_segments import compressed
 
 _SENTENCE = b"the quick brown fox jumps over the lazy dog\n"
 _ENGINE = PlainEngine(start=_SENTENCE * 8)

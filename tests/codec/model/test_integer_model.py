@@ -13,13 +13,13 @@ import pytest
 import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from integer_models import random_model
 
 from charloom.codec.model.integer_model import CELLS, IntegerModel
 from charloom.codec.model.preparation import save_codec_files
 from charloom.codec.model.priming import Priming
 from charloom.codec.reference.network import ReferenceNetwork
 from charloom.errors import ModelFolderError
+from integer_models import random_model
 
 
 def _model(cell: str = "lstm", layers: int = 2) -> IntegerModel:

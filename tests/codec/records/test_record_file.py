@@ -5,8 +5,6 @@ import random
 from pathlib import Path
 
 import pytest
-from damage import damaged
-from fake_engines import PlainEngine, ZlibEngine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +24,8 @@ from charloom import (
 from charloom.codec.format.container import HEADER_BYTES, encode_varint
 from charloom.codec.records import lines
 from charloom.codec.records.groups import GROUP_RECORDS, INDEX_SIZE_BYTES, GroupEntry, Index, decode_group, encode_group
+from damage import damaged
+from fake_engines import PlainEngine, ZlibEngine
 
 
 def _records(count: int, seed: int = 1) -> list[bytes]:

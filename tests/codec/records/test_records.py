@@ -3,12 +3,12 @@
 import random
 
 import pytest
-from fake_engines import ENGINES, PlainEngine, ZlibEngine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom import DamagedRecordError, InputError, RecordCodec, SettingsError
 from charloom.codec.engines.engine import LARGEST_CODED_RECORD, Engine
+from fake_engines import ENGINES, PlainEngine, ZlibEngine
 
 _ENGINES = pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: type(engine).__name__)
 
