@@ -96,7 +96,7 @@ def measure(file: Path, reading: dict[str, Any], steps: int, random_reads: int) 
     import torch
 
     import charloom
-    from charloom.batching import random_batches, sequential_batches
+    from charloom.text.batching import random_batches, sequential_batches
 
     torch.set_num_threads(1)
     result: dict[str, Any] = {}

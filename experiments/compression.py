@@ -17,8 +17,8 @@ import torch
 from matplotlib.figure import Figure
 
 from charloom import Codec, LanguageModel, build_model, evaluate, load_corpus, load_recipe, prepare_codec, train
-from charloom.compression_report import break_even, size_of_model
 from charloom.errors import SettingsError
+from charloom.inference.compression_report import break_even, size_of_model
 from charloom.recurrence.dispatch import VARIABLE, chosen_kernels
 from charloom.training.trainer import training_length
 from experiments.compression_pictures import draw_break_even, draw_sizes

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 import charloom
-from charloom.batching import draw_offset, sequential_batches
+from charloom.text.batching import draw_offset, sequential_batches
 from charloom.training.truncated_bptt import train_step as charloom_step
 from experiments import scratch
 from experiments.page import Experiment, Results, corpus, figure, table

@@ -23,7 +23,7 @@ from charloom import (
     load_recipe,
     train,
 )
-from charloom.evaluation import perplexity_of
+from charloom.inference.evaluation import perplexity_of
 from charloom.recurrence.dispatch import chosen_kernels
 from charloom.settings.model import Precision
 from charloom.training.trainer import training_length

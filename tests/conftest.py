@@ -33,7 +33,16 @@ if folder := os.environ.get("CHARLOOM_KERNELS_FOLDER"):
 
 # Before charloom is imported anywhere: the hook rewrites modules as they load. The command line is left out, as
 # cyclopts reads its annotations itself.
-_CHECKED = ["recurrence", "layers", "predictor", "language_model", "sampling", "generation", "evaluation", "batching"]
+_CHECKED = [
+    "recurrence",
+    "layers",
+    "text.batching",
+    "models.predictor",
+    "models.language_model",
+    "inference.sampling",
+    "inference.generation",
+    "inference.evaluation",
+]
 jaxtyping.install_import_hook([f"charloom.{name}" for name in _CHECKED], "beartype.beartype")
 
 # How long an example takes says more of the machine than of the code.
@@ -42,11 +51,11 @@ hypothesis.settings.register_profile("charloom", _PROFILE, deadline=None)
 hypothesis.settings.load_profile("charloom")
 
 import pytest  # noqa: E402
+from long_text import LONG_TEXT  # noqa: E402
+from process import SMALL, call, end_processes  # noqa: E402
 
 from charloom.text import encoding  # noqa: E402
 from charloom.text.encoding import Encoder  # noqa: E402
-from long_text import LONG_TEXT  # noqa: E402
-from process import SMALL, call, end_processes  # noqa: E402
 
 if TYPE_CHECKING:
     from forked_workers import ForkedWorker

@@ -16,10 +16,10 @@ import torch
 
 import charloom
 from charloom import layers
-from charloom.batching import sequential_batches
+from charloom.text.batching import sequential_batches
 from charloom.training.truncated_bptt import train_step
 
-_TRACE: dict[str, Any] = json.loads((Path(__file__).parent / "gluon_trace.json").read_text())
+_TRACE: dict[str, Any] = json.loads((Path(__file__).parent / "support" / "gluon_trace.json").read_text())
 _BATCH_SIZE, _NUM_STEPS = 32, 35
 _LAYERS: dict[str, Callable[..., layers.RecurrentLayer]] = {
     "rnn_tanh": lambda *sizes: layers.RNN(*sizes),

@@ -148,7 +148,7 @@ def test_no_code_reads_the_text_of_a_message() -> None:
     """Neither by searching in ``str(error)`` nor by editing it; PyTorch's and other libraries' errors aside."""
     foreign = {
         "cli/app.py": "PyTorch has no class of errors for memory that it cannot get on the CPU",
-        "device.py": "the first sentence of PyTorch's reason",
+        "models/device.py": "the first sentence of PyTorch's reason",
         "training/processes.py": "gloo's errors are RuntimeErrors; the first sentence of its reason",
         "text/compressed_inputs.py": "decompressors' errors for memory",
         "text/documents.py": "the beginning of a reason of datasets'",

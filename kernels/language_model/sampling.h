@@ -1,5 +1,5 @@
-// From logits to a choice, as charloom/sampling.py does it. Compiled once, not for each instruction set: kernels that
-// compute the same logits choose the same tokens.
+// From logits to a choice, as charloom/inference/sampling.py does it. Compiled once, not for each instruction set:
+// kernels that compute the same logits choose the same tokens.
 #pragma once
 
 namespace charloom {

@@ -79,6 +79,11 @@ class Message:
         return worded(self.parts, as_keyword)
 
 
+def counted(number: int, noun: str) -> str:
+    """Returns a count as messages have it: ``1 point``, ``2 points``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def worded(parts: Iterable[Part], wording: Wording) -> str:
     """The text of a message, with arguments in the words of a front end."""
     return "".join(part if isinstance(part, str) else wording(part) for part in parts)

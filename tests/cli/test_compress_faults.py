@@ -13,12 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from process import PATIENCE, environment
 
-_TESTS = Path(__file__).parents[1]
+_SUPPORT = Path(__file__).parents[1] / "support"
 _COMMANDS = {
-    "fake": [str(_TESTS / "fake_command_line.py")],
+    "fake": [str(_SUPPORT / "fake_command_line.py")],
     "real": ["-m", "charloom"],
 }
 
@@ -41,7 +40,7 @@ def home(tmp_path: Path, char_model: Path) -> Path:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    return environment(home, PYTHONPATH=str(_TESTS))
+    return environment(home, PYTHONPATH=str(_SUPPORT))
 
 
 def _run(

@@ -4,13 +4,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-
-from charloom.baselines import measure_compressors
-from charloom.codec.codec import Codec
-from charloom.codec.engines.engine import Engine
-from charloom.compression_report import Row, break_even, report_compression, size_of_model
 from fake_engines import ZlibEngine
 from process import call, run
+
+from charloom.codec.codec import Codec
+from charloom.codec.engines.engine import Engine
+from charloom.inference.baselines import measure_compressors
+from charloom.inference.compression_report import Row, break_even, report_compression, size_of_model
 
 _TEXT = b"the quick brown fox jumps over the lazy dog\n" * 60
 
@@ -75,7 +75,7 @@ def test_the_picture_is_what_its_name_says(suffix: str, magic: bytes, home: Path
 def test_other_kinds_of_pictures_are_refused_before_anything_is_measured(
     name: str, home: Path, char_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("charloom.compression_report.report_compression")
+    monkeypatch.delattr("charloom.inference.compression_report.report_compression")
     result = call(home, "compress", "--report", "fox.txt", "-m", char_model, "--plot", name)
     assert f"--plot {name}: its name must end in .png, .svg or .pdf" in result.error(2)
 

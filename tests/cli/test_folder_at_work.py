@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from charloom.folder_lock import FolderLock
 from process import call
+
+from charloom.io.lock import FolderLock
 
 
 def test_the_advice_is_to_wait(tmp_path: Path) -> None:

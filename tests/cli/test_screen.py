@@ -10,8 +10,8 @@ from rich.console import Console
 from charloom import TrainingSettings
 from charloom.cli import screen
 from charloom.cli.training_display import TrainingDisplay
+from charloom.errors import counted
 from charloom.training.events import StepEnded
-from charloom.wording import counted
 
 
 @pytest.mark.parametrize("columns", ["0", "1", "-5", "40", "no number"])

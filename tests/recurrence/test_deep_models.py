@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from native import INSTRUCTION_SETS
 
 import charloom
 from charloom import LanguageModel, ModelSettings, SamplingSettings, Vocabulary
-from charloom.native_model import native_step, native_writer
+from charloom.models.fused import native_step, native_writer
 from charloom.recurrence.dispatch import chosen_kernels
-from native import INSTRUCTION_SETS
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
 _VOCABULARY = Vocabulary.of_text("abcdefghij")
@@ -47,7 +47,7 @@ def test_the_kernels_themselves_refuse_more(monkeypatch: pytest.MonkeyPatch) -> 
     """Whoever calls them: they would write beside their arrays."""
     most = chosen_kernels().max_layers
     model = _model("gru", most + 1)
-    monkeypatch.setattr("charloom.native_model.covers_layers", lambda _: True)
+    monkeypatch.setattr("charloom.models.fused.covers_layers", lambda _: True)
     with pytest.raises(ValueError, match=f"{most + 1} layers are not between 1 and {most}"):
         native_writer(model, "float32")
     ids = torch.ones(2, 3, dtype=torch.int64)

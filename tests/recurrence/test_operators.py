@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
+from native import INSTRUCTION_SETS
 from torch import Tensor, nn
+from torch_wrong_weights import with_memory
 
 from charloom import layers
-from native import INSTRUCTION_SETS
-from torch_wrong_weights import with_memory
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
 
@@ -28,7 +28,7 @@ _CELLS = [layers.RNN, layers.GRU, layers.LSTM]
 )
 def test_compile_and_export(backend: str, ways: str) -> None:
     """``aot_eager`` runs all of torch.compile but its code generator."""
-    script = Path(__file__).parent.parent / "compiling.py"
+    script = Path(__file__).parent.parent / "support" / "compiling.py"
     subprocess.run([sys.executable, script, backend, ways], check=True, timeout=900)
 
 

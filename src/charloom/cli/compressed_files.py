@@ -12,8 +12,8 @@ from typing import BinaryIO, TypeAlias
 
 from charloom.cli import screen
 from charloom.errors import CharloomError, CompressedFileError, InputError, SettingsError
+from charloom.io.atomic import WholeFile
 from charloom.text.sources import STANDARD_INPUT
-from charloom.whole_files import WholeFile
 
 SUFFIX = ".loom"
 

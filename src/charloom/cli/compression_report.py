@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from charloom.cli import compressed_files, screen
 from charloom.cli.output_files import check_targets, picture_format
 from charloom.errors import CharloomError, CorpusError, SettingsError
+from charloom.io.atomic import WholeFile
 from charloom.text.sources import STANDARD_INPUT
-from charloom.whole_files import WholeFile
 
 if TYPE_CHECKING:
-    from charloom.compression_report import CompressionReport, Row
+    from charloom.inference.compression_report import CompressionReport, Row
 
 _PICTURE = ".compression.png"
 _KNOWN = 0.02
@@ -27,7 +27,7 @@ def report_on(file: str, model: Path, plot: Path | None, *, threads: int | None,
     drawn_as = picture_format(plot)
     check_targets(file, [("--plot", plot)], force=force)
 
-    from charloom.compression_report import plot_report, report_compression
+    from charloom.inference.compression_report import plot_report, report_compression
 
     with compressed_files.opened(file) as (stream, _):
         data = stream.read()

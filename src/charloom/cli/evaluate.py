@@ -13,14 +13,13 @@ from rich.text import Text
 
 from charloom.cli import screen
 from charloom.cli.options import Flag, Word
-from charloom.errors import SettingsError
+from charloom.errors import SettingsError, counted
 from charloom.settings.corpus import UnknownPolicy
 from charloom.settings.evaluation import LineOrder
-from charloom.wording import counted
 
 if TYPE_CHECKING:
-    from charloom.baselines import Baseline
-    from charloom.evaluation import Evaluation, Surprisal
+    from charloom.inference.baselines import Baseline
+    from charloom.inference.evaluation import Evaluation, Surprisal
 
 _SHORTEST_COMPRESSED = 500
 """Bytes of a text that other compressors are shown for."""
@@ -72,10 +71,10 @@ def evaluate(
     device
         Where to compute (cpu, cuda, ...); auto takes a GPU when there is one.
     """
-    from charloom.baselines import measure_baselines
-    from charloom.device import find_device
-    from charloom.evaluation import evaluate_lines, evaluate_pieces, split_chars
-    from charloom.language_model import LanguageModel
+    from charloom.inference.baselines import measure_baselines
+    from charloom.inference.evaluation import evaluate_lines, evaluate_pieces, split_chars
+    from charloom.models.device import find_device
+    from charloom.models.language_model import LanguageModel
     from charloom.text.decoding import for_a_model_of_characters
     from charloom.text.sources import read_sources
 
@@ -174,7 +173,7 @@ def _column(heading: str, cells: list[str]) -> list[str]:
 def _show_summary(
     console: Console, result: "Evaluation", baselines: list["Baseline"], text: str | bytes, unit: str
 ) -> None:
-    from charloom.evaluation import perplexity_of
+    from charloom.inference.evaluation import perplexity_of
 
     num_bytes = len(text if isinstance(text, bytes) else text.encode("utf-8"))
     too_short = num_bytes < _SHORTEST_COMPRESSED

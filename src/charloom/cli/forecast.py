@@ -94,8 +94,8 @@ def forecast(
     from charloom.cli import forecast_tables
     from charloom.forecasting.forecaster import KIND
     from charloom.forecasting.intervals import sorted_levels
-    from charloom.model_folder import check_kind
-    from charloom.whole_files import write_whole
+    from charloom.io.atomic import write_whole
+    from charloom.models.folder import check_kind
 
     if save is not None:
         try:

@@ -9,9 +9,9 @@ import numpy as np
 from rich.console import Console
 
 from charloom.cli import screen
+from charloom.errors import counted
 from charloom.forecasting.fitting import MOST_POINTS
 from charloom.forecasting.series import is_constant
-from charloom.wording import counted
 
 if TYPE_CHECKING:
     from charloom.forecasting import Backtest, Forecast, Forecaster, Series

@@ -20,7 +20,7 @@ from charloom.settings.corpus import UnknownPolicy
 from charloom.settings.sampling import USUAL_TEMPERATURE, GenerationPrecision
 
 if TYPE_CHECKING:
-    from charloom.language_model import LanguageModel
+    from charloom.models.language_model import LanguageModel
 
 _Repeated = Parameter(allow_leading_hyphen=True, negative="", show_default=False)
 
@@ -72,9 +72,9 @@ def generate(
     min_copied_chars
         With --check-novelty: a stretch of so many characters (bytes, for a byte model) counts as copied. Default: 32.
     """
-    from charloom.device import find_device
-    from charloom.generation import check_samples, generate_samples, stream
-    from charloom.language_model import LanguageModel
+    from charloom.inference.generation import check_samples, generate_samples, stream
+    from charloom.models.device import find_device
+    from charloom.models.language_model import LanguageModel
 
     check_samples(num_samples, num_chars)
     screen.output()  # refused at once if it is closed

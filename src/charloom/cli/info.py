@@ -8,7 +8,7 @@ from charloom.cli import screen
 from charloom.version import __version__
 
 if TYPE_CHECKING:
-    from charloom.language_model import LanguageModel
+    from charloom.models.language_model import LanguageModel
 
 
 def info(model: Path | None = None, /) -> None:
@@ -22,8 +22,8 @@ def info(model: Path | None = None, /) -> None:
     import numpy as np
     import torch
 
-    from charloom.device import find_device
-    from charloom.language_model import LanguageModel
+    from charloom.models.device import find_device
+    from charloom.models.language_model import LanguageModel
     from charloom.recurrence.dispatch import describe_path
 
     device = find_device("auto")

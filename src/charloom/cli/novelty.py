@@ -12,7 +12,7 @@ from charloom.text.clean_up import AnyText
 from charloom.text.decoding import for_a_model_of_characters
 
 if TYPE_CHECKING:
-    from charloom.language_model import LanguageModel
+    from charloom.models.language_model import LanguageModel
     from charloom.novelty.report import CopiedStretch, NoveltyReport
 
 _SHOWN_CHARS = 300

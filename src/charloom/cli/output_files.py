@@ -11,7 +11,7 @@ from charloom.errors import SettingsError
 from charloom.text.sources import STANDARD_INPUT
 
 if TYPE_CHECKING:
-    from charloom.plots import PictureFormat
+    from charloom.io.plots import PictureFormat
 
 _FORMATS: "tuple[PictureFormat, ...]" = ("png", "svg", "pdf")
 

@@ -69,7 +69,7 @@ def _settings_of_run(path: Path) -> dict[str, Any]:
 
 
 def _settings_of_model(path: Path) -> dict[str, Any]:
-    from charloom.language_model import LanguageModel
+    from charloom.models.language_model import LanguageModel
     from charloom.runs.start import fixed_settings
 
     return fixed_settings(LanguageModel.load(path))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from charloom.cli import screen
+from charloom.errors import counted
 from charloom.settings import TrainingSettings
-from charloom.wording import counted
 
 if TYPE_CHECKING:
     from charloom.runs.training_run import Outcome, TrainingRun
@@ -105,7 +105,7 @@ class TrainingDisplay:
                 self._progress.console.print(f"speed   {told} for {counted(self._settings.epochs, 'epoch')}")
 
     def _figures(self, event: "StepEnded") -> str:
-        from charloom.evaluation import perplexity_of
+        from charloom.inference.evaluation import perplexity_of
 
         text = f"perplexity {perplexity_of(float(event.mean_loss)):.2f}"
         if self._last is not None and self._last.validation_perplexity is not None:
@@ -139,7 +139,7 @@ def show_start(console: Console, run: "TrainingRun") -> None:
     """Shows what is about to be trained, on what, and what it takes."""
     import torch
 
-    from charloom.device import find_device
+    from charloom.models.device import find_device
     from charloom.runs.memory import estimate_memory
 
     start, processes = run.start, run.processes

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charloom.arguments import check_type
-from charloom.errors import Argument, InputError, SeriesError, SettingsError
+from charloom.errors import Argument, InputError, SeriesError, SettingsError, counted
 from charloom.forecasting.baselines import Baseline
 from charloom.forecasting.fitting import checked, fewest_points, fit_all, plain_instead, with_horizon
 from charloom.forecasting.forecaster import Forecast, Forecaster
@@ -17,7 +17,6 @@ from charloom.forecasting.member_training import Progress
 from charloom.forecasting.series import SeriesLike, Values, as_series
 from charloom.settings.forecasting import USUAL_LEVELS, ForecastSettings, Method
 from charloom.settings.limits import check_count
-from charloom.wording import counted
 
 _NUM_PATHS = 100
 _LEAST_GAIN = 0.02

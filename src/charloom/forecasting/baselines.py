@@ -4,12 +4,11 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from charloom.errors import CharloomError, InputError, SeriesError, SettingsError
+from charloom.errors import CharloomError, InputError, SeriesError, SettingsError, counted
 from charloom.forecasting.autoregression import Linear, Places, least_squares
 from charloom.forecasting.series import SeriesLike, Values, as_series
 from charloom.settings.forecasting import MAX_HORIZON
 from charloom.settings.limits import check_count
-from charloom.wording import counted
 
 _LONGEST_PAST = 1_000_000
 

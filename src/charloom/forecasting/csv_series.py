@@ -5,13 +5,12 @@ import os
 import numpy as np
 
 from charloom.arguments import PATH, check_type
-from charloom.errors import Argument, SeriesError, SettingsError
+from charloom.errors import Argument, SeriesError, SettingsError, counted
 from charloom.forecasting.cells import is_missing, read_numbers
 from charloom.forecasting.csv_table import STANDARD_INPUT, Table, listed, read_table, shown
 from charloom.forecasting.dates import common_formats, parse_date, read_dates
 from charloom.forecasting.series import Series, Values, interpolate_missing
 from charloom.settings.forecasting import Missing, TableSettings
-from charloom.wording import counted
 
 _NO_DATES = "none"
 

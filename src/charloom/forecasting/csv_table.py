@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from charloom.errors import Argument, Part, SeriesError, SettingsError
+from charloom.errors import Argument, Part, SeriesError, SettingsError, counted
 from charloom.settings.forecasting import DELIMITER_NAMES, TableSettings
 from charloom.settings.limits import check_count
-from charloom.wording import counted
 
 STANDARD_INPUT = "-"
 _COMMON_DELIMITERS = {";": ";", "\t": "tab", "|": "|", ",": ","}

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from charloom.errors import Argument, Part, SeriesError
+from charloom.errors import Argument, Part, SeriesError, counted
 from charloom.forecasting.csv_table import shown
-from charloom.wording import counted
 
 _WITHOUT_DATES = Argument("time", "none")
 _ISO = {

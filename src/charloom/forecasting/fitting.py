@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 
 from charloom.arguments import check_type
-from charloom.errors import Argument, CharloomWarning, Part, SeriesError, SettingsError
+from charloom.errors import Argument, CharloomWarning, Part, SeriesError, SettingsError, counted
 from charloom.forecasting.baselines import AutoRegression, Naive
 from charloom.forecasting.candidates import Candidate, choose, fit_plain, plain_models, usual_order
 from charloom.forecasting.forecaster import Forecaster
@@ -19,7 +19,6 @@ from charloom.forecasting.transforms import make_scale
 from charloom.forecasting.unseen_blocks import choose_trust, errors_ahead, optimism
 from charloom.recurrence.threads import use_threads
 from charloom.settings.forecasting import ForecastSettings, Method
-from charloom.wording import counted
 
 FEWEST_POINTS = 4
 FEWEST_FOR_NETWORK = 24

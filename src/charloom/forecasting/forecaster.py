@@ -15,13 +15,13 @@ from charloom.forecasting.intervals import LEVELS, Calibration
 from charloom.forecasting.member import CorrectionNetwork, Member, Reading, draw_paths
 from charloom.forecasting.series import Series, SeriesLike, Values, as_series
 from charloom.forecasting.transforms import Chosen, Scale
-from charloom.model_folder import (
+from charloom.models.folder import (
     WithoutInitialWeights,
     check_kind,
     read_model_folder,
     write_model_folder,
 )
-from charloom.predictor import check_finite
+from charloom.models.predictor import check_finite
 from charloom.recurrence.threads import use_threads
 from charloom.settings.forecasting import MAX_HORIZON, MAX_PATHS, ForecastSettings, Method
 from charloom.settings.limits import check_count

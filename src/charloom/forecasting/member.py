@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from charloom.forecasting.autoregression import Linear, Places, past_values
 from charloom.forecasting.series import Values
 from charloom.layers import CELLS
+from charloom.recurrence.state import map_parts
 from charloom.settings.limits import check_count, check_number, check_whole
 from charloom.settings.model import Cell
 from charloom.shapes import State
-from charloom.state import map_parts
 
 _FEWEST_TO_MATCH = 4
 """Pairs of draws whose spread is made exactly that of the distribution."""

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from charloom import plots
 from charloom.arguments import check_type
 from charloom.errors import InputError
 from charloom.forecasting.dates import Dates
 from charloom.forecasting.forecaster import Forecast
 from charloom.forecasting.intervals import sorted_levels
 from charloom.forecasting.series import Series, SeriesLike, as_series
+from charloom.io import plots
 from charloom.settings.forecasting import USUAL_LEVELS
 from charloom.settings.limits import check_choice
 

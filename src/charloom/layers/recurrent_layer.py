@@ -17,9 +17,9 @@ from charloom.recurrence.equations import STEPS, CellState, CellWeights
 from charloom.recurrence.kernel_arguments import dense_address, weight_shapes
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
+from charloom.recurrence.state import state_of
 from charloom.settings.model import Precision, check_precision
 from charloom.shapes import State
-from charloom.state import state_of
 
 
 class RecurrentLayer(nn.RNNBase):

@@ -8,20 +8,20 @@ import re
 import warnings
 from pathlib import Path
 
-from charloom import plots
 from charloom.codec.model import priming
 from charloom.codec.model.preparation import prepare_codec
 from charloom.errors import Argument, CharloomWarning, InputError, ModelFolderError
-from charloom.folder_lock import FolderLock
-from charloom.language_model import LanguageModel
-from charloom.model_folder import CODEC_FILES, CONFIG_FILE, WEIGHTS_FILE
+from charloom.io import plots
+from charloom.io.atomic import remove_leftovers, write_whole
+from charloom.io.lock import FolderLock
+from charloom.models.folder import CODEC_FILES, CONFIG_FILE, WEIGHTS_FILE
+from charloom.models.language_model import LanguageModel
 from charloom.settings.training import TrainingSettings
 from charloom.text.corpora import Corpus
 from charloom.training.checkpoints.folder import has_steps
 from charloom.training.events import EpochEnded, Event
 from charloom.training.history import History
 from charloom.training.trainer import training_length
-from charloom.whole_files import remove_leftovers, write_whole
 
 HISTORY_FILE = "history.jsonl"
 PLOT_FILE = "history.png"

@@ -1,6 +1,6 @@
 """What a run will take, told before it does."""
 
-from charloom.language_model import LanguageModel
+from charloom.models.language_model import LanguageModel
 from charloom.settings.training import TrainingSettings
 from charloom.text.encoding import LARGEST_IN_MEMORY
 from charloom.text.stored_ids import StoredIds

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, SettingsError
-from charloom.model_folder import CHECKPOINTS
+from charloom.models.folder import CHECKPOINTS
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.recipes import Recipe
 from charloom.text.compressed_inputs import compression_of

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from charloom.errors import Argument, CharloomWarning, CheckpointError, SettingsError, UnknownCharacterError
-from charloom.language_model import LanguageModel
-from charloom.model_building import build_model, extend_model
+from charloom.models.building import build_model, extend_model
+from charloom.models.language_model import LanguageModel
 from charloom.runs.plan import RunPlan, corpus_settings_of
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.recipes import Recipe, load_recipe

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 from charloom.arguments import check_type
 from charloom.errors import CharloomError, CharloomWarning, ModelFolderError, Part, SettingsError, TrainingDivergedError
-from charloom.language_model import LanguageModel
+from charloom.models.language_model import LanguageModel
 from charloom.runs.folder import RunFolder, texts_for_codec
 from charloom.runs.plan import RunPlan
 from charloom.runs.start import ReadingProgress, Start, fine_tune, recipe_of, resume, start_fresh

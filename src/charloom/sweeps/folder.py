@@ -16,8 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from charloom.errors import Argument, CharloomError, ModelFolderError, SettingsError
-from charloom.folder_lock import FolderLock
-from charloom.model_folder import CONFIG_FILE
+from charloom.io.atomic import write_whole
+from charloom.io.lock import FolderLock
+from charloom.models.folder import CONFIG_FILE
 from charloom.runs.folder import HISTORY_FILE
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.names import all_settings, as_word
@@ -27,7 +28,6 @@ from charloom.sweeps.results import SweepRun
 from charloom.text.corpora import Corpus
 from charloom.training.history import EpochRecord, History
 from charloom.version import __version__
-from charloom.whole_files import write_whole
 
 SWEEP_FILE = "sweep.json"
 RUN_FILE = "run.json"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from charloom import plots
+from charloom.io import plots
 from charloom.sweeps.results import CombinationResult, MeanAndSpread, SweepResults
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from charloom.folder_lock import FolderLock
+from charloom.io.atomic import write_whole
+from charloom.io.lock import FolderLock
 from charloom.settings.corpus import Unit
 from charloom.text import encoding
 from charloom.text.cache_folder import cache_folder
@@ -26,7 +27,6 @@ from charloom.text.clean_up import CleanUp
 from charloom.text.encoding import EncodedText
 from charloom.text.sources import Progress, TextFiles
 from charloom.text.stored_ids import FileNumbers
-from charloom.whole_files import write_whole
 
 _FORMAT_VERSION = 1
 _READ_AT_ONCE = 1 << 22

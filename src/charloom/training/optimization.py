@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from charloom.errors import InputError
-from charloom.language_model import LanguageModel
-from charloom.predictor import check_weights
+from charloom.models.language_model import LanguageModel
+from charloom.models.predictor import check_weights
 from charloom.settings.training import TrainingSettings
 
 _COSINE_WARM_UP_EPOCHS = 0.5

@@ -5,7 +5,7 @@ import warnings
 from typing import Any
 
 from charloom.errors import CharloomWarning, UnknownCharacterError
-from charloom.language_model import LanguageModel
+from charloom.models.language_model import LanguageModel
 from charloom.settings.training import TrainingSettings
 from charloom.text.clean_up import AnyText
 from charloom.text.corpora import Corpus

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from charloom.language_model import LanguageModel
+from charloom.models.language_model import LanguageModel
 from charloom.shapes import Ids, Scalar, State
 from charloom.training.processes import Processes, talk
 

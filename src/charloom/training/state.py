@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from charloom.errors import Argument, CharloomWarning, TrainingDivergedError
-from charloom.language_model import LanguageModel
+from charloom.models.language_model import LanguageModel
 from charloom.settings.training import TrainingSettings
 from charloom.training.history import EpochRecord, History
 from charloom.training.optimization import make_optimizer

@@ -11,17 +11,17 @@ from typing import Any
 import torch
 
 from charloom.arguments import check_listeners, check_type
-from charloom.batching import check_length
-from charloom.device import find_device
 from charloom.errors import InputError, SettingsError, TrainingDivergedError
-from charloom.evaluation import nats_in_lanes, perplexity_of
-from charloom.generation import generate
-from charloom.language_model import LanguageModel
+from charloom.inference.evaluation import nats_in_lanes, perplexity_of
+from charloom.inference.generation import generate
+from charloom.models.device import find_device
+from charloom.models.language_model import LanguageModel
 from charloom.recurrence.dispatch import chosen_path
 from charloom.recurrence.threads import use_threads
 from charloom.settings.model import Precision
 from charloom.settings.sampling import USUAL_TEMPERATURE, SamplingSettings
 from charloom.settings.training import TrainingSettings
+from charloom.text.batching import check_length
 from charloom.text.corpora import Corpus
 from charloom.text.stored_ids import StoredIds
 from charloom.training.checkpoints.checkpoint import Checkpoint

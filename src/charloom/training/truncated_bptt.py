@@ -8,7 +8,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
-from charloom.batching import (
+from charloom.models.language_model import LanguageModel
+from charloom.recurrence.descent import clip_and_descend, clip_gradients
+from charloom.recurrence.state import parts_of, state_of
+from charloom.settings.training import TrainingSettings
+from charloom.shapes import Ids, Scalar, State
+from charloom.text.batching import (
     ALL_ROWS,
     draw_offset,
     end_of_equal_lanes,
@@ -17,11 +22,6 @@ from charloom.batching import (
     random_batches,
     sequential_batches,
 )
-from charloom.language_model import LanguageModel
-from charloom.recurrence.descent import clip_and_descend, clip_gradients
-from charloom.settings.training import TrainingSettings
-from charloom.shapes import Ids, Scalar, State
-from charloom.state import parts_of, state_of
 from charloom.text.stored_ids import AnyIds, as_stored
 from charloom.training.optimization import set_learning_rate
 from charloom.training.shared_gradients import Learner

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from fake_engines import PlainEngine, ZlibEngine
+from golden_engines import MODEL, PRIMING
 
 from charloom import Codec
 from charloom.codec.engines.native import chosen_instruction_set
 from charloom.codec.engines.opening import make_engine
-from fake_engines import PlainEngine, ZlibEngine
-from golden_engines import MODEL, PRIMING
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
 _native = pytest.mark.skipif(chosen_instruction_set() is None, reason="the plain engines take longer than that")
@@ -65,12 +65,12 @@ def _written(folder: Path, samples: dict[str, bytes]) -> Path:
 
 
 def _run(folder: Path, cases: int) -> None:
-    program = Path(__file__).with_name("decode_within_limits.py")
+    program = Path(__file__).parents[2] / "support" / "decode_within_limits.py"
     done = subprocess.run(
         [sys.executable, str(program), str(folder), str(cases), "0"],
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | {"PYTHONPATH": str(program.parent)},
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -15,7 +15,7 @@ from charloom.codec.reference.plain_engine import ReferenceEngine
 from charloom.errors import Argument, CharloomWarning, InputError, ModelFolderError, WrongModelError
 
 if TYPE_CHECKING:
-    from charloom.language_model import LanguageModel
+    from charloom.models.language_model import LanguageModel
 
 AnyModel: TypeAlias = Union[str, Path, "LanguageModel", Engine]
 """A model's folder, a model, or an engine."""
@@ -112,7 +112,7 @@ def _make_integers(folder: Path) -> tuple[IntegerModel, Priming]:
     if not folder.is_dir():
         raise ModelFolderError(f"{folder}: no such model folder" if not folder.exists() else f"{folder}: not a folder")
     from charloom.codec.model.quantization import quantize
-    from charloom.language_model import LanguageModel
+    from charloom.models.language_model import LanguageModel
 
     integers, priming = quantize(LanguageModel.load(folder)), Priming.load(folder)
     # Kept: another machine's floats may give other integers, and what was compressed with these needs just these.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from charloom.codec.model.bounds import GATES, Array, check_arrays
 from charloom.errors import ModelFolderError
-from charloom.tensor_files import metadata_of, read_tensor_file
+from charloom.io.tensor_files import metadata_of, read_tensor_file
 
 FORMAT_VERSION = 1
 FREQUENCY_BITS = 22

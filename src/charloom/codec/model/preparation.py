@@ -8,10 +8,10 @@ from charloom.arguments import PATH, check_bytes, check_type
 from charloom.codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
 from charloom.codec.model.priming import PRIMING_FILE, Priming
 from charloom.errors import ModelFolderError
-from charloom.whole_files import write_whole
+from charloom.io.atomic import write_whole
 
 if TYPE_CHECKING:
-    from charloom.language_model import LanguageModel
+    from charloom.models.language_model import LanguageModel
 
 
 def prepare_codec(
@@ -31,7 +31,7 @@ def prepare_codec(
     Raises InputError for a model that cannot be made integers, ModelFolderError where writing fails.
     """
     from charloom.codec.model.quantization import quantize
-    from charloom.language_model import LanguageModel
+    from charloom.models.language_model import LanguageModel
 
     check_type(PATH, folder=folder)
     check_type((LanguageModel, NoneType), model=model)

@@ -15,7 +15,7 @@ import safetensors.numpy
 
 from charloom.codec.model.bounds import Array
 from charloom.errors import ModelFolderError
-from charloom.tensor_files import metadata_of, read_tensor_file
+from charloom.io.tensor_files import metadata_of, read_tensor_file
 
 PRIMING_FILE = "priming.safetensors"
 """Its name in a model folder."""

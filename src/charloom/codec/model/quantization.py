@@ -24,8 +24,8 @@ from charloom.codec.model.bounds import (
 )
 from charloom.codec.model.integer_model import IntegerLayer, IntegerMatrix, IntegerModel
 from charloom.errors import Argument, InputError
-from charloom.language_model import LanguageModel
-from charloom.predictor import check_weights, predicting
+from charloom.models.language_model import LanguageModel
+from charloom.models.predictor import check_weights, predicting
 from charloom.text.vocabulary import Vocabulary
 
 Floats: TypeAlias = NDArray[np.float64]

@@ -32,7 +32,7 @@ from charloom.codec.records.groups import (
 from charloom.codec.records.lines import compress_records, damaged_records, decode_record
 from charloom.codec.records.record_codec import RecordSessions
 from charloom.errors import Argument, CompressedFileError, DamagedFileError, NotCompressedError
-from charloom.whole_files import WholeFile
+from charloom.io.atomic import WholeFile
 
 
 class RecordFile(Sequence[bytes]):

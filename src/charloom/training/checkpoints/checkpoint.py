@@ -21,11 +21,11 @@ from torch import Tensor
 
 from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomError, CheckpointError, SettingsError
-from charloom.language_model import LanguageModel
+from charloom.models.language_model import LanguageModel
 from charloom.recurrence.dispatch import describe_path
+from charloom.recurrence.state import parts_of, state_of
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import State
-from charloom.state import parts_of, state_of
 from charloom.training.checkpoints.file_format import read_checkpoint, write_checkpoint
 from charloom.training.history import EpochRecord, History
 from charloom.training.optimization import state_pattern

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from charloom.errors import CheckpointError
-from charloom.tensor_files import open_regular, parse_json, read_tensor_file
-from charloom.whole_files import WholeFile
+from charloom.io.atomic import WholeFile
+from charloom.io.tensor_files import open_regular, parse_json, read_tensor_file
 
 _NAME, _VERSION = b"charloom checkpoint", b"1"
 _LINE_BYTES = len(b" ".join([_NAME, _VERSION, b"0" * 64])) + 1

@@ -15,10 +15,10 @@ from typing import Any
 
 from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomWarning, CheckpointError
-from charloom.model_folder import CHECKPOINTS
+from charloom.io.atomic import remove_leftovers
+from charloom.models.folder import CHECKPOINTS
 from charloom.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from charloom.training.state import TrainingState
-from charloom.whole_files import remove_leftovers
 
 FOLDER = CHECKPOINTS
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from charloom.errors import CheckpointError
+from charloom.recurrence.state import map_parts
 from charloom.shapes import State
-from charloom.state import map_parts
 from charloom.training.checkpoints.checkpoint import Checkpoint
 from charloom.training.checkpoints.folder import CheckpointFolder, newest_checkpoint
 from charloom.training.processes import Processes

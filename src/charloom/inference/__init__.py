@@ -1,0 +1,1 @@
+"""Uses of a trained model: generate, evaluate, compare with other compressors."""

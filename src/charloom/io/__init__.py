@@ -1,0 +1,1 @@
+"""Files: written atomically, locked, read from anywhere; pictures."""

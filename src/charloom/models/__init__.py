@@ -1,0 +1,1 @@
+"""Language models: the contract, the model, building one, its folder, and the fused step."""

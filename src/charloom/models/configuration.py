@@ -1,0 +1,121 @@
+"""A language model's configuration: the JSON values that a model of the same parts is made from."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import torch
+
+from charloom.errors import InputError
+from charloom.layers import CELLS, RNN
+from charloom.models.folder import CONFIG_FILE, WithoutInitialWeights
+from charloom.models.predictor import predicting
+from charloom.settings.model import ModelSettings
+from charloom.text.clean_up import CleanUp
+from charloom.text.vocabulary import Vocabulary
+
+_Model = TypeVar("_Model")
+
+
+def config_of(model: Any) -> dict[str, Any]:
+    """Returns the configuration of a ``LanguageModel`` without unknown parts.
+
+    Raises:
+        InputError: The model's provenance is not JSON, or its vocabulary is a subclass's.
+    """
+    layer, vocabulary = model.layer, model.vocabulary
+    if type(vocabulary) is not Vocabulary or type(vocabulary.clean_up) is not CleanUp:
+        raise InputError("the vocabulary or its clean_up is a subclass's: a saved model would have charloom's own")
+    return {
+        "vocabulary": vocabulary.to_json(),
+        "layer": {
+            "cell": layer.mode.split("_")[0].lower(),
+            "input_size": layer.input_size,
+            "hidden_size": layer.hidden_size,
+            "num_layers": layer.num_layers,
+            "bias": layer.bias,
+            "dropout": layer.dropout,
+            **({"nonlinearity": layer.nonlinearity} if isinstance(layer, RNN) else {}),
+            **({"proj_size": layer.proj_size} if layer.proj_size else {}),
+        },
+        "embedding_size": model.embedding.embedding_dim if model.embedding else None,
+        "dropout": model.dropout.p,
+        "tied_output": model.tied_output,
+        "provenance": _json_values(model.provenance),
+    }
+
+
+def settings_of(model: Any) -> ModelSettings:
+    """Returns the part of a ``LanguageModel``'s configuration that settings can say."""
+    layer = model.layer
+    return ModelSettings(
+        cell=layer.mode.split("_")[0].lower(),
+        nonlinearity="relu" if layer.mode == "RNN_RELU" else "tanh",
+        hidden_size=layer.hidden_size,
+        num_layers=layer.num_layers,
+        dropout=max(model.dropout.p, layer.dropout),
+        embedding_size=model.embedding.embedding_dim if model.embedding is not None else None,
+        tied_output=model.tied_output,
+    )
+
+
+def _json_values(provenance: Any) -> dict[str, Any]:
+    try:
+        json.dumps(values := dict(provenance), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"must be a dictionary of JSON values ({error!s:.200})", setting="provenance") from None
+    return values
+
+
+def model_from_config(model_class: type[_Model], config: Mapping[str, Any], max_layers: int = 2**31) -> _Model:
+    """Makes a model with new weights.
+
+    Args:
+        model_class: ``LanguageModel``, or a subclass.
+        config: The configuration, from anywhere.
+        max_layers: How many layers it may ask for.
+
+    Raises:
+        InputError: There is no model of this configuration.
+    """
+    try:
+        layer = dict(config["layer"])
+        if layer["num_layers"] > max_layers:
+            raise ValueError(f"more than {max_layers} layers")
+        maker: Any = model_class
+        model = maker(
+            CELLS[layer.pop("cell")](**layer),
+            Vocabulary.from_json(config["vocabulary"]),
+            embedding_size=config["embedding_size"],
+            dropout=config["dropout"],
+            tied_output=config["tied_output"],
+        )
+        model.provenance = dict(config["provenance"])
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
+        raise InputError(f"{CONFIG_FILE} does not describe a model ({error!r:.200})") from None
+    return model  # type: ignore[no-any-return] # of the class
+
+
+def model_without_weights(model_class: type[_Model], config: Mapping[str, Any], num_tensors: int) -> _Model:
+    """Makes a model on the meta device, where nothing is allocated, that can have so many tensors.
+
+    A hostile configuration cannot ask for more memory than its file has.
+    """
+    with torch.device("meta"), WithoutInitialWeights():
+        return model_from_config(model_class, config, num_tensors)
+
+
+def differ(model: Any, other: Any) -> bool:
+    """Tells if two models of one vocabulary give other logits or states in two calls in a row."""
+    try:
+        torch.testing.assert_close(_two_calls(model), _two_calls(other), equal_nan=True)
+    except (AssertionError, TypeError, ValueError):  # these two for what is no tensor
+        return True
+    return False
+
+
+def _two_calls(model: Any) -> list[Any]:
+    ids = torch.arange(len(model.vocabulary), device=model.device).unsqueeze(0)
+    with predicting(model):
+        logits, state = model(ids)
+        return [logits, state, *model(ids, state)]

@@ -1,0 +1,171 @@
+"""A model on disk: a folder with ``config.json`` and ``model.safetensors``. No pickle: reading one runs no code.
+
+``config.json`` names the format's version and the SHA-256 of the weights file, so that damage and mixed-up files are
+found before anything is computed with them.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from charloom.arguments import PATH, check_type
+from charloom.errors import Argument, InputError, ModelFolderError
+from charloom.io.atomic import write_whole
+from charloom.io.lock import FolderLock
+from charloom.io.tensor_files import open_regular, parse_json, read_tensor_file
+from charloom.models.predictor import check_finite
+
+FORMAT_VERSION = 1
+CHECKPOINTS = "checkpoints"
+"""The folder within, of a run."""
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+CODEC_FILES = ("codec.safetensors", "priming.safetensors")
+"""What ``charloom.codec`` adds to a folder: made of its weights, and read without them."""
+_LARGEST_CONFIG_BYTES = 64 * 2**20
+_DTYPES = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
+"""Types that PyTorch computes a model in; it has others for storage only."""
+
+
+def write_model_folder(path: str | Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Writes both files, each whole or not at all.
+
+    Raises ModelFolderError if that fails, and InputError for tensors with NaN or infinite values.
+    """
+    check_type(PATH, path=path)
+    folder = Path(path)
+    check_finite(tensors)
+    # Copies, since safetensors takes no two tensors that share memory.
+    copies = {name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
+    weights = safetensors.torch.save(copies)
+    head = {"format_version": FORMAT_VERSION, "weights_sha256": hashlib.sha256(weights).hexdigest()}
+    # A file's name may hold bytes that are not UTF-8, as lone surrogates: they become JSON's own escapes (udcff).
+    text = json.dumps(head | config, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        files = {folder / WEIGHTS_FILE: weights, folder / CONFIG_FILE: text.encode("utf-8", "backslashreplace")}
+        write_whole(files, remove=_codec_of_others(folder, head["weights_sha256"]))
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise ModelFolderError(f"{folder}: cannot save the model ({reason})") from error
+
+
+def check_kind(path: str | Path, kind: str) -> None:
+    """Raises ModelFolderError for a folder with a model of another kind: some of its files would stay beside ours."""
+    check_type(PATH, path=path)
+    folder = Path(path)
+    taken = [name for name in (CONFIG_FILE, CHECKPOINTS) if (folder / name).exists()]
+    if taken and (found := _read_config(folder).get("kind")) != kind:
+        raise ModelFolderError(f"{folder}: {_in_words(found)} is there; name another folder for {_in_words(kind)}")
+
+
+def _codec_of_others(folder: Path, weights_sha256: object) -> list[Path]:
+    """What compression made of other weights that stand here: not the new model's."""
+    try:
+        ours = _read_config(folder)["weights_sha256"] == weights_sha256
+    except (ModelFolderError, KeyError):
+        ours = False
+    return [] if ours else [folder / name for name in CODEC_FILES]
+
+
+def read_model_folder(path: str | Path, kind: str | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Returns the config and the tensors.
+
+    Args:
+        path: The folder.
+        kind: The config's ``kind``; a language model has none.
+
+    Raises:
+        ModelFolderError: It is anything but a whole model of this kind; the message names file and reason.
+    """
+    check_type(PATH, path=path)
+    folder = Path(path)
+    if not folder.is_dir():
+        raise ModelFolderError(f"{folder}: no such model folder" if not folder.exists() else f"{folder}: not a folder")
+    config = _read_config(folder)
+    if (found := config.get("kind")) != kind:
+        raise ModelFolderError(f"{folder}: {_in_words(found)}, not {_in_words(kind)}")
+    try:
+        data = read_tensor_file(folder / WEIGHTS_FILE)
+    except OSError as error:
+        raise ModelFolderError(f"{folder}: cannot read {WEIGHTS_FILE} ({error.strerror or error})") from None
+    except (ValueError, RecursionError) as error:
+        reason = f"is damaged, or belongs to another {CONFIG_FILE} ({error!s:.200})"
+        raise ModelFolderError(f"{folder}: {WEIGHTS_FILE} {reason}") from None
+    if hashlib.sha256(data).hexdigest() != config.get("weights_sha256"):
+        raise ModelFolderError(
+            f"{folder}: {WEIGHTS_FILE} is damaged, or belongs to another {CONFIG_FILE} (its SHA-256 differs)"
+        )
+    try:
+        return config, safetensors.torch.load(data)
+    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise ModelFolderError(f"{folder}: {WEIGHTS_FILE} cannot be read ({error})") from None
+
+
+def _in_words(kind: object) -> str:
+    return "a language model" if kind is None else f"a {kind!s:.40}"
+
+
+def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+    """Raises InputError for tensors that are not finite, or not those of the model that the configuration describes."""
+    if wrong := misfit(expected, found):
+        raise InputError(f"{WEIGHTS_FILE} does not fit {CONFIG_FILE} ({wrong})")
+    check_finite(found)
+
+
+def misfit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> str | None:
+    """Describes why the tensors found are not those of the expected model; None if they are."""
+    shapes = [{(name, tuple(t.shape)) for name, t in tensors.items()} for tensors in (expected, found)]
+    if shapes[0] != shapes[1]:
+        return f"tensor {min(shapes[0] ^ shapes[1])[0]} is missing, of another model or of another shape"
+    if len(dtypes := {t.dtype for t in found.values()}) > 1 or not dtypes <= _DTYPES:
+        return f"the tensors are of {', '.join(sorted(map(str, dtypes)))}: they must be of one floating point type"
+    return None
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    file = folder / CONFIG_FILE
+    try:
+        with open_regular(file) as stream:
+            data = stream.read(_LARGEST_CONFIG_BYTES + 1)
+        if len(data) > _LARGEST_CONFIG_BYTES:
+            raise ModelFolderError(f"{file}: too large to be a model's configuration")
+        config = parse_json(data)
+    except OSError as error:
+        if not file.exists() and FolderLock(folder, "a run").is_held:
+            raise ModelFolderError(
+                f"{folder}: no model yet: a run is at work there, and saves it at its end; wait, or stop it with "
+                "Ctrl-C, which saves what it has learnt"
+            ) from None
+        if (folder / CHECKPOINTS).is_dir() and not file.exists():
+            raise ModelFolderError(
+                f"{folder}: no model yet, but a run that was interrupted",
+                hint=("training goes on with ", Argument("resume", str(folder))),
+            ) from None
+        raise ModelFolderError(f"{folder}: not a model folder (cannot read {CONFIG_FILE}: {error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        raise ModelFolderError(f"{file}: damaged ({error})") from None
+    if not isinstance(config, dict) or "format_version" not in config:
+        raise ModelFolderError(f"{file}: not a charloom model's configuration")
+    if config["format_version"] != FORMAT_VERSION:
+        raise ModelFolderError(
+            f"{file}: format version {config['format_version']!r:.40}; this charloom reads version {FORMAT_VERSION}: "
+            "install the version that wrote it"
+        )
+    return config
+
+
+class WithoutInitialWeights(TorchFunctionMode):
+    """Draws no initial weights, which are to be replaced: on the meta device that takes a second of imports."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))

@@ -1,0 +1,204 @@
+"""A language model as the native kernels take it, if its parts are exactly the ones that they know.
+
+A part can be replaced, subclassed, parametrized, pruned or hooked. Whatever is not known here to compute the same is
+left to the parts' own ``forward``.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
+
+from charloom.layers import RecurrentLayer
+from charloom.layers.recurrent_layer import is_torchs_own
+from charloom.recurrence.dispatch import chosen_kernels, covers, covers_layers
+from charloom.recurrence.kernel_arguments import KernelArgumentError
+from charloom.recurrence.native_generation import NativeGenerator
+from charloom.recurrence.native_step import Step, StepOptions, StepParameters
+from charloom.recurrence.native_step import native_backpropagation as step_backpropagation
+from charloom.recurrence.native_step import native_loss as step_loss
+from charloom.recurrence.state import parts_of, state_of
+from charloom.settings.sampling import GenerationPrecision
+from charloom.shapes import State
+
+
+def unknown_part(model: Any, methods: Mapping[str, object]) -> str | None:
+    """Describes the first part of a model that is not the one that its configuration has; None if all are.
+
+    Args:
+        model: A ``LanguageModel``, or a subclass of it.
+        methods: What ``LanguageModel`` defines by name: a subclass, an instance or a patched class may have others.
+    """
+    model_class, attributes = type(model), vars(model)
+    for name, method in methods.items():
+        if getattr(model_class, name) is not method or name in attributes:
+            return f"{model_class.__qualname__} has a {name} of its own"
+    layer, output, dropout, vocabulary_size = model.layer, model.output, model.dropout, len(model.vocabulary)
+    known = isinstance(layer, RecurrentLayer) and is_torchs_own(layer.mode)
+    if not known or _calls_another(layer, RecurrentLayer.forward):
+        return f"layer is a {_name(layer)} with a forward of its own"
+    if not 0 <= layer.dropout <= 1:
+        return f"layer.dropout is {layer.dropout}"
+    if "parametrizations" in layer._modules:
+        return "layer is parametrized"
+    if layer.bidirectional or layer.batch_first:
+        return "layer is bidirectional or batch first"
+    if type(dropout) is not nn.Dropout or _calls_another(dropout, _DROPOUT):
+        return f"dropout is a {_name(dropout)}"
+    if not 0 <= dropout.p <= 1:
+        return f"dropout.p is {dropout.p}"
+    if type(output) is not nn.Linear or _calls_another(output, _LINEAR):
+        return f"output is a {_name(output)}"
+    weight, bias = output.weight, output.bias
+    if bias is None:
+        return "output has no bias"
+    if weight.shape != (vocabulary_size, layer.proj_size or layer.hidden_size):
+        return f"output.weight is {tuple(weight.shape)}"
+    if bias.shape != (vocabulary_size,):
+        return f"output.bias is {tuple(bias.shape)}"
+    if type(layer).begin_state is not RecurrentLayer.begin_state or "begin_state" in vars(layer):
+        return "layer has a begin_state of its own"
+    return _unknown_input(model.embedding, layer, vocabulary_size)
+
+
+# As PyTorch has them: who puts another function into a class of torch.nn wants it called.
+_CALL, _DROPOUT, _LINEAR, _EMBEDDING = nn.Module.__call__, nn.Dropout.forward, nn.Linear.forward, nn.Embedding.forward
+
+
+def _calls_another(part: nn.Module, forward: Any) -> bool:
+    """Tells if a call of a part runs another function than this ``forward``."""
+    kind = type(part)
+    return kind.forward is not forward or kind.__call__ is not _CALL or "forward" in vars(part)
+
+
+def _unknown_input(embedding: Any, layer: Any, vocabulary_size: int) -> str | None:
+    if embedding is None:
+        return None if layer.input_size == vocabulary_size else f"layer.input_size is {layer.input_size}"
+    if type(embedding) is not nn.Embedding or _calls_another(embedding, _EMBEDDING):
+        return f"embedding is a {_name(embedding)}"
+    for option in ("padding_idx", "max_norm"):
+        if getattr(embedding, option) is not None:
+            return f"embedding has {option}"
+    for option in ("scale_grad_by_freq", "sparse"):
+        if getattr(embedding, option):
+            return f"embedding has {option}"
+    if embedding.weight.shape != (vocabulary_size, layer.input_size):
+        return f"embedding.weight is {tuple(embedding.weight.shape)}"
+    return None
+
+
+def _native_parameters(model: Any) -> StepParameters | None:
+    """Reads a ``LanguageModel``'s parameters by name; None unless the kernels compute what ``forward`` would.
+
+    Their shapes and dtypes are for the call of the kernels to check.
+    """
+    if not covers() or model.unknown_part() or _are_hooked(model, *model._modules.values()):
+        return None
+    embedding, layer, output = model.embedding, model.layer, model.output
+    weights = layer.named_weights()
+    if weights is None or not covers_layers(len(weights)):
+        return None
+    embedding_weight = None if embedding is None else embedding.weight
+    return StepParameters(embedding_weight, weights, output.weight, output.bias)
+
+
+def native_writer(model: Any, precision: GenerationPrecision) -> NativeGenerator | None:
+    """Packs a ``LanguageModel``'s weights for generation; None if the kernels do not cover the model."""
+    parameters = _native_parameters(model)
+    if parameters is None or (precision == "int8" and model.layer.mode == "RNN_RELU"):
+        return None
+    try:
+        return NativeGenerator(parameters, model.layer.mode, precision)
+    except KernelArgumentError:
+        return None
+
+
+def native_loss(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[Tensor, State] | None:
+    """``LanguageModel.loss`` in one call; None unless the kernels compute what ``forward`` would."""
+    step = native_step(model, ids, targets, state)
+    if step is None:
+        return None
+    try:
+        loss, last = step_loss(*step)
+    except KernelArgumentError:
+        return None
+    return loss, state_of(last)
+
+
+def native_backpropagation(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[Tensor, State] | None:
+    """``LanguageModel.backpropagate`` in one call; None unless ``loss(...).backward()`` would do the same."""
+    step = native_step(model, ids, targets, state)
+    parameters = [p for p in step[1].in_order() if p is not None] if step else []
+    if step is None or any(map(_is_watched, parameters)) or not any(p.requires_grad for p in parameters):
+        return None
+    try:
+        loss, last = step_backpropagation(*step)
+    except KernelArgumentError:
+        return None
+    return loss, state_of(last)
+
+
+def native_step(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[Step, StepParameters] | None:
+    """``LanguageModel.loss`` as one native call; None unless the kernels compute what ``forward`` would.
+
+    Args:
+        model: A ``LanguageModel``.
+        ids: int64 (batch, steps).
+        targets: int64 (batch, steps).
+        state: The first state; zeros if None.
+    """
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return None
+    parameters = _native_parameters(model)
+    if parameters is None:
+        return None
+    layer = model.layer
+    expected = (layer.num_layers, len(ids), layer.hidden_size)
+    num_parts = 2 if layer.mode == "LSTM" else 1
+    parts = parts_of(state) if state is not None else (ids.new_zeros(expected, dtype=torch.float32),) * num_parts
+    dropout = model.dropout.p if model.dropout.training else 0.0
+    layer_dropout = layer.dropout if layer.training else 0.0
+    if (
+        len(parts) != num_parts
+        or (isinstance(state, tuple) and num_parts == 1)
+        or max(dropout, layer_dropout) >= 1
+        or any(not isinstance(part, Tensor) or part.shape != expected or part.requires_grad for part in parts)
+        or any(type(t) is not Tensor or not t.is_cpu or not t.numel() for t in (ids, targets))
+    ):
+        return None
+    options = StepOptions(layer.mode, layer.precision, dropout, layer_dropout)
+    return Step(chosen_kernels(), ids, targets, parts, parameters.shape(layer.mode), options), parameters
+
+
+def has_forward_hooks(model: nn.Module) -> bool:
+    """Tells if a hook could change what the model computes."""
+    return any(part._forward_hooks or part._forward_pre_hooks for part in model.modules()) or bool(
+        torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks
+    )
+
+
+def _is_watched(parameter: Tensor) -> bool:
+    """Tells if only autograd's engine knows what is to be done with a gradient.
+
+    Hooks on the nodes that accumulate gradients (``parameter.view_as(parameter).grad_fn.next_functions``) are not seen.
+    """
+    if not parameter.is_leaf or parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
+        return True
+    gradient = parameter.grad
+    return gradient is not None and (type(gradient) is not Tensor or gradient.layout is not torch.strided)
+
+
+def _are_hooked(*modules: Any) -> bool:
+    """True if a hook listens to a call of these modules, forward or backward, theirs or everyone's."""
+    everyones: Any = torch_module._has_any_global_hook()  # type: ignore[no-untyped-call] # torch's
+    return bool(everyones) or any(
+        part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks
+        for part in modules
+        if part is not None
+    )
+
+
+def _name(part: Any) -> str:
+    return f"{type(part).__module__}.{type(part).__qualname__}"

@@ -1,0 +1,107 @@
+"""What the README and the pages of docs show is run: examples, command lines; scripts, links and pictures are there."""
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from process import call
+
+import charloom
+from charloom import CorpusUnavailableError, load_corpus
+
+_ROOT = Path(__file__).parents[2]
+_PAGES = [_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", *sorted((_ROOT / "docs").rglob("*.md"))]
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+_LINES = "".join(
+    f"12:0{n % 6}:{n % 60:02} host{n % 3} sshd[{n * 7 % 900}]: session opened for user u{n % 5}\n" for n in range(60)
+)
+_BOOK = (
+    "Chapter 1\n\nIt was the best of times, it was the worst of times, it was the age of wisdom, it was the age of\n"
+    "foolishness, it was the epoch of belief, it was the epoch of incredulity; we had everything before us.\n"
+)
+_FILES = {
+    "mybook.txt": _BOOK * 12,
+    "chapter.txt": _BOOK * 3,
+    "logs/monday.log": _LINES,
+    "today.log": _LINES[-2000:],
+    "first.txt": _BOOK * 20,
+    "rest.txt": _BOOK * 2,
+    "letters.txt": _BOOK.replace("times", "days; we both,") * 8,
+    "sales.csv": "month,units\n"
+    + "".join(f"{2001 + n // 12}-{n % 12 + 1:02},{90 + n + n * 7 % 12}\n" for n in range(96)),
+}
+"""What the pages' commands call the reader's own files."""
+
+
+def _name(page: Path) -> str:
+    return str(page.relative_to(_ROOT))
+
+
+def _blocks(page: Path) -> list[tuple[str, str]]:
+    return _BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+def _commands(block: str) -> list[list[str]]:
+    """The lines of a block that are ``charloom``'s, as words."""
+    lines = [shlex.split(line, comments=True) for line in block.splitlines() if line.startswith("charloom ")]
+    return [line[1:] for line in lines if "COMMAND" not in line]
+
+
+@pytest.mark.usefixtures("forked_workers")
+@pytest.mark.parametrize("page", [page for page in _PAGES if _blocks(page)], ids=_name)
+def test_what_a_page_shows_is_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From top to bottom, in one folder with the reader's files; what takes long is shortened."""
+    for name, text in _FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "photo.bin").write_bytes(bytes(range(256)) * 16)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for kind, block in _blocks(page):
+        if kind == "python":
+            exec(compile(_with_a_corpus(block), _name(page), "exec"), names)
+        elif not kind:
+            for command in _commands(_with_a_corpus(block)):
+                result = call(tmp_path, *_shortened(command))
+                assert result.status == 0, (command, result.errors)
+
+
+def _shortened(command: list[str]) -> list[str]:
+    """A sweep or a corpus that has a name for an epoch of its beginning; a forecast by two small networks."""
+    if command[0] == "forecast" and "--help" not in command:
+        return [*command, "--members", "2", "--epochs", "5"]
+    named = len(command) == 1 or command[1] in ("time-machine", "python-reference") or command[1].startswith("--")
+    if not (command[0] == "sweep" or (command[0] == "train" and named)) or "--resume" in command:
+        return command
+    left_out = {"--epochs", "--num-seeds", "--max-chars"}
+    kept = [word for i, word in enumerate(command) if not left_out & {word, command[i - 1]}]
+    return [*kept, "--epochs", "1", "--max-chars", "10000"]
+
+
+def _with_a_corpus(block: str) -> str:
+    """The block, on the text that Python carries where The Time Machine cannot be had."""
+    try:
+        load_corpus("time-machine")
+    except CorpusUnavailableError:
+        return re.sub(r"\btime-machine\b", "python-reference", block)
+    return block
+
+
+def test_scripts_links_and_pictures_are_there() -> None:
+    for page in _PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r"\bRATIO\b", text)
+        for script in set(re.findall(r"\bscripts/[\w-]+", text)):
+            assert os.access(_ROOT / script, os.X_OK), f"{_name(page)}: {script}"
+        for linked in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", _BLOCK.sub("", text)):
+            assert (page.parent / linked).exists(), f"{_name(page)}: {linked}"
+
+
+def test_the_reference_has_every_public_name() -> None:
+    reference = (_ROOT / "docs" / "reference" / "library.md").read_text(encoding="utf-8")
+    errors = {name for name in dir(charloom) if name.endswith(("Error", "Warning"))}  # the page lists their module
+    named = set(re.findall(r":: charloom\.(\w+)", reference)) | errors | {"__version__"}
+    assert set(dir(charloom)) <= named, set(dir(charloom)) - named

@@ -1,0 +1,92 @@
+"""One process in a folder, however the one before it ended."""
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from charloom import ModelFolderError
+from charloom.io.lock import FolderLock
+
+_HOLD = (
+    "import sys, pathlib; from charloom.io.lock import FolderLock\n"
+    "with FolderLock(pathlib.Path(sys.argv[1]), 'a run'): print('held', flush=True); sys.stdin.read()"
+)
+
+
+def _holder(folder: Path) -> "subprocess.Popen[bytes]":
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, "-c", _HOLD, str(folder)], stdin=pipe, stdout=pipe)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"held\n"
+    return process
+
+
+@pytest.mark.parametrize("end", ["kill", "communicate"])
+def test_another_process_is_kept_out_until_this_one_ends(tmp_path: Path, end: str) -> None:
+    with _holder(tmp_path) as process:
+        with pytest.raises(ModelFolderError, match="another run is at work there: wait for it, or stop it"):
+            FolderLock(tmp_path, "another run").take()
+        getattr(process, end)()
+        process.wait()
+        with FolderLock(tmp_path, "another run"):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_never_two_at_once(tmp_path: Path) -> None:
+    """Though the file goes and comes again all the time."""
+    inside: list[int] = []
+    most = 0
+
+    def work(_: int) -> bool:
+        nonlocal most
+        try:
+            with FolderLock(tmp_path, "another"):
+                inside.append(1)
+                time.sleep(0.001)
+                most = max(most, len(inside))
+                inside.pop()
+        except ModelFolderError:
+            time.sleep(0.0005)
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(work, range(1000))) > 10
+    assert most == 1
+
+
+@pytest.mark.parametrize("to", ["file", "nowhere", "fifo"])
+def test_a_link_or_a_pipe_that_somebody_put_there(tmp_path: Path, to: str) -> None:
+    """Is neither followed nor waited for."""
+    target = tmp_path / "target"
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    if to == "file":
+        target.write_text("mine")
+    if to == "fifo":
+        os.mkfifo(folder / ".lock")
+    else:
+        (folder / ".lock").symlink_to(target)
+        with pytest.raises(OSError, match="symbolic links"):
+            FolderLock(folder, "a run").take()
+    if to == "file":
+        assert target.read_text() == "mine"
+    assert target.exists() == (to == "file")
+    if to == "fifo":
+        with FolderLock(folder, "a run"):
+            pass
+
+
+def test_a_folder_that_moved_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    with FolderLock(tmp_path / "old", "a run"):
+        (tmp_path / "old").rename(tmp_path / "new")
+        (tmp_path / "old").mkdir()
+        (tmp_path / "old" / ".lock").write_text("another's")
+    assert (tmp_path / "old" / ".lock").read_text() == "another's"

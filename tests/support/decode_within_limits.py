@@ -1,0 +1,73 @@
+"""A program of its own: decodes many damaged files, each in a child that the kernel keeps to its time and memory.
+
+Its arguments: a folder with samples, how many cases, and the first seed. It prints how the cases ended, as counts in
+JSON, and the seeds of those that ended otherwise than they may.
+"""
+
+import collections
+import json
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from damage import damaged
+from fake_engines import PlainEngine, ZlibEngine
+from golden_engines import MODEL, PRIMING
+from limited_child import in_child
+
+from charloom import Codec, CompressedFileError
+from charloom.codec.engines.engine import Engine
+from charloom.codec.engines.opening import make_engine
+
+_SECONDS = 2
+_STEP = 1 << 20
+_SAME = "the same bytes"
+
+
+def how_it_ends(codec: Codec, blob: bytes, original: bytes, memory: int) -> str:
+    """How decoding ends with so much more memory: the error's class, or what became of it."""
+
+    def decode() -> str:
+        try:
+            return _SAME if codec.decompress(blob) == original else "wrong bytes"
+        except CompressedFileError as error:
+            return type(error).__name__
+
+    return in_child(decode, seconds=_SECONDS, longest=30 * _SECONDS, memory=memory)
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "plain": PlainEngine,
+    "zlib": ZlibEngine,
+    "fast": lambda: make_engine(MODEL, None),
+    "mixing": lambda: make_engine(MODEL, PRIMING),
+}
+"""By the first word of a sample's name."""
+
+
+def main(folder: Path, cases: int, first: int) -> None:
+    """Prints the counts and the failures."""
+    samples = []
+    for file in sorted(folder.glob("*.blob")):
+        blob = file.read_bytes()
+        # One thread: Python's own start of another hangs where memory runs out.
+        codec = Codec(ENGINES[file.stem.split()[0]](), threads=1)
+        original = codec.decompress(blob)
+        # The least that undamaged decoding gets along with, to a megabyte; and one more for an exception's own.
+        memory = next(m for m in range(0, 1 << 30, _STEP) if how_it_ends(codec, blob, original, m) == _SAME) + _STEP
+        samples.append((codec, blob, original, memory))
+    counts: collections.Counter[str] = collections.Counter()
+    failures = []
+    for seed in range(first, first + cases):
+        source = random.Random(seed)
+        codec, blob, original, memory = source.choice(samples)
+        verdict = how_it_ends(codec, damaged(blob, source), original, memory)
+        counts[verdict] += 1
+        if verdict != _SAME and not verdict.endswith("Error"):
+            failures.append((seed, verdict))
+    json.dump({"counts": counts, "failures": failures}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

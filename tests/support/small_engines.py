@@ -1,0 +1,45 @@
+"""Small models in integers, primings, and the engines of both, plain and native."""
+
+import random
+
+from integer_models import CHARACTERS, bigram_model, random_model, with_tokens
+
+from charloom.codec.engines.engine import Engine
+from charloom.codec.engines.native import NativeEngine
+from charloom.codec.model.integer_model import IntegerModel
+from charloom.codec.model.priming import Priming
+from charloom.codec.reference.plain_engine import ReferenceEngine
+
+TEXT = (
+    "it was the best of times, it was the worst of times,\n"
+    "[12:30] a=7 b=19 say: it was the age of wisdom.\n"
+    "日本語のテキスト。日本語äö—🙂\n"
+)
+# What stands twice is matched; QQQ, Я and the bytes of no character are lost to the network.
+BLOCKS = [
+    TEXT[60:150].encode(),
+    b"",
+    TEXT.encode()[-31:] + "QQQ Я 日".encode() + b"\xe6\x97\xff\x00\xfe",
+    random.Random(1).randbytes(40),
+    b"x",
+    TEXT[60:150].encode() + bytes(40),
+]
+MODELS = {
+    "characters": bigram_model(TEXT * 2),
+    "characters, at random": with_tokens(
+        random_model(5, "lstm", hidden=20, vocabulary=len(CHARACTERS), style="wild"), CHARACTERS
+    ),
+    "bytes": random_model(6, "gru", hidden=33, vocabulary=256, layers=2, style="wild"),
+    "some bytes": random_model(7, "rnn_relu", hidden=8, vocabulary=100),
+}
+PRIMINGS = {
+    "unprimed": Priming(),
+    "primed": Priming(TEXT[:160].encode(), 70),
+    "silent": Priming(TEXT[100:].encode(), len(TEXT[100:].encode())),
+}
+
+
+def engine_of(model: IntegerModel, priming: Priming, name: str, *, fast: bool) -> Engine:
+    """name: of an instruction set, or "reference"."""
+    used = None if fast else priming
+    return ReferenceEngine(model, used) if name == "reference" else NativeEngine(model, used, name)
