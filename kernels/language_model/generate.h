@@ -16,11 +16,11 @@ using charloom::GenerationRun;
 template <class Cell, class Number>
 class Generator {
  public:
-  Generator(const GenerationModel &model, void *memory)
-      : model_(model), width_(padded(model.hidden)), arena_(memory), output_(arena_, model.vocabulary, model.hidden) {
+  Generator(const GenerationModel &model, void *memory) : model_(model), width_(padded(model.hidden)), arena_(memory) {
     for (long l = 0; l < model.layers; l++)
       layers_[l] = take_packed_layer<Cell, Number>(arena_, model.hidden, l ? model.hidden : model.inputs,
                                                    l ? 1 : model.vocabulary, true, false, l > 0);
+    output_ = take_output_layer<Number>(arena_, model.vocabulary, model.hidden);
   }
 
   size_t packed_size() const { return arena_.used(); }
@@ -68,10 +68,11 @@ class Generator {
         run.ids[i * run.steps + t] = chosen[i];
       }
       for (long l = 0; l < model_.layers; l++) {
+        const Tape<Number> tape = tapes[l];
         const float *start = layers_[l].start;
         auto start_row = [&](long, long b) { return l ? start : start + chosen[b] * Cell::products * width_; };
-        forward_in_time<Cell, Number>(tapes[l], layers_[l], {0, n}, start_row, l ? tapes[l - 1].hidden : nullptr,
-                                      width_, last_hidden[l], last_cell[l], nullptr, scratch);
+        forward_in_time<Cell, Number>(tape, layers_[l], {0, n}, start_row, l ? tapes[l - 1].hidden : nullptr, width_,
+                                      last_hidden[l], last_cell[l], nullptr, scratch);
       }
       score(tapes[model_.layers - 1].hidden, n, scratch, run.logits);
       for (long l = 0; l < model_.layers; l++) std::swap(tapes[l].first_hidden, tapes[l].hidden);
@@ -114,8 +115,8 @@ class Generator {
   const GenerationModel model_;
   const long width_;
   Arena arena_;
-  const OutputLayer<Number> output_;
   PackedLayer<Number> layers_[kMaxLayers];
+  OutputLayer<Number> output_;
 };
 
 }  // namespace

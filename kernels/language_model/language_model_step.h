@@ -20,8 +20,7 @@ class LanguageModelStep {
         arena_(workspace),
         width_(padded(call.hidden)),
         rows_(call.steps * call.batch),
-        output_(arena_, call.vocabulary, call.hidden),
-        logits_(output_.logits),
+        logits_(padded(call.vocabulary)),
         one_hot_(call.embedding_size == 0),
         groups_(call.steps, call.batch) {
     take_memory();
@@ -81,6 +80,7 @@ class LanguageModelStep {
       d_output_bias_[g] = g == 0 ? call_.d_output_bias : arena_.take<float>(call_.vocabulary);
     }
     carry_ = arena_.take<float>(state);
+    output_ = take_output_layer<Number>(arena_, call_.vocabulary, call_.hidden);
     output_back_ = arena_.take<Number>(logits_ * width_);
     d_logits_ = arena_.take<Number>((rows_ + slack) * logits_);
     nats_ = arena_.take<float>(rows_);
@@ -131,16 +131,13 @@ class LanguageModelStep {
   }
 
   void forward_layer(long l, Range mine, int id) {
-    const long products = Cell::products * width_;
+    const bool tokens = l == 0 && one_hot_;
     const float *start = weights_[l].start;
-    if (l == 0 && one_hot_)
-      forward_in_time<Cell>(
-          tape_[l], weights_[l], mine, [&](long t, long b) { return start + id_at(t, b) * products; },
-          static_cast<const Number *>(nullptr), 0, last_hidden_[l], last_cell_[l], nullptr, scratch_[id]);
-    else
-      forward_in_time<Cell>(
-          tape_[l], weights_[l], mine, [&](long, long) { return start; }, l ? above_[l - 1] : embedded_,
-          l ? width_ : embedded_stride_, last_hidden_[l], last_cell_[l], nullptr, scratch_[id]);
+    forward_in_time<Cell>(
+        tape_[l], weights_[l], mine,
+        [&](long t, long b) { return tokens ? start + id_at(t, b) * Cell::products * width_ : start; },
+        l ? above_[l - 1] : embedded_, l ? width_ : embedded_stride_, last_hidden_[l], last_cell_[l], nullptr,
+        scratch_[id]);
     const Dropout dropout = dropout_below(l + 1);
     for (long t = 0; dropout.on() && t < call_.steps; t++)
       for (long b = mine.begin; b < mine.end; b++) {
@@ -171,13 +168,13 @@ class LanguageModelStep {
     const long n = mine.end - mine.begin, block = round_up(n, kRowBlock<Number>) * kPanel;
     const Dropout dropout = dropout_below(l + 1);
     auto upstream = [&](long t, long u, long panels, float *to) {
-      memset(to, 0, panels * block * sizeof(float));
-      if (l == call_.layers - 1)
+      if (l < call_.layers - 1) {
+        gradient_of_input<Cell>(tape_[l + 1], weights_[l + 1], mine, t, u, panels, to);
+      } else {
+        memset(to, 0, panels * block * sizeof(float));
         multiply(n, logits_, rows_of<Number>(d_logits_ + row_at(t, mine.begin) * logits_, logits_),
                  output_back_ + u * logits_, panels, {to, kPanel, block});
-      else
-        multiply(n, Cell::gates * width_, gates_of_inputs(l + 1, t, mine),
-                 weights_[l + 1].input_back + u * Cell::gates * width_, panels, {to, kPanel, block});
+      }
       for (long r = 0; dropout.on() && r < n; r++)
         for (long p = 0; p < panels; p++)
           dropout.apply(to + p * block + r * kPanel, row_at(t, mine.begin + r), u + p * kPanel, kPanel);
@@ -186,19 +183,12 @@ class LanguageModelStep {
     backward_in_time<Cell>(tape_[l], weights_[l], mine, upstream, nullptr, carry_, nullptr, scratch_[id]);
   }
 
-  // The gradients of layer l's products with its input, for rows `mine` of step t, as a left-hand side.
-  Left<Number> gates_of_inputs(long l, long t, Range mine) const {
-    return rows_of<Number>(tape_[l].template gates_row<Cell>(t, mine.begin), tape_[l].template gates_stride<Cell>());
-  }
-
   void backward_embedding(Range mine, int id) {
     const long n = mine.end - mine.begin;
     const Dropout dropout = dropout_below(0);
     for (long t = 0; t < call_.steps; t++)
       for (long j = 0; j < embedded_stride_; j += kPanel) {
-        memset(scratch_[id], 0, round_up(n, kRowBlock<Number>) * kPanel * sizeof(float));
-        multiply(n, Cell::gates * width_, gates_of_inputs(0, t, mine),
-                 weights_[0].input_back + j * Cell::gates * width_, 1, {scratch_[id], kPanel, 0});
+        gradient_of_input<Cell>(tape_[0], weights_[0], mine, t, j, 1, scratch_[id]);
         for (long r = 0; r < n; r++) {
           const long row = row_at(t, mine.begin + r);
           if (dropout.on()) dropout.apply(scratch_[id] + r * kPanel, row, j, kPanel);
@@ -249,9 +239,7 @@ class LanguageModelStep {
 
   const LanguageModelCall &call_;
   Arena arena_;
-  const long width_, rows_;
-  const OutputLayer<Number> output_;
-  const long logits_;  // padded size of the vocabulary
+  const long width_, rows_, logits_;  // logits_: padded size of the vocabulary
   const bool one_hot_;
   const RowGroups<Number> groups_;
   LayerGradients sums_[kMaxGroups][kMaxLayers];  // of each group of rows; the first are the results
@@ -261,6 +249,7 @@ class LanguageModelStep {
   Tape<Number> tape_[kMaxLayers];
   Number *above_[kMaxLayers];  // what is read from layer l: its hidden states, after dropout
   float *last_hidden_[kMaxLayers], *last_cell_[kMaxLayers];
+  OutputLayer<Number> output_;
   Number *embedded_, *output_back_, *d_logits_;
   long embedded_stride_;
   float *d_embedded_, *d_table_, *carry_, *nats_;

@@ -17,14 +17,6 @@ struct OutputLayer {
   Number *weights;
   float *bias;
 
-  OutputLayer(Arena &arena, long vocabulary, long hidden)
-      : vocabulary(vocabulary),
-        hidden(hidden),
-        logits(charloom::padded(vocabulary)),
-        width(charloom::padded(hidden)),
-        weights(arena.take<Number>(logits / kPanel * panel_size<Number>(width))),
-        bias(arena.take<float>(logits)) {}
-
   void pack(const float *from, const float *from_bias, Range mine) const {
     for (long v = mine.begin; v < mine.end; v += kPanel) {
       pack_columns(weights + v / kPanel * panel_size<Number>(width), from + v * hidden, hidden, hidden, width,
@@ -44,6 +36,17 @@ struct OutputLayer {
     multiply(n, width, rows_of(rows, width), weights, logits / kPanel, {to, kPanel, panel_stride(n)});
   }
 };
+
+template <class Number>
+static OutputLayer<Number> take_output_layer(Arena &arena, long vocabulary, long hidden) {
+  const long logits = charloom::padded(vocabulary), width = charloom::padded(hidden);
+  return {vocabulary,
+          hidden,
+          logits,
+          width,
+          arena.take<Number>(logits / kPanel * panel_size<Number>(width)),
+          arena.take<float>(logits)};
+}
 
 // logits: panels of kPanel, panel_stride apart. Returns the nats of the target, and in d_logits (panels side by side)
 // scale times the gradient: softmax minus one at the target.

@@ -8,6 +8,8 @@
 
 namespace {
 
+using charloom::LayerGradients;
+
 // Scratch of one thread for sum_of_outer_products.
 template <class Number>
 struct OuterScratch {

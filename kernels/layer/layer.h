@@ -86,9 +86,25 @@ static size_t run_layer_forward(Cell, Number, const LayerCall &call, void *works
           tape, weights, mine, [&](long, long) { return weights.start; }, reserve.x, reserve.x_stride, last_hidden,
           last_cell, y, scratch + id * scratch_each);
     unpad_rows(last_hidden, tape.width, mine, call.last_hidden, call.hidden);
-    unpad_rows(last_cell, tape.width, mine, call.last_cell, call.hidden);
+    if (Cell::has_cell) unpad_rows(last_cell, tape.width, mine, call.last_cell, call.hidden);
   });
   return arena.used();
+}
+
+template <class Cell, class Number>
+static void write_dx(const LayerCall &call, const Tape<Number> &tape, const PackedLayer<Number> &weights, Range rows,
+                     float *scratch) {
+  const long n = rows.end - rows.begin, block = round_up(n, kRowBlock<Number>) * kPanel;
+  const long at_once = panels_at_once<Number>(n);
+  for (long s = 0; s < tape.steps; s++)
+    for (long j = 0; j < call.inputs; j += at_once * kPanel) {
+      const long panels = smaller(at_once, (padded(call.inputs) - j) / kPanel);
+      gradient_of_input<Cell>(tape, weights, rows, s, j, panels, scratch);
+      for (long r = 0; r < n; r++)
+        for (long p = j; p < smaller(j + panels * kPanel, call.inputs); p += kPanel)
+          memcpy(call.dx + (tape.time(s) * call.batch + rows.begin + r) * call.inputs + p,
+                 scratch + (p - j) / kPanel * block + r * kPanel, smaller(kPanel, call.inputs - p) * sizeof(float));
+    }
 }
 
 template <class Cell, class Number>
@@ -121,7 +137,6 @@ static size_t run_layer_backward(Cell, Number, const LayerCall &call, void *work
       memset(carry + mine.begin * width, 0, (mine.end - mine.begin) * width * sizeof(float));
     barrier(threads);
     const long n = mine.end - mine.begin, block = round_up(n, kRowBlock<Number>) * kPanel;
-    const long at_once = panels_at_once<Number>(n);
     float *own = scratch + id * scratch_each;
     if (n > 0) {
       backward_in_time<Cell>(
@@ -138,19 +153,7 @@ static size_t run_layer_backward(Cell, Number, const LayerCall &call, void *work
       unpad_rows(d_first_hidden, width, mine, call.d_first_hidden, call.hidden);
       if constexpr (Cell::has_cell) unpad_rows(carry, width, mine, call.d_first_cell, call.hidden);
     }
-    if (call.dx && n > 0)
-      for (long s = 0; s < tape.steps; s++)
-        for (long j = 0; j < call.inputs; j += at_once * kPanel) {
-          const long panels = smaller(at_once, (padded(call.inputs) - j) / kPanel);
-          memset(own, 0, panels * block * sizeof(float));
-          multiply(n, Cell::gates * width,
-                   rows_of<Number>(tape.template gates_row<Cell>(s, mine.begin), tape.template gates_stride<Cell>()),
-                   weights.input_back + j * Cell::gates * width, panels, {own, kPanel, block});
-          for (long r = 0; r < n; r++)
-            for (long p = j; p < smaller(j + panels * kPanel, call.inputs); p += kPanel)
-              memcpy(call.dx + (tape.time(s) * call.batch + mine.begin + r) * call.inputs + p,
-                     own + (p - j) / kPanel * block + r * kPanel, smaller(kPanel, call.inputs - p) * sizeof(float));
-        }
+    if (call.dx && n > 0) write_dx<Cell>(call, tape, weights, mine, own);
     barrier(threads);
     for (long g = 0; g < groups.count(); g++) {
       const GroupRows<Number> group{tape, groups.rows(g)};

@@ -4,17 +4,10 @@
 // panel of units after the other: the products of all gates land in scratch, then the cell's equations run on them
 // while they are in the first-level cache.
 #pragma once
-#include "kernels.h"
 #include "layer/cells.h"
-#include "products/packing.h"
-#include "runtime/arena.h"
-#include "runtime/threads.h"
+#include "layer/packed_layer.h"
 
 namespace {
-
-using charloom::LayerGradients;
-using charloom::LayerWeights;
-using charloom::padded;
 
 // Units between the hidden size and the padded one: rows (batch, hidden) become rows (batch, width), and back,
 // if they are wanted.
@@ -78,11 +71,11 @@ struct Tape {
 template <class Cell, class Number>
 static void take_tape(Arena &arena, Tape<Number> &tape, bool keep) {
   const long rows = tape.steps * tape.batch, slack = kRowBlock<Number>;  // a block of rows may begin with the last
-  if (keep) tape.gates = arena.take<Number>((rows + slack) * tape.template gates_stride<Cell>());
-  if (keep && Cell::has_cell) tape.cells = arena.take<Number>(rows * tape.width);
   tape.first_hidden = arena.take<Number>((tape.batch + slack) * tape.width);
-  if (Cell::has_cell) tape.first_cell = arena.take<Number>(tape.batch * tape.width);
   if (!tape.hidden) tape.hidden = arena.take<Number>((rows + slack) * tape.width);
+  if (Cell::has_cell) tape.first_cell = arena.take<Number>(tape.batch * tape.width);
+  if (keep && Cell::has_cell) tape.cells = arena.take<Number>(rows * tape.width);
+  if (keep) tape.gates = arena.take<Number>((rows + slack) * tape.template gates_stride<Cell>());
 }
 
 // The state (batch, hidden) that some rows begin with, padded: in float32, and as products read it.
@@ -94,79 +87,6 @@ static void begin_state(const Tape<Number> &tape, const float *hidden, const flo
   if (!Cell::has_cell) return;
   pad_rows(cell, tape.hidden_size, rows, last_cell, tape.width);
   pad_rows(cell, tape.hidden_size, rows, tape.first_cell, tape.width);
-}
-
-template <class Number>
-constexpr bool kTrains = sizeof(Number) > 1;  // in 8 bits there is no backward pass
-
-// A layer's weights as right-hand sides. Panels of forward products: [panel of units][gate], so that one panel's gates
-// are multiplied in one go; of backward products: over all gates' rows.
-template <class Number>
-struct PackedLayer {
-  Number *input = nullptr, *hidden = nullptr, *input_back = nullptr, *hidden_back = nullptr;
-  float *start = nullptr;  // what products start from, (rows, products, width): one row of biases, or one a token
-  long inputs, depth;      // depth: inputs as multiply() counts them
-};
-
-template <class Cell, class Number>
-static PackedLayer<Number> take_packed_layer(Arena &arena, long hidden, long inputs, long start_rows, bool forward,
-                                             bool backward, bool dense_input) {
-  PackedLayer<Number> packed;
-  const long width = padded(hidden);
-  packed.inputs = inputs;
-  packed.depth = round_up(inputs, kDepthBlock<Number>);
-  packed.start = arena.take<float>(start_rows * Cell::products * width);
-  const long panels = Cell::gates * width / kPanel;
-  if (forward) packed.hidden = arena.take<Number>(panels * panel_size<Number>(width));
-  if (forward && dense_input) packed.input = arena.take<Number>(panels * panel_size<Number>(packed.depth));
-  if (backward) packed.hidden_back = arena.take<Number>(Cell::gates * width * width);
-  if (backward && dense_input) packed.input_back = arena.take<Number>(Cell::gates * width * padded(inputs));
-  return packed;
-}
-
-// Thread `id`'s share of the packing.
-template <class Cell, class Number>
-static void pack_layer(const PackedLayer<Number> &to, const LayerWeights &from, long hidden, int id, int threads) {
-  const long width = padded(hidden), inputs = to.inputs;
-  const Range units = share(width, kPanel, id, threads);
-  for (long u = units.begin; u < units.end; u += kPanel)
-    for (long i = 0; i < Cell::gates; i++) {
-      const long panel = u / kPanel * Cell::gates + i;
-      const long input_row = Cell::input_gate[i] * hidden, hidden_row = Cell::hidden_gate[i] * hidden;
-      if (to.input)
-        pack_columns(to.input + panel * panel_size<Number>(to.depth), from.input + (input_row + u) * inputs, inputs,
-                     inputs, to.depth, hidden - u);
-      if (to.hidden)
-        pack_columns(to.hidden + panel * panel_size<Number>(width), from.hidden + (hidden_row + u) * hidden, hidden,
-                     hidden, width, hidden - u);
-      if constexpr (kTrains<Number>)
-        if (to.hidden_back)
-          pack_rows(
-              to.hidden_back + (u * Cell::gates + i * kPanel) * width,
-              [&](long k) { return from.hidden + (hidden_row + k) * hidden + u; }, hidden, width, hidden - u);
-    }
-  if constexpr (kTrains<Number>) {
-    const Range columns = to.input_back ? share(padded(inputs), kPanel, id, threads) : Range{0, 0};
-    for (long j = columns.begin; j < columns.end; j += kPanel)
-      for (long i = 0; i < Cell::gates; i++)
-        pack_rows(
-            to.input_back + (j * Cell::gates + i * kPanel) * width,
-            [&](long k) { return from.input + (Cell::input_gate[i] * hidden + k) * inputs + j; }, hidden, width,
-            inputs - j);
-  }
-}
-
-// The biases of each product, (products, width): what is added up anyway starts with both.
-template <class Cell>
-static void start_from_biases(float *start, const LayerWeights &from, long hidden) {
-  const long width = padded(hidden);
-  memset(start, 0, Cell::products * width * sizeof(float));
-  for (long i = 0; i < Cell::gates; i++)
-    for (long j = 0; j < hidden; j++) {
-      if (from.input_bias) start[i * width + j] += from.input_bias[Cell::input_gate[i] * hidden + j];
-      if (from.hidden_bias)
-        start[(Cell::hidden_first + i) * width + j] += from.hidden_bias[Cell::hidden_gate[i] * hidden + j];
-    }
 }
 
 // One panel of so few rows would leave too few independent sums to keep the multipliers busy; of tiles, one block of
@@ -250,6 +170,17 @@ static void forward_in_time(const Tape<Number> &tape, const PackedLayer<Number> 
       }
     }
   }
+}
+
+// The gradient of what a layer read in step s, for some panels of its units from j on: to scratch, (panels, block).
+template <class Cell, class Number>
+static void gradient_of_input(const Tape<Number> &tape, const PackedLayer<Number> &weights, Range rows, long s, long j,
+                              long panels, float *scratch) {
+  const long n = rows.end - rows.begin, depth = Cell::gates * tape.width,
+             block = round_up(n, kRowBlock<Number>) * kPanel;
+  memset(scratch, 0, panels * block * sizeof(float));
+  multiply(n, depth, rows_of<Number>(tape.template gates_row<Cell>(s, rows.begin), tape.template gates_stride<Cell>()),
+           weights.input_back + j * depth, panels, {scratch, kPanel, block});
 }
 
 // Leaves the gradients of the products in the tape's gates. upstream(s, u, panels, scratch) starts scratch with the

@@ -66,36 +66,22 @@ struct Result {
 CHARLOOM_INLINE Vector load_columns(const float *panel) { return load(panel); }
 CHARLOOM_INLINE void multiply_add(Vector &sum, const float *a, Vector b) { sum += (*a - Vector{}) * b; }
 
-struct Pairs {
-  Words bits;
-};
-CHARLOOM_INLINE Pairs load_columns(const bfloat16 *panel) {
-  Pairs p;
-  memcpy(&p, panel, sizeof p);
-  return p;
-}
-CHARLOOM_INLINE void multiply_add(Vector &sum, const bfloat16 *a, Pairs b) {
+CHARLOOM_INLINE Words load_columns(const bfloat16 *panel) { return read<Words>(panel); }
+CHARLOOM_INLINE void multiply_add(Vector &sum, const bfloat16 *a, Words b) {
 #if defined(__AVX512BF16__)
-  uint32_t pair;
-  memcpy(&pair, a, sizeof pair);
-  sum = (Vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32((int)pair), (__m512bh)b.bits);
+  sum = (Vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32(read<int32_t>(a)), (__m512bh)b);
 #else
-  sum += to_float(a[0]) * (Vector)(b.bits << 16);
-  sum += to_float(a[1]) * (Vector)(b.bits & 0xffff0000u);
+  sum += to_float(a[0]) * (Vector)(b << 16);
+  sum += to_float(a[1]) * (Vector)(b & 0xffff0000u);
 #endif
 }
 
-CHARLOOM_INLINE Ints load_columns(const int8_t *panel) {
-  Ints fours;
-  memcpy(&fours, panel, sizeof fours);
-  return fours;
-}
+CHARLOOM_INLINE Ints load_columns(const int8_t *panel) { return read<Ints>(panel); }
 CHARLOOM_INLINE void multiply_add(Ints &sum, const int8_t *a, Ints b) {
 #if defined(__AVX512VNNI__)
-  int32_t four;
-  memcpy(&four, a, sizeof four);
   // The instruction wants one side without sign: 128 more, which finish() takes off again.
-  sum = (Ints)_mm512_dpbusd_epi32((__m512i)sum, _mm512_set1_epi32(four ^ (int32_t)0x80808080), (__m512i)b);
+  const int32_t four = read<int32_t>(a) ^ (int32_t)0x80808080;
+  sum = (Ints)_mm512_dpbusd_epi32((__m512i)sum, _mm512_set1_epi32(four), (__m512i)b);
 #elif defined(__SSE2__)
   const int16_t a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3];
   const Ints even = Ints{} + (int32_t)((uint32_t)(uint16_t)a2 << 16 | (uint16_t)a0);
@@ -113,28 +99,20 @@ constexpr int32_t kOffset = 0;
 
 // Sums begin with the result that is there, and go back to it; in integers they are added to it in the end. v: which
 // vector of the panel's columns.
-CHARLOOM_INLINE void start(Vector &sum, const float *result) { sum = load(result); }
-CHARLOOM_INLINE void start(Ints &sum, const float *) { sum = Ints{}; }
+template <class Number>
+CHARLOOM_INLINE Vector start(const float *result, const Number *) {
+  return load(result);
+}
+CHARLOOM_INLINE Ints start(const float *, const int8_t *) { return Ints{}; }
 template <class Number>
 CHARLOOM_INLINE void finish(Vector sum, const Number *, int, float *result) {
   store(result, sum);
 }
 CHARLOOM_INLINE void finish(Ints sum, const int8_t *panel, int v, float *result) {
   const float *scales = reinterpret_cast<const float *>(panel);
-  Ints offset;
-  memcpy(&offset, scales + kPanel + v * kLanes, sizeof offset);
-  const Ints exact = sum - offset * kOffset;
+  const Ints exact = sum - read<Ints>(scales + kPanel + v * kLanes) * kOffset;
   store(result, load(result) + __builtin_convertvector(exact, Vector) * load(scales + v * kLanes));
 }
-
-template <class Number>
-struct SumOf {
-  using Type = Vector;
-};
-template <>
-struct SumOf<int8_t> {
-  using Type = Ints;
-};
 
 // result(p, i) += sum over k of left(i, k) panel_p(k), for ROWS rows and PANELS panels at once.
 //
@@ -143,12 +121,12 @@ struct SumOf<int8_t> {
 template <int ROWS, int PANELS, class Number>
 static void multiply_block(long turns, Left<Number> left, const Number *panels, long panel_stride, Result result) {
   constexpr int sums = PANELS * ROWS, vectors = PANELS * 2;
-  typename SumOf<Number>::Type sum[sums][2];
+  decltype(start(result.data, panels)) sum[sums][2];
 #pragma GCC unroll 16
   for (int s = 0; s < sums; s++) {
     const float *from = result.from(s % ROWS, s / ROWS).data;
-    start(sum[s][0], from);
-    start(sum[s][1], from + kLanes);
+    sum[s][0] = start(from, panels);
+    sum[s][1] = start(from + kLanes, panels);
   }
   const Number *rows[(ROWS + 2) / 3], *columns = panels + kPanelHeader<Number>;
 #pragma GCC unroll 16

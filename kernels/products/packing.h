@@ -69,8 +69,7 @@ CHARLOOM_INLINE QuadWords rounded_quad(Quad v) {
 #if defined(__AVX512BF16__)
   return (QuadWords)_mm_cvtepu16_epi32((__m128i)_mm_cvtneps_pbh((__m128)v));
 #else
-  const QuadWords w = (QuadWords)v, rounded = (w + 0x7fff + ((w >> 16) & 1)) >> 16;
-  return v == v ? rounded : (w >> 16) | 0x40;
+  return upper_halves<QuadWords>(v);
 #endif
 }
 CHARLOOM_INLINE void put_4x4(bfloat16 *panel, long k, long column, const Quad (&row)[4]) {
@@ -92,7 +91,7 @@ CHARLOOM_INLINE void pack_columns(Number *panel, const float *rows, long stride,
       long k = first;
       for (; j + 4 <= columns && k < whole; k += 4) {
         Quad row[4];
-        for (long i = 0; i < 4; i++) memcpy(&row[i], rows + (j + i) * stride + k, sizeof row[i]);
+        for (long i = 0; i < 4; i++) row[i] = read<Quad>(rows + (j + i) * stride + k);
         transpose_4x4(row);
         put_4x4(panel, k, j, row);
       }

@@ -46,28 +46,32 @@ struct bfloat16 {
   uint16_t bits;
 };
 
-CHARLOOM_INLINE Vector fill(float x) { return Vector{} + x; }
-
-CHARLOOM_INLINE Vector load(const float *from) {
-  Vector v;
+// What lies at an address that may be any.
+template <class To>
+CHARLOOM_INLINE To read(const void *from) {
+  To v;
   memcpy(&v, from, sizeof v);
   return v;
 }
+
+CHARLOOM_INLINE Vector fill(float x) { return Vector{} + x; }
+CHARLOOM_INLINE Vector load(const float *from) { return read<Vector>(from); }
 CHARLOOM_INLINE void store(float *to, Vector v) { memcpy(to, &v, sizeof v); }
 
 CHARLOOM_INLINE Vector load(const bfloat16 *from) {
-  Halves h;
-  memcpy(&h, from, sizeof h);
-  return (Vector)(__builtin_convertvector(h, Words) << 16);
+  return (Vector)(__builtin_convertvector(read<Halves>(from), Words) << 16);
 }
-// Rounds to nearest, ties to even; a NaN stays one.
+// Rounds to nearest, ties to even; a NaN stays one. Bits: integers of 32 bits, as many as the numbers.
+template <class Bits, class Floats>
+CHARLOOM_INLINE Bits upper_halves(Floats x) {
+  const Bits bits = read<Bits>(&x);
+  return x == x ? (bits + 0x7fff + ((bits >> 16) & 1)) >> 16 : (bits >> 16) | 0x40;
+}
 CHARLOOM_INLINE Halves rounded_to_bfloat16(Vector v) {
 #if defined(__AVX512BF16__)
   return (Halves)_mm512_cvtneps_pbh((__m512)v);
 #else
-  Words w = (Words)v;
-  Words rounded = (w + 0x7fff + ((w >> 16) & 1)) >> 16;
-  return __builtin_convertvector(v == v ? rounded : (w >> 16) | 0x40, Halves);
+  return __builtin_convertvector(upper_halves<Words>(v), Halves);
 #endif
 }
 CHARLOOM_INLINE void store(bfloat16 *to, Vector v) {
@@ -75,17 +79,11 @@ CHARLOOM_INLINE void store(bfloat16 *to, Vector v) {
   memcpy(to, &h, sizeof h);
 }
 CHARLOOM_INLINE Halves load_rounded(const float *from) { return rounded_to_bfloat16(load(from)); }
-CHARLOOM_INLINE Halves load_rounded(const bfloat16 *from) {
-  Halves h;
-  memcpy(&h, from, sizeof h);
-  return h;
-}
+CHARLOOM_INLINE Halves load_rounded(const bfloat16 *from) { return read<Halves>(from); }
 CHARLOOM_INLINE float to_float(float x) { return x; }
 CHARLOOM_INLINE float to_float(bfloat16 x) {
-  uint32_t w = (uint32_t)x.bits << 16;
-  float f;
-  memcpy(&f, &w, sizeof f);
-  return f;
+  const uint32_t w = (uint32_t)x.bits << 16;
+  return read<float>(&w);
 }
 
 // 8-bit integers: numbers between -1 and 1 in steps of 1/127, rounded to nearest.
@@ -98,11 +96,7 @@ CHARLOOM_INLINE void store(int8_t *to, Vector v) {
 }
 CHARLOOM_INLINE void set(int8_t *to, float x) { *to = (int8_t)(x * 127.f + (x < 0 ? -0.5f : 0.5f)); }
 CHARLOOM_INLINE void set(float *to, float x) { *to = x; }
-CHARLOOM_INLINE void set(bfloat16 *to, float x) {
-  uint32_t w;
-  memcpy(&w, &x, sizeof w);
-  to->bits = (uint16_t)(x == x ? (w + 0x7fff + ((w >> 16) & 1)) >> 16 : (w >> 16) | 0x40);
-}
+CHARLOOM_INLINE void set(bfloat16 *to, float x) { to->bits = (uint16_t)upper_halves<uint32_t>(x); }
 
 // The limit comes first in these comparisons, so that a NaN passes through: training must see that it diverged.
 CHARLOOM_INLINE Vector at_most(float limit, Vector x) {

@@ -2,11 +2,11 @@
 #pragma once
 #ifdef _OPENMP
 #include <omp.h>
+#include <time.h>
 #endif
 #if defined(__SSE2__)
 #include <xmmintrin.h>
 #endif
-#include <time.h>
 
 #include "products/matmul.h"
 
@@ -46,10 +46,9 @@ class FlushDenormals {
 #endif
 };
 
-// Seconds since a call began, less those that this thread ran of them: also those before it came to run at all. 0 if
-// the system has no such clocks.
+#ifdef _OPENMP
+// Seconds since a call began, less those that this thread ran of them: also those before it came to run at all.
 class LostTime {
-#if defined(CLOCK_THREAD_CPUTIME_ID)
  public:
   explicit LostTime(double began) : began_(began) {}
   static double now() { return at(CLOCK_MONOTONIC); }
@@ -61,18 +60,14 @@ class LostTime {
     clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
   }
+
   double began_, ran_ = at(CLOCK_THREAD_CPUTIME_ID);
-#else
- public:
-  explicit LostTime(double) {}
-  static double now() { return 0; }
-  double seconds() const { return 0; }
-#endif
 };
+#endif
 
 // Runs work(id, threads) on so many threads; all of them meet at barrier(). lost: the most seconds one did not run.
 template <class Work>
-static void in_parallel(int threads, double *lost, Work work) {
+static void in_parallel([[maybe_unused]] int threads, double *lost, Work work) {
   *lost = 0;
 #ifdef _OPENMP
   if (threads > 1) {
@@ -95,7 +90,7 @@ static void in_parallel(int threads, double *lost, Work work) {
   work(0, 1);
 }
 
-CHARLOOM_INLINE void barrier(int threads) {
+CHARLOOM_INLINE void barrier([[maybe_unused]] int threads) {
 #ifdef _OPENMP
   if (threads > 1) {
 #pragma omp barrier

@@ -10,12 +10,14 @@
 
 namespace charloom {
 
+constexpr uintptr_t kLargePage = 1 << 21;
+
 // Fresh memory costs a page fault for every 4 kB; a large array for every 2 MB, where the system can be asked for that.
 // And tables that are read all over have fewer pages to look up.
 inline void ask_for_large_pages([[maybe_unused]] void *block, [[maybe_unused]] size_t size) {
 #if defined(MADV_HUGEPAGE)
-  constexpr uintptr_t page = 1 << 21;
-  const uintptr_t begin = ((uintptr_t)block + page - 1) / page * page, end = ((uintptr_t)block + size) / page * page;
+  const uintptr_t begin = ((uintptr_t)block + kLargePage - 1) / kLargePage * kLargePage;
+  const uintptr_t end = ((uintptr_t)block + size) / kLargePage * kLargePage;
   if (begin < end) madvise((void *)begin, end - begin, MADV_HUGEPAGE);
 #endif
 }
@@ -25,15 +27,16 @@ class Workspace {
  public:
   explicit Workspace(size_t size = 0) { of_size(size); }
   Workspace(const Workspace &) = delete;
-  ~Workspace() { ::operator delete[](block_, std::align_val_t(64)); }
+  ~Workspace() { ::operator delete[](block_, alignment_); }
 
   // What was in the block is lost if it is too small.
   void *of_size(size_t size) {
     if (size > size_) {
-      ::operator delete[](block_, std::align_val_t(64));
+      ::operator delete[](block_, alignment_);
       block_ = nullptr;
       size_ = 0;
-      block_ = ::operator new[](size, std::align_val_t(64));
+      alignment_ = std::align_val_t(size < kLarge ? 64 : kLargePage);
+      block_ = ::operator new[](size, alignment_);
       size_ = size;
       ask_for_large_pages(block_, size_);
     }
@@ -42,8 +45,11 @@ class Workspace {
   void *data() const { return block_; }
 
  private:
+  static constexpr size_t kLarge = 4 * kLargePage;
+
   void *block_ = nullptr;
   size_t size_ = 0;
+  std::align_val_t alignment_{64};
 };
 
 }  // namespace charloom

@@ -22,10 +22,7 @@ class Encoder {
   // p: the probability, of 16 bits, that it is 1.
   void encode_bit(int bit, int p) {
     const uint64_t ones = (range_ >> 16) * (uint64_t)p;
-    if (bit)
-      narrow(0, ones);
-    else
-      narrow(ones, range_ - ones);
+    narrow(bit ? 0 : ones, bit ? ones : range_ - ones);
   }
 
   // Ends with the number within the range that has the fewest bytes.
@@ -80,10 +77,7 @@ class Decoder {
   int decode_bit(int p) {
     const uint64_t ones = (range_ >> 16) * (uint64_t)p;
     const int bit = code_ < ones;
-    if (bit)
-      narrow(0, ones);
-    else
-      narrow(ones, range_ - ones);
+    narrow(bit ? 0 : ones, bit ? ones : range_ - ones);
     return bit;
   }
   // Throws where bytes are left over, which an Encoder would not have written.

@@ -5,6 +5,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace charloom {
 
@@ -34,26 +35,15 @@ struct TextState {
       word = 0;
       if (byte != ' ') mark = byte;
     }
-    switch (byte) {
-      case '\n':
-        line_above = line;
-        line = position_after;
-        field = in_field = 0;
-        break;
-      case ' ':
-      case '[':
-      case ':':
-      case '=':
-      case '/':
-      case '.':
-      case '(':
-      case ',':
-      case '"':
-        field++;
-        in_field = byte;
-        break;
-      default:
-        in_field = hash(in_field, digit ? '0' : byte);
+    if (byte == '\n') {
+      line_above = line;
+      line = position_after;
+      field = in_field = 0;
+    } else if (memchr(" [:=/.(,\"", byte, 9)) {
+      field++;
+      in_field = byte;
+    } else {
+      in_field = hash(in_field, digit ? '0' : byte);
     }
   }
 };

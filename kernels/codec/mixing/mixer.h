@@ -18,7 +18,7 @@ void mix(const int16_t *x, const int16_t *const *weights, int sets, int inputs, 
   for (int s = 0; s < sets; s++) {
     Words sum = {};
     for (int i = 0; i < inputs; i += kShortLanes)
-      sum += (Words)pair_products(load_shorts(x + i), load_shorts(weights[s] + i));
+      sum += (Words)pair_products(read<Shorts>(x + i), read<Shorts>(weights[s] + i));
     sums[s] = sum_of((Ints)sum);
   }
 }
@@ -27,7 +27,7 @@ void learn(const int16_t *x, int16_t *const *weights, int sets, int inputs, cons
   for (int s = 0; s < sets; s++) {
     const Shorts step = fill_shorts(steps[s]);
     for (int i = 0; i < inputs; i += kShortLanes)
-      store_shorts(weights[s] + i, add_saturated(load_shorts(weights[s] + i), times(load_shorts(x + i), step)));
+      store(weights[s] + i, add_saturated(read<Shorts>(weights[s] + i), times(read<Shorts>(x + i), step)));
   }
 }
 

@@ -9,22 +9,6 @@ namespace {
 
 constexpr uint64_t kTotal = 1u << charloom::kFrequencyBits;
 
-// 2^-x for x of format 15 between 0 and 1, by a cubic; format 15.
-class Exp2 {
- public:
-  explicit Exp2(const int16_t *cubic)
-      : c0_(fill_shorts(cubic[0])),
-        c1_(fill_shorts(cubic[1])),
-        c2_(fill_shorts(cubic[2])),
-        c3_(fill_shorts(cubic[3])) {}
-  CHARLOOM_INLINE_MEMBER Shorts operator()(Shorts x) const {
-    return c0_ + times(c1_ + times(c2_ + times(c3_, x), x), x);
-  }
-
- private:
-  Shorts c0_, c1_, c2_, c3_;
-};
-
 // Weights of 24 bits, from how far logits lie below the largest (format 12).
 CHARLOOM_INLINE Words weights_of(Ints power, Ints below) { return ((Words)power << 8) >> ((Words)below >> 12); }
 
@@ -34,14 +18,17 @@ inline void share_out(const Products &products, const int32_t *bias, long size, 
                       int32_t *numbers, uint32_t *frequencies) {
   Ints largest_of_lane = fill_ints(INT32_MIN);
   for (long v = 0; v < size; v += kLanes) {
-    const Ints logit = load_ints(bias + v) + scaled(products, v);
-    store_ints(numbers + v, logit);
+    const Ints logit = read<Ints>(bias + v) + scaled(products, v);
+    store(numbers + v, logit);
     largest_of_lane = larger(largest_of_lane, logit);
   }
   int32_t largest = largest_of_lane[0];
   for (long i = 1; i < kLanes; i++) largest = std::max(largest, largest_of_lane[i]);
 
-  const Exp2 exp2(cubic);
+  // 2^-x for x of format 15 between 0 and 1; format 15.
+  const Shorts c0 = fill_shorts(cubic[0]), c1 = fill_shorts(cubic[1]), c2 = fill_shorts(cubic[2]);
+  const Shorts c3 = fill_shorts(cubic[3]);
+  auto exp2 = [&](Shorts x) { return c0 + times(c1 + times(c2 + times(c3, x), x), x); };
   uint64_t sum = 0;
   Ints likeliest_of_lane = fill_ints(INT32_MAX);  // the first of those whose logit is the largest
   constexpr long kChunk = 256 * kUnits;           // sums of a lane stay below 2^32
@@ -49,13 +36,13 @@ inline void share_out(const Products &products, const int32_t *bias, long size, 
     Words sum_of_lane{};
     for (long v = chunk; v < std::min(size, chunk + kChunk); v += kShortLanes) {
       const Ints farthest = fill_ints((24 << 12) - 1);
-      const Ints low = smaller(largest - load_ints(numbers + v), farthest);
-      const Ints high = smaller(largest - load_ints(numbers + v + kLanes), farthest);
+      const Ints low = smaller(largest - read<Ints>(numbers + v), farthest);
+      const Ints high = smaller(largest - read<Ints>(numbers + v + kLanes), farthest);
       const Shorts power = exp2(saturated((low & 4095) << 3, (high & 4095) << 3));
       const Words low_weights = weights_of(widened_low(power), low),
                   high_weights = weights_of(widened_high(power), high);
-      store_ints(numbers + v, (Ints)low_weights);
-      store_ints(numbers + v + kLanes, (Ints)high_weights);
+      store(numbers + v, (Ints)low_weights);
+      store(numbers + v + kLanes, (Ints)high_weights);
       sum_of_lane += low_weights + high_weights;
       const Ints low_place = lane_numbers() + (int32_t)v, high_place = low_place + (int32_t)kLanes;
       likeliest_of_lane = smaller(likeliest_of_lane, low == 0 ? low_place : fill_ints(INT32_MAX));
@@ -68,8 +55,8 @@ inline void share_out(const Products &products, const int32_t *bias, long size, 
   const uint32_t share = (uint32_t)(((kTotal - vocabulary) << 32) / sum);
   Words total_of_lane{};
   for (long v = 0; v < size; v += kLanes) {
-    const Words frequency = 1 + high_product((Words)load_ints(numbers + v), share);
-    store_ints(numbers + v, (Ints)frequency);
+    const Words frequency = 1 + high_product((Words)read<Ints>(numbers + v), share);
+    store(numbers + v, (Ints)frequency);
     total_of_lane += frequency;
   }
   uint32_t total = 0;

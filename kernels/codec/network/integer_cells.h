@@ -11,22 +11,22 @@ struct Products {
 };
 
 CHARLOOM_INLINE Products products_of(const PackedMatrix &matrix, long block, const int32_t *sums) {
-  return {sums, matrix.multiplier(block), matrix.shifts[0], matrix.shifts[1]};
+  return {sums, matrix.multiplier(block), matrix.first_shift, matrix.second_shift};
 }
 
 CHARLOOM_INLINE Ints scaled(const Products &p, long at) {
-  return ((load_ints(p.sums + at) >> p.first_shift) * load_ints(p.multipliers + at)) >> p.second_shift;
+  return ((read<Ints>(p.sums + at) >> p.first_shift) * read<Ints>(p.multipliers + at)) >> p.second_shift;
 }
 
 // The input's share of the gates: of the first layer a row of the token table, of others products and biases.
 struct TokenInput {
   const int16_t *table;  // [gates][32]
-  CHARLOOM_INLINE_MEMBER Ints operator()(long at) const { return load_widened(table + at); }
+  CHARLOOM_INLINE_MEMBER Ints operator()(long at) const { return read_widened(table + at); }
 };
 struct LayerInput {
   Products products;
   const int32_t *bias;  // [gates][32]
-  CHARLOOM_INLINE_MEMBER Ints operator()(long at) const { return load_ints(bias + at) + scaled(products, at); }
+  CHARLOOM_INLINE_MEMBER Ints operator()(long at) const { return read<Ints>(bias + at) + scaled(products, at); }
 };
 
 // What a cell computes on for kShortLanes units, the part'th of a block.
@@ -66,8 +66,8 @@ struct GruCell {
                               const int32_t *candidate_bias) {
     const Shorts reset = tanh.sigmoid(part.argument(0)), update = tanh.sigmoid(part.argument(1));
     const long at = 2 * kUnits + part.first;
-    const Shorts from_hidden = times(saturated(load_ints(candidate_bias) + scaled(part.hidden, at),
-                                               load_ints(candidate_bias + kLanes) + scaled(part.hidden, at + kLanes)),
+    const Shorts from_hidden = times(saturated(read<Ints>(candidate_bias) + scaled(part.hidden, at),
+                                               read<Ints>(candidate_bias + kLanes) + scaled(part.hidden, at + kLanes)),
                                      reset);
     const Shorts candidate = tanh(saturated(part.input(at) + 2 * widened_low(from_hidden),
                                             part.input(at + kLanes) + 2 * widened_high(from_hidden)));
@@ -80,9 +80,9 @@ struct LstmCell {
   template <class Input>
   CHARLOOM_INLINE Shorts step(const Part<Input> &part, const Tanh &tanh, Shorts, int16_t *cell, const int32_t *) {
     const Shorts added = times(tanh.sigmoid(part.argument(0)), tanh(part.argument(2)));
-    const Shorts kept = times(load_shorts(cell), tanh.sigmoid(part.argument(1)));
+    const Shorts kept = times(read<Shorts>(cell), tanh.sigmoid(part.argument(1)));
     const Shorts c = add_saturated(kept, times(added, fill_shorts(1 << 11)));
-    store_shorts(cell, c);
+    store(cell, c);
     return times(tanh(add_saturated(c, c)), tanh.sigmoid(part.argument(3)));
   }
 };

@@ -15,39 +15,18 @@ constexpr long kUnits = 32;  // the network's loops take so many units, gates or
 constexpr long kParts = kUnits / kShortLanes;
 
 CHARLOOM_INLINE Shorts fill_shorts(int16_t x) { return Shorts{} + x; }
-CHARLOOM_INLINE Shorts load_shorts(const int16_t *from) {
-  Shorts v;
-  memcpy(&v, from, sizeof v);
-  return v;
-}
-CHARLOOM_INLINE void store_shorts(int16_t *to, Shorts v) { memcpy(to, &v, sizeof v); }
-CHARLOOM_INLINE Ints load_ints(const int32_t *from) {
-  Ints v;
-  memcpy(&v, from, sizeof v);
-  return v;
-}
-CHARLOOM_INLINE void store_ints(int32_t *to, Ints v) { memcpy(to, &v, sizeof v); }
+CHARLOOM_INLINE Ints fill_ints(int32_t x) { return Ints{} + x; }
+CHARLOOM_INLINE void store(int16_t *to, Shorts v) { memcpy(to, &v, sizeof v); }
+CHARLOOM_INLINE void store(int32_t *to, Ints v) { memcpy(to, &v, sizeof v); }
 
 // kLanes 16-bit numbers, widened.
-CHARLOOM_INLINE Ints load_widened(const int16_t *from) {
+CHARLOOM_INLINE Ints read_widened(const int16_t *from) {
   using Half = int16_t __attribute__((vector_size(CHARLOOM_VECTOR_BYTES / 2)));
-  Half v;
-  memcpy(&v, from, sizeof v);
-  return __builtin_convertvector(v, Ints);
+  return __builtin_convertvector(read<Half>(from), Ints);
 }
+CHARLOOM_INLINE Ints widened_low(Shorts v) { return read_widened((const int16_t *)&v); }
+CHARLOOM_INLINE Ints widened_high(Shorts v) { return read_widened((const int16_t *)&v + kLanes); }
 
-CHARLOOM_INLINE Ints widened_low(Shorts v) {
-  int16_t numbers[kShortLanes];
-  store_shorts(numbers, v);
-  return load_widened(numbers);
-}
-CHARLOOM_INLINE Ints widened_high(Shorts v) {
-  int16_t numbers[kShortLanes];
-  store_shorts(numbers, v);
-  return load_widened(numbers + kLanes);
-}
-
-CHARLOOM_INLINE Ints fill_ints(int32_t x) { return Ints{} + x; }
 CHARLOOM_INLINE Ints lane_numbers() {  // 0, 1, 2, ...
   Ints v;
   for (int32_t i = 0; i < kLanes; i++) v[i] = i;
@@ -83,12 +62,7 @@ CHARLOOM_INLINE Shorts add_saturated(Shorts a, Shorts b) {
 #elif defined(__ARM_NEON)
   return (Shorts)vqaddq_s16((int16x8_t)a, (int16x8_t)b);
 #else
-  Shorts v;
-  for (long i = 0; i < kShortLanes; i++) {
-    const int32_t x = a[i] + b[i];
-    v[i] = (int16_t)(x > 32767 ? 32767 : x < -32768 ? -32768 : x);
-  }
-  return v;
+  return saturated(widened_low(a) + widened_low(b), widened_high(a) + widened_high(b));
 #endif
 }
 
@@ -131,7 +105,7 @@ class SegmentTable {
  public:
   explicit SegmentTable(const int16_t *numbers) {
 #if defined(__AVX512BW__)
-    numbers_ = load_shorts(numbers);
+    numbers_ = read<Shorts>(numbers);
 #elif defined(__AVX2__)
     for (long half = 0; half < 2; half++)
       for (long i = 0; i < 32; i++) {

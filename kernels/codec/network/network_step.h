@@ -79,12 +79,12 @@ class PackedNetwork {
     exp2_ = arena.take<int16_t>(4);
     table_ = arena.take<int16_t>(vocabulary_ * numbers);
     for (long l = 0; l < layer_count_; l++) {
-      layers_[l].hidden = take_matrix(arena, hidden_, Cell::gates, hidden_);
-      if (l) layers_[l].input = take_matrix(arena, hidden_, Cell::gates, hidden_);
+      layers_[l].hidden = take_matrix(arena, from.layer[l].hidden, hidden_, Cell::gates, hidden_);
+      if (l) layers_[l].input = take_matrix(arena, from.layer[l].input, hidden_, Cell::gates, hidden_);
       if (l) layers_[l].bias = arena.take<int32_t>(numbers);
       if (kIsGru) layers_[l].candidate_bias = arena.take<int32_t>(depth_);
     }
-    output_ = take_matrix(arena, vocabulary_, 1, hidden_);
+    output_ = take_matrix(arena, from.output, vocabulary_, 1, hidden_);
     output_bias_ = arena.take<int32_t>(logits_);
   }
 

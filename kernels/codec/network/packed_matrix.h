@@ -2,12 +2,8 @@
 // which a step takes them, so that a product with one lane streams them once.
 #pragma once
 #include "codec/codec_kernels.h"
+#include "codec/network/integer_products.h"
 #include "runtime/arena.h"
-#if defined(__AVX512VNNI__)
-#include "codec/network/byte_planes.h"
-#else
-#include "codec/network/word_pairs.h"
-#endif
 
 namespace {
 
@@ -21,22 +17,21 @@ constexpr long kDepth = 64;
 struct PackedMatrix {
   Weight *panels;        // [blocks][gates] panels
   int32_t *multipliers;  // [blocks][gates][32]
-  int32_t *shifts;       // first, second
+  int first_shift, second_shift;
   long gates, depth;
 
   const Weight *panel(long block) const { return panels + block * gates * panel_size(depth); }
   const int32_t *multiplier(long block) const { return multipliers + block * gates * kUnits; }
 };
 
-inline PackedMatrix take_matrix(Arena &arena, long units, long gates, long columns) {
-  const long blocks = round_up(units, kUnits) / kUnits, depth = round_up(columns, kDepth);
-  PackedMatrix m;
-  m.gates = gates;
-  m.depth = depth;
-  m.panels = arena.take<Weight>(blocks * gates * panel_size(depth));
-  m.multipliers = arena.take<int32_t>(blocks * gates * kUnits);
-  m.shifts = arena.take<int32_t>(2);
-  return m;
+inline PackedMatrix take_matrix(Arena &arena, const IntegerMatrix &from, long units, long gates, long columns) {
+  const long panels = round_up(units, kUnits) / kUnits * gates, depth = round_up(columns, kDepth);
+  return {arena.take<Weight>(panels * panel_size(depth)),
+          arena.take<int32_t>(panels * kUnits),
+          from.first_shift,
+          from.second_shift,
+          gates,
+          depth};
 }
 
 // Calls place(position, row) for every place of [blocks][gates][32]; row: that of the matrix, or -1 for padding.
@@ -58,8 +53,6 @@ static void pack_numbers(const Number *from, long units, long gates, To *to, To 
 
 static void pack_matrix(const IntegerMatrix &from, long units, long columns, const PackedMatrix &to) {
   pack_numbers(from.multipliers, units, to.gates, to.multipliers);
-  to.shifts[0] = from.first_shift;
-  to.shifts[1] = from.second_shift;
   memset(static_cast<void *>(to.panels), 0,
          round_up(units, kUnits) / kUnits * to.gates * panel_size(to.depth) * sizeof(Weight));
   for_each_row(units, to.gates, [&](long at, long row) {

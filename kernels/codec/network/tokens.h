@@ -54,13 +54,11 @@ class Tokens {
     int middle = first;
     while (middle < last && !bit(order_[middle], depth)) middle++;
     nodes_[at].middle = middle;
-    if (middle > first) {
-      const int next = add_node(first, middle, depth + 1);
-      nodes_[at].next[0] = next;
-    }
-    if (middle < last) {
-      const int next = add_node(middle, last, depth + 1);
-      nodes_[at].next[1] = next;
+    const int limits[] = {first, middle, last};
+    for (int bit = 0; bit < 2; bit++) {
+      if (limits[bit] == limits[bit + 1]) continue;
+      const int next = add_node(limits[bit], limits[bit + 1], depth + 1);  // moves the nodes
+      nodes_[at].next[bit] = next;
     }
     return at;
   }
