@@ -73,7 +73,7 @@ static void take_tape(Arena &arena, Tape<Number> &tape, bool keep) {
   const long rows = tape.steps * tape.batch, slack = kRowBlock<Number>;  // a block of rows may begin with the last
   tape.first_hidden = arena.take<Number>((tape.batch + slack) * tape.width);
   if (!tape.hidden) tape.hidden = arena.take<Number>((rows + slack) * tape.width);
-  if (Cell::has_cell) tape.first_cell = arena.take<Number>(tape.batch * tape.width);
+  if (keep && Cell::has_cell) tape.first_cell = arena.take<Number>(tape.batch * tape.width);
   if (keep && Cell::has_cell) tape.cells = arena.take<Number>(rows * tape.width);
   if (keep) tape.gates = arena.take<Number>((rows + slack) * tape.template gates_stride<Cell>());
 }
@@ -86,7 +86,7 @@ static void begin_state(const Tape<Number> &tape, const float *hidden, const flo
   pad_rows(hidden, tape.hidden_size, rows, tape.first_hidden, tape.width);
   if (!Cell::has_cell) return;
   pad_rows(cell, tape.hidden_size, rows, last_cell, tape.width);
-  pad_rows(cell, tape.hidden_size, rows, tape.first_cell, tape.width);
+  if (tape.first_cell) pad_rows(cell, tape.hidden_size, rows, tape.first_cell, tape.width);
 }
 
 // One panel of so few rows would leave too few independent sums to keep the multipliers busy; of tiles, one block of
