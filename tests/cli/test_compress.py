@@ -1,10 +1,10 @@
 """``charloom compress`` and ``decompress``: what they do to files, with an engine that stands in for a model's."""
 
 import os
+import pty
 import random
 import stat
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -156,11 +156,16 @@ def test_damage_leaves_nothing_but_to_standard_output_what_is_good(home: Path) -
     assert result.raw_out == text[:196_608]
 
 
-def test_nothing_binary_for_a_terminal(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True))
-    monkeypatch.setattr("charloom.cli.compress.sys", terminal)
-    assert "not for a terminal" in call(home, "compress", "a.txt", "-m", "model", "-o", "-").error()
-    assert call(home, "compress", "a.txt", "-m", "model", "-o", "-", "-f").raw_out.startswith(b"\xc7cl")
+def test_nothing_binary_for_a_terminal(home: Path) -> None:
+    controller, terminal = pty.openpty()
+    try:
+        place = os.ttyname(terminal)
+        assert "not for a terminal" in call(home, "compress", "a.txt", "-m", "model", "-o", place).error()
+        call(home, "compress", "a.txt", "-m", "model", "-o", place, "-f").done()
+        assert os.read(controller, 10).startswith(b"\xc7cl")
+    finally:
+        os.close(terminal)
+        os.close(controller)
 
 
 def test_output_to_what_is_no_file(home: Path) -> None:
@@ -179,7 +184,7 @@ def test_output_to_what_is_no_file(home: Path) -> None:
 def test_records(home: Path) -> None:
     lines = [f"{number} times {number % 7}".encode() for number in range(3000)]
     (home / "log").write_bytes(b"\n".join(lines))
-    call(home, "compress", "log", "-m", "model", "--records").done()
+    call(home, "compress", "log", "-m", "model", "--by-line").done()
     call(home, "decompress", "log.loom", "-m", "model", "-o", "back").done()
     assert (home / "back").read_bytes() == b"\n".join(lines)
     for words, expected in (("1", lines[:1]), ("5-9", lines[4:9]), ("2999-", lines[2998:]), ("3000", lines[-1:])):
@@ -198,7 +203,7 @@ def test_records(home: Path) -> None:
 def test_a_damaged_record_is_counted_as_lines_are(home: Path) -> None:
     lines = [random.Random(number).randbytes(20).hex().encode() for number in range(100)]
     (home / "log").write_bytes(b"\n".join(lines))
-    call(home, "compress", "log", "-m", "model", "--records").done()
+    call(home, "compress", "log", "-m", "model", "--by-line").done()
     blob = bytearray((home / "log.loom").read_bytes())
     record = ZlibEngine("mixing", start=b"model").records().encode(lines[41])
     blob[blob.index(record) + 5] ^= 1

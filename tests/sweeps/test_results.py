@@ -18,7 +18,7 @@ _BASE = Recipe(CorpusSettings(), ModelSettings(), TrainingSettings(validation_fr
 
 def _run(validation: list[float], *, outcome: Any = "finished", **changes: Any) -> SweepRun:
     records = [EpochRecord(epoch, 9.0 / epoch, value, 0.5 * epoch, 100.0) for epoch, value in enumerate(validation, 1)]
-    return SweepRun(_BASE.with_changes(changes), outcome, "", History(records), len(records) or None)
+    return SweepRun(_BASE.with_changes(changes), outcome, "", History(records))
 
 
 _RESULTS = SweepResults(
@@ -73,7 +73,7 @@ def test_without_validation_the_training_decides() -> None:
 
     def run(perplexity: float, cell: str) -> SweepRun:
         history = History([EpochRecord(1, perplexity, None, 1.0, 1.0)])
-        return SweepRun(plain.with_changes({"cell": cell}), "finished", "", history, 1)
+        return SweepRun(plain.with_changes({"cell": cell}), "finished", "", history)
 
     results = SweepResults(("cell",), [run(3.0, "rnn"), run(2.0, "gru")])
     assert [one.values["cell"] for one in results.combinations()] == ["gru", "rnn"]

@@ -1,17 +1,15 @@
 """``charloom compress``."""
 
-import functools
-import sys
+from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 from cyclopts import Parameter
 
-from charloom.cli import compressed_files
-from charloom.cli.compressed_files import SUFFIX, FileOptions
+from charloom.cli.compressed_files import SUFFIX, check_options, each_file
 from charloom.cli.options import Flag, Force, ModelOption, OutputFile, Word
 from charloom.errors import InputError, SettingsError
-from charloom.text.sources import STANDARD_INPUT
 
 
 def compress(
@@ -22,7 +20,7 @@ def compress(
     remove: Flag = False,
     force: Force = False,
     fast: Flag = False,
-    records: Flag = False,
+    by_line: Flag = False,
     threads: int | None = None,
     report: Flag = False,
     plot: Path | None = None,
@@ -49,8 +47,8 @@ def compress(
         Overwrite outputs; compress what is compressed already; write to a terminal.
     fast
         With the network alone: several times as fast, and not as small.
-    records
-        Each line a record, so that any can be read without the others (charloom decompress --record N).
+    by_line
+        Each line by itself, a record: any can be read without the others (charloom decompress --record N).
     threads
         How many at once, each with its own memory. The output is the same for any number. Default: 2, 1 on one core.
     report
@@ -59,14 +57,11 @@ def compress(
     plot
         With --report: where the picture goes, a name in .png, .svg or .pdf. Default: FILE.compression.png.
     """
-    options = FileOptions(output, remove, force)
-    options.check(files)
-    if keep and remove:
-        raise SettingsError("--keep and --remove contradict each other: give one")
+    check_options(files, output, keep=keep, remove=remove)
     if report:
         from charloom.cli.compression_report import report_on
 
-        if len(files) > 1 or output or remove or records or fast:
+        if len(files) > 1 or output or remove or by_line or fast:
             raise SettingsError("--report takes one file, --model, --plot, --threads and --force alone")
         report_on(files[0], model, plot, threads=threads, force=force)
         return 0
@@ -74,22 +69,17 @@ def compress(
         raise SettingsError("--plot goes with --report")
 
     from charloom.codec.codec import Codec
+    from charloom.codec.format.container import HEADER_BYTES, is_compressed
 
     codec = Codec(model, fast=fast, threads=threads)
     _ = codec.fingerprint  # what is wrong with the model is said once, before any file
-    transform = codec.compress_lines if records else codec.compress_stream
-    return compressed_files.each_file(files, functools.partial(_one, transform, options))
+    work = codec.compress_lines if by_line else codec.compress_stream
 
-
-def _one(transform: compressed_files.Transform, options: FileOptions, file: str) -> None:
-    from charloom.codec.format.container import HEADER_BYTES, is_compressed
-
-    target = compressed_files.output_name(file, options, lambda name: name + SUFFIX)
-    if target == STANDARD_INPUT and sys.stdout.isatty() and not options.force:
-        raise InputError("compressed data is not for a terminal: name a file with --output, or --force it")
-    with compressed_files.opened(file) as (stream, status):
-        if not options.force and is_compressed(stream.peek(HEADER_BYTES)):
+    def transform(source: BufferedReader, target: BinaryIO, progress: Callable[[object], None]) -> None:
+        if target.isatty() and not force:
+            raise InputError("compressed data is not for a terminal: name a file with --output, or --force it")
+        if not force and is_compressed(source.peek(HEADER_BYTES)):
             raise InputError("compressed already: --force compresses it once more")
-        with compressed_files.progress_bar(file, status and status.st_size) as progress:
-            compressed_files.write(stream, status, target, options, transform, progress)
-    compressed_files.remove_input(file, options, status)
+        work(source, target, progress)
+
+    return each_file(files, transform, output, lambda name: name + SUFFIX, remove=remove, force=force)

@@ -3,21 +3,17 @@
 import contextlib
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import Annotated, BinaryIO
 
 from cyclopts import Parameter
 
-from charloom.cli import compressed_files
-from charloom.cli.compressed_files import Counted, FileOptions
+from charloom.cli.compressed_files import check_options, each_file, without_suffix
 from charloom.cli.options import Flag, Force, ModelOption, OutputFile, Word
 from charloom.errors import DamagedRecordError, ModelFolderError, SettingsError
 from charloom.text.sources import STANDARD_INPUT
-
-if TYPE_CHECKING:
-    from charloom.cli.compressed_files import Progress
-    from charloom.codec.codec import Codec
 
 
 def decompress(
@@ -51,65 +47,47 @@ def decompress(
     force
         Overwrite outputs.
     record
-        Of a file made with --records, only this line (5) or these (5-9, 5-), counted from 1; to standard output unless
+        Of a file made with --by-line, only this line (5) or these (5-9, 5-), counted from 1; to standard output unless
         --output says otherwise.
     threads
         How many at once; each takes its own memory. Default: 2, or 1 on one core.
     """
-    options = FileOptions(output, remove, force)
-    options.check(files)
-    if keep and remove:
-        raise SettingsError("--keep and --remove contradict each other: give one")
+    check_options(files, output, keep=keep, remove=remove)
     if model is not None and not model.is_dir():
         raise ModelFolderError(f"{model}: {'not a folder' if model.exists() else 'no such model folder'}")
     if record is not None:
         if len(files) > 1 or files[0] == STANDARD_INPUT or remove:
             raise SettingsError("--record reads one file, which it keeps: name that")
-        first, last = _range(record)
-        wanted = FileOptions(output or STANDARD_INPUT, False, force)
-        return compressed_files.each_file(files, functools.partial(_some_records, model, first, last, wanted))
+        transform = functools.partial(_write_records, files[0], model, *_range(record))
+        return each_file(files, transform, output or STANDARD_INPUT, without_suffix, force=force)
 
     from charloom.codec.codec import Codec
 
     codec = Codec(model, threads=threads)
-    return compressed_files.each_file(files, functools.partial(_one, codec, options))
+
+    def decompress_stream(source: BufferedReader, target: BinaryIO, progress: Callable[[object], None]) -> None:
+        with _lines_counted_from_one():
+            codec.decompress_stream(source, target, progress)
+
+    return each_file(files, decompress_stream, output, without_suffix, remove=remove, force=force)
 
 
-def _one(codec: "Codec", options: FileOptions, file: str) -> None:
-    target = compressed_files.output_name(file, options, compressed_files.without_suffix)
-
-    def transform(source: BinaryIO, to: BinaryIO, progress: "Progress") -> None:
-        # Nobody knows how long the original is: what is read is counted.
-        codec.decompress_stream(Counted(source, progress), to)  # type: ignore[arg-type]
-
-    with (
-        compressed_files.opened(file) as (stream, status),
-        compressed_files.progress_bar(file, status and status.st_size) as progress,
-        _lines_counted_from_one(),
-    ):
-        compressed_files.write(stream, status, target, options, transform, progress)
-    compressed_files.remove_input(file, options, status)
-
-
-def _some_records(model: Path | None, first: int, last: int | None, options: FileOptions, file: str) -> None:
+def _write_records(
+    file: str,
+    model: Path | None,
+    first: int,
+    last: int | None,
+    _: BufferedReader,
+    target: BinaryIO,
+    __: Callable[[object], None],
+) -> None:
     from charloom.codec.records.record_file import RecordFile
 
-    with (
-        compressed_files.opened(file) as (stream, status),
-        _lines_counted_from_one(),
-        RecordFile(file, model) as records,
-    ):
+    with _lines_counted_from_one(), RecordFile(file, model) as records:
         if first > len(records) or (last or 0) > len(records):
             raise SettingsError(f"the file has {len(records):,} records", setting="record", value=max(first, last or 0))
-
-        def transform(_: BinaryIO, to: BinaryIO, progress: "Progress") -> None:
-            for number in range(first - 1, last or len(records)):
-                to.write(records[number] + b"\n")
-                progress(1)
-
-        total = (last or len(records)) - first + 1
-        with compressed_files.progress_bar(file, total) as progress:
-            compressed_files.write(stream, status, options.output or STANDARD_INPUT, options, transform, progress)
+        for number in range(first - 1, last or len(records)):
+            target.write(records[number] + b"\n")
 
 
 def _range(record: str) -> tuple[int, int | None]:

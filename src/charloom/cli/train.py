@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from charloom.cli import screen
 from charloom.cli.interruption import Interruption
 from charloom.cli.options import Flag, Force, OutputFolder, Word
-from charloom.cli.trackers import WantedTrackers, open_trackers
+from charloom.cli.trackers import check_installed, open_trackers
 from charloom.cli.training_display import TrainingDisplay, reading_progress, show_end, show_start
 from charloom.errors import OtherProcessFailedError
 from charloom.settings import CorpusSettings, ModelSettings, Recipe, TrainingSettings
@@ -73,7 +73,7 @@ def train(
     from charloom.runs.plan import RunPlan
     from charloom.runs.training_run import TrainingRun
 
-    wanted = WantedTrackers(tensorboard, wandb)
+    check_installed(tensorboard=tensorboard, wandb=wandb)
     plan = RunPlan(
         corpus,
         output,
@@ -88,21 +88,21 @@ def train(
         with ExitStack() as stack:
             with reading_progress() as show:
                 run = stack.enter_context(TrainingRun(plan, progress=show))
-            return _train(run, wanted)
+            return _train(run, tensorboard=tensorboard, wandb=wandb)
     except OtherProcessFailedError:
         return 1
 
 
-def _train(run: "TrainingRun", wanted: WantedTrackers) -> int:
+def _train(run: "TrainingRun", *, tensorboard: bool | None, wandb: bool) -> int:
     console, first = screen.log(), run.processes.first  # the first process writes and shows
     listeners: list[Listener] = []
     notes: dict[str, object] = {}
     with ExitStack() as stack:
         if first and not run.is_done:
-            trackers = stack.enter_context(open_trackers(wanted, run))
+            trackers, stored = stack.enter_context(open_trackers(run, tensorboard=tensorboard, wandb=wandb))
             show_start(console, run)
             display = stack.enter_context(TrainingDisplay(console, run.start.settings, len(run.history)))
-            listeners, notes = [*trackers.listeners, display], {"trackers": trackers.stored}
+            listeners, notes = [*trackers, display], {"trackers": stored}
         interruption = stack.enter_context(Interruption())
         outcome = run.train([*listeners, interruption], notes=notes)
         if first and outcome.error is not None:

@@ -13,7 +13,7 @@ from charloom.arguments import check_type
 from charloom.errors import Argument, SettingsError, worded
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.model import ModelSettings
-from charloom.settings.names import TABLES, find_setting
+from charloom.settings.names import TABLES, Value, find_setting
 from charloom.settings.training import TrainingSettings
 
 SECTION = "section"
@@ -31,23 +31,29 @@ class Recipe:
         name: Name of the recipe, or path of its file; empty for settings of other origin.
     """
 
-    corpus: CorpusSettings
-    model: ModelSettings
-    training: TrainingSettings
+    corpus: CorpusSettings = field(default_factory=CorpusSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
     name: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         for table, kind in TABLES.items():
             check_type(kind, **{table: getattr(self, table)})
 
-    def with_changes(self, changes: Mapping[str, Any]) -> "Recipe":
+    @property
+    def values(self) -> dict[str, Value]:
+        """Every setting by its name, whichever group it is in."""
+        return {**vars(self.corpus), **vars(self.model), **vars(self.training)}
+
+    def with_changes(self, changes: Mapping[str, object]) -> "Recipe":
         """The same but for some settings, by name. Raises SettingsError for one that is not there or cannot be."""
         check_type(Mapping, changes=changes)
-        tables: dict[str, dict[str, Any]] = {}
-        for name, value in changes.items():
-            setting = find_setting(name)
-            tables.setdefault(setting.table, {})[setting.name] = value
-        return replace(self, **{table: replace(getattr(self, table), **some) for table, some in tables.items()})
+        named = {find_setting(name): value for name, value in changes.items()}
+        groups: dict[str, Any] = {}
+        for table in TABLES:
+            group = getattr(self, table)
+            groups[table] = replace(group, **{name: named[name] for name in vars(group).keys() & named.keys()})
+        return replace(self, **groups)
 
 
 def recipe_names() -> list[str]:
@@ -83,24 +89,12 @@ def parse_toml(text: str, file: str) -> dict[str, Any]:
         raise SettingsError(f"{file}: {error}") from None
 
 
-def parse_recipe(name: str) -> dict[str, dict[str, Any]]:
-    """The tables of a recipe, with the settings that it has.
-
-    Raises SettingsError, with the recipe, the table and the key, for what cannot be set.
-    """
-    return _read(name)[0]
-
-
 def load_recipe(name: str) -> Recipe:
     """A recipe by name (``section``, ``own-text``, ...) or by the path of a ``.toml`` file.
 
     Raises SettingsError, with the recipe, the table and the key, for what cannot be set.
     """
     check_type(str, name=name)
-    return _read(name)[1]
-
-
-def _read(name: str) -> tuple[dict[str, dict[str, Any]], Recipe]:
     tables = parse_toml(read_recipe(name), f"recipe {name}")
     for table, values in tables.items():
         if table not in TABLES or not isinstance(values, dict):
@@ -108,13 +102,13 @@ def _read(name: str) -> tuple[dict[str, dict[str, Any]], Recipe]:
         for key in values:
             if key not in _keys(table):
                 raise SettingsError(f"recipe {name}: {_no_key(table, key)}")
-    groups: dict[str, Any] = {}
+    groups = {}
     for table, kind in TABLES.items():
         try:
             groups[table] = kind(**tables.get(table, {}))
         except SettingsError as error:
             raise SettingsError(f"recipe {name}: [{table}] {worded(error.parts, as_key)}") from error
-    return tables, Recipe(**groups, name=name)
+    return Recipe(**groups, name=name)
 
 
 def _keys(table: str) -> list[str]:

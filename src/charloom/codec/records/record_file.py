@@ -36,7 +36,7 @@ from charloom.io.atomic import WholeFile
 
 
 class RecordFile(Sequence[bytes]):
-    """The records of a file that ``RecordFile.write`` or ``charloom compress --records`` made.
+    """The records of a file that ``RecordFile.write`` or ``charloom compress --by-line`` made.
 
     ``len``, ``[n]``, slices and iteration; the group of the last record read is kept. Damage to some records raises
     DamagedRecordError for those alone. One thread's. Close it, or use it in a ``with``.
