@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import charloom
+from charloom import forecasting
+from charloom.settings.forecasting import Method
 from process import call, environment, run
 
 
@@ -21,6 +23,20 @@ def test_info(char_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "lstm" in out
     assert "29 tokens, unit char" in out
     assert charloom.LanguageModel.load(char_model).provenance["corpus"]["sha256"] in out
+
+
+@pytest.mark.parametrize("method", ["network", "ar"])
+def test_a_forecaster(method: Method, tmp_path: Path) -> None:
+    settings = forecasting.ForecastSettings(horizon=6, method=method, members=2, epochs=1, hidden_size=4, season=12)
+    values = [10.0 + i % 12 + 0.1 * i for i in range(96)]
+    forecasting.fit(values, settings).save(tmp_path / "sales")
+    lines = call(tmp_path, "info", "sales").done().splitlines()
+    rows = {line[:12].strip(): line[12:].strip() for line in lines if line}
+    assert (rows["kind"], rows["season"], rows["horizon"]) == ("forecaster", "12 points", "6 steps")
+    expected = ("gru, 4 units", "2") if method == "network" else ("none", "1")
+    assert (rows["cell"], rows["members"]) == expected
+    assert int(rows["lags"]) > 0
+    assert "96 points" in rows["series"]
 
 
 def test_an_empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

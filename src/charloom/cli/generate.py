@@ -144,7 +144,7 @@ def _shown(text: str | bytes) -> str:
 
 
 def _default_prefix(model: "LanguageModel") -> str:
-    prefixes = model.provenance.get("prefixes") or []
+    prefixes = model.provenance.get("prefix") or []
     if not isinstance(prefixes, list) or not prefixes or not isinstance(prefixes[0], str):
         raise SettingsError("this model's folder names no prefix to go on from: give one with --prefix")
     return prefixes[0]

@@ -18,6 +18,6 @@ def state_of(parts: Iterable[Tensor]) -> State:
     return (first, rest[0]) if rest else first
 
 
-def map_parts(change: Callable[[Tensor], Tensor], state: State) -> State:
-    """The state, each part of it changed."""
+def map_parts(change: Callable[[Tensor], Tensor], state: State) -> Tensor | tuple[Tensor, Tensor]:
+    """The state, each part of it changed, its batch perhaps to another size."""
     return state_of(map(change, parts_of(state)))

@@ -38,17 +38,17 @@ class RunFolder:
         self._history_is_whole = True
         self._lock = FolderLock(path, "another run")
 
-    def enter(self, *, overwrite: bool = False) -> None:
+    def enter(self, *, force: bool = False) -> None:
         """Makes the folder and keeps other runs out of it. Raises ModelFolderError where that fails.
 
-        Also where a model or a run is in it already, unless told to overwrite it.
+        Also if a model or a run is in it already, unless ``force`` is set.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.take()
         except OSError as error:
             raise ModelFolderError(f"{self.path}: cannot write there ({error.strerror or error})") from None
-        if not overwrite:
+        if not force:
             try:
                 self._refuse_what_is_there()
             except ModelFolderError:

@@ -260,7 +260,7 @@ def _provenance(corpus: dict[str, Any], training: TrainingState, prefixes: Seque
         "corpus": corpus,
         "training": asdict(training.settings),
         "results": {**training.kept.to_dict(), "epochs_trained": len(training.history)} if training.kept else None,
-        "prefixes": [text for text in texts if text],
+        "prefix": [text for text in texts if text],
     }
 
 
