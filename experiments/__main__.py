@@ -1,4 +1,4 @@
-"""Runs experiments and fills in their pages: ``python -m experiments [NAME ...] [--quick] [--redraw] [--output FOLDER]``.
+"""Runs experiments, fills in their pages: ``python -m experiments [NAME ...] [--quick] [--redraw] [--output FOLDER]``.
 
 The lesson is a notebook and is run as it stands. Of the others, results go to ``experiments/results/NAME.json``,
 tables into ``docs/exercises/NAME.md``, pictures to ``docs/pictures``.
@@ -74,7 +74,9 @@ def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(prog="python -m experiments", description=(__doc__ or "").partition(":")[0] + ".")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"all where none is given: {_ALL}")
-    parser.add_argument("--quick", action="store_true", help="the same code on less, as the tests run it; needs --output")
+    parser.add_argument(
+        "--quick", action="store_true", help="the same code on less, as the tests run it; needs --output"
+    )
     parser.add_argument("--redraw", action="store_true", help="measure nothing: page and pictures from stored results")
     parser.add_argument("--output", type=Path, default=ROOT, help="folder to write to instead of the repository")
     arguments = parser.parse_args()

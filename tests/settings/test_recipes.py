@@ -114,7 +114,7 @@ def test_a_folder_for_a_file_is_named(tmp_path: Path) -> None:
         ("[model]\n[model]\n", "model"),
         (b"[model] # \xff\n", "utf-8"),
         ("[modle]\nhidden_size = 3\n", r"no table \[modle\]; did you mean \[model\]\?"),
-        ("[sampling]\ntop_k = 3\n", r"no table \[sampling\]; there are \[corpus\], \[model\] and \[training\]"),
+        ("[sampling]\ntop_k = 3\n", r"no table \[sampling\]; there are \[corpus\], \[model\], \[training\]"),
         ("hidden_size = 3\n", r"hidden_size is in no table; hidden_size belongs in \[model\]"),
         ("model = 3\n", r"model is 3: it must be a table \[model\]"),
         ("[[model]]\nhidden_size = 3\n", "model"),

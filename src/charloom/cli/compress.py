@@ -7,21 +7,18 @@ from typing import Annotated, BinaryIO
 
 from cyclopts import Parameter
 
-from charloom.cli.compressed_files import SUFFIX, check_options, each_file
-from charloom.cli.options import Flag, Force, ModelOption, OutputFile, Word
+from charloom.cli.compressed_files import SUFFIX, FileOptions, each_file
+from charloom.cli.options import Flag, Force, ModelOption, Word
 from charloom.errors import InputError, SettingsError
 
 
 def compress(
     *files: Word[str],
     model: ModelOption[Path],
-    output: OutputFile = None,
-    keep: Annotated[Flag, Parameter(name=["--keep", "-k"])] = False,
-    remove: Flag = False,
+    options: Annotated[FileOptions, Parameter(name="*")] = FileOptions(),
     force: Force = False,
     fast: Flag = False,
     by_line: Flag = False,
-    threads: int | None = None,
     report: Flag = False,
     plot: Path | None = None,
 ) -> int:
@@ -37,33 +34,25 @@ def compress(
         What to compress; - for standard input, which goes to standard output.
     model
         A model's folder.
-    output
-        Where to write; - for standard output. With one file only.
-    keep
-        Keep the input: the default, accepted as other compressors need it said.
-    remove
-        Delete each input when its output is in place.
     force
         Overwrite outputs; compress what is compressed already; write to a terminal.
     fast
         With the network alone: several times as fast, and not as small.
     by_line
         Each line by itself, a record: any can be read without the others (charloom decompress --record N).
-    threads
-        How many at once, each with its own memory. The output is the same for any number. Default: 2, 1 on one core.
     report
         Write no .loom: show what the file takes with this model and with other compressors, and from how much text on
         the model pays for itself; draw it, too.
     plot
         With --report: where the picture goes, a name in .png, .svg or .pdf. Default: FILE.compression.png.
     """
-    check_options(files, output, keep=keep, remove=remove)
+    options.check(files)
     if report:
         from charloom.cli.compression_report import report_on
 
-        if len(files) > 1 or output or remove or by_line or fast:
+        if len(files) > 1 or options.output or options.remove or by_line or fast:
             raise SettingsError("--report takes one file, --model, --plot, --threads and --force alone")
-        report_on(files[0], model, plot, threads=threads, force=force)
+        report_on(files[0], model, plot, threads=options.threads, force=force)
         return 0
     if plot is not None:
         raise SettingsError("--plot goes with --report")
@@ -71,7 +60,7 @@ def compress(
     from charloom.codec.codec import Codec
     from charloom.codec.format.container import HEADER_BYTES, is_compressed
 
-    codec = Codec(model, fast=fast, threads=threads)
+    codec = Codec(model, fast=fast, threads=options.threads)
     _ = codec.fingerprint  # what is wrong with the model is said once, before any file
     work = codec.compress_lines if by_line else codec.compress_stream
 
@@ -82,4 +71,4 @@ def compress(
             raise InputError("compressed already: --force compresses it once more")
         work(source, target, progress)
 
-    return each_file(files, transform, output, lambda name: name + SUFFIX, remove=remove, force=force)
+    return each_file(files, transform, options, lambda name: name + SUFFIX, force=force)

@@ -7,10 +7,14 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Annotated, BinaryIO, TypeAlias
+
+from cyclopts import Parameter
 
 from charloom.cli import screen
+from charloom.cli.options import Flag, OutputFile
 from charloom.errors import CharloomError, CompressedFileError, InputError, SettingsError
 from charloom.io.atomic import WholeFile
 from charloom.text.sources import STANDARD_INPUT
@@ -21,37 +25,47 @@ Transform: TypeAlias = Callable[[io.BufferedReader, BinaryIO, Callable[[object],
 """Reads the first to its end and writes the second; calls the last now and then, to show how much is read."""
 
 
-def check_options(files: Sequence[str], output: str | None, *, keep: bool, remove: bool) -> None:
-    """Raises SettingsError for what goes not together."""
-    if not files:
-        raise SettingsError("no file given: name one or more, or - for standard input")
-    if output is not None and len(files) > 1:
-        raise SettingsError(f"--output names one file, and {len(files)} are to be read: give one")
-    if output == "":
-        raise SettingsError("the name of the output is empty")
-    if remove and output == STANDARD_INPUT:
-        raise SettingsError("--remove goes with an output in a file")
-    if keep and remove:
-        raise SettingsError("--keep and --remove contradict each other: give one")
+@dataclass(frozen=True)
+class FileOptions:
+    """Options of both commands.
+
+    Attributes:
+        output: Where to write; - for standard output. With one file only.
+        keep: Keep the input: the default, accepted as other compressors need it said.
+        remove: Delete each input when its output is in place.
+        threads: How many at once, each with its own memory. The output is the same for any number. Default: 2, 1 on one
+            core.
+    """
+
+    output: OutputFile = None
+    keep: Annotated[Flag, Parameter(name=["--keep", "-k"])] = False
+    remove: Flag = False
+    threads: int | None = None
+
+    def check(self, files: Sequence[str]) -> None:
+        """Raises SettingsError for what goes not together."""
+        if not files:
+            raise SettingsError("no file given: name one or more, or - for standard input")
+        if self.output is not None and len(files) > 1:
+            raise SettingsError(f"--output names one file, and {len(files)} are to be read: give one")
+        if self.output == "":
+            raise SettingsError("the name of the output is empty")
+        if self.remove and self.output == STANDARD_INPUT:
+            raise SettingsError("--remove goes with an output in a file")
+        if self.keep and self.remove:
+            raise SettingsError("--keep and --remove contradict each other: give one")
 
 
 def each_file(
-    files: Sequence[str],
-    transform: Transform,
-    output: str | None,
-    name: Callable[[str], str],
-    *,
-    remove: bool = False,
-    force: bool = False,
+    files: Sequence[str], transform: Transform, options: FileOptions, name: Callable[[str], str], *, force: bool
 ) -> int:
     """Transforms each file. An error is shown and does not keep the others from being done.
 
     Args:
         files: What to read; - for standard input.
         transform: What to do.
-        output: Where to write; None: standard output for standard input, else the file that ``name`` gives.
+        options: Where to write. By default standard input goes to standard output, a file to the one of its ``name``.
         name: From the name of an input to that of its output.
-        remove: Delete each input when its output is in place.
         force: Overwrite outputs.
 
     Returns:
@@ -60,8 +74,8 @@ def each_file(
     status = 0
     for file in files:
         try:
-            target = output or (STANDARD_INPUT if file == STANDARD_INPUT else name(file))
-            _transform(file, target, transform, remove=remove, force=force)
+            target = options.output or (STANDARD_INPUT if file == STANDARD_INPUT else name(file))
+            _transform(file, target, transform, remove=options.remove, force=force)
         except BrokenPipeError:
             raise
         except CharloomError as error:

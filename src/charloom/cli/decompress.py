@@ -10,8 +10,8 @@ from typing import Annotated, BinaryIO
 
 from cyclopts import Parameter
 
-from charloom.cli.compressed_files import check_options, each_file, without_suffix
-from charloom.cli.options import Flag, Force, ModelOption, OutputFile, Word
+from charloom.cli.compressed_files import FileOptions, each_file, without_suffix
+from charloom.cli.options import Force, ModelOption, Word
 from charloom.errors import DamagedRecordError, ModelFolderError, SettingsError
 from charloom.text.sources import STANDARD_INPUT
 
@@ -19,12 +19,9 @@ from charloom.text.sources import STANDARD_INPUT
 def decompress(
     *files: Word[str],
     model: ModelOption[Path | None] = None,
-    output: OutputFile = None,
-    keep: Annotated[Flag, Parameter(name=["--keep", "-k"])] = False,
-    remove: Flag = False,
+    options: Annotated[FileOptions, Parameter(name="*")] = FileOptions(),
     force: Force = False,
     record: str | None = None,
-    threads: int | None = None,
 ) -> int:
     """Decompress files that charloom compressed.
 
@@ -38,38 +35,30 @@ def decompress(
         What to decompress; - for standard input, which goes to standard output.
     model
         The folder of the model that it was compressed with. Only files that were stored as they are need none.
-    output
-        Where to write; - for standard output. With one file only.
-    keep
-        Keep the input: the default, accepted as other compressors need it said.
-    remove
-        Delete each input when its output is in place.
     force
         Overwrite outputs.
     record
         Of a file made with --by-line, only this line (5) or these (5-9, 5-), counted from 1; to standard output unless
         --output says otherwise.
-    threads
-        How many at once; each takes its own memory. Default: 2, or 1 on one core.
     """
-    check_options(files, output, keep=keep, remove=remove)
+    options.check(files)
     if model is not None and not model.is_dir():
         raise ModelFolderError(f"{model}: {'not a folder' if model.exists() else 'no such model folder'}")
     if record is not None:
-        if len(files) > 1 or files[0] == STANDARD_INPUT or remove:
+        if len(files) > 1 or files[0] == STANDARD_INPUT or options.remove:
             raise SettingsError("--record reads one file, which it keeps: name that")
         transform = functools.partial(_write_records, files[0], model, *_range(record))
-        return each_file(files, transform, output or STANDARD_INPUT, without_suffix, force=force)
+        return each_file(files, transform, options, lambda _: STANDARD_INPUT, force=force)
 
     from charloom.codec.codec import Codec
 
-    codec = Codec(model, threads=threads)
+    codec = Codec(model, threads=options.threads)
 
     def decompress_stream(source: BufferedReader, target: BinaryIO, progress: Callable[[object], None]) -> None:
         with _lines_counted_from_one():
             codec.decompress_stream(source, target, progress)
 
-    return each_file(files, decompress_stream, output, without_suffix, remove=remove, force=force)
+    return each_file(files, decompress_stream, options, without_suffix, force=force)
 
 
 def _write_records(

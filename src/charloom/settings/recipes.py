@@ -97,11 +97,15 @@ def load_recipe(name: str) -> Recipe:
     check_type(str, name=name)
     tables = parse_toml(read_recipe(name), f"recipe {name}")
     for table, values in tables.items():
-        if table not in TABLES or not isinstance(values, dict):
-            raise SettingsError(f"recipe {name}: {_no_table(table, values)}")
+        if table in TABLES and not isinstance(values, dict):
+            raise SettingsError(f"recipe {name}: {table} is {values!r}: it must be a table [{table}]")
+        if table not in TABLES:
+            what = f"no table [{table}]" if isinstance(values, dict) else f"{table} is in no table"
+            raise SettingsError(f"recipe {name}: {what}; {_hint(table, TABLES, '[{}]')}")
+        known = [field.name for field in fields(TABLES[table])]
         for key in values:
-            if key not in _keys(table):
-                raise SettingsError(f"recipe {name}: {_no_key(table, key)}")
+            if key not in known:
+                raise SettingsError(f"recipe {name}: [{table}] has no key {key!r}; {_hint(key, known, '{}')}")
     groups = {}
     for table, kind in TABLES.items():
         try:
@@ -111,28 +115,10 @@ def load_recipe(name: str) -> Recipe:
     return Recipe(**groups, name=name)
 
 
-def _keys(table: str) -> list[str]:
-    return [field.name for field in fields(TABLES[table])]
-
-
-def _no_table(name: str, values: object) -> str:
-    if name in TABLES:
-        return f"{name} is {values!r}: it must be a table [{name}]"
-    *others, last = (f"[{table}]" for table in TABLES)
-    hint = _hint(name, TABLES, f"there are {', '.join(others)} and {last}")
-    return f"no table [{name}]; {hint}" if isinstance(values, dict) else f"{name} is in no table; {hint}"
-
-
-def _no_key(table: str, key: str) -> str:
-    return f"[{table}] has no key {key!r}; {_hint(key, _keys(table), 'it has ' + ', '.join(_keys(table)))}"
-
-
-def _hint(name: str, known: Iterable[str], otherwise: str) -> str:
+def _hint(name: str, known: Iterable[str], shown_as: str) -> str:
     """The table that a key belongs in, or the nearest of the known names."""
-    for table in TABLES:
-        if name in _keys(table):
+    for table, kind in TABLES.items():
+        if name in {field.name for field in fields(kind)}:
             return f"{name} belongs in [{table}]"
-    near = next(iter(difflib.get_close_matches(name, list(known), 1)), None)
-    if near is None:
-        return otherwise
-    return f"did you mean {f'[{near}]' if near in TABLES else near}?"
+    near = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {shown_as.format(*near)}?" if near else f"there are {', '.join(map(shown_as.format, known))}"

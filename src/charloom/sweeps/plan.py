@@ -122,10 +122,10 @@ def in_combination(error: SettingsError, combination: Combination) -> SettingsEr
     return SettingsError(*error.parts, " (in the combination ", *comma_separated(values), ")")
 
 
-def without_display(recipe: Recipe, threads: int = 1) -> Recipe:
-    """The recipe with what changes nothing left at its default, no samples, and a fixed number of threads."""
+def without_display(recipe: Recipe) -> Recipe:
+    """The recipe with what changes nothing left at its default, no samples, and one thread unless it says so."""
     usual = {name: _USUAL[name] for name in WITHOUT_EFFECT}
-    return recipe.with_changes(usual | {"threads": recipe.training.threads or threads, "sample_every": 0})
+    return recipe.with_changes(usual | {"threads": recipe.training.threads or 1, "sample_every": 0})
 
 
 def settings_key(recipe: Recipe) -> str:

@@ -1,15 +1,13 @@
 """The process that trains a sweep's runs, one after the other: ``python -m charloom.sweeps.worker``.
 
-Orders come as lines of JSON on standard input, and what became of them goes back on standard output. When standard
-input ends, so does the process, at once: nobody is there any more who gives orders.
+Orders come as lines of JSON on standard input, and what became of them goes back on standard output. The process ends
+with standard input, and in the midst of a run if the process that gave the order is gone.
 """
 
 import json
 import os
-import queue
 import signal
 import sys
-import threading
 import warnings
 from pathlib import Path
 from typing import IO, TypedDict
@@ -64,11 +62,9 @@ def main() -> None:
     warnings.simplefilter("ignore", CharloomWarning)  # the table shows what they say
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # so that nothing that a library prints is taken for an answer
-    orders: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
     corpora: dict[str, Corpus] = {}
-    while True:
-        order: Order = json.loads(orders.get())
+    for line in sys.stdin:
+        order: Order = json.loads(line)
         if order["corpus"] not in corpora:
             corpora = {order["corpus"]: read_corpus(Path(order["corpus"]))}  # one at a time: texts may be large
         try:
@@ -81,16 +77,13 @@ def main() -> None:
             _answer(answers, failed=f"{type(error).__name__}: {lines[0]}")
 
 
-def _listen(orders: "queue.SimpleQueue[str]") -> None:
-    for line in sys.stdin:
-        orders.put(line)
-    os._exit(0)
-
-
 def _train(order: Order, corpus: Corpus, answers: IO[str]) -> None:
     """Carries out one run in its folder."""
+    parent = os.getppid()
 
     def report(event: Event) -> None:
+        if os.getppid() != parent:  # nobody is there any more who waits for the run
+            os._exit(1)
         if isinstance(event, EpochEnded):
             _answer(answers, epoch=event.record.epoch)
 
