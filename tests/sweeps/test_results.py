@@ -80,18 +80,3 @@ def test_without_validation_the_training_decides() -> None:
     assert results.combinations()[0].validation_perplexity is None
     assert "gru,1,0,,,,,,,2.0,,1.0," in combinations_as_csv(results)
     assert draw_sweep(results).startswith(b"\x89PNG")
-
-
-def test_pictures() -> None:
-    """One number that was varied is a picture more; infinities, one epoch and none do not harm."""
-    assert draw_sweep(_RESULTS).startswith(b"\x89PNG")
-    wild = [
-        _run([], outcome="diverged", hidden_size=3, cell="gru"),
-        _run([math.inf], hidden_size=4),
-        *(_run([4.0, 3.0], hidden_size=size) for size in range(5, 15)),
-    ]
-    assert draw_sweep(SweepResults(("hidden_size", "cell"), wild)).startswith(b"\x89PNG")
-    wide = {"tied_output": True, "embedding_size": 8, "nonlinearity": "relu", "weight_decay": 0.123, "init_sigma": 0.5}
-    runs = [_run([4.0, 3.0], hidden_size=8), _run([4.0, 3.0], hidden_size=8, **wide)]
-    assert draw_sweep(SweepResults(tuple(wide), runs)).startswith(b"\x89PNG")  # matplotlib warns where nothing fits
-    assert draw_sweep(SweepResults((), wild[1:2])).startswith(b"\x89PNG")

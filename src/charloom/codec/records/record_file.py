@@ -51,9 +51,10 @@ class RecordFile(Sequence[bytes]):
         check_type(PATH, path=path)
         try:
             self._file: BinaryIO = Path(path).open("rb")  # noqa: SIM115 - closed by close()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+            reason = getattr(error, "strerror", None) or error
             raise CompressedFileError(
-                f"{path}: cannot be read ({error.strerror}); give the path of a file that RecordFile.write made"
+                f"{path}: cannot be read ({reason}); give the path of a file that RecordFile.write made"
             ) from None
         self._kept: tuple[int, Group] | None = None
         try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked_workers import workers_forked
 
 from charloom import (
     CorpusSettings,
@@ -17,7 +18,6 @@ from charloom import (
     TrainingSettings,
     sweep,
 )
-from forked_workers import workers_forked
 
 _RECIPE = Recipe(
     CorpusSettings(),
