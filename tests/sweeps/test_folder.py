@@ -82,7 +82,7 @@ def _not_json(out: Path) -> None:
 
 def _no_settings(out: Path) -> None:
     data = json.loads((out / "sweep.json").read_text())
-    data["fixed"]["model"]["hidden_size"] = -1
+    data["fixed"]["hidden_size"] = -1
     (out / "sweep.json").write_text(json.dumps(data))
 
 

@@ -10,7 +10,6 @@ import torch
 
 from charloom import CharloomError, Recipe, corpus_from, load_corpus
 from charloom.sweeps import worker
-from charloom.sweeps.plan import recipe_to_json
 from charloom.sweeps.worker import Order, read_corpus, write_corpus
 
 _TEXT = "A fox, a dog and a crow. " * 20
@@ -20,7 +19,7 @@ def _order(folder: Path, **changes: object) -> Order:
     recipe = Recipe().with_changes(
         {"hidden_size": 4, "batch_size": 2, "num_steps": 5, "epochs": 2, "sample_every": 0, "device": "cpu"} | changes
     )
-    return Order(folder=str(folder / "run"), corpus="", settings=recipe_to_json(recipe), keep_model=False)
+    return Order(folder=str(folder / "run"), corpus="", settings=recipe.values, keep_model=False)
 
 
 def test_a_corpus_goes_to_processes_whole(tmp_path: Path) -> None:

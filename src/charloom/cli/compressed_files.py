@@ -59,17 +59,9 @@ class FileOptions:
 def each_file(
     files: Sequence[str], transform: Transform, options: FileOptions, name: Callable[[str], str], *, force: bool
 ) -> int:
-    """Transforms each file. An error is shown and does not keep the others from being done.
+    """Transforms each file to the one of its ``name``. An error is shown and does not keep the others from being done.
 
-    Args:
-        files: What to read; - for standard input.
-        transform: What to do.
-        options: Where to write. By default standard input goes to standard output, a file to the one of its ``name``.
-        name: From the name of an input to that of its output.
-        force: Overwrite outputs.
-
-    Returns:
-        The exit status: 0, or the highest of any file, 1 if it failed and 2 if the options do not fit it.
+    Returns the exit status: 0, or the highest of any file, 1 if it failed and 2 if the options do not fit it.
     """
     status = 0
     for file in files:

@@ -82,14 +82,11 @@ def _write_records(
 def _range(record: str) -> tuple[int, int | None]:
     """First and last, counted from 1; None for the end."""
     found = re.fullmatch(r"([0-9]{1,18})(-([0-9]{1,18})?)?", record)
-    if not found:
-        raise SettingsError("write 5, 5-9 or 5-", setting="record", value=record)
-    first = int(found[1])
-    last = None if found[2] == "-" else int(found[3] or first)
+    first = int(found[1]) if found else 0
+    last = None if found and found[2] == "-" else int((found and found[3]) or first)
     if first < 1 or (last is not None and last < first):
-        raise SettingsError(
-            "lines are counted from 1, and the last cannot come before the first", setting="record", value=record
-        )
+        reason = "write 5, 5-9 or 5-: lines are counted from 1, and the last cannot come before the first"
+        raise SettingsError(reason, setting="record", value=record)
     return first, last
 
 

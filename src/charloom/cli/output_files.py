@@ -3,35 +3,28 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import get_args
 
 from charloom.errors import SettingsError
+from charloom.io.plots import PictureFormat
 from charloom.text.sources import STANDARD_INPUT
 
-if TYPE_CHECKING:
-    from charloom.io.plots import PictureFormat
 
-_FORMATS: "tuple[PictureFormat, ...]" = ("png", "svg", "pdf")
-
-
-def picture_format(plot: Path) -> "PictureFormat":
+def picture_format(plot: Path) -> PictureFormat:
     """The format that a picture's name asks for. Raises SettingsError for one that cannot be drawn."""
-    for known in _FORMATS:
-        if plot.suffix.lower() == f".{known}":
-            return known
-    raise SettingsError(f"--plot {plot}: its name must end in .{', .'.join(_FORMATS[:-1])} or .{_FORMATS[-1]}")
+    known: tuple[PictureFormat, ...] = get_args(PictureFormat)
+    for one in known:
+        if plot.suffix.lower() == f".{one}":
+            return one
+    raise SettingsError(f"--plot {plot}: its name must end in .{', .'.join(known[:-1])} or .{known[-1]}")
 
 
 def check_targets(
     file: str, targets: Sequence[tuple[str, Path]], folder: tuple[str, Path] | None = None, *, force: bool
 ) -> None:
-    """Raises SettingsError if a result cannot go to its place, or would overwrite another, or the input.
+    """Raises SettingsError if a result cannot go to its place, or would overwrite another, or the input ``file``.
 
-    Args:
-        file: The input; - for standard input.
-        targets: Each option and its path.
-        folder: The same for one that becomes a folder.
-        force: Overwrite what is there.
+    Each is an option and its path; ``folder`` is one that becomes a folder.
     """
     read = Path("/dev/stdin" if file == STANDARD_INPUT else file)
     before: list[tuple[str, Path]] = []

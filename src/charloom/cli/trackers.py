@@ -30,10 +30,7 @@ def open_trackers(
     """Opens those that are wanted; closes them at the end, as failed if an error ends the run.
 
     TensorBoard is wanted by default if the run that is resumed had it. What leaves the machine is asked for each time:
-    a folder from elsewhere does not begin it.
-
-    Yields:
-        Listeners for training, and what a checkpoint keeps, so that a resumed run goes on in them, as JSON values.
+    a folder from elsewhere does not begin it. Yields listeners, and what a checkpoint keeps of them as JSON values.
     """
     before = run.start.source.get("trackers")
     before = before if isinstance(before, dict) else {}

@@ -24,7 +24,7 @@ from charloom.runs.training_run import Outcome
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.names import as_word
 from charloom.settings.recipes import Recipe
-from charloom.sweeps.plan import PlannedRun, recipe_from_json, recipe_to_json, settings_key
+from charloom.sweeps.plan import PlannedRun, settings_key
 from charloom.sweeps.results import SweepRun
 from charloom.text.corpora import Corpus
 from charloom.training.history import EpochRecord, History
@@ -94,14 +94,14 @@ class SweepFolder:
                 stack.callback(shutil.rmtree, self.work, ignore_errors=True)
                 self.work.mkdir()
                 (self.path / "runs").mkdir(exist_ok=True)
-                _write_json(self.path / SWEEP_FILE, head | {"fixed": recipe_to_json(self._fixed)})
+                _write_json(self.path / SWEEP_FILE, head | {"fixed": self._fixed.values})
             except OSError as error:
                 raise ModelFolderError(f"{self.path}: cannot write there ({error.strerror or error})") from None
             yield
 
     def has(self, run: PlannedRun, *, with_model: bool) -> bool:
         """Tells if a run came to its end before, and, if that is wanted, its model is there."""
-        done = self.runs.get(run.key)
+        done = self.runs.get(settings_key(run.recipe))
         if done is None or done.folder is None:
             return False
         return not with_model or done.outcome == "diverged" or (done.folder / CONFIG_FILE).exists()
@@ -120,7 +120,7 @@ class SweepFolder:
             data = json.loads(file.read_bytes())
             is_later = data["format_version"] != _FORMAT_VERSION
             if not is_later:
-                self._fixed = recipe_from_json(data["fixed"])
+                self._fixed = Recipe().with_changes(data["fixed"])
                 self.varied = tuple(name for name in data["varied"] if name in self._fixed.values)
         except _DAMAGED as error:
             raise ModelFolderError(f"{file}: damaged ({error}): give this sweep another folder") from None
@@ -134,7 +134,7 @@ class SweepFolder:
 
     def _read_run(self, folder: Path) -> SweepRun:
         data = json.loads((folder / RUN_FILE).read_bytes())
-        recipe = recipe_from_json(data["settings"])
+        recipe = Recipe().with_changes(data["settings"])
         lines = (folder / HISTORY_FILE).read_text(encoding="utf-8").splitlines() if data["epochs"] else []
         records = [_read_record(line, recipe) for line in lines]
         if data["outcome"] not in ("finished", "diverged") or len(records) != data["epochs"]:
@@ -153,7 +153,7 @@ def write_run(folder: Path, recipe: Recipe, corpus: Corpus, outcome: Outcome) ->
         "message": str(outcome.error or ""),
         "epochs": len(outcome.history),
         "corpus": {"name": corpus.name, "sha256": corpus.fingerprint, "num_chars": len(corpus.ids)},
-        "settings": recipe_to_json(recipe),
+        "settings": recipe.values,
     }
     _write_json(folder / RUN_FILE, data)
 

@@ -5,13 +5,13 @@ import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from charloom.arguments import TEXT, check_type
 from charloom.errors import Argument, SettingsError, comma_separated, worded
-from charloom.settings.names import TABLES, Value, find_setting
+from charloom.settings.names import Value, find_setting
 from charloom.settings.recipes import Recipe, as_key, parse_toml
 from charloom.settings.training import WITHOUT_EFFECT
 
@@ -28,13 +28,11 @@ class PlannedRun:
 
     Attributes:
         recipe: Everything that the run is set up with; the seed is ``recipe.training.seed``.
-        name: For its folder: what was varied, and the beginning of the key.
-        key: See ``settings_key``.
+        name: For its folder: what was varied, and the beginning of the recipe's key.
     """
 
     recipe: Recipe
     name: str
-    key: str
 
 
 def variable(name: str) -> str:
@@ -112,7 +110,7 @@ def plan_runs(base: Recipe, combinations: Sequence[Combination], seeds: Sequence
                 raise
             raise in_combination(error, combination) from None
         key = settings_key(recipe)
-        planned.setdefault(key, PlannedRun(recipe, _folder_name(combination, seed, key), key))
+        planned.setdefault(key, PlannedRun(recipe, _folder_name(combination, seed, key)))
     return list(planned.values())
 
 
@@ -132,16 +130,6 @@ def settings_key(recipe: Recipe) -> str:
     """A hash of all settings that are not at their default: one that a later version adds changes no key."""
     changed = {name: value for name, value in recipe.values.items() if value != _USUAL[name]}
     return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def recipe_to_json(recipe: Recipe) -> dict[str, dict[str, Value]]:
-    """What ``recipe_from_json`` makes it from again."""
-    return {table: asdict(getattr(recipe, table)) for table in TABLES}
-
-
-def recipe_from_json(data: Mapping[str, Mapping[str, Value]]) -> Recipe:
-    """The inverse of ``recipe_to_json``. Raises SettingsError, TypeError, KeyError or AttributeError for others."""
-    return Recipe(**{table: kind(**data[table]) for table, kind in TABLES.items()})
 
 
 def _folder_name(combination: Combination, seed: int, key: str) -> str:

@@ -46,14 +46,9 @@ class Workers:
                     stream.close()
 
     def train(self, order: Mapping[str, object], tell_epoch: Callable[[int], None]) -> "Future[dict[str, str]]":
-        """Has a run trained as soon as a process is free.
+        """Has a run trained as soon as a process is free. Gives its last answer, ``{"failed": why}`` if it died.
 
-        Args:
-            order: See ``charloom.sweeps.worker``.
-            tell_epoch: Called in a thread as each epoch ends.
-
-        Returns:
-            The last answer of the process, ``{"failed": why}`` if it died.
+        ``tell_epoch`` is called in a thread as each epoch ends.
         """
         self._orders.append(self._threads.submit(self._train, order, tell_epoch))
         return self._orders[-1]

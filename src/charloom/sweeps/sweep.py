@@ -23,7 +23,7 @@ from charloom.settings.recipes import Recipe
 from charloom.sweeps.events import RunEnded, RunFailed, SweepBegan, SweepEvent, SweepListener, SweepProgressed
 from charloom.sweeps.folder import SweepFolder
 from charloom.sweeps.picture import draw_sweep
-from charloom.sweeps.plan import PlannedRun, grid, in_combination, listed, plan_runs, recipe_to_json, without_display
+from charloom.sweeps.plan import PlannedRun, grid, in_combination, listed, plan_runs, without_display
 from charloom.sweeps.processes import Workers
 from charloom.sweeps.results import SweepResults, combinations_as_csv, runs_as_json_lines
 from charloom.sweeps.worker import Order, write_corpus
@@ -175,7 +175,7 @@ def _orders(
         Order(
             folder=str(work / run.name),
             corpus=str(texts[run.recipe.corpus]),
-            settings=recipe_to_json(run.recipe),
+            settings=run.recipe.values,
             keep_model=keep_model,
         )
         for run in to_do

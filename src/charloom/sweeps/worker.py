@@ -18,8 +18,8 @@ from charloom.errors import CharloomError, CharloomWarning
 from charloom.runs.plan import RunPlan
 from charloom.runs.training_run import TrainingRun
 from charloom.settings.names import Value
+from charloom.settings.recipes import Recipe
 from charloom.sweeps.folder import write_run
-from charloom.sweeps.plan import recipe_from_json
 from charloom.text.corpora import Corpus
 from charloom.text.stored_ids import StoredIds
 from charloom.text.vocabulary import Vocabulary
@@ -30,11 +30,11 @@ _IDS_AT_ONCE = 1 << 22
 
 
 class Order(TypedDict):
-    """A run to train: its folder, its text as ``write_corpus`` wrote it, its recipe as JSON."""
+    """A run to train: its folder, its text as ``write_corpus`` wrote it, the values of its recipe."""
 
     folder: str
     corpus: str
-    settings: dict[str, dict[str, Value]]
+    settings: dict[str, Value]
     keep_model: bool
 
 
@@ -87,7 +87,7 @@ def _train(order: Order, corpus: Corpus, answers: IO[str]) -> None:
         if isinstance(event, EpochEnded):
             _answer(answers, epoch=event.record.epoch)
 
-    recipe, folder = recipe_from_json(order["settings"]), Path(order["folder"])
+    recipe, folder = Recipe().with_changes(order["settings"]), Path(order["folder"])
     plan = RunPlan(corpus, folder, recipe, checkpoints=False, save_model=order["keep_model"])
     with TrainingRun(plan, processes=Processes()) as run:
         write_run(folder, recipe, corpus, run.train([report]))
