@@ -1,7 +1,6 @@
 """``charloom decompress``."""
 
 import contextlib
-import functools
 import re
 from collections.abc import Callable, Iterator
 from io import BufferedReader
@@ -10,7 +9,7 @@ from typing import Annotated, BinaryIO
 
 from cyclopts import Parameter
 
-from charloom.cli.compressed_files import FileOptions, each_file, without_suffix
+from charloom.cli.compressed_files import FileOptions, Transform, each_file, without_suffix
 from charloom.cli.options import Force, ModelOption, Word
 from charloom.errors import DamagedRecordError, ModelFolderError, SettingsError
 from charloom.text.sources import STANDARD_INPUT
@@ -47,7 +46,7 @@ def decompress(
     if record is not None:
         if len(files) > 1 or files[0] == STANDARD_INPUT or options.remove:
             raise SettingsError("--record reads one file, which it keeps: name that")
-        transform = functools.partial(_write_records, files[0], model, *_range(record))
+        transform = _writer_of_records(files[0], model, record)
         return each_file(files, transform, options, lambda _: STANDARD_INPUT, force=force)
 
     from charloom.codec.codec import Codec
@@ -61,22 +60,20 @@ def decompress(
     return each_file(files, decompress_stream, options, without_suffix, force=force)
 
 
-def _write_records(
-    file: str,
-    model: Path | None,
-    first: int,
-    last: int | None,
-    _: BufferedReader,
-    target: BinaryIO,
-    __: Callable[[object], None],
-) -> None:
-    from charloom.codec.records.record_file import RecordFile
+def _writer_of_records(file: str, model: Path | None, record: str) -> Transform:
+    first, last = _range(record)
 
-    with _lines_counted_from_one(), RecordFile(file, model) as records:
-        if first > len(records) or (last or 0) > len(records):
-            raise SettingsError(f"the file has {len(records):,} records", setting="record", value=max(first, last or 0))
-        for number in range(first - 1, last or len(records)):
-            target.write(records[number] + b"\n")
+    def write(_: object, target: BinaryIO, __: object) -> None:
+        from charloom.codec.records.record_file import RecordFile
+
+        with _lines_counted_from_one(), RecordFile(file, model) as records:
+            if max(first, last or 0) > len(records):
+                reason = f"the file has {len(records):,} records"
+                raise SettingsError(reason, setting="record", value=max(first, last or 0))
+            for number in range(first - 1, last or len(records)):
+                target.write(records[number] + b"\n")
+
+    return write
 
 
 def _range(record: str) -> tuple[int, int | None]:

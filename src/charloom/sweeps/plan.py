@@ -1,10 +1,11 @@
 """Which runs a sweep is made of, and how two runs are known to be the same."""
 
+import contextlib
 import hashlib
 import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -103,21 +104,23 @@ def plan_runs(base: Recipe, combinations: Sequence[Combination], seeds: Sequence
     """
     planned: dict[str, PlannedRun] = {}
     for seed, combination in itertools.product(seeds, combinations):
-        try:
+        with named_in_errors(combination):
             recipe = base.with_changes(combination | {"seed": seed})
-        except SettingsError as error:
-            if len(combination) < 2:
-                raise
-            raise in_combination(error, combination) from None
         key = settings_key(recipe)
         planned.setdefault(key, PlannedRun(recipe, _folder_name(combination, seed, key)))
     return list(planned.values())
 
 
-def in_combination(error: SettingsError, combination: Combination) -> SettingsError:
-    """The error with the combination of settings that it is about."""
-    values = (Argument(name, value) for name, value in combination.items())
-    return SettingsError(*error.parts, " (in the combination ", *comma_separated(values), ")")
+@contextlib.contextmanager
+def named_in_errors(combination: Combination) -> Iterator[None]:
+    """Errors within name the combination of settings that they are about, if they do not name all of it anyway."""
+    try:
+        yield
+    except SettingsError as error:
+        if not combination or [*combination] == [error.setting]:
+            raise
+        values = (Argument(name, value) for name, value in combination.items())
+        raise SettingsError(*error.parts, " (in the combination ", *comma_separated(values), ")") from None
 
 
 def without_display(recipe: Recipe) -> Recipe:

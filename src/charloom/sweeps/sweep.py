@@ -23,7 +23,7 @@ from charloom.settings.recipes import Recipe
 from charloom.sweeps.events import RunEnded, RunFailed, SweepBegan, SweepEvent, SweepListener, SweepProgressed
 from charloom.sweeps.folder import SweepFolder
 from charloom.sweeps.picture import draw_sweep
-from charloom.sweeps.plan import PlannedRun, grid, in_combination, listed, plan_runs, without_display
+from charloom.sweeps.plan import PlannedRun, grid, listed, named_in_errors, plan_runs, without_display
 from charloom.sweeps.processes import Workers
 from charloom.sweeps.results import SweepResults, combinations_as_csv, runs_as_json_lines
 from charloom.sweeps.worker import Order, write_corpus
@@ -88,7 +88,7 @@ def sweep(
     with tempfile.TemporaryDirectory(prefix="charloom-") as temporary:
         folder = SweepFolder(Path(output) if output is not None else Path(temporary) / "sweep")
         corpora = _load_corpora(source, planned)
-        devices = {_check(run, corpora[run.recipe.corpus], varied).type for run in planned}
+        devices = {_device(run, corpora[run.recipe.corpus], varied).type for run in planned}
         folder.check(base, varied, corpora)
         if jobs is None:
             jobs = max(1, _processors() // (base.training.threads or 1)) if devices == {"cpu"} else 1
@@ -202,14 +202,10 @@ def _load_corpora(source: Source, planned: Sequence[PlannedRun]) -> dict[CorpusS
     return {settings: load_corpus(source, **vars(settings)) for settings in kinds}
 
 
-def _check(run: PlannedRun, corpus: Corpus, varied: Sequence[str]) -> torch.device:
-    """Raises SettingsError if the run cannot be. Returns the device that it is for."""
-    try:
+def _device(run: PlannedRun, corpus: Corpus, varied: Sequence[str]) -> torch.device:
+    """The device that the run is for. Raises SettingsError if the run cannot be."""
+    with named_in_errors({name: run.recipe.values[name] for name in varied}):
         return check_possible(run.recipe.training, len(corpus.ids))
-    except SettingsError as error:
-        if not varied:
-            raise
-        raise in_combination(error, {name: run.recipe.values[name] for name in varied}) from None
 
 
 def _processors() -> int:
