@@ -11,7 +11,6 @@ from cyclopts.config import Dict
 
 from charloom.cli import screen
 from charloom.errors import CharloomError
-from charloom.settings.names import Value
 from charloom.settings.recipes import Recipe, load_recipe, read_recipe, recipe_names
 from charloom.text.named_corpora import usual_recipe
 
@@ -44,29 +43,21 @@ def recipe_defaults(app: App, commands: tuple[str, ...], arguments: ArgumentColl
     given = {argument.name: [token.value for token in argument.tokens] for argument in arguments}
     recipe = Recipe()
     if resume := given.get("--resume"):
-        with contextlib.suppress(CharloomError):  # the command will meet it too, and say it
-            recipe = _recipe_of_run(Path(resume[-1]))
+        from charloom.runs.start import recipe_of_run
+
+        # What goes wrong, the command will meet and say too.
+        with contextlib.suppress(CharloomError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            recipe = recipe_of_run(Path(resume[-1]))
         source = f"the run in {resume[-1]}"
     else:
         recipe = load_recipe((given["--recipe"] or [usual_recipe(given["CORPUS"])])[-1])
-        if init_from := given.get("--init-from"):
-            with contextlib.suppress(CharloomError):
-                recipe = recipe.with_changes(_settings_of_model(Path(init_from[-1])))
         source = f"recipe {recipe.name}"
+        if init_from := given.get("--init-from"):
+            from charloom.models.language_model import LanguageModel
+            from charloom.runs.start import fixed_settings
+
+            with contextlib.suppress(CharloomError):
+                recipe = recipe.with_changes(fixed_settings(LanguageModel.load(Path(init_from[-1]))))
     settings = {name: value for name, value in recipe.values.items() if value is not None and value != ()}
     Dict(settings, use_commands_as_keys=False, source=source)(app, commands, arguments)
-
-
-def _recipe_of_run(path: Path) -> Recipe:
-    from charloom.runs.start import recipe_of_run
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the command will say it again
-        return recipe_of_run(path)
-
-
-def _settings_of_model(path: Path) -> dict[str, Value]:
-    from charloom.models.language_model import LanguageModel
-    from charloom.runs.start import fixed_settings
-
-    return fixed_settings(LanguageModel.load(path))
