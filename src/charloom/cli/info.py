@@ -72,7 +72,7 @@ def _model_rows(model: "LanguageModel") -> list[tuple[str, str]]:
 
 
 def _forecaster_rows(forecaster: "Forecaster") -> list[tuple[str, str]]:
-    settings, has_networks = forecaster.settings, forecaster.model == "network"
+    settings, has_networks = forecaster.settings, forecaster.method == "network"
     return [
         ("kind", "forecaster"),
         ("method", forecaster.name),
@@ -80,7 +80,7 @@ def _forecaster_rows(forecaster: "Forecaster") -> list[tuple[str, str]]:
         ("cell", f"{settings.cell}, {settings.hidden_size} units" if has_networks else "none"),
         ("members", str(settings.members if has_networks else 1)),
         ("season", counted(forecaster.season, "point") if forecaster.season > 1 else "none"),
-        ("scale", "logarithmic" if forecaster.transform == "log" else "as it is"),
+        ("scale", "logarithmic" if forecaster.scale.transform == "log" else "as it is"),
         ("horizon", counted(settings.horizon, "step")),
         ("series", f"{forecaster.series.name}, {counted(len(forecaster.series), 'point')}"),
     ]
