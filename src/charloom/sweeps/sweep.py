@@ -3,7 +3,7 @@
 import functools
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import replace
 from pathlib import Path
@@ -114,7 +114,7 @@ def _results(
     try:
         _tell(listeners, SweepBegan(len(folder.runs), len(to_do), num_jobs, threads))
         if to_do:
-            _work(folder, to_do, _orders(folder, to_do, corpora, keep_models), num_jobs, listeners, failures)
+            _work(folder, to_do, corpora, num_jobs, keep_models, listeners, failures)
     except StopTraining:
         pass
     finally:
@@ -133,19 +133,26 @@ def _results(
 def _work(
     folder: SweepFolder,
     to_do: Sequence[PlannedRun],
-    orders: Sequence[Order],
+    corpora: Mapping[CorpusSettings, Corpus],
     num_jobs: int,
+    keep_models: bool,
     listeners: Sequence[SweepListener],
     failures: dict[str, str],
 ) -> None:
     """Has the runs trained, and moves each to its place in the folder when it ends."""
+    work, texts = folder.work.resolve(), _write_texts(folder, {run.recipe.corpus for run in to_do}, corpora)
     epochs = dict.fromkeys((run.name for run in to_do), 0)
     num_epochs = sum(run.recipe.training.epochs for run in to_do)
     with Workers(num_jobs) as workers:
-        going_on = {
-            workers.train(order, functools.partial(epochs.__setitem__, run.name)): run
-            for run, order in zip(to_do, orders, strict=True)
-        }
+        going_on = {}
+        for run in to_do:
+            order = Order(
+                folder=str(work / run.name),
+                corpus=str(texts[run.recipe.corpus]),
+                settings=run.recipe.values,
+                keep_model=keep_models,
+            )
+            going_on[workers.train(order, functools.partial(epochs.__setitem__, run.name))] = run
         while going_on:
             for end in wait(going_on, _SECONDS_BETWEEN_EVENTS, FIRST_COMPLETED).done:
                 run, answer = going_on.pop(end), end.result()
@@ -160,26 +167,17 @@ def _work(
             _tell(listeners, SweepProgressed(sum(epochs.values()) / num_epochs))
 
 
-def _orders(
-    folder: SweepFolder, to_do: Sequence[PlannedRun], corpora: Mapping[CorpusSettings, Corpus], keep_model: bool
-) -> list[Order]:
-    """What workers are told, with the texts in files. Raises ModelFolderError if these cannot be written."""
-    work = folder.work.resolve()
-    texts = {settings: work / f"corpus-{i}" for i, settings in enumerate({run.recipe.corpus: 0 for run in to_do})}
+def _write_texts(
+    folder: SweepFolder, kinds: Iterable[CorpusSettings], corpora: Mapping[CorpusSettings, Corpus]
+) -> dict[CorpusSettings, Path]:
+    """The texts in files, for the processes. Raises ModelFolderError if they cannot be written."""
+    files = {settings: folder.work.resolve() / f"corpus-{number}" for number, settings in enumerate(kinds)}
     try:
-        for settings, text in texts.items():
-            write_corpus(text, corpora[settings])
+        for settings, file in files.items():
+            write_corpus(file, corpora[settings])
     except OSError as error:
         raise ModelFolderError(f"{folder.path}: cannot write there ({error.strerror or error})") from None
-    return [
-        Order(
-            folder=str(work / run.name),
-            corpus=str(texts[run.recipe.corpus]),
-            settings=run.recipe.values,
-            keep_model=keep_model,
-        )
-        for run in to_do
-    ]
+    return files
 
 
 def _tell(listeners: Sequence[SweepListener], event: SweepEvent) -> None:
