@@ -52,9 +52,9 @@ def test_history_is_written_as_it_grows(tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match="there is a model already"):
         RunFolder(folder.path).enter()
     again = RunFolder(folder.path)
-    again.enter(overwrite=True)
+    again.enter(force=True)
     with pytest.raises(ModelFolderError, match="another run is at work there"):
-        RunFolder(folder.path).enter(overwrite=True)
+        RunFolder(folder.path).enter(force=True)
     again.begin()
     assert len((folder.path / "history.jsonl").read_text().splitlines()) == 2
     again(EpochEnded(_record(1), 1))

@@ -29,6 +29,6 @@ def test_of_a_byte_model(beginning: bytes, prefix: str) -> None:
     model = charloom.build_model(corpus.vocabulary, settings)
     training = charloom.TrainingSettings(epochs=1, batch_size=2, num_steps=8, sample_every=0, prefix=(), device="cpu")
     charloom.train(model, corpus, training)
-    (found,) = model.provenance["prefixes"]
+    (found,) = model.provenance["prefix"]
     assert found.startswith(prefix)
     assert found == prefix or not prefix.isprintable()

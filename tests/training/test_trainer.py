@@ -169,7 +169,7 @@ def test_provenance_says_how_it_came_to_be(corpus: Corpus, tmp_path: Path) -> No
     assert provenance["corpus"] == {"name": "text.txt", "sha256": corpus.fingerprint, "num_chars": len(corpus.ids)}
     assert provenance["training"]["learning_rate"] == 0.01
     assert provenance["results"]["perplexity"] == history[-1].perplexity
-    assert provenance["prefixes"] == ["It was"]
+    assert provenance["prefix"] == ["It was"]
 
 
 def test_samples_without_a_known_prefix(corpus: Corpus) -> None:

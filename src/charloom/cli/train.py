@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from charloom.cli import screen
 from charloom.cli.interruption import Interruption
 from charloom.cli.options import Flag, Force, OutputFolder, Word
-from charloom.cli.trackers import WantedTrackers, open_trackers
+from charloom.cli.trackers import check_installed, open_trackers
 from charloom.cli.training_display import TrainingDisplay, reading_progress, show_end, show_start
 from charloom.errors import OtherProcessFailedError
 from charloom.settings import CorpusSettings, ModelSettings, Recipe, TrainingSettings
@@ -72,7 +72,7 @@ def train(
     from charloom.runs.plan import RunPlan
     from charloom.runs.training_run import TrainingRun
 
-    wanted = WantedTrackers(tensorboard, wandb)
+    check_installed(tensorboard=tensorboard, wandb=wandb)
     plan = RunPlan(
         corpus,
         output,
@@ -92,10 +92,10 @@ def train(
         first = run.processes.first  # the first process writes and shows
         with ExitStack() as shown:
             if first and not run.is_done:
-                trackers = shown.enter_context(open_trackers(wanted, run))
+                trackers, stored = shown.enter_context(open_trackers(run, tensorboard=tensorboard, wandb=wandb))
                 show_start(console, run)
                 display = shown.enter_context(TrainingDisplay(console, run.start.settings, len(run.history)))
-                listeners, notes = [*trackers.listeners, display], {"trackers": trackers.stored}
+                listeners, notes = [*trackers, display], {"trackers": stored}
             interruption = shown.enter_context(Interruption())
             outcome = run.train([*listeners, interruption], notes=notes)
             if first and outcome.error is not None:

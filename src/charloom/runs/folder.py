@@ -40,10 +40,10 @@ class RunFolder:
         self._failing = False
         self._lock = FolderLock(path, "another run")
 
-    def enter(self, *, overwrite: bool = False) -> None:
+    def enter(self, *, force: bool = False) -> None:
         """Makes the folder and keeps other runs out of it. Raises ModelFolderError if that fails.
 
-        Also if a model or a run is in it already, unless told to overwrite it.
+        Also if a model or a run is in it already, unless ``force`` is set.
         """
         with self._errors():
             self.path.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ class RunFolder:
         elif checkpoint_files(self.path / CHECKPOINTS, after=0):
             found = "a run that was interrupted"
             hint = (Argument("resume", str(self.path)), " goes on with it, ", _FORCE, " begins a new one")
-        if hint and not overwrite:
+        if hint and not force:
             self._lock.release()
             raise ModelFolderError(f"{self.path}: there is {found}", hint=hint)
 

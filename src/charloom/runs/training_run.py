@@ -122,7 +122,7 @@ class TrainingRun:
                     in_place = plan.continues_in_folder
                     if self.folder.path.exists() or not in_place:
                         stack.callback(self.folder.leave)
-                        self.folder.enter(overwrite=plan.force or in_place or processes.restarts > 0)
+                        self.folder.enter(force=plan.force or in_place or processes.restarts > 0)
             checkpoint = self._checkpoint()  # under the lock, so that no other process brings the run further
             with processes.together():
                 recipe, model = settle(plan, recipe, checkpoint, processes.restarts)
@@ -252,7 +252,7 @@ class TrainingRun:
                 listener(SavingStarted())
         model, start = self.start.model, self.start
         if not priming:  # the samples' default prefix is the start of the text
-            model.provenance = {**model.provenance, "prefixes": list(model.provenance["training"]["prefix"])}
+            model.provenance = {**model.provenance, "prefix": list(model.provenance["training"]["prefix"])}
         try:
             self.folder.finish(model, texts_for_codec(start.corpus, start.settings) if priming else (b"", b""))
         except (CharloomError, OSError) as error:

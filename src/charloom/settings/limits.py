@@ -60,7 +60,7 @@ def check_number(
             lower = f"{'above' if above_minimum else 'at least'} {minimum:g}"
             upper = "" if maximum == sys.float_info.max else f" and at most {maximum:g}"
             raise SettingsError(f"it must be {lower}{upper}", setting=name, value=value)
-        object.__setattr__(settings, name, value if isinstance(value, (int, float)) else number)
+        object.__setattr__(settings, name, number)
 
 
 def check_word(settings: object, **words: Any) -> None:

@@ -270,7 +270,7 @@ def _provenance(corpus: Corpus, training: TrainingState, prefixes: Sequence[str 
         "corpus": corpus.identity,
         "training": asdict(training.settings),
         "results": {**training.kept.to_dict(), "epochs_trained": len(training.history)} if training.kept else None,
-        "prefixes": [text for text in texts if text],
+        "prefix": [text for text in texts if text],
     }
 
 

@@ -181,7 +181,7 @@ def test_errors_of_their_own(tmp_path: Path) -> None:
     with pytest.raises(NotCompressedError, match="one compressed stream"):
         RecordFile(path, ZlibEngine())
     with pytest.raises(InputError, match="largest has"):
-        RecordFile.write(path, [bytes((1 << 24) + 1)], ZlibEngine(), overwrite=True)
+        RecordFile.write(path, [bytes((1 << 24) + 1)], ZlibEngine(), force=True)
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -233,3 +233,8 @@ def test_numbers_that_no_group_has(tmp_path: Path) -> None:
     file.write_bytes(hostile)
     with RecordFile(file, ZlibEngine(), rebuild_index=True) as records:
         assert len(records) == 0
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(CompressedFileError, match=r"none: cannot be read \(No such file or directory\); give the path"):
+        RecordFile(tmp_path / "none", ZlibEngine())

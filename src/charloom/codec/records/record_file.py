@@ -36,20 +36,26 @@ from charloom.io.atomic import WholeFile
 
 
 class RecordFile(Sequence[bytes]):
-    """The records of a file that ``RecordFile.write`` or ``charloom compress --records`` made.
+    """The records of a file that ``RecordFile.write`` or ``charloom compress --by-line`` made.
 
     ``len``, ``[n]``, slices and iteration; the group of the last record read is kept. Damage to some records raises
     DamagedRecordError for those alone. One thread's. Close it, or use it in a ``with``.
     """
 
     def __init__(self, path: str | Path, model: AnyModel | None, *, rebuild_index: bool = False) -> None:
-        """Opens the file. Raises a CompressedFileError for one that is damaged, or another model's.
+        """Opens the file. Raises a CompressedFileError for one that is damaged, or another model's, or cannot be read.
 
         rebuild_index: Find the groups by their own heads, as far as they can be followed, where the file's end is
             damaged or missing. Records may then be missing at the end.
         """
         check_type(PATH, path=path)
-        self._file: BinaryIO = Path(path).open("rb")  # noqa: SIM115 - closed by close()
+        try:
+            self._file: BinaryIO = Path(path).open("rb")  # noqa: SIM115 - closed by close()
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+            reason = getattr(error, "strerror", None) or error
+            raise CompressedFileError(
+                f"{path}: cannot be read ({reason}); give the path of a file that RecordFile.write made"
+            ) from None
         self._kept: tuple[int, Group] | None = None
         try:
             self._open(EngineChoice(model), rebuild_index)
@@ -75,16 +81,16 @@ class RecordFile(Sequence[bytes]):
         *,
         fast: bool = False,
         threads: int | None = None,
-        overwrite: bool = False,
+        force: bool = False,
     ) -> None:
-        """Writes a file of records, whole or not at all. Raises FileExistsError unless told to overwrite."""
+        """Writes a file of records, whole or not at all. Raises FileExistsError if it is there and not forced."""
         check_type(PATH, path=path)
         check_type(Iterable, records=records)
-        check_type(bool, overwrite=overwrite)
+        check_type(bool, force=force)
         engine = EngineChoice(model, fast=fast).to_compress()
         pieces = compress_records(records, engine, OrderedWork(checked_threads(threads)))
         # Closed at once, also if writing fails: threads work for it.
-        with WholeFile(Path(path), overwrite=overwrite) as file, contextlib.closing(pieces):
+        with WholeFile(Path(path), overwrite=force) as file, contextlib.closing(pieces):
             for piece in pieces:
                 file.write(piece)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from charloom.cli import stopping
 from process import PATIENCE, SMALL, environment
 
 _STOPPED = "charloom: error: stopped\n"
@@ -196,3 +197,34 @@ def _catches(pid: int, number: signal.Signals) -> bool:
         if line.startswith("SigCgt:")
     )
     return bool(caught >> (signal.SIGALRM - 1) & 1 and caught >> (number - 1) & 1)
+
+
+def test_what_is_listened_to() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert signal.SIGHUP not in stopping.listened_to()
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        assert set(stopping.listened_to()) <= {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+        assert signal.SIGHUP in stopping.listened_to()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_an_error_that_comes_of_being_stopped_is_handled_once() -> None:
+    """Also if a library made another error of it; a chain of causes may be a circle."""
+    assert not stopping._is_handled(None)
+    assert stopping._is_handled(stopping.Stopped(2))
+    first, second = ValueError(), ImportError()
+    first.__context__, second.__context__ = second, first
+    assert not stopping._is_handled(first)
+    second.__context__ = stopping.Stopped(15)
+    assert stopping._is_handled(first)
+
+
+def test_where_nobody_set_it_up_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a caller of ``run_command_line`` who has a life of its own."""
+    monkeypatch.setattr(os, "_exit", lambda _: pytest.fail("ended"))
+    before = signal.getsignal(signal.SIGTERM)
+    stopping.leave_if_asked()
+    stopping.exit_at_once(0)
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked_workers import workers_forked
 
 from charloom import (
     CorpusSettings,
@@ -17,7 +18,6 @@ from charloom import (
     TrainingSettings,
     sweep,
 )
-from forked_workers import workers_forked
 
 _RECIPE = Recipe(
     CorpusSettings(),
@@ -82,7 +82,7 @@ def _not_json(out: Path) -> None:
 
 def _no_settings(out: Path) -> None:
     data = json.loads((out / "sweep.json").read_text())
-    data["fixed"]["model"]["hidden_size"] = -1
+    data["fixed"]["hidden_size"] = -1
     (out / "sweep.json").write_text(json.dumps(data))
 
 

@@ -1,13 +1,16 @@
-"""Exit statuses of every command: 2 for a wrong call, 1 for work that failed, 0 for what is done."""
+"""Every command: its exit statuses, 2 for a wrong call, 1 for work that failed, 0 for what is done; and its help."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
 
+import charloom
 from charloom.cli.app import app
-from process import SMALL, call
+from process import SMALL, call, environment, run
 
 _VALID = {
     "train": ["fox.txt", "--output", "new"],
@@ -208,3 +211,17 @@ def test_two_hyphens_end_options(command: str, tmp_path: Path, char_model: Path)
             assert result.status == 0, result
         else:  # the file is found, and is none of these
             assert name in result.error(1)
+
+
+def test_help_needs_no_torch(tmp_path: Path) -> None:
+    """Nor do the help of a command, the version, and mistakes in the call."""
+    for arguments in ([], ["--help"], ["train", "--help"], ["--version"], ["train", "--nonsense"], ["bogus"]):
+        command = [sys.executable, "-X", "importtime", "-m", "charloom", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment(tmp_path), check=False)
+        assert done.returncode == (2 if arguments in (["train", "--nonsense"], ["bogus"]) else 0)
+        assert "charloom.cli.app" in done.stderr
+        assert " torch\n" not in done.stderr
+    assert run(tmp_path, "--version").done().strip() == charloom.__version__
+    assert "Available commands: train" in run(tmp_path, "bogus").error(2)
+    for command_name in ("train", "generate", "evaluate", "info", "recipes"):
+        assert f"Usage: charloom {command_name}" in call(tmp_path, command_name, "--help").done()

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from forked_workers import ForkedWorker, workers_forked
 
 import charloom
 from charloom import (
-    Corpus,
     CorpusSettings,
     History,
     LanguageModel,
@@ -27,7 +27,6 @@ from charloom import (
 from charloom.sweeps.events import RunEnded, RunFailed, SweepBegan, SweepProgressed
 from charloom.sweeps.results import SweepResults
 from charloom.training.events import StopTraining
-from forked_workers import ForkedWorker, workers_forked
 
 _RECIPE = Recipe(
     CorpusSettings(),
@@ -178,30 +177,6 @@ def test_a_run_that_diverges_is_recorded_and_stops_nothing(file: Path, tmp_path:
     assert again.combinations() == results.combinations()
 
 
-def test_a_process_that_dies_costs_its_run(file: Path, tmp_path: Path, forked_workers: list[ForkedWorker]) -> None:
-    """Killed as a system does that is out of memory; the others go on, and the next sweep does it."""
-    recipe = _RECIPE.with_changes({"epochs": 60})
-    events: list[Any] = []
-
-    def kill_the_first(event: Any) -> None:
-        events.append(event)
-        if (
-            isinstance(event, SweepProgressed)
-            and event.fraction > 0
-            and not any(isinstance(e, RunFailed) for e in events)
-        ):
-            os.kill(forked_workers[-1].pid, signal.SIGKILL)
-
-    vary = {"hidden_size": [4, 8, 16]}
-    results = sweep(file, vary, recipe, jobs=1, output=tmp_path / "out", listeners=[kill_the_first])
-    (failed,) = [event for event in events if isinstance(event, RunFailed)]
-    assert "out of memory?" in failed.message
-    assert results.failures == {failed.name: failed.message}
-    assert (len(results.runs), results.num_missing) == (2, 1)
-    again = sweep(file, {"hidden_size": [4, 8, 16]}, recipe, output=tmp_path / "out")
-    assert (len(again.runs), again.failures) == (3, {})
-
-
 @pytest.mark.usefixtures("forked_workers")
 def test_models_are_kept_where_asked(file: Path, tmp_path: Path) -> None:
     """Also of runs that were done without."""
@@ -252,23 +227,6 @@ def test_exceptions_of_a_listener_pass_and_processes_end(
     assert not (tmp_path / "out" / ".work").exists()
 
 
-def test_a_corpus_goes_to_processes_whole(tmp_path: Path) -> None:
-    from charloom.sweeps.worker import read_corpus, write_corpus
-
-    (tmp_path / "a.txt").write_bytes(bytes(range(256)))
-    for corpus in (load_corpus(tmp_path / "a.txt", unit="byte"), _corpus_of("naïve 漢\n")):
-        write_corpus(tmp_path / "c", corpus)
-        again = read_corpus(tmp_path / "c")
-        assert (again.name, again.text, again.vocabulary) == (corpus.name, corpus.text, corpus.vocabulary)
-        assert torch.equal(again.ids[:], corpus.ids[:])
-
-
-def _corpus_of(text: str) -> Corpus:
-    from charloom import corpus_from
-
-    return corpus_from(text, name="made")
-
-
 def test_a_full_disk_is_an_error_and_no_crash(small_disk: Path) -> None:
     with pytest.raises(ModelFolderError, match=r"(?i)no space left"):
         sweep(charloom.corpus_from("a text of many words, " * 30_000), [{}], _RECIPE, output=small_disk / "out")
@@ -296,3 +254,27 @@ def test_a_corpus_that_was_read_otherwise(how: dict[str, Any], setting: str, fil
         assert caught.value.setting == setting
     for fits in ({"lowercase": True, "max_chars": 2000}, {"collapse_whitespace": False}):
         assert sweep(corpus, {}, _RECIPE.with_changes(fits), listeners=[_stop]).num_missing == 1
+
+
+def test_a_process_that_dies_costs_its_run(file: Path, tmp_path: Path, forked_workers: list[ForkedWorker]) -> None:
+    """Killed as a system does that is out of memory; the others go on, and the next sweep does it."""
+    recipe = _RECIPE.with_changes({"epochs": 60})
+    events: list[Any] = []
+
+    def kill_the_first(event: Any) -> None:
+        events.append(event)
+        if (
+            isinstance(event, SweepProgressed)
+            and event.fraction > 0
+            and not any(isinstance(e, RunFailed) for e in events)
+        ):
+            os.kill(forked_workers[-1].pid, signal.SIGKILL)
+
+    vary = {"hidden_size": [4, 8, 16]}
+    results = sweep(file, vary, recipe, jobs=1, output=tmp_path / "out", listeners=[kill_the_first])
+    (failed,) = [event for event in events if isinstance(event, RunFailed)]
+    assert "out of memory?" in failed.message
+    assert results.failures == {failed.name: failed.message}
+    assert (len(results.runs), results.num_missing) == (2, 1)
+    again = sweep(file, {"hidden_size": [4, 8, 16]}, recipe, output=tmp_path / "out")
+    assert (len(again.runs), again.failures) == (3, {})
