@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from charloom.cli import screen
 from charloom.errors import SettingsError
 from charloom.settings.limits import check_count
-from charloom.text.clean_up import AnyText
 from charloom.text.decoding import for_a_model_of_characters
+from charloom.text.pieces import AnyText
 
 if TYPE_CHECKING:
     from charloom.models.language_model import LanguageModel

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from charloom.arguments import TEXT, check_type
+from charloom.arguments import check_type
 from charloom.errors import CorpusError, InputError
 from charloom.models.predictor import Predictor, check_weights, predicting
 from charloom.settings.corpus import UnknownPolicy
@@ -24,7 +24,7 @@ from charloom.settings.evaluation import LineOrder
 from charloom.settings.limits import check_choice, check_count
 from charloom.shapes import Ids
 from charloom.text.batching import ALL_ROWS, lane_batches
-from charloom.text.clean_up import AnyText
+from charloom.text.pieces import split_lines
 from charloom.text.stored_ids import AnyIds
 
 _CHUNK_TOKENS = 2048
@@ -223,22 +223,6 @@ def evaluate_lines(
     elif sort == "bits" or top is not None:
         lines.sort(key=lambda line: line.bits, reverse=True)
     return evaluation, lines[:top]
-
-
-def split_lines(text: AnyText) -> list[AnyText]:
-    """The lines of a text, each with its line feed; joined they are the text."""
-    check_type(TEXT, text=text)
-    whole: Any = text
-    feed: Any = "\n" if isinstance(text, str) else b"\n"
-    *lines, rest = whole.split(feed)
-    return [line + feed for line in lines] + ([rest] if rest else [])
-
-
-def split_chars(text: AnyText) -> list[AnyText]:
-    """The characters, or single bytes, of a text."""
-    check_type(TEXT, text=text)
-    whole: Any = text
-    return [whole[i : i + 1] for i in range(len(text))]
 
 
 def nats_in_lanes(

@@ -11,7 +11,8 @@ from charloom.arguments import TEXT, check_type
 from charloom.errors import CorpusError, InputError
 from charloom.novelty.longest_matches import longest_matches
 from charloom.settings.limits import check_count
-from charloom.text.clean_up import AnyText, CleanUp
+from charloom.text.clean_up import CleanUp
+from charloom.text.pieces import AnyText, split_lines
 
 DEFAULT_MIN_LENGTH = 32
 """Characters. Less than 1 or 2 % of a book stands in it a second time in stretches as long, but most of a log."""
@@ -208,7 +209,7 @@ class _Places:
     """A clean text that remembers what it was made from."""
 
     def __init__(self, parts: Sequence[tuple[str, Any]], clean: CleanUp) -> None:
-        lines = [(name, number, line) for name, text in parts for number, line in enumerate(_lines(text), 1)]
+        lines = [(name, number, line) for name, text in parts for number, line in enumerate(split_lines(text), 1)]
         cleaned = list(clean.each(line for *_, line in lines))
         self.text = parts[0][1][:0].join(cleaned) if parts else ""
         self._lines = [(name, number) for name, number, _ in lines]
@@ -219,10 +220,3 @@ class _Places:
         start = self.text.index(stretch)
         # The last line that begins there: those before it are nothing once they are cleaned.
         return (*self._lines[bisect.bisect_right(self._starts, start) - 1], start)
-
-
-def _lines(text: Any) -> list[Any]:
-    """With their ends. Not splitlines: of a str, that takes more than line feeds for ends."""
-    feed: Any = "\n" if isinstance(text, str) else b"\n"
-    *lines, rest = text.split(feed)
-    return [line + feed for line in lines] + ([rest] if rest else [])

@@ -7,8 +7,8 @@ from typing import Any
 from charloom.errors import CharloomWarning, UnknownCharacterError
 from charloom.models.language_model import LanguageModel
 from charloom.settings.training import TrainingSettings
-from charloom.text.clean_up import AnyText
 from charloom.text.corpora import Corpus
+from charloom.text.pieces import AnyText
 
 _PREFIX_CHARS = 20
 """How much of the text's beginning the samples go on from where no prefix is given."""

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from charloom import CleanUp, CorpusError, Vocabulary, load_corpus
-from charloom.text import corpora, encoding, sources
+from charloom.text import encoding, pieces, sources
 
 
 def _file(folder: Path, content: str | bytes, name: str = "text.txt") -> Path:
@@ -39,7 +39,7 @@ def test_what_streams_is_what_is_read_whole(
     """Read, join, clean, cut, count, encode: whatever the pieces, and whether the ids stay in memory."""
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sources, "_PIECE", sizes[0])
-    monkeypatch.setattr(corpora, "_CHARS_AT_ONCE", sizes[1])
+    monkeypatch.setattr(pieces, "_CHARS_AT_ONCE", sizes[1])
     monkeypatch.setattr(encoding, "LARGEST_IN_MEMORY", sizes[2])
     files = [_file(tmp_path, text, f"{number}.txt") for number, text in enumerate(texts)]
     if unit == "byte":
@@ -63,7 +63,7 @@ def test_what_streams_is_what_is_read_whole(
 def test_what_is_not_kept_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "_PIECE", 10)
     file = _file(tmp_path, b"0123456789" * 3 + b"\xff")
-    monkeypatch.setattr(corpora, "_CHARS_AT_ONCE", 10)
+    monkeypatch.setattr(pieces, "_CHARS_AT_ONCE", 10)
     assert load_corpus(file, max_chars=25).text == "0123456789012345678901234"
     with pytest.raises(CorpusError, match="not UTF-8"):
         load_corpus(file, max_chars=31)
