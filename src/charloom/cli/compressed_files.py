@@ -12,7 +12,7 @@ from typing import BinaryIO, TypeAlias
 
 from charloom.cli import screen
 from charloom.errors import CharloomError, CompressedFileError, InputError, SettingsError
-from charloom.io.atomic import WholeFile
+from charloom.io.atomic import whole_file
 from charloom.text.sources import STANDARD_INPUT
 
 SUFFIX = ".loom"
@@ -124,7 +124,7 @@ def write(
             return
         if not options.force:
             raise InputError(f"{target} is there already: --force overwrites it")
-    with WholeFile(path, overwrite=options.force, like=status) as file:
+    with whole_file(path, overwrite=options.force, like=status) as file:
         transform(stream, file, progress)
 
 

@@ -32,7 +32,7 @@ from charloom.codec.records.groups import (
 from charloom.codec.records.lines import compress_records, damaged_records, decode_record
 from charloom.codec.records.record_codec import RecordSessions
 from charloom.errors import Argument, CompressedFileError, DamagedFileError, NotCompressedError
-from charloom.io.atomic import WholeFile
+from charloom.io.atomic import whole_file
 
 
 class RecordFile(Sequence[bytes]):
@@ -84,7 +84,7 @@ class RecordFile(Sequence[bytes]):
         engine = EngineChoice(model, fast=fast).to_compress()
         pieces = compress_records(records, engine, OrderedWork(checked_threads(threads)))
         # Closed at once, also if writing fails: threads work for it.
-        with WholeFile(Path(path), overwrite=overwrite) as file, contextlib.closing(pieces):
+        with whole_file(Path(path), overwrite=overwrite) as file, contextlib.closing(pieces):
             for piece in pieces:
                 file.write(piece)
 

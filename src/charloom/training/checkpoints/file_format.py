@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from charloom.errors import CheckpointError
-from charloom.io.atomic import WholeFile
+from charloom.io.atomic import whole_file
 from charloom.io.tensor_files import open_regular, parse_json, read_tensor_file
 
 _NAME, _VERSION = b"charloom checkpoint", b"1"
@@ -39,7 +39,7 @@ def write_checkpoint(path: Path, facts: dict[str, Any], tensors: dict[str, Tenso
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)
-    with WholeFile(path, overwrite=True) as file:
+    with whole_file(path, overwrite=True) as file:
         file.write(b" ".join([_NAME, _VERSION, digest.hexdigest().encode()]) + b"\n")
         for piece in pieces:
             file.write(piece)
