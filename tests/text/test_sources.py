@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from charloom import CharloomWarning, CorpusError
 from charloom.settings.corpus import Unit
-from charloom.text.decoding import decode_utf8
+from charloom.text.decoding import decoded
 from charloom.text.sources import read_sources
 
 _UNITS = pytest.mark.parametrize("unit", ["char", "byte"])
@@ -20,6 +20,10 @@ _UNITS = pytest.mark.parametrize("unit", ["char", "byte"])
 def standard_input(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Standard input that holds the bytes of the test's parameter, in a terminal whose encoding is another."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(request.param), encoding="latin-1"))
+
+
+def _decoded(data: bytes, name: str) -> str:
+    return "".join(decoded([data], name))
 
 
 def _file(path: Path, content: str | bytes) -> Path:
@@ -138,7 +142,7 @@ def test_a_byte_order_mark_is_left_out_of_every_file(tmp_path: Path) -> None:
     files = [_file(tmp_path / name, "\ufeff" + name) for name in "ab"]
     assert read_sources(files, "char") == "a\nb"
     # Only at the beginning is it a mark.
-    assert decode_utf8("\ufeffa\ufeff".encode(), "x") == "a\ufeff"
+    assert _decoded("\ufeffa\ufeff".encode(), "x") == "a\ufeff"
 
 
 def test_invalid_utf8_is_named_by_file_byte_and_line(tmp_path: Path) -> None:
@@ -152,7 +156,7 @@ def test_invalid_utf8_is_named_by_file_byte_and_line(tmp_path: Path) -> None:
 def test_the_first_invalid_byte_is_found(before: str, bad: bytes) -> None:
     start = before.encode()
     with pytest.raises(CorpusError) as caught:
-        decode_utf8(start + bad, "name")
+        _decoded(start + bad, "name")
     line = before.count("\n") + 1
     assert str(caught.value).startswith(f"name: not UTF-8 at byte {len(start)} (0x{bad[0]:02x}, line {line});")
 
@@ -160,7 +164,7 @@ def test_the_first_invalid_byte_is_found(before: str, bad: bytes) -> None:
 @given(text=st.text())
 def test_valid_utf8_is_read(text: str) -> None:
     clean = text.replace("\0", "").lstrip("\ufeff")
-    assert decode_utf8(clean.encode(), "name") == clean
+    assert _decoded(clean.encode(), "name") == clean
 
 
 def test_a_nul_character_is_refused_with_the_way_out(tmp_path: Path) -> None:

@@ -14,8 +14,7 @@ from rich.text import Text
 from charloom.cli import screen
 from charloom.cli.options import Flag, Word
 from charloom.errors import SettingsError, counted
-from charloom.settings.corpus import UnknownPolicy
-from charloom.settings.evaluation import LineOrder
+from charloom.settings.corpus import LineOrder, UnknownPolicy
 
 if TYPE_CHECKING:
     from charloom.inference.baselines import Baseline

@@ -12,7 +12,7 @@ from charloom.codec.model.priming import PRIMING_FILE, Priming
 from charloom.errors import CharloomError, CorpusError
 from charloom.inference.baselines import measure_compressors
 from charloom.io import plots
-from charloom.text.decoding import decode_utf8, for_a_model_of_characters
+from charloom.text.decoding import decoded, for_a_model_of_characters
 
 _STRETCH = 64
 
@@ -128,7 +128,7 @@ def _entropy_row(data: bytes, model: Path) -> Row:
     loaded = LanguageModel.load(model)
     try:
         with for_a_model_of_characters():
-            text = data if loaded.vocabulary.unit == "byte" else decode_utf8(data, "the text")
+            text = data if loaded.vocabulary.unit == "byte" else "".join(decoded([data], "the text"))
         result = evaluate(loaded, text, unknown="unk")
     except CorpusError as error:
         return Row(name, None, ours=True, note=str(error))

@@ -31,9 +31,8 @@ _FORMAT_VERSION = 1
 _END = struct.Struct("<IQ")
 """CRC-32 and length of the JSON before it."""
 _READ_AT_ONCE = 1 << 22
-_STALE_SECONDS = 24 * 3600
-_WRITTEN_TO_SECONDS = 600
-"""Within which a file that is being written changes."""
+_STALE_SECONDS = 600
+"""A file that is being written changes within this."""
 _UNUSED_SECONDS = 60 * 24 * 3600
 _UNFINISHED = ".encoding-"
 _MOST_COMPRESSED = 16
@@ -161,7 +160,7 @@ def new_file() -> BinaryIO:
     """An empty file for the numbers of a text. Raises OSError if the folder cannot be written to."""
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True)
-    _remove_unfinished(_STALE_SECONDS)
+    _remove_unfinished()
     return cast("BinaryIO", tempfile.NamedTemporaryFile(dir=folder, prefix=_UNFINISHED, delete=False))
 
 
@@ -189,20 +188,20 @@ def clear() -> int:
     texts = cached_texts()
     for text in texts:
         _remove(text.path)
-    return sum(text.size for text in texts) + _remove_unfinished(_WRITTEN_TO_SECONDS)
+    return sum(text.size for text in texts) + _remove_unfinished()
 
 
 def _folder() -> Path:
     return cache_folder() / "texts"
 
 
-def _remove_unfinished(stale_after: float) -> int:
+def _remove_unfinished() -> int:
     """What processes left that were killed, and how many bytes it took: a file that is being written is never old."""
     removed = 0
     for path in (*_folder().glob(f"{_UNFINISHED}*"), *_folder().glob(".*.lock")):
         with contextlib.suppress(OSError):
             status = path.stat()
-            if time.time() - status.st_mtime > stale_after:
+            if time.time() - status.st_mtime > _STALE_SECONDS:
                 path.unlink()
                 removed += status.st_size
     return removed
