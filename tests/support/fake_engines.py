@@ -134,11 +134,11 @@ def _lanes_for(length: int) -> int:
     return 1 if length < 1 << 20 else 16
 
 
-class PlainEngine:
+class PlainEngine(Engine):
     """Order 1, adaptive, bit by bit, in plain Python; it has read ``start`` before everything."""
 
     def __init__(self, name: Mode = "mixing", start: bytes = b"") -> None:
-        self.name: Mode = name
+        self.name = name
         self.start = start
         self.fingerprint = hashlib.sha256(b"plain" + name.encode() + start).digest()
 
@@ -193,11 +193,11 @@ class ZlibRecords:
         return data
 
 
-class ZlibEngine:
+class ZlibEngine(Engine):
     """Quick, in C, and without the GIL, as the real ones are."""
 
     def __init__(self, name: Mode = "fast", start: bytes = b" the and of to in") -> None:
-        self.name: Mode = name
+        self.name = name
         self.start = start
         self.fingerprint = hashlib.sha256(b"zlib" + name.encode() + start).digest()
 

@@ -54,25 +54,26 @@ class OrderedWork:
         if self._threads == 1:
             yield from (task() for task in tasks)
             return
-        source = iter(tasks)
-        waiting: deque[Future[Result]] = deque()
-        failure: Exception | None = None
         executor = ThreadPoolExecutor(self._threads, thread_name_prefix="charloom-codec")
+        waiting: deque[Future[Result]] = deque()
         try:
-            while True:
-                try:
-                    waiting.append(executor.submit(next(source)))
-                except StopIteration:
-                    break
-                except Exception as error:
-                    failure = error
-                    break
+            for future in _submitted(tasks, executor):
+                waiting.append(future)
                 if len(waiting) > self._threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-            if failure is not None:
-                raise failure
         finally:
             self.stopped = True
             executor.shutdown(cancel_futures=True)
+
+
+def _submitted(tasks: Iterable[Callable[[], Result]], executor: ThreadPoolExecutor) -> Iterator[Future[Result]]:
+    """The tasks at work; if drawing one raises, that is the last one's result."""
+    try:
+        for task in tasks:
+            yield executor.submit(task)
+    except Exception as error:
+        failed: Future[Result] = Future()
+        failed.set_exception(error)
+        yield failed

@@ -112,10 +112,10 @@ class RecordFile(Sequence[bytes]):
         number = range(len(self))[index]  # IndexError as for any sequence
         place = bisect.bisect_right(self._firsts, number) - 1
         first = self._firsts[place]
-        group = self._group(place)
-        if number - first in group.damaged:
-            raise damaged_records(first, group.damaged)
-        return decode_record(self._sessions, group.blobs[number - first], number)
+        blobs, damaged = self._group(place)
+        if number - first in damaged:
+            raise damaged_records(first, damaged)
+        return decode_record(self._sessions, blobs[number - first], number)
 
     def __iter__(self) -> Iterator[bytes]:
         return (self[number] for number in range(len(self)))
@@ -126,7 +126,7 @@ class RecordFile(Sequence[bytes]):
             self._file.seek(HEADER_BYTES + self._starts[place] + entry.head_size)
             try:
                 group = decode_group(self._file.read(entry.size))
-                if len(group.blobs) != entry.count:
+                if len(group[0]) != entry.count:
                     raise ValueError
             except ValueError:
                 raise damaged_records(self._firsts[place], range(entry.count)) from None
