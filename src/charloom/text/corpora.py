@@ -13,12 +13,18 @@ from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, CharloomWarning, CorpusError, CorpusUnavailableError, InputError, comma_separated
 from charloom.settings.corpus import CorpusSettings, Unit
 from charloom.text import encoded_texts
-from charloom.text.cache_folder import CACHE_VARIABLE, cache_folder
 from charloom.text.clean_up import CleanUp
 from charloom.text.decoding import decoded
 from charloom.text.documents import HUGGING_FACE, joined_documents, open_hugging_face
 from charloom.text.encoding import EncodedText, Encoder
-from charloom.text.named_corpora import NAMED_CORPORA, PYTHON_REFERENCE, TIME_MACHINE, read_named
+from charloom.text.named_corpora import (
+    CACHE_VARIABLE,
+    NAMED_CORPORA,
+    PYTHON_REFERENCE,
+    TIME_MACHINE,
+    cache_folder,
+    read_named,
+)
 from charloom.text.pieces import beginning, joined, resized
 from charloom.text.sources import Progress, TextFiles
 from charloom.text.stored_ids import FileNumbers, Integers, StoredIds

@@ -22,8 +22,8 @@ from typing import BinaryIO, cast
 from charloom.io.lock import FolderLock
 from charloom.settings.corpus import CorpusSettings
 from charloom.text import encoding
-from charloom.text.cache_folder import cache_folder
 from charloom.text.encoding import EncodedText
+from charloom.text.named_corpora import cache_folder
 from charloom.text.sources import Progress, TextFiles
 from charloom.text.stored_ids import FileNumbers
 

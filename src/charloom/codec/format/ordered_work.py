@@ -1,11 +1,12 @@
 """Work for several threads, whose results are wanted in order."""
 
+import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeAlias, TypeVar
+from typing import BinaryIO, TypeAlias, TypeVar
 
 from charloom.errors import SettingsError
 
@@ -77,3 +78,10 @@ def _submitted(tasks: Iterable[Callable[[], Result]], executor: ThreadPoolExecut
         failed: Future[Result] = Future()
         failed.set_exception(error)
         yield failed
+
+
+def write_pieces(pieces: Generator[bytes], target: BinaryIO) -> None:
+    """Writes what threads work for; they end at once, also if writing fails."""
+    with contextlib.closing(pieces):
+        for piece in pieces:
+            target.write(piece)

@@ -1,7 +1,6 @@
 """A file of records on disk: any record, without reading the rest."""
 
 import bisect
-import contextlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from charloom.codec.format.container import (
     Header,
     decode_varint,
 )
-from charloom.codec.format.ordered_work import OrderedWork, checked_threads
+from charloom.codec.format.ordered_work import OrderedWork, checked_threads, write_pieces
 from charloom.codec.records.groups import (
     INDEX_DAMAGED,
     INDEX_SIZE_BYTES,
@@ -83,10 +82,8 @@ class RecordFile(Sequence[bytes]):
         check_type(bool, overwrite=overwrite)
         engine = EngineChoice(model, fast=fast).to_compress()
         pieces = compress_records(records, engine, OrderedWork(checked_threads(threads)))
-        # Closed at once, also if writing fails: threads work for it.
-        with whole_file(Path(path), overwrite=overwrite) as file, contextlib.closing(pieces):
-            for piece in pieces:
-                file.write(piece)
+        with whole_file(Path(path), overwrite=overwrite) as file:
+            write_pieces(pieces, file)
 
     def __enter__(self) -> "RecordFile":
         return self
