@@ -94,7 +94,7 @@ def load_corpus(
     """Loads a text and counts its vocabulary, in one pass.
 
     A text of more than 32 MiB is kept as ids in the cache folder (CHARLOOM_CACHE names another) and read from there:
-    it takes little memory, and the same text is not encoded again.
+    it takes little memory, and is not encoded again while its files do not change.
 
     Args:
         source: ``"time-machine"``, ``"tiny-shakespeare"`` or ``"python-reference"``; a file, a folder, ``"-"`` for

@@ -4,6 +4,7 @@ The specification of ``coders.h`` and ``sessions.h`` in ``kernels/codec``, and w
 the same bytes, a hundred times slower and more.
 """
 
+import itertools
 import pickle
 import threading
 from collections.abc import Callable
@@ -117,27 +118,21 @@ class ReferenceSession:
 
     def __init__(self, lanes: FastLanes | MixingLanes, count: int) -> None:
         self._lanes = lanes
-        self._count = count
-        self._next = 0
+        self._turns = itertools.cycle(range(count))
 
     def encode(self, data: bytes) -> bytes:
         """The payload of the next block."""
         encoder = Encoder()
         for byte in data:
-            self._lanes.code(self._turn(), encoder, byte)
+            self._lanes.code(next(self._turns), encoder, byte)
         return encoder.finish()
 
     def decode(self, payload: bytes, length: int) -> bytes:
         """The block. Raises ValueError where the payload cannot be right."""
         decoder = Decoder(payload)
-        data = bytes(self._lanes.code(self._turn(), decoder) for _ in range(length))
+        data = bytes(self._lanes.code(next(self._turns), decoder) for _ in range(length))
         decoder.finish()
         return data
-
-    def _turn(self) -> int:
-        lane = self._next
-        self._next = (lane + 1) % self._count
-        return lane
 
 
 class ReferenceRecordSession:
