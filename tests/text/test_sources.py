@@ -63,7 +63,7 @@ def test_a_path_that_cannot_be_is_refused(unit: Unit) -> None:
 def test_nothing_to_read_is_refused(unit: Unit, tmp_path: Path) -> None:
     empty = _file(tmp_path / "empty.txt", "")
     with pytest.raises(CorpusError, match=r"empty\.txt.*empty; there is nothing"):
-        read_sources([empty], unit)
+        read_sources([empty, empty], unit)
 
 
 def test_a_byte_order_mark_alone_is_nothing_to_read(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_two_files_never_share_a_line(tmp_path: Path) -> None:
 
 def test_files_are_read_in_the_order_given(tmp_path: Path) -> None:
     b, a = _file(tmp_path / "b", "b\n"), _file(tmp_path / "a", "a\n")
-    assert read_sources([b, a], "char") == "b\na\n"
+    assert read_sources([b, a, b], "char") == "b\na\nb\n"
 
 
 def test_a_folder_is_every_file_below_in_order_of_name(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_in_a_folder_models_are_left_out(unit: Unit, char_model: Path, tmp_path:
 def test_a_file_that_is_found_twice_is_read_once(tmp_path: Path) -> None:
     a, b = _file(tmp_path / "in" / "a", "a\n"), _file(tmp_path / "in" / "b", "b\n")
     (tmp_path / "link").symlink_to(tmp_path / "in")
-    for sources in ([a, b, a], [tmp_path / "in", a], [a, b, tmp_path / "in"], [tmp_path / "in", tmp_path / "link"]):
+    for sources in ([tmp_path / "in", a], [a, b, tmp_path / "in"], [tmp_path / "in", tmp_path / "link"]):
         with pytest.warns(CharloomWarning, match="the same file is there twice, and is read once"):
             assert read_sources(sources, "char") == "a\nb\n"
 

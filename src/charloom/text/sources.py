@@ -45,7 +45,7 @@ def read_sources(sources: Sequence[str | Path], unit: Unit) -> str | bytes:
 class TextFiles:
     """The files of some sources, as a text that is read once, from beginning to end.
 
-    A file that is named twice is read once, with a warning. In folders, models and runs of charloom are left out, and
+    A file that is found twice, in folders, is read once, with a warning. In folders, models and runs of charloom are left out, and
     files that are not text if the unit is the character, with a warning that names and counts them.
 
     Attributes:
@@ -179,17 +179,22 @@ def _head(file: Path) -> bytes:
 
 
 def _each_once(sources: Sequence[str | Path], unit: Unit) -> list[str | Path]:
+    """All files. One that is in two folders, or in a folder and named too, is there once; one named twice is twice."""
     files: list[str | Path] = []
-    seen = set()
-    for file in itertools.chain.from_iterable(_files_of(source, unit) for source in sources):
-        status = None if file == STANDARD_INPUT else Path(file).stat()
-        if status is not None and stat.S_ISREG(status.st_mode):
+    seen: dict[tuple[int, int], bool] = {}
+    for source in sources:
+        found = _files_of(source, unit)
+        in_folder = found != [source] and found != [Path(source)]
+        for file in found:
+            if file == STANDARD_INPUT or not stat.S_ISREG((status := Path(file).stat()).st_mode):
+                files.append(file)
+                continue
             place = status.st_dev, status.st_ino
-            if place in seen:
+            if place in seen and (in_folder or seen[place]):
                 warnings.warn(f"{file}: the same file is there twice, and is read once", CharloomWarning, stacklevel=3)
                 continue
-            seen.add(place)
-        files.append(file)
+            seen[place] = in_folder
+            files.append(file)
     return files
 
 
