@@ -45,8 +45,8 @@ def read_sources(sources: Sequence[str | Path], unit: Unit) -> str | bytes:
 class TextFiles:
     """The files of some sources, as a text that is read once, from beginning to end.
 
-    A file that is found twice, in folders, is read once, with a warning. In folders, models and runs of charloom are left out, and
-    files that are not text if the unit is the character, with a warning that names and counts them.
+    A file that is found twice, in folders, is read once, with a warning. Models and runs of charloom in folders are
+    left out, and files that are not text if the unit is the character, with a warning that names and counts them.
 
     Attributes:
         name: All the sources' names.
