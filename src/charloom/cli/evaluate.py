@@ -14,8 +14,7 @@ from rich.text import Text
 from charloom.cli import screen
 from charloom.cli.options import Flag, Word
 from charloom.errors import SettingsError, counted
-from charloom.settings.corpus import UnknownPolicy
-from charloom.settings.evaluation import LineOrder
+from charloom.settings.corpus import LineOrder, UnknownPolicy
 
 if TYPE_CHECKING:
     from charloom.inference.baselines import Baseline
@@ -72,10 +71,11 @@ def evaluate(
         Where to compute (cpu, cuda, ...); auto takes a GPU when there is one.
     """
     from charloom.inference.baselines import measure_baselines
-    from charloom.inference.evaluation import evaluate_lines, evaluate_pieces, split_chars
+    from charloom.inference.evaluation import evaluate_lines, evaluate_pieces
     from charloom.models.device import find_device
     from charloom.models.language_model import LanguageModel
     from charloom.text.decoding import for_a_model_of_characters
+    from charloom.text.pieces import split_chars
     from charloom.text.sources import read_sources
 
     _check_options(by_char, by_line, sort, top, as_json)

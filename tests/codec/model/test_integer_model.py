@@ -160,15 +160,6 @@ def test_unsound_files_are_refused_in_one_line(name: str, tmp_path: Path) -> Non
     assert "\n" not in str(error.value)
 
 
-def test_a_row_of_weights_may_not_sum_to_what_overflows() -> None:
-    model = random_model(0, "rnn_tanh", hidden=1000, vocabulary=3)
-    arrays = model.arrays()
-    arrays["output.weights"] = np.full((3, 1000), 127, np.int8)
-    arrays["output.multipliers"] = np.zeros(3, np.int16)
-    with pytest.raises(ValueError, match=r"output.weights: the magnitudes of a row sum to more than 65535"):
-        IntegerModel.from_arrays(arrays)
-
-
 def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match="cannot read the integer model"):
         IntegerModel.load(tmp_path / "missing")

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 
 from charloom.codec.engines import engine
-from charloom.codec.engines.engine import ModelEngine, RecordSession, Session, lane_capacity
+from charloom.codec.engines.engine import Engine, RecordSession, Session, lane_capacity
 from charloom.codec.model.bounds import Array
 from charloom.codec.model.integer_model import CELLS, IntegerMatrix, IntegerModel
 from charloom.codec.model.priming import Priming
@@ -50,7 +50,7 @@ def chosen_instruction_set() -> str | None:
     raise SettingsError(f"{VARIABLE}={word}: this machine cannot run it; {has}")
 
 
-class NativeEngine(ModelEngine):
+class NativeEngine(Engine):
     """Codes by the network alone, or, with a priming, by mixing it with context models."""
 
     def __init__(self, model: IntegerModel, priming: Priming | None, instruction_set: str) -> None:

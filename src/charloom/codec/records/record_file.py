@@ -1,7 +1,6 @@
 """A file of records on disk: any record, without reading the rest."""
 
 import bisect
-import contextlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from charloom.codec.format.container import (
     Header,
     decode_varint,
 )
-from charloom.codec.format.ordered_work import OrderedWork, checked_threads
+from charloom.codec.format.ordered_work import OrderedWork, checked_threads, write_pieces
 from charloom.codec.records.groups import (
     INDEX_DAMAGED,
     INDEX_SIZE_BYTES,
@@ -32,7 +31,7 @@ from charloom.codec.records.groups import (
 from charloom.codec.records.lines import compress_records, damaged_records, decode_record
 from charloom.codec.records.record_codec import RecordSessions
 from charloom.errors import Argument, CompressedFileError, DamagedFileError, NotCompressedError
-from charloom.io.atomic import WholeFile
+from charloom.io.atomic import whole_file
 
 
 class RecordFile(Sequence[bytes]):
@@ -89,10 +88,8 @@ class RecordFile(Sequence[bytes]):
         check_type(bool, force=force)
         engine = EngineChoice(model, fast=fast).to_compress()
         pieces = compress_records(records, engine, OrderedWork(checked_threads(threads)))
-        # Closed at once, also if writing fails: threads work for it.
-        with WholeFile(Path(path), overwrite=force) as file, contextlib.closing(pieces):
-            for piece in pieces:
-                file.write(piece)
+        with whole_file(Path(path), overwrite=force) as file:
+            write_pieces(pieces, file)
 
     def __enter__(self) -> "RecordFile":
         return self
@@ -118,10 +115,10 @@ class RecordFile(Sequence[bytes]):
         number = range(len(self))[index]  # IndexError as for any sequence
         place = bisect.bisect_right(self._firsts, number) - 1
         first = self._firsts[place]
-        group = self._group(place)
-        if number - first in group.damaged:
-            raise damaged_records(first, group.damaged)
-        return decode_record(self._sessions, group.blobs[number - first], number)
+        blobs, damaged = self._group(place)
+        if number - first in damaged:
+            raise damaged_records(first, damaged)
+        return decode_record(self._sessions, blobs[number - first], number)
 
     def __iter__(self) -> Iterator[bytes]:
         return (self[number] for number in range(len(self)))
@@ -132,7 +129,7 @@ class RecordFile(Sequence[bytes]):
             self._file.seek(HEADER_BYTES + self._starts[place] + entry.head_size)
             try:
                 group = decode_group(self._file.read(entry.size))
-                if len(group.blobs) != entry.count:
+                if len(group[0]) != entry.count:
                     raise ValueError
             except ValueError:
                 raise damaged_records(self._firsts[place], range(entry.count)) from None

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from charloom.errors import CheckpointError
-from charloom.io.atomic import WholeFile
+from charloom.io.atomic import whole_file
 from charloom.io.tensor_files import metadata_of, open_regular, parse_json, read_tensor_file
 
 Facts: TypeAlias = dict[str, Any]
@@ -40,7 +40,7 @@ def write_checkpoint(path: Path, facts: Facts, tensors: dict[str, Tensor]) -> No
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)
-    with WholeFile(path, overwrite=True) as file:
+    with whole_file(path, overwrite=True) as file:
         file.write(b" ".join([_NAME, _VERSION, digest.hexdigest().encode()]) + b"\n")
         for piece in pieces:
             file.write(piece)

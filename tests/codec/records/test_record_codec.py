@@ -25,17 +25,12 @@ def test_round_trip(engine: Engine, check: bool, record: bytes) -> None:
     assert RecordCodec(engine, check=check).encode(record) == blob
 
 
-class _Echo:
+class _Echo(Engine):
     """An engine whose payloads are the records turned round: any first byte comes up."""
 
-    name = "fast"
-    fingerprint = bytes(32)
-
-    def lanes_for(self, length: int) -> int:
-        raise NotImplementedError
-
-    def begin(self, lanes: int) -> "_Echo":
-        raise NotImplementedError
+    def __init__(self) -> None:
+        self.name = "fast"
+        self.fingerprint = bytes(32)
 
     def records(self) -> "_Echo":
         return self
@@ -51,7 +46,7 @@ class _Echo:
 
 def test_every_first_byte_goes_through() -> None:
     """Payloads that look like an escape get one; only those are longer."""
-    codec = RecordCodec(_Echo())  # type: ignore[arg-type]
+    codec = RecordCodec(_Echo())
     for last in range(256):
         record = b"ab" + bytes([last])
         blob = codec.encode(record)

@@ -9,8 +9,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from charloom import CleanUp, CorpusError, Vocabulary, load_corpus
-from charloom.text import corpora, encoding, sources
+from charloom import CleanUp, CorpusError, Vocabulary, load_corpus, split_chars, split_lines
+from charloom.text import encoding, pieces, sources
 
 
 def _file(folder: Path, content: str | bytes, name: str = "text.txt") -> Path:
@@ -39,7 +39,7 @@ def test_what_streams_is_what_is_read_whole(
     """Read, join, clean, cut, count, encode: whatever the pieces, and whether the ids stay in memory."""
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sources, "_PIECE", sizes[0])
-    monkeypatch.setattr(corpora, "_CHARS_AT_ONCE", sizes[1])
+    monkeypatch.setattr(pieces, "_CHARS_AT_ONCE", sizes[1])
     monkeypatch.setattr(encoding, "LARGEST_IN_MEMORY", sizes[2])
     files = [_file(tmp_path, text, f"{number}.txt") for number, text in enumerate(texts)]
     if unit == "byte":
@@ -63,7 +63,33 @@ def test_what_streams_is_what_is_read_whole(
 def test_what_is_not_kept_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "_PIECE", 10)
     file = _file(tmp_path, b"0123456789" * 3 + b"\xff")
-    monkeypatch.setattr(corpora, "_CHARS_AT_ONCE", 10)
+    monkeypatch.setattr(pieces, "_CHARS_AT_ONCE", 10)
     assert load_corpus(file, max_chars=25).text == "0123456789012345678901234"
     with pytest.raises(CorpusError, match="not UTF-8"):
         load_corpus(file, max_chars=31)
+
+
+@given(
+    texts=st.lists(st.text(max_size=9), max_size=6), unit=st.sampled_from(["char", "byte"]), count=st.integers(0, 20)
+)
+def test_resized_pieces_are_the_same_text(texts: list[str], unit: Any, count: int) -> None:
+    """None is larger than asked; the first characters are those of the whole."""
+    cut: list[str | bytes] = [text.encode() if unit == "byte" else text for text in texts]
+    whole = pieces.joined(cut, unit)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "_CHARS_AT_ONCE", 5)
+        found = list(pieces.resized(cut, unit))
+    assert pieces.joined(found, unit) == whole
+    assert all(len(piece) <= 5 for piece in found)
+    assert pieces.joined(list(pieces.beginning(cut, count)), unit) == whole[:count]
+    assert list(pieces.beginning(cut, None)) == cut
+
+
+@pytest.mark.parametrize("text", ["a\n\nb\r\nc\u2028d", "", "\n", "x\n"])
+def test_lines_and_characters_are_the_text(text: str) -> None:
+    """A line ends with a line feed alone."""
+    assert "".join(split_lines(text)) == "".join(split_chars(text)) == text
+    assert b"".join(split_lines(text.encode())) == b"".join(split_chars(text.encode())) == text.encode()
+    assert all(line.endswith("\n") for line in split_lines(text)[:-1])
+    assert len(split_lines(text)) == text.count("\n") + (not text.endswith("\n") and bool(text))
+    assert len(split_chars(text)) == len(text)

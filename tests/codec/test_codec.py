@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom import Codec, InputError, SettingsError, WrongModelError
-from charloom.codec.engines.engine import BLOCK, LANES, Engine
-from charloom.codec.format.segments import deinterleave, interleave
+from charloom.codec.engines.engine import BLOCK, Engine
 from fake_engines import ENGINES, PlainEngine, ZlibEngine
 from small_segments import compressed
 
@@ -123,56 +122,6 @@ def test_lanes_are_chosen_by_length_and_stand_in_the_file() -> None:
     assert ZlibEngine().lanes_for(len(data)) == 16
     codec = Codec(ZlibEngine(), threads=1)
     assert codec.decompress(codec.compress(data)) == data
-
-
-@given(data=st.binary(max_size=200), lanes=st.sampled_from(LANES))
-def test_lanes_are_pieces_side_by_side(data: bytes, lanes: int) -> None:
-    coded = interleave(data, lanes)
-    assert deinterleave(coded, lanes) == data
-    pieces = [coded[lane::lanes] for lane in range(lanes)]
-    assert b"".join(pieces) == data
-    assert max(map(len, pieces)) - min(map(len, pieces)) <= 1
-
-
-class _Dripping(io.RawIOBase):
-    """A pipe that gives a few bytes at a time."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data, self.place = data, 0
-        self.source = random.Random(len(data))
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, count: int = -1) -> bytes:
-        assert count > 0, "reads to the end at once are not bounded"
-        data = self.data[self.place : self.place + min(count, self.source.randrange(1, 5000))]
-        self.place += len(data)
-        return data
-
-
-def test_streams_that_give_a_little_at_a_time() -> None:
-    data = _words(100_000) + _noise(200_000)
-    codec = Codec(ZlibEngine())
-    blob, back = io.BytesIO(), io.BytesIO()
-    codec.compress_stream(_Dripping(data), blob)  # type: ignore[arg-type]
-    assert blob.getvalue() == codec.compress(data)
-    codec.decompress_stream(_Dripping(blob.getvalue()), back)  # type: ignore[arg-type]
-    assert back.getvalue() == data
-
-
-def test_progress_counts_the_original() -> None:
-    data = _words(3 * BLOCK) + _noise(5 * BLOCK)
-    for threads in (1, 2):
-        codec = Codec(ZlibEngine(), threads=threads)
-        counts: list[int] = []
-        blob = io.BytesIO()
-        codec.compress_stream(io.BytesIO(data), blob, counts.append)
-        assert sum(counts) == len(data)
-        assert len(counts) > 3
-        counts.clear()
-        codec.decompress_stream(io.BytesIO(blob.getvalue()), io.BytesIO(), counts.append)
-        assert sum(counts) == len(data)
 
 
 def test_either_mode_is_decompressed() -> None:

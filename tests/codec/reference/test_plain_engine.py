@@ -7,12 +7,9 @@ import pytest
 from charloom.codec.engines import engine as engine_module
 from charloom.codec.engines.engine import Engine
 from charloom.codec.engines.native import supported
-from charloom.codec.engines.opening import make_engine
 from charloom.codec.model.integer_model import IntegerModel
 from charloom.codec.model.priming import Priming
-from charloom.codec.reference.contexts import Match, TextBuffer
 from charloom.codec.reference.plain_engine import ReferenceEngine
-from charloom.codec.reference.state_maps import HISTORIES
 from integer_models import random_model, with_tokens
 from small_engines import BLOCKS, MODELS, PRIMINGS, TEXT, engine_of
 
@@ -137,43 +134,6 @@ def test_the_network_helps(fast: bool) -> None:
         assert sizes[0] < 0.7 * sizes[1]
 
 
-def test_plain_engines_where_there_is_no_native_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = MODELS["characters"]
-    monkeypatch.setenv("CHARLOOM_KERNELS", "reference")
-    fast, mixing = (make_engine(model, priming) for priming in (None, PRIMINGS["primed"]))
-    assert isinstance(fast, ReferenceEngine)
-    assert isinstance(mixing, ReferenceEngine)
-    monkeypatch.setenv("CHARLOOM_KERNELS", "auto")
-    if supported():
-        for plain in (fast, mixing):
-            native = make_engine(model, None if plain is fast else PRIMINGS["primed"])
-            assert type(native) is not type(plain)
-            assert native.fingerprint == plain.fingerprint
-            lengths = [0, 1, 4095, 4096, 1 << 14, 1 << 18, (1 << 20) - 1, 1 << 20, 1 << 24]
-            assert [native.lanes_for(n) for n in lengths] == [plain.lanes_for(n) for n in lengths]
-
-
-def test_fingerprints_tell_engines_apart() -> None:
-    models = list(MODELS.values())
-    engines: list[Engine] = [ReferenceEngine(model, None) for model in models]
-    engines += [ReferenceEngine(model, priming) for model in models for priming in PRIMINGS.values()]
-    assert len({engine.fingerprint for engine in engines}) == len(engines)
-
-
 def test_a_model_without_a_word_to_say() -> None:
     with pytest.raises(ValueError, match="no token has bytes"):
         with_tokens(random_model(1, "gru", hidden=3, vocabulary=1), [b""])
-
-
-def test_states_of_histories_fit_a_byte() -> None:
-    assert len(HISTORIES.next) == len(HISTORIES.zeros) <= 256
-
-
-def test_a_match_goes_no_further_than_what_was_written() -> None:
-    history = TextBuffer(b"abcabc", 4, 2)
-    match = Match(3, at=6)
-    assert match.expected(history) == 0
-    history.text[6] = ord("x")
-    history.written[0] = 7
-    assert match.expected(history) == ord("x") | 256
-    assert [history.has(place) for place in (5, 6, 7, 10, 14)] == [True, True, False, False, False]
