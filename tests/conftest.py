@@ -51,11 +51,11 @@ hypothesis.settings.register_profile("charloom", _PROFILE, deadline=None)
 hypothesis.settings.load_profile("charloom")
 
 import pytest  # noqa: E402
-from long_text import LONG_TEXT  # noqa: E402
-from process import SMALL, call, end_processes  # noqa: E402
 
 from charloom.text import encoding, sources  # noqa: E402
 from charloom.text.encoding import Encoder  # noqa: E402
+from long_text import LONG_TEXT  # noqa: E402
+from process import SMALL, call, end_processes  # noqa: E402
 
 if TYPE_CHECKING:
     from forked_workers import ForkedWorker

@@ -11,12 +11,12 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from native import INSTRUCTION_SETS
 
 import charloom
 import charloom.errors
 from charloom.cli.app import run_command_line
 from charloom.errors import Message
+from native import INSTRUCTION_SETS
 
 _ROOT = Path(__file__).parent.parent
 _SOURCE = _ROOT / "src" / "charloom"

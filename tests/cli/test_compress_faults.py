@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from process import PATIENCE, environment
 
 _SUPPORT = Path(__file__).parents[1] / "support"

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from fake_engines import ZlibEngine
-from process import call, run
 
 from charloom.codec.codec import Codec
 from charloom.codec.engines.engine import Engine
 from charloom.inference.compression_report import Row, report_compression, size_of_model
+from fake_engines import ZlibEngine
+from process import call, run
 
 _TEXT = b"the quick brown fox jumps over the lazy dog\n" * 60
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from process import SMALL, call
 
 from charloom import CheckpointFolder, ModelFolderError
 from charloom.io.lock import FolderLock
 from charloom.training.checkpoints import folder
 from charloom.training.checkpoints.file_format import read_checkpoint, write_checkpoint
 from charloom.training.checkpoints.folder import newest_checkpoint
+from process import SMALL, call
 
 _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
 _OPTIONS = [*SMALL, "--epochs", "2", "--checkpoint-steps", "5", "--sample-every", "0", "--validation-fraction", "0.1"]

@@ -3,7 +3,6 @@ from typing import Any
 
 import pytest
 import torch
-from fakes import MarkovPredictor, cyclic_predictor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -25,6 +24,7 @@ from charloom import (
     split_lines,
 )
 from charloom.inference.evaluation import nats_in_lanes
+from fakes import MarkovPredictor, cyclic_predictor
 
 _LETTERS = Vocabulary(["a", "b", "\n", " ", "é", "漢"], clean_up=CleanUp(collapse_whitespace=False))
 

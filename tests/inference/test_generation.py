@@ -3,7 +3,6 @@ from typing import Any
 
 import pytest
 import torch
-from fakes import MarkovPredictor, cyclic_predictor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +20,7 @@ from charloom import (
     stream,
 )
 from charloom.recurrence.dispatch import chosen_kernels
+from fakes import MarkovPredictor, cyclic_predictor
 
 _SAMPLING = SamplingSettings(temperature=1.0, seed=3)
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from native import INSTRUCTION_SETS
 
 import charloom
 from charloom import LanguageModel, ModelSettings, SamplingSettings, Vocabulary
 from charloom.inference.generation import generate_ids
 from charloom.recurrence.dispatch import chosen_kernels
+from native import INSTRUCTION_SETS
 
 _VOCABULARY = Vocabulary.of_text("abcdefghij .,")
 _SETTINGS = {

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch_settings import SETTINGS
 
 import charloom
 from charloom import InputError, LanguageModel, ModelSettings, Vocabulary, build_model, layers
+from torch_settings import SETTINGS
 
 _VOCABULARY = Vocabulary(list("etaoin shrdlu"))
 

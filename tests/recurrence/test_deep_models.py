@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from native import INSTRUCTION_SETS
 
 import charloom
 from charloom import LanguageModel, ModelSettings, SamplingSettings, Vocabulary
 from charloom.models.fused import native_step, native_writer
 from charloom.recurrence.dispatch import chosen_kernels
+from native import INSTRUCTION_SETS
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
 _VOCABULARY = Vocabulary.of_text("abcdefghij")

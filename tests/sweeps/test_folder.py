@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forked_workers import workers_forked
 
 from charloom import (
     CorpusSettings,
@@ -18,6 +17,7 @@ from charloom import (
     TrainingSettings,
     sweep,
 )
+from forked_workers import workers_forked
 
 _RECIPE = Recipe(
     CorpusSettings(),

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from forked_workers import ForkedWorker, workers_forked
 
 import charloom
 from charloom import (
@@ -27,6 +26,7 @@ from charloom import (
 from charloom.sweeps.events import RunEnded, RunFailed, SweepBegan, SweepProgressed
 from charloom.sweeps.results import SweepResults
 from charloom.training.events import StopTraining
+from forked_workers import ForkedWorker, workers_forked
 
 _RECIPE = Recipe(
     CorpusSettings(),

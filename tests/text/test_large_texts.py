@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from process import PATIENCE, SMALL, call, environment
 
 from charloom.text import encoding
+from process import PATIENCE, SMALL, call, environment
 
 _LINE = b"It was the best of times, it was the worst of times, it was the age of wisdom\n"
 _LOAD = "import sys, charloom; c = charloom.load_corpus(sys.argv[1]); print(len(c.ids), c.fingerprint)"

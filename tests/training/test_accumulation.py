@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from interrupted_runs import corpus_of
 
 from charloom import LanguageModel, ModelSettings, SettingsError, TrainingSettings, build_model, train
 from charloom.training.events import Event, StepEnded
+from interrupted_runs import corpus_of
 
 _CORPUS = corpus_of("A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 8)
 _SETTINGS = TrainingSettings(

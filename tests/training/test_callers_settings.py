@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch_settings import CHANGING, SETTINGS
 
 from charloom import (
     InputError,
@@ -22,6 +21,7 @@ from charloom import (
     layers,
     train,
 )
+from torch_settings import CHANGING, SETTINGS
 
 _TEXT = "a fox and a dog\nsaw a crow\n" * 20
 _NOT_PLAIN = {"fake tensors", "allow_mutation_on_saved_tensors", *CHANGING}

@@ -4,10 +4,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from native import INSTRUCTION_SETS
 
 from charloom.recurrence.threads import use_threads
 from charloom.training.truncated_bptt import clip_gradients, descend
+from native import INSTRUCTION_SETS
 
 
 def _parameters(sizes: list[int], scale: float, seed: int) -> list[torch.Tensor]:

@@ -6,15 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import process
 import pytest
-import several_processes
-from several_processes import CELLS, PARTITIONINGS, trained
 
+import process
+import several_processes
 from charloom.models.folder import CHECKPOINTS
 from charloom.training.checkpoints.checkpoint import Checkpoint
 from charloom.training.checkpoints.folder import checkpoint_files
 from charloom.training.processes import Processes
+from several_processes import CELLS, PARTITIONINGS, trained
 
 _ALONE = Processes()
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import several_processes
-from process import SMALL, call, environment
-from several_processes import CELLS, PARTITIONINGS, trained
 
+import several_processes
 from charloom import LanguageModel
 from charloom.training.processes import Processes
+from process import SMALL, call, environment
+from several_processes import CELLS, PARTITIONINGS, trained
 
 pytestmark = pytest.mark.slow
 

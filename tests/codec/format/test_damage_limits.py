@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from fake_engines import PlainEngine, ZlibEngine
-from golden_engines import MODEL, PRIMING
 
 from charloom import Codec
 from charloom.codec.engines.native import chosen_instruction_set
 from charloom.codec.engines.opening import make_engine
+from fake_engines import PlainEngine, ZlibEngine
+from golden_engines import MODEL, PRIMING
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
 _native = pytest.mark.skipif(chosen_instruction_set() is None, reason="the plain engines take longer than that")

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from integer_models import random_model
 
 from charloom.codec.model.integer_model import IntegerModel
+from integer_models import random_model
 
 
 def test_a_row_of_weights_may_not_sum_to_what_overflows() -> None:

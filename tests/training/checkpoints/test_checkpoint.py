@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from interrupted_runs import begin_or_go_on, corpus_of, settings_of_kind
 
 from charloom import Checkpoint, CheckpointError, EpochRecord, build_model, newest_checkpoint
 from charloom.training.checkpoints.checkpoint import save_checkpoint
 from charloom.training.checkpoints.file_format import read_checkpoint, write_checkpoint
 from charloom.training.processes import Processes
 from charloom.training.state import TrainingState
+from interrupted_runs import begin_or_go_on, corpus_of, settings_of_kind
 
 _CORPUS = corpus_of("A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 6)
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from interrupted_runs import begin_or_go_on, corpus_of
 
 from charloom import Checkpoint, CheckpointError
 from charloom.training.checkpoints.file_format import read_checkpoint, write_checkpoint
+from interrupted_runs import begin_or_go_on, corpus_of
 
 _CORPUS = corpus_of("A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 6)
 

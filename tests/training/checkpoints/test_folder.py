@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from interrupted_runs import assert_same, begin_or_go_on, corpus_of
 
 from charloom import CharloomWarning, CheckpointError, CheckpointFolder, newest_checkpoint
 from charloom.training.checkpoints.checkpoint import save_checkpoint
@@ -16,6 +15,7 @@ from charloom.training.checkpoints.file_format import read_checkpoint, write_che
 from charloom.training.checkpoints.folder import checkpoint_files, newest_checkpoint_of
 from charloom.training.events import EpochEnded, Event, StepEnded, StopTraining
 from charloom.training.processes import Processes
+from interrupted_runs import assert_same, begin_or_go_on, corpus_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:validation perplexity was best")
 _CORPUS = corpus_of("A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 6)
@@ -195,9 +195,8 @@ def test_a_new_run_clears_the_old_ones_away(tmp_path: Path) -> None:
     begin_or_go_on("the section's", _CORPUS, tmp_path, epochs=2)
     CheckpointFolder(tmp_path)  # nothing yet
     assert _numbers(tmp_path) != [0]
-    from interrupted_runs import settings_of_kind
-
     from charloom import build_model, train
+    from interrupted_runs import settings_of_kind
 
     model_settings, settings = settings_of_kind("the section's")
     model = build_model(_CORPUS.vocabulary, model_settings)
@@ -212,9 +211,8 @@ def test_a_new_run_clears_the_old_ones_away(tmp_path: Path) -> None:
 
 def test_no_weights_that_are_not_finite(tmp_path: Path) -> None:
     """A checkpoint of what a step has just broken would be the last good one by name only."""
-    from interrupted_runs import settings_of_kind
-
     from charloom import TrainingDivergedError, build_model, train
+    from interrupted_runs import settings_of_kind
 
     model_settings, settings = settings_of_kind("the section's", checkpoint_steps=3)
     model = build_model(_CORPUS.vocabulary, model_settings)

@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from interrupted_runs import KINDS, assert_same, begin_or_go_on, corpus_of, settings_of_kind
 
 from charloom import (
     CharloomError,
@@ -24,6 +23,7 @@ from charloom.errors import Argument
 from charloom.recurrence.dispatch import chosen_kernels
 from charloom.training.checkpoints.resumption import end_in_words
 from charloom.training.events import EpochEnded, Event, StepEnded, StopTraining, ValidationAdvanced
+from interrupted_runs import KINDS, assert_same, begin_or_go_on, corpus_of, settings_of_kind
 
 pytestmark = pytest.mark.filterwarnings("ignore:validation perplexity was best")
 _FABLE = "A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. "

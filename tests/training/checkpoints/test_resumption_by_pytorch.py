@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from interrupted_runs import KINDS, assert_same, begin_or_go_on, corpus_of
 
 from charloom.training.events import StepEnded, StopTraining
+from interrupted_runs import KINDS, assert_same, begin_or_go_on, corpus_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:validation perplexity was best")
 _TEXT = "A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 5

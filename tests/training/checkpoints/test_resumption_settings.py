@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from interrupted_runs import assert_same, begin_or_go_on, corpus_of
-from torch_settings import CHANGING, SETTINGS
 
 from charloom import generate_samples, newest_checkpoint
 from charloom.training.events import StepEnded, StopTraining
+from interrupted_runs import assert_same, begin_or_go_on, corpus_of
+from torch_settings import CHANGING, SETTINGS
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 _TEXT = "A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 6
