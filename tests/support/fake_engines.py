@@ -153,14 +153,12 @@ class PlainEngine(Engine):
 
 
 class ZlibSession:
-    """Each block with the block before as dictionary; as of real ones, other numbers of lanes give other bytes."""
+    """Each block with the block before as dictionary, whatever the lanes: a wrong number of them is not its to find."""
 
-    def __init__(self, start: bytes, lanes: int = 1) -> None:
+    def __init__(self, start: bytes) -> None:
         self.before = start
-        self.code = bytes(value ^ (lanes - 1) for value in range(256))
 
     def encode(self, data: bytes) -> bytes:
-        data = data.translate(self.code)
         coder = zlib.compressobj(6, zlib.DEFLATED, -15, zdict=self.before)
         self.before = data
         return coder.compress(data) + coder.flush()
@@ -174,7 +172,7 @@ class ZlibSession:
         if len(data) != length or not coder.eof or coder.unused_data:
             raise ValueError("another length")
         self.before = data
-        return data.translate(self.code)
+        return data
 
 
 class ZlibRecords:
@@ -207,7 +205,8 @@ class ZlibEngine(Engine):
         return _lanes_for(length)
 
     def begin(self, lanes: int) -> ZlibSession:
-        return ZlibSession(self.start, lanes)
+        assert lanes
+        return ZlibSession(self.start)
 
     def records(self) -> ZlibRecords:
         return ZlibRecords(self.start)

@@ -1,6 +1,6 @@
 """What the engines' golden bytes are of; run as a program it prints them, for when the format changes on purpose.
 
-PYTHONPATH=tests python tests/golden_engines.py > tests/codec/engines/golden_engines.json
+PYTHONPATH=tests/support python tests/support/golden_engines.py > tests/codec/engines/golden_engines.json
 """
 
 import hashlib

@@ -181,6 +181,17 @@ _SAMPLES = {
 }
 
 
+def test_a_changed_head_is_found() -> None:
+    """An engine may decode with another number of lanes; the bytes would come in another order."""
+    whole = _SAMPLES["several blocks"]
+    head = segment_head(len(_TEXT) * 500, 0)
+    assert whole[HEADER_BYTES:].startswith(head)
+    for code in range(1, 6):
+        changed = whole[:HEADER_BYTES] + segment_head(len(_TEXT) * 500, code) + whole[HEADER_BYTES + len(head) :]
+        with pytest.raises(DamagedFileError):
+            Codec(ZlibEngine()).decompress(changed)
+
+
 @pytest.mark.parametrize("name", _SAMPLES)
 @settings(max_examples=80)
 @given(seed=st.integers(0, 2**32))

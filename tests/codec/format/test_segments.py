@@ -51,7 +51,7 @@ def test_what_shrinks_is_coded_and_noise_is_stored(size: int) -> None:
 
 def test_a_stored_segment_is_its_bytes_between_a_number_and_a_checksum() -> None:
     data = random.Random(1).randbytes(100)
-    checksum = zlib.crc32(data, zlib.crc32((7).to_bytes(8, "little")))
+    checksum = zlib.crc32(data, zlib.crc32((7).to_bytes(8, "little") + b"\xa7\x06"))
     assert encode_segment(_ENGINE, data, 7, _WORK) == b"\xa7\x06" + data + checksum.to_bytes(4, "little")
 
 

@@ -32,9 +32,10 @@ def encode_segment(engine: Engine, data: bytes, position: int, work: OrderedWork
     lanes = engine.lanes_for(len(data))
     coded = interleave(data, lanes)
     session = engine.begin(lanes)
-    running = _first_checksum(position)
     segment = bytearray(segment_head(len(data), LANES.index(lanes)))
-    stored = segment_head(len(data), STORED) + data + checksum_bytes(crc32(data, running))
+    stored_head = segment_head(len(data), STORED)
+    stored = stored_head + data + checksum_bytes(crc32(data, _first_checksum(position, stored_head)))
+    running = _first_checksum(position, segment)
     for start in range(0, len(coded), BLOCK):
         block = coded[start : start + BLOCK]
         payload = session.encode(block)
@@ -99,7 +100,7 @@ Piece: TypeAlias = tuple[bytes, CompressedFileError | None]
 
 def decode_segment(engine: Engine | None, segment: Segment, work: OrderedWork) -> Piece:
     """The original; if a block is damaged, what came before it, and the error. engine: None for a stored segment."""
-    running = _first_checksum(segment.position)
+    running = _first_checksum(segment.position, segment_head(segment.length, segment.code))
     lanes = LANES[segment.code] if engine is not None else 1
     session = engine.begin(lanes) if engine is not None else None
     good: list[bytes] = []
@@ -129,9 +130,9 @@ def decode_segment(engine: Engine | None, segment: Segment, work: OrderedWork) -
     return coded if lanes == 1 else b"", error
 
 
-def _first_checksum(position: int) -> int:
-    """A segment's running checksum starts from its position in the original, so that no segment can be moved."""
-    return crc32(position.to_bytes(8, "little"))
+def _first_checksum(position: int, head: bytes) -> int:
+    """A segment's running checksum starts from its position in the original and its head: neither can be changed."""
+    return crc32(position.to_bytes(8, "little") + head)
 
 
 def interleave(data: bytes, lanes: int) -> bytes:
