@@ -41,8 +41,7 @@ void on_threads(Call &call, long limit, double work, Run run) {
 
 // Multiplications and additions of a layer, forward.
 double layer_work(CellKind cell, double rows, double inputs, double hidden) {
-  const double gates = cell == CellKind::lstm ? 4 : cell == CellKind::gru ? 3 : 1;
-  return 2 * rows * gates * hidden * (inputs + hidden);
+  return 2 * rows * kCells[(int)cell].gates * hidden * (inputs + hidden);
 }
 
 LayerWeights weights_at(const std::vector<Address> &a) {
@@ -275,6 +274,9 @@ void descend(const Kernels &kernels, const std::vector<Address> &gradients, cons
 NB_MODULE(_kernels, m) {
   nb::set_leak_warnings(false);  // what Python caches of this module lives until the process ends
   m.doc() = "charloom's native kernels; use them through charloom.recurrence.";
+  nb::dict cells;
+  for (const NamedCell &cell : kCells) cells[cell.name] = nb::make_tuple((int)cell.kind, cell.gates);
+  m.attr("CELLS") = cells;
   nb::class_<Kernels>(m, "Kernels", "The kernels of one instruction set.")
       .def_prop_ro("name", [](const Kernels &kernels) { return std::string(kernels.name); })
       .def_prop_ro("max_layers", [](const Kernels &) { return kMaxLayers; })

@@ -8,11 +8,11 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cell_kinds.h"
 #include "sampling.h"
 
 namespace charloom {
 
-enum class CellKind : int { rnn_tanh = 0, rnn_relu = 1, gru = 2, lstm = 3 };
 enum class Precision : int { float32 = 0, bfloat16 = 1 };
 
 constexpr long kPadding = 32;

@@ -93,6 +93,9 @@ nb::class_<Coder> bind_session(nb::module_ &m, const char *name, Decode decode) 
 NB_MODULE(_codec, m) {
   nb::set_leak_warnings(false);  // what Python caches of this module lives until the process ends
   m.doc() = "The codec's native code; use it through charloom.codec.";
+  nb::dict cells;
+  for (const NamedCell &cell : kCells) cells[cell.name] = nb::make_tuple((int)cell.kind, cell.gates);
+  m.attr("CELLS") = cells;
   nb::class_<Network>(m, "Network", "An integer model, packed for one instruction set.")
       .def(nb::init<const std::string &, std::tuple<int, long, long, long>, Address, const std::vector<LayerArrays> &,
                     const MatrixArrays &, Address, Address, Address, Address, Address>());

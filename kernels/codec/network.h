@@ -6,11 +6,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "../cell_kinds.h"
 #include "mixer.h"
 
 namespace charloom {
-
-enum class IntegerCell : int { rnn_tanh = 0, rnn_relu = 1, gru = 2, lstm = 3 };
 
 constexpr int kFrequencyBits = 22;  // the frequencies of a lane sum to 2^22, and none is zero
 
@@ -31,7 +30,7 @@ struct IntegerLayer {
 
 // An integer model as it is stored: needed while packing only.
 struct IntegerWeights {
-  IntegerCell cell;
+  CellKind cell;
   long hidden, layers, vocabulary, begin_token;
   const int16_t *token_table;  // (vocabulary, gates * hidden)
   const IntegerLayer *layer;   // [layers], 64 at most

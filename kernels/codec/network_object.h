@@ -40,7 +40,7 @@ class Network {
           for (const auto &[hidden, input, bias, candidate_bias] : layers)
             layer.push_back(
                 {matrix_at(hidden), matrix_at(input), (const int32_t *)bias, (const int32_t *)candidate_bias});
-          const IntegerWeights weights{(IntegerCell)std::get<0>(shape),
+          const IntegerWeights weights{(CellKind)std::get<0>(shape),
                                        std::get<1>(shape),
                                        (long)layers.size(),
                                        std::get<2>(shape),

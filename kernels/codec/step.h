@@ -4,14 +4,14 @@
 
 namespace {
 
-using charloom::IntegerCell;
+using charloom::CellKind;
 using charloom::IntegerWeights;
 
 constexpr long kMostLayers = 64;
 constexpr int32_t kNoToken = -(1 << 30);  // a logit below that of any token
 
 struct Shape {
-  IntegerCell cell;
+  CellKind cell;
   long hidden, layers, vocabulary, begin_token;
 
   long depth() const { return round_up(hidden, kDepth); }
@@ -41,7 +41,7 @@ class PackedNetwork {
       layers_[l].hidden = take_matrix(arena, shape.hidden, Cell::gates, shape.hidden);
       layers_[l].input = l ? take_matrix(arena, shape.hidden, Cell::gates, shape.hidden) : PackedMatrix{};
       layers_[l].bias = l ? arena.take<int32_t>(numbers) : nullptr;
-      layers_[l].candidate_bias = shape.cell == IntegerCell::gru ? arena.take<int32_t>(shape.depth()) : nullptr;
+      layers_[l].candidate_bias = shape.cell == CellKind::gru ? arena.take<int32_t>(shape.depth()) : nullptr;
     }
     output_ = take_matrix(arena, shape.vocabulary, 1, shape.hidden);
     output_bias_ = arena.take<int32_t>(shape.logits());
@@ -79,7 +79,7 @@ class PackedNetwork {
     Arena arena(memory);
     for (long l = 0; l < shape_.layers; l++) {
       s.hidden[l] = arena.take<Activation>(round_up(lanes, kRowBlock) * row_size(shape_.depth()));
-      s.cell[l] = shape_.cell == IntegerCell::lstm ? arena.take<int16_t>(lanes * shape_.depth()) : nullptr;
+      s.cell[l] = shape_.cell == CellKind::lstm ? arena.take<int16_t>(lanes * shape_.depth()) : nullptr;
     }
     s.size = arena.used();
     return s;

@@ -15,11 +15,11 @@ template <class Work>
 auto with_network(const Shape &shape, const void *packed, Work work) {
   void *memory = const_cast<void *>(packed);
   switch (shape.cell) {
-    case IntegerCell::rnn_tanh:
+    case CellKind::rnn_tanh:
       return work(PackedNetwork<RnnTanhCell>(shape, memory));
-    case IntegerCell::rnn_relu:
+    case CellKind::rnn_relu:
       return work(PackedNetwork<RnnReluCell>(shape, memory));
-    case IntegerCell::gru:
+    case CellKind::gru:
       return work(PackedNetwork<GruCell>(shape, memory));
     default:
       return work(PackedNetwork<LstmCell>(shape, memory));

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+CELLS: dict[str, tuple[int, int]]
+
 class Kernels:
     @property
     def name(self) -> str: ...

@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 import torch
+from native import INSTRUCTION_SETS
 from torch import Tensor
+from torch_wrong_weights import with_memory
 
 from charloom import InputError
 from charloom.recurrence import kernel_calls
 from charloom.recurrence.dispatch import chosen_kernels
-from charloom.recurrence.kernel_arguments import CELLS, LayerShape, ModelShape
-from native import INSTRUCTION_SETS
-from torch_wrong_weights import with_memory
+from charloom.recurrence.kernel_arguments import LayerShape, ModelShape
+from charloom.settings.cells import CELL_NAMED
 
 pytestmark = [
     pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels"),
@@ -33,8 +34,8 @@ _WRONG: dict[str, Callable[[Tensor], Any]] = {
     "no tensor": lambda t: t.tolist(),
 }
 
-_LAYER = LayerShape(CELLS.index("LSTM"), 0, steps=3, batch=2, inputs=5, hidden=7)
-_MODEL = ModelShape(CELLS.index("LSTM"), hidden=7, layers=2, vocabulary=11, embedding_size=5)
+_LAYER = LayerShape(CELL_NAMED["lstm"].number, 0, steps=3, batch=2, inputs=5, hidden=7)
+_MODEL = ModelShape(CELL_NAMED["lstm"].number, hidden=7, layers=2, vocabulary=11, embedding_size=5)
 
 
 def _zeros(*shapes: tuple[int, ...]) -> list[Any]:

@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from charloom.errors import InputError
-from charloom.layers import gru, lstm, rnn
 from charloom.layers.recurrent_layer import RecurrentLayer, Resume
+from charloom.layers.torch_layers import LAYERS
 from charloom.settings.model import Precision, check_precision
 
 _Module = TypeVar("_Module", bound=nn.Module)
@@ -28,45 +28,36 @@ class _EqualToTorch(type):
         return type.__hash__(cls) if stands_for is None else hash(stands_for)
 
 
-class _Accelerated:
-    """The classes of accelerated layers; nested, so that their names are those of ``torch.nn``.
+def _accelerated(layer: type, torch_class: type) -> type:
+    """A class equal to one of ``torch.nn``.
 
-    Their module is PyTorch's too, by which ``torch.fx`` and others recognize its own layers.
+    Its module is PyTorch's too, by which ``torch.fx`` and others recognize its own layers.
     """
+    members = {
+        "__doc__": f"Equal to ``torch.nn.{layer.__name__}``.",
+        "__module__": torch_class.__module__,
+        "__qualname__": f"_Accelerated.{layer.__name__}",
+        "_torch_class": torch_class,
+    }
+    return _EqualToTorch(layer.__name__, (layer,), members)
 
-    class RNN(rnn.RNN, metaclass=_EqualToTorch):
-        """Equal to ``torch.nn.RNN``."""
 
-        __module__ = nn.RNN.__module__
-        _torch_class = nn.RNN
+_ACCELERATED = {layer.__name__: _accelerated(layer, getattr(nn, layer.__name__)) for layer in LAYERS.values()}
+_CLASSES = [(getattr(nn, name), accelerated) for name, accelerated in _ACCELERATED.items()]
 
-    class GRU(gru.GRU, metaclass=_EqualToTorch):
-        """Equal to ``torch.nn.GRU``."""
 
-        __module__ = nn.GRU.__module__
-        _torch_class = nn.GRU
-
-    class LSTM(lstm.LSTM, metaclass=_EqualToTorch):
-        """Equal to ``torch.nn.LSTM``."""
-
-        __module__ = nn.LSTM.__module__
-        _torch_class = nn.LSTM
+def _accelerated_named(name: str) -> type:
+    return _ACCELERATED[name]
 
 
 def _reduce_class(accelerated: type) -> Any:
     """Lets pickle find a class that is not where its ``__module__`` says."""
-    if vars(_Accelerated).get(accelerated.__name__) is accelerated:
-        return getattr, (_Accelerated, accelerated.__name__)
+    if _ACCELERATED.get(accelerated.__name__) is accelerated:
+        return _accelerated_named, (accelerated.__name__,)
     return accelerated.__qualname__
 
 
 copyreg.pickle(_EqualToTorch, _reduce_class)
-
-_CLASSES: list[tuple[type[nn.Module], type[RecurrentLayer]]] = [
-    (nn.RNN, _Accelerated.RNN),
-    (nn.GRU, _Accelerated.GRU),
-    (nn.LSTM, _Accelerated.LSTM),
-]
 
 
 def accelerate(module: _Module, *, precision: Precision | None = None) -> _Module:

@@ -17,7 +17,8 @@ from charloom.recurrence.equations import STEPS, CellState, CellWeights
 from charloom.recurrence.kernel_arguments import dense_address, weight_shapes
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
-from charloom.recurrence.state import state_of
+from charloom.recurrence.state import parts_of, state_of
+from charloom.settings.cells import CELL_OF_MODE, CELLS
 from charloom.settings.model import Precision, check_precision
 from charloom.shapes import State
 
@@ -69,9 +70,7 @@ class RecurrentLayer(nn.RNNBase):
             raise InputError("it must be a device of PyTorch, such as cpu", setting="device", value=device) from None
         weight: Any = next(self.parameters(), self._flat_weights[0])
         layers = self.num_layers * (2 if self.bidirectional else 1)
-        sizes = [self.proj_size or self.hidden_size]
-        if self.mode == "LSTM":
-            sizes.append(self.hidden_size)
+        sizes = [self.proj_size or self.hidden_size, self.hidden_size][: self._state_parts]
         parts = [
             torch.zeros(layers, batch_size, size, device=device or weight.device, dtype=dtype or weight.dtype)
             for size in sizes
@@ -138,7 +137,7 @@ class RecurrentLayer(nn.RNNBase):
             bidirectional=self.bidirectional,
             dropout=self.dropout if self.training else 0.0,
         )
-        return outputs.transpose(0, 1) if self.batch_first else outputs, last if self.mode == "LSTM" else last[0]
+        return outputs.transpose(0, 1) if self.batch_first else outputs, state_of(last)
 
     def __prepare_scriptable__(self) -> nn.Module:
         """Lets ``torch.jit.script``, which calls this, compile PyTorch's own layer over the same tensors."""
@@ -147,6 +146,10 @@ class RecurrentLayer(nn.RNNBase):
         Resume(self, type(self))
         self.__class__ = torch_class
         return self
+
+    @property
+    def _state_parts(self) -> int:
+        return CELL_OF_MODE[self.mode].state_parts
 
     @property
     def _num_weights(self) -> int:
@@ -162,7 +165,7 @@ class RecurrentLayer(nn.RNNBase):
             return None
         if path == "reference":
             return partial(scan_direction, STEPS[self.mode])
-        parts = () if hx is None else hx if self.mode == "LSTM" else (hx,)
+        parts = () if hx is None else parts_of(hx)
         if not covers(inputs, *parts, *(t for cell in weights for t in cell if t is not None)):
             return None
         return partial(native_direction, self.mode, self.precision, path)
@@ -183,11 +186,11 @@ class RecurrentLayer(nn.RNNBase):
             return False
         if hx is None:
             return True
-        if self.mode == "LSTM" and (type(hx) is not tuple or len(hx) != 2):
+        parts = hx if self._state_parts > 1 else (hx,)
+        if type(parts) is not tuple or len(parts) != self._state_parts:
             return False
         layers = self.num_layers * (2 if self.bidirectional else 1)
         expected = (layers, inputs.shape[0 if self.batch_first else 1], self.hidden_size)
-        parts = hx if self.mode == "LSTM" else (hx,)
         return all(isinstance(part, Tensor) and not part.is_nested and part.shape == expected for part in parts)
 
     def _weights_fit(self, weights: list[CellWeights]) -> bool:
@@ -195,7 +198,7 @@ class RecurrentLayer(nn.RNNBase):
         directions = 2 if self.bidirectional else 1
         for i, cell in enumerate(weights):
             inputs = self.input_size if i < directions else directions * self.hidden_size
-            shapes = weight_shapes(self.mode, inputs, self.hidden_size)
+            shapes = weight_shapes(CELL_OF_MODE[self.mode], inputs, self.hidden_size)
             for weight, shape in zip(cell if self.bias else cell[:2], shapes, strict=False):
                 if not isinstance(weight, Tensor) or weight.is_nested or weight.shape != shape:
                     return False
@@ -203,16 +206,14 @@ class RecurrentLayer(nn.RNNBase):
 
     def _first_state(self, inputs: Tensor, hx: Any) -> CellState:
         if hx is not None:
-            parts: CellState = hx if self.mode == "LSTM" else (hx,)
-            return parts
+            return parts_of(hx)
         layers = self.num_layers * (2 if self.bidirectional else 1)
         zeros = inputs.new_zeros(layers, inputs.shape[1], self.hidden_size)
-        return (zeros, zeros) if self.mode == "LSTM" else (zeros,)
+        return (zeros,) * self._state_parts
 
 
 _TORCH_FORWARDS: dict[str, tuple[Any, Any]] = {
-    mode: (kind, kind.forward)
-    for mode, kind in (("RNN_TANH", nn.RNN), ("RNN_RELU", nn.RNN), ("GRU", nn.GRU), ("LSTM", nn.LSTM))
+    mode: (kind, kind.forward) for mode, kind in ((cell.mode, getattr(nn, cell.layer)) for cell in CELLS)
 }
 
 

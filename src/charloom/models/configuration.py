@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 import torch
 
 from charloom.errors import InputError
-from charloom.layers import CELLS, RNN
+from charloom.layers import LAYERS, RNN
 from charloom.models.folder import CONFIG_FILE, WithoutInitialWeights
 from charloom.models.predictor import predicting
+from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.model import ModelSettings
 from charloom.text.clean_up import CleanUp
 from charloom.text.vocabulary import Vocabulary
@@ -29,7 +30,7 @@ def config_of(model: Any) -> dict[str, Any]:
     return {
         "vocabulary": vocabulary.to_json(),
         "layer": {
-            "cell": layer.mode.split("_")[0].lower(),
+            "cell": CELL_OF_MODE[layer.mode].setting,
             "input_size": layer.input_size,
             "hidden_size": layer.hidden_size,
             "num_layers": layer.num_layers,
@@ -47,10 +48,10 @@ def config_of(model: Any) -> dict[str, Any]:
 
 def settings_of(model: Any) -> ModelSettings:
     """Returns the part of a ``LanguageModel``'s configuration that settings can say."""
-    layer = model.layer
+    layer, cell = model.layer, CELL_OF_MODE[model.layer.mode]
     return ModelSettings(
-        cell=layer.mode.split("_")[0].lower(),
-        nonlinearity="relu" if layer.mode == "RNN_RELU" else "tanh",
+        cell=cell.setting,
+        nonlinearity=cell.nonlinearity,
         hidden_size=layer.hidden_size,
         num_layers=layer.num_layers,
         dropout=max(model.dropout.p, layer.dropout),
@@ -84,7 +85,7 @@ def model_from_config(model_class: type[_Model], config: Mapping[str, Any], max_
             raise ValueError(f"more than {max_layers} layers")
         maker: Any = model_class
         model = maker(
-            CELLS[layer.pop("cell")](**layer),
+            LAYERS[layer.pop("cell")](**layer),
             Vocabulary.from_json(config["vocabulary"]),
             embedding_size=config["embedding_size"],
             dropout=config["dropout"],

@@ -20,6 +20,7 @@ from charloom.recurrence.native_step import Step, StepOptions, StepParameters
 from charloom.recurrence.native_step import native_backpropagation as step_backpropagation
 from charloom.recurrence.native_step import native_loss as step_loss
 from charloom.recurrence.state import parts_of, state_of
+from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import State
 
@@ -156,7 +157,7 @@ def native_step(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[S
         return None
     layer = model.layer
     expected = (layer.num_layers, len(ids), layer.hidden_size)
-    num_parts = 2 if layer.mode == "LSTM" else 1
+    num_parts = CELL_OF_MODE[layer.mode].state_parts
     parts = parts_of(state) if state is not None else (ids.new_zeros(expected, dtype=torch.float32),) * num_parts
     dropout = model.dropout.p if model.dropout.training else 0.0
     layer_dropout = layer.dropout if layer.training else 0.0

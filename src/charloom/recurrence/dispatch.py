@@ -20,6 +20,7 @@ from torch.autograd import forward_ad
 
 from charloom.errors import SettingsError
 from charloom.recurrence.kernel_arguments import dense_address
+from charloom.settings.cells import check_native_cells
 
 InstructionSet: TypeAlias = Literal["scalar", "avx2", "avx512", "avx512bf16", "amx"]
 Path: TypeAlias = Literal["auto", "reference", "pytorch", InstructionSet]
@@ -132,4 +133,5 @@ def _supported() -> dict[str, Any]:
         import charloom._kernels as native
     except ImportError:
         return {}
+    check_native_cells("charloom._kernels", getattr(native, "CELLS", {}))
     return {kernels.name: kernels for kernels in native.supported()}

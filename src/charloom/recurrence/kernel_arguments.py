@@ -9,14 +9,11 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from charloom.errors import InputError
+from charloom.settings.cells import CELLS, Cell
 from charloom.settings.model import Precision
 
-CELLS = ("RNN_TANH", "RNN_RELU", "GRU", "LSTM")
-"""Values of ``torch.nn.RNNBase.mode``, in the order of ``CellKind`` in kernels.h."""
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 """In the order of ``Precision`` in kernels.h."""
-GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "GRU": 3, "LSTM": 4}
-"""Blocks of rows in the weights of each cell."""
 
 OptionalTensors: TypeAlias = Sequence[Tensor | None]
 
@@ -26,7 +23,7 @@ class KernelArgumentError(InputError):
 
 
 class LayerShape(NamedTuple):
-    """Sizes of one layer in one direction. cell, precision: numbers of ``CELLS`` and ``PRECISIONS``."""
+    """Sizes of one layer in one direction. precision: A number of ``PRECISIONS``."""
 
     cell: int
     precision: int
@@ -38,7 +35,7 @@ class LayerShape(NamedTuple):
     @property
     def has_memory_cell(self) -> bool:
         """True for an LSTM."""
-        return CELLS[self.cell] == "LSTM"
+        return CELLS[self.cell].state_parts == 2
 
     @property
     def weights(self) -> list[tuple[int, ...]]:
@@ -46,9 +43,9 @@ class LayerShape(NamedTuple):
         return weight_shapes(CELLS[self.cell], self.inputs, self.hidden)
 
 
-def weight_shapes(mode: str, inputs: int, hidden: int) -> list[tuple[int, ...]]:
-    """Shapes of a layer's input weights, hidden weights and two biases; mode: as ``torch.nn.RNNBase.mode``."""
-    rows = GATES[mode] * hidden
+def weight_shapes(cell: Cell, inputs: int, hidden: int) -> list[tuple[int, ...]]:
+    """Shapes of a layer's input weights, hidden weights and two biases."""
+    rows = cell.gates * hidden
     return [(rows, inputs), (rows, hidden), (rows,), (rows,)]
 
 
@@ -154,9 +151,8 @@ def memory_cell_address(shape: LayerShape, c: Tensor | None) -> int:
 def state_addresses(shape: ModelShape, batch: int, state: Sequence[Tensor]) -> tuple[int, int]:
     """Returns the addresses of a language model's state (layers, batch, hidden); the second is 0 but for an LSTM."""
     cell = CELLS[shape.cell]
-    parts = 2 if cell == "LSTM" else 1
-    if len(state) != parts:
-        raise KernelArgumentError(f"the state of a {cell} has {parts} tensors, not {len(state)}")
+    if len(state) != cell.state_parts:
+        raise KernelArgumentError(f"the state of a {cell.layer} has {cell.state_parts} tensors, not {len(state)}")
     first, *rest = [address(part, (shape.layers, batch, shape.hidden)) for part in state]
     return first, rest[0] if rest else 0
 

@@ -12,8 +12,9 @@ from torch import Tensor, library
 from charloom.recurrence import kernel_calls
 from charloom.recurrence.dispatch import is_differentiated, is_observed, kernels_of
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
-from charloom.recurrence.kernel_arguments import CELLS, PRECISIONS, KernelArgumentError, LayerShape, dense_address
+from charloom.recurrence.kernel_arguments import PRECISIONS, KernelArgumentError, LayerShape, dense_address
 from charloom.recurrence.scan import scan_direction
+from charloom.settings.cells import CELL_OF_MODE, CELLS
 from charloom.settings.model import Precision
 
 _Outputs: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -44,18 +45,18 @@ def native_direction(
 
     ``dispatch.available_path`` names them; ``dispatch.covers`` tells if they may be used.
     """
-    h, c = state[0], state[1] if mode == "LSTM" else None
+    h, c = state[0], state[1] if len(state) == 2 else None
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (inputs, *state, *weights) if t is not None)
     if mode == "GRU" and keep and not weights.hidden.requires_grad:
         h = h.clone()  # PyTorch lets the state change before the backward pass; these kernels read it again there
-    options = CELLS.index(mode), PRECISIONS.index(precision), backward_in_time, kernels, keep
+    options = CELL_OF_MODE[mode].number, PRECISIONS.index(precision), backward_in_time, kernels, keep
     # The operator is for the graphs of torch.compile. Without it a small call takes three quarters of the time.
     run: Any = (
         torch.ops.charloom.recurrence if torch.compiler.is_compiling() else _Recurrence.apply if keep else _forward
     )
     # Contiguous here, so that a copy is what autograd saves; a later change of what it is a view of does not matter.
     y, last_h, last_c, _ = run(inputs.contiguous(), h, c, *weights, *options)
-    return y, (last_h, last_c) if mode == "LSTM" else (last_h,)
+    return y, (last_h,) if c is None else (last_h, last_c)
 
 
 def _forward(
@@ -136,7 +137,8 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: _Outputs) -> None:
     (x, h, c, *weights), (cell, *options, _) = inputs[:7], inputs[7:]
     w_ih, w_hh = weights[:2]
     # What first derivatives do not need may change before the backward pass, as in torch.nn; so it is not saved.
-    needed = w_ih.requires_grad, w_hh.requires_grad or CELLS[cell] == "GRU", True, x.requires_grad, True, False, False
+    needs_h = w_hh.requires_grad or CELLS[cell].name == "gru"
+    needed = w_ih.requires_grad, needs_h, True, x.requires_grad, True, False, False
     # Detached, so that backward reads the memory that forward read, even after `weight.data = another`.
     memory = [x if x.requires_grad else x.detach(), h, c, *(None if w is None else w.detach() for w in weights)]
     ctx.save_for_backward(output[3], *(t if kept else None for t, kept in zip(memory, needed, strict=True)))
@@ -228,6 +230,7 @@ def _differentiable_gradients(ctx: Any, saved: list[Any], upstream: tuple[Tensor
             "gradient"
         )
     cell, _, backward_in_time, _ = ctx.options
+    step = STEPS[CELLS[cell].mode]
     inputs = [t if unsaved is None else unsaved.tensor for t, unsaved in zip(saved, ctx.unsaved, strict=True)]
     if is_differentiated() and not torch.is_grad_enabled():  # a transform of the gradient, whose forward ran outside
 
@@ -236,7 +239,7 @@ def _differentiable_gradients(ctx: Any, saved: list[Any], upstream: tuple[Tensor
             c = others.pop(0) if has_memory else None
             w_ih, w_hh, *biases = others
             weights = CellWeights(w_ih, w_hh, *(biases or (None, None)))
-            y, last = scan_direction(STEPS[CELLS[cell]], x, (h,) if c is None else (h, c), weights, backward_in_time)
+            y, last = scan_direction(step, x, (h,) if c is None else (h, c), weights, backward_in_time)
             return y, *last
 
         has_memory = inputs[2] is not None
@@ -252,7 +255,7 @@ def _differentiable_gradients(ctx: Any, saved: list[Any], upstream: tuple[Tensor
     wanted = [t for t in inputs if t is not None and t.requires_grad]
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        y, last = scan_direction(STEPS[CELLS[cell]], x, state, CellWeights(w_ih, w_hh, b_ih, b_hh), backward_in_time)
+        y, last = scan_direction(step, x, state, CellWeights(w_ih, w_hh, b_ih, b_hh), backward_in_time)
     outputs = (y, *last)
     found = iter(
         torch.autograd.grad(outputs, wanted, upstream[: len(outputs)], create_graph=create_graph, allow_unused=True)

@@ -15,9 +15,10 @@ from charloom.errors import InputError
 from charloom.recurrence import kernel_calls
 from charloom.recurrence.dispatch import is_differentiated
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
-from charloom.recurrence.kernel_arguments import CELLS, PRECISIONS, ModelShape
+from charloom.recurrence.kernel_arguments import PRECISIONS, ModelShape
 from charloom.recurrence.native import is_batched
 from charloom.recurrence.scan import scan_direction, scan_layers
+from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.model import Precision
 
 
@@ -48,7 +49,7 @@ class StepParameters(NamedTuple):
         """Returns the sizes of a model with these parameters; mode: as ``torch.nn.RNNBase.mode``."""
         vocabulary, hidden = self.output.shape
         embedding_size = 0 if self.embedding is None else self.embedding.shape[1]
-        return ModelShape(CELLS.index(mode), hidden, len(self.layers), vocabulary, embedding_size)
+        return ModelShape(CELL_OF_MODE[mode].number, hidden, len(self.layers), vocabulary, embedding_size)
 
 
 class StepOptions(NamedTuple):

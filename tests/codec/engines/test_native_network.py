@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from integer_models import STYLES, random_model
+from small_engines import engine_of
 
 from charloom.codec.engines.native import NativeEngine, chosen_instruction_set, supported
-from charloom.codec.model.integer_model import CELLS, IntegerModel
+from charloom.codec.model.integer_model import IntegerModel
 from charloom.codec.model.priming import Priming
 from charloom.codec.reference.network import ReferenceNetwork
 from charloom.errors import SettingsError
-from integer_models import STYLES, random_model
-from small_engines import engine_of
+from charloom.settings.cells import CELL_NAMED
 
 _SIZES = [1, 2, 7, 31, 32, 33, 63, 64, 65, 100, 129]
 _native = pytest.mark.skipif(not supported(), reason="charloom was built without native code")
@@ -35,7 +36,7 @@ def test_the_same_payloads_as_the_reference(data: st.DataObject) -> None:
     vocabulary = data.draw(st.integers(1, 300))
     model = random_model(
         data.draw(st.integers(0, 2**32)),
-        data.draw(st.sampled_from(CELLS)),
+        data.draw(st.sampled_from(list(CELL_NAMED))),
         hidden=data.draw(st.sampled_from(_SIZES)),
         vocabulary=vocabulary,
         layers=data.draw(st.integers(1, 3)),
@@ -55,7 +56,7 @@ def test_the_same_payloads_as_the_reference(data: st.DataObject) -> None:
         assert payload == payloads["reference"], name
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", CELL_NAMED)
 def test_a_lane_does_not_depend_on_those_beside_it(cell: str) -> None:
     model = random_model(3, cell, hidden=40, vocabulary=50, layers=2)
     texts = np.random.default_rng(0).integers(0, 50, (12, 21))

@@ -8,14 +8,17 @@ import numpy as np
 from charloom.codec.engines import engine
 from charloom.codec.engines.engine import ModelEngine, RecordSession, Session, lane_capacity
 from charloom.codec.model.bounds import Array
-from charloom.codec.model.integer_model import CELLS, IntegerMatrix, IntegerModel
+from charloom.codec.model.integer_model import IntegerMatrix, IntegerModel
 from charloom.codec.model.priming import Priming
 from charloom.errors import SettingsError
+from charloom.settings.cells import CELL_NAMED, check_native_cells
 
 try:
     import charloom._codec as _native
 except ImportError:
     _native = None  # type: ignore[assignment]
+else:
+    check_native_cells("charloom._codec", getattr(_native, "CELLS", {}))
 
 VARIABLE = "CHARLOOM_KERNELS"
 _PLAIN = ("reference", "pytorch")
@@ -98,7 +101,7 @@ def _network(model: IntegerModel, instruction_set: str) -> "_native.Network":
 
     return _native.Network(
         instruction_set,
-        (CELLS.index(model.cell), model.hidden_size, model.vocabulary_size, model.begin_token),
+        (CELL_NAMED[model.cell].number, model.hidden_size, model.vocabulary_size, model.begin_token),
         address(model.token_table),
         [
             (matrix(layer.hidden), matrix(layer.input), address(layer.bias), address(layer.candidate_bias))

@@ -26,6 +26,7 @@ from charloom.codec.model.integer_model import IntegerLayer, IntegerMatrix, Inte
 from charloom.errors import Argument, InputError
 from charloom.models.language_model import LanguageModel
 from charloom.models.predictor import check_weights, predicting
+from charloom.settings.cells import CELL_OF_MODE
 from charloom.text.vocabulary import Vocabulary
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -83,7 +84,7 @@ def quantize(model: LanguageModel) -> IntegerModel:
 
 
 def _integers(model: LanguageModel) -> IntegerModel:
-    cell = model.layer.mode.lower()
+    cell = CELL_OF_MODE[model.layer.mode].name
     token_shares, layers = _parameters(model)
     formats = _relu_formats(model, token_shares) if cell == "rnn_relu" else [_BOUNDED] * len(layers)
     integer_layers = []
