@@ -11,7 +11,7 @@ from torch_wrong_weights import with_memory
 
 from charloom import InputError
 from charloom.recurrence import kernel_calls
-from charloom.recurrence.dispatch import chosen_kernels
+from charloom.recurrence.backend import kernels_named
 from charloom.recurrence.kernel_arguments import LayerShape, ModelShape
 from charloom.settings.cells import CELL_NAMED
 
@@ -38,34 +38,38 @@ _LAYER = LayerShape(CELL_NAMED["lstm"].number, 0, steps=3, batch=2, inputs=5, hi
 _MODEL = ModelShape(CELL_NAMED["lstm"].number, hidden=7, layers=2, vocabulary=11, embedding_size=5)
 
 
+def _kernels() -> Any:
+    return kernels_named(INSTRUCTION_SETS[-1])
+
+
 def _zeros(*shapes: tuple[int, ...]) -> list[Any]:
     return [torch.zeros(shape) for shape in shapes]
 
 
 def _forward(tensors: list[Any]) -> None:
     weights, (x, h, c) = tensors[:4], tensors[4:]
-    kernel_calls.layer_forward(chosen_kernels(), _LAYER, False, weights, x, h, c, True)
+    kernel_calls.layer_forward(_kernels(), _LAYER, False, weights, x, h, c, True)
 
 
 def _backward(tensors: list[Any]) -> None:
-    reserve = torch.zeros(kernel_calls.reserve_bytes(chosen_kernels(), _LAYER), dtype=torch.uint8)
+    reserve = torch.zeros(kernel_calls.reserve_bytes(_kernels(), _LAYER), dtype=torch.uint8)
     weights, (x, h, c, dy, dh, dc) = tensors[:4], tensors[4:]
-    kernel_calls.layer_backward(chosen_kernels(), _LAYER, False, weights, x, h, c, reserve, (dy, dh, dc), needs_dx=True)
+    kernel_calls.layer_backward(_kernels(), _LAYER, False, weights, x, h, c, reserve, (dy, dh, dc), needs_dx=True)
 
 
 def _step(tensors: list[Any]) -> None:
     ids = torch.zeros(2, 3, dtype=torch.int64)
-    kernel_calls.language_model_step(chosen_kernels(), _MODEL, 0, ids, ids, tensors[:-2], (0.0, 0.0), 0, tensors[-2:])
+    kernel_calls.language_model_step(_kernels(), _MODEL, 0, ids, ids, tensors[:-2], (0.0, 0.0), 0, tensors[-2:])
 
 
 def _generate(tensors: list[Any]) -> None:
-    generator = kernel_calls.Generator(chosen_kernels(), _MODEL, False, tensors[:-3])
+    generator = kernel_calls.Generator(_kernels(), _MODEL, False, tensors[:-3])
     draws, ids = torch.zeros(2, 4, dtype=torch.float64), torch.zeros(2, 4, dtype=torch.int64)
     generator.run((True, 0.0, 0, 1.0, -1), draws, tensors[-3], tensors[-2:], ids)
 
 
 def _descend(tensors: list[Any]) -> None:
-    kernel_calls.descend(chosen_kernels(), tensors[:2], tensors[2:], 1.0, 0.1)
+    kernel_calls.descend(_kernels(), tensors[:2], tensors[2:], 1.0, 0.1)
 
 
 _STATE, _SEQUENCE, _INPUT = (2, 7), (3, 2, 7), (3, 2, 5)
@@ -112,5 +116,5 @@ def test_ids_outside_the_vocabulary() -> None:
             tensors = _zeros(*_CALLS["language_model_step"][1])
             with pytest.raises(InputError, match=f"id {wrong} is not in the vocabulary of 11"):
                 kernel_calls.language_model_step(
-                    chosen_kernels(), _MODEL, 0, ids, targets, tensors[:-2], (0.0, 0.0), 0, tensors[-2:]
+                    _kernels(), _MODEL, 0, ids, targets, tensors[:-2], (0.0, 0.0), 0, tensors[-2:]
                 )

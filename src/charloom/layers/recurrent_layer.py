@@ -1,8 +1,6 @@
 """The recurrent layer that RNN, GRU and LSTM share: ``torch.nn``'s own, with a faster ``forward``."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -12,12 +10,13 @@ from torch import Tensor, nn
 from torch.fx import Proxy
 
 from charloom.errors import InputError
-from charloom.recurrence.dispatch import available_path, covers, is_observed
+from charloom.recurrence.backend import backend, covers
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
 from charloom.recurrence.kernel_arguments import dense_address, weight_shapes
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
 from charloom.recurrence.state import parts_of, state_of
+from charloom.recurrence.torch_internals import is_observed, is_wrapped, without_one_dnn
 from charloom.settings.cells import CELL_OF_MODE, CELLS
 from charloom.settings.model import Precision, check_precision
 from charloom.shapes import State
@@ -126,7 +125,7 @@ class RecurrentLayer(nn.RNNBase):
                 *(hx if isinstance(hx, tuple) else (hx,)),
                 *(self._flat_weights if weights is None else chain(*weights)),
             )
-            with nullcontext() if self._suits_one_dnn(weights) else _without_one_dnn():
+            with nullcontext() if self._suits_one_dnn(weights) else without_one_dnn():
                 return super().forward(input, hx)
         inputs = input.transpose(0, 1) if self.batch_first else input
         outputs, last = scan_layers(
@@ -158,7 +157,7 @@ class RecurrentLayer(nn.RNNBase):
 
     def _native_direction(self, inputs: Any, hx: Any, weights: list[CellWeights]) -> RunDirection | None:
         """Chooses a way to run a direction; None for PyTorch's own ``forward``."""
-        path = available_path()
+        path = backend().name
         if path == "pytorch" or not is_torchs_own(self.mode):
             return None
         if not self._arguments_fit(inputs, hx) or not self._weights_fit(weights):
@@ -228,7 +227,7 @@ def _check_memory(*arguments: Any) -> None:
     if torch.compiler.is_compiling() or is_observed():
         return
     for tensor in arguments:
-        if type(tensor) not in (Tensor, nn.Parameter) or torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        if type(tensor) not in (Tensor, nn.Parameter) or is_wrapped(tensor):
             continue
         if not tensor.is_cpu or tensor.layout is not torch.strided or tensor.is_nested or tensor.is_neg():
             continue
@@ -236,21 +235,6 @@ def _check_memory(*arguments: Any) -> None:
             raise RuntimeError(
                 f"the memory of a tensor {tuple(tensor.shape)} that a recurrent layer reads has been freed or shrunk"
             )
-
-
-_one_dnn_lock = threading.RLock()
-
-
-@contextmanager
-def _without_one_dnn() -> Iterator[None]:
-    """Switches oneDNN off. The flag is the process's, so that threads must not put each other's value back."""
-    with _one_dnn_lock:
-        before = torch._C._get_mkldnn_enabled()
-        torch._C._set_mkldnn_enabled(False)  # torch.backends.mkldnn.flags sets other flags too, and warns of one
-        try:
-            yield
-        finally:
-            torch._C._set_mkldnn_enabled(before)
 
 
 class Resume:

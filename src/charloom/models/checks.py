@@ -8,7 +8,7 @@ from torch import Tensor
 from charloom.arguments import check_type
 from charloom.errors import InputError
 from charloom.layers import RecurrentLayer
-from charloom.recurrence.dispatch import is_observed
+from charloom.recurrence.torch_internals import is_observed
 from charloom.settings.limits import check_count
 from charloom.text.vocabulary import Vocabulary
 

@@ -9,17 +9,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import module as torch_module
 
 from charloom.layers import RecurrentLayer
 from charloom.layers.recurrent_layer import is_torchs_own
-from charloom.recurrence.dispatch import chosen_kernels, covers, covers_layers
+from charloom.recurrence.backend import backend, covers, covers_layers
 from charloom.recurrence.kernel_arguments import KernelArgumentError
 from charloom.recurrence.native_generation import NativeGenerator
 from charloom.recurrence.native_step import Step, StepOptions, StepParameters
 from charloom.recurrence.native_step import native_backpropagation as step_backpropagation
 from charloom.recurrence.native_step import native_loss as step_loss
 from charloom.recurrence.state import parts_of, state_of
+from charloom.recurrence.torch_internals import are_hooked, has_gradient_hooks
 from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import State
@@ -95,7 +95,7 @@ def _native_parameters(model: Any) -> StepParameters | None:
 
     Their shapes and dtypes are for the call of the kernels to check.
     """
-    if not covers() or model.unknown_part() or _are_hooked(model, *model._modules.values()):
+    if not covers() or model.unknown_part() or are_hooked([model, *model.children()]):
         return None
     embedding, layer, output = model.embedding, model.layer, model.output
     weights = layer.named_weights()
@@ -170,35 +170,15 @@ def native_step(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[S
     ):
         return None
     options = StepOptions(layer.mode, layer.precision, dropout, layer_dropout)
-    return Step(chosen_kernels(), ids, targets, parts, parameters.shape(layer.mode), options), parameters
-
-
-def has_forward_hooks(model: nn.Module) -> bool:
-    """Tells if a hook could change what the model computes."""
-    return any(part._forward_hooks or part._forward_pre_hooks for part in model.modules()) or bool(
-        torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks
-    )
+    return Step(backend().kernels, ids, targets, parts, parameters.shape(layer.mode), options), parameters
 
 
 def _is_watched(parameter: Tensor) -> bool:
-    """Tells if only autograd's engine knows what is to be done with a gradient.
-
-    Hooks on the nodes that accumulate gradients (``parameter.view_as(parameter).grad_fn.next_functions``) are not seen.
-    """
-    if not parameter.is_leaf or parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
+    """Tells if only autograd's engine knows what is to be done with a gradient."""
+    if not parameter.is_leaf or has_gradient_hooks(parameter):
         return True
     gradient = parameter.grad
     return gradient is not None and (type(gradient) is not Tensor or gradient.layout is not torch.strided)
-
-
-def _are_hooked(*modules: Any) -> bool:
-    """True if a hook listens to a call of these modules, forward or backward, theirs or everyone's."""
-    everyones: Any = torch_module._has_any_global_hook()  # type: ignore[no-untyped-call] # torch's
-    return bool(everyones) or any(
-        part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks
-        for part in modules
-        if part is not None
-    )
 
 
 def _name(part: Any) -> str:

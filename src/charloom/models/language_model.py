@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.parallel import DistributedDataParallel
 
 from charloom.arguments import check_type
 from charloom.errors import InputError, ModelFolderError
@@ -17,10 +16,11 @@ from charloom.layers import RecurrentLayer
 from charloom.models.checks import check_ids, check_parts, check_range, check_state, check_step
 from charloom.models.configuration import config_of, differ, model_without_weights, settings_of
 from charloom.models.folder import check_fit, misfit, read_model_folder, write_model_folder
-from charloom.models.fused import has_forward_hooks, native_backpropagation, native_loss, native_writer, unknown_part
-from charloom.recurrence.dispatch import chosen_kernels
+from charloom.models.fused import native_backpropagation, native_loss, native_writer, unknown_part
+from charloom.recurrence.backend import backend
 from charloom.recurrence.native_generation import NativeGenerator
 from charloom.recurrence.state import map_parts, parts_of
+from charloom.recurrence.torch_internals import has_forward_hooks, is_in_distributed_forward
 from charloom.settings.model import ModelSettings, Precision
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
@@ -166,7 +166,7 @@ class LanguageModel(nn.Module):
             InputError: As ``loss``; or this is called within DistributedDataParallel's forward, which would not see
                 the gradients: return ``loss`` there.
         """
-        if DistributedDataParallel._active_ddp_module is not None:
+        if is_in_distributed_forward():
             raise InputError(
                 "backpropagate within DistributedDataParallel leaves each process its own gradients: wrap a module "
                 "whose forward returns model.loss(...), and call backward() on that"
@@ -194,7 +194,7 @@ class LanguageModel(nn.Module):
 
     def _mixed_precision(self) -> AbstractContextManager[object]:
         """PyTorch's way to multiply in bfloat16, if the native kernels, which have their own, do not compute."""
-        own = isinstance(self.layer, RecurrentLayer) and self.device.type == "cpu" and chosen_kernels() is not None
+        own = isinstance(self.layer, RecurrentLayer) and self.device.type == "cpu" and backend().kernels is not None
         if self.precision == "float32" or own:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)

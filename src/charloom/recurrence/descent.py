@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from charloom.recurrence import kernel_calls
-from charloom.recurrence.dispatch import chosen_kernels, covers
+from charloom.recurrence.backend import backend, covers
 from charloom.recurrence.kernel_arguments import KernelArgumentError
 
 
@@ -30,7 +30,7 @@ def clip_and_descend(parameters: Sequence[Tensor], max_norm: float, learning_rat
 
 
 def _descend(parameters: Sequence[Tensor], max_norm: float, learning_rate: float | None) -> bool:
-    kernels = chosen_kernels()
+    kernels = backend().kernels
     with_gradient = [p for p in parameters if p.grad is not None]
     gradients: list[Tensor] = [p.grad for p in with_gradient]  # type: ignore[misc] # just seen not to be None
     values = with_gradient if learning_rate is not None else []

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from charloom.errors import InputError
+from charloom.recurrence.torch_internals import hidden_from_compiler
 from charloom.settings.cells import CELLS, Cell
 from charloom.settings.model import Precision
 
@@ -73,6 +74,7 @@ def _parameter_shapes(shape: ModelShape) -> list[tuple[int, ...]]:
     return [*shapes, (shape.vocabulary, shape.hidden), (shape.vocabulary,)]
 
 
+@hidden_from_compiler
 def dense_address(tensor: Any, dtype: torch.dtype = torch.float32) -> int:
     """Returns the address of a plain, non-empty tensor in the CPU's memory; 0 for all others.
 

@@ -10,10 +10,18 @@ import torch
 from torch import Tensor, library
 
 from charloom.recurrence import kernel_calls
-from charloom.recurrence.dispatch import is_differentiated, is_observed, kernels_of
+from charloom.recurrence.backend import kernels_named
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
-from charloom.recurrence.kernel_arguments import PRECISIONS, KernelArgumentError, LayerShape, dense_address
+from charloom.recurrence.kernel_arguments import PRECISIONS, KernelArgumentError, LayerShape
 from charloom.recurrence.scan import scan_direction
+from charloom.recurrence.torch_internals import (
+    hidden_from_compiler,
+    is_batched,
+    is_differentiated,
+    is_observed,
+    keeps_graph,
+    version_of,
+)
 from charloom.settings.cells import CELL_OF_MODE, CELLS
 from charloom.settings.model import Precision
 
@@ -43,7 +51,7 @@ def native_direction(
 ) -> tuple[Tensor, CellState]:
     """As ``scan.scan_direction``, by the kernels of an instruction set, forward and backward.
 
-    ``dispatch.available_path`` names them; ``dispatch.covers`` tells if they may be used.
+    ``backend().name`` names them; ``covers`` tells if they may be used.
     """
     h, c = state[0], state[1] if len(state) == 2 else None
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (inputs, *state, *weights) if t is not None)
@@ -59,6 +67,7 @@ def native_direction(
     return y, (last_h,) if c is None else (last_h, last_c)
 
 
+@hidden_from_compiler
 def _forward(
     x: Tensor,
     h: Tensor,
@@ -76,12 +85,13 @@ def _forward(
     shape = _shape(x, w_hh, cell, precision)
     x, h, c, *weights = _contiguous(x, h, c, w_ih, w_hh, b_ih, b_hh)
     y, last_h, last_c, reserve = kernel_calls.layer_forward(
-        kernels_of(kernels), shape, backward_in_time, weights, x, h, c, keep
+        kernels_named(kernels), shape, backward_in_time, weights, x, h, c, keep
     )
     last_c = x.new_empty(0) if last_c is None else last_c
     return y, last_h, last_c, x.new_empty(0, dtype=torch.uint8) if reserve is None else reserve
 
 
+@hidden_from_compiler
 def _backward(
     dy: Tensor,
     dh: Tensor,
@@ -102,6 +112,7 @@ def _backward(
     return tuple(none if g is None else g for g in gradients)  # type: ignore[return-value] # seven
 
 
+@hidden_from_compiler
 def _consuming_backward(
     upstream: tuple[Tensor, Tensor, Tensor],
     inputs: Sequence[Any],
@@ -117,7 +128,7 @@ def _consuming_backward(
     x, h, c, *weights = _contiguous(*inputs)
     dy, dh, dc = _contiguous(*upstream)
     return kernel_calls.layer_backward(
-        kernels_of(kernels), shape, backward_in_time, weights, x, h, c, reserve, (dy, dh, dc), needs_dx
+        kernels_named(kernels), shape, backward_in_time, weights, x, h, c, reserve, (dy, dh, dc), needs_dx
     )
 
 
@@ -152,6 +163,7 @@ class _Recurrence(torch.autograd.Function):
     """The operator outside graphs."""
 
     @staticmethod
+    @hidden_from_compiler
     def forward(ctx: Any, *inputs: Any) -> _Outputs:
         outputs = _forward(*inputs)
         _save(ctx, inputs, outputs)
@@ -174,13 +186,13 @@ class _Unsaved(NamedTuple):
 
     @classmethod
     def of(cls, tensor: Any, memory: Any) -> "_Unsaved":
-        return cls(tensor, memory, None if tensor is None or tensor.is_inference() else tensor._version)
+        return cls(tensor, memory, None if tensor is None else version_of(tensor))
 
     def may_have_changed(self) -> bool:
         if self.tensor is None:
             return False
         swapped = self.tensor is not self.memory and not self.tensor.is_set_to(self.memory)
-        return swapped or self.version is None or self.version != self.tensor._version
+        return swapped or self.version is None or self.version != version_of(self.tensor)
 
 
 def _differentiate(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -194,7 +206,7 @@ def _differentiate(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]
     elif torch.is_grad_enabled() or is_observed() or any(map(is_batched, upstream)):
         gradients = _differentiable_gradients(ctx, saved, upstream)
     else:
-        if torch._C._autograd._get_current_graph_task_keep_graph():  # else nobody will read the reserve again
+        if keeps_graph():  # else nobody will read the reserve again
             reserve = reserve.clone()
         try:
             gradients = _consuming_backward(upstream, inputs, reserve, ctx.needs_input_grad[0], *ctx.options)
@@ -214,12 +226,6 @@ def _without_none(
     if dc is None:
         dc = dh if c is None else torch.zeros_like(c)  # only an LSTM's is read
     return dy, dh, dc
-
-
-def is_batched(tensor: Tensor) -> bool:
-    """True under ``vmap``, PyTorch's present one or the one that ``is_grads_batched`` uses."""
-    functorch = torch._C._functorch
-    return functorch.is_batchedtensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
 
 
 def _differentiable_gradients(ctx: Any, saved: list[Any], upstream: tuple[Tensor, ...]) -> list[Tensor | None]:
@@ -272,22 +278,6 @@ def _contiguous(*tensors: Any) -> list[Any]:
     return [None if t is None else t.contiguous() for t in tensors]
 
 
-def _hide_from_compiler(*functions: Any) -> None:
-    """Has torch.compile run these, and what they call, as they are.
-
-    Else it compiles an operator's own Python where that runs outside a graph, and hands the kernels sizes as symbols.
-    As ``torch.compiler.disable``, which would import the compiler for everyone.
-    """
-    try:
-        compiler = torch._C._dynamo.eval_frame
-        skip = compiler._FrameAction.SKIP
-        for function in functions:
-            compiler.set_code_exec_strategy(function.__code__, compiler._FrameExecStrategy(skip, skip))
-    except AttributeError:  # PyTorch's own affair: nothing else depends on it
-        pass
-
-
-_hide_from_compiler(_forward, _backward, _consuming_backward, _Recurrence.forward, dense_address)
 _library.impl("recurrence", _forward, "CPU")
 _library.impl("recurrence_backward", _backward, "CPU")
 library.register_fake("charloom::recurrence", _forward_shapes, lib=_library)

@@ -7,7 +7,7 @@ gives the same text with the loop in either place.
 import torch
 from torch import Tensor
 
-from charloom.recurrence.dispatch import chosen_kernels
+from charloom.recurrence.backend import backend
 from charloom.recurrence.equations import CellState
 from charloom.recurrence.kernel_calls import Generator
 from charloom.recurrence.native_step import StepParameters
@@ -25,7 +25,7 @@ class NativeGenerator:
         dense = [None if p is None else p.detach().contiguous() for p in parameters.in_order()]
         shape = parameters.shape(mode)
         self._vocabulary = shape.vocabulary
-        self._generator = Generator(chosen_kernels(), shape, precision == "int8", dense)
+        self._generator = Generator(backend().kernels, shape, precision == "int8", dense)
 
     def run(
         self, logits: Tensor, state: CellState, settings: SamplingSettings, forbidden: int | None, draws: Tensor

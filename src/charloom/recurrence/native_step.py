@@ -13,11 +13,10 @@ from torch.nn import functional
 
 from charloom.errors import InputError
 from charloom.recurrence import kernel_calls
-from charloom.recurrence.dispatch import is_differentiated
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
 from charloom.recurrence.kernel_arguments import PRECISIONS, ModelShape
-from charloom.recurrence.native import is_batched
 from charloom.recurrence.scan import scan_direction, scan_layers
+from charloom.recurrence.torch_internals import is_batched, is_differentiated, keeps_graph
 from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.model import Precision
 
@@ -157,7 +156,7 @@ class _Loss(torch.autograd.Function):
             gradients = _differentiable_gradients(ctx.step, parameters, scale)
         elif type(scale) is not Tensor or is_differentiated() or is_batched(scale) or float(scale) != 1:
             gradients = [None if g is None else g * scale for g in gradients]
-        elif torch._C._autograd._get_current_graph_task_keep_graph():  # the next call must find these unchanged
+        elif keeps_graph():  # the next call must find these unchanged
             gradients = [None if g is None else g.clone() for g in gradients]
         return (None, None, *gradients)
 

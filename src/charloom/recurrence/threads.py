@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import torch
 
-from charloom.recurrence.dispatch import chosen_kernels
+from charloom.recurrence.backend import backend
 
 
 class _OfThisThread(threading.local):
@@ -64,7 +64,7 @@ def use_threads(number: int | None = None) -> Iterator[None]:
         number: Exactly so many for both. None: the kernels choose, and PyTorch takes one; within another context, as
             there; without native kernels, as outside.
     """
-    if number is None and (_here.limit is not None or chosen_kernels() is None):
+    if number is None and (_here.limit is not None or backend().kernels is None):
         yield
         return
     limit_before, number_before = _here.limit, torch.get_num_threads()

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from charloom.models.language_model import LanguageModel
 from charloom.recurrence.descent import clip_and_descend, clip_gradients
 from charloom.recurrence.state import parts_of, state_of
+from charloom.recurrence.torch_internals import has_step_hooks
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import Ids, Scalar, State
 from charloom.text.batching import (
@@ -86,13 +86,7 @@ def _rate_of_plain_descent(optimizer: Optimizer) -> float | None:
     group = optimizer.param_groups[0]
     rate = group["lr"]
     plain = not (group["momentum"] or group["weight_decay"] or group["maximize"] or group["differentiable"])
-    hooks = (
-        optimizer._optimizer_step_pre_hooks,
-        optimizer._optimizer_step_post_hooks,
-        _global_optimizer_pre_hooks,
-        _global_optimizer_post_hooks,
-    )
-    return rate if plain and type(rate) is float and not any(hooks) else None
+    return rate if plain and type(rate) is float and not has_step_hooks(optimizer) else None
 
 
 class EpochProgress(NamedTuple):

@@ -3,6 +3,9 @@
 import random
 
 import pytest
+from integer_models import random_model, with_tokens
+from native import Switch
+from small_engines import BLOCKS, MODELS, PRIMINGS, TEXT, engine_of
 
 from charloom.codec.engines import engine as engine_module
 from charloom.codec.engines.engine import Engine
@@ -13,8 +16,6 @@ from charloom.codec.model.priming import Priming
 from charloom.codec.reference.contexts import Match, TextBuffer
 from charloom.codec.reference.plain_engine import ReferenceEngine
 from charloom.codec.reference.state_maps import HISTORIES
-from integer_models import random_model, with_tokens
-from small_engines import BLOCKS, MODELS, PRIMINGS, TEXT, engine_of
 
 _native = pytest.mark.skipif(not supported(), reason="charloom was built without native code")
 
@@ -137,13 +138,13 @@ def test_the_network_helps(fast: bool) -> None:
         assert sizes[0] < 0.7 * sizes[1]
 
 
-def test_plain_engines_where_there_is_no_native_code(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_engines_where_there_is_no_native_code(compute_by: Switch) -> None:
     model = MODELS["characters"]
-    monkeypatch.setenv("CHARLOOM_KERNELS", "reference")
+    compute_by("reference")
     fast, mixing = (make_engine(model, priming) for priming in (None, PRIMINGS["primed"]))
     assert isinstance(fast, ReferenceEngine)
     assert isinstance(mixing, ReferenceEngine)
-    monkeypatch.setenv("CHARLOOM_KERNELS", "auto")
+    compute_by("auto")
     if supported():
         for plain in (fast, mixing):
             native = make_engine(model, None if plain is fast else PRIMINGS["primed"])

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from integer_models import STYLES, random_model
+from native import Switch
 from small_engines import engine_of
 
 from charloom.codec.engines.native import NativeEngine, chosen_instruction_set, supported
@@ -97,9 +98,9 @@ def test_an_instruction_set_that_is_none() -> None:
         NativeEngine(random_model(6, "rnn_tanh", hidden=8, vocabulary=5), None, "avx3")
 
 
-def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch, compute_by: Switch) -> None:
     def chosen(word: str) -> Any:
-        monkeypatch.setenv("CHARLOOM_KERNELS", word)
+        compute_by(word)
         return chosen_instruction_set()
 
     assert chosen("reference") is None
@@ -113,5 +114,5 @@ def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
         chosen("avx3")
     monkeypatch.setattr("charloom.codec.engines.native.supported", list)
     assert chosen("auto") is None
-    with pytest.raises(SettingsError, match="CHARLOOM_KERNELS=avx2: this machine cannot run it"):
+    with pytest.raises(SettingsError, match="CHARLOOM_KERNELS=avx2: not available here"):
         chosen("avx2")

@@ -22,7 +22,7 @@ from torch import Tensor
 from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomError, CheckpointError, SettingsError
 from charloom.models.language_model import LanguageModel
-from charloom.recurrence.dispatch import describe_path
+from charloom.recurrence.backend import backend
 from charloom.recurrence.state import parts_of, state_of
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import State
@@ -198,7 +198,7 @@ def save_checkpoint(path: Path, training: TrainingState, corpus: dict[str, Any],
 
 def made_with() -> dict[str, str]:
     """What the last bits of a run depend on: versions, and what computes."""
-    return {"charloom": __version__, "torch": torch.__version__, "recurrence": describe_path()}
+    return {"charloom": __version__, "torch": torch.__version__, "recurrence": backend().describe()}
 
 
 def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
