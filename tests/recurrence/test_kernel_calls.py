@@ -9,10 +9,11 @@ from native import INSTRUCTION_SETS
 from torch import Tensor
 from torch_wrong_weights import with_memory
 
-from charloom import InputError
+from charloom import InputError, SamplingSettings
 from charloom.recurrence import kernel_calls
 from charloom.recurrence.backend import kernels_named
 from charloom.recurrence.kernel_arguments import LayerShape, ModelShape
+from charloom.recurrence.kernel_calls import LayerCall, NativeGenerator, Step
 from charloom.settings.cells import CELL_NAMED
 
 pytestmark = [
@@ -46,26 +47,36 @@ def _zeros(*shapes: tuple[int, ...]) -> list[Any]:
     return [torch.zeros(shape) for shape in shapes]
 
 
+def _layer_call(tensors: list[Any]) -> LayerCall:
+    weights, (x, h, c) = tensors[:4], tensors[4:7]
+    return LayerCall(_kernels(), _LAYER, False, x, h, c, weights)
+
+
 def _forward(tensors: list[Any]) -> None:
-    weights, (x, h, c) = tensors[:4], tensors[4:]
-    kernel_calls.layer_forward(_kernels(), _LAYER, False, weights, x, h, c, True)
+    kernel_calls.layer_forward(_layer_call(tensors), True)
 
 
 def _backward(tensors: list[Any]) -> None:
-    reserve = torch.zeros(kernel_calls.reserve_bytes(_kernels(), _LAYER), dtype=torch.uint8)
-    weights, (x, h, c, dy, dh, dc) = tensors[:4], tensors[4:]
-    kernel_calls.layer_backward(_kernels(), _LAYER, False, weights, x, h, c, reserve, (dy, dh, dc), needs_dx=True)
+    reserve = torch.zeros(_kernels().reserve_bytes(_LAYER), dtype=torch.uint8)
+    dy, dh, dc = tensors[7:]
+    kernel_calls.layer_backward(_layer_call(tensors), reserve, (dy, dh, dc), needs_dx=True)
 
 
 def _step(tensors: list[Any]) -> None:
     ids = torch.zeros(2, 3, dtype=torch.int64)
-    kernel_calls.language_model_step(_kernels(), _MODEL, 0, ids, ids, tensors[:-2], (0.0, 0.0), 0, tensors[-2:])
+    _step_with(ids, ids, tensors)
+
+
+def _step_with(ids: Tensor, targets: Tensor, tensors: list[Any]) -> None:
+    state: Any = tensors[-2:]
+    kernel_calls.language_model_step(Step(_kernels(), _MODEL, 0, ids, targets, state, 0.0, 0.0), tensors[:-2])
 
 
 def _generate(tensors: list[Any]) -> None:
-    generator = kernel_calls.Generator(_kernels(), _MODEL, False, tensors[:-3])
-    draws, ids = torch.zeros(2, 4, dtype=torch.float64), torch.zeros(2, 4, dtype=torch.int64)
-    generator.run((True, 0.0, 0, 1.0, -1), draws, tensors[-3], tensors[-2:], ids)
+    generator = NativeGenerator(_kernels(), _MODEL, False, tensors[:-3])
+    state: Any = tensors[-2:]
+    draws = torch.zeros(2, 4, dtype=torch.float64)
+    generator.run(tensors[-3], state, SamplingSettings(), None, draws)
 
 
 def _descend(tensors: list[Any]) -> None:
@@ -115,6 +126,4 @@ def test_ids_outside_the_vocabulary() -> None:
             (ids, targets)[position][1, 2] = wrong
             tensors = _zeros(*_CALLS["language_model_step"][1])
             with pytest.raises(InputError, match=f"id {wrong} is not in the vocabulary of 11"):
-                kernel_calls.language_model_step(
-                    _kernels(), _MODEL, 0, ids, targets, tensors[:-2], (0.0, 0.0), 0, tensors[-2:]
-                )
+                _step_with(ids, targets, tensors)

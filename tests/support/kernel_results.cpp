@@ -143,7 +143,7 @@ void run_generation(CellKind cell, bool int8, bool greedy) {
   std::vector<int64_t> ids(samples * steps);
   GenerationModel model{};
   model.cell = cell, model.int8 = int8, model.hidden = hidden, model.layers = 1, model.vocabulary = vocabulary;
-  model.inputs = vocabulary, model.weights = weights, model.output = output.data();
+  model.weights = weights, model.output = output.data();
   model.output_bias = output_bias.data();
   const Memory packed(kernels.generation_size(model));
   kernels.pack_for_generation(model, packed.get());

@@ -5,7 +5,8 @@ left to the parts' own ``forward``.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,19 +14,20 @@ from torch import Tensor, nn
 from charloom.layers import RecurrentLayer
 from charloom.layers.recurrent_layer import is_torchs_own
 from charloom.recurrence.backend import backend, covers, covers_layers
-from charloom.recurrence.kernel_arguments import KernelArgumentError
-from charloom.recurrence.native_generation import NativeGenerator
-from charloom.recurrence.native_step import Step, StepOptions, StepParameters
-from charloom.recurrence.native_step import native_backpropagation as step_backpropagation
-from charloom.recurrence.native_step import native_loss as step_loss
+from charloom.recurrence.kernel_arguments import PRECISIONS, KernelArgumentError, ModelShape, OptionalTensors
+from charloom.recurrence.kernel_calls import NativeGenerator, Step
+from charloom.recurrence.native_step import native_backpropagation, native_loss
 from charloom.recurrence.state import parts_of, state_of
 from charloom.recurrence.torch_internals import are_hooked, has_gradient_hooks
-from charloom.settings.cells import CELL_OF_MODE
+from charloom.settings.cells import CELL_OF_MODE, CELLS
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import State
 
+if TYPE_CHECKING:
+    from charloom.models.language_model import LanguageModel
 
-def unknown_part(model: Any, methods: Mapping[str, object]) -> str | None:
+
+def unknown_part(model: "LanguageModel", methods: Mapping[str, object]) -> str | None:
     """Describes the first part of a model that is not the one that its configuration has; None if all are.
 
     Args:
@@ -90,8 +92,8 @@ def _unknown_input(embedding: Any, layer: Any, vocabulary_size: int) -> str | No
     return None
 
 
-def _native_parameters(model: Any) -> StepParameters | None:
-    """Reads a ``LanguageModel``'s parameters by name; None unless the kernels compute what ``forward`` would.
+def _native_parameters(model: "LanguageModel") -> tuple[ModelShape, OptionalTensors] | None:
+    """Reads a model's parameters by name, and their sizes; None unless the kernels compute what ``forward`` would.
 
     Their shapes and dtypes are for the call of the kernels to check.
     """
@@ -101,63 +103,55 @@ def _native_parameters(model: Any) -> StepParameters | None:
     weights = layer.named_weights()
     if weights is None or not covers_layers(len(weights)):
         return None
-    embedding_weight = None if embedding is None else embedding.weight
-    return StepParameters(embedding_weight, weights, output.weight, output.bias)
+    vocabulary, hidden = output.weight.shape
+    embedding_size = 0 if embedding is None else embedding.weight.shape[1]
+    shape = ModelShape(CELL_OF_MODE[layer.mode].number, hidden, len(weights), vocabulary, embedding_size)
+    return shape, [None if embedding is None else embedding.weight, *chain(*weights), output.weight, output.bias]
 
 
-def native_writer(model: Any, precision: GenerationPrecision) -> NativeGenerator | None:
-    """Packs a ``LanguageModel``'s weights for generation; None if the kernels do not cover the model."""
-    parameters = _native_parameters(model)
-    if parameters is None or (precision == "int8" and model.layer.mode == "RNN_RELU"):
+def native_writer(model: "LanguageModel", precision: GenerationPrecision) -> NativeGenerator | None:
+    """Packs a model's weights for generation; None if the kernels do not cover the model."""
+    found, kernels = _native_parameters(model), backend().kernels
+    if found is None or kernels is None or (precision == "int8" and model.layer.mode == "RNN_RELU"):
         return None
+    shape, parameters = found
+    dense = [None if p is None else p.detach().contiguous() for p in parameters]
     try:
-        return NativeGenerator(parameters, model.layer.mode, precision)
+        return NativeGenerator(kernels, shape, precision == "int8", dense)
     except KernelArgumentError:
         return None
 
 
-def native_loss(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[Tensor, State] | None:
-    """``LanguageModel.loss`` in one call; None unless the kernels compute what ``forward`` would."""
-    step = native_step(model, ids, targets, state)
-    if step is None:
+def run_native(
+    model: "LanguageModel", ids: Tensor, targets: Tensor, state: State | None, *, backpropagate: bool
+) -> tuple[Tensor, State] | None:
+    """``LanguageModel.loss`` or ``backpropagate`` in one call; None unless the kernels compute what PyTorch would."""
+    found = native_step(model, ids, targets, state)
+    if found is None:
         return None
+    if backpropagate:
+        parameters = [p for p in found[1] if p is not None]
+        if any(map(_is_watched, parameters)) or not any(p.requires_grad for p in parameters):
+            return None
     try:
-        loss, last = step_loss(*step)
-    except KernelArgumentError:
-        return None
-    return loss, state_of(last)
-
-
-def native_backpropagation(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[Tensor, State] | None:
-    """``LanguageModel.backpropagate`` in one call; None unless ``loss(...).backward()`` would do the same."""
-    step = native_step(model, ids, targets, state)
-    parameters = [p for p in step[1].in_order() if p is not None] if step else []
-    if step is None or any(map(_is_watched, parameters)) or not any(p.requires_grad for p in parameters):
-        return None
-    try:
-        loss, last = step_backpropagation(*step)
+        loss, last = (native_backpropagation if backpropagate else native_loss)(*found)
     except KernelArgumentError:
         return None
     return loss, state_of(last)
 
 
-def native_step(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[Step, StepParameters] | None:
-    """``LanguageModel.loss`` as one native call; None unless the kernels compute what ``forward`` would.
-
-    Args:
-        model: A ``LanguageModel``.
-        ids: int64 (batch, steps).
-        targets: int64 (batch, steps).
-        state: The first state; zeros if None.
-    """
+def native_step(
+    model: "LanguageModel", ids: Tensor, targets: Tensor, state: State | None
+) -> tuple[Step, OptionalTensors] | None:
+    """The arguments of a native step; None unless the kernels compute what ``LanguageModel.forward`` would."""
     if not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return None
-    parameters = _native_parameters(model)
-    if parameters is None:
+    found, kernels = _native_parameters(model), backend().kernels
+    if found is None or kernels is None:
         return None
-    layer = model.layer
+    (shape, parameters), layer = found, model.layer
     expected = (layer.num_layers, len(ids), layer.hidden_size)
-    num_parts = CELL_OF_MODE[layer.mode].state_parts
+    num_parts = CELLS[shape.cell].state_parts
     parts = parts_of(state) if state is not None else (ids.new_zeros(expected, dtype=torch.float32),) * num_parts
     dropout = model.dropout.p if model.dropout.training else 0.0
     layer_dropout = layer.dropout if layer.training else 0.0
@@ -169,8 +163,8 @@ def native_step(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[S
         or any(type(t) is not Tensor or not t.is_cpu or not t.numel() for t in (ids, targets))
     ):
         return None
-    options = StepOptions(layer.mode, layer.precision, dropout, layer_dropout)
-    return Step(backend().kernels, ids, targets, parts, parameters.shape(layer.mode), options), parameters
+    precision = PRECISIONS.index(layer.precision)
+    return Step(kernels, shape, precision, ids, targets, parts, dropout, layer_dropout), parameters
 
 
 def _is_watched(parameter: Tensor) -> bool:

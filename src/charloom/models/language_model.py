@@ -16,9 +16,9 @@ from charloom.layers import RecurrentLayer
 from charloom.models.checks import check_ids, check_parts, check_range, check_state, check_step
 from charloom.models.configuration import config_of, differ, model_without_weights, settings_of
 from charloom.models.folder import check_fit, misfit, read_model_folder, write_model_folder
-from charloom.models.fused import native_backpropagation, native_loss, native_writer, unknown_part
+from charloom.models.fused import native_writer, run_native, unknown_part
 from charloom.recurrence.backend import backend
-from charloom.recurrence.native_generation import NativeGenerator
+from charloom.recurrence.kernel_calls import NativeGenerator
 from charloom.recurrence.state import map_parts, parts_of
 from charloom.recurrence.torch_internals import has_forward_hooks, is_in_distributed_forward
 from charloom.settings.model import ModelSettings, Precision
@@ -142,7 +142,7 @@ class LanguageModel(nn.Module):
         Detached, because back-propagation ends at the minibatch's border: the state can be carried into the next call.
         """
         check_step(ids, targets)
-        found = native_loss(self, ids, targets, state)
+        found = run_native(self, ids, targets, state, backpropagate=False)
         if found is not None:
             return found
         with self._mixed_precision():
@@ -172,7 +172,7 @@ class LanguageModel(nn.Module):
                 "whose forward returns model.loss(...), and call backward() on that"
             )
         check_step(ids, targets)
-        found = native_backpropagation(self, ids, targets, state)
+        found = run_native(self, ids, targets, state, backpropagate=True)
         if found is not None:
             return found
         loss, last = self.loss(ids, targets, state)

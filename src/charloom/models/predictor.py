@@ -49,7 +49,7 @@ class Predictor(Protocol):
 
 @runtime_checkable
 class Writer(Protocol):
-    """Chooses and reads several tokens in one call: ``recurrence.native_generation.NativeGenerator``."""
+    """Chooses and reads several tokens in one call: ``recurrence.kernel_calls.NativeGenerator``."""
 
     def run(
         self,

@@ -24,7 +24,7 @@ from charloom.settings.cells import check_native_cells
 from charloom.settings.native_code import VARIABLE, choose
 
 if TYPE_CHECKING:
-    from charloom._kernels import Kernels
+    from charloom._kernels import Kernels as Kernels
 else:
     Kernels = object  # charloom may have been installed without them
 

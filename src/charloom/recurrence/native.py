@@ -12,7 +12,7 @@ from torch import Tensor, library
 from charloom.recurrence import kernel_calls
 from charloom.recurrence.backend import kernels_named
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
-from charloom.recurrence.kernel_arguments import PRECISIONS, KernelArgumentError, LayerShape
+from charloom.recurrence.kernel_arguments import PRECISIONS, KernelArgumentError, LayerShape, OptionalTensors
 from charloom.recurrence.scan import scan_direction
 from charloom.recurrence.torch_internals import (
     hidden_from_compiler,
@@ -82,11 +82,8 @@ def _forward(
     kernels: str,
     keep: bool,
 ) -> _Outputs:
-    shape = _shape(x, w_hh, cell, precision)
-    x, h, c, *weights = _contiguous(x, h, c, w_ih, w_hh, b_ih, b_hh)
-    y, last_h, last_c, reserve = kernel_calls.layer_forward(
-        kernels_named(kernels), shape, backward_in_time, weights, x, h, c, keep
-    )
+    call = _call((x, h, c, w_ih, w_hh, b_ih, b_hh), cell, precision, backward_in_time, kernels)
+    y, last_h, last_c, reserve = kernel_calls.layer_forward(call, keep)
     last_c = x.new_empty(0) if last_c is None else last_c
     return y, last_h, last_c, x.new_empty(0, dtype=torch.uint8) if reserve is None else reserve
 
@@ -104,9 +101,13 @@ def _backward(
     b_ih: Tensor | None,
     b_hh: Tensor | None,
     reserve: Tensor,
-    *options: Any,
+    cell: int,
+    precision: int,
+    backward_in_time: bool,
+    kernels: str,
 ) -> _Gradients:
-    inputs = (x, h, c, w_ih, w_hh, b_ih, b_hh)
+    options = cell, precision, backward_in_time, kernels
+    inputs = x, h, c, w_ih, w_hh, b_ih, b_hh
     gradients = _consuming_backward((dy, dh, dc), inputs, reserve.clone(), True, *options)
     none = x.new_empty(0)  # an operator returns tensors only
     return tuple(none if g is None else g for g in gradients)  # type: ignore[return-value] # seven
@@ -114,22 +115,22 @@ def _backward(
 
 @hidden_from_compiler
 def _consuming_backward(
-    upstream: tuple[Tensor, Tensor, Tensor],
-    inputs: Sequence[Any],
-    reserve: Tensor,
-    needs_dx: bool,
-    cell: int,
-    precision: int,
-    backward_in_time: bool,
-    kernels: str,
+    upstream: tuple[Tensor, Tensor, Tensor], inputs: OptionalTensors, reserve: Tensor, needs_dx: bool, *options: Any
 ) -> list[Tensor | None]:
     """The gradients of x to b_hh; None for what is None or not needed. Overwrites the reserve."""
-    shape = _shape(inputs[0], inputs[4], cell, precision)
-    x, h, c, *weights = _contiguous(*inputs)
-    dy, dh, dc = _contiguous(*upstream)
-    return kernel_calls.layer_backward(
-        kernels_named(kernels), shape, backward_in_time, weights, x, h, c, reserve, (dy, dh, dc), needs_dx
-    )
+    dy, dh, dc = (gradient.contiguous() for gradient in upstream)
+    return kernel_calls.layer_backward(_call(inputs, *options), reserve, (dy, dh, dc), needs_dx)
+
+
+def _call(
+    inputs: OptionalTensors, cell: int, precision: int, backward_in_time: bool, kernels: str
+) -> kernel_calls.LayerCall:
+    x, h, c, *weights = (None if t is None else t.contiguous() for t in inputs)
+    assert x is not None
+    assert h is not None
+    steps, batch, features = x.shape
+    shape = LayerShape(cell, precision, steps, batch, features, h.shape[1])
+    return kernel_calls.LayerCall(kernels_named(kernels), shape, backward_in_time, x, h, c, weights)
 
 
 def _forward_shapes(x: Tensor, h: Tensor, c: Tensor | None, _: Tensor, w_hh: Tensor, *options: Any) -> _Outputs:
@@ -267,15 +268,6 @@ def _differentiable_gradients(ctx: Any, saved: list[Any], upstream: tuple[Tensor
         torch.autograd.grad(outputs, wanted, upstream[: len(outputs)], create_graph=create_graph, allow_unused=True)
     )
     return [next(found) if t is not None and t.requires_grad else None for t in inputs]
-
-
-def _shape(x: Tensor, w_hh: Tensor, cell: int, precision: int) -> LayerShape:
-    steps, batch, inputs = x.shape
-    return LayerShape(cell, precision, steps, batch, inputs, w_hh.shape[1])
-
-
-def _contiguous(*tensors: Any) -> list[Any]:
-    return [None if t is None else t.contiguous() for t in tensors]
 
 
 _library.impl("recurrence", _forward, "CPU")
