@@ -12,12 +12,12 @@ def parts_of(state: State) -> tuple[Tensor, ...]:
     return state if isinstance(state, tuple) else (state,)
 
 
-def state_of(parts: Iterable[Tensor]) -> State:
+def state_of(parts: Iterable[Tensor]) -> Tensor | tuple[Tensor, Tensor]:
     """The state of its parts."""
     first, *rest = parts
     return (first, rest[0]) if rest else first
 
 
-def map_parts(change: Callable[[Tensor], Tensor], state: State) -> State:
-    """The state, each part of it changed."""
+def map_parts(change: Callable[[Tensor], Tensor], state: State) -> Tensor | tuple[Tensor, Tensor]:
+    """The state, each part of it changed, perhaps to another shape."""
     return state_of(map(change, parts_of(state)))
