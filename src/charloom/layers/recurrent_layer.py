@@ -69,7 +69,7 @@ class RecurrentLayer(nn.RNNBase):
             raise InputError("it must be a device of PyTorch, such as cpu", setting="device", value=device) from None
         weight: Any = next(self.parameters(), self._flat_weights[0])
         layers = self.num_layers * (2 if self.bidirectional else 1)
-        sizes = [self.proj_size or self.hidden_size, self.hidden_size][: self._state_parts]
+        sizes = [self.proj_size or self.hidden_size, self.hidden_size][: CELL_OF_MODE[self.mode].state_parts]
         parts = [
             torch.zeros(layers, batch_size, size, device=device or weight.device, dtype=dtype or weight.dtype)
             for size in sizes
@@ -141,8 +141,8 @@ class RecurrentLayer(nn.RNNBase):
     def __prepare_scriptable__(self) -> nn.Module:
         """Lets ``torch.jit.script``, which calls this, compile PyTorch's own layer over the same tensors."""
         # TorchScript finds the overloads of forward by the class itself, so that no subclass will do.
-        torch_class: Any = next(c for c in type(self).__mro__ if any(c is t for t in (nn.RNN, nn.GRU, nn.LSTM)))
         Resume(self, type(self))
+        torch_class: Any = _TORCH_CLASSES[self.mode]
         self.__class__ = torch_class
         return self
 
@@ -177,7 +177,7 @@ class RecurrentLayer(nn.RNNBase):
             return False
         return weights is None or self._weights_fit(weights)
 
-    def _arguments_fit(self, inputs: Any, hx: Any) -> bool:
+    def _arguments_fit(self, inputs: object, hx: object) -> bool:
         """Tells if input and state have the shapes that the layer's options say; PyTorch refuses the others."""
         if not isinstance(inputs, Tensor) or inputs.is_nested:
             return False
@@ -203,7 +203,7 @@ class RecurrentLayer(nn.RNNBase):
                     return False
         return True
 
-    def _first_state(self, inputs: Tensor, hx: Any) -> CellState:
+    def _first_state(self, inputs: Tensor, hx: State | None) -> CellState:
         if hx is not None:
             return parts_of(hx)
         layers = self.num_layers * (2 if self.bidirectional else 1)
@@ -211,23 +211,21 @@ class RecurrentLayer(nn.RNNBase):
         return (zeros,) * self._state_parts
 
 
-_TORCH_FORWARDS: dict[str, tuple[Any, Any]] = {
-    mode: (kind, kind.forward) for mode, kind in ((cell.mode, getattr(nn, cell.layer)) for cell in CELLS)
-}
+_TORCH_CLASSES: dict[str, type[nn.RNNBase]] = {cell.mode: getattr(nn, cell.layer) for cell in CELLS}
+_TORCH_FORWARDS = {mode: torch_class.forward for mode, torch_class in _TORCH_CLASSES.items()}
 
 
 def is_torchs_own(mode: str) -> bool:
     """False if somebody has put another ``forward`` in the place of a class's of ``torch.nn``: it is to be called."""
-    kind, forward = _TORCH_FORWARDS[mode]
-    return kind.forward is forward
+    return _TORCH_CLASSES[mode].forward is _TORCH_FORWARDS[mode]
 
 
-def _check_memory(*arguments: Any) -> None:
+def _check_memory(*arguments: object) -> None:
     """Raises RuntimeError for a tensor whose memory has been freed or shrunk: PyTorch may read beyond it, or crash."""
     if torch.compiler.is_compiling() or is_observed():
         return
     for tensor in arguments:
-        if type(tensor) not in (Tensor, nn.Parameter) or is_wrapped(tensor):
+        if not isinstance(tensor, Tensor) or type(tensor) not in (Tensor, nn.Parameter) or is_wrapped(tensor):
             continue
         if not tensor.is_cpu or tensor.layout is not torch.strided or tensor.is_nested or tensor.is_neg():
             continue
@@ -245,7 +243,7 @@ class Resume:
     and for copies, which would stay PyTorch's.
     """
 
-    def __init__(self, layer: nn.Module, layer_class: Any) -> None:
+    def __init__(self, layer: RecurrentLayer, layer_class: type[RecurrentLayer]) -> None:
         self._layer, self._class = layer, layer_class
         self._compiled_before = vars(layer).get("_compiled_call_impl")
         self._members = {name: partial(self._use, name) for name in ("begin_state", "__reduce_ex__")}
@@ -261,7 +259,7 @@ class Resume:
 
     def resume(self) -> None:
         """Makes the layer what it was, with a precision that has been set meanwhile."""
-        layer: Any = self._layer
+        layer = self._layer
         if vars(layer).get("_compiled_call_impl") is self:
             layer._compiled_call_impl = self._compiled_before
         for name in self._members:

@@ -71,7 +71,7 @@ def extend_model(
         longer = model_from_config(LanguageModel, config)
         _initialise(longer, init_sigma)
     with torch.no_grad():
-        for name, tensor in longer.disassemble()[1].items():
+        for name, tensor in longer.own_tensors().items():
             # New rows, or columns where the input is one-hot, come after the old ones.
             tensor[tuple(slice(size) for size in weights[name].shape)] = weights[name]
     return longer

@@ -2,24 +2,28 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from charloom.errors import InputError
 from charloom.layers import LAYERS, RNN
 from charloom.models.folder import CONFIG_FILE, WithoutInitialWeights
 from charloom.models.predictor import predicting
 from charloom.settings.cells import CELL_OF_MODE
-from charloom.settings.model import ModelSettings
+from charloom.shapes import State
 from charloom.text.clean_up import CleanUp
 from charloom.text.vocabulary import Vocabulary
 
-_Model = TypeVar("_Model")
+if TYPE_CHECKING:
+    from charloom.models.language_model import LanguageModel
+
+_Model = TypeVar("_Model", bound="LanguageModel")
 
 
-def config_of(model: Any) -> dict[str, Any]:
-    """Returns the configuration of a ``LanguageModel`` without unknown parts.
+def config_of(model: "LanguageModel") -> dict[str, Any]:
+    """Returns the configuration of a model without unknown parts.
 
     Raises:
         InputError: The model's provenance is not JSON, or its vocabulary is a subclass's.
@@ -31,11 +35,7 @@ def config_of(model: Any) -> dict[str, Any]:
         "vocabulary": vocabulary.to_json(),
         "layer": {
             "cell": CELL_OF_MODE[layer.mode].setting,
-            "input_size": layer.input_size,
-            "hidden_size": layer.hidden_size,
-            "num_layers": layer.num_layers,
-            "bias": layer.bias,
-            "dropout": layer.dropout,
+            **{name: getattr(layer, name) for name in ("input_size", "hidden_size", "num_layers", "bias", "dropout")},
             **({"nonlinearity": layer.nonlinearity} if isinstance(layer, RNN) else {}),
             **({"proj_size": layer.proj_size} if layer.proj_size else {}),
         },
@@ -46,21 +46,7 @@ def config_of(model: Any) -> dict[str, Any]:
     }
 
 
-def settings_of(model: Any) -> ModelSettings:
-    """Returns the part of a ``LanguageModel``'s configuration that settings can say."""
-    layer, cell = model.layer, CELL_OF_MODE[model.layer.mode]
-    return ModelSettings(
-        cell=cell.setting,
-        nonlinearity=cell.nonlinearity,
-        hidden_size=layer.hidden_size,
-        num_layers=layer.num_layers,
-        dropout=max(model.dropout.p, layer.dropout),
-        embedding_size=model.embedding.embedding_dim if model.embedding is not None else None,
-        tied_output=model.tied_output,
-    )
-
-
-def _json_values(provenance: Any) -> dict[str, Any]:
+def _json_values(provenance: Mapping[str, Any]) -> dict[str, Any]:
     try:
         json.dumps(values := dict(provenance), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -69,12 +55,7 @@ def _json_values(provenance: Any) -> dict[str, Any]:
 
 
 def model_from_config(model_class: type[_Model], config: Mapping[str, Any], max_layers: int = 2**31) -> _Model:
-    """Makes a model with new weights.
-
-    Args:
-        model_class: ``LanguageModel``, or a subclass.
-        config: The configuration, from anywhere.
-        max_layers: How many layers it may ask for.
+    """Makes a model with new weights of a configuration from anywhere, which may ask for so many layers.
 
     Raises:
         InputError: There is no model of this configuration.
@@ -83,8 +64,7 @@ def model_from_config(model_class: type[_Model], config: Mapping[str, Any], max_
         layer = dict(config["layer"])
         if layer["num_layers"] > max_layers:
             raise ValueError(f"more than {max_layers} layers")
-        maker: Any = model_class
-        model = maker(
+        model = model_class(
             LAYERS[layer.pop("cell")](**layer),
             Vocabulary.from_json(config["vocabulary"]),
             embedding_size=config["embedding_size"],
@@ -94,7 +74,7 @@ def model_from_config(model_class: type[_Model], config: Mapping[str, Any], max_
         model.provenance = dict(config["provenance"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
         raise InputError(f"{CONFIG_FILE} does not describe a model ({error!r:.200})") from None
-    return model  # type: ignore[no-any-return] # of the class
+    return model
 
 
 def model_without_weights(model_class: type[_Model], config: Mapping[str, Any], num_tensors: int) -> _Model:
@@ -106,7 +86,7 @@ def model_without_weights(model_class: type[_Model], config: Mapping[str, Any], 
         return model_from_config(model_class, config, num_tensors)
 
 
-def differ(model: Any, other: Any) -> bool:
+def differ(model: "LanguageModel", other: "LanguageModel") -> bool:
     """Tells if two models of one vocabulary give other logits or states in two calls in a row."""
     try:
         torch.testing.assert_close(_two_calls(model), _two_calls(other), equal_nan=True)
@@ -115,7 +95,7 @@ def differ(model: Any, other: Any) -> bool:
     return False
 
 
-def _two_calls(model: Any) -> list[Any]:
+def _two_calls(model: "LanguageModel") -> list[Tensor | State]:
     ids = torch.arange(len(model.vocabulary), device=model.device).unsqueeze(0)
     with predicting(model):
         logits, state = model(ids)

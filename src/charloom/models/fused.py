@@ -4,9 +4,9 @@ A part can be replaced, subclassed, parametrized, pruned or hooked. Whatever is 
 left to the parts' own ``forward``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -70,22 +70,24 @@ def unknown_part(model: "LanguageModel", methods: Mapping[str, object]) -> str |
 _CALL, _DROPOUT, _LINEAR, _EMBEDDING = nn.Module.__call__, nn.Dropout.forward, nn.Linear.forward, nn.Embedding.forward
 
 
-def _calls_another(part: nn.Module, forward: Any) -> bool:
+def _calls_another(part: nn.Module, forward: Callable[..., object]) -> bool:
     """Tells if a call of a part runs another function than this ``forward``."""
     kind = type(part)
     return kind.forward is not forward or kind.__call__ is not _CALL or "forward" in vars(part)
 
 
-def _unknown_input(embedding: Any, layer: Any, vocabulary_size: int) -> str | None:
+def _unknown_input(embedding: nn.Embedding | None, layer: RecurrentLayer, vocabulary_size: int) -> str | None:
     if embedding is None:
         return None if layer.input_size == vocabulary_size else f"layer.input_size is {layer.input_size}"
     if type(embedding) is not nn.Embedding or _calls_another(embedding, _EMBEDDING):
         return f"embedding is a {_name(embedding)}"
-    for option in ("padding_idx", "max_norm"):
-        if getattr(embedding, option) is not None:
-            return f"embedding has {option}"
-    for option in ("scale_grad_by_freq", "sparse"):
-        if getattr(embedding, option):
+    for option, default in {
+        "padding_idx": None,
+        "max_norm": None,
+        "scale_grad_by_freq": False,
+        "sparse": False,
+    }.items():
+        if getattr(embedding, option) != default:
             return f"embedding has {option}"
     if embedding.weight.shape != (vocabulary_size, layer.input_size):
         return f"embedding.weight is {tuple(embedding.weight.shape)}"
@@ -175,5 +177,5 @@ def _is_watched(parameter: Tensor) -> bool:
     return gradient is not None and (type(gradient) is not Tensor or gradient.layout is not torch.strided)
 
 
-def _name(part: Any) -> str:
+def _name(part: object) -> str:
     return f"{type(part).__module__}.{type(part).__qualname__}"

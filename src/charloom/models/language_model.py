@@ -14,13 +14,14 @@ from charloom.arguments import check_type
 from charloom.errors import InputError, ModelFolderError
 from charloom.layers import RecurrentLayer
 from charloom.models.checks import check_ids, check_parts, check_range, check_state, check_step
-from charloom.models.configuration import config_of, differ, model_without_weights, settings_of
+from charloom.models.configuration import config_of, differ, model_without_weights
 from charloom.models.folder import check_fit, misfit, read_model_folder, write_model_folder
 from charloom.models.fused import native_writer, run_native, unknown_part
 from charloom.recurrence.backend import backend
 from charloom.recurrence.kernel_calls import NativeGenerator
 from charloom.recurrence.state import map_parts, parts_of
 from charloom.recurrence.torch_internals import has_forward_hooks, is_in_distributed_forward
+from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.model import ModelSettings, Precision
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
@@ -84,7 +85,16 @@ class LanguageModel(nn.Module):
     @property
     def settings(self) -> ModelSettings:
         """Settings that build a model like this; ``init_sigma``, which no model remembers, is the default."""
-        return settings_of(self)
+        layer, cell = self.layer, CELL_OF_MODE[self.layer.mode]
+        return ModelSettings(
+            cell=cell.setting,
+            nonlinearity=cell.nonlinearity,
+            hidden_size=layer.hidden_size,
+            num_layers=layer.num_layers,
+            dropout=max(self.dropout.p, layer.dropout),
+            embedding_size=None if self.embedding is None else self.embedding.embedding_dim,
+            tied_output=self.tied_output,
+        )
 
     @property
     def device(self) -> torch.device:

@@ -3,7 +3,7 @@
 ``charloom::recurrence`` runs one layer in one direction. It composes with autograd and ``torch.compile``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -68,48 +68,21 @@ def native_direction(
 
 
 @hidden_from_compiler
-def _forward(
-    x: Tensor,
-    h: Tensor,
-    c: Tensor | None,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    b_ih: Tensor | None,
-    b_hh: Tensor | None,
-    cell: int,
-    precision: int,
-    backward_in_time: bool,
-    kernels: str,
-    keep: bool,
-) -> _Outputs:
-    call = _call((x, h, c, w_ih, w_hh, b_ih, b_hh), cell, precision, backward_in_time, kernels)
+def _forward(*arguments: Any) -> _Outputs:
+    """Arguments in the order of the operator."""
+    *arguments_of_both, keep = arguments
+    call = _call(arguments_of_both[:7], *arguments_of_both[7:])
     y, last_h, last_c, reserve = kernel_calls.layer_forward(call, keep)
-    last_c = x.new_empty(0) if last_c is None else last_c
-    return y, last_h, last_c, x.new_empty(0, dtype=torch.uint8) if reserve is None else reserve
+    last_c = y.new_empty(0) if last_c is None else last_c  # an operator returns tensors only
+    return y, last_h, last_c, y.new_empty(0, dtype=torch.uint8) if reserve is None else reserve
 
 
 @hidden_from_compiler
-def _backward(
-    dy: Tensor,
-    dh: Tensor,
-    dc: Tensor,
-    x: Tensor,
-    h: Tensor,
-    c: Tensor | None,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    b_ih: Tensor | None,
-    b_hh: Tensor | None,
-    reserve: Tensor,
-    cell: int,
-    precision: int,
-    backward_in_time: bool,
-    kernels: str,
-) -> _Gradients:
-    options = cell, precision, backward_in_time, kernels
-    inputs = x, h, c, w_ih, w_hh, b_ih, b_hh
-    gradients = _consuming_backward((dy, dh, dc), inputs, reserve.clone(), True, *options)
-    none = x.new_empty(0)  # an operator returns tensors only
+def _backward(*arguments: Any) -> _Gradients:
+    """Arguments in the order of the operator."""
+    upstream, inputs, (reserve, *options) = arguments[:3], arguments[3:10], arguments[10:]
+    gradients = _consuming_backward(upstream, inputs, reserve.clone(), True, *options)
+    none = reserve.new_empty(0, dtype=torch.float32)
     return tuple(none if g is None else g for g in gradients)  # type: ignore[return-value] # seven
 
 
@@ -181,16 +154,16 @@ class _Unsaved(NamedTuple):
     memory: An alias, which keeps what forward read. version: None if it has none, as in inference mode.
     """
 
-    tensor: Any
-    memory: Any
+    tensor: Tensor | None
+    memory: Tensor | None
     version: int | None
 
     @classmethod
-    def of(cls, tensor: Any, memory: Any) -> "_Unsaved":
+    def of(cls, tensor: Tensor | None, memory: Tensor | None) -> "_Unsaved":
         return cls(tensor, memory, None if tensor is None else version_of(tensor))
 
     def may_have_changed(self) -> bool:
-        if self.tensor is None:
+        if self.tensor is None or self.memory is None:
             return False
         swapped = self.tensor is not self.memory and not self.tensor.is_set_to(self.memory)
         return swapped or self.version is None or self.version != version_of(self.tensor)
@@ -201,7 +174,7 @@ def _differentiate(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]
     if all(gradient is None for gradient in given):
         return (None,) * 12
     inputs = [u.memory if t is None and u else t for t, u in zip(saved, ctx.unsaved, strict=True)]
-    upstream = _without_none(inputs, *given)
+    upstream = _without_none(inputs[0], inputs[1], *given)
     if type(reserve) is not Tensor and not torch.is_grad_enabled():  # torch.compile takes a graph
         gradients: Sequence[Any] = torch.ops.charloom.recurrence_backward(*upstream, *inputs, reserve, *ctx.options)
     elif torch.is_grad_enabled() or is_observed() or any(map(is_batched, upstream)):
@@ -211,25 +184,23 @@ def _differentiate(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]
             reserve = reserve.clone()
         try:
             gradients = _consuming_backward(upstream, inputs, reserve, ctx.needs_input_grad[0], *ctx.options)
-        except KernelArgumentError:  # upstream of a subclass of Tensor, or what hooks have made of saved tensors
+        except KernelArgumentError:  # upstream of a subclass of Tensor
             gradients = _differentiable_gradients(ctx, saved, upstream)
     return (*(None if t is None else g for t, g in zip(inputs, gradients, strict=True)), *[None] * 5)
 
 
 def _without_none(
-    inputs: list[Any], dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, _: Tensor | None
+    x: Tensor, h: Tensor, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, _: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of y, h and c; zeros for those of an output that nothing was computed from."""
-    x, h, c = inputs[:3]
-    if dy is None:
-        dy = x.new_zeros((*x.shape[:2], h.shape[1]))
+    dy = x.new_zeros((*x.shape[:2], h.shape[1])) if dy is None else dy
     dh = torch.zeros_like(h) if dh is None else dh
-    if dc is None:
-        dc = dh if c is None else torch.zeros_like(c)  # only an LSTM's is read
-    return dy, dh, dc
+    return dy, dh, torch.zeros_like(h) if dc is None else dc  # only an LSTM's is read
 
 
-def _differentiable_gradients(ctx: Any, saved: list[Any], upstream: tuple[Tensor, ...]) -> list[Tensor | None]:
+def _differentiable_gradients(
+    ctx: Any, saved: Sequence[Tensor | None], upstream: tuple[Tensor, ...]
+) -> list[Tensor | None]:
     """The gradients by way of the equations: for derivatives of them, and for what the kernels do not take."""
     if any(unsaved is not None and unsaved.may_have_changed() for unsaved in ctx.unsaved):
         raise RuntimeError(
@@ -237,37 +208,35 @@ def _differentiable_gradients(ctx: Any, saved: list[Any], upstream: tuple[Tensor
             "gradient"
         )
     cell, _, backward_in_time, _ = ctx.options
-    step = STEPS[CELLS[cell].mode]
     inputs = [t if unsaved is None else unsaved.tensor for t, unsaved in zip(saved, ctx.unsaved, strict=True)]
+    upstream = upstream[: 1 + CELLS[cell].state_parts]
+
+    def outputs_of(tensors: Sequence[Any]) -> tuple[Tensor, ...]:
+        x, h, c, *weights = tensors
+        state = (h,) if c is None else (h, c)
+        y, last = scan_direction(STEPS[CELLS[cell].mode], x, state, CellWeights._make(weights), backward_in_time)
+        return y, *last
+
     if is_differentiated() and not torch.is_grad_enabled():  # a transform of the gradient, whose forward ran outside
-
-        def run(*tensors: Any) -> Any:
-            x, h, *others = tensors
-            c = others.pop(0) if has_memory else None
-            w_ih, w_hh, *biases = others
-            weights = CellWeights(w_ih, w_hh, *(biases or (None, None)))
-            y, last = scan_direction(step, x, (h,) if c is None else (h, c), weights, backward_in_time)
-            return y, *last
-
-        has_memory = inputs[2] is not None
-        _, pull, *_others = torch.func.vjp(run, *(t.detach() for t in inputs if t is not None))
-        pulled = iter(pull(upstream if has_memory else upstream[:2]))
-        return [None if t is None else next(pulled) for t in inputs]
-    # Views, so that differentiation ends at this call's inputs: one input may be computed from another, as in a layer
-    # called step by step, whose state comes from the same weights.
-    with torch.enable_grad():
-        inputs = [None if t is None else t.view_as(t) for t in inputs]
-    x, h, c, w_ih, w_hh, b_ih, b_hh = inputs
-    state = (h,) if c is None else (h, c)
-    wanted = [t for t in inputs if t is not None and t.requires_grad]
+        present = (t.detach() for t in inputs if t is not None)
+        _, pull, *_others = torch.func.vjp(lambda *tensors: outputs_of(in_place_of(inputs, tensors)), *present)
+        return in_place_of(inputs, pull(upstream))
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        y, last = scan_direction(step, x, state, CellWeights(w_ih, w_hh, b_ih, b_hh), backward_in_time)
-    outputs = (y, *last)
-    found = iter(
-        torch.autograd.grad(outputs, wanted, upstream[: len(outputs)], create_graph=create_graph, allow_unused=True)
-    )
-    return [next(found) if t is not None and t.requires_grad else None for t in inputs]
+        # Views, so that differentiation ends at this call's inputs: one input may be computed from another, as in a
+        # layer called step by step, whose state comes from the same weights.
+        views = [None if t is None else t.view_as(t) for t in inputs]
+        outputs = outputs_of(views)
+    wanted = [t if t is not None and t.requires_grad else None for t in views]
+    sources = [t for t in wanted if t is not None]
+    found = torch.autograd.grad(outputs, sources, upstream, create_graph=create_graph, allow_unused=True)
+    return in_place_of(wanted, found)
+
+
+def in_place_of(places: Iterable[Tensor | None], values: Iterable[Tensor | None]) -> list[Tensor | None]:
+    """The values in the places that are not None; None in the others."""
+    remaining = iter(values)
+    return [None if place is None else next(remaining) for place in places]
 
 
 _library.impl("recurrence", _forward, "CPU")

@@ -19,6 +19,7 @@ from charloom.recurrence import kernel_calls
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
 from charloom.recurrence.kernel_arguments import OptionalTensors
 from charloom.recurrence.kernel_calls import Step
+from charloom.recurrence.native import in_place_of
 from charloom.recurrence.scan import scan_direction, scan_layers
 from charloom.recurrence.torch_internals import is_batched, is_differentiated, keeps_graph
 from charloom.settings.cells import CELLS
@@ -99,9 +100,9 @@ def _differentiable_gradients(step: Step, parameters: OptionalTensors, scale: Te
         )
     views = [None if p is None else p.view_as(p) for p in parameters]  # differentiation ends here
     loss = _loss_by_equations(step, views)
-    wanted = [p for p in views if p is not None and p.requires_grad]
-    found = iter(torch.autograd.grad(loss, wanted, scale, create_graph=True))
-    return [next(found) if p is not None and p.requires_grad else None for p in views]
+    wanted = [p if p is not None and p.requires_grad else None for p in views]
+    found = torch.autograd.grad(loss, [p for p in wanted if p is not None], scale, create_graph=True)
+    return in_place_of(wanted, found)
 
 
 def _loss_by_equations(step: Step, parameters: Sequence[Any]) -> Tensor:
