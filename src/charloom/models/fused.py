@@ -114,7 +114,7 @@ def _native_parameters(model: "LanguageModel") -> tuple[ModelShape, OptionalTens
 def native_writer(model: "LanguageModel", precision: GenerationPrecision) -> NativeGenerator | None:
     """Packs a model's weights for generation; None if the kernels do not cover the model."""
     found, kernels = _native_parameters(model), backend().kernels
-    if found is None or kernels is None or (precision == "int8" and model.layer.mode == "RNN_RELU"):
+    if found is None or kernels is None or (precision == "int8" and not CELL_OF_MODE[model.layer.mode].bounded):
         return None
     shape, parameters = found
     dense = [None if p is None else p.detach().contiguous() for p in parameters]

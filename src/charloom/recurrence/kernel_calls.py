@@ -210,8 +210,7 @@ class NativeGenerator:
         Args:
             kernels: The kernels of one instruction set.
             shape: Sizes that the parameters are compared with.
-            int8: Round the weights to 8 bits with a scale for each row; else float32. For cells whose hidden states lie
-                between -1 and 1: all but ``rnn_relu``.
+            int8: Round the weights to 8 bits with a scale for each row, if the cell is ``bounded``; else float32.
             parameters: As in ``language_model_step``.
         """
         self._shape = shape

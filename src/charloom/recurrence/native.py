@@ -55,7 +55,7 @@ def native_direction(
     """
     h, c = state[0], state[1] if len(state) == 2 else None
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (inputs, *state, *weights) if t is not None)
-    if mode == "GRU" and keep and not weights.hidden.requires_grad:
+    if CELL_OF_MODE[mode].backward_reads_state and keep and not weights.hidden.requires_grad:
         h = h.clone()  # PyTorch lets the state change before the backward pass; these kernels read it again there
     options = CELL_OF_MODE[mode].number, PRECISIONS.index(precision), backward_in_time, kernels, keep
     # The operator is for the graphs of torch.compile. Without it a small call takes three quarters of the time.
@@ -122,7 +122,7 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: _Outputs) -> None:
     (x, h, c, *weights), (cell, *options, _) = inputs[:7], inputs[7:]
     w_ih, w_hh = weights[:2]
     # What first derivatives do not need may change before the backward pass, as in torch.nn; so it is not saved.
-    needs_h = w_hh.requires_grad or CELLS[cell].name == "gru"
+    needs_h = w_hh.requires_grad or CELLS[cell].backward_reads_state
     needed = w_ih.requires_grad, needs_h, True, x.requires_grad, True, False, False
     # Detached, so that backward reads the memory that forward read, even after `weight.data = another`.
     memory = [x if x.requires_grad else x.detach(), h, c, *(None if w is None else w.detach() for w in weights)]

@@ -21,6 +21,8 @@ class Cell(NamedTuple):
         state_parts: Tensors of its state.
         kept_per_unit: Floats that training keeps of a unit for the way back at each step, and needs beside them there:
             gates, states, their gradients.
+        bounded: Its hidden states lie between -1 and 1.
+        backward_reads_state: The way back reads the state before a step, not only for the gradients of hidden weights.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Cell(NamedTuple):
     gates: int
     state_parts: int
     kept_per_unit: int
+    bounded: bool = True
+    backward_reads_state: bool = False
 
     @property
     def mode(self) -> str:
@@ -44,8 +48,8 @@ class Cell(NamedTuple):
 
 CELLS = (
     Cell("rnn_tanh", 0, "rnn", "tanh", gates=1, state_parts=1, kept_per_unit=3),
-    Cell("rnn_relu", 1, "rnn", "relu", gates=1, state_parts=1, kept_per_unit=3),
-    Cell("gru", 2, "gru", "tanh", gates=3, state_parts=1, kept_per_unit=8),
+    Cell("rnn_relu", 1, "rnn", "relu", gates=1, state_parts=1, kept_per_unit=3, bounded=False),
+    Cell("gru", 2, "gru", "tanh", gates=3, state_parts=1, kept_per_unit=8, backward_reads_state=True),
     Cell("lstm", 3, "lstm", "tanh", gates=4, state_parts=2, kept_per_unit=10),
 )
 """By their numbers."""
