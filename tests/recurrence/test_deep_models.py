@@ -1,5 +1,7 @@
 """More layers than the kernels' calls for a whole model hold: computed one by one, to the same numbers."""
 
+from typing import Any
+
 import pytest
 import torch
 from native import INSTRUCTION_SETS, Switch
@@ -7,9 +9,24 @@ from native import INSTRUCTION_SETS, Switch
 import charloom
 from charloom import LanguageModel, ModelSettings, SamplingSettings, Vocabulary
 from charloom.models.fused import native_step, native_writer
-from charloom.recurrence.backend import covers_layers, kernels_named
+from charloom.recurrence.backend import Backend, backend, kernels_named
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
+_MOST = kernels_named(INSTRUCTION_SETS[0]).max_layers if INSTRUCTION_SETS else 0
+
+
+class _WithoutLimit:
+    """Kernels that say that they take any number of layers."""
+
+    max_layers = 1000
+
+    def __init__(self, kernels: Any) -> None:
+        self._kernels = kernels
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kernels, name)
+
+
 _VOCABULARY = Vocabulary.of_text("abcdefghij")
 
 
@@ -36,17 +53,17 @@ def test_loss_gradients_and_text_are_those_of_pytorch(cell: str, num_layers: int
     for a, b in zip(*found, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
     compute_by("auto")
-    whole = covers_layers(num_layers)
+    whole = num_layers <= _MOST
     assert (native_step(model, ids, targets, None) is not None) == whole
     assert (model.make_writer() is not None) == whole
 
 
 def test_the_kernels_themselves_refuse_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever calls them: they would write beside their arrays."""
-    most = kernels_named(INSTRUCTION_SETS[0]).max_layers
-    model = _model("gru", most + 1)
-    monkeypatch.setattr("charloom.models.fused.covers_layers", lambda _: True)
-    with pytest.raises(ValueError, match=f"{most + 1} layers are not between 1 and {most}"):
+    model = _model("gru", _MOST + 1)
+    without_limit: Any = _WithoutLimit(backend().kernels)
+    monkeypatch.setattr("charloom.models.fused.backend", lambda: Backend("", without_limit))
+    with pytest.raises(ValueError, match=f"{_MOST + 1} layers are not between 1 and {_MOST}"):
         native_writer(model, "float32")
     ids = torch.ones(2, 3, dtype=torch.int64)
     with pytest.raises(ValueError, match="layers are not between"):

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
 
 from charloom.errors import InputError
 from charloom.layers import LAYERS, RNN
-from charloom.models.folder import CONFIG_FILE, WithoutInitialWeights
+from charloom.models.folder import CONFIG_FILE, Config, WithoutInitialWeights
 from charloom.models.predictor import predicting
 from charloom.settings.cells import CELL_OF_MODE
 from charloom.shapes import State
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _Model = TypeVar("_Model", bound="LanguageModel")
 
 
-def config_of(model: "LanguageModel") -> dict[str, Any]:
+def config_of(model: "LanguageModel") -> Config:
     """Returns the configuration of a model without unknown parts.
 
     Raises:
@@ -46,7 +46,7 @@ def config_of(model: "LanguageModel") -> dict[str, Any]:
     }
 
 
-def _json_values(provenance: Mapping[str, Any]) -> dict[str, Any]:
+def _json_values(provenance: Mapping[str, object]) -> Config:
     try:
         json.dumps(values := dict(provenance), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -54,7 +54,7 @@ def _json_values(provenance: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def model_from_config(model_class: type[_Model], config: Mapping[str, Any], max_layers: int = 2**31) -> _Model:
+def model_from_config(model_class: type[_Model], config: Config, max_layers: int = 2**31) -> _Model:
     """Makes a model with new weights of a configuration from anywhere, which may ask for so many layers.
 
     Raises:
@@ -77,7 +77,7 @@ def model_from_config(model_class: type[_Model], config: Mapping[str, Any], max_
     return model
 
 
-def model_without_weights(model_class: type[_Model], config: Mapping[str, Any], num_tensors: int) -> _Model:
+def model_without_weights(model_class: type[_Model], config: Config, num_tensors: int) -> _Model:
     """Makes a model on the meta device, where nothing is allocated, that can have so many tensors.
 
     A hostile configuration cannot ask for more memory than its file has.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from charloom.layers import RecurrentLayer
 from charloom.layers.recurrent_layer import is_torchs_own
-from charloom.recurrence.backend import backend, covers, covers_layers
+from charloom.recurrence.backend import Kernels, backend, covers
 from charloom.recurrence.kernel_arguments import PRECISIONS, KernelArgumentError, ModelShape, OptionalTensors
 from charloom.recurrence.kernel_calls import NativeGenerator, Step
 from charloom.recurrence.native_step import native_backpropagation, native_loss
@@ -94,29 +94,31 @@ def _unknown_input(embedding: nn.Embedding | None, layer: RecurrentLayer, vocabu
     return None
 
 
-def _native_parameters(model: "LanguageModel") -> tuple[ModelShape, OptionalTensors] | None:
-    """Reads a model's parameters by name, and their sizes; None unless the kernels compute what ``forward`` would.
+def _native_parameters(model: "LanguageModel") -> tuple[Kernels, ModelShape, OptionalTensors] | None:
+    """Reads sizes and, by name, parameters of a model; None unless the kernels compute what ``forward`` would.
 
-    Their shapes and dtypes are for the call of the kernels to check.
+    Shapes and dtypes of the parameters are for the call of the kernels to check.
     """
-    if not covers() or model.unknown_part() or are_hooked([model, *model.children()]):
+    kernels = backend().kernels
+    if kernels is None or not covers() or model.unknown_part() or are_hooked([model, *model.children()]):
         return None
     embedding, layer, output = model.embedding, model.layer, model.output
     weights = layer.named_weights()
-    if weights is None or not covers_layers(len(weights)):
+    if weights is None or len(weights) > kernels.max_layers:
         return None
     vocabulary, hidden = output.weight.shape
     embedding_size = 0 if embedding is None else embedding.weight.shape[1]
     shape = ModelShape(CELL_OF_MODE[layer.mode].number, hidden, len(weights), vocabulary, embedding_size)
-    return shape, [None if embedding is None else embedding.weight, *chain(*weights), output.weight, output.bias]
+    first = None if embedding is None else embedding.weight
+    return kernels, shape, [first, *chain(*weights), output.weight, output.bias]
 
 
 def native_writer(model: "LanguageModel", precision: GenerationPrecision) -> NativeGenerator | None:
     """Packs a model's weights for generation; None if the kernels do not cover the model."""
-    found, kernels = _native_parameters(model), backend().kernels
-    if found is None or kernels is None or (precision == "int8" and not CELL_OF_MODE[model.layer.mode].bounded):
+    found = _native_parameters(model)
+    if found is None or (precision == "int8" and not CELL_OF_MODE[model.layer.mode].bounded):
         return None
-    shape, parameters = found
+    kernels, shape, parameters = found
     dense = [None if p is None else p.detach().contiguous() for p in parameters]
     try:
         return NativeGenerator(kernels, shape, precision == "int8", dense)
@@ -148,10 +150,10 @@ def native_step(
     """The arguments of a native step; None unless the kernels compute what ``LanguageModel.forward`` would."""
     if not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return None
-    found, kernels = _native_parameters(model), backend().kernels
-    if found is None or kernels is None:
+    found = _native_parameters(model)
+    if found is None:
         return None
-    (shape, parameters), layer = found, model.layer
+    (kernels, shape, parameters), layer = found, model.layer
     expected = (layer.num_layers, len(ids), layer.hidden_size)
     num_parts = CELLS[shape.cell].state_parts
     parts = parts_of(state) if state is not None else (ids.new_zeros(expected, dtype=torch.float32),) * num_parts

@@ -15,7 +15,7 @@ from charloom.errors import InputError, ModelFolderError
 from charloom.layers import RecurrentLayer
 from charloom.models.checks import check_ids, check_parts, check_range, check_state, check_step
 from charloom.models.configuration import config_of, differ, model_without_weights
-from charloom.models.folder import check_fit, misfit, read_model_folder, write_model_folder
+from charloom.models.folder import Config, check_fit, misfit, read_model_folder, write_model_folder
 from charloom.models.fused import native_writer, run_native, unknown_part
 from charloom.recurrence.backend import backend
 from charloom.recurrence.kernel_calls import NativeGenerator
@@ -227,7 +227,7 @@ class LanguageModel(nn.Module):
         shared = "output.weight" if self.tied_output else None
         return {name: tensor for name, tensor in self.state_dict().items() if name != shared}
 
-    def disassemble(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def disassemble(self) -> tuple[Config, dict[str, Tensor]]:
         """Returns the arguments of ``assemble``: configuration, as JSON values, and tensors, shared ones once.
 
         Raises:
@@ -246,7 +246,7 @@ class LanguageModel(nn.Module):
             "state_dict with torch.save"
         )
 
-    def _hooks_change_it(self, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bool:
+    def _hooks_change_it(self, config: Config, tensors: Mapping[str, Tensor]) -> bool:
         if not has_forward_hooks(self):
             return False
         plain = LanguageModel.assemble(config, {name: tensor.detach().clone() for name, tensor in tensors.items()})
@@ -266,7 +266,7 @@ class LanguageModel(nn.Module):
             raise ModelFolderError(f"{path}: {error}") from None
 
     @classmethod
-    def assemble(cls, config: Mapping[str, Any], tensors: dict[str, Tensor]) -> "LanguageModel":
+    def assemble(cls, config: Config, tensors: dict[str, Tensor]) -> "LanguageModel":
         """The model of a configuration and tensors from anywhere. Raises InputError if they make none."""
         check_type(Mapping, config=config, tensors=tensors)
         model = model_without_weights(cls, config, len(tensors))

@@ -1,7 +1,7 @@
 """The one place that chooses what computes a recurrence, and tells what the native kernels cover.
 
 ``settings.native_code`` says how the environment chooses. Whatever is chosen, what the kernels do not cover
-(``covers``, ``covers_layers``) is PyTorch's to compute.
+(``covers``) is PyTorch's to compute.
 """
 
 import functools
@@ -121,9 +121,3 @@ def covers(*tensors: Tensor) -> bool:
     if torch.compiler.is_compiling():  # the graph is for this process, and its guards hold dtypes and devices
         return not is_transformed() and all(t.dtype is torch.float32 and t.is_cpu and t.numel() for t in tensors)
     return not has_saved_tensor_hooks() and not is_observed() and all(map(dense_address, tensors))
-
-
-def covers_layers(num_layers: int) -> bool:
-    """Tells if the kernels take a model of so many layers in one call; one by one they take any number."""
-    kernels = backend().kernels
-    return kernels is not None and num_layers <= kernels.max_layers
