@@ -178,7 +178,7 @@ _PUBLIC |= {
     ),
     "Forecaster.forecast": (_DRIFT.forecast, {"horizon": 3, "history": _SERIES}),
     "Forecaster.forecast_from": (_DRIFT.forecast_from, _ORIGINS | {"num_paths": 2}),
-    "Forecaster.sample_paths": (_DRIFT.sample_paths, {"num_paths": 3, "horizon": 2, "noise": True}),
+    "Forecaster.sample_paths": (_DRIFT.sample_paths, {"num_paths": 3, "horizon": 2}),
     "Forecaster.load": (forecasting.Forecaster.load, {"path": "nowhere"}),
     "Forecast.interval": (_DRIFT.forecast().interval, {"level": 0.5}),
     "draw_forecast": (
@@ -201,7 +201,7 @@ _PUBLIC |= {
 }
 _UNTRIED = {
     "Backtest": "made by backtest",
-    "Baseline": "a protocol",
+    "Baseline": "the base of the others",
     "Forecast": "made by Forecaster.forecast",
     "Forecaster": "made by fit",
     "Naive": "without arguments",

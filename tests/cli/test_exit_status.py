@@ -95,6 +95,8 @@ def _kinds(hint: Any) -> tuple[Any, ...]:
 
 def _wrong_values(hint: Any) -> Iterator[str]:
     kinds = _kinds(hint)
+    if str in kinds:
+        return  # a column's header, or its number
     if int in kinds or float in kinds:
         yield from ("x", "", "-1", "nan")
     if int in kinds and float not in kinds:

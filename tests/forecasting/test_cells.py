@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charloom import SeriesError
-from charloom.forecasting.cells import is_missing, parse_number, read_numbers
+from charloom.forecasting.csv_series import is_missing, parse_number, read_numbers
 from charloom.settings import TableSettings
 
 _NUMBERS = st.decimals(-(10**12), 10**12, places=3) | st.decimals(-(10**9), 10**9, places=0)
@@ -150,36 +150,34 @@ def test_thousands_in_threes_and_in_lakhs(cell: str) -> None:
     "cell", ["1,23", "12,3456", ",123", "0,123", "1,234,56", "1,,234", "1234,567", "1.5,123", "1 234"]
 )
 def test_thousands_elsewhere_are_none(cell: str) -> None:
-    with pytest.raises(SeriesError, match=r"line 2: .* in column 'v' is not a number with thousands=','"):
+    with pytest.raises(SeriesError, match=r"line 2: .* in column 'v' is not a number like -1,234.5"):
         _read([cell], thousands=",")
 
 
 def test_signs_that_look_alike() -> None:
     assert _read(["1 234", "1\u00a0234", "1\u202f234", "1\u2009234\u2009567"], thousands=" ") == [1234] * 3 + [1234567]
     assert _read(["1'234.5", "1\u2019234.5"], thousands="'") == [1234.5] * 2
+    assert _read(["1 234\u00a0567"], thousands=" ") == [1234567]
     with pytest.raises(SeriesError, match="is not a number"):
-        _read(["1 234\u00a0567"], thousands=" ")
+        _read(["1 234'567"], thousands=" ")
 
 
 @pytest.mark.parametrize(
     ("cells", "delimiter", "message"),
     [
-        (["1,5"], ",", "line 2: '1,5' in column 'v' is not a plain number; give decimal=','"),
-        (["NA", "1.002,5"], ";", "line 3: '1.002,5' in column 'v' is not a plain number; give decimal=',' and thous"),
-        (["1,234"], ",", "give thousands=',' if it is 1234, or give decimal=',' if it is 1.234"),
-        (["1,234", "0,5"], ",", "line 2: '1,234' in column 'v' is not a plain number; give decimal=','"),
-        (["1'234.5"], ",", 'give thousands="\'"'),
-        (["1\u202f234,5"], ";", "give decimal=',' and thousands=' '"),
-        (["7", "$5"], ",", "line 3: '$5' in column 'v' is not a plain number; numbers are written like -1234.5 or 1e6"),
+        (["1,5"], ",", "line 2: '1,5' in column 'v' is not a number like -1234.5 or 1e6; give"),
+        (["NA", "1.002,5"], ";", "line 3: '1.002,5' in column 'v' is not a number like -1234.5"),
+        (["1,234"], ",", "give decimal or thousands if it has other signs, delimiter if it is several columns"),
+        (["7", "$5"], ",", "line 3: '$5' in column 'v' is not a number like -1234.5 or 1e6; give"),
         (["7", "\u22125"], ",", "line 3: '\u22125' (it has a MINUS SIGN) in column 'v'"),
         (["7", "\u0663"], ",", "(it has a ARABIC-INDIC DIGIT THREE)"),
-        (["7", "inf"], ",", "line 3: 'inf' in column 'v' is not a plain number"),
+        (["7", "inf"], ",", "line 3: 'inf' in column 'v' is not a number like -1234.5"),
         (["7", "1e999"], ",", "line 3: '1e999' in column 'v' is too large for a float"),
         (["0e-400", "-0.0010E-400"], ",", "line 3: '-0.0010E-400' in column 'v' is too small for a float"),
         (["998", "1.000"], ";", "line 3: '1.000' in column 'v' may be 1 or 1000; give decimal='.', or decimal=','"),
-        (["7", "-"], ",", "line 3: '-' in column 'v' is not a plain number"),
-        (["load", "7"], ",", "line 2: 'load' in column 'v' is not a plain number"),
-        (["load", "7"], ",", "without units or other signs; if this line is the header, give skip_rows=1"),
+        (["7", "-"], ",", "line 3: '-' in column 'v' is not a number like -1234.5"),
+        (["load", "7"], ",", "line 2: 'load' in column 'v' is not a number like -1234.5"),
+        (["load", "7"], ",", "; if this line is the header, give skip_rows=1"),
     ],
 )
 def test_what_is_no_number_and_what_to_give(cells: list[str], delimiter: str, message: str) -> None:

@@ -71,8 +71,8 @@ def test_forecasts_are_of_the_kind_of_the_series(kind: str, length: int) -> None
     values = _KINDS[kind](np.random.default_rng(length), length)
     forecaster = fit(values, _QUICK)
     _check(values, forecaster.forecast())
-    assert forecaster.model != "auto"
-    assert length >= 24 or forecaster.model != "network"
+    assert forecaster.method != "auto"
+    assert length >= 24 or forecaster.method != "network"
     paths = forecaster.sample_paths(40)
     assert np.isfinite(paths).all()
     if values.min() >= 0:
@@ -146,7 +146,7 @@ def test_constant_series() -> None:
     for value in (0.0, 9.99, -7.0, 1e-300):
         forecaster = fit(np.full(50, value), _QUICK)
         found = forecaster.forecast()
-        assert forecaster.model == "naive"
+        assert forecaster.method == "naive"
         assert (found.mean == value).all()
         assert (found.interval(0.95)[0] == value).all()
         assert (found.interval(0.95)[1] == value).all()
@@ -182,10 +182,10 @@ def test_the_best_model_of_the_backtest() -> None:
     stairs = np.repeat([3.0, 4.0, 6.0, 7.0, 2.0], [19, 7, 23, 12, 14])
     report = backtest(stairs, _QUICK)
     assert report.best.name == min(report.scores, key=report.mean_log_error) or report.best is report.forecaster
-    assert report.best.model in ("naive", "drift")
+    assert report.best.method in ("naive", "drift")
     assert set(report.scores) == {"network", "naive", "mean", "drift", "AR(4)"}
     named = backtest(stairs, replace(_QUICK, method="mean"))
-    assert named.best.model == named.forecaster.model == "mean"
+    assert named.best.method == named.forecaster.method == "mean"
     assert min(named.scores, key=named.mean_log_error) != "mean"
     assert "network" not in named.scores
 
@@ -206,7 +206,7 @@ def test_every_model_of_a_backtest_has_a_name_of_its_own() -> None:
 def test_each_model_by_its_name(model: str, tmp_path: object) -> None:
     values = np.tile([1.5, 4.0, 2.0, 8.0], 12) + np.random.default_rng(0).normal(0, 0.1, 48)
     forecaster = fit(values, replace(_QUICK, method=model))  # type: ignore[arg-type]
-    assert forecaster.model == forecaster.forecast().model == model
+    assert forecaster.method == model
     forecaster.save(f"{tmp_path}/model")
     loaded = forecasting.Forecaster.load(f"{tmp_path}/model").forecast()
     assert (loaded.mean == forecaster.forecast().mean).all()

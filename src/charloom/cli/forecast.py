@@ -3,10 +3,9 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from charloom.cli import screen
 from charloom.cli.options import Flag, Force, OutputFile, Word
@@ -17,10 +16,6 @@ from charloom.settings.forecasting import USUAL_LEVELS
 from charloom.settings.limits import check_count
 from charloom.text.sources import STANDARD_INPUT
 
-if TYPE_CHECKING:
-    from charloom.forecasting import Series
-    from charloom.settings.forecasting import Method
-
 _PICTURE = ".forecast.png"
 
 
@@ -28,8 +23,6 @@ def forecast(
     file: Word[str],
     /,
     *,
-    column: str | None = None,
-    time: str | None = None,
     held_out: int | None = None,
     level: Annotated[tuple[float, ...], Parameter(negative="")] = USUAL_LEVELS,
     no_backtest: Flag = False,
@@ -43,8 +36,8 @@ def forecast(
     """Forecast a column of numbers in a CSV file, with intervals.
 
     First the end of the series is held out and forecast from each of its points, by a network and by plain models: a
-    table shows the errors of each, and how often the intervals held. Then the best model (or the one that --model
-    names) is fitted to all points, and its forecast is shown and drawn.
+    table shows the errors of each, and how often the intervals held. Then the best model (or the one that
+    --method names) is fitted to all points, and its forecast is shown and drawn.
 
         charloom forecast sales.csv --column units --horizon 12 --output forecast.csv
 
@@ -56,11 +49,6 @@ def forecast(
         A table in a text file with a header, its columns separated by commas; - for standard input. Numbers are plain
         (-1234.5, 1e6) and dates ISO 8601 (2001-12-31, 2001-12, 2001, 2001-Q4, 2001-W52, 2001-12-31 23:30) unless the
         options under Table say otherwise. Nothing is inferred and no row is left out.
-    column
-        The column to forecast: its header, or its number from 1. Default: the only one beside the dates.
-    time
-        The column of dates: its header, or its number from 1. Default: the first column that is not forecast; none
-        takes the rows in the order of the file as evenly spaced, the oldest first.
     held_out
         How many points at the end the backtest holds out. Default: a fifth, at least the horizon.
     level
@@ -105,11 +93,11 @@ def forecast(
     if held_out is not None:
         check_count("held_out", held_out, minimum=1)
     levels = sorted_levels(level)
-    series = forecasting.read_series(file, column, time=time, **vars(table))
+    series = forecasting.read_series(file, **vars(table))
     console = screen.messages() if output == STANDARD_INPUT else screen.log()
     forecast_tables.show_series(console, series)
     if not no_backtest:
-        settings = replace(settings, method=_backtest(console, series, settings, held_out, levels))
+        settings = replace(settings, method=forecast_tables.show_backtest(console, series, settings, held_out, levels))
     with screen.reading_progress("fitting") as show:
         forecaster = forecasting.fit(series, settings, progress=show)
     found = forecaster.forecast()
@@ -135,27 +123,3 @@ def _picture_beside(file: str) -> Path | None:
     if file == STANDARD_INPUT:
         return Path("forecast.png")
     return None if Path(file).exists() and not Path(file).is_file() else Path(file + _PICTURE)
-
-
-def _backtest(
-    console: Console,
-    series: "Series",
-    settings: ForecastSettings,
-    held_out: int | None,
-    levels: tuple[float, ...],
-) -> "Method":
-    """Shows the backtest. Returns the model to take: the settings', or the best in place of auto."""
-    from charloom import forecasting
-    from charloom.cli import forecast_tables
-    from charloom.forecasting.backtest import usual_held_out
-    from charloom.forecasting.series import is_constant
-
-    if is_constant(series.values):
-        return settings.method
-    if held_out is None and not usual_held_out(len(series), settings.horizon, settings.method):
-        console.print("Too short to hold a part out: nothing is measured.")
-        return settings.method
-    with screen.reading_progress("measuring") as show:
-        report = forecasting.backtest(series, settings, held_out=held_out, levels=levels, progress=show)
-    forecast_tables.show_backtest(console, series, report)
-    return report.best.model

@@ -3,39 +3,49 @@
 import csv
 import io
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
 
 from charloom.cli import screen
 from charloom.errors import counted
-from charloom.forecasting.fitting import MOST_POINTS
-from charloom.forecasting.series import is_constant
-
-if TYPE_CHECKING:
-    from charloom.forecasting import Backtest, Forecast, Forecaster, Series
-    from charloom.forecasting.series import Values
+from charloom.forecasting import Backtest, Forecast, Forecaster, Series, backtest
+from charloom.forecasting.backtest import usual_held_out
+from charloom.forecasting.fitting import MOST_POINTS, fewest_points
+from charloom.forecasting.series import Values, is_constant
+from charloom.settings import ForecastSettings
+from charloom.settings.forecasting import Method
 
 _SHOWN_ROWS = 12
 _SHOWN_STEPS = 6
 
 
-def show_series(console: Console, series: "Series") -> None:
+def show_series(console: Console, series: Series) -> None:
     """What was read, in a line."""
     span = f", {series.label(0)} to {series.label(len(series) - 1)}" if series.dates is not None else ""
     filled = f"; {counted(series.filled, 'missing value')} interpolated" if series.filled else ""
     console.print(f"{screen.printable(series.name)}: {counted(len(series), 'point')}{span}{filled}")
 
 
-def show_backtest(console: Console, series: "Series", report: "Backtest") -> None:
-    """Errors and coverage at some steps ahead."""
+def show_backtest(
+    console: Console, series: Series, settings: ForecastSettings, held_out: int | None, levels: tuple[float, ...]
+) -> Method:
+    """Errors and coverage at some steps ahead. Returns the method to take: the settings', or the best for auto."""
+    if is_constant(series.values):
+        return settings.method
+    needed = usual_held_out(len(series), settings.horizon) + fewest_points(settings.horizon, settings.method)
+    if held_out is None and len(series) < needed:
+        console.print("Too short to hold a part out: nothing is measured.")
+        return settings.method
+    with screen.reading_progress("measuring") as show:
+        report = backtest(series, settings, held_out=held_out, levels=levels, progress=show)
     horizon = len(report.num_forecasts)
     steps = sorted({max(1, round(horizon ** (i / (_SHOWN_STEPS - 1)))) for i in range(_SHOWN_STEPS)})
     season = f", a season of {report.season}" if report.season > 1 else ""
-    held_out = len(series) - report.num_fitted
     fitted = counted(min(report.num_fitted, MOST_POINTS), "point")
-    console.print(f"\nBacktest: fitted to {fitted}{season}; the {held_out:,} after them are held out.")
+    console.print(
+        f"\nBacktest: fitted to {fitted}{season}; the {len(series) - report.num_fitted:,} after them are held out."
+    )
     rows = [
         [name, *(f"{scores.rmse[step - 1]:.4g}" for step in steps)]
         for name, scores in sorted(report.scores.items(), key=lambda item: item[1].rmse.mean())
@@ -44,9 +54,10 @@ def show_backtest(console: Console, series: "Series", report: "Backtest") -> Non
         rows.append([f"true values in the {level:.4g} interval", *(f"{shares[step - 1]:.2f}" for step in steps)])
     screen.show_table(console, ["root mean square error, steps ahead", *map(str, steps)], rows)
     console.print(_verdict(report))
+    return report.best.method
 
 
-def _verdict(report: "Backtest") -> str:
+def _verdict(report: Backtest) -> str:
     """The model that is used, and the best if that is another."""
     best, used = min(report.scores, key=report.mean_log_error), report.best.name
     if best == used:
@@ -58,14 +69,12 @@ def _verdict(report: "Backtest") -> str:
 
 
 def show_forecast(
-    console: Console, series: "Series", found: "Forecast", levels: tuple[float, ...], forecaster: "Forecaster"
+    console: Console, series: Series, found: Forecast, levels: tuple[float, ...], forecaster: Forecaster
 ) -> None:
     """The first steps."""
     horizon = len(found.mean)
-    notes = (
-        f" by {forecaster.name}, a season of {forecaster.season}" if forecaster.season > 1 else f" by {forecaster.name}"
-    )
-    notes += ", on a logarithmic scale" if forecaster.transform == "log" else ""
+    notes = f" by {forecaster.name}" + (f", a season of {forecaster.season}" if forecaster.season > 1 else "")
+    notes += ", on a logarithmic scale" if forecaster.scale.transform == "log" else ""
     notes += ", in whole numbers" if forecaster.scale.whole else ""
     console.print(f"\nForecast{notes}, fitted to {counted(min(len(series), MOST_POINTS), 'point')}:")
     headings = ["time" if series.dates is not None else "point", "forecast"]
@@ -85,7 +94,7 @@ def show_forecast(
         console.print(f"... and {horizon - _SHOWN_ROWS} more (--output FILE writes all)")
 
 
-def _decimals(values: "Values", *, whole: bool) -> str:
+def _decimals(values: Values, *, whole: bool) -> str:
     """A format that shows changes from one point to the next to three digits, and whole numbers as such."""
     largest = float(abs(values).max())
     if whole and largest < 1e9:
@@ -100,7 +109,7 @@ def _decimals(values: "Values", *, whole: bool) -> str:
     return f"{min(17, max(4, digits + 1 + math.ceil(math.log10(largest))))}g"
 
 
-def csv_of(series: "Series", found: "Forecast", levels: tuple[float, ...], forecaster: "Forecaster") -> str:
+def csv_of(series: Series, found: Forecast, levels: tuple[float, ...], forecaster: Forecaster) -> str:
     """The whole forecast as a table in a text file, every number to its last digit."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

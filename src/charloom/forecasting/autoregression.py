@@ -1,10 +1,13 @@
-"""Linear autoregression: least squares on past values, shrunk where the data say little; forecasts of many steps.
+"""Linear autoregression: least squares on past values, shrunk where the data say little; which order, by errors.
 
 Differences are no other model: an autoregression of differences, multiplied out, is one of values whose coefficients
 sum to one. So everything here forecasts values.
 """
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +20,17 @@ Places = NDArray[np.int64]
 
 _LARGEST = 1e100
 """Squares of larger values, and sums of them, leave the range of floats."""
+
+
+_ORDERS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+_SHRINKAGES = (1e-6, 1e-3, 0.1, 1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+_BLOCKS = 5
+_FORGOTTEN = np.log(1.2)
+"""See ``choose_lags``."""
+_SHARPNESS = 50.0
+"""How fast a weight falls with its error: by e for 2 %. Averages of near equals beat the best of them."""
+_MOST_KINDS = 20
+_FEWEST_TARGETS = 8
 
 
 @dataclass(frozen=True)
@@ -84,13 +98,13 @@ def check_origins(origins: object, needed: int, length: int) -> Places:
     places = as_array(origins)
     if places is None or places.dtype.kind not in "iu" or places.ndim != 1:
         raise InputError("must be a list of whole numbers", setting="origins")
-    places = places.astype(np.int64)
-    if not len(places) or places.min() < needed:
-        known = places.min() if len(places) else 0
+    found = places.astype(np.int64)
+    if not len(found) or found.min() < needed:
+        known = found.min() if len(found) else 0
         raise InputError(f"a forecast needs {needed} values before it, and there are {known}")
-    if places.max() > length:
-        raise InputError(f"origin {places.max()} is beyond the end of {length} values")
-    return places
+    if found.max() > length:
+        raise InputError(f"origin {found.max()} is beyond the end of {length} values")
+    return found
 
 
 def past_values(values: Values, origins: Places, length: int) -> Values:
@@ -100,40 +114,26 @@ def past_values(values: Values, origins: Places, length: int) -> Values:
     return windows[origins - length][:, ::-1]
 
 
-@dataclass(frozen=True)
-class Difference:
-    """What the regression is on: values, or their changes over a step or over a season.
-
-    Attributes:
-        lag: Values ``lag`` apart are subtracted; 0 for the values themselves.
-    """
-
-    lag: int
-
-    def of(self, values: Values) -> Values:
-        """(points - lag,)."""
-        return values[self.lag :] - values[: len(values) - self.lag] if self.lag else values
-
-    def undone(self, coefficients: Values) -> Values:
-        """Coefficients on differences as coefficients on values."""
-        if not self.lag:
-            return coefficients
-        factor = np.zeros(self.lag + 1)
-        factor[0], factor[-1] = 1, -1
-        return -np.convolve(np.concatenate([[1.0], -coefficients]), factor)[1:]
+def future_values(values: Values, origins: Places, horizon: int) -> Values:
+    """The values from each origin on, not a number after the end: (origins, horizon)."""
+    places = origins[:, None] + np.arange(horizon)
+    return np.where(places < len(values), values[np.minimum(places, len(values) - 1)], np.nan)
 
 
 class Regression:
-    """Least squares of a value on ``order`` before it, to be solved for several sets of targets and shrinkages."""
+    """Least squares of a value on ``order`` before it, to be solved for several sets of targets and shrinkages.
 
-    def __init__(self, values: Values, difference: Difference, order: int) -> None:
-        differences = difference.of(values)
-        self._difference = difference
+    With a lag, it is on differences of values so far apart, and solutions are multiplied out to values.
+    """
+
+    def __init__(self, values: Values, lag: int, order: int) -> None:
+        differences = values[lag:] - values[: len(values) - lag] if lag else values
+        self._lag = lag
         self._scale = float(differences.std()) or 1.0
         scaled = differences / self._scale
         self._inputs = np.lib.stride_tricks.sliding_window_view(scaled[:-1], order)[:, ::-1]
         self._targets = scaled[order:]
-        self.places = np.arange(difference.lag + order, len(values))
+        self.places = np.arange(lag + order, len(values))
         """Where in ``values`` the targets stand."""
 
     def solve(self, kept: NDArray[np.bool_], shrinkages: tuple[float, ...]) -> list[Linear]:
@@ -153,7 +153,11 @@ class Regression:
             # where inputs are.
             solution = directions @ (products * powers / (powers**2 + shrinkage**2))
             intercept = (target_mean - float(input_mean @ solution)) * self._scale
-            models.append(Linear(self._difference.undone(solution), intercept))
+            if self._lag:
+                factor = np.zeros(self._lag + 1)
+                factor[0], factor[-1] = 1, -1
+                solution = -np.convolve(np.concatenate([[1.0], -solution]), factor)[1:]
+            models.append(Linear(solution, intercept))
         return models
 
 
@@ -165,10 +169,119 @@ def least_squares(values: Values, order: int) -> Linear:
     return Linear(solution[1:], float(solution[0]))
 
 
-def average(models: list[Linear], weights: list[float]) -> Linear:
+def average(models: Sequence[Linear], weights: Sequence[float]) -> Linear:
     """One model of several, of the longest order among them."""
     coefficients = np.zeros(max(model.order for model in models))
     for model, weight in zip(models, weights, strict=True):
         coefficients[: model.order] += weight * model.coefficients
     intercept = sum(weight * model.intercept for model, weight in zip(models, weights, strict=True))
     return Linear(coefficients, intercept)
+
+
+class Kind(NamedTuple):
+    """An autoregression that could be fitted, on values or, with a lag, on differences of values so far apart."""
+
+    lag: int
+    order: int
+    shrinkage: float
+
+
+def fit_lags(weights: dict[Kind, float], values: Values, left_out: tuple[int, int] = (0, 0)) -> Linear:
+    """The weighted average, fitted to all targets but those at places ``left_out[0]`` to ``left_out[1] - 1``."""
+    models = []
+    for kind in weights:
+        regression = Regression(values, kind.lag, kind.order)
+        models += regression.solve(_outside(regression.places, left_out), (kind.shrinkage,))
+    return average(models, list(weights.values()))
+
+
+def choose_lags(values: Values, horizon: int, season: int, max_lags: int | None) -> dict[Kind, float]:
+    """Weighs autoregressions by their errors 1, 2, 4, ... steps ahead, on blocks of the series that each did not see.
+
+    Blocks between others flatter models with a fixed mean: they never have to go where the series has not been. So such
+    models are dropped where the first half of the series alone forecasts the second half better (by a fifth) with
+    differences.
+    """
+    steps = compared_steps(horizon)
+    longest = max(1, min(max_lags or _ORDERS[-1], len(values) // 5))
+    blocks = blocks_of(len(values), _BLOCKS)
+    half = len(values) // 2
+    lags = [0, 1, season] if 1 < season <= len(values) // 3 else [0, 1]
+    orders: dict[int, set[int]] = {}
+    for lag in lags:
+        most = min(longest, max(1, len(values) // 3 - lag))
+        orders[lag] = {order for order in _ORDERS if order < most} | {most}
+    begin = max(lag + max(some) for lag, some in orders.items())  # the same points for all
+    between: dict[Kind, float] = {}
+    after: dict[Kind, float] = {}
+    for lag, some in orders.items():
+        for order in sorted(some):
+            regression = Regression(values, lag, order)
+            kinds = [Kind(lag, order, shrinkage) for shrinkage in _SHRINKAGES]
+            between |= zip(kinds, _errors(values, regression, blocks, steps, begin), strict=True)
+            after |= zip(kinds, _errors(values, regression, [(half, len(values))], steps, begin), strict=True)
+    best_fixed = min(after[kind] for kind in after if not kind.lag)
+    best_other = min(after[kind] for kind in after if kind.lag)
+    if np.isfinite(best_other) and best_fixed - best_other > _FORGOTTEN:
+        between = {kind: error for kind, error in between.items() if kind.lag}
+    best = min(between.values())
+    if not np.isfinite(best):  # too short to leave anything out
+        return {Kind(1, 1, _SHRINKAGES[-1]): 1.0}
+    shares = {kind: float(np.exp(-_SHARPNESS * (error - best))) for kind, error in between.items()}
+    chosen = sorted(shares, key=lambda kind: -shares[kind])[:_MOST_KINDS]
+    chosen = [kind for kind in chosen if shares[kind] > 1e-4 * shares[chosen[0]]]
+    total = sum(shares[kind] for kind in chosen)
+    return {kind: shares[kind] / total for kind in chosen}
+
+
+def blocks_of(length: int, number: int) -> list[tuple[int, int]]:
+    """Begin and end of as many blocks that share a series out."""
+    return list(itertools.pairwise(np.linspace(0, length, number + 1).astype(int).tolist()))
+
+
+def compared_steps(horizon: int) -> NDArray[np.int64]:
+    """The steps ahead that models are compared at: 1, 2, 4, ... and the last."""
+    return np.unique(np.append(2 ** np.arange(int(np.log2(horizon)) + 1), horizon))
+
+
+def _outside(places: NDArray[np.int64], stretch: tuple[int, int]) -> NDArray[np.bool_]:
+    outside: NDArray[np.bool_] = (places < stretch[0]) | (places >= stretch[1])
+    return outside
+
+
+def _errors(
+    values: Values,
+    regression: Regression,
+    stretches: list[tuple[int, int]],
+    steps: NDArray[np.int64],
+    begin: int,
+) -> list[float]:
+    """For each shrinkage the mean log RMSE over the steps ahead, each stretch forecast by the points outside it."""
+    squares = np.zeros((len(_SHRINKAGES), len(steps)))
+    counts = np.zeros(len(steps), dtype=int)
+    origins = np.arange(begin, len(values))
+    for stretch in stretches:
+        targets = _outside(regression.places, stretch)
+        if targets.sum() < _FEWEST_TARGETS:
+            return [np.inf] * len(_SHRINKAGES)
+        models = regression.solve(targets, _SHRINKAGES)
+        past = past_values(values, origins, models[0].order)
+        ahead = [model.steps_ahead(int(steps[-1])) for model in models]
+        for j, step in enumerate(steps):
+            places = origins + step - 1
+            inside = (places >= stretch[0]) & (places < stretch[1])
+            if not inside.any():
+                continue
+            coefficients = np.stack([a[step - 1] for a, _ in ahead], axis=1)
+            intercepts = np.array([c[step - 1] for _, c in ahead])
+            with np.errstate(all="ignore"):  # an unstable one may leave the range of floats: it is not chosen
+                errors = values[places[inside], None] - past[inside] @ coefficients - intercepts
+                squares[:, j] += np.sum(errors**2, axis=0)
+            counts[j] += int(inside.sum())
+    tried = counts > 0
+    if not tried.any():
+        return [np.inf] * len(_SHRINKAGES)
+    tiny = np.finfo(float).tiny
+    with np.errstate(all="ignore"):
+        means = np.mean(0.5 * np.log(squares[:, tried] / counts[tried] + tiny), axis=1)
+    return [float(mean) if np.isfinite(mean) else np.inf for mean in means]

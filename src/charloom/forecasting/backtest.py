@@ -7,20 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charloom.arguments import check_type
-from charloom.errors import Argument, InputError, SeriesError, SettingsError, counted
+from charloom.errors import SettingsError
+from charloom.forecasting.autoregression import future_values
 from charloom.forecasting.baselines import Baseline
-from charloom.forecasting.fitting import checked, fewest_points, fit_all, plain_instead, with_horizon
-from charloom.forecasting.forecaster import Forecast, Forecaster
+from charloom.forecasting.candidates import LEAST_GAIN, best_of, mean_log_error, root_mean_squares
+from charloom.forecasting.fitting import check_length, fit_all, with_horizon
+from charloom.forecasting.forecaster import Forecaster
 from charloom.forecasting.intervals import sorted_levels
-from charloom.forecasting.lag_selection import compared_steps
-from charloom.forecasting.member_training import Progress
+from charloom.forecasting.network import Progress
 from charloom.forecasting.series import SeriesLike, Values, as_series
-from charloom.settings.forecasting import USUAL_LEVELS, ForecastSettings, Method
+from charloom.settings.forecasting import USUAL_LEVELS, ForecastSettings
 from charloom.settings.limits import check_count
 
 _NUM_PATHS = 100
-_LEAST_GAIN = 0.02
-"""Least relative gain in error over the model chosen before; a smaller one may be chance."""
+_SMALLEST = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
@@ -66,42 +66,27 @@ class Backtest:
 
         Models are compared by it: no step decides alone, however large its errors.
         """
-        return _mean_log_error(self.scores[name])
+        return mean_log_error(self.scores[name].rmse, _SMALLEST)
 
 
-def usual_held_out(length: int, horizon: int, model: Method = "auto") -> int:
-    """A fifth of the series, and no fewer points than the horizon; 0 if the rest would be too short to fit to."""
-    held_out = max(length // 5, horizon)
-    return held_out if length - held_out >= fewest_points(horizon, model) else 0
+def usual_held_out(length: int, horizon: int) -> int:
+    """A fifth of the series, and no fewer points than the horizon."""
+    return max(length // 5, horizon)
 
 
 def _num_held_out(length: int, settings: ForecastSettings, held_out: int | None) -> int:
-    """Points to hold out. Raises SeriesError if the series is too short, SettingsError if held_out does not fit it."""
-    horizon = settings.horizon
-    needed = fewest_points(horizon, settings.method)
-    number = max(length // 5, horizon) if held_out is None else held_out
-    most = length - needed
-    if horizon <= number <= most:
-        return number
-    if length <= fewest_points(1, settings.method):
-        change = plain_instead(length - 1, settings.method)
-    elif most < horizon:
-        lower_both = held_out is not None and held_out > horizon
-        change = ("lower ", *((Argument("held_out"), " and ") if lower_both else ()), "the horizon")
-    elif number < horizon:
+    """Raises SeriesError or SettingsError if these points, or those that are left, are too few."""
+    number = usual_held_out(length, settings.horizon)
+    if held_out is not None:
+        number = check_count("held_out", held_out, minimum=1)
+    if number < settings.horizon:
         raise SettingsError(
-            f"to measure {horizon} ahead takes {horizon}; raise it, or lower the horizon",
+            f"to measure {settings.horizon} ahead takes {settings.horizon}; raise it, or lower the horizon",
             setting="held_out",
             value=number,
         )
-    else:
-        change = ("lower ", Argument("held_out"), f" to {most} or less")
-    kind = SeriesError if held_out is None else SettingsError
-    raise kind(
-        f"{counted(length, 'point')} {'is' if length == 1 else 'are'} too few to hold {max(number, horizon)} out and "
-        f"forecast {horizon} ahead: {needed} are needed to fit to",
-        hint=change,
-    )
+    check_length(length, settings, number)
+    return number
 
 
 def backtest(
@@ -129,91 +114,43 @@ def backtest(
     """
     settings = with_horizon(settings, horizon)
     series = as_series(series)
-    if held_out is not None:
-        check_count("held_out", held_out, minimum=1)
     levels = sorted_levels(levels)
-    _check_baselines(baselines)
-    held_out = _num_held_out(len(series), settings, held_out)
-    num_fitted = len(series) - held_out
+    check_type((Sequence, type(None)), baselines=baselines)
+    for baseline in baselines or ():
+        check_type(Baseline, baselines=baseline)
+    num_fitted = len(series) - _num_held_out(len(series), settings, held_out)
     training = series.head(num_fitted)
-    compared = fit_all(training, settings, checked(progress), compared=baselines is None)
-    chosen = compared[0]
-    if baselines is not None:
-        compared = [chosen]
-    _check_names([*(one.name for one in compared), *(one.name for one in baselines or ())])
+    chosen, *others = fit_all(training, settings, progress, compared=baselines is None)
+    compared = [chosen, *others] if baselines is None else [chosen]
+    names = [one.name for one in compared] + [one.name for one in baselines or ()]
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise SettingsError(f"hold a second model named {repeated!r}; leave it out", setting="baselines")
     origins = np.arange(num_fitted, len(series))
-    exponent = int(np.frexp(np.max(np.abs(series.values)))[1])
-    unit = _naive_error(np.ldexp(training.values, -exponent), chosen.season)
-    scores: dict[str, Scores] = {}
-    found: dict[str, Forecast] = {}
-    for forecaster in compared:
-        paths = max(_NUM_PATHS, settings.members)
-        found[forecaster.name] = forecaster.forecast_from(series.values, origins, num_paths=paths)
-        scores[forecaster.name] = _score(series.values, origins, found[forecaster.name].mean, unit, exponent)
+    found = {
+        one.name: one.forecast_from(series, origins, num_paths=max(_NUM_PATHS, settings.members)) for one in compared
+    }
+    means = {name: forecast.mean for name, forecast in found.items()}
     for baseline in baselines or ():
         baseline.fit(training.values)
         with np.errstate(all="ignore"):  # an unstable autoregression leaves the range of floats
-            forecasts = baseline.forecast(series.values, origins, settings.horizon)
-            scores[baseline.name] = _score(series.values, origins, forecasts, unit, exponent)
-    best = _best(compared, scores) if settings.method == "auto" else chosen
-    coverage = {}
-    for level in levels:
-        low, high = found[best.name].interval(level)
-        inside = [
-            (low[known, step] <= true) & (true <= high[known, step])
-            for step, known, true in _true_values(series.values, origins, settings.horizon)
-        ]
-        coverage[level] = np.array([hits.mean() for hits in inside])
-    counts = np.array([int(known.sum()) for _, known, _ in _true_values(series.values, origins, settings.horizon)])
+            means[baseline.name] = baseline.forecast(series.values, origins, settings.horizon)
+    true = future_values(series.values, origins, settings.horizon)
+    # No square of values that are divided by this power of two leaves the range of floats.
+    exponent = int(np.frexp(np.max(np.abs(series.values)))[1])
+    past = np.ldexp(training.values, -exponent)
+    unit = float(np.mean(np.abs(past[chosen.season :] - past[: -chosen.season]))) or 1.0
+    scores = {name: _score(true, mean, exponent, unit) for name, mean in means.items()}
+    best = chosen
+    if settings.method == "auto":
+        log_errors = [mean_log_error(scores[one.name].rmse, _SMALLEST) for one in compared]
+        best = compared[best_of(log_errors, LEAST_GAIN)]
+    counts = np.sum(~np.isnan(true), axis=0)
+    bounds = {level: found[best.name].interval(level) for level in levels}
+    coverage = {level: np.sum((low <= true) & (true <= high), 0) / counts for level, (low, high) in bounds.items()}
     return Backtest(scores, best, coverage, counts, num_fitted, chosen.season, chosen)
 
 
-def _check_baselines(baselines: Sequence[Baseline] | None) -> None:
-    """Raises InputError for what is no list of baselines."""
-    check_type((Sequence, type(None)), baselines=baselines)
-    for baseline in baselines or ():
-        if isinstance(baseline, type) or not isinstance(baseline, Baseline):
-            raise InputError(f"must have fit, forecast and a name; {baseline!r:.80} has not", setting="baselines")
-
-
-def _check_names(names: list[str]) -> None:
-    """Raises SettingsError for two models of one name, whose scores could not be told apart."""
-    if repeated := next((name for name in names if names.count(name) > 1), None):
-        raise SettingsError(f"hold a second model named {repeated!r}; leave it out", setting="baselines")
-
-
-def _mean_log_error(scores: Scores) -> float:
-    errors = scores.rmse[compared_steps(len(scores.rmse)) - 1]
-    return float(np.mean(np.log(np.maximum(errors, np.finfo(np.float64).tiny))))
-
-
-def _best(compared: list[Forecaster], scores: dict[str, Scores]) -> Forecaster:
-    """The forecaster with the smallest errors; the first, which ``fit`` chooses, if others gain little."""
-    errors = [_mean_log_error(scores[forecaster.name]) for forecaster in compared]
-    best = int(np.argmin(errors))
-    return compared[best] if errors[best] < errors[0] - _LEAST_GAIN else compared[0]
-
-
-def _true_values(
-    values: Values, origins: NDArray[np.int64], horizon: int
-) -> list[tuple[int, NDArray[np.bool_], Values]]:
-    """For each step ahead: which origins' true value is known, and those values."""
-    cases = []
-    for step in range(horizon):
-        known = origins + step < len(values)
-        cases.append((step, known, values[origins[known] + step]))
-    return cases
-
-
-def _score(values: Values, origins: NDArray[np.int64], forecasts: Values, unit: float, exponent: int) -> Scores:
-    """Errors, computed of values divided by a power of two so that no square leaves the range of floats."""
-    cases = _true_values(np.ldexp(values, -exponent), origins, forecasts.shape[1])
-    scaled = np.ldexp(forecasts, -exponent)
-    errors = [true - scaled[known, step] for step, known, true in cases]
-    rmse = np.array([np.sqrt(np.mean(e**2)) for e in errors])
-    mae = np.array([np.mean(np.abs(e)) for e in errors])
-    return Scores(np.ldexp(rmse, exponent), np.ldexp(mae, exponent), mae / unit)
-
-
-def _naive_error(values: Values, season: int) -> float:
-    return float(np.mean(np.abs(values[season:] - values[:-season]))) or 1.0
+def _score(true: Values, mean: Values, exponent: int, unit: float) -> Scores:
+    errors = np.ldexp(true, -exponent) - np.ldexp(mean, -exponent)
+    mae = np.nanmean(np.abs(errors), axis=0)
+    return Scores(np.ldexp(root_mean_squares(errors), exponent), np.ldexp(mae, exponent), mae / unit)

@@ -1,7 +1,5 @@
 """Forecasts without a network: plain models to compare with, or to forecast with if they are better."""
 
-from typing import Protocol, runtime_checkable
-
 import numpy as np
 
 from charloom.errors import CharloomError, InputError, SeriesError, SettingsError, counted
@@ -13,25 +11,11 @@ from charloom.settings.limits import check_count
 _LONGEST_PAST = 1_000_000
 
 
-@runtime_checkable
-class Baseline(Protocol):
-    """A way to forecast that is fitted to the training part once.
+class Baseline:
+    """A way to forecast that is fitted to the training part once: here one that is linear in past values.
 
-    Attributes:
-        name: For tables.
-    """
-
-    name: str
-
-    def fit(self, values: Values) -> None:
-        """Takes what it needs of the training part."""
-
-    def forecast(self, values: Values, origins: Places, horizon: int) -> Values:
-        """Forecasts from each origin, the place of the first value that is not known. Returns (origins, horizon)."""
-
-
-class LinearBaseline:
-    """A baseline whose one-step forecast is linear in past values; later steps are fed the forecasts before them.
+    Later steps are fed the forecasts before them. A class of your own that forecasts otherwise has a ``name`` and
+    overrides ``fit`` and ``forecast``.
 
     Attributes:
         name: For tables.
@@ -58,31 +42,24 @@ class LinearBaseline:
         return SeriesError(f"{counted(length, 'point')} to fit {self.name} to: {self.fewest_points} are needed")
 
     def forecast(self, values: SeriesLike, origins: Places, horizon: int) -> Values:
-        """See ``Baseline``. Raises InputError before ``fit``, and for origins with too few values before them."""
+        """Forecasts from each origin, the place of the first value that is not known. Returns (origins, horizon).
+
+        Raises InputError before ``fit``, and for origins with too few values before them.
+        """
         if not hasattr(self, "linear"):
             raise InputError(f"{self.name} is not fitted; call fit first")
         check_count("horizon", horizon, minimum=1, maximum=MAX_HORIZON)
         return self.linear.forecast(as_series(values).values, origins, horizon)
 
 
-class Naive(LinearBaseline):
+class Naive(Baseline):
     """All future values are the last one."""
 
     name = "naive"
     linear = Linear(np.ones(1), 0.0)
 
 
-class SeasonalNaive(LinearBaseline):
-    """The value of the same point of the last known season."""
-
-    def __init__(self, season: int) -> None:
-        check_count("season", season, minimum=2, maximum=_LONGEST_PAST)
-        self.season = self.fewest_points = season
-        self.name = f"seasonal naive ({season})"
-        self.linear = Linear(_only_last(season), 0.0)
-
-
-class SeasonalMean(LinearBaseline):
+class SeasonalMean(Baseline):
     """The mean of the same point of the last known seasons: a season with its noise averaged out."""
 
     def __init__(self, season: int, num_seasons: int = 3) -> None:
@@ -90,14 +67,18 @@ class SeasonalMean(LinearBaseline):
         check_count("num_seasons", num_seasons, minimum=1, maximum=_LONGEST_PAST // season)
         self.fewest_points = season * num_seasons
         self.name = f"seasonal mean ({season})"
-        self.linear = Linear(np.tile(_only_last(season) / num_seasons, num_seasons), 0.0)
+        self.linear = Linear(np.tile(np.append(np.zeros(season - 1), 1 / num_seasons), num_seasons), 0.0)
 
 
-def _only_last(season: int) -> Values:
-    return np.append(np.zeros(season - 1), 1.0)
+class SeasonalNaive(SeasonalMean):
+    """The value of the same point of the last known season."""
+
+    def __init__(self, season: int) -> None:
+        super().__init__(season, 1)
+        self.name = f"seasonal naive ({season})"
 
 
-class Drift(LinearBaseline):
+class Drift(Baseline):
     """The last value, and the mean change of the training part for each step."""
 
     name = "drift"
@@ -108,7 +89,7 @@ class Drift(LinearBaseline):
         self.linear = Linear(np.ones(1), float(values[-1] - values[0]) / (len(values) - 1))
 
 
-class Mean(LinearBaseline):
+class Mean(Baseline):
     """The mean of the training part."""
 
     name = "mean"
@@ -118,7 +99,7 @@ class Mean(LinearBaseline):
         self.linear = Linear(np.zeros(1), float(values.mean()))
 
 
-class AutoRegression(LinearBaseline):
+class AutoRegression(Baseline):
     """AR(num_lags) by least squares."""
 
     has_level = True

@@ -1,18 +1,31 @@
 """Reading a series from a table in a text file (CSV): one column of numbers, and one of dates if there are several."""
 
+import functools
+import math
 import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from decimal import Decimal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, SeriesError, SettingsError, counted
-from charloom.forecasting.cells import is_missing, read_numbers
 from charloom.forecasting.csv_table import STANDARD_INPUT, Table, listed, read_table, shown
-from charloom.forecasting.dates import common_formats, parse_date, read_dates
-from charloom.forecasting.series import Series, Values, interpolate_missing
+from charloom.forecasting.dates import parse_date, read_dates
+from charloom.forecasting.series import Series, Values
 from charloom.settings.forecasting import Missing, TableSettings
 
-_NO_DATES = "none"
+_MISSING = {"", "na", "n/a", "#n/a", "nan", "null", "none", "."}
+_ALIKE = str.maketrans("\u00a0\u2009\u202f\u2019", "   '")
+"""Signs between thousands that look like a space or an apostrophe."""
+_EXACT_DIGITS = 15
+"""Floats hold any number of so many digits."""
+_LEAST_CHANGE = 10**6
+"""The least change of a column, in what floats lose of its numbers."""
+_MAYBE_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)
 
 
 def read_series(
@@ -32,98 +45,71 @@ def read_series(
 
     The defaults read plain numbers (-1234.5, 1e6) and ISO 8601 dates (2001-12-31, 2001-12, 2001, 2001-Q4, 2001-W52,
     20011231, 2001-12-31 23:30) between commas, under a header, in UTF-8 or UTF-16. Other notations must be given.
-    Nothing is inferred from the file, and no row is left out but empty ones at its end.
-
-    Args:
-        file: The file; ``-`` for standard input.
-        column: The header of the column, or its number from 1. Default: the only one beside the dates.
-        time: The column of dates, which must be evenly spaced, the oldest first. Default: the first column that is not
-            the series; none if there is only one column. ``none`` takes the rows in the order of the file as evenly
-            spaced, the oldest first.
-        missing: What to do with missing values between others: ``refuse``, or ``interpolate``, by whole numbers if
-            all others are. A value is missing if its cell is empty, NA, N/A, NaN, null, none or a lone point. At either
-            end they are always refused.
-        delimiter: The character between columns, or ``tab``. Default: a comma; a tab if the name ends in .tsv.
-        decimal: The decimal sign, ``.`` or ``,``. Default: a point.
-        thousands: The sign between thousands: ``,``, ``.``, ``'`` or a space. Default: none.
-        date_format: Format of the dates in the codes of ``strptime``, as ``%d.%m.%Y``. Default: ISO 8601. Later dates
-            are written as ``strftime`` writes them: 09/02/2023 after 9/1/2023.
-        header: Whether the first row has the names of the columns. Default: it has, and is refused if it could be
-            values.
-        skip_rows: Lines before the header that are not part of the table.
-
-    Returns:
-        The series, with its dates if it has any.
+    Nothing is inferred from the file, and no row is left out but empty ones at its end. ``-`` is standard input; the
+    arguments after the file are the fields of ``charloom.settings.TableSettings``.
 
     Raises:
         SeriesError: The file cannot be read this way, or the series cannot be forecast. The message has the line, what
             was found there, and the argument to give.
         SettingsError: An argument is impossible, or names no column of the file.
-        InputError: An argument is of another type.
+        InputError: The file is no path.
     """
-    settings = TableSettings(missing, delimiter, decimal, thousands, date_format, header, skip_rows)
+    settings = TableSettings(column, time, missing, delimiter, decimal, thousands, date_format, header, skip_rows)
     check_type(PATH, file=file)
-    check_type((str, int, type(None)), column=column, time=time)
     name = os.fsdecode(file)
     try:
-        return _read(read_table(name, settings), column, time, settings)
+        return _read(read_table(name, settings), settings)
     except SeriesError as error:
         raise SeriesError(f"{'standard input' if name == STANDARD_INPUT else name}: ", *error.parts) from None
 
 
-def _read(table: Table, column: str | int | None, time: str | int | None, settings: TableSettings) -> Series:
-    chosen, at = _choose(table, column, time)
-    _check_header(table, chosen, at, settings)
-    name = table.names[chosen]
+def _read(table: Table, settings: TableSettings) -> Series:
+    chosen, at = _choose(table, settings)
+    name, lines = table.names[chosen], table.lines
+    if table.header_line and settings.header is None:
+        # The first column of a table that pandas writes is dates without a name.
+        for title in [name] if at is None or not table.names[at] else [name, table.names[at]]:
+            if _may_be_value(title, settings.date_format):
+                raise SeriesError(
+                    f"line {table.header_line}: {shown(title)} may be a value or the name of a column",
+                    hint=("give ", Argument("header", False), " or ", Argument("header", True)),
+                )
     dates = None
     if at is not None:
-        dates = read_dates(table.column(at), table.lines, table.names[at], settings.date_format)
-    values = read_numbers(table.column(chosen), table.lines, name, settings, delimiter=table.delimiter)
-    _check_missing(values, table, chosen, settings)
-    values, filled = interpolate_missing(values)
-    return Series(values, name if table.header_line else "value", dates, filled)
+        dates = read_dates(table.columns[at], lines, table.names[at], settings.date_format)
+    values = read_numbers(table.columns[chosen], lines, name, settings, delimiter=table.delimiter)
+    missing = np.isnan(values)
+    if missing.any():
+        _check_missing(missing, lines, name, settings)
+        places, known = np.arange(len(values)), values[~missing]
+        values = np.interp(places, places[~missing], known)
+        if np.all(known == np.rint(known)):  # counts stay counts
+            values = np.rint(values)
+    return Series(values, name if table.header_line else "value", dates, int(missing.sum()))
 
 
-def _choose(table: Table, column: str | int | None, time: str | int | None) -> tuple[int, int | None]:
+def _choose(table: Table, settings: TableSettings) -> tuple[int, int | None]:
     """The places of the series and of its dates."""
-    chosen = None if column is None else table.find(column, "column")
+    chosen = None if settings.column is None else table.find(settings.column, "column")
     places = range(len(table.names))
-    if time == _NO_DATES:
-        at = None
-    elif time is not None:
-        at = table.find(time, "time")
-    else:
-        at = next((place for place in places if place != chosen), None) if len(places) > 1 else None
+    at = None
+    if settings.time is None and len(places) > 1:
+        at = next(place for place in places if place != chosen)
+    elif settings.time not in (None, "none"):
+        at = table.find(settings.time, "time")
     if chosen is None:
-        others = [place for place in places if place != at]
-        if len(others) != 1:
+        chosen, *others = [place for place in places if place != at] or [0]
+        if others:
             raise SeriesError(
-                *("several columns (", *listed(table.names), ")"),
-                hint=("name the series with ", Argument("column")),
+                f"several columns ({listed(table.names)})", hint=("name the series with ", Argument("column"))
             )
-        chosen = others[0]
     if chosen == at:
-        raise SettingsError("that is the column of the series", setting="time", value=time)
+        raise SettingsError("that is the column of the series", setting="time", value=settings.time)
     return chosen, at
 
 
-def _check_header(table: Table, chosen: int, at: int | None, settings: TableSettings) -> None:
-    if not table.header_line or settings.header is not None:
-        return
-    # The first column of a table that pandas writes is dates without a name.
-    names = [table.names[chosen]] if at is None or not table.names[at] else [table.names[chosen], table.names[at]]
-    for name in names:
-        if _may_be_value(name, settings.date_format):
-            raise SeriesError(
-                f"line {table.header_line}: ",
-                *listed([name]),
-                " may be a value or the name of a column",
-                hint=("give ", Argument("header", False), " or ", Argument("header", True)),
-            )
-
-
 def _may_be_value(name: str, date_format: str | None) -> bool:
-    """Whether this may be a number, a date or a missing value in some notation, also if the settings have another."""
+    """A number, a date or a missing value may be written like this, also if the settings have another notation."""
     first = next((char for char in name if char.isalnum()), "")
     word = "".join(char for char in name.lower() if char.isalpha())
     return (
@@ -131,32 +117,139 @@ def _may_be_value(name: str, date_format: str | None) -> bool:
         or is_missing(word)
         or word in ("inf", "infinity", "nat")
         or (name.startswith("#") and name.endswith(("!", "?")))  # as spreadsheets write errors
-        or bool(common_formats([name]))
         or (date_format is not None and parse_date(name, date_format) is not None)
     )
 
 
-def _check_missing(values: Values, table: Table, chosen: int, settings: TableSettings) -> None:
+def _check_missing(missing: NDArray[np.bool_], lines: list[int], name: str, settings: TableSettings) -> None:
     """Raises SeriesError for missing values that are not to be interpolated."""
-    name, lines = shown(table.names[chosen]), table.lines
-    gaps = np.flatnonzero(np.isnan(values))
-    if not len(gaps):
-        return
-    known = np.flatnonzero(~np.isnan(values))
+    gaps, known = np.flatnonzero(missing), np.flatnonzero(~missing)
     if not len(known):
-        raise SeriesError(f"no value in column {name}")
-    for missing_at_end, line, nearest, side in (
-        (gaps[0] == 0, lines[0], lines[known[0]], "before"),
-        (gaps[-1] == len(values) - 1, lines[-1], lines[known[-1]], "after"),
-    ):
-        if missing_at_end:
+        raise SeriesError(f"no value in column {shown(name)}")
+    for end, nearest, side in ((0, lines[known[0]], "before"), (-1, lines[known[-1]], "after")):
+        if missing[end]:
             raise SeriesError(
-                f"line {line}: no value in column {name}, and none {side} line {nearest}",
+                f"line {lines[end]}: no value in column {shown(name)}, and none {side} line {nearest}",
                 hint=f"delete the rows {side} line {nearest}; only values between others can be interpolated",
             )
     if settings.missing == "refuse":
         raise SeriesError(
-            f"line {lines[gaps[0]]}: no value in column {name} ({len(gaps)} of {counted(len(values), 'row')} "
+            f"line {lines[gaps[0]]}: no value in column {shown(name)} ({len(gaps)} of {counted(len(missing), 'row')} "
             f"{'is' if len(gaps) == 1 else 'are'} missing)",
             hint=(Argument("missing", "interpolate"), " fills them"),
+        )
+
+
+def is_missing(cell: str) -> bool:
+    """The cell says that there is no value."""
+    return cell.lower() in _MISSING
+
+
+def read_numbers(
+    cells: Sequence[str], lines: Sequence[int], name: str, settings: TableSettings, *, delimiter: str
+) -> Values:
+    """A column's numbers, NaN for missing ones: (cells,).
+
+    lines and name: For messages, the line of each cell in its file and the column's name.
+
+    Raises SeriesError, with the line, for a cell that is not a finite number in this notation, and for a column of
+    numbers that may have a point between thousands if no decimal sign is given.
+    """
+    values = np.full(len(cells), math.nan)
+    for place, cell in enumerate(cells):
+        if is_missing(cell):
+            continue
+        value = parse_number(cell, settings.decimal, settings.thousands)
+        if value is None:
+            raise _not_a_number(cell, lines[place], name, settings, is_first=place == 0)
+        if math.isinf(value) or (value == 0 and re.search("[1-9]", re.split("[eE]", cell)[0])):
+            size = "large" if value else "small"
+            raise SeriesError(f"line {lines[place]}: {shown(cell)} in column {shown(name)} is too {size} for a float")
+        values[place] = value
+    _check_digits(cells, values, lines, name, settings)
+    if settings.decimal is None and settings.thousands is None:
+        _check_points(cells, lines, name, delimiter)
+    return values
+
+
+def parse_number(cell: str, decimal: str | None, thousands: str | None) -> float | None:
+    """The number that a cell is with these signs; None if it is none."""
+    cell = cell.translate(_ALIKE) if thousands else cell
+    return float(_plain(cell, decimal, thousands)) if _pattern(decimal or ".", thousands).fullmatch(cell) else None
+
+
+def _plain(cell: str, decimal: str | None, thousands: str | None) -> str:
+    """A number as Python writes it."""
+    cell = cell.translate(_ALIKE).replace(thousands, "") if thousands else cell
+    return cell.replace(decimal or ".", ".")
+
+
+@functools.cache
+def _pattern(decimal: str, thousands: str | None) -> re.Pattern[str]:
+    point, whole = re.escape(decimal), r"\d+"
+    if thousands is not None:
+        sign = re.escape(thousands)
+        # 1,234,567 and, in India, 12,34,567.
+        whole = rf"(?:\d+|[1-9]\d{{0,2}}(?:{sign}\d{{3}})+|[1-9]\d?(?:{sign}\d\d)+{sign}\d{{3}})"
+    return re.compile(rf"[+-]?(?:{whole}(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+
+
+def _not_a_number(cell: str, line: int, name: str, settings: TableSettings, *, is_first: bool) -> SeriesError:
+    strange = next((char for char in cell if not char.isascii()), None)
+    named = f" (it has a {unicodedata.name(strange, 'strange character')})" if strange else ""
+    like = f"-1{settings.thousands or ''}234{settings.decimal or '.'}5 or 1e6"
+    later = ("; if this line is the header, give ", Argument("skip_rows", line - 1))
+    return SeriesError(
+        f"line {line}: {shown(cell)}{named} in column {shown(name)} is not a number like {like}",
+        hint=(
+            *("give ", Argument("decimal"), " or ", Argument("thousands"), " if it has other signs, "),
+            *(Argument("delimiter"), " if it is several columns"),
+            *(later if is_first and settings.header is None else ()),
+        ),
+    )
+
+
+def _check_digits(
+    cells: Sequence[str], values: Values, lines: Sequence[int], name: str, settings: TableSettings
+) -> None:
+    """Refuses numbers with more digits than a float holds: whole ones, and others if the column changes by little more.
+
+    Others are usual: a database writes a third with twenty digits.
+    """
+    known = [place for place, cell in enumerate(cells) if not is_missing(cell)]
+    if all(len(cells[place]) <= _EXACT_DIGITS for place in known):
+        return
+    exact = {place: Decimal(_plain(cells[place], settings.decimal, settings.thousands)) for place in known}
+    change = max(exact.values()) - min(exact.values())
+    for place, number in exact.items():
+        digits = len(number.normalize().as_tuple().digits)
+        if Decimal(f"{values[place]:.{digits - 1}e}") == number:
+            continue
+        loss = abs(Decimal(values[place]) - number)
+        if number == number.to_integral_value() or loss * _LEAST_CHANGE > change > 0:
+            raise SeriesError(
+                f"line {lines[place]}: {shown(cells[place])} in column {shown(name)}: more digits than a float holds",
+                hint="subtract a constant from the column, or round it",
+            )
+
+
+def _check_points(cells: Sequence[str], lines: Sequence[int], name: str, delimiter: str) -> None:
+    """Refuses 998, 1.000, 1.002, and 1.000, 1.002 beside semicolons: a point may be a decimal or a thousands sign.
+
+    A program that writes numbers as they are has 1 or 1.0 for 1.000, and one that writes three decimals has them in
+    every row.
+    """
+    known = [place for place, cell in enumerate(cells) if not is_missing(cell)]
+    pointed = [place for place in known if "." in cells[place]]
+    if not pointed or (delimiter == "," and pointed == known):
+        return
+    if all(_MAYBE_GROUPED.fullmatch(cells[place]) for place in pointed):
+        cell = cells[pointed[0]]
+        raise SeriesError(
+            f"line {lines[pointed[0]]}: {shown(cell)} in column {shown(name)} may be {float(cell):g} or "
+            f"{cell.replace('.', '')}",
+            hint=(
+                *("give ", Argument("decimal", "."), ", or "),
+                *(Argument("decimal", ","), " and ", Argument("thousands", ".")),
+            ),
         )

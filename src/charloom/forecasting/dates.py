@@ -8,7 +8,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from charloom.errors import Argument, Part, SeriesError, counted
@@ -24,15 +24,7 @@ _ISO = {
     "compact day": re.compile(r"\d{8}", re.ASCII),
     "time": re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6}0*)?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII),
 }
-_COMMON_FORMATS = (
-    *("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y-%m-%d"),
-    *("%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%y-%m-%d", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y"),
-    *("%b %d, %Y", "%B %d, %Y", "%a %Y-%m-%d", "%Y-%m-%d (%a)", "%b-%Y", "%b-%y", "%b %Y", "%B %Y", "%Y-%b"),
-    *("%m/%Y", "%m.%Y", "%m-%Y", "%Y/%m", "%Y%m", "%YM%m", "%Y-%m", "%Y-%m-%d %H:%M:%S"),
-    *("%d.%m.%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%Y/%m/%d %H:%M", "%m/%d/%Y %I:%M:%S %p"),
-    *("%d.%m.%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y%m%d %H:%M"),
-)
-"""Suggested in messages to whoever has such dates; nothing is read by them unless they are given."""
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -54,13 +46,6 @@ class Dates:
     day: int
     step: timedelta
     notation: str
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def head(self, length: int) -> "Dates":
-        """The first ``length`` of them."""
-        return replace(self, labels=self.labels[:length], times=self.times[:length])
 
     def time(self, place: int) -> datetime:
         """The time of a point, which may lie after the end. Raises SeriesError beyond the year 9999."""
@@ -88,66 +73,60 @@ class Dates:
 
 
 def read_dates(labels: Sequence[str], lines: Sequence[int], name: str, date_format: str | None = None) -> Dates | None:
-    """The dates of a column; None if there is only one, which tells no distance.
+    """The dates of a column, ISO dates if there is no format; None if there is only one, which tells no distance.
 
-    Args:
-        labels: The column.
-        lines: The line of each label in its file, for messages.
-        name: The column's, for messages.
-        date_format: For ``strptime``; ISO dates if None.
+    lines and name: For messages, the line of each label in its file and the column's name.
 
     Raises SeriesError, with the line, for what is not a date, for dates that are not in strictly increasing order, and
     for dates that are not evenly spaced.
     """
-    notation = date_format or notation_of(labels[0])
+    notation = date_format or notation_of(labels[0]) or ""
     times = []
     for label, line in zip(labels, lines, strict=True):
-        time = notation and parse_date(label, notation)
-        if not time:
-            raise _not_a_date(label, line, labels, name, date_format)
+        if (time := parse_date(label, notation)) is None:
+            raise _not_a_date(label, line, labels[0], name, date_format)
         times.append(time)
     if len(times) < 2:
         return None
-    assert notation is not None, "all labels are dates"
     _check_order(labels, times, lines)
     lengths = [calendar.monthrange(time.year, time.month)[1] for time in times]
     days = [time.day for time in times]
     day = 31 if days == lengths else max(days)  # 30 April and 28 February alone are month ends
-    months = [(b.year - a.year) * 12 + b.month - a.month for a, b in itertools.pairwise(times)]
-    if all(months) and days == [min(day, length) for length in lengths] and len({time.time() for time in times}) == 1:
-        usual_months = Counter(months).most_common(1)[0][0]
-        odd = next((place for place, step in enumerate(months) if step != usual_months), None)
-        if odd is not None:
-            raise _uneven(labels, lines, odd, counted(months[odd], "month"), counted(usual_months, "month"))
-        return Dates(tuple(labels), tuple(times), usual_months, day, timedelta(), notation)
-    steps = [b - a for a, b in itertools.pairwise(times)]
+    steps = [(b.year - a.year) * 12 + b.month - a.month for a, b in itertools.pairwise(times)]
+    on_day = days == [min(day, length) for length in lengths] and len({time.time() for time in times}) == 1
+    by_month = on_day and all(steps)
+    if not by_month:
+        steps = [(b - a) // _MICROSECOND for a, b in itertools.pairwise(times)]
     usual = Counter(steps).most_common(1)[0][0]
     # Summer time moves the clock by an hour, and back.
-    tolerance = timedelta(hours=1) if usual >= timedelta(days=1) else timedelta()
-    earliest = latest = moved = timedelta()
-    for place, step in enumerate(steps):
-        moved += step - usual
+    tolerance = 0 if by_month or usual * _MICROSECOND < timedelta(days=1) else timedelta(hours=1) // _MICROSECOND
+    earliest = latest = 0
+    for place, moved in enumerate(itertools.accumulate(step - usual for step in steps)):
         earliest, latest = min(earliest, moved), max(latest, moved)
         if latest - earliest > tolerance:
-            raise _uneven(labels, lines, place, _told(step), _told(usual))
-    return Dates(tuple(labels), tuple(times), 0, 0, usual, notation)
+            told, others = (_told(step, by_month=by_month) for step in (steps[place], usual))
+            raise SeriesError(
+                f"line {lines[place + 1]}: {labels[place + 1]} comes {told} after {labels[place]}, others {others}",
+                hint=(
+                    *("add the rows that are missing; ", _WITHOUT_DATES),
+                    " takes the rows as evenly spaced, as of working days, and numbers them",
+                ),
+            )
+    months, step = (usual, timedelta()) if by_month else (0, usual * _MICROSECOND)
+    return Dates(tuple(labels), tuple(times), months, day, step, notation)
 
 
-def _not_a_date(label: str, line: int, labels: Sequence[str], name: str, date_format: str | None) -> SeriesError:
-    hint: tuple[Part, ...]
-    if label != labels[0]:
-        hint = ("correct the row, or delete it if it is not part of the series",)
-    elif formats := common_formats(labels) or common_formats(labels[:1]):
-        arguments = [Argument("date_format", found) for found in formats]
-        hint = ("give ", *[part for argument in arguments for part in (" or ", argument)][1:])
-    else:
+def _not_a_date(label: str, line: int, first: str, name: str, date_format: str | None) -> SeriesError:
+    hint: tuple[Part, ...] = ("correct the row, or delete it if it is not part of the series",)
+    if label == first:
         hint = (
-            *("give ", Argument("date_format"), ", or the column of dates with ", Argument("time"), "; "),
-            *(_WITHOUT_DATES, " takes the rows in the order of the file as evenly spaced, the oldest first"),
+            *("give ", Argument("date_format"), ", as %d.%m.%Y for 31.12.2001, or the column of dates with "),
+            *(Argument("time"), "; ", _WITHOUT_DATES, " takes the rows in the order of the file as evenly spaced"),
+            ", the oldest first",
         )
-    kind = "an ISO date such as 2001-12-31" if date_format is None else f"a date in the format {date_format!r}"
-    if date_format is None and label != labels[0]:
-        kind = f"an ISO date like {shown(labels[0])}"
+    kind = "an ISO date " + ("such as 2001-12-31" if label == first else f"like {shown(first)}")
+    if date_format is not None:
+        kind = f"a date in the format {date_format!r}"
     return SeriesError(f"line {line}: {shown(label)} in column {shown(name)} is not {kind}", hint=hint)
 
 
@@ -158,11 +137,6 @@ def _check_order(labels: Sequence[str], times: Sequence[datetime], lines: Sequen
         raise SeriesError(
             f"line {lines[place]}: of {shown(labels[place])} and {shown(labels[0])} one has a time zone, the other none"
         )
-    if all(b < a for a, b in itertools.pairwise(times)):
-        raise SeriesError(
-            f"the dates run backwards, from {labels[0]} in line {lines[0]} to {labels[-1]} in line {lines[-1]}",
-            hint="sort the rows, the oldest first",
-        )
     for place in range(1, len(times)):
         if times[place] <= times[place - 1]:
             how = "the same date as" if times[place] == times[place - 1] else "earlier than"
@@ -172,23 +146,16 @@ def _check_order(labels: Sequence[str], times: Sequence[datetime], lines: Sequen
             )
 
 
-def _uneven(labels: Sequence[str], lines: Sequence[int], place: int, step: str, usual: str) -> SeriesError:
-    return SeriesError(
-        f"line {lines[place + 1]}: {labels[place + 1]} comes {step} after {labels[place]}, others {usual}",
-        hint=(
-            *("add the rows that are missing; ", _WITHOUT_DATES),
-            " takes the rows as evenly spaced, as of working days, and numbers them",
-        ),
-    )
-
-
 def _add_months(time: datetime, months: int, day: int) -> datetime:
     year, month = divmod(time.year * 12 + time.month - 1 + months, 12)
     return time.replace(year=year, month=month + 1, day=min(day, calendar.monthrange(year, month + 1)[1]))
 
 
-def _told(step: timedelta) -> str:
-    return counted(step.days, "day") if step.days and not step.seconds else str(step)
+def _told(step: int, *, by_month: bool) -> str:
+    if by_month:
+        return counted(step, "month")
+    time = step * _MICROSECOND
+    return counted(time.days, "day") if time.days and not time.seconds else str(time)
 
 
 def notation_of(label: str) -> str | None:
@@ -209,7 +176,7 @@ def parse_date(label: str, notation: str) -> datetime | None:
             written = _digits_and_words(label)
             formats = _with_fractions_and_zones(notation, time)
             return time if any(_digits_and_words(time.strftime(one)) == written for one in formats) else None
-        if not (found := _ISO[notation].fullmatch(label)):
+        if notation not in _ISO or not (found := _ISO[notation].fullmatch(label)):
             return None
         if notation == "quarter":
             return datetime(int(found[1]), 3 * int(found[3]) - 2, 1)
@@ -232,22 +199,6 @@ def format_date(time: datetime, notation: str, like: str) -> str:
     if notation == "compact day":
         return time.date().isoformat().replace("-", "")
     return _format_time(time, like)
-
-
-def common_formats(labels: Sequence[str]) -> list[str]:
-    """Formats in which all these labels are dates, in an order that does not go back and forth: for a hint."""
-    found = []
-    for notation in _COMMON_FORMATS:
-        times = []
-        for label in labels:
-            time = parse_date(label, notation)
-            if time is None:
-                break
-            times.append(time)
-        else:
-            found.append((notation, times in (sorted(times), sorted(times, reverse=True))))
-    ordered = [notation for notation, in_order in found if in_order]
-    return ordered or [notation for notation, _ in found]
 
 
 def _with_fractions_and_zones(notation: str, time: datetime) -> list[str]:

@@ -3,38 +3,53 @@
 import warnings
 from collections.abc import Callable
 
-import torch
+import numpy as np
 
 from charloom.arguments import check_type
 from charloom.errors import Argument, CharloomWarning, Part, SeriesError, SettingsError, counted
-from charloom.forecasting.baselines import AutoRegression, Naive
-from charloom.forecasting.candidates import Candidate, choose, fit_plain, plain_models, usual_order
+from charloom.forecasting.baselines import Baseline, Naive
+from charloom.forecasting.candidates import choose, fit_network, fit_plain, plain_models
 from charloom.forecasting.forecaster import Forecaster
-from charloom.forecasting.lag_selection import choose_lags
-from charloom.forecasting.member import Reading
-from charloom.forecasting.member_training import Progress, cut_windows, make_batch, make_members, train_members
+from charloom.forecasting.intervals import calibrate
+from charloom.forecasting.network import Progress
 from charloom.forecasting.seasons import find_season
 from charloom.forecasting.series import Series, SeriesLike, Values, as_series, is_constant
 from charloom.forecasting.transforms import make_scale
-from charloom.forecasting.unseen_blocks import choose_trust, errors_ahead, optimism
-from charloom.recurrence.threads import use_threads
 from charloom.settings.forecasting import ForecastSettings, Method
 
 FEWEST_POINTS = 4
 FEWEST_FOR_NETWORK = 24
 MOST_POINTS = 10_000
 """At the end of a series, that are fitted to."""
-_MOST_AHEAD = 32
 
 
-def fewest_points(horizon: int, model: Method = "auto") -> int:
+def fewest_points(horizon: int, method: Method = "auto") -> int:
     """The shortest series that a model can forecast so far; of ``auto``, which falls back on the plain ones."""
-    return max(FEWEST_FOR_NETWORK, 2 * horizon + 8) if model == "network" else FEWEST_POINTS
+    return max(FEWEST_FOR_NETWORK, 2 * horizon + 8) if method == "network" else FEWEST_POINTS
 
 
-def plain_instead(length: int, model: Method) -> tuple[Part, ...]:
-    """The hint for a series that is too short for this model at every horizon; empty if it is too short for all."""
-    return ("give ", Argument("method", "auto")) if model == "network" and length >= FEWEST_POINTS else ()
+def check_length(length: int, settings: ForecastSettings, held_out: int = 0) -> None:
+    """Raises SeriesError, with what helps, if so many points without those held out are too few to fit to."""
+    horizon, method = settings.horizon, settings.method
+    needed = fewest_points(horizon, method)
+    most = length - needed
+    if held_out <= most:
+        return
+    longest = length - 1 if held_out else length  # what a shorter horizon may leave
+    change: tuple[Part, ...] = ()
+    if held_out and most >= horizon:
+        change = ("lower ", Argument("held_out"), f" to {most} or less")
+    elif longest >= fewest_points(1, method):
+        change = ("lower ", *((Argument("held_out"), " and ") if held_out > horizon else ()), "the horizon")
+    if method == "network" and longest >= FEWEST_POINTS:
+        change += (*((", or ",) if change else ()), "give ", Argument("method", "auto"))
+    raise SeriesError(
+        f"{counted(length, 'point')} {'is' if length == 1 else 'are'} too few to forecast {horizon} ahead"
+        f"{f' with {held_out} held out' if held_out else ''}: {needed} are needed to fit to",
+        setting="method" if method == "network" else "held_out" if held_out else None,
+        value=method if method == "network" else held_out,
+        hint=change,
+    )
 
 
 def fit(
@@ -47,10 +62,10 @@ def fit(
     """Fits a forecaster to a series.
 
     ``method="auto"`` fits all models that the series is long enough for, and returns the one whose errors on points
-    left out are smallest; the network if others gain little. Its ``model`` says which. Each of the ``settings.members``
-    members of a network is fitted without one block of the series. The number of passes and how far corrections are
-    trusted are chosen for all by their errors on their blocks; so, small as the series is, the networks cost nothing if
-    there is nothing to correct.
+    left out are smallest; the network if others gain little. Its ``method`` says which. Each of the ``members`` of a
+    network is fitted without one block of the series. The number of passes and how far corrections are trusted are
+    chosen for all by their errors on their blocks; so, small as the series is, the networks cost nothing if there is
+    nothing to correct.
 
     Args:
         series: Evenly spaced values, the oldest first; 4 or more.
@@ -60,16 +75,20 @@ def fit(
 
     Raises SeriesError for a series that is too short for the model and the horizon, or that cannot be forecast.
     """
-    return fit_all(as_series(series), with_horizon(settings, horizon), checked(progress))[0]
+    return fit_all(as_series(series), with_horizon(settings, horizon), progress)[0]
 
 
-def fit_all(series: Series, settings: ForecastSettings, tell: Progress, *, compared: bool = False) -> list[Forecaster]:
+def fit_all(
+    series: Series, settings: ForecastSettings, progress: Progress | None, *, compared: bool = False
+) -> list[Forecaster]:
     """The settings' model, fitted, and behind it others.
 
     The first is the one that the settings name or, for ``auto``, the best of all by errors on points left out. Behind
     it are the others if ``auto`` had to fit them, and the plain models if they are to be compared.
     """
-    _check_length(series, settings)
+    check_type((Callable, type(None)), progress=progress)
+    tell = progress or (lambda _: None)
+    check_length(len(series), settings)
     latest = series.values[-MOST_POINTS:]
     if len(latest) < len(series):
         told = f"the series has {len(series):,} points: the last {MOST_POINTS:,} are fitted to"
@@ -77,94 +96,35 @@ def fit_all(series: Series, settings: ForecastSettings, tell: Progress, *, compa
     scale = make_scale(latest, settings.transform, _season(settings.season, latest), settings.domain)
     values = scale.to_unit(latest)
     season = _season(settings.season, values)
-    wanted = None if settings.method == "auto" or compared else settings.method
     if is_constant(latest):
-        candidates = _fit_constant(values, settings)
+        if settings.method in ("network", "ar"):
+            raise SeriesError(
+                f"all {len(values)} values are the same",
+                setting="method",
+                value=settings.method,
+                hint=(Argument("method", "auto"), " repeats them"),
+            )
+        plain: dict[Method, Baseline] = {"naive": Naive()}
+        candidates = []
     else:
-        candidates = _fit_candidates(values, season, settings, tell, wanted)
-    named = [candidate for candidate in candidates if candidate.model == settings.method]
+        plain = plain_models(len(values), season, settings)
+        by_network = settings.method in ("auto", "network") and len(values) >= fewest_points(
+            settings.horizon, "network"
+        )
+        candidates = [fit_network(values, season, settings, tell)] if by_network else []
+    for method, baseline in plain.items():
+        if compared or settings.method in ("auto", method) or is_constant(latest):
+            candidates.append(fit_plain(method, baseline, values, settings))
+    named = [candidate for candidate in candidates if candidate.method == settings.method]
     best = named[0] if named else choose(candidates)
     tell(1.0)
-    return [
-        Forecaster(settings, c.model, c.name, c.members, c.reading, c.calibration(), scale, season, series)
-        for c in (best, *(c for c in candidates if c is not best))
-    ]
-
-
-def _check_length(series: Series, settings: ForecastSettings) -> None:
-    needed = fewest_points(settings.horizon, settings.method)
-    if len(series) >= needed:
-        return
-    few = f"{counted(len(series), 'point')} {'is' if len(series) == 1 else 'are'} too few to forecast"
-    if settings.method == "network":
-        shorter = len(series) >= fewest_points(1, "network")
-        raise SeriesError(
-            f"{few} {settings.horizon} ahead with it: {needed} are needed",
-            setting="method",
-            value="network",
-            hint=(*(("lower the horizon, or ",) if shorter else ()), *plain_instead(len(series), "network")),
+    forecasters = []
+    for one in (best, *(candidate for candidate in candidates if candidate is not best)):
+        half_widths = calibrate(one.errors / np.where(one.spreads > 0, one.spreads, 1.0))
+        forecasters.append(
+            Forecaster(settings, one.method, one.name, one.members, one.reading, half_widths, scale, season, series)
         )
-    raise SeriesError(f"{few}: {needed} are needed")
-
-
-def _fit_constant(values: Values, settings: ForecastSettings) -> list[Candidate]:
-    if settings.method in ("network", "ar"):
-        raise SeriesError(
-            f"all {len(values)} values are the same",
-            setting="method",
-            value=settings.method,
-            hint=(Argument("method", "auto"), " repeats them"),
-        )
-    return [fit_plain("naive", Naive(), values, settings)]
-
-
-def _fit_candidates(
-    values: Values, season: int, settings: ForecastSettings, tell: Progress, wanted: Method | None
-) -> list[Candidate]:
-    """One model, or all that the series is long enough for, the preferred one first."""
-    candidates = []
-    if settings.method in ("auto", "network") and len(values) >= fewest_points(settings.horizon, "network"):
-        candidates.append(_fit_network(values, season, settings, tell))
-    plain = plain_models(len(values), season, settings.num_lags)
-    if settings.method == "ar":
-        plain["ar"] = AutoRegression(settings.num_lags or usual_order(season))
-    if settings.method in ("seasonal-naive", "seasonal-mean") and settings.method not in plain:
-        what = f"a season of {season} is seen fewer than three times" if season > 1 else "no season was found"
-        raise SeriesError(what, setting="method", value=settings.method, hint=("give ", Argument("season")))
-    return candidates + [
-        fit_plain(model, baseline, values, settings) for model, baseline in plain.items() if wanted in (None, model)
-    ]
-
-
-def _fit_network(values: Values, season: int, settings: ForecastSettings, tell: Progress) -> Candidate:
-    with (
-        use_threads(settings.threads),
-        torch.random.fork_rng(devices=[]),
-        torch.inference_mode(False),  # the caller's may be on; the networks are trained here
-        torch.enable_grad(),
-    ):
-        torch.manual_seed(settings.seed)
-        lags = choose_lags(values, settings.horizon, season, settings.max_lags)
-        tell(0.1)
-        members = make_members(values, lags, settings)
-        context = min(settings.context, len(values) // 4)
-        windows, window_spread = cut_windows(values, context, max(1, min(_MOST_AHEAD, len(values) // 8)))
-        batches = []
-        for member in members:
-            linear_errors, known = member.errors(values)
-            batches.append(make_batch(windows, linear_errors, known, member.block, context))
-        train_members(members, batches, settings, lambda share: tell(0.1 + 0.6 * share))
-        reading = Reading(context, window_spread, choose_trust(members, values, context, window_spread, settings))
-        tell(0.8)
-        errors, spreads = errors_ahead(members, reading, values, settings)
-        errors = errors * optimism(members, lags, reading, values, settings)
-    return Candidate("network", "network", members, reading, errors, spreads)
-
-
-def checked(progress: Progress | None) -> Progress:
-    """The function that is called with the share that is done."""
-    check_type((Callable, type(None)), progress=progress)
-    return progress or (lambda _: None)
+    return forecasters
 
 
 def with_horizon(settings: ForecastSettings | None, horizon: int | None) -> ForecastSettings:

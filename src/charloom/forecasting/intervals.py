@@ -12,7 +12,6 @@ Student's distribution does with the degrees of freedom that the errors have.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from numbers import Real
 from statistics import NormalDist
 
@@ -51,25 +50,15 @@ def sorted_levels(levels: Sequence[float]) -> tuple[float, ...]:
     return tuple(sorted(set(levels)))
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Half widths of intervals in the model's spreads.
-
-    Attributes:
-        half_widths: (horizon, levels), for the levels of ``LEVELS``.
-    """
-
-    half_widths: Values
-
-    def half_width(self, level: float, horizon: int) -> Values:
-        """(horizon,), for each step ahead; those after the last that was measured are as wide as that one."""
-        check_level(level)
-        widths = np.array([np.interp(level, LEVELS, row) for row in self.half_widths])
-        return widths[np.minimum(np.arange(horizon), len(widths) - 1)]
+def half_width(half_widths: Values, level: float, horizon: int) -> Values:
+    """At this level, of widths by ``calibrate``: (horizon,). Steps after the last measured one are as wide as it."""
+    check_level(level)
+    widths = np.array([np.interp(level, LEVELS, row) for row in half_widths])
+    return widths[np.minimum(np.arange(horizon), len(widths) - 1)]
 
 
-def calibrate(errors: Values) -> Calibration:
-    """Half widths from errors in units of the model's spread.
+def calibrate(errors: Values) -> Values:
+    """Half widths of intervals in the model's spreads, from errors in units of these: (horizon, levels).
 
     errors: (origins, horizon), origins in the order of time; not a number where an error is not known.
     """
@@ -77,15 +66,12 @@ def calibrate(errors: Values) -> Calibration:
     known = np.isfinite(sizes)
     counts = known.sum(0)
     if not counts.any():  # nothing was measured: a normal distribution of little certainty
-        widths = _NORMAL_WIDTHS * _student_factors(_LEAST_FREEDOM)
-        return Calibration(np.repeat(widths[None], errors.shape[1], axis=0))
+        return np.tile(_NORMAL_WIDTHS * _student_factors(_LEAST_FREEDOM), (errors.shape[1], 1))
     measured = np.flatnonzero(counts)
     columns = [sizes[known[:, step], step] for step in measured]
     scales = np.array([column.mean() for column in columns])
     shapes = np.array([np.quantile(column, LEVELS) for column in columns])
-    freedoms = np.array(
-        [_degrees_of_freedom(column, int(step) + 1) for column, step in zip(columns, measured, strict=True)]
-    )
+    freedoms = np.array([_degrees_of_freedom(some, int(at) + 1) for some, at in zip(columns, measured, strict=True)])
     steps = np.arange(1, errors.shape[1] + 1)
     knots = np.unique(np.geomspace(1, steps[-1], _MOST_KNOTS).astype(int))
     rows = []
@@ -96,8 +82,7 @@ def calibrate(errors: Values) -> Calibration:
         normal = _NORMAL_WIDTHS * float(weights @ scales) / _MEAN_NORMAL
         doubt = 1 / (1 + freedom * (1 - LEVELS))  # the further out, the fewer errors there are
         rows.append(((1 - doubt) * (weights @ shapes) + doubt * normal) * _student_factors(freedom))
-    found = np.array(rows)
-    return Calibration(np.array([np.interp(np.log(steps), np.log(knots), column) for column in found.T]).T)
+    return np.array([np.interp(np.log(steps), np.log(knots), column) for column in np.array(rows).T]).T
 
 
 def _degrees_of_freedom(sizes: Values, step: int) -> float:

@@ -1,14 +1,12 @@
 """A forecast as a picture."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from charloom.arguments import check_type
 from charloom.errors import InputError
-from charloom.forecasting.dates import Dates
 from charloom.forecasting.forecaster import Forecast
 from charloom.forecasting.intervals import sorted_levels
 from charloom.forecasting.series import Series, SeriesLike, as_series
@@ -51,9 +49,10 @@ def draw_forecast(
         low, high = forecast.interval(level)
         shade = tuple(1 - strength * (1 - _BLUE))
         axes.fill_between(future, low, high, color=shade, lw=0, label=f"{100 * level:.4g}% interval")
-    axes.plot(future, forecast.mean, color=tuple(_BLUE), lw=1.5, marker="." if horizon < 10 else "", label="forecast")
+    marker = "." if horizon < 10 else ""
+    axes.plot(future, forecast.mean, color=tuple(_BLUE), lw=1.5, marker=marker, clip_on=False, label="forecast")
     axes.set_ylabel(series.name.replace("$", r"\$"))
-    _set_limits(axes, places, dated=series.dates is not None)
+    axes.set_xlim(places[0], places[-1])  # no margin: a time before year 1 or after 9999 has no tick
     axes.grid(visible=True, alpha=0.25)
     figure.legend(loc="outside upper center", ncols=4, fontsize=9, frameon=False)
     return plots.picture_of(figure, format)
@@ -72,25 +71,7 @@ def _places(axes: "Axes", series: Series, begin: int, end: int) -> "np.ndarray[t
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.set_xlabel("time")
-    times = date2num(_clock_times(series.dates, begin, end))  # type: ignore[no-untyped-call]
-    return np.asarray(times, dtype=np.float64)
-
-
-def _set_limits(axes: "Axes", places: "np.ndarray[tuple[int], np.dtype[np.float64]]", *, dated: bool) -> None:
-    """A little more than the points take, but no time before year 1 or after 9999, which has no tick."""
-    from matplotlib.dates import date2num
-
-    margin = 0.01 * (places[-1] - places[0])
-    left, right = places[0] - margin, places[-1] + margin
-    if dated:
-        first, last = date2num([datetime.min, datetime(9999, 12, 31, 23)])  # type: ignore[no-untyped-call]
-        left, right = max(left, first), min(right, last)
-    axes.set_xlim(left, right)
-
-
-def _clock_times(dates: Dates, begin: int, end: int) -> list[datetime]:
-    """The times as the first one's clock shows them, so that ticks need no time zone."""
-    times = [dates.time(place) for place in range(begin, end)]
-    if times[0].tzinfo is None:
-        return times
-    return [times[0].replace(tzinfo=None) + (time - times[0]) for time in times]
+    times = [series.dates.time(place) for place in range(begin, end)]
+    # As the first one's clock shows them, so that ticks need no time zone.
+    clock_times = [times[0].replace(tzinfo=None) + (time - times[0]) for time in times]
+    return np.asarray(date2num(clock_times), dtype=np.float64)  # type: ignore[no-untyped-call]

@@ -1,8 +1,8 @@
 """A numeric series, and what a series must be to be forecast."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,9 +48,7 @@ class Series:
             raise SeriesError(f"the series has {array.ndim} dimensions: it must be a sequence of numbers, one a point")
         with np.errstate(over="ignore"):  # of longer floats, which are then refused as infinite
             values = np.ma.filled(array.astype(np.float64), np.nan)
-        _check_values(values)
-        if array.dtype.kind in "iu":
-            _check_whole_numbers(array, values)
+        _check_values(array, values)
         if self.dates is None and hasattr(index := getattr(self.values, "index", None), "dtype"):
             object.__setattr__(self, "dates", _dates_of(np.asarray(index)))
         values.setflags(write=False)
@@ -62,7 +60,9 @@ class Series:
     def head(self, length: int) -> "Series":
         """The first ``length`` points."""
         check_count("length", length, minimum=1, maximum=len(self))
-        dates = None if self.dates is None else self.dates.head(length)
+        dates = self.dates
+        if dates is not None:
+            dates = replace(dates, labels=dates.labels[:length], times=dates.times[:length])
         return Series(self.values[:length], self.name, dates)
 
     def label(self, place: int) -> str:
@@ -79,7 +79,7 @@ def as_series(series: SeriesLike) -> Series:
     return series if isinstance(series, Series) else Series(series)  # type: ignore[arg-type]
 
 
-def as_array(numbers: object) -> NDArray[Any] | None:
+def as_array(numbers: object) -> NDArray[np.generic] | None:
     """An array of any type, masked if ``numbers`` is; None for what cannot be one."""
     try:
         return np.asanyarray(numbers)
@@ -87,8 +87,8 @@ def as_array(numbers: object) -> NDArray[Any] | None:
         return None
 
 
-def _check_values(values: Values) -> None:
-    """Raises SeriesError, naming the first place, for what is not finite or too large."""
+def _check_values(array: NDArray[np.generic], values: Values) -> None:
+    """Raises SeriesError, naming the first place, for what is not finite, too large, or another number as a float."""
     if not len(values):
         raise SeriesError("the series is empty: there is nothing to forecast")
     if len(bad := np.flatnonzero(~np.isfinite(values))):
@@ -96,19 +96,15 @@ def _check_values(values: Values) -> None:
         raise SeriesError(f"value {bad[0] + 1} of {len(values)} is {what}: fill such values, or leave them out")
     if len(large := np.flatnonzero(np.abs(values) > _LARGEST)):
         raise SeriesError(f"value {large[0] + 1} is {values[large[0]]:g}, more than {_LARGEST:g}: use a larger unit")
-
-
-def _check_whole_numbers(array: NDArray[Any], values: Values) -> None:
-    """Raises SeriesError for a whole number that is another one as a float."""
-    for place in np.flatnonzero(np.abs(values) >= _LARGEST_EXACT):
-        if int(values[place]) != int(array[place]):
+    for place in np.flatnonzero(np.abs(values) >= _LARGEST_EXACT) if array.dtype.kind in "iu" else ():
+        if int(values[place]) != array[place].item():
             raise SeriesError(
                 f"value {place + 1} is {array[place]}, more digits than a float holds",
                 hint="subtract a constant from the series, or round it",
             )
 
 
-def _dates_of(index: NDArray[Any]) -> Dates | None:
+def _dates_of(index: NDArray[np.generic]) -> Dates | None:
     """The dates of a pandas index; None for one of numbers. Raises SeriesError if it is not evenly spaced."""
     how = "sort the series by its index and fill its gaps, or give its values alone to take them as evenly spaced"
     if index.dtype.kind in "iufm":
@@ -117,7 +113,8 @@ def _dates_of(index: NDArray[Any]) -> Dates | None:
             raise SeriesError("the numbers of the index are not increasing in even steps", hint=how)
         return None
     if index.dtype.kind == "M":
-        index = np.datetime_as_string(index, "D" if np.all(index == index.astype("M8[D]")) else None)
+        times = index.astype(np.datetime64)
+        index = np.datetime_as_string(times, "D" if np.all(times == times.astype("M8[D]")) else None)
     try:
         return read_dates([str(label) for label in index], range(1, len(index) + 1), "index")
     except SeriesError as error:
@@ -127,15 +124,3 @@ def _dates_of(index: NDArray[Any]) -> Dates | None:
 def is_constant(values: Values) -> bool:
     """All values are the same."""
     return bool(np.all(values == values[0]))
-
-
-def interpolate_missing(values: Values) -> tuple[Values, int]:
-    """Straight lines over inner gaps, rounded between whole numbers only, and the number of points that were filled."""
-    missing = np.isnan(values)
-    if not missing.any() or missing.all():
-        return values, 0
-    places, known = np.arange(len(values)), values[~missing]
-    filled = np.interp(places, places[~missing], known)
-    if np.all(known == np.rint(known)):  # counts stay counts
-        filled = np.rint(filled)
-    return np.where(missing, filled, values), int(missing.sum())

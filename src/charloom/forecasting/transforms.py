@@ -8,15 +8,12 @@ import numpy as np
 from charloom.errors import Argument, InputError, SeriesError
 from charloom.forecasting.series import Values, is_constant
 from charloom.settings.forecasting import Domain, Transform
-from charloom.settings.limits import check_number, check_switch, check_whole, check_word
 
 Chosen: TypeAlias = Literal["none", "log"]
 
 _LEAST_RISE = 1.5
 """A level must rise by so much before the swings tell anything."""
 _LARGEST_LOGARITHM = 700.0
-_LARGEST_UNIT = 1000.0
-"""Divided values are at most 1, and their logarithms at least that of the smallest float."""
 _FARTHEST = 1e12
 """From the fitted series, in its spreads: beyond, forecasts would be capped and their intervals lost in rounding."""
 
@@ -43,14 +40,6 @@ class Scale:
     spread: float
     sign: int = 0
     whole: bool = False
-
-    def __post_init__(self) -> None:
-        check_word(self, transform=Chosen)
-        check_whole(self, "exponent", minimum=-1100, maximum=1100)
-        check_number(self, "offset", minimum=-_LARGEST_UNIT, maximum=_LARGEST_UNIT)
-        check_number(self, "spread", maximum=_LARGEST_UNIT, above_minimum=True)
-        check_whole(self, "sign", minimum=-1, maximum=1)
-        check_switch(self, "whole")
 
     def to_unit(self, values: Values) -> Values:
         """Values of the series' unit as the models see them.
@@ -89,20 +78,21 @@ class Scale:
 
 
 def make_scale(values: Values, transform: Transform, season: int, domain: Domain) -> Scale:
-    """The scale of a series.
+    """The scale of a series in its own unit. Raises SeriesError if logarithms are asked for and a value has none.
 
-    Args:
-        values: (points,), in the series' unit.
-        transform: As in ``ForecastSettings``.
-        season: Points in a season, 1 if there is none.
-        domain: As in ``ForecastSettings``.
-
-    Raises SeriesError if logarithms are asked for and a value has none.
+    ``auto`` takes logarithms where the spread of changes grows with the level at more than half its rate (on
+    logarithmic scales), by a regression over at least ten stretches of the series that leaves no doubt. After Guerrero,
+    Time-series analysis supported by power transformations, 1993.
     """
+    if transform == "log" and np.min(values) <= 0:
+        raise SeriesError(
+            *(Argument("transform", "log"), " needs positive values"),
+            hint=("give ", Argument("transform", "none"), ", or add to them"),
+        )
     exponent = int(np.frexp(np.max(np.abs(values)))[1])
     divided = np.ldexp(values, -exponent)
-    chosen = choose_transform(divided, transform, season)
-    if chosen == "log":
+    is_log = transform == "log" or (transform == "auto" and np.min(values) > 0 and _swings_grow(divided, season))
+    if is_log:
         divided = np.log(divided)
     constant = is_constant(values)
     offset = float(divided[0] if constant else divided.mean())
@@ -111,28 +101,7 @@ def make_scale(values: Values, transform: Transform, season: int, domain: Domain
     if domain == "auto":
         sign = 1 if np.min(values) >= 0 else -1 if np.max(values) <= 0 else 0
         whole = bool(np.all(values == np.rint(values)))
-    return Scale(chosen, exponent, offset, spread, sign, whole)
-
-
-def choose_transform(values: Values, transform: Transform, season: int) -> Chosen:
-    """Logarithms or the values themselves. Raises SeriesError if logarithms are asked for and a value has none.
-
-    ``auto``: logarithms where the spread of changes grows with the level at more than half its rate (on logarithmic
-    scales), by a regression over at least ten stretches of the series that leaves no doubt. After Guerrero, Time-series
-    analysis supported by power transformations, 1993.
-    """
-    if transform == "none":
-        return "none"
-    if np.min(values) <= 0:
-        if transform == "log":
-            raise SeriesError(
-                Argument("transform", "log"),
-                " needs positive values: use ",
-                Argument("transform", "none"),
-                ", or add to them",
-            )
-        return "none"
-    return "log" if transform == "log" or _swings_grow(values, season) else "none"
+    return Scale("log" if is_log else "none", exponent, offset, spread, sign, whole)
 
 
 def _swings_grow(values: Values, season: int) -> bool:

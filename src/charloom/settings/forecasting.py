@@ -21,8 +21,6 @@ USUAL_LEVELS = (0.8, 0.95)
 
 DELIMITER_NAMES = {"tab": "\t", "\\t": "\t"}
 """Words for delimiters that are hard to type."""
-DECIMALS = (".", ",")
-THOUSANDS = (",", ".", " ", "'")
 _SAMPLE = datetime(2001, 12, 30, 23, 58, 59, tzinfo=UTC)
 
 MAX_HORIZON = 4000
@@ -31,9 +29,13 @@ MAX_PATHS = 1_000_000
 
 @dataclass(frozen=True)
 class TableSettings:
-    """How a series is written in a text file. Nothing of this is inferred from the file.
+    """Where a series stands in a CSV file, and how it is written. Nothing of this is inferred from the file.
 
     Attributes:
+        column: The column to forecast: its header, or its number from 1. Default: the only one beside the dates.
+        time: The column of dates: its header, or its number from 1. They must be evenly spaced, the oldest first.
+            Default: the first column that is not forecast. none takes the rows in the order of the file as evenly
+            spaced, the oldest first.
         missing: What to do with an empty value, NA, N/A, NaN, null, none or a lone point between other values: refuse
             it, or interpolate, by whole numbers if all others are. Missing values at either end are always refused.
         delimiter: The character between columns, or tab. Default: a comma; a tab if the file's name ends in .tsv.
@@ -46,6 +48,8 @@ class TableSettings:
         skip_rows: Lines before the header that are not part of the table.
     """
 
+    column: str | int | None = None
+    time: str | int | None = None
     missing: Missing = "refuse"
     delimiter: str | None = None
     decimal: str | None = None
@@ -55,11 +59,16 @@ class TableSettings:
     skip_rows: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("column", "time"):
+            if not isinstance(getattr(self, name), str):
+                check_whole(self, name, optional=True)
         check_word(self, missing=Missing)
         check_switch(self, "header", optional=True)
         check_whole(self, "skip_rows", minimum=0)
-        _check_sign(self, "decimal", DECIMALS)
-        _check_sign(self, "thousands", THOUSANDS)
+        for name, signs in (("decimal", (".", ",")), ("thousands", (",", ".", " ", "'"))):
+            sign = getattr(self, name)
+            if sign is not None and (not isinstance(sign, str) or sign not in signs):
+                raise SettingsError(f"it must be one of {' '.join(map(repr, signs))}", setting=name, value=sign)
         if self.thousands is not None and self.thousands == (self.decimal or "."):
             raise SettingsError(
                 "it is the decimal sign, too",
@@ -67,18 +76,15 @@ class TableSettings:
                 value=self.thousands,
                 hint=("give ", Argument("decimal", "," if self.thousands == "." else ".")),
             )
-        if self.delimiter is not None:
-            self._check_delimiter()
-        if self.date_format is not None:
-            self._check_date_format()
-
-    def _check_delimiter(self) -> None:
         mark = self.delimiter
         named = isinstance(mark, str) and mark in DELIMITER_NAMES
-        if not named and not (isinstance(mark, str) and len(mark) == 1 and not mark.isalnum() and mark not in '"\r\n'):
+        one = isinstance(mark, str) and len(mark) == 1 and not mark.isalnum() and mark not in '"\r\n'
+        if mark is not None and not named and not one:
             raise SettingsError(
                 "it must be one character that is no letter, digit or quote, or tab", setting="delimiter", value=mark
             )
+        if self.date_format is not None:
+            self._check_date_format()
 
     def _check_date_format(self) -> None:
         if not isinstance(self.date_format, str):
@@ -91,12 +97,6 @@ class TableSettings:
             ) from None
         if year != _SAMPLE.year:
             raise SettingsError("it has no year (%Y or %y)", setting="date_format", value=self.date_format)
-
-
-def _check_sign(settings: TableSettings, name: str, signs: tuple[str, ...]) -> None:
-    value = getattr(settings, name)
-    if value is not None and not (isinstance(value, str) and value in signs):
-        raise SettingsError(f"it must be one of {' '.join(map(repr, signs))}", setting=name, value=value)
 
 
 @dataclass(frozen=True)

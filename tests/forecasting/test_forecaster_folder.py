@@ -1,0 +1,136 @@
+"""A saved forecaster: forecasts as before; whatever was changed is refused or right."""
+
+import copy
+import functools
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from charloom import InputError, LanguageModel, ModelFolderError, forecasting
+from charloom.forecasting import Forecaster, ForecastSettings
+from charloom.models.folder import read_model_folder
+from charloom.settings.forecasting import Method
+
+_SETTINGS = ForecastSettings(horizon=6, epochs=3, members=4, hidden_size=8, context=16, method="network")
+
+
+def _values(length: int = 150, seed: int = 0) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    random = np.random.default_rng(seed)
+    values = 10 + np.sin(np.arange(length) * 2 * np.pi / 12) + random.normal(0, 0.2, length)
+    return np.asarray(values)
+
+
+@pytest.fixture(scope="module")
+def forecaster() -> Forecaster:
+    return forecasting.fit(_values(), _SETTINGS)
+
+
+def test_folder(forecaster: Forecaster, tmp_path: Path) -> None:
+    forecaster.save(tmp_path / "model")
+    assert {file.name for file in (tmp_path / "model").iterdir()} == {"config.json", "model.safetensors"}
+    loaded = Forecaster.load(tmp_path / "model")
+    for a, b in ((forecaster.forecast(), loaded.forecast()), (forecaster.forecast(9), loaded.forecast(9))):
+        assert (a.mean == b.mean).all()
+        assert (a.interval(0.8)[1] == b.interval(0.8)[1]).all()
+    assert loaded.settings == forecaster.settings
+
+
+def test_folders_that_are_none(forecaster: Forecaster, tmp_path: Path) -> None:
+    with pytest.raises(ModelFolderError, match="no such model folder"):
+        Forecaster.load(tmp_path / "nowhere")
+    folder = tmp_path / "model"
+    forecaster.save(folder)
+    with pytest.raises(ModelFolderError, match="a forecaster, not a language model"):
+        LanguageModel.load(folder)
+    config = json.loads((folder / "config.json").read_text())
+    changes: list[dict[str, object]] = [
+        {"kind": "x"},
+        {"settings": {"horizon": -1}},
+        {"season": "x"},
+        {"transform": "x"},
+        {"transform": "auto"},
+        {"method": "x"},
+        {"method": "naive"},
+        {"method": "auto"},
+    ]
+    for change in changes:
+        (folder / "config.json").write_text(json.dumps(config | change))
+        with pytest.raises(ModelFolderError, match=r"not a forecaster|do not fit"):
+            Forecaster.load(folder)
+
+
+@pytest.mark.parametrize("method", ["network", "drift"])
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("half_widths", lambda numbers: -numbers),
+        ("half_widths", lambda numbers: numbers[:-1]),
+        ("scale", lambda numbers: numbers * 0),
+        ("scale", lambda numbers: numbers[:-1]),
+        ("scale", lambda numbers: numbers * np.nan),
+        ("reading", lambda numbers: -numbers - 1),
+        ("reading", lambda numbers: numbers + 3),
+        ("spreads", lambda numbers: -numbers),
+        ("spreads", lambda numbers: numbers[1:]),
+        ("intercepts", lambda numbers: np.append(numbers, 1.0)),
+        ("values", lambda numbers: numbers[:0]),
+        ("members.0.coefficients", lambda numbers: numbers[:, None]),
+    ],
+)
+def test_changed_numbers_are_refused(method: Method, name: str, change: Any, tmp_path: Path) -> None:
+    forecasting.fit(_values(40), replace(_SETTINGS, method=method, epochs=0)).save(tmp_path)
+    config, tensors = read_model_folder(tmp_path, "forecaster")
+    tensors[name] = torch.from_numpy(np.ascontiguousarray(change(tensors[name].numpy())))
+    data = safetensors.torch.save(tensors)
+    (tmp_path / "model.safetensors").write_bytes(data)
+    (tmp_path / "config.json").write_text(json.dumps(config | {"weights_sha256": hashlib.sha256(data).hexdigest()}))
+    with pytest.raises(ModelFolderError, match="do not fit"):
+        Forecaster.load(tmp_path)
+
+
+_WRONG: list[Any] = [None, True, "a", [], {}, 0, -1, 1.5, 1e300, 10**30, 10**400, float("nan"), float("inf")]
+_ALIKE: dict[type, tuple[type, ...]] = {float: (int,), type(None): (int,), int: (type(None),)}
+_OTHERS = ("settings", "charloom", "format_version", "weights_sha256")
+
+
+def test_a_changed_config_is_refused_or_right(forecaster: Forecaster, tmp_path: Path) -> None:
+    """Whatever stands for a number or a word of it: that it is of another type is seen, and forecasts are finite."""
+    folder = tmp_path / "model"
+    refused = 0
+    for one in (forecaster, forecasting.fit(_values(), replace(_SETTINGS, method="ar"))):
+        one.save(folder)
+        config = json.loads((folder / "config.json").read_text())
+        for place in _places({name: config[name] for name in config if name not in _OTHERS}):
+            for wrong in (*_WRONG, "auto", "log"):
+                changed: Any = copy.deepcopy(config)
+                functools.reduce(lambda part, key: part[key], place[:-1], changed)[place[-1]] = wrong
+                (folder / "config.json").write_text(json.dumps(changed))
+                try:
+                    found = Forecaster.load(folder)
+                except ModelFolderError:
+                    refused += 1
+                    continue
+                try:
+                    forecast = found.forecast(2)
+                except InputError:
+                    continue  # it asks for more points than there are, or others
+                low, high = forecast.interval(0.8)
+                assert np.isfinite([low, high]).all(), (place, wrong)
+                right = functools.reduce(lambda part, key: part[key], place, config)
+                assert type(wrong) in (type(right), *_ALIKE.get(type(right), ())), (place, wrong)
+    assert refused > 100
+
+
+def _places(part: Any) -> Iterator[tuple[Any, ...]]:
+    """Keys to each leaf, of the first of several members."""
+    for key in part if isinstance(part, dict) else range(len(part[:1])) if isinstance(part, list) else ():
+        yield (key,)
+        yield from ((key, *more) for more in _places(part[key]))
