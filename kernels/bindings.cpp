@@ -13,9 +13,9 @@
 #include <tuple>
 #include <vector>
 
-#include "instruction_sets.h"
-#include "thread_choice.h"
-#include "workspace.h"
+#include "runtime/thread_choice.h"
+#include "runtime/workspace.h"
+#include "supported_kernels.h"
 
 namespace nb = nanobind;
 using namespace charloom;

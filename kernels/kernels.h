@@ -9,7 +9,7 @@
 #include <cstdint>
 
 #include "cell_kinds.h"
-#include "sampling.h"
+#include "language_model/sampling.h"
 
 namespace charloom {
 
@@ -114,19 +114,23 @@ struct DescentCall {
   double *lost;  // out: the most seconds that one of the threads did not run
 };
 
-// The functions of one instruction set.
+// The functions of one instruction set. They return the size of the memory that comes last, and with null for it do
+// nothing else.
 struct Kernels {
   const char *name;
-  size_t (*reserve_bytes)(const LayerCall &);
-  size_t (*layer_workspace)(const LayerCall &, bool backward);
-  void (*layer_forward)(const LayerCall &, void *workspace);
-  void (*layer_backward)(const LayerCall &, void *workspace);
-  size_t (*language_model_workspace)(const LanguageModelCall &);
-  void (*language_model_step)(const LanguageModelCall &, void *workspace);
-  size_t (*generation_size)(const GenerationModel &);
-  void (*pack_for_generation)(const GenerationModel &, void *packed);
+  size_t (*layer_forward)(const LayerCall &, void *workspace);
+  size_t (*layer_backward)(const LayerCall &, void *workspace);
+  size_t (*language_model_step)(const LanguageModelCall &, void *workspace);
+  size_t (*pack_for_generation)(const GenerationModel &, void *packed);
   size_t (*generate)(const GenerationModel &, void *packed, const GenerationRun &, void *workspace);
-  size_t (*descend)(const DescentCall &, void *workspace);  // without a workspace: the size of the one it needs
+  size_t (*descend)(const DescentCall &, void *workspace);
+  size_t (*reserve_bytes)(const LayerCall &);
+
+  size_t layer_workspace(const LayerCall &call, bool backward) const {
+    return (backward ? layer_backward : layer_forward)(call, nullptr);
+  }
+  size_t language_model_workspace(const LanguageModelCall &call) const { return language_model_step(call, nullptr); }
+  size_t generation_size(const GenerationModel &model) const { return pack_for_generation(model, nullptr); }
 };
 
 }  // namespace charloom

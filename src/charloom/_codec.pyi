@@ -1,4 +1,4 @@
-"""The codec's native code (``kernels/codec/bindings.cpp``): addresses and sizes in; nothing here checks a pointer."""
+"""The codec's native code (``codec_bindings.cpp``): addresses and sizes in; nothing here checks a pointer."""
 
 from collections.abc import Sequence
 from typing import TypeAlias

@@ -9,8 +9,8 @@
 #include <iostream>
 #include <map>
 
-#include "coders.h"
-#include "sessions.h"
+#include "codec/coding/coders.h"
+#include "codec/coding/sessions.h"
 
 using namespace charloom;
 using Bytes = std::vector<uint8_t>;
@@ -34,16 +34,22 @@ class Case {
     if (!file_) throw std::runtime_error("the case ends too early");
     return *pieces_.back();
   }
-  Address address() { return (Address)piece().data(); }
+  template <class Number>
+  const Number *array() {
+    return (const Number *)piece().data();
+  }
   int32_t number() {
     int32_t n;
     memcpy(&n, piece().data(), sizeof n);
     return n;
   }
-  MatrixArrays matrix() {
-    const Address weights = address(), multipliers = address();
-    const int first = number(), second = number();
-    return {weights, multipliers, first, second};
+  IntegerMatrix matrix() {
+    IntegerMatrix m{};
+    m.weights = array<int8_t>();
+    m.multipliers = array<int16_t>();
+    m.first_shift = number();
+    m.second_shift = number();
+    return m;
   }
   std::vector<Bytes> list() {
     std::vector<Bytes> items(number());
@@ -58,20 +64,26 @@ class Case {
 
 struct Engines {
   explicit Engines(Case &c, const std::string &name) {
-    const int cell = c.number(), layer_count = c.number();
-    const long hidden = c.number(), vocabulary = c.number(), begin_token = c.number();
-    const Address table = c.address();
-    std::vector<LayerArrays> layers;
-    for (int i = 0; i < layer_count; i++) {
-      const MatrixArrays of_hidden = c.matrix(), of_input = c.matrix();
-      const Address bias = c.address(), candidate_bias = c.address();
-      layers.push_back({of_hidden, of_input, bias, candidate_bias});
+    IntegerWeights weights{};
+    weights.cell = (CellKind)c.number();
+    std::vector<IntegerLayer> layers(weights.layers = c.number());
+    weights.hidden = c.number();
+    weights.vocabulary = c.number();
+    weights.begin_token = c.number();
+    weights.token_table = c.array<int16_t>();
+    for (IntegerLayer &layer : layers) {
+      layer.hidden = c.matrix();
+      layer.input = c.matrix();
+      layer.bias = c.array<int32_t>();
+      layer.candidate_bias = c.array<int32_t>();
     }
-    const MatrixArrays output = c.matrix();
-    const Address output_bias = c.address(), tanh = c.address(), exp2 = c.address();
-    const Address token_bytes = c.address(), token_offsets = c.address();
-    network = std::make_unique<Network>(name, std::make_tuple(cell, hidden, vocabulary, begin_token), table, layers,
-                                        output, output_bias, tanh, exp2, token_bytes, token_offsets);
+    weights.layer = layers.data();
+    weights.output = c.matrix();
+    weights.output_bias = c.array<int32_t>();
+    weights.tanh = c.array<int16_t>();
+    weights.exp2 = c.array<int16_t>();
+    const uint8_t *token_bytes = c.array<uint8_t>();
+    network = std::make_unique<Network>(name, weights, token_bytes, c.array<int32_t>());
     full_bits = c.number();
     light_bits = c.number();
     segment = c.number();
@@ -80,7 +92,7 @@ struct Engines {
     silent = c.number();
   }
 
-  Primed primed(bool records) const {
+  std::unique_ptr<Primed> primed(bool records) const {
     return prime(*network, full_bits, light_bits, text.data(), text.size(), silent, records);
   }
 
@@ -115,22 +127,7 @@ class Results {
 };
 
 template <class Coder>
-void blocks(const std::string &name, const std::vector<Bytes> &of, Results &results, bool decoding, Coder &session) {
-  for (size_t i = 0; i < of.size(); i++) {
-    const std::string number = name + "." + std::to_string(i);
-    if (!decoding) {
-      results.add(number, session.encode(of[i].data(), of[i].size()));
-      continue;
-    }
-    const Payload &payload = results.of(number);
-    Bytes found(of[i].size());
-    session.decode(payload.data(), payload.size(), found.data(), found.size());
-    if (found != of[i]) throw std::runtime_error(number + " decodes to something else");
-  }
-}
-
-template <class Coder>
-void records(const std::string &name, const std::vector<Bytes> &of, Results &results, bool decoding, Coder &session) {
+void code(const std::string &name, const std::vector<Bytes> &of, Results &results, bool decoding, Coder &session) {
   for (size_t i = 0; i < of.size(); i++) {
     const std::string number = name + "." + std::to_string(i);
     if (!decoding) {
@@ -146,7 +143,7 @@ void records(const std::string &name, const std::vector<Bytes> &of, Results &res
 void run(const char *path, const char *decode) {
   Results results;
   if (decode) results.read(decode);
-  for (const CodecNetwork *set : supported_networks()) {
+  for (const CodecKernels *set : supported_codec_kernels()) {
     Case c(path);
     const Engines engines(c, set->name);
     const std::vector<Bytes> data = c.list(), messages = c.list();
@@ -154,22 +151,17 @@ void run(const char *path, const char *decode) {
     // The same names for every instruction set, which give the same.
     for (long lanes : {1, 4, 16, 64}) {
       Session<FastLanes> session(lanes, network);
-      blocks("fast." + std::to_string(lanes), data, results, decode, session);
+      code("fast." + std::to_string(lanes), data, results, decode, session);
     }
     RecordSession<FastLanes> fast_records(network);
-    records("fast.record", messages, results, decode, fast_records);
-    Primed primed = engines.primed(false);
-    Copies copies(std::move(primed.memory));
+    code("fast.record", messages, results, decode, fast_records);
+    const auto primed = engines.primed(false), by_lines = engines.primed(true);
     for (long lanes : {1, 4, 16, 64}) {
-      Session<MixingLanes> session(lanes, network, copies.take(1 << 22), primed.text,
-                                   (engines.segment + lanes - 1) / lanes, &copies);
-      blocks("mixing." + std::to_string(lanes), data, results, decode, session);
+      Session<MixingLanes> session(lanes, network, *primed, (size_t)1 << 22, (engines.segment + lanes - 1) / lanes);
+      code("mixing." + std::to_string(lanes), data, results, decode, session);
     }
-    Primed by_lines = engines.primed(true);
-    Copies copies_of_lines(std::move(by_lines.memory));
-    RecordSession<MixingLanes> mixing_records(network, copies_of_lines.take(SIZE_MAX), by_lines.text,
-                                              engines.record_capacity, &copies_of_lines);
-    records("mixing.record", messages, results, decode, mixing_records);
+    RecordSession<MixingLanes> mixing_records(network, *by_lines, SIZE_MAX, engines.record_capacity);
+    code("mixing.record", messages, results, decode, mixing_records);
   }
 }
 

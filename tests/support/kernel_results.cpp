@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "../kernels/instruction_sets.h"
+#include "supported_kernels.h"
 
 using namespace charloom;
 

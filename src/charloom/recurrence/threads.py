@@ -1,7 +1,7 @@
 """How many threads a computation takes.
 
 The native kernels take PyTorch's number, and fewer if that is faster: one for little work, and one while other programs
-keep the processors busy (``kernels/thread_choice.h``). PyTorch's own operations between two calls of the kernels take
+keep the processors busy (``thread_choice.h``). PyTorch's own operations between two calls of the kernels take
 one: the threads of OpenMP spin between operations, and beside busy processes each operation on several threads waits
 for a time slice of the scheduler, which is longer than the operation by orders of magnitude. A number that was asked
 for is kept to by both.

@@ -1,4 +1,4 @@
-"""The mixture of context models and the network, in plain Python: the specification of ``kernels/codec/mixture.h``.
+"""The mixture of context models and the network, in plain Python: the specification of ``context_mixing.h``.
 
 For each context a slot of 15 nodes tells how bits went after it. What the nodes say is mixed with two matches and the
 network, as logits, by seven sets of weights, each chosen by another circumstance; the sets' answers are mixed again,

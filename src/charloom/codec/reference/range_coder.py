@@ -1,4 +1,4 @@
-"""The range coder in plain Python: the specification of ``kernels/codec/range_coder.h``.
+"""The range coder in plain Python: the specification of ``kernels/codec/coding/range_coder.h``.
 
 A payload is a number between 0 and 1, written to base 256. Coding something narrows the interval that the number lies
 in to a part of it. The interval is ``low`` and ``size``, both in units that shrink by 256 with every byte that is out;

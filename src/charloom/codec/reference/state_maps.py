@@ -1,6 +1,6 @@
 """Logits, and what learns from single bits: StateMaps, APMs and bit histories, as PAQ calls them; in plain Python.
 
-The specification of ``logistic.h``, ``state_maps.h`` and ``bit_history.h`` in ``kernels/codec``.
+The specification of ``state_maps.h`` and ``bit_history.h`` in ``kernels/codec``.
 A probability is of 16 bits, 1 to 65,535. A logit is ln(p / (1 - p)) in steps of 1/256. ``>>`` rounds down, ``//`` is
 used of numbers that are not negative only.
 """

@@ -1,0 +1,139 @@
+// The Python module charloom._codec. charloom.codec.engines.native is its only user and answers for every pointer of a
+// network; shapes, types and ranges are checked there.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/vector.h>
+
+#include <memory>
+
+#include "codec/coding/coders.h"
+#include "codec/coding/sessions.h"
+
+namespace nb = nanobind;
+using namespace charloom;
+
+namespace {
+
+const uint8_t *data_of(const nb::bytes &bytes) { return (const uint8_t *)bytes.data(); }
+nb::bytes bytes_of(const Payload &payload) { return nb::bytes(payload.data(), payload.size()); }
+
+// Sessions are used by one thread at a time; others run meanwhile.
+template <class Coder>
+nb::bytes encode(Coder &coder, const nb::bytes &data) {
+  Payload payload;
+  {
+    nb::gil_scoped_release release;
+    payload = coder.encode(data_of(data), data.size());
+  }
+  return bytes_of(payload);
+}
+
+// size: of the data, or of the longest record.
+template <class Coder>
+nb::bytes decode(Coder &coder, const nb::bytes &payload, size_t size) {
+  Payload data;
+  {
+    nb::gil_scoped_release release;
+    data = coder.decode(data_of(payload), payload.size(), size);
+  }
+  return bytes_of(data);
+}
+
+using Fast = Session<FastLanes>;
+using FastRecords = RecordSession<FastLanes>;
+using Mixed = Session<MixingLanes>;
+using MixedRecords = RecordSession<MixingLanes>;
+
+// What every mixing session begins with. See prime().
+class Mixing {
+ public:
+  Mixing(const Network &network, int full_bits, int light_bits, const nb::bytes &text, size_t silent, bool records)
+      : network_(network) {
+    nb::gil_scoped_release release;
+    primed_ = prime(network, full_bits, light_bits, data_of(text), text.size(), silent, records);
+  }
+
+  std::unique_ptr<Mixed> session(long lanes, size_t capacity) {
+    nb::gil_scoped_release release;
+    return std::make_unique<Mixed>(lanes, network_, *primed_, kMostChanges, capacity);
+  }
+  std::unique_ptr<MixedRecords> records(size_t capacity) {
+    nb::gil_scoped_release release;
+    return std::make_unique<MixedRecords>(network_, *primed_, SIZE_MAX, capacity);
+  }
+
+ private:
+  static constexpr size_t kMostChanges = 4 << 20;
+
+  const Network &network_;
+  std::unique_ptr<Primed> primed_;
+};
+
+using Address = uintptr_t;
+using MatrixArrays = std::tuple<Address, Address, int, int>;  // weights, multipliers, shifts
+// hidden, input, bias, candidate bias; zeros where there is none
+using LayerArrays = std::tuple<MatrixArrays, MatrixArrays, Address, Address>;
+
+IntegerMatrix matrix_at(const MatrixArrays &a) {
+  const auto [weights, multipliers, first_shift, second_shift] = a;
+  return {(const int8_t *)weights, (const int16_t *)multipliers, first_shift, second_shift};
+}
+
+// shape: (cell, hidden, vocabulary, begin token)
+void make_network(Network *self, const std::string &name, std::tuple<int, long, long, long> shape, Address token_table,
+                  const std::vector<LayerArrays> &arrays, const MatrixArrays &output, Address output_bias, Address tanh,
+                  Address exp2, Address token_bytes, Address token_offsets) {
+  const auto [cell, hidden_size, vocabulary, begin_token] = shape;
+  std::vector<IntegerLayer> layers;
+  for (const auto &[hidden, input, bias, candidate_bias] : arrays)
+    layers.push_back({matrix_at(hidden), matrix_at(input), (const int32_t *)bias, (const int32_t *)candidate_bias});
+  const IntegerWeights weights{(CellKind)cell,
+                               hidden_size,
+                               (long)layers.size(),
+                               vocabulary,
+                               begin_token,
+                               (const int16_t *)token_table,
+                               layers.data(),
+                               matrix_at(output),
+                               (const int32_t *)output_bias,
+                               (const int16_t *)tanh,
+                               (const int16_t *)exp2};
+  new (self) Network(name, weights, (const uint8_t *)token_bytes, (const int32_t *)token_offsets);
+}
+
+template <class Coder>
+nb::class_<Coder> bind_session(nb::module_ &m, const char *name) {
+  return nb::class_<Coder>(m, name).def("encode", &encode<Coder>).def("decode", &decode<Coder>);
+}
+
+}  // namespace
+
+NB_MODULE(_codec, m) {
+  nb::set_leak_warnings(false);  // what Python caches of this module lives until the process ends
+  m.doc() = "The codec's native code; use it through charloom.codec.";
+  nb::dict cells;
+  for (const NamedCell &cell : kCells) cells[cell.name] = nb::make_tuple((int)cell.kind, cell.gates);
+  m.attr("CELLS") = cells;
+  nb::class_<Network>(m, "Network", "An integer model, packed for one instruction set.").def("__init__", &make_network);
+  bind_session<Fast>(m, "FastSession")
+      .def(
+          "__init__", [](Fast *self, const Network &network, long lanes) { new (self) Fast(lanes, network); },
+          nb::keep_alive<1, 2>());
+  bind_session<FastRecords>(m, "FastRecords").def(nb::init<const Network &>(), nb::keep_alive<1, 2>());
+  bind_session<Mixed>(m, "MixingSession");
+  bind_session<MixedRecords>(m, "MixingRecords");
+  nb::class_<Mixing>(m, "Mixing", "What every mixing session begins with: tables, and a text that was read.")
+      .def(nb::init<const Network &, int, int, const nb::bytes &, size_t, bool>(), nb::keep_alive<1, 2>())
+      .def("session", &Mixing::session, nb::keep_alive<0, 1>())
+      .def("records", &Mixing::records, nb::keep_alive<0, 1>());
+  m.def(
+      "supported",
+      [] {
+        std::vector<std::string> names;
+        for (const CodecKernels *kernels : supported_codec_kernels()) names.emplace_back(kernels->name);
+        return names;
+      },
+      "The instruction sets that this processor can run, the best last.");
+}

@@ -1,0 +1,237 @@
+// The mixture of context models and the network: the probability of the next bit, and learning from it.
+//
+// For each context a slot of 15 nodes tells how bits went after it. What the nodes say is mixed with two matches and
+// the network, as logits, by sets of weights, each chosen by another circumstance; the sets' answers are mixed again,
+// and corrected by APMs.
+#pragma once
+#include "codec/mixing/memory.h"
+#include "codec/network/network_prediction.h"
+
+namespace charloom {
+
+// One text on its way through the mixture.
+struct Lane {
+  explicit Lane(size_t begin) : begin(begin), position(begin) { text.line = text.line_above = begin; }
+
+  size_t begin, position;  // where its text begins in the history, and where its next byte goes
+  TextState text;
+  Match matches[kMatches];
+  uint32_t context[kContexts];
+  FullSlot *full[kFull];
+  LightSlot *light[kContexts];
+  int bit = 0, partial = 1;  // of the byte: how many bits are known; those bits, after a leading 1
+};
+
+class ContextMixing {
+ public:
+  ContextMixing(const CodecKernels &kernels, Memory &memory, const TextBuffer &buffer)
+      : kernels_(kernels), memory_(memory), c_(memory.counters()), buffer_(buffer) {}
+
+  void begin_byte(Lane &lane, NetworkPrediction &network) {
+    if (lane.position == lane.begin) make_contexts(lane.text, buffer_.text, lane.position, lane.context);
+    for (int k = 0; k < kMatches; k++) lane.matches[k].fetch_text(buffer_.text, c_.places[k]);
+    find_slots(lane);
+    for (int k = 0; k < kMatches; k++)
+      lane.matches[k].read(buffer_, lane.position, lane.begin, kMatchLengths[k], c_.places[k],
+                           [&](const uint32_t *place) { memory_.keep(place); });
+    network.begin_byte();
+    lane.bit = 0;
+    lane.partial = 1;
+    set_rate(network);
+  }
+
+  int predict(Lane &lane, const NetworkPrediction &network) {
+    const int bit = lane.bit, partial = lane.partial, in_half = bit & 3;
+    const int node = in_half ? (1 << in_half) - 1 + (partial & ((1 << in_half) - 1)) : 0;
+    const int last = lane.text.last4 & 0xff, before = lane.text.last4 >> 8 & 0xff;
+    uint16_t *const of_last = apm_points(0, partial | last << 8);
+    uint16_t *const of_last3 = apm_points(1, hash(lane.text.last4 & 0xffffff, partial) & 0xffff);
+    int order = 0;
+    int16_t *x = inputs_;
+    for (int i = 0; i < kContexts; i++, x += 2) {
+      histories_[i] = i < kFull ? &lane.full[i]->node[node].history : &lane.light[i]->history[node];
+      const int history = *histories_[i], p = c_.histories[i][history].p();
+      x[0] = history ? (int16_t)stretch(p) : 0;
+      x[1] = history ? (int16_t)((p - kOne / 2) >> 6) : 0;
+      order += history && i > 0 && i < kOrders;
+    }
+    for (int i = 0; i < kFull; i++, x++) {
+      nodes_[i] = &lane.full[i]->node[node];
+      x[0] = *histories_[i] ? (int16_t)stretch(nodes_[i]->p) : 0;
+    }
+    int expected = 0, length = 0;
+    for (int k = 0; k < kMatches; k++, x += 2) {
+      x[0] = x[1] = 0;
+      matched_[k] = nullptr;
+      const int byte = lane.matches[k].expected(buffer_);
+      if (!byte || byte >> (8 - bit) != partial) continue;
+      const int next = byte >> (7 - bit) & 1;
+      matched_[k] = &c_.matches[k][lane.matches[k].map(next, k ? 0 : bit)];
+      const int p = matched_[k]->p();
+      x[0] = (int16_t)stretch(p);
+      x[1] = (int16_t)((p - kOne / 2) >> 6);
+      if (lane.matches[k].length_class() + 1 > length) {
+        length = lane.matches[k].length_class() + 1;
+        expected = byte;
+      }
+    }
+    const int confidence = network.confidence();
+    int logit_step = 0;
+    x[0] = x[1] = 0;
+    network_map_ = nullptr;
+    if (network.predicts()) {
+      const int logit = stretch(network.p());
+      logit_step = (logit + kLogitLimit) * 31 / (2 * kLogitLimit);
+      network_map_ = &c_.network_maps[logit_step * 64 + confidence * 8 + bit];
+      x[0] = (int16_t)logit;
+      x[1] = (int16_t)stretch(network_map_->p());
+    }
+    x[2] = 256;
+    uint16_t *const of_expected = apm_points(2, (expected & 255) * 64 + length * 2);
+
+    const int length_class = length > 7 ? (length > 12 ? 9 : 8) : length;
+    const int half_length = length / 2 < 7 ? length / 2 : 7;
+    const int chosen[kSets] = {length_class * 64 + order * 8 + confidence,
+                               partial + 256 * network.is_likeliest(),
+                               last,
+                               (bit * 16 + order) * 8 + half_length,
+                               logit_step * 64 + confidence * 8 + bit,
+                               before * 8 + bit,
+                               network.likeliest_byte()};
+    for (int s = 0, first = 0; s < kSets; first += kSetSizes[s++]) weights_[s] = c_.weights[first + chosen[s]];
+    int32_t sums[kSets];
+    kernels_.mix(inputs_, weights_, kSets, kInputs, sums);
+    final_weights_ = c_.weights_of_sets[(order * 8 + bit) + 64 * confidence];
+    int64_t sum = 0;
+    for (int s = 0; s < kSets; s++) {
+      answers_[s] = clamp_logit(sums[s] >> kWeightBits);
+      sum += (int64_t)final_weights_[s] * answers_[s];
+    }
+    const int logit = clamp_logit(sum >> 16);
+    mixed_ = squash(logit);
+    const int p1 = apms_[0].p(of_last, logit), p2 = apms_[1].p(of_last3, logit);
+    const int p3 = apms_[2].p(of_expected, logit);
+    const int p = (2 * mixed_ + 2 * p1 + 2 * p2 + 2 * p3 + 4) >> 3;
+    if (bit == 3) {  // already now, as if the likelier bit had come
+      uint32_t contexts[kContexts];
+      for (int i = 0; i < kContexts; i++) contexts[i] = second_half(lane.context[i], partial * 2 + (p > kOne / 2));
+      fetch_slots(contexts);
+    }
+    return p < 1 ? 1 : p > kOne - 1 ? kOne - 1 : p;
+  }
+
+  void learn(Lane &lane, NetworkPrediction &network, int bit) {
+    lane.partial = lane.partial * 2 + bit;
+    if (++lane.bit == 4) {
+      for (uint32_t &context : lane.context) context = second_half(context, lane.partial);
+      fetch_slots(lane.context);
+    }
+    const int target = bit << 16, error = target - mixed_;
+    memory_.keep(final_weights_, 8);
+    int16_t steps[kSets];
+    for (int s = 0; s < kSets; s++) {
+      memory_.keep(weights_[s], kInputs);
+      final_weights_[s] += ((int64_t)answers_[s] * error * 8 + (1 << 20)) >> 21;
+      steps[s] = step_of(target - squash(answers_[s]), rate_);
+    }
+    kernels_.learn(inputs_, weights_, kSets, kInputs, steps);
+    for (int i = 0; i < kContexts; i++) {
+      const int history = *histories_[i];
+      if (history) learn(c_.histories[i][history], bit);
+      memory_.keep(histories_[i]);
+      *histories_[i] = (uint8_t)kBitHistories.next(history, bit);
+    }
+    for (int i = 0; i < kFull; i++) {
+      Node &n = *nodes_[i];
+      const int p = n.p + ((target - bit - n.p) * (int)kRates.of[n.count] >> 16);
+      n.p = (uint16_t)(p < 32 ? 32 : p > kOne - 33 ? kOne - 33 : p);
+      if (n.count < 250) n.count++;
+    }
+    for (StateMap *matched : matched_)
+      if (matched) learn(*matched, bit);
+    if (network_map_) learn(*network_map_, bit);
+    for (APM &stage : apms_) {
+      memory_.keep(stage.nearer());
+      APM::learn(stage.nearer(), bit);
+    }
+    network.read(bit);
+    if (lane.bit == 4) find_slots(lane);
+  }
+
+  // After eight bits. The caller steps the network where the network has a token.
+  uint8_t end_byte(Lane &lane) {
+    const uint8_t byte = (uint8_t)lane.partial;
+    buffer_.text[lane.position++] = byte;
+    lane.text.read(byte, lane.position);
+    make_contexts(lane.text, buffer_.text, lane.position, lane.context);
+    fetch_slots(lane.context);
+    for (int k = 0; k < kMatches; k++)
+      lane.matches[k].fetch_place(buffer_.text, lane.position, lane.begin, kMatchLengths[k], c_.places[k]);
+    return byte;
+  }
+
+ private:
+  static constexpr int kFirstRate = 655, kNetworkRate = 328, kLastRate = 100;  // as step_of takes them
+  static constexpr uint32_t kForever = 1 << 30;
+  static constexpr int kMatchLengths[kMatches] = {6, 16};
+
+  void learn(StateMap &map, int bit) {
+    memory_.keep(&map);
+    map.learn(bit);
+  }
+
+  // How far weights go for an error of 16 bits, as CodecKernels::learn takes it: rate / 2^10 of it.
+  static int16_t step_of(int error, int rate) {
+    const int step = (int)(((int64_t)error * rate) >> 10);
+    return (int16_t)(step < -32767 ? -32767 : step > 32767 ? 32767 : step);
+  }
+
+  // Rates begin high and end low; when the network predicts first, they rise once more.
+  void set_rate(const NetworkPrediction &network) {
+    if (network.predicts() && !c_.bytes_with_network) memory_.begin_network();
+    memory_.keep(&c_.bytes_read);
+    memory_.keep(&c_.bytes_with_network);
+    rate_ = rate_after(c_.bytes_read++, kFirstRate, 20000);
+    if (!network.predicts()) return;
+    const int after_network = rate_after(c_.bytes_with_network++, kNetworkRate, 2000);
+    if (rate_ < after_network) rate_ = after_network;
+  }
+  static int rate_after(uint32_t bytes, int first, int half_way) {
+    const int n = bytes < kForever ? (int)bytes : (int)kForever;
+    return kLastRate + (first - kLastRate) * half_way / (half_way + n);
+  }
+
+  static uint32_t second_half(uint32_t context, int partial) { return hash(context, (uint32_t)partial * 31 + 5); }
+  // Of the half of a byte that comes next: fetched into the cache while there is other work, then found.
+  void fetch_slots(const uint32_t *contexts) {
+    for (int i = 0; i < kFull; i++) memory_.fetch_full(contexts[i]);
+    for (int i = kFull; i < kContexts; i++) memory_.fetch_light(contexts[i]);
+  }
+  void find_slots(Lane &lane) {
+    for (int i = 0; i < kFull; i++) lane.full[i] = memory_.full(lane.context[i]);
+    for (int i = kFull; i < kContexts; i++) lane.light[i] = memory_.light(lane.context[i]);
+  }
+  // Fetched into the cache as well.
+  uint16_t *apm_points(int stage, int context) {
+    uint16_t *points = c_.apms[stage][context];
+    __builtin_prefetch(points, 1);
+    __builtin_prefetch(points + APM::kPoints - 1, 1);
+    return points;
+  }
+
+  const CodecKernels &kernels_;
+  Memory &memory_;
+  Memory::Counters &c_;
+  const TextBuffer &buffer_;
+  // Of the bit that was predicted last:
+  alignas(64) int16_t inputs_[kInputs] = {};
+  int16_t *weights_[kSets];
+  int answers_[kSets], mixed_ = 0, rate_ = 0;
+  int32_t *final_weights_ = nullptr;
+  uint8_t *histories_[kContexts];
+  Node *nodes_[kFull];
+  StateMap *matched_[kMatches], *network_map_ = nullptr;
+  APM apms_[3];
+};
+
+}  // namespace charloom

@@ -1,0 +1,103 @@
+// Products of 16-bit activations with 8-bit weights, which lie in panels of 32 rows of a matrix. How both lie, and what
+// a sum is made of, depends on what the instruction set can multiply.
+#pragma once
+#if defined(__AVX512VNNI__)
+#include "codec/network/byte_planes.h"
+#else
+#include "codec/network/word_pairs.h"
+#endif
+#include "runtime/tile_unit.h"
+
+namespace {
+
+// ROWS rows of activations with VECTORS vectors of a panel's columns, from `first` on. DEPTHS: sums kept for one
+// result, so that enough are under way at once.
+template <long ROWS, long VECTORS, long DEPTHS>
+static void multiply_block(long depth, const Activation *rows, long stride, const Weight *panel, long first,
+                           int32_t *result, long result_stride) {
+  Sum sum[DEPTHS][ROWS][VECTORS] = {};
+  const Weight *columns = panel + kPanelHeader + first * kPerStep;
+  for (long k = 0; k < depth; k += kPerStep * DEPTHS, columns += kPerStep * DEPTHS * kUnits)
+#pragma GCC unroll 4
+    for (long d = 0; d < DEPTHS; d++)
+#pragma GCC unroll 4
+      for (long v = 0; v < VECTORS; v++) {
+        Ints weights = read<Ints>(columns + (d * kUnits + v * kLanes) * kPerStep);
+#if defined(__AVX512VNNI__)
+        asm("" : "+v"(weights));  // or GCC loads them again for each product
+#endif
+#pragma GCC unroll 4
+        for (long r = 0; r < ROWS; r++)
+          multiply_add(sum[d][r][v], rows + r * stride + k + kPerStep * d, depth, weights);
+      }
+  // Unrolled as the loops above are, so that no sum ever has an address.
+#pragma GCC unroll 4
+  for (long r = 0; r < ROWS; r++)
+#pragma GCC unroll 4
+    for (long v = 0; v < VECTORS; v++) {
+      Sum total = sum[0][r][v];
+#pragma GCC unroll 4
+      for (long d = 1; d < DEPTHS; d++) add(total, sum[d][r][v]);
+      store(result + r * result_stride + v * kLanes, joined(total, panel, first + v * kLanes));
+    }
+}
+
+#if defined(CHARLOOM_TILES)
+// 16 rows of activations with a panel, on tiles: both planes by both halves of the panel, so that four sums are under
+// way and each tile is used twice.
+static void multiply_tiles(long depth, const Activation *rows, long stride, const Weight *panel, int32_t *result,
+                           long result_stride) {
+  constexpr long kLine = 4 * kUnits;  // four weights of each of 32 columns
+  alignas(64) int32_t high[16][kUnits], low[16][kUnits];
+  TILE_ZERO(0);
+  TILE_ZERO(1);
+  TILE_ZERO(2);
+  TILE_ZERO(3);
+  const Weight *columns = panel + kPanelHeader;
+  for (long k = 0; k < depth; k += 64, columns += 64 * kUnits) {
+    TILE_LOAD(4, rows + k, stride);
+    TILE_LOAD(6, columns, kLine);
+    TILE_LOAD(7, columns + 64, kLine);
+    TILE_LOAD(5, rows + depth + k, stride);
+    TILE_MULTIPLY_BYTES(0, 4, 6);
+    TILE_MULTIPLY_BYTES(1, 4, 7);
+    TILE_MULTIPLY_BYTES(2, 5, 6);
+    TILE_MULTIPLY_BYTES(3, 5, 7);
+  }
+  TILE_STORE(0, high[0], sizeof high[0]);
+  TILE_STORE(1, high[0] + 16, sizeof high[0]);
+  TILE_STORE(2, low[0], sizeof low[0]);
+  TILE_STORE(3, low[0] + 16, sizeof low[0]);
+  for (long r = 0; r < 16; r++)
+    for (long v = 0; v < kUnits; v += kLanes)
+      store(result + r * result_stride + v, joined({read<Ints>(high[r] + v), read<Ints>(low[r] + v)}, panel, v));
+}
+#endif
+
+// Products of `rows` rows (kRowBlock at most) with `panels` panels; result: row r's 32 of panel p at
+// result + r * result_stride + p * 32.
+CHARLOOM_INLINE void multiply(long rows, long depth, const Activation *left, long stride, const Weight *panel,
+                              long panels, int32_t *result, long result_stride) {
+  constexpr long vectors = kUnits / kLanes, at_once = vectors < 4 ? vectors : 4;
+  for (long p = 0; p < panels; p++, panel += panel_size(depth), result += kUnits) {
+#if defined(CHARLOOM_TILES)
+    // Few rows are the vectors': a tile takes as long for one as for 16. If tiles are used, all 16 rows are read and
+    // written, lanes or not.
+    if (rows > 4) {
+      multiply_tiles(depth, left, stride, panel, result, result_stride);
+      continue;
+    }
+#endif
+    long r = 0;
+    for (; r + 4 <= rows; r += 4)
+      for (long v = 0; v < vectors; v += 2)
+        multiply_block<4, 2, 1>(depth, left + r * stride, stride, panel, v * kLanes,
+                                result + r * result_stride + v * kLanes, result_stride);
+    for (; r < rows; r++)
+      for (long v = 0; v < vectors; v += at_once)
+        multiply_block<1, at_once, kDepths>(depth, left + r * stride, stride, panel, v * kLanes,
+                                            result + r * result_stride + v * kLanes, result_stride);
+  }
+}
+
+}  // namespace

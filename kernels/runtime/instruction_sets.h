@@ -1,0 +1,53 @@
+// Which of the compiled instruction sets this processor can run.
+#pragma once
+#include <functional>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+namespace charloom {
+
+// Linux gives a process the state of AMX tiles on request only. Emulated ones are everywhere.
+inline bool may_use_tiles() {
+#if defined(CHARLOOM_EMULATED_TILES)
+  return true;
+#elif defined(CHARLOOM_TILES) && defined(__linux__)
+  constexpr long request_permission = 0x1023, tile_data = 18;
+  return __builtin_cpu_supports("amx-bf16") && __builtin_cpu_supports("amx-int8") &&
+         syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+  return false;
+#endif
+}
+
+// name: as CMakeLists.txt calls an instruction set.
+inline bool can_run(const std::string &name) {
+  if (name == "scalar") return true;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const bool v4 = __builtin_cpu_supports("x86-64-v4"), vnni = v4 && __builtin_cpu_supports("avx512vnni");
+  const bool bf16 = vnni && __builtin_cpu_supports("avx512bf16");
+  if (name == "avx2") return __builtin_cpu_supports("x86-64-v3");
+  if (name == "avx512") return v4;
+  if (name == "avx512vnni") return vnni;
+  if (name == "avx512bf16") return bf16;
+  if (name == "amx") return bf16 && may_use_tiles();
+#endif
+  return false;
+}
+
+// The functions of those instruction sets among the compiled ones, in the same order.
+template <class Functions>
+std::vector<const Functions *> that_can_run(std::initializer_list<std::reference_wrapper<const Functions>> compiled) {
+  std::vector<const Functions *> list;
+  for (const Functions &functions : compiled)
+    if (can_run(functions.name)) list.push_back(&functions);
+  return list;
+}
+
+}  // namespace charloom
