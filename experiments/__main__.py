@@ -1,4 +1,4 @@
-"""Runs experiments and fills in their pages: ``python -m experiments [NAME ...] [--quick] [--redraw] [--out FOLDER]``.
+"""Runs experiments, fills in their pages: ``python -m experiments [NAME ...] [--quick] [--redraw] [--output FOLDER]``.
 
 The lesson is a notebook and is run as it stands. Of the others, results go to ``experiments/results/NAME.json``,
 tables into ``docs/exercises/NAME.md``, pictures to ``docs/pictures``.
@@ -74,19 +74,21 @@ def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(prog="python -m experiments", description=(__doc__ or "").partition(":")[0] + ".")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"all where none is given: {_ALL}")
-    parser.add_argument("--quick", action="store_true", help="the same code on less, as the tests run it; needs --out")
+    parser.add_argument(
+        "--quick", action="store_true", help="the same code on less, as the tests run it; needs --output"
+    )
     parser.add_argument("--redraw", action="store_true", help="measure nothing: page and pictures from stored results")
-    parser.add_argument("--out", type=Path, default=ROOT, help="folder to write to instead of the repository")
+    parser.add_argument("--output", type=Path, default=ROOT, help="folder to write to instead of the repository")
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.names) - {LESSON, *NAMES}):
         sys.exit(f"no experiment {', '.join(unknown)}; there are {_ALL}")
-    if arguments.quick and arguments.out == ROOT:
-        sys.exit("--quick needs --out FOLDER: its results are not for the pages")
+    if arguments.quick and arguments.output == ROOT:
+        sys.exit("--quick needs --output FOLDER: its results are not for the pages")
     for name in arguments.names or [LESSON, *NAMES]:
         if name != LESSON:
-            run(name, arguments.out, quick=arguments.quick, redraw=arguments.redraw)
+            run(name, arguments.output, quick=arguments.quick, redraw=arguments.redraw)
         elif not arguments.redraw:
-            _run_lesson(arguments.out)
+            _run_lesson(arguments.output)
 
 
 if __name__ == "__main__":

@@ -51,11 +51,11 @@ hypothesis.settings.register_profile("charloom", _PROFILE, deadline=None)
 hypothesis.settings.load_profile("charloom")
 
 import pytest  # noqa: E402
+
+from charloom.text import encoding, sources  # noqa: E402
+from charloom.text.encoding import Encoder  # noqa: E402
 from long_text import LONG_TEXT  # noqa: E402
 from process import SMALL, call, end_processes  # noqa: E402
-
-from charloom.text import encoding  # noqa: E402
-from charloom.text.encoding import Encoder  # noqa: E402
 
 if TYPE_CHECKING:
     from forked_workers import ForkedWorker
@@ -132,8 +132,9 @@ def byte_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def kept_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of this test's own, which texts of more than 100 bytes go to."""
+    """A cache of this test's own, which texts of more than 100 bytes go to, though their files are new."""
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sources, "_SETTLED_NANOSECONDS", -(10**18))
     monkeypatch.setattr(encoding, "LARGEST_IN_MEMORY", 100)
     return tmp_path / "cache" / "texts"
 

@@ -6,13 +6,17 @@ import importlib
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
 import charloom
 import charloom.errors
+from charloom.cli.app import run_command_line
 from charloom.errors import Message
+from native import INSTRUCTION_SETS
 
 _ROOT = Path(__file__).parent.parent
 _SOURCE = _ROOT / "src" / "charloom"
@@ -105,3 +109,29 @@ def test_the_command_line_sees_training_through_runs() -> None:
     for file in (_SOURCE / "cli").glob("*.py"):
         of_training = {name for name in _imports(file) if name.startswith("charloom.training")}
         assert of_training <= {"charloom.training.events"}, file.name
+
+
+@pytest.mark.skipif(not INSTRUCTION_SETS, reason="no native kernels")
+def test_the_walk_of_a_character_is_true_and_short() -> None:
+    """Every stop is a function that a training enters, in at most 20 stops in 12 files."""
+    page = (_ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    walk = page.partition("## The walk of a character\n")[2].partition("\n## ")[0]
+    stops = re.findall(r"^\d+\. `([\w/]+\.py)`, `([\w.]+)`:", walk, re.MULTILINE)
+    assert len(stops) == len(re.findall(r"^\d+\.", walk, re.MULTILINE))
+    assert len(stops) <= 20
+    assert len({file for file, _ in stops}) <= 12
+    entered: set[tuple[str, str]] = set()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(str(_SOURCE)):
+            entered.add((str(Path(frame.f_code.co_filename).relative_to(_SOURCE)), frame.f_code.co_qualname))
+
+    options = ["--epochs", "1", "--max-chars", "2000", "--recipe", "section", "--device", "cpu"]
+    with tempfile.TemporaryDirectory() as folder:
+        sys.setprofile(note)
+        try:
+            status = run_command_line(["train", "python-reference", *options, "--output", f"{folder}/model"])
+        finally:
+            sys.setprofile(None)
+    assert status == 0
+    assert not set(stops) - entered

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from native import Switch
 
 import charloom
 from charloom import layers
 from charloom.text.batching import sequential_batches
 from charloom.training.truncated_bptt import train_step
+from native import Switch
 
 _TRACE: dict[str, Any] = json.loads((Path(__file__).parent / "support" / "gluon_trace.json").read_text())
 _BATCH_SIZE, _NUM_STEPS = 32, 35

@@ -27,7 +27,7 @@ MIXING, WITHOUT, FAST = "charloom", "charloom without the network", "charloom --
 
 def _without_network(model: IntegerModel) -> IntegerModel:
     """A network that finds all tokens equally likely: the mixture, primed alike, without what the network knows."""
-    nothing = dataclasses.replace(model.output, weights=np.zeros_like(model.output.weights))
+    nothing = model.output._replace(weights=np.zeros_like(model.output.weights))
     return dataclasses.replace(model, output=nothing, output_bias=np.zeros_like(model.output_bias))
 
 

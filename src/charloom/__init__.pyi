@@ -30,8 +30,6 @@ from .inference.evaluation import Surprisal as Surprisal
 from .inference.evaluation import evaluate as evaluate
 from .inference.evaluation import evaluate_lines as evaluate_lines
 from .inference.evaluation import evaluate_pieces as evaluate_pieces
-from .inference.evaluation import split_chars as split_chars
-from .inference.evaluation import split_lines as split_lines
 from .inference.generation import generate as generate
 from .inference.generation import generate_samples as generate_samples
 from .inference.generation import stream as stream
@@ -67,6 +65,8 @@ from .text.clean_up import CleanUp as CleanUp
 from .text.corpora import Corpus as Corpus
 from .text.corpora import corpus_from as corpus_from
 from .text.corpora import load_corpus as load_corpus
+from .text.pieces import split_chars as split_chars
+from .text.pieces import split_lines as split_lines
 from .text.stored_ids import StoredIds as StoredIds
 from .text.vocabulary import Vocabulary as Vocabulary
 from .training.checkpoints.checkpoint import Checkpoint as Checkpoint

@@ -10,7 +10,7 @@ calls ``worded`` with its own wording and the error's ``parts``. No code reads o
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 _LONGEST_SHOWN = 200
 """Characters of a value in a message."""
@@ -26,7 +26,7 @@ class Argument:
     """
 
     name: str
-    value: Any = ...
+    value: object = ...
 
 
 Part: TypeAlias = str | Argument
@@ -53,7 +53,7 @@ class Message:
         self,
         *message: Part,
         setting: str | None = None,
-        value: Any = ...,
+        value: object = ...,
         hint: Part | Sequence[Part] = (),
     ) -> None:
         """Makes a message of its fields.
@@ -196,7 +196,7 @@ class CharloomWarning(Message, UserWarning):
     """Something a user should know, though the work goes on."""
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """The value in one line, of whatever type it is."""
     try:
         text = " ".join(repr(value).split())

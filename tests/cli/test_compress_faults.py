@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from process import PATIENCE, environment
 
 _SUPPORT = Path(__file__).parents[1] / "support"
@@ -76,7 +77,7 @@ def test_there_and_back_through_a_pipe(home: Path, command: list[str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "words", ["compress big -m model", "decompress big.loom -m model -f", "compress big -m model --records"]
+    "words", ["compress big -m model", "decompress big.loom -m model -f", "compress big -m model --by-line"]
 )
 def test_a_full_disk(words: str, home: Path, command: list[str]) -> None:
     """A limit on the size of files stands for it: one line, nothing half-written, nothing lost."""

@@ -1,16 +1,14 @@
 """``charloom compress --report``: figures that are real files' sizes, and a picture."""
 
-import shutil
 from pathlib import Path
 
 import pytest
-from fake_engines import ZlibEngine
-from process import call, run
 
 from charloom.codec.codec import Codec
 from charloom.codec.engines.engine import Engine
-from charloom.inference.baselines import measure_compressors
-from charloom.inference.compression_report import Row, break_even, report_compression, size_of_model
+from charloom.inference.compression_report import Row, report_compression, size_of_model
+from fake_engines import ZlibEngine
+from process import call, run
 
 _TEXT = b"the quick brown fox jumps over the lazy dog\n" * 60
 
@@ -95,13 +93,6 @@ def test_where_a_library_is_missing(absent: str, home: Path, char_model: Path) -
         assert not (home / "fox.txt.compression.png").exists()
 
 
-def test_breaking_even() -> None:
-    """1000 bytes take 100 with the model and 300 without: 0.2 saved a byte, so 50,000 pay for 10,000."""
-    assert break_even(1000, 100, 300, 10_000) == 50_000
-    assert break_even(1000, 300, 300, 10_000) == float("inf")
-    assert break_even(1000, 100, None, 10_000) == float("inf")
-
-
 def test_the_report_in_numbers(char_model: Path) -> None:
     report = report_compression(_TEXT, char_model)
     rows = {row.name: row for row in report.rows}
@@ -111,16 +102,3 @@ def test_the_report_in_numbers(char_model: Path) -> None:
     assert 0 < entropy < len(_TEXT) / 8
     assert report.best in (rows["charloom"], rows["charloom --fast"])
     assert isinstance(rows["gzip -9"], Row)
-
-
-def test_other_compressors() -> None:
-    """Those that are here give a size between nothing and everything; a command that is there is used."""
-    sizes = measure_compressors(_TEXT)
-    for name in ("gzip -9", "bzip2 -9", "xz -9e"):
-        size = sizes[name]
-        assert size is not None
-        assert 20 < size < len(_TEXT) / 4
-    assert (sizes["zstd -19"] is None) == (shutil.which("zstd") is None)
-    zpaq = sizes["zpaq -m5"]
-    assert (zpaq is None) == (shutil.which("zpaq") is None)
-    assert zpaq is None or 20 < zpaq < len(_TEXT) / 2  # its archives begin with a kilobyte of their own

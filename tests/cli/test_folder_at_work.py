@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from process import call
-
 from charloom.io.lock import FolderLock
+from process import call
 
 
 def test_the_advice_is_to_wait(tmp_path: Path) -> None:

@@ -136,5 +136,5 @@ def test_drawn_at_random_unless_asked_otherwise(char_model: Path, tmp_path: Path
 def test_all_bytes_are_shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Also those that begin a character which the model did not end."""
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    _write([b"a\xc3", b"\xa9b", b"\xf0\x9f"], None)
+    _write([b"a\xc3", b"\xa9b", b"\xf0\x9f"], keep=False)
     assert capsys.readouterr().out == "aéb\ufffd\n"

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from process import SMALL, call
 
 from charloom import CheckpointFolder, ModelFolderError
 from charloom.io.lock import FolderLock
-from charloom.training.checkpoints import shared
+from charloom.training.checkpoints import folder
 from charloom.training.checkpoints.file_format import read_checkpoint, write_checkpoint
 from charloom.training.checkpoints.folder import newest_checkpoint
+from process import SMALL, call
 
 _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
 _OPTIONS = [*SMALL, "--epochs", "2", "--checkpoint-steps", "5", "--sample-every", "0", "--validation-fraction", "0.1"]
@@ -80,7 +80,7 @@ def test_the_checkpoint_is_read_when_no_other_process_can_bring_it_further(
         asked.append(str(path))
         return newest_checkpoint(path)
 
-    monkeypatch.setattr(shared, "newest_checkpoint", look)
+    monkeypatch.setattr(folder, "newest_checkpoint", look)
     call(home, "train", "--resume", "model", "--epochs", "3").done()
     assert asked == ["model"]
 

@@ -4,14 +4,11 @@ import io
 import re
 
 import pytest
-import torch
 from rich.console import Console
 
-from charloom import TrainingSettings
+from charloom import InputError, SettingsError
 from charloom.cli import screen
-from charloom.cli.training_display import TrainingDisplay
-from charloom.errors import counted
-from charloom.training.events import StepEnded
+from charloom.errors import Argument, counted
 
 
 @pytest.mark.parametrize("columns", ["0", "1", "-5", "40", "no number"])
@@ -40,15 +37,28 @@ def test_one_and_many() -> None:
     assert [counted(n, "epoch") for n in (0, 1, 2000)] == ["0 epochs", "1 epoch", "2,000 epochs"]
 
 
-def test_the_time_that_is_told_is_of_epochs_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the first come imports and the first sample, which a short text's epochs are nothing beside."""
-    now = [0.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
-    out = io.StringIO()
-    display = TrainingDisplay(Console(file=out, width=200), TrainingSettings(epochs=2000))
-    for epoch in range(1, 400):
-        for step in range(1, 4):
-            now[0] += 1.9 if (epoch, step) == (1, 2) else 0.01
-            display(StepEnded(epoch, step / 3, torch.tensor(1.0), 1000.0, step, 0.1))
-    (told,) = out.getvalue().splitlines()
-    assert re.search(r"about 5\d more seconds for 2,000 epochs", told), told
+def test_a_name_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file may be called as rich writes its fields and styles."""
+    with screen.reading_progress("{task.fields[x]} [bold]a[/nothing]") as show:
+        show(0.5)
+        show(3, 4)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_steers_terminals_is_shown() -> None:
+    assert screen.printable("a\x1b[2Jb\r\nc\td\u202e") == "a\\x1b[2Jb\nc\td\\x202e"
+
+
+def test_a_table() -> None:
+    console = Console(file=io.StringIO(), width=60)
+    with console.capture() as captured:
+        screen.show_table(console, ("name", "n"), [("a", "1"), ("bcd", "12")])
+    assert [line.rstrip() for line in captured.get().splitlines()] == ["name   n", "a      1", "bcd   12"]
+
+
+def test_errors_have_their_status_and_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert screen.exit_status(SettingsError("no")) == 2
+    assert screen.exit_status(InputError("no", setting="prefix")) == 2
+    assert screen.exit_status(InputError("no")) == 1
+    screen.show_error("a\nb ", Argument("num_steps", 3))
+    assert capsys.readouterr().err == "charloom: error: a b --num-steps 3\n"

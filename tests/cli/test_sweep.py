@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 import charloom
-from charloom.sweeps.processes import Answer, Workers
+from charloom.sweeps.folder import SweepFolder
+from charloom.sweeps.plan import PlannedRun
+from charloom.sweeps.results import SweepRun
 from forked_workers import workers_forked
 from process import PATIENCE, SMALL, call, start, wait_until
 
@@ -135,16 +137,15 @@ def test_stopped_in_the_middle_it_goes_on(number: signal.Signals, home: Path, un
 def test_a_signal_to_this_process_after_the_first_run(
     number: signal.Signals, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    next_answer = Workers.next_answer
+    take_in = SweepFolder.take_in
 
-    def then_signal(workers: Workers, timeout: float) -> Answer | None:
-        answer = next_answer(workers, timeout)
-        if answer is not None and answer.message is not None and "ended" in answer.message:
-            os.kill(os.getpid(), number)
-        return answer
+    def then_signal(folder: SweepFolder, run: PlannedRun) -> SweepRun:
+        found = take_in(folder, run)
+        os.kill(os.getpid(), number)
+        return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(Workers, "next_answer", then_signal)
+        patch.setattr(SweepFolder, "take_in", then_signal)
         result = call(home, "sweep", *_SHORT)
     assert (result.status, result.errors) == (128 + number, "")
     assert f"Stopped by {number.name}: 3 runs are still to do; the same command goes on." in result.out
@@ -184,6 +185,7 @@ def test_runs_that_diverge_are_in_the_table(home: Path) -> None:
         (["--vary", "hidden-size=4,0"], 2, "--hidden-size is 0: it must be a whole number, 1 or more"),
         (["--vary", "hidden-size=4", "--vary", "hidden-size=8"], 2, "--hidden-size is varied twice"),
         (["--vary", "cell=gru,cnn"], 2, "--cell is 'cnn': it must be one of rnn, gru, lstm"),
+        (["--vary", "prefix=a,b"], 2, "--prefix cannot be varied: it changes what is shown or kept of a run"),
         (["--vary", "seed=1,2"], 2, "--seed cannot be varied: --num-seeds repeats"),
         (["--vary", "batch-size=4,4000"], 2, "lower --batch-size or --num-steps"),
         (["-", "--vary", "max-chars=500,600"], 2, "standard input can be read only once"),

@@ -6,10 +6,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from native import Switch
-from process import PATIENCE, SMALL, Result, call, environment, run, start, wait_until
 
 import charloom
+from native import Switch
+from process import PATIENCE, SMALL, Result, call, environment, run, start, wait_until
 
 _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n"
 

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from process import PATIENCE, environment
 
 from charloom import LanguageModel
+from process import PATIENCE, environment
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "distribution.md").read_text(encoding="utf-8")
 _STAND_INS = {"scontrol": "echo localhost", "srun": 'exec "$@"'}

@@ -25,7 +25,7 @@ def test_a_quick_run_fills_in_its_page_and_draws(name: str, tmp_path: Path) -> N
 
 
 def test_the_first_as_a_user_runs_it(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "experiments", _WRITTEN[0], "--quick", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "experiments", _WRITTEN[0], "--quick", "--output", str(tmp_path)]
     subprocess.run(command, cwd=_ROOT, check=True)
     _assert_written(_WRITTEN[0], tmp_path)
 

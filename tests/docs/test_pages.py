@@ -6,10 +6,10 @@ import shlex
 from pathlib import Path
 
 import pytest
-from process import call
 
 import charloom
 from charloom import CorpusUnavailableError, load_corpus
+from process import call
 
 _ROOT = Path(__file__).parents[2]
 _PAGES = [_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", *sorted((_ROOT / "docs").rglob("*.md"))]

@@ -1,11 +1,8 @@
-import gzip
-import lzma
 import math
 from typing import Any
 
 import pytest
 import torch
-from fakes import MarkovPredictor, cyclic_predictor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -26,8 +23,8 @@ from charloom import (
     split_chars,
     split_lines,
 )
-from charloom.inference.baselines import measure_baselines
 from charloom.inference.evaluation import nats_in_lanes
+from fakes import MarkovPredictor, cyclic_predictor
 
 _LETTERS = Vocabulary(["a", "b", "\n", " ", "é", "漢"], clean_up=CleanUp(collapse_whitespace=False))
 
@@ -180,18 +177,6 @@ def test_dropout_is_off() -> None:
     model = build_model(_LETTERS, ModelSettings(hidden_size=32, dropout=0.9, init_sigma=1.0)).train()
     assert evaluate(model, "abab") == evaluate(model, "abab")
     assert model.training
-
-
-@pytest.mark.parametrize("text", ["aabé", b"aab\xff"])
-def test_baselines(text: str | bytes) -> None:
-    """Each by its definition, over the whole text."""
-    data = text.encode() if isinstance(text, str) else text
-    found = {baseline.name: baseline.total_bits for baseline in measure_baselines(text, 16)}
-    assert found["uniform"] == 4 * 4
-    assert found["unigram"] == pytest.approx(2 * 1 + 2 * 2)
-    assert gzip.decompress(gzip.compress(data, 9, mtime=0)) == data
-    assert found["gzip -9"] == 8 * len(gzip.compress(data, 9, mtime=0))
-    assert found["xz -9e"] == 8 * len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
 
 
 @settings(max_examples=60)

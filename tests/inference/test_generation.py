@@ -3,10 +3,8 @@ from typing import Any
 
 import pytest
 import torch
-from fakes import MarkovPredictor, cyclic_predictor
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from native import Switch
 
 from charloom import (
     CleanUp,
@@ -22,6 +20,8 @@ from charloom import (
     stream,
 )
 from charloom.recurrence.backend import backend
+from fakes import MarkovPredictor, cyclic_predictor
+from native import Switch
 
 _SAMPLING = SamplingSettings(temperature=1.0, seed=3)
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from native import INSTRUCTION_SETS, Switch, switching
 
 import charloom
 from charloom import LanguageModel, ModelSettings, SamplingSettings, Vocabulary
 from charloom.inference.generation import generate_ids
 from charloom.recurrence.backend import backend
+from native import INSTRUCTION_SETS, Switch, switching
 
 _VOCABULARY = Vocabulary.of_text("abcdefghij .,")
 _SETTINGS = {
@@ -81,9 +81,7 @@ def test_logits_and_state_go_on_as_in_forward(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("kernels", INSTRUCTION_SETS)
-def test_int8_is_near_float32_and_the_same_on_every_instruction_set(
-    kernels: str, compute_by: Switch
-) -> None:
+def test_int8_is_near_float32_and_the_same_on_every_instruction_set(kernels: str, compute_by: Switch) -> None:
     """The probabilities differ by little; the integer sums by nothing, so that the text is the same."""
     compute_by(kernels)
     for cell, hidden_size in (("rnn", 64), ("gru", 33), ("lstm", 100)):

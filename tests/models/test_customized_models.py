@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from customized_models import CORPUS, CUSTOMIZED, VOCABULARY, WRONG
-from customized_models import model as make_model
-from native import Switch
 from torch import Tensor
 from torch.nn import functional
-from torch_comparison import Refusal, differing, outcome
-from torch_settings import SETTINGS
 
 import charloom
 from charloom import CharloomError, LanguageModel
+from customized_models import CORPUS, CUSTOMIZED, VOCABULARY, WRONG
+from customized_models import model as make_model
+from native import Switch
+from torch_comparison import Refusal, differing, outcome
+from torch_settings import SETTINGS
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("unchecked")]
 

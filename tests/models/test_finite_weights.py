@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from process import call
 
 from charloom import (
     CharloomError,
@@ -30,6 +29,7 @@ from charloom import (
     train,
 )
 from charloom.training.events import Event, StepEnded, StopTraining
+from process import call
 
 _BAD = [math.nan, math.inf, -math.inf]
 

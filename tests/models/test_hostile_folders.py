@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from process import SMALL, call
 
 from charloom import CheckpointFolder
+from process import SMALL, call
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
 _SUPPORT = Path(__file__).parents[1] / "support"

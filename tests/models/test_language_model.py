@@ -6,12 +6,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from native import Switch
 from torch import nn
-from torch_settings import SETTINGS
 
 import charloom
 from charloom import InputError, LanguageModel, ModelSettings, Vocabulary, build_model, layers
+from native import Switch
+from torch_settings import SETTINGS
 
 _VOCABULARY = Vocabulary(list("etaoin shrdlu"))
 

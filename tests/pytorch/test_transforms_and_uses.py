@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 
 import pytest
+
 from native import INSTRUCTION_SETS, Switch
 from torch_comparison import CELLS, HIDDEN_SIZES, Case, case_for, check
 from torch_rows import check_row

@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from native import Switch, switching
 from torch import Tensor, nn
 
 from charloom import layers
+from native import Switch, switching
 
 _CELLS: list[tuple[Callable[..., nn.RNNBase], Callable[..., layers.RecurrentLayer], dict[str, Any]]] = [
     (nn.RNN, layers.RNN, {"nonlinearity": "tanh"}),

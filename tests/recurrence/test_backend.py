@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from native import INSTRUCTION_SETS, Switch
 
 from charloom import SettingsError, layers
 from charloom.recurrence import backend as module
 from charloom.recurrence.backend import backend, use_backend
+from native import INSTRUCTION_SETS, Switch
 
 
 @pytest.fixture

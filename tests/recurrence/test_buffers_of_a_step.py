@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from native import INSTRUCTION_SETS
 from torch import Tensor
 
 import charloom
 from charloom import InputError, LanguageModel, ModelSettings, Vocabulary
 from charloom.models.fused import native_step
+from native import INSTRUCTION_SETS
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
 

@@ -1,9 +1,10 @@
 """Gradients under DistributedDataParallel, two real processes, are those of one process on the whole batch."""
 
-import data_parallel
 import pytest
 import torch
 from torch.multiprocessing.spawn import spawn
+
+import data_parallel
 
 _Results = dict[tuple[str, str], data_parallel.Results]
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 import torch
-from native import INSTRUCTION_SETS, Switch
 
 import charloom
 from charloom import LanguageModel, ModelSettings, SamplingSettings, Vocabulary
 from charloom.models.fused import native_step, native_writer
 from charloom.recurrence.backend import Backend, backend, kernels_named
+from native import INSTRUCTION_SETS, Switch
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
 _MOST = kernels_named(INSTRUCTION_SETS[0]).max_layers if INSTRUCTION_SETS else 0

@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from native import INSTRUCTION_SETS
 from torch import Tensor
-from torch_wrong_weights import with_memory
 
 from charloom import InputError, SamplingSettings
 from charloom.recurrence import kernel_calls
@@ -15,6 +13,8 @@ from charloom.recurrence.backend import kernels_named
 from charloom.recurrence.kernel_arguments import LayerShape, ModelShape
 from charloom.recurrence.kernel_calls import LayerCall, NativeGenerator, Step
 from charloom.settings.cells import CELL_NAMED
+from native import INSTRUCTION_SETS
+from torch_wrong_weights import with_memory
 
 pytestmark = [
     pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels"),

@@ -6,11 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from native import INSTRUCTION_SETS, Switch, switching
 from torch import Tensor, nn
 
 from charloom import layers
 from charloom.recurrence.threads import use_threads
+from native import INSTRUCTION_SETS, Switch, switching
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
 _CELLS: list[tuple[Any, Any, dict[str, Any]]] = [

@@ -6,13 +6,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from native import INSTRUCTION_SETS, Switch, switching
 from torch import Tensor
 
 import charloom
 from charloom import InputError, LanguageModel, ModelSettings, Vocabulary
 from charloom.models.fused import native_step
 from charloom.recurrence.threads import use_threads
+from native import INSTRUCTION_SETS, Switch, switching
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from native import INSTRUCTION_SETS, Switch
 from torch import Tensor, nn
-from torch_wrong_weights import with_memory
 
 from charloom import layers
+from native import INSTRUCTION_SETS, Switch
+from torch_wrong_weights import with_memory
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
 

@@ -4,13 +4,13 @@ from contextlib import ExitStack
 
 import pytest
 import torch
-from fakes import MarkovPredictor
-from native import INSTRUCTION_SETS, Switch
 
 import charloom
 from charloom.recurrence.threads import thread_limit, use_threads
 from charloom.shapes import Ids, Logits, State
 from charloom.text.vocabulary import Vocabulary
+from fakes import MarkovPredictor
+from native import INSTRUCTION_SETS, Switch
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="installed without native kernels")
 

@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import charloom
-from charloom import CharloomError, LanguageModel, ModelSettings, Recipe, RunPlan, SettingsError, TrainingRun
+from charloom import CharloomError, LanguageModel, ModelSettings, Recipe, RunPlan, TrainingRun
 from charloom.settings import CorpusSettings, TrainingSettings
 from charloom.training.events import EpochEnded, Event, StepEnded, StopTraining
 
@@ -81,44 +80,8 @@ def test_a_diverged_run_ends_with_its_last_good_epoch(tmp_path: Path, text: Path
     assert TrainingRun(RunPlan(output=tmp_path / "model", recipe=lower, resume=True)).run().status == "finished"
 
 
-def test_fine_tuning_takes_the_models_settings(tmp_path: Path, text: Path) -> None:
-    TrainingRun(RunPlan(text, tmp_path / "first", _RECIPE)).run()
-    text.write_text(_TEXT + "Zebra?")
-    corpus = charloom.load_corpus(text)
-    plan = RunPlan(corpus, tmp_path / "second", init_from=tmp_path / "first", extend_vocabulary=True)
-    with TrainingRun(plan) as run:
-        assert plan.start == "fine-tune"
-        assert run.start.model.layer.hidden_size == 8
-        assert "3 new characters" in run.start.description
-
-
 def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path, text: Path) -> None:
     plan = RunPlan(text, tmp_path / "model", _RECIPE)
     with TrainingRun(plan), pytest.raises(CharloomError, match="another run is at work there"):
         TrainingRun(plan).run()
     assert not (tmp_path / "model").exists()  # nothing was trained
-
-
-_CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
-    ({"resume": "model", "init_from": "other"}, "init_from is 'other': a resumed run has settings and weights"),
-    ({"resume": "model", "recipe": charloom.load_recipe("section")}, "recipe is 'section': a resumed run"),
-    ({"extend_vocabulary": True}, "extend_vocabulary is True: it is for init_from"),
-    (
-        {"corpus": charloom.corpus_from("a fox"), "recipe": _RECIPE.with_changes({"lowercase": True})},
-        "lowercase is True: the corpus was read with lowercase=False",
-    ),
-]
-
-
-@pytest.mark.parametrize(("arguments", "message"), _CONTRADICTIONS)
-def test_contradictions_are_refused_when_planned(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        RunPlan(**arguments)
-
-
-def test_the_folder_follows_from_the_plan(tmp_path: Path) -> None:
-    assert RunPlan().folder == Path("time-machine-model")
-    assert RunPlan("a/book.txt.gz").folder == Path("book-model")
-    assert RunPlan("-").folder == Path("text-model")
-    assert RunPlan(resume=tmp_path).folder == tmp_path
-    assert RunPlan(charloom.corpus_from("a fox", name="fable")).folder == Path("fable-model")

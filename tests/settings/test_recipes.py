@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from charloom import CorpusSettings, ModelSettings, Recipe, SettingsError, TrainingSettings, load_recipe
-from charloom.settings.recipes import OWN_TEXT, SECTION, parse_recipe, read_recipe, recipe_names
+from charloom.settings.recipes import OWN_TEXT, SECTION, read_recipe, recipe_names
 
 
 def _recipe(folder: Path, content: str | bytes) -> str:
@@ -24,7 +24,6 @@ def test_the_names_are_those_of_the_files() -> None:
 def test_every_shipped_recipe_loads_what_it_says(name: str) -> None:
     recipe = load_recipe(name)
     tables = tomllib.loads(read_recipe(name))
-    assert parse_recipe(name) == tables
     assert tables
     for table, values in tables.items():
         loaded = dataclasses.asdict(getattr(recipe, table))
@@ -115,7 +114,7 @@ def test_a_folder_for_a_file_is_named(tmp_path: Path) -> None:
         ("[model]\n[model]\n", "model"),
         (b"[model] # \xff\n", "utf-8"),
         ("[modle]\nhidden_size = 3\n", r"no table \[modle\]; did you mean \[model\]\?"),
-        ("[sampling]\ntop_k = 3\n", r"no table \[sampling\]; there are \[corpus\], \[model\] and \[training\]"),
+        ("[sampling]\ntop_k = 3\n", r"no table \[sampling\]; there are \[corpus\], \[model\], \[training\]"),
         ("hidden_size = 3\n", r"hidden_size is in no table; hidden_size belongs in \[model\]"),
         ("model = 3\n", r"model is 3: it must be a table \[model\]"),
         ("[[model]]\nhidden_size = 3\n", "model"),

@@ -1,13 +1,10 @@
 import dataclasses
 import json
-import math
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from charloom import CharloomError, CorpusSettings, ModelSettings, SamplingSettings, SettingsError, TrainingSettings
 from charloom.forecasting import ForecastSettings
@@ -166,65 +163,3 @@ def test_the_defaults_are_the_sections() -> None:
     assert (training.partitioning, training.optimizer) == ("sequential", "sgd")
     assert (training.learning_rate, training.clip_norm, training.validation_fraction) == (1.0, 1.0, 0.0)
     assert (training.report_every, training.sample_every, training.sample_chars) == (50, 100, 50)
-
-
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_relu_belongs_to_the_plain_cell(cell: Any) -> None:
-    assert ModelSettings(cell="rnn", nonlinearity="relu").nonlinearity == "relu"
-    with pytest.raises(SettingsError, match=f"nonlinearity is 'relu': it belongs to the rnn cell, not to {cell}"):
-        ModelSettings(cell=cell, nonlinearity="relu")
-
-
-def test_a_tied_output_needs_an_embedding_of_the_hidden_size() -> None:
-    assert ModelSettings(tied_output=True, embedding_size=64, hidden_size=64).tied_output
-    with pytest.raises(SettingsError, match=r"tied_output needs embedding_size equal to hidden_size \(64\), not None"):
-        ModelSettings(tied_output=True, hidden_size=64)
-    with pytest.raises(SettingsError, match=r"tied_output needs embedding_size equal to hidden_size \(64\), not 32"):
-        ModelSettings(tied_output=True, embedding_size=32, hidden_size=64)
-
-
-def test_prefixes_may_be_any_sequence_of_texts() -> None:
-    prefixes: Any = ["a", "b c"]
-    settings = TrainingSettings(prefix=prefixes)
-    assert settings.prefix == ("a", "b c")
-    assert settings == TrainingSettings(prefix=("a", "b c"))
-    assert hash(settings) == hash(TrainingSettings(prefix=("a", "b c")))
-
-
-@pytest.mark.parametrize(("temperature", "power"), [(1.0, 1.0), (0.5, 2.0), (0.0, 1.0)])
-def test_temperature_and_power_together_are_refused(temperature: float, power: float) -> None:
-    with pytest.raises(SettingsError, match="temperature and power"):
-        SamplingSettings(temperature=temperature, power=power)
-
-
-@pytest.mark.parametrize(
-    ("settings", "exponent"),
-    [
-        (SamplingSettings(), _INF),
-        (SamplingSettings(seed=3), _INF),
-        (SamplingSettings(temperature=0), _INF),
-        (SamplingSettings(temperature=0.0, top_k=5), _INF),
-        (SamplingSettings(temperature=5e-324), _INF),
-        (SamplingSettings(temperature=0.25), 4.0),
-        (SamplingSettings(temperature=1), 1.0),
-        (SamplingSettings(power=0), 0.0),
-        (SamplingSettings(power=2), 2.0),
-        (SamplingSettings(power=2, top_p=0.5), 2.0),
-        (SamplingSettings(top_k=5), 1.0),
-        (SamplingSettings(top_p=0.9), 1.0),
-        (SamplingSettings(top_k=5, top_p=0.9), 1.0),
-    ],
-    ids=str,
-)
-def test_the_exponent_and_when_the_choice_is_greedy(settings: SamplingSettings, exponent: float) -> None:
-    assert settings.exponent == exponent
-    assert settings.greedy == (exponent == _INF)
-
-
-@given(temperature=st.floats(1e-6, 1e6))
-def test_a_power_is_one_over_a_temperature(temperature: float) -> None:
-    by_temperature = SamplingSettings(temperature=temperature)
-    by_power = SamplingSettings(power=1 / temperature)
-    assert math.isclose(by_temperature.exponent, by_power.exponent)
-    assert not by_temperature.greedy
-    assert not by_power.greedy

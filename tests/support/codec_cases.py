@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from golden_engines import MODEL
-from integer_models import CHARACTERS, random_model, with_tokens
 from numpy.typing import NDArray
 
 from charloom.codec.engines.engine import FULL_BITS, LARGEST_SEGMENT, LIGHT_BITS, RECORD_CAPACITY, Engine
@@ -16,6 +14,8 @@ from charloom.codec.model.integer_model import IntegerMatrix, IntegerModel
 from charloom.codec.model.priming import Priming
 from charloom.codec.reference.plain_engine import ReferenceEngine
 from charloom.settings.cells import CELL_NAMED
+from golden_engines import MODEL
+from integer_models import CHARACTERS, random_model, with_tokens
 
 _TEXT = "it was the best of times, it was the worst of times,\n[12:30] a=7 b=19 日本語のテキスト。äö🙂\n"
 _BLOCKS = [

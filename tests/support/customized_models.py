@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune
-from torch_transforms import scaled_gradient, scaled_input, scaled_output
 
 import charloom
 from charloom import LanguageModel
+from torch_transforms import scaled_gradient, scaled_input, scaled_output
 
 CORPUS = charloom.corpus_from("the sailor and his sons drank rum on the shore near tall dunes until dawn. " * 8)
 VOCABULARY = CORPUS.vocabulary

@@ -16,7 +16,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import charloom
-from charloom.recurrence.descent import clip_gradients
+from charloom.training.truncated_bptt import clip_gradients
 
 Results: TypeAlias = dict[str, Tensor]
 Wrap: TypeAlias = Callable[[nn.Module], Any]

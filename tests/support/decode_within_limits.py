@@ -11,14 +11,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from charloom import Codec, CompressedFileError
+from charloom.codec.engines.engine import Engine
+from charloom.codec.engines.opening import make_engine
 from damage import damaged
 from fake_engines import PlainEngine, ZlibEngine
 from golden_engines import MODEL, PRIMING
 from limited_child import in_child
-
-from charloom import Codec, CompressedFileError
-from charloom.codec.engines.engine import Engine
-from charloom.codec.engines.opening import make_engine
 
 _SECONDS = 2
 _STEP = 1 << 20

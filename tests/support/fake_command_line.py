@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from fake_engines import ZlibEngine
-
 from charloom.__main__ import main
 from charloom.codec.engines import opening
 from charloom.codec.engines.engine import Engine
+from fake_engines import ZlibEngine
 
 
 def _open_engine(model: Path, *, fast: bool) -> Engine:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -36,20 +37,23 @@ class ForkedWorker:
         self.stdin = os.fdopen(orders[1], "w", encoding=encoding)
         self.stdout = os.fdopen(answers[0], encoding=encoding)
         self._status: int | None = None
+        self._waiting = threading.RLock()
 
     def kill(self) -> None:
         if self.poll() is None:
             os.kill(self.pid, signal.SIGKILL)
 
     def poll(self) -> int | None:
-        if self._status is None and os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            self.wait()
+        with self._waiting:
+            if self._status is None and os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                self.wait()
         return self._status
 
     def wait(self) -> int:
-        if self._status is None:
-            _, status = os.waitpid(self.pid, 0)
-            self._status = os.waitstatus_to_exitcode(status)
+        with self._waiting:
+            if self._status is None:
+                _, status = os.waitpid(self.pid, 0)
+                self._status = os.waitstatus_to_exitcode(status)
         return self._status
 
 

@@ -9,14 +9,13 @@ import json
 import sys
 from collections.abc import Callable
 
-from integer_models import bigram_model
-
 from charloom.codec.codec import Codec
 from charloom.codec.engines.engine import Engine
 from charloom.codec.model.integer_model import IntegerModel
 from charloom.codec.model.priming import Priming
 from charloom.codec.records.record_codec import RecordCodec
 from charloom.codec.reference.plain_engine import ReferenceEngine
+from integer_models import bigram_model
 
 _KNOWN = "it was the best of times, it was the worst of times,\n[12:30] a=7 b=19 日本語のテキスト。äö🙂\n"
 MODEL: IntegerModel = bigram_model(_KNOWN * 2)

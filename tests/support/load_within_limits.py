@@ -17,8 +17,6 @@ from typing import Any
 
 # Here, so that no child has to; PyTorch's optimizers import its compiler.
 import torch._dynamo  # noqa: F401
-from hostile_folders import PRECIOUS, damage_folder
-from limited_child import in_child
 
 import charloom.runs.memory
 import charloom.training.trainer  # noqa: F401
@@ -27,6 +25,8 @@ from charloom.cli.app import run_command_line
 from charloom.cli.interruption import Interruption
 from charloom.runs.folder import RunFolder
 from charloom.training.events import StopTraining
+from hostile_folders import PRECIOUS, damage_folder
+from limited_child import in_child
 
 _ACCIDENTS = ("bytes of", "mixed_up of", "no_file of", "lock")
 """Acts of ``hostile_folders`` that leave checksums as they are."""

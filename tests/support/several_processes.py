@@ -18,7 +18,7 @@ import charloom
 from charloom import CheckpointFolder, ModelSettings, TrainingSettings
 from charloom.errors import CharloomError, CorpusError
 from charloom.training import truncated_bptt
-from charloom.training.checkpoints.shared import newest_checkpoint_of
+from charloom.training.checkpoints.folder import newest_checkpoint_of
 from charloom.training.events import Event, StepEnded, StopTraining
 from charloom.training.processes import Processes, joined_processes
 
@@ -137,7 +137,7 @@ def _left_alone(processes: Processes) -> str:
         os._exit(0)  # anything else, and torchrun would end the first one too
     try:
         while True:
-            processes.sum(torch.ones(()))
+            processes.gather(torch.ones(()))
     except CharloomError as error:
         return f"{type(error).__name__}: {error}"
 

@@ -2,13 +2,12 @@
 
 import random
 
-from integer_models import CHARACTERS, bigram_model, random_model, with_tokens
-
 from charloom.codec.engines.engine import Engine
 from charloom.codec.engines.native import NativeEngine
 from charloom.codec.model.integer_model import IntegerModel
 from charloom.codec.model.priming import Priming
 from charloom.codec.reference.plain_engine import ReferenceEngine
+from integer_models import CHARACTERS, bigram_model, random_model, with_tokens
 
 TEXT = (
     "it was the best of times, it was the worst of times,\n"

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+
+from charloom.recurrence import kernel_calls
 from native import INSTRUCTION_SETS
 from torch_comparison import Case, Refusal, Transform, check, outcome
 from torch_transforms import TRANSFORMS
 from torch_use_table import USES
-
-from charloom.recurrence import kernel_calls
 
 _USES = {
     "introspection",

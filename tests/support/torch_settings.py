@@ -14,6 +14,7 @@ from torch.nn.modules import module as modules
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
+
 from torch_transforms import scaled_gradient, scaled_input, scaled_output
 
 

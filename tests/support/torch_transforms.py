@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune
-from torch_comparison import layer_in, layers_in
 
 import charloom
+from torch_comparison import layer_in, layers_in
 
 _WEIGHT = "weight_hh_l0"
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
 from torch_comparison import Case, inputs_for
 
 Use = Callable[[Any, Case], Any]

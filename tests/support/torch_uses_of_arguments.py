@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
 from torch_comparison import Case, inputs_for
 from torch_uses import USES, Use, gradients, leaves, random_state, total
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, rnn
 from torch.utils.checkpoint import checkpoint, checkpoint_sequential
+
 from torch_comparison import Case, inputs_for, layout, outcome
 from torch_uses import gradients, leaves, random_state, total, use
 

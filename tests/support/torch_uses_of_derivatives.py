@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+
 from torch_comparison import Case, inputs_for
 from torch_uses import gradients, total, use
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
 from torch_comparison import Case, inputs_for, layer_in, outcome
 from torch_uses import USES, Use, gradients, leaves, random_state, total, use
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+
 from torch_transforms import on_layer, put, put_plain
 
 _WEIGHT = "weight_hh_l0"

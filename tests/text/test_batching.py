@@ -10,9 +10,8 @@ from torch import Tensor
 from charloom import SettingsError, TrainingSettings
 from charloom.text.batching import (
     check_length,
+    count_batches,
     draw_offset,
-    num_random,
-    num_sequential,
     random_batches,
     sequential_batches,
 )
@@ -49,7 +48,7 @@ def test_sequential_partitioning_in_small() -> None:
 def test_sequential_neighbours_follow_each_other_in_the_text(plan: tuple[int, int, int, int]) -> None:
     length, batch_size, num_steps, offset = plan
     batches = list(sequential_batches(torch.arange(length), batch_size, num_steps, offset))
-    assert len(batches) == num_sequential(*plan) >= 1
+    assert len(batches) == count_batches(*plan) >= 1
     for inputs, targets in batches:
         assert inputs.shape == targets.shape == (batch_size, num_steps)
         assert torch.equal(targets, inputs + 1)
@@ -125,7 +124,7 @@ def test_random_partitioning_in_small() -> None:
 def test_random_sequences_are_distinct_and_never_overlap(plan: tuple[int, int, int, int], seed: int) -> None:
     length, batch_size, num_steps, offset = plan
     batches = _all_random(plan, seed)
-    assert len(batches) == num_random(*plan) >= 1
+    assert len(batches) == count_batches(*plan) >= 1
     for inputs, targets in batches:
         assert inputs.shape == targets.shape == (batch_size, num_steps)
         assert torch.equal(targets, inputs + 1)
@@ -184,8 +183,7 @@ def test_a_drawn_offset_leaves_one_minibatch(plan: tuple[int, int, int, int], se
     length, batch_size, num_steps, _ = plan
     offset = draw_offset(length, batch_size, num_steps, _generator(seed))
     assert 0 <= offset < num_steps
-    assert num_sequential(length, batch_size, num_steps, offset) >= 1
-    assert num_random(length, batch_size, num_steps, offset) >= 1
+    assert count_batches(length, batch_size, num_steps, offset) >= 1
 
 
 @pytest.mark.parametrize(("length", "bound"), [(21, 1), (23, 3), (25, 5), (1000, 5)])

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charloom import CorpusError
-from charloom.text.decoding import decode_utf8, decoded
+from charloom.text.decoding import decoded
 
 _DATA = st.text("aé語😀\n\ufeff", max_size=12).map(str.encode)
 _BAD = st.sampled_from([b"\xff", b"\x80", b"\xc3(", b"\xed\xa0\x80", b"\xe2\x82", b"\xf0\x9f\x98", b"\0", b"\n\0\xff"])
@@ -58,7 +58,3 @@ def test_nothing_is_read_beyond_the_mistake() -> None:
 
     with pytest.raises(CorpusError, match=r"byte 5242882 \(0xe9, line 5242881\)"):
         list(decoded(pieces(), "name"))
-
-
-def test_of_a_whole_file() -> None:
-    assert decode_utf8("né".encode(), "name") == "né"

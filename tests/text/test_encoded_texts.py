@@ -11,30 +11,9 @@ import torch
 
 from charloom import Vocabulary, corpus_from, load_corpus
 from charloom.text import sources
-from charloom.text.sources import TextFiles
 from long_text import LONG_TEXT, same_corpus, suffixes
 
 pytestmark = pytest.mark.usefixtures("kept_texts")
-
-
-@pytest.fixture
-def settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the files of a test had been there for long."""
-    monkeypatch.setattr(sources, "_SETTLED_NANOSECONDS", -(10**18))
-
-
-@pytest.fixture
-def skimmed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of what is read for its content alone."""
-    names: list[str] = []
-    skim = TextFiles.skim
-
-    def spy(self: TextFiles, progress: Any) -> str:
-        names.append(self.name)
-        return skim(self, progress)
-
-    monkeypatch.setattr(TextFiles, "skim", spy)
-    return names
 
 
 @pytest.mark.parametrize("unit", ["char", "byte"])
@@ -49,63 +28,49 @@ def test_a_text_in_a_file_is_as_one_in_memory(unit: Any, long_text: Path, kept_t
         clean_up = made.vocabulary.clean_up
         whole = Vocabulary.of_text(text, clean_up) if unit == "char" else Vocabulary(clean_up=clean_up)
         assert kept.vocabulary == whole
-    assert suffixes(kept_texts) == [".ids", ".ids", ".json", ".json"]
+    assert suffixes(kept_texts) == [".ids", ".ids"]
 
 
-@pytest.mark.usefixtures("settled")
-def test_what_has_not_changed_is_not_read_again(
-    long_text: Path, encoded_pieces: list[str], skimmed: list[str], kept_texts: Path
-) -> None:
+def test_what_has_not_changed_is_not_read_again(long_text: Path, encoded_pieces: list[str], kept_texts: Path) -> None:
     first = load_corpus(long_text)
     assert len(encoded_pieces) == 1
     assert same_corpus(load_corpus(str(long_text)), first)
     assert same_corpus(load_corpus([long_text]), first)
-    assert (len(encoded_pieces), skimmed) == (1, [])
-    assert suffixes(kept_texts) == [".ids", ".json"]
+    assert len(encoded_pieces) == 1
+    assert suffixes(kept_texts) == [".ids"]
 
 
-def test_a_file_that_is_seconds_old_is_looked_into(
-    long_text: Path, encoded_pieces: list[str], skimmed: list[str], monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_is_seconds_old_is_not_kept(
+    long_text: Path, kept_texts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its times would not tell another change within the same tick of the clock."""
-    load_corpus(long_text)
-    load_corpus(long_text)
-    assert (len(encoded_pieces), len(skimmed)) == (1, 1)
-    monkeypatch.setattr(sources, "_SETTLED_NANOSECONDS", -(10**18))
-    load_corpus(long_text)
-    load_corpus(long_text)
-    assert (len(encoded_pieces), len(skimmed)) == (1, 2)
+    monkeypatch.setattr(sources, "_SETTLED_NANOSECONDS", 60 * 10**9)
+    first = load_corpus(long_text)
+    assert list(kept_texts.iterdir()) == []
+    assert same_corpus(load_corpus(long_text), first)
 
 
-@pytest.mark.usefixtures("settled")
-def test_the_same_content_elsewhere_is_known_once_it_is_read(
-    long_text: Path, tmp_path: Path, encoded_pieces: list[str], skimmed: list[str], kept_texts: Path
-) -> None:
+def test_a_copy_and_a_file_of_another_time_are_other_files(long_text: Path, tmp_path: Path, kept_texts: Path) -> None:
     first = load_corpus(long_text)
     copy = Path(shutil.copy(long_text, tmp_path / "copy.txt"))
-    for _ in range(2):
-        corpus = load_corpus(copy)
-        assert corpus.name == "copy.txt"
-        assert same_corpus(corpus, first)
+    assert load_corpus(copy).name == "copy.txt"
     os.utime(copy, (1, 1))
     assert same_corpus(load_corpus(copy), first)
-    assert len(encoded_pieces) == 1
-    assert skimmed == [str(copy), str(copy)]  # when it was new, and when its time was
-    assert suffixes(kept_texts) == [".ids", ".json"]
+    assert suffixes(kept_texts) == [".ids"] * 3
 
 
 def test_a_file_that_changed_is_read_again(long_text: Path, encoded_pieces: list[str], kept_texts: Path) -> None:
     load_corpus(long_text)
     changed = "J" + LONG_TEXT[1:]
     long_text.write_text(changed)
+    os.utime(long_text, (1, 1))  # another time also if the clock ticks slowly
     assert load_corpus(long_text).text == changed
     long_text.write_text(LONG_TEXT + "!")
     assert load_corpus(long_text).text == LONG_TEXT + "!"
     assert encoded_pieces == ["It wa", "Jt wa", "It wa"]
-    assert len(suffixes(kept_texts)) == 6
+    assert len(suffixes(kept_texts)) == 3
 
 
-@pytest.mark.usefixtures("settled")
 def test_settings_tell_texts_apart(long_text: Path, encoded_pieces: list[str]) -> None:
     ways: list[dict[str, Any]] = [
         {},
@@ -120,7 +85,6 @@ def test_settings_tell_texts_apart(long_text: Path, encoded_pieces: list[str]) -
     assert len(encoded_pieces) == len(set(texts)) == len(ways)
 
 
-@pytest.mark.usefixtures("settled")
 def test_a_part_is_found_for_the_same_files_only(long_text: Path, tmp_path: Path) -> None:
     """Of what is not read to its end nothing is known of the end."""
     assert load_corpus(long_text, max_chars=400).text == LONG_TEXT[:400]
@@ -129,7 +93,6 @@ def test_a_part_is_found_for_the_same_files_only(long_text: Path, tmp_path: Path
     assert load_corpus(other, max_chars=400).text == other.read_text()[:400]
 
 
-@pytest.mark.usefixtures("settled")
 def test_parts_of_two_files_are_both_kept(long_text: Path, tmp_path: Path, encoded_pieces: list[str]) -> None:
     other = tmp_path / "other.txt"
     other.write_text("Another" + LONG_TEXT)

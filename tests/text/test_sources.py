@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from charloom import CharloomWarning, CorpusError
 from charloom.settings.corpus import Unit
-from charloom.text.decoding import decode_utf8
+from charloom.text.decoding import decoded
 from charloom.text.sources import read_sources
 
 _UNITS = pytest.mark.parametrize("unit", ["char", "byte"])
@@ -20,6 +20,10 @@ _UNITS = pytest.mark.parametrize("unit", ["char", "byte"])
 def standard_input(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Standard input that holds the bytes of the test's parameter, in a terminal whose encoding is another."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(request.param), encoding="latin-1"))
+
+
+def _decoded(data: bytes, name: str) -> str:
+    return "".join(decoded([data], name))
 
 
 def _file(path: Path, content: str | bytes) -> Path:
@@ -138,7 +142,7 @@ def test_a_byte_order_mark_is_left_out_of_every_file(tmp_path: Path) -> None:
     files = [_file(tmp_path / name, "\ufeff" + name) for name in "ab"]
     assert read_sources(files, "char") == "a\nb"
     # Only at the beginning is it a mark.
-    assert decode_utf8("\ufeffa\ufeff".encode(), "x") == "a\ufeff"
+    assert _decoded("\ufeffa\ufeff".encode(), "x") == "a\ufeff"
 
 
 def test_invalid_utf8_is_named_by_file_byte_and_line(tmp_path: Path) -> None:
@@ -152,7 +156,7 @@ def test_invalid_utf8_is_named_by_file_byte_and_line(tmp_path: Path) -> None:
 def test_the_first_invalid_byte_is_found(before: str, bad: bytes) -> None:
     start = before.encode()
     with pytest.raises(CorpusError) as caught:
-        decode_utf8(start + bad, "name")
+        _decoded(start + bad, "name")
     line = before.count("\n") + 1
     assert str(caught.value).startswith(f"name: not UTF-8 at byte {len(start)} (0x{bad[0]:02x}, line {line});")
 
@@ -160,7 +164,7 @@ def test_the_first_invalid_byte_is_found(before: str, bad: bytes) -> None:
 @given(text=st.text())
 def test_valid_utf8_is_read(text: str) -> None:
     clean = text.replace("\0", "").lstrip("\ufeff")
-    assert decode_utf8(clean.encode(), "name") == clean
+    assert _decoded(clean.encode(), "name") == clean
 
 
 def test_a_nul_character_is_refused_with_the_way_out(tmp_path: Path) -> None:
@@ -203,53 +207,6 @@ def test_empty_standard_input_is_refused_by_name(unit: Unit) -> None:
 def test_invalid_standard_input_is_named() -> None:
     with pytest.raises(CorpusError, match=r"not UTF-8 at byte 3 \(0xff, line 2\)"):
         read_sources(["-"], "char")
-
-
-_ZIP = b"PK\x03\x04\x14\0\0\0\0\0"
-_KINDS = {
-    "utf-16.txt": ("caf\u00e9\n".encode("utf-16"), "text in UTF-16; convert it to UTF-8"),
-    "utf-16-be.txt": ("a fox and a dog".encode("utf-16-be"), "text in UTF-16 without a byte order mark"),
-    "utf-32.txt": ("a fox".encode("utf-32"), "text in UTF-32"),
-    "letter.docx": (_ZIP + b"word/document.xml\xff", r"a Word document \(.docx\); save it as plain text"),
-    "letter.odt": (_ZIP + b"mimetypeapplication/vnd.oasis.opendocument.text\xff", "an OpenDocument text"),
-    "letter.doc": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0", "a Microsoft Office document"),
-    "letter.pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "a PDF document; save it as plain text"),
-    "log.bz2": (b"BZh91AY&SY\x95", "compressed with bzip2; decompress it first"),
-    "picture.png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a picture"),
-}
-
-
-@pytest.mark.parametrize("name", _KINDS)
-def test_a_file_that_is_not_text_is_named_by_its_kind(name: str, tmp_path: Path) -> None:
-    data, kind = _KINDS[name]
-    file = _file(tmp_path / name, data)
-    with pytest.raises(CorpusError, match=rf"{name}: {kind}.*unit='byte' takes any file"):
-        read_sources([file], "char")
-    assert read_sources([file], "byte") == data
-
-
-def test_in_a_folder_files_that_are_not_text_are_left_out_and_named(tmp_path: Path) -> None:
-    _file(tmp_path / "a.txt", "a\n")
-    for name, (data, _) in _KINDS.items():
-        if not name.startswith("utf"):
-            _file(tmp_path / name, data)
-    _file(tmp_path / "program", b"ELF\0\1")
-    _file(tmp_path / "packed.dat", bytes(range(256)).replace(b"\0", b""))
-    with pytest.warns(CharloomWarning, match=r"8 files that are not text are left out: \S+letter.doc, .* \.\.\."):
-        assert read_sources([tmp_path], "char") == "a\n"
-    assert len(read_sources([tmp_path], "byte")) > 300
-    (tmp_path / "a.txt").unlink()
-    with pytest.warns(CharloomWarning), pytest.raises(CorpusError, match="no files in this folder that are text"):
-        read_sources([tmp_path], "char")
-
-
-@pytest.mark.parametrize("data", ["caf\u00e9".encode("latin-1"), "caf\u00e9".encode("utf-16")])
-def test_in_a_folder_text_in_another_encoding_is_refused(data: bytes, tmp_path: Path) -> None:
-    """It would be missed."""
-    _file(tmp_path / "a.txt", "a\n")
-    _file(tmp_path / "b.txt", data)
-    with pytest.raises(CorpusError, match=r"b\.txt: "):
-        read_sources([tmp_path], "char")
 
 
 @_UNITS

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from interrupted_runs import corpus_of
-from native import Switch
 
 from charloom import LanguageModel, ModelSettings, SettingsError, TrainingSettings, build_model, train
 from charloom.training.events import Event, StepEnded
+from interrupted_runs import corpus_of
+from native import Switch
 
 _CORPUS = corpus_of("A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 8)
 _SETTINGS = TrainingSettings(

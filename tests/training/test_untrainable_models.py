@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from native import Switch
 
 from charloom import InputError, LanguageModel, ModelSettings, TrainingSettings, build_model, evaluate, generate, train
 from charloom.text.corpora import corpus_from
+from native import Switch
 
 _CORPUS = corpus_from("a fox and a dog saw a crow. " * 20)
 

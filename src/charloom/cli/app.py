@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import cyclopts
 
@@ -46,38 +46,25 @@ class PositionalWord(str):
     __slots__ = ()
 
 
-def refuse_unknown_options(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts.ArgumentCollection) -> None:
-    """Refuses words with a leading hyphen that are no options.
+def refuse_wrong_words(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts.ArgumentCollection) -> None:
+    """Refuses words that cyclopts would take for something else than was meant.
 
-    Cyclopts takes them for positional arguments, since these may be ``-`` for standard input.
+    An unknown option would be a positional argument, since these may be ``-`` for standard input; an empty path
+    (``--output "$UNSET"``) the current folder; and a fraction would be rounded to a whole number.
     """
     options = [name for argument in arguments for name in argument.names if name.startswith("--")]
-    words = [token.value for argument in arguments if not argument.name.startswith("-") for token in argument.tokens]
-    for word in words:
-        if word.startswith("-") and word != STANDARD_INPUT and not isinstance(word, PositionalWord):
-            near = difflib.get_close_matches(word.partition("=")[0], options, 1)
-            hint = (
-                f" Did you mean {near[0]}?"
-                if near
-                else f" (A file of that name goes after --, or is written ./{word}.)"
-            )
-            raise cyclopts.CycloptsError(msg=f"Unknown option: {word}.{hint}")
-
-
-def refuse_fractions(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts.ArgumentCollection) -> None:
-    """Whole numbers are: cyclopts would round."""
     for argument in arguments:
-        for token in argument.tokens:
-            if int in (argument.hint, *get_args(argument.hint)) and "." in token.value:
-                raise cyclopts.CycloptsError(msg=f"{token.value} for {argument.name} is not a whole number.")
-
-
-def refuse_empty_paths(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts.ArgumentCollection) -> None:
-    """An empty path (``--output "$UNSET"``) would be the current folder."""
-    for argument in arguments:
-        for token in argument.tokens:
-            if Path in (argument.hint, *get_args(argument.hint)) and not token.value:
+        kinds = (argument.hint, *get_args(argument.hint))
+        for word in (token.value for token in argument.tokens):
+            is_positional = not argument.name.startswith("-") and not isinstance(word, PositionalWord)
+            if is_positional and word.startswith("-") and word != STANDARD_INPUT:
+                near = difflib.get_close_matches(word.partition("=")[0], options, 1)
+                hint = f"Did you mean {near[0]}?" if near else f"(A file of that name goes after --, or is ./{word}.)"
+                raise cyclopts.CycloptsError(msg=f"Unknown option: {word}. {hint}")
+            if Path in kinds and not word:
                 raise cyclopts.CycloptsError(msg=f"{argument.name} is empty; the current folder is written as a dot.")
+            if int in kinds and "." in word:
+                raise cyclopts.CycloptsError(msg=f"{word} for {argument.name} is not a whole number.")
 
 
 app = cyclopts.App(
@@ -86,7 +73,7 @@ app = cyclopts.App(
     help_format="markdown",
     version=__version__,
     suppress_keyboard_interrupt=False,
-    config=(refuse_unknown_options, refuse_empty_paths, recipe_defaults, refuse_fractions),
+    config=(refuse_wrong_words, recipe_defaults),
 )
 for command in (train, sweep, generate, evaluate, compress, decompress, forecast, info, recipes, cache):
     app.command(command)
@@ -107,7 +94,7 @@ def run_command_line(arguments: list[str]) -> int:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     screen.show_warnings_in_one_line()
     try:
-        result: Any = app(
+        result: object = app(
             _marked(arguments),
             console=screen.help_console(),
             exit_on_error=False,

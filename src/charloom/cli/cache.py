@@ -18,7 +18,7 @@ def cache(*, clear: Flag = False) -> None:
         Remove them all.
     """
     from charloom.text import encoded_texts
-    from charloom.text.cache_folder import cache_folder
+    from charloom.text.named_corpora import cache_folder
 
     out = screen.results()
     if clear:

@@ -1,29 +1,24 @@
 """``charloom compress``."""
 
-import functools
-import sys
+from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 from cyclopts import Parameter
 
-from charloom.cli import compressed_files
-from charloom.cli.compressed_files import SUFFIX, FileOptions
-from charloom.cli.options import Flag, Force, ModelOption, OutputFile, Word
+from charloom.cli.compressed_files import SUFFIX, FileOptions, each_file
+from charloom.cli.options import Flag, Force, ModelOption, Word
 from charloom.errors import InputError, SettingsError
-from charloom.text.sources import STANDARD_INPUT
 
 
 def compress(
     *files: Word[str],
     model: ModelOption[Path],
-    output: OutputFile = None,
-    keep: Annotated[Flag, Parameter(name=["--keep", "-k"])] = False,
-    remove: Flag = False,
+    options: Annotated[FileOptions, Parameter(name="*")] = FileOptions(),
     force: Force = False,
     fast: Flag = False,
-    records: Flag = False,
-    threads: int | None = None,
+    by_line: Flag = False,
     report: Flag = False,
     plot: Path | None = None,
 ) -> int:
@@ -39,57 +34,41 @@ def compress(
         What to compress; - for standard input, which goes to standard output.
     model
         A model's folder.
-    output
-        Where to write; - for standard output. With one file only.
-    keep
-        Keep the input: the default, accepted as other compressors need it said.
-    remove
-        Delete each input when its output is in place.
     force
         Overwrite outputs; compress what is compressed already; write to a terminal.
     fast
         With the network alone: several times as fast, and not as small.
-    records
-        Each line a record, so that any can be read without the others (charloom decompress --record N).
-    threads
-        How many at once, each with its own memory. The output is the same for any number. Default: 2, 1 on one core.
+    by_line
+        Each line by itself, a record: any can be read without the others (charloom decompress --record N).
     report
         Write no .loom: show what the file takes with this model and with other compressors, and from how much text on
         the model pays for itself; draw it, too.
     plot
         With --report: where the picture goes, a name in .png, .svg or .pdf. Default: FILE.compression.png.
     """
-    options = FileOptions(output, remove, force)
     options.check(files)
-    if keep and remove:
-        raise SettingsError("--keep and --remove contradict each other: give one")
     if report:
         from charloom.cli.compression_report import report_on
 
-        if len(files) > 1 or output or remove or records or fast:
+        if len(files) > 1 or options.output or options.remove or by_line or fast:
             raise SettingsError("--report takes one file, --model, --plot, --threads and --force alone")
-        report_on(files[0], model, plot, threads=threads, force=force)
+        report_on(files[0], model, plot, threads=options.threads, force=force)
         return 0
     if plot is not None:
         raise SettingsError("--plot goes with --report")
 
     from charloom.codec.codec import Codec
-
-    codec = Codec(model, fast=fast, threads=threads)
-    _ = codec.fingerprint  # what is wrong with the model is said once, before any file
-    transform = codec.compress_lines if records else codec.compress_stream
-    return compressed_files.each_file(files, functools.partial(_one, transform, options))
-
-
-def _one(transform: compressed_files.Transform, options: FileOptions, file: str) -> None:
     from charloom.codec.format.container import HEADER_BYTES, is_compressed
 
-    target = compressed_files.output_name(file, options, lambda name: name + SUFFIX)
-    if target == STANDARD_INPUT and sys.stdout.isatty() and not options.force:
-        raise InputError("compressed data is not for a terminal: name a file with --output, or --force it")
-    with compressed_files.opened(file) as (stream, status):
-        if not options.force and is_compressed(stream.peek(HEADER_BYTES)):
+    codec = Codec(model, fast=fast, threads=options.threads)
+    _ = codec.fingerprint  # what is wrong with the model is said once, before any file
+    work = codec.compress_lines if by_line else codec.compress_stream
+
+    def transform(source: BufferedReader, target: BinaryIO, progress: Callable[[object], None]) -> None:
+        if target.isatty() and not force:
+            raise InputError("compressed data is not for a terminal: name a file with --output, or --force it")
+        if not force and is_compressed(source.peek(HEADER_BYTES)):
             raise InputError("compressed already: --force compresses it once more")
-        with compressed_files.progress_bar(file, status and status.st_size) as progress:
-            compressed_files.write(stream, status, target, options, transform, progress)
-    compressed_files.remove_input(file, options, status)
+        work(source, target, progress)
+
+    return each_file(files, transform, options, lambda name: name + SUFFIX, force=force)

@@ -6,37 +6,41 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Annotated, BinaryIO, TypeAlias
+
+from cyclopts import Parameter
 
 from charloom.cli import screen
+from charloom.cli.options import Flag, OutputFile
 from charloom.errors import CharloomError, CompressedFileError, InputError, SettingsError
-from charloom.io.atomic import WholeFile
+from charloom.io.atomic import whole_file
 from charloom.text.sources import STANDARD_INPUT
 
 SUFFIX = ".loom"
 
-Progress: TypeAlias = Callable[[int], None]
-"""Called with numbers of bytes done."""
-
-Transform: TypeAlias = Callable[[BinaryIO, BinaryIO, Progress], None]
-"""Reads the first to its end and writes the second; calls the last as it goes."""
+Transform: TypeAlias = Callable[[io.BufferedReader, BinaryIO, Callable[[object], None]], None]
+"""Reads the first to its end and writes the second; calls the last now and then, to show how much is read."""
 
 
 @dataclass(frozen=True)
 class FileOptions:
-    """What the user said about files.
+    """Options of both commands.
 
     Attributes:
-        output: Where to; - for standard output; None for beside the input.
+        output: Where to write; - for standard output. With one file only.
+        keep: Keep the input: the default, accepted as other compressors need it said.
         remove: Delete each input when its output is in place.
-        force: Overwrite, and do what is otherwise refused.
+        threads: How many at once, each with its own memory. The output is the same for any number. Default: 2, 1 on one
+            core.
     """
 
-    output: str | None
-    remove: bool
-    force: bool
+    output: OutputFile = None
+    keep: Annotated[Flag, Parameter(name=["--keep", "-k"])] = False
+    remove: Flag = False
+    threads: int | None = None
 
     def check(self, files: Sequence[str]) -> None:
         """Raises SettingsError for what goes not together."""
@@ -48,17 +52,22 @@ class FileOptions:
             raise SettingsError("the name of the output is empty")
         if self.remove and self.output == STANDARD_INPUT:
             raise SettingsError("--remove goes with an output in a file")
+        if self.keep and self.remove:
+            raise SettingsError("--keep and --remove contradict each other: give one")
 
 
-def each_file(files: Sequence[str], work: Callable[[str], None]) -> int:
-    """Runs ``work`` on each file. An error is shown and does not keep the others from being done.
+def each_file(
+    files: Sequence[str], transform: Transform, options: FileOptions, name: Callable[[str], str], *, force: bool
+) -> int:
+    """Transforms each file to the one of its ``name``. An error is shown and does not keep the others from being done.
 
     Returns the exit status: 0, or the highest of any file, 1 if it failed and 2 if the options do not fit it.
     """
     status = 0
     for file in files:
         try:
-            work(file)
+            target = options.output or (STANDARD_INPUT if file == STANDARD_INPUT else name(file))
+            _transform(file, target, transform, remove=options.remove, force=force)
         except BrokenPipeError:
             raise
         except CharloomError as error:
@@ -69,6 +78,22 @@ def each_file(files: Sequence[str], work: Callable[[str], None]) -> int:
             screen.show_error(f"{shown(file)}: {place}{(error.strerror or str(error)).lower()}")
             status = max(status, 1)
     return status
+
+
+def _transform(file: str, target: str, transform: Transform, *, remove: bool, force: bool) -> None:
+    """To the target's name: whole or not at all."""
+    with (
+        opened(file) as (stream, status),
+        screen.reading_progress(screen.printable(Path(shown(file)).name)) as show,
+        _opened_target(target, status, remove=remove, force=force) as to,
+    ):
+        size = status.st_size if status else 0
+        transform(stream, to, lambda _: show(stream.tell() if size else 0, size or None))
+    if remove and status is not None:
+        now = Path(file).stat()
+        if (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
+            raise InputError("it changed while it was read, and is kept: its output may hold some of both")
+        Path(file).unlink()
 
 
 def shown(file: str) -> str:
@@ -84,10 +109,7 @@ def opened(file: str) -> Iterator[tuple[io.BufferedReader, os.stat_result | None
             raise InputError("it is closed: there is nothing to read")
         yield sys.stdin.buffer, None  # type: ignore[misc] # it is one
         return
-    try:
-        status = Path(file).stat()
-    except ValueError as error:  # a NUL in the name
-        raise InputError(str(error)) from None
+    status = Path(file).stat()
     if stat.S_ISDIR(status.st_mode):
         raise InputError("a folder; name its files")
     if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
@@ -96,36 +118,25 @@ def opened(file: str) -> Iterator[tuple[io.BufferedReader, os.stat_result | None
         yield stream, status
 
 
-def write(
-    stream: BinaryIO,
-    status: os.stat_result | None,
-    target: str,
-    options: FileOptions,
-    transform: Transform,
-    progress: Progress,
-) -> None:
-    """Runs the transform on an open input, to the target's name: whole or not at all."""
+def _opened_target(
+    target: str, source: os.stat_result | None, *, remove: bool, force: bool
+) -> AbstractContextManager[BinaryIO]:
     if target == STANDARD_INPUT:
-        with _standard_output() as output:
-            transform(stream, output, progress)
-        return
+        return _standard_output()
     path = Path(target)
-    there = _status(path)
-    if there is not None:
+    with contextlib.suppress(FileNotFoundError):
+        there = path.stat()
         if stat.S_ISDIR(there.st_mode):
             raise InputError(f"{target} is a folder: name a file")
-        if status is not None and os.path.samestat(there, status):
+        if source is not None and os.path.samestat(there, source):
             raise InputError("the input is the output")
         if not stat.S_ISREG(there.st_mode):  # /dev/null, a named pipe: there is nothing to put in place
-            if options.remove:
+            if remove:
                 raise InputError(f"--remove goes with an output in a file, and {target} is none")
-            with path.open("wb") as direct:
-                transform(stream, direct, progress)
-            return
-        if not options.force:
+            return path.open("wb")
+        if not force:
             raise InputError(f"{target} is there already: --force overwrites it")
-    with WholeFile(path, overwrite=options.force, like=status) as file:
-        transform(stream, file, progress)
+    return whole_file(path, overwrite=force, like=source)
 
 
 @contextlib.contextmanager
@@ -149,66 +160,8 @@ def _standard_output() -> Iterator[BinaryIO]:
             buffered.close()
 
 
-def remove_input(file: str, options: FileOptions, status: os.stat_result | None) -> None:
-    """Where that was asked for, and the file is what was read. status: that of before."""
-    if not options.remove or file == STANDARD_INPUT or status is None:
-        return
-    now = Path(file).stat()
-    if (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
-        raise InputError("it changed while it was read, and is kept: its output may hold some of both")
-    Path(file).unlink()
-
-
-@contextlib.contextmanager
-def progress_bar(file: str, total: int | None) -> Iterator[Progress]:
-    """Counts bytes towards a bar on the terminal."""
-    done = 0
-    with screen.reading_progress(screen.printable(Path(shown(file)).name)) as show:
-
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            show(done, total or None)
-
-        yield advance
-
-
-class Counted(io.RawIOBase):
-    """A stream that counts what is read of it."""
-
-    def __init__(self, stream: BinaryIO, count: Progress) -> None:
-        self._stream = stream
-        self._count = count
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """As the stream gives it."""
-        data = self._stream.read(size)
-        self._count(len(data))
-        return data
-
-
-def output_name(file: str, options: FileOptions, name: Callable[[str], str]) -> str:
-    """The target of an input: as asked, standard output for standard input, else by ``name``."""
-    if options.output is not None:
-        return options.output
-    return STANDARD_INPUT if file == STANDARD_INPUT else name(file)
-
-
 def without_suffix(file: str) -> str:
-    """The name of what was compressed. Raises CompressedFileError where the name does not tell."""
+    """The name of what was compressed. Raises CompressedFileError if the name does not tell."""
     if not file.endswith(SUFFIX) or Path(file).name == SUFFIX:
         raise CompressedFileError(f"its name does not end in {SUFFIX}: say with --output where to")
     return file.removesuffix(SUFFIX)
-
-
-def _status(path: Path) -> os.stat_result | None:
-    try:
-        return path.stat()
-    except ValueError as error:
-        raise InputError(str(error)) from None
-    except FileNotFoundError:
-        return None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from charloom.cli import compressed_files, screen
 from charloom.cli.output_files import check_targets, picture_format
 from charloom.errors import CharloomError, CorpusError, SettingsError
-from charloom.io.atomic import WholeFile
+from charloom.io.atomic import whole_file
 from charloom.text.sources import STANDARD_INPUT
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def report_on(file: str, model: Path, plot: Path | None, *, threads: int | None,
     except ImportError as error:
         library = (error.name or "").partition(".")[0]
         raise CharloomError(f"no picture: drawing takes {library}, which is not on this machine") from None
-    with WholeFile(plot, overwrite=force) as picture:
+    with whole_file(plot, overwrite=force) as picture:
         picture.write(drawn)
     screen.log().print(f"Drawn in {plot}")
 

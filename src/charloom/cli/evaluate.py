@@ -5,7 +5,7 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -14,8 +14,7 @@ from rich.text import Text
 from charloom.cli import screen
 from charloom.cli.options import Flag, Word
 from charloom.errors import SettingsError, counted
-from charloom.settings.corpus import UnknownPolicy
-from charloom.settings.evaluation import LineOrder
+from charloom.settings.corpus import LineOrder, UnknownPolicy
 
 if TYPE_CHECKING:
     from charloom.inference.baselines import Baseline
@@ -72,10 +71,11 @@ def evaluate(
         Where to compute (cpu, cuda, ...); auto takes a GPU when there is one.
     """
     from charloom.inference.baselines import measure_baselines
-    from charloom.inference.evaluation import evaluate_lines, evaluate_pieces, split_chars
+    from charloom.inference.evaluation import evaluate_lines, evaluate_pieces
     from charloom.models.device import find_device
     from charloom.models.language_model import LanguageModel
     from charloom.text.decoding import for_a_model_of_characters
+    from charloom.text.pieces import split_chars
     from charloom.text.sources import read_sources
 
     _check_options(by_char, by_line, sort, top, as_json)
@@ -115,33 +115,21 @@ def _check_options(by_char: bool, by_line: bool, sort: LineOrder | None, top: in
         raise SettingsError("it must be at least 1", setting="top", value=top)
 
 
-def _summary(result: "Evaluation", baselines: list["Baseline"], num_chars: int) -> dict[str, Any]:
-    return {
-        "num_chars": result.num_chars,
-        "num_bytes": result.num_bytes,
-        "total_nats": result.total_nats,
-        "nats_per_char": result.nats_per_char,
-        "bits_per_char": result.bits_per_char,
-        "bits_per_byte": result.bits_per_byte,
-        "perplexity": result.perplexity,
-        "num_unknown": result.num_unknown,
-        "baselines_bits_per_char": {baseline.name: baseline.total_bits / num_chars for baseline in baselines},
-    }
+def _summary(result: "Evaluation", baselines: list["Baseline"], num_chars: int) -> dict[str, object]:
+    names = ("num_chars", "num_bytes", "total_nats", "nats_per_char", "bits_per_char", "bits_per_byte", "perplexity")
+    figures = {name: getattr(result, name) for name in (*names, "num_unknown")}
+    return figures | {"baselines_bits_per_char": {one.name: one.total_bits / num_chars for one in baselines}}
 
 
 def _write_json_lines(surprisals: list["Surprisal"], name: str) -> None:
     out = sys.stdout
     to_unicode = codecs.lookup(out.encoding).name == "utf-8"  # else as JSON's own escapes
     for piece in surprisals:
-        row = {
-            name: piece.number,
-            "bits": piece.bits if piece.num_chars else None,
-            "bits_per_char": piece.bits_per_char if piece.num_chars else None,
-            "num_unknown": piece.num_unknown,
-            "text": piece.text.rstrip("\r\n") if name == "line" else piece.text,
-        }
-        if name == "char":
-            del row["bits_per_char"], row["num_unknown"]
+        row: dict[str, object] = {name: piece.number, "bits": piece.bits if piece.num_chars else None}
+        if name == "line":
+            row["bits_per_char"] = piece.bits_per_char if piece.num_chars else None
+            row["num_unknown"] = piece.num_unknown
+        row["text"] = piece.text.rstrip("\r\n") if name == "line" else piece.text
         out.write(json.dumps(row, ensure_ascii=not to_unicode) + "\n")
 
 
@@ -150,12 +138,14 @@ def show_lines(console: Console, lines: list["Surprisal"], order: LineOrder) -> 
 
     The other score is left out of a terminal that has no room for it.
     """
-    scores = {
-        "bits": [f"{line.bits:.1f}" for line in lines],
-        "bits/char": [f"{line.bits_per_char:.3f}" for line in lines],
-    }
-    names = ("bits", "bits/char") if order == "bits" else ("bits/char", "bits")
-    columns = [_column("line", [f"{line.number}" for line in lines]), *(_column(name, scores[name]) for name in names)]
+    columns = [
+        ["line", *(f"{line.number}" for line in lines)],
+        ["bits", *(f"{line.bits:.1f}" for line in lines)],
+        ["bits/char", *(f"{line.bits_per_char:.3f}" for line in lines)],
+    ]
+    if order == "bits-per-char":
+        columns[1:] = columns[:0:-1]
+    columns = [[f"{cell:>{max(map(len, column))}}  " for cell in column] for column in columns]
     if console.width - sum(len(column[0]) for column in columns) < _NARROWEST_TEXT:
         del columns[-1]
     for numbers, text in zip(zip(*columns, strict=True), ["text", *(line.text for line in lines)], strict=True):
@@ -163,11 +153,6 @@ def show_lines(console: Console, lines: list["Surprisal"], order: LineOrder) -> 
         if console.is_terminal:
             row.truncate(console.width, overflow="ellipsis")
         console.print(row)
-
-
-def _column(heading: str, cells: list[str]) -> list[str]:
-    width = max(map(len, (heading, *cells)))
-    return [f"{cell:>{width}}  " for cell in (heading, *cells)]
 
 
 def _show_summary(

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from charloom.cli import screen
-from charloom.cli.novelty import NoveltyCheck
+from charloom.cli import novelty, screen
 from charloom.cli.options import Flag, Word
 from charloom.errors import SettingsError
 from charloom.settings import SamplingSettings
@@ -75,34 +74,32 @@ def generate(
     from charloom.inference.generation import check_samples, generate_samples, stream
     from charloom.models.device import find_device
     from charloom.models.language_model import LanguageModel
+    from charloom.text.corpora import read_corpus
+    from charloom.text.decoding import for_a_model_of_characters
 
     check_samples(num_samples, num_chars)
     screen.output()  # refused at once if it is closed
     sampling = _with_defaults(sampling, greedy=greedy)
-    novelty = NoveltyCheck(check_novelty, min_copied_chars)
-    novelty.check(num_chars * num_samples)
+    novelty.check_options(check_novelty, min_copied_chars, num_chars * num_samples)
     loaded = LanguageModel.load(model).to(find_device(device))
     if num_samples > 1 and sampling.greedy:
         raise SettingsError("greedy samples would all be the same: leave out --greedy, or give a --temperature above 0")
-    raw_stop: Any = stop
-    start: Any = _default_prefix(loaded) if prefix is None else prefix
-    if loaded.vocabulary.unit == "byte":
-        start, raw_stop = os.fsencode(start), None if stop is None else os.fsencode(stop)
-    corpus = novelty.read(loaded)
-    options: Any = {"stop": raw_stop, "unknown": unknown, "precision": precision}
-    samples: list[Any]
+    unit = loaded.vocabulary.unit
+    start = _default_prefix(loaded) if prefix is None else prefix
+    texts = (start, stop) if unit == "char" else (os.fsencode(start), None if stop is None else os.fsencode(stop))
+    with for_a_model_of_characters():
+        corpus = read_corpus(check_novelty, unit) if check_novelty else []
+    how: dict[str, Any] = {"stop": texts[1], "unknown": unknown, "precision": precision}
     if num_samples == 1:
-        kept: list[Any] | None = [] if corpus else None
-        _write(stream(loaded, start, num_chars, sampling, **options), kept)
-        samples = [start[:0].join(kept or [])]
+        samples = [_write(stream(loaded, texts[0], num_chars, sampling, **how), keep=bool(corpus))]
     else:
-        samples = generate_samples(loaded, start, num_chars, sampling, num_samples=num_samples, **options)
+        samples = generate_samples(loaded, texts[0], num_chars, sampling, num_samples=num_samples, **how)
         for number, text in enumerate(samples, 1):
             sys.stdout.write(f"--- sample {number} of {num_samples} ---\n{_shown(text)}\n")
     if corpus:
         sys.stdout.flush()
         after = len(loaded.vocabulary.decode(loaded.vocabulary.encode(start, unknown)))
-        novelty.report(loaded, [sample[after:] for sample in samples], corpus)
+        novelty.show_novelty(loaded, [sample[after:] for sample in samples], check_novelty, corpus, min_copied_chars)
 
 
 def _with_defaults(sampling: SamplingSettings, *, greedy: bool) -> SamplingSettings:
@@ -121,11 +118,12 @@ def _with_defaults(sampling: SamplingSettings, *, greedy: bool) -> SamplingSetti
     return sampling
 
 
-def _write(pieces: Iterable[Any], kept: list[Any] | None) -> None:
-    """Shows a text as it comes, and keeps it where there is a list for it."""
+def _write(pieces: Iterable[str | bytes], *, keep: bool) -> str | bytes:
+    """Shows a text as it comes. Returns it if it is to be kept."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    kept: list[Any] = []
     for piece in pieces:
-        if kept is not None:
+        if keep or not kept:
             kept.append(piece)
         # A byte model writes its bytes as they are, except to a terminal.
         if isinstance(piece, bytes) and not sys.stdout.isatty():
@@ -134,8 +132,10 @@ def _write(pieces: Iterable[Any], kept: list[Any] | None) -> None:
             continue
         sys.stdout.write(_shown(decoder.decode(piece) if isinstance(piece, bytes) else piece))
         sys.stdout.flush()
-    if not isinstance(piece, bytes) or sys.stdout.isatty():
+    if isinstance(kept[0], str) or sys.stdout.isatty():
         sys.stdout.write(_shown(decoder.decode(b"", final=True)) + "\n")
+    text: str | bytes = kept[0][:0].join(kept)
+    return text
 
 
 def _shown(text: str | bytes) -> str:
@@ -144,7 +144,7 @@ def _shown(text: str | bytes) -> str:
 
 
 def _default_prefix(model: "LanguageModel") -> str:
-    prefixes = model.provenance.get("prefixes") or []
+    prefixes = model.provenance.get("prefix") or []
     if not isinstance(prefixes, list) or not prefixes or not isinstance(prefixes[0], str):
         raise SettingsError("this model's folder names no prefix to go on from: give one with --prefix")
     return prefixes[0]

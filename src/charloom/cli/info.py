@@ -5,24 +5,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charloom.cli import screen
+from charloom.errors import counted
 from charloom.version import __version__
 
 if TYPE_CHECKING:
+    from charloom.forecasting import Forecaster
     from charloom.models.language_model import LanguageModel
 
 
 def info(model: Path | None = None, /) -> None:
-    """Show versions, device and threads; for a model its sizes, training text and results.
+    """Show versions, device and threads; for a model its sizes and what it was trained on.
 
     Parameters
     ----------
     model
-        A model's folder.
+        A model's folder, of 'charloom train' or 'charloom forecast --save'.
     """
     import numpy as np
     import torch
 
+    from charloom.forecasting.forecaster import KIND, Forecaster
     from charloom.models.device import find_device
+    from charloom.models.folder import kind_of
     from charloom.models.language_model import LanguageModel
     from charloom.recurrence.backend import backend
 
@@ -37,7 +41,9 @@ def info(model: Path | None = None, /) -> None:
         ("recurrence", backend().describe()),
     ]
     if model is not None:
-        rows += [("", ""), ("model", str(model)), *_model_rows(LanguageModel.load(model))]
+        is_forecaster = kind_of(model) == KIND
+        found = _forecaster_rows(Forecaster.load(model)) if is_forecaster else _model_rows(LanguageModel.load(model))
+        rows += [("", ""), ("model", str(model)), *found]
     shown = [(name, screen.printable(value)) for name, value in rows]
     screen.show_table(screen.results(), ("", ""), shown, texts=(0, 1))
 
@@ -63,6 +69,21 @@ def _model_rows(model: "LanguageModel") -> list[tuple[str, str]]:
     if "charloom" in provenance:
         rows.append(("made by", f"charloom {provenance['charloom']}"))
     return rows
+
+
+def _forecaster_rows(forecaster: "Forecaster") -> list[tuple[str, str]]:
+    settings, has_networks = forecaster.settings, forecaster.method == "network"
+    return [
+        ("kind", "forecaster"),
+        ("method", forecaster.name),
+        ("lags", str(forecaster.order)),
+        ("cell", f"{settings.cell}, {settings.hidden_size} units" if has_networks else "none"),
+        ("members", str(settings.members if has_networks else 1)),
+        ("season", counted(forecaster.season, "point") if forecaster.season > 1 else "none"),
+        ("scale", "logarithmic" if forecaster.scale.transform == "log" else "as it is"),
+        ("horizon", counted(settings.horizon, "step")),
+        ("series", f"{forecaster.series.name}, {counted(len(forecaster.series), 'point')}"),
+    ]
 
 
 def _shown(value: object) -> str:

@@ -2,14 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from charloom.cli import screen
 from charloom.errors import SettingsError
 from charloom.settings.limits import check_count
-from charloom.text.clean_up import AnyText
-from charloom.text.decoding import for_a_model_of_characters
 
 if TYPE_CHECKING:
     from charloom.models.language_model import LanguageModel
@@ -19,49 +16,33 @@ _SHOWN_CHARS = 300
 """Of a stretch: a model that knows its text by heart copies pages."""
 
 
-@dataclass(frozen=True)
-class NoveltyCheck:
-    """What the user asked to be checked.
+def check_options(corpus: Sequence[str], min_length: int | None, num_chars: int) -> None:
+    """Raises SettingsError for what cannot be checked, before anything is written."""
+    from charloom.novelty.report import LONGEST_TEXTS
 
-    Attributes:
-        corpus: Names, files or folders; none where nothing is to be checked.
-        min_length: From how many characters on a stretch counts as copied.
-    """
+    if min_length is not None:
+        if not corpus:
+            raise SettingsError("--min-copied-chars goes with --check-novelty")
+        check_count("min_copied_chars", min_length, minimum=1)
+    if corpus and num_chars > LONGEST_TEXTS:
+        raise SettingsError(f"--check-novelty takes at most {LONGEST_TEXTS:,} characters in all samples together")
 
-    corpus: tuple[str, ...]
-    min_length: int | None
 
-    def check(self, num_chars: int) -> None:
-        """Raises SettingsError for what cannot be, before anything is written."""
-        from charloom.novelty.report import LONGEST_TEXTS
+def show_novelty(
+    model: "LanguageModel",
+    texts: Sequence[str | bytes],
+    corpus: Sequence[str],
+    parts: list[tuple[str, str | bytes]],
+    min_length: int | None,
+) -> None:
+    """Looks for the texts in the parts of the corpus, and prints what is found to standard error."""
+    from charloom.novelty.report import DEFAULT_MIN_LENGTH, check_novelty
 
-        if not self.corpus:
-            if self.min_length is not None:
-                raise SettingsError("--min-copied-chars goes with --check-novelty")
-            return
-        if self.min_length is not None:
-            check_count("min_copied_chars", self.min_length, minimum=1)
-        if num_chars > LONGEST_TEXTS:
-            raise SettingsError(f"--check-novelty takes at most {LONGEST_TEXTS:,} characters in all samples together")
-
-    def read(self, model: "LanguageModel") -> list[tuple[str, Any]]:
-        """The corpus in the units of the model. Raises CorpusError for one that cannot be read."""
-        from charloom.text.corpora import read_corpus
-
-        with for_a_model_of_characters():
-            return read_corpus(self.corpus, model.vocabulary.unit) if self.corpus else []
-
-    def report(self, model: "LanguageModel", texts: Sequence[AnyText], parts: list[tuple[str, AnyText]]) -> None:
-        """Looks for the texts in the corpus, and prints what is found to standard error."""
-        from charloom.novelty.report import DEFAULT_MIN_LENGTH, check_novelty
-
-        clean_up = model.vocabulary.clean_up
-        found = check_novelty(
-            texts, parts, clean_up=clean_up, min_length=self.min_length or DEFAULT_MIN_LENGTH, num_stretches=5
-        )
-        _show(found, ", ".join(self.corpus), "bytes" if model.vocabulary.unit == "byte" else "characters")
-        if note := _other_text(model, parts):
-            screen.messages().print(note)
+    clean_up, unit = model.vocabulary.clean_up, model.vocabulary.unit
+    found = check_novelty(texts, parts, clean_up=clean_up, min_length=min_length or DEFAULT_MIN_LENGTH)
+    _show(found, ", ".join(corpus), "bytes" if unit == "byte" else "characters")
+    if note := _other_text(model, parts):
+        screen.messages().print(note)
 
 
 def _show(report: "NoveltyReport", corpus: str, unit: str) -> None:
@@ -100,12 +81,13 @@ def _in_one_line(stretch: "CopiedStretch") -> str:
     return f'"{shown}"' + (" ..." if len(stretch.text) > _SHOWN_CHARS else "")
 
 
-def _other_text(model: "LanguageModel", parts: list[tuple[str, Any]]) -> str:
+def _other_text(model: "LanguageModel", parts: list[tuple[str, str | bytes]]) -> str:
     """What must be known where the model was trained on another text, or on a part of this one; else nothing."""
     trained = model.provenance.get("corpus")
     if not isinstance(trained, dict) or not isinstance(trained.get("num_chars"), int):
         return ""
-    text: Any = model.vocabulary.clean_up(parts[0][1][:0].join([part for _, part in parts]))
+    pieces: list[Any] = [part for _, part in parts]
+    text = model.vocabulary.clean_up(pieces[0][:0].join(pieces))
     num_chars = trained["num_chars"]
     start = text[:num_chars]
     if hashlib.sha256(start if isinstance(start, bytes) else start.encode()).hexdigest() != trained.get("sha256"):

@@ -1,44 +1,41 @@
 """Where results go: what is refused before minutes are spent on them."""
 
-import contextlib
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import get_args
 
 from charloom.errors import SettingsError
+from charloom.io.plots import PictureFormat
 from charloom.text.sources import STANDARD_INPUT
 
-if TYPE_CHECKING:
-    from charloom.io.plots import PictureFormat
 
-_FORMATS: "tuple[PictureFormat, ...]" = ("png", "svg", "pdf")
-
-
-def picture_format(plot: Path) -> "PictureFormat":
+def picture_format(plot: Path) -> PictureFormat:
     """The format that a picture's name asks for. Raises SettingsError for one that cannot be drawn."""
-    for known in _FORMATS:
-        if plot.suffix.lower() == f".{known}":
-            return known
-    raise SettingsError(f"--plot {plot}: its name must end in .{', .'.join(_FORMATS[:-1])} or .{_FORMATS[-1]}")
+    known: tuple[PictureFormat, ...] = get_args(PictureFormat)
+    for one in known:
+        if plot.suffix.lower() == f".{one}":
+            return one
+    raise SettingsError(f"--plot {plot}: its name must end in .{', .'.join(known[:-1])} or .{known[-1]}")
 
 
 def check_targets(
     file: str, targets: Sequence[tuple[str, Path]], folder: tuple[str, Path] | None = None, *, force: bool
 ) -> None:
-    """Raises SettingsError where a result cannot go, would overwrite another, or the input.
+    """Raises SettingsError if a result cannot go to its place, or would overwrite another, or the input ``file``.
 
-    file: The input; - for standard input. targets: Each option and its path. folder: The same for one that becomes a
-    folder. force: Whether what is there is overwritten.
+    Each is an option and its path; ``folder`` is one that becomes a folder.
     """
-    for i, (option, target) in enumerate([*targets, *([folder] if folder else [])]):
-        if (status := _status(target)) is not None and _is_input(status, file):
+    read = Path("/dev/stdin" if file == STANDARD_INPUT else file)
+    before: list[tuple[str, Path]] = []
+    for option, target in [*targets, *([folder] if folder else [])]:
+        if _is_same(read, target):
             raise SettingsError(f"{target}: the input is the output; name another file with {option}")
-        for other, taken in targets[:i]:
-            if _same(taken, target):
+        for other, taken in before:
+            if _is_same(taken, target):
                 raise SettingsError(f"{target}: {other} and {option} name the same file; name two")
-        if i < len(targets):
+        before.append((option, target))
+        if (option, target) != folder:
             _check_target(option, target, force)
         elif target.exists() and not force:
             raise SettingsError(f"{target}: there already; --force overwrites it, another name keeps it")
@@ -60,25 +57,9 @@ def _check_target(option: str, target: Path, force: bool) -> None:
         raise SettingsError(f"{target.parent}: cannot be written to; name another place with {option}")
 
 
-def _is_input(status: os.stat_result, file: str) -> bool:
-    with contextlib.suppress(OSError, ValueError):
-        read = os.fstat(sys.stdin.fileno()) if file == STANDARD_INPUT else Path(file).stat()
-        return os.path.samestat(status, read)
-    return False
-
-
-def _same(one: Path, other: Path) -> bool:
-    """Whether both names are one file's, or will be."""
-    a, b = _status(one), _status(other)
-    if a is not None and b is not None:
-        return os.path.samestat(a, b)
-    return one.resolve() == other.resolve()
-
-
-def _status(path: Path) -> os.stat_result | None:
+def _is_same(one: Path, other: Path) -> bool:
+    """Tells if both names are one file's, or will be."""
     try:
-        return path.stat()
-    except ValueError as error:  # a NUL in the name
-        raise SettingsError(str(error)) from None
+        return one.samefile(other)
     except OSError:
-        return None
+        return one.resolve() == other.resolve()

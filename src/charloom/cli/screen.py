@@ -9,7 +9,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -97,9 +97,9 @@ def discard(stream: TextIO) -> None:
     os.close(nowhere)
 
 
-def _console(stream: Any) -> Console:
+def _console(stream: "TextIO | _Lasting") -> Console:
     return _Console(
-        file=stream,
+        file=cast(TextIO, stream),
         width=None if stream.isatty() else _WIDE,
         markup=False,
         highlight=False,
@@ -177,13 +177,11 @@ def show_table(
 @contextmanager
 def reading_progress(description: str) -> Iterator[Callable[..., None]]:
     """A progress bar on standard error, gone when the work is done. Yields what shows how much is done, and of what."""
-    columns = (TextColumn(description), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    console = messages()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with work_progress(messages(), "{task.description}") as progress:
 
         def show(done: float, total: float | None = 1.0) -> None:
             if not progress.tasks:
-                progress.add_task("")
+                progress.add_task(description)
             progress.update(progress.task_ids[0], completed=done, total=total)
 
         yield show
@@ -202,10 +200,14 @@ def work_progress(
     counted: What stands before the bar, in rich's words. figures: Whether tasks have a field of that name to show.
     """
     return Progress(
-        TextColumn(counted),
+        TextColumn(counted, markup=False),
         BarColumn(bar_width=6 if figures and is_narrow(console) else 24),
         TaskProgressColumn(),
-        *([TextColumn("{task.fields[figures]}", table_column=Column(ratio=1, no_wrap=True))] if figures else []),
+        *(
+            [TextColumn("{task.fields[figures]}", markup=False, table_column=Column(ratio=1, no_wrap=True))]
+            if figures
+            else []
+        ),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),

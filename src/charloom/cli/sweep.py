@@ -1,25 +1,27 @@
 """``charloom sweep``."""
 
+import functools
 import shlex
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 from rich.console import Console
+from rich.progress import Progress
 
 from charloom.cli import screen
 from charloom.cli.interruption import Interruption
 from charloom.cli.options import Flag, OutputFolder, Word
-from charloom.errors import SettingsError, worded
+from charloom.errors import SettingsError, counted
 from charloom.settings import CorpusSettings, ModelSettings, TrainingSettings
-from charloom.settings.names import as_word, find_setting
-from charloom.settings.recipes import Recipe, as_key, parse_toml
+from charloom.settings.names import Value, as_word, parse_word
+from charloom.settings.recipes import Recipe
 from charloom.text.named_corpora import usual_recipe
 
 if TYPE_CHECKING:
     from charloom.sweeps.events import SweepEvent
-    from charloom.sweeps.results import CombinationResult, MeanAndSpread, SweepResults, SweepRun
+    from charloom.sweeps.results import MeanAndSpread, SweepResults, SweepRun
 
 _FORM = "it is written --vary NAME=VALUE,VALUE,..., as in --vary hidden-size=64,128"
 _MOST_FAILURES = 5
@@ -70,8 +72,11 @@ def sweep(
     recipe
         As for 'charloom train'.
     """
-    fixed = Recipe(text, model, training)
-    asked = _combinations(vary, combinations, fixed)
+    from charloom.sweeps.plan import grid, read_combinations
+
+    fixed, asked = Recipe(text, model, training), grid(_values(vary))
+    if combinations is not None:
+        asked = read_combinations(combinations, asked, fixed)
     if asked == [{}] and num_seeds == 1:
         raise SettingsError(f"nothing is varied: give --vary, --combinations or --num-seeds; {_FORM}")
     from charloom.sweeps.events import SweepBegan
@@ -79,7 +84,9 @@ def sweep(
 
     console = screen.log()
     interruption = Interruption()
-    with ExitStack() as stack, _Display(console, recipe or usual_recipe(corpus)) as display:
+    progress = screen.work_progress(console, "run {task.fields[number]}/{task.fields[total_runs]}")
+    with ExitStack() as stack:
+        stack.callback(progress.stop)
 
         def interrupt(event: "SweepEvent") -> None:
             if isinstance(event, SweepBegan):  # before it a signal ends the process: nothing is there to save
@@ -94,7 +101,7 @@ def sweep(
             output=output,
             jobs=jobs,
             keep_models=keep_models,
-            listeners=[display, interrupt],
+            listeners=[functools.partial(_show, progress, recipe or usual_recipe(corpus)), interrupt],
         )
     _show_results(console, results, output)
     if interruption.requested and results.num_missing:
@@ -111,93 +118,44 @@ def sweep(
     return 0
 
 
-def _combinations(vary: tuple[str, ...], listed_in: Path | None, fixed: Recipe) -> list[dict[str, Any]]:
-    """The combinations to run with, their values read from words of the command line or from a file."""
-    from charloom.sweeps.plan import grid, listed
+def _values(vary: tuple[str, ...]) -> dict[str, list[Value]]:
+    """The values to vary settings over, from words of the command line."""
+    from charloom.sweeps.plan import variable
 
-    values: dict[str, list[Any]] = {}
+    values: dict[str, list[Value]] = {}
     for words in vary:
-        name, equals, rest = words.partition("=")
-        if not equals or not rest:
+        name, _, rest = words.partition("=")
+        if not rest:
             raise SettingsError(f"--vary {words}: {_FORM}")
-        setting = find_setting(name)
-        if setting.name in values:
-            raise SettingsError("is varied twice: give all its values at once", setting=setting.name)
-        values[setting.name] = [setting.parse(word.strip()) for word in rest.split(",")]
-    every = grid(values)
-    if listed_in is None:
-        return every
-    combinations = []
-    for number, settings in enumerate(_read_list(listed_in), 1):
-        place = f"{listed_in}: combination {number}: "
-        try:
-            (one,) = listed([settings])
-        except SettingsError as error:
-            raise SettingsError(place, worded(error.parts, as_key)) from error
-        for more in every:
-            combinations.append(one | more)
-            try:
-                fixed.with_changes(one | more)
-            except SettingsError as error:
-                if error.setting in one:  # else an option is wrong
-                    raise SettingsError(place, worded(error.parts, as_key)) from error
-    return combinations
+        name = variable(name)
+        if name in values:
+            raise SettingsError("is varied twice: give all its values at once", setting=name)
+        values[name] = [parse_word(name, word.strip()) for word in rest.split(",")]
+    return values
 
 
-def _read_list(file: Path) -> list[dict[str, Any]]:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
-    data = parse_toml(text, str(file))
-    found = data.get("combination")
-    tables = found if isinstance(found, list) and all(isinstance(one, dict) for one in found) else []
-    if list(data) != ["combination"] or not tables:
-        raise SettingsError(f"{file}: it must be made of tables [[combination]], each with settings to run with")
-    return tables
+def _show(progress: Progress, recipe: str, event: "SweepEvent") -> None:
+    """Shows one event. The bar is there on a terminal only, and gone at the end; the lines stay."""
+    from charloom.sweeps.events import RunEnded, SweepBegan, SweepProgressed
 
-
-class _Display:
-    """A listener that shows. The bar is there on a terminal only, and gone at the end; the lines stay."""
-
-    def __init__(self, console: Console, recipe: str) -> None:
-        self._recipe = recipe
-        self._num_done = self._num_to_do = 0
-        self._progress = screen.work_progress(console, "run {task.fields[number]}/{task.fields[total_runs]}")
-        self._task = self._progress.add_task("", total=1.0, number=0, total_runs=0)
-
-    def __enter__(self) -> "_Display":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def __call__(self, event: "SweepEvent") -> None:
-        """Shows one event."""
-        from charloom.sweeps.events import RunEnded, RunFailed, SweepBegan, SweepProgressed
-
-        if isinstance(event, SweepBegan):
-            self._num_to_do = event.num_to_do
-            done = f", {event.num_done} done before" if event.num_done else ""
-            side_by_side = f"{event.num_jobs} at a time, " if event.num_jobs > 1 else ""
-            threads = f"{event.threads} thread{'s' if event.threads > 1 else ''} each"
-            self._progress.console.print(
-                f"sweep   recipe {self._recipe}, {event.num_to_do} runs to do{done}; {side_by_side}{threads}"
-            )
-            self._progress.start()
-        elif isinstance(event, SweepProgressed):
-            self._progress.update(
-                self._task, completed=event.fraction, number=self._num_done, total_runs=self._num_to_do
-            )
-        elif isinstance(event, RunEnded):
-            self._num_done += 1
-            self._progress.console.print(f"{self._number()} {_describe(event.run)}")
-        elif isinstance(event, RunFailed):
-            self._num_done += 1
-            self._progress.console.print(f"{self._number()} {event.name}: failed")
-
-    def _number(self) -> str:
-        return f"{self._num_done:{len(str(self._num_to_do))}d}/{self._num_to_do}"
+    if isinstance(event, SweepBegan):
+        done = f", {event.num_done} done before" if event.num_done else ""
+        side_by_side = f"{event.num_jobs} at a time, " if event.num_jobs > 1 else ""
+        progress.console.print(
+            f"sweep   recipe {recipe}, {event.num_to_do} runs to do{done}; {side_by_side}"
+            f"{counted(event.threads, 'thread')} each"
+        )
+        progress.start()
+        progress.add_task("", total=1.0, number=0, total_runs=event.num_to_do)
+        return
+    (task,) = progress.tasks
+    if isinstance(event, SweepProgressed):
+        progress.update(task.id, completed=event.fraction)
+        return
+    number, num_to_do = task.fields["number"] + 1, task.fields["total_runs"]
+    progress.update(task.id, number=number)
+    what = _describe(event.run) if isinstance(event, RunEnded) else f"{event.name}: failed"
+    progress.console.print(f"{number:{len(str(num_to_do))}d}/{num_to_do} {what}")
 
 
 def _describe(run: "SweepRun") -> str:
@@ -216,29 +174,24 @@ def _show_results(console: Console, results: "SweepResults", output: Path) -> No
     if not combinations:
         return
     validated = any(one.validation_perplexity for one in combinations)
-    varied = [name.replace("_", "-") for name in results.varied]
-    figures = [*(["validation", "best", "at epoch"] if validated else []), "training", "seconds", "runs"]
-    rows = [(*map(as_word, one.values.values()), *_cells(one, validated)) for one in combinations]
-    screen.show_table(console, [*varied, *figures], rows, texts=range(len(varied)))
+    rows = []
+    for one in combinations:
+        row = {name.replace("_", "-"): as_word(value) for name, value in one.values.items()}
+        if validated:
+            row["validation"] = _figure(one.validation_perplexity)
+            row["best"] = _figure(one.best_validation_perplexity)
+            row["at epoch"] = f"{one.best_epoch.mean:.0f}" if one.best_epoch else ""
+        row["training"] = _figure(one.perplexity)
+        row["seconds"] = f"{one.seconds.mean:.1f}"
+        row["runs"] = f"{len(one.runs)}" + (f", {one.num_diverged} diverged" if one.num_diverged else "")
+        rows.append(row)
+    screen.show_table(console, [*rows[0]], [[*row.values()] for row in rows], texts=range(len(results.varied)))
     console.print(
         "Perplexities are means over seeds and their standard deviation"
         + ("; best: the lowest of any epoch." if validated else "; no text is kept out to validate on.")
     )
     folder = shlex.quote(str(output))
     console.print(f"In {folder}: results.csv, results.jsonl, sweep.png, and runs with their histories.")
-
-
-def _cells(one: "CombinationResult", validated: bool) -> list[str]:
-    cells = []
-    if validated:
-        epoch = one.best_epoch
-        cells = [
-            _figure(one.validation_perplexity),
-            _figure(one.best_validation_perplexity),
-            f"{epoch.mean:.0f}" if epoch else "",
-        ]
-    runs = f"{len(one.runs)}" + (f", {one.num_diverged} diverged" if one.num_diverged else "")
-    return [*cells, _figure(one.perplexity), f"{one.seconds.mean:.1f}", runs]
 
 
 def _figure(pair: "MeanAndSpread | None") -> str:

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from charloom.errors import SettingsError
 
@@ -16,49 +16,28 @@ if TYPE_CHECKING:
 _RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
-@dataclass(frozen=True)
-class WantedTrackers:
-    """Which are wanted. None is for no, but for TensorBoard where the run that is resumed had it.
-
-    What leaves the machine is asked for each time: a folder from elsewhere does not begin it.
-    """
-
-    tensorboard: bool | None = None
-    wandb: bool = False
-
-    def __post_init__(self) -> None:
-        # Before a text of gigabytes is read.
-        for program, wanted in vars(self).items():
-            if wanted and find_spec(program) is None:
-                raise SettingsError(f"{program} is not installed: pip install 'charloom[{program}]'")
-
-
-class OpenTrackers:
-    """Those of a run.
-
-    Attributes:
-        listeners: To give to training.
-        stored: What a checkpoint keeps, so that a resumed run goes on in them, as JSON values.
-    """
-
-    def __init__(self) -> None:
-        self.listeners: list[Tracker] = []
-        self.stored: dict[str, Any] = {}
+def check_installed(**wanted: bool | None) -> None:
+    """Raises SettingsError for a program that is wanted and not installed: before a text of gigabytes is read."""
+    for program, is_wanted in wanted.items():
+        if is_wanted and find_spec(program) is None:
+            raise SettingsError(f"{program} is not installed: pip install 'charloom[{program}]'")
 
 
 @contextmanager
-def open_trackers(wanted: WantedTrackers, run: "TrainingRun") -> Iterator[OpenTrackers]:
-    """Opens those that are wanted; closes them at the end, as failed if an error ends the run."""
+def open_trackers(
+    run: "TrainingRun", *, tensorboard: bool | None, wandb: bool
+) -> Iterator[tuple[list["Tracker"], dict[str, object]]]:
+    """Opens those that are wanted; closes them at the end, as failed if an error ends the run.
+
+    TensorBoard is wanted by default if the run that is resumed had it. What leaves the machine is asked for each time:
+    a folder from elsewhere does not begin it. Yields listeners, and what a checkpoint keeps of them as JSON values.
+    """
     before = run.start.source.get("trackers")
     before = before if isinstance(before, dict) else {}
-    run_id = (
-        before.get("wandb")
-        if run.plan.continues_in_folder and _RUN_ID.fullmatch(str(before.get("wandb", "")))
-        else None
-    )
-    opened = OpenTrackers()
+    listeners: list[Tracker] = []
+    stored: dict[str, object] = {}
     with ExitStack() as stack:
-        if before.get("tensorboard") is True if wanted.tensorboard is None else wanted.tensorboard:
+        if before.get("tensorboard") is True if tensorboard is None else tensorboard:
             if find_spec("tensorboard") is None:
                 raise SettingsError(
                     "the run was recorded for TensorBoard, which is not installed here: pip install "
@@ -66,19 +45,20 @@ def open_trackers(wanted: WantedTrackers, run: "TrainingRun") -> Iterator[OpenTr
                 )
             from charloom.runs.trackers import TensorBoard
 
-            board = TensorBoard(run.folder.path, _config(run))
-            opened.listeners.append(stack.enter_context(board))
-            opened.stored["tensorboard"] = True
-        if wanted.wandb:
+            listeners.append(stack.enter_context(TensorBoard(run.folder.path, _config(run))))
+            stored["tensorboard"] = True
+        if wandb:
             from charloom.runs.trackers import WeightsAndBiases
 
-            tracker = WeightsAndBiases(run.folder.path.resolve().name, _config(run), run_id=run_id)
-            opened.listeners.append(stack.enter_context(tracker))
-            opened.stored["wandb"] = tracker.run_id
-        yield opened
+            known = run.plan.continues_in_folder and _RUN_ID.fullmatch(str(before.get("wandb", "")))
+            name, run_id = run.folder.path.resolve().name, before["wandb"] if known else None
+            tracker = stack.enter_context(WeightsAndBiases(name, _config(run), run_id=run_id))
+            listeners.append(tracker)
+            stored["wandb"] = tracker.run_id
+        yield listeners, stored
 
 
-def _config(run: "TrainingRun") -> dict[str, Any]:
+def _config(run: "TrainingRun") -> dict[str, object]:
     """The run's settings, flat."""
     start = run.start
     text = {"name": start.corpus.name, "num_chars": len(start.corpus.ids), "sha256": start.corpus.fingerprint}

@@ -1,6 +1,6 @@
 """``charloom train``."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,14 +9,13 @@ from cyclopts import Parameter
 from charloom.cli import screen
 from charloom.cli.interruption import Interruption
 from charloom.cli.options import Flag, Force, OutputFolder, Word
-from charloom.cli.trackers import WantedTrackers, open_trackers
+from charloom.cli.trackers import check_installed, open_trackers
 from charloom.cli.training_display import TrainingDisplay, reading_progress, show_end, show_start
 from charloom.errors import OtherProcessFailedError
 from charloom.settings import CorpusSettings, ModelSettings, Recipe, TrainingSettings
 from charloom.text.named_corpora import usual_recipe
 
 if TYPE_CHECKING:
-    from charloom.runs.training_run import TrainingRun
     from charloom.training.events import Listener
 
 
@@ -73,7 +72,7 @@ def train(
     from charloom.runs.plan import RunPlan
     from charloom.runs.training_run import TrainingRun
 
-    wanted = WantedTrackers(tensorboard, wandb)
+    check_installed(tensorboard=tensorboard, wandb=wandb)
     plan = RunPlan(
         corpus,
         output,
@@ -84,29 +83,24 @@ def train(
         force=force,
         priming=not no_priming,
     )
-    try:
-        with ExitStack() as stack:
-            with reading_progress() as show:
-                run = stack.enter_context(TrainingRun(plan, progress=show))
-            return _train(run, wanted)
-    except OtherProcessFailedError:
-        return 1
-
-
-def _train(run: "TrainingRun", wanted: WantedTrackers) -> int:
-    console, first = screen.log(), run.processes.first  # the first process writes and shows
-    listeners: list[Listener] = []
-    notes: dict[str, object] = {}
-    with ExitStack() as stack:
-        if first and not run.is_done:
-            trackers = stack.enter_context(open_trackers(wanted, run))
-            show_start(console, run)
-            display = stack.enter_context(TrainingDisplay(console, run.start.settings, len(run.history)))
-            listeners, notes = [*trackers.listeners, display], {"trackers": trackers.stored}
-        interruption = stack.enter_context(Interruption())
-        outcome = run.train([*listeners, interruption], notes=notes)
-        if first and outcome.error is not None:
-            raise outcome.error
-    if first:
-        show_end(console, run, outcome, interruption.requested)
-    return interruption.exit_status if outcome.error is None else 1
+    console = screen.log()
+    with suppress(OtherProcessFailedError), ExitStack() as stack:
+        with reading_progress() as show:
+            run = stack.enter_context(TrainingRun(plan, progress=show))
+        listeners: list[Listener] = []
+        notes: dict[str, object] = {}
+        first = run.processes.first  # the first process writes and shows
+        with ExitStack() as shown:
+            if first and not run.is_done:
+                trackers, stored = shown.enter_context(open_trackers(run, tensorboard=tensorboard, wandb=wandb))
+                show_start(console, run)
+                display = shown.enter_context(TrainingDisplay(console, run.start.settings, len(run.history)))
+                listeners, notes = [*trackers, display], {"trackers": stored}
+            interruption = shown.enter_context(Interruption())
+            outcome = run.train([*listeners, interruption], notes=notes)
+            if first and outcome.error is not None:
+                raise outcome.error
+        if first:
+            show_end(console, run, outcome, interruption.requested)
+        return interruption.exit_status if outcome.error is None else 1
+    return 1

@@ -192,7 +192,7 @@ def show_end(console: Console, run: "TrainingRun", outcome: "Outcome", stopped_b
             + _better_before(outcome.history, kept)
         )
     console.print(f"Saved in {folder.path}: " + ", ".join(folder.files))
-    prefix = next(iter(outcome.model.provenance["prefixes"]), "")
+    prefix = next(iter(outcome.model.provenance["prefix"]), "")
     # Bytes that no shell takes, or no screen shows, are the default anyway.
     option = f" --prefix {shlex.quote(prefix)}" if prefix and prefix.isprintable() else ""
     console.print(f"Next: charloom generate {shlex.quote(str(folder.path))}{option}")

@@ -89,9 +89,14 @@ class Forecaster:
         return self._reading.trust
 
     @property
+    def order(self) -> int:
+        """How many past values the linear part looks at."""
+        return max(member.linear.order for member in self._members)
+
+    @property
     def fewest_points(self) -> int:
         """How many past values a forecast needs."""
-        return max(member.linear.order for member in self._members) + self._reading.context
+        return self.order + self._reading.context
 
     def forecast(self, horizon: int | None = None, *, history: SeriesLike | None = None) -> Forecast:
         """Forecasts what follows ``history``, or the series that this was fitted to.

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charloom.codec.codec import Codec
-from charloom.codec.engines.engine import Mode
 from charloom.codec.model.integer_model import INTEGER_MODEL_FILE
 from charloom.codec.model.priming import PRIMING_FILE, Priming
 from charloom.errors import CharloomError, CorpusError
 from charloom.inference.baselines import measure_compressors
 from charloom.io import plots
-from charloom.text.decoding import decode_utf8, for_a_model_of_characters
+from charloom.text.decoding import decoded, for_a_model_of_characters
 
 _STRETCH = 64
 
@@ -71,10 +70,8 @@ def report_compression(
     tell = progress or (lambda _: None)
     tell(0.0)
     rows = [_entropy_row(data, model)]
-    modes: tuple[Mode, ...] = ("mixing", "fast")
-    for mode in modes:
-        name = "charloom" if mode == "mixing" else "charloom --fast"
-        rows.append(Row(name, _checked_size(Codec(model, fast=mode == "fast", threads=threads), data), ours=True))
+    for name, fast in (("charloom", False), ("charloom --fast", True)):
+        rows.append(Row(name, _checked_size(Codec(model, fast=fast, threads=threads), data), ours=True))
         tell(len(rows) / 4)
     best = min(rows[1:], key=lambda row: row.num_bytes or 0)
     model_bytes = size_of_model(model)
@@ -128,7 +125,7 @@ def _entropy_row(data: bytes, model: Path) -> Row:
     loaded = LanguageModel.load(model)
     try:
         with for_a_model_of_characters():
-            text = data if loaded.vocabulary.unit == "byte" else decode_utf8(data, "the text")
+            text = data if loaded.vocabulary.unit == "byte" else "".join(decoded([data], "the text"))
         result = evaluate(loaded, text, unknown="unk")
     except CorpusError as error:
         return Row(name, None, ours=True, note=str(error))

@@ -4,27 +4,24 @@ The protocol: one pass over the text from a zero state, carried through. Each to
 precedes, is scored by its surprisal: minus the logarithm of the probability that the model gave it.
 """
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from charloom.arguments import TEXT, check_type
+from charloom.arguments import check_type
 from charloom.errors import CorpusError, InputError
 from charloom.models.predictor import Predictor, check_weights, predicting
-from charloom.settings.corpus import UnknownPolicy
-from charloom.settings.evaluation import LineOrder
+from charloom.settings.corpus import LineOrder, UnknownPolicy
 from charloom.settings.limits import check_choice, check_count
 from charloom.shapes import Ids
-from charloom.text.batching import ALL_ROWS, lane_batches
-from charloom.text.clean_up import AnyText
+from charloom.text.batching import ALL_ROWS, sequential_batches
+from charloom.text.pieces import joined, split_lines
 from charloom.text.stored_ids import AnyIds
 
 _CHUNK_TOKENS = 2048
@@ -133,49 +130,41 @@ def evaluate_pieces(
     check_type((Callable, NoneType), progress=progress)
     check_weights(model)
     vocabulary = model.vocabulary
+    unknown_id = -1 if vocabulary.unknown_id is None else vocabulary.unknown_id
     pieces = [vocabulary.in_units(piece) for piece in pieces]
-    cleaned: list[Any] = list(vocabulary.clean_up.each(pieces))
-    whole = cleaned[0][:0].join(cleaned) if cleaned else ""
+    cleaned = list(vocabulary.clean_up.each(pieces))
+    whole = joined(cleaned, vocabulary.unit)
     # Encoding cleans once more, which changes nothing, so that tokens and cleaned characters stay one to one.
     ids = vocabulary.encode(whole, "unk" if isinstance(unknown, str) and unknown == "skip" else unknown)
-    scored = torch.ones(len(ids), dtype=torch.bool, device="cpu")
-    if unknown == "skip":
-        scored &= ids != vocabulary.unknown_id
-    ids = ids[scored]
-    if len(ids) < 2:
+    read = (ids != unknown_id if unknown == "skip" else torch.ones_like(ids)).nonzero().flatten()
+    ids, scored = ids[read], read[1:]
+    if not len(scored):
         raise CorpusError("the text is too short to evaluate: it takes two characters that the model knows")
-    first = int(scored.int().argmax())
-    scored[first] = False
-    nats = torch.zeros_like(scored, dtype=torch.float64)
+    lacking = ids[1:] == unknown_id
+    nats = torch.zeros(len(scored), dtype=torch.float64, device="cpu")
     done = 0
-    pieces_scored = []
-    for piece in _score(model, lane_batches(ids, np.zeros(1, np.int64), len(ids) - 1, _CHUNK_TOKENS)):
-        pieces_scored.append(piece[0])
-        done += piece.shape[1]
+    for (chunk,) in _score(model, sequential_batches(ids, 1, _CHUNK_TOKENS, 0, with_rest=True)):
+        nats[done : done + len(chunk)] = chunk
+        done += len(chunk)
         if progress is not None:
-            progress(done, len(ids) - 1)
-    nats[scored] = torch.cat(pieces_scored)
+            progress(done, len(scored))
     if not nats.isfinite().all():
         raise InputError("the model's predictions are not finite: its weights are too large to compute with")
     scored_text = vocabulary.decode(ids[1:]) if unknown == "skip" else whole[1:]
-    lacking = torch.zeros_like(scored)
-    if unknown == "unk" and vocabulary.unknown_id is not None:
-        lacking = scored & (ids == vocabulary.unknown_id)
-    evaluation = Evaluation(len(ids) - 1, _utf8_length(scored_text), float(nats.sum()), int(lacking.sum()))
-    lengths = [len(piece) for piece in cleaned]
-    sums = zip(_sums(scored, lengths), _sums(nats, lengths), _sums(lacking, lengths), strict=True)
+    ends = torch.tensor([0, *map(len, cleaned)], device="cpu").cumsum(0)
+
+    def sums(values: Tensor) -> list[Any]:
+        """Of each piece. Differences of running sums: a part for each of a million characters would take minutes."""
+        running = torch.zeros(len(whole) + 1, dtype=values.dtype, device="cpu")
+        running[scored + 1] = values
+        return running.cumsum(0)[ends].diff().tolist()
+
+    evaluation = Evaluation(len(scored), _utf8_length(scored_text), float(nats.sum()), int(lacking.sum()))
+    columns = zip(pieces, sums(torch.ones_like(scored)), sums(nats), sums(lacking), strict=True)
     return evaluation, [
-        Surprisal(number, _shown(piece), *of_piece)
-        for number, (piece, of_piece) in enumerate(zip(pieces, sums, strict=True), 1)
+        Surprisal(number, piece.decode("utf-8", "backslashreplace") if isinstance(piece, bytes) else piece, *of_piece)
+        for number, (piece, *of_piece) in enumerate(columns, 1)
     ]
-
-
-def _sums(values: Tensor, lengths: Sequence[int]) -> list[Any]:
-    """The sum of each part of the values, (tokens,); the parts' lengths add up to theirs."""
-    # Differences of running sums: a tensor's part for each of a million characters would take minutes.
-    before = [0, *values.cumsum(0).tolist()]
-    ends = itertools.accumulate(lengths, initial=0)
-    return [before[end] - before[start] for start, end in itertools.pairwise(ends)]
 
 
 def evaluate_lines(
@@ -225,22 +214,6 @@ def evaluate_lines(
     return evaluation, lines[:top]
 
 
-def split_lines(text: AnyText) -> list[AnyText]:
-    """The lines of a text, each with its line feed; joined they are the text."""
-    check_type(TEXT, text=text)
-    whole: Any = text
-    feed: Any = "\n" if isinstance(text, str) else b"\n"
-    *lines, rest = whole.split(feed)
-    return [line + feed for line in lines] + ([rest] if rest else [])
-
-
-def split_chars(text: AnyText) -> list[AnyText]:
-    """The characters, or single bytes, of a text."""
-    check_type(TEXT, text=text)
-    whole: Any = text
-    return [whole[i : i + 1] for i in range(len(text))]
-
-
 def nats_in_lanes(
     model: Predictor,
     ids: AnyIds,
@@ -255,17 +228,16 @@ def nats_in_lanes(
 
     rows: The lanes that are read. progress: Told, again and again, what fraction has been.
     """
-    starts = (len(ids) - 1) // num_lanes * np.arange(num_lanes)[rows]
-    if not len(starts):
+    length, num_read = (len(ids) - 1) // num_lanes, len(range(num_lanes)[rows])
+    if not num_read:
         return 0.0, 0
-    length = (len(ids) - 1) // num_lanes
-    batches = lane_batches(ids, starts, length, max(1, _CHUNK_TOKENS // len(starts)))
+    batches = sequential_batches(ids, num_lanes, max(1, _CHUNK_TOKENS // num_read), 0, rows, with_rest=True)
     # Summed as they come: a surprisal takes 8 bytes, which is more than its character did.
     total, done = 0.0, 0
     for nats in _score(model, batches):
         total, done = total + float(nats.sum()), done + nats.shape[1]
         progress(done / length)
-    return total, len(starts) * length
+    return total, num_read * length
 
 
 def _score(model: Predictor, batches: Iterable[tuple[Ids, Ids]]) -> Iterator[Tensor]:
@@ -284,7 +256,3 @@ def _score(model: Predictor, batches: Iterable[tuple[Ids, Ids]]) -> Iterator[Ten
 
 def _utf8_length(text: str | bytes) -> int:
     return len(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
-
-
-def _shown(piece: str | bytes) -> str:
-    return piece.decode("utf-8", "backslashreplace") if isinstance(piece, bytes) else piece

@@ -14,8 +14,8 @@ from charloom.models.predictor import Predictor, WritingPredictor, check_weights
 from charloom.recurrence.kernel_calls import NativeGenerator
 from charloom.recurrence.state import parts_of
 from charloom.settings.corpus import UnknownPolicy
-from charloom.settings.limits import check_count
-from charloom.settings.sampling import GenerationPrecision, SamplingSettings, check_generation_precision
+from charloom.settings.limits import check_choice, check_count
+from charloom.settings.sampling import GenerationPrecision, SamplingSettings
 from charloom.shapes import Ids, State, StepLogits, TextIds
 
 MOST_SAMPLES = 10_000
@@ -126,7 +126,7 @@ def generate_ids(
     sampling = SamplingSettings() if sampling is None else sampling
     check_type(SamplingSettings, sampling=sampling)
     sampler = Sampler(sampling, num_samples)
-    check_generation_precision(precision)
+    check_choice("precision", precision, GenerationPrecision)
     check_weights(model)
     writer = model.make_writer(precision) if isinstance(model, WritingPredictor) else None
     if writer is None and precision != "float32":
@@ -143,7 +143,7 @@ def generate_ids(
     last, forbidden = logits[-1], model.vocabulary.unknown_id
     _check_predictions(last)
     if writer is not None:
-        return _written(writer, last, state, num_steps, sampling, forbidden, sampler)
+        return _written(writer, last, state, num_steps, forbidden, sampler)
     return _chosen(model, last, state, num_steps, forbidden, sampler)
 
 
@@ -170,13 +170,7 @@ def _chosen(
 
 
 def _written(
-    writer: NativeGenerator,
-    logits: StepLogits,
-    state: State,
-    num_steps: int,
-    sampling: SamplingSettings,
-    forbidden: int | None,
-    sampler: Sampler,
+    writer: NativeGenerator, logits: StepLogits, state: State, num_steps: int, forbidden: int | None, sampler: Sampler
 ) -> Iterator[Ids]:
     """As ``_chosen``, in ever larger pieces: the first text is there at once, the rest fast."""
     with torch.inference_mode():  # copies, which the writer writes to
@@ -184,7 +178,7 @@ def _written(
     piece, written = 1, 0
     while written < num_steps:
         piece = min(2 * piece, _LARGEST_PIECE, num_steps - written)
-        ids = writer.run(logits, tuple(parts), sampling, forbidden, sampler.draws(piece))
+        ids = writer.run(logits, tuple(parts), sampler.settings, forbidden, sampler.draws(piece))
         _check_predictions(logits)
         written += piece
         yield ids

@@ -44,7 +44,7 @@ class Sampler:
     """
 
     def __init__(self, settings: SamplingSettings, num_sequences: int) -> None:
-        self._settings = settings
+        self.settings = settings
         # Without a seed, SeedSequence takes its entropy from the operating system.
         entropy = np.random.SeedSequence(settings.seed).entropy
         self._streams = [
@@ -58,9 +58,9 @@ class Sampler:
 
     def choose(self, logits: StepLogits) -> StepIds:
         """One token for each sequence, (batch,), by inverting the cumulative distribution."""
-        if self._settings.greedy:
+        if self.settings.greedy:
             return logits.argmax(-1)
-        weights = probabilities(logits, self._settings).cpu()
+        weights = probabilities(logits, self.settings).cpu()
         cumulative = weights.cumsum(-1)
         targets = self.draws(1) * cumulative[:, -1:]
         chosen = torch.searchsorted(cumulative, targets, right=True).squeeze(-1)

@@ -59,6 +59,12 @@ def write_model_folder(path: str | Path, config: Config, tensors: dict[str, Tens
         raise ModelFolderError(f"{folder}: cannot save the model ({reason})") from error
 
 
+def kind_of(path: Path) -> str | None:
+    """Returns the kind of model in a folder; None for a language model, and for a folder that is not there."""
+    kind = _read_config(path).get("kind") if path.is_dir() else None
+    return kind if isinstance(kind, str) else None
+
+
 def check_kind(path: str | Path, kind: str) -> None:
     """Raises ModelFolderError for a folder with a model of another kind: some of its files would stay beside ours."""
     check_type(PATH, path=path)

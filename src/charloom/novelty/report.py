@@ -11,7 +11,8 @@ from charloom.arguments import TEXT, check_type
 from charloom.errors import CorpusError, InputError
 from charloom.novelty.longest_matches import longest_matches
 from charloom.settings.limits import check_count
-from charloom.text.clean_up import AnyText, CleanUp
+from charloom.text.clean_up import CleanUp
+from charloom.text.pieces import AnyText, joined, split_lines
 
 DEFAULT_MIN_LENGTH = 32
 """Characters. Less than 1 or 2 % of a book stands in it a second time in stretches as long, but most of a log."""
@@ -130,8 +131,8 @@ def check_novelty(
     check_count("min_length", min_length, minimum=1)
     check_count("num_stretches", num_stretches)
     clean = clean_up or CleanUp()
-    samples: list[Any] = [texts] if isinstance(texts, (str, bytes)) else list(texts)
-    parts: list[Any] = [("", corpus)] if isinstance(corpus, (str, bytes)) else list(corpus)
+    samples: list[str | bytes] = [texts] if isinstance(texts, TEXT) else list(texts)
+    parts: list[tuple[str, str | bytes]] = [("", corpus)] if isinstance(corpus, TEXT) else list(corpus)
     if len({isinstance(text, bytes) for text in [*samples, *(text for _, text in parts)]}) > 1:
         raise InputError("texts and corpus must be of one kind: all str, or all bytes")
     samples = [clean(sample) for sample in samples]
@@ -172,7 +173,7 @@ def _copied(matches: Sequence[int], min_length: int) -> Copied:
     return Copied(len(matches), count, max(matches, default=0))
 
 
-def _pieces(corpus: Any, length: int) -> tuple[list[Any], list[tuple[int, int]]]:
+def _pieces(corpus: str | bytes, length: int) -> tuple[list[str | bytes], list[tuple[int, int]]]:
     """Pieces of that length, at even distances in the corpus, and where they were."""
     count = min(_MOST_PIECES, int(_LARGEST_SHARE_OF_PIECES * len(corpus)) // length) if length else 0
     starts = [(2 * number + 1) * len(corpus) // (2 * count) - length // 2 for number in range(count)]
@@ -181,7 +182,7 @@ def _pieces(corpus: Any, length: int) -> tuple[list[Any], list[tuple[int, int]]]
 
 
 def _stretches(
-    samples: Sequence[Any], found: Sequence[Sequence[int]], places: "_Places", min_length: int, most: int
+    samples: Sequence[str | bytes], found: Sequence[Sequence[int]], places: "_Places", min_length: int, most: int
 ) -> list[CopiedStretch]:
     """The longest that cannot be made longer; none that overlaps a longer one, or says nothing that it does not say."""
     maximal = [
@@ -194,7 +195,7 @@ def _stretches(
     for length, number, start in sorted(maximal, key=lambda each: (-each[0], each[1:])):
         if len(chosen) == most or (chosen and length < min_length):
             break
-        text = samples[number][start : start + length]
+        text: Any = samples[number][start : start + length]
         if not any(
             text in other.text
             or (other.sample == number and other.start < start + length and start < other.start + len(other.text))
@@ -207,22 +208,15 @@ def _stretches(
 class _Places:
     """A clean text that remembers what it was made from."""
 
-    def __init__(self, parts: Sequence[tuple[str, Any]], clean: CleanUp) -> None:
-        lines = [(name, number, line) for name, text in parts for number, line in enumerate(_lines(text), 1)]
+    def __init__(self, parts: Sequence[tuple[str, str | bytes]], clean: CleanUp) -> None:
+        lines = [(name, number, line) for name, text in parts for number, line in enumerate(split_lines(text), 1)]
         cleaned = list(clean.each(line for *_, line in lines))
-        self.text = parts[0][1][:0].join(cleaned) if parts else ""
+        self.text = joined(cleaned, "byte" if cleaned and isinstance(cleaned[0], bytes) else "char")
         self._lines = [(name, number) for name, number, _ in lines]
         self._starts = list(itertools.accumulate(map(len, cleaned), initial=0))[:-1]
 
-    def of(self, stretch: Any) -> tuple[str, int, int]:
+    def of(self, stretch: str | bytes) -> tuple[str, int, int]:
         """Name of the part, line in it and place in all of a stretch that is there: where it stands first."""
-        start = self.text.index(stretch)
+        start = self.text.index(stretch)  # type: ignore[arg-type] # both are str or both bytes
         # The last line that begins there: those before it are nothing once they are cleaned.
         return (*self._lines[bisect.bisect_right(self._starts, start) - 1], start)
-
-
-def _lines(text: Any) -> list[Any]:
-    """With their ends. Not splitlines: of a str, that takes more than line feeds for ends."""
-    feed: Any = "\n" if isinstance(text, str) else b"\n"
-    *lines, rest = text.split(feed)
-    return [line + feed for line in lines] + ([rest] if rest else [])

@@ -6,19 +6,20 @@ Checkpoints are in a folder within; see ``training.checkpoints``.
 import contextlib
 import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from charloom.codec.model import priming
 from charloom.codec.model.preparation import prepare_codec
-from charloom.errors import Argument, CharloomWarning, InputError, ModelFolderError
+from charloom.errors import Argument, CharloomWarning, InputError, ModelFolderError, Part
 from charloom.io import plots
 from charloom.io.atomic import remove_leftovers, write_whole
 from charloom.io.lock import FolderLock
-from charloom.models.folder import CODEC_FILES, CONFIG_FILE, WEIGHTS_FILE
+from charloom.models.folder import CHECKPOINTS, CODEC_FILES, CONFIG_FILE, WEIGHTS_FILE
 from charloom.models.language_model import LanguageModel
 from charloom.settings.training import TrainingSettings
 from charloom.text.corpora import Corpus
-from charloom.training.checkpoints.folder import has_steps
+from charloom.training.checkpoints.folder import checkpoint_files
 from charloom.training.events import EpochEnded, Event
 from charloom.training.history import History
 from charloom.training.trainer import training_length
@@ -30,52 +31,48 @@ _WRITTEN_HERE = re.compile("|".join(map(re.escape, (CONFIG_FILE, WEIGHTS_FILE, *
 
 
 class RunFolder:
-    """Where a run is written. As a listener it keeps the history, and writes it, while training goes on."""
+    """Writes a run to its folder. As a listener it keeps the history, and writes it, while training goes on."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.history = History()
-        self._history_is_whole = True
+        self._num_written = 0
+        self._failing = False
         self._lock = FolderLock(path, "another run")
 
-    def enter(self, *, overwrite: bool = False) -> None:
-        """Makes the folder and keeps other runs out of it. Raises ModelFolderError where that fails.
+    def enter(self, *, force: bool = False) -> None:
+        """Makes the folder and keeps other runs out of it. Raises ModelFolderError if that fails.
 
-        Also where a model or a run is in it already, unless told to overwrite it.
+        Also if a model or a run is in it already, unless ``force`` is set.
         """
-        try:
+        with self._errors():
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.take()
-        except OSError as error:
-            raise ModelFolderError(f"{self.path}: cannot write there ({error.strerror or error})") from None
-        if not overwrite:
-            try:
-                self._refuse_what_is_there()
-            except ModelFolderError:
-                self._lock.release()
-                raise
-
-    def _refuse_what_is_there(self) -> None:
+        hint: tuple[Part, ...] = ()
         if (self.path / CONFIG_FILE).exists():
-            raise ModelFolderError(
-                f"{self.path}: there is a model already", hint=("name another folder, or give ", _FORCE)
-            )
-        if has_steps(self.path):
-            raise ModelFolderError(
-                f"{self.path}: there is a run that was interrupted",
-                hint=(Argument("resume", str(self.path)), " goes on with it, ", _FORCE, " begins a new one"),
-            )
+            found, hint = "a model already", ("name another folder, or give ", _FORCE)
+        elif checkpoint_files(self.path / CHECKPOINTS, after=0):
+            found = "a run that was interrupted"
+            hint = (Argument("resume", str(self.path)), " goes on with it, ", _FORCE, " begins a new one")
+        if hint and not force:
+            self._lock.release()
+            raise ModelFolderError(f"{self.path}: there is {found}", hint=hint)
 
     def begin(self, history: History | None = None) -> None:
-        """Readies what stands in the folder for a run. Raises ModelFolderError where that fails.
+        """Readies what stands in the folder for a run. Raises ModelFolderError if that fails.
 
         history: Of a run that goes on: what stands in the folder is replaced by it.
         """
-        try:
+        with self._errors():
             remove_leftovers(self.path, _WRITTEN_HERE)
             if history:
-                self.history.records[:] = history.records
-                self._rewrite_history()
+                self.history[:] = history
+                self._write_history()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise ModelFolderError(f"{self.path}: cannot write there ({error.strerror or error})") from None
 
@@ -85,62 +82,59 @@ class RunFolder:
         return sorted(file.name for file in self.path.iterdir() if not file.name.startswith("."))
 
     def leave(self) -> None:
-        """Lets other runs in; removes the folder where nothing was written to it."""
+        """Lets other runs in; removes the folder if nothing was written to it."""
         self._lock.release()
         with contextlib.suppress(OSError):
             self.path.rmdir()
 
     def __call__(self, event: Event) -> None:
-        """Appends each epoch to the history."""
+        """Appends each epoch to the history; warns once as long as that fails."""
         if isinstance(event, EpochEnded):
-            self.history.records.append(event.record)
+            self.history.append(event.record)
             try:
-                self._write_last_record()
+                self._write_history()
             except OSError as error:
-                if self._history_is_whole:
+                if not self._failing:
                     warnings.warn(
                         f"{self.path / HISTORY_FILE} cannot be written ({error.strerror or error}): training goes on, "
                         "and tries again after each epoch",
                         CharloomWarning,
                         stacklevel=2,
                     )
-                self._history_is_whole = False
+                self._failing = True
 
-    def _write_last_record(self) -> None:
+    def _write_history(self) -> None:
+        """Appends what the file lacks; writes it whole if it is another run's, gone, or perhaps ends in half a line."""
         file = self.path / HISTORY_FILE
-        # The first epoch ends the history of a run that this one overwrites.
-        if len(self.history) > 1 and self._history_is_whole and file.exists():
+        begin, self._num_written = self._num_written if file.exists() else 0, 0
+        lines = "".join(record.to_json() + "\n" for record in self.history[begin:])
+        if begin:
             with file.open("a", encoding="utf-8") as stream:
-                stream.write(self.history[-1].to_json() + "\n")
+                stream.write(lines)
         else:
-            self._rewrite_history()
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_whole({file: lines.encode()})
+        self._num_written, self._failing = len(self.history), False
 
-    def _rewrite_history(self) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        lines = "".join(record.to_json() + "\n" for record in self.history)
-        write_whole({self.path / HISTORY_FILE: lines.encode()})
-        self._history_is_whole = True
-
-    def finish(self, model: LanguageModel, texts: tuple[bytes, bytes] | None = None) -> None:
+    def finish(self, model: LanguageModel, texts: tuple[bytes, bytes] = (b"", b"")) -> None:
         """Writes the model, what compression needs, and the plot; the model first, as it cannot be made again.
 
-        texts: What the model was trained on and what was kept out, for ``prepare_codec``; None to leave them out.
+        texts: What the model was trained on and what was kept out, for ``prepare_codec``.
         """
         model.save(self.path)
-        seen, unseen = texts or (b"", b"")
+        seen, unseen = texts
         try:
             prepare_codec(self.path, model, seen=seen, unseen=unseen)
         except InputError as error:
             warnings.warn(CharloomWarning("not made ready for compression: ", *error.parts), stacklevel=2)
-        if self.history and not (self._history_is_whole and (self.path / HISTORY_FILE).exists()):
-            self._rewrite_history()
-        if not self.history:
+        if self.history:
+            self._write_history()
+            kept_epoch = (model.provenance.get("results") or {}).get("epoch")
+            write_whole({self.path / PLOT_FILE: plot_history(self.history, kept_epoch)})
+        else:
             # Those of a run that this one overwrites are no longer the model's.
             for name in (HISTORY_FILE, PLOT_FILE):
                 (self.path / name).unlink(missing_ok=True)
-        else:
-            kept_epoch = (model.provenance.get("results") or {}).get("epoch")
-            write_whole({self.path / PLOT_FILE: plot_history(self.history, kept_epoch)})
 
 
 def texts_for_codec(corpus: Corpus, settings: TrainingSettings) -> tuple[bytes, bytes]:
@@ -160,7 +154,7 @@ def texts_for_codec(corpus: Corpus, settings: TrainingSettings) -> tuple[bytes, 
 def plot_history(history: History, kept_epoch: int | None = None) -> bytes:
     """Perplexity over epochs, training and validation, as a PNG.
 
-    kept_epoch: The epoch whose weights the model has; marked where it is before the last.
+    kept_epoch: The epoch whose weights the model has; marked if it is before the last.
     """
     from matplotlib.ticker import MaxNLocator
 

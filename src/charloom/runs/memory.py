@@ -1,4 +1,4 @@
-"""What a run will take, told before it does."""
+"""The memory that a run will take, told before it does."""
 
 from charloom.models.language_model import LanguageModel
 from charloom.settings.cells import CELL_OF_MODE

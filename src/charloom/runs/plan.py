@@ -5,7 +5,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import NoneType
+from typing import cast
 
 from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, SettingsError
@@ -17,7 +18,7 @@ from charloom.text.corpora import Corpus
 from charloom.text.documents import HUGGING_FACE
 from charloom.text.named_corpora import TIME_MACHINE
 from charloom.text.sources import STANDARD_INPUT
-from charloom.training.checkpoints.folder import checkpoint_files, newer_checkpoints, run_of
+from charloom.training.checkpoints.folder import checkpoint_files, run_of, steps_of
 
 _SWITCHES = ("extend_vocabulary", "force", "priming", "checkpoints", "save_model")
 
@@ -57,7 +58,21 @@ class RunPlan:
     save_model: bool = True
 
     def __post_init__(self) -> None:
-        self._check_types()
+        optional = (*PATH, NoneType)
+        check_type((Recipe, NoneType), recipe=self.recipe)
+        check_type(optional, output=self.output, init_from=self.init_from)
+        check_type((*optional, bool), resume=self.resume)
+        for name in _SWITCHES:
+            check_type(bool, **{name: getattr(self, name)})
+        if not isinstance(self.corpus, Corpus):
+            texts = (self.corpus,) if isinstance(self.corpus, PATH) else self.corpus
+            check_type(Sequence, corpus=texts)
+            for text in texts:
+                check_type(PATH, corpus=text)
+            object.__setattr__(self, "corpus", tuple(map(os.fspath, texts)))
+        for name in ("output", "init_from", "resume"):
+            if isinstance(path := getattr(self, name), PATH):
+                object.__setattr__(self, name, Path(path))
         if isinstance(self.resume, Path) and self.init_from is not None:
             raise SettingsError(_OWN_SETTINGS, setting="init_from", value=str(self.init_from), hint="leave it out")
         if isinstance(self.resume, Path) and self.recipe is not None and self.recipe.name:
@@ -68,35 +83,13 @@ class RunPlan:
                 setting="extend_vocabulary",
                 value=True,
             )
-
         if isinstance(self.corpus, Corpus) and self.recipe is not None:
             check_read_with(self.corpus, self.recipe.corpus)
-
-    def _check_types(self) -> None:
-        optional = (*PATH, type(None))
-        check_type((Recipe, type(None)), recipe=self.recipe)
-        check_type(optional, output=self.output, init_from=self.init_from)
-        check_type((*optional, bool), resume=self.resume)
-        for name in _SWITCHES:
-            check_type(bool, **{name: getattr(self, name)})
-        if isinstance(self.corpus, (str, os.PathLike)):
-            object.__setattr__(self, "corpus", (os.fspath(self.corpus),))
-        elif not isinstance(self.corpus, Corpus):
-            check_type(Sequence, corpus=self.corpus)
-            for text in self.corpus:
-                check_type(PATH, corpus=text)
-            object.__setattr__(self, "corpus", tuple(os.fspath(text) for text in self.corpus))
-        for name in ("output", "init_from"):
-            if (path := getattr(self, name)) is not None:
-                object.__setattr__(self, name, Path(path))
-        if self.resume is not None and not isinstance(self.resume, bool):
-            object.__setattr__(self, "resume", Path(self.resume))
 
     @property
     def texts(self) -> tuple[str, ...]:
         """The names in ``corpus``, or the name of the ``Corpus``."""
-        names: Any = self.corpus
-        return (names.name,) if isinstance(names, Corpus) else names
+        return (self.corpus.name,) if isinstance(self.corpus, Corpus) else cast("tuple[str, ...]", self.corpus)
 
     @property
     def folder(self) -> Path:
@@ -121,11 +114,6 @@ class RunPlan:
         return self.resume if isinstance(self.resume, Path) else None
 
     @property
-    def start(self) -> Literal["fresh", "resume", "fine-tune"]:
-        """The kind of start."""
-        return "resume" if self.resumes else "fresh" if self.init_from is None else "fine-tune"
-
-    @property
     def continues_in_folder(self) -> bool:
         """True if a run is resumed in its own folder.
 
@@ -136,7 +124,8 @@ class RunPlan:
         run = None if resume is None else run_of(resume)
         if resume is None or run is None or self.folder.resolve() != run.resolve():
             return False
-        if resume.is_file() and not self.force and (newer := newer_checkpoints(resume)):
+        newer = checkpoint_files(resume.parent, after=steps_of(resume)) if resume.is_file() else []
+        if newer and not self.force:
             raise SettingsError(
                 *(f"beside {resume.name} are {len(newer)} newer checkpoints: ", Argument("output")),
                 *(" resumes in another folder, ", Argument("force", True), " deletes them"),
@@ -160,15 +149,15 @@ def default_folder(texts: Sequence[str]) -> Path:
 
 def check_read_with(corpus: Corpus, settings: CorpusSettings) -> None:
     """Raises SettingsError if a corpus was not read with these settings, which would be recorded without effect."""
-    for name, value in corpus_settings_of(corpus).items():
-        if getattr(settings, name) not in (None, value):
-            raise SettingsError(
-                *("the corpus was read with ", Argument(name, value)), setting=name, value=getattr(settings, name)
-            )
+    for name, value in vars(corpus_settings_of(corpus)).items():
+        given = getattr(settings, name)
+        if name != "max_chars" and given not in (None, value):
+            raise SettingsError(*("the corpus was read with ", Argument(name, value)), setting=name, value=given)
     if settings.max_chars is not None and settings.max_chars < len(corpus.ids):
         raise SettingsError(f"the corpus has {len(corpus.ids)} tokens", setting="max_chars", value=settings.max_chars)
 
 
-def corpus_settings_of(corpus: Corpus) -> dict[str, Any]:
-    """Returns the settings that a corpus was read with, by name; its length aside."""
-    return {"unit": corpus.vocabulary.unit, **vars(corpus.vocabulary.clean_up)}
+def corpus_settings_of(corpus: Corpus) -> CorpusSettings:
+    """Returns the settings that a corpus was read with; its length aside."""
+    clean_up = corpus.vocabulary.clean_up
+    return CorpusSettings(corpus.vocabulary.unit, None, clean_up.lowercase, clean_up.collapse_whitespace)

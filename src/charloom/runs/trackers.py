@@ -14,12 +14,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from types import NoneType, TracebackType
-from typing import Any, Self
+from types import ModuleType, NoneType, TracebackType
+from typing import TYPE_CHECKING, Self
 
 from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomError, CharloomWarning, SettingsError
 from charloom.training.events import EpochEnded, Event, SampleDrawn, StepEnded
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 _SECONDS_BETWEEN_POINTS = 1.0
 """Of a curve within an epoch: reading the loss makes a GPU wait."""
@@ -37,26 +40,25 @@ class Tracker(ABC):
 
     def __call__(self, event: Event) -> None:
         """Records one event; within an epoch, one a second."""
-        if isinstance(event, StepEnded):
-            if time.monotonic() - self._point_at >= _SECONDS_BETWEEN_POINTS:
-                self._point_at = time.monotonic()
-                values = {
-                    "training/loss": float(event.mean_loss),
-                    "training/chars_per_second": event.chars_per_second,
-                    "training/learning_rate": event.learning_rate,
-                }
-                self._attempt(lambda: self._write_values(values, event.steps))
+        values: dict[str, float | str]
+        if isinstance(event, StepEnded) and time.monotonic() - self._point_at >= _SECONDS_BETWEEN_POINTS:
+            self._point_at = time.monotonic()
+            values = {
+                "training/loss": float(event.mean_loss),
+                "training/chars_per_second": event.chars_per_second,
+                "training/learning_rate": event.learning_rate,
+            }
         elif isinstance(event, EpochEnded):
             self._sample = 0
-            record = event.record
-            values = {"perplexity/training": record.perplexity, "epoch": record.epoch}
-            if record.validation_perplexity is not None:
-                values["perplexity/validation"] = record.validation_perplexity
-            self._attempt(lambda: self._write_values(values, event.steps))
+            values = {"perplexity/training": event.record.perplexity, "epoch": event.record.epoch}
+            if event.record.validation_perplexity is not None:
+                values["perplexity/validation"] = event.record.validation_perplexity
         elif isinstance(event, SampleDrawn):
             self._sample += 1
-            tag = f"sample/{self._sample}"
-            self._attempt(lambda: self._write_text(tag, event.text, event.steps))
+            values = {f"sample/{self._sample}": event.text}
+        else:
+            return
+        self._attempt(lambda: self._write(values, event.steps))
 
     def _attempt(self, act: Callable[[], None]) -> None:
         if self._failed:
@@ -73,10 +75,7 @@ class Tracker(ABC):
             )
 
     @abstractmethod
-    def _write_values(self, values: Mapping[str, float], step: int) -> None: ...
-
-    @abstractmethod
-    def _write_text(self, tag: str, text: str, step: int) -> None: ...
+    def _write(self, values: Mapping[str, float | str], step: int) -> None: ...
 
     @abstractmethod
     def _close(self, *, failed: bool) -> None: ...
@@ -99,7 +98,7 @@ class TensorBoard(Tracker):
 
     name = "TensorBoard"
 
-    def __init__(self, path: str | Path, config: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, path: str | Path, config: Mapping[str, object] | None = None) -> None:
         """Nothing is written before the first event. Raises SettingsError where TensorBoard is not installed.
 
         config: Settings of the run, shown as a text.
@@ -109,49 +108,37 @@ class TensorBoard(Tracker):
         check_type((Mapping, NoneType), config=config)
         self._path, self._config = Path(path), config
         self._make_writer = _import("torch.utils.tensorboard", "tensorboard").SummaryWriter
-        self._writer: Any = None
-        self._restore: Callable[[], None] = lambda: None
+        self._writer: SummaryWriter | None = None
+        self._usual_hook = threading.excepthook
 
-    def _write_values(self, values: Mapping[str, float], step: int) -> None:
+    def _write(self, values: Mapping[str, float | str], step: int) -> None:
         for name, value in values.items():
-            self._open(step).add_scalar(name, value, step)
+            if isinstance(value, str):
+                # As it stands: the text is Markdown there, and indented lines are code.
+                code = "".join(f"    {line}\n" for line in value.splitlines())
+                self._open(step + 1).add_text(name, code, step)  # a sample comes after all else of its step
+            else:
+                self._open(step).add_scalar(name, value, step)
 
-    def _write_text(self, tag: str, text: str, step: int) -> None:
-        # As it stands: the text is Markdown there, and indented lines are code.
-        writer = self._open(step + 1)  # a sample comes after all else of its step
-        writer.add_text(tag, "".join(f"    {line}\n" for line in text.splitlines()), step)
-
-    def _open(self, step: int) -> Any:
+    def _open(self, step: int) -> "SummaryWriter":
         """step: The first that this run records; from there on what an earlier one recorded is hidden."""
         if self._writer is None:
             before = set(threading.enumerate())
             self._writer = self._make_writer(str(self._path), purge_step=step, flush_secs=1)
-            self._let_fail_quietly(set(threading.enumerate()) - before)
+            own, usual = set(threading.enumerate()) - before, self._usual_hook
+            # No traceback on the screen if a thread of TensorBoard's fails: the next write raises its error here.
+            threading.excepthook = lambda failure: None if failure.thread in own else usual(failure)
             if self._config:
                 rows = "".join(f"| {name} | `{value}` |\n" for name, value in self._config.items())
                 self._writer.add_text("settings", f"| setting | value |\n|:--|:--|\n{rows}", step)
         return self._writer
-
-    def _let_fail_quietly(self, threads: set[threading.Thread]) -> None:
-        """No traceback on the screen where a thread of TensorBoard's fails: the next write raises its error here."""
-        usual = threading.excepthook
-
-        def quiet(failure: threading.ExceptHookArgs) -> None:
-            if failure.thread not in threads:
-                usual(failure)
-
-        def restore() -> None:
-            if threading.excepthook is quiet:
-                threading.excepthook = usual
-
-        threading.excepthook, self._restore = quiet, restore
 
     def _close(self, *, failed: bool) -> None:  # noqa: ARG002 - nothing there to tell it to
         if self._writer is not None:
             try:
                 self._writer.close()
             finally:
-                self._restore()
+                threading.excepthook = self._usual_hook
 
 
 class WeightsAndBiases(Tracker):
@@ -165,7 +152,7 @@ class WeightsAndBiases(Tracker):
 
     name = "Weights & Biases"
 
-    def __init__(self, name: str, config: Mapping[str, Any] | None = None, *, run_id: str | None = None) -> None:
+    def __init__(self, name: str, config: Mapping[str, object] | None = None, *, run_id: str | None = None) -> None:
         """Begins the run there, in the project "charloom" where the environment names no other, or goes on with one.
 
         Raises SettingsError where wandb is not installed, CharloomError where it does not begin (no key, no network).
@@ -192,17 +179,19 @@ class WeightsAndBiases(Tracker):
         self.run_id: str = self._run.id
         self._run.define_metric("perplexity/*", summary="min")
 
-    def _write_values(self, values: Mapping[str, float], step: int) -> None:
-        self._run.log(dict(values), step=step)
+    def _write(self, values: Mapping[str, float | str], step: int) -> None:
+        def shown(value: float | str) -> object:
+            if isinstance(value, str):
+                return self._wandb.Html(f"<pre>{html.escape(value)}</pre>", inject=False)
+            return value
 
-    def _write_text(self, tag: str, text: str, step: int) -> None:
-        self._run.log({tag: self._wandb.Html(f"<pre>{html.escape(text)}</pre>", inject=False)}, step=step)
+        self._run.log({name: shown(value) for name, value in values.items()}, step=step)
 
     def _close(self, *, failed: bool) -> None:
         self._run.finish(exit_code=int(failed))
 
 
-def _import(module: str, program: str) -> Any:
+def _import(module: str, program: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError:

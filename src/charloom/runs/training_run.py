@@ -8,19 +8,19 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from types import NoneType, TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from charloom.arguments import check_type
 from charloom.errors import CharloomError, CharloomWarning, ModelFolderError, Part, SettingsError, TrainingDivergedError
 from charloom.models.language_model import LanguageModel
 from charloom.runs.folder import RunFolder, texts_for_codec
 from charloom.runs.plan import RunPlan
-from charloom.runs.start import ReadingProgress, Start, fine_tune, recipe_of, resume, start_fresh
-from charloom.text.sources import STANDARD_INPUT
+from charloom.runs.start import Start, recipe_of, settle, start_new, start_resumed, stored_texts
+from charloom.text.corpora import Corpus, load_corpus
+from charloom.text.sources import STANDARD_INPUT, Progress
 from charloom.training.checkpoints.checkpoint import Checkpoint
-from charloom.training.checkpoints.folder import CheckpointFolder, newest_checkpoint
+from charloom.training.checkpoints.folder import CheckpointFolder, newest_checkpoint, newest_checkpoint_of
 from charloom.training.checkpoints.resumption import end_in_words
-from charloom.training.checkpoints.shared import newest_checkpoint_of
 from charloom.training.events import Listener, SavingStarted, StopTraining
 from charloom.training.history import EpochRecord, History
 from charloom.training.processes import Processes, joined_processes
@@ -69,9 +69,7 @@ class TrainingRun:
         end_reason: The reason why a resumed run has nothing left to train, in parts of a message; None if it has.
     """
 
-    def __init__(
-        self, plan: RunPlan, *, processes: Processes | None = None, progress: ReadingProgress | None = None
-    ) -> None:
+    def __init__(self, plan: RunPlan, *, processes: Processes | None = None, progress: Progress | None = None) -> None:
         """Nothing is read or locked yet.
 
         Args:
@@ -124,16 +122,21 @@ class TrainingRun:
                     in_place = plan.continues_in_folder
                     if self.folder.path.exists() or not in_place:
                         stack.callback(self.folder.leave)
-                        self.folder.enter(overwrite=plan.force or in_place or processes.restarts > 0)
+                        self.folder.enter(force=plan.force or in_place or processes.restarts > 0)
             checkpoint = self._checkpoint()  # under the lock, so that no other process brings the run further
             with processes.together():
-                if checkpoint is not None:
-                    self.start = resume(plan, recipe, checkpoint, processes.restarts, self._progress)
-                    self.end_reason = end_in_words(checkpoint, self.start.settings)
+                recipe, model = settle(plan, recipe, checkpoint, processes.restarts)
+                if isinstance(plan.corpus, Corpus):
+                    corpus = plan.corpus
                 else:
-                    begin = start_fresh if plan.init_from is None else fine_tune
-                    self.start = begin(plan, recipe, self._progress)
-                check_possible(self.start.settings, len(self.start.corpus.ids), processes.device)
+                    texts = plan.texts or (stored_texts(checkpoint) if checkpoint else None)
+                    corpus = load_corpus(texts, **vars(recipe.corpus), progress=self._progress)
+                if checkpoint is None or model is None:
+                    self.start = start_new(plan, recipe, model, corpus)
+                else:
+                    self.start = start_resumed(plan, recipe, model, checkpoint, corpus, processes.restarts)
+                    self.end_reason = end_in_words(checkpoint, recipe.training)
+                check_possible(recipe.training, len(corpus.ids), processes.device)
                 if processes.first:
                     self.folder.begin(checkpoint.history if checkpoint else None)
             processes.training_begins()
@@ -178,7 +181,7 @@ class TrainingRun:
         same = model.provenance.get("training") == stored
         return model if same and results.get("epochs_trained") == len(checkpoint.history) else None
 
-    def train(self, listeners: Sequence[Listener] = (), *, notes: Mapping[str, Any] | None = None) -> Outcome:
+    def train(self, listeners: Sequence[Listener] = (), *, notes: Mapping[str, object] | None = None) -> Outcome:
         """Trains the model and saves it, also if a listener stops training or the run diverges.
 
         Args:
@@ -197,10 +200,8 @@ class TrainingRun:
             return self._outcome(self._saved_model)
         priming = plan.priming and plan.save_model and start.source.get("priming") is not False
         source = start.source | {"priming": priming, "run": processes.run} | dict(notes or {})
-        checkpoints = None
-        if plan.checkpoints and processes.first:
-            checkpoints = CheckpointFolder(self.folder.path, source=source)
-        before, diverged = start.model.provenance, None
+        checkpoints = CheckpointFolder(self.folder.path, source=source) if plan.checkpoints else None
+        before, failure = start.model.provenance, None
         try:
             self.history = train(
                 start.model,
@@ -212,28 +213,26 @@ class TrainingRun:
                 processes=processes,
             )
         except Exception as error:
-            self.history = self.folder.history
-            saved: tuple[Part, ...] = ()
-            # Else nothing was trained, or no epoch of it.
-            if start.model.provenance is not before and self.history and processes.first and plan.save_model:
-                self._save(listeners, priming=priming)
+            self.history, failure = self.folder.history, error
+        saved: tuple[Part, ...] = ()
+        # Of a run that failed there may be nothing to save: nothing was trained, or no epoch of it.
+        trained = failure is None or (start.model.provenance is not before and self.history)
+        if trained and processes.first and plan.save_model:
+            self._save(listeners, priming=priming)
+            if failure is not None:
                 epoch = start.model.provenance["results"]["epoch"]
                 saved = (f"; the model of epoch {epoch} is saved in {self.folder.path}",)
-            if isinstance(error, TrainingDivergedError):
-                diverged = TrainingDivergedError(*error.parts, *saved)
-            elif saved and isinstance(error, (CharloomError, OSError)):
-                parts = error.parts if isinstance(error, CharloomError) else (str(error),)
-                raise CharloomError(*parts, *saved) from error
-            else:
-                raise
-        else:
-            if processes.first and plan.save_model:
-                self._save(listeners, priming=priming)
-        behind = checkpoints is not None and checkpoints.behind
-        return self._outcome(start.model, diverged, checkpoints.last_in_words if checkpoints and behind else "")
+        last = checkpoints.last_in_words if checkpoints is not None and checkpoints.behind else ""
+        if isinstance(failure, TrainingDivergedError):
+            return self._outcome(start.model, last, TrainingDivergedError(*failure.parts, *saved))
+        if saved and isinstance(failure, (CharloomError, OSError)):
+            raise CharloomError(*_parts_of(failure), *saved) from failure
+        if failure is not None:
+            raise failure
+        return self._outcome(start.model, last)
 
     def _outcome(
-        self, model: LanguageModel, error: TrainingDivergedError | None = None, last_checkpoint: str = ""
+        self, model: LanguageModel, last_checkpoint: str = "", error: TrainingDivergedError | None = None
     ) -> Outcome:
         history, settings = self.history, self.start.settings
         results = model.provenance.get("results")
@@ -252,13 +251,15 @@ class TrainingRun:
             with suppress(StopTraining):
                 listener(SavingStarted())
         model, start = self.start.model, self.start
-        texts = texts_for_codec(start.corpus, start.settings) if priming else None
-        if texts is None:  # the samples' default prefix is the start of the text
-            model.provenance = {**model.provenance, "prefixes": list(model.provenance["training"]["prefix"])}
+        if not priming:  # the samples' default prefix is the start of the text
+            model.provenance = {**model.provenance, "prefix": list(model.provenance["training"]["prefix"])}
         try:
-            self.folder.finish(model, texts)
+            self.folder.finish(model, texts_for_codec(start.corpus, start.settings) if priming else (b"", b""))
         except (CharloomError, OSError) as error:
             refuge = Path(tempfile.mkdtemp(prefix="charloom-"))
             model.save(refuge)
-            parts = error.parts if isinstance(error, CharloomError) else (str(error),)
-            raise ModelFolderError(*parts, f"; the model is saved in {refuge} instead") from error
+            raise ModelFolderError(*_parts_of(error), f"; the model is saved in {refuge} instead") from error
+
+
+def _parts_of(error: CharloomError | OSError) -> tuple[Part, ...]:
+    return error.parts if isinstance(error, CharloomError) else (str(error),)

@@ -1,4 +1,4 @@
-"""How a text is read."""
+"""How a text is read, to train on it or to evaluate it."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -10,6 +10,9 @@ Unit: TypeAlias = Literal["char", "byte"]
 
 UnknownPolicy: TypeAlias = Literal["refuse", "unk", "skip"]
 """What to do with characters that the vocabulary lacks: raise, map them to ``<unk>``, or leave them out."""
+
+LineOrder: TypeAlias = Literal["bits", "bits-per-char"]
+"""What evaluated lines are sorted by, the most surprising first: their bits, or their bits per character."""
 
 
 @dataclass(frozen=True)

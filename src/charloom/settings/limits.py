@@ -7,7 +7,7 @@ import math
 import numbers
 import operator
 import sys
-from typing import Any, get_args
+from typing import get_args
 
 from charloom.errors import SettingsError
 
@@ -60,16 +60,16 @@ def check_number(
             lower = f"{'above' if above_minimum else 'at least'} {minimum:g}"
             upper = "" if maximum == sys.float_info.max else f" and at most {maximum:g}"
             raise SettingsError(f"it must be {lower}{upper}", setting=name, value=value)
-        object.__setattr__(settings, name, value if isinstance(value, (int, float)) else number)
+        object.__setattr__(settings, name, number)
 
 
-def check_word(settings: object, **words: Any) -> None:
+def check_word(settings: object, **words: object) -> None:
     """Each field is one of the words of its Literal."""
     for name, literal in words.items():
         check_choice(name, getattr(settings, name), literal)
 
 
-def check_choice(name: str, value: object, literal: Any) -> None:
+def check_choice(name: str, value: object, literal: object) -> None:
     """An argument is one of the words of a Literal."""
     if not isinstance(value, str) or value not in get_args(literal):
         raise SettingsError(f"choose one of {', '.join(get_args(literal))}", setting=name, value=value)

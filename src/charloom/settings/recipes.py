@@ -13,7 +13,7 @@ from charloom.arguments import check_type
 from charloom.errors import Argument, SettingsError, worded
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.model import ModelSettings
-from charloom.settings.names import TABLES, find_setting
+from charloom.settings.names import TABLES, Value, find_setting
 from charloom.settings.training import TrainingSettings
 
 SECTION = "section"
@@ -31,23 +31,29 @@ class Recipe:
         name: Name of the recipe, or path of its file; empty for settings of other origin.
     """
 
-    corpus: CorpusSettings
-    model: ModelSettings
-    training: TrainingSettings
+    corpus: CorpusSettings = field(default_factory=CorpusSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
     name: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         for table, kind in TABLES.items():
             check_type(kind, **{table: getattr(self, table)})
 
-    def with_changes(self, changes: Mapping[str, Any]) -> "Recipe":
+    @property
+    def values(self) -> dict[str, Value]:
+        """Every setting by its name, whichever group it is in."""
+        return {**vars(self.corpus), **vars(self.model), **vars(self.training)}
+
+    def with_changes(self, changes: Mapping[str, object]) -> "Recipe":
         """The same but for some settings, by name. Raises SettingsError for one that is not there or cannot be."""
         check_type(Mapping, changes=changes)
-        tables: dict[str, dict[str, Any]] = {}
-        for name, value in changes.items():
-            setting = find_setting(name)
-            tables.setdefault(setting.table, {})[setting.name] = value
-        return replace(self, **{table: replace(getattr(self, table), **some) for table, some in tables.items()})
+        named = {find_setting(name): value for name, value in changes.items()}
+        groups: dict[str, Any] = {}
+        for table in TABLES:
+            group = getattr(self, table)
+            groups[table] = replace(group, **{name: named[name] for name in vars(group).keys() & named.keys()})
+        return replace(self, **groups)
 
 
 def recipe_names() -> list[str]:
@@ -83,62 +89,36 @@ def parse_toml(text: str, file: str) -> dict[str, Any]:
         raise SettingsError(f"{file}: {error}") from None
 
 
-def parse_recipe(name: str) -> dict[str, dict[str, Any]]:
-    """The tables of a recipe, with the settings that it has.
-
-    Raises SettingsError, with the recipe, the table and the key, for what cannot be set.
-    """
-    return _read(name)[0]
-
-
 def load_recipe(name: str) -> Recipe:
     """A recipe by name (``section``, ``own-text``, ...) or by the path of a ``.toml`` file.
 
     Raises SettingsError, with the recipe, the table and the key, for what cannot be set.
     """
     check_type(str, name=name)
-    return _read(name)[1]
-
-
-def _read(name: str) -> tuple[dict[str, dict[str, Any]], Recipe]:
     tables = parse_toml(read_recipe(name), f"recipe {name}")
     for table, values in tables.items():
-        if table not in TABLES or not isinstance(values, dict):
-            raise SettingsError(f"recipe {name}: {_no_table(table, values)}")
+        if table in TABLES and not isinstance(values, dict):
+            raise SettingsError(f"recipe {name}: {table} is {values!r}: it must be a table [{table}]")
+        if table not in TABLES:
+            what = f"no table [{table}]" if isinstance(values, dict) else f"{table} is in no table"
+            raise SettingsError(f"recipe {name}: {what}; {_hint(table, TABLES, '[{}]')}")
+        known = [field.name for field in fields(TABLES[table])]
         for key in values:
-            if key not in _keys(table):
-                raise SettingsError(f"recipe {name}: {_no_key(table, key)}")
-    groups: dict[str, Any] = {}
+            if key not in known:
+                raise SettingsError(f"recipe {name}: [{table}] has no key {key!r}; {_hint(key, known, '{}')}")
+    groups = {}
     for table, kind in TABLES.items():
         try:
             groups[table] = kind(**tables.get(table, {}))
         except SettingsError as error:
             raise SettingsError(f"recipe {name}: [{table}] {worded(error.parts, as_key)}") from error
-    return tables, Recipe(**groups, name=name)
+    return Recipe(**groups, name=name)
 
 
-def _keys(table: str) -> list[str]:
-    return [field.name for field in fields(TABLES[table])]
-
-
-def _no_table(name: str, values: object) -> str:
-    if name in TABLES:
-        return f"{name} is {values!r}: it must be a table [{name}]"
-    *others, last = (f"[{table}]" for table in TABLES)
-    hint = _hint(name, TABLES, f"there are {', '.join(others)} and {last}")
-    return f"no table [{name}]; {hint}" if isinstance(values, dict) else f"{name} is in no table; {hint}"
-
-
-def _no_key(table: str, key: str) -> str:
-    return f"[{table}] has no key {key!r}; {_hint(key, _keys(table), 'it has ' + ', '.join(_keys(table)))}"
-
-
-def _hint(name: str, known: Iterable[str], otherwise: str) -> str:
+def _hint(name: str, known: Iterable[str], shown_as: str) -> str:
     """The table that a key belongs in, or the nearest of the known names."""
-    for table in TABLES:
-        if name in _keys(table):
+    for table, kind in TABLES.items():
+        if name in {field.name for field in fields(kind)}:
             return f"{name} belongs in [{table}]"
-    near = next(iter(difflib.get_close_matches(name, list(known), 1)), None)
-    if near is None:
-        return otherwise
-    return f"did you mean {f'[{near}]' if near in TABLES else near}?"
+    near = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {shown_as.format(*near)}?" if near else f"there are {', '.join(map(shown_as.format, known))}"

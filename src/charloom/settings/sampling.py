@@ -4,17 +4,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from charloom.errors import Argument, SettingsError
-from charloom.settings.limits import check_choice, check_number, check_whole
+from charloom.settings.limits import check_number, check_whole
 
 GenerationPrecision: TypeAlias = Literal["float32", "int8"]
 """What weights are while generating: as trained, or rounded to 8 bits (faster, about a hundredth of a bit worse)."""
 USUAL_TEMPERATURE = 0.7
 """Of samples during training and of the command line."""
-
-
-def check_generation_precision(precision: str) -> None:
-    """Raises SettingsError for a word that is no ``GenerationPrecision``."""
-    check_choice("precision", precision, GenerationPrecision)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How a model is trained."""
+"""Settings of training."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -90,10 +90,8 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         check_word(self, partitioning=Partitioning, optimizer=Optimizer, schedule=Schedule, precision=Precision)
-        check_whole(
-            self, "batch_size", "accumulate", "num_steps", "epochs", "report_every", "sample_chars", "decay_every"
-        )
-        check_whole(self, "keep_checkpoints")
+        check_whole(self, "batch_size", "accumulate", "num_steps", "epochs", "report_every", "sample_chars")
+        check_whole(self, "decay_every", "keep_checkpoints")
         check_whole(self, "patience", "checkpoint_steps", optional=True)
         check_whole(self, "threads", maximum=1024, optional=True)  # PyTorch crashes on very many
         check_whole(self, "seed", "sample_every", minimum=0)
@@ -127,5 +125,5 @@ class TrainingSettings:
 
     @property
     def ends_with_best(self) -> bool:
-        """Whether the model ends with the weights of its best epoch."""
+        """True if the model ends with the weights of its best epoch."""
         return self.patience is not None if self.keep_best is None else self.keep_best

@@ -3,14 +3,13 @@
 ::
 
     sweep.json       what is fixed and what is varied
-    runs/NAME/       a run that came to its end: run.json, history.jsonl, and the model where it was to be kept
+    runs/NAME/       a run that came to its end: run.json, history.jsonl, and the model if it was to be kept
     results.csv      a row for each combination       results.jsonl    a line for each run       sweep.png
     .work/           runs that have not; gone when no sweep is at work
 """
 
 import contextlib
 import json
-import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,10 +19,11 @@ from charloom.io.atomic import write_whole
 from charloom.io.lock import FolderLock
 from charloom.models.folder import CONFIG_FILE
 from charloom.runs.folder import HISTORY_FILE
+from charloom.runs.training_run import Outcome
 from charloom.settings.corpus import CorpusSettings
-from charloom.settings.names import all_settings, as_word
+from charloom.settings.names import as_word
 from charloom.settings.recipes import Recipe
-from charloom.sweeps.plan import PlannedRun, recipe_from_json, recipe_to_json, setting_of, settings_key
+from charloom.sweeps.plan import PlannedRun, settings_key
 from charloom.sweeps.results import SweepRun
 from charloom.text.corpora import Corpus
 from charloom.training.history import EpochRecord, History
@@ -32,6 +32,7 @@ from charloom.version import __version__
 SWEEP_FILE = "sweep.json"
 RUN_FILE = "run.json"
 _FORMAT_VERSION = 1
+_DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError, CharloomError)
 
 
 class SweepFolder:
@@ -39,6 +40,7 @@ class SweepFolder:
 
     Attributes:
         path: The folder.
+        work: Where runs are while they go on.
         varied: The settings that were ever varied in it.
         runs: Those that came to their end, by the keys of their settings.
     """
@@ -46,39 +48,32 @@ class SweepFolder:
     def __init__(self, path: Path) -> None:
         """Reads what is there. Raises ModelFolderError for a folder that is something else, or damaged."""
         self.path = path
+        self.work = path / ".work"
         self.varied: tuple[str, ...] = ()
         self.runs: dict[str, SweepRun] = {}
-        self._fingerprints: dict[CorpusSettings, str] = {}
-        self._names: set[str] = set()
+        self._texts: dict[CorpusSettings, tuple[str, str]] = {}
+        """Name and fingerprint of the text that the runs were trained on, for each way to read it."""
         self._fixed: Recipe | None = None
         if (path / SWEEP_FILE).exists():
             self._read()
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise ModelFolderError(f"{path}: there is something else already; give a sweep a folder of its own")
 
-    @property
-    def work(self) -> Path:
-        """Where runs are while they go on."""
-        return self.path / ".work"
-
     def check(self, base: Recipe, varied: Sequence[str], corpora: Mapping[CorpusSettings, Corpus]) -> None:
-        """Raises SettingsError where these settings or texts are others than those that the folder's runs had."""
-        if self._fixed is not None:
-            for name in all_settings():
-                before, now = setting_of(self._fixed, name), setting_of(base, name)
-                if before != now and name not in {*self.varied, *varied, "seed"}:
-                    old, new = as_word(before), as_word(now)
-                    raise SettingsError(
-                        *(
-                            f"{self.path}: the sweep there has ",
-                            Argument(name),
-                            f" {old}, and this one {new}: give it ",
-                        ),
-                        *("another folder, or vary ", Argument(name), f" over {old},{new} to have both"),
-                    )
+        """Raises SettingsError if these settings or texts are others than those that the folder's runs had."""
+        free = {*self.varied, *varied, "seed"}
+        for name, before in self._fixed.values.items() if self._fixed else ():
+            now = base.values[name]
+            if before != now and name not in free:
+                old, new = as_word(before), as_word(now)
+                raise SettingsError(
+                    *(f"{self.path}: the sweep there has ", Argument(name), f" {old}, and this one {new}: give it "),
+                    *("another folder, or vary ", Argument(name), f" over {old},{new} to have both"),
+                )
+        names = {name for name, _ in self._texts.values()}
         for settings, corpus in corpora.items():
-            before = self._fingerprints.get(settings)
-            if before != corpus.fingerprint and (before or (self._names and corpus.name not in self._names)):
+            known = self._texts.get(settings)
+            if known[1] != corpus.fingerprint if known else names and corpus.name not in names:
                 raise SettingsError(
                     f"{self.path}: the runs there were trained on another text than {corpus.name} is now: give this "
                     "sweep another folder"
@@ -86,9 +81,10 @@ class SweepFolder:
 
     @contextlib.contextmanager
     def at_work(self, base: Recipe, varied: Sequence[str]) -> Iterator[None]:
-        """Makes the folder and keeps other sweeps out of it. Raises ModelFolderError where that fails."""
+        """Makes the folder and keeps other sweeps out of it. Raises ModelFolderError if that fails."""
         self.varied = tuple(dict.fromkeys([*self.varied, *varied]))
         self._fixed = self._fixed or base
+        head = {"format_version": _FORMAT_VERSION, "charloom": __version__, "varied": self.varied}
         with contextlib.ExitStack() as stack:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
@@ -97,16 +93,17 @@ class SweepFolder:
                 stack.callback(shutil.rmtree, self.work, ignore_errors=True)
                 self.work.mkdir()
                 (self.path / "runs").mkdir(exist_ok=True)
-                head = {"format_version": _FORMAT_VERSION, "charloom": __version__, "varied": self.varied}
-                self._write(SWEEP_FILE, json.dumps(head | {"fixed": recipe_to_json(self._fixed)}, indent=1) + "\n")
+                _write_json(self.path / SWEEP_FILE, head | {"fixed": self._fixed.values})
             except OSError as error:
                 raise ModelFolderError(f"{self.path}: cannot write there ({error.strerror or error})") from None
             yield
 
     def has(self, run: PlannedRun, *, with_model: bool) -> bool:
-        """Whether a run came to its end before."""
-        done = self.runs.get(run.key)
-        return done is not None and (not with_model or done.outcome == "diverged" or _has_model(done))
+        """Tells if a run came to its end before, and, if that is wanted, its model is there."""
+        done = self.runs.get(settings_key(run.recipe))
+        if done is None or done.folder is None:
+            return False
+        return not with_model or done.outcome == "diverged" or (done.folder / CONFIG_FILE).exists()
 
     def take_in(self, run: PlannedRun) -> SweepRun:
         """Moves a run that came to its end to its place: one step, so that it is there whole or not at all."""
@@ -116,66 +113,50 @@ class SweepFolder:
         (self.work / run.name).rename(place)
         return self._read_run(place)
 
-    def write_results(self, files: Mapping[str, str | bytes]) -> None:
-        """Writes each file whole."""
-        for name, content in files.items():
-            self._write(name, content)
-
-    def _write(self, name: str, content: str | bytes) -> None:
-        write_whole({self.path / name: content.encode() if isinstance(content, str) else content})
-
     def _read(self) -> None:
         file = self.path / SWEEP_FILE
         try:
             data = json.loads(file.read_bytes())
-            if data["format_version"] != _FORMAT_VERSION:
-                raise ModelFolderError(f"{file}: of a later version of charloom; this one is {__version__}")
-            self.varied = tuple(name for name in data["varied"] if name in all_settings())
-            self._fixed = recipe_from_json(data["fixed"])
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            is_later = data["format_version"] != _FORMAT_VERSION
+            if not is_later:
+                self._fixed = Recipe().with_changes(data["fixed"])
+                self.varied = tuple(name for name in data["varied"] if name in self._fixed.values)
+        except _DAMAGED as error:
             raise ModelFolderError(f"{file}: damaged ({error}): give this sweep another folder") from None
+        if is_later:
+            raise ModelFolderError(f"{file}: of a later version of charloom; this one is {__version__}")
         for run in sorted((self.path / "runs").glob(f"*/{RUN_FILE}")):
             try:
                 self._read_run(run.parent)
-            except (OSError, ValueError, TypeError, KeyError, AttributeError, CharloomError) as error:
+            except _DAMAGED as error:
                 raise ModelFolderError(f"{run}: damaged ({error}): delete its folder to do it again") from None
 
     def _read_run(self, folder: Path) -> SweepRun:
         data = json.loads((folder / RUN_FILE).read_bytes())
-        recipe = recipe_from_json(data["settings"])
-        history = folder / HISTORY_FILE
-        lines = history.read_text(encoding="utf-8").splitlines() if history.exists() else []
-        records = [_read_record(line, recipe) for line in lines]
-        kept = data["kept_epoch"]
-        if data["outcome"] not in ("finished", "diverged") or (kept is not None and not 1 <= kept <= len(records)):
-            raise ValueError(f"outcome {data['outcome']}, epoch {kept} of {len(records)}")
-        run = SweepRun(recipe, data["outcome"], data["message"], History(records), kept, folder)
+        recipe = Recipe().with_changes(data["settings"])
+        lines = (folder / HISTORY_FILE).read_text(encoding="utf-8").splitlines() if data["epochs"] else []
+        validated = bool(recipe.training.validation_fraction)
+        records = [EpochRecord.from_dict(json.loads(line), validated=validated) for line in lines]
+        if data["outcome"] not in ("finished", "diverged") or len(records) != data["epochs"]:
+            raise ValueError(f"outcome {data['outcome']}, {len(records)} epochs of {data['epochs']}")
+        run = SweepRun(recipe, data["outcome"], data["message"], History(records), folder)
         self.runs[settings_key(recipe)] = run
-        self._fingerprints[recipe.corpus] = data["corpus"]["sha256"]
-        self._names.add(data["corpus"]["name"])
+        self._texts[recipe.corpus] = data["corpus"]["name"], data["corpus"]["sha256"]
         return run
 
 
-def write_run(folder: Path, recipe: Recipe, corpus: Corpus, outcome: str, message: str, kept_epoch: int | None) -> None:
+def write_run(folder: Path, recipe: Recipe, corpus: Corpus, outcome: Outcome) -> None:
     """Writes what makes the folder of a run's history a run that came to its end."""
     data = {
         "charloom": __version__,
-        "outcome": outcome,
-        "message": message,
-        "kept_epoch": kept_epoch,
+        "outcome": outcome.status,
+        "message": str(outcome.error or ""),
+        "epochs": len(outcome.history),
         "corpus": {"name": corpus.name, "sha256": corpus.fingerprint, "num_chars": len(corpus.ids)},
-        "settings": recipe_to_json(recipe),
+        "settings": recipe.values,
     }
-    text = json.dumps(data, indent=1) + "\n"
-    write_whole({folder / RUN_FILE: text.encode("utf-8", "backslashreplace")})
+    _write_json(folder / RUN_FILE, data)
 
 
-def _read_record(line: str, recipe: Recipe) -> EpochRecord:
-    """Undoes ``EpochRecord.to_json``: a perplexity that is not there, but should be, is infinite."""
-    values = json.loads(line)
-    names = ["perplexity", *(["validation_perplexity"] if recipe.training.validation_fraction else [])]
-    return EpochRecord(**values | {name: math.inf for name in names if values[name] is None})
-
-
-def _has_model(run: SweepRun) -> bool:
-    return run.folder is not None and (run.folder / CONFIG_FILE).exists()
+def _write_json(file: Path, data: Mapping[str, object]) -> None:
+    write_whole({file: (json.dumps(data, indent=1) + "\n").encode()})

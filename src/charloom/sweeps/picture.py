@@ -1,11 +1,11 @@
 """A sweep as a picture: its curves, and what a number that was varied does."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from charloom.io import plots
-from charloom.sweeps.results import CombinationResult, MeanAndSpread, SweepResults
+from charloom.sweeps.results import CombinationResult, SweepResults
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,10 +19,11 @@ _LARGEST = 1e6
 def draw_sweep(results: SweepResults) -> bytes:
     """Training and validation perplexity against epochs; against the varied value too, if that is one number. A PNG."""
     combinations = results.combinations()
-    number = _varied_number(combinations)
+    differing = [name for name in results.varied if len({one.values[name] for one in combinations}) > 1]
+    number = differing[0] if len(differing) == 1 and _numbers(differing[0], combinations) else None
     figure = plots.new_figure(11 if number else 7, 5.2)
     axes = figure.subplots(1, 2 if number else 1, squeeze=False)[0]
-    _draw_curves(axes[-1], combinations)
+    _draw_curves(axes[-1], combinations, differing)
     if number:
         _draw_against(axes[0], number, combinations)
     for one in axes:
@@ -30,25 +31,18 @@ def draw_sweep(results: SweepResults) -> bytes:
     return plots.picture_of(figure)
 
 
-def _varied_number(combinations: Sequence[CombinationResult]) -> str | None:
-    """What was varied, if it is one thing, and a number of several values."""
-    differing = _differing(combinations)
-    if len(differing) != 1:
-        return None
-    values = [one.values[differing[0]] for one in combinations]
-    return differing[0] if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values) else None
+def _numbers(name: str, combinations: Sequence[CombinationResult]) -> list[float]:
+    """The values of a setting that was varied, if all are numbers; else none."""
+    values = [one.values[name] for one in combinations]
+    numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    return numbers if len(numbers) == len(values) else []
 
 
-def _differing(combinations: Sequence[CombinationResult]) -> list[str]:
-    """The settings that have more than one value."""
-    return [name for name in combinations[0].values if len({one.values[name] for one in combinations}) > 1]
-
-
-def _draw_curves(axes: "Axes", combinations: Sequence[CombinationResult]) -> None:
+def _draw_curves(axes: "Axes", combinations: Sequence[CombinationResult], differing: Sequence[str]) -> None:
     """Each seed a line."""
     for index, one in enumerate(combinations[:_MOST_CURVES]):
         colour = f"C{index}"
-        label = ", ".join(f"{name.replace('_', ' ')} {one.values[name]}" for name in _differing(combinations))
+        label = ", ".join(f"{name.replace('_', ' ')} {one.values[name]}" for name in differing)
         for run in one.runs:
             marker = "o" if len(run.history) == 1 else None
             epochs = [record.epoch for record in run.history]
@@ -77,22 +71,18 @@ def _draw_curves(axes: "Axes", combinations: Sequence[CombinationResult]) -> Non
 
 def _draw_against(axes: "Axes", name: str, combinations: Sequence[CombinationResult]) -> None:
     """Means over seeds, a standard deviation to each side."""
-    figures: list[tuple[str, Callable[[CombinationResult], MeanAndSpread | None]]] = [
-        ("validation", lambda one: one.validation_perplexity),
-        ("best validation", lambda one: one.best_validation_perplexity),
-        ("training", lambda one: one.perplexity),
-    ]
-    for (label, figure), style in zip(figures, ("o-", "^:", "s--"), strict=True):
-        found = {one.values[name]: figure(one) for one in combinations}
-        points: list[tuple[Any, float, float]] = [
-            (value, pair.mean, pair.spread or 0.0)
-            for value, pair in sorted(found.items())
-            if pair is not None and math.isfinite(pair.mean)
-        ]
+    values = _numbers(name, combinations)
+    for label, figure, style in (
+        ("validation", "validation_perplexity", "o-"),
+        ("best validation", "best_validation_perplexity", "^:"),
+        ("training", "perplexity", "s--"),
+    ):
+        pairs = sorted((value, getattr(one, figure)) for value, one in zip(values, combinations, strict=True))
+        points = [(value, pair.mean, pair.spread or 0.0) for value, pair in pairs if pair and math.isfinite(pair.mean)]
         if points:
-            values, means, spreads = zip(*points, strict=True)
-            axes.errorbar(values, means, yerr=spreads, fmt=style, capsize=3, label=label)
-    ticks = sorted(one.values[name] for one in combinations)
+            places, means, spreads = zip(*points, strict=True)
+            axes.errorbar(places, means, yerr=spreads, fmt=style, capsize=3, label=label)
+    ticks = sorted(values)
     if ticks[0] > 0 and ticks[-1] >= 8 * ticks[0]:
         axes.set_xscale("log", base=2 if isinstance(ticks[0], int) else 10)
         axes.set_xticks(ticks, [f"{value:g}" for value in ticks], minor=False)

@@ -1,23 +1,26 @@
 """Which runs a sweep is made of, and how two runs are known to be the same."""
 
+import contextlib
 import hashlib
 import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
 
 from charloom.arguments import TEXT, check_type
-from charloom.errors import Argument, SettingsError, comma_separated
-from charloom.settings.names import TABLES, all_settings, find_setting
-from charloom.settings.recipes import Recipe
+from charloom.errors import Argument, SettingsError, comma_separated, worded
+from charloom.settings.names import Value, find_setting
+from charloom.settings.recipes import Recipe, as_key, parse_toml
 from charloom.settings.training import WITHOUT_EFFECT
 
-Combination: TypeAlias = dict[str, Any]
+Combination: TypeAlias = dict[str, Value]
 """Settings by name, and the value that each is given."""
 
 _LONGEST_NAME = 100
+_USUAL = Recipe().values
 
 
 @dataclass(frozen=True)
@@ -26,95 +29,16 @@ class PlannedRun:
 
     Attributes:
         recipe: Everything that the run is set up with; the seed is ``recipe.training.seed``.
-        name: For its folder: what was varied, and the beginning of the key.
+        name: For its folder: what was varied, and the beginning of the recipe's key.
     """
 
     recipe: Recipe
     name: str
 
-    @property
-    def key(self) -> str:
-        """The same for the same settings."""
-        return settings_key(self.recipe)
 
-
-def grid(vary: Mapping[str, Sequence[Any]]) -> list[Combination]:
-    """Every combination of the values. Raises SettingsError for a setting that cannot be varied or has no values."""
-    names = [_variable(name) for name in vary]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise SettingsError("is varied twice: give all its values at once", setting=twice[0])
-    for name, values in zip(names, vary.values(), strict=True):
-        if not isinstance(values, Sequence) or isinstance(values, TEXT) or not values:
-            raise SettingsError("it must be a list of one value or more", setting=name, value=values)
-    return [dict(zip(names, values, strict=True)) for values in itertools.product(*vary.values())]
-
-
-def listed(combinations: Sequence[Mapping[str, Any]]) -> list[Combination]:
-    """Combinations that are given one by one, their names checked. Raises SettingsError if there are none."""
-    if not combinations:
-        raise SettingsError("it has no combination to run with", setting="vary", value=combinations)
-    for one in combinations:
-        check_type(Mapping, combination=one)
-    return [{_variable(name): value for name, value in one.items()} for one in combinations]
-
-
-def plan_runs(base: Recipe, combinations: Sequence[Combination], seeds: Sequence[int]) -> list[PlannedRun]:
-    """The runs: all combinations with the first seed, then with the next, each once.
-
-    Raises SettingsError, naming the combination, where its settings contradict each other.
-    """
-    planned: dict[str, PlannedRun] = {}
-    for seed, combination in itertools.product(seeds, combinations):
-        try:
-            recipe = base.with_changes(combination | {"seed": seed})
-        except SettingsError as error:
-            if len(combination) < 2:
-                raise
-            raise in_combination(error, combination) from None
-        key = settings_key(recipe)
-        planned.setdefault(key, PlannedRun(recipe, _folder_name(combination, seed, key)))
-    return list(planned.values())
-
-
-def in_combination(error: SettingsError, combination: Combination) -> SettingsError:
-    """The error with the combination of settings that it is about."""
-    values = (Argument(name, value) for name, value in combination.items())
-    return SettingsError(*error.parts, " (in the combination ", *comma_separated(values), ")")
-
-
-def without_display(recipe: Recipe, threads: int = 1) -> Recipe:
-    """The recipe with what changes nothing left at its default, no samples, and a fixed number of threads."""
-    usual = {name: all_settings()[name].default for name in WITHOUT_EFFECT}
-    return recipe.with_changes(usual | {"threads": recipe.training.threads or threads, "sample_every": 0})
-
-
-def settings_key(recipe: Recipe) -> str:
-    """A hash of all settings that are not at their default: one that a later version adds changes no key."""
-    changed = {
-        setting.name: float(value) if float in setting.kinds and value is not None else value  # 2 is 2.0
-        for setting in all_settings().values()
-        if (value := setting_of(recipe, setting.name)) != setting.default
-    }
-    return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def setting_of(recipe: Recipe, name: str) -> Any:
-    """The value that a recipe gives a setting."""
-    return getattr(getattr(recipe, find_setting(name).table), name)
-
-
-def recipe_to_json(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """What ``recipe_from_json`` makes it from again."""
-    return {table: asdict(getattr(recipe, table)) for table in TABLES}
-
-
-def recipe_from_json(data: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """The inverse of ``recipe_to_json``. Raises SettingsError, TypeError, KeyError or AttributeError for others."""
-    return Recipe(**{table: kind(**data[table]) for table, kind in TABLES.items()})
-
-
-def _variable(name: str) -> str:
-    plain = find_setting(name).name
+def variable(name: str) -> str:
+    """The name in Python of a setting that can be varied. Raises SettingsError for another."""
+    plain = find_setting(name)
     if plain == "seed":
         raise SettingsError(
             "cannot be varied: ", Argument("num_seeds"), " repeats each combination with as many seeds", setting=plain
@@ -124,6 +48,91 @@ def _variable(name: str) -> str:
             "cannot be varied: it changes what is shown or kept of a run, not what is learnt", setting=plain
         )
     return plain
+
+
+def grid(vary: Mapping[str, Sequence[Value]]) -> list[Combination]:
+    """Every combination of the values. Raises SettingsError for a setting that cannot be varied or has no values."""
+    names = [variable(name) for name in vary]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SettingsError("is varied twice: give all its values at once", setting=twice[0])
+    for name, values in zip(names, vary.values(), strict=True):
+        if not isinstance(values, Sequence) or isinstance(values, TEXT) or not values:
+            raise SettingsError("it must be a list of one value or more", setting=name, value=values)
+    return [dict(zip(names, values, strict=True)) for values in itertools.product(*vary.values())]
+
+
+def listed(combinations: Sequence[Mapping[str, Value]]) -> list[Combination]:
+    """Combinations that are given one by one, their names checked. Raises SettingsError if there are none."""
+    if not combinations:
+        raise SettingsError("it has no combination to run with", setting="vary", value=combinations)
+    for one in combinations:
+        check_type(Mapping, combination=one)
+    return [{variable(name): value for name, value in one.items()} for one in combinations]
+
+
+def read_combinations(file: Path, more: Sequence[Combination], base: Recipe) -> list[Combination]:
+    """Each combination of a TOML file with each of some more settings.
+
+    Raises SettingsError, with the combination's number, for one that cannot be.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
+    data = parse_toml(text, str(file))
+    found = data.get("combination")
+    tables = found if isinstance(found, list) and all(isinstance(one, dict) for one in found) else []
+    if list(data) != ["combination"] or not tables:
+        raise SettingsError(f"{file}: it must be made of tables [[combination]], each with settings to run with")
+    combinations = []
+    for number, settings in enumerate(tables, 1):
+        try:
+            (one,) = listed([settings])
+            for another in more:
+                combinations.append(one | another)
+                base.with_changes(one | another)
+        except SettingsError as error:
+            if error.setting not in more[0]:  # else the file is not what is wrong
+                raise SettingsError(f"{file}: combination {number}: ", worded(error.parts, as_key)) from error
+    return combinations
+
+
+def plan_runs(base: Recipe, combinations: Sequence[Combination], seeds: Sequence[int]) -> list[PlannedRun]:
+    """The runs: all combinations with the first seed, then with the next, each once.
+
+    Raises SettingsError, naming the combination, if its settings contradict each other.
+    """
+    planned: dict[str, PlannedRun] = {}
+    for seed, combination in itertools.product(seeds, combinations):
+        with named_in_errors(combination):
+            recipe = base.with_changes(combination | {"seed": seed})
+        key = settings_key(recipe)
+        planned.setdefault(key, PlannedRun(recipe, _folder_name(combination, seed, key)))
+    return list(planned.values())
+
+
+@contextlib.contextmanager
+def named_in_errors(combination: Combination) -> Iterator[None]:
+    """Errors within name the combination of settings that they are about, if they do not name all of it anyway."""
+    try:
+        yield
+    except SettingsError as error:
+        if not combination or [*combination] == [error.setting]:
+            raise
+        values = (Argument(name, value) for name, value in combination.items())
+        raise SettingsError(*error.parts, " (in the combination ", *comma_separated(values), ")") from None
+
+
+def without_display(recipe: Recipe) -> Recipe:
+    """The recipe with what changes nothing left at its default, no samples, and one thread unless it says so."""
+    usual = {name: _USUAL[name] for name in WITHOUT_EFFECT}
+    return recipe.with_changes(usual | {"threads": recipe.training.threads or 1, "sample_every": 0})
+
+
+def settings_key(recipe: Recipe) -> str:
+    """A hash of all settings that are not at their default: one that a later version adds changes no key."""
+    changed = {name: value for name, value in recipe.values.items() if value != _USUAL[name]}
+    return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _folder_name(combination: Combination, seed: int, key: str) -> str:

@@ -5,105 +5,88 @@ import json
 import queue
 import subprocess
 import sys
-import threading
-from pathlib import Path
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import IO, Any, NamedTuple
+from typing import IO, Self, TypeAlias
 
-
-class Answer(NamedTuple):
-    """What a process says.
-
-    Attributes:
-        process: Which, from 0.
-        message: See ``charloom.sweeps.worker``; None where it died.
-    """
-
-    process: int
-    message: dict[str, Any] | None
+Process: TypeAlias = "subprocess.Popen[str]"
 
 
 class Workers:
-    """Processes that train. All end when the context is left, whatever they are at."""
+    """Processes that train, each ordered by a thread. All end when the context is left, whatever they are at."""
 
-    def __init__(self, number: int, logs: Path) -> None:
-        """Logs: a folder for what they write on standard error."""
-        self._logs = logs
-        self._processes: list[subprocess.Popen[str]] = []
-        self._answers: queue.Queue[tuple[subprocess.Popen[str], Answer]] = queue.Queue()
-        self._number = number
-        self._threads: list[threading.Thread] = []
+    def __init__(self, number: int) -> None:
+        self._threads = ThreadPoolExecutor(number)
+        self._orders: list[Future[dict[str, str]]] = []
+        self._idle: queue.SimpleQueue[Process] = queue.SimpleQueue()
+        self._logs: dict[Process, IO[str]] = {}
+        """Every process that was started, and what it writes on standard error."""
+        for _ in range(number):
+            self._idle.put(self._start())
 
-    def __enter__(self) -> "Workers":
-        for index in range(self._number):
-            self._processes.append(self._start(index))
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        for process in self._processes:
-            process.kill()
-        for process in self._processes:
-            _bury(process)
-        for thread in self._threads:
-            thread.join()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        are_done = False
+        while not are_done:  # a thread may start a process while others are killed
+            are_done = all(order.done() for order in self._orders)
+            for process in list(self._logs):
+                process.kill()
+            time.sleep(0.01)
+        for process, log in self._logs.items():
+            process.wait()
+            for stream in (process.stdin, process.stdout, log):
+                assert stream is not None
+                with contextlib.suppress(OSError):  # what it did not read is lost
+                    stream.close()
 
-    def order(self, index: int, order: dict[str, Any]) -> None:
-        """Gives a process a run to train; a new one takes the place of a process that died."""
-        if self._processes[index].poll() is not None:
-            _bury(self._processes[index])
-            self._processes[index] = self._start(index)
-        standard_input = self._processes[index].stdin
-        assert standard_input is not None
-        with contextlib.suppress(BrokenPipeError):  # it died just now, which its last answer will say
-            standard_input.write(json.dumps(order) + "\n")
-            standard_input.flush()
+    def train(self, order: Mapping[str, object], tell_epoch: Callable[[int], None]) -> "Future[dict[str, str]]":
+        """Has a run trained as soon as a process is free. Gives its last answer, ``{"failed": why}`` if it died.
 
-    def next_answer(self, timeout: float) -> Answer | None:
-        """The next answer of any; None where there was none for so many seconds."""
+        ``tell_epoch`` is called in a thread as each epoch ends.
+        """
+        self._orders.append(self._threads.submit(self._train, order, tell_epoch))
+        return self._orders[-1]
+
+    def _train(self, order: Mapping[str, object], tell_epoch: Callable[[int], None]) -> dict[str, str]:
         try:
-            process, answer = self._answers.get(timeout=timeout)
-        except queue.Empty:
-            return None
-        # What a process says whose place another has taken is of no run any more.
-        return answer if process is self._processes[answer.process] else None
-
-    def why_it_died(self, index: int) -> str:
-        """In one line."""
-        status = self._processes[index].wait()
-        lines = self._log(index).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        # Linux kills with SIGKILL when memory is out.
-        reason = "killed (out of memory?)" if status == -9 else f"ended with status {status}"
-        return f"its process was {reason}" if status == -9 else f"its process {reason}: {lines[-1] if lines else ''}"
-
-    def _log(self, index: int) -> Path:
-        return self._logs / f"process-{index}.log"
-
-    def _start(self, index: int) -> "subprocess.Popen[str]":
-        with self._log(index).open("w") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "charloom.sweeps.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                encoding="utf-8",
-            )
+            process = self._idle.get_nowait()
+        except queue.Empty:  # one died
+            process = self._start()
+        assert process.stdin is not None
         assert process.stdout is not None
-        thread = threading.Thread(target=self._listen, args=(index, process, process.stdout), daemon=True)
-        thread.start()
-        self._threads.append(thread)
+        with contextlib.suppress(BrokenPipeError):  # it died while it was idle
+            process.stdin.write(json.dumps(order) + "\n")
+            process.stdin.flush()
+        while (line := process.stdout.readline()).endswith("\n"):  # what died in the middle of a line said nothing
+            answer: dict[str, str] = json.loads(line)
+            if "epoch" not in answer:
+                self._idle.put(process)
+                return answer
+            tell_epoch(int(answer["epoch"]))
+        return {"failed": self._why_it_died(process)}
+
+    def _why_it_died(self, process: Process) -> str:
+        status, log = process.wait(), self._logs[process]
+        if status == -9:  # Linux kills with SIGKILL when memory is out
+            return "its process was killed (out of memory?)"
+        log.seek(0)
+        lines = log.read().strip().splitlines()
+        return f"its process ended with status {status}: {lines[-1] if lines else ''}"
+
+    def _start(self) -> Process:
+        log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed with the process
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "charloom.sweeps.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            encoding="utf-8",
+        )
+        self._logs[process] = log
         return process
-
-    def _listen(self, index: int, process: "subprocess.Popen[str]", answers: IO[str]) -> None:
-        with answers:
-            for line in answers:
-                if line.endswith("\n"):  # what died in the middle of a line said nothing
-                    self._answers.put((process, Answer(index, json.loads(line))))
-        self._answers.put((process, Answer(index, None)))
-
-
-def _bury(process: "subprocess.Popen[str]") -> None:
-    """Frees what is held of a process that ended, or is about to."""
-    process.wait()
-    assert process.stdin is not None
-    with contextlib.suppress(OSError):  # what it did not read is lost
-        process.stdin.close()

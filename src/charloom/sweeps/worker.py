@@ -1,26 +1,25 @@
 """The process that trains a sweep's runs, one after the other: ``python -m charloom.sweeps.worker``.
 
-Orders come as lines of JSON on standard input, and what became of them goes back on standard output. Where standard
-input ends, so does the process, at once: whoever gave the orders is gone.
+Orders come as lines of JSON on standard input, and what became of them goes back on standard output. The process ends
+with standard input, and in the midst of a run if the process that gave the order is gone.
 """
 
 import json
 import os
-import queue
 import signal
 import sys
-import threading
 import warnings
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypedDict
 
 import numpy as np
 
 from charloom.errors import CharloomError, CharloomWarning
 from charloom.runs.plan import RunPlan
 from charloom.runs.training_run import TrainingRun
+from charloom.settings.names import Value
+from charloom.settings.recipes import Recipe
 from charloom.sweeps.folder import write_run
-from charloom.sweeps.plan import recipe_from_json
 from charloom.text.corpora import Corpus
 from charloom.text.stored_ids import StoredIds
 from charloom.text.vocabulary import Vocabulary
@@ -30,17 +29,21 @@ from charloom.training.processes import Processes
 _IDS_AT_ONCE = 1 << 22
 
 
-def write_corpus(path: Path, corpus: Corpus) -> None:
-    """Writes a text for workers: two files, which ``read_corpus`` reads; no pickle. Raises OSError on a full disk.
+class Order(TypedDict):
+    """A run to train: its folder, its text as ``write_corpus`` wrote it, the values of its recipe."""
 
-    (A mapped file would end the process there, without a word.)
-    """
+    folder: str
+    corpus: str
+    settings: dict[str, Value]
+    keep_model: bool
+
+
+def write_corpus(path: Path, corpus: Corpus) -> None:
+    """Writes a text for workers: two files, which ``read_corpus`` reads; no pickle. Raises OSError on a full disk."""
     data = {"name": corpus.name, "vocabulary": corpus.vocabulary.to_json(), "fingerprint": corpus.fingerprint}
     path.with_suffix(".json").write_text(json.dumps(data), encoding="utf-8")
     narrow = np.min_scalar_type(len(corpus.vocabulary))
-    header = {"descr": np.lib.format.dtype_to_descr(narrow), "fortran_order": False, "shape": tuple(corpus.ids.shape)}
-    with path.with_suffix(".npy").open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
+    with path.with_suffix(".ids").open("wb") as file:
         for start in range(0, len(corpus.ids), _IDS_AT_ONCE):
             file.write(corpus.ids[start : start + _IDS_AT_ONCE].numpy().astype(narrow).tobytes())
 
@@ -48,8 +51,9 @@ def write_corpus(path: Path, corpus: Corpus) -> None:
 def read_corpus(path: Path) -> Corpus:
     """The inverse of ``write_corpus``. The ids stay on the disk."""
     data = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    ids = StoredIds(np.load(path.with_suffix(".npy"), mmap_mode="r", allow_pickle=False))
-    return Corpus(data["name"], ids, Vocabulary.from_json(data["vocabulary"]), data["fingerprint"])
+    vocabulary = Vocabulary.from_json(data["vocabulary"])
+    ids = np.memmap(path.with_suffix(".ids"), np.min_scalar_type(len(vocabulary)), "r")
+    return Corpus(data["name"], StoredIds(ids), vocabulary, data["fingerprint"])
 
 
 def main() -> None:
@@ -58,11 +62,9 @@ def main() -> None:
     warnings.simplefilter("ignore", CharloomWarning)  # the table shows what they say
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # so that nothing that a library prints is taken for an answer
-    orders: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
     corpora: dict[str, Corpus] = {}
-    while True:
-        order = json.loads(orders.get())
+    for line in sys.stdin:
+        order: Order = json.loads(line)
         if order["corpus"] not in corpora:
             corpora = {order["corpus"]: read_corpus(Path(order["corpus"]))}  # one at a time: texts may be large
         try:
@@ -75,26 +77,20 @@ def main() -> None:
             _answer(answers, failed=f"{type(error).__name__}: {lines[0]}")
 
 
-def _listen(orders: "queue.Queue[str]") -> None:
-    for line in sys.stdin:
-        orders.put(line)
-    os._exit(0)
-
-
-def _train(order: dict[str, Any], corpus: Corpus, answers: IO[str]) -> None:
+def _train(order: Order, corpus: Corpus, answers: IO[str]) -> None:
     """Carries out one run in its folder."""
-    recipe = recipe_from_json(order["settings"])
-    folder, keep = Path(order["folder"]), order["keep_model"]
+    parent = os.getppid()
 
     def report(event: Event) -> None:
+        if os.getppid() != parent:  # nobody is there any more who waits for the run
+            os._exit(1)
         if isinstance(event, EpochEnded):
             _answer(answers, epoch=event.record.epoch)
 
-    plan = RunPlan(corpus, folder, recipe, checkpoints=False, save_model=keep)
+    recipe, folder = Recipe().with_changes(order["settings"]), Path(order["folder"])
+    plan = RunPlan(corpus, folder, recipe, checkpoints=False, save_model=order["keep_model"])
     with TrainingRun(plan, processes=Processes()) as run:
-        outcome = run.train([report])
-        kept = outcome.kept.epoch if outcome.kept else None
-        write_run(folder, recipe, corpus, outcome.status, str(outcome.error or ""), kept)
+        write_run(folder, recipe, corpus, run.train([report]))
 
 
 def _answer(answers: IO[str], **message: object) -> None:

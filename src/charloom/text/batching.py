@@ -4,21 +4,21 @@
   ids of every lane, so that the state of one minibatch is where the next begins.
 - Random partitioning: the text is cut into sequences of ``num_steps`` ids, taken in random order; no state is carried.
 
-Either starts at an offset, drawn anew for each epoch, so that sequences begin at every place. What does not fill a
-sequence is left out: at the end of the text, or of each lane. Targets are the inputs, one character on.
+Either starts at an offset, drawn for each epoch, so that sequences begin at every place. What does not fill a sequence
+is left out: at the end of the text, or of each lane. Targets are the inputs, one character on.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from charloom.errors import Argument, SettingsError
 from charloom.shapes import Ids
 from charloom.text.shuffling import random_order
 from charloom.text.stored_ids import AnyIds, as_stored
 
+ALL_ROWS = slice(None)
 _SEQUENCES_AT_ONCE = 1 << 14
 """Whose places are drawn together."""
 _IDS_AT_ONCE = 1 << 16
@@ -26,7 +26,7 @@ _IDS_AT_ONCE = 1 << 16
 
 
 def check_length(length: int, batch_size: int, num_steps: int, accumulate: int = 1) -> None:
-    """Raises SettingsError where a text of ``length`` ids does not fill one minibatch, or as many as make one step."""
+    """Raises SettingsError if a text of ``length`` ids does not fill one minibatch, or as many as make one step."""
     batch_size *= accumulate
     needed = batch_size * num_steps + 1
     if length < needed:
@@ -44,56 +44,46 @@ def draw_offset(length: int, batch_size: int, num_steps: int, generator: torch.G
     return int(torch.randint(bound, (1,), generator=generator))
 
 
-def num_sequential(length: int, batch_size: int, num_steps: int, offset: int) -> int:
-    """How many minibatches ``sequential_batches`` gives."""
-    return (length - offset - 1) // batch_size // num_steps
-
-
-ALL_ROWS = slice(None)
-
-
-def sequential_batches(
-    ids: AnyIds, batch_size: int, num_steps: int, offset: int, rows: slice = ALL_ROWS, first: int = 0
-) -> Iterator[tuple[Ids, Ids]]:
-    """Yields (inputs, targets), each (batch, steps), neighbouring minibatches neighbours in the text.
-
-    Lanes are as long as they can be; up to ``num_steps - 1`` ids at a lane's end are left out, as in the textbook.
-    rows: The part of each minibatch that is yielded. first: The number of the minibatch to begin with.
-    """
-    lane_length = (len(ids) - offset - 1) // batch_size
-    skipped, used = first * num_steps, lane_length // num_steps * num_steps
-    starts = offset + lane_length * np.arange(batch_size)[rows] + skipped
-    yield from lane_batches(ids, starts, used - skipped, num_steps)
-
-
-def lane_batches(ids: AnyIds, starts: NDArray[np.int64], length: int, num_steps: int) -> Iterator[tuple[Ids, Ids]]:
-    """Yields (inputs, targets), each (lanes, steps): the next ids of every lane, the last time what is left of them.
-
-    starts: Where each lane begins, an int64 array (lanes,). length: of each.
-    """
-    stored = as_stored(ids)
-    many = num_steps * max(1, _IDS_AT_ONCE // (len(starts) * num_steps))
-    for begin in range(0, length, many):
-        block = stored.sequences(starts + begin, min(many, length - begin) + 1)
-        for at in range(0, block.shape[1] - 1, num_steps):
-            both = block[:, at : at + num_steps + 1]
-            yield both[:, :-1], both[:, 1:]
-
-
 def end_of_equal_lanes(length: int, batch_size: int, num_steps: int, offset: int) -> int:
-    """Where a text of ``length`` ids is to end so that its lanes are as long from this offset as from every other.
+    """The end of a text of ``length`` ids that makes its lanes as long from this offset as from every other.
 
-    Where their length changes with the offset, as it does on the whole text, so do their borders, and some ids stay in
-    the gap at a lane's end whatever the offset; where it does not, every id of a lane is trained on before long.
+    If their length changed with the offset, as it does on the whole text, so would their borders, and some ids would
+    stay in the gap at a lane's end whatever the offset. Lanes of one length have every id trained on before long.
     """
     num_offsets = min(num_steps, length - batch_size * num_steps)
     lane_length = (length - num_offsets) // batch_size
     return offset + batch_size * lane_length + 1
 
 
-def num_random(length: int, batch_size: int, num_steps: int, offset: int) -> int:
-    """How many minibatches ``random_batches`` gives."""
-    return (length - offset - 1) // num_steps // batch_size
+def count_batches(length: int, batch_size: int, num_steps: int, offset: int) -> int:
+    """The number of minibatches of an epoch, in either way."""
+    return (length - offset - 1) // (batch_size * num_steps)
+
+
+def sequential_batches(
+    ids: AnyIds,
+    batch_size: int,
+    num_steps: int,
+    offset: int,
+    rows: slice = ALL_ROWS,
+    first: int = 0,
+    *,
+    with_rest: bool = False,
+) -> Iterator[tuple[Ids, Ids]]:
+    """Yields (inputs, targets), each (batch, steps), neighbouring minibatches neighbours in the text.
+
+    Lanes are as long as they can be; up to ``num_steps - 1`` ids at a lane's end are left out, as in the textbook.
+    rows: The part of each minibatch that is yielded. first: The number of the minibatch to begin with. with_rest: Yield
+    the ids at the lanes' ends too, as a shorter minibatch.
+    """
+    stored = as_stored(ids)
+    lane_length = (len(stored) - offset - 1) // batch_size
+    starts = offset + lane_length * np.arange(batch_size)[rows]
+    end = lane_length if with_rest else lane_length // num_steps * num_steps
+    many = num_steps * max(1, _IDS_AT_ONCE // (len(starts) * num_steps))
+    for begin in range(first * num_steps, end, many):
+        block = stored.sequences(starts + begin, min(many, end - begin) + 1)
+        yield from zip(*(torch.split(part, num_steps, 1) for part in (block[:, :-1], block[:, 1:])), strict=True)
 
 
 def random_batches(
@@ -107,8 +97,8 @@ def random_batches(
 ) -> Iterator[tuple[Ids, Ids]]:
     """Yields (inputs, targets), each (batch, steps), sequences in random order; rows and first as above."""
     stored = as_stored(ids)
-    order = random_order((len(ids) - offset - 1) // num_steps, generator)
-    num_batches = num_random(len(ids), batch_size, num_steps, offset)
+    order = random_order((len(stored) - offset - 1) // num_steps, generator)
+    num_batches = count_batches(len(stored), batch_size, num_steps, offset)
     num_drawn = max(1, _SEQUENCES_AT_ONCE // batch_size)
     for begin in range(first, num_batches, num_drawn):
         end = min(begin + num_drawn, num_batches)

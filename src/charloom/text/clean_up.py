@@ -2,12 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, cast
 
 from charloom.settings.limits import check_switch
-
-AnyText = TypeVar("AnyText", bound=str | bytes)
-"""str or bytes: what goes in comes out."""
+from charloom.text.pieces import AnyText
 
 # What a pattern's \s matches, but for the space itself.
 _WHITE_SPACE = (
@@ -47,8 +45,7 @@ class CleanUp:
                 clean = clean.replace(other, one)
             while two in clean:
                 clean = clean.replace(two, one)
-        result: AnyText = clean
-        return result
+        return cast("AnyText", clean)
 
     def each(self, lines: Iterable[AnyText]) -> Iterator[AnyText]:
         """Cleans a text line by line, so that the cleaned lines joined are the cleaned whole."""

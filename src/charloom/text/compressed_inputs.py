@@ -27,18 +27,11 @@ class _Gzip:
 
     def __init__(self) -> None:
         self._stream = zlib.decompressobj(wbits=31)
-        self.needs_input = True
-
-    @property
-    def eof(self) -> bool:
-        return self._stream.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._stream.unused_data
+        self.needs_input, self.eof, self.unused_data = True, False, b""
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
         out = self._stream.decompress(self._stream.unconsumed_tail + data, max_length)
+        self.eof, self.unused_data = self._stream.eof, self._stream.unused_data
         self.needs_input = not self._stream.unconsumed_tail and len(out) < max_length
         return out
 

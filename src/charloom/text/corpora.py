@@ -2,32 +2,35 @@
 
 import re
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import NoneType
-from typing import Any
 
 from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, CharloomWarning, CorpusError, CorpusUnavailableError, InputError, comma_separated
 from charloom.settings.corpus import CorpusSettings, Unit
 from charloom.text import encoded_texts
-from charloom.text.cache_folder import CACHE_VARIABLE, cache_folder
 from charloom.text.clean_up import CleanUp
 from charloom.text.decoding import decoded
 from charloom.text.documents import HUGGING_FACE, joined_documents, open_hugging_face
-from charloom.text.encoded_texts import ReadAs
-from charloom.text.encoding import Encoder
-from charloom.text.named_corpora import NAMED_CORPORA, PYTHON_REFERENCE, TIME_MACHINE, read_named
+from charloom.text.encoding import EncodedText, Encoder
+from charloom.text.named_corpora import (
+    CACHE_VARIABLE,
+    NAMED_CORPORA,
+    PYTHON_REFERENCE,
+    TIME_MACHINE,
+    cache_folder,
+    read_named,
+)
+from charloom.text.pieces import beginning, joined, resized
 from charloom.text.sources import Progress, TextFiles
-from charloom.text.stored_ids import StoredIds
+from charloom.text.stored_ids import FileNumbers, Integers, StoredIds
 from charloom.text.vocabulary import Vocabulary
 
 _IDS_AT_ONCE = 1 << 22
-_CHARS_AT_ONCE = 1 << 20
-"""Smaller pieces are put together, as each costs a few calls; larger ones are cut, as each takes much memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +51,11 @@ class Corpus:
     ids: StoredIds
     vocabulary: Vocabulary
     fingerprint: str
+
+    @property
+    def identity(self) -> dict[str, str | int]:
+        """Name, fingerprint and length, as JSON values."""
+        return {"name": self.name, "sha256": self.fingerprint, "num_chars": len(self.ids)}
 
     def in_vocabulary(self, vocabulary: Vocabulary) -> "Corpus":
         """The same text with the ids of another model's vocabulary; nothing is read.
@@ -75,8 +83,8 @@ class Corpus:
     def text(self) -> str | bytes:
         """The whole clean text, in memory: str, or bytes where the unit is the byte."""
         starts = range(0, len(self.ids), _IDS_AT_ONCE)
-        pieces: Any = [self.vocabulary.decode(self.ids[start : start + _IDS_AT_ONCE]) for start in starts]
-        return (b"" if self.vocabulary.unit == "byte" else "").join(pieces)
+        pieces = [self.vocabulary.decode(self.ids[start : start + _IDS_AT_ONCE]) for start in starts]
+        return joined(pieces, self.vocabulary.unit)
 
 
 def load_corpus(
@@ -91,7 +99,7 @@ def load_corpus(
     """Loads a text and counts its vocabulary, in one pass.
 
     A text of more than 32 MiB is kept as ids in the cache folder (CHARLOOM_CACHE names another) and read from there:
-    it takes little memory, and the same text is not encoded again.
+    it takes little memory, and is not encoded again while its files do not change.
 
     Args:
         source: ``"time-machine"``, ``"tiny-shakespeare"`` or ``"python-reference"``; a file, a folder, ``"-"`` for
@@ -108,36 +116,32 @@ def load_corpus(
     Raises CorpusError for a text that is missing, empty, or not what its unit needs, and for one that there is no room
     for on the disk.
     """
-    CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)  # checks them
+    settings = CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)
     check_type((Callable, NoneType), progress=progress)
     if source is not None:
         check_type((*PATH, Sequence), source=source)
         for one in () if isinstance(source, PATH) else source:
             check_type(PATH, source=one)
     name, text, usual = _find(source, unit)
-    read_as = ReadAs(
-        unit,
-        max_chars,
-        CleanUp(
-            usual.lowercase if lowercase is None else lowercase,
-            usual.collapse_whitespace if collapse_whitespace is None else collapse_whitespace,
-        ),
+    settings = replace(
+        settings,
+        lowercase=usual.lowercase if lowercase is None else lowercase,
+        collapse_whitespace=usual.collapse_whitespace if collapse_whitespace is None else collapse_whitespace,
     )
     if not isinstance(text, TextFiles):
-        return _encode(name, text, read_as, None, progress)
-    with encoded_texts.one_at_a_time(text):
-        if found := encoded_texts.find(text, read_as, progress):
-            encoded, numbers = found
-            vocabulary = encoded.vocabulary(read_as.clean_up)
-            return Corpus(name, encoded.ids(numbers, vocabulary), vocabulary, encoded.fingerprint)
-        corpus = _encode(name, text.pieces(progress), read_as, text, None)
-    if text.hint is not None and not text.unchanged:
+        return _encode(name, text, settings, progress)
+    path = encoded_texts.path_of(text, settings)
+    with encoded_texts.one_at_a_time(path, text.num_bytes):
+        if path is not None and (found := encoded_texts.find(path, progress)):
+            return _corpus(name, *found, settings)
+        corpus = _encode(name, text.pieces(progress), settings, files=text)
+    if text.changed:
         warnings.warn(f"{text.name}: changed while it was read", CharloomWarning, stacklevel=2)
     return corpus
 
 
 def corpus_from(
-    documents: str | bytes | Iterable[Any],
+    documents: str | bytes | Iterable[object],
     *,
     name: str = "text",
     column: str | None = None,
@@ -165,12 +169,11 @@ def corpus_from(
 
     Raises CorpusError for what is empty, or no text.
     """
-    CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)
+    settings = CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)
     check_type(str, name=name, separator=separator)
     check_type((str, NoneType), column=column)
     check_type((Callable, NoneType), progress=progress)
-    pieces = joined_documents(documents, name, unit, column, separator)
-    return _encode(name, pieces, ReadAs(unit, max_chars, CleanUp(lowercase, collapse_whitespace)), None, progress)
+    return _encode(name, joined_documents(documents, name, unit, column, separator), settings, progress)
 
 
 def read_corpus(source: str | Path | Sequence[str | Path], unit: Unit) -> list[tuple[str, str | bytes]]:
@@ -181,8 +184,7 @@ def read_corpus(source: str | Path | Sequence[str | Path], unit: Unit) -> list[t
     name, text, _ = _find(source, unit)
     if isinstance(text, TextFiles):
         return text.parts()
-    pieces: Any = list(text)
-    return [(name, (b"" if unit == "byte" else "").join(pieces))]
+    return [(name, joined([*text], unit))]
 
 
 def _find(
@@ -225,29 +227,40 @@ def _refuse_near_miss(name: str) -> None:
 
 
 def _encode(
-    name: str, pieces: Iterable[Any], read_as: ReadAs, files: TextFiles | None, progress: Progress | None
+    name: str,
+    pieces: Iterable[str | bytes],
+    settings: CorpusSettings,
+    progress: Progress | None = None,
+    files: TextFiles | None = None,
 ) -> Corpus:
-    """The one pass.
-
-    files: Where the pieces come from, if that can be found again. progress: As that of ``corpus_from``.
-    """
-    encoder = Encoder(read_as.unit, encoded_texts.new_file)
+    """The one pass. files: Where the pieces come from, if from files. progress: As that of ``corpus_from``."""
+    encoder = Encoder(settings.unit, encoded_texts.new_file)
     try:
-        for piece in _first(read_as.max_chars, read_as.clean_up.each(_gathered(pieces))):
+        clean = _clean_up(settings).each(resized(pieces, settings.unit))
+        for piece in beginning(clean, settings.max_chars):
             with _in_the_cache(name):
                 encoder.take(piece)
             if progress is not None:
                 progress(encoder.num_ids, None)
-        if isinstance(pieces, Generator):
-            pieces.close()  # where not all of them were asked for: what was read is then known
         with _in_the_cache(name):
             encoded = encoder.finish()
-            kept = encoder.file and encoded_texts.keep(encoder.file, encoded, files, read_as)
-        vocabulary = encoded.vocabulary(read_as.clean_up)
-        return Corpus(name, encoded.ids(kept or encoder.array(), vocabulary), vocabulary, encoded.fingerprint)
+        if encoder.file is None:
+            return _corpus(name, encoded, encoder.array(), settings)
+        if files is not None and not files.changed and (path := encoded_texts.path_of(files, settings)):
+            encoded_texts.keep(encoder.file, encoded, files.name, path)
+        return _corpus(name, encoded, encoded.in_file(encoder.file), settings)
     finally:
         if encoder.file is not None:
             encoded_texts.discard(encoder.file)
+
+
+def _corpus(name: str, encoded: EncodedText, stored: Integers | FileNumbers, settings: CorpusSettings) -> Corpus:
+    vocabulary = encoded.vocabulary(_clean_up(settings))
+    return Corpus(name, encoded.ids(stored, vocabulary), vocabulary, encoded.fingerprint)
+
+
+def _clean_up(settings: CorpusSettings) -> CleanUp:
+    return CleanUp(bool(settings.lowercase), bool(settings.collapse_whitespace))
 
 
 @contextmanager
@@ -260,30 +273,3 @@ def _in_the_cache(name: str) -> Iterator[None]:
             f"{cache_folder()}: cannot keep the ids of {name} there ({error.strerror or error}); name a folder with "
             f"room in {CACHE_VARIABLE}"
         ) from None
-
-
-def _gathered(pieces: Iterable[Any]) -> Iterator[Any]:
-    """The same text in pieces that are neither small nor very large."""
-    waiting: list[Any] = []
-    length = 0
-    for piece in pieces:
-        waiting.append(piece)
-        length += len(piece)
-        if length >= _CHARS_AT_ONCE:
-            gathered = piece[:0].join(waiting)
-            yield from (gathered[at : at + _CHARS_AT_ONCE] for at in range(0, length, _CHARS_AT_ONCE))
-            waiting, length = [], 0
-    if waiting:
-        yield waiting[0][:0].join(waiting)
-
-
-def _first(count: int | None, pieces: Iterable[Any]) -> Iterator[Any]:
-    """The pieces of the first ``count`` characters; no more are asked for."""
-    for piece in pieces:
-        if count is None:
-            yield piece
-            continue
-        yield piece[:count]
-        count -= len(piece)
-        if count <= 0:
-            return

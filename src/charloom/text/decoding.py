@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from charloom.errors import Argument, CorpusError
-from charloom.text.file_kinds import HEAD_BYTES, FileKind, kind_of
+from charloom.text.file_kinds import HEAD_BYTES, kind_of
 
 BYTES_INSTEAD = (Argument("unit", "byte"), " takes any file")
 _OTHER_MODEL = ("the model reads characters; one trained with ", *BYTES_INSTEAD)
@@ -22,7 +22,7 @@ def decoded(pieces: Iterable[bytes], name: str) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8")()
     bytes_before, lines_before, chars_before = 0, 1, 0
     nul: int | None = None
-    kind: FileKind | None = None
+    kind: str | None = None
     for data, final in itertools.chain(((piece, False) for piece in pieces), [(b"", True)]):
         if not bytes_before:
             kind = kind_of(data[:HEAD_BYTES])
@@ -44,11 +44,6 @@ def decoded(pieces: Iterable[bytes], name: str) -> Iterator[str]:
         chars_before += len(text)
     if nul is not None:
         raise CorpusError(f"{name}: {kind or f'looks binary (a NUL character at {nul})'}", hint=BYTES_INSTEAD)
-
-
-def decode_utf8(data: bytes, name: str) -> str:
-    """``decoded`` of a whole file."""
-    return "".join(decoded([data], name))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from charloom.arguments import TEXT
 from charloom.errors import CorpusError, CorpusUnavailableError
 from charloom.settings.corpus import Unit
 from charloom.text.decoding import BYTES_INSTEAD
@@ -13,34 +14,34 @@ _USUAL_COLUMN = "text"
 
 
 def joined_documents(
-    documents: str | bytes | Iterable[Any], name: str, unit: Unit, column: str | None = None, separator: str = "\n"
-) -> Iterator[Any]:
+    documents: object, name: str, unit: Unit, column: str | None = None, separator: str = "\n"
+) -> Iterator[str | bytes]:
     """One text after the other, the separator after each that does not end in it, but for the last.
 
     column: Of rows that are mappings, as ``corpus_from`` says. Raises CorpusError for what is empty, or no text.
     """
-    whole = (documents,) if isinstance(documents, (str, bytes)) else documents
+    whole = (documents,) if isinstance(documents, TEXT) else documents
     if not isinstance(whole, Iterable) or getattr(whole, "ndim", 1) == 0:
         raise CorpusError(f"{name}: {type(documents).__name__} is neither a text nor texts one after the other")
     between: Any = separator.encode() if unit == "byte" else separator
-    last: Any = None
+    last: str | bytes | None = None
     for number, document in enumerate(whole, 1):
         text = _in_units(document, f"{name}, document {number}", unit, column)
         if not text:
             continue
-        if last is not None and between and not last.endswith(between):
+        if last is not None and not last.endswith(between):
             yield between
         yield text
-        last = text[-len(between) :] if between else text[:0]
+        last = text
     if last is None:
         raise CorpusError(f"{name}: empty; there is nothing to read")
 
 
-def _in_units(document: Any, place: str, unit: Unit, column: str | None) -> str | bytes:
+def _in_units(document: object, place: str, unit: Unit, column: str | None) -> str | bytes:
     text = _text_of_row(document, place, column) if isinstance(document, Mapping) else document
     if text is None:
         return b"" if unit == "byte" else ""  # a data set's way to say that there is none
-    if not isinstance(text, (str, bytes)):
+    if not isinstance(text, TEXT):
         raise CorpusError(f"{place}: {type(text).__name__}, where a text was expected")
     if unit == "char":
         if isinstance(text, bytes):
@@ -54,9 +55,9 @@ def _in_units(document: Any, place: str, unit: Unit, column: str | None) -> str 
     return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
 
 
-def _text_of_row(row: Mapping[str, Any], place: str, column: str | None) -> Any:
+def _text_of_row(row: Mapping[str, object], place: str, column: str | None) -> object:
     if column is None:
-        texts = [key for key, value in row.items() if isinstance(value, (str, bytes))]
+        texts = [key for key, value in row.items() if isinstance(value, TEXT)]
         column = _USUAL_COLUMN if _USUAL_COLUMN in row else texts[0] if len(texts) == 1 else None
     if column is None or column not in row:
         wanted = "which column is the text?" if column is None else f"there is no column {column!r}:"
@@ -64,7 +65,7 @@ def _text_of_row(row: Mapping[str, Any], place: str, column: str | None) -> Any:
     return row[column]
 
 
-def open_hugging_face(source: str) -> tuple[Iterable[Any], str | None]:
+def open_hugging_face(source: str) -> tuple[Iterable[object], str | None]:
     """The rows of ``hf:NAME[@CONFIGURATION][:SPLIT[:COLUMN]]``, as they come from the hub, and the column.
 
     Raises CorpusError where ``datasets`` is not installed. The rows raise CorpusUnavailableError where there is no such
@@ -79,7 +80,7 @@ def open_hugging_face(source: str) -> tuple[Iterable[Any], str | None]:
         raise CorpusError(f"{source}: reading data sets takes the package datasets: pip install datasets") from None
     path, _, configuration = name.partition("@")
 
-    def rows() -> Iterator[Any]:
+    def rows() -> Iterator[object]:
         try:
             yield from load_dataset(path, configuration or None, split=split or "train", streaming=True)
         except Exception as error:  # its own, requests', the file system's: they have no common base

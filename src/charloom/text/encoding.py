@@ -96,7 +96,13 @@ class Encoder:
             numbers: Integers = np.frombuffer(piece, np.uint8)
         else:
             self._hash.update(piece.encode("utf-8"))
-            numbers = self._numbers(piece)
+            codes = code_points(piece)
+            numbers = self._number_of.take(codes)
+            if not numbers.all():
+                self._number_new(codes[numbers == 0])
+                numbers = self._number_of.take(codes)
+            counts = np.bincount(numbers)
+            self._counts[: len(counts)] += counts
         self.num_ids += len(numbers)
         self._arrays.append(numbers.astype(self._dtype, copy=False))
         if self.file is not None or self.num_ids * self._dtype.itemsize > LARGEST_IN_MEMORY:
@@ -116,21 +122,15 @@ class Encoder:
         """The numbers, where they stayed in memory."""
         return np.concatenate(self._arrays, dtype=self._dtype) if self._arrays else np.zeros(0, self._dtype)
 
-    def _numbers(self, piece: str) -> Integers:
-        codes = code_points(piece)
-        numbers = self._number_of.take(codes)
-        if not numbers.all():
-            new, first = np.unique(codes[numbers == 0], return_index=True)
-            new = new[np.argsort(first)]
-            start = len(self._characters) + 1
-            self._number_of[new] = np.arange(start, start + len(new))
-            self._characters += map(chr, new.tolist())
-            while start + len(new) - 1 > np.iinfo(self._dtype).max:
-                self._widen()
-            numbers = self._number_of.take(codes)
-        counts = np.bincount(numbers)
-        self._counts[: len(counts)] += counts
-        return numbers
+    def _number_new(self, codes: Integers) -> None:
+        """Numbers the characters that come for the first time, in their order."""
+        new, first = np.unique(codes, return_index=True)
+        new = new[np.argsort(first)]
+        start = len(self._characters) + 1
+        self._number_of[new] = np.arange(start, start + len(new))
+        self._characters += map(chr, new.tolist())
+        while start + len(new) - 1 > np.iinfo(self._dtype).max:
+            self._widen()
 
     def _write(self) -> None:
         """What is in memory, to the file."""

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import platformdirs
+
 from charloom.errors import CorpusUnavailableError
 from charloom.settings.recipes import OWN_TEXT, SECTION
-from charloom.text.cache_folder import cache_folder
 from charloom.text.clean_up import CleanUp
 
-DATA_VARIABLE = "CHARLOOM_DATA"
+DATA_VARIABLE, CACHE_VARIABLE = "CHARLOOM_DATA", "CHARLOOM_CACHE"
 _TIMEOUT_SECONDS = 15
 
 
@@ -57,6 +58,11 @@ NAMED_CORPORA = {
         ("https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",),
     ),
 }
+
+
+def cache_folder() -> Path:
+    """The folder for what can be made, or downloaded, again: of CHARLOOM_CACHE, else in the user's cache folder."""
+    return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("charloom"))
 
 
 def read_named(name: str) -> bytes:

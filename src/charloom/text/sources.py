@@ -1,6 +1,8 @@
 """Reading a user's text: files, folders and standard input, piece by piece."""
 
 import hashlib
+import itertools
+import operator
 import os
 import stat
 import sys
@@ -9,13 +11,14 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from charloom.errors import CharloomWarning, CorpusError
 from charloom.settings.corpus import Unit
-from charloom.text.compressed_inputs import compression_of, decompressed
+from charloom.text.compressed_inputs import decompressed
 from charloom.text.decoding import decoded
 from charloom.text.file_kinds import HEAD_BYTES, is_binary
+from charloom.text.pieces import joined
 
 Progress: TypeAlias = Callable[[int, int | None], None]
 """Called now and then with the bytes read and the bytes there are, None where that is not known."""
@@ -36,118 +39,89 @@ def read_sources(sources: Sequence[str | Path], unit: Unit) -> str | bytes:
     ends in ``.gz``, ``.xz`` or ``.zst`` are decompressed. Raises CorpusError for what is missing, unreadable, empty,
     damaged or not UTF-8.
     """
-    pieces: Any = list(TextFiles(sources, unit).pieces())
-    return (b"" if unit == "byte" else "").join(pieces)
+    return joined([*TextFiles(sources, unit).pieces()], unit)
 
 
 class TextFiles:
     """The files of some sources, as a text that is read once, from beginning to end.
 
-    A file that is named twice is read once, with a warning. In folders, models and runs of charloom are left out, and
-    files that are not text if the unit is the character, with a warning that names and counts them.
+    A file that is found twice, in folders, is read once, with a warning. Models and runs of charloom in folders are
+    left out, and files that are not text if the unit is the character, with a warning that names and counts them.
 
     Attributes:
         name: All the sources' names.
-        files: Their files.
-        num_bytes: What they take, compressed where they are; None where one is no file with a size (a pipe).
-        bytes_read: How much of that has been read.
-        hint: The same for files that have not changed since; None if that cannot be told.
-        settled: Whether ``hint`` will tell: a change in the same tick of the clock as the last would not be seen by it.
+        num_bytes: What the files take, compressed where they are; None if one has no size (a pipe).
+        version: A hash of the files' names, sizes, times and inodes, another one once a file has changed. None if that
+            cannot be told: of a pipe, and of a file that could change again in the tick of the clock it was written in.
     """
 
     def __init__(self, sources: Sequence[str | Path], unit: Unit) -> None:
         """Finds them. Raises CorpusError for what is not there."""
         self.name = _names(sources)
         self._unit = unit
-        self.files = _each_once(sources, unit)
-        self._begin()
-        found_at = time.time_ns()
-        self._seen = seen = self.look()
-        self.num_bytes = None if seen is None else sum(size for _, size, *_ in seen)
-        self.hint = None if seen is None else hashlib.sha256(repr(seen).encode()).hexdigest()
-        newest = max((moment for _, _, *times, _ in seen or [] for moment in times), default=0)
-        self.settled = newest < found_at - _SETTLED_NANOSECONDS
-
-    def look(self) -> list[tuple[str, int, int, int, int]] | None:
-        """What tells that files are as they were, without reading them; None where nothing does."""
-        seen = []
-        for file in self.files:
-            try:
-                status = None if file == STANDARD_INPUT else Path(file).stat()
-            except OSError as error:
-                raise CorpusError(f"{file}: {_reason(error)}") from None
-            if status is None or not stat.S_ISREG(status.st_mode):
-                return None
-            times = status.st_mtime_ns, status.st_ctime_ns
-            seen.append((str(Path(file).absolute()), status.st_size, *times, status.st_ino))
-        return seen
+        self._files = _each_once(sources, unit)
+        settled_before = time.time_ns() - _SETTLED_NANOSECONDS
+        self._found = found = _facts_of(self._files)
+        self.num_bytes = None if found is None else sum(size for size, *_ in found)
+        self.version: str | None = None
+        if found is not None and all(max(times) < settled_before for _, _, *times in found):
+            names = [str(Path(file).absolute()) for file in self._files]
+            self.version = hashlib.sha256(repr((names, found)).encode()).hexdigest()
 
     @property
-    def unchanged(self) -> bool:
-        """Whether the files are still as they were found."""
+    def changed(self) -> bool:
+        """Whether a file is no longer as it was found; False if that cannot be told, as of a pipe."""
         try:
-            return self.look() == self._seen
+            return self._found is not None and _facts_of(self._files) != self._found
         except CorpusError:
-            return False
+            return True
 
-    @property
-    def content(self) -> str:
-        """SHA-256 of what has been read, and of how it is to be understood, hexadecimal."""
-        return self._content.hexdigest()
+    def pieces(self, progress: Progress | None = None) -> Iterator[str | bytes]:
+        """The text in pieces that are not empty. Raises CorpusError for a text that is."""
+        return (piece for _, piece in self._pieces_of_files(progress))
 
-    def pieces(self, progress: Progress | None = None) -> Iterator[Any]:
-        """The text, in str or bytes, in pieces that are not empty. Raises CorpusError for a text that is."""
-        self._begin()
-        last: Any = ""
-        for file in self.files:
-            if self._unit == "char" and last and not last.endswith("\n"):
-                yield (last := "\n")
-            for last in self._text_of(file, progress):
-                yield last
+    def parts(self) -> list[tuple[str, str | bytes]]:
+        """The text of each file, after its name; put together they are the whole. Raises CorpusError as ``pieces``."""
+        by_file = itertools.groupby(self._pieces_of_files(None), operator.itemgetter(0))
+        return [(name, joined([piece for _, piece in pieces], self._unit)) for name, pieces in by_file]
+
+    def _pieces_of_files(self, progress: Progress | None) -> Iterator[tuple[str, str | bytes]]:
+        """Each piece after the name of its file, to which the line end that it lacks belongs."""
+        bytes_read = 0
+
+        def count(data: bytes) -> bytes:
+            nonlocal bytes_read
+            bytes_read += len(data)
+            if progress is not None:
+                progress(bytes_read, self.num_bytes)
+            return data
+
+        name = ""
+        last: str | bytes = ""
+        for file in self._files:
+            if isinstance(last, str) and last and not last.endswith("\n"):
+                yield name, (last := "\n")
+            name = _names([file])
+            data = decompressed(map(count, _read_in_pieces(file)), str(file))
+            texts: Iterator[str] | Iterator[bytes] = data if self._unit == "byte" else decoded(data, name)
+            for last in texts:
+                yield name, last
         if not last:
             raise CorpusError(f"{self.name}: empty; there is nothing to read")
 
-    def parts(self) -> list[tuple[str, Any]]:
-        """The text of each file, after its name; put together they are the whole. Raises CorpusError as ``pieces``."""
-        parts: list[tuple[str, Any]] = []
-        for file in self.files:
-            empty: Any = b"" if self._unit == "byte" else ""
-            text = empty.join(self._text_of(file))
-            if parts and self._unit == "char" and parts[-1][1] and not parts[-1][1].endswith("\n"):
-                parts[-1] = parts[-1][0], parts[-1][1] + "\n"
-            parts.append((_names([file]), text))
-        if not any(text for _, text in parts):
-            raise CorpusError(f"{self.name}: empty; there is nothing to read")
-        return parts
 
-    def skim(self, progress: Progress | None = None) -> str:
-        """Reads all files for ``content`` alone, several times as fast as for their text."""
-        self._begin()
-        for file in self.files:
-            for _ in self._read(file, progress):
-                pass
-        return self.content
-
-    def _begin(self) -> None:
-        self.bytes_read, self._content = 0, hashlib.sha256()
-
-    def _text_of(self, file: str | Path, progress: Progress | None = None) -> Iterator[Any]:
-        data = decompressed(self._read(file, progress), str(file))
-        return data if self._unit == "byte" else decoded(data, _names([file]))
-
-    def _read(self, file: str | Path, progress: Progress | None) -> Iterator[bytes]:
-        """The bytes of a file as they stand, counted and hashed."""
-        # Whether two files are decompressed is part of what their text is.
-        content = hashlib.sha256((compression_of(str(file)) or "").encode() + b"\n")
+def _facts_of(files: Sequence[str | Path]) -> list[tuple[int, int, int, int]] | None:
+    """Size, inode and times of each file, which tell that it changed; None if one is no file with a size."""
+    facts = []
+    for file in files:
         try:
-            for data in _read_in_pieces(file):
-                content.update(data)
-                self.bytes_read += len(data)
-                yield data
-                if progress is not None:
-                    progress(self.bytes_read, self.num_bytes)
-        finally:
-            self._content.update(content.digest())
+            status = None if file == STANDARD_INPUT else Path(file).stat()
+        except OSError as error:
+            raise CorpusError(f"{file}: {_reason(error)}") from None
+        if status is None or not stat.S_ISREG(status.st_mode):
+            return None
+        facts.append((status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns))
+    return facts
 
 
 def _read_in_pieces(file: str | Path) -> Iterator[bytes]:

@@ -77,8 +77,8 @@ class Vocabulary:
         characters = list(characters)
         for character in characters:
             check_type(str, character=character)
-        known = [str(token) for token in self.tokens[1:]]
-        return Vocabulary([*known, *(c for c in characters if c not in set(known))], clean_up=self.clean_up)
+        known = dict.fromkeys(map(str, self.tokens[1:]))
+        return Vocabulary([*known, *(c for c in characters if c not in known)], clean_up=self.clean_up)
 
     def __len__(self) -> int:
         return len(self.tokens)

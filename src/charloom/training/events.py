@@ -1,10 +1,10 @@
-"""What a training run tells its listeners: progress bars, files, tests.
+"""The events that a training run tells its listeners: progress bars, files, tests.
 
 A listener is called with each event as it happens, between two steps, when weights and history agree. It may raise
 ``StopTraining`` to end the run there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -86,26 +86,3 @@ Listener: TypeAlias = Callable[[Event], None]
 
 class StopTraining(Exception):  # noqa: N818 - a request, not an error
     """Raised by a listener to end training; what was learnt and recorded is kept."""
-
-
-class Announcer:
-    """Tells listeners. Where several processes train, none stops by itself: they would wait for it for ever."""
-
-    def __init__(self, listeners: Sequence[Listener], rescue: Callable[[], None], *, alone: bool) -> None:
-        """rescue: Called before whatever a listener raises ends the run: between two steps it is whole."""
-        self._listeners = listeners
-        self._rescue = rescue
-        self._alone = alone
-        self.asked_to_stop = False
-
-    def __call__(self, event: Event) -> None:
-        """Tells all. Passes ``StopTraining`` on where this process trains alone; else it is asked for the next step."""
-        for listener in self._listeners:
-            try:
-                listener(event)
-            except BaseException as error:
-                if isinstance(error, StopTraining) and not self._alone:
-                    self.asked_to_stop = True
-                    continue
-                self._rescue()
-                raise

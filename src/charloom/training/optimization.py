@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from charloom.errors import InputError
@@ -37,22 +36,11 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainingSetting
     go through memory in its order: they are only right for contiguous parameters (and gradients, see
     ``truncated_bptt.train_step``).
     """
-    options: Any = {} if settings.weight_decay is None else {"weight_decay": settings.weight_decay}
     parameters = list(parameters)
-    if all(p.is_cpu and p.is_contiguous() for p in parameters):
-        options["fused"] = True
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=settings.learning_rate, **options)
-    return torch.optim.AdamW(parameters, lr=settings.learning_rate, **options)
-
-
-def state_pattern(settings: TrainingSettings) -> dict[str, int]:
-    """Returns the number of dimensions of each tensor that the optimizer keeps of a vector, by name."""
-    vector = nn.Parameter(torch.zeros(2, dtype=torch.float32, device="cpu"))
-    vector.grad = torch.zeros_like(vector)
-    optimizer = make_optimizer([vector], settings)
-    optimizer.step()
-    return {name: kept.dim() for name, kept in optimizer.state[vector].items() if isinstance(kept, Tensor)}
+    kind, usual_decay = (torch.optim.SGD, 0.0) if settings.optimizer == "sgd" else (torch.optim.AdamW, 0.01)
+    decay = usual_decay if settings.weight_decay is None else settings.weight_decay
+    fused = all(p.is_cpu and p.is_contiguous() for p in parameters) or None  # None leaves the choice to PyTorch
+    return kind(parameters, lr=settings.learning_rate, fused=fused, weight_decay=decay)
 
 
 def set_learning_rate(optimizer: Optimizer, settings: TrainingSettings, epochs: float) -> None:

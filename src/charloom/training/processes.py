@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 import torch
 from torch import Tensor, distributed
@@ -25,7 +24,7 @@ from charloom.errors import Argument, OtherProcessFailedError, ProcessLostError,
 from charloom.settings.training import TrainingSettings
 
 _TIMEOUT = timedelta(minutes=30)
-"""How long a process waits for another: longer than one encodes a long text that another has kept. One that ends is
+"""A process waits so long for another: longer than one encodes a long text that another has kept. One that ends is
 noticed at once, as its connections close."""
 _LOOKS_EVERY = 0.02
 """Seconds."""
@@ -55,7 +54,7 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes and shows."""
+        """True if this is the one that writes and shows."""
         return self.rank == 0
 
     def training_begins(self) -> None:
@@ -65,7 +64,7 @@ class Processes:
             self.store.add(_BEGUN, 1)
 
     def check(self, settings: TrainingSettings) -> None:
-        """Raises SettingsError where the lanes cannot be shared out evenly, or are to be gone through in turn."""
+        """Raises SettingsError if the lanes cannot be shared out evenly, or are to be gone through in turn."""
         batch_size = settings.batch_size
         if self.size > 1 and settings.accumulate > 1:
             raise SettingsError(
@@ -85,13 +84,6 @@ class Processes:
     def share(self, rows: int) -> slice:
         """This process' part of so many lanes, as even as it can be; all of them for a single process."""
         return slice(self.rank * rows // self.size, (self.rank + 1) * rows // self.size)
-
-    def sum(self, values: Tensor) -> Tensor:
-        """Their sum over the processes, for each to have; on the CPU."""
-        if self.size > 1:
-            values = values.cpu().clone()
-            talk(lambda: distributed.all_reduce(values))
-        return values
 
     def gather(self, part: Tensor) -> list[Tensor]:
         """The parts of all processes, by rank, for each to have; on the CPU. They must be of one shape and kind."""
@@ -123,13 +115,9 @@ class Processes:
 
     def broadcast(self, content: bytes, source: int) -> bytes:
         """The content that the process ``source`` has, for each to have."""
-        length = torch.tensor(len(content))
-        talk(lambda: distributed.broadcast(length, source))
-        buffer = torch.empty(int(length), dtype=torch.uint8)
-        if self.rank == source:
-            buffer = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-        talk(lambda: distributed.broadcast(buffer, source))
-        return buffer.numpy().tobytes()
+        held = [content]
+        talk(lambda: distributed.broadcast_object_list(held, source))
+        return held[0]
 
 
 @contextmanager
@@ -192,10 +180,10 @@ def _meet(store: Store, rank: int, size: int) -> tuple[str, int]:
     return meeting, int(meeting.partition("/")[2])
 
 
-def talk(call: Callable[[], Any]) -> Any:
-    """What a call that needs the other processes returns. Raises ProcessLostError where one of them is gone."""
+def talk(call: Callable[[], object]) -> None:
+    """Makes a call that needs the other processes. Raises ProcessLostError if one of them is gone."""
     try:
-        return call()
+        call()
     except RuntimeError as error:
         if isinstance(error, distributed.DistError) or re.search("gloo|Connection", str(error)):
             raise ProcessLostError(

@@ -2,12 +2,10 @@
 
 import math
 import warnings
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from charloom.errors import Argument, CharloomWarning, TrainingDivergedError
 from charloom.models.language_model import LanguageModel
@@ -21,73 +19,57 @@ Weights: TypeAlias = dict[str, Tensor]
 
 _RISEN_FOR_EPOCHS = 3
 _RISEN_BY = 0.01
-"""By how much, and for how long, validation is above its best where a user is told: less is noise."""
+"""By how much, and for how long, validation is above its best when a user is told: less is noise."""
 
 
-@dataclass
 class TrainingState:
     """A run's state. PyTorch's global random state, of which dropout is drawn, is the rest of it.
 
     Attributes:
-        model: What is trained.
-        settings: How.
-        optimizer: With its moments.
-        generator: Draws offsets and orders.
-        history: The epochs that ended.
         last_good: The weights after the last epoch that ended, or before the first.
-        best: The weights of the epoch that was best in validation; None where nothing was validated on.
+        best: The weights of the epoch that was best in validation; None if nothing was validated on.
         kept: The record of the epoch whose weights the model ended with.
+        generator: Draws offsets and orders.
         epoch_began_with: The generator's state when the epoch that is being trained began, or is to begin.
         progress: Of that epoch; None before its first minibatch.
         steps: Minibatches trained on, in all.
-        seconds: That the run took so far.
-        epoch_seconds: That the epoch's minibatches took so far.
-        other_random_states: Of the other processes, by rank from 1, where several train.
-        told_of_overfitting: Whether the user was.
+        seconds: Of the run so far.
+        epoch_seconds: Of the epoch's minibatches so far.
     """
 
-    model: LanguageModel
-    settings: TrainingSettings
-    optimizer: Optimizer
-    generator: torch.Generator
-    last_good: Weights
-    epoch_began_with: Tensor
-    history: History = field(default_factory=History)
-    best: Weights | None = None
-    kept: EpochRecord | None = None
-    progress: EpochProgress | None = None
-    steps: int = 0
-    seconds: float = 0.0
-    epoch_seconds: float = 0.0
-    other_random_states: tuple[Tensor, ...] = ()
-    told_of_overfitting: bool = False
-
-    @classmethod
-    def begin(cls, model: LanguageModel, settings: TrainingSettings) -> "TrainingState":
+    def __init__(self, model: LanguageModel, settings: TrainingSettings) -> None:
         """The state before the first step."""
-        generator = torch.Generator().manual_seed(settings.seed)
-        optimizer = make_optimizer(model.parameters(), settings)
-        return cls(model, settings, optimizer, generator, _copy_of(weights_of(model)), generator.get_state())
+        self.model, self.settings = model, settings
+        self.optimizer = make_optimizer(model.parameters(), settings)
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.history = History()
+        self.last_good = _copy_of(weights_of(model))
+        self.best: Weights | None = None
+        self.kept: EpochRecord | None = None
+        self.epoch_began_with = self.generator.get_state()
+        self.progress: EpochProgress | None = None
+        self.steps = 0
+        self.seconds = self.epoch_seconds = 0.0
+        self._told_of_overfitting = False
 
-    def check_finite(self, loss: float, epoch: int) -> None:
-        """Raises TrainingDivergedError where the loss is not, with the weights of the last epoch back in the model."""
-        if not math.isfinite(loss):
-            self._diverged(f"the loss is {loss}", epoch)
+    def check_loss(self) -> None:
+        """Raises TrainingDivergedError if the mean loss is not finite, with good weights back in the model."""
+        if self.progress is not None and not math.isfinite(loss := float(self.progress.mean_loss)):
+            self._diverged(f"the loss is {loss}")
 
     def check(self) -> None:
-        """Raises TrainingDivergedError likewise where mean loss or a weight is not: the next loss would not be."""
-        if self.progress is not None:
-            self.check_finite(float(self.progress.mean_loss), self.epoch)
+        """Raises TrainingDivergedError likewise if a weight is not finite either: the next loss would not be."""
+        self.check_loss()
         if not all(bool(tensor.isfinite().all()) for tensor in weights_of(self.model).values()):
-            self._diverged("a weight is no longer finite", self.epoch)
+            self._diverged("a weight is no longer finite")
 
-    def _diverged(self, reason: str, epoch: int) -> None:
-        weights, good = self.last_good, epoch - 1
+    def _diverged(self, reason: str) -> None:
+        weights, good = self.last_good, len(self.history)
         if self.settings.ends_with_best and self.best is not None and self.history.best is not None:
             weights, good = self.best, self.history.best.epoch
         self.put_weights(weights)
         raise TrainingDivergedError(
-            *(f"{reason} in epoch {epoch}: lower ", Argument("learning_rate"), " or ", Argument("clip_norm")),
+            *(f"{reason} in epoch {self.epoch}: lower ", Argument("learning_rate"), " or ", Argument("clip_norm")),
             f"; the model is as it was after epoch {good}",
         )
 
@@ -112,6 +94,12 @@ class TrainingState:
         return len(self.history) + 1
 
     @property
+    def speed(self) -> float:
+        """Characters a second, in the epoch's minibatches so far."""
+        done = self.progress.done if self.progress else 0
+        return done * self.settings.rows * self.settings.num_steps / max(self.epoch_seconds, 1e-9)
+
+    @property
     def place(self) -> str:
         """In words, how far the run has come."""
         progress = self.progress
@@ -119,23 +107,23 @@ class TrainingState:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to train."""
-        return self.epoch > self.settings.epochs or self.out_of_patience
+        """True if nothing is left to train."""
+        return self.epoch > self.settings.epochs or self.history.out_of_patience(self.settings.patience)
 
-    def end_epoch(self, record: EpochRecord) -> None:
+    def step_ended(self, progress: EpochProgress, seconds: float, epoch_seconds: float) -> None:
+        """Records a minibatch."""
+        self.progress, self.seconds, self.epoch_seconds = progress, seconds, epoch_seconds
+        self.steps += 1
+
+    def epoch_ended(self, record: EpochRecord) -> None:
         """Records an epoch, and keeps its weights."""
-        self.history.records.append(record)
+        self.history.append(record)
         self.last_good = _copy_of(weights_of(self.model))
         if record.validation_perplexity is not None and self.history.best is record:
             self.best = self.last_good
         self.epoch_began_with = self.generator.get_state()
         self.progress = None
         self.epoch_seconds = 0.0
-
-    @property
-    def out_of_patience(self) -> bool:
-        """Whether validation has not become better for as many epochs as the settings allow."""
-        return self.history.out_of_patience(self.settings.patience)
 
     def end(self) -> None:
         """Puts the weights that the run is to end with into the model."""
@@ -153,13 +141,13 @@ class TrainingState:
                 tensor.copy_(weights[name])
 
     def warn_of_overfitting(self) -> None:
-        """Says so once, as an epoch ends, where validation has become worse for a while and the last weights count."""
+        """Says so once, as an epoch ends, if validation has become worse for a while and the last weights count."""
         best, last = self.history.best, self.history[-1]
-        if self.told_of_overfitting or self.settings.ends_with_best or best is None:
+        if self._told_of_overfitting or self.settings.ends_with_best or best is None:
             return
         value, lowest = last.validation_perplexity or math.inf, best.validation_perplexity or math.inf
         if value > lowest * (1 + _RISEN_BY) and last.epoch - best.epoch >= _RISEN_FOR_EPOCHS:
-            self.told_of_overfitting = True
+            self._told_of_overfitting = True
             warning = CharloomWarning(
                 f"validation perplexity was best after epoch {best.epoch} ({lowest:.3f}) and has risen to {value:.3f} "
                 f"by epoch {last.epoch}: the model is learning its text by heart; ",

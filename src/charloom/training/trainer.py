@@ -3,10 +3,9 @@
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from types import NoneType
-from typing import Any
 
 import torch
 
@@ -18,19 +17,16 @@ from charloom.models.device import find_device
 from charloom.models.language_model import LanguageModel
 from charloom.recurrence.backend import backend
 from charloom.recurrence.threads import use_threads
-from charloom.settings.model import Precision
 from charloom.settings.sampling import USUAL_TEMPERATURE, SamplingSettings
 from charloom.settings.training import TrainingSettings
 from charloom.text.batching import check_length
 from charloom.text.corpora import Corpus
-from charloom.text.stored_ids import StoredIds
 from charloom.training.checkpoints.checkpoint import Checkpoint
 from charloom.training.checkpoints.folder import CheckpointFolder
 from charloom.training.checkpoints.resumption import check_corpus, check_settings
-from charloom.training.checkpoints.shared import SharedCheckpoints
 from charloom.training.events import (
-    Announcer,
     EpochEnded,
+    Event,
     Listener,
     SampleDrawn,
     StepEnded,
@@ -41,7 +37,7 @@ from charloom.training.history import EpochRecord, History
 from charloom.training.optimization import check_trainable
 from charloom.training.prefixes import sample_prefixes
 from charloom.training.processes import Processes
-from charloom.training.shared_gradients import Wishes, make_learner
+from charloom.training.shared_gradients import SharedGradients, Wishes
 from charloom.training.state import TrainingState
 from charloom.training.truncated_bptt import train_epoch
 from charloom.version import __version__
@@ -70,7 +66,7 @@ def train(
         checkpoints: Where to write checkpoints, as often as the settings say; None for nowhere.
         resume: Go on from here: the weights come from it (``checkpoint.make_model()`` is a model for them), and the run
             ends as if it had never been interrupted, to the last bit on the same machine.
-        processes: Who trains, where several do, each with the same model, text and settings (``joined_processes``).
+        processes: Who trains, if several do, each with the same arguments (``joined_processes``).
 
     Returns the history. ``model.provenance``, which is saved with the model, has the text's fingerprint, the settings
     and the record of the epoch whose weights the model has: the last, or, with ``keep_best``, the best in validation.
@@ -90,142 +86,156 @@ def train(
     settings = settings or (resume.settings if resume else TrainingSettings())
     processes = processes or Processes()
     processes.check(settings)
+    if processes.size > 1 and len(set(torch.cat(processes.gather(torch.tensor([checkpoints is None]))).tolist())) > 1:
+        raise InputError("not all processes have one, and all write each checkpoint together", setting="checkpoints")
     if model.vocabulary != corpus.vocabulary:
         raise InputError("the corpus has another vocabulary than the model: build the model with corpus.vocabulary")
     check_trainable(model)
     device = check_possible(settings, len(corpus.ids), processes.device)
-    at = training_length(len(corpus.ids), settings)
-    training_ids, validation_ids = corpus.ids.part(0, at), corpus.ids.part(at)
-    text = {"name": corpus.name, "sha256": corpus.fingerprint, "num_chars": len(corpus.ids)}
     if resume is not None:
         check_settings(resume, settings)
-        check_corpus(resume, text)
+        check_corpus(resume, corpus)
     prefixes = sample_prefixes(model, corpus, settings)
 
-    with (
-        use_threads(settings.threads),
-        _precision(model, settings.precision),
-        _own_random_state(device),
-        _without_the_callers_settings(device),
-    ):
+    with _own_settings(model, settings, device):
         torch.manual_seed(settings.seed + processes.rank)  # dropout: of other lanes, other units
         model.to(device).train()
-        training = TrainingState.begin(model, settings)
-        shared = SharedCheckpoints(checkpoints, processes)
-        tell = Announcer(listeners, lambda: shared.rescue(training), alone=processes.size == 1)
-        shared.begin(training, text, resume)
+        training = TrainingState(model, settings)
+        if resume is not None:
+            resume.restore(training, processes)
+        if checkpoints is not None:
+            checkpoints.begin(training, corpus.identity, resume, processes)
         try:
             with suppress(StopTraining):
-                _train_epochs(training, processes, training_ids, validation_ids, prefixes, tell, shared)
-                shared.finish(training)
-                training.end()
-                if settings.sample_every and training.kept and processes.first:
-                    _draw_samples(training, training.kept.epoch, prefixes, tell)
+                _Trainer(training, corpus, prefixes, listeners, checkpoints, processes).run()
             training.check()  # stopped between two checks, it may have diverged
         except TrainingDivergedError as error:
-            if not shared.last_in_words:
+            if checkpoints is None or not checkpoints.last_in_words:
                 raise
-            raise TrainingDivergedError(
-                *error.parts, f"; the last good checkpoint is {shared.last_in_words}: resume with one of those lower"
-            ) from None
+            last = f"; the last good checkpoint is {checkpoints.last_in_words}: resume with one of those lower"
+            raise TrainingDivergedError(*error.parts, last) from None
         finally:
             training.end()
             model.eval()
-            model.provenance = _provenance(text, training, prefixes)
+            model.provenance = _provenance(corpus, training, prefixes)
     return training.history
 
 
-def _train_epochs(
-    training: TrainingState,
-    processes: Processes,
-    training_ids: StoredIds,
-    validation_ids: StoredIds,
-    prefixes: Sequence[str | bytes],
-    tell: Announcer,
-    checkpoints: SharedCheckpoints,
-) -> None:
-    """All epochs that are left, or as many as patience lasts for."""
-    model, settings = training.model, training.settings
-    learner, rows = make_learner(model, processes), processes.share(settings.rows)
-    began = time.perf_counter() - training.seconds
-    while not training.finished:
-        epoch = training.epoch
-        epoch_began = time.perf_counter() - training.epoch_seconds
-        for progress in train_epoch(
-            model,
-            training.optimizer,
-            training_ids,
-            settings,
-            training.generator,
-            epoch,
-            learner,
-            rows,
-            training.progress,
-        ):
-            training.progress = progress
-            training.steps += 1
-            now = time.perf_counter()
-            training.seconds, training.epoch_seconds = now - began, now - epoch_began
-            if progress.done % _FINITE_CHECK_STEPS == 0 or progress.done == progress.num_batches:
-                training.check_finite(float(progress.mean_loss), epoch)
-            done, rate = progress.done / progress.num_batches, training.optimizer.param_groups[0]["lr"]
-            tell(StepEnded(epoch, done, progress.mean_loss, _speed(training), training.steps, rate))
-            agreed = learner.agree(Wishes(tell.asked_to_stop, checkpoints.due(training)))
-            if any(agreed) or _in_turn(training.steps, settings.checkpoint_steps):
-                checkpoints.write(training)
-            if agreed.stop:
-                raise StopTraining
+class _Trainer:
+    """The epochs of a run: their minibatches, events, checkpoints, validation and samples."""
+
+    def __init__(
+        self,
+        training: TrainingState,
+        corpus: Corpus,
+        prefixes: Sequence[str | bytes],
+        listeners: Sequence[Listener],
+        checkpoints: CheckpointFolder | None,
+        processes: Processes,
+    ) -> None:
+        at = training_length(len(corpus.ids), training.settings)
+        self._training_ids, self._validation_ids = corpus.ids.part(0, at), corpus.ids.part(at)
+        self._training, self._prefixes, self._listeners = training, prefixes, listeners
+        self._checkpoints, self._processes = checkpoints, processes
+        self._shared = SharedGradients(training.model, processes) if processes.size > 1 else None
+        self._asked_to_stop = False
+
+    def run(self) -> None:
+        """All epochs that are left, or as many as patience lasts for."""
+        training, settings, generator = self._training, self._training.settings, self._training.generator
+        model, optimizer, ids = training.model, training.optimizer, self._training_ids
+        began = time.perf_counter() - training.seconds
+        while not training.finished:
+            epoch, epoch_began = training.epoch, time.perf_counter() - training.epoch_seconds
+            minibatches = train_epoch(
+                model, optimizer, ids, settings, generator, epoch, self._shared, training.progress
+            )
+            for progress in minibatches:
+                now = time.perf_counter()
+                training.step_ended(progress, now - began, now - epoch_began)
+                if progress.done % _FINITE_CHECK_STEPS == 0 or progress.done == progress.num_batches:
+                    training.check_loss()
+                done, rate = progress.done / progress.num_batches, optimizer.param_groups[0]["lr"]
+                self._tell(StepEnded(epoch, done, progress.mean_loss, training.speed, training.steps, rate))
+                self._save_or_stop()
+            self._end_epoch(began)
+        if self._checkpoints is not None:
+            self._checkpoints.finish(training)
+            self._checkpoints = None  # from here on the model may have the weights of an earlier epoch
+        training.end()
+        if settings.sample_every and training.kept:
+            self._draw_samples(training.kept.epoch)
+
+    def _save_or_stop(self) -> None:
+        """Writes a checkpoint if it is time for one, and raises ``StopTraining`` if that was asked for."""
+        training = self._training
+        wishes = Wishes(self._asked_to_stop, bool(self._checkpoints and self._checkpoints.due(training)))
+        agreed = wishes if self._shared is None else self._shared.agree(wishes)
+        if self._checkpoints and (any(agreed) or _in_turn(training.steps, training.settings.checkpoint_steps)):
+            self._checkpoints.write(training)
+        if agreed.stop:
+            raise StopTraining
+
+    def _end_epoch(self, began: float) -> None:
+        training, epoch = self._training, self._training.epoch
         assert training.progress is not None
         training.check()  # the last step may have left weights that the loss before it does not show
         perplexity = perplexity_of(float(training.progress.mean_loss))
-        validation = _validate(training, validation_ids, processes, tell)
+        validation = self._validate() if len(self._validation_ids) else None
         training.seconds = time.perf_counter() - began
-        record = EpochRecord(epoch, perplexity, validation, round(training.seconds, 3), round(_speed(training), 1))
-        training.end_epoch(record)
-        tell(EpochEnded(record, training.steps))
-        if processes.first:
+        record = EpochRecord(epoch, perplexity, validation, round(training.seconds, 3), round(training.speed, 1))
+        training.epoch_ended(record)
+        self._tell(EpochEnded(record, training.steps))
+        if self._processes.first:
             training.warn_of_overfitting()
-        if training.out_of_patience:
-            return
-        if processes.first and _in_turn(epoch, settings.sample_every) and epoch != settings.epochs:
-            _draw_samples(training, epoch, prefixes, tell)
+        if _in_turn(epoch, training.settings.sample_every) and not training.finished:
+            self._draw_samples(epoch)
 
+    def _validate(self) -> float:
+        """As long a text may take longer than one who asks for the end will wait: listeners are told meanwhile."""
+        training, ids = self._training, self._validation_ids
+        num_lanes = max(1, min(training.settings.batch_size, (len(ids) - 1) // training.settings.num_steps))
 
-def _speed(training: TrainingState) -> float:
-    """Characters a second, in the epoch's minibatches so far."""
-    done = training.progress.done if training.progress else 0
-    return done * training.settings.rows * training.settings.num_steps / max(training.epoch_seconds, 1e-9)
+        def progress(fraction: float) -> None:
+            self._tell(ValidationAdvanced(training.epoch, fraction))
+
+        scored = nats_in_lanes(training.model, ids, num_lanes, self._processes.share(num_lanes), progress)
+        of_all = torch.stack(self._processes.gather(torch.tensor(scored, dtype=torch.float64)))
+        nats, count = of_all.sum(0).tolist()
+        return perplexity_of(nats / count)
+
+    def _draw_samples(self, epoch: int) -> None:
+        settings = self._training.settings
+        sampling = SamplingSettings(temperature=USUAL_TEMPERATURE, seed=settings.seed + epoch)
+        for prefix in self._prefixes if self._processes.first else ():
+            if isinstance(prefix, str):
+                text = generate(self._training.model, prefix, settings.sample_chars, sampling)
+            else:
+                data = generate(self._training.model, prefix, settings.sample_chars, sampling)
+                text = data.decode("utf-8", "backslashreplace")
+            self._tell(SampleDrawn(epoch, text, self._training.steps))
+
+    def _tell(self, event: Event) -> None:
+        """Calls the listeners. If several processes train, none stops by itself: the others would wait for it."""
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except BaseException as error:
+                if self._shared is not None and isinstance(error, StopTraining):
+                    self._asked_to_stop = True
+                    continue
+                if self._shared is None and self._checkpoints is not None:
+                    self._checkpoints.write(self._training)  # between two steps the run is whole
+                raise
 
 
 def _in_turn(number: int, every: int | None) -> bool:
-    """Whether it is the turn of what is done every so many times; never for 0 or None."""
+    """True if it is the turn of what is done every so many times; never for 0 or None."""
     return bool(every) and number % (every or 1) == 0
 
 
-def _validate(training: TrainingState, ids: StoredIds, processes: Processes, tell: Announcer) -> float | None:
-    """As long a text may take longer than one who asks for the end will wait: listeners are told meanwhile."""
-    if not len(ids):
-        return None
-    num_lanes = max(1, min(training.settings.batch_size, (len(ids) - 1) // training.settings.num_steps))
-
-    def progress(fraction: float) -> None:
-        tell(ValidationAdvanced(training.epoch, fraction))
-
-    scored = nats_in_lanes(training.model, ids, num_lanes, processes.share(num_lanes), progress)
-    nats, count = processes.sum(torch.tensor(scored, dtype=torch.float64)).tolist()
-    return perplexity_of(nats / count)
-
-
-def _draw_samples(training: TrainingState, epoch: int, prefixes: Sequence[Any], tell: Announcer) -> None:
-    sampling = SamplingSettings(temperature=USUAL_TEMPERATURE, seed=training.settings.seed + epoch)
-    for prefix in prefixes:
-        text = generate(training.model, prefix, training.settings.sample_chars, sampling)
-        shown = text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")
-        tell(SampleDrawn(epoch, shown, training.steps))
-
-
 def check_possible(settings: TrainingSettings, length: int, device_name: str | None = None) -> torch.device:
-    """The device. Raises SettingsError where a text of this length cannot be trained on so, or this machine cannot.
+    """The device. Raises SettingsError if a text of this length cannot be trained on so, or this machine cannot.
 
     device_name: Instead of the settings'.
     """
@@ -242,7 +252,7 @@ def check_possible(settings: TrainingSettings, length: int, device_name: str | N
 
 
 def training_length(length: int, settings: TrainingSettings) -> int:
-    """How much of a text is trained on; the rest, nothing or two characters at least, is for validation."""
+    """The length of what is trained on; the rest, nothing or two characters at least, is for validation."""
     num_validation = int(length * settings.validation_fraction)
     if settings.validation_fraction and num_validation < 2:
         raise SettingsError(
@@ -253,43 +263,36 @@ def training_length(length: int, settings: TrainingSettings) -> int:
     return length - num_validation
 
 
-def _provenance(corpus: dict[str, Any], training: TrainingState, prefixes: Sequence[str | bytes]) -> dict[str, Any]:
+def _provenance(corpus: Corpus, training: TrainingState, prefixes: Sequence[str | bytes]) -> dict[str, object]:
     texts = [prefix if isinstance(prefix, str) else prefix.decode("utf-8", "surrogateescape") for prefix in prefixes]
     return {
         "charloom": __version__,
-        "corpus": corpus,
+        "corpus": corpus.identity,
         "training": asdict(training.settings),
         "results": {**training.kept.to_dict(), "epochs_trained": len(training.history)} if training.kept else None,
-        "prefixes": [text for text in texts if text],
+        "prefix": [text for text in texts if text],
     }
 
 
-def _own_random_state(device: torch.device) -> AbstractContextManager[None]:
-    """PyTorch's global random state, and the GPU's where one is trained on, put back at the end."""
-    return torch.random.fork_rng([device] if device.type == "cuda" else [])
-
-
 @contextmanager
-def _without_the_callers_settings(device: torch.device) -> Iterator[None]:
-    """Keeps what the caller has switched on in PyTorch out of the training.
+def _own_settings(model: LanguageModel, settings: TrainingSettings, device: torch.device) -> Iterator[None]:
+    """Threads, precision and random state of the run; the caller's are put back at the end.
 
-    Under the caller's autocast each step would compute with copies of the weights that PyTorch made in the first.
+    What the caller has switched on in PyTorch is kept out of the training. Under the caller's autocast each step would
+    compute with copies of the weights that PyTorch made in the first.
     """
+    precision = model.precision
     on_cpu = torch.get_default_device().type == "cpu"
     with (
+        use_threads(settings.threads),
+        torch.random.fork_rng([device] if device.type == "cuda" else []),
         torch.inference_mode(mode=False),
         torch.enable_grad(),
         torch.autocast(device.type, enabled=False),
         nullcontext() if on_cpu else torch.device("cpu"),
     ):
-        yield
-
-
-@contextmanager
-def _precision(model: LanguageModel, precision: Precision) -> Iterator[None]:
-    before = model.precision
-    model.precision = precision
-    try:
-        yield
-    finally:
-        model.precision = before
+        model.precision = settings.precision
+        try:
+            yield
+        finally:
+            model.precision = precision

@@ -68,7 +68,7 @@ def test_a_long_file_comes_back(fast: bool, model: Path) -> None:
 
 def test_lanes_of_the_mixture(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a text that is long enough for the fast engine's alone."""
-    monkeypatch.setattr("charloom.codec.engines.engine.ModelEngine.lanes_for", lambda *_: 16)
+    monkeypatch.setattr("charloom.codec.engines.engine.Engine.lanes_for", lambda *_: 16)
     _assert_comes_back(_FILES["more than a block"], False, model)
 
 
@@ -119,7 +119,7 @@ def test_ten_thousand_strings(fast: bool, char_model: Path, data: bytes) -> None
     codec = Codec(char_model, fast=fast, threads=1)
     blob = codec.compress(data)
     assert codec.decompress(blob) == data
-    assert len(blob) <= len(data) + 11
+    assert len(blob) <= len(data) + 25
 
 
 @_FAST

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from fake_engines import PlainEngine, ZlibEngine
-from golden_engines import MODEL, PRIMING
 
 from charloom import Codec
 from charloom.codec.engines.native import chosen_instruction_set
 from charloom.codec.engines.opening import make_engine
+from fake_engines import PlainEngine, ZlibEngine
+from golden_engines import MODEL, PRIMING
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
 _native = pytest.mark.skipif(chosen_instruction_set() is None, reason="the plain engines take longer than that")
@@ -47,7 +47,7 @@ def real_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         samples[f"{name} blocks"] = codec.compress(_TEXT * 62 + b"\xff\0 the end")
         samples[f"{name} records"] = _as_records(codec, _TEXT[:200] + b"\n[12:30] a=7\n\n\xff\n" * 5)
         with monkeypatch.context() as patch:
-            patch.setattr("charloom.codec.engines.engine.ModelEngine.lanes_for", lambda *_: 4)
+            patch.setattr("charloom.codec.engines.engine.Engine.lanes_for", lambda *_: 4)
             samples[f"{name} lanes"] = codec.compress(_TEXT * 4)
     return _written(tmp_path, samples)
 

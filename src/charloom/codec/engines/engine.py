@@ -5,7 +5,7 @@ every machine. The format cuts, counts and checks; it never looks into a payload
 """
 
 import hashlib
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Literal, Protocol, TypeAlias
 
 from charloom.codec.model.integer_model import IntegerModel
 from charloom.codec.model.priming import Priming
@@ -57,48 +57,40 @@ class RecordSession(Protocol):
         """The record; ValueError if the payload cannot be right, or gives more than ``limit`` bytes."""
 
 
-@runtime_checkable
-class Engine(Protocol):
-    """Turns bytes into payloads.
+class Engine:
+    """Turns bytes into payloads, by an integer model.
 
     Attributes:
-        name: Its mode.
+        name: Its mode: "mixing" with a priming, "fast" without one.
         fingerprint: 32 bytes, a hash of everything that coding depends on: equal fingerprints decode each other.
     """
 
     name: Mode
     fingerprint: bytes
 
-    def lanes_for(self, length: int) -> int:
-        """The lanes, one of LANES, that suit a segment of so many bytes: its length alone decides."""
-
-    def begin(self, lanes: int) -> Session:
-        """A session in the state that is the same at every ``begin``."""
-
-    def records(self) -> RecordSession:
-        """A session for records. One thread's; several may live at once."""
-
-
-class ModelEngine:
-    """Base of the engines of an integer model, native or plain: their fingerprint and lanes.
-
-    Attributes:
-        name: "mixing" with a priming, "fast" without one.
-        fingerprint: Of the model and the priming.
-    """
-
     def __init__(self, model: IntegerModel, priming: Priming | None) -> None:
-        self.name: Mode = "fast" if priming is None else "mixing"
+        self.name = "fast" if priming is None else "mixing"
         digest = hashlib.sha256(f"charloom {self.name} 1\n".encode() + model.fingerprint())
         if priming is not None:
             digest.update(priming.fingerprint())
         self.fingerprint = digest.digest()
 
     def lanes_for(self, length: int) -> int:
-        """Fast: as many as pay for their beginnings. Mixing: one for a short text, whose ratio lanes would spoil."""
+        """The lanes, one of LANES, that suit a segment of so many bytes: its length alone decides.
+
+        Fast: as many as pay for their beginnings. Mixing: one for a short text, whose ratio lanes would spoil.
+        """
         if self.name == "fast":
             return max((lanes for lanes in LANES if lanes * _FAST_LANE <= length), default=1)
         return 1 if length < _MIXING_LANES_FROM else _MIXING_LANES
+
+    def begin(self, lanes: int) -> Session:
+        """A session in the state that is the same at every ``begin``; a mixing one has read the priming."""
+        raise NotImplementedError
+
+    def records(self) -> RecordSession:
+        """A session for records, one thread's; several may live at once. A mixing one has read the priming by line."""
+        raise NotImplementedError
 
 
 def lane_capacity(lanes: int) -> int:

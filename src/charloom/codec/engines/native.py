@@ -5,7 +5,7 @@ import threading
 import numpy as np
 
 from charloom.codec.engines import engine
-from charloom.codec.engines.engine import ModelEngine, RecordSession, Session, lane_capacity
+from charloom.codec.engines.engine import Engine, RecordSession, Session, lane_capacity
 from charloom.codec.model.bounds import Array
 from charloom.codec.model.integer_model import IntegerMatrix, IntegerModel
 from charloom.codec.model.priming import Priming
@@ -37,7 +37,7 @@ def chosen_instruction_set() -> str | None:
     return name if name in supported() else None
 
 
-class NativeEngine(ModelEngine):
+class NativeEngine(Engine):
     """Codes by the network alone, or, with a priming, by mixing it with context models."""
 
     def __init__(self, model: IntegerModel, priming: Priming | None, instruction_set: str) -> None:

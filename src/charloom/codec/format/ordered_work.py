@@ -1,11 +1,12 @@
 """Work for several threads, whose results are wanted in order."""
 
+import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeAlias, TypeVar
+from typing import BinaryIO, TypeAlias, TypeVar
 
 from charloom.errors import SettingsError
 
@@ -54,25 +55,33 @@ class OrderedWork:
         if self._threads == 1:
             yield from (task() for task in tasks)
             return
-        source = iter(tasks)
-        waiting: deque[Future[Result]] = deque()
-        failure: Exception | None = None
         executor = ThreadPoolExecutor(self._threads, thread_name_prefix="charloom-codec")
+        waiting: deque[Future[Result]] = deque()
         try:
-            while True:
-                try:
-                    waiting.append(executor.submit(next(source)))
-                except StopIteration:
-                    break
-                except Exception as error:
-                    failure = error
-                    break
+            for future in _submitted(tasks, executor):
+                waiting.append(future)
                 if len(waiting) > self._threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-            if failure is not None:
-                raise failure
         finally:
             self.stopped = True
             executor.shutdown(cancel_futures=True)
+
+
+def _submitted(tasks: Iterable[Callable[[], Result]], executor: ThreadPoolExecutor) -> Iterator[Future[Result]]:
+    """The tasks at work; if drawing one raises, that is the last one's result."""
+    try:
+        for task in tasks:
+            yield executor.submit(task)
+    except Exception as error:
+        failed: Future[Result] = Future()
+        failed.set_exception(error)
+        yield failed
+
+
+def write_pieces(pieces: Generator[bytes], target: BinaryIO) -> None:
+    """Writes what threads work for; they end at once, also if writing fails."""
+    with contextlib.closing(pieces):
+        for piece in pieces:
+            target.write(piece)

@@ -45,15 +45,10 @@ def compress_stream(source: BinaryIO, engine: Engine, work: OrderedWork) -> Gene
 
 def _read(source: BinaryIO, count: int) -> bytes:
     """``count`` bytes, less only at the end: a pipe gives what it has."""
-    data = source.read(count)
-    if not data or len(data) == count:
-        return data
-    pieces = [data]
-    missing = count - len(data)
-    while missing and (data := source.read(missing)):
-        pieces.append(data)
-        missing -= len(data)
-    return b"".join(pieces)
+    data = bytearray()
+    while len(data) < count and (more := source.read(count - len(data))):
+        data += more
+    return bytes(data)
 
 
 def decompress_stream(source: ByteReader, header: Header, engines: EngineChoice, work: OrderedWork) -> Generator[bytes]:

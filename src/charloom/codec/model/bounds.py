@@ -111,21 +111,20 @@ def polynomial(coefficients: list[Array], x: NDArray[np.int64]) -> list[NDArray[
 def _check_tanh(table: NDArray[np.int16]) -> None:
     z = np.arange(LARGEST_ACTIVATION + 1)
     segment = z >> 10
-    *between, result = polynomial([row[segment] for row in table], (z & 1023) << 5)
-    if (
-        any(np.abs(v).max() > LARGEST_ACTIVATION for v in between)
-        or result.min() < 0
-        or result.max() > LARGEST_ACTIVATION
-    ):
-        raise ValueError("tanh leaves 16 bits")
+    _check_range("tanh", polynomial([row[segment] for row in table], (z & 1023) << 5))
 
 
 def _check_exp2(cubic: NDArray[np.int16]) -> None:
-    *between, result = polynomial([*cubic], np.arange(4096) << 3)
-    # At least 2^14 at 0, so that the likeliest token's weight is more than the frequencies' total.
-    wide = any(np.abs(v).max() > LARGEST_ACTIVATION for v in between)
-    if wide or result.min() < 0 or result.max() > LARGEST_ACTIVATION or cubic[0] < 1 << 14:
+    _check_range("exp2", polynomial([*cubic], np.arange(4096) << 3))
+    # So that the likeliest token's weight is more than the frequencies' total.
+    if cubic[0] < 1 << 14:
         raise ValueError("exp2 leaves 16 bits")
+
+
+def _check_range(name: str, values: list[NDArray[np.int64]]) -> None:
+    """All within 16 bits, and the last, the result, not negative."""
+    if max(np.abs(v).max() for v in values) > LARGEST_ACTIVATION or values[-1].min() < 0:
+        raise ValueError(f"{name} leaves 16 bits")
 
 
 def _check_tokens(data: bytes, offsets: NDArray[np.int64]) -> None:

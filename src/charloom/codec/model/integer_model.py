@@ -10,7 +10,7 @@ import hashlib
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import safetensors
@@ -31,13 +31,15 @@ INTEGER_MODEL_FILE = "codec.safetensors"
 _FINGERPRINT, _PRIMING = "fingerprint", "priming"
 """In the file's metadata, in hexadecimal: its own, and its priming's."""
 
+_TABLES = ("token_table", "tanh", "exp2", "token_bytes", "token_offsets")
+"""Fields that stand in files by their own names."""
+
 Int8s: TypeAlias = NDArray[np.int8]
 Int16s: TypeAlias = NDArray[np.int16]
 Int32s: TypeAlias = NDArray[np.int32]
 
 
-@dataclass(frozen=True)
-class IntegerMatrix:
+class IntegerMatrix(NamedTuple):
     """A matrix of 8-bit weights, a scale for each row.
 
     Attributes:
@@ -122,13 +124,9 @@ class IntegerModel:
         """All that the model is, by the names that files have."""
         arrays: dict[str, Array] = {
             "header": np.array([FORMAT_VERSION, CELL_NAMED[self.cell].number, self.begin_token], np.int32),
-            "token_table": self.token_table,
+            **{name: getattr(self, name) for name in _TABLES},
             **_matrix_arrays("output", self.output),
             "output.bias": self.output_bias,
-            "tanh": self.tanh,
-            "exp2": self.exp2,
-            "token_bytes": self.token_bytes,
-            "token_offsets": self.token_offsets,
         }
         for number, layer in enumerate(self.layers):
             name = f"layers.{number}"
@@ -193,16 +191,12 @@ class IntegerModel:
                 )
             )
         model = cls(
-            CELLS[cell].name,
-            left.pop("token_table"),
-            tuple(layers),
-            _pop_matrix(left, "output"),
-            left.pop("output.bias"),
-            left.pop("tanh"),
-            left.pop("exp2"),
-            left.pop("token_bytes"),
-            left.pop("token_offsets"),
-            begin_token,
+            cell=CELLS[cell].name,
+            layers=tuple(layers),
+            output=_pop_matrix(left, "output"),
+            output_bias=left.pop("output.bias"),
+            begin_token=begin_token,
+            **{name: left.pop(name) for name in _TABLES},
         )
         if left:
             raise ValueError(f"{min(left)} belongs to no part of it")
@@ -210,12 +204,8 @@ class IntegerModel:
 
 
 def _matrix_arrays(name: str, matrix: IntegerMatrix) -> dict[str, Array]:
-    return {
-        f"{name}.weights": matrix.weights,
-        f"{name}.multipliers": matrix.multipliers,
-        f"{name}.shifts": matrix.shifts,
-    }
+    return {f"{name}.{part}": array for part, array in matrix._asdict().items()}
 
 
 def _pop_matrix(arrays: dict[str, Array], name: str) -> IntegerMatrix:
-    return IntegerMatrix(*(arrays.pop(f"{name}.{part}") for part in ("weights", "multipliers", "shifts")))
+    return IntegerMatrix(*(arrays.pop(f"{name}.{part}") for part in IntegerMatrix._fields))

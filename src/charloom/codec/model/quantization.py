@@ -26,6 +26,7 @@ from charloom.codec.model.integer_model import IntegerLayer, IntegerMatrix, Inte
 from charloom.errors import Argument, InputError
 from charloom.models.language_model import LanguageModel
 from charloom.models.predictor import check_weights, predicting
+from charloom.recurrence.equations import CellWeights
 from charloom.settings.cells import CELL_OF_MODE
 from charloom.text.vocabulary import Vocabulary
 
@@ -41,15 +42,6 @@ class _Scaled(NamedTuple):
 
     matrix: IntegerMatrix
     lost: Floats
-
-
-class _Parameters(NamedTuple):
-    """Of one layer, as torch.nn lays them out; input: None for the first layer, whose input is the token table."""
-
-    input: Floats | None
-    hidden: Floats
-    input_bias: Floats
-    hidden_bias: Floats
 
 
 def quantize(model: LanguageModel) -> IntegerModel:
@@ -85,23 +77,27 @@ def quantize(model: LanguageModel) -> IntegerModel:
 
 def _integers(model: LanguageModel) -> IntegerModel:
     cell = CELL_OF_MODE[model.layer.mode].name
-    token_shares, layers = _parameters(model)
-    formats = _relu_formats(model, token_shares) if cell == "rnn_relu" else [_BOUNDED] * len(layers)
-    integer_layers = []
-    for number, layer in enumerate(layers):
-        integers, bias = _layer(cell, layer, formats[number], formats[max(0, number - 1)])
-        if number == 0:
-            shares = token_shares * _gate_formats(cell, layer.hidden.shape[1], formats[0]) + bias
-            token_table = np.rint(shares).clip(-(1 << 15), (1 << 15) - 1).astype(np.int16)
-        integer_layers.append(integers)
+    weights = model.layer.named_weights()
+    if weights is None:
+        raise InputError("the model's layer has no weights of its own: they were replaced or removed")
+    # Each token's share of the first layer's gates, (vocabulary, gates * hidden), without biases.
+    token_shares = _floats(weights[0].input).T
+    if model.embedding is not None:
+        token_shares = _floats(model.embedding.weight) @ token_shares
+    formats = _relu_formats(model, token_shares) if cell == "rnn_relu" else [_BOUNDED] * len(weights)
+    first, bias = _layer(cell, weights[0], formats[0], None)
+    layers = [first]
+    for own, below, layer_weights in zip(formats[1:], formats[:-1], weights[1:], strict=True):
+        layers.append(_layer(cell, layer_weights, own, below)[0])
+    shares = token_shares * _gate_formats(cell, model.layer.hidden_size, formats[0]) + bias
     to_logits = 2.0**_LOGITS / np.log(2)
     output_weights = _floats(model.output.weight)
     output = _matrix(output_weights, np.full(len(output_weights), to_logits * 2.0 ** -formats[-1]))
     token_bytes, token_offsets, begin_token = _tokens(model.vocabulary)
     return IntegerModel(
         cell,
-        token_table,
-        tuple(integer_layers),
+        np.rint(shares).clip(-(1 << 15), (1 << 15) - 1).astype(np.int16),
+        tuple(layers),
         output.matrix,
         _rounded(_floats(model.output.bias) * to_logits + output.lost),
         fit_tanh(),
@@ -112,47 +108,26 @@ def _integers(model: LanguageModel) -> IntegerModel:
     )
 
 
-def _parameters(model: LanguageModel) -> tuple[Floats, list[_Parameters]]:
-    """Each token's share of the first layer's gates, (vocabulary, gates * hidden), without biases; and the layers."""
-    weights = model.layer.named_weights()
-    if weights is None:
-        raise InputError("the model's layer has no weights of its own: they were replaced or removed")
-    layers = []
-    for number, cell in enumerate(weights):
-        hidden = _floats(cell.hidden)
-        zero = np.zeros(len(hidden))
-        layers.append(
-            _Parameters(
-                _floats(cell.input) if number else None,
-                hidden,
-                zero if cell.input_bias is None else _floats(cell.input_bias),
-                zero if cell.hidden_bias is None else _floats(cell.hidden_bias),
-            )
-        )
-    table = _floats(weights[0].input).T
-    return table if model.embedding is None else _floats(model.embedding.weight) @ table, layers
-
-
-def _layer(cell: str, parameters: _Parameters, own: int, below: int) -> tuple[IntegerLayer, Floats]:
+def _layer(cell: str, weights: CellWeights, own: int, below: int | None) -> tuple[IntegerLayer, Floats]:
     """A layer in integers, from the formats of its states and of those below; and its biases, scaled.
 
-    The biases, (gates * hidden,), are the first layer's to add to its token table.
+    below: None for the first layer, whose input is the token table. The biases, (gates * hidden,), are added to that.
     """
-    size = parameters.hidden.shape[1]
+    size = weights.hidden.shape[1]
     result = _gate_formats(cell, size, own)
     hidden_result = result.copy()
     joined = np.ones(len(result))  # gates to whose argument the hidden state's share is simply added
     if cell == "gru":
         hidden_result[2 * size :], joined[2 * size :] = 2.0**_CANDIDATE_SHARE, 0
-    hidden = _matrix(parameters.hidden, hidden_result * 2.0**-own)
-    of_hidden = parameters.hidden_bias * hidden_result + hidden.lost
-    bias = parameters.input_bias * result + of_hidden * joined
+    hidden = _matrix(_floats(weights.hidden), hidden_result * 2.0**-own)
+    input_bias, hidden_bias = (0.0 if b is None else _floats(b) for b in (weights.input_bias, weights.hidden_bias))
+    of_hidden = hidden_bias * hidden_result + hidden.lost
+    bias = input_bias * result + of_hidden * joined
     candidate_bias = _rounded(of_hidden[2 * size :]) if cell == "gru" else None
-    if parameters.input is None:
+    if below is None:
         return IntegerLayer(hidden.matrix, candidate_bias=candidate_bias), bias
-    from_input = _matrix(parameters.input, result * 2.0**-below)
-    bias = bias + from_input.lost
-    return IntegerLayer(hidden.matrix, from_input.matrix, _rounded(bias), candidate_bias), bias
+    from_input = _matrix(_floats(weights.input), result * 2.0**-below)
+    return IntegerLayer(hidden.matrix, from_input.matrix, _rounded(bias + from_input.lost), candidate_bias), bias
 
 
 def _floats(parameter: torch.Tensor) -> Floats:

@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 from zlib import crc32
 
 from charloom.codec.format.container import (
@@ -35,17 +36,8 @@ _LONGEST_LENGTH = 4
 """Bytes of a length in Rice's code, on average: with the best k it has at most 24 low bits and a few ones."""
 
 
-@dataclass(frozen=True)
-class Group:
-    """A group as read.
-
-    Attributes:
-        blobs: The records, as RecordSessions made them.
-        damaged: Numbers within the group of those that are not what was written.
-    """
-
-    blobs: list[bytes]
-    damaged: tuple[int, ...]
+Group: TypeAlias = tuple[list[bytes], tuple[int, ...]]
+"""The records of a group, as RecordSessions made them; numbers within it of those that are not what was written."""
 
 
 def encode_group(blobs: Sequence[bytes]) -> bytes:
@@ -69,12 +61,12 @@ def decode_group(body: bytes) -> Group:
     ends = [place, *itertools.accumulate(lengths, initial=place)][1:]
     blobs = [body[start:end] for start, end in itertools.pairwise(ends)]
     if whole:
-        return Group(blobs, ())
+        return blobs, ()
     found = [checksum_bytes(value) for value in _grid(blobs)]
     stored = [body[start : start + CHECKSUM_BYTES] for start in range(grid_start, len(body), CHECKSUM_BYTES)][:-1]
     good = [mine == theirs for mine, theirs in zip(found, stored, strict=True)]
     damaged = tuple(n for n in range(count) if not good[n // width] and not good[height + n % width])
-    return Group(blobs, damaged)
+    return blobs, damaged
 
 
 def _shape(count: int) -> tuple[int, int]:

@@ -15,7 +15,6 @@ from charloom.codec.records.groups import (
     GROUP_BYTES,
     GROUP_RECORDS,
     LARGEST_GROUP,
-    Group,
     GroupEntry,
     Index,
     decode_group,
@@ -136,25 +135,27 @@ def _decoding_tasks(
             )
         body = source.exactly(size)
         try:
-            group = decode_group(body)
+            blobs, damaged = decode_group(body)
         except ValueError:
             raise DamagedRecordError(
                 f"damaged: a group of records from {first:,} (counted from 0) on is lost", records=(first,)
             ) from None
-        index.groups.append(GroupEntry(size, len(group.blobs)))
-        yield functools.partial(_decode, sessions, group, first, work)
-        first += len(group.blobs)
+        index.groups.append(GroupEntry(size, len(blobs)))
+        yield functools.partial(_decode, sessions, blobs, damaged, first, work)
+        first += len(blobs)
 
 
-def _decode(sessions: RecordSessions, group: Group, first: int, work: OrderedWork) -> _Decoded:
+def _decode(
+    sessions: RecordSessions, blobs: list[bytes], damaged: tuple[int, ...], first: int, work: OrderedWork
+) -> _Decoded:
     records: list[bytes] = []
     room = LARGEST_GROUP
-    for number, blob in enumerate(group.blobs):
+    for number, blob in enumerate(blobs):
         if work.stopped:
             break
         try:
-            if number in group.damaged:
-                raise damaged_records(first, group.damaged)
+            if number in damaged:
+                raise damaged_records(first, damaged)
             records.append(decode_record(sessions, blob, first + number, room))
             if len(records[-1]) > room:
                 raise damaged_records(first + number, (0,))

@@ -1,7 +1,6 @@
 """A file of records on disk: any record, without reading the rest."""
 
 import bisect
-import contextlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from charloom.codec.format.container import (
     Header,
     decode_varint,
 )
-from charloom.codec.format.ordered_work import OrderedWork, checked_threads
+from charloom.codec.format.ordered_work import OrderedWork, checked_threads, write_pieces
 from charloom.codec.records.groups import (
     INDEX_DAMAGED,
     INDEX_SIZE_BYTES,
@@ -32,24 +31,30 @@ from charloom.codec.records.groups import (
 from charloom.codec.records.lines import compress_records, damaged_records, decode_record
 from charloom.codec.records.record_codec import RecordSessions
 from charloom.errors import Argument, CompressedFileError, DamagedFileError, NotCompressedError
-from charloom.io.atomic import WholeFile
+from charloom.io.atomic import whole_file
 
 
 class RecordFile(Sequence[bytes]):
-    """The records of a file that ``RecordFile.write`` or ``charloom compress --records`` made.
+    """The records of a file that ``RecordFile.write`` or ``charloom compress --by-line`` made.
 
     ``len``, ``[n]``, slices and iteration; the group of the last record read is kept. Damage to some records raises
     DamagedRecordError for those alone. One thread's. Close it, or use it in a ``with``.
     """
 
     def __init__(self, path: str | Path, model: AnyModel | None, *, rebuild_index: bool = False) -> None:
-        """Opens the file. Raises a CompressedFileError for one that is damaged, or another model's.
+        """Opens the file. Raises a CompressedFileError for one that is damaged, or another model's, or cannot be read.
 
         rebuild_index: Find the groups by their own heads, as far as they can be followed, where the file's end is
             damaged or missing. Records may then be missing at the end.
         """
         check_type(PATH, path=path)
-        self._file: BinaryIO = Path(path).open("rb")  # noqa: SIM115 - closed by close()
+        try:
+            self._file: BinaryIO = Path(path).open("rb")  # noqa: SIM115 - closed by close()
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+            reason = getattr(error, "strerror", None) or error
+            raise CompressedFileError(
+                f"{path}: cannot be read ({reason}); give the path of a file that RecordFile.write made"
+            ) from None
         self._kept: tuple[int, Group] | None = None
         try:
             self._open(EngineChoice(model), rebuild_index)
@@ -75,18 +80,16 @@ class RecordFile(Sequence[bytes]):
         *,
         fast: bool = False,
         threads: int | None = None,
-        overwrite: bool = False,
+        force: bool = False,
     ) -> None:
-        """Writes a file of records, whole or not at all. Raises FileExistsError unless told to overwrite."""
+        """Writes a file of records, whole or not at all. Raises FileExistsError if it is there and not forced."""
         check_type(PATH, path=path)
         check_type(Iterable, records=records)
-        check_type(bool, overwrite=overwrite)
+        check_type(bool, force=force)
         engine = EngineChoice(model, fast=fast).to_compress()
         pieces = compress_records(records, engine, OrderedWork(checked_threads(threads)))
-        # Closed at once, also if writing fails: threads work for it.
-        with WholeFile(Path(path), overwrite=overwrite) as file, contextlib.closing(pieces):
-            for piece in pieces:
-                file.write(piece)
+        with whole_file(Path(path), overwrite=force) as file:
+            write_pieces(pieces, file)
 
     def __enter__(self) -> "RecordFile":
         return self
@@ -112,10 +115,10 @@ class RecordFile(Sequence[bytes]):
         number = range(len(self))[index]  # IndexError as for any sequence
         place = bisect.bisect_right(self._firsts, number) - 1
         first = self._firsts[place]
-        group = self._group(place)
-        if number - first in group.damaged:
-            raise damaged_records(first, group.damaged)
-        return decode_record(self._sessions, group.blobs[number - first], number)
+        blobs, damaged = self._group(place)
+        if number - first in damaged:
+            raise damaged_records(first, damaged)
+        return decode_record(self._sessions, blobs[number - first], number)
 
     def __iter__(self) -> Iterator[bytes]:
         return (self[number] for number in range(len(self)))
@@ -126,7 +129,7 @@ class RecordFile(Sequence[bytes]):
             self._file.seek(HEADER_BYTES + self._starts[place] + entry.head_size)
             try:
                 group = decode_group(self._file.read(entry.size))
-                if len(group.blobs) != entry.count:
+                if len(group[0]) != entry.count:
                     raise ValueError
             except ValueError:
                 raise damaged_records(self._firsts[place], range(entry.count)) from None

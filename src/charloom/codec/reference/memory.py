@@ -3,8 +3,6 @@
 Tables of slots and of APMs are dictionaries that hold what was ever touched.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,31 +25,23 @@ WEIGHT_ONE = 1 << WEIGHT_BITS
 _32_BITS = (1 << 32) - 1
 
 
-@dataclass
 class Slot:
     """The 15 nodes of half a byte in one context: the first bit's, then two, four and eight.
 
     Attributes:
-        check: Of the context, never 0.
+        check: Of the context, never 0 once there is one.
         history: Of each node, a state of BitHistories.
         p: Of each node, the probability that its bit is 1. Full slots use it.
         count: Of each node, how many bits that probability has seen.
     """
 
-    check: int
-    history: list[int]
-    p: list[int]
-    count: list[int]
-
-    @classmethod
-    def free(cls) -> "Slot":
-        """One that no context has."""
-        return cls(0, [0] * 15, [ONE // 2] * 15, [0] * 15)
+    def __init__(self) -> None:
+        self.take(0)
 
     def take(self, check: int) -> None:
         """For another context: what it knew is forgotten."""
         self.check = check
-        self.history[:], self.p[:], self.count[:] = [0] * 15, [ONE // 2] * 15, [0] * 15
+        self.history, self.p, self.count = [0] * 15, [ONE // 2] * 15, [0] * 15
 
 
 class Table:
@@ -72,7 +62,7 @@ class Table:
             slot = self._slots.get(place)
             if slot is not None and slot.check == check:
                 return slot
-        taken = self._slots.setdefault(min(places, key=self._seen), Slot.free())
+        taken = self._slots.setdefault(min(places, key=self._seen), Slot())
         taken.take(check)
         return taken
 

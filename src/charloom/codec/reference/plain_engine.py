@@ -4,13 +4,13 @@ The specification of ``coders.h`` and ``sessions.h`` in ``kernels/codec``, and w
 the same bytes, a hundred times slower and more.
 """
 
+import itertools
 import pickle
 import threading
 from collections.abc import Callable
-from typing import Protocol
 
 from charloom.codec.engines import engine
-from charloom.codec.engines.engine import ModelEngine, RecordSession, Session, lane_capacity
+from charloom.codec.engines.engine import Engine, RecordSession, Session, lane_capacity
 from charloom.codec.model.integer_model import IntegerModel
 from charloom.codec.model.priming import Priming
 from charloom.codec.reference.context_mixing import Lane, Mixture
@@ -24,16 +24,6 @@ _IS_END = 65_472
 """The probability, of 16 bits, that a line feed ends its record."""
 
 
-class Lanes(Protocol):
-    """What an engine does with one byte of a lane; lanes take turns."""
-
-    def encode(self, lane: int, byte: int, encoder: Encoder) -> None:
-        """Codes a byte."""
-
-    def decode(self, lane: int, decoder: Decoder) -> int:
-        """The inverse."""
-
-
 class FastLanes:
     """Coding by the network alone, each lane a text that begins."""
 
@@ -41,39 +31,26 @@ class FastLanes:
         self._networks = NetworkLanes(model, lanes)
         self._networks.begin()
 
-    def encode(self, lane: int, byte: int, encoder: Encoder) -> None:
-        """Codes a byte."""
+    def code(self, lane: int, coder: Encoder | Decoder, byte: int | None = None) -> int:
+        """Codes a byte; a decoder gives it."""
         network = self._networks[lane]
         network.begin_byte()
         escape, total = network.escape(), network.total()
-        start, size = network.part_of(byte)
-        if size:
-            encoder.encode(start, size, total)
-        else:  # a byte that the network has no token for
-            encoder.encode(escape, total - escape, total)
-            encoder.encode(byte, 1, 256)
-        self._end_byte(lane, byte)
-
-    def decode(self, lane: int, decoder: Decoder) -> int:
-        """The inverse."""
-        network = self._networks[lane]
-        network.begin_byte()
-        escape, total = network.escape(), network.total()
-        number = decoder.find(total)
-        if number < escape:
+        if isinstance(coder, Decoder) and (number := coder.find(total)) < escape:
             byte = network.byte_at(number)
-            decoder.skip(*network.part_of(byte), total)
-        else:
-            decoder.skip(escape, total - escape, total)
-            byte = decoder.find(256)
-            decoder.skip(byte, 1, 256)
-        self._end_byte(lane, byte)
-        return byte
-
-    def _end_byte(self, lane: int, byte: int) -> None:
+        start, size = (0, 0) if byte is None else network.part_of(byte)
+        if size:
+            coder.take(start, size, total)
+        else:  # a byte that the network has no token for
+            coder.take(escape, total - escape, total)
+            byte = coder.find(256) if isinstance(coder, Decoder) else byte
+            assert byte is not None
+            coder.take(byte, 1, 256)
+        assert byte is not None
         for i in range(7, -1, -1):
-            self._networks[lane].read(byte >> i & 1)
+            network.read(byte >> i & 1)
         self._networks.end_byte(lane)
+        return byte
 
 
 class MixingLanes:
@@ -100,19 +77,9 @@ class MixingLanes:
         """The network predicts from here on, as of texts that begin."""
         self._networks.begin()
 
-    def encode(self, lane: int, byte: int, encoder: Encoder) -> None:
-        """Codes a byte."""
-
-        def coded(i: int, p: int) -> int:
-            bit = byte >> i & 1
-            encoder.encode_bit(bit, p)
-            return bit
-
-        self._code(lane, coded)
-
-    def decode(self, lane: int, decoder: Decoder) -> int:
-        """The inverse."""
-        return self._code(lane, lambda _, p: decoder.decode_bit(p))
+    def code(self, lane: int, coder: Encoder | Decoder, byte: int | None = None) -> int:
+        """Codes a byte; a decoder gives it."""
+        return self._code(lane, lambda i, p: coder.code_bit(None if byte is None else byte >> i & 1, p))
 
     def read(self, lane: int, byte: int) -> None:
         """Reads a byte without coding it."""
@@ -149,29 +116,23 @@ def prime(model: IntegerModel, memory: Memory, priming: Priming, *, records: boo
 class ReferenceSession:
     """One segment: an ``engines.engine.Session``."""
 
-    def __init__(self, lanes: Lanes, count: int) -> None:
+    def __init__(self, lanes: FastLanes | MixingLanes, count: int) -> None:
         self._lanes = lanes
-        self._count = count
-        self._next = 0
+        self._turns = itertools.cycle(range(count))
 
     def encode(self, data: bytes) -> bytes:
         """The payload of the next block."""
         encoder = Encoder()
         for byte in data:
-            self._lanes.encode(self._turn(), byte, encoder)
+            self._lanes.code(next(self._turns), encoder, byte)
         return encoder.finish()
 
     def decode(self, payload: bytes, length: int) -> bytes:
         """The block. Raises ValueError where the payload cannot be right."""
         decoder = Decoder(payload)
-        data = bytes(self._lanes.decode(self._turn(), decoder) for _ in range(length))
+        data = bytes(self._lanes.code(next(self._turns), decoder) for _ in range(length))
         decoder.finish()
         return data
-
-    def _turn(self) -> int:
-        lane = self._next
-        self._next = (lane + 1) % self._count
-        return lane
 
 
 class ReferenceRecordSession:
@@ -180,23 +141,23 @@ class ReferenceRecordSession:
     A record is coded with a line feed at its end; after each line feed a bit tells whether it is that end.
     """
 
-    def __init__(self, begin: Callable[[], Lanes]) -> None:
+    def __init__(self, begin: Callable[[], FastLanes | MixingLanes]) -> None:
         self._begin = begin
 
     def encode(self, record: bytes) -> bytes:
         """The payload of one record."""
         lanes, encoder = self._begin(), Encoder()
         for i, byte in enumerate([*record, _RECORD_END]):
-            lanes.encode(0, byte, encoder)
+            lanes.code(0, encoder, byte)
             if byte == _RECORD_END:
-                encoder.encode_bit(int(i == len(record)), _IS_END)
+                encoder.code_bit(int(i == len(record)), _IS_END)
         return encoder.finish()
 
     def decode(self, payload: bytes, limit: int) -> bytes:
         """The record. ValueError where the payload cannot be right, or gives more than ``limit`` bytes."""
         lanes, decoder = self._begin(), Decoder(payload)
         record = bytearray()
-        while (byte := lanes.decode(0, decoder)) != _RECORD_END or not decoder.decode_bit(_IS_END):
+        while (byte := lanes.code(0, decoder)) != _RECORD_END or not decoder.code_bit(None, _IS_END):
             if len(record) >= limit:
                 raise ValueError("longer than records may be")
             record.append(byte)
@@ -204,7 +165,7 @@ class ReferenceRecordSession:
         return bytes(record)
 
 
-class ReferenceEngine(ModelEngine):
+class ReferenceEngine(Engine):
     """Codes by the network alone, or, with a priming, by mixing it with context models."""
 
     def __init__(self, model: IntegerModel, priming: Priming | None) -> None:
@@ -222,7 +183,7 @@ class ReferenceEngine(ModelEngine):
         """A session for records; a mixing one has read the priming line by line."""
         return ReferenceRecordSession(lambda: self._lanes(1, engine.RECORD_CAPACITY, records=True))
 
-    def _lanes(self, count: int, capacity: int, *, records: bool) -> Lanes:
+    def _lanes(self, count: int, capacity: int, *, records: bool) -> FastLanes | MixingLanes:
         if self._priming is None:
             return FastLanes(self._model, count)
         lanes = MixingLanes(

@@ -2,19 +2,16 @@
 
 Tensors, by name:
 
-- ``weights/``, ``last_good/``, ``best/``: those of the run; the latter two where they are not the former.
+- ``weights/``, ``last_good/``, ``best/``: those of the run; the latter two only if they are not the former.
 - ``optimizer/INDEX/``: the optimizer's state of a parameter.
-- ``history/``: a column for each field of the records, float64.
-- ``random/global``: PyTorch's random state, and ``random/others/RANK`` those of the other processes, where several
-  train; ``random/epoch``: the run's generator as the epoch began, from which the epoch's offset and order are drawn
-  again.
-- ``epoch/total_loss``, ``epoch/state/INDEX``: within an epoch, the sum of losses and the state that is carried.
+- ``random/RANK``: PyTorch's random state in each process; ``generator``: the run's generator as the epoch began, from
+  which the epoch's offset and order are drawn again.
+- ``epoch/total_loss``, ``epoch/state/INDEX``: within an epoch, the sum of losses and the state of all lanes.
 """
 
-import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,15 +23,17 @@ from charloom.recurrence.backend import backend
 from charloom.recurrence.state import parts_of, state_of
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import State
-from charloom.training.checkpoints.file_format import read_checkpoint, write_checkpoint
+from charloom.training.checkpoints.file_format import Facts, read_checkpoint, write_checkpoint
 from charloom.training.history import EpochRecord, History
-from charloom.training.optimization import state_pattern
+from charloom.training.processes import Processes
 from charloom.training.state import TrainingState, Weights, place_in_words, weights_of
 from charloom.training.truncated_bptt import EpochProgress
 from charloom.version import __version__
 
 _LARGEST = 2**53
-"""What a count of steps may be: beyond, floats no longer tell neighbours apart."""
+"""Of a count of steps: beyond, floats no longer tell neighbours apart."""
+_OPTIMIZER_STATE = {"sgd": (), "adamw": ("step", "exp_avg", "exp_avg_sq")}
+"""The tensors that each optimizer keeps of a parameter, by name."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Checkpoint:
     Attributes:
         path: The file.
         settings: Of the run.
-        corpus: ``name``, ``sha256`` and ``num_chars`` of its text.
+        corpus: The ``identity`` of its text.
         source: Where its text came from, if the command line said; see ``training.resumption``.
         history: Its epochs so far.
         steps: Minibatches trained on, in all.
@@ -55,14 +54,14 @@ class Checkpoint:
 
     path: Path
     settings: TrainingSettings
-    corpus: dict[str, Any]
-    source: dict[str, Any]
+    corpus: dict[str, str | int]
+    source: Facts
     history: History
     steps: int
     done: int
     num_batches: int
     made_with: dict[str, str]
-    _facts: dict[str, Any]
+    _facts: Facts
     _tensors: dict[str, Tensor]
 
     @classmethod
@@ -72,22 +71,26 @@ class Checkpoint:
         file = Path(path)
         facts, tensors = read_checkpoint(file)
         try:
+            settings = TrainingSettings(**facts["training"])
+            validated = bool(settings.validation_fraction)
+            text = facts["corpus"]
+            records = [{**values, "epoch": epoch} for epoch, values in enumerate(facts["history"], 1)]
             return cls(
                 file,
-                TrainingSettings(**facts["training"]),
-                _texts_of(facts["corpus"], "name", "sha256") | {"num_chars": _count(facts["corpus"]["num_chars"])},
+                settings,
+                {"name": str(text["name"]), "sha256": str(text["sha256"]), "num_chars": _count(text["num_chars"])},
                 dict(facts["source"]),
-                _history_of(_part(tensors, "history")),
+                History([EpochRecord.from_dict(record, validated=validated) for record in records]),
                 _count(facts["steps"]),
-                _count(facts["epoch"]["done"]),
-                _count(facts["epoch"]["num_batches"]),
-                _texts_of(facts["made_with"], *made_with()),
+                _count(facts["done"]),
+                _count(facts["num_batches"]),
+                {name: str(facts["made_with"][name]) for name in made_with()},
                 facts,
                 tensors,
             )
         except SettingsError as error:
             raise CheckpointError(f"{file}: damaged ({error!s:.200})") from None
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CheckpointError(f"{file}: damaged, or of another version ({error!r:.200})") from None
 
     @property
@@ -97,55 +100,50 @@ class Checkpoint:
 
     @torch.inference_mode(mode=False)  # in which the model could not be trained
     def make_model(self) -> LanguageModel:
-        """The model, with the weights of the last step. Raises CheckpointError where there is none in the file."""
+        """The model, with the weights of the last step. Raises CheckpointError if there is none in the file."""
         try:
             weights = {name: tensor.clone() for name, tensor in _part(self._tensors, "weights").items()}
             return LanguageModel.assemble(self._facts["model"], weights)
         except (CharloomError, KeyError) as error:
             raise CheckpointError(f"{self.path}: damaged ({error!s:.300})") from None
 
-    def restore(self, training: TrainingState, rank: int = 0, num_processes: int = 1) -> None:
+    def restore(self, training: TrainingState, processes: Processes) -> None:
         """Puts a run that has just begun, of the same model and text, to where this one was.
 
-        rank, num_processes: Which process' this run is, of how many that train. Where they are another number than it
-        was saved by, all but the first draw other random numbers. The state is that of all lanes. PyTorch's global
-        random state is restored too. Raises CheckpointError, with the run in no defined state, for what is not this
+        PyTorch's global random state is restored too. If another number of processes wrote the checkpoint, all but the
+        first draw other random numbers. Raises CheckpointError, with the run in no defined state, for what is not this
         run's.
         """
         try:
-            self._restore(training)
-            self._restore_random_state(training, rank, num_processes)
+            self._restore(training, processes)
         except (KeyError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
             raise CheckpointError(f"{self.path}: damaged, or of another model ({error!r:.200})") from None
 
-    def _restore(self, training: TrainingState) -> None:
-        facts, tensors, device = self._facts, self._tensors, training.model.device
+    def _restore(self, training: TrainingState, processes: Processes) -> None:
+        tensors, device = self._tensors, training.model.device
         weights = self._weights("weights", training, None)
         last_good = self._weights("last_good", training, weights)
-        best = self._weights("best", training, last_good) if self.history.best else None
+        training.best = self._weights("best", training, last_good) if self.history.best else None
         training.put_weights(weights)
-        training.last_good, training.best = last_good, best
-        training.history.records[:] = self.history.records
-        training.optimizer.load_state_dict(
-            training.optimizer.state_dict() | {"state": _optimizer_state(_part(tensors, "optimizer"), training)}
-        )
-        training.epoch_began_with = tensors["random/epoch"]
-        training.generator.set_state(tensors["random/epoch"])
+        training.last_good = last_good
+        training.history[:] = self.history
+        training.optimizer.load_state_dict(training.optimizer.state_dict() | {"state": self._optimizer_state(training)})
+        training.epoch_began_with = tensors["generator"]
+        training.generator.set_state(tensors["generator"])
         training.steps = self.steps
-        training.seconds, training.epoch_seconds = (_seconds(facts[name]) for name in ("seconds", "epoch_seconds"))
-        training.progress = None
+        training.seconds, training.epoch_seconds = (_seconds(self._facts[key]) for key in ("seconds", "epoch_seconds"))
         if self.done:
             total = _like(tensors["epoch/total_loss"], torch.zeros((), dtype=torch.float32)).to(device)
-            training.progress = EpochProgress(self.done, self.num_batches, total, self._state(training))
-
-    def _restore_random_state(self, training: TrainingState, rank: int, num_processes: int) -> None:
-        others = _part(self._tensors, "random/others")
-        if rank == 0:
-            training.random_state = self._tensors["random/global"]
-        elif len(others) + 1 == num_processes:
-            training.random_state = others[str(rank)]
+            parts = parts_of(training.model.begin_state(training.settings.rows))
+            lanes = processes.share(training.settings.rows)
+            found = [_like(tensors[f"epoch/state/{i}"], part)[:, lanes].contiguous() for i, part in enumerate(parts)]
+            state = state_of(part.to(device) for part in found)
+            training.progress = EpochProgress(self.done, self.num_batches, total, state)
+        random_states = _part(tensors, "random")
+        if processes.rank == 0 or len(random_states) == processes.size:
+            training.random_state = random_states[str(processes.rank)]
         else:
-            torch.manual_seed(training.settings.seed + rank + self.steps)
+            torch.manual_seed(training.settings.seed + processes.rank + self.steps)
 
     def _weights(self, name: str, training: TrainingState, otherwise: Weights | None) -> Weights:
         found = _part(self._tensors, name)
@@ -156,39 +154,52 @@ class Checkpoint:
             raise ValueError(f"{name} of another model")
         return {name: _like(tensor, expected[name]).to(training.model.device) for name, tensor in found.items()}
 
-    def _state(self, training: TrainingState) -> State | None:
-        if training.settings.partitioning == "random":
-            return None
-        parts = parts_of(training.model.begin_state(training.settings.rows))
-        return state_of(_like(self._tensors[f"epoch/state/{i}"], part).to(part.device) for i, part in enumerate(parts))
+    def _optimizer_state(self, training: TrainingState) -> dict[int, dict[str, Tensor]]:
+        """Returns the state for ``Optimizer.load_state_dict``: all that such an optimizer keeps of each parameter."""
+        found = _part(self._tensors, "optimizer")
+        names = _OPTIMIZER_STATE[training.settings.optimizer] if found else ()
+        parameters = training.optimizer.param_groups[0]["params"]
+        return {
+            index: {
+                name: _step_count(tensor) if name == "step" else _like(tensor, parameter.detach())
+                for name, tensor in ((name, found[f"{index}/{name}"]) for name in names)
+            }
+            for index, parameter in enumerate(parameters)
+            if names
+        }
 
 
-def save_checkpoint(path: Path, training: TrainingState, corpus: dict[str, Any], source: dict[str, Any]) -> None:
-    """Writes a run between two steps to a file. Raises OSError where that fails."""
+def save_checkpoint(
+    path: Path,
+    training: TrainingState,
+    state: State | None,
+    random_states: Sequence[Tensor],
+    about: Mapping[str, object],
+) -> None:
+    """Writes a run between two steps to a file. Raises OSError if that fails.
+
+    state: Of all lanes, within an epoch. random_states: Of all processes. about: ``corpus`` and ``source``.
+    """
+    progress = training.progress
     tensors = {f"weights/{name}": tensor for name, tensor in weights_of(training.model).items()}
-    if training.progress is not None:
+    if progress is not None and state is not None:
         tensors |= {f"last_good/{name}": tensor for name, tensor in training.last_good.items()}
+        tensors |= {f"epoch/state/{i}": part for i, part in enumerate(parts_of(state))}
+        tensors["epoch/total_loss"] = progress.total_loss
     if training.best is not None and training.best is not training.last_good:
         tensors |= {f"best/{name}": tensor for name, tensor in training.best.items()}
-    for index, state in training.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{index}/{name}": value for name, value in state.items() if value is not None}
-    tensors |= {f"history/{name}": column for name, column in _columns(training.history).items()}
-    tensors |= {"random/global": training.random_state, "random/epoch": training.epoch_began_with}
-    tensors |= {f"random/others/{rank}": state for rank, state in enumerate(training.other_random_states, 1)}
-    if training.progress is not None:
-        tensors["epoch/total_loss"] = training.progress.total_loss
-        parts = () if training.progress.state is None else parts_of(training.progress.state)
-        tensors |= {f"epoch/state/{i}": part for i, part in enumerate(parts)}
+    for index, kept in training.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{name}": value for name, value in kept.items() if value is not None}
+    tensors |= {f"random/{rank}": random_state for rank, random_state in enumerate(random_states)}
+    tensors["generator"] = training.epoch_began_with
     facts = {
+        **about,
         "model": training.model.disassemble()[0],
         "training": asdict(training.settings),
-        "corpus": corpus,
-        "source": source,
+        "history": [record.to_dict() for record in training.history],
         "steps": training.steps,
-        "epoch": {
-            "done": training.progress.done if training.progress else 0,
-            "num_batches": training.progress.num_batches if training.progress else 0,
-        },
+        "done": progress.done if progress else 0,
+        "num_batches": progress.num_batches if progress else 0,
         "seconds": training.seconds,
         "epoch_seconds": training.epoch_seconds,
         "made_with": made_with(),
@@ -197,7 +208,7 @@ def save_checkpoint(path: Path, training: TrainingState, corpus: dict[str, Any],
 
 
 def made_with() -> dict[str, str]:
-    """What the last bits of a run depend on: versions, and what computes."""
+    """Versions and kernels, on which the last bits of a run depend."""
     return {"charloom": __version__, "torch": torch.__version__, "recurrence": backend().describe()}
 
 
@@ -215,20 +226,6 @@ def _like(tensor: Tensor, pattern: Tensor) -> Tensor:
     return tensor.clone()
 
 
-def _optimizer_state(found: dict[str, Tensor], training: TrainingState) -> dict[int, dict[str, Tensor]]:
-    """Returns the state for ``Optimizer.load_state_dict``: all that such an optimizer keeps of each parameter."""
-    if not found:
-        return {}
-    pattern = state_pattern(training.settings)
-    return {
-        index: {
-            name: _like(found[f"{index}/{name}"], parameter.detach()) if dims else _step_count(found[f"{index}/{name}"])
-            for name, dims in pattern.items()
-        }
-        for index, parameter in enumerate(training.optimizer.param_groups[0]["params"])
-    }
-
-
 def _step_count(step: Tensor) -> Tensor:
     """A copy of an optimizer's count, whose dtype depends on PyTorch's default when the run began."""
     if step.dim() or not step.is_floating_point() or not 0 <= float(step) <= _LARGEST:
@@ -236,51 +233,13 @@ def _step_count(step: Tensor) -> Tensor:
     return step.clone()
 
 
-_FIELDS = ("perplexity", "validation_perplexity", "seconds", "chars_per_second")
-
-
-def _columns(history: History) -> dict[str, Tensor]:
-    """The records, exactly; validation is left out where there is none."""
-    columns = {name: [getattr(record, name) for record in history] for name in _FIELDS}
-    return {
-        name: torch.tensor(values, dtype=torch.float64)
-        for name, values in columns.items()
-        if values and None not in values
-    }
-
-
-def _history_of(columns: dict[str, Tensor]) -> History:
-    if not columns:
-        return History()
-    validation = columns.get("validation_perplexity")
-    needed = [columns[name] for name in _FIELDS if name != "validation_perplexity"]
-    pattern = torch.zeros(len(needed[0]), dtype=torch.float64)
-    lists = [_like(column, pattern).tolist() for column in needed]
-    validated = [None] * len(pattern) if validation is None else _like(validation, pattern).tolist()
-    return History(
-        [
-            EpochRecord(epoch, perplexity, value, seconds, speed)
-            for epoch, (perplexity, value, seconds, speed) in enumerate(
-                zip(lists[0], validated, lists[1], lists[2], strict=True), 1
-            )
-        ]
-    )
-
-
-def _texts_of(table: Any, *names: str) -> dict[str, str]:
-    found = {name: table[name] for name in names}
-    if not all(isinstance(value, str) for value in found.values()):
-        raise TypeError(f"{', '.join(names)} must be texts")
-    return found
-
-
-def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST:
+def _count(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= _LARGEST:
         raise ValueError(f"{value!r:.50} is no count")
     return value
 
 
-def _seconds(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LARGEST:
+def _seconds(value: object) -> float:
+    if not isinstance(value, (int, float)) or not 0 <= value <= _LARGEST:
         raise ValueError(f"{value!r:.50} is no time")
-    return float(value) if math.isfinite(value) else 0.0
+    return float(value)

@@ -5,8 +5,9 @@ The line is ``charloom checkpoint 1 HASH``, HASH being the SHA-256, in hexadecim
 
 import hashlib
 import json
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import safetensors
 import safetensors.torch
@@ -14,10 +15,13 @@ import torch
 from torch import Tensor
 
 from charloom.errors import CheckpointError
-from charloom.io.atomic import WholeFile
-from charloom.io.tensor_files import open_regular, parse_json, read_tensor_file
+from charloom.io.atomic import whole_file
+from charloom.io.tensor_files import metadata_of, open_regular, parse_json, read_tensor_file
 
+Facts: TypeAlias = dict[str, Any]
+"""JSON values."""
 _NAME, _VERSION = b"charloom checkpoint", b"1"
+_LINE = re.compile(rb"charloom checkpoint (\S+) ([0-9a-f]{64})\n")
 _LINE_BYTES = len(b" ".join([_NAME, _VERSION, b"0" * 64])) + 1
 _KEY = "run"
 _KINDS = {
@@ -30,16 +34,13 @@ _KINDS = {
 }
 
 
-def write_checkpoint(path: Path, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Writes the file, whole or not at all. Raises OSError where that fails.
-
-    facts: JSON values.
-    """
+def write_checkpoint(path: Path, facts: Facts, tensors: dict[str, Tensor]) -> None:
+    """Writes the file, whole or not at all. Raises OSError if that fails."""
     pieces = _safetensors(tensors, {_KEY: json.dumps(facts, allow_nan=False)})
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)
-    with WholeFile(path, overwrite=True) as file:
+    with whole_file(path, overwrite=True) as file:
         file.write(b" ".join([_NAME, _VERSION, digest.hexdigest().encode()]) + b"\n")
         for piece in pieces:
             file.write(piece)
@@ -48,7 +49,7 @@ def write_checkpoint(path: Path, facts: dict[str, Any], tensors: dict[str, Tenso
 def _safetensors(tensors: dict[str, Tensor], metadata: dict[str, str]) -> list[bytes | memoryview]:
     """As ``safetensors.torch.save`` writes it, which copies all twice; in pieces that are the tensors' own memory."""
     in_order = sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0]))  # so that each is aligned
-    header: dict[str, Any] = {"__metadata__": metadata}
+    header: Facts = {"__metadata__": metadata}
     pieces = []
     end = 0
     for name, tensor in in_order:
@@ -60,34 +61,23 @@ def _safetensors(tensors: dict[str, Tensor], metadata: dict[str, str]) -> list[b
     return [len(text).to_bytes(8, "little"), text, *pieces]
 
 
-def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_checkpoint(path: Path) -> tuple[Facts, dict[str, Tensor]]:
     """The facts and the tensors. Raises CheckpointError, naming file and reason, for anything else."""
     try:
-        digest = _read_line(path)
+        with open_regular(path) as file:
+            line = _LINE.fullmatch(file.read(_LINE_BYTES))
+        if line is None:
+            raise ValueError("it does not begin as a checkpoint does")
+        if line[1] != _VERSION:
+            raise CheckpointError(f"{path}: version {line[1]!r} of the format: install the charloom that wrote it")
         body = read_tensor_file(path, _LINE_BYTES)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: damaged ({error!s:.200})") from None
-    if hashlib.sha256(body).hexdigest().encode() != digest:
-        raise CheckpointError(f"{path}: damaged (its SHA-256 differs)")
-    try:
-        header = parse_json(body[8 : 8 + int.from_bytes(body[:8], "little")])
-        facts = parse_json(header["__metadata__"][_KEY].encode())
+        if hashlib.sha256(body).hexdigest().encode() != line[2]:
+            raise ValueError("its SHA-256 differs")
+        facts = parse_json(metadata_of(body)[_KEY].encode())
         if not isinstance(facts, dict):
             raise TypeError("no JSON object")
         return facts, safetensors.torch.load(body)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (safetensors.SafetensorError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: damaged ({error!r:.200})") from None
-
-
-def _read_line(path: Path) -> bytes:
-    with open_regular(path) as file:
-        line = file.read(_LINE_BYTES)
-    rest, _, digest = line.rstrip(b"\n").rpartition(b" ")
-    name, _, version = rest.rpartition(b" ")
-    if name != _NAME or not line.endswith(b"\n"):
-        raise ValueError("it does not begin as a checkpoint does")
-    if version != _VERSION:
-        raise CheckpointError(f"{path}: version {version!r} of the format: install the charloom that wrote it")
-    return digest
+        raise CheckpointError(f"{path}: damaged ({error!s:.200})") from None

@@ -6,77 +6,118 @@ One that cannot be written is told and does not end the run; a damaged one is to
 import contextlib
 import errno
 import re
+import tempfile
 import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType
-from typing import Any
+
+import torch
 
 from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomWarning, CheckpointError
 from charloom.io.atomic import remove_leftovers
 from charloom.models.folder import CHECKPOINTS
+from charloom.recurrence.state import map_parts
 from charloom.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from charloom.training.processes import Processes
 from charloom.training.state import TrainingState
 
-FOLDER = CHECKPOINTS
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NAME = re.compile(r"step-(\d{10,16})\.checkpoint")
 
 
 class CheckpointFolder:
-    """Where ``train`` writes checkpoints, as often as its settings say: ``checkpoints`` below the folder of a run."""
+    """Writes the checkpoints of a run to ``checkpoints`` in its folder, as often as its settings say.
 
-    def __init__(self, path: str | Path, *, source: Mapping[str, Any] | None = None) -> None:
+    If several processes train, each has one, all give their part, and the first one writes. A checkpoint has the state
+    of all lanes, so that a run may go on with another number of processes.
+
+    Attributes:
+        path: The folder of the checkpoints.
+        last: The last one; None if there is none.
+        behind: True if the run is further than the last one, as the disk took none.
+    """
+
+    def __init__(self, path: str | Path, *, source: Mapping[str, object] | None = None) -> None:
         """Nothing is written yet.
 
         path: The run's folder. source: Where its text comes from, as JSON values: kept in each checkpoint.
         """
         check_type(PATH, path=path)
         check_type((Mapping, NoneType), source=source)
-        self.path = Path(path) / FOLDER
+        self.path = Path(path) / CHECKPOINTS
         self.last: Path | None = None
-        self._source = dict(source or {})
-        self._corpus: dict[str, Any] = {}
+        self._about: dict[str, object] = {"source": dict(source or {})}
+        self._processes = Processes()
         self._written_at = 0.0
         self._last_place = ""
-        self._failing = False
+        self.behind = False
 
-    def begin(self, training: TrainingState, corpus: dict[str, Any], resumed: Checkpoint | None = None) -> None:
+    def begin(
+        self,
+        training: TrainingState,
+        corpus: dict[str, str | int],
+        resumed: Checkpoint | None = None,
+        processes: Processes | None = None,
+    ) -> None:
         """Writes the first one, so that there is always one to go on from; those of other runs that stand here go.
 
-        corpus: ``name``, ``sha256`` and ``num_chars`` of the text. resumed: What the run goes on from.
+        corpus: The ``identity`` of the text. resumed: What the run goes on from.
         """
-        self._corpus = corpus
+        self._about["corpus"] = corpus
+        self._processes = processes or Processes()
         self._written_at = time.monotonic()
-        remove_leftovers(self.path, _NAME)
-        goes_on_here = resumed is not None and resumed.path.parent.resolve() == self.path.resolve()
-        files = checkpoint_files(self.path)
-        if goes_on_here and resumed is not None:
-            files = newer_checkpoints(resumed.path)
-        for path in files:
-            path.unlink(missing_ok=True)
-        if goes_on_here and resumed is not None and resumed.path.exists():
-            self.last, self._last_place = resumed.path, resumed.place
-        else:
-            self.write(training)
+        if self._processes.first:
+            remove_leftovers(self.path, _NAME)
+            after = -1
+            if resumed is not None and resumed.path.parent.resolve() == self.path.resolve():
+                after = steps_of(resumed.path)
+                self.last, self._last_place = resumed.path, resumed.place
+            for path in checkpoint_files(self.path, after):
+                path.unlink(missing_ok=True)
+        self.write(training)
 
     def due(self, training: TrainingState) -> bool:
-        """Whether it is time to write one, by the clock."""
+        """True if it is time to write one, by the first process' clock."""
         minutes = training.settings.checkpoint_minutes
-        return bool(minutes) and time.monotonic() - self._written_at >= 60 * minutes
+        return self._processes.first and bool(minutes) and time.monotonic() - self._written_at >= 60 * minutes
 
     def write(self, training: TrainingState) -> None:
-        """Writes one now. Raises TrainingDivergedError where the run is worth none; warns where the disk takes none."""
+        """Writes one now. All processes call it, after the same step.
+
+        Raises TrainingDivergedError if the run is worth none; warns if the disk takes none.
+        """
         training.check()
+        random_states = self._processes.gather(training.random_state)
+        state = training.progress.state if training.progress is not None else None
+        if state is not None:
+            state = map_parts(lambda part: torch.cat(self._processes.gather(part), 1), state)
+        if not self._processes.first:
+            return
         path = self.path / f"step-{training.steps:010d}.checkpoint"
         try:
-            self._write(path, training)
+            if self.last is not None and not self.path.is_dir():
+                _note(f"{self.path} is gone; it is made anew, as training goes on")
+            self.path.mkdir(parents=True, exist_ok=True)
+            try:
+                save_checkpoint(path, training, state, random_states, self._about)
+            except OSError as error:
+                if error.errno not in _FULL or len(checkpoint_files(self.path)) < 2:
+                    raise
+                self._keep(1)  # which may have made the room that was lacking
+                save_checkpoint(path, training, state, random_states, self._about)
         except OSError as error:
-            self._warn_of_failure(error)
+            if not self.behind:  # told once, until one succeeds again
+                there = f"the last good one is {self.last_in_words}" if self.last else "there is none yet"
+                _note(
+                    f"no checkpoint written to {self.path} ({error.strerror or error}): {there}; as long as training "
+                    "goes on, it is tried again"
+                )
+            self.behind = True
         else:
-            self._failing = False
+            self.behind = False
             self.last, self._last_place = path, training.place
             self._keep(training.settings.keep_checkpoints)
         self._written_at = time.monotonic()
@@ -84,59 +125,31 @@ class CheckpointFolder:
     def finish(self, training: TrainingState) -> None:
         """Writes the last one of a run that is at its end, and keeps it alone: from it, one can train longer."""
         self.write(training)
-        if not self._failing:
+        if self._processes.first and not self.behind:
             self._keep(1)
 
     @property
-    def behind(self) -> bool:
-        """Whether the run is further than the last one, as the disk took none."""
-        return self._failing
-
-    @property
     def last_in_words(self) -> str:
-        """Where the last one is, and how far the run had come; empty where there is none."""
+        """The path of the last one, and how far the run had come; empty if there is none."""
         return f"{self.last} ({self._last_place})" if self.last is not None else ""
-
-    def _write(self, path: Path, training: TrainingState) -> None:
-        if self.last is not None and not self.path.is_dir():
-            _note(f"{self.path} is gone; it is made anew, as training goes on")
-        self.path.mkdir(parents=True, exist_ok=True)
-        try:
-            save_checkpoint(path, training, self._corpus, self._source)
-        except OSError as error:
-            if error.errno not in _FULL or len(checkpoint_files(self.path)) < 2:
-                raise
-            self._keep(1)  # which may have made the room that was lacking
-            save_checkpoint(path, training, self._corpus, self._source)
 
     def _keep(self, number: int) -> None:
         with contextlib.suppress(OSError):
             for path in checkpoint_files(self.path)[:-number]:
                 path.unlink(missing_ok=True)
 
-    def _warn_of_failure(self, error: OSError) -> None:
-        """Once, until one succeeds again."""
-        if not self._failing:
-            there = f"the last good one is {self.last_in_words}" if self.last else "there is none yet"
-            _note(
-                f"no checkpoint written to {self.path} ({error.strerror or error}): {there}; as long as training goes "
-                "on, it is tried again"
-            )
-        self._failing = True
+
+def steps_of(path: Path) -> int:
+    """The steps that a run had made at a checkpoint, by the file's name; -1 for another file."""
+    found = _NAME.fullmatch(path.name)
+    return int(found[1]) if found else -1
 
 
-def checkpoint_files(folder: Path) -> list[Path]:
-    """The files of checkpoints, oldest first; none where there is no such folder."""
-    try:
-        names = [path.name for path in folder.iterdir()]
-    except OSError:
-        return []
-    return [folder / name for name in sorted(filter(_NAME.fullmatch, names), key=_in_order)]
-
-
-def newer_checkpoints(path: Path) -> list[Path]:
-    """Those that stand beside a checkpoint and come after it."""
-    return [file for file in checkpoint_files(path.parent) if _in_order(file.name) > _in_order(path.name)]
+def checkpoint_files(folder: Path, after: int = -1) -> list[Path]:
+    """The files of checkpoints, oldest first; none if there is no such folder. after: Only those of more steps."""
+    with contextlib.suppress(OSError):
+        return sorted((file for file in folder.iterdir() if steps_of(file) > after), key=steps_of)
+    return []
 
 
 def run_of(path: Path) -> Path | None:
@@ -146,17 +159,8 @@ def run_of(path: Path) -> Path | None:
     """
     whole = path.resolve()
     if path.is_file():
-        return whole.parent.parent if whole.parent.name == FOLDER and _NAME.fullmatch(whole.name) else None
-    return whole.parent if whole.name == FOLDER and checkpoint_files(path) else path
-
-
-def _in_order(name: str) -> tuple[int, str]:
-    return len(name), name
-
-
-def has_steps(path: Path) -> bool:
-    """Whether the folder of a run has checkpoints that are more than its beginning."""
-    return any(int(_NAME.fullmatch(file.name)[1]) for file in checkpoint_files(path / FOLDER))  # type: ignore[index]
+        return whole.parent.parent if whole.parent.name == CHECKPOINTS and _NAME.fullmatch(whole.name) else None
+    return whole.parent if whole.name == CHECKPOINTS and checkpoint_files(path) else path
 
 
 def newest_checkpoint(path: str | Path) -> Checkpoint:
@@ -168,7 +172,7 @@ def newest_checkpoint(path: str | Path) -> Checkpoint:
     run = run_of(Path(path))
     if run is None or Path(path).is_file():
         return Checkpoint.read(path)
-    files = checkpoint_files(run / FOLDER)
+    files = checkpoint_files(run / CHECKPOINTS)
     damaged: list[CheckpointError] = []
     for file in reversed(files):
         try:
@@ -188,3 +192,29 @@ def newest_checkpoint(path: str | Path) -> Checkpoint:
 
 def _note(message: str) -> None:
     warnings.warn(message, CharloomWarning, stacklevel=4)
+
+
+def newest_checkpoint_of(processes: Processes, path: Path, *, of_this_run: bool = False) -> Checkpoint | None:
+    """The last checkpoint that any of the processes finds in a run's folder, or in that file; None if none does.
+
+    It is sent to all: the folder may be on one machine only, and after a restart the first process on another.
+
+    of_this_run: Of what torchrun started anew, and not of an earlier run that was in the folder.
+    """
+    found = None
+    with contextlib.suppress(CheckpointError):
+        found = newest_checkpoint(path)
+    if found is not None and of_this_run and found.source.get("run") != processes.run:
+        found = None
+    steps = [int(count) for count in processes.gather(torch.tensor(found.steps if found else -1))]
+    source = steps.index(max(steps))
+    if processes.size == 1 or steps[source] < 0:
+        return found
+    is_source = processes.rank == source
+    content = processes.broadcast(found.path.read_bytes() if found and is_source else b"", source)
+    if is_source:
+        return found
+    with tempfile.NamedTemporaryFile(prefix="charloom-", suffix=".checkpoint") as file:
+        file.write(content)
+        file.flush()
+        return Checkpoint.read(file.name)

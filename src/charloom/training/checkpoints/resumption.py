@@ -1,25 +1,18 @@
-"""What must be as it was, and what may be changed, where a run goes on from a checkpoint."""
+"""Resuming from a checkpoint: the settings that may be changed, the text that may not, the end of a run."""
 
 from dataclasses import fields
-from typing import Any
 
 from charloom.errors import Argument, CheckpointError, Part, SettingsError
 from charloom.settings.training import WITHOUT_EFFECT, TrainingSettings
+from charloom.text.corpora import Corpus
 from charloom.training.checkpoints.checkpoint import Checkpoint, made_with
 
-_MAY_CHANGE = (
-    # How long, and which weights the run ends with.
-    *("epochs", "patience", "keep_best"),
-    # A run that diverged can go on from its last checkpoint only with one of these lowered.
-    *("learning_rate", "clip_norm"),
-    # Where and on what; results are the same on the same kernels.
-    *("device", "threads"),
-    *WITHOUT_EFFECT,
-)
-"""Settings on which nothing depends that the checkpoint holds: neither the position in the text, nor the optimizer's
-state, nor what was measured so far."""
-_NEW_RUN = ("or start a new run from this one's weights with ", Argument("init_from"))
 _CHANGES_THE_RUN = ("learning_rate", "clip_norm", "epochs", "patience", "keep_best")
+"""The step, of which a run that diverged needs a smaller one to go on; the end, and which weights it is made with."""
+_MAY_CHANGE = (*_CHANGES_THE_RUN, "device", "threads", *WITHOUT_EFFECT)
+"""Settings on which nothing depends that the checkpoint holds: neither the position in the text, nor the optimizer's
+state, nor what was measured so far; results are the same on the same kernels."""
+_NEW_RUN = ("or start a new run from this one's weights with ", Argument("init_from"))
 
 
 def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[str]:
@@ -44,26 +37,23 @@ def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[s
     return [f"{name} {now} instead of {before}" for name, before, now in changed if name in _CHANGES_THE_RUN]
 
 
-def check_corpus(checkpoint: Checkpoint, corpus: dict[str, Any]) -> None:
-    """Raises CheckpointError for another text than the run's, and says what differs.
-
-    corpus: ``name``, ``sha256`` and ``num_chars``, as the checkpoint has them.
-    """
+def check_corpus(checkpoint: Checkpoint, corpus: Corpus) -> None:
+    """Raises CheckpointError for another text than the run's, and says what differs."""
     before = checkpoint.corpus
-    if corpus["sha256"] == before["sha256"]:
+    if corpus.fingerprint == before["sha256"]:
         return
-    if corpus["num_chars"] != before["num_chars"]:
-        difference = f"it has {corpus['num_chars']:,} tokens, not {before['num_chars']:,}"
+    if len(corpus.ids) != before["num_chars"]:
+        difference = f"it has {len(corpus.ids):,} tokens, not {before['num_chars']:,}"
     else:
         difference = f"it has as many tokens, {before['num_chars']:,}, but others"
     raise CheckpointError(
-        f"{corpus['name']}: not the text that the run was started with ({before['name']}): {difference}",
+        f"{corpus.name}: not the text that the run was started with ({before['name']}): {difference}",
         hint=("name the right one, ", *_NEW_RUN),
     )
 
 
 def end_in_words(checkpoint: Checkpoint, settings: TrainingSettings) -> tuple[Part, ...] | None:
-    """Why the run is at its end under these settings, and how to train longer. None if it is not."""
+    """The reason why the run is at its end under these settings, and how to train longer. None if it is not."""
     epochs = len(checkpoint.history)
     if checkpoint.done:
         return None
@@ -79,7 +69,7 @@ def end_in_words(checkpoint: Checkpoint, settings: TrainingSettings) -> tuple[Pa
 
 
 def differences(checkpoint: Checkpoint) -> str:
-    """What the run was started with and what is here, where that is not the same: versions and kernels."""
+    """The versions and kernels here that are others than those the run was started with; empty if none is."""
     here = made_with()
     return ", ".join(
         f"{name} {here[name]} instead of {before}"

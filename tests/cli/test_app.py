@@ -1,0 +1,227 @@
+"""Every command: its exit statuses, 2 for a wrong call, 1 for work that failed, 0 for what is done; and its help."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+
+import charloom
+from charloom.cli.app import app
+from process import SMALL, call, environment, run
+
+_VALID = {
+    "train": ["fox.txt", "--output", "new"],
+    "sweep": ["fox.txt", "--output", "new", "--num-seeds", "2"],
+    "generate": ["MODEL", "--num-chars", "3"],
+    "evaluate": ["MODEL", "fox.txt"],
+    "compress": ["fox.txt", "-m", "MODEL", "-o", "-"],
+    "decompress": ["fox.txt.loom", "-m", "MODEL", "-o", "-"],
+    "forecast": ["sales.csv", "--no-backtest"],
+    "info": ["MODEL"],
+    "recipes": ["section"],
+    "cache": [],
+}
+"""A call of each command that is right; MODEL stands for a model's folder."""
+
+_CONTRADICTIONS = {
+    "train": [
+        ["--tied-output"],
+        ["--patience", "5", "--validation-fraction", "0"],
+        ["--cell", "gru", "--nonlinearity", "relu"],
+        ["--batch-size", "100000"],
+        ["--extend-vocabulary"],
+        ["--resume", "MODEL", "--recipe", "section"],
+        ["--recipe", "none"],
+        ["--recipe", "none.toml"],
+        ["--recipe", "wrong.toml"],
+        ["--device", "abacus"],
+        ["--threads", "1024"],
+    ],
+    "sweep": [
+        ["--vary", "seed=1,2"],
+        ["--vary", "hidden-size"],
+        ["--vary", "hiden-size=4"],
+        ["--vary", "hidden-size=4,0"],
+        ["--vary", "hidden-size=4", "--vary", "hidden-size=8"],
+        ["--combinations", "wrong.toml"],
+        ["--combinations", "deep.toml"],
+        ["--recipe", "deep.toml"],
+        ["--combinations", "long.toml"],
+        ["--recipe", "long.toml"],
+        ["--combinations", "none-listed.toml"],
+        ["--recipe", "wrong.toml"],
+    ],
+    "generate": [
+        ["--temperature", "1", "--power", "1"],
+        ["--num-samples", "1000000000"],
+        ["--stop", ""],
+        ["--prefix", ""],
+        ["--min-copied-chars", "8"],
+        ["--device", "abacus"],
+    ],
+    "evaluate": [
+        ["--by-char", "--by-line"],
+        ["--by-line", "--json"],
+        ["--top", "3"],
+        ["--sort", "bits"],
+        ["--by-line", "--top", "0"],
+        ["--device", "abacus"],
+    ],
+    "compress": [["--keep", "--remove"], ["--remove"], ["other.txt"], ["--plot", "a.png"], ["--report"]],
+    "decompress": [["--keep", "--remove"], ["--remove"], ["other.loom"], ["--record", "x"], ["--record", "9-2"]],
+    "forecast": [
+        ["--num-lags", "0"],
+        ["--held-out", "30"],
+        ["--level", "95"],
+        ["--missing", "drop"],
+        ["--season", "80"],
+        ["--plot", "a.txt"],
+        ["--num-paths", "20", "--members", "50", "--epochs", "0"],
+    ],
+    "info": [["MODEL"]],
+    "recipes": [["section"], [], ["section", "section"]],
+    "cache": [["more"]],
+}
+"""What makes the right call a wrong one."""
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    """The types of an option's values, of each value if it takes several."""
+    inner = (
+        [part for part in get_args(hint) if part not in (type(None), ...)] if get_origin(hint) is not Literal else []
+    )
+    return tuple(kind for part in inner for kind in _kinds(part)) or (hint,)
+
+
+def _wrong_values(hint: Any) -> Iterator[str]:
+    kinds = _kinds(hint)
+    if str in kinds:
+        return  # a column's header, or its number
+    if int in kinds or float in kinds:
+        yield from ("x", "", "-1", "nan")
+    if int in kinds and float not in kinds:
+        yield "1.5"
+    if any(get_origin(kind) is Literal for kind in kinds):
+        yield from ("bogus", "")
+    if Path in kinds:
+        yield ""
+
+
+def _wrong_calls() -> Iterator[tuple[str, list[str]]]:
+    for command, valid in _VALID.items():
+        for more in (["--nonsense"], ["--nonsense=3"], ["-Z"], *_CONTRADICTIONS[command]):
+            if (command in ("info", "recipes") and more == ["section"]) or more == []:
+                continue
+            yield command, [*valid, *more]
+        of_train = {argument.name for argument in app["train"].assemble_argument_collection()}
+        for argument in app[command].assemble_argument_collection():
+            if command == "sweep" and argument.name in of_train - {"--output"}:
+                continue  # the same settings
+            if argument.field_info.required and argument.name.startswith("-"):
+                yield command, [word for word in valid if not word.startswith("-")]
+            elif argument.field_info.required:
+                yield command, []
+            if not argument.name.startswith("--"):
+                continue
+            if bool not in _kinds(argument.hint):
+                yield command, [*valid, argument.name]
+            for value in _wrong_values(argument.hint):
+                by_line = ["--by-line"] if argument.name in ("--top", "--sort") else []
+                yield command, [*valid, *by_line, f"{argument.name}={value}"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, char_model: Path) -> Path:
+    folder = tmp_path_factory.mktemp("calls")
+    (folder / "fox.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 8)
+    (folder / "sales.csv").write_text("x\n" + "".join(f"{3 * i % 7 + i}\n" for i in range(96)))
+    (folder / "wrong.toml").write_text("[training]\nlearning_rate = -1\n")
+    (folder / "deep.toml").write_text("combination = " + "[" * 100_000)
+    (folder / "long.toml").write_text("[[combination]]\nepochs = " + "1" * 5000)
+    (folder / "none-listed.toml").write_text("combination = []\n")
+    call(folder, "compress", "fox.txt", "-m", char_model).done()
+    return folder
+
+
+@pytest.mark.parametrize("command", _VALID)
+def test_wrong_calls(command: str, home: Path, char_model: Path) -> None:
+    """One line and status 2, whatever is wrong; nothing is begun."""
+    before = sorted(home.iterdir())
+    calls = [words for name, words in _wrong_calls() if name == command]
+    assert len(calls) > 3
+    found = {}
+    for words in calls:
+        result = call(home, command, *(str(char_model) if word == "MODEL" else word for word in words))
+        lines = result.errors.splitlines()
+        if result.status != 2 or len(lines) != 1 or not lines[0].startswith("charloom: error: "):
+            found[" ".join(words)] = result
+    assert not found
+    assert sorted(home.iterdir()) == before
+
+
+def test_the_calls_without_what_is_wrong_are_right(home: Path, char_model: Path) -> None:
+    quick = {"train": [*SMALL, "--epochs", "1"], "forecast": ["--epochs", "1", "--members", "2", "--horizon", "4"]}
+    for command, valid in _VALID.items():
+        if command == "sweep":
+            continue  # as train, with processes
+        words = [str(char_model) if word == "MODEL" else word for word in valid]
+        assert call(home, command, *words, *quick.get(command, [])).status == 0, command
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "none.txt"],
+        ["train", "--resume", "none"],
+        ["train", "fox.txt", "--init-from", "none"],
+        ["generate", "none"],
+        ["generate", "MODEL", "--prefix", "é"],
+        ["evaluate", "none", "fox.txt"],
+        ["evaluate", "MODEL", "none.txt"],
+        ["compress", "none.txt", "-m", "MODEL"],
+        ["decompress", "none.loom", "-m", "MODEL"],
+        ["decompress", "fox.txt", "-m", "MODEL", "-o", "-"],
+        ["forecast", "none.csv"],
+        ["forecast", "fox.txt"],
+        ["info", "none"],
+    ],
+)
+def test_work_that_fails(words: list[str], home: Path, char_model: Path) -> None:
+    call(home, *(str(char_model) if word == "MODEL" else word for word in words)).error(1)
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "compress", "forecast", "generate", "info"])
+def test_two_hyphens_end_options(command: str, tmp_path: Path, char_model: Path) -> None:
+    """What follows them is a positional argument, whatever it looks like."""
+    for name in ("-dash", "--output", "--help", "-m"):
+        (tmp_path / name).write_text("the quick brown fox jumps over the lazy dog\n" * 8)
+        words = {
+            "train": [*SMALL, "--epochs", "1", "--output", "new", "--force", "--", name],
+            "evaluate": ["--json", "--", str(char_model), name],
+            "compress": ["-m", str(char_model), "-o", "-", "--", name],
+            "forecast": ["--", name],
+            "generate": ["--", name],
+            "info": ["--", name],
+        }[command]
+        result = call(tmp_path, command, *words)
+        if command in ("train", "evaluate", "compress"):
+            assert result.status == 0, result
+        else:  # the file is found, and is none of these
+            assert name in result.error(1)
+
+
+def test_help_needs_no_torch(tmp_path: Path) -> None:
+    """Nor do the help of a command, the version, and mistakes in the call."""
+    for arguments in ([], ["--help"], ["train", "--help"], ["--version"], ["train", "--nonsense"], ["bogus"]):
+        command = [sys.executable, "-X", "importtime", "-m", "charloom", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment(tmp_path), check=False)
+        assert done.returncode == (2 if arguments in (["train", "--nonsense"], ["bogus"]) else 0)
+        assert "charloom.cli.app" in done.stderr
+        assert " torch\n" not in done.stderr
+    assert run(tmp_path, "--version").done().strip() == charloom.__version__
+    assert "Available commands: train" in run(tmp_path, "bogus").error(2)
+    for command_name in ("train", "generate", "evaluate", "info", "recipes"):
+        assert f"Usage: charloom {command_name}" in call(tmp_path, command_name, "--help").done()

@@ -1,0 +1,86 @@
+"""Files in and out, whatever is done to them."""
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from charloom import SettingsError
+from charloom.cli.compressed_files import FileOptions, each_file, without_suffix
+from charloom.errors import CompressedFileError, InputError
+
+
+def _upper(source: io.BufferedReader, target: BinaryIO, progress: Callable[[object], None]) -> None:
+    data = source.read()
+    progress(len(data))
+    target.write(data.upper())
+    if b"bad" in data:
+        raise InputError("it is bad")
+
+
+def _out(file: str) -> str:
+    return file + ".up"
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "message"),
+    [
+        ([], {}, "no file given"),
+        (["a", "b"], {"output": "x"}, "--output names one file, and 2 are to be read"),
+        (["a"], {"output": ""}, "the name of the output is empty"),
+        (["a"], {"output": "-", "remove": True}, "--remove goes with an output in a file"),
+        (["a"], {"keep": True, "remove": True}, "contradict each other"),
+    ],
+)
+def test_options_that_contradict_each_other(files: list[str], options: dict[str, bool], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        FileOptions(**options).check(files)  # type: ignore[arg-type]
+
+
+def test_the_output_has_the_inputs_mode_and_times(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(b"fox")
+    file.chmod(0o640)
+    os.utime(file, (1_000_000_000, 1_100_000_000))
+    assert each_file([str(file)], _upper, FileOptions(), _out, force=False) == 0
+    made = tmp_path / "a.up"
+    assert made.read_bytes() == b"FOX"
+    assert (made.stat().st_mode & 0o777, made.stat().st_mtime) == (0o640, 1_100_000_000)
+
+
+def test_a_file_that_fails_leaves_nothing_and_the_others_are_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, data in (("a", b"bad"), ("c", b"fox")):
+        (tmp_path / name).write_bytes(data)
+    files = [str(tmp_path / name) for name in ("a", "b", "c")]
+    assert each_file(files, _upper, FileOptions(remove=True), _out, force=False) == 1
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "c.up"]
+    errors = capsys.readouterr().err.splitlines()
+    assert errors == [
+        f"charloom: error: {tmp_path}/a: it is bad",
+        f"charloom: error: {tmp_path}/b: no such file or directory",
+    ]
+
+
+def test_an_input_that_changed_while_it_was_read_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(b"fox")
+
+    def change(source: io.BufferedReader, target: BinaryIO, _: Callable[[object], None]) -> None:
+        target.write(source.read())
+        file.write_bytes(b"other")
+
+    assert each_file([str(file)], change, FileOptions(remove=True), _out, force=False) == 1
+    assert "it changed while it was read, and is kept" in capsys.readouterr().err
+    assert file.read_bytes() == b"other"
+
+
+def test_the_name_of_what_was_compressed() -> None:
+    assert without_suffix("a/b.txt.loom") == "a/b.txt"
+    for name in ("b.txt", "a/.loom"):
+        with pytest.raises(CompressedFileError, match=r"does not end in \.loom: say with --output"):
+            without_suffix(name)

@@ -1,0 +1,97 @@
+"""``charloom decompress``: damage, other models, records; with an engine that stands in for a model's."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from charloom.codec.engines.engine import Engine
+from charloom.errors import ModelFolderError
+from fake_engines import ZlibEngine
+from process import call
+
+_TEXT = b"it was the best of times, it was the worst of times\n" * 40
+
+
+@pytest.fixture(autouse=True)
+def engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_engine(model: Path, *, fast: bool) -> Engine:
+        if not model.is_dir():
+            raise ModelFolderError(f"{model}: no such model folder")
+        return ZlibEngine("fast" if fast else "mixing", start=model.name.encode())
+
+    monkeypatch.setattr("charloom.codec.engines.opening.open_engine", open_engine)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A model's folder and a text."""
+    for folder in ("model", "other"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "a.txt").write_bytes(_TEXT)
+    return tmp_path
+
+
+def _names(home: Path) -> list[str]:
+    return sorted(file.name for file in home.iterdir() if file.is_file())
+
+
+def test_the_wrong_model_and_none(home: Path) -> None:
+    call(home, "compress", "a.txt", "-m", "model").done()
+    message = call(home, "decompress", "a.txt.loom", "-m", "other", "-o", "x").error()
+    for model in (b"model", b"other"):
+        assert ZlibEngine("mixing", start=model).fingerprint[:8].hex() in message
+    assert "give that" in call(home, "decompress", "a.txt.loom", "-o", "x").error()
+    (home / "b").write_bytes(b"x")
+    call(home, "compress", "b", "-m", "model").done()
+    call(home, "decompress", "b.loom", "-f").done()
+    assert _names(home) == ["a.txt", "a.txt.loom", "b", "b.loom"]
+
+
+def test_damage_leaves_nothing_but_to_standard_output_what_is_good(home: Path) -> None:
+    text = random.Random(1).randbytes(1 << 17).hex().encode()
+    (home / "big").write_bytes(text)
+    call(home, "compress", "big", "-m", "model").done()
+    blob = bytearray((home / "big.loom").read_bytes())
+    blob[-100] ^= 1
+    (home / "big.loom").write_bytes(blob)
+    (home / "big").write_bytes(b"mine")
+    message = call(home, "decompress", "big.loom", "-m", "model", "-f").error()
+    assert message == f"big.loom: damaged: bytes 196,608 to {len(text) - 1:,} of the original are lost"
+    assert (home / "big").read_bytes() == b"mine"
+    assert _names(home) == ["a.txt", "big", "big.loom"]
+    result = call(home, "decompress", "big.loom", "-m", "model", "-o", "-")
+    assert result.status == 1
+    assert result.raw_out == text[:196_608]
+
+
+def test_records(home: Path) -> None:
+    lines = [f"{number} times {number % 7}".encode() for number in range(3000)]
+    (home / "log").write_bytes(b"\n".join(lines))
+    call(home, "compress", "log", "-m", "model", "--by-line").done()
+    call(home, "decompress", "log.loom", "-m", "model", "-o", "back").done()
+    assert (home / "back").read_bytes() == b"\n".join(lines)
+    for words, expected in (("1", lines[:1]), ("5-9", lines[4:9]), ("2999-", lines[2998:]), ("3000", lines[-1:])):
+        out = call(home, "decompress", "log.loom", "-m", "model", "--record", words).raw_out
+        assert out.splitlines() == expected
+    call(home, "decompress", "log.loom", "-m", "model", "--record", "7", "-o", "seven").done()
+    assert (home / "seven").read_bytes() == lines[6] + b"\n"
+    for words in ("0", "9-5", "x", "-5", "1-2-3", ""):
+        assert "--record" in call(home, "decompress", "log.loom", "-m", "model", f"--record={words}").error(2)
+    assert "3,000 records" in call(home, "decompress", "log.loom", "-m", "model", "--record", "3001").error(2)
+    call(home, "compress", "a.txt", "-m", "model").done()
+    assert "one compressed stream" in call(home, "decompress", "a.txt.loom", "-m", "model", "--record", "1").error()
+    assert "reads one file" in call(home, "decompress", "-", "-m", "model", "--record", "1").error(2)
+
+
+def test_a_damaged_record_is_counted_as_lines_are(home: Path) -> None:
+    lines = [random.Random(number).randbytes(20).hex().encode() for number in range(100)]
+    (home / "log").write_bytes(b"\n".join(lines))
+    call(home, "compress", "log", "-m", "model", "--by-line").done()
+    blob = bytearray((home / "log.loom").read_bytes())
+    record = ZlibEngine("mixing", start=b"model").records().encode(lines[41])
+    blob[blob.index(record) + 5] ^= 1
+    (home / "log.loom").write_bytes(blob)
+    assert "record 42 (counted from 1) lost" in call(home, "decompress", "log.loom", "-m", "model", "-f").error()
+    assert call(home, "decompress", "log.loom", "-m", "model", "--record", "43").raw_out == lines[42] + b"\n"
+    assert "record 42 " in call(home, "decompress", "log.loom", "-m", "model", "--record", "42").error()

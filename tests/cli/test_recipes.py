@@ -1,0 +1,35 @@
+"""``charloom recipes``, and recipes as defaults of training."""
+
+from pathlib import Path
+
+from charloom import Recipe
+from charloom.cli.app import app
+from process import call
+
+
+def test_recipes(tmp_path: Path) -> None:
+    listed = call(tmp_path, "recipes").done()
+    assert [line.split()[0] for line in listed.splitlines()] == ["own-text", "section"]
+    assert "learning_rate = 1.0" in call(tmp_path, "recipes", "section").done()
+    assert "no recipe 'x'" in call(tmp_path, "recipes", "x").error(2)
+
+
+def _settings(words: str) -> Recipe:
+    """Settings that a call of train would have."""
+    _, bound, _ = app.parse_args(words.split(), exit_on_error=False, print_error=False)
+    given = bound.arguments
+    return Recipe(given["text"], given["model"], given["training"])
+
+
+def test_a_recipe_gives_the_defaults_and_options_override_it() -> None:
+    assert _settings("train") == _settings("train --recipe section")
+    own = _settings("train mine.txt")
+    assert own == _settings("train --recipe own-text")
+    assert own.training.validation_fraction > 0
+    assert _settings("train mine.txt --hidden-size 3").model.hidden_size == 3
+
+
+def test_a_file_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[model]\ncell = 'gru'\n[training]\nepochs = 7\nprefix = ['a', 'b']\n")
+    found = _settings(f"train --recipe {tmp_path}/mine.toml --epochs 8")
+    assert (found.model.cell, found.training.epochs, found.training.prefix) == ("gru", 8, ("a", "b"))

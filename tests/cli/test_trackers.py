@@ -1,0 +1,35 @@
+"""Programs that record a run; ``test_train_trackers`` runs them."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from charloom import SettingsError
+from charloom.cli import trackers
+
+
+def _run(before: object) -> Any:
+    return SimpleNamespace(start=SimpleNamespace(source={"trackers": before}))
+
+
+def test_a_program_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trackers, "find_spec", lambda _: None)
+    trackers.check_installed(tensorboard=None, wandb=False)
+    with pytest.raises(SettingsError, match=r"wandb is not installed: pip install 'charloom\[wandb\]'"):
+        trackers.check_installed(tensorboard=None, wandb=True)
+
+
+@pytest.mark.parametrize("before", [None, {}, {"wandb": "a1"}, "nonsense", {"tensorboard": "yes"}])
+def test_none_is_opened_unasked(before: object) -> None:
+    with trackers.open_trackers(_run(before), tensorboard=None, wandb=False) as opened:
+        assert opened == ([], {})
+
+
+def test_a_run_that_had_one_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trackers, "find_spec", lambda _: None)
+    opened = trackers.open_trackers(_run({"tensorboard": True}), tensorboard=None, wandb=False)
+    with pytest.raises(SettingsError, match="the run was recorded for TensorBoard, which is not installed"), opened:
+        pass
+    with trackers.open_trackers(_run({"tensorboard": True}), tensorboard=False, wandb=False) as others:
+        assert others == ([], {})

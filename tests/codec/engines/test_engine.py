@@ -1,0 +1,21 @@
+"""What all engines have in common."""
+
+from charloom.codec.engines.engine import LARGEST_SEGMENT, Engine, lane_capacity
+from charloom.codec.reference.plain_engine import ReferenceEngine
+from small_engines import MODELS, PRIMINGS
+
+
+def test_fingerprints_tell_engines_apart() -> None:
+    models = list(MODELS.values())
+    engines: list[Engine] = [ReferenceEngine(model, None) for model in models]
+    engines += [ReferenceEngine(model, priming) for model in models for priming in PRIMINGS.values()]
+    assert len({engine.fingerprint for engine in engines}) == len(engines)
+
+
+def test_lanes_follow_from_the_length() -> None:
+    model = next(iter(MODELS.values()))
+    fast, mixing = Engine(model, None), Engine(model, PRIMINGS["primed"])
+    assert (fast.name, mixing.name) == ("fast", "mixing")
+    assert [fast.lanes_for(n) for n in (1, 4096, 4 * 4096, 1 << 20)] == [1, 1, 4, 64]
+    assert [mixing.lanes_for(n) for n in (1, (1 << 20) - 1, 1 << 20)] == [1, 1, 16]
+    assert all(lane_capacity(lanes) * lanes >= LARGEST_SEGMENT for lanes in (1, 4, 16, 64))

@@ -1,0 +1,57 @@
+"""From a model to its engine."""
+
+from pathlib import Path
+
+import pytest
+
+from charloom import InputError, ModelFolderError, WrongModelError
+from charloom.codec.engines.native import supported
+from charloom.codec.engines.opening import EngineChoice, make_engine, open_engine
+from charloom.codec.format.container import Header
+from charloom.codec.reference.plain_engine import ReferenceEngine
+from fake_engines import ZlibEngine
+from native import Switch
+from small_engines import MODELS, PRIMINGS
+
+
+def test_plain_engines_where_there_is_no_native_code(compute_by: Switch) -> None:
+    model = MODELS["characters"]
+    compute_by("reference")
+    fast, mixing = (make_engine(model, priming) for priming in (None, PRIMINGS["primed"]))
+    assert isinstance(fast, ReferenceEngine)
+    assert isinstance(mixing, ReferenceEngine)
+    compute_by("auto")
+    if supported():
+        for plain in (fast, mixing):
+            native = make_engine(model, None if plain is fast else PRIMINGS["primed"])
+            assert type(native) is not type(plain)
+            assert native.fingerprint == plain.fingerprint
+            lengths = [0, 1, 4095, 4096, 1 << 14, 1 << 18, (1 << 20) - 1, 1 << 20, 1 << 24]
+            assert [native.lanes_for(n) for n in lengths] == [plain.lanes_for(n) for n in lengths]
+
+
+def test_an_engine_is_its_own_choice() -> None:
+    engine = ZlibEngine("mixing")
+    choice = EngineChoice(engine, fast=True)
+    assert choice.mode == "mixing"
+    assert choice.to_compress() is engine
+    assert choice.for_file(Header("mixing", engine.fingerprint[:8])) is engine
+    with pytest.raises(WrongModelError, match="made by the engine 'fast'; this one is 'mixing'"):
+        choice.for_file(Header("fast", engine.fingerprint[:8]))
+    with pytest.raises(WrongModelError, match="made with another model: its fingerprint is 00"):
+        choice.for_file(Header("mixing", bytes(8)))
+
+
+def test_what_is_no_model() -> None:
+    with pytest.raises(InputError, match="a int is no model"):
+        EngineChoice(5)  # type: ignore[arg-type]
+    with pytest.raises(WrongModelError, match="compressing takes a model"):
+        EngineChoice(None).to_compress()
+
+
+def test_a_folder_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(ModelFolderError, match="no such model folder"):
+        open_engine(tmp_path / "none", fast=True)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ModelFolderError, match="not a folder"):
+        open_engine(tmp_path / "file", fast=True)

@@ -1,0 +1,57 @@
+"""Streams in and out: cut anywhere, counted, in segments."""
+
+import io
+import random
+
+from charloom import Codec
+from charloom.codec.engines.engine import BLOCK
+from fake_engines import ZlibEngine
+
+
+def _noise(size: int) -> bytes:
+    return random.Random(1).randbytes(size)
+
+
+def _words(size: int) -> bytes:
+    return (b"it was the best of times, it was the worst of times\n" * (size // 50))[:size]
+
+
+class _Dripping(io.RawIOBase):
+    """A pipe that gives a few bytes at a time."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.place = data, 0
+        self.source = random.Random(len(data))
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, count: int = -1) -> bytes:
+        assert count > 0, "reads to the end at once are not bounded"
+        data = self.data[self.place : self.place + min(count, self.source.randrange(1, 5000))]
+        self.place += len(data)
+        return data
+
+
+def test_streams_that_give_a_little_at_a_time() -> None:
+    data = _words(100_000) + _noise(200_000)
+    codec = Codec(ZlibEngine())
+    blob, back = io.BytesIO(), io.BytesIO()
+    codec.compress_stream(_Dripping(data), blob)  # type: ignore[arg-type]
+    assert blob.getvalue() == codec.compress(data)
+    codec.decompress_stream(_Dripping(blob.getvalue()), back)  # type: ignore[arg-type]
+    assert back.getvalue() == data
+
+
+def test_progress_counts_the_original() -> None:
+    data = _words(3 * BLOCK) + _noise(5 * BLOCK)
+    for threads in (1, 2):
+        codec = Codec(ZlibEngine(), threads=threads)
+        counts: list[int] = []
+        blob = io.BytesIO()
+        codec.compress_stream(io.BytesIO(data), blob, counts.append)
+        assert sum(counts) == len(data)
+        assert len(counts) > 3
+        counts.clear()
+        codec.decompress_stream(io.BytesIO(blob.getvalue()), io.BytesIO(), counts.append)
+        assert sum(counts) == len(data)

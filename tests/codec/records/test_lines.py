@@ -1,0 +1,57 @@
+"""Lines as records: the text comes back with its line ends, whatever the threads."""
+
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charloom import Codec, InputError
+from charloom.codec.records import lines
+from charloom.codec.records.lines import Lines
+from fake_engines import ZlibEngine
+
+
+def _text_blob(text: bytes, threads: int = 1) -> bytes:
+    target = io.BytesIO()
+    Codec(ZlibEngine(), threads=threads).compress_lines(io.BytesIO(text), target)
+    return target.getvalue()
+
+
+@settings(max_examples=100)
+@given(text=st.binary(max_size=300).map(lambda data: data.replace(b"a", b"\n")), threads=st.integers(1, 2))
+def test_lines_come_back_whatever_ends_them(text: bytes, threads: int) -> None:
+    blob = _text_blob(text, threads)
+    assert Codec(ZlibEngine()).decompress(blob) == text
+    assert blob == _text_blob(text)
+
+
+def test_a_line_that_is_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "LARGEST_RECORD", 10)
+    for text in (b"0123456789\n0123456789", b"\n" * 30):
+        assert Codec(ZlibEngine()).decompress(_text_blob(text)) == text
+    for text in (b"a\n01234567890", b"a\n01234567890\nb"):
+        with pytest.raises(InputError, match="line 2 is longer than 10 bytes"):
+            _text_blob(text)
+
+
+def test_threads_and_streams() -> None:
+    text = b"\n".join(b"record %d" % number for number in range(5000))
+    blob = _text_blob(text, 3)
+    assert blob == _text_blob(text)
+    for threads in (1, 3):
+        counts: list[int] = []
+        target = io.BytesIO()
+        Codec(ZlibEngine(), threads=threads).decompress_stream(io.BytesIO(blob), target, counts.append)
+        assert target.getvalue() == text
+        assert sum(counts) == len(text) + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "records", "open_end"),
+    [(b"", [], False), (b"a\n\nb\n", [b"a", b"", b"b"], False), (b"a\r\nb", [b"a\r", b"b"], True)],
+)
+def test_lines(text: bytes, records: list[bytes], open_end: bool) -> None:
+    found = Lines(io.BytesIO(text))
+    assert list(found) == records
+    assert found.open_end == open_end

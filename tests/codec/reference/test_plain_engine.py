@@ -1,0 +1,139 @@
+"""The native engines against the plain ones: the same bytes on every instruction set, and each decodes the others'."""
+
+import random
+
+import pytest
+
+from charloom.codec.engines import engine as engine_module
+from charloom.codec.engines.engine import Engine
+from charloom.codec.engines.native import supported
+from charloom.codec.model.integer_model import IntegerModel
+from charloom.codec.model.priming import Priming
+from charloom.codec.reference.plain_engine import ReferenceEngine
+from integer_models import random_model, with_tokens
+from small_engines import BLOCKS, MODELS, PRIMINGS, TEXT, engine_of
+
+_native = pytest.mark.skipif(not supported(), reason="charloom was built without native code")
+
+
+def _others(model: IntegerModel, priming: Priming, *, fast: bool) -> list[Engine]:
+    """One for each instruction set."""
+    return [engine_of(model, priming, name, fast=fast) for name in supported()]
+
+
+@_native
+@pytest.mark.parametrize("lanes", [1, 4, 16, 64])
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_fast_gives_the_same_bytes(model: IntegerModel, lanes: int) -> None:
+    plain = ReferenceEngine(model, None)
+    session = plain.begin(lanes)
+    payloads = [session.encode(block) for block in BLOCKS]
+    for engine in _others(model, Priming(), fast=True):
+        session = engine.begin(lanes)
+        assert [session.encode(block) for block in BLOCKS] == payloads
+    for engine in [plain, *_others(model, Priming(), fast=True)]:
+        session = engine.begin(lanes)
+        found = [session.decode(p, len(block)) for p, block in zip(payloads, BLOCKS, strict=True)]
+        assert found == BLOCKS
+
+
+_MIXTURES = [
+    ("characters", "primed"),
+    ("characters", "silent"),
+    ("characters, at random", "unprimed"),
+    ("bytes", "primed"),
+    ("some bytes", "silent"),
+]
+
+
+@_native
+@pytest.mark.parametrize(
+    ("name", "primed", "lanes"),
+    [
+        pytest.param(*mixture, lanes, marks=[] if lanes in (1, 16) or mixture == _MIXTURES[0] else pytest.mark.slow)
+        for mixture in _MIXTURES
+        for lanes in (1, 4, 16, 64)
+    ],
+)
+def test_mixing_gives_the_same_bytes(name: str, primed: str, lanes: int) -> None:
+    model, priming = MODELS[name], PRIMINGS[primed]
+    plain = ReferenceEngine(model, priming).begin(lanes)
+    payloads = [plain.encode(block) for block in BLOCKS]
+    for engine in _others(model, priming, fast=False):
+        session = engine.begin(lanes)
+        assert [session.encode(block) for block in BLOCKS] == payloads
+        session = engine.begin(lanes)
+        found = [session.decode(p, len(block)) for p, block in zip(payloads, BLOCKS, strict=True)]
+        assert found == BLOCKS
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_plain_mixing_decodes_what_it_encoded(lanes: int) -> None:
+    engine = ReferenceEngine(MODELS["characters"], PRIMINGS["primed"])
+    session, decoding = engine.begin(lanes), engine.begin(lanes)
+    for block in BLOCKS:
+        assert decoding.decode(session.encode(block), len(block)) == block
+
+
+@_native
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_records_give_the_same_bytes(model: IntegerModel, fast: bool) -> None:
+    records = [b"", b"\n", b"it was the\nbest of times,\n", TEXT[-20:].encode(), b"\n\n\xff", b"QQQ", b"12:30 a=7"]
+    for priming in [PRIMINGS["unprimed"]] if fast else PRIMINGS.values():
+        plain = engine_of(model, priming, "reference", fast=fast).records()
+        payloads = [plain.encode(record) for record in records]
+        assert plain.decode(payloads[2], 100) == records[2]
+        for engine in _others(model, priming, fast=fast):
+            session = engine.records()
+            assert [session.encode(record) for record in records] == payloads
+            assert [session.decode(payload, 100) for payload in payloads] == records
+
+
+@_native
+@pytest.mark.parametrize("fast", [True, False])
+def test_long_texts_agree_between_instruction_sets(fast: bool) -> None:
+    """Longer than the plain engines have time for: tables fill, counts reach their limits, slots change hands."""
+    source = random.Random(3)
+    words = [source.randbytes(source.randrange(1, 6)) for _ in range(2000)]
+    text = b" ".join(source.choices(words, k=4000)) + TEXT.encode() * 60 + bytes(10_000) + source.randbytes(10_000)
+    model = MODELS["characters"]
+    for lanes in (1, 16):
+        sessions = [engine.begin(lanes) for engine in _others(model, PRIMINGS["primed"], fast=fast)]
+        payloads = {session.encode(text) for session in sessions}
+        assert len(payloads) == 1
+        (payload,) = payloads
+        for engine in _others(model, PRIMINGS["primed"], fast=fast):
+            assert engine.begin(lanes).decode(payload, len(text)) == text
+
+
+@_native
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_small_tables(monkeypatch: pytest.MonkeyPatch, lanes: int) -> None:
+    """Where contexts push each other out all the time, within one byte too."""
+    monkeypatch.setattr(engine_module, "FULL_BITS", 2)
+    monkeypatch.setattr(engine_module, "LIGHT_BITS", 3)
+    model, priming = MODELS["characters"], PRIMINGS["primed"]
+    plain = ReferenceEngine(model, priming).begin(lanes)
+    payload = plain.encode(TEXT.encode())
+    for engine in _others(model, priming, fast=False):
+        assert engine.begin(lanes).encode(TEXT.encode()) == payload
+        assert engine.begin(lanes).decode(payload, len(TEXT.encode())) == TEXT.encode()
+
+
+@_native
+@pytest.mark.parametrize("fast", [True, False])
+def test_the_network_helps(fast: bool) -> None:
+    """So that equal bytes are not those of networks whose predictions are not used."""
+    for name in ("reference", supported()[-1]):
+        text = TEXT[:60].encode()
+        sizes = [
+            len(engine_of(model, Priming(), name, fast=fast).begin(1).encode(text))
+            for model in (MODELS["characters"], MODELS["characters, at random"])
+        ]
+        assert sizes[0] < 0.7 * sizes[1]
+
+
+def test_a_model_without_a_word_to_say() -> None:
+    with pytest.raises(ValueError, match="no token has bytes"):
+        with_tokens(random_model(1, "gru", hidden=3, vocabulary=1), [b""])

@@ -1,0 +1,105 @@
+"""Files are there whole, with the right permissions, or not at all."""
+
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from charloom.io.atomic import remove_leftovers, whole_file, write_whole
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "a.bin"
+    with whole_file(target) as file:
+        file.write(b"first")
+        file.flush()
+        (hidden,) = tmp_path.iterdir()
+        assert hidden.name.startswith(".a.bin.")
+        assert stat.S_IMODE(hidden.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [target]
+    assert target.read_bytes() == b"first"
+    mask = os.umask(0o022)
+    os.umask(mask)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o666 & ~mask
+
+
+def test_what_failed_leaves_what_was_there(tmp_path: Path) -> None:
+    target = tmp_path / "a.bin"
+    target.write_bytes(b"old")
+
+    def stopped() -> None:
+        with whole_file(target, overwrite=True) as file:
+            file.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
+    """Neither what was there nor what came while the file was written."""
+    target = tmp_path / "a.bin"
+    with pytest.raises(FileExistsError, match="there is a file already"), whole_file(target):
+        target.write_bytes(b"theirs")
+    with pytest.raises(FileExistsError), whole_file(target):
+        raise AssertionError("begun")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"theirs"]
+    with whole_file(target, overwrite=True) as file:
+        file.write(b"ours")
+    assert target.read_bytes() == b"ours"
+
+
+def test_permissions_and_times_of_another(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"")
+    other.chmod(0o640)
+    os.utime(other, ns=(10**18, 10**18 + 7))
+    with whole_file(tmp_path / "a", like=other.stat()):
+        pass
+    found = (tmp_path / "a").stat()
+    assert (stat.S_IMODE(found.st_mode), found.st_mtime_ns) == (0o640, 10**18 + 7)
+
+
+def test_errors_name_the_target(tmp_path: Path) -> None:
+    target = tmp_path / "none" / "a"
+    with pytest.raises(FileNotFoundError) as caught, whole_file(target):
+        pass
+    assert caught.value.filename == str(target)
+
+
+def test_files_that_belong_together_come_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If one cannot be written none is, and what they replace stays."""
+    old, files = tmp_path / "old", {tmp_path / name: name.encode() for name in "abc"}
+    old.write_bytes(b"old")
+    sync, synced = os.fsync, []
+
+    def full(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) == 3:
+            raise OSError(28, "No space left on device")
+        sync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left") as caught:
+            write_whole(files, remove=[old])
+    assert caught.value.filename == str(tmp_path / "c")
+    assert list(tmp_path.iterdir()) == [old]
+    write_whole(files, remove=[old, tmp_path / "never"])
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
+def test_leftovers_of_killed_processes(tmp_path: Path) -> None:
+    """Only hidden files of the names that are asked for go."""
+    with whole_file(tmp_path / "model.json"):
+        (hidden,) = tmp_path.iterdir()
+    left = tmp_path / hidden.name
+    others = [left.with_name(left.name.replace("model", "other")), tmp_path / ".model.json", tmp_path / "model.json"]
+    for path in (left, *others):
+        path.write_bytes(b"half")
+    remove_leftovers(tmp_path, re.compile(r"model\.json"))
+    assert sorted(tmp_path.iterdir()) == sorted(others)
+    remove_leftovers(tmp_path / "no folder", re.compile("x"))

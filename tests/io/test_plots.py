@@ -1,0 +1,17 @@
+"""Figures become files of the format that was asked for."""
+
+import pytest
+
+from charloom.io.plots import PictureFormat, new_figure, picture_of, set_perplexity_axis
+
+
+@pytest.mark.parametrize(("format", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF-")])
+def test_the_format_is_what_was_asked_for(format: PictureFormat, magic: bytes) -> None:  # noqa: A002
+    """A title in letters that the font lacks is no error."""
+    figure = new_figure(3, 2)
+    axes = figure.subplots()
+    axes.plot([1, 2], [3, 40])
+    axes.set_title("日本語")
+    set_perplexity_axis(axes)
+    assert axes.get_yscale() == "log"
+    assert picture_of(figure, format).startswith(magic)

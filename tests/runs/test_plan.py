@@ -1,0 +1,34 @@
+"""The plan of a run: contradictions are refused when it is made, its folder follows from it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import charloom
+from charloom import Recipe, RunPlan, SettingsError
+
+_RECIPE = Recipe(charloom.CorpusSettings(), charloom.ModelSettings(), charloom.TrainingSettings())
+_CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"resume": "model", "init_from": "other"}, "init_from is 'other': a resumed run has settings and weights"),
+    ({"resume": "model", "recipe": charloom.load_recipe("section")}, "recipe is 'section': a resumed run"),
+    ({"extend_vocabulary": True}, "extend_vocabulary is True: it is for init_from"),
+    (
+        {"corpus": charloom.corpus_from("a fox"), "recipe": _RECIPE.with_changes({"lowercase": True})},
+        "lowercase is True: the corpus was read with lowercase=False",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), _CONTRADICTIONS)
+def test_contradictions_are_refused_when_planned(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        RunPlan(**arguments)
+
+
+def test_the_folder_follows_from_the_plan(tmp_path: Path) -> None:
+    assert RunPlan().folder == Path("time-machine-model")
+    assert RunPlan("a/book.txt.gz").folder == Path("book-model")
+    assert RunPlan("-").folder == Path("text-model")
+    assert RunPlan(resume=tmp_path).folder == tmp_path
+    assert RunPlan(charloom.corpus_from("a fox", name="fable")).folder == Path("fable-model")

@@ -1,0 +1,37 @@
+"""Settings of a series' table and of its forecast; numbers beyond their limits are in ``test_messages``."""
+
+from typing import Any
+
+import pytest
+
+from charloom import SettingsError
+from charloom.settings import ForecastSettings, TableSettings
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"delimiter": "a"}, "delimiter is 'a': it must be one character"),
+        ({"delimiter": ";;"}, "delimiter is ';;': it must be one character"),
+        ({"decimal": ";"}, "decimal is ';': it must be one of"),
+        ({"thousands": "."}, r"thousands is '.': it is the decimal sign, too; give decimal=','"),
+        ({"date_format": "%d.%m."}, "it has no year"),
+        ({"date_format": "%q"}, "not a format that dates can be read with"),
+        ({"skip_rows": -1}, "skip_rows is -1"),
+    ],
+)
+def test_tables_that_cannot_be(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        TableSettings(**settings)
+
+
+def test_tables_that_can() -> None:
+    assert [TableSettings(delimiter=mark).delimiter for mark in ("tab", ";", "\\t")] == ["tab", ";", "\\t"]
+    assert TableSettings(thousands=".", decimal=",").missing == "refuse"
+    assert TableSettings(date_format="%d.%m.%y").date_format == "%d.%m.%y"
+
+
+def test_there_is_a_path_for_each_member() -> None:
+    assert ForecastSettings(members=50, num_paths=50).num_paths == 50
+    with pytest.raises(SettingsError, match="num_paths is 20: it must be at least 50, one for each member"):
+        ForecastSettings(members=50, num_paths=20)

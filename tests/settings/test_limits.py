@@ -1,0 +1,61 @@
+"""Limits of numbers, words and switches, and what is stored of those that pass."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from charloom import SettingsError
+from charloom.settings.limits import check_choice, check_count, check_number, check_switch, check_whole
+
+
+@dataclass(frozen=True)
+class _Settings:
+    value: Any
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (0, "it must be a whole number, 1 or more"),
+        (8, "it must be a whole number, 1 or more and at most 7"),
+        (1.0, "it must be a whole number, 1 or more"),
+        (True, "it must be a whole number, 1 or more"),
+    ],
+)
+def test_whole_numbers(value: object, message: str) -> None:
+    assert check_count("n", 7, minimum=1, maximum=7) == 7
+    assert type(check_count("n", np.int32(7))) is int
+    with pytest.raises(SettingsError, match=f"n is {value}: {message}$"):
+        check_count("n", value, minimum=1, maximum=7)
+    with pytest.raises(SettingsError, match="value is None: it must be a whole number"):
+        check_whole(_Settings(None), "value")
+    check_whole(_Settings(None), "value", optional=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (0, "it must be above 0 and at most 1"),
+        (1.5, "it must be above 0 and at most 1"),
+        ("0.5", "it must be a finite number"),
+        (10**400, "it must be a finite number"),
+    ],
+)
+def test_numbers_are_stored_as_floats(value: object, message: str) -> None:
+    settings = _Settings(1)
+    check_number(settings, "value", maximum=1.0, above_minimum=True)
+    assert type(settings.value) is float
+    with pytest.raises(SettingsError, match=message) as caught:
+        check_number(_Settings(value), "value", maximum=1.0, above_minimum=True)
+    assert (caught.value.setting, caught.value.value) == ("value", value)
+
+
+def test_words_and_switches() -> None:
+    check_choice("unit", "byte", Literal["char", "byte"])
+    with pytest.raises(SettingsError, match="unit is 'word': choose one of char, byte"):
+        check_choice("unit", "word", Literal["char", "byte"])
+    check_switch(_Settings(True), "value")
+    with pytest.raises(SettingsError, match="value is 1: it must be true or false"):
+        check_switch(_Settings(1), "value")

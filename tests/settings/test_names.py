@@ -1,0 +1,57 @@
+"""Settings by name, and their values from words."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from charloom import Recipe, SettingsError
+from charloom.settings.names import TABLES, as_word, find_setting, parse_word
+
+
+def test_no_two_groups_have_a_setting_of_one_name() -> None:
+    fields = [field.name for kind in TABLES.values() for field in dataclasses.fields(kind)]
+    assert sorted(fields) == sorted(Recipe().values)
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "value"),
+    [
+        ("hidden-size", "64", 64),
+        ("--learning-rate", "1e-3", 0.001),
+        ("dropout", "0", 0.0),
+        ("max_chars", "None", None),
+        ("patience", "3", 3),
+        ("keep-best", "false", False),
+        ("lowercase", "none", None),
+        ("tied_output", "yes", True),
+        ("cell", "gru", "gru"),
+        ("device", "cpu", "cpu"),
+    ],
+)
+def test_words_become_values(name: str, word: str, value: Any) -> None:
+    found = parse_word(find_setting(name), word)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "message"),
+    [
+        ("hidden-size", "64.5", "hidden_size is '64.5': it must be a whole number"),
+        ("hidden-size", "none", "a whole number"),
+        ("max-chars", "many", "a whole number or none"),
+        ("cell", "cnn", "one of rnn, gru, lstm"),
+        ("tied-output", "1", "true or false"),
+        ("dropout", "", "a number"),
+    ],
+)
+def test_other_words_do_not(name: str, word: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        parse_word(find_setting(name), word)
+
+
+def test_a_value_in_words_is_read_as_itself() -> None:
+    for name, value in Recipe().values.items():
+        if name != "prefix":  # a list, of which no word is
+            assert parse_word(name, as_word(value)) == value

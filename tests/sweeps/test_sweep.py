@@ -1,0 +1,280 @@
+"""Sweeps by processes, which begin at once, but for those that it is about (``forked_workers``)."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import charloom
+from charloom import (
+    CorpusSettings,
+    History,
+    LanguageModel,
+    ModelFolderError,
+    ModelSettings,
+    Recipe,
+    SettingsError,
+    TrainingSettings,
+    build_model,
+    load_corpus,
+    train,
+)
+from charloom.sweeps.events import RunEnded, RunFailed, SweepBegan, SweepProgressed
+from charloom.sweeps.results import SweepResults
+from charloom.training.events import StopTraining
+from forked_workers import ForkedWorker, workers_forked
+
+_RECIPE = Recipe(
+    CorpusSettings(),
+    ModelSettings(cell="gru", hidden_size=8),
+    TrainingSettings(batch_size=4, num_steps=10, epochs=3, learning_rate=0.5, validation_fraction=0.1, device="cpu"),
+)
+_VARY: dict[str, list[Any]] = {"hidden_size": [4, 8], "dropout": [0.0, 0.5]}
+
+
+def sweep(*arguments: Any, **options: Any) -> SweepResults:
+    """In one process, where the number does not matter."""
+    return charloom.sweep(*arguments, **{"jobs": 1} | options)
+
+
+@pytest.fixture
+def file(text: str, tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text(text[:2000], encoding="utf-8")
+    return path
+
+
+def _figures(results: SweepResults) -> dict[str, Any]:
+    """Everything but times, by run."""
+    return {
+        json.dumps([run.recipe.model.hidden_size, run.recipe.model.dropout, run.recipe.training.seed]): [
+            (record.perplexity, record.validation_perplexity) for record in run.history
+        ]
+        for run in results.runs
+    }
+
+
+def _plain(file: Path, **changes: Any) -> tuple[LanguageModel, History]:
+    """The same run, in this process."""
+    recipe = _RECIPE.with_changes({"threads": 1, **changes})
+    corpus = load_corpus(file, **vars(recipe.corpus))
+    model = build_model(corpus.vocabulary, recipe.model, seed=recipe.training.seed)
+    return model, train(model, corpus, recipe.training)
+
+
+def test_runs_are_those_of_training_whatever_the_number_of_processes(file: Path, tmp_path: Path) -> None:
+    """Two are started as a user's are."""
+    with workers_forked():
+        one = sweep(file, _VARY, _RECIPE, num_seeds=2, jobs=1, output=tmp_path / "one")
+    two = charloom.sweep(file, _VARY, _RECIPE, num_seeds=2, jobs=2)
+    assert len(one.runs) == 8
+    assert _figures(one) == _figures(two)
+    _, history = _plain(file, hidden_size=4, dropout=0.5, seed=1)
+    (run,) = [run for run in one.find(hidden_size=4, dropout=0.5).runs if run.recipe.training.seed == 1]
+    assert [record.perplexity for record in run.history] == [record.perplexity for record in history]
+    assert run.validation_perplexity == history[-1].validation_perplexity
+    assert all(run.folder is None for run in two.runs)
+    assert sorted(entry.name for entry in (tmp_path / "one").iterdir()) == [
+        "results.csv",
+        "results.jsonl",
+        "runs",
+        "sweep.json",
+        "sweep.png",
+    ]
+    assert (tmp_path / "one" / "sweep.png").read_bytes().startswith(b"\x89PNG")
+    assert len((tmp_path / "one" / "results.jsonl").read_text().splitlines()) == 8
+
+
+@pytest.mark.usefixtures("forked_workers")
+def test_more_values_and_seeds_leave_what_is_done(file: Path, tmp_path: Path) -> None:
+    """Also where what was fixed is varied."""
+    began: list[SweepBegan] = []
+
+    def listen(event: Any) -> None:
+        if isinstance(event, SweepBegan):
+            began.append(event)
+
+    def go_on(vary: dict[str, list[Any]], seeds: int = 1) -> SweepResults:
+        return sweep(file, vary, _RECIPE, num_seeds=seeds, output=tmp_path / "out", listeners=[listen])
+
+    first = go_on({"hidden_size": [4, 8]})
+    times = {run.folder: run.seconds for run in first.runs}
+    assert len(go_on({"hidden_size": [4, 8]}).runs) == 2
+    assert len(go_on({"hidden_size": [4, 16]}, seeds=2).runs) == 5
+    last = go_on({"hidden_size": [4], "dropout": [0, 0.5]})
+    assert [(event.num_done, event.num_to_do) for event in began] == [(0, 2), (2, 0), (2, 3), (5, 1)]
+    assert {run.folder: run.seconds for run in last.runs if run.folder in times} == times
+    assert last.varied == ("hidden_size", "dropout")
+    assert sorted(tuple(one.values.values()) for one in last.combinations()) == [
+        (4, 0.0),
+        (4, 0.5),
+        (8, 0.0),
+        (16, 0.0),
+    ]
+
+
+@pytest.mark.usefixtures("forked_workers")
+def test_a_list_of_combinations_and_ways_to_read_a_text(file: Path) -> None:
+    combinations = [{"max_chars": 500, "epochs": 1}, {"max_chars": 1500, "learning_rate": 0.1}]
+    results = sweep(file, combinations, _RECIPE)
+    assert results.varied == ("max_chars", "epochs", "learning_rate")
+    found = {run.recipe.corpus.max_chars: run for run in results.runs}
+    assert (len(found[500].history), len(found[1500].history)) == (1, 3)
+    _, history = _plain(file, max_chars=1500, learning_rate=0.1)
+    assert found[1500].perplexity == history[-1].perplexity
+
+
+@pytest.mark.usefixtures("forked_workers")
+@pytest.mark.parametrize("unit", ["char", "byte"])
+def test_a_corpus_that_is_read_already(unit: Any, file: Path) -> None:
+    corpus = load_corpus(file, unit=unit, lowercase=True)
+    results = sweep(corpus, [{}], _RECIPE.with_changes({"unit": unit}))
+    assert results.varied == ()
+    (run,) = results.runs
+    _, history = _plain(file, unit=unit, lowercase=True)
+    assert run.perplexity == history[-1].perplexity
+    with pytest.raises(SettingsError, match="give the sweep its source"):
+        sweep(corpus, {"max_chars": [500, 600]}, _RECIPE)
+
+
+@pytest.mark.usefixtures("forked_workers")
+def test_a_sweep_that_is_stopped_goes_on(file: Path, tmp_path: Path) -> None:
+    undisturbed = sweep(file, _VARY, _RECIPE)
+    ended: list[RunEnded] = []
+
+    def stop(event: Any) -> None:
+        if isinstance(event, RunEnded):
+            ended.append(event)
+            raise StopTraining
+
+    stopped = sweep(file, _VARY, _RECIPE, output=tmp_path / "out", listeners=[stop])
+    assert (len(stopped.runs), stopped.num_missing) == (1, 3)
+    assert not (tmp_path / "out" / ".work").exists()
+    again = sweep(file, _VARY, _RECIPE, output=tmp_path / "out")
+    assert (len(again.runs), again.num_missing) == (4, 0)
+    assert _figures(again) == _figures(undisturbed)
+    assert ended[0].run in again.runs
+
+
+@pytest.mark.usefixtures("forked_workers")
+def test_a_run_that_diverges_is_recorded_and_stops_nothing(file: Path, tmp_path: Path) -> None:
+    """Steps of 1e30 take the weights out of what float32 holds. It would do so again: it counts as done."""
+    vary = {"learning_rate": [1e30, 0.5]}
+    recipe = _RECIPE.with_changes({"optimizer": "adamw", "epochs": 2})
+    results = sweep(file, vary, recipe, num_seeds=2, output=tmp_path / "out")
+    good, bad = results.combinations()
+    assert (good.values["learning_rate"], good.num_diverged) == (0.5, 0)
+    assert (len(bad.runs), bad.num_diverged) == (2, 2)
+    assert "lower learning_rate" in bad.runs[0].message
+    assert results.num_missing == 0
+    events: list[Any] = []
+    again = sweep(file, vary, recipe, num_seeds=2, output=tmp_path / "out", listeners=[events.append])
+    assert events == [SweepBegan(4, 0, 0, 1)]
+    assert again.combinations() == results.combinations()
+
+
+@pytest.mark.usefixtures("forked_workers")
+def test_models_are_kept_where_asked(file: Path, tmp_path: Path) -> None:
+    """Also of runs that were done without."""
+    vary = {"hidden_size": [4, 8]}
+    without = sweep(file, vary, _RECIPE, output=tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("model.safetensors"))
+    results = sweep(file, vary, _RECIPE, output=tmp_path / "out", keep_models=True)
+    assert _figures(results) == _figures(without)
+    for run in results.runs:
+        assert run.folder is not None
+        loaded = LanguageModel.load(run.folder)
+        plain, _ = _plain(file, hidden_size=run.recipe.model.hidden_size)
+        assert torch.equal(loaded.output.weight, plain.output.weight)
+        assert (run.folder / "codec.safetensors").exists()
+    events: list[Any] = []
+    sweep(file, vary, _RECIPE, output=tmp_path / "out", keep_models=True, listeners=[events.append])
+    assert events == [SweepBegan(2, 0, 0, 1)]
+
+
+@pytest.mark.usefixtures("forked_workers")
+def test_two_sweeps_do_not_meet_in_a_folder(file: Path, tmp_path: Path) -> None:
+    errors: list[ModelFolderError] = []
+
+    def try_another(event: Any) -> None:
+        if isinstance(event, SweepBegan):
+            with pytest.raises(ModelFolderError, match="another sweep is at work") as error:
+                sweep(file, [{}], _RECIPE, output=tmp_path / "out")
+            errors.append(error.value)
+
+    assert len(sweep(file, [{}], _RECIPE, output=tmp_path / "out", listeners=[try_another]).runs) == 1
+    assert len(errors) == 1
+
+
+def test_exceptions_of_a_listener_pass_and_processes_end(
+    file: Path, tmp_path: Path, forked_workers: list[ForkedWorker]
+) -> None:
+    def fail(event: Any) -> None:
+        if isinstance(event, SweepProgressed):
+            assert all(worker.poll() is None for worker in forked_workers)
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        sweep(file, _VARY, _RECIPE.with_changes({"epochs": 1000}), jobs=2, output=tmp_path / "out", listeners=[fail])
+    assert len(forked_workers) == 2
+    for worker in forked_workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker.pid, 0)
+    assert not (tmp_path / "out" / ".work").exists()
+
+
+def test_a_full_disk_is_an_error_and_no_crash(small_disk: Path) -> None:
+    with pytest.raises(ModelFolderError, match=r"(?i)no space left"):
+        sweep(charloom.corpus_from("a text of many words, " * 30_000), [{}], _RECIPE, output=small_disk / "out")
+
+
+def _stop(_: Any) -> None:
+    raise StopTraining
+
+
+@pytest.mark.parametrize(
+    ("how", "setting"),
+    [
+        ({"unit": "byte"}, "unit"),
+        ({"lowercase": False}, "lowercase"),
+        ({"collapse_whitespace": True}, "collapse_whitespace"),
+        ({"max_chars": 1999}, "max_chars"),
+    ],
+)
+def test_a_corpus_that_was_read_otherwise(how: dict[str, Any], setting: str, file: Path) -> None:
+    """Neither the recipe nor what is varied may say so: it would be recorded, without effect."""
+    corpus = load_corpus(file, lowercase=True)
+    for vary, recipe in (({}, _RECIPE.with_changes(how)), ({name: [value] for name, value in how.items()}, _RECIPE)):
+        with pytest.raises(SettingsError, match="the corpus ") as caught:
+            sweep(corpus, vary, recipe)
+        assert caught.value.setting == setting
+    for fits in ({"lowercase": True, "max_chars": 2000}, {"collapse_whitespace": False}):
+        assert sweep(corpus, {}, _RECIPE.with_changes(fits), listeners=[_stop]).num_missing == 1
+
+
+def test_a_process_that_dies_costs_its_run(file: Path, tmp_path: Path, forked_workers: list[ForkedWorker]) -> None:
+    """Killed as a system does that is out of memory; the others go on, and the next sweep does it."""
+    recipe = _RECIPE.with_changes({"epochs": 60})
+    events: list[Any] = []
+
+    def kill_the_first(event: Any) -> None:
+        events.append(event)
+        if (
+            isinstance(event, SweepProgressed)
+            and event.fraction > 0
+            and not any(isinstance(e, RunFailed) for e in events)
+        ):
+            os.kill(forked_workers[-1].pid, signal.SIGKILL)
+
+    vary = {"hidden_size": [4, 8, 16]}
+    results = sweep(file, vary, recipe, jobs=1, output=tmp_path / "out", listeners=[kill_the_first])
+    (failed,) = [event for event in events if isinstance(event, RunFailed)]
+    assert "out of memory?" in failed.message
+    assert results.failures == {failed.name: failed.message}
+    assert (len(results.runs), results.num_missing) == (2, 1)
+    again = sweep(file, {"hidden_size": [4, 8, 16]}, recipe, output=tmp_path / "out")
+    assert (len(again.runs), again.failures) == (3, {})

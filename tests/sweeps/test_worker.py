@@ -1,0 +1,57 @@
+"""The process that trains runs: its text and its answers, and that it ends with the one that gave the orders."""
+
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from charloom import CharloomError, Recipe, corpus_from, load_corpus
+from charloom.sweeps import worker
+from charloom.sweeps.worker import Order, read_corpus, write_corpus
+
+_TEXT = "A fox, a dog and a crow. " * 20
+
+
+def _order(folder: Path, **changes: object) -> Order:
+    recipe = Recipe().with_changes(
+        {"hidden_size": 4, "batch_size": 2, "num_steps": 5, "epochs": 2, "sample_every": 0, "device": "cpu"} | changes
+    )
+    return Order(folder=str(folder / "run"), corpus="", settings=recipe.values, keep_model=False)
+
+
+def test_a_corpus_goes_to_processes_whole(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(bytes(range(256)))
+    for corpus in (load_corpus(tmp_path / "a.txt", unit="byte"), corpus_from("naïve 漢\n", name="made")):
+        write_corpus(tmp_path / "c", corpus)
+        again = read_corpus(tmp_path / "c")
+        assert (again.name, again.text, again.vocabulary) == (corpus.name, corpus.text, corpus.vocabulary)
+        assert torch.equal(again.ids[:], corpus.ids[:])
+
+
+def test_each_epoch_is_told_and_the_run_is_in_its_folder(tmp_path: Path) -> None:
+    answers = io.StringIO()
+    worker._train(_order(tmp_path), corpus_from(_TEXT), answers)
+    assert [json.loads(line) for line in answers.getvalue().splitlines()] == [{"epoch": 1}, {"epoch": 2}]
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (run["outcome"], run["epochs"]) == ("finished", 2)
+
+
+def test_a_run_that_cannot_be_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CharloomError, match="minibatch"):
+        worker._train(_order(tmp_path, batch_size=1000), corpus_from(_TEXT), io.StringIO())
+
+
+def test_it_ends_when_nobody_waits_for_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parents = iter([7, 7, 7])
+    monkeypatch.setattr(os, "getppid", lambda: next(parents, 1))
+
+    def leave(status: int) -> None:
+        raise KeyboardInterrupt(status)
+
+    monkeypatch.setattr(os, "_exit", leave)
+    with pytest.raises(KeyboardInterrupt):
+        worker._train(_order(tmp_path), corpus_from(_TEXT), io.StringIO())
+    assert not (tmp_path / "run" / "run.json").exists()

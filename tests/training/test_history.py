@@ -1,0 +1,37 @@
+"""Records of epochs: which was best, and their way through JSON."""
+
+import json
+import math
+
+import pytest
+
+from charloom import EpochRecord, History
+
+
+def test_the_best_record() -> None:
+    """The first of equals; an infinite perplexity is one, and none at all is none."""
+
+    def history(*values: float | None) -> History:
+        return History([EpochRecord(epoch, 2.0, value, 1.0, 1.0) for epoch, value in enumerate(values, 1)])
+
+    assert history(3.0, 2.0, 2.0, 4.0).best == EpochRecord(2, 2.0, 2.0, 1.0, 1.0)
+    assert history(math.inf, math.inf).best == EpochRecord(1, 2.0, math.inf, 1.0, 1.0)
+    assert history(None, None).best is None
+    assert history().best is None
+
+
+@pytest.mark.parametrize("validation", [None, 3.25, math.inf])
+def test_a_record_comes_back_from_json(validation: float | None) -> None:
+    """JSON has no infinity; a text to validate on tells an infinite perplexity from none."""
+    record = EpochRecord(7, math.inf, validation, 1.5, 0.1 + 0.2)
+    read = EpochRecord.from_dict(json.loads(record.to_json()), validated=validation is not None)
+    assert read == record
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"perplexity": "nan"}, {"seconds": [1]}, {"chars_per_second": 10**400}, {"epoch": None}]
+)
+def test_a_record_of_something_else(wrong: dict[str, object]) -> None:
+    values = EpochRecord(1, 2.0, None, 1.0, 1.0).to_dict() | wrong
+    with pytest.raises((KeyError, TypeError, ValueError, OverflowError)):
+        EpochRecord.from_dict(values, validated=False)  # type: ignore[arg-type]
