@@ -4,7 +4,6 @@ The first 90 % of The Time Machine are known beforehand, the last 10 % are compr
 were trained on the first part, and by compressors that have read it, or not.
 """
 
-import os
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,7 @@ from matplotlib.figure import Figure
 from charloom import Codec, LanguageModel, build_model, evaluate, load_corpus, load_recipe, prepare_codec, train
 from charloom.errors import SettingsError
 from charloom.inference.compression_report import break_even, size_of_model
-from charloom.recurrence.dispatch import VARIABLE, chosen_kernels
+from charloom.recurrence.backend import backend, use_backend
 from charloom.training.trainer import training_length
 from experiments.compression_pictures import draw_break_even, draw_sizes
 from experiments.other_compressors import compressors, primed_size, processor_seconds
@@ -72,7 +71,7 @@ def make_model(file: Path, size: int, dropout: float, seed: int, folder: Path, *
         learning_rate=0.004,
         validation_fraction=_UNSEEN,
         sample_every=0,
-        precision="float32" if chosen_kernels() is None else "bfloat16",
+        precision="float32" if backend().kernels is None else "bfloat16",
     )
     model = build_model(text.vocabulary, replace(recipe.model, hidden_size=size, dropout=dropout), seed=seed)
     train(model, text, training)
@@ -144,20 +143,13 @@ def _machines(folder: Path, rest: bytes) -> list[dict[str, Any]]:
 @contextmanager
 def _computed_by(word: str) -> Iterator[bool]:
     """With these kernels; False where this processor does not have them."""
-    before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = word
-    try:
+    with use_backend(word):
         try:
-            chosen_kernels()
+            backend()
         except SettingsError:
             yield False
         else:
             yield True
-    finally:
-        if before is None:
-            del os.environ[VARIABLE]
-        else:
-            os.environ[VARIABLE] = before
 
 
 def tables(results: Results) -> dict[str, str]:

@@ -24,7 +24,7 @@ from charloom import (
     train,
 )
 from charloom.inference.evaluation import perplexity_of
-from charloom.recurrence.dispatch import chosen_kernels
+from charloom.recurrence.backend import backend
 from charloom.settings.model import Precision
 from charloom.training.trainer import training_length
 from experiments.page import Experiment, Results, corpus, table
@@ -129,7 +129,7 @@ def _trained(text: Corpus, model: ModelSettings, training: TrainingSettings, see
 
 def precision() -> Precision:
     """The fast one, where it can be had: held-out perplexity is the same (``scripts/bench precision``)."""
-    return "float32" if chosen_kernels() is None else "bfloat16"
+    return "float32" if backend().kernels is None else "bfloat16"
 
 
 def _written(model: LanguageModel, way: SamplingSettings, num_samples: int, num_chars: int) -> list[str]:

@@ -19,6 +19,7 @@
 
 namespace nb = nanobind;
 using namespace charloom;
+using namespace nb::literals;
 
 namespace {
 
@@ -41,41 +42,51 @@ void on_threads(Call &call, long limit, double work, Run run) {
 
 // Multiplications and additions of a layer, forward.
 double layer_work(CellKind cell, double rows, double inputs, double hidden) {
-  const double gates = cell == CellKind::lstm ? 4 : cell == CellKind::gru ? 3 : 1;
-  return 2 * rows * gates * hidden * (inputs + hidden);
+  return 2 * rows * kCells[(int)cell].gates * hidden * (inputs + hidden);
 }
 
-LayerWeights weights_at(const std::vector<Address> &a) {
-  return {(const float *)a.at(0), (const float *)a.at(1), (const float *)a.at(2), (const float *)a.at(3)};
-}
-LayerGradients gradients_at(const std::vector<Address> &a) {
-  return {(float *)a.at(0), (float *)a.at(1), (float *)a.at(2), (float *)a.at(3)};
+// The tuples of src/charloom/recurrence/kernel_arguments.py.
+using LayerShape = std::tuple<int, int, long, long, long, long>;
+using ModelShape = std::tuple<int, long, long, long, long>;
+
+LayerSizes sizes_of(const LayerShape &shape) {
+  auto named = [](int cell, int precision, auto... sizes) {
+    return LayerSizes{(CellKind)cell, (Precision)precision, sizes...};
+  };
+  return std::apply(named, shape);
 }
 
-LayerCall layer_call(CellKind cell, Precision precision, long steps, long batch, long inputs, long hidden,
-                     bool backward_in_time) {
+// Throws std::invalid_argument, ValueError to Python, for more layers than arrays have places, or other parameters.
+ModelSizes sizes_of(const ModelShape &shape, size_t parameters) {
+  const auto sizes = std::apply([](int cell, auto... sizes) { return ModelSizes{(CellKind)cell, sizes...}; }, shape);
+  if (sizes.layers < 1 || sizes.layers > kMaxLayers)
+    throw std::invalid_argument(std::to_string(sizes.layers) + " layers are not between 1 and " +
+                                std::to_string(kMaxLayers));
+  if (parameters != (size_t)(3 + 4 * sizes.layers)) throw std::invalid_argument("parameters do not fit the layers");
+  return sizes;
+}
+
+LayerGradients gradients_at(const std::vector<Address> &a, long at = 0) {
+  return {(float *)a.at(at), (float *)a.at(at + 1), (float *)a.at(at + 2), (float *)a.at(at + 3)};
+}
+LayerWeights weights_at(const std::vector<Address> &a, long at = 0) {
+  const LayerGradients same = gradients_at(a, at);
+  return {same.input, same.hidden, same.input_bias, same.hidden_bias};
+}
+
+size_t reserve_bytes(const Kernels &kernels, const LayerShape &shape) {
   LayerCall call{};
-  call.cell = cell;
-  call.precision = precision;
-  call.steps = steps;
-  call.batch = batch;
-  call.inputs = inputs;
-  call.hidden = hidden;
-  call.backward_in_time = backward_in_time;
-  return call;
-}
-
-size_t reserve_bytes(const Kernels &kernels, int cell, int precision, long steps, long batch, long inputs,
-                     long hidden) {
-  return kernels.reserve_bytes(layer_call((CellKind)cell, (Precision)precision, steps, batch, inputs, hidden, false));
+  (LayerSizes &)call = sizes_of(shape);
+  return kernels.reserve_bytes(call);
 }
 
 // Addresses are 0 for arrays that a call does not have. threads: as in on_threads.
-void layer_forward(const Kernels &kernels, int cell, int precision, long steps, long batch, long inputs, long hidden,
-                   bool backward_in_time, long threads, const std::vector<Address> &weights, Address x,
-                   Address first_hidden, Address first_cell, Address y, Address last_hidden, Address last_cell,
-                   Address reserve) {
-  LayerCall call = layer_call((CellKind)cell, (Precision)precision, steps, batch, inputs, hidden, backward_in_time);
+void layer_forward(const Kernels &kernels, const LayerShape &shape, bool backward_in_time, long threads,
+                   const std::vector<Address> &weights, Address x, Address first_hidden, Address first_cell, Address y,
+                   Address last_hidden, Address last_cell, Address reserve) {
+  LayerCall call{};
+  (LayerSizes &)call = sizes_of(shape);
+  call.backward_in_time = backward_in_time;
   call.weights = weights_at(weights);
   call.x = (const float *)x;
   call.first_hidden = (const float *)first_hidden;
@@ -85,19 +96,21 @@ void layer_forward(const Kernels &kernels, int cell, int precision, long steps, 
   call.last_cell = (float *)last_cell;
   call.reserve = (void *)reserve;
   nb::gil_scoped_release release;
+  const long rows = call.steps * call.batch;
   if (reserve) ask_for_large_pages(call.reserve, kernels.reserve_bytes(call));
-  ask_for_large_pages(call.y, (size_t)(steps * batch * hidden) * sizeof(float));
-  on_threads(call, threads, layer_work(call.cell, steps * batch, inputs, hidden),
+  ask_for_large_pages(call.y, (size_t)(rows * call.hidden) * sizeof(float));
+  on_threads(call, threads, layer_work(call.cell, rows, call.inputs, call.hidden),
              [&] { kernels.layer_forward(call, workspace.of_size(kernels.layer_workspace(call, false))); });
 }
 
 // dx: 0 if the gradient of the input is not needed. Overwrites the reserve.
-void layer_backward(const Kernels &kernels, int cell, int precision, long steps, long batch, long inputs, long hidden,
-                    bool backward_in_time, long threads, const std::vector<Address> &weights,
-                    const std::vector<Address> &gradients, Address x, Address first_hidden, Address first_cell,
-                    Address reserve, Address dy, Address d_last_hidden, Address d_last_cell, Address dx,
-                    Address d_first_hidden, Address d_first_cell) {
-  LayerCall call = layer_call((CellKind)cell, (Precision)precision, steps, batch, inputs, hidden, backward_in_time);
+void layer_backward(const Kernels &kernels, const LayerShape &shape, bool backward_in_time, long threads,
+                    const std::vector<Address> &weights, const std::vector<Address> &gradients, Address x,
+                    Address first_hidden, Address first_cell, Address reserve, Address dy, Address d_last_hidden,
+                    Address d_last_cell, Address dx, Address d_first_hidden, Address d_first_cell) {
+  LayerCall call{};
+  (LayerSizes &)call = sizes_of(shape);
+  call.backward_in_time = backward_in_time;
   call.weights = weights_at(weights);
   call.gradients = gradients_at(gradients);
   call.x = (const float *)x;
@@ -111,7 +124,7 @@ void layer_backward(const Kernels &kernels, int cell, int precision, long steps,
   call.d_first_hidden = (float *)d_first_hidden;
   call.d_first_cell = (float *)d_first_cell;
   nb::gil_scoped_release release;
-  on_threads(call, threads, 2 * layer_work(call.cell, steps * batch, inputs, hidden),
+  on_threads(call, threads, 2 * layer_work(call.cell, call.steps * call.batch, call.inputs, call.hidden),
              [&] { kernels.layer_backward(call, workspace.of_size(kernels.layer_workspace(call, true))); });
 }
 
@@ -130,40 +143,25 @@ std::vector<int64_t> checked_ids(Address address, long batch, long steps, long b
   return copy;
 }
 
-// Throws std::invalid_argument, ValueError to Python: the arrays of layers have so many places.
-void check_layers(long layers) {
-  if (layers < 1 || layers > kMaxLayers)
-    throw std::invalid_argument(std::to_string(layers) + " layers are not between 1 and " + std::to_string(kMaxLayers));
-}
-
 // strides: of ids and of targets, batch before step; parameters and gradients: embedding (0 for one-hot input), four a
 // layer, output, its bias. threads: as in on_threads.
-void language_model_step(const Kernels &kernels, int cell, int precision, long steps, long batch, long hidden,
-                         long layers, long vocabulary, long embedding_size, long threads, Address ids, Address targets,
-                         const std::vector<long> &strides, const std::vector<Address> &parameters,
-                         const std::vector<Address> &gradients, double dropout, double layer_dropout, uint64_t seed,
-                         Address first_hidden, Address first_cell, Address last_hidden, Address last_cell,
-                         Address loss) {
+void language_model_step(const Kernels &kernels, const ModelShape &shape, int precision, long steps, long batch,
+                         long threads, Address ids, Address targets, const std::vector<long> &strides,
+                         const std::vector<Address> &parameters, const std::vector<Address> &gradients, double dropout,
+                         double layer_dropout, uint64_t seed, Address first_hidden, Address first_cell,
+                         Address last_hidden, Address last_cell, Address loss) {
   LanguageModelCall call{};
-  call.cell = (CellKind)cell;
+  (ModelSizes &)call = sizes_of(shape, std::min(parameters.size(), gradients.size()));
   call.precision = (Precision)precision;
   call.steps = steps;
   call.batch = batch;
-  call.hidden = hidden;
-  call.layers = layers;
-  call.vocabulary = vocabulary;
-  call.embedding_size = embedding_size;
-  check_layers(call.layers);
-  if (parameters.size() != (size_t)(3 + 4 * call.layers) || gradients.size() != parameters.size())
-    throw std::invalid_argument("parameters do not fit the layers");
   std::vector<LayerWeights> weights;
   std::vector<LayerGradients> layer_gradients;
-  for (long l = 0; l < call.layers; l++) {
-    const long at = 1 + 4 * l;
-    weights.push_back(weights_at({parameters.begin() + at, parameters.begin() + at + 4}));
-    layer_gradients.push_back(gradients_at({gradients.begin() + at, gradients.begin() + at + 4}));
+  const long output = 1 + 4 * call.layers;
+  for (long at = 1; at < output; at += 4) {
+    weights.push_back(weights_at(parameters, at));
+    layer_gradients.push_back(gradients_at(gradients, at));
   }
-  const size_t output = 1 + 4 * call.layers;
   call.embedding = (const float *)parameters[0];
   call.d_embedding = (float *)gradients[0];
   call.weights = weights.data();
@@ -180,8 +178,8 @@ void language_model_step(const Kernels &kernels, int cell, int precision, long s
   call.last_hidden = (float *)last_hidden;
   call.last_cell = (float *)last_cell;
   call.loss = (float *)loss;
-  const auto read = checked_ids(ids, batch, steps, strides.at(0), strides.at(1), vocabulary);
-  const auto wanted = checked_ids(targets, batch, steps, strides.at(2), strides.at(3), vocabulary);
+  const auto read = checked_ids(ids, batch, steps, strides.at(0), strides.at(1), call.vocabulary);
+  const auto wanted = checked_ids(targets, batch, steps, strides.at(2), strides.at(3), call.vocabulary);
   call.ids = read.data();
   call.targets = wanted.data();
   nb::gil_scoped_release release;
@@ -196,38 +194,28 @@ void language_model_step(const Kernels &kernels, int cell, int precision, long s
 // A model's weights, packed, and the loop over characters on them.
 class Generator {
  public:
-  // inputs: of the first layer; the vocabulary's size for one-hot input. parameters: as in language_model_step.
-  Generator(const Kernels &kernels, int cell, bool int8, long hidden, long layers, long vocabulary, long inputs,
-            const std::vector<Address> &parameters)
+  // parameters: as in language_model_step.
+  Generator(const Kernels &kernels, const ModelShape &shape, bool int8, const std::vector<Address> &parameters)
       : kernels_(kernels) {
-    model_.cell = (CellKind)cell;
+    (ModelSizes &)model_ = sizes_of(shape, parameters.size());
     model_.int8 = int8;
-    model_.hidden = hidden;
-    model_.layers = layers;
-    model_.vocabulary = vocabulary;
-    model_.inputs = inputs;
-    check_layers(model_.layers);
-    if (parameters.size() != (size_t)(3 + 4 * model_.layers))
-      throw std::invalid_argument("parameters do not fit the layers");
     std::vector<LayerWeights> weights;
-    for (long l = 0; l < model_.layers; l++)
-      weights.push_back(weights_at({parameters.begin() + 1 + 4 * l, parameters.begin() + 5 + 4 * l}));
+    const long output = 1 + 4 * model_.layers;
+    for (long at = 1; at < output; at += 4) weights.push_back(weights_at(parameters, at));
     model_.embedding = (const float *)parameters.front();
     model_.weights = weights.data();
-    model_.output = (const float *)parameters[1 + 4 * model_.layers];
-    model_.output_bias = (const float *)parameters[2 + 4 * model_.layers];
+    model_.output = (const float *)parameters[output];
+    model_.output_bias = (const float *)parameters[output + 1];
     kernels_.pack_for_generation(model_, packed_.of_size(kernels_.generation_size(model_)));
     model_.weights = nullptr;
   }
 
-  // sampling: (greedy, exponent, top_k, top_p, forbidden token)
-  void run(long samples, long steps, std::tuple<bool, double, long, double, long> sampling, Address draws,
-           Address logits, Address hidden, Address cell, Address ids) {
+  void run(long samples, long steps, bool greedy, double exponent, long top_k, double top_p, long forbidden,
+           Address draws, Address logits, Address hidden, Address cell, Address ids) {
     GenerationRun run{};
     run.samples = samples;
     run.steps = steps;
-    run.sampling = {std::get<0>(sampling), std::get<1>(sampling), std::get<2>(sampling), std::get<3>(sampling),
-                    std::get<4>(sampling)};
+    run.sampling = {greedy, exponent, top_k, top_p, forbidden};
     run.draws = (const double *)draws;
     run.logits = (float *)logits;
     run.first_hidden = (float *)hidden;
@@ -275,18 +263,31 @@ void descend(const Kernels &kernels, const std::vector<Address> &gradients, cons
 NB_MODULE(_kernels, m) {
   nb::set_leak_warnings(false);  // what Python caches of this module lives until the process ends
   m.doc() = "charloom's native kernels; use them through charloom.recurrence.";
+  nb::dict cells;
+  for (const NamedCell &cell : kCells) cells[cell.name] = nb::make_tuple((int)cell.kind, cell.gates);
+  m.attr("CELLS") = cells;
   nb::class_<Kernels>(m, "Kernels", "The kernels of one instruction set.")
       .def_prop_ro("name", [](const Kernels &kernels) { return std::string(kernels.name); })
       .def_prop_ro("max_layers", [](const Kernels &) { return kMaxLayers; })
-      .def("reserve_bytes", reserve_bytes)
-      .def("layer_forward", layer_forward)
-      .def("layer_backward", layer_backward)
-      .def("language_model_step", language_model_step)
-      .def("descend", descend);
+      .def("reserve_bytes", reserve_bytes, "sizes"_a)
+      .def("layer_forward", layer_forward, "sizes"_a, nb::kw_only(), "backward_in_time"_a, "threads"_a, "weights"_a,
+           "x"_a, "first_hidden"_a, "first_cell"_a, "y"_a, "last_hidden"_a, "last_cell"_a, "reserve"_a)
+      .def("layer_backward", layer_backward, "sizes"_a, nb::kw_only(), "backward_in_time"_a, "threads"_a, "weights"_a,
+           "gradients"_a, "x"_a, "first_hidden"_a, "first_cell"_a, "reserve"_a, "dy"_a, "d_last_hidden"_a,
+           "d_last_cell"_a, "dx"_a, "d_first_hidden"_a, "d_first_cell"_a)
+      .def("language_model_step", language_model_step, "sizes"_a, nb::kw_only(), "precision"_a, "steps"_a, "batch"_a,
+           "threads"_a, "ids"_a, "targets"_a, "strides"_a, "parameters"_a, "gradients"_a, "dropout"_a,
+           "layer_dropout"_a, "seed"_a, "first_hidden"_a, "first_cell"_a, "last_hidden"_a, "last_cell"_a, "loss"_a)
+      .def("descend", descend, nb::kw_only(), "gradients"_a, "values"_a, "sizes"_a, "limit"_a, "rate"_a, "threads"_a)
+      .def(
+          "generator",
+          [](const Kernels &kernels, const ModelShape &shape, bool int8, const std::vector<Address> &parameters) {
+            return new Generator(kernels, shape, int8, parameters);
+          },
+          "sizes"_a, nb::kw_only(), "int8"_a, "parameters"_a, nb::keep_alive<0, 1>());
   nb::class_<Generator>(m, "Generator", "A language model's weights, packed, and the loop over characters on them.")
-      .def(nb::init<const Kernels &, int, bool, long, long, long, long, const std::vector<Address> &>(),
-           nb::keep_alive<1, 2>())
-      .def("run", &Generator::run);
+      .def("run", &Generator::run, nb::kw_only(), "samples"_a, "steps"_a, "greedy"_a, "exponent"_a, "top_k"_a,
+           "top_p"_a, "forbidden"_a, "draws"_a, "logits"_a, "hidden"_a, "cell"_a, "ids"_a);
   m.def(
       "supported",
       [] {

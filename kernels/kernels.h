@@ -8,11 +8,11 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cell_kinds.h"
 #include "language_model/sampling.h"
 
 namespace charloom {
 
-enum class CellKind : int { rnn_tanh = 0, rnn_relu = 1, gru = 2, lstm = 3 };
 enum class Precision : int { float32 = 0, bfloat16 = 1 };
 
 constexpr long kPadding = 32;
@@ -31,11 +31,22 @@ struct LayerGradients {  // as LayerWeights; biases null where there are none
   float *input, *hidden, *input_bias, *hidden_bias;
 };
 
-// One layer in one direction over all steps.
-struct LayerCall {
+struct LayerSizes {  // LayerShape of src/charloom/recurrence/kernel_arguments.py
   CellKind cell;
   Precision precision;
   long steps, batch, inputs, hidden;
+};
+
+struct ModelSizes {  // ModelShape of the same file
+  CellKind cell;
+  long hidden, layers, vocabulary;
+  long embedding_size;  // 0: one-hot input
+
+  long inputs() const { return embedding_size ? embedding_size : vocabulary; }  // of the first layer
+};
+
+// One layer in one direction over all steps.
+struct LayerCall : LayerSizes {
   bool backward_in_time;
   int threads;
   double *lost;  // out: the most seconds that one of the threads did not run
@@ -55,11 +66,9 @@ struct LayerCall {
 };
 
 // Loss and all gradients of tokens -> recurrent layers -> logits -> mean cross-entropy, in one call.
-struct LanguageModelCall {
-  CellKind cell;
+struct LanguageModelCall : ModelSizes {
   Precision precision;
-  long steps, batch, hidden, layers, vocabulary;
-  long embedding_size;  // 0: one-hot input
+  long steps, batch;
   int threads;
   double *lost;                            // out: the most seconds that one of the threads did not run
   const int64_t *ids, *targets;            // (steps, batch); below the vocabulary
@@ -77,13 +86,11 @@ struct LanguageModelCall {
 };
 
 // A language model to generate from. Its weights are packed once, in float32 or int8.
-struct GenerationModel {
-  CellKind cell;
+struct GenerationModel : ModelSizes {
   bool int8;
-  long hidden, layers, vocabulary, inputs;  // inputs: of the first layer; the vocabulary for one-hot input
-  const float *embedding;                   // (vocabulary, inputs), or null for one-hot input
-  const LayerWeights *weights;              // [layers]; needed while packing only, as all pointers here
-  const float *output, *output_bias;        // (vocabulary, hidden), (vocabulary)
+  const float *embedding;             // (vocabulary, embedding_size), or null for one-hot input
+  const LayerWeights *weights;        // [layers]; needed while packing only, as all pointers here
+  const float *output, *output_bias;  // (vocabulary, hidden), (vocabulary)
 };
 
 struct GenerationRun {

@@ -59,6 +59,7 @@ from process import SMALL, call, end_processes  # noqa: E402
 
 if TYPE_CHECKING:
     from forked_workers import ForkedWorker
+    from native import Switch
 
 _TEXT = (
     "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness,\n"
@@ -145,6 +146,15 @@ def forked_workers() -> "Iterator[list[ForkedWorker]]":
 
     with workers_forked() as workers:
         yield workers
+
+
+@pytest.fixture
+def compute_by() -> "Iterator[Switch]":
+    """Chooses the backend, until the test ends."""
+    from native import switching  # here, as it imports PyTorch
+
+    with switching() as switch:
+        yield switch
 
 
 @pytest.fixture

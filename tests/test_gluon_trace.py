@@ -18,6 +18,7 @@ import charloom
 from charloom import layers
 from charloom.text.batching import sequential_batches
 from charloom.training.truncated_bptt import train_step
+from native import Switch
 
 _TRACE: dict[str, Any] = json.loads((Path(__file__).parent / "support" / "gluon_trace.json").read_text())
 _BATCH_SIZE, _NUM_STEPS = 32, 35
@@ -78,9 +79,9 @@ def test_vocabulary_and_ids(corpus: charloom.Corpus) -> None:
 
 @pytest.mark.parametrize("path", ["auto", "reference"])
 @pytest.mark.parametrize("name", list(_LAYERS))
-def test_losses(name: str, path: str, corpus: charloom.Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_losses(name: str, path: str, corpus: charloom.Corpus, compute_by: Switch) -> None:
     """As close as PyTorch's layers come: the plain RNNs' training is chaotic, and drifts after the first epoch."""
-    monkeypatch.setenv("CHARLOOM_KERNELS", path)
+    compute_by(path)
     losses, _ = _train(_traced_model(name, corpus.vocabulary), corpus.ids[:], 3)
     expected = _TRACE[name]["losses"]
     assert len(losses) == len(expected) == 24

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charloom import ModelSettings, TrainingSettings
-from charloom.settings.model import Cell
+from charloom.settings.cells import CellName
 
 UNSEEN = 1 / 9
 """Of the training part, at its end: what the network is not trained on, so that the mixture is primed with it."""
@@ -19,7 +19,7 @@ class Recipe:
     epochs: int
     dropout: float
     batch_size: int
-    cell: Cell = "lstm"
+    cell: CellName = "lstm"
 
     def model(self) -> ModelSettings:
         """What is built."""

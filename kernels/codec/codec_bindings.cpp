@@ -89,7 +89,7 @@ void make_network(Network *self, const std::string &name, std::tuple<int, long, 
   std::vector<IntegerLayer> layers;
   for (const auto &[hidden, input, bias, candidate_bias] : arrays)
     layers.push_back({matrix_at(hidden), matrix_at(input), (const int32_t *)bias, (const int32_t *)candidate_bias});
-  const IntegerWeights weights{(IntegerCell)cell,
+  const IntegerWeights weights{(CellKind)cell,
                                hidden_size,
                                (long)layers.size(),
                                vocabulary,
@@ -113,6 +113,9 @@ nb::class_<Coder> bind_session(nb::module_ &m, const char *name) {
 NB_MODULE(_codec, m) {
   nb::set_leak_warnings(false);  // what Python caches of this module lives until the process ends
   m.doc() = "The codec's native code; use it through charloom.codec.";
+  nb::dict cells;
+  for (const NamedCell &cell : kCells) cells[cell.name] = nb::make_tuple((int)cell.kind, cell.gates);
+  m.attr("CELLS") = cells;
   nb::class_<Network>(m, "Network", "An integer model, packed for one instruction set.").def("__init__", &make_network);
   bind_session<Fast>(m, "FastSession")
       .def(

@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace charloom {
+#include "../cell_kinds.h"
 
-enum class IntegerCell : int { rnn_tanh = 0, rnn_relu = 1, gru = 2, lstm = 3 };
+namespace charloom {
 
 constexpr int kFrequencyBits = 22;  // the frequencies of a lane sum to 2^22, and none is zero
 
@@ -28,7 +28,7 @@ struct IntegerLayer {
 
 // An integer model as it is stored: needed while packing only.
 struct IntegerWeights {
-  IntegerCell cell;
+  CellKind cell;
   long hidden, layers, vocabulary, begin_token;
   const int16_t *token_table;  // (vocabulary, gates * hidden)
   const IntegerLayer *layer;   // [layers], 64 at most
@@ -60,7 +60,7 @@ constexpr int kWeightBits = 14, kWeightOne = 1 << kWeightBits;
 // are of 32 bits and wrap around, so that any order gives the same.
 struct CodecKernels {
   const char *name;
-  NetworkFunctions network[4];  // by IntegerCell
+  NetworkFunctions network[4];  // by CellKind
   // sums[s] = x weights[s], for `sets` sets of `inputs` weights, a multiple of 32.
   void (*mix)(const int16_t *x, const int16_t *const *weights, int sets, int inputs, int32_t *sums);
   // weights[s] += x steps[s] / 2^15, rounded and saturating.

@@ -18,7 +18,7 @@ class Generator {
  public:
   Generator(const GenerationModel &model, void *memory) : model_(model), width_(padded(model.hidden)), arena_(memory) {
     for (long l = 0; l < model.layers; l++)
-      layers_[l] = take_packed_layer<Cell, Number>(arena_, model.hidden, l ? model.hidden : model.inputs,
+      layers_[l] = take_packed_layer<Cell, Number>(arena_, model.hidden, l ? model.hidden : model.inputs(),
                                                    l ? 1 : model.vocabulary, true, false, l > 0);
     output_ = take_output_layer<Number>(arena_, model.vocabulary, model.hidden);
   }
@@ -89,6 +89,7 @@ class Generator {
   // Row v: the products' share of token v, from its column of the input weights or its embedding, and the biases.
   void make_table() {
     const auto &from = model_.weights[0];
+    const long inputs = model_.inputs();
     if (!model_.embedding)
       return make_token_table<Cell>(layers_[0].start, from, model_.hidden, model_.vocabulary, {0, model_.vocabulary});
     for (long v = 0; v < model_.vocabulary; v++) {
@@ -96,9 +97,9 @@ class Generator {
       start_from_biases<Cell>(row, from, model_.hidden);
       for (long i = 0; i < Cell::gates; i++)
         for (long j = 0; j < model_.hidden; j++) {
-          const float *weights = from.input + (Cell::input_gate[i] * model_.hidden + j) * model_.inputs;
+          const float *weights = from.input + (Cell::input_gate[i] * model_.hidden + j) * inputs;
           double sum = 0;
-          for (long k = 0; k < model_.inputs; k++) sum += (double)weights[k] * model_.embedding[v * model_.inputs + k];
+          for (long k = 0; k < inputs; k++) sum += (double)weights[k] * model_.embedding[v * inputs + k];
           row[i * width_ + j] += (float)sum;
         }
     }

@@ -1,52 +1,28 @@
 """The native kernels (``kernels/bindings.cpp``); ``recurrence.kernel_calls`` is their only caller."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeAlias
+
+from charloom.recurrence.kernel_arguments import LayerShape, ModelShape
+
+CELLS: dict[str, tuple[int, int]]
+
+_Argument: TypeAlias = bool | int | float | Sequence[int]
+"""By name. An address is 0 for an array that a call does not have."""
 
 class Kernels:
     @property
     def name(self) -> str: ...
     @property
     def max_layers(self) -> int: ...
-    def reserve_bytes(self, cell: int, precision: int, steps: int, batch: int, inputs: int, hidden: int, /) -> int: ...
-    def layer_forward(self, *sizes_and_addresses: Any) -> None: ...
-    def layer_backward(self, *sizes_and_addresses: Any) -> None: ...
-    def language_model_step(self, *sizes_and_addresses: Any) -> None: ...
-    def descend(
-        self,
-        gradients: Sequence[int],
-        values: Sequence[int],
-        sizes: Sequence[int],
-        limit: float,
-        rate: float,
-        threads: int,
-        /,
-    ) -> None: ...
+    def reserve_bytes(self, sizes: LayerShape) -> int: ...
+    def layer_forward(self, sizes: LayerShape, **arguments: _Argument) -> None: ...
+    def layer_backward(self, sizes: LayerShape, **arguments: _Argument) -> None: ...
+    def language_model_step(self, sizes: ModelShape, **arguments: _Argument) -> None: ...
+    def descend(self, **arguments: _Argument) -> None: ...
+    def generator(self, sizes: ModelShape, *, int8: bool, parameters: Sequence[int]) -> Generator: ...
 
 class Generator:
-    def __init__(
-        self,
-        kernels: Kernels,
-        cell: int,
-        int8: bool,
-        hidden: int,
-        layers: int,
-        vocabulary: int,
-        inputs: int,
-        parameters: Sequence[int],
-        /,
-    ) -> None: ...
-    def run(
-        self,
-        samples: int,
-        steps: int,
-        sampling: tuple[bool, float, int, float, int],
-        draws: int,
-        logits: int,
-        hidden: int,
-        cell: int,
-        ids: int,
-        /,
-    ) -> None: ...
+    def run(self, **arguments: _Argument) -> None: ...
 
 def supported() -> list[Kernels]: ...

@@ -7,15 +7,16 @@ import pytest
 import charloom
 from charloom import forecasting
 from charloom.settings.forecasting import Method
+from native import Switch
 from process import call, run
 
 
-def test_info(char_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_info(char_model: Path, tmp_path: Path, compute_by: Switch) -> None:
     out = run(tmp_path, "info").done()
     rows = dict(line.split(maxsplit=1) for line in out.splitlines())
     assert rows["charloom"].strip() == charloom.__version__
     assert {"python", "torch", "device", "threads", "recurrence"} < set(rows)
-    monkeypatch.setenv("CHARLOOM_KERNELS", "reference")
+    compute_by("reference")
     out = call(tmp_path, "info", char_model).done()
     assert "reference (the equations, step by step)" in out
     assert "lstm" in out

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import charloom
+from native import Switch
 from process import PATIENCE, SMALL, Result, call, environment, run, start, wait_until
 
 _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n"
@@ -221,8 +222,8 @@ def test_an_empty_path_is_not_the_current_folder(words: list[str], name: str, ho
     assert [file.name for file in home.iterdir()] == ["fable.txt"]
 
 
-def test_an_unknown_kernel(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHARLOOM_KERNELS", "magic")
+def test_an_unknown_kernel(home: Path, compute_by: Switch) -> None:
+    compute_by("magic")
     result = call(home, "train", "fable.txt", *SMALL, "--epochs", "1")
     assert "CHARLOOM_KERNELS=magic: choose one of auto, reference" in result.error(2)
 

@@ -19,8 +19,9 @@ from charloom import (
     generate_samples,
     stream,
 )
-from charloom.recurrence.dispatch import chosen_kernels
+from charloom.recurrence.backend import backend
 from fakes import MarkovPredictor, cyclic_predictor
+from native import Switch
 
 _SAMPLING = SamplingSettings(temperature=1.0, seed=3)
 
@@ -90,12 +91,12 @@ def test_several_samples() -> None:
     assert generate_samples(model, "ab", 0, _SAMPLING, num_samples=2) == ["ab", "ab"]
 
 
-def test_what_cannot_be_is_refused_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_is_refused_before_anything_is_written(compute_by: Switch) -> None:
     """Also by ``stream``, whose first piece is the prefix."""
     model = build_model(Vocabulary(list("ab")), ModelSettings(nonlinearity="relu", hidden_size=4))
     with pytest.raises(SettingsError, match="precision is 'int8'"):
         stream(model, "ab", 5, precision="int8")
-    monkeypatch.setenv("CHARLOOM_KERNELS", "foo")
+    compute_by("foo")
     with pytest.raises(SettingsError, match="CHARLOOM_KERNELS=foo"):
         stream(model, "ab", 5)
 
@@ -187,7 +188,7 @@ def test_a_predictors_own_logits_are_not_written_to() -> None:
     assert torch.equal(model.log_transitions, before)
 
 
-@pytest.mark.skipif(chosen_kernels() is None, reason="without kernels each step reads the present weights")
+@pytest.mark.skipif(backend().kernels is None, reason="without kernels each step reads the present weights")
 def test_a_stream_is_written_with_the_weights_that_it_began_with() -> None:
     """Also if it is read within autocast."""
     settings = ModelSettings(hidden_size=8, init_sigma=0.5)
@@ -200,8 +201,8 @@ def test_a_stream_is_written_with_the_weights_that_it_began_with() -> None:
 
 
 @pytest.mark.parametrize("kernels", ["auto", "pytorch"])
-def test_what_becomes_infinite_as_it_writes_is_refused(kernels: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHARLOOM_KERNELS", kernels)
+def test_what_becomes_infinite_as_it_writes_is_refused(kernels: str, compute_by: Switch) -> None:
+    compute_by(kernels)
     model = build_model(Vocabulary(list("abcd")), ModelSettings(nonlinearity="relu", hidden_size=8))
     with torch.no_grad():
         model.layer.get_parameter("weight_hh_l0").copy_(4 * torch.eye(8))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 import charloom
 from charloom import LanguageModel, ModelSettings, SamplingSettings, Vocabulary
 from charloom.inference.generation import generate_ids
-from charloom.recurrence.dispatch import chosen_kernels
-from native import INSTRUCTION_SETS
+from charloom.recurrence.backend import backend
+from native import INSTRUCTION_SETS, Switch, switching
 
 _VOCABULARY = Vocabulary.of_text("abcdefghij .,")
 _SETTINGS = {
@@ -39,12 +39,12 @@ def _ids(model: LanguageModel, sampling: SamplingSettings, num_steps: int = 60, 
 
 @pytest.mark.parametrize("kernels", INSTRUCTION_SETS)
 @pytest.mark.parametrize("name", list(_SETTINGS))
-def test_same_choices_as_in_python(name: str, kernels: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_same_choices_as_in_python(name: str, kernels: str, compute_by: Switch) -> None:
     model = _model(cell="gru", num_layers=2)
     sampling = SamplingSettings(seed=7, **_SETTINGS[name])  # type: ignore[arg-type]
-    monkeypatch.setenv("CHARLOOM_KERNELS", "pytorch")
+    compute_by("pytorch")
     expected = _ids(model, sampling, num_samples=3)
-    monkeypatch.setenv("CHARLOOM_KERNELS", kernels)
+    compute_by(kernels)
     assert model.make_writer() is not None
     assert _ids(model, sampling, num_samples=3) == expected
 
@@ -65,15 +65,15 @@ def test_logits_and_state_go_on_as_in_forward(data: st.DataObject) -> None:
     num_samples, num_steps = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 9))
     first = torch.randint(len(_VOCABULARY), (num_samples, 2))
     draws = torch.rand(num_samples, num_steps, dtype=torch.float64)
-    with torch.inference_mode(), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHARLOOM_KERNELS", data.draw(st.sampled_from(INSTRUCTION_SETS)))
+    with torch.inference_mode(), switching() as compute_by:
+        compute_by(data.draw(st.sampled_from(INSTRUCTION_SETS)))
         logits, state = model(first)
         parts = tuple(p.clone() for p in (state if isinstance(state, tuple) else (state,)))
         last = logits[-1].clone()
         writer = model.make_writer()
         assert writer is not None
         ids = writer.run(last, parts, SamplingSettings(temperature=1.0), None, draws)
-        patch.setenv("CHARLOOM_KERNELS", "pytorch")
+        compute_by("pytorch")
         expected, expected_state = model(torch.cat([first, ids], dim=1))
     torch.testing.assert_close(last, expected[-1], rtol=1e-4, atol=1e-5)
     expected_parts = expected_state if isinstance(expected_state, tuple) else (expected_state,)
@@ -81,11 +81,9 @@ def test_logits_and_state_go_on_as_in_forward(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("kernels", INSTRUCTION_SETS)
-def test_int8_is_near_float32_and_the_same_on_every_instruction_set(
-    kernels: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_int8_is_near_float32_and_the_same_on_every_instruction_set(kernels: str, compute_by: Switch) -> None:
     """The probabilities differ by little; the integer sums by nothing, so that the text is the same."""
-    monkeypatch.setenv("CHARLOOM_KERNELS", kernels)
+    compute_by(kernels)
     for cell, hidden_size in (("rnn", 64), ("gru", 33), ("lstm", 100)):
         model = _model(cell=cell, hidden_size=hidden_size, num_layers=2, init_sigma=0)
         draws = torch.rand(1, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -104,7 +102,7 @@ def test_int8_is_near_float32_and_the_same_on_every_instruction_set(
     text = charloom.generate(
         _model(cell="lstm"), "abc", 100, SamplingSettings(temperature=1.0, seed=3), precision="int8"
     )
-    monkeypatch.setenv("CHARLOOM_KERNELS", INSTRUCTION_SETS[0])
+    compute_by(INSTRUCTION_SETS[0])
     assert text == charloom.generate(
         _model(cell="lstm"), "abc", 100, SamplingSettings(temperature=1.0, seed=3), precision="int8"
     )
@@ -129,13 +127,13 @@ def test_unknown_is_never_chosen() -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_int8_where_it_is_not_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_int8_where_it_is_not_to_be_had(compute_by: Switch) -> None:
     with pytest.raises(charloom.SettingsError, match="precision is 'int8': it is for models"):
         charloom.generate(_model(cell="rnn", nonlinearity="relu"), "abc", 5, precision="int8")
     with pytest.raises(charloom.SettingsError, match="choose one of float32, int8"):
         charloom.generate(_model(), "abc", 5, precision="int4")  # type: ignore[arg-type]
-    monkeypatch.setenv("CHARLOOM_KERNELS", "pytorch")
-    assert chosen_kernels() is None
+    compute_by("pytorch")
+    assert backend().kernels is None
     with pytest.raises(charloom.SettingsError, match="native kernels"):
         charloom.generate(_model(), "abc", 5, precision="int8")
 
@@ -149,7 +147,7 @@ def test_later_training_is_seen_by_the_next_text() -> None:
     assert before != after
 
 
-@pytest.mark.skipif(chosen_kernels() is None, reason="no native kernels, or CHARLOOM_KERNELS=pytorch")
+@pytest.mark.skipif(backend().kernels is None, reason="no native kernels, or CHARLOOM_KERNELS=pytorch")
 def test_dropout_is_off_in_every_mode() -> None:
     """Generation puts the whole model in eval mode."""
     settings = charloom.ModelSettings(hidden_size=8, dropout=0.5, embedding_size=8)

@@ -15,6 +15,7 @@ import charloom
 from charloom import CharloomError, LanguageModel
 from customized_models import CORPUS, CUSTOMIZED, VOCABULARY, WRONG
 from customized_models import model as make_model
+from native import Switch
 from torch_comparison import Refusal, differing, outcome
 from torch_settings import SETTINGS
 
@@ -90,11 +91,11 @@ def test_what_forward_refuses_is_refused(name: str, way: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*CUSTOMIZED, *WRONG])
-def test_generates_what_forward_and_step_give(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generates_what_forward_and_step_give(name: str, compute_by: Switch) -> None:
     """The same text as without kernels, or a refusal by PyTorch's error or charloom's own."""
     make = (CUSTOMIZED | WRONG)[name]
     found = outcome(charloom.generate, make(), "the", 20)
-    monkeypatch.setenv("CHARLOOM_KERNELS", "pytorch")
+    compute_by("pytorch")
     assert not list(differing(found, outcome(charloom.generate, make(), "the", 20)))
     assert isinstance(found, str) or issubclass(found.kind, RuntimeError | IndexError | ValueError | CharloomError)
 

@@ -10,6 +10,7 @@ from torch import nn
 
 import charloom
 from charloom import InputError, LanguageModel, ModelSettings, Vocabulary, build_model, layers
+from native import Switch
 from torch_settings import SETTINGS
 
 _VOCABULARY = Vocabulary(list("etaoin shrdlu"))
@@ -155,8 +156,8 @@ def test_ids_of_a_step_that_are_none_are_refused(bad: Any) -> None:
 @pytest.mark.parametrize("way", ["loss", "backpropagate", "forward"])
 @pytest.mark.parametrize("kernels", ["auto", "pytorch"])
 @pytest.mark.usefixtures("unchecked")
-def test_states_that_are_none_are_refused(cell: Any, way: str, kernels: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHARLOOM_KERNELS", kernels)
+def test_states_that_are_none_are_refused(cell: Any, way: str, kernels: str, compute_by: Switch) -> None:
+    compute_by(kernels)
     model, ids = build_model(_VOCABULARY, ModelSettings(cell=cell, hidden_size=4)), _ids(2, 3)
     part = torch.zeros(1, 2, 4)
     arguments = (ids,) if way == "forward" else (ids, ids)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from native import INSTRUCTION_SETS
+from native import INSTRUCTION_SETS, Switch
 from torch_comparison import CELLS, HIDDEN_SIZES, Case, case_for, check
 from torch_rows import check_row
 from torch_transforms import TRANSFORMS
@@ -44,8 +44,8 @@ def test_transformed_then_accelerated(transform: str, use: str) -> None:
 
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("kernels", INSTRUCTION_SETS)
-def test_on_each_instruction_set(use: str, kernels: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHARLOOM_KERNELS", kernels)
+def test_on_each_instruction_set(use: str, kernels: str, compute_by: Switch) -> None:
+    compute_by(kernels)
     check_row(case_for(use, kernels), use)
 
 
@@ -69,9 +69,9 @@ def test_each_pair_for_each_cell_and_size(transform: str, use: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("transform", TRANSFORMS)
-def test_each_pair_on_each_instruction_set(transform: str, use: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_pair_on_each_instruction_set(transform: str, use: str, compute_by: Switch) -> None:
     for kernels in INSTRUCTION_SETS:
-        monkeypatch.setenv("CHARLOOM_KERNELS", kernels)
+        compute_by(kernels)
         check(case_for(transform, use, kernels), [TRANSFORMS[transform]], USES[use])
         check(case_for(transform, kernels, use), [TRANSFORMS[transform]], USES[use], last=True)
 

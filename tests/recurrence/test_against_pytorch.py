@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from charloom import layers
+from native import Switch, switching
 
 _CELLS: list[tuple[Callable[..., nn.RNNBase], Callable[..., layers.RecurrentLayer], dict[str, Any]]] = [
     (nn.RNN, layers.RNN, {"nonlinearity": "tanh"}),
@@ -61,9 +62,9 @@ def test_reference_equals_pytorch(data: st.DataObject) -> None:
         zeros = ours.begin_state(batch_size)
         state = tuple(torch.randn_like(z) for z in zeros) if isinstance(zeros, tuple) else torch.randn_like(zeros)
     expected = _results(theirs, inputs, state)
-    with pytest.MonkeyPatch.context() as patch:
+    with switching() as compute_by:
         for path in ("reference", "auto"):
-            patch.setenv("CHARLOOM_KERNELS", path)
+            compute_by(path)
             found = _results(ours, inputs, state)
             assert len(found) == len(expected)
             for ours_tensor, theirs_tensor in zip(found, expected, strict=True):
@@ -80,9 +81,9 @@ def test_layers_are_torchs(our_class: Any, kind: Any) -> None:
     ]
 
 
-def test_dropout_between_layers_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dropout_between_layers_only(compute_by: Switch) -> None:
     """With everything dropped, the top layer of two sees zeros; of one layer, nothing is dropped."""
-    monkeypatch.setenv("CHARLOOM_KERNELS", "reference")
+    compute_by("reference")
     inputs = torch.randn(3, 2, 4)
     layer = layers.GRU(4, 5, 2, dropout=1.0)
     outputs, _ = layer(inputs)
@@ -92,15 +93,15 @@ def test_dropout_between_layers_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("path", ["auto", "reference"])
-def test_a_state_of_another_batch_is_refused(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHARLOOM_KERNELS", path)
+def test_a_state_of_another_batch_is_refused(path: str, compute_by: Switch) -> None:
+    compute_by(path)
     layer = layers.RNN(3, 4)
     with pytest.raises(RuntimeError, match="hidden"):
         layer(torch.randn(5, 2, 3), layer.begin_state(1))
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections")
-def test_what_the_reference_does_not_cover_is_pytorchs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_reference_does_not_cover_is_pytorchs(compute_by: Switch) -> None:
     """Packed and unbatched inputs, and projections."""
     theirs = nn.LSTM(3, 4, proj_size=2)
     ours = layers.LSTM(3, 4, proj_size=2)
@@ -109,7 +110,7 @@ def test_what_the_reference_does_not_cover_is_pytorchs(monkeypatch: pytest.Monke
     inputs = torch.randn(5, 2, 3)
     packed = nn.utils.rnn.pack_padded_sequence(inputs, torch.tensor([5, 3]))
     whole = plain(inputs)[0]
-    monkeypatch.setenv("CHARLOOM_KERNELS", "reference")
+    compute_by("reference")
     torch.testing.assert_close(ours(inputs)[0], theirs(inputs)[0])
     torch.testing.assert_close(plain(inputs[:, 0])[0], whole[:, 0])
     unpacked, lengths = nn.utils.rnn.pad_packed_sequence(plain(packed)[0])

@@ -1,15 +1,32 @@
 """More layers than the kernels' calls for a whole model hold: computed one by one, to the same numbers."""
 
+from typing import Any
+
 import pytest
 import torch
 
 import charloom
 from charloom import LanguageModel, ModelSettings, SamplingSettings, Vocabulary
 from charloom.models.fused import native_step, native_writer
-from charloom.recurrence.dispatch import chosen_kernels
-from native import INSTRUCTION_SETS
+from charloom.recurrence.backend import Backend, backend, kernels_named
+from native import INSTRUCTION_SETS, Switch
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
+_MOST = kernels_named(INSTRUCTION_SETS[0]).max_layers if INSTRUCTION_SETS else 0
+
+
+class _WithoutLimit:
+    """Kernels that say that they take any number of layers."""
+
+    max_layers = 1000
+
+    def __init__(self, kernels: Any) -> None:
+        self._kernels = kernels
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kernels, name)
+
+
 _VOCABULARY = Vocabulary.of_text("abcdefghij")
 
 
@@ -20,15 +37,13 @@ def _model(cell: str, num_layers: int) -> LanguageModel:
 
 @pytest.mark.parametrize("num_layers", [64, 65, 100])
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_loss_gradients_and_text_are_those_of_pytorch(
-    cell: str, num_layers: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_loss_gradients_and_text_are_those_of_pytorch(cell: str, num_layers: int, compute_by: Switch) -> None:
     model = _model(cell, num_layers)
     ids, targets = torch.randint(1, 11, (2, 3, 5))
     sampling = SamplingSettings(temperature=1.0, seed=2)
     found = []
     for kernels in ("auto", "pytorch"):
-        monkeypatch.setenv("CHARLOOM_KERNELS", kernels)
+        compute_by(kernels)
         model.zero_grad()
         loss, _ = model.backpropagate(ids, targets)
         by_autograd, _ = model.loss(ids, targets)
@@ -37,18 +52,18 @@ def test_loss_gradients_and_text_are_those_of_pytorch(
         found[-1].append(_VOCABULARY.encode(charloom.generate(model, "abc", 20, sampling)))
     for a, b in zip(*found, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
-    monkeypatch.setenv("CHARLOOM_KERNELS", "auto")
-    whole = num_layers <= chosen_kernels().max_layers
+    compute_by("auto")
+    whole = num_layers <= _MOST
     assert (native_step(model, ids, targets, None) is not None) == whole
     assert (model.make_writer() is not None) == whole
 
 
 def test_the_kernels_themselves_refuse_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever calls them: they would write beside their arrays."""
-    most = chosen_kernels().max_layers
-    model = _model("gru", most + 1)
-    monkeypatch.setattr("charloom.models.fused.covers_layers", lambda _: True)
-    with pytest.raises(ValueError, match=f"{most + 1} layers are not between 1 and {most}"):
+    model = _model("gru", _MOST + 1)
+    without_limit: Any = _WithoutLimit(backend().kernels)
+    monkeypatch.setattr("charloom.models.fused.backend", lambda: Backend("", without_limit))
+    with pytest.raises(ValueError, match=f"{_MOST + 1} layers are not between 1 and {_MOST}"):
         native_writer(model, "float32")
     ids = torch.ones(2, 3, dtype=torch.int64)
     with pytest.raises(ValueError, match="layers are not between"):

@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from charloom import InputError
+from charloom import InputError, SamplingSettings
 from charloom.recurrence import kernel_calls
-from charloom.recurrence.dispatch import chosen_kernels
-from charloom.recurrence.kernel_arguments import CELLS, LayerShape, ModelShape
+from charloom.recurrence.backend import kernels_named
+from charloom.recurrence.kernel_arguments import LayerShape, ModelShape
+from charloom.recurrence.kernel_calls import LayerCall, NativeGenerator, Step
+from charloom.settings.cells import CELL_NAMED
 from native import INSTRUCTION_SETS
 from torch_wrong_weights import with_memory
 
@@ -33,38 +35,52 @@ _WRONG: dict[str, Callable[[Tensor], Any]] = {
     "no tensor": lambda t: t.tolist(),
 }
 
-_LAYER = LayerShape(CELLS.index("LSTM"), 0, steps=3, batch=2, inputs=5, hidden=7)
-_MODEL = ModelShape(CELLS.index("LSTM"), hidden=7, layers=2, vocabulary=11, embedding_size=5)
+_LAYER = LayerShape(CELL_NAMED["lstm"].number, 0, steps=3, batch=2, inputs=5, hidden=7)
+_MODEL = ModelShape(CELL_NAMED["lstm"].number, hidden=7, layers=2, vocabulary=11, embedding_size=5)
+
+
+def _kernels() -> Any:
+    return kernels_named(INSTRUCTION_SETS[-1])
 
 
 def _zeros(*shapes: tuple[int, ...]) -> list[Any]:
     return [torch.zeros(shape) for shape in shapes]
 
 
+def _layer_call(tensors: list[Any]) -> LayerCall:
+    weights, (x, h, c) = tensors[:4], tensors[4:7]
+    return LayerCall(_kernels(), _LAYER, False, x, h, c, weights)
+
+
 def _forward(tensors: list[Any]) -> None:
-    weights, (x, h, c) = tensors[:4], tensors[4:]
-    kernel_calls.layer_forward(chosen_kernels(), _LAYER, False, weights, x, h, c, True)
+    kernel_calls.layer_forward(_layer_call(tensors), True)
 
 
 def _backward(tensors: list[Any]) -> None:
-    reserve = torch.zeros(kernel_calls.reserve_bytes(chosen_kernels(), _LAYER), dtype=torch.uint8)
-    weights, (x, h, c, dy, dh, dc) = tensors[:4], tensors[4:]
-    kernel_calls.layer_backward(chosen_kernels(), _LAYER, False, weights, x, h, c, reserve, (dy, dh, dc), needs_dx=True)
+    reserve = torch.zeros(_kernels().reserve_bytes(_LAYER), dtype=torch.uint8)
+    dy, dh, dc = tensors[7:]
+    kernel_calls.layer_backward(_layer_call(tensors), reserve, (dy, dh, dc), needs_dx=True)
 
 
 def _step(tensors: list[Any]) -> None:
     ids = torch.zeros(2, 3, dtype=torch.int64)
-    kernel_calls.language_model_step(chosen_kernels(), _MODEL, 0, ids, ids, tensors[:-2], (0.0, 0.0), 0, tensors[-2:])
+    _step_with(ids, ids, tensors)
+
+
+def _step_with(ids: Tensor, targets: Tensor, tensors: list[Any]) -> None:
+    state: Any = tensors[-2:]
+    kernel_calls.language_model_step(Step(_kernels(), _MODEL, 0, ids, targets, state, 0.0, 0.0), tensors[:-2])
 
 
 def _generate(tensors: list[Any]) -> None:
-    generator = kernel_calls.Generator(chosen_kernels(), _MODEL, False, tensors[:-3])
-    draws, ids = torch.zeros(2, 4, dtype=torch.float64), torch.zeros(2, 4, dtype=torch.int64)
-    generator.run((True, 0.0, 0, 1.0, -1), draws, tensors[-3], tensors[-2:], ids)
+    generator = NativeGenerator(_kernels(), _MODEL, False, tensors[:-3])
+    state: Any = tensors[-2:]
+    draws = torch.zeros(2, 4, dtype=torch.float64)
+    generator.run(tensors[-3], state, SamplingSettings(), None, draws)
 
 
 def _descend(tensors: list[Any]) -> None:
-    kernel_calls.descend(chosen_kernels(), tensors[:2], tensors[2:], 1.0, 0.1)
+    kernel_calls.descend(_kernels(), tensors[:2], tensors[2:], 1.0, 0.1)
 
 
 _STATE, _SEQUENCE, _INPUT = (2, 7), (3, 2, 7), (3, 2, 5)
@@ -110,6 +126,4 @@ def test_ids_outside_the_vocabulary() -> None:
             (ids, targets)[position][1, 2] = wrong
             tensors = _zeros(*_CALLS["language_model_step"][1])
             with pytest.raises(InputError, match=f"id {wrong} is not in the vocabulary of 11"):
-                kernel_calls.language_model_step(
-                    chosen_kernels(), _MODEL, 0, ids, targets, tensors[:-2], (0.0, 0.0), 0, tensors[-2:]
-                )
+                _step_with(ids, targets, tensors)

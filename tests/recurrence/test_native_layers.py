@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from charloom import layers
 from charloom.recurrence.threads import use_threads
-from native import INSTRUCTION_SETS
+from native import INSTRUCTION_SETS, Switch, switching
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
 _CELLS: list[tuple[Any, Any, dict[str, Any]]] = [
@@ -69,8 +69,8 @@ def test_as_exact_as_pytorch(data: st.DataObject) -> None:
     weights = torch.randn(steps * batch * hidden_size * 2)
     reference = _results(exact, inputs.double(), state, weights)
     pytorchs = _results(theirs, inputs, state, weights)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHARLOOM_KERNELS", data.draw(st.sampled_from(INSTRUCTION_SETS)))
+    with switching() as compute_by:
+        compute_by(data.draw(st.sampled_from(INSTRUCTION_SETS)))
         found = _results(ours, inputs, state, weights)
         ours.precision = "bfloat16"
         rounded = _results(ours, inputs, state, weights)
@@ -86,9 +86,9 @@ def test_as_exact_as_pytorch(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("kernels", INSTRUCTION_SETS)
 @pytest.mark.parametrize("cell", range(len(_CELLS)))
-def test_bfloat16_is_within_two_percent(cell: int, kernels: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bfloat16_is_within_two_percent(cell: int, kernels: str, compute_by: Switch) -> None:
     torch_class, our_class, options = _CELLS[cell]
-    monkeypatch.setenv("CHARLOOM_KERNELS", kernels)
+    compute_by(kernels)
     for input_size, hidden_size, num_layers, batch in ((44, 64, 1, 32), (17, 100, 2, 5)):
         torch.manual_seed(cell)
         theirs = torch_class(input_size, hidden_size, num_layers, **options)

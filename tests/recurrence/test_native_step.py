@@ -12,7 +12,7 @@ import charloom
 from charloom import InputError, LanguageModel, ModelSettings, Vocabulary
 from charloom.models.fused import native_step
 from charloom.recurrence.threads import use_threads
-from native import INSTRUCTION_SETS
+from native import INSTRUCTION_SETS, Switch, switching
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
 
@@ -72,10 +72,10 @@ def test_equals_pytorch(data: st.DataObject) -> None:
         state = state[0]
     if data.draw(st.booleans()):
         state = None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHARLOOM_KERNELS", "pytorch")
+    with switching() as compute_by:
+        compute_by("pytorch")
         expected = _results(model, ids, targets, state)
-        patch.setenv("CHARLOOM_KERNELS", data.draw(st.sampled_from(INSTRUCTION_SETS)))
+        compute_by(data.draw(st.sampled_from(INSTRUCTION_SETS)))
         assert native_step(model, ids, targets, state) is not None
         _assert_close(_results(model, ids, targets, state), expected)
         model.zero_grad()
@@ -86,8 +86,8 @@ def test_equals_pytorch(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("kernels", INSTRUCTION_SETS)
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_bfloat16_is_within_two_percent(cell: str, kernels: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHARLOOM_KERNELS", kernels)
+def test_bfloat16_is_within_two_percent(cell: str, kernels: str, compute_by: Switch) -> None:
+    compute_by(kernels)
     torch.manual_seed(0)
     model = _model(44, cell=cell, hidden_size=100, num_layers=2, embedding_size=24)
     ids, targets = _text(model, 33, 20)
@@ -222,12 +222,12 @@ def test_what_the_kernels_do_not_cover_is_pytorchs() -> None:
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_autocast_is_pytorchs(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_autocast_is_pytorchs(cell: str, compute_by: Switch) -> None:
     model = _model(cell=cell, num_layers=2, embedding_size=8)
     ids, targets = _text(model, 3, 4)
     results = []
     for path in ("auto", "pytorch"):
-        monkeypatch.setenv("CHARLOOM_KERNELS", path)
+        compute_by(path)
         with torch.autocast("cpu", torch.bfloat16):
             results.append(_results(model, ids, targets, None))
     for found, expected in zip(*results, strict=True):
@@ -235,9 +235,9 @@ def test_autocast_is_pytorchs(cell: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_bfloat16_without_kernels_is_pytorchs(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bfloat16_without_kernels_is_pytorchs(cell: str, compute_by: Switch) -> None:
     """As on a GPU: what is multiplied is rounded; weights, gradients, loss and the carried state are not."""
-    monkeypatch.setenv("CHARLOOM_KERNELS", "pytorch")
+    compute_by("pytorch")
     model = _model(cell=cell, num_layers=2, embedding_size=8)
     ids, targets = _text(model, 3, 4)
     exact = _results(model, ids, targets, None)

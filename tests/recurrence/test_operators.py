@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from charloom import layers
-from native import INSTRUCTION_SETS
+from native import INSTRUCTION_SETS, Switch
 from torch_wrong_weights import with_memory
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
@@ -33,13 +33,13 @@ def test_compile_and_export(backend: str, ways: str) -> None:
 
 
 @pytest.mark.parametrize("cell", _CELLS)
-def test_gradients_of_gradients(cell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gradients_of_gradients(cell: Any, compute_by: Switch) -> None:
     layer = cell(3, 4, 2)
     x = torch.randn(5, 2, 3, requires_grad=True)
     state = layer.begin_state(2)
     results = []
     for path in ("auto", "pytorch"):
-        monkeypatch.setenv("CHARLOOM_KERNELS", path)
+        compute_by(path)
         outputs, _ = layer(x, state)
         (first,) = torch.autograd.grad(outputs.sin().sum(), x, create_graph=True)
         results.append([first, *torch.autograd.grad(first.square().sum(), [x, *layer.parameters()], allow_unused=True)])
@@ -133,12 +133,12 @@ def test_empty_batches_are_pytorchs_to_refuse_or_take() -> None:
 
 @pytest.mark.parametrize("cell", _CELLS)
 @pytest.mark.parametrize("path", ["pytorch", INSTRUCTION_SETS[0] if INSTRUCTION_SETS else ""])
-def test_backward_is_by_the_kernels_of_forward(cell: Any, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backward_is_by_the_kernels_of_forward(cell: Any, path: str, compute_by: Switch) -> None:
     """Whatever the environment says by then: what forward keeps is laid out for its instruction set."""
     layer = cell(3, 40)
     outputs = layer(torch.randn(5, 2, 3))[0].sin().sum()
     expected = torch.autograd.grad(outputs, list(layer.parameters()), retain_graph=True)
-    monkeypatch.setenv("CHARLOOM_KERNELS", path)
+    compute_by(path)
     for retain_graph in (True, False):
         found = torch.autograd.grad(outputs, list(layer.parameters()), retain_graph=retain_graph)
         assert all(map(torch.equal, found, expected))

@@ -10,7 +10,7 @@ from charloom.recurrence.threads import thread_limit, use_threads
 from charloom.shapes import Ids, Logits, State
 from charloom.text.vocabulary import Vocabulary
 from fakes import MarkovPredictor
-from native import INSTRUCTION_SETS
+from native import INSTRUCTION_SETS, Switch
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="installed without native kernels")
 
@@ -63,8 +63,8 @@ def test_the_numbers_are_put_back_after_an_error() -> None:
 
 
 @pytest.mark.parametrize("path", ["pytorch", "reference"])
-def test_without_kernels_pytorch_keeps_its_number(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHARLOOM_KERNELS", path)
+def test_without_kernels_pytorch_keeps_its_number(path: str, compute_by: Switch) -> None:
+    compute_by(path)
     with use_threads():
         assert _numbers() == (3, 3)
     with use_threads(2):

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charloom.codec.engines.engine import FULL_BITS, LARGEST_SEGMENT, LIGHT_BITS, RECORD_CAPACITY, Engine
-from charloom.codec.model.integer_model import CELLS, IntegerMatrix, IntegerModel
+from charloom.codec.model.integer_model import IntegerMatrix, IntegerModel
 from charloom.codec.model.priming import Priming
 from charloom.codec.reference.plain_engine import ReferenceEngine
+from charloom.settings.cells import CELL_NAMED
 from golden_engines import MODEL
 from integer_models import CHARACTERS, random_model, with_tokens
 
@@ -40,7 +41,7 @@ def _pieces(model: IntegerModel) -> Iterator[NDArray[Any] | bytes | int]:
     def matrix(m: IntegerMatrix | None) -> Iterator[NDArray[Any] | bytes | int]:
         yield from (m.weights, m.multipliers, *m.shifts.tolist()) if m is not None else (b"", b"", 0, 0)
 
-    yield from (CELLS.index(model.cell), len(model.layers))
+    yield from (CELL_NAMED[model.cell].number, len(model.layers))
     yield from (model.hidden_size, model.vocabulary_size, model.begin_token)
     yield model.token_table
     for layer in model.layers:

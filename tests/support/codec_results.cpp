@@ -65,7 +65,7 @@ class Case {
 struct Engines {
   explicit Engines(Case &c, const std::string &name) {
     IntegerWeights weights{};
-    weights.cell = (IntegerCell)c.number();
+    weights.cell = (CellKind)c.number();
     std::vector<IntegerLayer> layers(weights.layers = c.number());
     weights.hidden = c.number();
     weights.vocabulary = c.number();

@@ -6,9 +6,10 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.codec.model.bounds import GATES, LARGEST_BIAS, LARGEST_ROW_SUM, row_bounds
-from charloom.codec.model.integer_model import CELLS, IntegerLayer, IntegerMatrix, IntegerModel
+from charloom.codec.model.bounds import LARGEST_BIAS, LARGEST_ROW_SUM, row_bounds
+from charloom.codec.model.integer_model import IntegerLayer, IntegerMatrix, IntegerModel
 from charloom.codec.model.quantization import fit_exp2, fit_tanh
+from charloom.settings.cells import CELL_NAMED
 
 STYLES = ("trained", "wild", "saturating")
 """Numbers as training leaves them; anything that is allowed; as large as is allowed, all of one sign in a row."""
@@ -19,8 +20,7 @@ def random_model(
 ) -> IntegerModel:
     """A model of these sizes. Tokens are bytes where 256 are enough, else three bytes each."""
     random = np.random.default_rng(seed)
-    gates = GATES[cell] * hidden
-    assert cell in CELLS
+    gates = CELL_NAMED[cell].gates * hidden
 
     def matrix(rows: int) -> IntegerMatrix:
         if style == "trained":

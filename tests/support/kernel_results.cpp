@@ -15,7 +15,6 @@ namespace {
 const Kernels &kernels = *supported_kernels().front();
 
 using Array = std::vector<float>;
-constexpr const char *kCells[] = {"rnn_tanh", "rnn_relu", "gru", "lstm"};
 
 uint64_t state = 1;
 
@@ -64,7 +63,7 @@ struct Layer {
 
 void run_layer(CellKind cell, Precision precision, long steps, long batch, long inputs, long hidden, bool backwards) {
   const std::string name = std::string(precision == Precision::float32 ? "float32" : "bfloat16") + ".layer." +
-                           kCells[(int)cell] + "." + std::to_string(hidden);
+                           kCells[(int)cell].name + "." + std::to_string(hidden);
   Layer layer(cell, inputs, hidden);
   const Array x = random(steps * batch * inputs), h = random(batch * hidden, 1.f), c = random(batch * hidden, 1.f);
   Array y = random(steps * batch * hidden, 1.f), last_h(h), last_c(c);
@@ -98,7 +97,7 @@ void run_layer(CellKind cell, Precision precision, long steps, long batch, long 
 void run_language_model(CellKind cell, Precision precision, long embedding_size) {
   constexpr long steps = 6, batch = 5, hidden = 21, layers = 2, vocabulary = 19;
   const std::string name = std::string(precision == Precision::float32 ? "float32" : "bfloat16") + ".model." +
-                           kCells[(int)cell] + "." + std::to_string(embedding_size);
+                           kCells[(int)cell].name + "." + std::to_string(embedding_size);
   Layer parts[layers] = {Layer(cell, embedding_size ? embedding_size : vocabulary, hidden),
                          Layer(cell, hidden, hidden)};
   const LayerWeights weights[] = {parts[0].weights(), parts[1].weights()};
@@ -134,7 +133,7 @@ void run_language_model(CellKind cell, Precision precision, long embedding_size)
 void run_generation(CellKind cell, bool int8, bool greedy) {
   constexpr long samples = 3, steps = 12, hidden = 40, vocabulary = 23;
   const std::string name =
-      std::string(int8 ? "int8" : "float32") + (greedy ? ".greedy." : ".sampled.") + kCells[(int)cell];
+      std::string(int8 ? "int8" : "float32") + (greedy ? ".greedy." : ".sampled.") + kCells[(int)cell].name;
   Layer layer(cell, vocabulary, hidden);
   const LayerWeights weights[] = {layer.weights()};
   const Array output = random(vocabulary * hidden), output_bias = random(vocabulary);
@@ -144,7 +143,7 @@ void run_generation(CellKind cell, bool int8, bool greedy) {
   std::vector<int64_t> ids(samples * steps);
   GenerationModel model{};
   model.cell = cell, model.int8 = int8, model.hidden = hidden, model.layers = 1, model.vocabulary = vocabulary;
-  model.inputs = vocabulary, model.weights = weights, model.output = output.data();
+  model.weights = weights, model.output = output.data();
   model.output_bias = output_bias.data();
   const Memory packed(kernels.generation_size(model));
   kernels.pack_for_generation(model, packed.get());
@@ -162,7 +161,7 @@ void run_generation(CellKind cell, bool int8, bool greedy) {
 }  // namespace
 
 int main() {
-  for (CellKind cell : {CellKind::rnn_tanh, CellKind::rnn_relu, CellKind::gru, CellKind::lstm}) {
+  for (const auto &[name, cell, gates] : kCells) {
     for (Precision precision : {Precision::float32, Precision::bfloat16}) {
       run_layer(cell, precision, 5, 1, 3, 1, false);
       run_layer(cell, precision, 7, 13, 9, 33, true);

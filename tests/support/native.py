@@ -1,6 +1,11 @@
-"""What the native kernels' tests share: the instruction sets to run them on."""
+"""What the native kernels' tests share: the instruction sets to run them on, and switching between them."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TypeAlias
+
+from charloom.recurrence.backend import use_backend
 
 try:
     import torch  # noqa: F401 - first: its OpenMP library is the one that both use
@@ -12,3 +17,13 @@ except ImportError:
     INSTRUCTION_SETS = []
 if os.environ.get("CHARLOOM_KERNELS") in ("pytorch", "reference"):  # the suite is run as if there were none
     INSTRUCTION_SETS = []
+
+Switch: TypeAlias = Callable[[str], None]
+"""Chooses the backend, as the words of the environment do."""
+
+
+@contextmanager
+def switching() -> Iterator[Switch]:
+    """Within it, the backend is the one that was given last."""
+    with ExitStack() as stack:
+        yield lambda word: stack.enter_context(use_backend(word))

@@ -9,6 +9,7 @@ import torch
 from charloom import LanguageModel, ModelSettings, SettingsError, TrainingSettings, build_model, train
 from charloom.training.events import Event, StepEnded
 from interrupted_runs import corpus_of
+from native import Switch
 
 _CORPUS = corpus_of("A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 8)
 _SETTINGS = TrainingSettings(
@@ -31,9 +32,9 @@ def _run(model_settings: ModelSettings, **changes: Any) -> tuple[LanguageModel, 
 @pytest.mark.parametrize("path", ["auto", "pytorch"])
 @pytest.mark.parametrize("partitioning", ["sequential", "random"])
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_as_the_larger_batch(cell: Any, partitioning: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_as_the_larger_batch(cell: Any, partitioning: str, path: str, compute_by: Switch) -> None:
     """The state is carried in every lane; clipping is of the whole gradient."""
-    monkeypatch.setenv("CHARLOOM_KERNELS", path)
+    compute_by(path)
     settings = ModelSettings(cell, hidden_size=8, num_layers=2, init_sigma=0.2)
     whole, expected = _run(settings, partitioning=partitioning)
     for parts in (2, 3, 6):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from charloom.recurrence.threads import use_threads
 from charloom.training.truncated_bptt import clip_gradients, descend
-from native import INSTRUCTION_SETS
+from native import INSTRUCTION_SETS, Switch, switching
 
 
 def _parameters(sizes: list[int], scale: float, seed: int) -> list[torch.Tensor]:
@@ -25,8 +25,8 @@ def _parameters(sizes: list[int], scale: float, seed: int) -> list[torch.Tensor]
 )
 def test_as_pytorch_clips(sizes: list[int], scale: float, path: str) -> None:
     ours, theirs = _parameters(sizes, scale, 1), _parameters(sizes, scale, 1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHARLOOM_KERNELS", path)
+    with switching() as compute_by:
+        compute_by(path)
         clip_gradients(ours, 0.5)
     torch.nn.utils.clip_grad_norm_(theirs, 0.5)
     for a, b in zip(ours, theirs, strict=True):
@@ -37,8 +37,8 @@ def test_as_pytorch_clips(sizes: list[int], scale: float, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["pytorch", *INSTRUCTION_SETS])
-def test_a_gradient_that_is_not_finite_is_not_hidden(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHARLOOM_KERNELS", path)
+def test_a_gradient_that_is_not_finite_is_not_hidden(path: str, compute_by: Switch) -> None:
+    compute_by(path)
     parameters = _parameters([10], 1.0, 0)
     assert parameters[0].grad is not None
     parameters[0].grad[3] = float("nan")
@@ -55,8 +55,8 @@ def test_a_gradient_that_is_not_finite_is_not_hidden(path: str, monkeypatch: pyt
 )
 def test_descends_as_pytorch(sizes: list[int], scale: float, max_norm: float, path: str) -> None:
     ours, theirs = _parameters(sizes, scale, 1), _parameters(sizes, scale, 1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHARLOOM_KERNELS", path)
+    with switching() as compute_by:
+        compute_by(path)
         assert descend(ours, max_norm or math.inf, 0.3)
     if max_norm:
         torch.nn.utils.clip_grad_norm_(theirs, max_norm)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from charloom import ModelSettings, TrainingSettings, build_model, corpus_from, train
-from charloom.recurrence.dispatch import chosen_kernels
+from charloom.recurrence.backend import backend
 
 
 @pytest.mark.parametrize("threads", [1, 2, None])
@@ -19,7 +19,7 @@ def test_threads_are_put_back(threads: int | None) -> None:
         settings,
         listeners=[lambda _: inside.append(torch.get_num_threads())],
     )
-    assert set(inside) == {threads or (before if chosen_kernels() is None else 1)}
+    assert set(inside) == {threads or (before if backend().kernels is None else 1)}
     assert torch.get_num_threads() == before
 
 

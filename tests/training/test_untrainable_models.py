@@ -8,6 +8,7 @@ import torch
 
 from charloom import InputError, LanguageModel, ModelSettings, TrainingSettings, build_model, evaluate, generate, train
 from charloom.text.corpora import corpus_from
+from native import Switch
 
 _CORPUS = corpus_from("a fox and a dog saw a crow. " * 20)
 
@@ -30,8 +31,8 @@ def _model() -> LanguageModel:
 
 @pytest.mark.parametrize("kernels", ["auto", "pytorch"])
 @pytest.mark.parametrize("name", _UNTRAINABLE)
-def test_refused(name: str, kernels: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHARLOOM_KERNELS", kernels)
+def test_refused(name: str, kernels: str, compute_by: Switch) -> None:
+    compute_by(kernels)
     change, message = _UNTRAINABLE[name]
     with pytest.raises(InputError, match=message):
         train(change(_model()), _CORPUS, TrainingSettings(epochs=1, batch_size=4, num_steps=8))

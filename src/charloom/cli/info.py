@@ -28,7 +28,7 @@ def info(model: Path | None = None, /) -> None:
     from charloom.models.device import find_device
     from charloom.models.folder import kind_of
     from charloom.models.language_model import LanguageModel
-    from charloom.recurrence.dispatch import describe_path
+    from charloom.recurrence.backend import backend
 
     device = find_device("auto")
     rows = [
@@ -38,7 +38,7 @@ def info(model: Path | None = None, /) -> None:
         ("numpy", np.__version__),
         ("device", torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"),
         ("threads", str(torch.get_num_threads())),
-        ("recurrence", describe_path()),
+        ("recurrence", backend().describe()),
     ]
     if model is not None:
         is_forecaster = kind_of(model) == KIND

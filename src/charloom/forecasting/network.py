@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from charloom.forecasting.autoregression import Kind, Linear, Places, blocks_of, fit_lags, past_values
 from charloom.forecasting.series import Values
-from charloom.layers import CELLS
+from charloom.layers import LAYERS
 from charloom.recurrence.state import parts_of, state_of
+from charloom.settings.cells import CellName
 from charloom.settings.forecasting import ForecastSettings
-from charloom.settings.model import Cell
 from charloom.shapes import State
 
 _FEWEST_TO_MATCH = 4
@@ -38,9 +38,9 @@ Progress: TypeAlias = Callable[[float], None]
 class CorrectionNetwork(nn.Module):
     """One recurrent layer and a Gaussian head; with new weights it corrects nothing."""
 
-    def __init__(self, cell: Cell, hidden_size: int, device: str = "cpu") -> None:
+    def __init__(self, cell: CellName, hidden_size: int, device: str = "cpu") -> None:
         super().__init__()
-        self.layer = CELLS[cell](2, hidden_size, dtype=torch.float32, device=device)
+        self.layer = LAYERS[cell](2, hidden_size, dtype=torch.float32, device=device)
         self.head = nn.Linear(hidden_size, 2, dtype=torch.float32, device=device)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)

@@ -10,7 +10,8 @@ import torch
 from charloom.arguments import TEXT, check_type
 from charloom.errors import InputError, SettingsError, UnknownCharacterError
 from charloom.inference.sampling import Sampler
-from charloom.models.predictor import Predictor, Writer, WritingPredictor, check_weights, predicting
+from charloom.models.predictor import Predictor, WritingPredictor, check_weights, predicting
+from charloom.recurrence.kernel_calls import NativeGenerator
 from charloom.recurrence.state import parts_of
 from charloom.settings.corpus import UnknownPolicy
 from charloom.settings.limits import check_choice, check_count
@@ -169,7 +170,7 @@ def _chosen(
 
 
 def _written(
-    writer: Writer, logits: StepLogits, state: State, num_steps: int, forbidden: int | None, sampler: Sampler
+    writer: NativeGenerator, logits: StepLogits, state: State, num_steps: int, forbidden: int | None, sampler: Sampler
 ) -> Iterator[Ids]:
     """As ``_chosen``, in ever larger pieces: the first text is there at once, the rest fast."""
     with torch.inference_mode():  # copies, which the writer writes to

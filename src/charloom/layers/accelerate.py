@@ -1,14 +1,15 @@
 """Turns the recurrent layers of any PyTorch model into charloom's, in place, and back."""
 
 import copyreg
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from torch import nn
 from torch.nn.utils import parametrize
 
 from charloom.errors import InputError
-from charloom.layers import gru, lstm, rnn
 from charloom.layers.recurrent_layer import RecurrentLayer, Resume
+from charloom.layers.torch_layers import LAYERS
 from charloom.settings.model import Precision, check_precision
 
 _Module = TypeVar("_Module", bound=nn.Module)
@@ -28,45 +29,36 @@ class _EqualToTorch(type):
         return type.__hash__(cls) if stands_for is None else hash(stands_for)
 
 
-class _Accelerated:
-    """The classes of accelerated layers; nested, so that their names are those of ``torch.nn``.
+def _accelerated(layer: type, torch_class: type) -> type:
+    """A class equal to one of ``torch.nn``.
 
-    Their module is PyTorch's too, by which ``torch.fx`` and others recognize its own layers.
+    Its module is PyTorch's too, by which ``torch.fx`` and others recognize its own layers.
     """
+    members = {
+        "__doc__": f"Equal to ``torch.nn.{layer.__name__}``.",
+        "__module__": torch_class.__module__,
+        "__qualname__": f"_Accelerated.{layer.__name__}",
+        "_torch_class": torch_class,
+    }
+    return _EqualToTorch(layer.__name__, (layer,), members)
 
-    class RNN(rnn.RNN, metaclass=_EqualToTorch):
-        """Equal to ``torch.nn.RNN``."""
 
-        __module__ = nn.RNN.__module__
-        _torch_class = nn.RNN
+_ACCELERATED = {layer.__name__: _accelerated(layer, getattr(nn, layer.__name__)) for layer in LAYERS.values()}
+_CLASSES = [(getattr(nn, name), accelerated) for name, accelerated in _ACCELERATED.items()]
 
-    class GRU(gru.GRU, metaclass=_EqualToTorch):
-        """Equal to ``torch.nn.GRU``."""
 
-        __module__ = nn.GRU.__module__
-        _torch_class = nn.GRU
-
-    class LSTM(lstm.LSTM, metaclass=_EqualToTorch):
-        """Equal to ``torch.nn.LSTM``."""
-
-        __module__ = nn.LSTM.__module__
-        _torch_class = nn.LSTM
+def _accelerated_named(name: str) -> type:
+    return _ACCELERATED[name]
 
 
 def _reduce_class(accelerated: type) -> Any:
     """Lets pickle find a class that is not where its ``__module__`` says."""
-    if vars(_Accelerated).get(accelerated.__name__) is accelerated:
-        return getattr, (_Accelerated, accelerated.__name__)
+    if _ACCELERATED.get(accelerated.__name__) is accelerated:
+        return _accelerated_named, (accelerated.__name__,)
     return accelerated.__qualname__
 
 
 copyreg.pickle(_EqualToTorch, _reduce_class)
-
-_CLASSES: list[tuple[type[nn.Module], type[RecurrentLayer]]] = [
-    (nn.RNN, _Accelerated.RNN),
-    (nn.GRU, _Accelerated.GRU),
-    (nn.LSTM, _Accelerated.LSTM),
-]
 
 
 def accelerate(module: _Module, *, precision: Precision | None = None) -> _Module:
@@ -92,15 +84,14 @@ def accelerate(module: _Module, *, precision: Precision | None = None) -> _Modul
         check_precision(precision)
     if not isinstance(module, nn.Module):
         raise InputError(f"a {type(module).__name__} is not a torch.nn.Module: nothing to accelerate")
-    layers: list[Any] = [layer for layer in module.modules() if isinstance(layer, RecurrentLayer)]
     for layer in module.modules():
-        if any(_is_class_of(torch_class, layer) for torch_class, _ in _CLASSES):
-            layers.append(layer)
-            _change_class(layer, to_accelerated=True)
+        _exchange_class(layer, _CLASSES)
+    layers = [layer for layer in module.modules() if isinstance(layer, RecurrentLayer)]
     if not layers:
         raise InputError(f"{type(module).__name__} has no torch.nn.RNN, GRU or LSTM inside: nothing to accelerate")
-    for layer in layers if precision is not None else []:
-        layer.precision = precision
+    if precision is not None:
+        for layer in layers:
+            layer.precision = precision
     return module
 
 
@@ -121,27 +112,26 @@ def restore(module: _Module) -> _Module:
     for layer in module.modules():
         if isinstance(layer._compiled_call_impl, Resume):
             layer._compiled_call_impl.resume()
-        if any(_is_class_of(accelerated, layer) for _, accelerated in _CLASSES):
-            _change_class(layer, to_accelerated=False)
+        if _exchange_class(layer, ((accelerated, torch_class) for torch_class, accelerated in _CLASSES)):
             vars(layer).pop("_precision", None)
     return module
 
 
-def _is_class_of(expected: type[nn.Module], layer: nn.Module) -> bool:
-    """True if a layer is of exactly this class, parametrizations aside. By identity: some classes are equal."""
-    return _own_class(layer) is expected
+def _exchange_class(layer: nn.Module, classes: Iterable[tuple[type, type]]) -> bool:
+    """Gives a layer that is of exactly a first class, parametrizations aside, the second; tells if it is of one.
 
-
-def _own_class(layer: nn.Module) -> type:
+    By identity: some classes are equal.
+    """
+    parametrized = parametrize.is_parametrized(layer)
     # A parametrized module's class is a subclass made for it, with a property for each parametrized tensor.
-    return type(layer).__bases__[0] if parametrize.is_parametrized(layer) else type(layer)
-
-
-def _change_class(layer: nn.Module, *, to_accelerated: bool) -> None:
-    old = _own_class(layer)
-    pairs = _CLASSES if to_accelerated else [(new, old) for old, new in _CLASSES]
-    new: Any = next(new for known, new in pairs if known is old)
-    if parametrize.is_parametrized(layer):
-        members = {name: value for name, value in vars(type(layer)).items() if name not in ("__dict__", "__weakref__")}
-        new = type(new)(type(layer).__name__, (new,), members)
-    layer.__class__ = new
+    own = type(layer).__bases__[0] if parametrized else type(layer)
+    for old, new in classes:
+        if old is own:
+            if parametrized:
+                members = dict(vars(type(layer)))
+                for made_for_each_class in ("__dict__", "__weakref__"):
+                    members.pop(made_for_each_class, None)
+                new = type(new)(type(layer).__name__, (new,), members)
+            layer.__class__ = new
+            return True
+    return False

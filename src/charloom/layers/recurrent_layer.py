@@ -1,8 +1,6 @@
 """The recurrent layer that RNN, GRU and LSTM share: ``torch.nn``'s own, with a faster ``forward``."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -12,12 +10,14 @@ from torch import Tensor, nn
 from torch.fx import Proxy
 
 from charloom.errors import InputError
-from charloom.recurrence.dispatch import available_path, covers, is_observed
+from charloom.recurrence.backend import backend, covers
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
 from charloom.recurrence.kernel_arguments import dense_address, weight_shapes
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
-from charloom.recurrence.state import state_of
+from charloom.recurrence.state import parts_of, state_of
+from charloom.recurrence.torch_internals import is_observed, is_wrapped, without_one_dnn
+from charloom.settings.cells import CELL_OF_MODE, CELLS
 from charloom.settings.model import Precision, check_precision
 from charloom.shapes import State
 
@@ -69,9 +69,7 @@ class RecurrentLayer(nn.RNNBase):
             raise InputError("it must be a device of PyTorch, such as cpu", setting="device", value=device) from None
         weight: Any = next(self.parameters(), self._flat_weights[0])
         layers = self.num_layers * (2 if self.bidirectional else 1)
-        sizes = [self.proj_size or self.hidden_size]
-        if self.mode == "LSTM":
-            sizes.append(self.hidden_size)
+        sizes = [self.proj_size or self.hidden_size, self.hidden_size][: CELL_OF_MODE[self.mode].state_parts]
         parts = [
             torch.zeros(layers, batch_size, size, device=device or weight.device, dtype=dtype or weight.dtype)
             for size in sizes
@@ -127,7 +125,7 @@ class RecurrentLayer(nn.RNNBase):
                 *(hx if isinstance(hx, tuple) else (hx,)),
                 *(self._flat_weights if weights is None else chain(*weights)),
             )
-            with nullcontext() if self._suits_one_dnn(weights) else _without_one_dnn():
+            with nullcontext() if self._suits_one_dnn(weights) else without_one_dnn():
                 return super().forward(input, hx)
         inputs = input.transpose(0, 1) if self.batch_first else input
         outputs, last = scan_layers(
@@ -138,15 +136,19 @@ class RecurrentLayer(nn.RNNBase):
             bidirectional=self.bidirectional,
             dropout=self.dropout if self.training else 0.0,
         )
-        return outputs.transpose(0, 1) if self.batch_first else outputs, last if self.mode == "LSTM" else last[0]
+        return outputs.transpose(0, 1) if self.batch_first else outputs, state_of(last)
 
     def __prepare_scriptable__(self) -> nn.Module:
         """Lets ``torch.jit.script``, which calls this, compile PyTorch's own layer over the same tensors."""
         # TorchScript finds the overloads of forward by the class itself, so that no subclass will do.
-        torch_class: Any = next(c for c in type(self).__mro__ if any(c is t for t in (nn.RNN, nn.GRU, nn.LSTM)))
         Resume(self, type(self))
+        torch_class: Any = _TORCH_CLASSES[self.mode]
         self.__class__ = torch_class
         return self
+
+    @property
+    def _state_parts(self) -> int:
+        return CELL_OF_MODE[self.mode].state_parts
 
     @property
     def _num_weights(self) -> int:
@@ -155,14 +157,14 @@ class RecurrentLayer(nn.RNNBase):
 
     def _native_direction(self, inputs: Any, hx: Any, weights: list[CellWeights]) -> RunDirection | None:
         """Chooses a way to run a direction; None for PyTorch's own ``forward``."""
-        path = available_path()
+        path = backend().name
         if path == "pytorch" or not is_torchs_own(self.mode):
             return None
         if not self._arguments_fit(inputs, hx) or not self._weights_fit(weights):
             return None
         if path == "reference":
             return partial(scan_direction, STEPS[self.mode])
-        parts = () if hx is None else hx if self.mode == "LSTM" else (hx,)
+        parts = () if hx is None else parts_of(hx)
         if not covers(inputs, *parts, *(t for cell in weights for t in cell if t is not None)):
             return None
         return partial(native_direction, self.mode, self.precision, path)
@@ -175,7 +177,7 @@ class RecurrentLayer(nn.RNNBase):
             return False
         return weights is None or self._weights_fit(weights)
 
-    def _arguments_fit(self, inputs: Any, hx: Any) -> bool:
+    def _arguments_fit(self, inputs: object, hx: object) -> bool:
         """Tells if input and state have the shapes that the layer's options say; PyTorch refuses the others."""
         if not isinstance(inputs, Tensor) or inputs.is_nested:
             return False
@@ -183,11 +185,11 @@ class RecurrentLayer(nn.RNNBase):
             return False
         if hx is None:
             return True
-        if self.mode == "LSTM" and (type(hx) is not tuple or len(hx) != 2):
+        parts = hx if self._state_parts > 1 else (hx,)
+        if type(parts) is not tuple or len(parts) != self._state_parts:
             return False
         layers = self.num_layers * (2 if self.bidirectional else 1)
         expected = (layers, inputs.shape[0 if self.batch_first else 1], self.hidden_size)
-        parts = hx if self.mode == "LSTM" else (hx,)
         return all(isinstance(part, Tensor) and not part.is_nested and part.shape == expected for part in parts)
 
     def _weights_fit(self, weights: list[CellWeights]) -> bool:
@@ -195,39 +197,35 @@ class RecurrentLayer(nn.RNNBase):
         directions = 2 if self.bidirectional else 1
         for i, cell in enumerate(weights):
             inputs = self.input_size if i < directions else directions * self.hidden_size
-            shapes = weight_shapes(self.mode, inputs, self.hidden_size)
+            shapes = weight_shapes(CELL_OF_MODE[self.mode], inputs, self.hidden_size)
             for weight, shape in zip(cell if self.bias else cell[:2], shapes, strict=False):
                 if not isinstance(weight, Tensor) or weight.is_nested or weight.shape != shape:
                     return False
         return True
 
-    def _first_state(self, inputs: Tensor, hx: Any) -> CellState:
+    def _first_state(self, inputs: Tensor, hx: State | None) -> CellState:
         if hx is not None:
-            parts: CellState = hx if self.mode == "LSTM" else (hx,)
-            return parts
+            return parts_of(hx)
         layers = self.num_layers * (2 if self.bidirectional else 1)
         zeros = inputs.new_zeros(layers, inputs.shape[1], self.hidden_size)
-        return (zeros, zeros) if self.mode == "LSTM" else (zeros,)
+        return (zeros,) * self._state_parts
 
 
-_TORCH_FORWARDS: dict[str, tuple[Any, Any]] = {
-    mode: (kind, kind.forward)
-    for mode, kind in (("RNN_TANH", nn.RNN), ("RNN_RELU", nn.RNN), ("GRU", nn.GRU), ("LSTM", nn.LSTM))
-}
+_TORCH_CLASSES: dict[str, type[nn.RNNBase]] = {cell.mode: getattr(nn, cell.layer) for cell in CELLS}
+_TORCH_FORWARDS = {mode: torch_class.forward for mode, torch_class in _TORCH_CLASSES.items()}
 
 
 def is_torchs_own(mode: str) -> bool:
     """False if somebody has put another ``forward`` in the place of a class's of ``torch.nn``: it is to be called."""
-    kind, forward = _TORCH_FORWARDS[mode]
-    return kind.forward is forward
+    return _TORCH_CLASSES[mode].forward is _TORCH_FORWARDS[mode]
 
 
-def _check_memory(*arguments: Any) -> None:
+def _check_memory(*arguments: object) -> None:
     """Raises RuntimeError for a tensor whose memory has been freed or shrunk: PyTorch may read beyond it, or crash."""
     if torch.compiler.is_compiling() or is_observed():
         return
     for tensor in arguments:
-        if type(tensor) not in (Tensor, nn.Parameter) or torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        if not isinstance(tensor, Tensor) or type(tensor) not in (Tensor, nn.Parameter) or is_wrapped(tensor):
             continue
         if not tensor.is_cpu or tensor.layout is not torch.strided or tensor.is_nested or tensor.is_neg():
             continue
@@ -235,21 +233,6 @@ def _check_memory(*arguments: Any) -> None:
             raise RuntimeError(
                 f"the memory of a tensor {tuple(tensor.shape)} that a recurrent layer reads has been freed or shrunk"
             )
-
-
-_one_dnn_lock = threading.RLock()
-
-
-@contextmanager
-def _without_one_dnn() -> Iterator[None]:
-    """Switches oneDNN off. The flag is the process's, so that threads must not put each other's value back."""
-    with _one_dnn_lock:
-        before = torch._C._get_mkldnn_enabled()
-        torch._C._set_mkldnn_enabled(False)  # torch.backends.mkldnn.flags sets other flags too, and warns of one
-        try:
-            yield
-        finally:
-            torch._C._set_mkldnn_enabled(before)
 
 
 class Resume:
@@ -260,7 +243,7 @@ class Resume:
     and for copies, which would stay PyTorch's.
     """
 
-    def __init__(self, layer: nn.Module, layer_class: Any) -> None:
+    def __init__(self, layer: RecurrentLayer, layer_class: type[RecurrentLayer]) -> None:
         self._layer, self._class = layer, layer_class
         self._compiled_before = vars(layer).get("_compiled_call_impl")
         self._members = {name: partial(self._use, name) for name in ("begin_state", "__reduce_ex__")}
@@ -276,7 +259,7 @@ class Resume:
 
     def resume(self) -> None:
         """Makes the layer what it was, with a precision that has been set meanwhile."""
-        layer: Any = self._layer
+        layer = self._layer
         if vars(layer).get("_compiled_call_impl") is self:
             layer._compiled_call_impl = self._compiled_before
         for name in self._members:

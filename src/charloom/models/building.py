@@ -7,7 +7,7 @@ from torch import nn
 
 from charloom.arguments import check_type
 from charloom.errors import InputError
-from charloom.layers import CELLS
+from charloom.layers import LAYERS
 from charloom.models.configuration import model_from_config
 from charloom.models.language_model import LanguageModel
 from charloom.settings.limits import check_count
@@ -24,7 +24,7 @@ def build_model(vocabulary: Vocabulary, settings: ModelSettings | None = None, *
     # In the caller's inference mode the weights would be such that they cannot be trained.
     with torch.random.fork_rng(devices=[]), torch.inference_mode(mode=False):
         torch.manual_seed(seed)
-        layer = CELLS[settings.cell](
+        layer = LAYERS[settings.cell](
             settings.embedding_size or len(vocabulary),
             settings.hidden_size,
             settings.num_layers,
@@ -71,7 +71,7 @@ def extend_model(
         longer = model_from_config(LanguageModel, config)
         _initialise(longer, init_sigma)
     with torch.no_grad():
-        for name, tensor in longer.disassemble()[1].items():
+        for name, tensor in longer.own_tensors().items():
             # New rows, or columns where the input is one-hot, come after the old ones.
             tensor[tuple(slice(size) for size in weights[name].shape)] = weights[name]
     return longer

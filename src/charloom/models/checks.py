@@ -1,19 +1,17 @@
 """Checks of what a language model is given."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from charloom.arguments import check_type
 from charloom.errors import InputError
 from charloom.layers import RecurrentLayer
-from charloom.recurrence.dispatch import is_observed
+from charloom.recurrence.torch_internals import is_observed
 from charloom.settings.limits import check_count
 from charloom.text.vocabulary import Vocabulary
 
 
-def check_ids(num_dims: int, /, **arguments: Any) -> None:
+def check_ids(num_dims: int, /, **arguments: object) -> None:
     """Raises InputError for arguments, by name, that are not int64 tensors (batch, steps), or (batch,) of one dim."""
     shape = "(batch, steps)" if num_dims == 2 else "(batch,)"
     for name, ids in arguments.items():
@@ -23,7 +21,7 @@ def check_ids(num_dims: int, /, **arguments: Any) -> None:
             raise InputError(f"{name} must be int64 {shape}, not {ids.dtype} {tuple(ids.shape)}")
 
 
-def check_step(ids: Any, targets: Any) -> None:
+def check_step(ids: Tensor, targets: Tensor) -> None:
     """Raises InputError for ids and targets that are not int64 tensors (batch, steps) of one shape."""
     check_ids(2, ids=ids, targets=targets)
     if ids.shape != targets.shape:
@@ -40,21 +38,23 @@ def check_range(ids: Tensor, vocabulary_size: int) -> None:
         raise InputError(f"id {wrong} is not in the vocabulary of {vocabulary_size}")
 
 
-def check_state(state: Any, expected: Any) -> None:
+def check_state(state: object, expected: object) -> None:
     """Raises InputError for a state that has not the shapes of the expected one."""
     found, shapes = _shapes_of(state), _shapes_of(expected)
     if found != shapes:
         raise InputError(f"the state is {found}: for these ids it must be {shapes}")
 
 
-def _shapes_of(state: Any) -> Any:
+def _shapes_of(state: object) -> object:
     """The shape of a tensor, those of a tuple's elements, or the name of another type."""
     if isinstance(state, tuple):
         return tuple(map(_shapes_of, state))
     return tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
 
 
-def check_parts(layer: Any, vocabulary: Any, embedding_size: Any, dropout: Any, tied_output: Any) -> None:
+def check_parts(
+    layer: RecurrentLayer, vocabulary: Vocabulary, embedding_size: int | None, dropout: float, tied_output: bool
+) -> None:
     """Raises InputError or SettingsError for arguments of ``LanguageModel`` that make no model."""
     check_type(Vocabulary, vocabulary=vocabulary)
     check_type(bool, tied_output=tied_output)
@@ -71,7 +71,7 @@ def check_parts(layer: Any, vocabulary: Any, embedding_size: Any, dropout: Any, 
         )
 
 
-def _check_layer(layer: Any, input_size: int, source: str) -> None:
+def _check_layer(layer: RecurrentLayer, input_size: int, source: str) -> None:
     if not isinstance(layer, RecurrentLayer):
         raise InputError(f"the layer is a {type(layer).__name__}: give a charloom.layers.RNN, GRU or LSTM")
     if layer.bidirectional:

@@ -2,23 +2,28 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
+from torch import Tensor
 
 from charloom.errors import InputError
-from charloom.layers import CELLS, RNN
-from charloom.models.folder import CONFIG_FILE, WithoutInitialWeights
+from charloom.layers import LAYERS, RNN
+from charloom.models.folder import CONFIG_FILE, Config, WithoutInitialWeights
 from charloom.models.predictor import predicting
-from charloom.settings.model import ModelSettings
+from charloom.settings.cells import CELL_OF_MODE
+from charloom.shapes import State
 from charloom.text.clean_up import CleanUp
 from charloom.text.vocabulary import Vocabulary
 
-_Model = TypeVar("_Model")
+if TYPE_CHECKING:
+    from charloom.models.language_model import LanguageModel
+
+_Model = TypeVar("_Model", bound="LanguageModel")
 
 
-def config_of(model: Any) -> dict[str, Any]:
-    """Returns the configuration of a ``LanguageModel`` without unknown parts.
+def config_of(model: "LanguageModel") -> Config:
+    """Returns the configuration of a model without unknown parts.
 
     Raises:
         InputError: The model's provenance is not JSON, or its vocabulary is a subclass's.
@@ -29,12 +34,8 @@ def config_of(model: Any) -> dict[str, Any]:
     return {
         "vocabulary": vocabulary.to_json(),
         "layer": {
-            "cell": layer.mode.split("_")[0].lower(),
-            "input_size": layer.input_size,
-            "hidden_size": layer.hidden_size,
-            "num_layers": layer.num_layers,
-            "bias": layer.bias,
-            "dropout": layer.dropout,
+            "cell": CELL_OF_MODE[layer.mode].setting,
+            **{name: getattr(layer, name) for name in ("input_size", "hidden_size", "num_layers", "bias", "dropout")},
             **({"nonlinearity": layer.nonlinearity} if isinstance(layer, RNN) else {}),
             **({"proj_size": layer.proj_size} if layer.proj_size else {}),
         },
@@ -45,21 +46,7 @@ def config_of(model: Any) -> dict[str, Any]:
     }
 
 
-def settings_of(model: Any) -> ModelSettings:
-    """Returns the part of a ``LanguageModel``'s configuration that settings can say."""
-    layer = model.layer
-    return ModelSettings(
-        cell=layer.mode.split("_")[0].lower(),
-        nonlinearity="relu" if layer.mode == "RNN_RELU" else "tanh",
-        hidden_size=layer.hidden_size,
-        num_layers=layer.num_layers,
-        dropout=max(model.dropout.p, layer.dropout),
-        embedding_size=model.embedding.embedding_dim if model.embedding is not None else None,
-        tied_output=model.tied_output,
-    )
-
-
-def _json_values(provenance: Any) -> dict[str, Any]:
+def _json_values(provenance: Mapping[str, object]) -> Config:
     try:
         json.dumps(values := dict(provenance), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -67,13 +54,8 @@ def _json_values(provenance: Any) -> dict[str, Any]:
     return values
 
 
-def model_from_config(model_class: type[_Model], config: Mapping[str, Any], max_layers: int = 2**31) -> _Model:
-    """Makes a model with new weights.
-
-    Args:
-        model_class: ``LanguageModel``, or a subclass.
-        config: The configuration, from anywhere.
-        max_layers: How many layers it may ask for.
+def model_from_config(model_class: type[_Model], config: Config, max_layers: int = 2**31) -> _Model:
+    """Makes a model with new weights of a configuration from anywhere, which may ask for so many layers.
 
     Raises:
         InputError: There is no model of this configuration.
@@ -82,9 +64,8 @@ def model_from_config(model_class: type[_Model], config: Mapping[str, Any], max_
         layer = dict(config["layer"])
         if layer["num_layers"] > max_layers:
             raise ValueError(f"more than {max_layers} layers")
-        maker: Any = model_class
-        model = maker(
-            CELLS[layer.pop("cell")](**layer),
+        model = model_class(
+            LAYERS[layer.pop("cell")](**layer),
             Vocabulary.from_json(config["vocabulary"]),
             embedding_size=config["embedding_size"],
             dropout=config["dropout"],
@@ -93,10 +74,10 @@ def model_from_config(model_class: type[_Model], config: Mapping[str, Any], max_
         model.provenance = dict(config["provenance"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
         raise InputError(f"{CONFIG_FILE} does not describe a model ({error!r:.200})") from None
-    return model  # type: ignore[no-any-return] # of the class
+    return model
 
 
-def model_without_weights(model_class: type[_Model], config: Mapping[str, Any], num_tensors: int) -> _Model:
+def model_without_weights(model_class: type[_Model], config: Config, num_tensors: int) -> _Model:
     """Makes a model on the meta device, where nothing is allocated, that can have so many tensors.
 
     A hostile configuration cannot ask for more memory than its file has.
@@ -105,7 +86,7 @@ def model_without_weights(model_class: type[_Model], config: Mapping[str, Any], 
         return model_from_config(model_class, config, num_tensors)
 
 
-def differ(model: Any, other: Any) -> bool:
+def differ(model: "LanguageModel", other: "LanguageModel") -> bool:
     """Tells if two models of one vocabulary give other logits or states in two calls in a row."""
     try:
         torch.testing.assert_close(_two_calls(model), _two_calls(other), equal_nan=True)
@@ -114,7 +95,7 @@ def differ(model: Any, other: Any) -> bool:
     return False
 
 
-def _two_calls(model: Any) -> list[Any]:
+def _two_calls(model: "LanguageModel") -> list[Tensor | State]:
     ids = torch.arange(len(model.vocabulary), device=model.device).unsqueeze(0)
     with predicting(model):
         logits, state = model(ids)

@@ -7,7 +7,7 @@ found before anything is computed with them.
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import safetensors
 import safetensors.torch
@@ -29,12 +29,14 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CODEC_FILES = ("codec.safetensors", "priming.safetensors")
 """What ``charloom.codec`` adds to a folder: made of its weights, and read without them."""
+Config: TypeAlias = dict[str, Any]
+"""The values of ``config.json``."""
 _LARGEST_CONFIG_BYTES = 64 * 2**20
 _DTYPES = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
 """Types that PyTorch computes a model in; it has others for storage only."""
 
 
-def write_model_folder(path: str | Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+def write_model_folder(path: str | Path, config: Config, tensors: dict[str, Tensor]) -> None:
     """Writes both files, each whole or not at all.
 
     Raises ModelFolderError if that fails, and InputError for tensors with NaN or infinite values.
@@ -81,7 +83,7 @@ def _codec_of_others(folder: Path, weights_sha256: object) -> list[Path]:
     return [] if ours else [folder / name for name in CODEC_FILES]
 
 
-def read_model_folder(path: str | Path, kind: str | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_model_folder(path: str | Path, kind: str | None = None) -> tuple[Config, dict[str, Tensor]]:
     """Returns the config and the tensors.
 
     Args:
@@ -136,7 +138,7 @@ def misfit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> str | None:
     return None
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path) -> Config:
     file = folder / CONFIG_FILE
     try:
         with open_regular(file) as stream:

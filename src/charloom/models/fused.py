@@ -4,27 +4,30 @@ A part can be replaced, subclassed, parametrized, pruned or hooked. Whatever is 
 left to the parts' own ``forward``.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from itertools import chain
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import module as torch_module
 
 from charloom.layers import RecurrentLayer
 from charloom.layers.recurrent_layer import is_torchs_own
-from charloom.recurrence.dispatch import chosen_kernels, covers, covers_layers
-from charloom.recurrence.kernel_arguments import KernelArgumentError
-from charloom.recurrence.native_generation import NativeGenerator
-from charloom.recurrence.native_step import Step, StepOptions, StepParameters
-from charloom.recurrence.native_step import native_backpropagation as step_backpropagation
-from charloom.recurrence.native_step import native_loss as step_loss
+from charloom.recurrence.backend import Kernels, backend, covers
+from charloom.recurrence.kernel_arguments import PRECISIONS, KernelArgumentError, ModelShape, OptionalTensors
+from charloom.recurrence.kernel_calls import NativeGenerator, Step
+from charloom.recurrence.native_step import native_backpropagation, native_loss
 from charloom.recurrence.state import parts_of, state_of
+from charloom.recurrence.torch_internals import are_hooked, has_gradient_hooks
+from charloom.settings.cells import CELL_OF_MODE, CELLS
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import State
 
+if TYPE_CHECKING:
+    from charloom.models.language_model import LanguageModel
 
-def unknown_part(model: Any, methods: Mapping[str, object]) -> str | None:
+
+def unknown_part(model: "LanguageModel", methods: Mapping[str, object]) -> str | None:
     """Describes the first part of a model that is not the one that its configuration has; None if all are.
 
     Args:
@@ -67,96 +70,92 @@ def unknown_part(model: Any, methods: Mapping[str, object]) -> str | None:
 _CALL, _DROPOUT, _LINEAR, _EMBEDDING = nn.Module.__call__, nn.Dropout.forward, nn.Linear.forward, nn.Embedding.forward
 
 
-def _calls_another(part: nn.Module, forward: Any) -> bool:
+def _calls_another(part: nn.Module, forward: Callable[..., object]) -> bool:
     """Tells if a call of a part runs another function than this ``forward``."""
     kind = type(part)
     return kind.forward is not forward or kind.__call__ is not _CALL or "forward" in vars(part)
 
 
-def _unknown_input(embedding: Any, layer: Any, vocabulary_size: int) -> str | None:
+def _unknown_input(embedding: nn.Embedding | None, layer: RecurrentLayer, vocabulary_size: int) -> str | None:
     if embedding is None:
         return None if layer.input_size == vocabulary_size else f"layer.input_size is {layer.input_size}"
     if type(embedding) is not nn.Embedding or _calls_another(embedding, _EMBEDDING):
         return f"embedding is a {_name(embedding)}"
-    for option in ("padding_idx", "max_norm"):
-        if getattr(embedding, option) is not None:
-            return f"embedding has {option}"
-    for option in ("scale_grad_by_freq", "sparse"):
-        if getattr(embedding, option):
+    for option, default in {
+        "padding_idx": None,
+        "max_norm": None,
+        "scale_grad_by_freq": False,
+        "sparse": False,
+    }.items():
+        if getattr(embedding, option) != default:
             return f"embedding has {option}"
     if embedding.weight.shape != (vocabulary_size, layer.input_size):
         return f"embedding.weight is {tuple(embedding.weight.shape)}"
     return None
 
 
-def _native_parameters(model: Any) -> StepParameters | None:
-    """Reads a ``LanguageModel``'s parameters by name; None unless the kernels compute what ``forward`` would.
+def _native_parameters(model: "LanguageModel") -> tuple[Kernels, ModelShape, OptionalTensors] | None:
+    """Reads sizes and, by name, parameters of a model; None unless the kernels compute what ``forward`` would.
 
-    Their shapes and dtypes are for the call of the kernels to check.
+    Shapes and dtypes of the parameters are for the call of the kernels to check.
     """
-    if not covers() or model.unknown_part() or _are_hooked(model, *model._modules.values()):
+    kernels = backend().kernels
+    if kernels is None or not covers() or model.unknown_part() or are_hooked([model, *model.children()]):
         return None
     embedding, layer, output = model.embedding, model.layer, model.output
     weights = layer.named_weights()
-    if weights is None or not covers_layers(len(weights)):
+    if weights is None or len(weights) > kernels.max_layers:
         return None
-    embedding_weight = None if embedding is None else embedding.weight
-    return StepParameters(embedding_weight, weights, output.weight, output.bias)
+    vocabulary, hidden = output.weight.shape
+    embedding_size = 0 if embedding is None else embedding.weight.shape[1]
+    shape = ModelShape(CELL_OF_MODE[layer.mode].number, hidden, len(weights), vocabulary, embedding_size)
+    first = None if embedding is None else embedding.weight
+    return kernels, shape, [first, *chain(*weights), output.weight, output.bias]
 
 
-def native_writer(model: Any, precision: GenerationPrecision) -> NativeGenerator | None:
-    """Packs a ``LanguageModel``'s weights for generation; None if the kernels do not cover the model."""
-    parameters = _native_parameters(model)
-    if parameters is None or (precision == "int8" and model.layer.mode == "RNN_RELU"):
+def native_writer(model: "LanguageModel", precision: GenerationPrecision) -> NativeGenerator | None:
+    """Packs a model's weights for generation; None if the kernels do not cover the model."""
+    found = _native_parameters(model)
+    if found is None or (precision == "int8" and not CELL_OF_MODE[model.layer.mode].bounded):
         return None
+    kernels, shape, parameters = found
+    dense = [None if p is None else p.detach().contiguous() for p in parameters]
     try:
-        return NativeGenerator(parameters, model.layer.mode, precision)
+        return NativeGenerator(kernels, shape, precision == "int8", dense)
     except KernelArgumentError:
         return None
 
 
-def native_loss(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[Tensor, State] | None:
-    """``LanguageModel.loss`` in one call; None unless the kernels compute what ``forward`` would."""
-    step = native_step(model, ids, targets, state)
-    if step is None:
+def run_native(
+    model: "LanguageModel", ids: Tensor, targets: Tensor, state: State | None, *, backpropagate: bool
+) -> tuple[Tensor, State] | None:
+    """``LanguageModel.loss`` or ``backpropagate`` in one call; None unless the kernels compute what PyTorch would."""
+    found = native_step(model, ids, targets, state)
+    if found is None:
         return None
+    if backpropagate:
+        parameters = [p for p in found[1] if p is not None]
+        if any(map(_is_watched, parameters)) or not any(p.requires_grad for p in parameters):
+            return None
     try:
-        loss, last = step_loss(*step)
+        loss, last = (native_backpropagation if backpropagate else native_loss)(*found)
     except KernelArgumentError:
         return None
     return loss, state_of(last)
 
 
-def native_backpropagation(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[Tensor, State] | None:
-    """``LanguageModel.backpropagate`` in one call; None unless ``loss(...).backward()`` would do the same."""
-    step = native_step(model, ids, targets, state)
-    parameters = [p for p in step[1].in_order() if p is not None] if step else []
-    if step is None or any(map(_is_watched, parameters)) or not any(p.requires_grad for p in parameters):
-        return None
-    try:
-        loss, last = step_backpropagation(*step)
-    except KernelArgumentError:
-        return None
-    return loss, state_of(last)
-
-
-def native_step(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[Step, StepParameters] | None:
-    """``LanguageModel.loss`` as one native call; None unless the kernels compute what ``forward`` would.
-
-    Args:
-        model: A ``LanguageModel``.
-        ids: int64 (batch, steps).
-        targets: int64 (batch, steps).
-        state: The first state; zeros if None.
-    """
+def native_step(
+    model: "LanguageModel", ids: Tensor, targets: Tensor, state: State | None
+) -> tuple[Step, OptionalTensors] | None:
+    """The arguments of a native step; None unless the kernels compute what ``LanguageModel.forward`` would."""
     if not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return None
-    parameters = _native_parameters(model)
-    if parameters is None:
+    found = _native_parameters(model)
+    if found is None:
         return None
-    layer = model.layer
+    (kernels, shape, parameters), layer = found, model.layer
     expected = (layer.num_layers, len(ids), layer.hidden_size)
-    num_parts = 2 if layer.mode == "LSTM" else 1
+    num_parts = CELLS[shape.cell].state_parts
     parts = parts_of(state) if state is not None else (ids.new_zeros(expected, dtype=torch.float32),) * num_parts
     dropout = model.dropout.p if model.dropout.training else 0.0
     layer_dropout = layer.dropout if layer.training else 0.0
@@ -168,37 +167,17 @@ def native_step(model: Any, ids: Tensor, targets: Tensor, state: Any) -> tuple[S
         or any(type(t) is not Tensor or not t.is_cpu or not t.numel() for t in (ids, targets))
     ):
         return None
-    options = StepOptions(layer.mode, layer.precision, dropout, layer_dropout)
-    return Step(chosen_kernels(), ids, targets, parts, parameters.shape(layer.mode), options), parameters
-
-
-def has_forward_hooks(model: nn.Module) -> bool:
-    """Tells if a hook could change what the model computes."""
-    return any(part._forward_hooks or part._forward_pre_hooks for part in model.modules()) or bool(
-        torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks
-    )
+    precision = PRECISIONS.index(layer.precision)
+    return Step(kernels, shape, precision, ids, targets, parts, dropout, layer_dropout), parameters
 
 
 def _is_watched(parameter: Tensor) -> bool:
-    """Tells if only autograd's engine knows what is to be done with a gradient.
-
-    Hooks on the nodes that accumulate gradients (``parameter.view_as(parameter).grad_fn.next_functions``) are not seen.
-    """
-    if not parameter.is_leaf or parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
+    """Tells if only autograd's engine knows what is to be done with a gradient."""
+    if not parameter.is_leaf or has_gradient_hooks(parameter):
         return True
     gradient = parameter.grad
     return gradient is not None and (type(gradient) is not Tensor or gradient.layout is not torch.strided)
 
 
-def _are_hooked(*modules: Any) -> bool:
-    """True if a hook listens to a call of these modules, forward or backward, theirs or everyone's."""
-    everyones: Any = torch_module._has_any_global_hook()  # type: ignore[no-untyped-call] # torch's
-    return bool(everyones) or any(
-        part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks
-        for part in modules
-        if part is not None
-    )
-
-
-def _name(part: Any) -> str:
+def _name(part: object) -> str:
     return f"{type(part).__module__}.{type(part).__qualname__}"

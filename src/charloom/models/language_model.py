@@ -9,18 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.parallel import DistributedDataParallel
 
 from charloom.arguments import check_type
 from charloom.errors import InputError, ModelFolderError
 from charloom.layers import RecurrentLayer
 from charloom.models.checks import check_ids, check_parts, check_range, check_state, check_step
-from charloom.models.configuration import config_of, differ, model_without_weights, settings_of
-from charloom.models.folder import check_fit, misfit, read_model_folder, write_model_folder
-from charloom.models.fused import has_forward_hooks, native_backpropagation, native_loss, native_writer, unknown_part
-from charloom.recurrence.dispatch import chosen_kernels
-from charloom.recurrence.native_generation import NativeGenerator
+from charloom.models.configuration import config_of, differ, model_without_weights
+from charloom.models.folder import Config, check_fit, misfit, read_model_folder, write_model_folder
+from charloom.models.fused import native_writer, run_native, unknown_part
+from charloom.recurrence.backend import backend
+from charloom.recurrence.kernel_calls import NativeGenerator
 from charloom.recurrence.state import map_parts, parts_of
+from charloom.recurrence.torch_internals import has_forward_hooks, is_in_distributed_forward
+from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.model import ModelSettings, Precision
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
@@ -84,7 +85,16 @@ class LanguageModel(nn.Module):
     @property
     def settings(self) -> ModelSettings:
         """Settings that build a model like this; ``init_sigma``, which no model remembers, is the default."""
-        return settings_of(self)
+        layer, cell = self.layer, CELL_OF_MODE[self.layer.mode]
+        return ModelSettings(
+            cell=cell.setting,
+            nonlinearity=cell.nonlinearity,
+            hidden_size=layer.hidden_size,
+            num_layers=layer.num_layers,
+            dropout=max(self.dropout.p, layer.dropout),
+            embedding_size=None if self.embedding is None else self.embedding.embedding_dim,
+            tied_output=self.tied_output,
+        )
 
     @property
     def device(self) -> torch.device:
@@ -142,7 +152,7 @@ class LanguageModel(nn.Module):
         Detached, because back-propagation ends at the minibatch's border: the state can be carried into the next call.
         """
         check_step(ids, targets)
-        found = native_loss(self, ids, targets, state)
+        found = run_native(self, ids, targets, state, backpropagate=False)
         if found is not None:
             return found
         with self._mixed_precision():
@@ -166,13 +176,13 @@ class LanguageModel(nn.Module):
             InputError: As ``loss``; or this is called within DistributedDataParallel's forward, which would not see
                 the gradients: return ``loss`` there.
         """
-        if DistributedDataParallel._active_ddp_module is not None:
+        if is_in_distributed_forward():
             raise InputError(
                 "backpropagate within DistributedDataParallel leaves each process its own gradients: wrap a module "
                 "whose forward returns model.loss(...), and call backward() on that"
             )
         check_step(ids, targets)
-        found = native_backpropagation(self, ids, targets, state)
+        found = run_native(self, ids, targets, state, backpropagate=True)
         if found is not None:
             return found
         loss, last = self.loss(ids, targets, state)
@@ -194,7 +204,7 @@ class LanguageModel(nn.Module):
 
     def _mixed_precision(self) -> AbstractContextManager[object]:
         """PyTorch's way to multiply in bfloat16, if the native kernels, which have their own, do not compute."""
-        own = isinstance(self.layer, RecurrentLayer) and self.device.type == "cpu" and chosen_kernels() is not None
+        own = isinstance(self.layer, RecurrentLayer) and self.device.type == "cpu" and backend().kernels is not None
         if self.precision == "float32" or own:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
@@ -217,7 +227,7 @@ class LanguageModel(nn.Module):
         shared = "output.weight" if self.tied_output else None
         return {name: tensor for name, tensor in self.state_dict().items() if name != shared}
 
-    def disassemble(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def disassemble(self) -> tuple[Config, dict[str, Tensor]]:
         """Returns the arguments of ``assemble``: configuration, as JSON values, and tensors, shared ones once.
 
         Raises:
@@ -236,7 +246,7 @@ class LanguageModel(nn.Module):
             "state_dict with torch.save"
         )
 
-    def _hooks_change_it(self, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bool:
+    def _hooks_change_it(self, config: Config, tensors: Mapping[str, Tensor]) -> bool:
         if not has_forward_hooks(self):
             return False
         plain = LanguageModel.assemble(config, {name: tensor.detach().clone() for name, tensor in tensors.items()})
@@ -256,7 +266,7 @@ class LanguageModel(nn.Module):
             raise ModelFolderError(f"{path}: {error}") from None
 
     @classmethod
-    def assemble(cls, config: Mapping[str, Any], tensors: dict[str, Tensor]) -> "LanguageModel":
+    def assemble(cls, config: Config, tensors: dict[str, Tensor]) -> "LanguageModel":
         """The model of a configuration and tensors from anywhere. Raises InputError if they make none."""
         check_type(Mapping, config=config, tensors=tensors)
         model = model_without_weights(cls, config, len(tensors))

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from charloom.errors import Argument, InputError
+from charloom.recurrence.kernel_calls import NativeGenerator
 from charloom.recurrence.threads import use_threads
-from charloom.settings.sampling import GenerationPrecision, SamplingSettings
+from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Logits, State, StepIds, StepLogits
 from charloom.text.vocabulary import Vocabulary
 
@@ -48,25 +49,10 @@ class Predictor(Protocol):
 
 
 @runtime_checkable
-class Writer(Protocol):
-    """Chooses and reads several tokens in one call: ``recurrence.native_generation.NativeGenerator``."""
-
-    def run(
-        self,
-        logits: Tensor,
-        state: tuple[Tensor, ...],
-        settings: SamplingSettings,
-        forbidden: int | None,
-        draws: Tensor,
-    ) -> Tensor:
-        """As many tokens as ``draws`` (samples, steps) has; logits and state go on in place."""
-
-
-@runtime_checkable
 class WritingPredictor(Predictor, Protocol):
     """A predictor that can write faster than step by step."""
 
-    def make_writer(self, precision: GenerationPrecision) -> Writer | None:
+    def make_writer(self, precision: GenerationPrecision) -> NativeGenerator | None:
         """None where the fast way does not cover this model, or is not there."""
 
 

@@ -2,21 +2,19 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 
 from charloom.errors import InputError
+from charloom.recurrence.torch_internals import hidden_from_compiler
+from charloom.settings.cells import CELLS, Cell
 from charloom.settings.model import Precision
 
-CELLS = ("RNN_TANH", "RNN_RELU", "GRU", "LSTM")
-"""Values of ``torch.nn.RNNBase.mode``, in the order of ``CellKind`` in kernels.h."""
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 """In the order of ``Precision`` in kernels.h."""
-GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "GRU": 3, "LSTM": 4}
-"""Blocks of rows in the weights of each cell."""
 
 OptionalTensors: TypeAlias = Sequence[Tensor | None]
 
@@ -26,7 +24,7 @@ class KernelArgumentError(InputError):
 
 
 class LayerShape(NamedTuple):
-    """Sizes of one layer in one direction. cell, precision: numbers of ``CELLS`` and ``PRECISIONS``."""
+    """Sizes of one layer in one direction. precision: A number of ``PRECISIONS``."""
 
     cell: int
     precision: int
@@ -36,9 +34,14 @@ class LayerShape(NamedTuple):
     hidden: int
 
     @property
-    def has_memory_cell(self) -> bool:
-        """True for an LSTM."""
-        return CELLS[self.cell] == "LSTM"
+    def input(self) -> tuple[int, int, int]:
+        """Shape of the input."""
+        return self.steps, self.batch, self.inputs
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """Shape of each part of the state."""
+        return self.batch, self.hidden
 
     @property
     def weights(self) -> list[tuple[int, ...]]:
@@ -46,9 +49,9 @@ class LayerShape(NamedTuple):
         return weight_shapes(CELLS[self.cell], self.inputs, self.hidden)
 
 
-def weight_shapes(mode: str, inputs: int, hidden: int) -> list[tuple[int, ...]]:
-    """Shapes of a layer's input weights, hidden weights and two biases; mode: as ``torch.nn.RNNBase.mode``."""
-    rows = GATES[mode] * hidden
+def weight_shapes(cell: Cell, inputs: int, hidden: int) -> list[tuple[int, ...]]:
+    """Shapes of a layer's input weights, hidden weights and two biases."""
+    rows = cell.gates * hidden
     return [(rows, inputs), (rows, hidden), (rows,), (rows,)]
 
 
@@ -76,13 +79,15 @@ def _parameter_shapes(shape: ModelShape) -> list[tuple[int, ...]]:
     return [*shapes, (shape.vocabulary, shape.hidden), (shape.vocabulary,)]
 
 
-def dense_address(tensor: Any, dtype: torch.dtype = torch.float32) -> int:
+@hidden_from_compiler
+def dense_address(tensor: Tensor | None, dtype: torch.dtype = torch.float32) -> int:
     """Returns the address of a plain, non-empty tensor in the CPU's memory; 0 for all others.
 
     A storage may have been freed or shrunk while its tensors live, as ``fully_shard`` and offloading do with weights.
     """
     if (
-        type(tensor) in (Tensor, Parameter)  # a subclass may be anything: quantized, sharded, fake
+        tensor is not None
+        and type(tensor) in (Tensor, Parameter)  # a subclass may be anything: quantized, sharded, fake
         and tensor.dtype is dtype
         and tensor.layout is torch.strided
         and tensor.is_cpu
@@ -102,27 +107,17 @@ def _extent(tensor: Tensor) -> int:
 
 
 def address(
-    tensor: Any,
-    shape: tuple[int, ...] | None,
-    dtype: torch.dtype = torch.float32,
-    contiguous: bool = True,
+    tensor: Tensor | None, shape: tuple[int, ...] | None, dtype: torch.dtype = torch.float32, contiguous: bool = True
 ) -> int:
-    """As ``dense_address``, for tensors that must be what a kernel expects.
+    """As ``dense_address``; raises KernelArgumentError for a tensor that is not what a kernel expects.
 
-    Args:
-        tensor: Whatever stands where the kernel expects a tensor.
-        shape: Its expected shape; None for any.
-        dtype: Its expected dtype.
-        contiguous: False if the kernel takes the strides.
-
-    Raises:
-        KernelArgumentError: The tensor is another.
+    shape: None for any. contiguous: False if the kernel takes the strides.
     """
     found_at = dense_address(tensor, dtype)
-    if found_at and (shape is None or tensor.shape == shape) and (not contiguous or tensor.is_contiguous()):
+    if found_at and tensor is not None and shape in (None, tensor.shape) and (not contiguous or tensor.is_contiguous()):
         return found_at
     dense = "contiguous " if contiguous else ""
-    found = f"{type(tensor).__name__}"
+    found = type(tensor).__name__
     if isinstance(tensor, Tensor) and not tensor.is_nested:
         found = f"{tensor.dtype} {tuple(tensor.shape)} on {tensor.device}, "
         found += f"strides {tensor.stride()}" if tensor.layout is torch.strided else str(tensor.layout)
@@ -148,15 +143,14 @@ def parameter_addresses(parameters: OptionalTensors, shape: ModelShape) -> list[
 
 def memory_cell_address(shape: LayerShape, c: Tensor | None) -> int:
     """Returns the address of an LSTM's memory cell; 0 for other cells."""
-    return address(c, (shape.batch, shape.hidden)) if shape.has_memory_cell else 0
+    return address(c, shape.state) if CELLS[shape.cell].state_parts == 2 else 0
 
 
 def state_addresses(shape: ModelShape, batch: int, state: Sequence[Tensor]) -> tuple[int, int]:
     """Returns the addresses of a language model's state (layers, batch, hidden); the second is 0 but for an LSTM."""
     cell = CELLS[shape.cell]
-    parts = 2 if cell == "LSTM" else 1
-    if len(state) != parts:
-        raise KernelArgumentError(f"the state of a {cell} has {parts} tensors, not {len(state)}")
+    if len(state) != cell.state_parts:
+        raise KernelArgumentError(f"the state of a {cell.layer} has {cell.state_parts} tensors, not {len(state)}")
     first, *rest = [address(part, (shape.layers, batch, shape.hidden)) for part in state]
     return first, rest[0] if rest else 0
 

@@ -2,16 +2,20 @@
 
 The kernels read and write memory at bare addresses. Each address is taken here, from a tensor whose shape, dtype and
 layout have just been compared with what the kernel expects (``kernel_arguments``), and from nowhere else.
+
+All functions raise KernelArgumentError for a tensor that is not what the sizes say.
 """
 
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from charloom.errors import InputError
+from charloom.recurrence.backend import Kernels
+from charloom.recurrence.equations import CellState
 from charloom.recurrence.kernel_arguments import (
     KernelArgumentError,
     LayerShape,
@@ -25,227 +29,230 @@ from charloom.recurrence.kernel_arguments import (
     state_addresses,
 )
 from charloom.recurrence.threads import thread_limit
+from charloom.settings.sampling import SamplingSettings
 
 
-def reserve_bytes(kernels: Any, shape: LayerShape) -> int:
-    """Size of what ``layer_forward`` keeps for ``layer_backward``."""
-    size: int = kernels.reserve_bytes(*shape)
-    return size
+class LayerCall(NamedTuple):
+    """One layer in one direction.
 
-
-def layer_forward(
-    kernels: Any,
-    shape: LayerShape,
-    backward_in_time: bool,
-    weights: OptionalTensors,
-    x: Tensor,
-    h: Tensor,
-    c: Tensor | None,
-    keep: bool,
-) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-    """Runs a layer over time.
-
-    Args:
+    Attributes:
         kernels: The kernels of one instruction set.
         shape: Sizes that the tensors are compared with.
         backward_in_time: Read the steps from the last to the first.
-        weights: Four; biases may be None.
         x: Input, (steps, batch, inputs).
         h: First hidden state, (batch, hidden).
         c: First memory cell of an LSTM, (batch, hidden).
-        keep: Keep what ``layer_backward`` needs.
-
-    Returns:
-        Hidden states (steps, batch, hidden), the last one, the last memory cell of an LSTM, and the reserve, uint8, if
-        it is kept.
-
-    Raises:
-        KernelArgumentError: A tensor is not what ``shape`` says.
+        weights: Input weights, hidden weights and two biases, which may be None.
     """
-    read = (
-        addresses(weights, shape.weights),
-        address(x, (shape.steps, shape.batch, shape.inputs)),
-        address(h, (shape.batch, shape.hidden)),
-        memory_cell_address(shape, c),
-    )
+
+    kernels: Kernels
+    shape: LayerShape
+    backward_in_time: bool
+    x: Tensor
+    h: Tensor
+    c: Tensor | None
+    weights: OptionalTensors
+
+    def reserve_bytes(self) -> int:
+        """Size of what ``layer_forward`` keeps for ``layer_backward``."""
+        return self.kernels.reserve_bytes(self.shape)
+
+
+def layer_forward(call: LayerCall, keep: bool) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Runs a layer over time.
+
+    Returns hidden states (steps, batch, hidden), the last one, the last memory cell of an LSTM and, to ``keep``, the
+    reserve that ``layer_backward`` needs, uint8.
+    """
+    kernels, shape, backward_in_time, x, h, c, weights = call
+    at_weights, at_x = addresses(weights, shape.weights), address(x, shape.input)
+    at_h, at_c = address(h, shape.state), memory_cell_address(shape, c)
     # new_empty, not empty: neither the default dtype nor the default device of the process is the kernels'.
     y = x.new_empty(shape.steps, shape.batch, shape.hidden)
     last_h, last_c = torch.empty_like(h), None if c is None else torch.empty_like(c)
-    reserve = x.new_empty(reserve_bytes(kernels, shape), dtype=torch.uint8) if keep else None
+    reserve = x.new_empty(call.reserve_bytes(), dtype=torch.uint8) if keep else None
     kernels.layer_forward(
-        *shape, backward_in_time, thread_limit(), *read, *map(own_address, (y, last_h, last_c, reserve))
+        shape,
+        backward_in_time=backward_in_time,
+        threads=thread_limit(),
+        weights=at_weights,
+        x=at_x,
+        first_hidden=at_h,
+        first_cell=at_c,
+        y=own_address(y),
+        last_hidden=own_address(last_h),
+        last_cell=own_address(last_c),
+        reserve=own_address(reserve),
     )
     return y, last_h, last_c, reserve
 
 
 def layer_backward(
-    kernels: Any,
-    shape: LayerShape,
-    backward_in_time: bool,
-    weights: OptionalTensors,
-    x: Tensor,
-    h: Tensor,
-    c: Tensor | None,
-    reserve: Tensor,
-    upstream: tuple[Tensor, Tensor, Tensor | None],
-    needs_dx: bool,
+    call: LayerCall, reserve: Tensor, upstream: tuple[Tensor, Tensor, Tensor | None], needs_dx: bool
 ) -> list[Tensor | None]:
-    """Computes the gradients of weights, input and first state; overwrites the reserve.
+    """Computes the gradients of input, first state and weights.
 
     Args:
-        kernels: As in ``layer_forward``, of the same instruction set.
-        shape: As in ``layer_forward``.
-        backward_in_time: As in ``layer_forward``.
-        weights: As in ``layer_forward``.
-        x: As in ``layer_forward``.
-        h: As in ``layer_forward``.
-        c: As in ``layer_forward``.
-        reserve: As ``layer_forward`` filled it.
+        call: As ``layer_forward`` had it, of the same instruction set.
+        reserve: As ``layer_forward`` filled it; it is overwritten.
         upstream: Gradients of hidden states, last hidden state and last memory cell.
         needs_dx: Compute the gradient of x.
 
     Returns:
         Gradients of x, h, c and the four weights; None for what is None or not needed.
-
-    Raises:
-        KernelArgumentError: A tensor is not what ``shape`` says.
     """
-    state = shape.batch, shape.hidden
-    read = (
-        address(x, (shape.steps, shape.batch, shape.inputs)),
-        address(h, state),
-        memory_cell_address(shape, c),
-        address(reserve, (reserve_bytes(kernels, shape),), torch.uint8),
-        address(upstream[0], (shape.steps, *state)),
-        address(upstream[1], state),
-        memory_cell_address(shape, upstream[2]),
-    )
-    weight_addresses = addresses(weights, shape.weights)
+    kernels, shape, backward_in_time, x, h, c, weights = call
+    dy, dh, dc = upstream
+    at_weights, at_x = addresses(weights, shape.weights), address(x, shape.input)
+    at_h, at_c = address(h, shape.state), memory_cell_address(shape, c)
     gradients = [None if t is None else torch.empty_like(t) for t in (x if needs_dx else None, h, c, *weights)]
-    written = [own_address(gradient) for gradient in gradients]
-    kernels.layer_backward(*shape, backward_in_time, thread_limit(), weight_addresses, written[3:], *read, *written[:3])
+    dx, d_first_hidden, d_first_cell, *d_weights = map(own_address, gradients)
+    kernels.layer_backward(
+        shape,
+        backward_in_time=backward_in_time,
+        threads=thread_limit(),
+        weights=at_weights,
+        gradients=d_weights,
+        x=at_x,
+        first_hidden=at_h,
+        first_cell=at_c,
+        reserve=address(reserve, (call.reserve_bytes(),), torch.uint8),
+        dy=address(dy, (shape.steps, *shape.state)),
+        d_last_hidden=address(dh, shape.state),
+        d_last_cell=memory_cell_address(shape, dc),
+        dx=dx,
+        d_first_hidden=d_first_hidden,
+        d_first_cell=d_first_cell,
+    )
     return gradients
 
 
-def language_model_step(
-    kernels: Any,
-    shape: ModelShape,
-    precision: int,
-    ids: Tensor,
-    targets: Tensor,
-    parameters: OptionalTensors,
-    dropout: tuple[float, float],
-    seed: int,
-    state: Sequence[Tensor],
-) -> tuple[Tensor, list[Tensor | None], tuple[Tensor, ...]]:
-    """Computes loss, all gradients and the last state of a minibatch.
+class Step(NamedTuple):
+    """The inputs of a training step but for the parameters.
 
-    Args:
+    Attributes:
         kernels: The kernels of one instruction set.
         shape: Sizes that the tensors are compared with.
         precision: A number of ``PRECISIONS``.
         ids: int64 (batch, steps), of any strides.
-        targets: int64 (batch, steps), of any strides.
-        parameters: As ``shape.parameters``; the embedding is None for one-hot input, biases of layers may be.
-        dropout: Probabilities: of what the first layer and the output layer read, and between the layers.
-        seed: Of the dropout masks.
+        targets: As ``ids``.
         state: Hidden state and, for an LSTM, memory cell: (layers, batch, hidden).
+        dropout: Probability, of what the first layer and the output layer read.
+        layer_dropout: Probability, between the layers.
+    """
+
+    kernels: Kernels
+    shape: ModelShape
+    precision: int
+    ids: Tensor
+    targets: Tensor
+    state: CellState
+    dropout: float
+    layer_dropout: float
+
+
+def language_model_step(step: Step, parameters: OptionalTensors) -> tuple[Tensor, list[Tensor | None], CellState]:
+    """Computes loss, all gradients and the last state of a minibatch.
+
+    Args:
+        step: Its inputs.
+        parameters: As ``shape.parameters``; the embedding is None for one-hot input, biases of layers may be.
 
     Returns:
-        The mean loss in nats, (); gradients, None where the parameter is; the last state, as ``state``.
+        The mean loss in nats, (); gradients, None where the parameter is; the last state.
 
     Raises:
-        KernelArgumentError: A tensor is not what ``shape`` says.
         InputError: An id is not in the vocabulary.
     """
-    batch, steps = ids.shape
-    read = (
-        address(ids, (batch, steps), torch.int64, contiguous=False),
-        address(targets, (batch, steps), torch.int64, contiguous=False),
-        [*ids.stride(), *targets.stride()],
-        parameter_addresses(parameters, shape),
-    )
-    first = state_addresses(shape, batch, state)
+    kernels, shape, precision, ids, targets, state, dropout, layer_dropout = step
+    batch, num_steps = ids.shape
+    first_hidden, first_cell = state_addresses(shape, batch, state)
+    at_parameters = parameter_addresses(parameters, shape)
     loss = state[0].new_empty(())
     gradients = [None if p is None else torch.empty_like(p) for p in parameters]
     last = tuple(torch.empty_like(part) for part in state)
-    last_h, last_c = last if len(last) == 2 else (*last, None)
-    sizes = shape.cell, precision, steps, batch, *shape[1:]
     try:
         kernels.language_model_step(
-            *sizes,
-            thread_limit(),
-            *read,
-            [own_address(gradient) for gradient in gradients],
-            *dropout,
-            seed,
-            *first,
-            *map(own_address, (last_h, last_c, loss)),
+            shape,
+            precision=precision,
+            steps=num_steps,
+            batch=batch,
+            threads=thread_limit(),
+            ids=address(ids, (batch, num_steps), torch.int64, contiguous=False),
+            targets=address(targets, (batch, num_steps), torch.int64, contiguous=False),
+            strides=[*ids.stride(), *targets.stride()],
+            parameters=at_parameters,
+            gradients=[own_address(gradient) for gradient in gradients],
+            dropout=dropout,
+            layer_dropout=layer_dropout,
+            seed=int(torch.randint(2**63 - 1, (), device="cpu")) if max(dropout, layer_dropout) > 0 else 0,
+            first_hidden=first_hidden,
+            first_cell=first_cell,
+            last_hidden=own_address(last[0]),
+            last_cell=own_address(last[-1]) if len(last) == 2 else 0,
+            loss=own_address(loss),
         )
     except IndexError as error:
         raise InputError(str(error)) from None
     return loss, gradients, last
 
 
-class Generator:
-    """A language model's weights, packed for generation."""
+class NativeGenerator:
+    """The loop over characters in one native call for many of them: step, logits, sampling.
 
-    def __init__(self, kernels: Any, shape: ModelShape, int8: bool, parameters: OptionalTensors) -> None:
-        """Packs the weights; later changes of them are not seen.
+    Choices are those of ``sampling.Sampler`` for the same logits and the same random draws, which come from Python: a
+    seed gives the same text with the loop in either place.
+    """
+
+    def __init__(self, kernels: Kernels, shape: ModelShape, int8: bool, parameters: OptionalTensors) -> None:
+        """Packs a language model's weights; later changes of them are not seen.
 
         Args:
             kernels: The kernels of one instruction set.
             shape: Sizes that the parameters are compared with.
-            int8: Round the weights to 8 bits; else float32.
+            int8: Round the weights to 8 bits with a scale for each row, if the cell is ``bounded``; else float32.
             parameters: As in ``language_model_step``.
-
-        Raises:
-            KernelArgumentError: A parameter is not what ``shape`` says.
         """
-        # After torch, whose OpenMP library both use.
-        import charloom._kernels as native
-
         self._shape = shape
-        inputs = shape.embedding_size or shape.vocabulary
-        sizes = shape.hidden, shape.layers, shape.vocabulary, inputs
-        self._generator: Any = native.Generator(
-            kernels, shape.cell, int8, *sizes, parameter_addresses(parameters, shape)
-        )
+        self._generator = kernels.generator(shape, int8=int8, parameters=parameter_addresses(parameters, shape))
 
     def run(
-        self,
-        sampling: tuple[bool, float, int, float, int],
-        draws: Tensor,
-        logits: Tensor,
-        state: Sequence[Tensor],
-        ids: Tensor,
-    ) -> None:
-        """Chooses and reads as many tokens as there are draws; updates logits and state in place.
+        self, logits: Tensor, state: CellState, settings: SamplingSettings, forbidden: int | None, draws: Tensor
+    ) -> Tensor:
+        """Chooses and reads as many tokens as there are draws.
 
         Args:
-            sampling: Greedy, exponent, top-k (0 for all), top-p (1 for all), forbidden token (-1 for none).
+            logits: (samples, vocabulary), what the first tokens are chosen by; afterwards those of the next, in place.
+            state: tensors (layers, samples, hidden), before; afterwards the state after the last token, in place.
+            settings: How to choose.
+            forbidden: A token that is never chosen.
             draws: float64 (samples, steps), uniform in [0, 1).
-            logits: (samples, vocabulary).
-            state: (layers, samples, hidden), two for an LSTM.
-            ids: Receives the tokens, int64 (samples, steps).
 
-        Raises:
-            KernelArgumentError: A tensor does not fit the model.
+        Returns:
+            The tokens, (samples, steps).
         """
         samples, steps = draws.shape
+        ids = torch.empty(draws.shape, dtype=torch.int64, device="cpu")
+        hidden, cell = state_addresses(self._shape, samples, state)
         self._generator.run(
-            samples,
-            steps,
-            sampling,
-            address(draws, (samples, steps), torch.float64),
-            address(logits, (samples, self._shape.vocabulary)),
-            *state_addresses(self._shape, samples, state),
-            address(ids, (samples, steps), torch.int64),
+            samples=samples,
+            steps=steps,
+            greedy=settings.greedy,
+            exponent=0.0 if settings.greedy else settings.exponent,
+            top_k=min(settings.top_k or 0, self._shape.vocabulary),
+            top_p=1.0 if settings.top_p is None else settings.top_p,
+            forbidden=-1 if forbidden is None else forbidden,
+            draws=address(draws, (samples, steps), torch.float64),
+            logits=address(logits, (samples, self._shape.vocabulary)),
+            hidden=hidden,
+            cell=cell,
+            ids=own_address(ids),
         )
+        return ids
 
 
 def descend(
-    kernels: Any, gradients: Sequence[Tensor], values: Sequence[Tensor], max_norm: float, learning_rate: float
+    kernels: Kernels, gradients: Sequence[Tensor], values: Sequence[Tensor], max_norm: float, learning_rate: float
 ) -> None:
     """Scales the gradients down to a global norm of ``max_norm``, then subtracts them from the values.
 
@@ -268,5 +275,11 @@ def descend(
     ends = [at + 4 * size for at, size in zip(changed, sizes * 2, strict=False)]
     if any(map(operator.gt, sorted(ends), sorted(changed)[1:])):
         raise KernelArgumentError("the kernels expect tensors that share no memory")
-    at_gradients, at_values = changed[: len(sizes)], changed[len(sizes) :]
-    kernels.descend(at_gradients, at_values, sizes, max_norm, learning_rate, thread_limit())
+    kernels.descend(
+        gradients=changed[: len(sizes)],
+        values=changed[len(sizes) :],
+        sizes=sizes,
+        limit=max_norm,
+        rate=learning_rate,
+        threads=thread_limit(),
+    )

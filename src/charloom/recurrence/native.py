@@ -3,17 +3,26 @@
 ``charloom::recurrence`` runs one layer in one direction. It composes with autograd and ``torch.compile``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, library
 
 from charloom.recurrence import kernel_calls
-from charloom.recurrence.dispatch import is_differentiated, is_observed, kernels_of
+from charloom.recurrence.backend import kernels_named
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
-from charloom.recurrence.kernel_arguments import CELLS, PRECISIONS, KernelArgumentError, LayerShape, dense_address
+from charloom.recurrence.kernel_arguments import PRECISIONS, KernelArgumentError, LayerShape, OptionalTensors
 from charloom.recurrence.scan import scan_direction
+from charloom.recurrence.torch_internals import (
+    hidden_from_compiler,
+    is_batched,
+    is_differentiated,
+    is_observed,
+    keeps_graph,
+    version_of,
+)
+from charloom.settings.cells import CELL_OF_MODE, CELLS
 from charloom.settings.model import Precision
 
 _Outputs: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -42,82 +51,59 @@ def native_direction(
 ) -> tuple[Tensor, CellState]:
     """As ``scan.scan_direction``, by the kernels of an instruction set, forward and backward.
 
-    ``dispatch.available_path`` names them; ``dispatch.covers`` tells if they may be used.
+    ``backend().name`` names them; ``covers`` tells if they may be used.
     """
-    h, c = state[0], state[1] if mode == "LSTM" else None
+    h, c = state[0], state[1] if len(state) == 2 else None
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (inputs, *state, *weights) if t is not None)
-    if mode == "GRU" and keep and not weights.hidden.requires_grad:
+    if CELL_OF_MODE[mode].backward_reads_state and keep and not weights.hidden.requires_grad:
         h = h.clone()  # PyTorch lets the state change before the backward pass; these kernels read it again there
-    options = CELLS.index(mode), PRECISIONS.index(precision), backward_in_time, kernels, keep
+    options = CELL_OF_MODE[mode].number, PRECISIONS.index(precision), backward_in_time, kernels, keep
     # The operator is for the graphs of torch.compile. Without it a small call takes three quarters of the time.
     run: Any = (
         torch.ops.charloom.recurrence if torch.compiler.is_compiling() else _Recurrence.apply if keep else _forward
     )
     # Contiguous here, so that a copy is what autograd saves; a later change of what it is a view of does not matter.
     y, last_h, last_c, _ = run(inputs.contiguous(), h, c, *weights, *options)
-    return y, (last_h, last_c) if mode == "LSTM" else (last_h,)
+    return y, (last_h,) if c is None else (last_h, last_c)
 
 
-def _forward(
-    x: Tensor,
-    h: Tensor,
-    c: Tensor | None,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    b_ih: Tensor | None,
-    b_hh: Tensor | None,
-    cell: int,
-    precision: int,
-    backward_in_time: bool,
-    kernels: str,
-    keep: bool,
-) -> _Outputs:
-    shape = _shape(x, w_hh, cell, precision)
-    x, h, c, *weights = _contiguous(x, h, c, w_ih, w_hh, b_ih, b_hh)
-    y, last_h, last_c, reserve = kernel_calls.layer_forward(
-        kernels_of(kernels), shape, backward_in_time, weights, x, h, c, keep
-    )
-    last_c = x.new_empty(0) if last_c is None else last_c
-    return y, last_h, last_c, x.new_empty(0, dtype=torch.uint8) if reserve is None else reserve
+@hidden_from_compiler
+def _forward(*arguments: Any) -> _Outputs:
+    """Arguments in the order of the operator."""
+    *arguments_of_both, keep = arguments
+    call = _call(arguments_of_both[:7], *arguments_of_both[7:])
+    y, last_h, last_c, reserve = kernel_calls.layer_forward(call, keep)
+    last_c = y.new_empty(0) if last_c is None else last_c  # an operator returns tensors only
+    return y, last_h, last_c, y.new_empty(0, dtype=torch.uint8) if reserve is None else reserve
 
 
-def _backward(
-    dy: Tensor,
-    dh: Tensor,
-    dc: Tensor,
-    x: Tensor,
-    h: Tensor,
-    c: Tensor | None,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    b_ih: Tensor | None,
-    b_hh: Tensor | None,
-    reserve: Tensor,
-    *options: Any,
-) -> _Gradients:
-    inputs = (x, h, c, w_ih, w_hh, b_ih, b_hh)
-    gradients = _consuming_backward((dy, dh, dc), inputs, reserve.clone(), True, *options)
-    none = x.new_empty(0)  # an operator returns tensors only
+@hidden_from_compiler
+def _backward(*arguments: Any) -> _Gradients:
+    """Arguments in the order of the operator."""
+    upstream, inputs, (reserve, *options) = arguments[:3], arguments[3:10], arguments[10:]
+    gradients = _consuming_backward(upstream, inputs, reserve.clone(), True, *options)
+    none = reserve.new_empty(0, dtype=torch.float32)
     return tuple(none if g is None else g for g in gradients)  # type: ignore[return-value] # seven
 
 
+@hidden_from_compiler
 def _consuming_backward(
-    upstream: tuple[Tensor, Tensor, Tensor],
-    inputs: Sequence[Any],
-    reserve: Tensor,
-    needs_dx: bool,
-    cell: int,
-    precision: int,
-    backward_in_time: bool,
-    kernels: str,
+    upstream: tuple[Tensor, Tensor, Tensor], inputs: OptionalTensors, reserve: Tensor, needs_dx: bool, *options: Any
 ) -> list[Tensor | None]:
     """The gradients of x to b_hh; None for what is None or not needed. Overwrites the reserve."""
-    shape = _shape(inputs[0], inputs[4], cell, precision)
-    x, h, c, *weights = _contiguous(*inputs)
-    dy, dh, dc = _contiguous(*upstream)
-    return kernel_calls.layer_backward(
-        kernels_of(kernels), shape, backward_in_time, weights, x, h, c, reserve, (dy, dh, dc), needs_dx
-    )
+    dy, dh, dc = (gradient.contiguous() for gradient in upstream)
+    return kernel_calls.layer_backward(_call(inputs, *options), reserve, (dy, dh, dc), needs_dx)
+
+
+def _call(
+    inputs: OptionalTensors, cell: int, precision: int, backward_in_time: bool, kernels: str
+) -> kernel_calls.LayerCall:
+    x, h, c, *weights = (None if t is None else t.contiguous() for t in inputs)
+    assert x is not None
+    assert h is not None
+    steps, batch, features = x.shape
+    shape = LayerShape(cell, precision, steps, batch, features, h.shape[1])
+    return kernel_calls.LayerCall(kernels_named(kernels), shape, backward_in_time, x, h, c, weights)
 
 
 def _forward_shapes(x: Tensor, h: Tensor, c: Tensor | None, _: Tensor, w_hh: Tensor, *options: Any) -> _Outputs:
@@ -136,7 +122,8 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: _Outputs) -> None:
     (x, h, c, *weights), (cell, *options, _) = inputs[:7], inputs[7:]
     w_ih, w_hh = weights[:2]
     # What first derivatives do not need may change before the backward pass, as in torch.nn; so it is not saved.
-    needed = w_ih.requires_grad, w_hh.requires_grad or CELLS[cell] == "GRU", True, x.requires_grad, True, False, False
+    needs_h = w_hh.requires_grad or CELLS[cell].backward_reads_state
+    needed = w_ih.requires_grad, needs_h, True, x.requires_grad, True, False, False
     # Detached, so that backward reads the memory that forward read, even after `weight.data = another`.
     memory = [x if x.requires_grad else x.detach(), h, c, *(None if w is None else w.detach() for w in weights)]
     ctx.save_for_backward(output[3], *(t if kept else None for t, kept in zip(memory, needed, strict=True)))
@@ -150,6 +137,7 @@ class _Recurrence(torch.autograd.Function):
     """The operator outside graphs."""
 
     @staticmethod
+    @hidden_from_compiler
     def forward(ctx: Any, *inputs: Any) -> _Outputs:
         outputs = _forward(*inputs)
         _save(ctx, inputs, outputs)
@@ -166,19 +154,19 @@ class _Unsaved(NamedTuple):
     memory: An alias, which keeps what forward read. version: None if it has none, as in inference mode.
     """
 
-    tensor: Any
-    memory: Any
+    tensor: Tensor | None
+    memory: Tensor | None
     version: int | None
 
     @classmethod
-    def of(cls, tensor: Any, memory: Any) -> "_Unsaved":
-        return cls(tensor, memory, None if tensor is None or tensor.is_inference() else tensor._version)
+    def of(cls, tensor: Tensor | None, memory: Tensor | None) -> "_Unsaved":
+        return cls(tensor, memory, None if tensor is None else version_of(tensor))
 
     def may_have_changed(self) -> bool:
-        if self.tensor is None:
+        if self.tensor is None or self.memory is None:
             return False
         swapped = self.tensor is not self.memory and not self.tensor.is_set_to(self.memory)
-        return swapped or self.version is None or self.version != self.tensor._version
+        return swapped or self.version is None or self.version != version_of(self.tensor)
 
 
 def _differentiate(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -186,41 +174,33 @@ def _differentiate(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]
     if all(gradient is None for gradient in given):
         return (None,) * 12
     inputs = [u.memory if t is None and u else t for t, u in zip(saved, ctx.unsaved, strict=True)]
-    upstream = _without_none(inputs, *given)
+    upstream = _without_none(inputs[0], inputs[1], *given)
     if type(reserve) is not Tensor and not torch.is_grad_enabled():  # torch.compile takes a graph
         gradients: Sequence[Any] = torch.ops.charloom.recurrence_backward(*upstream, *inputs, reserve, *ctx.options)
     elif torch.is_grad_enabled() or is_observed() or any(map(is_batched, upstream)):
         gradients = _differentiable_gradients(ctx, saved, upstream)
     else:
-        if torch._C._autograd._get_current_graph_task_keep_graph():  # else nobody will read the reserve again
+        if keeps_graph():  # else nobody will read the reserve again
             reserve = reserve.clone()
         try:
             gradients = _consuming_backward(upstream, inputs, reserve, ctx.needs_input_grad[0], *ctx.options)
-        except KernelArgumentError:  # upstream of a subclass of Tensor, or what hooks have made of saved tensors
+        except KernelArgumentError:  # upstream of a subclass of Tensor
             gradients = _differentiable_gradients(ctx, saved, upstream)
     return (*(None if t is None else g for t, g in zip(inputs, gradients, strict=True)), *[None] * 5)
 
 
 def _without_none(
-    inputs: list[Any], dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, _: Tensor | None
+    x: Tensor, h: Tensor, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, _: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of y, h and c; zeros for those of an output that nothing was computed from."""
-    x, h, c = inputs[:3]
-    if dy is None:
-        dy = x.new_zeros((*x.shape[:2], h.shape[1]))
+    dy = x.new_zeros((*x.shape[:2], h.shape[1])) if dy is None else dy
     dh = torch.zeros_like(h) if dh is None else dh
-    if dc is None:
-        dc = dh if c is None else torch.zeros_like(c)  # only an LSTM's is read
-    return dy, dh, dc
+    return dy, dh, torch.zeros_like(h) if dc is None else dc  # only an LSTM's is read
 
 
-def is_batched(tensor: Tensor) -> bool:
-    """True under ``vmap``, PyTorch's present one or the one that ``is_grads_batched`` uses."""
-    functorch = torch._C._functorch
-    return functorch.is_batchedtensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
-
-
-def _differentiable_gradients(ctx: Any, saved: list[Any], upstream: tuple[Tensor, ...]) -> list[Tensor | None]:
+def _differentiable_gradients(
+    ctx: Any, saved: Sequence[Tensor | None], upstream: tuple[Tensor, ...]
+) -> list[Tensor | None]:
     """The gradients by way of the equations: for derivatives of them, and for what the kernels do not take."""
     if any(unsaved is not None and unsaved.may_have_changed() for unsaved in ctx.unsaved):
         raise RuntimeError(
@@ -229,62 +209,36 @@ def _differentiable_gradients(ctx: Any, saved: list[Any], upstream: tuple[Tensor
         )
     cell, _, backward_in_time, _ = ctx.options
     inputs = [t if unsaved is None else unsaved.tensor for t, unsaved in zip(saved, ctx.unsaved, strict=True)]
+    upstream = upstream[: 1 + CELLS[cell].state_parts]
+
+    def outputs_of(tensors: Sequence[Any]) -> tuple[Tensor, ...]:
+        x, h, c, *weights = tensors
+        state = (h,) if c is None else (h, c)
+        y, last = scan_direction(STEPS[CELLS[cell].mode], x, state, CellWeights._make(weights), backward_in_time)
+        return y, *last
+
     if is_differentiated() and not torch.is_grad_enabled():  # a transform of the gradient, whose forward ran outside
-
-        def run(*tensors: Any) -> Any:
-            x, h, *others = tensors
-            c = others.pop(0) if has_memory else None
-            w_ih, w_hh, *biases = others
-            weights = CellWeights(w_ih, w_hh, *(biases or (None, None)))
-            y, last = scan_direction(STEPS[CELLS[cell]], x, (h,) if c is None else (h, c), weights, backward_in_time)
-            return y, *last
-
-        has_memory = inputs[2] is not None
-        _, pull, *_others = torch.func.vjp(run, *(t.detach() for t in inputs if t is not None))
-        pulled = iter(pull(upstream if has_memory else upstream[:2]))
-        return [None if t is None else next(pulled) for t in inputs]
-    # Views, so that differentiation ends at this call's inputs: one input may be computed from another, as in a layer
-    # called step by step, whose state comes from the same weights.
-    with torch.enable_grad():
-        inputs = [None if t is None else t.view_as(t) for t in inputs]
-    x, h, c, w_ih, w_hh, b_ih, b_hh = inputs
-    state = (h,) if c is None else (h, c)
-    wanted = [t for t in inputs if t is not None and t.requires_grad]
+        present = (t.detach() for t in inputs if t is not None)
+        _, pull, *_others = torch.func.vjp(lambda *tensors: outputs_of(in_place_of(inputs, tensors)), *present)
+        return in_place_of(inputs, pull(upstream))
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        y, last = scan_direction(STEPS[CELLS[cell]], x, state, CellWeights(w_ih, w_hh, b_ih, b_hh), backward_in_time)
-    outputs = (y, *last)
-    found = iter(
-        torch.autograd.grad(outputs, wanted, upstream[: len(outputs)], create_graph=create_graph, allow_unused=True)
-    )
-    return [next(found) if t is not None and t.requires_grad else None for t in inputs]
+        # Views, so that differentiation ends at this call's inputs: one input may be computed from another, as in a
+        # layer called step by step, whose state comes from the same weights.
+        views = [None if t is None else t.view_as(t) for t in inputs]
+        outputs = outputs_of(views)
+    wanted = [t if t is not None and t.requires_grad else None for t in views]
+    sources = [t for t in wanted if t is not None]
+    found = torch.autograd.grad(outputs, sources, upstream, create_graph=create_graph, allow_unused=True)
+    return in_place_of(wanted, found)
 
 
-def _shape(x: Tensor, w_hh: Tensor, cell: int, precision: int) -> LayerShape:
-    steps, batch, inputs = x.shape
-    return LayerShape(cell, precision, steps, batch, inputs, w_hh.shape[1])
+def in_place_of(places: Iterable[Tensor | None], values: Iterable[Tensor | None]) -> list[Tensor | None]:
+    """The values in the places that are not None; None in the others."""
+    remaining = iter(values)
+    return [None if place is None else next(remaining) for place in places]
 
 
-def _contiguous(*tensors: Any) -> list[Any]:
-    return [None if t is None else t.contiguous() for t in tensors]
-
-
-def _hide_from_compiler(*functions: Any) -> None:
-    """Has torch.compile run these, and what they call, as they are.
-
-    Else it compiles an operator's own Python where that runs outside a graph, and hands the kernels sizes as symbols.
-    As ``torch.compiler.disable``, which would import the compiler for everyone.
-    """
-    try:
-        compiler = torch._C._dynamo.eval_frame
-        skip = compiler._FrameAction.SKIP
-        for function in functions:
-            compiler.set_code_exec_strategy(function.__code__, compiler._FrameExecStrategy(skip, skip))
-    except AttributeError:  # PyTorch's own affair: nothing else depends on it
-        pass
-
-
-_hide_from_compiler(_forward, _backward, _consuming_backward, _Recurrence.forward, dense_address)
 _library.impl("recurrence", _forward, "CPU")
 _library.impl("recurrence_backward", _backward, "CPU")
 library.register_fake("charloom::recurrence", _forward_shapes, lib=_library)

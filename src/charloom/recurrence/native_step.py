@@ -2,10 +2,13 @@
 
 Tokens -> recurrent layers -> logits -> mean cross-entropy, and back, as one autograd function whose forward computes
 the gradients too: it composes with any optimizer and with distributed training. Tokens are gathered, never one-hot.
+
+Parameters stand in the order of ``ModelShape.parameters``: the embedding, None for one-hot input; four of each layer,
+whose biases may be None; the output layer's weight and bias.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,81 +16,16 @@ from torch.nn import functional
 
 from charloom.errors import InputError
 from charloom.recurrence import kernel_calls
-from charloom.recurrence.dispatch import is_differentiated
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
-from charloom.recurrence.kernel_arguments import CELLS, PRECISIONS, ModelShape
-from charloom.recurrence.native import is_batched
+from charloom.recurrence.kernel_arguments import OptionalTensors
+from charloom.recurrence.kernel_calls import Step
+from charloom.recurrence.native import in_place_of
 from charloom.recurrence.scan import scan_direction, scan_layers
-from charloom.settings.model import Precision
+from charloom.recurrence.torch_internals import is_batched, is_differentiated, keeps_graph
+from charloom.settings.cells import CELLS
 
 
-class StepParameters(NamedTuple):
-    """The parameters of a language model.
-
-    Attributes:
-        embedding: (vocabulary, embedding), or None for one-hot input.
-        layers: Weights of each layer.
-        output: (vocabulary, hidden).
-        output_bias: (vocabulary,).
-    """
-
-    embedding: Tensor | None
-    layers: Sequence[CellWeights]
-    output: Tensor
-    output_bias: Tensor
-
-    def in_order(self) -> list[Tensor | None]:
-        """Returns all, in the order in which the kernels take them."""
-        return [self.embedding, *(t for weights in self.layers for t in weights), self.output, self.output_bias]
-
-    def tensors(self) -> list[Tensor]:
-        """Returns those that are not None."""
-        return [p for p in self.in_order() if p is not None]
-
-    def shape(self, mode: str) -> ModelShape:
-        """Returns the sizes of a model with these parameters; mode: as ``torch.nn.RNNBase.mode``."""
-        vocabulary, hidden = self.output.shape
-        embedding_size = 0 if self.embedding is None else self.embedding.shape[1]
-        return ModelShape(CELLS.index(mode), hidden, len(self.layers), vocabulary, embedding_size)
-
-
-class StepOptions(NamedTuple):
-    """Options of a step.
-
-    Attributes:
-        mode: As ``torch.nn.RNNBase.mode``.
-        precision: Of the products.
-        dropout: Probability, of what the first layer and the output layer read.
-        layer_dropout: Probability, between the layers.
-    """
-
-    mode: str
-    precision: Precision
-    dropout: float
-    layer_dropout: float
-
-
-class Step(NamedTuple):
-    """The inputs of one step.
-
-    Attributes:
-        kernels: The kernels of one instruction set.
-        ids: int64 (batch, steps).
-        targets: int64 (batch, steps).
-        state: (layers, batch, hidden) each.
-        shape: Sizes of the model.
-        options: See there.
-    """
-
-    kernels: Any
-    ids: Tensor
-    targets: Tensor
-    state: CellState
-    shape: ModelShape
-    options: StepOptions
-
-
-def native_loss(step: Step, parameters: StepParameters) -> tuple[Tensor, CellState]:
+def native_loss(step: Step, parameters: OptionalTensors) -> tuple[Tensor, CellState]:
     """Computes the mean surprisal (nats) of the targets after the ids, and the last state, detached.
 
     Raises:
@@ -95,11 +33,11 @@ def native_loss(step: Step, parameters: StepParameters) -> tuple[Tensor, CellSta
         InputError: An id is not in the vocabulary.
     """
     results: list[CellState] = []
-    loss: Tensor = _Loss.apply(step, results, *parameters.in_order())  # type: ignore[no-untyped-call] # torch's
+    loss: Tensor = _Loss.apply(step, results, *parameters)  # type: ignore[no-untyped-call] # torch's
     return loss, results[0]
 
 
-def native_backpropagation(step: Step, parameters: StepParameters) -> tuple[Tensor, CellState]:
+def native_backpropagation(step: Step, parameters: OptionalTensors) -> tuple[Tensor, CellState]:
     """As ``native_loss(...)[0].backward()``, without the autograd engine, whose time a small step would feel.
 
     Only for parameters that are leaves without hooks, whose gradients, if there are any, are dense.
@@ -108,9 +46,8 @@ def native_backpropagation(step: Step, parameters: StepParameters) -> tuple[Tens
         loss, last = native_loss(step, parameters)
         loss.backward()  # type: ignore[no-untyped-call] # torch's
         return loss.detach(), last
-    tensors = parameters.in_order()
-    loss, gradients, last = _run(step, tensors)
-    for parameter, gradient in zip(tensors, gradients, strict=True):
+    loss, gradients, last = _run(step, parameters)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
         if parameter is not None and gradient is not None and parameter.requires_grad:
             before = parameter.grad
             if before is None:
@@ -120,18 +57,11 @@ def native_backpropagation(step: Step, parameters: StepParameters) -> tuple[Tens
     return loss, last
 
 
-def _run(step: Step, parameters: Sequence[Tensor | None]) -> tuple[Tensor, list[Tensor | None], CellState]:
+def _run(step: Step, parameters: OptionalTensors) -> tuple[Tensor, list[Tensor | None], CellState]:
     """The loss, the gradients in the parameters' order, and the last state."""
-    options = step.options
-    # Named, so that each lives until the call is over.
     dense = [p if p is None or p.is_contiguous() else p.detach().contiguous() for p in parameters]
-    first = [part.contiguous() for part in step.state]
-    dropout = options.dropout, options.layer_dropout
-    seed = int(torch.randint(2**63 - 1, (), device="cpu")) if max(dropout) > 0 else 0
-    precision = PRECISIONS.index(options.precision)
-    return kernel_calls.language_model_step(
-        step.kernels, step.shape, precision, step.ids, step.targets, dense, dropout, seed, first
-    )
+    state = tuple(part.contiguous() for part in step.state)
+    return kernel_calls.language_model_step(step._replace(state=state), dense)
 
 
 class _Loss(torch.autograd.Function):
@@ -156,23 +86,23 @@ class _Loss(torch.autograd.Function):
             gradients = _differentiable_gradients(ctx.step, parameters, scale)
         elif type(scale) is not Tensor or is_differentiated() or is_batched(scale) or float(scale) != 1:
             gradients = [None if g is None else g * scale for g in gradients]
-        elif torch._C._autograd._get_current_graph_task_keep_graph():  # the next call must find these unchanged
+        elif keeps_graph():  # the next call must find these unchanged
             gradients = [None if g is None else g.clone() for g in gradients]
         return (None, None, *gradients)
 
 
-def _differentiable_gradients(step: Step, parameters: Sequence[Tensor | None], scale: Tensor) -> list[Tensor | None]:
+def _differentiable_gradients(step: Step, parameters: OptionalTensors, scale: Tensor) -> list[Tensor | None]:
     """The gradients by way of the equations, whose own can be taken."""
-    if step.options.dropout or step.options.layer_dropout:
+    if step.dropout or step.layer_dropout:
         raise InputError(
             "second derivatives of LanguageModel.loss are not available with dropout: call eval(), or compute the loss "
             "from forward's logits"
         )
     views = [None if p is None else p.view_as(p) for p in parameters]  # differentiation ends here
     loss = _loss_by_equations(step, views)
-    wanted = [p for p in views if p is not None and p.requires_grad]
-    found = iter(torch.autograd.grad(loss, wanted, scale, create_graph=True))
-    return [next(found) if p is not None and p.requires_grad else None for p in views]
+    wanted = [p if p is not None and p.requires_grad else None for p in views]
+    found = torch.autograd.grad(loss, [p for p in wanted if p is not None], scale, create_graph=True)
+    return in_place_of(wanted, found)
 
 
 def _loss_by_equations(step: Step, parameters: Sequence[Any]) -> Tensor:
@@ -182,7 +112,7 @@ def _loss_by_equations(step: Step, parameters: Sequence[Any]) -> Tensor:
     else:
         inputs = functional.embedding(step.ids.t(), embedding)
     layers = [CellWeights._make(weights[i : i + 4]) for i in range(0, len(weights), 4)]
-    equations = STEPS[step.options.mode]
+    equations = STEPS[CELLS[step.shape.cell].mode]
     outputs, _ = scan_layers(lambda *call: scan_direction(equations, *call), inputs, step.state, layers)
     logits = functional.linear(outputs, output, output_bias)
     return functional.cross_entropy(logits.flatten(0, 1), step.targets.t().flatten())

@@ -1,6 +1,6 @@
 """The equations carried over time, layers and directions: slow, plain, and right by inspection.
 
-``scan_direction`` is the reference. Prefer it for reading, testing and debugging; for work, ``dispatch`` chooses a
+``scan_direction`` is the reference. Prefer it for reading, testing and debugging; for work, ``backend`` chooses a
 faster way to run a direction (``native.native_direction``), under the same loop over layers.
 """
 

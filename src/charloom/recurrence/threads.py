@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import torch
 
-from charloom.recurrence.dispatch import chosen_kernels
+from charloom.recurrence.backend import backend
 
 
 class _OfThisThread(threading.local):
@@ -22,33 +22,14 @@ class _OfThisThread(threading.local):
     limit: int | None = None
 
 
-class _OutsideNumber:
-    """PyTorch's number of threads outside every ``use_threads``, whichever Python threads are within one.
-
-    PyTorch hands its number to new Python threads: read within another thread's context, it would be the wrong one, and
-    put back later it would stay.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._number = 1
-
-    def enter(self) -> int:
-        with self._lock:
-            if not self._users:
-                self._number = torch.get_num_threads()
-            self._users += 1
-            return self._number
-
-    def leave(self) -> int:
-        with self._lock:
-            self._users -= 1
-            return self._number
-
-
 _here = _OfThisThread()
-_outside = _OutsideNumber()
+_lock = threading.Lock()
+_outside: list[int] = []
+"""PyTorch's number of threads outside every ``use_threads``, once for each context that any Python thread is within.
+
+PyTorch hands its number to new Python threads: read within another thread's context, it would be the wrong one, and put
+back later it would stay.
+"""
 
 
 def thread_limit() -> int:
@@ -64,16 +45,19 @@ def use_threads(number: int | None = None) -> Iterator[None]:
         number: Exactly so many for both. None: the kernels choose, and PyTorch takes one; within another context, as
             there; without native kernels, as outside.
     """
-    if number is None and (_here.limit is not None or chosen_kernels() is None):
+    if number is None and (_here.limit is not None or backend().kernels is None):
         yield
         return
     limit_before, number_before = _here.limit, torch.get_num_threads()
-    outside = _outside.enter()
+    with _lock:
+        outside = _outside[0] if _outside else torch.get_num_threads()
+        _outside.append(outside)
     _here.limit = outside if number is None else -number
     torch.set_num_threads(number or 1)
     try:
         yield
     finally:
-        outside = _outside.leave()
+        with _lock:
+            _outside.pop()
         torch.set_num_threads(outside if limit_before is None else number_before)
         _here.limit = limit_before

@@ -1,13 +1,12 @@
 """The memory that a run will take, told before it does."""
 
 from charloom.models.language_model import LanguageModel
+from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.training import TrainingSettings
 from charloom.text.encoding import LARGEST_IN_MEMORY
 from charloom.text.stored_ids import StoredIds
 
 _FLOAT_BYTES = 4
-_KEPT_PER_UNIT = {"RNN_TANH": 3, "RNN_RELU": 3, "GRU": 8, "LSTM": 10}
-"""Floats that a step keeps of a unit for the way back, and needs beside them there: gates, states, their gradients."""
 
 
 def estimate_memory(model: LanguageModel, settings: TrainingSettings, ids: StoredIds) -> int:
@@ -19,6 +18,6 @@ def estimate_memory(model: LanguageModel, settings: TrainingSettings, ids: Store
     parameters = sum(parameter.numel() for parameter in model.parameters())
     kept = 2 + (2 if settings.optimizer == "adamw" else 0) + 2 + (1 if settings.validation_fraction else 0)
     layer = model.layer
-    per_char = layer.num_layers * layer.hidden_size * _KEPT_PER_UNIT[layer.mode] + 2 * len(model.vocabulary)
+    per_char = layer.num_layers * layer.hidden_size * CELL_OF_MODE[layer.mode].kept_per_unit + 2 * len(model.vocabulary)
     floats = parameters * kept + settings.batch_size * settings.num_steps * per_char
     return floats * _FLOAT_BYTES + min(len(ids) * ids.bytes_per_id, LARGEST_IN_MEMORY)

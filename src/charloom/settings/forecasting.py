@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 from charloom.errors import Argument, SettingsError
+from charloom.settings.cells import CellName
 from charloom.settings.limits import check_number, check_switch, check_whole, check_word
-from charloom.settings.model import Cell
 
 Transform: TypeAlias = Literal["auto", "none", "log"]
 """What is forecast: the values, or their logarithms, where their swings grow with their level."""
@@ -136,7 +136,7 @@ class ForecastSettings:
     domain: Domain = "auto"
     num_lags: int | None = None
     max_lags: int | None = None
-    cell: Cell = "gru"
+    cell: CellName = "gru"
     hidden_size: int = 32
     context: int = 64
     members: int = 10
@@ -149,7 +149,7 @@ class ForecastSettings:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        check_word(self, method=Method, transform=Transform, domain=Domain, cell=Cell)
+        check_word(self, method=Method, transform=Transform, domain=Domain, cell=CellName)
         check_whole(self, "horizon", maximum=MAX_HORIZON)
         check_whole(self, "season", "max_lags", "num_lags", optional=True)
         check_whole(self, "hidden_size", "batch_size")

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from charloom.errors import Argument, SettingsError
+from charloom.settings.cells import CellName, Nonlinearity
 from charloom.settings.limits import check_choice, check_number, check_switch, check_whole, check_word
 
-Cell: TypeAlias = Literal["rnn", "gru", "lstm"]
-Nonlinearity: TypeAlias = Literal["tanh", "relu"]
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 
@@ -36,7 +35,7 @@ class ModelSettings:
         init_sigma: Standard deviation of the initial weights, biases zero; PyTorch's own initial weights at 0.
     """
 
-    cell: Cell = "rnn"
+    cell: CellName = "rnn"
     nonlinearity: Nonlinearity = "tanh"
     hidden_size: int = 256
     num_layers: int = 1
@@ -46,7 +45,7 @@ class ModelSettings:
     init_sigma: float = 0.01
 
     def __post_init__(self) -> None:
-        check_word(self, cell=Cell, nonlinearity=Nonlinearity)
+        check_word(self, cell=CellName, nonlinearity=Nonlinearity)
         check_whole(self, "hidden_size")
         check_whole(self, "num_layers", maximum=MOST_LAYERS)
         check_whole(self, "embedding_size", optional=True)

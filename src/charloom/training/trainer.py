@@ -15,7 +15,7 @@ from charloom.inference.evaluation import nats_in_lanes, perplexity_of
 from charloom.inference.generation import generate
 from charloom.models.device import find_device
 from charloom.models.language_model import LanguageModel
-from charloom.recurrence.dispatch import chosen_path
+from charloom.recurrence.backend import backend
 from charloom.recurrence.threads import use_threads
 from charloom.settings.sampling import USUAL_TEMPERATURE, SamplingSettings
 from charloom.settings.training import TrainingSettings
@@ -244,7 +244,7 @@ def check_possible(settings: TrainingSettings, length: int, device_name: str | N
     processors = os.cpu_count() or 1
     if settings.threads is not None and settings.threads > processors:
         raise SettingsError(f"this machine has {processors} processors", setting="threads", value=settings.threads)
-    if settings.precision != "float32" and chosen_path() == "reference":
+    if settings.precision != "float32" and backend().name == "reference":
         raise SettingsError(
             "it is not for the reference path; train with float32", setting="precision", value=settings.precision
         )

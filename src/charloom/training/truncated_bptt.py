@@ -7,13 +7,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from charloom.models.language_model import LanguageModel
 from charloom.recurrence import kernel_calls
-from charloom.recurrence.dispatch import chosen_kernels, covers
+from charloom.recurrence.backend import backend, covers
 from charloom.recurrence.kernel_arguments import KernelArgumentError
 from charloom.recurrence.state import parts_of, state_of
+from charloom.recurrence.torch_internals import has_step_hooks
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import Ids, Scalar, State
 from charloom.text.batching import (
@@ -96,7 +96,7 @@ def descend(parameters: Sequence[Tensor], max_norm: float, learning_rate: float 
 
     In one native call. Returns False, with nothing done, if the kernels do not cover it.
     """
-    kernels = chosen_kernels()
+    kernels = backend().kernels
     with_gradient = [p for p in parameters if p.grad is not None]
     gradients = [p.grad for p in with_gradient if p.grad is not None]
     values = with_gradient if learning_rate is not None else []
@@ -121,13 +121,7 @@ def _rate_of_plain_descent(optimizer: Optimizer) -> float | None:
     group = optimizer.param_groups[0]
     rate = group["lr"]
     plain = not (group["momentum"] or group["weight_decay"] or group["maximize"] or group["differentiable"])
-    hooks = (
-        optimizer._optimizer_step_pre_hooks,
-        optimizer._optimizer_step_post_hooks,
-        _global_optimizer_pre_hooks,
-        _global_optimizer_post_hooks,
-    )
-    return rate if plain and type(rate) is float and not any(hooks) else None
+    return rate if plain and type(rate) is float and not has_step_hooks(optimizer) else None
 
 
 class EpochProgress(NamedTuple):

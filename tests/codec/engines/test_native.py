@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom.codec.engines.native import NativeEngine, chosen_instruction_set, supported
-from charloom.codec.model.integer_model import CELLS, IntegerModel
+from charloom.codec.model.integer_model import IntegerModel
 from charloom.codec.model.priming import Priming
 from charloom.codec.reference.network import ReferenceNetwork
 from charloom.errors import SettingsError
+from charloom.settings.cells import CELL_NAMED
 from integer_models import STYLES, random_model
+from native import Switch
 from small_engines import engine_of
 
 _SIZES = [1, 2, 7, 31, 32, 33, 63, 64, 65, 100, 129]
@@ -35,7 +37,7 @@ def test_the_same_payloads_as_the_reference(data: st.DataObject) -> None:
     vocabulary = data.draw(st.integers(1, 300))
     model = random_model(
         data.draw(st.integers(0, 2**32)),
-        data.draw(st.sampled_from(CELLS)),
+        data.draw(st.sampled_from(list(CELL_NAMED))),
         hidden=data.draw(st.sampled_from(_SIZES)),
         vocabulary=vocabulary,
         layers=data.draw(st.integers(1, 3)),
@@ -55,7 +57,7 @@ def test_the_same_payloads_as_the_reference(data: st.DataObject) -> None:
         assert payload == payloads["reference"], name
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", CELL_NAMED)
 def test_a_lane_does_not_depend_on_those_beside_it(cell: str) -> None:
     model = random_model(3, cell, hidden=40, vocabulary=50, layers=2)
     texts = np.random.default_rng(0).integers(0, 50, (12, 21))
@@ -96,9 +98,9 @@ def test_an_instruction_set_that_is_none() -> None:
         NativeEngine(random_model(6, "rnn_tanh", hidden=8, vocabulary=5), None, "avx3")
 
 
-def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch, compute_by: Switch) -> None:
     def chosen(word: str) -> Any:
-        monkeypatch.setenv("CHARLOOM_KERNELS", word)
+        compute_by(word)
         return chosen_instruction_set()
 
     assert chosen("reference") is None
@@ -112,5 +114,5 @@ def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
         chosen("avx3")
     monkeypatch.setattr("charloom.codec.engines.native.supported", list)
     assert chosen("auto") is None
-    with pytest.raises(SettingsError, match="CHARLOOM_KERNELS=avx2: this machine cannot run it"):
+    with pytest.raises(SettingsError, match="CHARLOOM_KERNELS=avx2: not available here"):
         chosen("avx2")

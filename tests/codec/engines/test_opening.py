@@ -10,16 +10,17 @@ from charloom.codec.engines.opening import EngineChoice, make_engine, open_engin
 from charloom.codec.format.container import Header
 from charloom.codec.reference.plain_engine import ReferenceEngine
 from fake_engines import ZlibEngine
+from native import Switch
 from small_engines import MODELS, PRIMINGS
 
 
-def test_plain_engines_where_there_is_no_native_code(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_engines_where_there_is_no_native_code(compute_by: Switch) -> None:
     model = MODELS["characters"]
-    monkeypatch.setenv("CHARLOOM_KERNELS", "reference")
+    compute_by("reference")
     fast, mixing = (make_engine(model, priming) for priming in (None, PRIMINGS["primed"]))
     assert isinstance(fast, ReferenceEngine)
     assert isinstance(mixing, ReferenceEngine)
-    monkeypatch.setenv("CHARLOOM_KERNELS", "auto")
+    compute_by("auto")
     if supported():
         for plain in (fast, mixing):
             native = make_engine(model, None if plain is fast else PRIMINGS["primed"])

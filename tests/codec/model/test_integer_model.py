@@ -14,11 +14,12 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom.codec.model.integer_model import CELLS, IntegerModel
+from charloom.codec.model.integer_model import IntegerModel
 from charloom.codec.model.preparation import save_codec_files
 from charloom.codec.model.priming import Priming
 from charloom.codec.reference.network import ReferenceNetwork
 from charloom.errors import ModelFolderError
+from charloom.settings.cells import CELL_NAMED
 from integer_models import random_model
 
 
@@ -26,7 +27,7 @@ def _model(cell: str = "lstm", layers: int = 2) -> IntegerModel:
     return random_model(1, cell, hidden=9, vocabulary=5, layers=layers)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", CELL_NAMED)
 def test_a_loaded_model_is_the_saved_one(cell: str, tmp_path: Path) -> None:
     model = _model(cell)
     (tmp_path / "codec.safetensors").write_bytes(model.to_file(b"priming"))

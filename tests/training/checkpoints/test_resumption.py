@@ -20,10 +20,11 @@ from charloom import (
     train,
 )
 from charloom.errors import Argument
-from charloom.recurrence.dispatch import chosen_kernels
+from charloom.recurrence.backend import backend
 from charloom.training.checkpoints.resumption import end_in_words
 from charloom.training.events import EpochEnded, Event, StepEnded, StopTraining, ValidationAdvanced
 from interrupted_runs import KINDS, assert_same, begin_or_go_on, corpus_of, settings_of_kind
+from native import Switch
 
 pytestmark = pytest.mark.filterwarnings("ignore:validation perplexity was best")
 _FABLE = "A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. "
@@ -45,9 +46,9 @@ class _StopAt:
 
 @pytest.mark.parametrize("path", ["auto", "reference", "pytorch"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_stopped_and_resumed(kind: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_and_resumed(kind: str, path: str, tmp_path: Path, compute_by: Switch) -> None:
     """After each of its steps in turn, on every way to compute: in the middle of epochs, and at their ends."""
-    monkeypatch.setenv("CHARLOOM_KERNELS", path)
+    compute_by(path)
     corpus = corpus_of(_TEXT)
     expected = begin_or_go_on(kind, corpus, tmp_path / "whole")
     every = 1 if path == "auto" else 7
@@ -170,7 +171,7 @@ def test_in_another_folder(tmp_path: Path) -> None:
         {"schedule": "constant"},
         {"epochs": 5},  # its schedule is a cosine
         pytest.param(
-            {"precision": "bfloat16"}, marks=pytest.mark.skipif(chosen_kernels() is None, reason="no kernels")
+            {"precision": "bfloat16"}, marks=pytest.mark.skipif(backend().kernels is None, reason="no kernels")
         ),
     ],
 )
@@ -236,13 +237,13 @@ def test_a_listener_that_fails_costs_no_step(tmp_path: Path) -> None:
     assert_same(*begin_or_go_on("dropout", corpus, tmp_path / "again"), *expected)
 
 
-def test_other_kernels_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_kernels_are_told(tmp_path: Path, compute_by: Switch) -> None:
     from charloom.training.checkpoints.resumption import differences
 
     begin_or_go_on("random order", corpus_of(_TEXT), tmp_path, _StopAt(2))
     checkpoint = newest_checkpoint(tmp_path)
     assert differences(checkpoint) == ""
-    monkeypatch.setenv("CHARLOOM_KERNELS", "reference")
+    compute_by("reference")
     assert differences(checkpoint).startswith("recurrence reference (the equations, step by step) instead of ")
 
 

@@ -9,6 +9,7 @@ import torch
 
 from charloom.training.events import StepEnded, StopTraining
 from interrupted_runs import KINDS, assert_same, begin_or_go_on, corpus_of
+from native import Switch
 
 pytestmark = pytest.mark.filterwarnings("ignore:validation perplexity was best")
 _TEXT = "A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 5
@@ -26,9 +27,9 @@ def _stop_at(step: int) -> Callable[[Any], None]:
     return stop
 
 
-def test_pytorchs_mixed_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pytorchs_mixed_precision(tmp_path: Path, compute_by: Switch) -> None:
     """As GPUs have it: carried state and weights are float32, and all there is to keep."""
-    monkeypatch.setenv("CHARLOOM_KERNELS", "pytorch")
+    compute_by("pytorch")
     corpus = corpus_of(_TEXT)
     expected = begin_or_go_on("dropout", corpus, tmp_path / "whole", precision="bfloat16")
     for number in (3, 8):

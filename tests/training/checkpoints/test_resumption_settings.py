@@ -7,6 +7,7 @@ import pytest
 from charloom import generate_samples, newest_checkpoint
 from charloom.training.events import StepEnded, StopTraining
 from interrupted_runs import assert_same, begin_or_go_on, corpus_of
+from native import Switch
 from torch_settings import CHANGING, SETTINGS
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -21,8 +22,8 @@ def _stop(event: object) -> None:
 
 @pytest.mark.parametrize("kernels", ["auto", "pytorch"])
 @pytest.mark.parametrize("setting", sorted(SETTINGS.keys() - _NOT_PLAIN))
-def test_resumed_under_a_setting(setting: str, kernels: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHARLOOM_KERNELS", kernels)
+def test_resumed_under_a_setting(setting: str, kernels: str, tmp_path: Path, compute_by: Switch) -> None:
+    compute_by(kernels)
     kind, corpus = "dropout", corpus_of(_TEXT)
     with SETTINGS[setting]():
         expected = begin_or_go_on(kind, corpus, tmp_path / "whole", epochs=2)

@@ -1,6 +1,5 @@
 """The engines in native code (``kernels/codec``), and the choice of an instruction set. The only user of ``_codec``."""
 
-import os
 import threading
 
 import numpy as np
@@ -8,20 +7,20 @@ import numpy as np
 from charloom.codec.engines import engine
 from charloom.codec.engines.engine import Engine, RecordSession, Session, lane_capacity
 from charloom.codec.model.bounds import Array
-from charloom.codec.model.integer_model import CELLS, IntegerMatrix, IntegerModel
+from charloom.codec.model.integer_model import IntegerMatrix, IntegerModel
 from charloom.codec.model.priming import Priming
-from charloom.errors import SettingsError
+from charloom.settings.cells import CELL_NAMED, check_native_cells
+from charloom.settings.native_code import choose
 
 try:
     import charloom._codec as _native
 except ImportError:
     _native = None  # type: ignore[assignment]
+else:
+    check_native_cells("charloom._codec", getattr(_native, "CELLS", {}))
 
-VARIABLE = "CHARLOOM_KERNELS"
-_PLAIN = ("reference", "pytorch")
 # What is tried, in this order, for a name of the training kernels that the codec divides otherwise.
 _SAME_AS = {"avx512": ("avx512vnni", "avx2"), "avx512bf16": ("avx512vnni",)}
-_WORDS = ("auto", *_PLAIN, "scalar", "avx2", "avx512", "avx512bf16", "avx512vnni", "amx")
 
 
 def supported() -> list[str]:
@@ -32,22 +31,10 @@ def supported() -> list[str]:
 def chosen_instruction_set() -> str | None:
     """What the environment asks for, None for plain Python. Raises SettingsError for what this machine lacks.
 
-    ``CHARLOOM_KERNELS`` chooses as it does for training (``recurrence.dispatch``): ``reference`` and ``pytorch`` mean
-    plain Python, the names of instruction sets native code, ``auto`` the best. The bytes are the same.
+    As for training (``settings.native_code``). The bytes are the same.
     """
-    word = os.environ.get(VARIABLE, "auto")
-    if word not in _WORDS:
-        raise SettingsError(f"{VARIABLE}={word}: choose one of {', '.join(_WORDS)}")
-    names = supported()
-    if word in _PLAIN or (word == "auto" and not names):
-        return None
-    if word == "auto":
-        return names[-1]
-    for name in _SAME_AS.get(word, (word,)):
-        if name in names:
-            return name
-    has = f"it has {', '.join(names)}" if names else "charloom was installed without native code"
-    raise SettingsError(f"{VARIABLE}={word}: this machine cannot run it; {has}")
+    name = choose(supported(), _SAME_AS)
+    return name if name in supported() else None
 
 
 class NativeEngine(Engine):
@@ -98,7 +85,7 @@ def _network(model: IntegerModel, instruction_set: str) -> "_native.Network":
 
     return _native.Network(
         instruction_set,
-        (CELLS.index(model.cell), model.hidden_size, model.vocabulary_size, model.begin_token),
+        (CELL_NAMED[model.cell].number, model.hidden_size, model.vocabulary_size, model.begin_token),
         address(model.token_table),
         [
             (matrix(layer.hidden), matrix(layer.input), address(layer.bias), address(layer.candidate_bias))

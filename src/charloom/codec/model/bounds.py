@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from charloom.settings.cells import CELL_NAMED
+
 Array: TypeAlias = NDArray[Any]
 
 LARGEST_VOCABULARY = 1 << 16
@@ -27,7 +29,6 @@ LARGEST_TOKEN = 8
 
 TANH_SEGMENTS = 32
 SHIFT_OF_UNIT = 15
-GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
 
 
 def check_arrays(arrays: dict[str, Array], cell: str) -> None:
@@ -38,7 +39,7 @@ def check_arrays(arrays: dict[str, Array], cell: str) -> None:
     vocabulary, hidden = len(offsets) - 1, weights.shape[1]
     if not (1 <= vocabulary <= LARGEST_VOCABULARY and 1 <= hidden <= LARGEST_HIDDEN):
         raise ValueError(f"{vocabulary} tokens and {hidden} units are beyond what is allowed")
-    gates = GATES[cell] * hidden
+    gates = CELL_NAMED[cell].gates * hidden
     layers = sum(name.startswith("layers.") and name.endswith(".hidden.weights") for name in arrays)
     if not 1 <= layers <= LARGEST_LAYERS:
         raise ValueError(f"{layers} layers are not between 1 and {LARGEST_LAYERS}")

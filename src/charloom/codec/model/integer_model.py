@@ -17,18 +17,16 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from charloom.codec.model.bounds import GATES, Array, check_arrays
+from charloom.codec.model.bounds import Array, check_arrays
 from charloom.errors import ModelFolderError
 from charloom.io.tensor_files import metadata_of, read_tensor_file
+from charloom.settings.cells import CELL_NAMED, CELLS
 
 FORMAT_VERSION = 1
 FREQUENCY_BITS = 22
 """The frequencies of the tokens sum to 2 to the power of this; none is zero."""
 INTEGER_MODEL_FILE = "codec.safetensors"
 """Its name in a model folder."""
-
-CELLS = tuple(GATES)
-"""In the order of the kernels' ``IntegerCell``; the index is what files hold."""
 
 _FINGERPRINT, _PRIMING = "fingerprint", "priming"
 """In the file's metadata, in hexadecimal: its own, and its priming's."""
@@ -79,7 +77,7 @@ class IntegerModel:
     """A language model in integers.
 
     Attributes:
-        cell: One of ``CELLS``.
+        cell: The name of one of ``CELLS``.
         token_table: (vocabulary, gates * hidden), each token's share of the first layer's gates, biases included.
         layers: From the lowest.
         output: (vocabulary, hidden), from the last layer's state to logits of base 2, Q12.
@@ -125,7 +123,7 @@ class IntegerModel:
     def arrays(self) -> dict[str, Array]:
         """All that the model is, by the names that files have."""
         arrays: dict[str, Array] = {
-            "header": np.array([FORMAT_VERSION, CELLS.index(self.cell), self.begin_token], np.int32),
+            "header": np.array([FORMAT_VERSION, CELL_NAMED[self.cell].number, self.begin_token], np.int32),
             **{name: getattr(self, name) for name in _TABLES},
             **_matrix_arrays("output", self.output),
             "output.bias": self.output_bias,
@@ -189,11 +187,11 @@ class IntegerModel:
                     _pop_matrix(left, f"{name}.hidden"),
                     _pop_matrix(left, f"{name}.input") if layers else None,
                     left.pop(f"{name}.bias") if layers else None,
-                    left.pop(f"{name}.candidate_bias") if CELLS[cell] == "gru" else None,
+                    left.pop(f"{name}.candidate_bias") if CELLS[cell].name == "gru" else None,
                 )
             )
         model = cls(
-            cell=CELLS[cell],
+            cell=CELLS[cell].name,
             layers=tuple(layers),
             output=_pop_matrix(left, "output"),
             output_bias=left.pop("output.bias"),

@@ -27,6 +27,7 @@ from charloom.errors import Argument, InputError
 from charloom.models.language_model import LanguageModel
 from charloom.models.predictor import check_weights, predicting
 from charloom.recurrence.equations import CellWeights
+from charloom.settings.cells import CELL_OF_MODE
 from charloom.text.vocabulary import Vocabulary
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -75,7 +76,7 @@ def quantize(model: LanguageModel) -> IntegerModel:
 
 
 def _integers(model: LanguageModel) -> IntegerModel:
-    cell = model.layer.mode.lower()
+    cell = CELL_OF_MODE[model.layer.mode].name
     weights = model.layer.named_weights()
     if weights is None:
         raise InputError("the model's layer has no weights of its own: they were replaced or removed")

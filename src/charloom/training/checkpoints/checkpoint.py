@@ -19,7 +19,7 @@ from torch import Tensor
 from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomError, CheckpointError, SettingsError
 from charloom.models.language_model import LanguageModel
-from charloom.recurrence.dispatch import describe_path
+from charloom.recurrence.backend import backend
 from charloom.recurrence.state import parts_of, state_of
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import State
@@ -209,7 +209,7 @@ def save_checkpoint(
 
 def made_with() -> dict[str, str]:
     """Versions and kernels, on which the last bits of a run depend."""
-    return {"charloom": __version__, "torch": torch.__version__, "recurrence": describe_path()}
+    return {"charloom": __version__, "torch": torch.__version__, "recurrence": backend().describe()}
 
 
 def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
