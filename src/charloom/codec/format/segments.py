@@ -35,7 +35,7 @@ def encode_segment(engine: Engine, data: bytes, position: int, work: OrderedWork
     segment = bytearray(segment_head(len(data), LANES.index(lanes)))
     stored_head = segment_head(len(data), STORED)
     stored = stored_head + data + checksum_bytes(crc32(data, _first_checksum(position, stored_head)))
-    running = _first_checksum(position, segment)
+    running = _first_checksum(position, bytes(segment))
     for start in range(0, len(coded), BLOCK):
         block = coded[start : start + BLOCK]
         payload = session.encode(block)
