@@ -140,7 +140,7 @@ def show_start(console: Console, run: "TrainingRun") -> None:
     import torch
 
     from charloom.models.device import find_device
-    from charloom.runs.memory import estimate_memory
+    from charloom.runs.start import estimate_memory
 
     start, processes = run.start, run.processes
     corpus, model, settings = start.corpus, start.model, start.settings

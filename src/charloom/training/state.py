@@ -11,8 +11,7 @@ from charloom.errors import Argument, CharloomWarning, TrainingDivergedError
 from charloom.models.language_model import LanguageModel
 from charloom.settings.training import TrainingSettings
 from charloom.training.history import EpochRecord, History
-from charloom.training.optimization import make_optimizer
-from charloom.training.truncated_bptt import EpochProgress
+from charloom.training.truncated_bptt import EpochProgress, make_optimizer
 
 Weights: TypeAlias = dict[str, Tensor]
 """As ``LanguageModel.own_tensors`` names them."""

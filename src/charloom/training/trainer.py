@@ -34,12 +34,10 @@ from charloom.training.events import (
     ValidationAdvanced,
 )
 from charloom.training.history import EpochRecord, History
-from charloom.training.optimization import check_trainable
 from charloom.training.prefixes import sample_prefixes
-from charloom.training.processes import Processes
-from charloom.training.shared_gradients import SharedGradients, Wishes
+from charloom.training.processes import Processes, SharedGradients, Wishes
 from charloom.training.state import TrainingState
-from charloom.training.truncated_bptt import train_epoch
+from charloom.training.truncated_bptt import check_trainable, train_epoch
 from charloom.version import __version__
 
 _FINITE_CHECK_STEPS = 50
