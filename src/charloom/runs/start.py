@@ -62,10 +62,7 @@ def recipe_of(plan: RunPlan) -> Recipe:
 
 
 def recipe_of_run(path: str | Path) -> Recipe:
-    """Returns the settings of a run that can be resumed.
-
-    Args:
-        path: Folder of the run, or one of its checkpoint files.
+    """Returns the settings of a run that can be resumed, by its folder or one of its checkpoint files.
 
     Raises:
         CheckpointError: There is no checkpoint that can be read.

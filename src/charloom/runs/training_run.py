@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from types import NoneType, TracebackType
+from types import NoneType
 from typing import Literal, Self
 
 from charloom.arguments import check_type
@@ -143,7 +143,7 @@ class TrainingRun:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def _checkpoint(self) -> Checkpoint | None:

@@ -25,12 +25,7 @@ _USUAL = Recipe().values
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One combination with one seed.
-
-    Attributes:
-        recipe: Everything that the run is set up with; the seed is ``recipe.training.seed``.
-        name: For its folder: what was varied, and the beginning of the recipe's key.
-    """
+    """One combination with one seed, and the name of its folder: what was varied, the beginning of the recipe's key."""
 
     recipe: Recipe
     name: str

@@ -40,7 +40,6 @@ class Processes:
 
     Attributes:
         rank: Which one this is, from 0. The first one writes and shows.
-        size: How many there are.
         device: Where this one computes, if it is not the settings' to say.
         restarts: How often torchrun has started them anew since training began, as one was lost.
         store: What torchrun keeps for all restarts; None without it.

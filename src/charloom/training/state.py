@@ -28,16 +28,13 @@ class TrainingState:
         last_good: The weights after the last epoch that ended, or before the first.
         best: The weights of the epoch that was best in validation; None if nothing was validated on.
         kept: The record of the epoch whose weights the model ended with.
-        generator: Draws offsets and orders.
         epoch_began_with: The generator's state when the epoch that is being trained began, or is to begin.
         progress: Of that epoch; None before its first minibatch.
-        steps: Minibatches trained on, in all.
         seconds: Of the run so far.
         epoch_seconds: Of the epoch's minibatches so far.
     """
 
     def __init__(self, model: LanguageModel, settings: TrainingSettings) -> None:
-        """The state before the first step."""
         self.model, self.settings = model, settings
         self.optimizer = make_optimizer(model.parameters(), settings)
         self.generator = torch.Generator().manual_seed(settings.seed)
@@ -108,11 +105,6 @@ class TrainingState:
     def finished(self) -> bool:
         """True if nothing is left to train."""
         return self.epoch > self.settings.epochs or self.history.out_of_patience(self.settings.patience)
-
-    def step_ended(self, progress: EpochProgress, seconds: float, epoch_seconds: float) -> None:
-        """Records a minibatch."""
-        self.progress, self.seconds, self.epoch_seconds = progress, seconds, epoch_seconds
-        self.steps += 1
 
     def epoch_ended(self, record: EpochRecord) -> None:
         """Records an epoch, and keeps its weights."""

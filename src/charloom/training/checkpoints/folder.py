@@ -41,10 +41,7 @@ class CheckpointFolder:
     """
 
     def __init__(self, path: str | Path, *, source: Mapping[str, object] | None = None) -> None:
-        """Nothing is written yet.
-
-        path: The run's folder. source: Where its text comes from, as JSON values: kept in each checkpoint.
-        """
+        """path: The run's folder. source: Where its text comes from, as JSON values: kept in each checkpoint."""
         check_type(PATH, path=path)
         check_type((Mapping, NoneType), source=source)
         self.path = Path(path) / CHECKPOINTS
@@ -62,10 +59,7 @@ class CheckpointFolder:
         resumed: Checkpoint | None = None,
         processes: Processes | None = None,
     ) -> None:
-        """Writes the first one, so that there is always one to go on from; those of other runs that stand here go.
-
-        corpus: The ``identity`` of the text. resumed: What the run goes on from.
-        """
+        """Writes the first one, so that there is always one to go on from; those of other runs that stand here go."""
         self._about["corpus"] = corpus
         self._processes = processes or Processes()
         self._written_at = time.monotonic()
