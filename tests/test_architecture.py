@@ -14,6 +14,7 @@ import pytest
 
 import charloom
 import charloom.errors
+import file_map
 from charloom.cli.app import run_command_line
 from charloom.errors import Message
 from native import INSTRUCTION_SETS
@@ -69,6 +70,14 @@ def test_modules_import_only_from_layers_below() -> None:
 def test_every_layer_is_there() -> None:
     rooms = {_name(file).split(".")[1] for file in _MODULES if _name(file) != "charloom"}
     assert {name for names in _layers() for name in names} == rooms
+
+
+def test_the_map_has_every_file() -> None:
+    """The modules with their first sentences; every file of the kernels by its name."""
+    assert file_map.written() == file_map.file_map(), "python tests/support/file_map.py writes the list"
+    page = file_map.PAGE.read_text(encoding="utf-8")
+    named = set(re.findall(r"\w+\.(?:h|cpp)", page))
+    assert {file.name for file in (_ROOT / "kernels").rglob("*.*")} == named
 
 
 def test_no_cycles() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from charloom.io.atomic import remove_leftovers, whole_file, write_whole
+from charloom.io.atomic import remove_leftovers, remove_unfinished, whole_file, write_whole
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -37,6 +37,22 @@ def test_what_failed_leaves_what_was_there(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         stopped()
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+def test_a_process_that_ends_at_once_removes_its_hidden_files(tmp_path: Path) -> None:
+    """Also if a signal came before the ``with`` statement knew of the file, as it can between any two steps."""
+    context = whole_file(tmp_path / "a.bin")
+    context.__enter__().write(b"half")
+    assert len(list(tmp_path.iterdir())) == 1
+    child = os.fork()
+    if not child:
+        remove_unfinished()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert len(list(tmp_path.iterdir())) == 1  # they are this process', not its children's
+    remove_unfinished()
+    assert not list(tmp_path.iterdir())
+    del context
 
 
 def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:

@@ -92,6 +92,8 @@ def _block() -> None:
 
 def _leave() -> None:
     number, _State.number = _State.number or signal.SIGINT, None  # once: the alarm may come in here
+    if "charloom.io.atomic" in sys.modules:
+        sys.modules["charloom.io.atomic"].remove_unfinished()
     os.write(2, f"charloom: error: {MESSAGE}\n".encode())
     os._exit(128 + number)
 

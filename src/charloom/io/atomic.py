@@ -4,14 +4,18 @@ import contextlib
 import errno
 import os
 import re
+import secrets
 import stat
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-_HIDDEN = re.compile(r"\.(.+)\.[a-z0-9_]{8}")
-"""Names of ``tempfile``, of which the middle is the target's."""
+_HIDDEN = re.compile(r"\.(.+)\.[0-9a-f]{8}")
+"""Names of hidden files, of which the middle is the target's."""
+_unfinished: set[Path] = set()
+"""The hidden files of this process."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unfinished.clear)  # they are the parent's
 
 
 @contextlib.contextmanager
@@ -62,19 +66,31 @@ def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
                 file.unlink(missing_ok=True)
 
 
+def remove_unfinished() -> None:
+    """Removes the hidden files of this process, for one that ends without leaving its ``with`` statements."""
+    for hidden in list(_unfinished):
+        with contextlib.suppress(OSError):
+            hidden.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def _hidden_file(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """A new file in the target's folder, open to its owner alone; removed at the end unless it was put in place."""
-    with _errors_naming(target):
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:200]}.", dir=target.parent)
-    file = os.fdopen(descriptor, "wb")
+    hidden = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}")
+    _unfinished.add(hidden)  # before it exists: a signal may come between any two steps
     try:
-        yield file, Path(name)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        with _errors_naming(target):
+            file = os.fdopen(os.open(hidden, flags, 0o600), "wb")
+        try:
+            yield file, hidden
+        finally:
+            # What is buffered is not wanted, and may be what the disk has no room for.
+            with contextlib.suppress(OSError):
+                file.close()
     finally:
-        # What is buffered is not wanted, and may be what the disk has no room for.
-        with contextlib.suppress(OSError):
-            file.close()
-        Path(name).unlink(missing_ok=True)
+        hidden.unlink(missing_ok=True)
+        _unfinished.discard(hidden)
 
 
 def _complete(target: Path, file: BinaryIO, hidden: Path, like: os.stat_result | None = None) -> None:
