@@ -96,12 +96,6 @@ class TrainingState:
         return done * self.settings.rows * self.settings.num_steps / max(self.epoch_seconds, 1e-9)
 
     @property
-    def place(self) -> str:
-        """In words, how far the run has come."""
-        progress = self.progress
-        return place_in_words(len(self.history), *((0, 0) if progress is None else progress[:2]))
-
-    @property
     def finished(self) -> bool:
         """True if nothing is left to train."""
         return self.epoch > self.settings.epochs or self.history.out_of_patience(self.settings.patience)

@@ -22,7 +22,7 @@ from charloom.models.folder import CHECKPOINTS
 from charloom.recurrence.state import map_parts
 from charloom.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from charloom.training.processes import Processes
-from charloom.training.state import TrainingState
+from charloom.training.state import TrainingState, place_in_words
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NAME = re.compile(r"step-(\d{10,16})\.checkpoint")
@@ -112,7 +112,8 @@ class CheckpointFolder:
             self.behind = True
         else:
             self.behind = False
-            self.last, self._last_place = path, training.place
+            done, num_batches = training.progress[:2] if training.progress else (0, 0)
+            self.last, self._last_place = path, place_in_words(len(training.history), done, num_batches)
             self._keep(training.settings.keep_checkpoints)
         self._written_at = time.monotonic()
 
