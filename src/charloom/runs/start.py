@@ -64,8 +64,7 @@ def recipe_of(plan: RunPlan) -> Recipe:
 def recipe_of_run(path: str | Path) -> Recipe:
     """Returns the settings of a run that can be resumed, by its folder or one of its checkpoint files.
 
-    Raises:
-        CheckpointError: There is no checkpoint that can be read.
+    Raises CheckpointError if there is no checkpoint that can be read.
     """
     checkpoint = newest_checkpoint(path)
     return _recipe_of(checkpoint, checkpoint.make_model())

@@ -148,10 +148,7 @@ def checkpoint_files(folder: Path, after: int = -1) -> list[Path]:
 
 
 def run_of(path: Path) -> Path | None:
-    """The folder of the run that a path names: that folder, the one of its checkpoints, or one of those.
-
-    None for a file of another place.
-    """
+    """The folder of the run that a path names: it, its checkpoints' folder, or one of those. None for other files."""
     whole = path.resolve()
     if path.is_file():
         return whole.parent.parent if whole.parent.name == CHECKPOINTS and _NAME.fullmatch(whole.name) else None
