@@ -72,7 +72,10 @@ class Message:
         """The whole line in parts: for an error that adds to this one."""
         begin: tuple[Part, ...] = ()
         if self.setting is not None:
-            begin = (Argument(self.setting), " " if self.value is ... else f" is {_shown(self.value)}: ")
+            if isinstance(self.value, bool):
+                begin = (Argument(self.setting, self.value), ": ")
+            else:
+                begin = (Argument(self.setting), " " if self.value is ... else f" is {_shown(self.value)}: ")
         return (*begin, *self.message, *(("; ", *self.hint) if self.hint else ()))
 
     def __str__(self) -> str:

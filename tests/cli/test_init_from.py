@@ -61,7 +61,7 @@ def test_a_run_from_a_model_can_be_resumed(home: Path) -> None:
         (["--cell", "lstm"], "--cell is 'lstm': the model in model has 'gru'; leave it out"),
         (["--num-layers", "2"], "--num-layers is 2: "),
         (["--unit", "byte"], "--unit is 'byte': the model in model has 'char'"),
-        (["--no-lowercase"], "--lowercase is False: the model in model has True"),
+        (["--no-lowercase"], "--no-lowercase: the model in model has True"),
     ],
 )
 def test_what_contradicts_the_model_is_refused(options: list[str], message: str, home: Path) -> None:

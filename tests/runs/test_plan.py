@@ -12,10 +12,10 @@ _RECIPE = Recipe(charloom.CorpusSettings(), charloom.ModelSettings(), charloom.T
 _CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"resume": "model", "init_from": "other"}, "init_from is 'other': a resumed run has settings and weights"),
     ({"resume": "model", "recipe": charloom.load_recipe("section")}, "recipe is 'section': a resumed run"),
-    ({"extend_vocabulary": True}, "extend_vocabulary is True: it is for init_from"),
+    ({"extend_vocabulary": True}, "extend_vocabulary=True: it is for init_from"),
     (
         {"corpus": charloom.corpus_from("a fox"), "recipe": _RECIPE.with_changes({"lowercase": True})},
-        "lowercase is True: the corpus was read with lowercase=False",
+        "lowercase=True: the corpus was read with lowercase=False",
     ),
 ]
 
