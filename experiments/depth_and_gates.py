@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from charloom import Corpus, LanguageModel, Recipe, SweepResults, SweepRun, build_model, load_recipe, sweep
-from charloom.training.optimization import make_optimizer
-from charloom.training.truncated_bptt import train_epoch
+from charloom.training.truncated_bptt import make_optimizer, train_epoch
 from experiments.page import COLOURS, Experiment, Results, corpus, figure, table
 
 _CELLS = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}

@@ -7,8 +7,7 @@ import torch
 from matplotlib.figure import Figure
 
 from charloom import Corpus, EpochRecord, Recipe, SweepRun, build_model, corpus_from, load_recipe, sweep
-from charloom.training.optimization import make_optimizer
-from charloom.training.truncated_bptt import train_epoch
+from charloom.training.truncated_bptt import make_optimizer, train_epoch
 from experiments.page import COLOURS, Experiment, Results, corpus, figure, table
 
 _NUM_CHARS = 10_000

@@ -25,6 +25,8 @@ def _taken(hint: Any) -> type:
         return str
     kinds = [kind for kind in get_args(hint) if kind not in (NoneType, ...)] or [hint]
     kind = kinds[0]
+    if kinds == [str, int]:  # a column, by its name or its number
+        return str
     assert len(kinds) == 1
     return _taken(kind) if get_origin(kind) else str if kind is Path else kind
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from charloom import SettingsError
-from charloom.cli import trackers
+from charloom.cli import train as trackers
 
 
 def _run(before: object) -> Any:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from charloom import ModelSettings, TrainingSettings, Vocabulary, build_model
-from charloom.runs.memory import estimate_memory
+from charloom.runs.start import estimate_memory
 from charloom.text.stored_ids import StoredIds
 
 _SHORT = StoredIds(np.zeros(1000, np.uint8))

@@ -18,7 +18,7 @@ from typing import Any
 # Here, so that no child has to; PyTorch's optimizers import its compiler.
 import torch._dynamo  # noqa: F401
 
-import charloom.runs.memory
+import charloom.runs.start
 import charloom.training.trainer  # noqa: F401
 from charloom import CharloomError, LanguageModel, generate, newest_checkpoint
 from charloom.cli.app import run_command_line

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from charloom import CharloomWarning, CorpusError
-from charloom.text.file_kinds import is_binary, kind_of
+from charloom.text.decoding import is_binary, kind_of
 from charloom.text.sources import read_sources
 
 

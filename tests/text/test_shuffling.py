@@ -8,9 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charloom.text import shuffling
-from charloom.text.batching import random_batches
-from charloom.text.shuffling import random_order
+from charloom.text import batching
+from charloom.text.batching import random_batches, random_order
 
 
 def _generator(seed: int) -> torch.Generator:
@@ -19,7 +18,7 @@ def _generator(seed: int) -> torch.Generator:
 
 @pytest.fixture
 def unlisted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shuffling, "LARGEST_LISTED", 0)
+    monkeypatch.setattr(batching, "LARGEST_LISTED", 0)
 
 
 def test_where_there_is_a_list_it_is_pytorchs() -> None:

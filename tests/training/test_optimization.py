@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from charloom import ModelSettings, SettingsError, TrainingSettings, build_model, load_corpus, train
-from charloom.training.optimization import make_optimizer, set_learning_rate
+from charloom.training.truncated_bptt import make_optimizer, set_learning_rate
 
 _CONSTANT = TrainingSettings(
     batch_size=4, num_steps=10, epochs=10, optimizer="adamw", learning_rate=0.01, device="cpu", sample_every=0

@@ -2,8 +2,7 @@ import pytest
 import torch
 
 from charloom import ModelSettings, TrainingSettings, Vocabulary, build_model, corpus_from
-from charloom.training.optimization import make_optimizer
-from charloom.training.truncated_bptt import train_epoch, train_step
+from charloom.training.truncated_bptt import make_optimizer, train_epoch, train_step
 
 
 @pytest.mark.parametrize("hung", ["nothing", "momentum", "a hook", "a scheduler", "another class"])

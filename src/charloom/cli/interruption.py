@@ -5,7 +5,7 @@ A file of its own: a signal that arrives within ``stopping.py`` ends the process
 
 import signal
 import time
-from types import FrameType, TracebackType
+from types import FrameType
 
 from charloom.cli.stopping import PATIENCE, listened_to
 
@@ -33,7 +33,7 @@ class Interruption:
         self._before = {number: signal.signal(number, self._request) for number in listened_to()}
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._restore()
 
     def __call__(self, event: object) -> None:

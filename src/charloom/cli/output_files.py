@@ -22,10 +22,7 @@ def picture_format(plot: Path) -> PictureFormat:
 def check_targets(
     file: str, targets: Sequence[tuple[str, Path]], folder: tuple[str, Path] | None = None, *, force: bool
 ) -> None:
-    """Raises SettingsError if a result cannot go to its place, or would overwrite another, or the input ``file``.
-
-    Each is an option and its path; ``folder`` is one that becomes a folder.
-    """
+    """Raises SettingsError if a result cannot go to its place, or would overwrite another, or the input ``file``."""
     read = Path("/dev/stdin" if file == STANDARD_INPUT else file)
     before: list[tuple[str, Path]] = []
     for option, target in [*targets, *([folder] if folder else [])]:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from signal import Signals
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -25,7 +24,6 @@ _EPOCHS_SEEN = 2
 _WORTH_TELLING_SECONDS = 10.0
 _REFRESHES_PER_SECOND = 4
 """Drawing costs milliseconds of the processor that trains."""
-
 _LONG_TEXT = 1 << 25
 """Bytes of a text that takes long enough to read for a progress bar."""
 
@@ -47,7 +45,6 @@ class TrainingDisplay:
     """A listener that shows. The bar is there on a terminal only, and gone at the end; the lines stay."""
 
     def __init__(self, console: Console, settings: TrainingSettings, epochs: int = 0) -> None:
-        """epochs: That have been trained before."""
         self._settings = settings
         self._last: EpochRecord | None = None
         epoch = "epoch {task.fields[epoch]}/{task.total:.0f}"
@@ -64,7 +61,7 @@ class TrainingDisplay:
         self._progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
     def __call__(self, event: "Event") -> None:
@@ -140,7 +137,7 @@ def show_start(console: Console, run: "TrainingRun") -> None:
     import torch
 
     from charloom.models.device import find_device
-    from charloom.runs.memory import estimate_memory
+    from charloom.runs.start import estimate_memory
 
     start, processes = run.start, run.processes
     corpus, model, settings = start.corpus, start.model, start.settings

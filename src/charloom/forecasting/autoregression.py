@@ -20,8 +20,6 @@ Places = NDArray[np.int64]
 
 _LARGEST = 1e100
 """Squares of larger values, and sums of them, leave the range of floats."""
-
-
 _ORDERS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _SHRINKAGES = (1e-6, 1e-3, 0.1, 1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 _BLOCKS = 5

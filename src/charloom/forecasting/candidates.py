@@ -159,10 +159,7 @@ class Candidate:
     """A model fitted to a whole series.
 
     Attributes:
-        method: As in ``ForecastSettings``.
-        name: For tables.
         members: Their forecasts together are the model's.
-        reading: How they read a series.
         errors: (origins, horizon), on points that were not fitted to; not a number where there is none.
         spreads: What the model gives for them.
     """

@@ -148,9 +148,7 @@ def is_missing(cell: str) -> bool:
 def read_numbers(
     cells: Sequence[str], lines: Sequence[int], name: str, settings: TableSettings, *, delimiter: str
 ) -> Values:
-    """A column's numbers, NaN for missing ones: (cells,).
-
-    lines and name: For messages, the line of each cell in its file and the column's name.
+    """A column's numbers, NaN for missing ones: (cells,). Lines and name are for messages.
 
     Raises SeriesError, with the line, for a cell that is not a finite number in this notation, and for a column of
     numbers that may have a point between thousands if no decimal sign is given.

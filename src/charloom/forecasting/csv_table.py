@@ -36,10 +36,7 @@ class Table:
     delimiter: str
 
     def find(self, wanted: str | int, option: str) -> int:
-        """The place of the column of this header, or of this number from 1.
-
-        Raises SettingsError if there is none, or several have the header. option: The argument that names the column.
-        """
+        """The place of the column of this header, or this number from 1. Raises SettingsError, naming the option."""
         if (matches := self.names.count(str(wanted))) and isinstance(wanted, str):
             if matches > 1:
                 raise SettingsError(

@@ -75,10 +75,8 @@ class Dates:
 def read_dates(labels: Sequence[str], lines: Sequence[int], name: str, date_format: str | None = None) -> Dates | None:
     """The dates of a column, ISO dates if there is no format; None if there is only one, which tells no distance.
 
-    lines and name: For messages, the line of each label in its file and the column's name.
-
-    Raises SeriesError, with the line, for what is not a date, for dates that are not in strictly increasing order, and
-    for dates that are not evenly spaced.
+    Lines and name are for messages. Raises SeriesError, with the line, for what is not a date, for dates that are not
+    in strictly increasing order, and for dates that are not evenly spaced.
     """
     notation = date_format or notation_of(labels[0]) or ""
     times = []

@@ -223,11 +223,8 @@ def _train(
         for network in networks
     ]
     held_out = [WindowBatch(*(part[batch.held_out.sum(1) > 0] for part in batch)) for batch in batches]
-    best, best_epoch, best_weights = (
-        _held_out_nats(networks, held_out),
-        0,
-        copy.deepcopy([one.state_dict() for one in networks]),
-    )
+    best, best_epoch = _held_out_nats(networks, held_out), 0
+    best_weights = copy.deepcopy([one.state_dict() for one in networks])
     for epoch in range(1, settings.epochs + 1):
         for network, optimizer, batch in zip(networks, optimizers, batches, strict=True):
             _one_pass(network, optimizer, batch, settings.batch_size, generator)

@@ -12,7 +12,6 @@ _LONGEST = 400
 _FEWEST_POINTS = 8
 _THRESHOLD = 1.4
 """Added to the expected maximum of as many normal values as seasons are tried; sets the rate of false seasons."""
-
 _PREFERENCE = 0.93
 """A divisor of the best season is taken instead if it scores this share: multiples of a season repeat it too."""
 
@@ -20,13 +19,10 @@ _PREFERENCE = 0.93
 def find_season(values: SeriesLike) -> int:
     """Points in a season, or 1 if the series shows none.
 
-    Every length that fits at least twice is tried. The points of a season (the Januaries, the Februaries, ...) are
-    grouped, and the variance between the groups' means is compared to that within them, after a linear trend and the
-    autocorrelation of the residuals are removed. The autocorrelation is estimated for each length with its season
-    taken out, so that neither a random walk nor a season passes for the other.
-
-    Args:
-        values: Evenly spaced, of any unit.
+    Every length that fits at least twice in the evenly spaced values is tried. The points of a season (the Januaries,
+    the Februaries, ...) are grouped, and the variance between the groups' means is compared to that within them, after
+    a linear trend and the autocorrelation of the residuals are removed. The autocorrelation is estimated for each
+    length with its season taken out, so that neither a random walk nor a season passes for the other.
     """
     values = as_series(values).values
     longest = min(len(values) // 2, _LONGEST)

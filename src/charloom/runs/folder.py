@@ -59,10 +59,7 @@ class RunFolder:
             raise ModelFolderError(f"{self.path}: there is {found}", hint=hint)
 
     def begin(self, history: History | None = None) -> None:
-        """Readies what stands in the folder for a run. Raises ModelFolderError if that fails.
-
-        history: Of a run that goes on: what stands in the folder is replaced by it.
-        """
+        """Readies the folder for a run, or one that goes on with its history. Raises ModelFolderError if that fails."""
         with self._errors():
             remove_leftovers(self.path, _WRITTEN_HERE)
             if history:
@@ -117,10 +114,7 @@ class RunFolder:
         self._num_written, self._failing = len(self.history), False
 
     def finish(self, model: LanguageModel, texts: tuple[bytes, bytes] = (b"", b"")) -> None:
-        """Writes the model, what compression needs, and the plot; the model first, as it cannot be made again.
-
-        texts: What the model was trained on and what was kept out, for ``prepare_codec``.
-        """
+        """Writes the model first, as it cannot be made again; then what compression needs of the texts, the plot."""
         model.save(self.path)
         seen, unseen = texts
         try:
@@ -138,10 +132,7 @@ class RunFolder:
 
 
 def texts_for_codec(corpus: Corpus, settings: TrainingSettings) -> tuple[bytes, bytes]:
-    """The ends of what is trained on and of what is kept out, in bytes, as much as a priming can take.
-
-    What ``RunFolder.finish`` takes.
-    """
+    """The ends of what is trained on and of what is kept out, in bytes, as much as a priming can take."""
 
     def end(start: int, stop: int) -> bytes:
         text = corpus.vocabulary.decode(corpus.ids[max(start, stop - priming.LARGEST_PRIMING) : stop])
@@ -152,10 +143,7 @@ def texts_for_codec(corpus: Corpus, settings: TrainingSettings) -> tuple[bytes, 
 
 
 def plot_history(history: History, kept_epoch: int | None = None) -> bytes:
-    """Perplexity over epochs, training and validation, as a PNG.
-
-    kept_epoch: The epoch whose weights the model has; marked if it is before the last.
-    """
+    """Perplexity over epochs, training and validation, as a PNG; the kept epoch is marked if it is before the last."""
     from matplotlib.ticker import MaxNLocator
 
     figure = plots.new_figure(7, 4.2)

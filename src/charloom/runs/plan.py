@@ -93,11 +93,7 @@ class RunPlan:
 
     @property
     def folder(self) -> Path:
-        """Folder of the run.
-
-        Raises:
-            SettingsError: The checkpoint to resume lies in no run's folder, and ``output`` is not given.
-        """
+        """Folder of the run. Raises SettingsError if a checkpoint lies in no run's, and ``output`` is not given."""
         if isinstance(self.output, Path):
             return self.output
         if isinstance(self.resume, Path):
@@ -115,11 +111,7 @@ class RunPlan:
 
     @property
     def continues_in_folder(self) -> bool:
-        """True if a run is resumed in its own folder.
-
-        Raises:
-            SettingsError: That would delete newer checkpoints, and ``force`` is not set.
-        """
+        """A run is resumed in its own folder. Raises SettingsError for newer checkpoints there without ``force``."""
         resume = self.resumes
         run = None if resume is None else run_of(resume)
         if resume is None or run is None or self.folder.resolve() != run.resolve():

@@ -1,4 +1,4 @@
-"""The start of a training run: text, model and, if a run is resumed, its checkpoint."""
+"""The start of a training run: text, model and, if a run is resumed, its checkpoint; the memory that it will take."""
 
 import warnings
 from collections.abc import Mapping
@@ -9,18 +9,23 @@ from charloom.errors import Argument, CharloomWarning, CheckpointError, Settings
 from charloom.models.building import build_model, extend_model
 from charloom.models.language_model import LanguageModel
 from charloom.runs.plan import RunPlan, corpus_settings_of
+from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.recipes import Recipe, load_recipe
 from charloom.settings.training import TrainingSettings
 from charloom.text.corpora import Corpus
 from charloom.text.documents import HUGGING_FACE
+from charloom.text.encoding import LARGEST_IN_MEMORY
 from charloom.text.named_corpora import NAMED_CORPORA, PYTHON_REFERENCE, usual_recipe
 from charloom.text.sources import STANDARD_INPUT
+from charloom.text.stored_ids import StoredIds
 from charloom.text.vocabulary import named_character
 from charloom.training.checkpoints.checkpoint import Checkpoint
 from charloom.training.checkpoints.file_format import Facts
 from charloom.training.checkpoints.folder import newest_checkpoint
 from charloom.training.checkpoints.resumption import check_corpus, check_settings, differences
+
+_FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -57,13 +62,9 @@ def recipe_of(plan: RunPlan) -> Recipe:
 
 
 def recipe_of_run(path: str | Path) -> Recipe:
-    """Returns the settings of a run that can be resumed.
+    """Returns the settings of a run that can be resumed, by its folder or one of its checkpoint files.
 
-    Args:
-        path: Folder of the run, or one of its checkpoint files.
-
-    Raises:
-        CheckpointError: There is no checkpoint that can be read.
+    Raises CheckpointError if there is no checkpoint that can be read.
     """
     checkpoint = newest_checkpoint(path)
     return _recipe_of(checkpoint, checkpoint.make_model())
@@ -191,3 +192,17 @@ def _refuse_changes(before: Mapping[str, object], now: Mapping[str, object], rea
     for name, value in before.items():
         if now[name] != value:
             raise SettingsError(f"{reason} {value!r}", setting=name, value=now[name], hint="leave it out")
+
+
+def estimate_memory(model: LanguageModel, settings: TrainingSettings, ids: StoredIds) -> int:
+    """Bytes that training takes at its peak beside the program itself: parameters, minibatch, text.
+
+    Weights, gradients and the optimizer's moments; the weights kept of the last epoch, of the one now ending and of the
+    best; of the minibatch what a step keeps for the way back. A checkpoint is written from where these are.
+    """
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    kept = 2 + (2 if settings.optimizer == "adamw" else 0) + 2 + (1 if settings.validation_fraction else 0)
+    layer = model.layer
+    per_char = layer.num_layers * layer.hidden_size * CELL_OF_MODE[layer.mode].kept_per_unit + 2 * len(model.vocabulary)
+    floats = parameters * kept + settings.batch_size * settings.num_steps * per_char
+    return floats * _FLOAT_BYTES + min(len(ids) * ids.bytes_per_id, LARGEST_IN_MEMORY)

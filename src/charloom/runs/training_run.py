@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from types import NoneType, TracebackType
+from types import NoneType
 from typing import Literal, Self
 
 from charloom.arguments import check_type
@@ -70,16 +70,10 @@ class TrainingRun:
     """
 
     def __init__(self, plan: RunPlan, *, processes: Processes | None = None, progress: Progress | None = None) -> None:
-        """Nothing is read or locked yet.
+        """Nothing is read or locked yet. Raises SettingsError if the plan does not say in which folder to resume.
 
-        Args:
-            plan: What to do.
-            processes: The processes that train together, each with this plan. None: those that torchrun started, or
-                this one alone.
-            progress: Called while the text is read.
-
-        Raises:
-            SettingsError: The plan does not say in which folder to resume.
+        processes: Those that train together, each with this plan. None: those that torchrun started, or this one alone.
+        progress: Called while the text is read.
         """
         check_type(RunPlan, plan=plan)
         check_type((Processes, NoneType), processes=processes)
@@ -102,9 +96,8 @@ class TrainingRun:
     def __enter__(self) -> Self:
         """Locks the folder and prepares the start. What stands in the folder is refused, resumed or overwritten.
 
-        Raises:
-            CharloomError: The folder is in use, has something else, or cannot be written; a setting, the text, the
-                checkpoint or the model to start from is wrong.
+        Raises CharloomError if the folder is in use, has something else, or cannot be written; if a setting, the text,
+        the checkpoint or the model to start from is wrong.
         """
         plan, recipe = self.plan, recipe_of(self.plan)
         with ExitStack() as stack:
@@ -143,7 +136,7 @@ class TrainingRun:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def _checkpoint(self) -> Checkpoint | None:
@@ -187,9 +180,6 @@ class TrainingRun:
         Args:
             listeners: Called with each event; ``SavingStarted`` is the last one.
             notes: JSON values to keep in checkpoints.
-
-        Returns:
-            The outcome.
 
         Raises:
             CharloomError: Training failed; the error says where the model of the last epoch is saved, if there is one.

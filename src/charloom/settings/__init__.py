@@ -3,19 +3,10 @@
 The command line is derived from these classes: a field added here is an option there.
 """
 
-from charloom.settings.corpus import CorpusSettings
-from charloom.settings.forecasting import ForecastSettings, TableSettings
-from charloom.settings.model import ModelSettings
-from charloom.settings.recipes import Recipe
-from charloom.settings.sampling import SamplingSettings
-from charloom.settings.training import TrainingSettings
-
-__all__ = [
-    "CorpusSettings",
-    "ForecastSettings",
-    "ModelSettings",
-    "Recipe",
-    "SamplingSettings",
-    "TableSettings",
-    "TrainingSettings",
-]
+from charloom.settings.corpus import CorpusSettings as CorpusSettings
+from charloom.settings.forecasting import ForecastSettings as ForecastSettings
+from charloom.settings.forecasting import TableSettings as TableSettings
+from charloom.settings.model import ModelSettings as ModelSettings
+from charloom.settings.recipes import Recipe as Recipe
+from charloom.settings.sampling import SamplingSettings as SamplingSettings
+from charloom.settings.training import TrainingSettings as TrainingSettings

@@ -58,12 +58,7 @@ CELL_OF_MODE = {cell.mode: cell for cell in CELLS}
 
 
 def check_native_cells(module: str, found: Mapping[str, tuple[int, int]]) -> None:
-    """Raises CharloomError for a native module whose cells have other numbers or gates: it would compute another cell.
-
-    Args:
-        module: The module's name.
-        found: Number and gates of each cell, by its name in the module.
-    """
+    """Raises CharloomError for a native module whose cells have other numbers or gates: it would compute others."""
     expected = {cell.name: (cell.number, cell.gates) for cell in CELLS}
     if found != expected:
         raise CharloomError(

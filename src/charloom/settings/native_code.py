@@ -18,14 +18,10 @@ _WORDS = ("auto", *_PLAIN, "scalar", "avx2", "avx512", "avx512bf16", "avx512vnni
 
 
 def choose(supported: Sequence[str], same_as: Mapping[str, Sequence[str]] | None = None) -> str:
-    """Returns what the environment asks for: ``reference``, ``pytorch`` or an instruction set.
+    """What the environment asks for: ``reference``, ``pytorch`` or one of the ``supported``, the best last.
 
-    Args:
-        supported: The instruction sets that this build has and this processor can run, the best last.
-        same_as: What is tried, in this order, for the name of another module's instruction set.
-
-    Raises:
-        SettingsError: The word is unknown, or this machine lacks the instruction set.
+    same_as: What is tried, in this order, for the name of another module's instruction set. Raises SettingsError for an
+    unknown word, or an instruction set that this machine lacks.
     """
     word = os.environ.get(VARIABLE, "auto")
     if word not in _WORDS:

@@ -36,14 +36,7 @@ _DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError, CharloomEr
 
 
 class SweepFolder:
-    """Where a sweep is written.
-
-    Attributes:
-        path: The folder.
-        work: Where runs are while they go on.
-        varied: The settings that were ever varied in it.
-        runs: Those that came to their end, by the keys of their settings.
-    """
+    """Where a sweep is written: what was ever varied in it; runs that came to their end, by ``settings_key``."""
 
     def __init__(self, path: Path) -> None:
         """Reads what is there. Raises ModelFolderError for a folder that is something else, or damaged."""

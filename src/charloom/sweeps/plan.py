@@ -25,12 +25,7 @@ _USUAL = Recipe().values
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One combination with one seed.
-
-    Attributes:
-        recipe: Everything that the run is set up with; the seed is ``recipe.training.seed``.
-        name: For its folder: what was varied, and the beginning of the recipe's key.
-    """
+    """One combination with one seed, and the name of its folder: what was varied, the beginning of the recipe's key."""
 
     recipe: Recipe
     name: str
@@ -71,10 +66,7 @@ def listed(combinations: Sequence[Mapping[str, Value]]) -> list[Combination]:
 
 
 def read_combinations(file: Path, more: Sequence[Combination], base: Recipe) -> list[Combination]:
-    """Each combination of a TOML file with each of some more settings.
-
-    Raises SettingsError, with the combination's number, for one that cannot be.
-    """
+    """Each combination of a TOML file with each of some more settings. SettingsError tells which cannot be."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
@@ -98,10 +90,7 @@ def read_combinations(file: Path, more: Sequence[Combination], base: Recipe) -> 
 
 
 def plan_runs(base: Recipe, combinations: Sequence[Combination], seeds: Sequence[int]) -> list[PlannedRun]:
-    """The runs: all combinations with the first seed, then with the next, each once.
-
-    Raises SettingsError, naming the combination, if its settings contradict each other.
-    """
+    """The runs: all combinations with the first seed, then the next, each once. SettingsError tells which cannot be."""
     planned: dict[str, PlannedRun] = {}
     for seed, combination in itertools.product(seeds, combinations):
         with named_in_errors(combination):

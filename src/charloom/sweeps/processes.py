@@ -9,13 +9,12 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
-from typing import IO, Self, TypeAlias
+from typing import IO, TypeAlias
 
 Process: TypeAlias = "subprocess.Popen[str]"
 
 
-class Workers:
+class Workers(contextlib.AbstractContextManager["Workers"]):
     """Processes that train, each ordered by a thread. All end when the context is left, whatever they are at."""
 
     def __init__(self, number: int) -> None:
@@ -27,10 +26,7 @@ class Workers:
         for _ in range(number):
             self._idle.put(self._start())
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         are_done = False
         while not are_done:  # a thread may start a process while others are killed
@@ -46,10 +42,7 @@ class Workers:
                     stream.close()
 
     def train(self, order: Mapping[str, object], tell_epoch: Callable[[int], None]) -> "Future[dict[str, str]]":
-        """Has a run trained as soon as a process is free. Gives its last answer, ``{"failed": why}`` if it died.
-
-        ``tell_epoch`` is called in a thread as each epoch ends.
-        """
+        """Has a run trained as soon as a process is free. Gives its last answer, ``{"failed": why}`` if it died."""
         self._orders.append(self._threads.submit(self._train, order, tell_epoch))
         return self._orders[-1]
 

@@ -177,10 +177,7 @@ def corpus_from(
 
 
 def read_corpus(source: str | Path | Sequence[str | Path], unit: Unit) -> list[tuple[str, str | bytes]]:
-    """The text that ``load_corpus`` cleans, as it stands: its files, or what has a corpus' name, each after its name.
-
-    Raises CorpusError as ``load_corpus`` does.
-    """
+    """The text that ``load_corpus`` cleans, as it stands: its files, or a named corpus, each after its name."""
     name, text, _ = _find(source, unit)
     if isinstance(text, TextFiles):
         return text.parts()

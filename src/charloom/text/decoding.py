@@ -1,4 +1,4 @@
-"""UTF-8 to text, piece by piece, with errors that name the place in the whole."""
+"""UTF-8 to text, piece by piece; files that are something else are known by their first bytes, and errors say so."""
 
 import codecs
 import itertools
@@ -6,11 +6,41 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from charloom.errors import Argument, CorpusError
-from charloom.text.file_kinds import HEAD_BYTES, kind_of
 
 BYTES_INSTEAD = (Argument("unit", "byte"), " takes any file")
 _OTHER_MODEL = ("the model reads characters; one trained with ", *BYTES_INSTEAD)
 _BYTE_ORDER_MARK = "\ufeff"
+HEAD_BYTES = 1 << 13
+"""How much of a file ``kind_of`` and ``is_binary`` look at, as git and grep do."""
+_BYTE_ORDER_MARKS = (
+    (b"\xff\xfe\0\0", "UTF-32"),
+    (b"\0\0\xfe\xff", "UTF-32"),
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+)
+_AS_TEXT = "save it as plain text (UTF-8) and give that file"
+_ZIP = b"PK\x03\x04"
+_KINDS = (
+    (b"%PDF-", f"a PDF document; {_AS_TEXT}"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", f"a Microsoft Office document (such as .doc); {_AS_TEXT}"),
+    (_ZIP, "a zip archive; unpack it first"),
+    (b"\x1f\x8b", "compressed with gzip, though its name does not end in .gz; decompress it first"),
+    (b"\xfd7zXZ\0", "compressed with xz, though its name does not end in .xz; decompress it first"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd, though its name does not end in .zst; decompress it first"),
+    (b"BZh", "compressed with bzip2; decompress it first"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive; unpack it first"),
+    (b"\x89PNG\r\n", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"GIF8", "a picture"),
+)
+_WITHIN_ZIP = (
+    (b"word/", "a Word document (.docx)"),
+    (b"opendocument.text", "an OpenDocument text (.odt)"),
+    (b"xl/", "an Excel workbook (.xlsx)"),
+    (b"epub+zip", "an e-book (.epub)"),
+)
+_CONTROL = bytes({*range(32)} - {*b"\a\b\t\n\v\f\r\x1b"})
+"""What no text holds in any encoding that extends ASCII; the rule of file(1)."""
 
 
 def decoded(pieces: Iterable[bytes], name: str) -> Iterator[str]:
@@ -55,3 +85,39 @@ def for_a_model_of_characters() -> Iterator[None]:
         if error.hint == BYTES_INSTEAD:
             error.hint = _OTHER_MODEL
         raise
+
+
+def kind_of(head: bytes) -> str | None:
+    """The kind of file by its first bytes, and what to do about it; None for text, and for what is not known."""
+    if encoding := _encoding_of(head):
+        name = encoding if encoding in ("UTF-16", "UTF-32") else "UTF-16 without a byte order mark"
+        return f"text in {name}; convert it to UTF-8 first, as with iconv -f {encoding} -t UTF-8"
+    for beginning, kind in _KINDS:
+        if head.startswith(beginning) and not (head.isascii() and len(beginning) < 5):
+            within = _WITHIN_ZIP if beginning == _ZIP else ()
+            return next((f"{document}; {_AS_TEXT}" for name, document in within if name in head), kind)
+    return None
+
+
+def _encoding_of(head: bytes) -> str | None:
+    """UTF-16 and UTF-32 are recognized by their byte order mark, or by their zeros."""
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if head.startswith(mark):
+            return encoding
+    for order, zeros, others in (("LE", head[1::2], head[::2]), ("BE", head[::2], head[1::2])):
+        if len(zeros) >= 4 and zeros.count(0) > 0.4 * len(zeros) and others.isascii() and not others.count(0):
+            return f"UTF-16{order}"
+    return None
+
+
+def is_binary(head: bytes) -> bool:
+    """Whether a file is not text in any encoding, by its first bytes. Text in UTF-16 is not binary."""
+    if _encoding_of(head):
+        return False
+    if kind_of(head):
+        return True
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may have been cut
+    except UnicodeDecodeError:
+        return any(byte in _CONTROL for byte in head)
+    return b"\0" in head

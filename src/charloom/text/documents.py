@@ -16,10 +16,7 @@ _USUAL_COLUMN = "text"
 def joined_documents(
     documents: object, name: str, unit: Unit, column: str | None = None, separator: str = "\n"
 ) -> Iterator[str | bytes]:
-    """One text after the other, the separator after each that does not end in it, but for the last.
-
-    column: Of rows that are mappings, as ``corpus_from`` says. Raises CorpusError for what is empty, or no text.
-    """
+    """The one text that ``corpus_from`` makes of these, in pieces. Raises CorpusError for what is empty, or no text."""
     whole = (documents,) if isinstance(documents, TEXT) else documents
     if not isinstance(whole, Iterable) or getattr(whole, "ndim", 1) == 0:
         raise CorpusError(f"{name}: {type(documents).__name__} is neither a text nor texts one after the other")

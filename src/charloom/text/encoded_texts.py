@@ -41,13 +41,7 @@ _MOST_COMPRESSED = 16
 
 @dataclass(frozen=True)
 class CachedText:
-    """An encoded text in the folder.
-
-    Attributes:
-        path: Its file.
-        name: What it was read from.
-        encoded: What it became.
-    """
+    """An encoded text in the folder; ``name`` says what it was read from."""
 
     path: Path
     name: str
@@ -143,10 +137,7 @@ def _remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def one_at_a_time(path: Path | None, num_bytes: int | None) -> Iterator[None]:
-    """One process encodes a long text, and others wait for it, and find it.
-
-    num_bytes: What its files take.
-    """
+    """One process encodes a long text (by the bytes of its files), and others wait for it, and find it."""
     with contextlib.ExitStack() as stack:
         if path is not None and (num_bytes or 0) > encoding.LARGEST_IN_MEMORY / _MOST_COMPRESSED:
             with contextlib.suppress(OSError):  # which whoever writes there will tell

@@ -30,8 +30,6 @@ class EncodedText:
     """What a text became.
 
     Attributes:
-        unit: What a token is.
-        num_ids: Its length.
         bytes_per_id: 1, 2 or 4, little-endian.
         characters: In order of first appearance; empty for bytes.
         counts: How often each comes.
@@ -54,10 +52,7 @@ class EncodedText:
         return Vocabulary.of_counts(dict(zip(self.characters, self.counts, strict=True)), clean_up)
 
     def ids(self, stored: "Integers | FileNumbers", vocabulary: Vocabulary) -> StoredIds:
-        """The ids in a vocabulary that has all the characters.
-
-        stored: The numbers, as an array or in a file.
-        """
+        """The ids in a vocabulary that has all the characters."""
         if self.unit == "byte":
             return StoredIds(stored)
         id_of = {token: number for number, token in enumerate(vocabulary.tokens)}
@@ -69,15 +64,9 @@ class EncodedText:
 
 
 class Encoder:
-    """Takes a clean text piece by piece.
-
-    Attributes:
-        file: Where the numbers are, once they are too many for memory.
-        num_ids: So far.
-    """
+    """Takes a clean text piece by piece; ``file``, made when it comes to that, has what is too much for memory."""
 
     def __init__(self, unit: Unit, make_file: Callable[[], BinaryIO]) -> None:
-        """``make_file`` makes an empty file to write and read, when it comes to that."""
         self.file: BinaryIO | None = None
         self._unit, self._make_file = unit, make_file
         self._arrays: list[Integers] = []

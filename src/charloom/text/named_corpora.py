@@ -21,14 +21,7 @@ _TIMEOUT_SECONDS = 15
 
 @dataclass(frozen=True)
 class NamedCorpus:
-    """A text with a public home.
-
-    Attributes:
-        file_name: Its name in a data directory and in the cache.
-        sha256: Hash of the file; a copy with any other is not used.
-        urls: Its homes, tried in order.
-        clean_up: How its source uses it.
-    """
+    """A text with a public home: its file's name and hash, its homes in the order they are tried, its clean-up."""
 
     file_name: str
     sha256: str

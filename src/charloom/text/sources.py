@@ -16,8 +16,7 @@ from typing import TypeAlias
 from charloom.errors import CharloomWarning, CorpusError
 from charloom.settings.corpus import Unit
 from charloom.text.compressed_inputs import decompressed
-from charloom.text.decoding import decoded
-from charloom.text.file_kinds import HEAD_BYTES, is_binary
+from charloom.text.decoding import HEAD_BYTES, decoded, is_binary
 from charloom.text.pieces import joined
 
 Progress: TypeAlias = Callable[[int, int | None], None]
@@ -33,23 +32,19 @@ _PIECE = 1 << 20
 
 
 def read_sources(sources: Sequence[str | Path], unit: Unit) -> str | bytes:
-    """The text of several files, folders (every file below, in order of name) or ``-``, one after the other.
-
-    Files of characters that do not end with a line end get one, so that two files never share a line. Files whose name
-    ends in ``.gz``, ``.xz`` or ``.zst`` are decompressed. Raises CorpusError for what is missing, unreadable, empty,
-    damaged or not UTF-8.
-    """
+    """The text of ``TextFiles``, whole. Raises CorpusError for what is missing, empty, damaged or not UTF-8."""
     return joined([*TextFiles(sources, unit).pieces()], unit)
 
 
 class TextFiles:
-    """The files of some sources, as a text that is read once, from beginning to end.
+    """Files, folders (every file below, in order of name) and ``-`` as one text, that is read once.
 
-    A file that is found twice, in folders, is read once, with a warning. Models and runs of charloom in folders are
-    left out, and files that are not text if the unit is the character, with a warning that names and counts them.
+    Files of characters that do not end with a line end get one, so that two files never share a line; ``.gz``, ``.xz``
+    and ``.zst`` are decompressed. A file that is found twice, in folders, is read once, with a warning. Models and runs
+    of charloom in folders are left out, and files that are not text if the unit is the character, with a warning that
+    names and counts them.
 
     Attributes:
-        name: All the sources' names.
         num_bytes: What the files take, compressed where they are; None if one has no size (a pipe).
         version: A hash of the files' names, sizes, times and inodes, another one once a file has changed. None if that
             cannot be told: of a pipe, and of a file that could change again in the tick of the clock it was written in.

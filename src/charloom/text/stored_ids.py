@@ -135,9 +135,6 @@ class FileNumbers:
     """Numbers in a file, read when they are asked for: they take no memory, and a file that is cut short is an error.
 
     A memory map would bring megabytes around each sequence that is read, and end the process if the file is cut short.
-
-    Attributes:
-        dtype: Of the numbers.
     """
 
     def __init__(self, file: BinaryIO, dtype: str | np.dtype[np.integer], length: int) -> None:

@@ -2,7 +2,7 @@
 
 torchrun starts them, or anything else that sets RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as Slurm scripts and
 Kubeflow do. Each has the whole model and a share of the lanes: of a minibatch of B sequences among W processes, process
-r reads rows r B/W to (r + 1) B/W. ``training.shared_gradients`` makes one step of theirs.
+r reads rows r B/W to (r + 1) B/W. ``SharedGradients`` makes one step of theirs.
 """
 
 import os
@@ -10,18 +10,20 @@ import re
 import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from charloom.errors import Argument, OtherProcessFailedError, ProcessLostError, SettingsError
 from charloom.settings.training import TrainingSettings
+from charloom.shapes import Scalar
 
 _TIMEOUT = timedelta(minutes=30)
 """A process waits so long for another: longer than one encodes a long text that another has kept. One that ends is
@@ -38,7 +40,6 @@ class Processes:
 
     Attributes:
         rank: Which one this is, from 0. The first one writes and shows.
-        size: How many there are.
         device: Where this one computes, if it is not the settings' to say.
         restarts: How often torchrun has started them anew since training began, as one was lost.
         store: What torchrun keeps for all restarts; None without it.
@@ -190,6 +191,53 @@ def talk(call: Callable[[], object]) -> None:
                 f"another process of this run ended, or cannot be reached any more ({_reason(error)})"
             ) from error
         raise
+
+
+class Wishes(NamedTuple):
+    """Requests of one process to all; or what all do now."""
+
+    stop: bool = False
+    checkpoint: bool = False
+
+
+class SharedGradients:
+    """Averages gradients, so that all processes take the same step.
+
+    One message a step goes round, however long the text: the gradients and, with them, the loss and the wishes.
+    """
+
+    def __init__(self, model: nn.Module, processes: Processes) -> None:
+        """Gives all processes the first one's weights."""
+        self.processes = processes
+        self._wishes = self._heard = Wishes()
+        parameters = [parameter.detach() for parameter in model.parameters()]
+        weights = nn.utils.parameters_to_vector(parameters)
+        talk(lambda: distributed.broadcast(weights, 0))
+        _spread(weights, parameters)
+
+    def average(self, parameters: Iterable[Tensor], loss: Scalar) -> Scalar:
+        """Puts the mean of all processes' gradients in place of this one's; returns the mean loss."""
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        wishes = loss.new_tensor([float(wish) for wish in self._wishes])
+        message = torch.cat([loss.view(1), wishes, *(gradient.flatten() for gradient in gradients)])
+        talk(lambda: distributed.all_reduce(message))
+        message /= self.processes.size
+        begin = 1 + len(wishes)
+        self._heard = Wishes(*(bool(number) for number in message[1:begin]))
+        _spread(message[begin:], gradients)
+        return message[0].clone()
+
+    def agree(self, wishes: Wishes) -> Wishes:
+        """Between two steps: returns what all do here. What one wishes, all do after the next step."""
+        # A checkpoint that is written now is no longer due.
+        self._wishes = wishes._replace(checkpoint=wishes.checkpoint and not self._heard.checkpoint)
+        return self._heard
+
+
+def _spread(values: Tensor, tensors: list[Tensor]) -> None:
+    """Copies the elements of a vector into tensors, in order."""
+    for tensor, part in zip(tensors, torch.split(values, [tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(part.view_as(tensor))
 
 
 def _own_device(device: str) -> str:

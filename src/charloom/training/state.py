@@ -11,8 +11,7 @@ from charloom.errors import Argument, CharloomWarning, TrainingDivergedError
 from charloom.models.language_model import LanguageModel
 from charloom.settings.training import TrainingSettings
 from charloom.training.history import EpochRecord, History
-from charloom.training.optimization import make_optimizer
-from charloom.training.truncated_bptt import EpochProgress
+from charloom.training.truncated_bptt import EpochProgress, make_optimizer
 
 Weights: TypeAlias = dict[str, Tensor]
 """As ``LanguageModel.own_tensors`` names them."""
@@ -29,16 +28,13 @@ class TrainingState:
         last_good: The weights after the last epoch that ended, or before the first.
         best: The weights of the epoch that was best in validation; None if nothing was validated on.
         kept: The record of the epoch whose weights the model ended with.
-        generator: Draws offsets and orders.
         epoch_began_with: The generator's state when the epoch that is being trained began, or is to begin.
         progress: Of that epoch; None before its first minibatch.
-        steps: Minibatches trained on, in all.
         seconds: Of the run so far.
         epoch_seconds: Of the epoch's minibatches so far.
     """
 
     def __init__(self, model: LanguageModel, settings: TrainingSettings) -> None:
-        """The state before the first step."""
         self.model, self.settings = model, settings
         self.optimizer = make_optimizer(model.parameters(), settings)
         self.generator = torch.Generator().manual_seed(settings.seed)
@@ -100,20 +96,9 @@ class TrainingState:
         return done * self.settings.rows * self.settings.num_steps / max(self.epoch_seconds, 1e-9)
 
     @property
-    def place(self) -> str:
-        """In words, how far the run has come."""
-        progress = self.progress
-        return place_in_words(len(self.history), *((0, 0) if progress is None else progress[:2]))
-
-    @property
     def finished(self) -> bool:
         """True if nothing is left to train."""
         return self.epoch > self.settings.epochs or self.history.out_of_patience(self.settings.patience)
-
-    def step_ended(self, progress: EpochProgress, seconds: float, epoch_seconds: float) -> None:
-        """Records a minibatch."""
-        self.progress, self.seconds, self.epoch_seconds = progress, seconds, epoch_seconds
-        self.steps += 1
 
     def epoch_ended(self, record: EpochRecord) -> None:
         """Records an epoch, and keeps its weights."""

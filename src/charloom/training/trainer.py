@@ -34,12 +34,10 @@ from charloom.training.events import (
     ValidationAdvanced,
 )
 from charloom.training.history import EpochRecord, History
-from charloom.training.optimization import check_trainable
 from charloom.training.prefixes import sample_prefixes
-from charloom.training.processes import Processes
-from charloom.training.shared_gradients import SharedGradients, Wishes
+from charloom.training.processes import Processes, SharedGradients, Wishes
 from charloom.training.state import TrainingState
-from charloom.training.truncated_bptt import train_epoch
+from charloom.training.truncated_bptt import check_trainable, train_epoch
 from charloom.version import __version__
 
 _FINITE_CHECK_STEPS = 50
@@ -152,7 +150,8 @@ class _Trainer:
             )
             for progress in minibatches:
                 now = time.perf_counter()
-                training.step_ended(progress, now - began, now - epoch_began)
+                training.progress, training.steps = progress, training.steps + 1
+                training.seconds, training.epoch_seconds = now - began, now - epoch_began
                 if progress.done % _FINITE_CHECK_STEPS == 0 or progress.done == progress.num_batches:
                     training.check_loss()
                 done, rate = progress.done / progress.num_batches, optimizer.param_groups[0]["lr"]
@@ -235,10 +234,7 @@ def _in_turn(number: int, every: int | None) -> bool:
 
 
 def check_possible(settings: TrainingSettings, length: int, device_name: str | None = None) -> torch.device:
-    """The device. Raises SettingsError if a text of this length cannot be trained on so, or this machine cannot.
-
-    device_name: Instead of the settings'.
-    """
+    """The device, or the one named. Raises SettingsError if this text's length or this machine does not allow it."""
     check_length(training_length(length, settings), settings.batch_size, settings.num_steps, settings.accumulate)
     device = find_device(device_name or settings.device)
     processors = os.cpu_count() or 1

@@ -176,10 +176,7 @@ def save_checkpoint(
     random_states: Sequence[Tensor],
     about: Mapping[str, object],
 ) -> None:
-    """Writes a run between two steps to a file. Raises OSError if that fails.
-
-    state: Of all lanes, within an epoch. random_states: Of all processes. about: ``corpus`` and ``source``.
-    """
+    """Writes a run with the state of all lanes and the random states of all processes. Raises OSError if that fails."""
     progress = training.progress
     tensors = {f"weights/{name}": tensor for name, tensor in weights_of(training.model).items()}
     if progress is not None and state is not None:

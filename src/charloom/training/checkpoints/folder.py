@@ -22,7 +22,7 @@ from charloom.models.folder import CHECKPOINTS
 from charloom.recurrence.state import map_parts
 from charloom.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from charloom.training.processes import Processes
-from charloom.training.state import TrainingState
+from charloom.training.state import TrainingState, place_in_words
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NAME = re.compile(r"step-(\d{10,16})\.checkpoint")
@@ -41,10 +41,7 @@ class CheckpointFolder:
     """
 
     def __init__(self, path: str | Path, *, source: Mapping[str, object] | None = None) -> None:
-        """Nothing is written yet.
-
-        path: The run's folder. source: Where its text comes from, as JSON values: kept in each checkpoint.
-        """
+        """path: The run's folder. source: Where its text comes from, as JSON values: kept in each checkpoint."""
         check_type(PATH, path=path)
         check_type((Mapping, NoneType), source=source)
         self.path = Path(path) / CHECKPOINTS
@@ -62,10 +59,7 @@ class CheckpointFolder:
         resumed: Checkpoint | None = None,
         processes: Processes | None = None,
     ) -> None:
-        """Writes the first one, so that there is always one to go on from; those of other runs that stand here go.
-
-        corpus: The ``identity`` of the text. resumed: What the run goes on from.
-        """
+        """Writes the first one, so that there is always one to go on from; those of other runs that stand here go."""
         self._about["corpus"] = corpus
         self._processes = processes or Processes()
         self._written_at = time.monotonic()
@@ -118,7 +112,8 @@ class CheckpointFolder:
             self.behind = True
         else:
             self.behind = False
-            self.last, self._last_place = path, training.place
+            done, num_batches = training.progress[:2] if training.progress else (0, 0)
+            self.last, self._last_place = path, place_in_words(len(training.history), done, num_batches)
             self._keep(training.settings.keep_checkpoints)
         self._written_at = time.monotonic()
 
@@ -153,10 +148,7 @@ def checkpoint_files(folder: Path, after: int = -1) -> list[Path]:
 
 
 def run_of(path: Path) -> Path | None:
-    """The folder of the run that a path names: that folder, the one of its checkpoints, or one of those.
-
-    None for a file of another place.
-    """
+    """The folder of the run that a path names: it, its checkpoints' folder, or one of those. None for other files."""
     whole = path.resolve()
     if path.is_file():
         return whole.parent.parent if whole.parent.name == CHECKPOINTS and _NAME.fullmatch(whole.name) else None
