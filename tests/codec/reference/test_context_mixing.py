@@ -73,3 +73,15 @@ def test_numbers_wrap_around_and_rates_fall_to_the_last() -> None:
     assert _rate_after(0, 655, 20_000) == 655
     assert _rate_after(20_000, 655, 20_000) == 100 + 555 // 2
     assert _rate_after(10**9, 655, 20_000) == 100
+
+
+def test_all_that_predicts_learns() -> None:
+    text = b"it was the best, it was the worst\n" * 3
+    memory, fresh = Memory(12, 12), Memory(12, 12)
+    _bits_of(text, memory)
+    assert all(mine != first for mine, first in zip(memory.histories, fresh.histories, strict=True))
+    assert all(mine != first for mine, first in zip(memory.matches, fresh.matches, strict=True))
+    assert all(memory.apms)
+    assert memory.weights_of_sets != fresh.weights_of_sets
+    assert (memory.weights != fresh.weights).any()
+    assert memory.network_maps == fresh.network_maps
