@@ -64,7 +64,8 @@ def test_standard_input_to_standard_output(home: Path) -> None:
     rows = list(csv.reader(io.StringIO(result.out)))
     assert rows[0] == ["time", "forecast", "lower_50", "upper_50"]
     assert len(rows) == 7
-    assert "Drawn in forecast.png" in result.errors
+    assert "No picture is drawn, since standard input is a pipe: --plot names a place." in result.errors
+    assert not list(home.glob("*.png"))
     assert "Backtest" not in result.errors
 
 

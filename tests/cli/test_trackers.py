@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from charloom import SettingsError
-from charloom.cli import train as trackers
+from charloom.cli import trackers
 
 
-def _run(before: object) -> Any:
-    return SimpleNamespace(start=SimpleNamespace(source={"trackers": before}))
+def _run(before: object, *, is_done: bool = False, first: bool = True) -> Any:
+    start, processes = SimpleNamespace(source={"trackers": before}), SimpleNamespace(first=first)
+    return SimpleNamespace(start=start, is_done=is_done, processes=processes)
 
 
 def test_a_program_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +34,9 @@ def test_a_run_that_had_one_says_what_is_missing(monkeypatch: pytest.MonkeyPatch
         pass
     with trackers.open_trackers(_run({"tensorboard": True}), tensorboard=False, wandb=False) as others:
         assert others == ([], {})
+
+
+def test_the_first_process_records_a_run_that_trains() -> None:
+    for run in (_run({"tensorboard": True}, is_done=True), _run({"tensorboard": True}, first=False)):
+        with trackers.open_trackers(run, tensorboard=True, wandb=True) as opened:
+            assert opened == ([], {})

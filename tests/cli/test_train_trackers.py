@@ -108,7 +108,7 @@ def test_without_a_key(home: Path) -> None:
 
 @pytest.mark.parametrize("program", ["tensorboard", "wandb"])
 def test_a_program_that_is_not_there(home: Path, program: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charloom.cli.train.find_spec", lambda _: None)
+    monkeypatch.setattr("charloom.cli.trackers.find_spec", lambda _: None)
     message = call(home, "train", "fable.txt", *_OPTIONS, "--output", "model", f"--{program}").error(2)
     assert message == f"{program} is not installed: pip install 'charloom[{program}]'"
     assert not (home / "model").exists()

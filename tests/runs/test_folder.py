@@ -76,7 +76,7 @@ def test_an_empty_folder_is_discarded_and_no_other(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelFolderError, match="cannot write there"):
-        RunFolder(tmp_path / "file").enter()
+        RunFolder(tmp_path / "file" / "run").enter()
 
 
 @pytest.mark.parametrize("records", [[_record(1)], [_record(1, 3.0)], [_record(e, 2.0 + e) for e in range(1, 30)]])

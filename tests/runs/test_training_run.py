@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import charloom
-from charloom import CharloomError, LanguageModel, ModelSettings, Recipe, RunPlan, TrainingRun
+from charloom import CharloomError, InputError, LanguageModel, ModelSettings, Recipe, RunPlan, TrainingRun
 from charloom.settings import CorpusSettings, TrainingSettings
 from charloom.training.events import EpochEnded, Event, StepEnded, StopTraining
 
@@ -85,3 +85,34 @@ def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path, text: Path) -
     with TrainingRun(plan), pytest.raises(CharloomError, match="another run is at work there"):
         TrainingRun(plan).run()
     assert not (tmp_path / "model").exists()  # nothing was trained
+
+
+def test_a_run_is_entered_once_and_trains_once(tmp_path: Path, text: Path) -> None:
+    """Else it would train weights that are trained, or without the folder's lock."""
+    run = TrainingRun(RunPlan(text, tmp_path / "run", _RECIPE))
+    with pytest.raises(InputError, match="trains once, within its `with` statement"):
+        run.train()
+    with run:
+        run.train()
+        with pytest.raises(InputError, match="trains once"):
+            run.train()
+    weights, history = _weights(tmp_path / "run"), (tmp_path / "run" / "history.jsonl").read_bytes()
+    for again in (run.train, run.run):
+        with pytest.raises(InputError, match="TrainingRun"):
+            again()
+    assert (_weights(tmp_path / "run"), (tmp_path / "run" / "history.jsonl").read_bytes()) == (weights, history)
+
+
+def test_a_file_in_the_folders_place_is_named(text: Path) -> None:
+    run = TrainingRun(RunPlan(text, text, _RECIPE))
+    with pytest.raises(CharloomError, match=r"fable\.txt is a file; name a folder with output"):
+        run.run()
+    assert text.read_text() == _TEXT
+
+
+def test_a_schedule_cannot_be_changed_by_resuming(tmp_path: Path, text: Path) -> None:
+    TrainingRun(RunPlan(text, tmp_path / "run", _RECIPE)).run()
+    recipe = charloom.recipe_of_run(tmp_path / "run").with_changes({"epochs": 9, "schedule": "cosine"})
+    run = TrainingRun(RunPlan(output=tmp_path / "run", recipe=recipe, resume=True))
+    with pytest.raises(CharloomError, match="schedule is 'cosine': the run was started with 'constant'"):
+        run.run()

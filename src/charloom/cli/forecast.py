@@ -110,7 +110,8 @@ def forecast(
     if save is not None:
         forecaster.save(save)
     if picture is None:
-        console.print(f"No picture is drawn, since {file} is a pipe: --plot names a place.")
+        pipe = "standard input" if file == STANDARD_INPUT else file
+        console.print(f"No picture is drawn, since {pipe} is a pipe: --plot names a place.")
     for what, where in (("Drawn in", picture), ("Written to", output), ("Saved in", save)):
         if where is not None and where != STANDARD_INPUT:
             console.print(f"{what} {where}")
@@ -119,7 +120,6 @@ def forecast(
 
 
 def _picture_beside(file: str) -> Path | None:
-    """The default place; None beside a pipe, as a shell names it."""
-    if file == STANDARD_INPUT:
-        return Path("forecast.png")
-    return None if Path(file).exists() and not Path(file).is_file() else Path(file + _PICTURE)
+    """The default place; None for a pipe, whether it is standard input or named by a shell."""
+    is_pipe = file == STANDARD_INPUT or (Path(file).exists() and not Path(file).is_file())
+    return None if is_pipe else Path(file + _PICTURE)

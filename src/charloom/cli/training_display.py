@@ -16,7 +16,7 @@ from charloom.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from charloom.runs.training_run import Outcome, TrainingRun
-    from charloom.training.events import Event, StepEnded
+    from charloom.training.events import Event, Listener, StepEnded
     from charloom.training.history import EpochRecord, History
 
 _MEASURED_SECONDS = 2.0
@@ -39,6 +39,17 @@ def reading_progress() -> Iterator[Callable[[int, int | None], None]]:
                 show(done, total)
 
         yield show_long
+
+
+@contextmanager
+def training_display(console: Console, run: "TrainingRun") -> Iterator[list["Listener"]]:
+    """Shows the start and the progress of a run, in its first process. Yields listeners."""
+    if run.is_done or not run.processes.first:
+        yield []
+        return
+    show_start(console, run)
+    with TrainingDisplay(console, run.start.settings, len(run.history)) as display:
+        yield [display]
 
 
 class TrainingDisplay:

@@ -64,7 +64,7 @@ def backend() -> Backend:
 @functools.cache
 def _resolved() -> Backend:
     supported = _supported()
-    name = choose(list(supported))
+    name = choose(list(supported), {"avx512vnni": ("avx512",)})  # a name of the codec's
     return Backend(name, supported.get(name))
 
 

@@ -45,6 +45,8 @@ class RunFolder:
 
         Also if a model or a run is in it already, unless ``force`` is set.
         """
+        if self.path.is_file():
+            raise ModelFolderError(f"{self.path} is a file", hint=("name a folder with ", Argument("output")))
         with self._errors():
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.take()

@@ -11,7 +11,15 @@ from types import NoneType
 from typing import Literal, Self
 
 from charloom.arguments import check_type
-from charloom.errors import CharloomError, CharloomWarning, ModelFolderError, Part, SettingsError, TrainingDivergedError
+from charloom.errors import (
+    CharloomError,
+    CharloomWarning,
+    InputError,
+    ModelFolderError,
+    Part,
+    SettingsError,
+    TrainingDivergedError,
+)
 from charloom.models.language_model import LanguageModel
 from charloom.runs.folder import RunFolder, texts_for_codec
 from charloom.runs.plan import RunPlan
@@ -87,6 +95,7 @@ class TrainingRun:
         self.end_reason: tuple[Part, ...] | None = None
         self._progress = progress
         self._stack = ExitStack()
+        self._stage: Literal["new", "entered", "trained", "left"] = "new"
 
     def run(self, listeners: Sequence[Listener] = ()) -> Outcome:
         """Enters the run, trains, saves and leaves it. See ``train``."""
@@ -97,8 +106,11 @@ class TrainingRun:
         """Locks the folder and prepares the start. What stands in the folder is refused, resumed or overwritten.
 
         Raises CharloomError if the folder is in use, has something else, or cannot be written; if a setting, the text,
-        the checkpoint or the model to start from is wrong.
+        the checkpoint or the model to start from is wrong; if the run was entered before.
         """
+        if self._stage != "new":
+            raise InputError("a TrainingRun is entered once: make another one of its plan")
+        self._stage = "left"
         plan, recipe = self.plan, recipe_of(self.plan)
         with ExitStack() as stack:
             if self._joins:
@@ -134,9 +146,11 @@ class TrainingRun:
                     self.folder.begin(checkpoint.history if checkpoint else None)
             processes.training_begins()
             self._stack = stack.pop_all()
+        self._stage = "entered"
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stage = "left"
         self._stack.close()
 
     def _checkpoint(self) -> Checkpoint | None:
@@ -183,8 +197,12 @@ class TrainingRun:
 
         Raises:
             CharloomError: Training failed; the error says where the model of the last epoch is saved, if there is one.
+            InputError: The run is not entered, or has trained already.
             ModelFolderError: The folder cannot be written; the model is saved in a temporary folder.
         """
+        if self._stage != "entered":
+            raise InputError("a TrainingRun trains once, within its `with` statement")
+        self._stage = "trained"
         start, processes, plan = self.start, self.processes, self.plan
         if self._saved_model is not None:
             return self._outcome(self._saved_model)

@@ -4,12 +4,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, get_args
 
 from charloom.codec.engines.engine import Mode
-from charloom.errors import (
-    DamagedFileError,
-    LaterVersionError,
-    NotCompressedError,
-    TruncatedFileError,
-)
+from charloom.errors import DamagedFileError, LaterVersionError, NotCompressedError, TruncatedFileError
 
 MAGIC = b"\xc7cl"
 """Not the beginning of any UTF-8 text."""

@@ -8,12 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charloom.codec.engines.engine import BLOCK, LANES, LARGEST_SEGMENT, Engine
-from charloom.codec.format.container import (
-    CHECKSUM_BYTES,
-    ByteReader,
-    checksum_bytes,
-    encode_varint,
-)
+from charloom.codec.format.container import CHECKSUM_BYTES, ByteReader, checksum_bytes, encode_varint
 from charloom.codec.format.ordered_work import OrderedWork
 from charloom.errors import CompressedFileError, DamagedFileError
 

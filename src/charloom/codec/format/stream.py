@@ -7,13 +7,7 @@ from zlib import crc32
 
 from charloom.codec.engines.engine import Engine
 from charloom.codec.engines.opening import EngineChoice
-from charloom.codec.format.container import (
-    CHECKSUM_BYTES,
-    END,
-    ByteReader,
-    Header,
-    checksum_bytes,
-)
+from charloom.codec.format.container import CHECKSUM_BYTES, END, ByteReader, Header, checksum_bytes
 from charloom.codec.format.ordered_work import OrderedWork
 from charloom.codec.format.segments import STORED, Piece, decode_segment, encode_segment, read_segment
 from charloom.errors import DamagedFileError, TrailingDataError

@@ -11,12 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 from zlib import crc32
 
-from charloom.codec.format.container import (
-    CHECKSUM_BYTES,
-    checksum_bytes,
-    decode_varint,
-    encode_varint,
-)
+from charloom.codec.format.container import CHECKSUM_BYTES, checksum_bytes, decode_varint, encode_varint
 from charloom.errors import DamagedFileError
 
 GROUP_RECORDS = 1024

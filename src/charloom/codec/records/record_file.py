@@ -9,14 +9,7 @@ from typing import BinaryIO, overload
 
 from charloom.arguments import PATH, check_type
 from charloom.codec.engines.opening import AnyModel, EngineChoice
-from charloom.codec.format.container import (
-    END,
-    HEADER_BYTES,
-    LONGEST_VARINT,
-    ByteReader,
-    Header,
-    decode_varint,
-)
+from charloom.codec.format.container import END, HEADER_BYTES, LONGEST_VARINT, ByteReader, Header, decode_varint
 from charloom.codec.format.ordered_work import OrderedWork, checked_threads, write_pieces
 from charloom.codec.records.groups import (
     INDEX_DAMAGED,

@@ -20,6 +20,7 @@ from charloom.codec.reference.contexts import (
 from charloom.codec.reference.memory import APMS, FIRST_ROWS, LOGIT_STEPS, SETS, WEIGHT_BITS, Memory, Slot
 from charloom.codec.reference.network_prediction import NetworkPrediction
 from charloom.codec.reference.state_maps import (
+    FIRST_POINTS,
     HISTORIES,
     LOGIT_LIMIT,
     ONE,
@@ -147,7 +148,7 @@ class Mixture:
         )
         p = 2 * self._mixed + 4
         for stage, context in enumerate(apm_contexts):
-            points = memory.points(stage, context)
+            points = memory.apms[stage].get(context, FIRST_POINTS)
             p += 2 * ((points[low] * (1024 - weight) + points[low + 1] * weight) >> 10)
         self._nearer = [(context, low + (weight >> 9)) for context in apm_contexts]
         return max(1, min(ONE - 1, p >> 3))
@@ -184,7 +185,7 @@ class Mixture:
             memory.network_maps[self._network_map] = learn(memory.network_maps[self._network_map], bit)
         for stage in range(APMS):
             context, nearer = self._nearer[stage]
-            points = memory.points_to_change(stage, context)
+            points = memory.apms[stage].setdefault(context, FIRST_POINTS[:])
             points[nearer] = learn_point(points[nearer], bit)
         network.read(bit)
         lane.partial = lane.partial * 2 + bit

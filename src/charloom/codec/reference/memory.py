@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charloom.codec.reference.contexts import CONTEXTS, FULL, MATCH_MAPS, MATCH_MISSES, MATCHES
-from charloom.codec.reference.state_maps import FIRST_POINTS, HISTORIES, ONE, state_map
+from charloom.codec.reference.state_maps import HISTORIES, ONE, state_map
 
 MATCH_INPUT = 2 * CONTEXTS + FULL
 NETWORK_INPUT = MATCH_INPUT + 2 * MATCHES
@@ -85,7 +85,7 @@ class Memory:
         network: (LOGIT_STEPS * 64,), what came of what the network logit_step.
         weights: int64 (rows of all sets, INPUTS), within int16; 1 is 2^14.
         weights_of_sets: (8 * 64, SETS), int32; 1 is 2^16.
-        apms: Of each APM, points by context, for those that have learnt.
+        apms: Of each APM, points by context, for those that have learnt; the others have FIRST_POINTS.
         places: Of each match, by the hash of the bytes before it, the last place.
         bytes_read: How many bytes.
         bytes_with_network: How many of them with a network.
@@ -113,14 +113,6 @@ class Memory:
         self.places: list[dict[int, int]] = [{} for _ in range(MATCHES)]
         self.bytes_read = 0
         self.bytes_with_network = 0
-
-    def points(self, stage: int, context: int) -> list[int]:
-        """The points of a context of a APM."""
-        return self.apms[stage].get(context, FIRST_POINTS)
-
-    def points_to_change(self, stage: int, context: int) -> list[int]:
-        """The same, its own to change."""
-        return self.apms[stage].setdefault(context, FIRST_POINTS[:])
 
     def begin_network(self) -> None:
         """Before the network predicts first: circumstances that only it makes begin with the weights of the others."""

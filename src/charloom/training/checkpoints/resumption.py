@@ -27,6 +27,7 @@ def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[s
             raise SettingsError(
                 f"the run was started with {before!r}", setting=name, value=now, hint=("leave it out, ", *_NEW_RUN)
             )
+    for name, before, now in changed:
         if name == "epochs" and settings.schedule == "cosine":
             raise SettingsError(
                 f"the step size has been falling towards its end after {before} (schedule cosine)",
