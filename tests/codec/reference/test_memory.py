@@ -1,11 +1,11 @@
-"""What the mixture remembers: slots by context, and points of its own for each context that has learnt."""
+"""What the mixture remembers: slots by context, and weights by circumstance."""
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from charloom.codec.reference.memory import FIRST_ROWS, INPUTS, LOGIT_STEPS, SET_SIZES, Memory, Table
-from charloom.codec.reference.state_maps import FIRST_POINTS, ONE
+from charloom.codec.reference.state_maps import ONE
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=30, unique_by=lambda key: key & 0xFFFF or 1))
@@ -34,15 +34,6 @@ def test_a_check_is_never_zero_and_of_one_byte_in_light_tables() -> None:
     assert Table(4, full=True).find(0x1FFFF).check == 0xFFFF
     assert Table(4, full=False).find(0x1FF).check == 0xFF
     assert Table(4, full=False).find(0x100).check == 1
-
-
-def test_points_are_shared_until_they_learn() -> None:
-    memory = Memory(4, 4)
-    assert memory.points(1, 7) == FIRST_POINTS
-    memory.points_to_change(1, 7)[3] = 5
-    assert memory.points(1, 7)[3] == 5
-    assert memory.points(1, 8) == memory.points(0, 7) == FIRST_POINTS
-    assert FIRST_POINTS[3] != 5
 
 
 def test_what_the_network_alone_makes_begins_as_the_others_stand() -> None:
