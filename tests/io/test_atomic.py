@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from charloom.errors import InputError
 from charloom.io.atomic import remove_leftovers, remove_unfinished, whole_file, write_whole
 
 
@@ -58,9 +59,9 @@ def test_a_process_that_ends_at_once_removes_its_hidden_files(tmp_path: Path) ->
 def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     """Neither what was there nor what came while the file was written."""
     target = tmp_path / "a.bin"
-    with pytest.raises(FileExistsError, match="there is a file already"), whole_file(target):
+    with pytest.raises(InputError, match="there is a file already"), whole_file(target):
         target.write_bytes(b"theirs")
-    with pytest.raises(FileExistsError), whole_file(target):
+    with pytest.raises(InputError), whole_file(target):
         raise AssertionError("begun")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"theirs"]
     with whole_file(target, overwrite=True) as file:

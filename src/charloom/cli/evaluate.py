@@ -172,8 +172,11 @@ def _show_summary(
         perplexity = perplexity_of(nats)
         shown = f"{perplexity:.3f}" if perplexity < _LONGEST_PERPLEXITY else f"{perplexity:.3g}"
         shown_rows.append((name, f"{nats:.4f}", f"{per_char:.4f}", f"{per_byte:.4f}", shown, note))
-    headings = ("", f"nats/{unit}", f"bits/{unit}", "bits/byte", "perplexity", "")
-    screen.show_table(console, headings, shown_rows, texts=(0, 5))
+    columns = [*zip(("", f"nats/{unit}", f"bits/{unit}", "bits/byte", "perplexity", ""), *shown_rows, strict=True)]
+    if unit == "byte":
+        del columns[2]
+    headings, *cells = zip(*columns, strict=True)
+    screen.show_table(console, headings, cells, texts=(0, len(columns) - 1))
     if too_short:
         console.print(f"gzip and xz are left out: of less than {_SHORTEST_COMPRESSED} bytes they write headers mostly.")
     console.print(f"{result.num_chars:,} {unit}s scored. {_PROTOCOL.format(unit=unit)}")

@@ -1,7 +1,6 @@
 """Files that are written whole or not at all, so that no reader, and no crash, meets half of one."""
 
 import contextlib
-import errno
 import os
 import re
 import secrets
@@ -9,6 +8,8 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
+
+from charloom.errors import Argument, InputError
 
 _HIDDEN = re.compile(r"\.(.+)\.[0-9a-f]{8}")
 """Names of hidden files, of which the middle is the target's."""
@@ -22,13 +23,13 @@ if hasattr(os, "register_at_fork"):
 def whole_file(path: Path, *, overwrite: bool = False, like: os.stat_result | None = None) -> Iterator[BinaryIO]:
     """A file that appears under its name, complete and on the disk, when the ``with`` ends well; else nothing is left.
 
-    Raises FileExistsError for a path that exists, unless ``overwrite``. like: Give the file this one's permissions and
+    Raises InputError for a path that exists, unless ``overwrite``. like: Give the file this one's permissions and
     times. Default: as any new file's.
     """
 
     def refuse_existing() -> None:
         if not overwrite and (path.exists() or path.is_symlink()):
-            raise FileExistsError(errno.EEXIST, "there is a file already", str(path))
+            raise InputError(f"{path}: there is a file already", hint=(Argument("force", True), " overwrites it"))
 
     refuse_existing()
     with _hidden_file(path) as (file, hidden):

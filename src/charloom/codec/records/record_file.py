@@ -75,7 +75,7 @@ class RecordFile(Sequence[bytes]):
         threads: int | None = None,
         force: bool = False,
     ) -> None:
-        """Writes a file of records, whole or not at all. Raises FileExistsError if it is there and not forced."""
+        """Writes a file of records, whole or not at all. Raises InputError if it is there and not forced."""
         check_type(PATH, path=path)
         check_type(Iterable, records=records)
         check_type(bool, force=force)
