@@ -91,6 +91,14 @@ def test_files_are_short_and_named_for_what_they_hold(file: Path) -> None:
     assert file.stem not in {"utils", "util", "common", "helpers", "helper", "misc"}
 
 
+def test_every_module_has_its_test_file() -> None:
+    """In the room of its name: ``text/batching.py`` in ``tests/text/test_batching.py``."""
+    tests = Path(__file__).parent
+    places = [file.relative_to(_SOURCE) for file in _MODULES if file.name != "__init__.py"]
+    missing = [place for place in places if not (tests / place.with_name(f"test_{place.name}")).exists()]
+    assert not missing
+
+
 def test_all_is_the_module_itself() -> None:
     """``__all__`` has what the stub imports and every error that the library raises, each with a docstring."""
     stub = ast.parse((_SOURCE / "__init__.pyi").read_text(encoding="utf-8"))

@@ -1,14 +1,10 @@
 """Linear autoregressions against plain least squares and plain loops."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom.errors import InputError, SeriesError, SettingsError
-from charloom.forecasting import AutoRegression, Baseline, Drift, Mean, Naive, SeasonalMean, SeasonalNaive, find_season
 from charloom.forecasting.autoregression import Linear, Regression, average, choose_lags, fit_lags, least_squares
 
 
@@ -19,17 +15,6 @@ def _plain_forecast(values: list[float], model: Linear, horizon: int) -> list[fl
         past = known[::-1][: model.order]
         known.append(model.intercept + sum(c * x for c, x in zip(model.coefficients, past, strict=True)))
     return known[len(values) :]
-
-
-def test_ar_is_least_squares() -> None:
-    values = np.random.default_rng(0).normal(size=60).cumsum()
-    num_lags = 4
-    rows = [[1.0, *(values[t - i] for i in range(1, num_lags + 1))] for t in range(num_lags, len(values))]
-    solution = np.linalg.lstsq(np.array(rows), values[num_lags:], rcond=None)[0]
-    model = AutoRegression(num_lags)
-    model.fit(values)
-    expected = [solution @ [1.0, *(values[t - i] for i in range(1, num_lags + 1))] for t in (40, 60)]
-    assert model.forecast(values, np.array([40, 60]), 1)[:, 0] == pytest.approx(expected)
 
 
 @given(st.integers(1, 6), st.integers(1, 15), st.integers(0, 2**32 - 1))
@@ -105,50 +90,3 @@ def test_a_wave_without_noise_is_continued_exactly() -> None:
     found = model.forecast(wave, np.arange(200, 284), 16)
     expected = np.array([wave[origin : origin + 16] for origin in range(200, 284)])
     assert found == pytest.approx(expected, abs=1e-3)
-
-
-def test_naive_forecasts() -> None:
-    values = np.arange(10.0)
-    origins = np.array([6, 10])
-    assert Naive().forecast(values, origins, 3).tolist() == [[5, 5, 5], [9, 9, 9]]
-    assert SeasonalNaive(4).forecast(values, origins, 6).tolist() == [[2, 3, 4, 5, 2, 3], [6, 7, 8, 9, 6, 7]]
-    with pytest.raises(SettingsError, match="num_lags is 5: 10 points"):
-        AutoRegression(5).fit(values)
-
-
-@pytest.mark.parametrize(
-    "make", [Naive, Drift, Mean, lambda: SeasonalNaive(7), lambda: SeasonalMean(3, 4), AutoRegression]
-)
-def test_a_baseline_reads_only_what_is_known(make: Callable[[], Baseline]) -> None:
-    """Origins with too few values before them, or beyond the end, are refused; the future is never read."""
-    values = np.random.default_rng(0).normal(size=30)
-    model = make()
-    with pytest.raises((SeriesError, SettingsError), match=r"point|empty"):
-        model.fit(values[: model.fewest_points - 1])
-    model.fit(values[:20])
-    for origin in range(31):
-        known = np.where(np.arange(30) < origin, values, 1e9)
-        if origin < model.linear.order:
-            with pytest.raises(
-                InputError, match=f"needs {model.linear.order} values before it, and there are {origin}"
-            ):
-                model.forecast(known, np.array([30, origin]), 3)
-        else:
-            assert np.abs(model.forecast(known, np.array([origin]), 3)).max() < 100
-    for origins in ([31], [-1], [40, 20], [29.5], ["20"], 20, None, [], [[20]], np.array([True])):
-        with pytest.raises(InputError):
-            model.forecast(values, origins, 3)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("season", [4, 7, 12, 30])
-def test_a_season_is_found(season: int) -> None:
-    random = np.random.default_rng(season)
-    shape = random.normal(size=season)
-    time = np.arange(season * 12)
-    assert find_season(shape[time % season] + 0.05 * time + random.normal(0, 0.3, len(time))) == season
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_noise_has_no_season(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    assert find_season(random.normal(size=300).cumsum()) == 1

@@ -1,4 +1,4 @@
-"""A fitted forecaster: what its paths are, that a seed decides, and its folder."""
+"""A fitted forecaster: a seed decides, units do not matter, what it cannot forecast is refused."""
 
 from dataclasses import replace
 
@@ -8,9 +8,6 @@ import torch
 
 from charloom import InputError, SeriesError, SettingsError, forecasting
 from charloom.forecasting import Forecaster, ForecastSettings
-from charloom.forecasting.autoregression import Linear
-from charloom.forecasting.fitting import fewest_points
-from charloom.forecasting.network import CorrectionNetwork, Member, Reading, draw_paths
 from charloom.settings.forecasting import Method
 
 _SETTINGS = ForecastSettings(horizon=6, epochs=3, members=4, hidden_size=8, context=16, method="network")
@@ -25,47 +22,6 @@ def _values(length: int = 150, seed: int = 0) -> np.ndarray[tuple[int], np.dtype
 @pytest.fixture(scope="module")
 def forecaster() -> Forecaster:
     return forecasting.fit(_values(), _SETTINGS)
-
-
-def _member(seed: int) -> Member:
-    """With a network that has something to say."""
-    torch.manual_seed(seed)
-    network = CorrectionNetwork("gru", 8)
-    torch.nn.init.normal_(network.head.weight)
-    return Member(Linear(np.array([0.5, -0.2, 0.1]), 0.3), 0.7, network.eval(), (0, 1))
-
-
-def test_many_steps_without_noise_are_one_step_fed_back() -> None:
-    """The network's state goes on in ``draw_paths``; here all is read anew for each step."""
-    member, reading = _member(0), Reading(context=5, window_spread=1.3, trust=0.75)
-    values = np.random.default_rng(0).normal(size=20)
-    found = draw_paths(member, reading, values, np.array([12, 20]), 4, 1, None)[0]
-    for row, origin in zip(found, (12, 20), strict=True):
-        known = list(values[:origin])
-        center = np.mean(known[-5:])
-        for step in range(4):
-            places = range(origin - 5, origin + step)
-            linear = {
-                t: 0.3 + 0.5 * known[t - 1] - 0.2 * known[t - 2] + 0.1 * known[t - 3] for t in (*places, origin + step)
-            }
-            seen = [[(known[t] - center) / 1.3, (known[t] - linear[t]) / 0.7] for t in places]
-            with torch.no_grad():
-                assert member.network is not None
-                (mean, _), _ = member.network(torch.tensor(seen, dtype=torch.float32)[:, None])
-            known.append(linear[origin + step] + 0.7 * 0.75 * float(mean[-1, 0]))
-        assert row == pytest.approx(known[origin:], abs=1e-5)
-
-
-def test_paths_spread_as_the_process_does() -> None:
-    """A network that corrects nothing: the paths are the autoregression's, their mean exactly its forecast."""
-    torch.manual_seed(0)
-    member = Member(Linear(np.array([0.9]), 0.0), 2.0, CorrectionNetwork("gru", 4).eval(), (0, 1))
-    values = np.array([0.0, 1.0, 2.0, 3.0])
-    generator = torch.Generator().manual_seed(0)
-    paths = draw_paths(member, Reading(2, 1.0, 1.0), values, np.array([4]), 5, 20_000, generator)[:, 0]
-    assert paths.mean(0) == pytest.approx(3 * 0.9 ** np.arange(1, 6), abs=1e-4)
-    assert paths.std(0) == pytest.approx(2 * np.sqrt(np.cumsum(0.81 ** np.arange(5))), rel=0.02)
-    assert np.corrcoef(paths[:, 0], paths[:, 1])[0, 1] == pytest.approx(0.9 / np.sqrt(1.81), abs=0.02)
 
 
 def test_a_seed_decides(forecaster: Forecaster) -> None:
@@ -147,21 +103,6 @@ def test_only_what_is_read_must_have_a_logarithm() -> None:
         assert row == pytest.approx(fitted.forecast(history=np.exp(0.1 * _values(60)[:origin])).mean)
     with pytest.raises(SeriesError, match="not positive"):
         fitted.forecast(history=np.append(history, 0.0))
-
-
-@pytest.mark.parametrize("model", ["auto", "network"])
-@pytest.mark.parametrize("length", [1, 3, 4, 5, 12, 23, 24, 25, 31])
-def test_what_a_short_series_is_told_helps(length: int, model: Method) -> None:
-    """A shorter horizon is advised if there is one that fits, another model if that one fits."""
-    settings = replace(_SETTINGS, horizon=40, method=model)
-    for attempt, left in ((forecasting.fit, length), (forecasting.backtest, length - 1)):
-        if attempt is forecasting.fit and left >= fewest_points(40, model):
-            continue
-        with pytest.raises(SeriesError, match="too few") as caught:
-            attempt(_values()[:length], settings)
-        assert ("lower the horizon" in str(caught.value)) == (left >= fewest_points(1, model))
-        if left >= fewest_points(1, "auto"):
-            assert "lower the horizon" in str(caught.value) or "give method='auto'" in str(caught.value)
 
 
 def test_what_cannot_be_forecast(forecaster: Forecaster) -> None:

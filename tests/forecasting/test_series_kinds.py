@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from charloom import SeriesError, SettingsError, forecasting
+from charloom import forecasting
 from charloom.forecasting import ForecastSettings, backtest, fit
 from torch_settings import SETTINGS
 
@@ -175,31 +175,6 @@ def test_short_series_hold_what_they_claim() -> None:
             shares.append(float(np.mean((low <= values[length:]) & (values[length:] <= high))))
     for level, shares in held.items():
         assert level - 0.07 < np.mean(shares) < level + 0.12
-
-
-def test_the_best_model_of_the_backtest() -> None:
-    """Rare changes of level are forecast best by the last value; a named model is kept."""
-    stairs = np.repeat([3.0, 4.0, 6.0, 7.0, 2.0], [19, 7, 23, 12, 14])
-    report = backtest(stairs, _QUICK)
-    assert report.best.name == min(report.scores, key=report.mean_log_error) or report.best is report.forecaster
-    assert report.best.method in ("naive", "drift")
-    assert set(report.scores) == {"network", "naive", "mean", "drift", "AR(4)"}
-    named = backtest(stairs, replace(_QUICK, method="mean"))
-    assert named.best.method == named.forecaster.method == "mean"
-    assert min(named.scores, key=named.mean_log_error) != "mean"
-    assert "network" not in named.scores
-
-
-def test_every_model_of_a_backtest_has_a_name_of_its_own() -> None:
-    values = _walk(np.random.default_rng(0), 40)
-    naive, seasonal = forecasting.Naive(), forecasting.SeasonalNaive(4)
-    found = backtest(values, replace(_QUICK, method="mean"), baselines=[naive, seasonal])
-    assert list(found.scores) == ["mean", "naive", "seasonal naive (4)"]
-    for model, baselines in (("naive", [naive]), ("mean", [naive, seasonal, naive])):
-        with pytest.raises(SettingsError, match="baselines hold a second model named 'naive'"):
-            backtest(values, replace(_QUICK, method=model), baselines=baselines)  # type: ignore[arg-type]
-    with pytest.raises(SeriesError, match=r"32 points to fit seasonal naive \(35\) to: 35 are needed"):
-        backtest(values, replace(_QUICK, method="naive"), baselines=[forecasting.SeasonalNaive(35)])
 
 
 @pytest.mark.parametrize("model", ["seasonal-naive", "seasonal-mean", "naive", "drift", "mean", "ar"])

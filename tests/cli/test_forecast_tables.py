@@ -3,7 +3,11 @@
 import re
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from charloom import forecasting
+from charloom.cli.forecast_tables import _decimals, csv_of
 from process import call
 
 
@@ -57,3 +61,34 @@ def test_constant_counts(tmp_path: Path) -> None:
     out = call(tmp_path, "forecast", "same.csv", "--time", "none", "--horizon", "6", "--output", "out.csv").done()
     assert "All 12 values are the same, so nothing shows how much they may change: the intervals have no width." in out
     assert (tmp_path / "out.csv").read_text().splitlines()[1] == "13,7,7,7,7,7"
+
+
+@pytest.mark.parametrize(
+    ("values", "whole", "shown"),
+    [
+        ([1.0, 2.0, 4.0], True, "3"),
+        ([1.0, 2.0, 4.0], False, "3.14"),
+        ([100.0, 300.0, 50.0], False, "3"),
+        ([0.001, 0.002, 0.004], False, "3.14159"),
+        ([5.0, 5.0, 5.0], False, "3.14159265359"),
+        ([1e-12, 3e-12], False, "3.142"),
+        ([1e12, 1e12 + 1], False, "3.14159265358979"),
+    ],
+)
+def test_numbers_are_shown_to_three_digits_of_a_change(values: list[float], whole: bool, shown: str) -> None:
+    assert f"{3.14159265358979:.{_decimals(np.array(values), whole=whole)}}" == shown
+
+
+def test_the_table_has_every_digit_of_every_step() -> None:
+    values = np.random.default_rng(0).normal(size=30)
+    settings = forecasting.ForecastSettings(method="drift", horizon=3)
+    forecaster = forecasting.fit(values, settings)
+    found = forecaster.forecast()
+    header, *rows = csv_of(forecasting.Series(values), found, (0.5, 0.9), forecaster).splitlines()
+    assert header == "point,forecast,lower_50,upper_50,lower_90,upper_90"
+    for step, row in enumerate(rows):
+        point, *numbers = row.split(",")
+        assert point == str(31 + step)
+        bounds = [bound[step] for level in (0.5, 0.9) for bound in found.interval(level)]
+        assert [float(number) for number in numbers] == [found.mean[step], *bounds]
+    assert len(rows) == 3

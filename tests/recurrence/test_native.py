@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from charloom import layers
+from charloom.recurrence.native import in_place_of
 from charloom.recurrence.threads import use_threads
+from charloom.settings.cells import CELL_OF_MODE
 from native import INSTRUCTION_SETS, Switch, switching
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
@@ -141,3 +143,24 @@ def test_vanishing_gradients_end_as_zeros_and_leave_the_processor_as_it_was() ->
     assert not gradient[0].any()
     denormal = torch.full((3,), 1e-38) * 0.01
     assert denormal.any(), "denormals are flushed after the call"
+
+
+def test_values_are_put_where_there_is_a_place() -> None:
+    a, b = torch.zeros(1), torch.ones(1)
+    assert in_place_of([b, None, a, None], iter([a, b])) == [a, None, b, None]
+
+
+@pytest.mark.parametrize("cell", range(len(_CELLS)))
+def test_the_operators_shapes_are_those_of_its_results(cell: int) -> None:
+    """As ``torch.compile`` learns them from the shape function, on tensors without memory."""
+    _, our_class, options = _CELLS[cell]
+    layer = our_class(3, 4, **options)
+    mode = CELL_OF_MODE[layer.mode]
+    weights = [p.detach() for p in layer.parameters()]
+    state = [torch.randn(2, 4) for _ in range(mode.state_parts)] + [None] * (2 - mode.state_parts)
+    tensors = [torch.randn(5, 2, 3), *state, *weights]
+    arguments = mode.number, 0, False, INSTRUCTION_SETS[-1], False
+    found = torch.ops.charloom.recurrence(*tensors, *arguments)
+    with_shapes = [None if t is None else t.to("meta") for t in tensors]
+    expected = torch.ops.charloom.recurrence(*with_shapes, *arguments)
+    assert [(t.shape, t.dtype) for t in found] == [(t.shape, t.dtype) for t in expected]

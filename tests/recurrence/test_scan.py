@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from charloom import layers
+from charloom.recurrence.equations import CellState, CellWeights
+from charloom.recurrence.scan import scan_direction, scan_layers
 from native import Switch, switching
 
 _CELLS: list[tuple[Callable[..., nn.RNNBase], Callable[..., layers.RecurrentLayer], dict[str, Any]]] = [
@@ -71,16 +72,6 @@ def test_reference_equals_pytorch(data: st.DataObject) -> None:
                 torch.testing.assert_close(ours_tensor, theirs_tensor, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize(("our_class", "kind"), [(layers.RNN, nn.RNN), (layers.GRU, nn.GRU), (layers.LSTM, nn.LSTM)])
-def test_layers_are_torchs(our_class: Any, kind: Any) -> None:
-    """A drop-in: an instance of torch's class with its parameters, in its order."""
-    layer, theirs = our_class(3, 4, 2, bidirectional=True), kind(3, 4, 2, bidirectional=True)
-    assert isinstance(layer, kind)
-    assert [(name, p.shape) for name, p in layer.named_parameters()] == [
-        (name, p.shape) for name, p in theirs.named_parameters()
-    ]
-
-
 def test_dropout_between_layers_only(compute_by: Switch) -> None:
     """With everything dropped, the top layer of two sees zeros; of one layer, nothing is dropped."""
     compute_by("reference")
@@ -92,27 +83,29 @@ def test_dropout_between_layers_only(compute_by: Switch) -> None:
     assert not torch.allclose(layer(inputs)[0], outputs)
 
 
-@pytest.mark.parametrize("path", ["auto", "reference"])
-def test_a_state_of_another_batch_is_refused(path: str, compute_by: Switch) -> None:
-    compute_by(path)
-    layer = layers.RNN(3, 4)
-    with pytest.raises(RuntimeError, match="hidden"):
-        layer(torch.randn(5, 2, 3), layer.begin_state(1))
+def _adding(x: Tensor, state: CellState, _: CellWeights) -> CellState:
+    """A cell whose hidden state is ten times what it was, and what it reads."""
+    return (10 * state[0] + x,)
 
 
-@pytest.mark.filterwarnings("ignore:LSTM with projections")
-def test_what_the_reference_does_not_cover_is_pytorchs(compute_by: Switch) -> None:
-    """Packed and unbatched inputs, and projections."""
-    theirs = nn.LSTM(3, 4, proj_size=2)
-    ours = layers.LSTM(3, 4, proj_size=2)
-    ours.load_state_dict(theirs.state_dict())
-    plain = layers.LSTM(3, 4)
-    inputs = torch.randn(5, 2, 3)
-    packed = nn.utils.rnn.pack_padded_sequence(inputs, torch.tensor([5, 3]))
-    whole = plain(inputs)[0]
-    compute_by("reference")
-    torch.testing.assert_close(ours(inputs)[0], theirs(inputs)[0])
-    torch.testing.assert_close(plain(inputs[:, 0])[0], whole[:, 0])
-    unpacked, lengths = nn.utils.rnn.pad_packed_sequence(plain(packed)[0])
-    assert lengths.tolist() == [5, 3]
-    torch.testing.assert_close(unpacked[:3], whole[:3])
+_NO_WEIGHTS = CellWeights(torch.empty(0), torch.empty(0), None, None)
+
+
+def test_a_direction_is_read_in_its_order_and_written_in_that_of_the_inputs() -> None:
+    inputs = torch.tensor([1.0, 2.0, 3.0]).reshape(3, 1, 1)
+    for backward, outputs in ((False, [1, 12, 123]), (True, [321, 32, 3])):
+        found, (last,) = scan_direction(_adding, inputs, (torch.zeros(1, 1),), _NO_WEIGHTS, backward)
+        assert found.flatten().tolist() == outputs
+        assert last.item() == outputs[0 if backward else -1]
+
+
+def test_each_layer_reads_both_directions_of_the_one_below_and_has_a_state_of_its_own() -> None:
+    def run(x: Tensor, state: CellState, _: CellWeights, backward: bool) -> tuple[Tensor, CellState]:
+        return scan_direction(_adding, x.sum(-1, keepdim=True), state, _NO_WEIGHTS, backward)
+
+    inputs = torch.tensor([1.0, 2.0]).reshape(2, 1, 1)
+    states = torch.tensor([0.0, 0.0, 5.0, 7.0]).reshape(4, 1, 1)
+    outputs, (last,) = scan_layers(run, inputs, (states,), [_NO_WEIGHTS] * 4, bidirectional=True)
+    # Below: forward 1, 12; backward 21, 2; so the layer above reads 22, 14.
+    assert last.flatten().tolist() == [12, 21, (50 + 22) * 10 + 14, (70 + 14) * 10 + 22]
+    assert outputs.flatten(1).tolist() == [[72, 862], [734, 84]]

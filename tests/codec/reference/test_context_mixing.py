@@ -1,0 +1,87 @@
+"""The mixture learns what repeats, and coding and decoding see the same predictions."""
+
+import math
+
+import numpy as np
+
+from charloom.codec.reference.context_mixing import Lane, Mixture, _int32, _rate_after
+from charloom.codec.reference.contexts import TextBuffer
+from charloom.codec.reference.memory import Memory
+from charloom.codec.reference.network_prediction import NetworkPrediction
+
+
+def _bits_of(text: bytes, memory: Memory) -> list[float]:
+    """What each byte takes, by the probabilities of its bits."""
+    buffer = TextBuffer(b"", len(text), 1)
+    mixture, lane, network = Mixture(memory, buffer), Lane(0), NetworkPrediction([b"a"])  # one that has not begun
+    taken = []
+    for byte in text:
+        mixture.begin_byte(lane, network)
+        bits = 0.0
+        for i in range(7, -1, -1):
+            p, bit = mixture.predict(lane, network), byte >> i & 1
+            assert 1 <= p <= 65_535
+            bits -= math.log2((p if bit else 65_536 - p) / 65_536)
+            mixture.learn(lane, network, bit)
+        assert mixture.end_byte(lane) == byte
+        buffer.written[0] = lane.position
+        taken.append(bits)
+    assert bytes(buffer.text) == text
+    return taken
+
+
+def test_what_repeats_takes_less_and_what_is_random_does_not() -> None:
+    words = _bits_of(b"it was the best of times, " * 4, Memory(12, 12))
+    assert sum(words[:26]) > 5 * 26
+    assert sum(words[-26:]) < 0.5 * 26
+    noise = np.random.default_rng(0).bytes(100)
+    assert 7.9 * 100 < sum(_bits_of(noise, Memory(12, 12))) < 9 * 100
+
+
+def test_the_same_memory_gives_the_same_predictions_and_goes_on_learning() -> None:
+    memory = Memory(12, 12)
+    first = _bits_of(b"abracadabra", memory)
+    assert first == _bits_of(b"abracadabra", Memory(12, 12))
+    assert memory.bytes_read == 11
+    assert sum(_bits_of(b"abracadabra", memory)) < sum(first)
+    assert memory.bytes_with_network == 0
+
+
+def test_what_a_network_says_is_heard() -> None:
+    """Of two equal texts that nothing was learnt from, that which the network foretells takes less."""
+    taken = []
+    for likely in (b"a", b"b"):
+        network = NetworkPrediction([b"a", b"b"])
+        network.begin(np.array([999, 1] if likely == b"a" else [1, 999], np.uint32))
+        memory, buffer, lane = Memory(8, 8), TextBuffer(b"", 1, 1), Lane(0)
+        mixture = Mixture(memory, buffer)
+        mixture.begin_byte(lane, network)
+        assert memory.bytes_with_network == 1
+        ps = []
+        for i in range(7, -1, -1):
+            bit = ord("a") >> i & 1
+            p = mixture.predict(lane, network)
+            ps.append(p if bit else 65_536 - p)
+            mixture.learn(lane, network, bit)
+        taken.append(-math.log2(math.prod(p / 65_536 for p in ps)))
+    assert taken[0] < taken[1] - 1
+
+
+def test_numbers_wrap_around_and_rates_fall_to_the_last() -> None:
+    for x in (0, -1, 2**31 - 1, -(2**31), 2**31, 2**32 + 5, -(2**31) - 1):
+        assert _int32(x) == int(np.array(x & 0xFFFFFFFF, np.uint32).view(np.int32))
+    assert _rate_after(0, 655, 20_000) == 655
+    assert _rate_after(20_000, 655, 20_000) == 100 + 555 // 2
+    assert _rate_after(10**9, 655, 20_000) == 100
+
+
+def test_all_that_predicts_learns() -> None:
+    text = b"it was the best, it was the worst\n" * 3
+    memory, fresh = Memory(12, 12), Memory(12, 12)
+    _bits_of(text, memory)
+    assert all(mine != first for mine, first in zip(memory.histories, fresh.histories, strict=True))
+    assert all(mine != first for mine, first in zip(memory.matches, fresh.matches, strict=True))
+    assert all(memory.apms)
+    assert memory.weights_of_sets != fresh.weights_of_sets
+    assert (memory.weights != fresh.weights).any()
+    assert memory.network_maps == fresh.network_maps

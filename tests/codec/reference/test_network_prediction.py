@@ -1,0 +1,123 @@
+"""Predictions of tokens as bits and bytes, against sums over all tokens."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charloom.codec.model.integer_model import FREQUENCY_BITS
+from charloom.codec.reference.network import ReferenceNetwork
+from charloom.codec.reference.network_prediction import NetworkLanes, NetworkPrediction
+from integer_models import CHARACTERS, random_model, with_tokens
+
+_FREQUENCIES = st.integers(0, 2**32 - 1).map(
+    lambda seed: (
+        np.random.default_rng(seed).multinomial(
+            (1 << FREQUENCY_BITS) - len(CHARACTERS), np.random.default_rng(seed).dirichlet([0.2] * len(CHARACTERS))
+        )
+        + 1
+    )
+)
+
+
+def _bits(token: bytes) -> str:
+    return "".join(f"{byte:08b}" for byte in token)
+
+
+def _begun(frequencies: np.ndarray[tuple[int], np.dtype[np.int64]]) -> NetworkPrediction:
+    prediction = NetworkPrediction(CHARACTERS)
+    prediction.begin(frequencies.astype(np.uint32))
+    return prediction
+
+
+@given(_FREQUENCIES, st.sampled_from(CHARACTERS[1:]))
+def test_a_bits_probability_is_a_share_of_the_tokens_that_fit(
+    frequencies: np.ndarray[tuple[int], np.dtype[np.int64]], token: bytes
+) -> None:
+    prediction = _begun(frequencies)
+    bits = _bits(token)
+    likeliest = max(range(1, len(CHARACTERS)), key=lambda i: (frequencies[i], -sorted(CHARACTERS).index(CHARACTERS[i])))
+    assert prediction.likeliest_byte() == CHARACTERS[likeliest][0]
+    for place, bit in enumerate(bits):
+        assert prediction.take_token() is None
+        fit = [i for i, one in enumerate(CHARACTERS) if one and _bits(one).startswith(bits[:place])]
+        ones = [i for i in fit if _bits(CHARACTERS[i])[place] == "1"]
+        share = sum(int(frequencies[i]) for i in ones) * 65_536 // sum(int(frequencies[i]) for i in fit)
+        assert prediction.p() == max(1, min(65_535, share))
+        assert prediction.is_likeliest() == (likeliest in fit)
+        prediction.read(int(bit))
+    assert prediction.take_token() == CHARACTERS.index(token)
+
+
+@given(_FREQUENCIES, st.sampled_from(CHARACTERS[1:]))
+def test_parts_of_bytes_lie_side_by_side_below_escape(
+    frequencies: np.ndarray[tuple[int], np.dtype[np.int64]], token: bytes
+) -> None:
+    prediction = _begun(frequencies)
+    for place, byte in enumerate(token):
+        end = 0
+        for candidate in range(256):
+            start, size = prediction.part_of(candidate)
+            fit = [one for one in CHARACTERS if one[: place + 1] == token[:place] + bytes([candidate])]
+            assert size == sum(int(frequencies[CHARACTERS.index(one)]) for one in fit)
+            if size:
+                assert start == end
+                end += size
+                assert prediction.byte_at(start) == prediction.byte_at(end - 1) == candidate
+        assert end == prediction.escape() < prediction.total()
+        if place == 0:
+            assert prediction.total() == 1 << FREQUENCY_BITS, "what <unk> has is for all other bytes"
+        for bit in f"{byte:08b}":
+            prediction.read(int(bit))
+
+
+def test_a_byte_that_fits_no_token_is_lost_and_a_new_token_begins() -> None:
+    prediction = _begun(np.full(len(CHARACTERS), 100))
+    for bit in "11111111":  # no UTF-8
+        prediction.read(int(bit))
+    assert not prediction.predicts()
+    assert not prediction.is_likeliest()
+    assert prediction.take_token() is None
+    prediction.begin_byte()
+    assert prediction.predicts()
+    for bit in f"{ord('a'):08b}":
+        prediction.read(int(bit))
+    assert prediction.take_token() == CHARACTERS.index(b"a")
+
+
+def test_confidence_grows_with_the_likeliest_token() -> None:
+    found = []
+    for percent in (10, 25, 40, 60, 80, 90, 96, 99.5):
+        frequencies = np.full(len(CHARACTERS), (100 - percent) * 1000 / (len(CHARACTERS) - 2))
+        frequencies[5] = percent * 1000
+        found.append(_begun(frequencies.astype(np.int64)).confidence)
+    assert found == list(range(8))
+
+
+def test_tokens_without_bytes_are_refused() -> None:
+    with pytest.raises(ValueError, match="no token has bytes"):
+        NetworkPrediction([b""])
+
+
+def test_lanes_predict_what_the_network_alone_says_of_each_text() -> None:
+    model = with_tokens(random_model(5, "gru", hidden=5, vocabulary=len(CHARACTERS)), CHARACTERS)
+    lanes = NetworkLanes(model, 2)
+    lanes.begin()
+    texts = ("日a".encode(), "cab語".encode()[:4])
+    for column in zip(*texts, strict=True):
+        for lane, byte in enumerate(column):
+            lanes[lane].begin_byte()
+            for bit in f"{byte:08b}":
+                lanes[lane].read(int(bit))
+            lanes.end_byte(lane)
+    for lane, text in enumerate(("日a", "cab")):
+        alone, expected = ReferenceNetwork(model, 1), NetworkPrediction(CHARACTERS)
+        for char in text:
+            alone.step(np.array([CHARACTERS.index(char.encode())]))
+        expected.begin(alone.frequencies[0])
+        if lane == 0:
+            assert lanes[0].p() == expected.p()
+        else:
+            for bit in f"{texts[1][3]:08b}":
+                expected.read(int(bit))
+            assert lanes[1].escape() == expected.escape()

@@ -1,0 +1,79 @@
+"""Bytes to columns of cells: as the csv module writes them, and what is no table by its line."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charloom import SeriesError, SettingsError
+from charloom.forecasting import csv_table
+from charloom.forecasting.csv_table import Table, listed, read_table, shown
+from charloom.settings import TableSettings
+
+_CELLS = st.text(st.sampled_from("ab,;\t\"\n 'ä"), max_size=5).map(lambda cell: f"x{cell}x")  # no spaces at the ends
+_TABLES = st.integers(1, 4).flatmap(
+    lambda width: st.lists(st.lists(_CELLS, min_size=width, max_size=width), min_size=2, max_size=6)
+)
+
+
+@settings(max_examples=40)
+@given(_TABLES, st.sampled_from([",", ";", "\t", "|"]), st.sampled_from(["\n", "\r\n"]), st.booleans())
+def test_what_the_csv_module_writes_is_read_cell_by_cell(
+    rows: list[list[str]], delimiter: str, end: str, header: bool
+) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=delimiter, lineterminator=end)
+    lines = []
+    for row in rows:
+        lines.append(text.getvalue().count("\n") + 1)
+        writer.writerow(row)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_table, "_read_bytes", lambda _: text.getvalue().encode())
+        table = read_table("x.csv", TableSettings(delimiter=delimiter, header=header))
+    body = rows[header:]
+    assert table.names == (rows[0] if header else [str(i + 1) for i in range(len(rows[0]))])
+    assert [list(row) for row in zip(*table.columns, strict=True)] == body
+    assert table.lines == lines[header:]
+    assert table.header_line == (lines[0] if header else 0)
+
+
+def test_a_column_is_found_by_its_header_or_its_number() -> None:
+    table = Table(["d", "2", "v", "v"], [[]] * 4, [], 1, ",")
+    assert table.find("d", "column") == table.find(1, "column") == table.find("1", "column") == 0
+    assert table.find("2", "column") == 1, "a header comes before a number"
+    assert table.find(3, "column") == 2
+    with pytest.raises(SettingsError, match="time is 'v': 2 columns have this header; give the number of one"):
+        table.find("v", "time")
+    with pytest.raises(SettingsError, match=r"column is 5: there is no such column; there are 'd', '2'.* from 1 to 4"):
+        table.find(5, "column")
+
+
+def test_long_cells_and_lists_are_cut_in_messages() -> None:
+    assert shown("x" * 40) == repr("x" * 40)
+    assert shown("x" * 41) == repr("x" * 40 + "...")
+    assert listed(["a", "b"]) == "'a', 'b'"
+    assert listed(["a"] * 21) == ", ".join(["'a'"] * 20) + ", ..."
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"d,v\n2001,1\n2002,\xff\n", "line 3: not UTF-8 \\(byte 0xff\\)"),
+        (b"d,v\n2001\0,1\n", "not a text file \\(a NUL byte at 8\\)"),
+        (b" \n", "empty; there is nothing to forecast"),
+        (b"d,v\r\r\n2001,1\r\r\n", "two carriage returns"),
+        (b'd,v\n2001,"1\n', "line 2: not CSV .*check the quotes"),
+        (b"d,v\n2001,1\n2002\n", "line 3 has 1 column, and line 1 2; delete the row"),
+        (b"d,v\n2001,1,5\n", "line 2 has 3 columns, and line 1 2; give delimiter .* give skip_rows=1"),
+        (b"d,v\n\n2001,1\n", "line 2 is empty; delete it, or if the header follows give skip_rows=2"),
+        (b"d,v\n", "a header \\('d', 'v'\\) and no rows under it"),
+        (b"sep=;\nd;v\n2001;1\n", "line 1: not part of the table but Excel's note"),
+    ],
+)
+def test_what_is_no_table_is_refused_by_its_line(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "x.csv").write_bytes(content)
+    with pytest.raises(SeriesError, match=message):
+        read_table(str(tmp_path / "x.csv"), TableSettings())

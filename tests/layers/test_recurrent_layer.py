@@ -1,0 +1,99 @@
+"""What a layer adds to PyTorch's: its first state, weights read by name, precision; and what it leaves to PyTorch."""
+
+import pytest
+import torch
+from torch import nn
+
+from charloom import InputError, SettingsError, layers
+from native import Switch
+
+
+def test_shapes_of_the_first_state() -> None:
+    """The section's (layers, batch, hidden); directions count as layers; an LSTM has a pair."""
+    assert layers.RNN(44, 256).begin_state(batch_size=2).shape == (1, 2, 256)  # type: ignore[union-attr]
+    assert layers.GRU(5, 6, 3, bidirectional=True).begin_state(4).shape == (6, 4, 6)  # type: ignore[union-attr]
+    hidden, memory = layers.LSTM(5, 6, 2, proj_size=3).begin_state(4)
+    assert (hidden.shape, memory.shape) == ((2, 4, 3), (2, 4, 6))
+
+
+def test_zeros_in_the_layers_dtype() -> None:
+    state = layers.GRU(5, 6, dtype=torch.float64).begin_state(2)
+    assert isinstance(state, torch.Tensor)
+    assert state.dtype == torch.float64
+    assert not state.any()
+    other = layers.GRU(5, 6).begin_state(2, dtype=torch.bfloat16, device="meta")
+    assert isinstance(other, torch.Tensor)
+    assert (other.dtype, other.device.type) == (torch.bfloat16, "meta")
+
+
+def test_the_first_state_is_what_an_absent_state_means() -> None:
+    layer = layers.LSTM(3, 4, 2)
+    inputs = torch.randn(5, 2, 3)
+    torch.testing.assert_close(layer(inputs, layer.begin_state(2)), layer(inputs))
+
+
+def test_a_batch_of_none_is_refused() -> None:
+    with pytest.raises(InputError, match="batch_size is 0"):
+        layers.RNN(3, 4).begin_state(0)
+
+
+def test_an_unknown_device_is_refused() -> None:
+    with pytest.raises(InputError, match="device is 'x'"):
+        layers.GRU(3, 4).begin_state(2, device="x")
+
+
+@pytest.mark.parametrize("path", ["auto", "reference"])
+def test_a_state_of_another_batch_is_refused(path: str, compute_by: Switch) -> None:
+    compute_by(path)
+    layer = layers.RNN(3, 4)
+    with pytest.raises(RuntimeError, match="hidden"):
+        layer(torch.randn(5, 2, 3), layer.begin_state(1))
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+def test_what_the_reference_does_not_cover_is_pytorchs(compute_by: Switch) -> None:
+    """Packed and unbatched inputs, and projections."""
+    theirs = nn.LSTM(3, 4, proj_size=2)
+    ours = layers.LSTM(3, 4, proj_size=2)
+    ours.load_state_dict(theirs.state_dict())
+    plain = layers.LSTM(3, 4)
+    inputs = torch.randn(5, 2, 3)
+    packed = nn.utils.rnn.pack_padded_sequence(inputs, torch.tensor([5, 3]))
+    whole = plain(inputs)[0]
+    compute_by("reference")
+    torch.testing.assert_close(ours(inputs)[0], theirs(inputs)[0])
+    torch.testing.assert_close(plain(inputs[:, 0])[0], whole[:, 0])
+    unpacked, lengths = nn.utils.rnn.pad_packed_sequence(plain(packed)[0])
+    assert lengths.tolist() == [5, 3]
+    torch.testing.assert_close(unpacked[:3], whole[:3])
+
+
+def test_weights_are_read_by_name() -> None:
+    layer = layers.GRU(3, 4, 2, bidirectional=True)
+    found = layer.named_weights()
+    assert found is not None
+    weights = [weight for cell in found for weight in cell]
+    assert all(mine is weight for mine, weight in zip(weights, layer.parameters(), strict=True))
+    bare = layers.GRU(3, 4, bias=False).named_weights()
+    assert bare is not None
+    assert [weight is None for weight in bare[0]] == [False, False, True, True]
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+def test_weights_that_pytorch_reads_otherwise_are_not_read_by_name() -> None:
+    assert layers.LSTM(3, 4, proj_size=2).named_weights() is None
+    parametrized = layers.GRU(3, 4)
+    nn.utils.parametrize.register_parametrization(parametrized, "weight_hh_l0", nn.Identity())
+    assert parametrized.named_weights() is None
+    missing = layers.GRU(3, 4)
+    del missing.weight_hh_l0
+    assert missing.named_weights() is None
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_an_unknown_precision_is_refused() -> None:
+    layer = layers.LSTM(3, 4)
+    assert layer.precision == "float32"
+    with pytest.raises(SettingsError, match="precision is 'float16'"):
+        layer.precision = "float16"  # type: ignore[assignment]
+    assert layer.precision == "float32"

@@ -1,0 +1,89 @@
+"""What a language model refuses to be given."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from charloom import InputError, SettingsError, Vocabulary, layers
+from charloom.models.checks import check_ids, check_parts, check_range, check_state, check_step
+
+_VOCABULARY = Vocabulary.of_text("abc")  # of four, with <unk>
+_IDS = torch.zeros(2, 3, dtype=torch.int64)
+
+
+def test_ids_are_whole_numbers_of_so_many_dimensions() -> None:
+    check_ids(2, ids=_IDS, targets=_IDS)
+    check_ids(1, ids=_IDS[0])
+    check_step(_IDS, _IDS)
+    for wrong, said in (
+        (_IDS[0], r"targets must be int64 \(batch, steps\), not torch.int64 \(3,\)"),
+        (_IDS.int(), r"not torch.int32 \(2, 3\)"),
+        ([[1]], "targets must be a tensor, not a list"),
+    ):
+        with pytest.raises(InputError, match=said):
+            check_ids(2, ids=_IDS, targets=wrong)
+    with pytest.raises(InputError, match=r"int64 \(batch,\), not"):
+        check_ids(1, ids=_IDS)
+    with pytest.raises(InputError, match=r"ids are \(2, 3\) and targets \(2, 2\): give equal shapes"):
+        check_step(_IDS, _IDS[:, :2])
+
+
+def test_ids_are_in_the_vocabulary() -> None:
+    check_range(torch.tensor([[0, 3]]), 4)
+    check_range(torch.empty(2, 0, dtype=torch.int64), 4)
+    check_range(torch.empty(2, 3, dtype=torch.int64, device="meta"), 4)  # no values that could be read
+    for wrong in (-1, 4, 2**40):
+        with pytest.raises(InputError, match=f"id {wrong} is not in the vocabulary of 4"):
+            check_range(torch.tensor([[0, wrong]]), 4)
+
+
+def test_a_state_has_the_shapes_of_the_expected_one() -> None:
+    h = torch.zeros(1, 2, 3)
+    check_state(h, torch.ones(1, 2, 3))
+    check_state((h, h), (h, h))
+    for wrong, said in (
+        ((h, h), r"the state is \(\(1, 2, 3\), \(1, 2, 3\)\): for these ids it must be \(1, 2, 3\)"),
+        (h[:, :1], r"the state is \(1, 1, 3\)"),
+        ("zero", "the state is str"),
+    ):
+        with pytest.raises(InputError, match=said):
+            check_state(wrong, h)
+
+
+def _check(layer: Any = None, vocabulary: Any = _VOCABULARY, **options: Any) -> None:
+    options = {"embedding_size": None, "dropout": 0.0, "tied_output": False} | options
+    check_parts(layer or layers.GRU(options["embedding_size"] or 4, 5), vocabulary, **options)
+
+
+def test_parts_that_make_a_model() -> None:
+    _check()
+    _check(embedding_size=5, dropout=1, tied_output=True)
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+def test_a_projection_is_the_outputs_size() -> None:
+    _check(layers.LSTM(2, 5, proj_size=2), embedding_size=2, tied_output=True)
+    with pytest.raises(InputError, match="tied_output needs a learned embedding of the layer's output size, 2, not 5"):
+        _check(layers.LSTM(5, 5, proj_size=2), embedding_size=5, tied_output=True)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"layer": torch.nn.GRU(4, 5)}, "the layer is a GRU: give a charloom.layers.RNN, GRU or LSTM"),
+        ({"layer": layers.GRU(4, 5, bidirectional=True)}, "must not see what it predicts"),
+        ({"layer": layers.GRU(4, 5, batch_first=True)}, "make it time first"),
+        ({"layer": layers.GRU(3, 5)}, "input_size is 3: it must be the vocabulary's size, 4"),
+        ({"layer": layers.GRU(4, 5), "embedding_size": 3}, "it must be the embedding_size's size, 3"),
+        ({"vocabulary": "abc"}, "vocabulary is of type str"),
+        ({"dropout": 1.5}, "dropout is 1.5: it must be a number from 0 to 1"),
+        ({"dropout": True}, "dropout is True"),
+        ({"tied_output": 1}, "tied_output is of type int"),
+        ({"tied_output": True}, "needs a learned embedding of the layer's output size, 5, not None"),
+        ({"layer": layers.GRU(4, 5), "embedding_size": 0}, "embedding_size is 0"),
+    ],
+)
+def test_parts_that_make_no_model(parts: dict[str, Any], message: str) -> None:
+    with pytest.raises((InputError, SettingsError), match=message):
+        _check(**parts)

@@ -1,0 +1,25 @@
+"""A state and its parts."""
+
+import torch
+
+from charloom.recurrence.state import map_parts, parts_of, state_of
+
+
+def test_a_state_is_its_parts_put_together_again() -> None:
+    h, c = torch.zeros(1, 2, 3), torch.ones(1, 2, 3)
+    assert parts_of(h)[0] is state_of(parts_of(h)) is h
+    for found in (parts_of((h, c)), state_of(iter((h, c)))):
+        assert isinstance(found, tuple)
+        assert len(found) == 2
+        assert found[0] is h
+        assert found[1] is c
+
+
+def test_each_part_is_changed() -> None:
+    h, c = torch.zeros(1, 2, 3), torch.ones(1, 2, 3)
+    one = map_parts(lambda part: part + 1, h)
+    assert isinstance(one, torch.Tensor)
+    assert torch.equal(one, c)
+    both = map_parts(lambda part: part[:, :1] + 1, (h, c))
+    assert isinstance(both, tuple)
+    assert [part.tolist() for part in both] == [[[[1, 1, 1]]], [[[2, 2, 2]]]]
