@@ -114,7 +114,7 @@ _REFUSED = [
     (["--max-chars", "9"], "--max-chars is 9: the run was started with None"),
     (["--recipe", "section"], "--recipe is 'section': a resumed run has settings and weights of its own; leave it out"),
     (["--init-from", "model"], "--init-from is 'model': a resumed run has"),
-    (["--extend-vocabulary"], "--extend-vocabulary is True: it is for --init-from"),
+    (["--extend-vocabulary"], "--extend-vocabulary: it is for --init-from"),
 ]
 
 

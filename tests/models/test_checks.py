@@ -78,7 +78,7 @@ def test_a_projection_is_the_outputs_size() -> None:
         ({"layer": layers.GRU(4, 5), "embedding_size": 3}, "it must be the embedding_size's size, 3"),
         ({"vocabulary": "abc"}, "vocabulary is of type str"),
         ({"dropout": 1.5}, "dropout is 1.5: it must be a number from 0 to 1"),
-        ({"dropout": True}, "dropout is True"),
+        ({"dropout": True}, "dropout=True"),
         ({"tied_output": 1}, "tied_output is of type int"),
         ({"tied_output": True}, "needs a learned embedding of the layer's output size, 5, not None"),
         ({"layer": layers.GRU(4, 5), "embedding_size": 0}, "embedding_size is 0"),
