@@ -6,7 +6,7 @@ import importlib
 import re
 import subprocess
 import sys
-import tempfile
+import threading
 from pathlib import Path
 from types import FrameType
 
@@ -129,26 +129,57 @@ def test_the_command_line_sees_training_through_runs() -> None:
 
 
 @pytest.mark.skipif(not INSTRUCTION_SETS, reason="no native kernels")
-def test_the_walk_of_a_character_is_true_and_short() -> None:
-    """Every stop is a function that a training enters, in at most 20 stops in 12 files."""
-    page = (_ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    walk = page.partition("## The walk of a character\n")[2].partition("\n## ")[0]
-    stops = re.findall(r"^\d+\. `([\w/]+\.py)`, `([\w.]+)`:", walk, re.MULTILINE)
-    assert len(stops) == len(re.findall(r"^\d+\.", walk, re.MULTILINE))
-    assert len(stops) <= 20
-    assert len({file for file, _ in stops}) <= 12
+def _entered(*words: str) -> set[tuple[str, str]]:
+    """Files and functions of the package that a command enters, in all its threads."""
     entered: set[tuple[str, str]] = set()
 
     def note(frame: FrameType, event: str, _: object) -> None:
         if event == "call" and frame.f_code.co_filename.startswith(str(_SOURCE)):
             entered.add((str(Path(frame.f_code.co_filename).relative_to(_SOURCE)), frame.f_code.co_qualname))
 
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        assert run_command_line(list(words)) == 0
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+    return entered
+
+
+def _walk(heading: str) -> list[tuple[str, str]]:
+    """Files and functions of a numbered list in ARCHITECTURE.md."""
+    part = file_map.PAGE.read_text(encoding="utf-8").partition(heading)[2]
+    lines = part[part.index("\n1. ") + 1 :].partition("\n\n")[0].splitlines()
+    numbered = [line for line in lines if re.match(r"\d+\. ", line)]
+    stops = [
+        found.groups() for line in numbered if (found := re.match(r"\d+\. `([\w/]+\.py)`(?:, `([\w.]+)`)?:", line))
+    ]
+    assert len(stops) == len(numbered) > 9
+    return stops
+
+
+def test_the_walk_of_a_character_is_true_and_short(tmp_path: Path) -> None:
+    """Every stop is a function that a training enters, in at most 20 stops in 12 files."""
+    stops = _walk("## The walk of a character\n")
+    assert len(stops) <= 20
+    assert len({file for file, _ in stops}) <= 12
     options = ["--epochs", "1", "--max-chars", "2000", "--recipe", "section", "--device", "cpu"]
-    with tempfile.TemporaryDirectory() as folder:
-        sys.setprofile(note)
-        try:
-            status = run_command_line(["train", "python-reference", *options, "--output", f"{folder}/model"])
-        finally:
-            sys.setprofile(None)
-    assert status == 0
+    entered = _entered("train", "python-reference", *options, "--output", str(tmp_path / "model"))
     assert not set(stops) - entered
+
+
+def test_the_walk_of_a_byte_is_true_and_short(char_model: Path, tmp_path: Path) -> None:
+    """Every stop is a file that a compression enters, and the list has all of the codec's but those of the model."""
+    text = tmp_path / "text"
+    text.write_text("a fox and a dog\n" * 50)
+    stops = {file for file, _ in _walk("the walk of a byte of `charloom compress`")}
+    assert len(stops) <= 12
+    entered = {
+        file
+        for file, function in _entered("compress", str(text), "--model", str(char_model))
+        if function[0].islower() or "." in function  # not the body of a class, which an import runs
+    }
+    assert not stops - entered
+    beside = {file for file in entered - stops if file.startswith("codec/")}
+    assert {file for file in beside if not file.startswith(("codec/model/", "codec/reference/"))} == set()
