@@ -153,7 +153,9 @@ def _walk(heading: str) -> list[tuple[str, str]]:
     lines = part[part.index("\n1. ") + 1 :].partition("\n\n")[0].splitlines()
     numbered = [line for line in lines if re.match(r"\d+\. ", line)]
     stops = [
-        found.groups() for line in numbered if (found := re.match(r"\d+\. `([\w/]+\.py)`(?:, `([\w.]+)`)?:", line))
+        (found[1], found[2])
+        for line in numbered
+        if (found := re.match(r"\d+\. `([\w/]+\.py)`(?:, `([\w.]+)`)?:", line))
     ]
     assert len(stops) == len(numbered) > 9
     return stops
