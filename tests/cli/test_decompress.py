@@ -5,31 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from charloom.codec.engines.engine import Engine
-from charloom.errors import ModelFolderError
 from fake_engines import ZlibEngine
 from process import call
 
 _TEXT = b"it was the best of times, it was the worst of times\n" * 40
 
 
-@pytest.fixture(autouse=True)
-def engines(monkeypatch: pytest.MonkeyPatch) -> None:
-    def open_engine(model: Path, *, fast: bool) -> Engine:
-        if not model.is_dir():
-            raise ModelFolderError(f"{model}: no such model folder")
-        return ZlibEngine("fast" if fast else "mixing", start=model.name.encode())
-
-    monkeypatch.setattr("charloom.codec.engines.opening.open_engine", open_engine)
-
-
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A model's folder and a text."""
-    for folder in ("model", "other"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "a.txt").write_bytes(_TEXT)
-    return tmp_path
+def home(text_and_models: Path) -> Path:
+    return text_and_models
 
 
 def _names(home: Path) -> list[str]:

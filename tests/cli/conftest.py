@@ -1,0 +1,25 @@
+"""What the tests of ``compress`` and ``decompress`` share."""
+
+from pathlib import Path
+
+import pytest
+
+from charloom.codec.engines.engine import Engine
+from charloom.errors import ModelFolderError
+from fake_engines import ZlibEngine
+
+
+@pytest.fixture
+def text_and_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a text and the folders of two models, for which an engine stands in that knows only their names."""
+
+    def open_engine(model: Path, *, fast: bool) -> Engine:
+        if not model.is_dir():
+            raise ModelFolderError(f"{model}: no such model folder")
+        return ZlibEngine("fast" if fast else "mixing", start=model.name.encode())
+
+    monkeypatch.setattr("charloom.codec.engines.opening.open_engine", open_engine)
+    for folder in ("model", "other"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "a.txt").write_bytes(b"it was the best of times, it was the worst of times\n" * 40)
+    return tmp_path
