@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from charloom.novelty.report import CopiedStretch, NoveltyReport
 
 _SHOWN_CHARS = 300
-"""Of a stretch: a model that knows its text by heart copies pages."""
+"""Maximum length of a passage that is shown: a model that memorized its text copies pages."""
 _Repeated = Parameter(allow_leading_hyphen=True, negative="", show_default=False)
 
 
@@ -221,7 +221,7 @@ def _in_one_line(stretch: "CopiedStretch") -> str:
 
 
 def _other_text(model: "LanguageModel", parts: list[tuple[str, str | bytes]]) -> str:
-    """What must be known where the model was trained on another text, or on a part of this one; else nothing."""
+    """Returns a note if the model was trained on another text, or on a part of this one; an empty text otherwise."""
     trained = model.provenance.get("corpus")
     if not isinstance(trained, dict) or not isinstance(trained.get("num_chars"), int):
         return ""

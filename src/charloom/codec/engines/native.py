@@ -29,7 +29,9 @@ def supported() -> list[str]:
 
 
 def chosen_instruction_set() -> str | None:
-    """What the environment asks for, None for plain Python. Raises SettingsError for what this machine lacks.
+    """Returns the instruction set that the environment asks for; None for plain Python.
+
+    Raises SettingsError for one that this machine lacks.
 
     As for training (``settings.native_code``). The bytes are the same.
     """

@@ -87,7 +87,7 @@ class ByteReader:
             ) from None
 
     def starts_with(self, data: bytes) -> bool:
-        """If the stream goes on with these bytes, or ends within them."""
+        """Tells if the stream continues with these bytes, or ends within them."""
         self._look_ahead(len(data))
         return data.startswith(self._ahead[: len(data)])
 

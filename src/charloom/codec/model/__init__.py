@@ -1,1 +1,1 @@
-"""What an engine computes with: the model in integers, its bounds, and the text that the mixture starts from."""
+"""The numbers of an engine: the model in integers, its bounds, and the text that the mixture starts from."""

@@ -169,7 +169,7 @@ class Index:
         return cls(groups, int.from_bytes(end, "little"), bool(body[0] & _OPEN_END))
 
     def starts(self) -> tuple[list[int], list[int]]:
-        """Of each group and of the end: bytes of the groups before it, and the number of its first record."""
+        """Returns for each group, and the end, the bytes of the groups before it and the number of its first record."""
         sizes = itertools.accumulate((group.head_size + group.size for group in self.groups), initial=0)
         counts = itertools.accumulate((group.count for group in self.groups), initial=0)
         return list(sizes), list(counts)
