@@ -156,11 +156,15 @@ def test_stopped_at_any_moment(name: str, char_model: Path, tmp_path: Path) -> N
             assert process.poll() is None
         time.sleep(chance.random() ** 2 * 4)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=PATIENCE)
+        _, written = process.communicate(timeout=PATIENCE)
         assert process.returncode == 128 + number
         made = set(tmp_path.iterdir()) - before
+        # A run that trained for long enough may have noted that it overfits.
+        errors = [
+            line for line in written.decode().splitlines(keepends=True) if not line.startswith("charloom: note: ")
+        ]
         if errors:
-            assert errors.decode() == _STOPPED
+            assert errors == [_STOPPED]
             assert not [path for path in made if not path.is_dir()]
         else:  # training and sweeps say on standard output what they saved
             assert name in ("train", "sweep")
