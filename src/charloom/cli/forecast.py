@@ -1,11 +1,13 @@
 """``charloom forecast``."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from rich.console import Console
 
 from charloom.cli import screen
 from charloom.cli.options import Flag, Force, OutputFile, Word
@@ -80,16 +82,10 @@ def forecast(
 
     from charloom import forecasting
     from charloom.cli import forecast_tables
-    from charloom.forecasting.forecaster import KIND
     from charloom.forecasting.intervals import sorted_levels
     from charloom.io.atomic import write_whole
-    from charloom.models.folder import check_kind
 
-    if save is not None:
-        try:
-            check_kind(save, KIND)
-        except ModelFolderError as error:
-            raise SettingsError(*error.parts) from None
+    _check_save(save)
     if held_out is not None:
         check_count("held_out", held_out, minimum=1)
     levels = sorted_levels(level)
@@ -112,11 +108,27 @@ def forecast(
     if picture is None:
         pipe = "standard input" if file == STANDARD_INPUT else file
         console.print(f"No picture is drawn, since {pipe} is a pipe: --plot names a place.")
-    for what, where in (("Drawn in", picture), ("Written to", output), ("Saved in", save)):
-        if where is not None and where != STANDARD_INPUT:
-            console.print(f"{what} {where}")
+    _show_places(console, {"Drawn in": picture, "Written to": table_file, "Saved in": save})
     if output == STANDARD_INPUT:
         sys.stdout.write(written)  # last: if nobody reads it, the files are there
+
+
+def _show_places(console: Console, places: Mapping[str, Path | None]) -> None:
+    for what, place in places.items():
+        if place is not None:
+            console.print(f"{what} {place}")
+
+
+def _check_save(folder: Path | None) -> None:
+    """Raises SettingsError if the folder has something other than a forecaster."""
+    from charloom.forecasting.forecaster import KIND
+    from charloom.models.folder import check_kind
+
+    if folder is not None:
+        try:
+            check_kind(folder, KIND)
+        except ModelFolderError as error:
+            raise SettingsError(*error.parts) from None
 
 
 def _picture_beside(file: str) -> Path | None:

@@ -95,20 +95,7 @@ class Mixture:
             order += bool(state) and 0 < i < ORDERS
         inputs += [stretch(slot.p[node]) if slot.history[node] else 0 for slot in lane.slots[:FULL]]
 
-        expected = length = 0  # of the longest match
-        self._matched = []
-        for k, match in enumerate(lane.matches):
-            byte = match.expected(self._buffer)
-            if not byte or byte >> (8 - bit) != partial:
-                inputs += (0, 0)
-                self._matched.append(None)
-                continue
-            which = match.map(byte >> (7 - bit) & 1, 0 if k else bit)
-            self._matched.append(which)
-            inputs += _two_inputs(state_map_p(memory.matches[k][which]))
-            if match.length_class() + 1 > length:
-                length, expected = match.length_class() + 1, byte & 255
-
+        expected, length = self._add_matches(lane, inputs)
         confidence, logit_step = network.confidence, 0
         self._network_map = None
         if network.predicts():
@@ -140,6 +127,28 @@ class Mixture:
         logit = clamp_logit(total >> 16)
         self._mixed = squash(logit)
 
+        return self._refine(lane, logit, expected, length)
+
+    def _add_matches(self, lane: Lane, inputs: list[int]) -> tuple[int, int]:
+        """Adds two inputs for each match; returns the byte that the longest one expects, and its length; 0 for none."""
+        expected = length = 0
+        self._matched = []
+        for k, match in enumerate(lane.matches):
+            byte = match.expected(self._buffer)
+            if not byte or byte >> (8 - lane.bit) != lane.partial:
+                inputs += (0, 0)
+                self._matched.append(None)
+                continue
+            which = match.map(byte >> (7 - lane.bit) & 1, 0 if k else lane.bit)
+            self._matched.append(which)
+            inputs += _two_inputs(state_map_p(self._memory.matches[k][which]))
+            if match.length_class() + 1 > length:
+                length, expected = match.length_class() + 1, byte & 255
+        return expected, length
+
+    def _refine(self, lane: Lane, logit: int, expected: int, length: int) -> int:
+        """Returns the mean of the mixer's probability and those of the APMs, of 16 bits."""
+        partial, last = lane.partial, lane.text.last4 & 0xFF
         low, weight = apm_place(logit)
         apm_contexts = (
             partial | last << 8,
@@ -148,7 +157,7 @@ class Mixture:
         )
         p = 2 * self._mixed + 4
         for stage, context in enumerate(apm_contexts):
-            points = memory.apms[stage].get(context, FIRST_POINTS)
+            points = self._memory.apms[stage].get(context, FIRST_POINTS)
             p += 2 * ((points[low] * (1024 - weight) + points[low + 1] * weight) >> 10)
         self._nearer = [(context, low + (weight >> 9)) for context in apm_contexts]
         return max(1, min(ONE - 1, p >> 3))
