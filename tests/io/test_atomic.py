@@ -81,10 +81,11 @@ def test_permissions_and_times_of_another(tmp_path: Path) -> None:
 
 
 def test_errors_name_the_target(tmp_path: Path) -> None:
-    target = tmp_path / "none" / "a"
-    with pytest.raises(FileNotFoundError) as caught, whole_file(target):
-        pass
-    assert caught.value.filename == str(target)
+    (tmp_path / "file").write_bytes(b"")
+    for target, kind in ((tmp_path / "none" / "a", FileNotFoundError), (tmp_path / "file" / "a", NotADirectoryError)):
+        with pytest.raises(kind) as caught, whole_file(target):
+            pass
+        assert caught.value.filename == str(target)
 
 
 def test_files_that_belong_together_come_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,8 @@ def _hidden_file(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
             with contextlib.suppress(OSError):
                 file.close()
     finally:
-        hidden.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # an error before this one says more
+            hidden.unlink()
         _unfinished.discard(hidden)
 
 

@@ -211,7 +211,7 @@ class SharedGradients:
         self.processes = processes
         self._wishes = self._heard = Wishes()
         parameters = [parameter.detach() for parameter in model.parameters()]
-        weights = nn.utils.parameters_to_vector(parameters)
+        weights = torch.cat([parameter.flatten() for parameter in parameters])
         talk(lambda: distributed.broadcast(weights, 0))
         _spread(weights, parameters)
 
