@@ -103,7 +103,9 @@ def test_the_odd_line_comes_first(home: Path, char_model: Path) -> None:
 
 def test_any_file_under_a_byte_model(byte_model: Path, tmp_path: Path) -> None:
     (tmp_path / "other.bin").write_bytes(bytes(range(255, -1, -1)))
-    assert "255 bytes scored" in call(tmp_path, "evaluate", byte_model, "other.bin").done()
+    shown = call(tmp_path, "evaluate", byte_model, "other.bin").done()
+    assert "255 bytes scored" in shown
+    assert shown.count("bits/byte") == 1  # of a model of characters there are bits/char, too
 
 
 def test_what_cannot_be_evaluated(home: Path, char_model: Path) -> None:

@@ -41,6 +41,9 @@ def test_each_instruction_set_by_its_name(compute_by: Switch) -> None:
         assert name in backend().describe()
     compute_by("auto")
     assert backend().name == INSTRUCTION_SETS[-1]
+    if "avx512" in INSTRUCTION_SETS:
+        compute_by("avx512vnni")  # a name of the codec's
+        assert backend().name == "avx512"
 
 
 def test_an_instruction_set_that_is_not_there(elsewhere: pytest.MonkeyPatch, compute_by: Switch) -> None:

@@ -26,7 +26,7 @@ _BLOCKS = 5
 _FORGOTTEN = np.log(1.2)
 """See ``choose_lags``."""
 _SHARPNESS = 50.0
-"""How fast a weight falls with its error: by e for 2 %. Averages of near equals beat the best of them."""
+"""Decay of a weight with its error: by e for 2 %. Averages of near equals beat the best of them."""
 _MOST_KINDS = 20
 _FEWEST_TARGETS = 8
 

@@ -26,7 +26,7 @@ from charloom.settings.forecasting import ForecastSettings, Method
 
 _TRUSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LEAST_GAIN = 0.002
-"""What corrections must gain in error."""
+"""Minimum gain in error for which corrections are used."""
 _NUM_PATHS = 40
 _MOST_ORIGINS = 600
 _FOLDS = 5
@@ -50,7 +50,10 @@ def evenly_spaced(begin: int, end: int, most: int) -> Places:
 
 
 def root_mean_squares(errors: Values) -> Values:
-    """Of each step ahead: (horizon,). errors: (origins, horizon); not a number where unknown, as is a step of these."""
+    """Returns the root mean square for each step ahead, (horizon,), of errors (origins, horizon).
+
+    Unknown errors are NaN; a step that has no other is NaN too.
+    """
     with np.errstate(all="ignore"):
         found: Values = np.sqrt(np.nansum(errors**2, axis=0) / np.sum(~np.isnan(errors), axis=0))
     return found

@@ -146,7 +146,7 @@ class IntegerModel:
         return digest.digest()
 
     def to_file(self, priming: bytes) -> bytes:
-        """What ``load`` reads. priming: The fingerprint of the priming that the model's mixing engine begins with."""
+        """Returns the bytes that ``load`` reads. priming: Fingerprint of the priming of the model's mixing engine."""
         dense = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
         fingerprints = {_FINGERPRINT: self.fingerprint().hex(), _PRIMING: priming.hex()}
         return safetensors.numpy.save(dense, {"format": "charloom integer model"} | fingerprints)

@@ -51,7 +51,7 @@ class RecordCodec:
         return blob + self._check_byte(record) if self.check else blob
 
     def decode(self, blob: bytes) -> bytes:
-        """What ``encode`` was given. Raises DamagedRecordError if it can be seen that the blob is damaged."""
+        """Returns the bytes that ``encode`` was given. Raises DamagedRecordError if damage of the blob is detected."""
         check_bytes(blob=blob)
         blob = bytes(blob)
         if not self.check:

@@ -1,4 +1,4 @@
-"""What the mixture has learnt, in plain Python: the specification of ``kernels/codec/mixing/memory.h``.
+"""The learned state of the mixture, in plain Python: the specification of ``kernels/codec/mixing/memory.h``.
 
 Tables of slots and of APMs are dictionaries that hold what was ever touched.
 """

@@ -13,7 +13,7 @@ _LOOK_AHEAD = 8
 
 
 class Coder:
-    """What both directions do: narrow the interval to a part of it.
+    """Base of encoder and decoder: narrows the interval to a part of it.
 
     Attributes:
         size: Of the interval.
@@ -98,7 +98,7 @@ class Decoder(Coder):
             self._shift()
 
     def find(self, total: int) -> int:
-        """Where in ``total`` the number lies. The part around it must then be taken."""
+        """Returns the number's place in ``total``. The part around it must then be taken."""
         return min(self.number // (self.size // total), total - 1)
 
     def finish(self) -> None:
