@@ -76,7 +76,7 @@ def files() -> list[Path]:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
         "\n"
     )
-    kept = [name for name in listed if name and not name.startswith(("tests/support/prose.py", "LICENSE"))]
+    kept = [name for name in listed if name and not name.startswith(("tests/support/prose.py", "CONTRIBUTING.md", "LICENSE"))]
     kinds = (".py", ".pyi", ".md", ".toml", ".h", ".cpp", ".ipynb", ".txt", ".css")
     return [ROOT / name for name in kept if name.endswith(kinds) or name.startswith("scripts/")]
 
