@@ -76,7 +76,11 @@ def files() -> list[Path]:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
         "\n"
     )
-    kept = [name for name in listed if name and not name.startswith(("tests/support/prose.py", "CONTRIBUTING.md", "LICENSE"))]
+    kept = [
+        name
+        for name in listed
+        if name and not name.startswith(("tests/support/prose.py", "CONTRIBUTING.md", "LICENSE"))
+    ]
     kinds = (".py", ".pyi", ".md", ".toml", ".h", ".cpp", ".ipynb", ".txt", ".css")
     return [ROOT / name for name in kept if name.endswith(kinds) or name.startswith("scripts/")]
 
@@ -85,7 +89,8 @@ def _text_of(file: Path) -> str:
     text = file.read_text(encoding="utf-8", errors="replace")
     if file.suffix == ".ipynb":
         return "\n".join(line for cell in json.loads(text)["cells"] for line in "".join(cell["source"]).split("\n"))
-    return text
+    # A block marked as text shows what a program printed: its lines stay, empty, so that numbers of lines are right.
+    return re.sub(r"^```text\n.*?^```", lambda block: "\n" * block[0].count("\n"), text, flags=re.DOTALL | re.MULTILINE)
 
 
 def banned_words(file: Path) -> Iterator[Finding]:
