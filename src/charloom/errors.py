@@ -2,9 +2,9 @@
 
 A message is one line: what is wrong, then what to do.
 
-Settings have different names in Python, on the command line and in a recipe. A message is therefore a sequence of parts:
-strings, and the arguments that it mentions. ``str(error)`` formats arguments as Python does; another front end calls
-``worded`` with its own format and the error's ``parts``. No code reads or edits the text of a message.
+Settings have different names in Python, on the command line and in a recipe. A message is therefore a sequence of
+parts: strings, and the arguments that it mentions. ``str(error)`` formats arguments as Python does; another front end
+calls ``worded`` with its own format and the error's ``parts``. No code reads or edits the text of a message.
 """
 
 import itertools
