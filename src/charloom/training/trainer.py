@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import NoneType
 
 import torch
@@ -83,9 +83,15 @@ def train(
     check_type((Processes, NoneType), processes=processes)
     settings = settings or (resume.settings if resume else TrainingSettings())
     processes = processes or Processes()
+    processes.agree_on(
+        text=corpus.fingerprint,
+        vocabulary=model.vocabulary.tokens,
+        weights=[(name, tensor.shape, tensor.requires_grad) for name, tensor in model.named_parameters()],
+        settings=replace(settings, device="auto", threads=None),
+        checkpoints=checkpoints is None,
+        checkpoint_to_resume=resume and (resume.steps, resume.history),
+    )
     processes.check(settings)
-    if processes.size > 1 and len(set(torch.cat(processes.gather(torch.tensor([checkpoints is None]))).tolist())) > 1:
-        raise InputError("not all processes have one, and all write each checkpoint together", setting="checkpoints")
     if model.vocabulary != corpus.vocabulary:
         raise InputError("the corpus has another vocabulary than the model: build the model with corpus.vocabulary")
     check_trainable(model)
