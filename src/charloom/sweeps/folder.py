@@ -100,7 +100,8 @@ class SweepFolder:
 
     def take_in(self, run: PlannedRun) -> SweepRun:
         """Moves a run that came to its end to its place: one step, so that it is there whole or not at all."""
-        place = self.path / "runs" / run.name
+        before = self.runs.get(settings_key(run.recipe))  # under the name of what was varied then
+        place = (before and before.folder) or self.path / "runs" / run.name
         if place.exists():
             shutil.rmtree(place)  # without its model, or damaged
         (self.work / run.name).rename(place)
