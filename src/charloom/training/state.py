@@ -46,7 +46,7 @@ class TrainingState:
         self.progress: EpochProgress | None = None
         self.steps = 0
         self.seconds = self.epoch_seconds = 0.0
-        self._told_of_overfitting = False
+        self._told_of_overfitting = self._told_of_explosion = False
 
     def check_loss(self) -> None:
         """Raises TrainingDivergedError if the mean loss is not finite, with good weights back in the model."""
@@ -139,7 +139,19 @@ class TrainingState:
                 *(Argument("patience", 5), " stops in time and keeps the best weights, "),
                 *(Argument("keep_best", True), " only keeps them"),
             )
-            warnings.warn(warning, stacklevel=4)
+            warnings.warn(warning, stacklevel=5)
+
+    def warn_of_explosion(self) -> None:
+        """Says so once, as an epoch ends whose mean loss is finite, but more than twice that of a mere guess."""
+        perplexity, num_tokens = self.history[-1].perplexity, len(self.model.vocabulary)
+        if perplexity > num_tokens**2 and not self._told_of_explosion:
+            self._told_of_explosion = True
+            warning = CharloomWarning(
+                f"the perplexity of epoch {len(self.history)} is {perplexity:.3g}, and that of a guess among the "
+                f"{num_tokens} tokens {num_tokens}: the steps are too large; lower ",
+                *(Argument("learning_rate"), " or ", Argument("clip_norm")),
+            )
+            warnings.warn(warning, stacklevel=5)
 
 
 def place_in_words(epochs: int, done: int, num_batches: int) -> str:

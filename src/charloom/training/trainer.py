@@ -193,6 +193,7 @@ class _Trainer:
         self._tell(EpochEnded(record, training.steps))
         if self._processes.first:
             training.warn_of_overfitting()
+            training.warn_of_explosion()
         if _in_turn(epoch, training.settings.sample_every) and not training.finished:
             self._draw_samples(epoch)
 
