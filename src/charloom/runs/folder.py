@@ -116,7 +116,8 @@ class RunFolder:
         self._num_written, self._failing = len(self.history), False
 
     def finish(self, model: LanguageModel, texts: tuple[bytes, bytes] = (b"", b"")) -> None:
-        """Writes the model first, as it cannot be made again; then what compression needs of the texts, the plot."""
+        """Writes the model first, as it cannot be made again; what compression needs of the texts; the plot last."""
+        (self.path / PLOT_FILE).unlink(missing_ok=True)
         model.save(self.path)
         seen, unseen = texts
         try:
@@ -128,9 +129,12 @@ class RunFolder:
             kept_epoch = (model.provenance.get("results") or {}).get("epoch")
             write_whole({self.path / PLOT_FILE: plot_history(self.history, kept_epoch)})
         else:
-            # Those of a run that this one overwrites are no longer the model's.
-            for name in (HISTORY_FILE, PLOT_FILE):
-                (self.path / name).unlink(missing_ok=True)
+            (self.path / HISTORY_FILE).unlink(missing_ok=True)  # of a run that this one overwrites
+
+    @property
+    def is_finished(self) -> bool:
+        """True if all that ``finish`` writes of a run with a history is there."""
+        return (self.path / PLOT_FILE).exists()
 
 
 def texts_for_codec(corpus: Corpus, settings: TrainingSettings) -> tuple[bytes, bytes]:

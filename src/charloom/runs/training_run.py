@@ -175,7 +175,7 @@ class TrainingRun:
         """The model in the folder if it is the very one that a run with nothing left to train would save."""
         start, checkpoint = self.start, self.start.checkpoint
         # Other processes that train along wait for this one to train too.
-        if checkpoint is None or self.end_reason is None or self.processes.size > 1:
+        if checkpoint is None or self.end_reason is None or self.processes.size > 1 or not self.folder.is_finished:
             return None
         if start.settings.ends_with_best != checkpoint.settings.ends_with_best:
             return None
