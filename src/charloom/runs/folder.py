@@ -30,6 +30,15 @@ _FORCE = Argument("force", True)
 _WRITTEN_HERE = re.compile("|".join(map(re.escape, (CONFIG_FILE, WEIGHTS_FILE, *CODEC_FILES, HISTORY_FILE, PLOT_FILE))))
 
 
+@contextlib.contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Raises ModelFolderError instead of OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise ModelFolderError(f"{folder}: cannot write there ({error.strerror or error})") from None
+
+
 class RunFolder:
     """Writes a run to its folder. As a listener it keeps the history, and writes it, while training goes on."""
 
@@ -47,7 +56,7 @@ class RunFolder:
         """
         if self.path.is_file():
             raise ModelFolderError(f"{self.path} is a file", hint=("name a folder with ", Argument("output")))
-        with self._errors():
+        with writing_to(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.take()
         hint: tuple[Part, ...] = ()
@@ -62,18 +71,11 @@ class RunFolder:
 
     def begin(self, history: History | None = None) -> None:
         """Readies the folder for a run, or one that goes on with its history. Raises ModelFolderError if that fails."""
-        with self._errors():
+        with writing_to(self.path):
             remove_leftovers(self.path, _WRITTEN_HERE)
             if history:
                 self.history[:] = history
                 self._write_history()
-
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise ModelFolderError(f"{self.path}: cannot write there ({error.strerror or error})") from None
 
     @property
     def files(self) -> list[str]:
@@ -130,11 +132,6 @@ class RunFolder:
             write_whole({self.path / PLOT_FILE: plot_history(self.history, kept_epoch)})
         else:
             (self.path / HISTORY_FILE).unlink(missing_ok=True)  # of a run that this one overwrites
-
-    @property
-    def is_finished(self) -> bool:
-        """True if all that ``finish`` writes of a run with a history is there."""
-        return (self.path / PLOT_FILE).exists()
 
 
 def texts_for_codec(corpus: Corpus, settings: TrainingSettings) -> tuple[bytes, bytes]:

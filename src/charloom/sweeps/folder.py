@@ -18,7 +18,7 @@ from charloom.errors import Argument, CharloomError, ModelFolderError, SettingsE
 from charloom.io.atomic import write_whole
 from charloom.io.lock import FolderLock
 from charloom.models.folder import CONFIG_FILE
-from charloom.runs.folder import HISTORY_FILE
+from charloom.runs.folder import HISTORY_FILE, writing_to
 from charloom.runs.training_run import Outcome
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.names import as_word
@@ -79,7 +79,7 @@ class SweepFolder:
         self._fixed = self._fixed or base
         head = {"format_version": _FORMAT_VERSION, "charloom": __version__, "varied": self.varied}
         with contextlib.ExitStack() as stack:
-            try:
+            with writing_to(self.path):
                 self.path.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(FolderLock(self.path, "another sweep"))
                 shutil.rmtree(self.work, ignore_errors=True)  # of a sweep that was killed
@@ -87,8 +87,6 @@ class SweepFolder:
                 self.work.mkdir()
                 (self.path / "runs").mkdir(exist_ok=True)
                 _write_json(self.path / SWEEP_FILE, head | {"fixed": self._fixed.values})
-            except OSError as error:
-                raise ModelFolderError(f"{self.path}: cannot write there ({error.strerror or error})") from None
             yield
 
     def has(self, run: PlannedRun, *, with_model: bool) -> bool:

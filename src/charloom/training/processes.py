@@ -85,8 +85,9 @@ class Processes:
 
     def agree_on(self, **given: object) -> None:
         """Raises InputError, in all processes, for a thing of which they were given different ones."""
-        hashes = torch.tensor([list(sha256(repr(thing).encode()).digest()) for thing in given.values()])
-        for name, values in zip(given, torch.stack(self.gather(hashes)).unbind(1), strict=True):
+        hashes = [list(sha256(repr(thing).encode()).digest()) for thing in given.values()]
+        of_all = torch.stack(self.gather(torch.tensor(hashes, device="cpu")))
+        for name, values in zip(given, of_all.unbind(1), strict=True):
             if (values != values[0]).any():
                 what = name.replace("_", " ")
                 raise InputError(f"the processes that train together differ in their {what}: give all the same")
@@ -122,12 +123,6 @@ class Processes:
             raise failure
         if any(failed) and self.size > 1:
             raise OtherProcessFailedError(f"process {failed.index(True)} of this run failed; it says why") from failure
-
-    def broadcast(self, content: bytes, source: int) -> bytes:
-        """The content that the process ``source`` has, for each to have."""
-        held = [content]
-        talk(lambda: distributed.broadcast_object_list(held, source))
-        return held[0]
 
 
 @contextmanager
@@ -231,10 +226,7 @@ class SharedGradients:
         """
         trained = [parameter for parameter in parameters if parameter.requires_grad]
         flags = loss.new_tensor([*self._wishes, *(parameter.grad is not None for parameter in trained)])
-        for parameter in trained:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
+        gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in trained]
         message = torch.cat([loss.view(1), flags, *(gradient.flatten() for gradient in gradients)])
         talk(lambda: distributed.all_reduce(message))
         message /= self.processes.size
@@ -242,9 +234,8 @@ class SharedGradients:
         heard = message[1:begin].bool().tolist()
         self._heard = Wishes(*heard[: len(self._wishes)])
         _spread(message[begin:], gradients)
-        for parameter, is_used in zip(trained, heard[len(self._wishes) :], strict=True):
-            if not is_used:
-                parameter.grad = None
+        for parameter, gradient, is_used in zip(trained, gradients, heard[len(self._wishes) :], strict=True):
+            parameter.grad = gradient if is_used else None
         return message[0].clone()
 
     def agree(self, wishes: Wishes) -> Wishes:
