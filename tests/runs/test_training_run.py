@@ -7,6 +7,7 @@ import pytest
 
 import charloom
 from charloom import CharloomError, InputError, LanguageModel, ModelSettings, Recipe, RunPlan, TrainingRun
+from charloom.runs import folder
 from charloom.settings import CorpusSettings, TrainingSettings
 from charloom.training.events import EpochEnded, Event, StepEnded, StopTraining
 
@@ -41,6 +42,10 @@ def text(tmp_path: Path) -> Path:
     return file
 
 
+def _killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
 def _weights(path: Path) -> bytes:
     return (path / "model.safetensors").read_bytes()
 
@@ -62,6 +67,20 @@ def test_one_call_trains_resumes_and_has_nothing_to_do(tmp_path: Path, text: Pat
     assert again.kept == done.kept
     longer = charloom.recipe_of_run(tmp_path / "parts").with_changes({"epochs": 4})
     assert len(TrainingRun(RunPlan(output=tmp_path / "parts", recipe=longer, resume=True)).run().history) == 4
+
+
+def test_a_run_that_was_killed_while_it_was_saved_is_saved_again(tmp_path: Path, text: Path) -> None:
+    """The model is there before what compression needs: without that, the run is not done."""
+    plan = RunPlan(text, tmp_path / "run", _RECIPE, resume=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folder, "prepare_codec", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            TrainingRun(plan).run()
+    assert (tmp_path / "run" / "config.json").exists()
+    assert TrainingRun(plan).run().status == "nothing to do"
+    assert {"codec.safetensors", "history.png"} <= {file.name for file in (tmp_path / "run").iterdir()}
+    with TrainingRun(plan) as run:
+        assert run.is_done
 
 
 def test_a_diverged_run_ends_with_its_last_good_epoch(tmp_path: Path, text: Path) -> None:

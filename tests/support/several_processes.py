@@ -8,11 +8,13 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import torch
+from torch import nn
 
 import charloom
 from charloom import CheckpointFolder, ModelSettings, TrainingSettings
@@ -20,7 +22,7 @@ from charloom.errors import CharloomError, CorpusError
 from charloom.training import truncated_bptt
 from charloom.training.checkpoints.folder import newest_checkpoint_of
 from charloom.training.events import Event, StepEnded, StopTraining
-from charloom.training.processes import Processes, init_processes
+from charloom.training.processes import Processes, SharedGradients, init_processes
 
 CELLS = ("rnn", "gru", "lstm")
 PARTITIONINGS = ("sequential", "random")
@@ -131,6 +133,34 @@ def _failure(processes: Processes, who: tuple[int, ...]) -> str:
     return "none"
 
 
+def _disagreements(processes: Processes) -> dict[str, str]:
+    """What ``train`` says if the last process was given another thing than the first."""
+    sizes = ModelSettings(hidden_size=8, init_sigma=0)
+    settings = TrainingSettings(batch_size=_BATCH, num_steps=_STEPS, epochs=1, device="cpu", sample_every=0)
+    said = {}
+    for other in ("text", "weights", "settings", "checkpoints"):
+        differs = not processes.first and other
+        corpus = charloom.corpus_from(text_of(3).translate({ord("a"): "b"} if differs == "text" else {}), name="made")
+        model = charloom.build_model(corpus.vocabulary, replace(sizes, cell="gru" if differs == "weights" else "rnn"))
+        seed, folder = int(differs == "settings"), CheckpointFolder(sys.argv[1]) if differs == "checkpoints" else None
+        try:
+            charloom.train(model, corpus, replace(settings, seed=seed), checkpoints=folder, processes=processes)
+        except CharloomError as error:
+            said[other] = f"{type(error).__name__}: {error}"
+    return said
+
+
+def _shared_gradients(processes: Processes) -> list[list[float] | None]:
+    """Means of gradients 1 + rank: of a parameter that all use, that the last one uses, that nobody uses."""
+    module = nn.ParameterList([torch.zeros(2) for _ in range(4)])
+    module[3].requires_grad_(False)
+    shared = SharedGradients(module, processes)
+    for parameter in list(module)[: 1 if processes.first else 2]:
+        parameter.grad = torch.full((2,), 1.0 + processes.rank)
+    shared.average(module, torch.tensor(0.0))
+    return [None if parameter.grad is None else parameter.grad.tolist() for parameter in module]
+
+
 def _left_alone(processes: Processes) -> str:
     """What the first process gets to know where the other is gone."""
     if not processes.first:
@@ -154,6 +184,7 @@ def main() -> None:
         }
         seen |= _stopped_and_resumed(processes, folder)
         seen["failures"] = [_failure(processes, who) for who in ((), (1,), (0, 1))]
+        seen["disagreements"], seen["gradients"] = _disagreements(processes), _shared_gradients(processes)
         result = folder / f"seen-{processes.rank}.json"
         result.write_text(json.dumps(seen))
         seen["left alone"] = _left_alone(processes)

@@ -197,6 +197,17 @@ def test_models_are_kept_where_asked(file: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("forked_workers")
+def test_a_run_that_is_done_again_takes_the_place_of_the_first(file: Path, tmp_path: Path) -> None:
+    """Whatever else is varied by now, and its folder would be called."""
+    sweep(file, {"hidden_size": [4]}, _RECIPE, output=tmp_path / "out")
+    vary = {"hidden_size": [4], "learning_rate": [_RECIPE.training.learning_rate]}
+    sweep(file, vary, _RECIPE, output=tmp_path / "out", keep_models=True)
+    events: list[Any] = []
+    sweep(file, vary, _RECIPE, output=tmp_path / "out", keep_models=True, listeners=[events.append])
+    assert events == [SweepStarted(1, 0, 0, 1)]
+
+
+@pytest.mark.usefixtures("forked_workers")
 def test_two_sweeps_do_not_meet_in_a_folder(file: Path, tmp_path: Path) -> None:
     errors: list[ModelFolderError] = []
 

@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import torch
 from charloom import CharloomError, Recipe, corpus_from, load_corpus
 from charloom.sweeps import worker
 from charloom.sweeps.worker import Order, read_corpus, write_corpus
+from process import PATIENCE
 
 _TEXT = "A fox, a dog and a crow. " * 20
 
@@ -34,7 +37,7 @@ def test_a_corpus_goes_to_processes_whole(tmp_path: Path) -> None:
 def test_each_epoch_is_told_and_the_run_is_in_its_folder(tmp_path: Path) -> None:
     answers = io.StringIO()
     worker._train(_order(tmp_path), corpus_from(_TEXT), answers)
-    assert [json.loads(line) for line in answers.getvalue().splitlines()] == [{"epoch": 1}, {"epoch": 2}]
+    assert [json.loads(line) for line in answers.getvalue().splitlines()] == [{"epoch": epoch} for epoch in range(3)]
     run = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (run["outcome"], run["epochs"]) == ("finished", 2)
 
@@ -55,3 +58,16 @@ def test_it_ends_when_nobody_waits_for_the_run(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(KeyboardInterrupt):
         worker._train(_order(tmp_path), corpus_from(_TEXT), io.StringIO())
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_it_begins_no_run_if_who_gave_the_order_is_gone(tmp_path: Path) -> None:
+    """As when a sweep is killed while its processes start."""
+    write_corpus(tmp_path / "text", corpus_from(_TEXT))
+    order = _order(tmp_path) | {"corpus": str(tmp_path / "text")}
+    command = [sys.executable, "-P", "-m", worker.__name__]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        process.communicate(json.dumps(order).encode() + b"\n", timeout=PATIENCE)
+    assert process.returncode
+    assert not (tmp_path / "run").exists()

@@ -108,6 +108,20 @@ def test_who_fails_says_why_and_the_others_end(seen: list[dict[str, Any]]) -> No
     assert both[1].startswith("OtherProcessFailedError: process 0")
 
 
+def test_processes_that_were_given_different_things_are_refused(seen: list[dict[str, Any]]) -> None:
+    """Each would else train on a text or in a way that nobody asked for."""
+    for one in seen:
+        for what in ("text", "weights", "settings", "checkpoints"):
+            assert one["disagreements"][what].startswith(
+                f"InputError: the processes that train together differ in their {what}"
+            )
+
+
+def test_a_gradient_that_a_process_lacks_is_zero_there(seen: list[dict[str, Any]]) -> None:
+    for one in seen:
+        assert one["gradients"] == [[1.5, 1.5], [1.0, 1.0], None, None]
+
+
 def test_a_process_that_is_gone_is_noticed(seen: list[dict[str, Any]]) -> None:
     message = seen[0]["left alone"]
     assert message.startswith("ProcessLostError: another process of this run ended")

@@ -30,6 +30,15 @@ _FORCE = Argument("force", True)
 _WRITTEN_HERE = re.compile("|".join(map(re.escape, (CONFIG_FILE, WEIGHTS_FILE, *CODEC_FILES, HISTORY_FILE, PLOT_FILE))))
 
 
+@contextlib.contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Raises ModelFolderError instead of OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise ModelFolderError(f"{folder}: cannot write there ({error.strerror or error})") from None
+
+
 class RunFolder:
     """Writes a run to its folder. As a listener it keeps the history, and writes it, while training goes on."""
 
@@ -47,7 +56,7 @@ class RunFolder:
         """
         if self.path.is_file():
             raise ModelFolderError(f"{self.path} is a file", hint=("name a folder with ", Argument("output")))
-        with self._errors():
+        with writing_to(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.take()
         hint: tuple[Part, ...] = ()
@@ -62,18 +71,11 @@ class RunFolder:
 
     def begin(self, history: History | None = None) -> None:
         """Readies the folder for a run, or one that goes on with its history. Raises ModelFolderError if that fails."""
-        with self._errors():
+        with writing_to(self.path):
             remove_leftovers(self.path, _WRITTEN_HERE)
             if history:
                 self.history[:] = history
                 self._write_history()
-
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise ModelFolderError(f"{self.path}: cannot write there ({error.strerror or error})") from None
 
     @property
     def files(self) -> list[str]:
@@ -116,7 +118,8 @@ class RunFolder:
         self._num_written, self._failing = len(self.history), False
 
     def finish(self, model: LanguageModel, texts: tuple[bytes, bytes] = (b"", b"")) -> None:
-        """Writes the model first, as it cannot be made again; then what compression needs of the texts, the plot."""
+        """Writes the model first, as it cannot be made again; what compression needs of the texts; the plot last."""
+        (self.path / PLOT_FILE).unlink(missing_ok=True)
         model.save(self.path)
         seen, unseen = texts
         try:
@@ -128,9 +131,7 @@ class RunFolder:
             kept_epoch = (model.provenance.get("results") or {}).get("epoch")
             write_atomically({self.path / PLOT_FILE: plot_history(self.history, kept_epoch)})
         else:
-            # Those of a run that this one overwrites are no longer the model's.
-            for name in (HISTORY_FILE, PLOT_FILE):
-                (self.path / name).unlink(missing_ok=True)
+            (self.path / HISTORY_FILE).unlink(missing_ok=True)  # of a run that this one overwrites
 
 
 def texts_for_codec(corpus: Corpus, settings: TrainingSettings) -> tuple[bytes, bytes]:

@@ -111,7 +111,9 @@ def settle(
         return recipe, None
     model = LanguageModel.load(plan.init_from)
     known = {name: value for name, value in fixed_settings(model).items() if name != "dropout"}
-    _refuse_changes(known, asdict(recipe.model) | asdict(recipe.corpus), f"the model in {plan.init_from} has")
+    left_open = [name for name, value in vars(recipe.corpus).items() if value is None and name in known]
+    recipe = recipe.with_changes({name: known[name] for name in left_open})
+    _refuse_changes(known, recipe.values, f"the model in {plan.init_from} has")
     model.dropout.p = recipe.model.dropout
     model.layer.dropout = recipe.model.dropout if recipe.model.num_layers > 1 else 0.0
     return recipe, model

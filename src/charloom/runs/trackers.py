@@ -180,12 +180,13 @@ class WeightsAndBiases(Tracker):
         self._run.define_metric("perplexity/*", summary="min")
 
     def _write(self, values: Mapping[str, float | str], step: int) -> None:
-        def shown(value: float | str) -> object:
-            if isinstance(value, str):
-                return self._wandb.Html(f"<pre>{html.escape(value)}</pre>", inject=False)
-            return value
-
-        self._run.log({name: shown(value) for name, value in values.items()}, step=step)
+        shown: dict[str, object] = {
+            name: self._wandb.Html(f"<pre>{html.escape(value)}</pre>", inject=False)
+            if isinstance(value, str)
+            else value
+            for name, value in values.items()
+        }
+        self._run.log(shown, step=step)
 
     def _close(self, *, failed: bool) -> None:
         self._run.finish(exit_code=int(failed))

@@ -21,7 +21,7 @@ from charloom.errors import (
     TrainingDivergedError,
 )
 from charloom.models.language_model import LanguageModel
-from charloom.runs.folder import RunFolder, texts_for_codec
+from charloom.runs.folder import PLOT_FILE, RunFolder, texts_for_codec
 from charloom.runs.plan import RunPlan
 from charloom.runs.start import Start, recipe_of, settle, start_new, start_resumed, stored_texts
 from charloom.text.corpora import Corpus, load_corpus
@@ -176,6 +176,8 @@ class TrainingRun:
         start, checkpoint = self.start, self.start.checkpoint
         # Other processes that train along wait for this one to train too.
         if checkpoint is None or self.end_reason is None or self.processes.size > 1:
+            return None
+        if not (self.folder.path / PLOT_FILE).exists():  # killed while it was saved
             return None
         if start.settings.ends_with_best != checkpoint.settings.ends_with_best:
             return None

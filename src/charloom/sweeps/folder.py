@@ -18,7 +18,7 @@ from charloom.errors import Argument, CharloomError, ModelFolderError, SettingsE
 from charloom.io.atomic import write_atomically
 from charloom.io.lock import FolderLock
 from charloom.models.folder import CONFIG_FILE
-from charloom.runs.folder import HISTORY_FILE
+from charloom.runs.folder import HISTORY_FILE, writing_to
 from charloom.runs.training_run import Outcome
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.names import format_value
@@ -79,7 +79,7 @@ class SweepFolder:
         self._fixed = self._fixed or base
         head = {"format_version": _FORMAT_VERSION, "charloom": __version__, "varied": self.varied}
         with contextlib.ExitStack() as stack:
-            try:
+            with writing_to(self.path):
                 self.path.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(FolderLock(self.path, "another sweep"))
                 shutil.rmtree(self.work, ignore_errors=True)  # of a sweep that was killed
@@ -87,8 +87,6 @@ class SweepFolder:
                 self.work.mkdir()
                 (self.path / "runs").mkdir(exist_ok=True)
                 _write_json(self.path / SWEEP_FILE, head | {"fixed": self._fixed.values})
-            except OSError as error:
-                raise ModelFolderError(f"{self.path}: cannot write there ({error.strerror or error})") from None
             yield
 
     def has(self, run: PlannedRun, *, with_model: bool) -> bool:
@@ -100,7 +98,8 @@ class SweepFolder:
 
     def add_run(self, run: PlannedRun) -> SweepRun:
         """Moves a run that came to its end to its place: one step, so that it is there whole or not at all."""
-        place = self.path / "runs" / run.name
+        before = self.runs.get(settings_key(run.recipe))  # under the name of what was varied then
+        place = (before and before.folder) or self.path / "runs" / run.name
         if place.exists():
             shutil.rmtree(place)  # without its model, or damaged
         (self.work / run.name).rename(place)

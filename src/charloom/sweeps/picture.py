@@ -56,11 +56,10 @@ def _draw_curves(axes: "Axes", combinations: Sequence[CombinationResult], differ
             if validation:
                 axes.plot(*zip(*validation, strict=True), "-", color=colour, lw=1.2, marker=marker)
         axes.plot([], [], color=colour, label=label or "all seeds")
-    if any(one.validation_perplexity for one in combinations):
+    validated = any(one.validation_perplexity for one in combinations)
+    if validated:
         axes.plot([], [], "-", color="0.3", label="validation")
-        axes.plot([], [], "--", color="0.3", label="training")
-    else:
-        axes.plot([], [], "-", color="0.3", label="training")
+    axes.plot([], [], "--" if validated else "-", color="0.3", label="training")
     axes.set_xlabel("epoch")
     left_out = len(combinations) - _MAX_CURVES
     axes.set_title(f"the best {_MAX_CURVES} of {len(combinations)} combinations" if left_out > 0 else "each run a line")

@@ -3,7 +3,7 @@
 import functools
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import TypeAlias
 import torch
 
 from charloom.arguments import PATH, check_listeners, check_type
-from charloom.errors import CharloomError, ModelFolderError, SettingsError
+from charloom.errors import CharloomError, SettingsError
 from charloom.io.atomic import write_atomically
+from charloom.runs.folder import writing_to
 from charloom.runs.plan import check_read_with
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.limits import check_count
@@ -140,7 +141,11 @@ def _work(
     failures: dict[str, str],
 ) -> None:
     """Has the runs trained, and moves each to its place in the folder when it ends."""
-    work, texts = folder.work.resolve(), _write_texts(folder, {run.recipe.corpus for run in to_do}, corpora)
+    work = folder.work.resolve()
+    texts = {settings: work / f"corpus-{i}" for i, settings in enumerate({run.recipe.corpus for run in to_do})}
+    with writing_to(folder.path):
+        for settings, file in texts.items():
+            write_corpus(file, corpora[settings])
     epochs = dict.fromkeys((run.name for run in to_do), 0)
     num_epochs = sum(run.recipe.training.epochs for run in to_do)
     with Workers(num_jobs) as workers:
@@ -165,19 +170,6 @@ def _work(
                 else:
                     _tell(listeners, RunEnded(folder.add_run(run)))
             _tell(listeners, SweepProgressed(sum(epochs.values()) / num_epochs))
-
-
-def _write_texts(
-    folder: SweepFolder, kinds: Iterable[CorpusSettings], corpora: Mapping[CorpusSettings, Corpus]
-) -> dict[CorpusSettings, Path]:
-    """The texts in files, for the processes. Raises ModelFolderError if they cannot be written."""
-    files = {settings: folder.work.resolve() / f"corpus-{number}" for number, settings in enumerate(kinds)}
-    try:
-        for settings, file in files.items():
-            write_corpus(file, corpora[settings])
-    except OSError as error:
-        raise ModelFolderError(f"{folder.path}: cannot write there ({error.strerror or error})") from None
-    return files
 
 
 def _tell(listeners: Sequence[SweepListener], event: SweepEvent) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from hashlib import sha256
 from typing import NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor, distributed, nn
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from charloom.errors import Argument, OtherProcessFailedError, ProcessLostError, SettingsError
+from charloom.errors import Argument, InputError, OtherProcessFailedError, ProcessLostError, SettingsError
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import Scalar
 
@@ -82,6 +83,15 @@ class Processes:
                 value=batch_size,
             )
 
+    def agree_on(self, **given: object) -> None:
+        """Raises InputError, in all processes, for a thing of which they were given different ones."""
+        hashes = [list(sha256(repr(thing).encode()).digest()) for thing in given.values()]
+        of_all = torch.stack(self.gather(torch.tensor(hashes, device="cpu")))
+        for name, values in zip(given, of_all.unbind(1), strict=True):
+            if (values != values[0]).any():
+                what = name.replace("_", " ")
+                raise InputError(f"the processes that train together differ in their {what}: give all the same")
+
     def share(self, rows: int) -> slice:
         """This process' part of so many lanes, as even as it can be; all of them for a single process."""
         return slice(self.rank * rows // self.size, (self.rank + 1) * rows // self.size)
@@ -113,12 +123,6 @@ class Processes:
             raise failure
         if any(failed) and self.size > 1:
             raise OtherProcessFailedError(f"process {failed.index(True)} of this run failed; it says why") from failure
-
-    def broadcast(self, content: bytes, source: int) -> bytes:
-        """The content that the process ``source`` has, for each to have."""
-        held = [content]
-        talk(lambda: distributed.broadcast_object_list(held, source))
-        return held[0]
 
 
 @contextmanager
@@ -216,15 +220,22 @@ class SharedGradients:
         _spread(weights, parameters)
 
     def average(self, parameters: Iterable[Tensor], loss: Scalar) -> Scalar:
-        """Puts the mean of all processes' gradients in place of this one's; returns the mean loss."""
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        wishes = loss.new_tensor([float(wish) for wish in self._wishes])
-        message = torch.cat([loss.view(1), wishes, *(gradient.flatten() for gradient in gradients)])
+        """Puts the mean of all processes' gradients in place of this one's; returns the mean loss.
+
+        A gradient that some processes lack is zero there; one that all lack stays None.
+        """
+        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        flags = loss.new_tensor([*self._wishes, *(parameter.grad is not None for parameter in trained)])
+        gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in trained]
+        message = torch.cat([loss.view(1), flags, *(gradient.flatten() for gradient in gradients)])
         talk(lambda: distributed.all_reduce(message))
         message /= self.processes.size
-        begin = 1 + len(wishes)
-        self._heard = Requests(*(bool(number) for number in message[1:begin]))
+        begin = 1 + len(flags)
+        heard = message[1:begin].bool().tolist()
+        self._heard = Requests(*heard[: len(self._wishes)])
         _spread(message[begin:], gradients)
+        for parameter, gradient, is_used in zip(trained, gradients, heard[len(self._wishes) :], strict=True):
+            parameter.grad = gradient if is_used else None
         return message[0].clone()
 
     def all_reduce_requests(self, wishes: Requests) -> Requests:

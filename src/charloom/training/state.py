@@ -7,7 +7,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from charloom.errors import Argument, CharloomWarning, TrainingDivergedError
+from charloom.errors import Argument, CharloomWarning, Part, TrainingDivergedError
 from charloom.models.language_model import LanguageModel
 from charloom.settings.training import TrainingSettings
 from charloom.training.history import EpochRecord, History
@@ -46,7 +46,7 @@ class TrainingState:
         self.progress: EpochProgress | None = None
         self.steps = 0
         self.seconds = self.epoch_seconds = 0.0
-        self._told_of_overfitting = False
+        self._warned_of: set[str] = set()
 
     def check_loss(self) -> None:
         """Raises TrainingDivergedError if the mean loss is not finite, with good weights back in the model."""
@@ -125,21 +125,35 @@ class TrainingState:
             for name, tensor in weights_of(self.model).items():
                 tensor.copy_(weights[name])
 
-    def warn_of_overfitting(self) -> None:
-        """Says so once, as an epoch ends, if validation has become worse for a while and the last weights count."""
-        best, last = self.history.best, self.history[-1]
-        if self._told_of_overfitting or self.settings.ends_with_best or best is None:
+    def warn(self) -> None:
+        """As an epoch ends, says once each if the loss explodes and stays finite, and if the model overfits.
+
+        The latter if validation has become worse for a while and the last weights count.
+        """
+        best, last, num_tokens = self.history.best, self.history[-1], len(self.model.vocabulary)
+        if last.perplexity > num_tokens**2:  # more than twice the loss of a guess
+            self._warn_of(
+                "explosion",
+                f"the perplexity of epoch {last.epoch} is {last.perplexity:.3g}, and that of a guess among the "
+                f"{num_tokens} tokens {num_tokens}: the steps are too large; lower ",
+                *(Argument("learning_rate"), " or ", Argument("clip_norm")),
+            )
+        if self.settings.ends_with_best or best is None:
             return
         value, lowest = last.validation_perplexity or math.inf, best.validation_perplexity or math.inf
         if value > lowest * (1 + _RISEN_BY) and last.epoch - best.epoch >= _RISEN_FOR_EPOCHS:
-            self._told_of_overfitting = True
-            warning = CharloomWarning(
+            self._warn_of(
+                "overfitting",
                 f"validation perplexity was best after epoch {best.epoch} ({lowest:.3f}) and has risen to {value:.3f} "
                 f"by epoch {last.epoch}: the model is learning its text by heart; ",
                 *(Argument("patience", 5), " stops in time and keeps the best weights, "),
                 *(Argument("keep_best", True), " only keeps them"),
             )
-            warnings.warn(warning, stacklevel=4)
+
+    def _warn_of(self, trouble: str, *message: Part) -> None:
+        if trouble not in self._warned_of:
+            self._warned_of.add(trouble)
+            warnings.warn(CharloomWarning(*message), stacklevel=6)
 
 
 def describe_position(epochs: int, done: int, num_batches: int) -> str:

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import NoneType
 
 import torch
@@ -71,8 +71,8 @@ def train(
 
     Raises SettingsError for a text shorter than a minibatch or a device that is not there; TrainingDivergedError where
     the loss is no longer finite, with the weights of the last good epoch (or the best) in the model; CheckpointError
-    for a text or settings that a checkpoint cannot go on with. Warns where validation has risen for epochs and the
-    model is to end with the weights of the last.
+    for a text or settings that a checkpoint cannot go on with; InputError in processes with different arguments. Warns
+    of a loss that explodes and stays finite, and of validation that has risen for epochs if the last weights count.
     """
     check_type(LanguageModel, model=model)
     check_type(Corpus, corpus=corpus)
@@ -83,9 +83,15 @@ def train(
     check_type((Processes, NoneType), processes=processes)
     settings = settings or (resume.settings if resume else TrainingSettings())
     processes = processes or Processes()
+    processes.agree_on(
+        text=corpus.fingerprint,
+        vocabulary=model.vocabulary.tokens,
+        weights=[(name, tensor.shape, tensor.requires_grad) for name, tensor in model.named_parameters()],
+        settings=replace(settings, device="auto", threads=None),
+        checkpoints=checkpoints is None,
+        checkpoint_to_resume=resume and (resume.steps, resume.history),
+    )
     processes.check(settings)
-    if processes.size > 1 and len(set(torch.cat(processes.gather(torch.tensor([checkpoints is None]))).tolist())) > 1:
-        raise InputError("not all processes have one, and all write each checkpoint together", setting="checkpoints")
     if model.vocabulary != corpus.vocabulary:
         raise InputError("the corpus has another vocabulary than the model: build the model with corpus.vocabulary")
     check_trainable(model)
@@ -170,7 +176,8 @@ class _Trainer:
         training = self._training
         wishes = Requests(self._asked_to_stop, bool(self._checkpoints and self._checkpoints.due(training)))
         agreed = wishes if self._shared is None else self._shared.all_reduce_requests(wishes)
-        if self._checkpoints and (any(agreed) or _in_turn(training.steps, training.settings.checkpoint_steps)):
+        every = training.settings.checkpoint_steps
+        if self._checkpoints and (any(agreed) or (every and training.steps % every == 0)):
             self._checkpoints.write(training)
         if agreed.stop:
             raise StopTraining
@@ -186,8 +193,9 @@ class _Trainer:
         training.epoch_ended(record)
         self._tell(EpochEnded(record, training.steps))
         if self._processes.first:
-            training.warn_of_overfitting()
-        if _in_turn(epoch, training.settings.sample_every) and not training.finished:
+            training.warn()
+        every = training.settings.sample_every
+        if every and epoch % every == 0 and not training.finished:
             self._draw_samples(epoch)
 
     def _validate(self) -> float:
@@ -226,11 +234,6 @@ class _Trainer:
                 if self._shared is None and self._checkpoints is not None:
                     self._checkpoints.write(self._training)  # between two steps the run is whole
                 raise
-
-
-def _in_turn(number: int, every: int | None) -> bool:
-    """True if it is the turn of what is done every so many times; never for 0 or None."""
-    return bool(every) and number % (every or 1) == 0
 
 
 def check_possible(settings: TrainingSettings, length: int, device_name: str | None = None) -> torch.device:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import NoneType
 
 import torch
+from torch import distributed
 
 from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomWarning, CheckpointError
@@ -21,7 +22,7 @@ from charloom.io.atomic import remove_leftovers
 from charloom.models.folder import CHECKPOINTS
 from charloom.recurrence.state import map_state
 from charloom.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
-from charloom.training.processes import Processes
+from charloom.training.processes import Processes, talk
 from charloom.training.state import TrainingState, describe_position
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -203,10 +204,11 @@ def newest_checkpoint_of(processes: Processes, path: Path, *, of_this_run: bool 
     if processes.size == 1 or steps[source] < 0:
         return found
     is_source = processes.rank == source
-    content = processes.broadcast(found.path.read_bytes() if found and is_source else b"", source)
+    content = [found.path.read_bytes() if found and is_source else b""]
+    talk(lambda: distributed.broadcast_object_list(content, source))
     if is_source:
         return found
     with tempfile.NamedTemporaryFile(prefix="charloom-", suffix=".checkpoint") as file:
-        file.write(content)
+        file.write(content[0])
         file.flush()
         return Checkpoint.read(file.name)
