@@ -5,6 +5,7 @@ import csv
 import io
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,14 +89,13 @@ def read_table(file: str, settings: TableSettings) -> Table:
 def _read_bytes(file: str) -> bytes:
     if not file:
         raise SeriesError("the name of the file is empty")
-    if file != STANDARD_INPUT and (Path(file).is_char_device() or Path(file).is_block_device()):
-        raise SeriesError("a device, not a file; use - for standard input")
     try:
-        if file == STANDARD_INPUT:
-            data = sys.stdin.buffer.read(_LARGEST_BYTES + 1)
-        else:
-            with Path(file).open("rb") as stream:
-                data = stream.read(_LARGEST_BYTES + 1)
+        if file != STANDARD_INPUT and (Path(file).is_char_device() or Path(file).is_block_device()):
+            raise SeriesError("a device, not a file; use - for standard input")
+        with nullcontext(sys.stdin.buffer) if file == STANDARD_INPUT else Path(file).open("rb") as stream:
+            data = stream.read(_LARGEST_BYTES + 1)
+    except SeriesError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise SeriesError(reason[:1].lower() + reason[1:]) from None
