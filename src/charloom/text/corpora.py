@@ -211,16 +211,10 @@ def _find(
         return source, joined_documents(documents, source, unit, column), CleanUp()
     if not sources:
         raise CorpusError("no text was named")
-    if isinstance(source, str):
-        _refuse_near_miss(source)
-    return ", ".join(Path(s).name or str(s) for s in sources), TextFiles(sources, unit), CleanUp()
-
-
-def _refuse_near_miss(name: str) -> None:
-    """A word that is no path looks like a corpus' name: say which there are."""
-    if re.fullmatch(r"[\w-]{2,40}", name) and not Path(name).exists():
+    if isinstance(source, str) and re.fullmatch(r"[\w-]{2,40}", source) and not Path(source).exists():
         names = ", ".join([*NAMED_CORPORA, PYTHON_REFERENCE])
-        raise CorpusError(f"{name}: no such file, and no corpus of that name; corpora: {names}")
+        raise CorpusError(f"{source}: no such file, and no corpus of that name; corpora: {names}")
+    return ", ".join(Path(s).name or str(s) for s in sources), TextFiles(sources, unit), CleanUp()
 
 
 def _encode(

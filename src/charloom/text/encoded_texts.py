@@ -60,38 +60,6 @@ class CachedText:
         except OSError:
             return 0.0
 
-    @classmethod
-    def read(cls, path: Path) -> "CachedText":
-        """Raises OSError, or another exception for anything that ``keep`` did not write."""
-        with path.open("rb") as file:
-            num_bytes = file.seek(0, os.SEEK_END)
-            file.seek(max(0, num_bytes - _END.size))
-            crc, length = _END.unpack(file.read())
-            file.seek(max(0, num_bytes - _END.size - length))
-            data = file.read(length)
-        if zlib.crc32(data) != crc:
-            raise ValueError("not what was written")
-        facts = json.loads(data)
-        text = cls(path, facts["name"], EncodedText(**facts["encoded"]))
-        if num_bytes != text.size + length + _END.size:
-            raise ValueError("not as long as it was")
-        return text
-
-    def open(self, progress: Progress | None) -> FileNumbers | None:
-        """The numbers, verified; None if they are gone, or not what was written."""
-        try:
-            file = self.path.open("rb")
-        except OSError:
-            return None
-        crc = 0
-        with file:
-            for start in range(0, self.size, _READ_AT_ONCE):
-                end = min(start + _READ_AT_ONCE, self.size)
-                crc = zlib.crc32(file.read(end - start), crc)
-                if progress is not None:
-                    progress(end, self.size)
-            return self.encoded.in_file(file) if crc == self.encoded.crc32 else None
-
 
 def path_of(files: TextFiles, settings: CorpusSettings) -> Path | None:
     """Where a text is or will be kept; None if its files would not tell that they have changed."""
@@ -112,21 +80,44 @@ def find(path: Path, progress: Progress | None = None) -> tuple[EncodedText, Fil
     """A text that was encoded before; None if it was not, or if what there was is damaged, and removed."""
     if (text := _read(path)) is None:
         return None
-    if (numbers := text.open(progress)) is None:
-        _remove(path)
+    try:
+        file = path.open("rb")
+    except OSError:
         return None
-    with contextlib.suppress(OSError):
-        os.utime(path)
-    return text.encoded, numbers
+    crc = 0
+    with file:
+        for start in range(0, text.size, _READ_AT_ONCE):
+            end = min(start + _READ_AT_ONCE, text.size)
+            crc = zlib.crc32(file.read(end - start), crc)
+            if progress is not None:
+                progress(end, text.size)
+        if crc != text.encoded.crc32:
+            _remove(path)
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return text.encoded, text.encoded.in_file(file)
 
 
 def _read(path: Path) -> CachedText | None:
+    """The text in a file; None if it is gone, or is not what ``keep`` wrote, and removed."""
     try:
-        return CachedText.read(path)
+        with path.open("rb") as file:
+            num_bytes = file.seek(0, os.SEEK_END)
+            file.seek(max(0, num_bytes - _END.size))
+            crc, length = _END.unpack(file.read())
+            file.seek(max(0, num_bytes - _END.size - length))
+            data = file.read(length)
+        if zlib.crc32(data) == crc:
+            facts = json.loads(data)
+            text = CachedText(path, facts["name"], EncodedText(**facts["encoded"]))
+            if num_bytes == text.size + length + _END.size:
+                return text
     except OSError:
-        pass  # another process removed it
+        return None
     except Exception:  # anything may be in a damaged file
-        _remove(path)
+        pass
+    _remove(path)
     return None
 
 
