@@ -54,7 +54,10 @@ class Dates:
         later = place - len(self.times) + 1
         try:
             if self.months:
-                return _add_months(self.times[-1], later * self.months, self.day)
+                last = self.times[-1]
+                year, month = divmod(last.year * 12 + last.month - 1 + later * self.months, 12)
+                day = min(self.day, calendar.monthrange(year, month + 1)[1])
+                return last.replace(year=year, month=month + 1, day=day)
             return self.times[-1] + later * self.step
         except (ValueError, OverflowError):
             raise SeriesError(
@@ -142,11 +145,6 @@ def _check_order(labels: Sequence[str], times: Sequence[datetime], lines: Sequen
                 f"line {lines[place]}: {labels[place]} is {how} {labels[place - 1]} in line {lines[place - 1]}",
                 hint="sort the rows, the oldest first; if the file holds several series, keep the rows of one",
             )
-
-
-def _add_months(time: datetime, months: int, day: int) -> datetime:
-    year, month = divmod(time.year * 12 + time.month - 1 + months, 12)
-    return time.replace(year=year, month=month + 1, day=min(day, calendar.monthrange(year, month + 1)[1]))
 
 
 def _told(step: int, *, by_month: bool) -> str:

@@ -25,8 +25,6 @@ Order: TypeAlias = Callable[[int, int], NDArray[np.int64]]
 ALL_ROWS = slice(None)
 LARGEST_LISTED = 1 << 24
 _NUM_ROUNDS = 8
-_SEQUENCES_AT_ONCE = 1 << 14
-"""Whose places are drawn together."""
 _IDS_AT_ONCE = 1 << 16
 """Of all lanes together, which are read together."""
 
@@ -105,12 +103,10 @@ def random_batches(
     stored = as_stored(ids)
     order = random_order((len(stored) - offset - 1) // num_steps, generator)
     num_batches = count_batches(len(stored), batch_size, num_steps, offset)
-    num_drawn = max(1, _SEQUENCES_AT_ONCE // batch_size)
-    for begin in range(first, num_batches, num_drawn):
-        end = min(begin + num_drawn, num_batches)
-        for chosen in order(begin * batch_size, end * batch_size).reshape(-1, batch_size):
-            both = stored.sequences(offset + num_steps * chosen[rows], num_steps + 1)
-            yield both[:, :-1], both[:, 1:]
+    for number in range(first, num_batches):
+        chosen = order(number * batch_size, (number + 1) * batch_size)[rows]
+        both = stored.sequences(offset + num_steps * chosen, num_steps + 1)
+        yield both[:, :-1], both[:, 1:]
 
 
 def random_order(count: int, generator: torch.Generator) -> Order:
