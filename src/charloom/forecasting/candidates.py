@@ -159,12 +159,9 @@ def errors_ahead(
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model fitted to a whole series.
+    """A model fitted to a whole series, and errors (origins, horizon) that it makes on points it was not fitted to.
 
-    Attributes:
-        members: Their forecasts together are the model's.
-        errors: (origins, horizon), on points that were not fitted to; not a number where there is none.
-        spreads: What the model gives for them.
+    Errors are not a number where there is none; ``spreads`` is what the model gives for them.
     """
 
     method: Method

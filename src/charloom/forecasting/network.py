@@ -64,12 +64,10 @@ def gaussian_nats(correction: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
 
 @dataclass
 class Member:
-    """A linear part and a network that corrects it.
+    """A linear part and a network that corrects it, None if nothing does.
 
     Attributes:
-        linear: Its forecast is what the network corrects.
         spread: Standard deviation of the linear part's errors on the points that it was fitted to.
-        network: Reads windows as ``cut_windows`` makes them; None if nothing corrects the linear part.
         block: The places that both were fitted without, from the first to before the second.
         num_fitted: Points that the linear part's intercept was estimated from, None if that is known or its error is
             left out of account.

@@ -21,7 +21,6 @@ class Baseline:
     """A text by a simple means.
 
     Attributes:
-        name: Which.
         total_bits: What the whole text takes.
         note: What must be known to read the figure.
         compressed: Whether it is what a compressor wrote, headers and all.

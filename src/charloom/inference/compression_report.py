@@ -21,7 +21,6 @@ class Row:
     """One way to write the text.
 
     Attributes:
-        name: Which.
         num_bytes: What the text takes so; None where it could not be measured.
         ours: Whether it takes the model to read it.
         note: What must be known to read the figure.
