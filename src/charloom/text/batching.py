@@ -9,7 +9,6 @@ is left out: at the end of the text, or of each lane. Targets are the inputs, on
 """
 
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -18,9 +17,6 @@ from numpy.typing import NDArray
 from charloom.errors import Argument, SettingsError
 from charloom.shapes import Ids
 from charloom.text.stored_ids import AnyIds, as_stored
-
-Order: TypeAlias = Callable[[int, int], NDArray[np.int64]]
-"""``order(start, stop)``: the numbers at these places of the order, int64 (stop - start,)."""
 
 ALL_ROWS = slice(None)
 LARGEST_LISTED = 1 << 24
@@ -109,8 +105,8 @@ def random_batches(
         yield both[:, :-1], both[:, 1:]
 
 
-def random_order(count: int, generator: torch.Generator) -> Order:
-    """An order of the numbers below ``count``, 1 or more, drawn from the generator.
+def random_order(count: int, generator: torch.Generator) -> Callable[[int, int], NDArray[np.int64]]:
+    """An order of the numbers below ``count``, 1 or more: ``order(start, stop)`` gives those at these places.
 
     Up to 16 million it is PyTorch's permutation. Above, where a list would take gigabytes, the bits of a number are
     mixed in rounds that can be undone: each, and so all together, gives every number of so many bits exactly once, in

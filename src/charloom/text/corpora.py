@@ -134,7 +134,7 @@ def load_corpus(
     with encoded_texts.one_at_a_time(path, text.num_bytes):
         if path is not None and (found := encoded_texts.find(path, progress)):
             return _corpus(name, *found, settings)
-        corpus = _encode(name, text.pieces(progress), settings, files=text)
+        corpus = _encode(name, (piece for _, piece in text.pieces(progress)), settings, files=text)
     if text.changed:
         warnings.warn(f"{text.name}: changed while it was read", CharloomWarning, stacklevel=2)
     return corpus
