@@ -50,10 +50,7 @@ def evenly_spaced(begin: int, end: int, most: int) -> Places:
 
 
 def root_mean_squares(errors: Values) -> Values:
-    """Returns the root mean square for each step ahead, (horizon,), of errors (origins, horizon).
-
-    Unknown errors are NaN; a step that has no other is NaN too.
-    """
+    """Root mean squares of errors (origins, horizon), NaN if unknown, by steps ahead; NaN if all of a step's are."""
     with np.errstate(all="ignore"):
         found: Values = np.sqrt(np.nansum(errors**2, axis=0) / np.sum(~np.isnan(errors), axis=0))
     return found

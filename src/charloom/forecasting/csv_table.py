@@ -27,7 +27,6 @@ class Table:
         columns: The cells of each column, without spaces around them.
         lines: The line in the file at which each row begins.
         header_line: The line of the header; 0 if there is none.
-        delimiter: The character between columns.
     """
 
     names: list[str]

@@ -78,8 +78,7 @@ class Dates:
 def read_dates(labels: Sequence[str], lines: Sequence[int], name: str, date_format: str | None = None) -> Dates | None:
     """The dates of a column, ISO dates if there is no format; None if there is only one, which tells no distance.
 
-    Lines and name are for messages. Raises SeriesError, with the line, for what is not a date, for dates that are not
-    in strictly increasing order, and for dates that are not evenly spaced.
+    Raises SeriesError, with the line, for what is not a date, later than the one before, or as far from it as others.
     """
     notation = date_format or notation_of(labels[0]) or ""
     times = []
