@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from charloom import CharloomWarning, CorpusError
 from charloom.settings.corpus import Unit
+from charloom.text.chunks import joined
 from charloom.text.decoding import decoded
-from charloom.text.pieces import joined
 from charloom.text.sources import TextFiles, read_sources
 
 _UNITS = pytest.mark.parametrize("unit", ["char", "byte"])

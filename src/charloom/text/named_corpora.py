@@ -97,6 +97,6 @@ def read_named(name: str) -> bytes:
     )
 
 
-def usual_recipe(corpus: Sequence[str]) -> str:
+def default_recipe(corpus: Sequence[str]) -> str:
     """Returns the recipe for a corpus if none is named: the section's for its own text, one for all other texts."""
     return SECTION if tuple(corpus) in ((), (TIME_MACHINE,)) else OWN_TEXT
