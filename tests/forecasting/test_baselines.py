@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from charloom.errors import InputError, SeriesError, SettingsError
-from charloom.forecasting import AutoRegression, Baseline, Drift, Mean, Naive, SeasonalMean, SeasonalNaive
+from charloom.forecasting import AutoRegression, Baseline, Drift, Mean, Naive, SeasonalMean, SeasonalNaive, backtest
 
 
 def test_ar_is_least_squares() -> None:
@@ -68,6 +68,8 @@ def test_each_forecasts_what_it_says() -> None:
 def test_a_model_that_is_not_fitted_is_refused() -> None:
     with pytest.raises(InputError, match="mean is not fitted; call fit first"):
         Mean().forecast([1.0, 2.0], np.array([2]), 1)
+    with pytest.raises(InputError, match="baseline is not fitted"):
+        backtest(np.arange(40.0), horizon=2, baselines=[Baseline()])
     with pytest.raises(SettingsError, match="horizon is 0"):
         Naive().forecast([1.0, 2.0], np.array([2]), 0)
     with pytest.raises(SeriesError, match="1 point to fit drift to: 2 are needed"):

@@ -257,6 +257,8 @@ def test_what_is_no_file(home: Path) -> None:
         read_series("missing.csv")
     with pytest.raises(SeriesError, match="is a directory"):
         read_series(home)
+    with pytest.raises(SeriesError, match="file name too long"):
+        read_series("a" * 300)
     with pytest.raises(SeriesError, match="/dev/zero: a device, not a file"):
         read_series("/dev/zero")
     with pytest.raises(SeriesError, match="name of the file is empty"):

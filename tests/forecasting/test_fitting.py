@@ -10,28 +10,21 @@ from hypothesis import strategies as st
 from charloom import CharloomWarning, SeriesError, SettingsError, forecasting
 from charloom.forecasting import ForecastSettings
 from charloom.forecasting.fitting import MAX_POINTS, check_length, fewest_points, fit_all, with_horizon
-from charloom.forecasting.series import Series, Values
+from charloom.forecasting.series import Series
 from charloom.settings.forecasting import Method
-
-_SETTINGS = ForecastSettings(horizon=6, epochs=3, members=4, hidden_size=8, context=16, method="network")
-
-
-def _values(length: int) -> Values:
-    noise = np.random.default_rng(0).normal(0, 0.2, length)
-    values: Values = 10 + np.sin(np.arange(length) * 2 * np.pi / 12) + noise
-    return values
+from noisy_seasons import SETTINGS, noisy_seasons
 
 
 @pytest.mark.parametrize("model", ["auto", "network"])
 @pytest.mark.parametrize("length", [1, 3, 4, 5, 12, 23, 24, 25, 31])
 def test_what_a_short_series_is_told_helps(length: int, model: Method) -> None:
     """A shorter horizon is advised if there is one that fits, another model if that one fits."""
-    settings = replace(_SETTINGS, horizon=40, method=model)
+    settings = replace(SETTINGS, horizon=40, method=model)
     for attempt, left in ((forecasting.fit, length), (forecasting.backtest, length - 1)):
         if attempt is forecasting.fit and left >= fewest_points(40, model):
             continue
         with pytest.raises(SeriesError, match="too few") as caught:
-            attempt(_values(150)[:length], settings)
+            attempt(noisy_seasons(150)[:length], settings)
         assert ("lower the horizon" in str(caught.value)) == (left >= fewest_points(1, model))
         if left >= fewest_points(1, "auto"):
             assert "lower the horizon" in str(caught.value) or "give method='auto'" in str(caught.value)
@@ -62,7 +55,7 @@ def test_only_the_last_points_are_fitted_to() -> None:
 
 
 def test_the_named_model_comes_first_and_the_others_only_to_be_compared() -> None:
-    series, settings = Series(_values(40)), replace(_SETTINGS, method="drift", season=1)
+    series, settings = Series(noisy_seasons(40)), replace(SETTINGS, method="drift", season=1)
     assert [one.method for one in fit_all(series, settings, None)] == ["drift"]
     assert [one.method for one in fit_all(series, settings, None, compared=True)] == ["drift", "naive", "mean", "ar"]
 
@@ -70,19 +63,19 @@ def test_the_named_model_comes_first_and_the_others_only_to_be_compared() -> Non
 def test_a_constant_series_is_repeated_or_refused() -> None:
     series = Series(np.full(30, 2.5))
     for model in ("auto", "mean"):
-        assert [one.method for one in fit_all(series, replace(_SETTINGS, method=model), None)] == ["naive"]
+        assert [one.method for one in fit_all(series, replace(SETTINGS, method=model), None)] == ["naive"]
     with pytest.raises(SeriesError, match="method is 'ar': all 30 values are the same; method='auto' repeats them"):
-        fit_all(series, replace(_SETTINGS, method="ar"), None)
+        fit_all(series, replace(SETTINGS, method="ar"), None)
 
 
 def test_a_season_must_be_seen_twice() -> None:
-    plain = replace(_SETTINGS, method="seasonal-naive")
-    assert forecasting.fit(_values(40), replace(plain, season=20)).season == 20
+    plain = replace(SETTINGS, method="seasonal-naive")
+    assert forecasting.fit(noisy_seasons(40), replace(plain, season=20)).season == 20
     with pytest.raises(SettingsError, match="season is 21: 40 points have fewer than two of them"):
-        forecasting.fit(_values(40), replace(plain, season=21))
+        forecasting.fit(noisy_seasons(40), replace(plain, season=21))
 
 
 def test_another_horizon_leaves_the_other_settings() -> None:
     assert with_horizon(None, None) == ForecastSettings()
-    assert with_horizon(_SETTINGS, None) is _SETTINGS
-    assert with_horizon(_SETTINGS, 9) == replace(_SETTINGS, horizon=9)
+    assert with_horizon(SETTINGS, None) is SETTINGS
+    assert with_horizon(SETTINGS, 9) == replace(SETTINGS, horizon=9)

@@ -15,22 +15,15 @@ import safetensors.torch
 import torch
 
 from charloom import InputError, LanguageModel, ModelFolderError, forecasting
-from charloom.forecasting import Forecaster, ForecastSettings
+from charloom.forecasting import Forecaster
 from charloom.models.folder import read_model_folder
 from charloom.settings.forecasting import Method
-
-_SETTINGS = ForecastSettings(horizon=6, epochs=3, members=4, hidden_size=8, context=16, method="network")
-
-
-def _values(length: int = 150, seed: int = 0) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    random = np.random.default_rng(seed)
-    values = 10 + np.sin(np.arange(length) * 2 * np.pi / 12) + random.normal(0, 0.2, length)
-    return np.asarray(values)
+from noisy_seasons import SETTINGS, noisy_seasons
 
 
 @pytest.fixture(scope="module")
 def forecaster() -> Forecaster:
-    return forecasting.fit(_values(), _SETTINGS)
+    return forecasting.fit(noisy_seasons(), SETTINGS)
 
 
 def test_folder(forecaster: Forecaster, tmp_path: Path) -> None:
@@ -76,8 +69,14 @@ def test_folders_that_are_none(forecaster: Forecaster, tmp_path: Path) -> None:
         ("scale", lambda numbers: numbers * 0),
         ("scale", lambda numbers: numbers[:-1]),
         ("scale", lambda numbers: numbers * np.nan),
+        ("scale", lambda numbers: np.add(numbers, [1e18, 0, 0, 0, 0])),
+        ("scale", lambda numbers: np.add(numbers, [0.5, 0, 0, 0, 0])),
+        ("scale", lambda numbers: np.add(numbers, [0, 0, 0, 4, 0])),
+        ("scale", lambda numbers: np.add(numbers, [0, 0, 0, 0, 0.5])),
         ("reading", lambda numbers: -numbers - 1),
         ("reading", lambda numbers: numbers + 3),
+        ("reading", lambda numbers: np.add(numbers, [1e18, 0, 0])),
+        ("reading", lambda numbers: np.add(numbers, [-0.5, 0, 0])),
         ("spreads", lambda numbers: -numbers),
         ("spreads", lambda numbers: numbers[1:]),
         ("intercepts", lambda numbers: np.append(numbers, 1.0)),
@@ -86,7 +85,7 @@ def test_folders_that_are_none(forecaster: Forecaster, tmp_path: Path) -> None:
     ],
 )
 def test_changed_numbers_are_refused(method: Method, name: str, change: Any, tmp_path: Path) -> None:
-    forecasting.fit(_values(40), replace(_SETTINGS, method=method, epochs=0)).save(tmp_path)
+    forecasting.fit(noisy_seasons(40), replace(SETTINGS, method=method, epochs=0)).save(tmp_path)
     config, tensors = read_model_folder(tmp_path, "forecaster")
     tensors[name] = torch.from_numpy(np.ascontiguousarray(change(tensors[name].numpy())))
     data = safetensors.torch.save(tensors)
@@ -105,7 +104,7 @@ def test_a_changed_config_is_refused_or_right(forecaster: Forecaster, tmp_path: 
     """Whatever stands for a number or a word of it: that it is of another type is seen, and forecasts are finite."""
     folder = tmp_path / "model"
     refused = 0
-    for one in (forecaster, forecasting.fit(_values(), replace(_SETTINGS, method="ar"))):
+    for one in (forecaster, forecasting.fit(noisy_seasons(), replace(SETTINGS, method="ar"))):
         one.save(folder)
         config = json.loads((folder / "config.json").read_text())
         for place in _places({name: config[name] for name in config if name not in _OTHERS}):

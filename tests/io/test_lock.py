@@ -38,6 +38,25 @@ def test_another_process_is_kept_out_until_this_one_ends(tmp_path: Path, end: st
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_interrupted_while_it_takes_the_lock_can_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, stat = FolderLock(tmp_path, "a run"), Path.stat
+
+    def interrupted(path: Path) -> os.stat_result:
+        if path.name == ".lock":
+            raise KeyboardInterrupt
+        return stat(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            lock.take()
+    lock.release()
+    with FolderLock(tmp_path, "another"):
+        pass
+
+
 def test_never_two_at_once(tmp_path: Path) -> None:
     """Though the file goes and comes again all the time."""
     inside: list[int] = []

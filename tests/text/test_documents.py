@@ -77,12 +77,19 @@ def test_rows() -> None:
         (["a", 5], "char", "text, document 2: int, where a text was expected"),
         (["a", b"b"], "char", "text, document 2: bytes, where a text was expected; unit='byte' takes any file"),
         (["a", "b\ud800"], "char", r"document 2: not Unicode text: '\\ud800' \(at 1\)"),
+        (["a", "b\ud800"], "byte", r"document 2: not Unicode text: '\\ud800' \(at 1\)"),
         (7, "char", "text: int is neither a text nor texts"),
     ],
 )
 def test_what_is_no_text_is_refused(documents: Any, unit: Any, expected: str) -> None:
     with pytest.raises(CorpusError, match=expected):
         corpus_from(documents, unit=unit)
+
+
+@pytest.mark.parametrize("unit", ["char", "byte"])
+def test_a_separator_that_is_no_text_is_refused(unit: Any) -> None:
+    with pytest.raises(CorpusError, match=r"text, the separator: not Unicode text: '\\ud800' \(at 0\)"):
+        corpus_from(["a", "b"], unit=unit, separator="\ud800")
 
 
 def test_another_vocabulary_must_fit() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from charloom import CharloomWarning, CorpusError, corpus_from, load_corpus
+from charloom.io.lock import FolderLock
 from charloom.text import encoded_texts
 from charloom.text.encoding import Encoder
 from long_text import LONG_TEXT, same_corpus, suffixes
@@ -76,6 +77,23 @@ def test_a_strange_file_in_the_folder_is_no_obstacle(data: bytes, long_text: Pat
     (kept_texts / "whole.ids").write_bytes(data + struct.pack("<IQ", zlib.crc32(data), len(data)))
     assert load_corpus(long_text).text == LONG_TEXT
     assert len(list(kept_texts.iterdir())) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError, MemoryError, CorpusError])
+def test_an_error_of_the_callers_own_goes_to_the_caller(
+    error: type[Exception], long_text: Path, kept_texts: Path, encoded_chunks: list[str]
+) -> None:
+    """It says nothing of what is kept, which stays."""
+
+    def failing(_: int, __: int | None) -> None:
+        raise error("its own")
+
+    first = load_corpus(long_text)
+    with pytest.raises(error, match="its own"):
+        load_corpus(long_text, progress=failing)
+    assert suffixes(kept_texts) == [".ids"]
+    assert same_corpus(load_corpus(long_text), first)
+    assert len(encoded_chunks) == 1
 
 
 def test_what_is_open_stays_readable(long_text: Path, kept_texts: Path) -> None:
@@ -166,14 +184,16 @@ def test_what_a_killed_process_left_goes_after_a_day(long_text: Path, kept_texts
 
 
 def test_what_is_cleared_counts_what_killed_processes_left(long_text: Path, kept_texts: Path) -> None:
-    """But for what another one may be writing at this moment."""
+    """But for what another one may be writing, or waiting for, at this moment, however long that takes."""
     load_corpus(long_text)
     size = sum(file.stat().st_size for file in kept_texts.iterdir())
-    for name, age in ((".encoding-dead", 3600), (".0123.lock", 3600), (".encoding-alive", 10)):
+    for name, age in ((".encoding-dead", 3600), (".dead.lock", 10), (".encoding-alive", 10)):
         (kept_texts / name).write_bytes(b"x" * 1000)
         os.utime(kept_texts / name, (time.time() - age,) * 2)
-    assert 0 < encoded_texts.clear() - 2000 <= size
-    assert [file.name for file in kept_texts.iterdir()] == [".encoding-alive"]
+    with FolderLock(kept_texts, "another", name=".alive.lock"):
+        os.utime(kept_texts / ".alive.lock", (1, 1))
+        assert 0 < encoded_texts.clear() - 1000 <= size
+        assert {file.name for file in kept_texts.iterdir()} == {".alive.lock", ".encoding-alive"}
 
 
 def test_a_folder_that_cannot_be_written_is_named_with_the_way_out(long_text: Path, kept_texts: Path) -> None:

@@ -68,8 +68,7 @@ def test_the_order_looks_random() -> None:
 
 
 @pytest.mark.usefixtures("unlisted")
-def test_batches_of_a_text_whose_order_is_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charloom.text.batching._SEQUENCES_AT_ONCE", 20)
+def test_batches_of_a_text_whose_order_is_not_listed() -> None:
     ids = torch.arange(1000)
     batches = list(random_batches(ids, 4, 7, 3, _generator(0)))
     assert len(batches) == (1000 - 3 - 1) // 7 // 4

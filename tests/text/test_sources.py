@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from charloom import CharloomWarning, CorpusError
 from charloom.settings.corpus import Unit
+from charloom.text.chunks import joined
 from charloom.text.decoding import decoded
-from charloom.text.sources import read_sources
+from charloom.text.sources import TextFiles, read_sources
 
 _UNITS = pytest.mark.parametrize("unit", ["char", "byte"])
 
@@ -36,6 +37,19 @@ def test_a_file_is_read_as_it_stands(tmp_path: Path) -> None:
     file = _file(tmp_path / "a.txt", "né\r\n\tX")
     assert read_sources([file], "char") == "né\r\n\tX"
     assert read_sources([str(file)], "byte") == "né\r\n\tX".encode()
+
+
+@_UNITS
+def test_each_file_is_a_part(unit: Unit, tmp_path: Path) -> None:
+    """One named twice too; put together they are the text, and empty ones are none."""
+    one, empty, two = (_file(tmp_path / name, text) for name, text in (("1", "a\nb"), ("2", ""), ("3", "c\n")))
+    sources = [one, one, empty, two]
+    parts = TextFiles(sources, unit).parts()
+    assert [name for name, _ in parts] == [str(one), str(one), str(two)]
+    assert joined([text for _, text in parts], unit) == read_sources(sources, unit)
+    end = "\n" if unit == "char" else ""
+    texts = [text if isinstance(text, str) else text.decode() for _, text in parts]
+    assert texts == ["a\nb" + end, "a\nb" + end, "c\n"]
 
 
 @_UNITS

@@ -1,6 +1,8 @@
 """Ids that are stored narrow are read as the tensor of them would be."""
 
+import copy
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,16 @@ def test_a_file_may_go_while_it_is_read(tmp_path: Path) -> None:
     ids = StoredIds(_in_file(tmp_path, np.arange(100, dtype=np.uint8)))
     (tmp_path / "ids").unlink()
     assert ids.part(90).tolist() == list(range(90, 100))
+
+
+def test_only_what_is_in_memory_can_be_copied(tmp_path: Path) -> None:
+    """The file's number would mean another file, or none, once this one is closed, and in another process."""
+    ids = StoredIds(np.arange(100, dtype=np.uint8))
+    assert pickle.loads(pickle.dumps(ids)).tolist() == copy.deepcopy(ids).tolist() == ids.tolist()
+    in_file = StoredIds(_in_file(tmp_path, np.arange(100, dtype=np.uint8)))
+    for copied in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(TypeError, match="load the corpus there"):
+            copied(in_file)
 
 
 @given(numbers=st.lists(st.integers(0, 9), min_size=1), data=st.data())

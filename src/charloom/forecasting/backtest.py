@@ -62,10 +62,7 @@ class Backtest:
     forecaster: Forecaster
 
     def mean_log_error(self, name: str) -> float:
-        """Logarithm of a model's root mean square error, averaged over steps 1, 2, 4, ... and the last.
-
-        Models are compared by it: no step decides alone, however large its errors.
-        """
+        """Logarithm of a model's root mean square error, averaged over steps 1, 2, 4, ... and the last."""
         return mean_log_error(self.scores[name].rmse, _MIN_VALUE)
 
 
@@ -76,9 +73,8 @@ def default_held_out(length: int, horizon: int) -> int:
 
 def _num_held_out(length: int, settings: ForecastSettings, held_out: int | None) -> int:
     """Raises SeriesError or SettingsError if these points, or those that are left, are too few."""
-    number = default_held_out(length, settings.horizon)
-    if held_out is not None:
-        number = check_count("held_out", held_out, minimum=1)
+    usual = default_held_out(length, settings.horizon)
+    number = usual if held_out is None else check_count("held_out", held_out, minimum=1)
     if number < settings.horizon:
         raise SettingsError(
             f"to measure {settings.horizon} ahead takes {settings.horizon}; raise it, or lower the horizon",

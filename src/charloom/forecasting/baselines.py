@@ -18,12 +18,12 @@ class Baseline:
     overrides ``fit`` and ``forecast``.
 
     Attributes:
-        name: For tables.
+        name: For tables, each model's another.
         fewest_points: Points that ``fit`` needs.
         has_level: The intercept is estimated, so that its error adds to the forecast's.
     """
 
-    name: str
+    name = "baseline"
     fewest_points = 1
     has_level = False
     linear: Linear

@@ -50,10 +50,7 @@ def evenly_spaced(begin: int, end: int, most: int) -> Places:
 
 
 def root_mean_squares(errors: Values) -> Values:
-    """Returns the root mean square for each step ahead, (horizon,), of errors (origins, horizon).
-
-    Unknown errors are NaN; a step that has no other is NaN too.
-    """
+    """Root mean squares of errors (origins, horizon), NaN if unknown, by steps ahead; NaN if all of a step's are."""
     with np.errstate(all="ignore"):
         found: Values = np.sqrt(np.nansum(errors**2, axis=0) / np.sum(~np.isnan(errors), axis=0))
     return found
@@ -159,12 +156,9 @@ def errors_ahead(
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model fitted to a whole series.
+    """A model fitted to a whole series, and errors (origins, horizon) that it makes on points it was not fitted to.
 
-    Attributes:
-        members: Their forecasts together are the model's.
-        errors: (origins, horizon), on points that were not fitted to; not a number where there is none.
-        spreads: What the model gives for them.
+    Errors are not a number where there is none; ``spreads`` is what the model gives for them.
     """
 
     method: Method

@@ -148,11 +148,7 @@ def is_missing(cell: str) -> bool:
 def read_numbers(
     cells: Sequence[str], lines: Sequence[int], name: str, settings: TableSettings, *, delimiter: str
 ) -> Values:
-    """A column's numbers, NaN for missing ones: (cells,). Lines and name are for messages.
-
-    Raises SeriesError, with the line, for a cell that is not a finite number in this notation, and for a column of
-    numbers that may have a point between thousands if no decimal sign is given.
-    """
+    """A column's numbers, NaN for missing ones: (cells,). Raises SeriesError for a cell that is no finite number."""
     values = np.full(len(cells), math.nan)
     for place, cell in enumerate(cells):
         if is_missing(cell):

@@ -5,6 +5,7 @@ import csv
 import io
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,6 @@ class Table:
         columns: The cells of each column, without spaces around them.
         lines: The line in the file at which each row begins.
         header_line: The line of the header; 0 if there is none.
-        delimiter: The character between columns.
     """
 
     names: list[str]
@@ -90,14 +90,13 @@ def read_table(file: str, settings: TableSettings) -> Table:
 def _read_bytes(file: str) -> bytes:
     if not file:
         raise SeriesError("the name of the file is empty")
-    if file != STANDARD_INPUT and (Path(file).is_char_device() or Path(file).is_block_device()):
-        raise SeriesError("a device, not a file; use - for standard input")
     try:
-        if file == STANDARD_INPUT:
-            data = sys.stdin.buffer.read(_MAX_BYTES + 1)
-        else:
-            with Path(file).open("rb") as stream:
-                data = stream.read(_MAX_BYTES + 1)
+        if file != STANDARD_INPUT and (Path(file).is_char_device() or Path(file).is_block_device()):
+            raise SeriesError("a device, not a file; use - for standard input")
+        with nullcontext(sys.stdin.buffer) if file == STANDARD_INPUT else Path(file).open("rb") as stream:
+            data = stream.read(_MAX_BYTES + 1)
+    except SeriesError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise SeriesError(reason[:1].lower() + reason[1:]) from None

@@ -54,7 +54,10 @@ class Dates:
         later = place - len(self.times) + 1
         try:
             if self.months:
-                return _add_months(self.times[-1], later * self.months, self.day)
+                last = self.times[-1]
+                year, month = divmod(last.year * 12 + last.month - 1 + later * self.months, 12)
+                day = min(self.day, calendar.monthrange(year, month + 1)[1])
+                return last.replace(year=year, month=month + 1, day=day)
             return self.times[-1] + later * self.step
         except (ValueError, OverflowError):
             raise SeriesError(
@@ -75,8 +78,7 @@ class Dates:
 def read_dates(labels: Sequence[str], lines: Sequence[int], name: str, date_format: str | None = None) -> Dates | None:
     """The dates of a column, ISO dates if there is no format; None if there is only one, which tells no distance.
 
-    Lines and name are for messages. Raises SeriesError, with the line, for what is not a date, for dates that are not
-    in strictly increasing order, and for dates that are not evenly spaced.
+    Raises SeriesError, with the line, for what is not a date, later than the one before, or as far from it as others.
     """
     notation = date_format or notation_of(labels[0]) or ""
     times = []
@@ -142,11 +144,6 @@ def _check_order(labels: Sequence[str], times: Sequence[datetime], lines: Sequen
                 f"line {lines[place]}: {labels[place]} is {how} {labels[place - 1]} in line {lines[place - 1]}",
                 hint="sort the rows, the oldest first; if the file holds several series, keep the rows of one",
             )
-
-
-def _add_months(time: datetime, months: int, day: int) -> datetime:
-    year, month = divmod(time.year * 12 + time.month - 1 + months, 12)
-    return time.replace(year=year, month=month + 1, day=min(day, calendar.monthrange(year, month + 1)[1]))
 
 
 def _told(step: int, *, by_month: bool) -> str:

@@ -118,13 +118,12 @@ def fit_all(
     named = [candidate for candidate in candidates if candidate.method == settings.method]
     best = named[0] if named else choose(candidates)
     tell(1.0)
-    forecasters = []
-    for one in (best, *(candidate for candidate in candidates if candidate is not best)):
-        half_widths = calibrate(one.errors / np.where(one.spreads > 0, one.spreads, 1.0))
-        forecasters.append(
-            Forecaster(settings, one.method, one.name, one.members, one.reading, half_widths, scale, season, series)
-        )
-    return forecasters
+    best_first = [best, *(candidate for candidate in candidates if candidate is not best)]
+    widths = [calibrate(one.errors / np.where(one.spreads > 0, one.spreads, 1.0)) for one in best_first]
+    return [
+        Forecaster(settings, one.method, one.name, one.members, one.reading, width, scale, season, series)
+        for one, width in zip(best_first, widths, strict=True)
+    ]
 
 
 def with_horizon(settings: ForecastSettings | None, horizon: int | None) -> ForecastSettings:

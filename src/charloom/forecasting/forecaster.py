@@ -23,6 +23,8 @@ from charloom.version import __version__
 
 KIND = "forecaster"
 """Of its folder, in ``config.json``."""
+_EXPONENTS = range(-1074, 1025)
+"""Of the powers of two that floats lie below."""
 _ROUNDING = 1e-12
 """How far off, for its size, even the forecast of a perfect line is."""
 
@@ -229,6 +231,10 @@ class Forecaster:
                 or not members
                 or any(member.spread < 0 or (member.network and not member.spread) for member in members)
                 or "auto" in (method, scale.transform)
+                or exponent not in _EXPONENTS
+                or sign not in (-1, 0, 1)
+                or whole not in (0, 1)
+                or context not in range(settings.context + 1)
                 or not (scale.spread > 0 and reading.window_spread > 0 and 0 <= reading.trust <= 1)
                 or (reading.context > 0) != (method == "network")
             ):

@@ -64,12 +64,10 @@ def gaussian_nats(correction: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
 
 @dataclass
 class Member:
-    """A linear part and a network that corrects it.
+    """A linear part and a network that corrects it, None if nothing does.
 
     Attributes:
-        linear: Its forecast is what the network corrects.
         spread: Standard deviation of the linear part's errors on the points that it was fitted to.
-        network: Reads windows as ``cut_windows`` makes them; None if nothing corrects the linear part.
         block: The places that both were fitted without, from the first to before the second.
         num_fitted: Points that the linear part's intercept was estimated from, None if that is known or its error is
             left out of account.
@@ -84,13 +82,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Reading:
-    """How members read a series.
-
-    Attributes:
-        context: Points that a network reads.
-        window_spread: The unit of what it reads.
-        trust: How much of the networks' corrections is believed, 0 to 1.
-    """
+    """The points that a network reads, the unit of these, and the share of its corrections that is believed."""
 
     context: int
     window_spread: float
@@ -163,13 +155,10 @@ def cut_windows(values: Values, context: int, ahead: int) -> tuple[Values, float
 
 
 class WindowBatch(NamedTuple):
-    """Windows as a network trains on them; each step's target is the next point's error of the linear part.
+    """Windows as a network trains on them: of (windows, steps) each but the inputs, (windows, steps, 2).
 
-    Attributes:
-        inputs: (windows, steps, 2): the centred value, and the linear part's error there.
-        targets: (windows, steps), in units of the linear part's own error.
-        fitted: (windows, steps), 1 where a target is to be learnt from.
-        held_out: (windows, steps), 1 where a target was left out, and measures.
+    Inputs are the centred value and the linear part's error there; the target is that of the next point. ``fitted`` is
+    1 where a target is learnt from, ``held_out`` where it was left out, and measures.
     """
 
     inputs: Tensor

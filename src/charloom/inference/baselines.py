@@ -21,7 +21,6 @@ class Baseline:
     """A text by a simple means.
 
     Attributes:
-        name: Which.
         total_bits: What the whole text takes.
         note: What must be known to read the figure.
         compressed: Whether it is what a compressor wrote, headers and all.
@@ -68,10 +67,7 @@ def _xz(data: bytes) -> int:
 
 
 def _run(data: bytes, names: list[str], *options: str, made: str | None = None) -> int | None:
-    """Size of what the first of these commands there is makes of the file ``x``; None if it fails.
-
-    made: The file that it writes. Default: standard output.
-    """
+    """Size of what the first of these commands makes of the file ``x`` (``made``, or its output); None if it fails."""
     command = next(filter(None, map(shutil.which, names)), None)
     if command is None:
         return None

@@ -21,7 +21,6 @@ class Row:
     """One way to write the text.
 
     Attributes:
-        name: Which.
         num_bytes: What the text takes so; None where it could not be measured.
         ours: Whether it takes the model to read it.
         note: What must be known to read the figure.
@@ -71,7 +70,11 @@ def report_compression(
     tell(0.0)
     rows = [_entropy_row(data, model)]
     for name, fast in (("charloom", False), ("charloom --fast", True)):
-        rows.append(Row(name, _checked_size(Codec(model, fast=fast, threads=threads), data), ours=True))
+        codec = Codec(model, fast=fast, threads=threads)
+        blob = codec.compress(data)
+        if codec.decompress(blob) != data:
+            raise CharloomError("what was compressed did not come back the same: please report this")
+        rows.append(Row(name, len(blob), ours=True))
         tell(len(rows) / 4)
     best = min(rows[1:], key=lambda row: row.num_bytes or 0)
     model_bytes = size_of_model(model)
@@ -103,13 +106,6 @@ def known_share(data: bytes, priming: bytes) -> float:
 def size_of_model(model: Path) -> int:
     """Bytes of what decompressing takes: the model in integers, and what it begins with."""
     return sum((model / name).stat().st_size for name in (INTEGER_MODEL_FILE, PRIMING_FILE) if (model / name).exists())
-
-
-def _checked_size(codec: Codec, data: bytes) -> int:
-    blob = codec.compress(data)
-    if codec.decompress(blob) != data:
-        raise CharloomError("what was compressed did not come back the same: please report this")
-    return len(blob)
 
 
 def _entropy_row(data: bytes, model: Path) -> Row:

@@ -151,6 +151,7 @@ def evaluate_chunks(
     if not nats.isfinite().all():
         raise InputError("the model's predictions are not finite: its weights are too large to compute with")
     scored_text = vocabulary.decode(ids[1:]) if unknown == "skip" else whole[1:]
+    scored_bytes = scored_text if isinstance(scored_text, bytes) else scored_text.encode("utf-8", "surrogatepass")
     ends = torch.tensor([0, *map(len, cleaned)], device="cpu").cumsum(0)
 
     def sums(values: Tensor) -> list[Any]:
@@ -159,7 +160,7 @@ def evaluate_chunks(
         running[scored + 1] = values
         return running.cumsum(0)[ends].diff().tolist()
 
-    evaluation = Evaluation(len(scored), _utf8_length(scored_text), float(nats.sum()), int(lacking.sum()))
+    evaluation = Evaluation(len(scored), len(scored_bytes), float(nats.sum()), int(lacking.sum()))
     columns = zip(chunks, sums(torch.ones_like(scored)), sums(nats), sums(lacking), strict=True)
     return evaluation, [
         Surprisal(number, chunk.decode("utf-8", "backslashreplace") if isinstance(chunk, bytes) else chunk, *of_chunk)
@@ -252,7 +253,3 @@ def _score(model: Predictor, batches: Iterable[tuple[Ids, Ids]]) -> Iterator[Ten
             logits = logits.transpose(0, 1).flatten(0, 1)
             nats = functional.cross_entropy(logits, targets.flatten().to(model.device), reduction="none")
         yield nats.view(len(inputs), -1).double().cpu()
-
-
-def _utf8_length(text: str | bytes) -> int:
-    return len(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))

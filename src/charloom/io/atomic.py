@@ -77,7 +77,8 @@ def remove_unfinished() -> None:
 @contextlib.contextmanager
 def _hidden_file(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """A new file in the target's folder, open to its owner alone; removed at the end unless it was put in place."""
-    hidden = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}")
+    # A character takes up to four bytes, and a name up to 255.
+    hidden = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}")
     _unfinished.add(hidden)  # before it exists: a signal may come between any two steps
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)

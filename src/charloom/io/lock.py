@@ -18,6 +18,8 @@ class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
     On a file system without locks (some of those on networks) it keeps nobody out.
     """
 
+    _taken: os.stat_result | None = None
+
     def __init__(self, folder: Path, user: str, *, name: str = ".lock", wait: bool = False) -> None:
         """Nothing is locked yet.
 
@@ -70,6 +72,6 @@ class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
         if self._lock.is_locked:
             # filelock leaves the file. It is removed while it is locked, and if the folder was not replaced meanwhile.
             with contextlib.suppress(OSError):
-                if os.path.samestat(self._taken, self._path.stat()):
+                if self._taken and os.path.samestat(self._taken, self._path.stat()):
                     self._path.unlink()
             self._lock.release()

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+
+from charloom.text.stored_ids import Integers
+from charloom.text.vocabulary import code_points
 
 Text: TypeAlias = str | bytes
-Integers: TypeAlias = NDArray[np.integer]
 
 _BLOCK = 1 << 22
 """Characters of the corpus that are searched together. More take more memory."""
@@ -63,10 +64,7 @@ def _blocks(corpus: Text, without: Sequence[tuple[int, int]], longest: int) -> I
 
 
 def _codes(text: Text) -> Integers:
-    """Code points or byte values."""
-    if isinstance(text, bytes):
-        return np.frombuffer(text, np.uint8)
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    return np.frombuffer(text, np.uint8) if isinstance(text, bytes) else code_points(text)
 
 
 def _hashes(text: Text, length: int) -> Integers:

@@ -9,7 +9,6 @@ is left out: at the end of the text, or of each lane. Targets are the inputs, on
 """
 
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -19,14 +18,9 @@ from charloom.errors import Argument, SettingsError
 from charloom.shapes import Ids
 from charloom.text.stored_ids import AnyIds, as_stored
 
-Order: TypeAlias = Callable[[int, int], NDArray[np.int64]]
-"""``order(start, stop)``: the numbers at these places of the order, int64 (stop - start,)."""
-
 ALL_ROWS = slice(None)
 MAX_LISTED = 1 << 24
 _NUM_ROUNDS = 8
-_SEQUENCES_AT_ONCE = 1 << 14
-"""Whose places are drawn together."""
 _IDS_AT_ONCE = 1 << 16
 """Of all lanes together, which are read together."""
 
@@ -105,53 +99,37 @@ def random_batches(
     stored = as_stored(ids)
     order = random_order((len(stored) - offset - 1) // num_steps, generator)
     num_batches = count_batches(len(stored), batch_size, num_steps, offset)
-    num_drawn = max(1, _SEQUENCES_AT_ONCE // batch_size)
-    for begin in range(first, num_batches, num_drawn):
-        end = min(begin + num_drawn, num_batches)
-        for chosen in order(begin * batch_size, end * batch_size).reshape(-1, batch_size):
-            both = stored.sequences(offset + num_steps * chosen[rows], num_steps + 1)
-            yield both[:, :-1], both[:, 1:]
+    for number in range(first, num_batches):
+        chosen = order(number * batch_size, (number + 1) * batch_size)[rows]
+        both = stored.sequences(offset + num_steps * chosen, num_steps + 1)
+        yield both[:, :-1], both[:, 1:]
 
 
-def random_order(count: int, generator: torch.Generator) -> Order:
-    """An order of the numbers below ``count``, 1 or more, drawn from the generator.
+def random_order(count: int, generator: torch.Generator) -> Callable[[int, int], NDArray[np.int64]]:
+    """An order of the numbers below ``count``, 1 or more: ``order(start, stop)`` gives those at these places.
 
-    Up to 16 million it is PyTorch's permutation. Above, where a list would take gigabytes, it is a Feistel network on
-    the bits of a number: each of its rounds, and so the whole, gives every number exactly once, in an order that only
-    the keys know. A result that is n or more is put through again until it is below (J. Black and P. Rogaway, Ciphers
-    with Arbitrary Finite Domains, 2002).
+    Up to 16 million it is PyTorch's permutation. Above, where a list would take gigabytes, the bits of a number are
+    mixed in rounds that can be undone: each, and so all together, gives every number of so many bits exactly once, in
+    an order that only the keys know. A result that is ``count`` or more is mixed again until it is below (J. Black and
+    P. Rogaway, Ciphers with Arbitrary Finite Domains, 2002).
     """
     if count <= MAX_LISTED:
         listed = torch.randperm(count, generator=generator).numpy()
         return lambda start, stop: listed[start:stop]
-    keys = torch.randint(2**63 - 1, (_NUM_ROUNDS,), generator=generator).tolist()
-    return lambda start, stop: _permute(np.arange(start, stop, dtype=np.uint64), count, keys).astype(np.int64)
-
-
-def _permute(numbers: NDArray[np.uint64], count: int, keys: list[int]) -> NDArray[np.uint64]:
-    """Each of the numbers, all below ``count``, in the network of the keys."""
+    keys = torch.randint(2**63 - 1, (_NUM_ROUNDS,), generator=generator).numpy().astype(np.uint64)
     num_bits = (count - 1).bit_length()
-    results = _network(numbers, num_bits, keys)
-    while len(outside := np.flatnonzero(results >= count)):
-        results[outside] = _network(results[outside], num_bits, keys)
-    return results
+    mask, shift = np.uint64(2**num_bits - 1), np.uint64(num_bits // 2 + 1)
 
+    def mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        for key in keys:
+            numbers = (numbers + key) * (key | np.uint64(1)) & mask
+            numbers ^= numbers >> shift
+        return numbers
 
-def _network(numbers: NDArray[np.uint64], num_bits: int, keys: list[int]) -> NDArray[np.uint64]:
-    low_bits = np.uint64(num_bits // 2)
-    low_mask = (np.uint64(1) << low_bits) - np.uint64(1)
-    high_mask = (np.uint64(1) << (np.uint64(num_bits) - low_bits)) - np.uint64(1)
-    high, low = numbers >> low_bits, numbers & low_mask
-    for i, key in enumerate(keys):
-        if i % 2:
-            high = high ^ (_mixed(low + np.uint64(key)) & high_mask)
-        else:
-            low = low ^ (_mixed(high + np.uint64(key)) & low_mask)
-    return high << low_bits | low
+    def order(start: int, stop: int) -> NDArray[np.int64]:
+        results = mixed(np.arange(start, stop, dtype=np.uint64))
+        while len(outside := np.flatnonzero(results >= count)):
+            results[outside] = mixed(results[outside])
+        return results.astype(np.int64)
 
-
-def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64's finalizer: 64 bits, each of which depends on all of a number's (G. Steele and others, 2014)."""
-    numbers = (numbers ^ numbers >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    numbers = (numbers ^ numbers >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    return numbers ^ numbers >> np.uint64(31)
+    return order

@@ -7,11 +7,8 @@ from typing import Any, cast
 from charloom.settings.limits import check_bool
 from charloom.text.chunks import AnyText
 
-# What a pattern's \s matches, but for the space itself.
-_WHITE_SPACE = (
-    "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
-    "\u200a\u2028\u2029\u202f\u205f\u3000"
-)
+# What a pattern's \s matches, but for the space itself; none is beyond U+3000.
+_WHITE_SPACE = [character for character in map(chr, range(0x3001)) if character.isspace() and character != " "]
 _WHITE_SPACE_BYTES = (b"\t", b"\n", b"\x0b", b"\x0c", b"\r")
 
 

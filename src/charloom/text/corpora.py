@@ -134,7 +134,7 @@ def load_corpus(
     with encoded_texts.one_at_a_time(path, text.num_bytes):
         if path is not None and (found := encoded_texts.find(path, progress)):
             return _corpus(name, *found, settings)
-        corpus = _encode(name, text.chunks(progress), settings, files=text)
+        corpus = _encode(name, (chunk for _, chunk in text.chunks(progress)), settings, files=text)
     if text.changed:
         warnings.warn(f"{text.name}: changed while it was read", CharloomWarning, stacklevel=2)
     return corpus
@@ -211,16 +211,10 @@ def _find(
         return source, joined_documents(documents, source, unit, column), CleanUp()
     if not sources:
         raise CorpusError("no text was named")
-    if isinstance(source, str):
-        _refuse_near_miss(source)
-    return ", ".join(Path(s).name or str(s) for s in sources), TextFiles(sources, unit), CleanUp()
-
-
-def _refuse_near_miss(name: str) -> None:
-    """A word that is no path looks like a corpus' name: say which there are."""
-    if re.fullmatch(r"[\w-]{2,40}", name) and not Path(name).exists():
+    if isinstance(source, str) and re.fullmatch(r"[\w-]{2,40}", source) and not Path(source).exists():
         names = ", ".join([*NAMED_CORPORA, PYTHON_REFERENCE])
-        raise CorpusError(f"{name}: no such file, and no corpus of that name; corpora: {names}")
+        raise CorpusError(f"{source}: no such file, and no corpus of that name; corpora: {names}")
+    return ", ".join(Path(s).name or str(s) for s in sources), TextFiles(sources, unit), CleanUp()
 
 
 def _encode(

@@ -20,7 +20,7 @@ def joined_documents(
     whole = (documents,) if isinstance(documents, TEXT) else documents
     if not isinstance(whole, Iterable) or getattr(whole, "ndim", 1) == 0:
         raise CorpusError(f"{name}: {type(documents).__name__} is neither a text nor texts one after the other")
-    between: Any = separator.encode() if unit == "byte" else separator
+    between: Any = _in_units(separator, f"{name}, the separator", unit, column)
     last: str | bytes | None = None
     for number, document in enumerate(whole, 1):
         text = _in_units(document, f"{name}, document {number}", unit, column)
@@ -40,16 +40,15 @@ def _in_units(document: object, place: str, unit: Unit, column: str | None) -> s
         return b"" if unit == "byte" else ""  # a data set's way to say that there is none
     if not isinstance(text, TEXT):
         raise CorpusError(f"{place}: {type(text).__name__}, where a text was expected")
-    if unit == "char":
-        if isinstance(text, bytes):
+    if isinstance(text, bytes):
+        if unit == "char":
             raise CorpusError(f"{place}: bytes, where a text was expected", hint=BYTES_INSTEAD)
-        if not text.isascii():
-            try:
-                text.encode("utf-8")
-            except UnicodeEncodeError as error:
-                raise CorpusError(f"{place}: not Unicode text: {text[error.start]!a} (at {error.start})") from None
         return text
-    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+    try:
+        data = text.encode("utf-8", "surrogateescape" if unit == "byte" else "strict")
+    except UnicodeEncodeError as error:
+        raise CorpusError(f"{place}: not Unicode text: {text[error.start]!a} (at {error.start})") from None
+    return data if unit == "byte" else text
 
 
 def _text_of_row(row: Mapping[str, object], place: str, column: str | None) -> object:

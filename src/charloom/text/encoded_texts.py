@@ -19,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from charloom.errors import ModelFolderError
 from charloom.io.lock import FolderLock
 from charloom.settings.corpus import CorpusSettings
 from charloom.text import encoding
@@ -32,7 +33,7 @@ _END = struct.Struct("<IQ")
 """CRC-32 and length of the JSON before it."""
 _READ_AT_ONCE = 1 << 22
 _STALE_SECONDS = 600
-"""A file that is being written changes within this."""
+"""A file of numbers that are being written changes within this."""
 _UNUSED_SECONDS = 60 * 24 * 3600
 _UNFINISHED = ".encoding-"
 _MAX_COMPRESSED = 16
@@ -59,36 +60,6 @@ class CachedText:
         except OSError:
             return 0.0
 
-    @classmethod
-    def read(cls, path: Path) -> "CachedText":
-        """Raises OSError, or another exception for anything that ``keep`` did not write."""
-        with path.open("rb") as file:
-            num_bytes = file.seek(0, os.SEEK_END)
-            file.seek(max(0, num_bytes - _END.size))
-            crc, length = _END.unpack(file.read())
-            file.seek(max(0, num_bytes - _END.size - length))
-            data = file.read(length)
-        if zlib.crc32(data) != crc:
-            raise ValueError("not what was written")
-        facts = json.loads(data)
-        text = cls(path, facts["name"], EncodedText(**facts["encoded"]))
-        if num_bytes != text.size + length + _END.size:
-            raise ValueError("not as long as it was")
-        return text
-
-    def open(self, progress: Progress | None) -> FileNumbers:
-        """The numbers, verified. Raises OSError, or ValueError if they are not what was written."""
-        crc = 0
-        with self.path.open("rb") as file:
-            for start in range(0, self.size, _READ_AT_ONCE):
-                end = min(start + _READ_AT_ONCE, self.size)
-                crc = zlib.crc32(file.read(end - start), crc)
-                if progress is not None:
-                    progress(end, self.size)
-            if crc != self.encoded.crc32:
-                raise ValueError("not what was written")
-            return self.encoded.in_file(file)
-
 
 def path_of(files: TextFiles, settings: CorpusSettings) -> Path | None:
     """Where a text is or will be kept; None if its files would not tell that they have changed."""
@@ -101,33 +72,53 @@ def path_of(files: TextFiles, settings: CorpusSettings) -> Path | None:
 
 def cached_texts() -> list[CachedText]:
     """All there are, the one used last first. What is damaged is removed."""
-    found = []
-    for path in _folder().glob("*.ids"):
-        with _removed_if_damaged(path):
-            found.append(CachedText.read(path))
+    found = [text for path in _folder().glob("*.ids") if (text := _read(path))]
     return sorted(found, key=CachedText.used, reverse=True)
 
 
 def find(path: Path, progress: Progress | None = None) -> tuple[EncodedText, FileNumbers] | None:
-    """A text that was encoded before; None if it was not, or if what there was is damaged."""
-    with _removed_if_damaged(path):
-        text = CachedText.read(path)
-        numbers = text.open(progress)
+    """A text that was encoded before; None if it was not, or if what there was is damaged, and removed."""
+    if (text := _read(path)) is None:
+        return None
+    try:
+        file = path.open("rb")
+    except OSError:
+        return None
+    crc = 0
+    with file:
+        for start in range(0, text.size, _READ_AT_ONCE):
+            end = min(start + _READ_AT_ONCE, text.size)
+            crc = zlib.crc32(file.read(end - start), crc)
+            if progress is not None:
+                progress(end, text.size)
+        if crc != text.encoded.crc32:
+            _remove(path)
+            return None
         with contextlib.suppress(OSError):
             os.utime(path)
-        return text.encoded, numbers
-    return None
+        return text.encoded, text.encoded.in_file(file)
 
 
-@contextlib.contextmanager
-def _removed_if_damaged(path: Path) -> Iterator[None]:
-    """Ends the block in silence if the file cannot be read; removes one that can be and is not what was written."""
+def _read(path: Path) -> CachedText | None:
+    """The text in a file; None if it is gone, or is not what ``keep`` wrote, and removed."""
     try:
-        yield
+        with path.open("rb") as file:
+            num_bytes = file.seek(0, os.SEEK_END)
+            file.seek(max(0, num_bytes - _END.size))
+            crc, length = _END.unpack(file.read())
+            file.seek(max(0, num_bytes - _END.size - length))
+            data = file.read(length)
+        if zlib.crc32(data) == crc:
+            facts = json.loads(data)
+            text = CachedText(path, facts["name"], EncodedText(**facts["encoded"]))
+            if num_bytes == text.size + length + _END.size:
+                return text
     except OSError:
-        pass  # another process removed it
+        return None
     except Exception:  # anything may be in a damaged file
-        _remove(path)
+        pass
+    _remove(path)
+    return None
 
 
 def _remove(path: Path) -> None:
@@ -189,10 +180,13 @@ def _folder() -> Path:
 def _remove_unfinished() -> int:
     """What processes left that were killed, and how many bytes it took: a file that is being written is never old."""
     removed = 0
-    for path in (*_folder().glob(f"{_UNFINISHED}*"), *_folder().glob(".*.lock")):
+    for path in _folder().glob(f"{_UNFINISHED}*"):
         with contextlib.suppress(OSError):
             status = path.stat()
             if time.time() - status.st_mtime > _STALE_SECONDS:
                 path.unlink()
                 removed += status.st_size
+    for path in _folder().glob(".*.lock"):
+        with contextlib.suppress(OSError, ModelFolderError), FolderLock(path.parent, "", name=path.name):
+            pass  # nobody held it, and it goes with this lock
     return removed

@@ -81,27 +81,20 @@ def read_named(name: str) -> bytes:
     cache = cache_folder()
     for url in corpus.urls:
         try:
-            return _retrieve(url, corpus, cache).read_bytes()
+            import pooch  # slow to import, and needed only here
+
+            pooch.get_logger().setLevel("WARNING")
+            downloader = pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS)
+            sha256 = f"sha256:{corpus.sha256}"
+            return Path(pooch.retrieve(url, sha256, corpus.file_name, cache, downloader=downloader)).read_bytes()
         except Exception as error:  # requests, urllib3, pooch and the file system have no common base
-            tried.append(f"{url}: {_first_clause(error)}")
+            # Network libraries nest long messages: the kind of failure is what a user can act on.
+            connected = not any("Connection" in kind.__name__ for kind in type(error).__mro__)
+            tried.append(f"{url}: " + (f"{type(error).__name__}: {error}"[:120] if connected else "no connection"))
     raise CorpusUnavailableError(
         f"corpus {name!r} cannot be had ({'; '.join(tried)}); connect to the network, or put {corpus.file_name} into a "
         f"folder and name the folder in {DATA_VARIABLE}"
     )
-
-
-def _retrieve(url: str, corpus: NamedCorpus, cache: Path) -> Path:
-    import pooch  # slow to import, and needed only here
-
-    pooch.get_logger().setLevel("WARNING")
-    downloader = pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS)
-    return Path(pooch.retrieve(url, f"sha256:{corpus.sha256}", corpus.file_name, cache, downloader=downloader))
-
-
-def _first_clause(error: Exception) -> str:
-    """Network libraries nest long messages: the kind of failure is what a user can act on."""
-    kinds = " ".join(kind.__name__ for kind in type(error).__mro__)
-    return "no connection" if "Connection" in kinds else f"{type(error).__name__}: {error}"[:120]
 
 
 def default_recipe(corpus: Sequence[str]) -> str:

@@ -33,7 +33,7 @@ _CHUNK = 1 << 20
 
 def read_sources(sources: Sequence[str | Path], unit: Unit) -> str | bytes:
     """The text of ``TextFiles``, whole. Raises CorpusError for what is missing, empty, damaged or not UTF-8."""
-    return joined([*TextFiles(sources, unit).chunks()], unit)
+    return joined([chunk for _, chunk in TextFiles(sources, unit).chunks()], unit)
 
 
 class TextFiles:
@@ -71,17 +71,13 @@ class TextFiles:
         except CorpusError:
             return True
 
-    def chunks(self, progress: Progress | None = None) -> Iterator[str | bytes]:
-        """The text in chunks that are not empty. Raises CorpusError for a text that is."""
-        return (chunk for _, chunk in self._chunks_of_files(progress))
-
     def parts(self) -> list[tuple[str, str | bytes]]:
-        """The text of each file, after its name; put together they are the whole. Raises CorpusError as ``chunks``."""
-        by_file = itertools.groupby(self._chunks_of_files(None), operator.itemgetter(0))
-        return [(name, joined([chunk for _, chunk in chunks], self._unit)) for name, chunks in by_file]
+        """The text of each file that has one, after its name; put together they are the whole."""
+        by_file = itertools.groupby(self.chunks(), operator.itemgetter(0))
+        return [(_names([self._files[n]]), joined([text for _, text in chunks], self._unit)) for n, chunks in by_file]
 
-    def _chunks_of_files(self, progress: Progress | None) -> Iterator[tuple[str, str | bytes]]:
-        """Each chunk after the name of its file, to which the line end that it lacks belongs."""
+    def chunks(self, progress: Progress | None = None) -> Iterator[tuple[int, str | bytes]]:
+        """The text in chunks, none empty, each after its file's number. Raises CorpusError for a text that is empty."""
         bytes_read = 0
 
         def count(data: bytes) -> bytes:
@@ -91,16 +87,14 @@ class TextFiles:
                 progress(bytes_read, self.num_bytes)
             return data
 
-        name = ""
         last: str | bytes = ""
-        for file in self._files:
+        for number, file in enumerate(self._files):
             if isinstance(last, str) and last and not last.endswith("\n"):
-                yield name, (last := "\n")
-            name = _names([file])
+                yield number - 1, (last := "\n")  # it belongs to the file that lacks it
             data = decompressed(map(count, _read_in_chunks(file)), str(file))
-            texts: Iterator[str] | Iterator[bytes] = data if self._unit == "byte" else decoded(data, name)
+            texts: Iterator[str] | Iterator[bytes] = data if self._unit == "byte" else decoded(data, _names([file]))
             for last in texts:
-                yield name, last
+                yield number, last
         if not last:
             raise CorpusError(f"{self.name}: empty; there is nothing to read")
 

@@ -7,7 +7,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, NoReturn, TypeAlias
 
 import numpy as np
 import torch
@@ -145,6 +145,10 @@ class FileNumbers:
 
     def __len__(self) -> int:
         return self._length
+
+    def __reduce__(self) -> NoReturn:
+        """Raises TypeError: a copy, or another process, would read whatever file has the number of ours by then."""
+        raise TypeError("ids in a file cannot be copied or sent to another process: load the corpus there")
 
     def __getitem__(self, part: slice) -> Integers:
         """The numbers between two places, as an array."""

@@ -172,8 +172,6 @@ class Vocabulary:
         characters = data["characters"]
         if data["unit"] != ("byte" if characters is None else "char"):
             raise ValueError("unit and characters contradict each other")
-        if characters is not None and not all(isinstance(character, str) for character in characters):
-            raise TypeError("characters must be strings")
         return cls(characters, clean_up=CleanUp(**data["clean_up"]))
 
 
