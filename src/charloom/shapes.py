@@ -33,9 +33,6 @@ StepLogits: TypeAlias = Float[Tensor, "B V"]
 Inputs: TypeAlias = Float[Tensor, "T B I"]
 """What a recurrent layer reads."""
 
-Outputs: TypeAlias = Float[Tensor, "T B O"]
-"""What a recurrent layer writes: the top layer's hidden states, both directions side by side."""
-
 HiddenState: TypeAlias = Float[Tensor, "L B H"]
 LSTMState: TypeAlias = tuple[Float[Tensor, "L B H"], Float[Tensor, "L B C"]]
 """Hidden state and memory cell."""

@@ -20,7 +20,7 @@ from charloom.models.fused import native_writer, run_native, unknown_part
 from charloom.recurrence.backend import backend
 from charloom.recurrence.kernel_calls import NativeGenerator
 from charloom.recurrence.state import map_parts, parts_of
-from charloom.recurrence.torch_internals import has_forward_hooks, is_in_distributed_forward
+from charloom.recurrence.torch_internals import are_hooked, is_in_distributed_forward
 from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.model import ModelSettings, Precision
 from charloom.settings.sampling import GenerationPrecision
@@ -247,7 +247,7 @@ class LanguageModel(nn.Module):
         )
 
     def _hooks_change_it(self, config: Config, tensors: Mapping[str, Tensor]) -> bool:
-        if not has_forward_hooks(self):
+        if not are_hooked(self.modules()):
             return False
         plain = LanguageModel.assemble(config, {name: tensor.detach().clone() for name, tensor in tensors.items()})
         return differ(self, plain.to(self.device))
