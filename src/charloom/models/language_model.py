@@ -15,8 +15,9 @@ from charloom.errors import InputError, ModelFolderError
 from charloom.layers import RecurrentLayer
 from charloom.models.checks import check_ids, check_parts, check_range, check_state, check_step
 from charloom.models.configuration import config_of, differ, model_without_weights
-from charloom.models.folder import Config, check_fit, misfit, read_model_folder, write_model_folder
+from charloom.models.folder import CONFIG_FILE, WEIGHTS_FILE, Config, misfit, read_model_folder, write_model_folder
 from charloom.models.fused import native_writer, run_native, unknown_part
+from charloom.models.predictor import check_finite
 from charloom.recurrence.backend import backend
 from charloom.recurrence.kernel_calls import NativeGenerator
 from charloom.recurrence.state import map_parts, parts_of
@@ -270,7 +271,9 @@ class LanguageModel(nn.Module):
         """The model of a configuration and tensors from anywhere. Raises InputError if they make none."""
         check_type(Mapping, config=config, tensors=tensors)
         model = model_without_weights(cls, config, len(tensors))
-        check_fit(model.own_tensors(), tensors)
+        if wrong := misfit(model.own_tensors(), tensors):
+            raise InputError(f"{WEIGHTS_FILE} does not fit {CONFIG_FILE} ({wrong})")
+        check_finite(tensors)
         tied = model.tied_output
         model.load_state_dict(tensors, assign=True, strict=not tied)
         if tied and model.embedding is not None:

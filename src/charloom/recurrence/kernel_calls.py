@@ -53,10 +53,6 @@ class LayerCall(NamedTuple):
     c: Tensor | None
     weights: OptionalTensors
 
-    def reserve_bytes(self) -> int:
-        """Size of what ``layer_forward`` keeps for ``layer_backward``."""
-        return self.kernels.reserve_bytes(self.shape)
-
     def arguments(self) -> dict[str, Any]:
         """What the kernels' functions for both ways have in common, by name."""
         return {
@@ -80,7 +76,7 @@ def layer_forward(call: LayerCall, keep: bool) -> tuple[Tensor, Tensor, Tensor |
     # new_empty, not empty: neither the default dtype nor the default device of the process is the kernels'.
     y = h.new_empty(call.shape.steps, *call.shape.state)
     last_h, last_c = torch.empty_like(h), None if c is None else torch.empty_like(c)
-    reserve = h.new_empty(call.reserve_bytes(), dtype=torch.uint8) if keep else None
+    reserve = h.new_empty(call.kernels.reserve_bytes(call.shape), dtype=torch.uint8) if keep else None
     call.kernels.layer_forward(
         **arguments,
         y=own_address(y),
@@ -107,7 +103,7 @@ def layer_backward(
     kernels.layer_backward(
         **arguments,
         gradients=d_weights,
-        reserve=address(reserve, (call.reserve_bytes(),), torch.uint8),
+        reserve=address(reserve, (kernels.reserve_bytes(shape),), torch.uint8),
         dy=address(dy, (shape.steps, *shape.state)),
         d_last_hidden=address(dh, shape.state),
         d_last_cell=memory_cell_address(shape, dc),
@@ -191,11 +187,8 @@ class NativeGenerator:
     def __init__(self, kernels: Kernels, shape: ModelShape, int8: bool, parameters: OptionalTensors) -> None:
         """Packs a language model's weights; later changes of them are not seen.
 
-        Args:
-            kernels: The kernels of one instruction set.
-            shape: Sizes that the parameters are compared with.
-            int8: Round the weights to 8 bits with a scale for each row, if the cell is ``bounded``; else float32.
-            parameters: As in ``language_model_step``.
+        int8: Round the weights to 8 bits with a scale for each row, if the cell is ``bounded``; else float32.
+        parameters: As in ``language_model_step``.
         """
         self._shape = shape
         self._generator = kernels.generator(shape, int8=int8, parameters=parameter_addresses(parameters, shape))
@@ -238,18 +231,10 @@ class NativeGenerator:
 def descend(
     kernels: Kernels, gradients: Sequence[Tensor], values: Sequence[Tensor], max_norm: float, learning_rate: float
 ) -> None:
-    """Scales the gradients down to a global norm of ``max_norm``, then subtracts them from the values.
+    """Scales the gradients down to a global norm of ``max_norm``, which may be infinite; in place.
 
-    Args:
-        kernels: The kernels of one instruction set.
-        gradients: Of any shapes; changed in place.
-        values: As many tensors of the same shapes, changed in place; or none.
-        max_norm: May be infinite.
-        learning_rate: What the gradients are multiplied by.
-
-    Raises:
-        KernelArgumentError: Values do not fit the gradients, a tensor is not dense float32 on the CPU, or two share
-            memory, so that threads would change it at the same time.
+    values: As many tensors, less ``learning_rate`` times their gradients afterwards; or none. Raises
+    KernelArgumentError for two tensors that share memory, too: threads would change it at the same time.
     """
     if values and len(values) != len(gradients):
         raise KernelArgumentError(f"{len(values)} values do not fit {len(gradients)} gradients")
