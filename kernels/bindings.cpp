@@ -29,14 +29,14 @@ thread_local Workspace workspace;
 
 ThreadChoice thread_choice;
 
-// Runs a call on as many threads as suit it. limit: negative for exactly so many.
-template <class Call, class Run>
-void on_threads(Call &call, long limit, double work, Run run) {
+// Runs a function of Kernels on as many threads as suit the call. limit: negative for exactly so many.
+template <class Call>
+void on_threads(size_t (*function)(const Call &, void *), Call &call, long limit, double work) {
   double lost = 0;
   call.threads = thread_choice.threads((int)std::min(std::labs(limit), 256l), limit < 0, work);
   call.lost = &lost;
   const double began = now();
-  run();
+  function(call, workspace.of_size(function(call, nullptr)));
   thread_choice.finished(call.threads, now() - began, lost);
 }
 
@@ -80,10 +80,9 @@ size_t reserve_bytes(const Kernels &kernels, const LayerShape &shape) {
   return kernels.reserve_bytes(call);
 }
 
-// Addresses are 0 for arrays that a call does not have. threads: as in on_threads.
-void layer_forward(const Kernels &kernels, const LayerShape &shape, bool backward_in_time, long threads,
-                   const std::vector<Address> &weights, Address x, Address first_hidden, Address first_cell, Address y,
-                   Address last_hidden, Address last_cell, Address reserve) {
+// Addresses are 0 for arrays that a call does not have.
+LayerCall layer_call(const LayerShape &shape, bool backward_in_time, const std::vector<Address> &weights, Address x,
+                     Address first_hidden, Address first_cell, Address reserve) {
   LayerCall call{};
   (LayerSizes &)call = sizes_of(shape);
   call.backward_in_time = backward_in_time;
@@ -91,16 +90,23 @@ void layer_forward(const Kernels &kernels, const LayerShape &shape, bool backwar
   call.x = (const float *)x;
   call.first_hidden = (const float *)first_hidden;
   call.first_cell = (const float *)first_cell;
+  call.reserve = (void *)reserve;
+  return call;
+}
+
+// threads: as in on_threads.
+void layer_forward(const Kernels &kernels, const LayerShape &shape, bool backward_in_time, long threads,
+                   const std::vector<Address> &weights, Address x, Address first_hidden, Address first_cell, Address y,
+                   Address last_hidden, Address last_cell, Address reserve) {
+  LayerCall call = layer_call(shape, backward_in_time, weights, x, first_hidden, first_cell, reserve);
   call.y = (float *)y;
   call.last_hidden = (float *)last_hidden;
   call.last_cell = (float *)last_cell;
-  call.reserve = (void *)reserve;
   nb::gil_scoped_release release;
   const long rows = call.steps * call.batch;
   if (reserve) ask_for_large_pages(call.reserve, kernels.reserve_bytes(call));
   ask_for_large_pages(call.y, (size_t)(rows * call.hidden) * sizeof(float));
-  on_threads(call, threads, layer_work(call.cell, rows, call.inputs, call.hidden),
-             [&] { kernels.layer_forward(call, workspace.of_size(kernels.layer_workspace(call, false))); });
+  on_threads(kernels.layer_forward, call, threads, layer_work(call.cell, rows, call.inputs, call.hidden));
 }
 
 // dx: 0 if the gradient of the input is not needed. Overwrites the reserve.
@@ -108,15 +114,8 @@ void layer_backward(const Kernels &kernels, const LayerShape &shape, bool backwa
                     const std::vector<Address> &weights, const std::vector<Address> &gradients, Address x,
                     Address first_hidden, Address first_cell, Address reserve, Address dy, Address d_last_hidden,
                     Address d_last_cell, Address dx, Address d_first_hidden, Address d_first_cell) {
-  LayerCall call{};
-  (LayerSizes &)call = sizes_of(shape);
-  call.backward_in_time = backward_in_time;
-  call.weights = weights_at(weights);
+  LayerCall call = layer_call(shape, backward_in_time, weights, x, first_hidden, first_cell, reserve);
   call.gradients = gradients_at(gradients);
-  call.x = (const float *)x;
-  call.first_hidden = (const float *)first_hidden;
-  call.first_cell = (const float *)first_cell;
-  call.reserve = (void *)reserve;
   call.dy = (const float *)dy;
   call.d_last_hidden = (const float *)d_last_hidden;
   call.d_last_cell = (const float *)d_last_cell;
@@ -124,8 +123,8 @@ void layer_backward(const Kernels &kernels, const LayerShape &shape, bool backwa
   call.d_first_hidden = (float *)d_first_hidden;
   call.d_first_cell = (float *)d_first_cell;
   nb::gil_scoped_release release;
-  on_threads(call, threads, 2 * layer_work(call.cell, call.steps * call.batch, call.inputs, call.hidden),
-             [&] { kernels.layer_backward(call, workspace.of_size(kernels.layer_workspace(call, true))); });
+  on_threads(kernels.layer_backward, call, threads,
+             2 * layer_work(call.cell, call.steps * call.batch, call.inputs, call.hidden));
 }
 
 // Returns a copy (steps, batch) of ids (batch, steps). Throws std::out_of_range, IndexError to Python: a wrong id would
@@ -187,8 +186,7 @@ void language_model_step(const Kernels &kernels, const ModelShape &shape, int pr
   const double work = 3 * (layer_work(call.cell, rows, first, call.hidden) +
                            (call.layers - 1) * layer_work(call.cell, rows, call.hidden, call.hidden) +
                            2 * rows * call.hidden * call.vocabulary);
-  on_threads(call, threads, work,
-             [&] { kernels.language_model_step(call, workspace.of_size(kernels.language_model_workspace(call))); });
+  on_threads(kernels.language_model_step, call, threads, work);
 }
 
 // A model's weights, packed, and the loop over characters on them.
@@ -206,7 +204,7 @@ class Generator {
     model_.weights = weights.data();
     model_.output = (const float *)parameters[output];
     model_.output_bias = (const float *)parameters[output + 1];
-    kernels_.pack_for_generation(model_, packed_.of_size(kernels_.generation_size(model_)));
+    kernels_.pack_for_generation(model_, packed_.of_size(kernels_.pack_for_generation(model_, nullptr)));
     model_.weights = nullptr;
   }
 
@@ -222,8 +220,7 @@ class Generator {
     run.first_cell = (float *)cell;
     run.ids = (int64_t *)ids;
     nb::gil_scoped_release release;
-    kernels_.generate(model_, packed_.of_size(0), run,
-                      workspace.of_size(kernels_.generate(model_, nullptr, run, nullptr)));
+    kernels_.generate(model_, packed_.data(), run, workspace.of_size(kernels_.generate(model_, nullptr, run, nullptr)));
   }
 
  private:
@@ -255,7 +252,7 @@ void descend(const Kernels &kernels, const std::vector<Address> &gradients, cons
   double work = 0;
   for (long size : sizes) work += work_of_a_value * (double)size;
   nb::gil_scoped_release release;
-  on_threads(call, threads, work, [&] { kernels.descend(call, workspace.of_size(kernels.descend(call, nullptr))); });
+  on_threads(kernels.descend, call, threads, work);
 }
 
 }  // namespace

@@ -125,12 +125,6 @@ struct Kernels {
   size_t (*generate)(const GenerationModel &, void *packed, const GenerationRun &, void *workspace);
   size_t (*descend)(const DescentCall &, void *workspace);
   size_t (*reserve_bytes)(const LayerCall &);
-
-  size_t layer_workspace(const LayerCall &call, bool backward) const {
-    return (backward ? layer_backward : layer_forward)(call, nullptr);
-  }
-  size_t language_model_workspace(const LanguageModelCall &call) const { return language_model_step(call, nullptr); }
-  size_t generation_size(const GenerationModel &model) const { return pack_for_generation(model, nullptr); }
 };
 
 }  // namespace charloom

@@ -27,6 +27,7 @@ class _BytesPath:
         (Sequence, ("a",), "a", "seen is of type str: it must be a list"),
         (Sequence, [], b"a", "seen is of type bytes: it must be a list"),
         ((str, Sequence), "a", 1, "seen is of type int: it must be a str or a list"),
+        ((str, Sequence), [], b"a", "seen is of type bytes: it must be a str or a list"),
         ((Mapping, type(None)), None, [], "seen is of type list: it must be a dictionary"),
         (Callable, print, "print", "seen is of type str: it must be a function"),
         (bool, True, 1, "seen is of type int: it must be a bool"),

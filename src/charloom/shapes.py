@@ -32,9 +32,6 @@ StepLogits: TypeAlias = Float[Tensor, "B V"]
 Inputs: TypeAlias = Float[Tensor, "T B I"]
 """Inputs of a recurrent layer."""
 
-Outputs: TypeAlias = Float[Tensor, "T B O"]
-"""Outputs of a recurrent layer: hidden states of the top layer, both directions concatenated."""
-
 HiddenState: TypeAlias = Float[Tensor, "L B H"]
 LSTMState: TypeAlias = tuple[Float[Tensor, "L B H"], Float[Tensor, "L B C"]]
 """Hidden state and cell state."""

@@ -37,9 +37,10 @@ def test_a_batch_of_none_is_refused() -> None:
         layers.RNN(3, 4).begin_state(0)
 
 
-def test_an_unknown_device_is_refused() -> None:
-    with pytest.raises(InputError, match="device is 'x'"):
-        layers.GRU(3, 4).begin_state(2, device="x")
+@pytest.mark.parametrize("device", ["x", ""])
+def test_an_unknown_device_is_refused(device: str) -> None:
+    with pytest.raises(InputError, match=f"device is '{device}'"):
+        layers.GRU(3, 4).begin_state(2, device=device)
 
 
 @pytest.mark.parametrize("path", ["auto", "reference"])

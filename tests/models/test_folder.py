@@ -187,6 +187,8 @@ def _edit(folder: Path, **changes: Any) -> None:
         {"layer": {"num_layers": 2}},
         {"layer": {"input_size": 6}},
         {"layer": {"surprise": 1}},
+        {"layer": {"device": "cuda"}},
+        {"layer": {"device": "cpu"}},
         {"vocabulary": {"characters": ["a", "a"]}},
         {"vocabulary": {"characters": "etx"}},
         {"vocabulary": {"characters": [1, 2]}},

@@ -79,6 +79,15 @@ def test_the_environment_is_read_once_and_again_by_other_processes() -> None:
             os._exit(backend().name != "pytorch")
 
 
+def test_a_description_is_of_the_backend_and_not_of_a_later_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with use_backend("pytorch"):
+        chosen = backend()
+        said = chosen.describe()
+        monkeypatch.delenv("CHARLOOM_KERNELS")
+        assert chosen.describe() == said
+        monkeypatch.undo()
+
+
 def test_use_backend_puts_the_environment_back() -> None:
     before, name = dict(os.environ), backend().name
     with use_backend("pytorch"), use_backend("reference"):

@@ -56,6 +56,12 @@ def test_a_number_that_was_asked_for_is_kept_to_by_both() -> None:
     assert _numbers() == (3, 3)
 
 
+def test_the_numbers_are_put_back_after_one_that_pytorch_refuses() -> None:
+    with pytest.raises(RuntimeError, match="positive"), use_threads(-1):
+        pass
+    assert _numbers() == (3, 3)
+
+
 def test_the_numbers_are_put_back_after_an_error() -> None:
     with pytest.raises(KeyError), use_threads(), use_threads(2):
         raise KeyError

@@ -74,7 +74,7 @@ void run_layer(CellKind cell, Precision precision, long steps, long batch, long 
   call.weights = layer.weights(), call.gradients = layer.gradients();
   call.x = x.data(), call.first_hidden = h.data(), call.first_cell = c.data();
   call.y = y.data(), call.last_hidden = last_h.data(), call.last_cell = last_c.data();
-  const Memory reserve(kernels.reserve_bytes(call)), forward(kernels.layer_workspace(call, false));
+  const Memory reserve(kernels.reserve_bytes(call)), forward(kernels.layer_forward(call, nullptr));
   call.reserve = reserve.get();
   kernels.layer_forward(call, forward.get());
   print(name + ".y", y);
@@ -86,7 +86,7 @@ void run_layer(CellKind cell, Precision precision, long steps, long batch, long 
   Array dx(x), d_first_h(h), d_first_c(c);
   call.dy = dy.data(), call.d_last_hidden = dh.data(), call.d_last_cell = dc.data();
   call.dx = dx.data(), call.d_first_hidden = d_first_h.data(), call.d_first_cell = d_first_c.data();
-  const Memory backward(kernels.layer_workspace(call, true));
+  const Memory backward(kernels.layer_backward(call, nullptr));
   kernels.layer_backward(call, backward.get());
   print(name + ".dx", dx);
   print(name + ".d_first_hidden", d_first_h);
@@ -120,7 +120,7 @@ void run_language_model(CellKind cell, Precision precision, long embedding_size)
   call.first_hidden = h.data(), call.first_cell = c.data(), call.last_hidden = last_h.data();
   call.last_cell = last_c.data(), call.d_embedding = embedding_size ? d_embedding.data() : nullptr;
   call.gradients = gradients, call.d_output = d_output.data(), call.d_output_bias = d_output_bias.data();
-  const Memory workspace(kernels.language_model_workspace(call));
+  const Memory workspace(kernels.language_model_step(call, nullptr));
   kernels.language_model_step(call, workspace.get());
   print(name + ".loss", {loss});
   print(name + ".last_hidden", last_h);
@@ -145,7 +145,7 @@ void run_generation(CellKind cell, bool int8, bool greedy) {
   model.cell = cell, model.int8 = int8, model.hidden = hidden, model.layers = 1, model.vocabulary = vocabulary;
   model.weights = weights, model.output = output.data();
   model.output_bias = output_bias.data();
-  const Memory packed(kernels.generation_size(model));
+  const Memory packed(kernels.pack_for_generation(model, nullptr));
   kernels.pack_for_generation(model, packed.get());
   GenerationRun run{};
   run.samples = samples, run.steps = steps, run.sampling = {greedy, greedy ? 0 : 1.25, 5, 0.9, 0};

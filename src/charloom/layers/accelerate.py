@@ -128,9 +128,8 @@ def _exchange_class(layer: nn.Module, classes: Iterable[tuple[type, type]]) -> b
     for old, new in classes:
         if old is own:
             if parametrized:
-                members = dict(vars(type(layer)))
-                for made_for_each_class in ("__dict__", "__weakref__"):
-                    members.pop(made_for_each_class, None)
+                made = ("__dict__", "__weakref__")  # for each class
+                members = {name: value for name, value in vars(type(layer)).items() if name not in made}
                 new = type(new)(type(layer).__name__, (new,), members)
             layer.__class__ = new
             return True

@@ -59,21 +59,18 @@ class RecurrentLayer(nn.RNNBase):
             A tensor (layers * directions, batch, hidden); for an LSTM a pair of hidden state and memory cell.
 
         Raises:
-            InputError: ``batch_size`` is not a positive int, or ``device`` is none.
+            InputError: ``batch_size`` is not a positive int, or there is no such ``device``.
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or not 1 <= batch_size < 2**31:
             raise InputError("it must be an int from 1 to 2**31 - 1", setting="batch_size", value=batch_size)
+        weight: Any = next(self.parameters(), self._flat_weights[0])
         try:
-            torch.device(device or "cpu")
+            where = weight.device if device is None else torch.device(device)
         except (RuntimeError, TypeError):
             raise InputError("it must be a device of PyTorch, such as cpu", setting="device", value=device) from None
-        weight: Any = next(self.parameters(), self._flat_weights[0])
         layers = self.num_layers * (2 if self.bidirectional else 1)
         sizes = [self.proj_size or self.hidden_size, self.hidden_size][: CELL_OF_MODE[self.mode].state_parts]
-        parts = [
-            torch.zeros(layers, batch_size, size, device=device or weight.device, dtype=dtype or weight.dtype)
-            for size in sizes
-        ]
+        parts = [torch.zeros(layers, batch_size, size, device=where, dtype=dtype or weight.dtype) for size in sizes]
         return tuple_to_state(parts)
 
     def named_weights(self) -> list[CellWeights] | None:

@@ -65,10 +65,9 @@ def extend_model(
     config = config | {"vocabulary": vocabulary.to_json()}
     if model.embedding is None:
         config["layer"] = config["layer"] | {"input_size": len(vocabulary)}
-    config["layer"] = config["layer"] | {"device": "cpu", "dtype": next(model.parameters()).dtype}
     with torch.random.fork_rng(devices=[]), torch.inference_mode(mode=False):
         torch.manual_seed(seed)
-        longer = model_from_config(LanguageModel, config)
+        longer = model_from_config(LanguageModel, config, dtype=model.output.weight.dtype)
         _initialise(longer, init_sigma)
     with torch.no_grad():
         for name, tensor in longer.own_tensors().items():

@@ -54,7 +54,14 @@ def _json_values(provenance: Mapping[str, object]) -> Config:
     return values
 
 
-def model_from_config(model_class: type[_Model], config: Config, max_layers: int = 2**31) -> _Model:
+def model_from_config(
+    model_class: type[_Model],
+    config: Config,
+    max_layers: int = 2**31,
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
+) -> _Model:
     """Makes a model with new weights of a configuration from anywhere, which may ask for so many layers.
 
     Raises:
@@ -65,7 +72,7 @@ def model_from_config(model_class: type[_Model], config: Config, max_layers: int
         if layer["num_layers"] > max_layers:
             raise ValueError(f"more than {max_layers} layers")
         model = model_class(
-            LAYERS[layer.pop("cell")](**layer),
+            LAYERS[layer.pop("cell")](**layer, device=device, dtype=dtype),  # a TypeError if it names its own
             Vocabulary.from_json(config["vocabulary"]),
             embedding_size=config["embedding_size"],
             dropout=config["dropout"],
@@ -78,12 +85,9 @@ def model_from_config(model_class: type[_Model], config: Config, max_layers: int
 
 
 def model_without_weights(model_class: type[_Model], config: Config, num_tensors: int) -> _Model:
-    """Makes a model on the meta device, where nothing is allocated, that can have so many tensors.
-
-    A hostile configuration cannot ask for more memory than its file has.
-    """
-    with torch.device("meta"), WithoutInitialWeights():
-        return model_from_config(model_class, config, num_tensors)
+    """As ``model_from_config`` on the meta device: a hostile configuration cannot ask for more memory than it has."""
+    with WithoutInitialWeights():
+        return model_from_config(model_class, config, num_tensors, device="meta")
 
 
 def differ(model: "LanguageModel", other: "LanguageModel") -> bool:

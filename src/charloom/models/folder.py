@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from charloom.arguments import PATH, check_type
-from charloom.errors import Argument, InputError, ModelFolderError
+from charloom.errors import Argument, ModelFolderError
 from charloom.io.atomic import write_atomically
 from charloom.io.lock import FolderLock
 from charloom.io.tensor_files import open_regular, parse_json, read_tensor_file
@@ -119,13 +119,6 @@ def read_model_folder(path: str | Path, kind: str | None = None) -> tuple[Config
 
 def _in_words(kind: object) -> str:
     return "a language model" if kind is None else f"a {kind!s:.40}"
-
-
-def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
-    """Raises InputError for tensors that are not finite, or not those of the model that the configuration describes."""
-    if wrong := misfit(expected, found):
-        raise InputError(f"{WEIGHTS_FILE} does not fit {CONFIG_FILE} ({wrong})")
-    check_finite(found)
 
 
 def misfit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> str | None:

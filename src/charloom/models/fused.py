@@ -102,15 +102,15 @@ def _native_parameters(model: "LanguageModel") -> tuple[Kernels, ModelShape, Opt
     kernels = backend().kernels
     if kernels is None or not covers() or model.unknown_part() or are_hooked([model, *model.children()]):
         return None
-    embedding, layer, output = model.embedding, model.layer, model.output
+    layer, output = model.layer, model.output
+    embedding = None if model.embedding is None else model.embedding.weight
     weights = layer.named_weights()
     if weights is None or len(weights) > kernels.max_layers:
         return None
     vocabulary, hidden = output.weight.shape
-    embedding_size = 0 if embedding is None else embedding.weight.shape[1]
+    embedding_size = 0 if embedding is None else embedding.shape[1]
     shape = ModelShape(CELL_OF_MODE[layer.mode].number, hidden, len(weights), vocabulary, embedding_size)
-    first = None if embedding is None else embedding.weight
-    return kernels, shape, [first, *chain(*weights), output.weight, output.bias]
+    return kernels, shape, [embedding, *chain(*weights), output.weight, output.bias]
 
 
 def native_generator(model: "LanguageModel", precision: GenerationPrecision) -> NativeGenerator | None:

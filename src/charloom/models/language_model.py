@@ -15,12 +15,13 @@ from charloom.errors import InputError, ModelFolderError
 from charloom.layers import RecurrentLayer
 from charloom.models.checks import check_ids, check_parts, check_range, check_state, check_step
 from charloom.models.configuration import config_of, differ, model_without_weights
-from charloom.models.folder import Config, check_fit, misfit, read_model_folder, write_model_folder
+from charloom.models.folder import CONFIG_FILE, WEIGHTS_FILE, Config, misfit, read_model_folder, write_model_folder
 from charloom.models.fused import native_generator, run_native, unknown_part
+from charloom.models.predictor import check_finite
 from charloom.recurrence.backend import backend
 from charloom.recurrence.kernel_calls import NativeGenerator
 from charloom.recurrence.state import map_state, state_to_tuple
-from charloom.recurrence.torch_internals import has_forward_hooks, is_in_distributed_forward
+from charloom.recurrence.torch_internals import are_hooked, is_in_distributed_forward
 from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.model import ModelSettings, Precision
 from charloom.settings.sampling import GenerationPrecision
@@ -247,7 +248,7 @@ class LanguageModel(nn.Module):
         )
 
     def _hooks_change_it(self, config: Config, tensors: Mapping[str, Tensor]) -> bool:
-        if not has_forward_hooks(self):
+        if not are_hooked(self.modules()):
             return False
         plain = LanguageModel.from_config(config, {name: tensor.detach().clone() for name, tensor in tensors.items()})
         return differ(self, plain.to(self.device))
@@ -270,7 +271,9 @@ class LanguageModel(nn.Module):
         """The model of a configuration and tensors from anywhere. Raises InputError if they make none."""
         check_type(Mapping, config=config, tensors=tensors)
         model = model_without_weights(cls, config, len(tensors))
-        check_fit(model.own_tensors(), tensors)
+        if wrong := misfit(model.own_tensors(), tensors):
+            raise InputError(f"{WEIGHTS_FILE} does not fit {CONFIG_FILE} ({wrong})")
+        check_finite(tensors)
         tied = model.tied_output
         model.load_state_dict(tensors, assign=True, strict=not tied)
         if tied and model.embedding is not None:

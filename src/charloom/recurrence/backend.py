@@ -46,7 +46,7 @@ class Backend(NamedTuple):
             return f"native kernels ({self.name})"
         if self.name == "reference":
             return "reference (the equations, step by step)"
-        if os.environ.get(VARIABLE) == self.name:
+        if _supported():
             return "PyTorch's own"
         return "PyTorch's own (charloom was installed without native kernels: no C++ compiler was found then)"
 

@@ -8,7 +8,7 @@ All functions raise KernelArgumentError for a tensor that is not what the sizes 
 
 import operator
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -53,9 +53,17 @@ class LayerCall(NamedTuple):
     c: Tensor | None
     weights: OptionalTensors
 
-    def reserve_bytes(self) -> int:
-        """Size of what ``layer_forward`` keeps for ``layer_backward``."""
-        return self.kernels.reserve_bytes(self.shape)
+    def arguments(self) -> dict[str, Any]:
+        """What the kernels' functions for both ways have in common, by name."""
+        return {
+            "sizes": self.shape,
+            "backward_in_time": self.backward_in_time,
+            "threads": thread_limit(),
+            "weights": addresses(self.weights, self.shape.weights),
+            "x": address(self.x, self.shape.input),
+            "first_hidden": address(self.h, self.shape.state),
+            "first_cell": memory_cell_address(self.shape, self.c),
+        }
 
 
 def layer_forward(call: LayerCall, keep: bool) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
@@ -64,21 +72,13 @@ def layer_forward(call: LayerCall, keep: bool) -> tuple[Tensor, Tensor, Tensor |
     Returns hidden states (steps, batch, hidden), the last one, the last memory cell of an LSTM and, to ``keep``, the
     reserve that ``layer_backward`` needs, uint8.
     """
-    kernels, shape, backward_in_time, x, h, c, weights = call
-    at_weights, at_x = addresses(weights, shape.weights), address(x, shape.input)
-    at_h, at_c = address(h, shape.state), memory_cell_address(shape, c)
+    arguments, h, c = call.arguments(), call.h, call.c
     # new_empty, not empty: neither the default dtype nor the default device of the process is the kernels'.
-    y = x.new_empty(shape.steps, shape.batch, shape.hidden)
+    y = h.new_empty(call.shape.steps, *call.shape.state)
     last_h, last_c = torch.empty_like(h), None if c is None else torch.empty_like(c)
-    reserve = x.new_empty(call.reserve_bytes(), dtype=torch.uint8) if keep else None
-    kernels.layer_forward(
-        shape,
-        backward_in_time=backward_in_time,
-        threads=thread_limit(),
-        weights=at_weights,
-        x=at_x,
-        first_hidden=at_h,
-        first_cell=at_c,
+    reserve = h.new_empty(call.kernels.reserve_bytes(call.shape), dtype=torch.uint8) if keep else None
+    call.kernels.layer_forward(
+        **arguments,
         y=own_address(y),
         last_hidden=own_address(last_h),
         last_cell=own_address(last_c),
@@ -90,33 +90,20 @@ def layer_forward(call: LayerCall, keep: bool) -> tuple[Tensor, Tensor, Tensor |
 def layer_backward(
     call: LayerCall, reserve: Tensor, upstream: tuple[Tensor, Tensor, Tensor | None], needs_dx: bool
 ) -> list[Tensor | None]:
-    """Computes the gradients of input, first state and weights.
+    """Returns the gradients of x, h, c and the four weights; None for what is None or not needed.
 
-    Args:
-        call: As ``layer_forward`` had it, of the same instruction set.
-        reserve: As ``layer_forward`` filled it; it is overwritten.
-        upstream: Gradients of hidden states, last hidden state and last memory cell.
-        needs_dx: Compute the gradient of x.
-
-    Returns:
-        Gradients of x, h, c and the four weights; None for what is None or not needed.
+    call: As ``layer_forward`` had it, of the same instruction set. reserve: As it was filled there; it is overwritten.
+    upstream: Gradients of hidden states, last hidden state and last memory cell.
     """
-    kernels, shape, backward_in_time, x, h, c, weights = call
+    kernels, shape, _, x, h, c, weights = call
     dy, dh, dc = upstream
-    at_weights, at_x = addresses(weights, shape.weights), address(x, shape.input)
-    at_h, at_c = address(h, shape.state), memory_cell_address(shape, c)
+    arguments = call.arguments()
     gradients = [None if t is None else torch.empty_like(t) for t in (x if needs_dx else None, h, c, *weights)]
     dx, d_first_hidden, d_first_cell, *d_weights = map(own_address, gradients)
     kernels.layer_backward(
-        shape,
-        backward_in_time=backward_in_time,
-        threads=thread_limit(),
-        weights=at_weights,
+        **arguments,
         gradients=d_weights,
-        x=at_x,
-        first_hidden=at_h,
-        first_cell=at_c,
-        reserve=address(reserve, (call.reserve_bytes(),), torch.uint8),
+        reserve=address(reserve, (kernels.reserve_bytes(shape),), torch.uint8),
         dy=address(dy, (shape.steps, *shape.state)),
         d_last_hidden=address(dh, shape.state),
         d_last_cell=memory_cell_address(shape, dc),
@@ -152,17 +139,10 @@ class Step(NamedTuple):
 
 
 def language_model_step(step: Step, parameters: OptionalTensors) -> tuple[Tensor, list[Tensor | None], CellState]:
-    """Computes loss, all gradients and the last state of a minibatch.
+    """Returns a minibatch's mean loss in nats, (), all gradients, None where the parameter is, and the last state.
 
-    Args:
-        step: Its inputs.
-        parameters: As ``shape.parameters``; the embedding is None for one-hot input, biases of layers may be.
-
-    Returns:
-        The mean loss in nats, (); gradients, None where the parameter is; the last state.
-
-    Raises:
-        InputError: An id is not in the vocabulary.
+    parameters: As ``shape.parameters``; the embedding is None for one-hot input, biases of layers may be. Raises
+    InputError for an id that is not in the vocabulary.
     """
     kernels, shape, precision, ids, targets, state, dropout, layer_dropout = step
     batch, num_steps = ids.shape
@@ -207,11 +187,8 @@ class NativeGenerator:
     def __init__(self, kernels: Kernels, shape: ModelShape, int8: bool, parameters: OptionalTensors) -> None:
         """Packs a language model's weights; later changes of them are not seen.
 
-        Args:
-            kernels: The kernels of one instruction set.
-            shape: Sizes that the parameters are compared with.
-            int8: Round the weights to 8 bits with a scale for each row, if the cell is ``bounded``; else float32.
-            parameters: As in ``language_model_step``.
+        int8: Round the weights to 8 bits with a scale for each row, if the cell is ``bounded``; else float32.
+        parameters: As in ``language_model_step``.
         """
         self._shape = shape
         self._generator = kernels.generator(shape, int8=int8, parameters=parameter_addresses(parameters, shape))
@@ -254,18 +231,10 @@ class NativeGenerator:
 def descend(
     kernels: Kernels, gradients: Sequence[Tensor], values: Sequence[Tensor], max_norm: float, learning_rate: float
 ) -> None:
-    """Scales the gradients down to a global norm of ``max_norm``, then subtracts them from the values.
+    """Scales the gradients down to a global norm of ``max_norm``, which may be infinite; in place.
 
-    Args:
-        kernels: The kernels of one instruction set.
-        gradients: Of any shapes; changed in place.
-        values: As many tensors of the same shapes, changed in place; or none.
-        max_norm: May be infinite.
-        learning_rate: What the gradients are multiplied by.
-
-    Raises:
-        KernelArgumentError: Values do not fit the gradients, a tensor is not dense float32 on the CPU, or two share
-            memory, so that threads would change it at the same time.
+    values: As many tensors, less ``learning_rate`` times their gradients afterwards; or none. Raises
+    KernelArgumentError for two tensors that share memory, too: threads would change it at the same time.
     """
     if values and len(values) != len(gradients):
         raise KernelArgumentError(f"{len(values)} values do not fit {len(gradients)} gradients")

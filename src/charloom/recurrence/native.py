@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, library
@@ -24,9 +24,6 @@ from charloom.recurrence.torch_internals import (
 )
 from charloom.settings.cells import CELL_OF_MODE, CELLS
 from charloom.settings.model import Precision
-
-_Outputs: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
-_Gradients: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 _library: Any = library.Library("charloom", "DEF")  # type: ignore[no-untyped-call] # torch's
 _library.define(
@@ -68,7 +65,7 @@ def native_direction(
 
 
 @hidden_from_compiler
-def _forward(*arguments: Any) -> _Outputs:
+def _forward(*arguments: Any) -> tuple[Tensor, ...]:
     """Arguments in the order of the operator."""
     *arguments_of_both, keep = arguments
     call = _call(arguments_of_both[:7], *arguments_of_both[7:])
@@ -78,12 +75,12 @@ def _forward(*arguments: Any) -> _Outputs:
 
 
 @hidden_from_compiler
-def _backward(*arguments: Any) -> _Gradients:
+def _backward(*arguments: Any) -> tuple[Tensor, ...]:
     """Arguments in the order of the operator."""
     upstream, inputs, (reserve, *options) = arguments[:3], arguments[3:10], arguments[10:]
     gradients = _consuming_backward(upstream, inputs, reserve.clone(), True, *options)
     none = reserve.new_empty(0, dtype=torch.float32)
-    return tuple(none if g is None else g for g in gradients)  # type: ignore[return-value] # seven
+    return tuple(none if g is None else g for g in gradients)
 
 
 @hidden_from_compiler
@@ -106,7 +103,9 @@ def _call(
     return kernel_calls.LayerCall(kernels_named(kernels), shape, backward_in_time, x, h, c, weights)
 
 
-def _forward_shapes(x: Tensor, h: Tensor, c: Tensor | None, _: Tensor, w_hh: Tensor, *options: Any) -> _Outputs:
+def _forward_shapes(
+    x: Tensor, h: Tensor, c: Tensor | None, _: Tensor, w_hh: Tensor, *options: Any
+) -> tuple[Tensor, ...]:
     y = x.new_empty(x.shape[0], x.shape[1], w_hh.shape[1])
     size = library.get_ctx().new_dynamic_size() if options[-1] else 0
     reserve = x.new_empty(size, dtype=torch.uint8)
@@ -118,7 +117,7 @@ def _backward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
     return tuple(x.new_empty(0 if t is None else t.shape) for t in arguments[3:10])
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: _Outputs) -> None:
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     (x, h, c, *weights), (cell, *options, _) = inputs[:7], inputs[7:]
     w_ih, w_hh = weights[:2]
     # What first derivatives do not need may change before the backward pass, as in torch.nn; so it is not saved.
@@ -138,7 +137,7 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     @hidden_from_compiler
-    def forward(ctx: Any, *inputs: Any) -> _Outputs:
+    def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, ...]:
         outputs = _forward(*inputs)
         _save(ctx, inputs, outputs)
         return outputs

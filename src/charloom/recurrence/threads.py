@@ -52,9 +52,9 @@ def use_threads(number: int | None = None) -> Iterator[None]:
     with _lock:
         outside = _outside[0] if _outside else torch.get_num_threads()
         _outside.append(outside)
-    _here.limit = outside if number is None else -number
-    torch.set_num_threads(number or 1)
     try:
+        _here.limit = outside if number is None else -number
+        torch.set_num_threads(number or 1)
         yield
     finally:
         with _lock:

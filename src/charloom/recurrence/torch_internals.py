@@ -57,8 +57,7 @@ def is_differentiated() -> bool:
 def is_observed() -> bool:
     """True inside a function transform, forward-mode differentiation, a dispatch mode, or ``torch.jit.trace``."""
     return (
-        torch._C._functorch.peek_interpreter_stack() is not None
-        or forward_ad._current_level >= 0
+        is_differentiated()
         or torch._C._len_torch_dispatch_stack() > 0
         or torch._C._dispatch_tls_is_dispatch_key_included(torch._C.DispatchKey.PreDispatch)  # of make_fx, torch.export
         or torch._C._get_tracing_state() is not None
@@ -90,13 +89,6 @@ def keeps_graph() -> bool:
 def version_of(tensor: Tensor) -> int | None:
     """How often a tensor has been written to; None if nobody counts, as in inference mode."""
     return None if tensor.is_inference() else tensor._version
-
-
-def has_forward_hooks(module: nn.Module) -> bool:
-    """Tells if a hook could change what a module computes."""
-    return any(part._forward_hooks or part._forward_pre_hooks for part in module.modules()) or bool(
-        torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks
-    )
 
 
 def are_hooked(modules: Iterable[nn.Module | None]) -> bool:
