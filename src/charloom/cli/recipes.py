@@ -25,6 +25,7 @@ def recipes(name: Annotated[str | None, Parameter(show_default=False)] = None, /
     """
     out = screen.results()
     if name is not None:
+        load_recipe(name)  # refused as training would
         out.print(read_recipe(name), end="")
         return
     for recipe in recipe_names():
