@@ -66,9 +66,18 @@ def forecast(
     force
         Overwrite files that are there.
     """
-    picture = plot or _picture_beside(file)
     if no_backtest and held_out is not None:
         raise SettingsError("--held-out is the backtest's: give it without --no-backtest")
+    if held_out is not None:
+        check_count("held_out", held_out, minimum=1)
+
+    from charloom import forecasting
+    from charloom.cli import forecast_tables
+    from charloom.forecasting.intervals import sorted_levels
+    from charloom.io.atomic import write_whole
+
+    levels = sorted_levels(level)
+    picture = plot or _picture_beside(file)
     table_file = None if output in (None, STANDARD_INPUT) else Path(str(output))
     check_targets(
         file,
@@ -77,18 +86,9 @@ def forecast(
         force=force,
     )
     drawn_as = picture_format(picture) if picture else None
+    _check_save(save)
     if output == STANDARD_INPUT:
         screen.output()  # refused at once if it is closed
-
-    from charloom import forecasting
-    from charloom.cli import forecast_tables
-    from charloom.forecasting.intervals import sorted_levels
-    from charloom.io.atomic import write_whole
-
-    _check_save(save)
-    if held_out is not None:
-        check_count("held_out", held_out, minimum=1)
-    levels = sorted_levels(level)
     series = forecasting.read_series(file, **vars(table))
     console = screen.messages() if output == STANDARD_INPUT else screen.log()
     forecast_tables.show_series(console, series)
