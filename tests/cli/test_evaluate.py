@@ -113,7 +113,7 @@ def test_an_infinite_perplexity_is_null_in_json(home: Path, char_model: Path) ->
     model = LanguageModel.load(char_model)
     with torch.no_grad():
         for weights in model.parameters():
-            weights *= 1e6
+            weights.mul_(1e6)
     model.save(home / "sure")
     (home / "x.txt").write_text("xxxx")
     summary = call(home, "evaluate", home / "sure", "x.txt", "--json").done()
