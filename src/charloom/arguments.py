@@ -25,15 +25,12 @@ def check_type(kinds: Any, **arguments: object) -> None:
     """
     kinds = kinds if isinstance(kinds, tuple) else (kinds,)
     for name, value in arguments.items():
-        lists_only = str not in kinds and isinstance(value, TEXT) and not isinstance(value, _plain(kinds))
+        others = tuple(kind for kind in kinds if kind not in (Sequence, Iterable))
+        lists_only = str not in kinds and isinstance(value, TEXT) and not isinstance(value, others)
         of_bytes = os.PathLike in kinds and isinstance(value, os.PathLike) and not isinstance(value.__fspath__(), str)
         if not isinstance(value, kinds) or lists_only or of_bytes:
             words = [_WORDS.get(kind, f"a {kind.__name__}") for kind in kinds if kind is not type(None)]
             raise InputError(f"is of type {type(value).__name__}: it must be {' or '.join(words)}", setting=name)
-
-
-def _plain(kinds: tuple[type, ...]) -> tuple[type, ...]:
-    return tuple(kind for kind in kinds if kind not in (Sequence, Iterable))
 
 
 def check_listeners(listeners: Sequence[object]) -> None:

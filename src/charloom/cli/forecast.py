@@ -1,13 +1,11 @@
 """``charloom forecast``."""
 
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from charloom.cli import screen
 from charloom.cli.options import Flag, Force, OutputFile, Word
@@ -108,15 +106,11 @@ def forecast(
     if picture is None:
         pipe = "standard input" if file == STANDARD_INPUT else file
         console.print(f"No picture is drawn, since {pipe} is a pipe: --plot names a place.")
-    _show_places(console, {"Drawn in": picture, "Written to": table_file, "Saved in": save})
-    if output == STANDARD_INPUT:
-        sys.stdout.write(written)  # last: if nobody reads it, the files are there
-
-
-def _show_places(console: Console, places: Mapping[str, Path | None]) -> None:
-    for what, place in places.items():
+    for what, place in (("Drawn in", picture), ("Written to", table_file), ("Saved in", save)):
         if place is not None:
             console.print(f"{what} {place}")
+    if output == STANDARD_INPUT:
+        sys.stdout.write(written)  # last: if nobody reads it, the files are there
 
 
 def _check_save(folder: Path | None) -> None:

@@ -21,7 +21,7 @@ def recipes(name: Annotated[str | None, Parameter(show_default=False)] = None, /
     Parameters
     ----------
     name
-        A recipe, or the path of a .toml file of your own.
+        A recipe, or the path of a .toml file of your own: it is checked first.
     """
     out = screen.results()
     if name is not None:

@@ -5,18 +5,11 @@ from typing import Literal, TypeAlias
 
 from charloom.errors import Argument, SettingsError
 from charloom.settings.cells import CellName, Nonlinearity
-from charloom.settings.limits import check_choice, check_number, check_switch, check_whole, check_word
+from charloom.settings.limits import check_number, check_switch, check_whole, check_word
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
-
-
 MOST_LAYERS = 1000
 """Ten times as many as anyone trains, and they are made in a second or two."""
-
-
-def check_precision(precision: str) -> None:
-    """Raises SettingsError for a word that is no ``Precision``."""
-    check_choice("precision", precision, Precision)
 
 
 @dataclass(frozen=True)
