@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from charloom.errors import Argument, CharloomError, CharloomWarning, InputError, Part, SettingsError, worded
+from charloom.errors import Argument, CharloomError, CharloomWarning, InputError, Part, SettingsError, format_parts
 
 _READER_HAS_GONE = (errno.EPIPE, errno.EIO)
 """Error numbers of a closed pipe and of a closed terminal."""
-_NARROWEST_HELP = 20
+_MIN_HELP = 20
 """Columns: rich may never end to lay out a table in two."""
-_USUAL_WIDTH = 80
+_DEFAULT_WIDTH = 80
 _BAR_WITH_FIGURES = 104
 """Columns."""
 _WIDE = 100_000
@@ -47,7 +47,7 @@ def log() -> Console:
 
 def help_console() -> Console:
     """The console for the help, as wide as the terminal unless that is very narrow, or says that it is (COLUMNS=0)."""
-    return _Console(width=None if _Console().width >= _NARROWEST_HELP else _USUAL_WIDTH)
+    return _Console(width=None if _Console().width >= _MIN_HELP else _DEFAULT_WIDTH)
 
 
 def messages() -> Console:
@@ -130,7 +130,7 @@ def exit_status(error: CharloomError) -> int:
 
 def in_words(message: Iterable[Part]) -> str:
     """A message of the library with arguments as options."""
-    return worded(message, as_option)
+    return format_parts(message, as_option)
 
 
 def _say(line: str) -> None:
