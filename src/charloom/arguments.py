@@ -30,15 +30,11 @@ def check_type(kinds: Any, **arguments: object) -> None:
     kinds = kinds if isinstance(kinds, tuple) else (kinds,)
     for name, value in arguments.items():
         # A str is a Sequence whose characters would be taken for the elements of the list.
-        lists_only = str not in kinds and isinstance(value, TEXT) and not isinstance(value, _plain(kinds))
+        allowed = tuple(k for k in kinds if k not in (Sequence, Iterable)) if isinstance(value, TEXT) else kinds
         of_bytes = os.PathLike in kinds and isinstance(value, os.PathLike) and not isinstance(value.__fspath__(), str)
-        if not isinstance(value, kinds) or lists_only or of_bytes:
+        if not isinstance(value, allowed) or of_bytes:
             words = [_TYPE_NAMES.get(kind, f"a {kind.__name__}") for kind in kinds if kind is not type(None)]
             raise InputError(f"is of type {type(value).__name__}: it must be {' or '.join(words)}", setting=name)
-
-
-def _plain(kinds: tuple[type, ...]) -> tuple[type, ...]:
-    return tuple(kind for kind in kinds if kind not in (Sequence, Iterable))
 
 
 def check_listeners(listeners: Sequence[object]) -> None:
