@@ -108,6 +108,18 @@ def test_any_file_under_a_byte_model(byte_model: Path, tmp_path: Path) -> None:
     assert shown.count("bits/byte") == 1  # of a model of characters there are bits/char, too
 
 
+def test_an_infinite_perplexity_is_null_in_json(home: Path, char_model: Path) -> None:
+    """As in a run's history: JSON has no infinity."""
+    model = LanguageModel.load(char_model)
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.mul_(1e6)
+    model.save(home / "sure")
+    (home / "x.txt").write_text("xxxx")
+    summary = call(home, "evaluate", home / "sure", "x.txt", "--json").done()
+    assert json.loads(summary, parse_constant=pytest.fail)["perplexity"] is None
+
+
 def test_what_cannot_be_evaluated(home: Path, char_model: Path) -> None:
     (home / "x.txt").write_text("t")
     assert "too short" in call(home, "evaluate", char_model, "x.txt").error()

@@ -56,6 +56,12 @@ def test_forecast(home: Path) -> None:
     assert loaded.interval(0.95)[0].tolist() == [float(row["lower_95"]) for row in rows]
 
 
+def test_the_name_of_a_column_may_have_a_point(home: Path) -> None:
+    (home / "air.csv").write_text((home / "sales.csv").read_text().replace("units", "CO2.ppm"))
+    options = ["--column", "CO2.ppm", "--horizon", "2", "--method", "naive", "--no-backtest"]
+    assert call(home, "forecast", "air.csv", *options).done().startswith("CO2.ppm: 96 points")
+
+
 def test_standard_input_to_standard_output(home: Path) -> None:
     data = (home / "sales.csv").read_bytes()
     options = ["--column", "units", *_QUICK, "--no-backtest", "--level", "0.5", "--output", "-"]

@@ -50,6 +50,12 @@ def test_the_input_is_never_the_output(home: Path, option: str, target: str) -> 
     assert sorted(home.rglob("*")) == names
 
 
+@pytest.mark.parametrize("wrong", [("--level", "95"), ("--held-out", "0")])
+def test_a_wrong_option_is_said_before_a_file_that_is_there(home: Path, wrong: tuple[str, str]) -> None:
+    (home / "two.csv.forecast.png").write_text("")
+    assert call(home, "forecast", "two.csv", *wrong).error(2).startswith(f"{wrong[0]} is ")
+
+
 def test_the_input_by_another_name_is_not_the_output_either(home: Path) -> None:
     found = call(home, "forecast", "folder/by-symlink.csv", *_QUICK, "-f", "--output", "two.csv").error(2)
     assert found.startswith("two.csv: the input is the output")

@@ -33,3 +33,8 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("[model]\ncell = 'gru'\n[training]\nepochs = 7\nprefix = ['a', 'b']\n")
     found = _settings(f"train --recipe {tmp_path}/mine.toml --epochs 8")
     assert (found.model.cell, found.training.epochs, found.training.prefix) == ("gru", 8, ("a", "b"))
+
+
+def test_a_recipe_that_training_refuses_is_not_printed(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[training]\nepochs = 0\n")
+    assert "recipe mine.toml: [training] epochs is 0: it must be" in call(tmp_path, "recipes", "mine.toml").error(2)

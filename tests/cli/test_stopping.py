@@ -225,6 +225,35 @@ def test_an_error_that_comes_of_being_stopped_is_handled_once() -> None:
     assert stopping._is_handled(first)
 
 
+# A signal after the work, when Python has taken its handlers away and other threads are still there.
+_AS_PYTHON_ENDS = """
+import os, sys, threading, time
+class Last:
+    def __del__(self, kill=os.kill, pid=os.getpid()):
+        kill(pid, {number})
+sys.charloom_last = Last()
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+from charloom.__main__ import main
+sys.argv = ["charloom", "recipes"]
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_as_python_ends_changes_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _AS_PYTHON_ENDS.format(number=int(number))],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        preexec_fn=_heed_signals,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("own-text")
+
+
 def test_where_nobody_set_it_up_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """As for a caller of ``run_command_line`` who has a life of its own."""
     monkeypatch.setattr(os, "_exit", lambda _: pytest.fail("ended"))

@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from charloom import ModelSettings, SettingsError
-from charloom.settings.model import check_precision
+from charloom.settings.limits import check_choice
+from charloom.settings.model import Precision
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
@@ -22,6 +23,6 @@ def test_a_tied_output_needs_an_embedding_of_the_hidden_size() -> None:
 
 
 def test_a_precision_that_is_none() -> None:
-    check_precision("bfloat16")
+    check_choice("precision", "bfloat16", Precision)
     with pytest.raises(SettingsError, match="precision is 'int8': choose one of float32, bfloat16"):
-        check_precision("int8")
+        check_choice("precision", "int8", Precision)

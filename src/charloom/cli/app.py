@@ -63,7 +63,7 @@ def refuse_wrong_words(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts
                 raise cyclopts.CycloptsError(msg=f"Unknown option: {word}. {hint}")
             if Path in kinds and not word:
                 raise cyclopts.CycloptsError(msg=f"{argument.name} is empty; the current folder is written as a dot.")
-            if int in kinds and "." in word:
+            if int in kinds and str not in kinds and "." in word:
                 raise cyclopts.CycloptsError(msg=f"{word} for {argument.name} is not a whole number.")
 
 

@@ -118,6 +118,7 @@ def _check_options(by_char: bool, by_line: bool, sort: LineOrder | None, top: in
 def _summary(result: "Evaluation", baselines: list["Baseline"], num_chars: int) -> dict[str, object]:
     names = ("num_chars", "num_bytes", "total_nats", "nats_per_char", "bits_per_char", "bits_per_byte", "perplexity")
     figures = {name: getattr(result, name) for name in (*names, "num_unknown")}
+    figures = {name: value if math.isfinite(value) else None for name, value in figures.items()}  # JSON has no infinity
     return figures | {"baselines_bits_per_char": {one.name: one.total_bits / num_chars for one in baselines}}
 
 

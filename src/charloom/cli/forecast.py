@@ -1,13 +1,11 @@
 """``charloom forecast``."""
 
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from charloom.cli import screen
 from charloom.cli.options import Flag, Force, OutputFile, Word
@@ -66,9 +64,18 @@ def forecast(
     force
         Overwrite files that are there.
     """
-    picture = plot or _picture_beside(file)
     if no_backtest and held_out is not None:
         raise SettingsError("--held-out is the backtest's: give it without --no-backtest")
+    if held_out is not None:
+        check_count("held_out", held_out, minimum=1)
+
+    from charloom import forecasting
+    from charloom.cli import forecast_tables
+    from charloom.forecasting.intervals import sorted_levels
+    from charloom.io.atomic import write_atomically
+
+    levels = sorted_levels(level)
+    picture = plot or _picture_beside(file)
     table_file = None if output in (None, STANDARD_INPUT) else Path(str(output))
     check_targets(
         file,
@@ -77,18 +84,9 @@ def forecast(
         force=force,
     )
     drawn_as = picture_format(picture) if picture else None
+    _check_save(save)
     if output == STANDARD_INPUT:
         screen.output()  # refused at once if it is closed
-
-    from charloom import forecasting
-    from charloom.cli import forecast_tables
-    from charloom.forecasting.intervals import sorted_levels
-    from charloom.io.atomic import write_atomically
-
-    _check_save(save)
-    if held_out is not None:
-        check_count("held_out", held_out, minimum=1)
-    levels = sorted_levels(level)
     series = forecasting.read_series(file, **vars(table))
     console = screen.messages() if output == STANDARD_INPUT else screen.log()
     forecast_tables.show_series(console, series)
@@ -108,15 +106,11 @@ def forecast(
     if picture is None:
         pipe = "standard input" if file == STANDARD_INPUT else file
         console.print(f"No picture is drawn, since {pipe} is a pipe: --plot names a place.")
-    _show_places(console, {"Drawn in": picture, "Written to": table_file, "Saved in": save})
-    if output == STANDARD_INPUT:
-        sys.stdout.write(written)  # last: if nobody reads it, the files are there
-
-
-def _show_places(console: Console, places: Mapping[str, Path | None]) -> None:
-    for what, place in places.items():
+    for what, place in (("Drawn in", picture), ("Written to", table_file), ("Saved in", save)):
         if place is not None:
             console.print(f"{what} {place}")
+    if output == STANDARD_INPUT:
+        sys.stdout.write(written)  # last: if nobody reads it, the files are there
 
 
 def _check_save(folder: Path | None) -> None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from charloom.errors import SettingsError
 from charloom.io.plots import PictureFormat
@@ -12,11 +12,10 @@ from charloom.text.sources import STANDARD_INPUT
 
 def picture_format(plot: Path) -> PictureFormat:
     """The format that a picture's name asks for. Raises SettingsError for one that cannot be drawn."""
-    known: tuple[PictureFormat, ...] = get_args(PictureFormat)
-    for one in known:
-        if plot.suffix.lower() == f".{one}":
-            return one
-    raise SettingsError(f"--plot {plot}: its name must end in .{', .'.join(known[:-1])} or .{known[-1]}")
+    *others, last = known = get_args(PictureFormat)
+    if (ending := plot.suffix.lower().removeprefix(".")) not in known:
+        raise SettingsError(f"--plot {plot}: its name must end in .{', .'.join(others)} or .{last}")
+    return cast(PictureFormat, ending)
 
 
 def check_targets(

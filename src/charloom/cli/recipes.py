@@ -21,10 +21,11 @@ def recipes(name: Annotated[str | None, Parameter(show_default=False)] = None, /
     Parameters
     ----------
     name
-        A recipe, or the path of a .toml file of your own.
+        A recipe, or the path of a .toml file of your own: it is checked first.
     """
     out = screen.results()
     if name is not None:
+        load_recipe(name)  # refused as training would
         out.print(read_recipe(name), end="")
         return
     for recipe in recipe_names():

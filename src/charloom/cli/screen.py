@@ -19,8 +19,9 @@ from charloom.errors import Argument, CharloomError, CharloomWarning, InputError
 
 _READER_HAS_GONE = (errno.EPIPE, errno.EIO)
 """Error numbers of a closed pipe and of a closed terminal."""
+_MIN_HELP = 20
+"""Columns: rich may never end to lay out a table in two."""
 _DEFAULT_WIDTH = 80
-"""Of a terminal, where one says that it has none (COLUMNS=0)."""
 _BAR_WITH_FIGURES = 104
 """Columns."""
 _WIDE = 100_000
@@ -45,8 +46,8 @@ def log() -> Console:
 
 
 def help_console() -> Console:
-    """The console for the help, as wide as the terminal."""
-    return _Console(width=None if _Console().width > 0 else _DEFAULT_WIDTH)
+    """The console for the help, as wide as the terminal unless that is very narrow, or says that it is (COLUMNS=0)."""
+    return _Console(width=None if _Console().width >= _MIN_HELP else _DEFAULT_WIDTH)
 
 
 def messages() -> Console:

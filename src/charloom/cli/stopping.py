@@ -61,7 +61,7 @@ def stop_on_signals(entry: str) -> None:
         entry: The file of the function that calls this, in which nobody handles exceptions.
     """
     _State.entry = entry
-    atexit.register(_block)  # first, and so called last
+    atexit.register(_ignore)  # first, and so called last
     for number in listened_to():
         signal.signal(number, _stop)
     if hasattr(signal, "setitimer"):
@@ -84,10 +84,13 @@ def exit_at_once(status: int) -> None:
         signal.signal(number, lambda *_: os._exit(status))
 
 
-def _block() -> None:
-    """Python takes its handlers away as it ends: a signal would then kill a process whose work is done."""
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+def _ignore() -> None:
+    """Python takes its handlers away as it ends, but for this: a signal would then kill a process whose work is done.
+
+    To block signals would not do: that is for each thread, and PyTorch has others.
+    """
+    for number in listened_to():
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _leave() -> None:

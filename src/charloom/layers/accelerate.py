@@ -10,7 +10,8 @@ from torch.nn.utils import parametrize
 from charloom.errors import InputError
 from charloom.layers.recurrent_layer import RecurrentLayer, Resume
 from charloom.layers.torch_layers import LAYERS
-from charloom.settings.model import Precision, check_precision
+from charloom.settings.limits import check_choice
+from charloom.settings.model import Precision
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
@@ -81,7 +82,7 @@ def accelerate(module: _Module, *, precision: Precision | None = None) -> _Modul
         SettingsError: The precision is unknown.
     """
     if precision is not None:
-        check_precision(precision)
+        check_choice("precision", precision, Precision)
     if not isinstance(module, nn.Module):
         raise InputError(f"a {type(module).__name__} is not a torch.nn.Module: nothing to accelerate")
     for layer in module.modules():

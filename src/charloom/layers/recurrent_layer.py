@@ -18,7 +18,8 @@ from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
 from charloom.recurrence.state import state_to_tuple, tuple_to_state
 from charloom.recurrence.torch_internals import is_observed, is_wrapped, without_one_dnn
 from charloom.settings.cells import CELL_OF_MODE, CELLS
-from charloom.settings.model import Precision, check_precision
+from charloom.settings.limits import check_choice
+from charloom.settings.model import Precision
 from charloom.shapes import State
 
 
@@ -42,7 +43,7 @@ class RecurrentLayer(nn.RNNBase):
 
     @precision.setter
     def precision(self, precision: Precision) -> None:
-        check_precision(precision)
+        check_choice("precision", precision, Precision)
         self._precision = precision
 
     def begin_state(

@@ -5,18 +5,11 @@ from typing import Literal, TypeAlias
 
 from charloom.errors import Argument, SettingsError
 from charloom.settings.cells import CellName, Nonlinearity
-from charloom.settings.limits import check_bool, check_choice, check_int, check_number, check_str
+from charloom.settings.limits import check_bool, check_int, check_number, check_str
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
-
-
 MAX_LAYERS = 1000
 """Ten times as many as are ever trained; building them takes one or two seconds."""
-
-
-def check_precision(precision: str) -> None:
-    """Raises SettingsError for a value that is not a ``Precision``."""
-    check_choice("precision", precision, Precision)
 
 
 @dataclass(frozen=True)
