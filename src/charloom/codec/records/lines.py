@@ -9,7 +9,7 @@ from zlib import crc32
 from charloom.arguments import check_bytes
 from charloom.codec.engines.engine import Engine
 from charloom.codec.engines.opening import EngineChoice
-from charloom.codec.format.container import CHECKSUM_BYTES, END, ByteReader, Header, encode_varint
+from charloom.codec.format.container import CHECKSUM_BYTES, DOES_NOT_WAIT, END, ByteReader, Header, encode_varint
 from charloom.codec.format.ordered_work import OrderedWork
 from charloom.codec.records.groups import (
     GROUP_BYTES,
@@ -49,6 +49,9 @@ class Lines:
                     "compress it as one stream"
                 )
             yield line.removesuffix(LINE_FEED)
+        # Of a stream that does not wait, `readline` gives what is there as if it were the end.
+        if self._source.read(1) != b"":
+            raise InputError(DOES_NOT_WAIT)
 
 
 def compress_records(records: Iterable[bytes], engine: Engine, work: OrderedWork) -> Generator[bytes]:
