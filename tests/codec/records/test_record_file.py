@@ -24,7 +24,7 @@ from charloom import (
 )
 from charloom.codec.format.container import HEADER_BYTES, encode_varint
 from charloom.codec.records import lines
-from charloom.codec.records.groups import GROUP_RECORDS, INDEX_SIZE_BYTES, GroupEntry, Index
+from charloom.codec.records.groups import GROUP_RECORDS, INDEX_SIZE_BYTES, Index
 from damage import damaged
 from fake_engines import PlainEngine, ZlibEngine
 
@@ -199,7 +199,7 @@ def test_damage_is_never_unseen(seed: int, tmp_path_factory: pytest.TempPathFact
 def test_numbers_that_no_group_has(tmp_path: Path) -> None:
     """With checksums made right: a size that none takes, and more records than there may be."""
     with pytest.raises(DamagedFileError):
-        Index.from_bytes(Index([GroupEntry(1, 1)]).to_bytes()[:-INDEX_SIZE_BYTES])
+        Index.from_bytes(Index([(1, 1)]).to_bytes()[:-INDEX_SIZE_BYTES])
     file = tmp_path / "records"
     RecordFile.write(file, [b"a", b"b"], ZlibEngine())
     data = file.read_bytes()

@@ -18,7 +18,6 @@ from charloom.codec.records.groups import (
     LARGEST_GROUP,
     MOST_RECORDS,
     Group,
-    GroupEntry,
     Index,
     decode_group,
 )
@@ -125,14 +124,14 @@ class RecordFile(Sequence[bytes]):
 
     def _group(self, place: int) -> Group:
         if self._kept is None or self._kept[0] != place:
-            entry = self._index.groups[place]
-            body = self._read(HEADER_BYTES + self._starts[place] + entry.head_size, entry.size)
+            size, count = self._index.groups[place]
+            body = self._read(HEADER_BYTES + self._starts[place + 1] - size, size)
             try:
                 group = decode_group(body)
-                if len(group[0]) != entry.count:
+                if len(group[0]) != count:
                     raise ValueError
             except ValueError:
-                raise damaged_records(self._firsts[place], range(entry.count)) from None
+                raise damaged_records(self._firsts[place], range(count)) from None
             self._kept = place, group
         return self._kept[1]
 
@@ -171,5 +170,5 @@ class RecordFile(Sequence[bytes]):
                 return index
             if not 0 < size <= LARGEST_GROUP or not 0 < count <= MOST_RECORDS or place + start + size > self._size:
                 return index
-            index.groups.append(GroupEntry(size, count))
+            index.groups.append((size, count))
             place += start + size
