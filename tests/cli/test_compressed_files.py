@@ -66,6 +66,25 @@ def test_a_file_that_fails_leaves_nothing_and_the_others_are_done(
     ]
 
 
+def test_an_input_that_was_replaced_while_it_was_read_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By a file as long and as old."""
+    file, other = tmp_path / "a", tmp_path / "b"
+    file.write_bytes(b"fox")
+    other.write_bytes(b"dog")
+    for one in (file, other):
+        os.utime(one, (1, 1))
+
+    def replace(source: io.BufferedReader, target: BinaryIO, _: Callable[[object], None]) -> None:
+        target.write(source.read())
+        other.replace(file)
+
+    assert each_file([str(file)], replace, FileOptions(remove=True), _out, force=False) == 1
+    assert "it changed while it was read, and is kept" in capsys.readouterr().err
+    assert file.read_bytes() == b"dog"
+
+
 def test_an_input_that_changed_while_it_was_read_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "a"
     file.write_bytes(b"fox")

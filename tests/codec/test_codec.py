@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -153,6 +154,18 @@ def test_what_is_not_bytes_is_refused() -> None:
     for threads in (0, -1, True, 1.5):
         with pytest.raises(SettingsError, match="threads"):
             Codec(PlainEngine(), threads=threads)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("work", [Codec.compress_stream, Codec.compress_lines, Codec.decompress_stream])
+@pytest.mark.parametrize("late", [b"a line\n", b"half a line"])
+def test_a_stream_that_does_not_wait_is_refused(work: Callable[..., None], late: bytes) -> None:
+    """What comes later would be missing."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.write(writing, late if work is not Codec.decompress_stream else Codec(PlainEngine()).compress(late)[:-1])
+    with os.fdopen(reading, "rb") as source, pytest.raises(InputError, match="does not wait for its data"):
+        work(Codec(PlainEngine()), source, io.BytesIO())
+    os.close(writing)
 
 
 def test_a_failing_target_ends_the_work() -> None:

@@ -41,78 +41,20 @@ class ContextMixing {
   }
 
   int predict(Lane &lane, const NetworkPrediction &network) {
-    const int bit = lane.bit, partial = lane.partial, in_half = bit & 3;
-    const int node = in_half ? (1 << in_half) - 1 + (partial & ((1 << in_half) - 1)) : 0;
-    const int last = lane.text.last4 & 0xff, before = lane.text.last4 >> 8 & 0xff;
-    uint16_t *const of_last = apm_points(0, partial | last << 8);
+    const int partial = lane.partial;
+    uint16_t *const of_last = apm_points(0, partial | (lane.text.last4 & 0xff) << 8);
     uint16_t *const of_last3 = apm_points(1, hash(lane.text.last4 & 0xffffff, partial) & 0xffff);
-    int order = 0;
-    int16_t *x = inputs_;
-    for (int i = 0; i < kContexts; i++, x += 2) {
-      histories_[i] = i < kFull ? &lane.full[i]->node[node].history : &lane.light[i]->history[node];
-      const int history = *histories_[i], p = c_.histories[i][history].p();
-      x[0] = history ? (int16_t)stretch(p) : 0;
-      x[1] = history ? (int16_t)((p - kOne / 2) >> 6) : 0;
-      order += history && i > 0 && i < kOrders;
-    }
-    for (int i = 0; i < kFull; i++, x++) {
-      nodes_[i] = &lane.full[i]->node[node];
-      x[0] = *histories_[i] ? (int16_t)stretch(nodes_[i]->p) : 0;
-    }
-    int expected = 0, length = 0;
-    for (int k = 0; k < kMatches; k++, x += 2) {
-      x[0] = x[1] = 0;
-      matched_[k] = nullptr;
-      const int byte = lane.matches[k].expected(buffer_);
-      if (!byte || byte >> (8 - bit) != partial) continue;
-      const int next = byte >> (7 - bit) & 1;
-      matched_[k] = &c_.matches[k][lane.matches[k].map(next, k ? 0 : bit)];
-      const int p = matched_[k]->p();
-      x[0] = (int16_t)stretch(p);
-      x[1] = (int16_t)((p - kOne / 2) >> 6);
-      if (lane.matches[k].length_class() + 1 > length) {
-        length = lane.matches[k].length_class() + 1;
-        expected = byte;
-      }
-    }
-    const int confidence = network.confidence();
-    int logit_step = 0;
-    x[0] = x[1] = 0;
-    network_map_ = nullptr;
-    if (network.predicts()) {
-      const int logit = stretch(network.p());
-      logit_step = (logit + kLogitLimit) * 31 / (2 * kLogitLimit);
-      network_map_ = &c_.network_maps[logit_step * 64 + confidence * 8 + bit];
-      x[0] = (int16_t)logit;
-      x[1] = (int16_t)stretch(network_map_->p());
-    }
-    x[2] = 256;
+    const int order = add_contexts(lane);
+    const auto [expected, length] = add_matches(lane);
+    const int logit_step = add_network(lane, network);
     uint16_t *const of_expected = apm_points(2, (expected & 255) * 64 + length * 2);
-
-    const int length_class = length > 7 ? (length > 12 ? 9 : 8) : length;
-    const int half_length = length / 2 < 7 ? length / 2 : 7;
-    const int chosen[kSets] = {length_class * 64 + order * 8 + confidence,
-                               partial + 256 * network.is_likeliest(),
-                               last,
-                               (bit * 16 + order) * 8 + half_length,
-                               logit_step * 64 + confidence * 8 + bit,
-                               before * 8 + bit,
-                               network.likeliest_byte()};
-    for (int s = 0, first = 0; s < kSets; first += kSetSizes[s++]) weights_[s] = c_.weights[first + chosen[s]];
-    int32_t sums[kSets];
-    kernels_.mix(inputs_, weights_, kSets, kInputs, sums);
-    final_weights_ = c_.weights_of_sets[(order * 8 + bit) + 64 * confidence];
-    int64_t sum = 0;
-    for (int s = 0; s < kSets; s++) {
-      answers_[s] = clamp_logit(sums[s] >> kWeightBits);
-      sum += (int64_t)final_weights_[s] * answers_[s];
-    }
-    const int logit = clamp_logit(sum >> 16);
+    choose_weights(lane, network, order, length, logit_step);
+    const int logit = mix();
     mixed_ = squash(logit);
     const int p1 = apms_[0].p(of_last, logit), p2 = apms_[1].p(of_last3, logit);
     const int p3 = apms_[2].p(of_expected, logit);
     const int p = (2 * mixed_ + 2 * p1 + 2 * p2 + 2 * p3 + 4) >> 3;
-    if (bit == 3) {  // already now, as if the likelier bit had come
+    if (lane.bit == 3) {  // already now, as if the likelier bit had come
       uint32_t contexts[kContexts];
       for (int i = 0; i < kContexts; i++) contexts[i] = second_half(lane.context[i], partial * 2 + (p > kOne / 2));
       fetch_slots(contexts);
@@ -174,6 +116,92 @@ class ContextMixing {
   static constexpr int kFirstRate = 655, kNetworkRate = 328, kLastRate = 100;  // as step_of takes them
   static constexpr uint32_t kForever = 1 << 30;
   static constexpr int kMatchLengths[kMatches] = {6, 16};
+
+  // What the slots say, as inputs. Returns how many orders were seen before.
+  int add_contexts(const Lane &lane) {
+    const int in_half = lane.bit & 3, node = (1 << in_half) - 1 + (lane.partial & ((1 << in_half) - 1));
+    int order = 0;
+    int16_t *x = inputs_;
+    for (int i = 0; i < kContexts; i++, x += 2) {
+      histories_[i] = i < kFull ? &lane.full[i]->node[node].history : &lane.light[i]->history[node];
+      const int history = *histories_[i], p = c_.histories[i][history].p();
+      x[0] = history ? (int16_t)stretch(p) : 0;
+      x[1] = history ? (int16_t)((p - kOne / 2) >> 6) : 0;
+      order += history && i > 0 && i < kOrders;
+    }
+    for (int i = 0; i < kFull; i++, x++) {
+      nodes_[i] = &lane.full[i]->node[node];
+      x[0] = *histories_[i] ? (int16_t)stretch(nodes_[i]->p) : 0;
+    }
+    return order;
+  }
+
+  struct Expected {
+    int byte, length;  // | 256, and the class of the longest match, plus 1; 0 for none
+  };
+  Expected add_matches(const Lane &lane) {
+    Expected longest{0, 0};
+    int16_t *x = inputs_ + kMatchInput;
+    for (int k = 0; k < kMatches; k++, x += 2) {
+      x[0] = x[1] = 0;
+      matched_[k] = nullptr;
+      const Match &match = lane.matches[k];
+      const int byte = match.expected(buffer_);
+      if (!byte || byte >> (8 - lane.bit) != lane.partial) continue;
+      matched_[k] = &c_.matches[k][match.map(byte >> (7 - lane.bit) & 1, k ? 0 : lane.bit)];
+      const int p = matched_[k]->p();
+      x[0] = (int16_t)stretch(p);
+      x[1] = (int16_t)((p - kOne / 2) >> 6);
+      if (match.length_class() + 1 > longest.length) longest = {byte, match.length_class() + 1};
+    }
+    return longest;
+  }
+
+  // And the constant. Returns the step of the network's logit, 0 for none.
+  int add_network(const Lane &lane, const NetworkPrediction &network) {
+    int logit_step = 0;
+    int16_t *const x = inputs_ + kNetworkInput;
+    x[0] = x[1] = 0;
+    x[2] = 256;
+    network_map_ = nullptr;
+    if (network.predicts()) {
+      const int logit = stretch(network.p());
+      logit_step = (logit + kLogitLimit) * (kLogitSteps - 1) / (2 * kLogitLimit);
+      network_map_ = &c_.network_maps[logit_step * 64 + network.confidence() * 8 + lane.bit];
+      x[0] = (int16_t)logit;
+      x[1] = (int16_t)stretch(network_map_->p());
+    }
+    return logit_step;
+  }
+
+  // A row of each set, by the circumstances.
+  void choose_weights(const Lane &lane, const NetworkPrediction &network, int order, int length, int logit_step) {
+    const int bit = lane.bit, last = lane.text.last4 & 0xff, before = lane.text.last4 >> 8 & 0xff;
+    const int confidence = network.confidence();
+    const int length_class = length > 7 ? (length > 12 ? 9 : 8) : length;
+    const int half_length = length / 2 < 7 ? length / 2 : 7;
+    const int chosen[kSets] = {length_class * 64 + order * 8 + confidence,
+                               lane.partial + 256 * network.is_likeliest(),
+                               last,
+                               (bit * 16 + order) * 8 + half_length,
+                               logit_step * 64 + confidence * 8 + bit,
+                               before * 8 + bit,
+                               network.likeliest_byte()};
+    for (int s = 0, first = 0; s < kSets; first += kSetSizes[s++]) weights_[s] = c_.weights[first + chosen[s]];
+    final_weights_ = c_.weights_of_sets[(order * 8 + bit) + 64 * confidence];
+  }
+
+  // The logit that the sets' answers are mixed to.
+  int mix() {
+    int32_t sums[kSets];
+    kernels_.mix(inputs_, weights_, kSets, kInputs, sums);
+    int64_t sum = 0;
+    for (int s = 0; s < kSets; s++) {
+      answers_[s] = clamp_logit(sums[s] >> kWeightBits);
+      sum += (int64_t)final_weights_[s] * answers_[s];
+    }
+    return clamp_logit(sum >> 16);
+  }
 
   void learn(StateMap &map, int bit) {
     memory_.keep(&map);

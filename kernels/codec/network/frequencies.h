@@ -31,7 +31,7 @@ inline void share_out(const Products &products, const int32_t *bias, long size, 
   auto exp2 = [&](Shorts x) { return c0 + times(c1 + times(c2 + times(c3, x), x), x); };
   uint64_t sum = 0;
   Ints likeliest_of_lane = fill_ints(INT32_MAX);  // the first of those whose logit is the largest
-  constexpr long kChunk = 256 * kUnits;           // sums of a lane stay below 2^32
+  constexpr long kChunk = 256 * kShortLanes;      // 512 weights for each lane: their sum stays below 2^32
   for (long chunk = 0; chunk < size; chunk += kChunk) {
     Words sum_of_lane{};
     for (long v = chunk; v < std::min(size, chunk + kChunk); v += kShortLanes) {

@@ -91,7 +91,7 @@ def _transform(file: str, target: str, transform: Transform, *, remove: bool, fo
         transform(stream, to, lambda _: show(stream.tell() if size else 0, size or None))
     if remove and status is not None:
         now = Path(file).stat()
-        if (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
+        if not os.path.samestat(now, status) or (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
             raise InputError("it changed while it was read, and is kept: its output may hold some of both")
         Path(file).unlink()
 

@@ -71,7 +71,8 @@ def _writer_of_records(file: str, model: Path | None, record: str) -> Transform:
                 reason = f"the file has {len(records):,} records"
                 raise SettingsError(reason, setting="record", value=max(first, last or 0))
             for number in range(first - 1, last or len(records)):
-                target.write(records[number] + b"\n")
+                ends = number < len(records) - 1 or not records.open_end
+                target.write(records[number] + (b"\n" if ends else b""))
 
     return write
 

@@ -42,6 +42,15 @@ def metadata_of(data: bytes) -> dict[str, str]:
     return metadata
 
 
+def with_sorted_metadata(data: bytes) -> bytes:
+    """The same tensors, so that equal ones are equal files: the library writes the metadata in random order."""
+    length = int.from_bytes(data[:8], "little")
+    header = parse_json(data[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    sorted_header = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
+    return len(sorted_header).to_bytes(8, "little") + sorted_header + data[8 + length :]
+
+
 def open_regular(path: Path) -> BinaryIO:
     """Opens a file to read. Raises OSError, for a pipe or device too, which would make its reader wait for ever."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))

@@ -3,6 +3,7 @@
 A payload depends on all frequencies: what a byte is coded as begins at the sum of those before it.
 """
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,19 @@ def test_a_large_vocabulary() -> None:
     model = random_model(5, "gru", hidden=8, vocabulary=65536, style="wild")
     tokens = model.tokens()
     assert len(set(_payloads(model, 1, tokens[65535] + tokens[1] + tokens[300]).values())) == 1
+
+
+@_native
+@pytest.mark.parametrize("vocabulary", [2100, 4200, 8300])
+def test_many_tokens_that_are_equally_likely(vocabulary: int) -> None:
+    """The sum of their weights leaves 32 bits."""
+    model = random_model(7, "rnn_tanh", hidden=8, vocabulary=vocabulary)
+    output = model.output._replace(multipliers=np.zeros_like(model.output.multipliers))
+    flat = dataclasses.replace(model, output=output, output_bias=np.zeros_like(model.output_bias))
+    tokens = model.tokens()
+    payloads = _payloads(flat, 1, tokens[-1] + tokens[1] + tokens[300])
+    for name, payload in payloads.items():
+        assert payload == payloads["reference"], name
 
 
 @_native

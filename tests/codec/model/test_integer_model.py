@@ -23,6 +23,11 @@ from charloom.settings.cells import CELL_NAMED
 from integer_models import random_model
 
 
+def test_equal_models_are_equal_files() -> None:
+    model = random_model(1, "gru", hidden=3, vocabulary=7)
+    assert len({model.to_file(bytes(32)) for _ in range(20)}) == 1
+
+
 def _model(cell: str = "lstm", layers: int = 2) -> IntegerModel:
     return random_model(1, cell, hidden=9, vocabulary=5, layers=layers)
 

@@ -13,6 +13,10 @@ from charloom import ModelFolderError
 from charloom.codec.model.priming import MAX_PRIMING, PRIMING_FILE, Priming
 
 
+def test_equal_primings_are_equal_files() -> None:
+    assert len({Priming(b"fox", 1).to_file() for _ in range(20)}) == 1
+
+
 @settings(max_examples=30)
 @given(st.binary(max_size=200), st.binary(max_size=200))
 def test_goes_to_a_file_and_back(seen: bytes, unseen: bytes) -> None:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from charloom import DamagedFileError
 from charloom.codec.records.groups import (
     INDEX_SIZE_BYTES,
-    GroupEntry,
     Index,
     decode_group,
     encode_group,
@@ -53,7 +52,7 @@ def test_one_damaged_record_is_named_alone() -> None:
 
 @pytest.mark.parametrize("open_end", [False, True])
 def test_an_index(open_end: bool) -> None:
-    index = Index([GroupEntry(300, 1000), GroupEntry(5, 1)], 0xDEADBEEF, open_end)
+    index = Index([(300, 1000), (5, 1)], 0xDEADBEEF, open_end)
     data = index.to_bytes()
     assert int.from_bytes(data[-INDEX_SIZE_BYTES:], "little") == len(data) - INDEX_SIZE_BYTES
     assert Index.from_bytes(data[:-INDEX_SIZE_BYTES]) == index

@@ -1,6 +1,7 @@
 """A file of records: any one without the others, little beside the records themselves, damage named."""
 
 import io
+import os
 import random
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from charloom import (
     WrongModelError,
 )
 from charloom.codec.format.container import HEADER_BYTES, encode_varint
-from charloom.codec.records.groups import GROUP_RECORDS, INDEX_SIZE_BYTES, GroupEntry, Index
+from charloom.codec.records import lines
+from charloom.codec.records.groups import GROUP_RECORDS, INDEX_SIZE_BYTES, Index
 from damage import damaged
 from fake_engines import PlainEngine, ZlibEngine
 
@@ -73,6 +75,25 @@ def test_reading_one_record_reads_its_group_alone(tmp_path: Path) -> None:
         assert file[2 * GROUP_RECORDS + 5] == records[2 * GROUP_RECORDS + 5]
         with pytest.raises(DamagedRecordError, match=r"records 0, 1, 2, .* \.\.\. \(counted from 0\) are lost"):
             file[5]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked here")
+def test_forked_processes_read_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups of one size, so that no checksum tells them apart."""
+    monkeypatch.setattr(lines, "GROUP_RECORDS", 2)
+    records = [random.Random(number).randbytes(100) for number in range(2000)]
+    RecordFile.write(tmp_path / "r.cl", records, PlainEngine())
+    with RecordFile(tmp_path / "r.cl", PlainEngine()) as file:
+        child = os.fork()
+        numbers = random.Random(child).choices(range(2000), k=3000)
+        right = False
+        try:
+            right = all(file[number] == records[number] for number in numbers)
+        finally:
+            if not child:
+                os._exit(0 if right else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert right
 
 
 def test_less_than_a_byte_each(tmp_path: Path) -> None:
@@ -178,7 +199,7 @@ def test_damage_is_never_unseen(seed: int, tmp_path_factory: pytest.TempPathFact
 def test_numbers_that_no_group_has(tmp_path: Path) -> None:
     """With checksums made right: a size that none takes, and more records than there may be."""
     with pytest.raises(DamagedFileError):
-        Index.from_bytes(Index([GroupEntry(1, 1)]).to_bytes()[:-INDEX_SIZE_BYTES])
+        Index.from_bytes(Index([(1, 1)]).to_bytes()[:-INDEX_SIZE_BYTES])
     file = tmp_path / "records"
     RecordFile.write(file, [b"a", b"b"], ZlibEngine())
     data = file.read_bytes()

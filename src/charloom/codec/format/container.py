@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, get_args
 
 from charloom.codec.engines.engine import Mode
-from charloom.errors import DamagedFileError, LaterVersionError, NotCompressedError, TruncatedFileError
+from charloom.errors import DamagedFileError, InputError, LaterVersionError, NotCompressedError, TruncatedFileError
 
 MAGIC = b"\xc7cl"
 """Not the beginning of any UTF-8 text."""
@@ -17,6 +17,7 @@ END = b"\0"
 """The number 0 ends a file's segments, or its groups of records."""
 MAX_VARINT = 8
 """Bytes of the longest number: numbers are below 2^56."""
+DOES_NOT_WAIT = "the stream does not wait for its data (it is non-blocking): give one that does"
 
 _RECORDS = 4
 _MODES = {mode: number for number, mode in enumerate(get_args(Mode), 1)}
@@ -50,6 +51,13 @@ def decode_varint(data: bytes, start: int = 0) -> tuple[int, int]:
 def checksum_bytes(value: int) -> bytes:
     """A CRC-32 as a file holds it."""
     return value.to_bytes(CHECKSUM_BYTES, "little")
+
+
+def waited_for(data: bytes | None) -> bytes:
+    """What a stream's ``read`` gave. Raises InputError if it gave None, which is not the end."""
+    if data is None:
+        raise InputError(DOES_NOT_WAIT)
+    return data
 
 
 class ByteReader:
@@ -97,7 +105,10 @@ class ByteReader:
         return not self._ahead
 
     def _look_ahead(self, count: int) -> None:
-        while len(self._ahead) < count and (data := self._stream.read(min(count - len(self._ahead), _CHUNK))):
+        while len(self._ahead) < count:
+            data = waited_for(self._stream.read(min(count - len(self._ahead), _CHUNK)))
+            if not data:
+                break
             self._ahead += data
 
 

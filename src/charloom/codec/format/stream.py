@@ -7,7 +7,7 @@ from zlib import crc32
 
 from charloom.codec.engines.engine import Engine
 from charloom.codec.engines.opening import EngineChoice
-from charloom.codec.format.container import CHECKSUM_BYTES, END, ByteReader, Header, checksum_bytes
+from charloom.codec.format.container import CHECKSUM_BYTES, END, ByteReader, Header, checksum_bytes, waited_for
 from charloom.codec.format.ordered_work import OrderedWork
 from charloom.codec.format.segments import STORED, Chunk, decode_segment, encode_segment, read_segment
 from charloom.errors import DamagedFileError, TrailingDataError
@@ -40,7 +40,7 @@ def compress_stream(source: BinaryIO, engine: Engine, work: OrderedWork) -> Gene
 def _read(source: BinaryIO, count: int) -> bytes:
     """``count`` bytes, less only at the end: a pipe gives what it has."""
     data = bytearray()
-    while len(data) < count and (more := source.read(count - len(data))):
+    while len(data) < count and (more := waited_for(source.read(count - len(data)))):
         data += more
     return bytes(data)
 

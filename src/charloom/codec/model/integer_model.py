@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from charloom.codec.model.bounds import Array, check_arrays
 from charloom.errors import ModelFolderError
-from charloom.io.tensor_files import metadata_of, read_tensor_file
+from charloom.io.tensor_files import metadata_of, read_tensor_file, with_sorted_metadata
 from charloom.settings.cells import CELL_NAMED, CELLS
 
 FORMAT_VERSION = 1
@@ -149,7 +149,8 @@ class IntegerModel:
         """Returns the bytes that ``load`` reads. priming: Fingerprint of the priming of the model's mixing engine."""
         dense = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
         fingerprints = {_FINGERPRINT: self.fingerprint().hex(), _PRIMING: priming.hex()}
-        return safetensors.numpy.save(dense, {"format": "charloom integer model"} | fingerprints)
+        metadata = {"format": "charloom integer model"} | fingerprints
+        return with_sorted_metadata(safetensors.numpy.save(dense, metadata))
 
     @classmethod
     def load(cls, path: Path) -> tuple["IntegerModel", str]:

@@ -15,7 +15,7 @@ import safetensors.numpy
 
 from charloom.codec.model.bounds import Array
 from charloom.errors import ModelFolderError
-from charloom.io.tensor_files import metadata_of, read_tensor_file
+from charloom.io.tensor_files import metadata_of, read_tensor_file, with_sorted_metadata
 
 PRIMING_FILE = "priming.safetensors"
 """Its name in a model folder."""
@@ -61,7 +61,8 @@ class Priming:
             "header": np.array([_FORMAT_VERSION, self.silent], np.int32),
             "text": np.frombuffer(packed, np.uint8),
         }
-        return safetensors.numpy.save(arrays, {"format": "charloom priming", _FINGERPRINT: self.fingerprint().hex()})
+        metadata = {"format": "charloom priming", _FINGERPRINT: self.fingerprint().hex()}
+        return with_sorted_metadata(safetensors.numpy.save(arrays, metadata))
 
     @classmethod
     def from_file(cls, data: bytes) -> "Priming":

@@ -112,37 +112,24 @@ def _decode_lengths(body: bytes, place: int, count: int) -> tuple[list[int], int
     return lengths, place + 1 - (-at // 8)
 
 
-@dataclass(frozen=True)
-class GroupEntry:
-    """One group: the bytes that ``encode_group`` gave, and its records. In the file its size stands before it."""
-
-    size: int
-    count: int
-
-    @property
-    def head_size(self) -> int:
-        """Bytes of the number before it, which may be damaged."""
-        return len(encode_varint(self.size))
-
-
 @dataclass
 class Index:
     """The end of a file of records, so that one record is found without reading the others.
 
     Attributes:
-        groups: In order.
+        groups: In order: the bytes that ``encode_group`` gave, and the records.
         checksum: CRC-32 of all records, each followed by a line feed.
         open_end: If the text that the records were lines of did not end with a line feed.
     """
 
-    groups: list[GroupEntry] = field(default_factory=list)
+    groups: list[tuple[int, int]] = field(default_factory=list)
     checksum: int = 0
     open_end: bool = False
 
     def to_bytes(self) -> bytes:
         """Flags; number of groups, size and count of each; checksum of the records, of the index; its size."""
         data = bytes([_OPEN_END if self.open_end else 0]) + encode_varint(len(self.groups))
-        data += b"".join(encode_varint(group.size) + encode_varint(group.count) for group in self.groups)
+        data += b"".join(encode_varint(size) + encode_varint(count) for size, count in self.groups)
         data += checksum_bytes(self.checksum)
         data += checksum_bytes(crc32(data))
         return data + len(data).to_bytes(INDEX_SIZE_BYTES, "little")
@@ -161,7 +148,7 @@ class Index:
                 records, place = decode_varint(body, place)
                 if not CHECKSUM_BYTES < size <= MAX_GROUP or not 0 < records <= MAX_RECORDS:
                     raise ValueError
-                groups.append(GroupEntry(size, records))
+                groups.append((size, records))
             if len(groups) != count or body[0] & ~_OPEN_END:
                 raise ValueError
         except ValueError:
@@ -169,7 +156,10 @@ class Index:
         return cls(groups, int.from_bytes(end, "little"), bool(body[0] & _OPEN_END))
 
     def starts(self) -> tuple[list[int], list[int]]:
-        """Returns for each group, and the end, the bytes of the groups before it and the number of its first record."""
-        sizes = itertools.accumulate((group.head_size + group.size for group in self.groups), initial=0)
-        counts = itertools.accumulate((group.count for group in self.groups), initial=0)
+        """Returns for each group, and the end, the bytes of the groups before it and the number of its first record.
+
+        In the file a group's size stands before it.
+        """
+        sizes = itertools.accumulate((len(encode_varint(size)) + size for size, _ in self.groups), initial=0)
+        counts = itertools.accumulate((count for _, count in self.groups), initial=0)
         return list(sizes), list(counts)

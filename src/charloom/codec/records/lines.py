@@ -9,13 +9,12 @@ from zlib import crc32
 from charloom.arguments import check_bytes
 from charloom.codec.engines.engine import Engine
 from charloom.codec.engines.opening import EngineChoice
-from charloom.codec.format.container import CHECKSUM_BYTES, END, ByteReader, Header, encode_varint
+from charloom.codec.format.container import CHECKSUM_BYTES, DOES_NOT_WAIT, END, ByteReader, Header, encode_varint
 from charloom.codec.format.ordered_work import OrderedWork
 from charloom.codec.records.groups import (
     GROUP_BYTES,
     GROUP_RECORDS,
     MAX_GROUP,
-    GroupEntry,
     Index,
     decode_group,
     encode_group,
@@ -49,6 +48,9 @@ class Lines:
                     "compress it as one stream"
                 )
             yield line.removesuffix(LINE_FEED)
+        # Of a stream that does not wait, `readline` gives what is there as if it were the end.
+        if self._source.read(1) != b"":
+            raise InputError(DOES_NOT_WAIT)
 
 
 def compress_records(records: Iterable[bytes], engine: Engine, work: OrderedWork) -> Generator[bytes]:
@@ -60,7 +62,7 @@ def compress_records(records: Iterable[bytes], engine: Engine, work: OrderedWork
     for group, data in work.results(tasks):
         for record in group:
             index.checksum = crc32(record + LINE_FEED, index.checksum)
-        index.groups.append(GroupEntry(len(data), len(group)))
+        index.groups.append((len(data), len(group)))
         yield encode_varint(len(data)) + data
     index.open_end = isinstance(records, Lines) and records.open_end
     yield END + index.to_bytes()
@@ -140,7 +142,7 @@ def _decoding_tasks(
             raise DamagedRecordError(
                 f"damaged: a group of records from {first:,} (counted from 0) on is lost", records=(first,)
             ) from None
-        index.groups.append(GroupEntry(size, len(blobs)))
+        index.groups.append((size, len(blobs)))
         yield functools.partial(_decode, sessions, blobs, damaged, first, work)
         first += len(blobs)
 
@@ -178,8 +180,7 @@ def damaged_records(first: int, numbers: Sequence[int]) -> DamagedRecordError:
     """The error for some records of the group whose first record has number ``first``."""
     records = tuple(first + number for number in numbers)
     shown = ", ".join(f"{number:,}" for number in records[:8]) + (", ..." if len(records) > 8 else "")
-    plural = "s" if len(records) > 1 else ""
-    verb = "are" if len(records) > 1 else "is"
+    plural, verb = ("s", "are") if len(records) > 1 else ("", "is")
     return DamagedRecordError(
         f"damaged: record{plural} {shown} (counted from 0) {verb} lost; others can be read", records=records
     )

@@ -37,6 +37,7 @@ class RecordCodec:
 
     def __init__(self, model: AnyModel, *, fast: bool = False, check: bool = False, threads: int | None = None) -> None:
         """From a model's folder or a model; ``fast`` as for Codec. Both ends must agree on ``fast`` and ``check``."""
+        check_type(bool, check=check)
         self.threads = checked_threads(threads)
         self.check = check
         engine = EngineChoice(model, fast=fast).to_compress()

@@ -2,6 +2,7 @@
 
 import bisect
 import io
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,6 @@ from charloom.codec.records.groups import (
     MAX_GROUP,
     MAX_RECORDS,
     Group,
-    GroupEntry,
     Index,
     decode_group,
 )
@@ -31,7 +31,11 @@ class RecordFile(Sequence[bytes]):
     """The records of a file that ``RecordFile.write`` or ``charloom compress --by-line`` made.
 
     ``len``, ``[n]``, slices and iteration; the group of the last record read is kept. Damage to some records raises
-    DamagedRecordError for those alone. One thread's. Close it, or use it in a ``with``.
+    DamagedRecordError for those alone. One thread's, though forked processes may share it. Close it, or use it in a
+    ``with``.
+
+    Attributes:
+        open_end: If the text that the records were lines of does not end with a line feed.
     """
 
     def __init__(self, path: str | Path, model: AnyModel | None, *, rebuild_index: bool = False) -> None:
@@ -41,6 +45,7 @@ class RecordFile(Sequence[bytes]):
             damaged or missing. Records may then be missing at the end.
         """
         check_type(PATH, path=path)
+        check_type(bool, rebuild_index=rebuild_index)
         try:
             self._file: BinaryIO = Path(path).open("rb")  # noqa: SIM115 - closed by close()
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -63,6 +68,7 @@ class RecordFile(Sequence[bytes]):
         self._size = self._file.seek(0, io.SEEK_END)
         self._index = self._scanned_index() if rebuild_index else self._stored_index()
         self._starts, self._firsts = self._index.starts()
+        self.open_end = self._index.open_end
 
     @classmethod
     def write(
@@ -118,27 +124,32 @@ class RecordFile(Sequence[bytes]):
 
     def _group(self, place: int) -> Group:
         if self._kept is None or self._kept[0] != place:
-            entry = self._index.groups[place]
-            self._file.seek(HEADER_BYTES + self._starts[place] + entry.head_size)
+            size, count = self._index.groups[place]
+            body = self._read(HEADER_BYTES + self._starts[place + 1] - size, size)
             try:
-                group = decode_group(self._file.read(entry.size))
-                if len(group[0]) != entry.count:
+                group = decode_group(body)
+                if len(group[0]) != count:
                     raise ValueError
             except ValueError:
-                raise damaged_records(self._firsts[place], range(entry.count)) from None
+                raise damaged_records(self._firsts[place], range(count)) from None
             self._kept = place, group
         return self._kept[1]
+
+    def _read(self, place: int, size: int) -> bytes:
+        """Without the file's own position if the system can: forked processes share it."""
+        if hasattr(os, "pread"):
+            return os.pread(self._file.fileno(), size, place)
+        self._file.seek(place)
+        return self._file.read(size)
 
     def _stored_index(self) -> Index:
         """From the file's end."""
         try:
-            self._file.seek(max(0, self._size - INDEX_SIZE_BYTES))
-            length = int.from_bytes(self._file.read(INDEX_SIZE_BYTES), "little")
+            length = int.from_bytes(self._read(max(0, self._size - INDEX_SIZE_BYTES), INDEX_SIZE_BYTES), "little")
             start = self._size - INDEX_SIZE_BYTES - length
             if start <= HEADER_BYTES:
                 raise DamagedFileError(INDEX_DAMAGED)
-            self._file.seek(start - len(END))
-            before, index = self._file.read(len(END)), Index.from_bytes(self._file.read(length))
+            before, index = self._read(start - len(END), len(END)), Index.from_bytes(self._read(start, length))
             if before != END or HEADER_BYTES + index.starts()[0][-1] != start - len(END):
                 raise DamagedFileError(INDEX_DAMAGED)
         except CompressedFileError as error:
@@ -151,8 +162,7 @@ class RecordFile(Sequence[bytes]):
         index = Index()
         place = HEADER_BYTES
         while True:
-            self._file.seek(place)
-            head = self._file.read(2 * MAX_VARINT)
+            head = self._read(place, 2 * MAX_VARINT)
             try:
                 size, start = decode_varint(head)
                 count, _ = decode_varint(head, start)
@@ -160,5 +170,5 @@ class RecordFile(Sequence[bytes]):
                 return index
             if not 0 < size <= MAX_GROUP or not 0 < count <= MAX_RECORDS or place + start + size > self._size:
                 return index
-            index.groups.append(GroupEntry(size, count))
+            index.groups.append((size, count))
             place += start + size

@@ -30,7 +30,6 @@ from charloom.codec.reference.state_maps import (
     learn,
     learn_point,
     squash,
-    state_map_p,
     stretch,
 )
 
@@ -91,7 +90,7 @@ class Mixture:
         order = 0
         for i, slot in enumerate(lane.slots):
             state = slot.history[node]
-            inputs += _two_inputs(state_map_p(memory.histories[i][state])) if state else (0, 0)
+            inputs += _two_inputs(memory.histories[i][state] >> 16) if state else (0, 0)
             order += bool(state) and 0 < i < ORDERS
         inputs += [stretch(slot.p[node]) if slot.history[node] else 0 for slot in lane.slots[:FULL]]
 
@@ -102,7 +101,7 @@ class Mixture:
             logit = stretch(network.p())
             logit_step = (logit + LOGIT_LIMIT) * (LOGIT_STEPS - 1) // (2 * LOGIT_LIMIT)
             self._network_map = logit_step * 64 + confidence * 8 + bit
-            inputs += (logit, stretch(state_map_p(memory.network_maps[self._network_map])))
+            inputs += (logit, stretch(memory.network_maps[self._network_map] >> 16))
         else:
             inputs += (0, 0)
         inputs.append(256)
@@ -141,7 +140,7 @@ class Mixture:
                 continue
             which = match.map(byte >> (7 - lane.bit) & 1, 0 if k else lane.bit)
             self._matched.append(which)
-            inputs += _two_inputs(state_map_p(self._memory.matches[k][which]))
+            inputs += _two_inputs(self._memory.matches[k][which] >> 16)
             if match.length_class() + 1 > length:
                 length, expected = match.length_class() + 1, byte & 255
         return expected, length

@@ -61,13 +61,8 @@ COUNT_LIMIT = 1023
 
 
 def state_map(p: int, count: int) -> int:
-    """A probability of 22 bits and how many bits it has seen, in one number; ``p`` is of 16 bits."""
+    """A probability, in the upper 22 bits, and how many bits it has seen; ``p`` is of 16 bits, the upper ones of it."""
     return p << 16 | count
-
-
-def state_map_p(number: int) -> int:
-    """Its probability, of 16 bits."""
-    return number >> 16
 
 
 def learn(number: int, bit: int) -> int:
