@@ -43,6 +43,7 @@ class LanguageModelStep {
       }
       barrier(threads);
       sum_gradients(id, threads);
+      // add_groups reads sums of other threads, if it has anything to add.
       if (groups_.count() > 1 || one_hot_) barrier(threads);
       add_groups(id, threads);
     });
@@ -66,6 +67,7 @@ class LanguageModelStep {
       last_cell_[l] = Cell::has_cell ? arena_.allocate<float>(state) : nullptr;
     }
     for (long l = 0; l < call_.layers; l++) {
+      // The recurrence reads hidden states without dropout, so states with dropout need an array of their own.
       const bool dropped = dropout_below(l + 1).on();
       layer_output_[l] = dropped ? arena_.allocate<Number>((rows_ + slack) * width_) : tape_[l].hidden;
     }
@@ -74,6 +76,7 @@ class LanguageModelStep {
     d_embedded_ = one_hot_ ? nullptr : arena_.allocate<float>(rows_ * embedded_stride_);
     d_table_size_ = one_hot_ ? call_.vocabulary * Cell::gates * width_ : 0;
     d_table_ = arena_.allocate<float>(groups_.count() * d_table_size_);
+    // The sums of the first group are the caller's gradients, to which those of other groups are added.
     for (long g = 0; g < groups_.count(); g++) {
       for (long l = 0; l < call_.layers; l++)
         sums_[g][l] = g == 0 ? call_.gradients[l]
@@ -113,6 +116,7 @@ class LanguageModelStep {
       pack_rows(
           output_back_ + u * logits_, [&](long k) { return call_.output + k * call_.hidden + u; }, call_.vocabulary,
           logits_, call_.hidden - u);
+    // Too little work to be partitioned.
     if (id == 0)
       for (long l = one_hot_ ? 1 : 0; l < call_.layers; l++)
         initialize_from_biases<Cell>(weights_[l].initial, call_.weights[l], call_.hidden);

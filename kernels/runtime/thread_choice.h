@@ -34,6 +34,7 @@ class ThreadChoice {
     if (threads <= 1) return;
     std::lock_guard<std::mutex> lock(mutex_);
     if (off_cpu_seconds < kMinOffCpuSeconds || off_cpu_seconds < kMinOffCpuFraction * seconds) {
+      // Undisturbed for longer than the last backoff: the next disturbance starts from the shortest again.
       if (now() - single_thread_until_ > backoff_) backoff_ = 0;
       return;
     }

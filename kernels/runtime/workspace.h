@@ -34,6 +34,7 @@ class Workspace {
   // Returns the block, enlarged to `size` bytes if it is smaller; its contents are then lost.
   void *ensure_size(size_t size) {
     if (size > size_) {
+      // Freed first, so that the old and the new block never exist at the same time.
       ::operator delete[](block_, alignment_);
       block_ = nullptr;
       // If the allocation below throws, the workspace is empty and still valid.

@@ -1,6 +1,6 @@
 // A range coder: codes intervals of a range 0 to total, or bits with their probabilities.
 //
-// The state is `low` and `range` of 64 bits. Renormalization keeps the range above 2^48, so that the rounding of
+// The state is `low` and `range` of 64 bits. Renormalization keeps the range at 2^48 or more, so that the rounding of
 // probabilities costs nothing measurable. A carry is propagated into the bytes that are already written. Bytes that are
 // missing at the end are zeros, so the end is as short as possible.
 #pragma once
@@ -18,10 +18,11 @@ class Encoder {
   // Codes the interval at `start` of length `size` of 0 to `total` (at most 2^32). The last interval also gets what the
   // division leaves over.
   void encode(uint64_t start, uint64_t size, uint64_t total) {
+    // At least 2^16, since the range is at least 2^48: no interval becomes empty.
     const uint64_t unit = range_ / total;
     narrow(start * unit, start + size < total ? size * unit : range_ - start * unit);
   }
-  // p: the 16-bit probability that the bit is 1.
+  // p: the 16-bit probability that the bit is 1, from 1 to 65535, so that neither interval is empty.
   void encode_bit(int bit, int p) {
     const uint64_t ones = (range_ >> 16) * (uint64_t)p;
     narrow(bit ? 0 : ones, bit ? ones : range_ - ones);

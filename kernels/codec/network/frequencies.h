@@ -54,7 +54,8 @@ inline void compute_frequencies(const Products &products, const int32_t *bias, l
     for (long i = 0; i < kLanes; i++) sum += sum_of_lane[i];
   }
 
-  // Below 2^32, because the weight of the likeliest token alone is at least 2^22.
+  // Each token gets 1, so that none is zero, plus its share of the rest. The factor is below 2^32, because the weight
+  // of the likeliest token alone is at least 2^22.
   const uint32_t share = (uint32_t)(((kTotal - vocabulary) << 32) / sum);
   Words total_of_lane{};
   for (long v = 0; v < size; v += kLanes) {
