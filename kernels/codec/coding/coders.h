@@ -100,6 +100,7 @@ class Primed {
   std::mutex mutex_;
 };
 
+// Codes bytes by context mixing. All lanes learn in one memory, and each may match the text of the others.
 class MixingLanes {
  public:
   // max_undo_bytes: as in Primed::acquire. capacity: bytes of each lane at most.

@@ -201,6 +201,7 @@ class ContextMixing {
     const int after_network = rate_after(c_.bytes_with_network++, kNetworkRate, 2000);
     if (rate_ < after_network) rate_ = after_network;
   }
+  // Decays from `first` to kFinalRate; after half_way bytes, half of the decay has happened.
   static int rate_after(uint32_t bytes, int first, int half_way) {
     const int n = bytes < kMaxCountedBytes ? (int)bytes : (int)kMaxCountedBytes;
     return kFinalRate + (first - kFinalRate) * half_way / (half_way + n);
