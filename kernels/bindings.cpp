@@ -1,5 +1,5 @@
-// The Python module charloom._kernels: addresses and sizes in, nothing out. charloom.recurrence.kernel_calls is its
-// only caller, and takes each address from a tensor whose shape, dtype and layout it has checked.
+// The Python module charloom._kernels. Functions take addresses and sizes and return nothing. Their only caller,
+// charloom.recurrence.kernel_calls, takes each address from a tensor whose shape, dtype and layout it has checked.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -25,39 +25,40 @@ namespace {
 
 using Address = uintptr_t;
 
-thread_local Workspace workspace;
+thread_local Workspace workspace;  // kept between calls to save the page faults of fresh memory
 
-ThreadChoice thread_choice;
+ThreadChoice thread_choice;  // shared by all calls, because it measures the load of the machine
 
-// Runs a function of Kernels on as many threads as suit the call. limit: negative for exactly so many.
+// Runs a function of Kernels on the number of threads that suits its work. limit: the largest number; if negative,
+// exactly -limit.
 template <class Call>
-void on_threads(size_t (*function)(const Call &, void *), Call &call, long limit, double work) {
-  double lost = 0;
+void run_call(size_t (*function)(const Call &, void *), Call &call, long limit, double work) {
+  double off_cpu_seconds = 0;
   call.threads = thread_choice.threads((int)std::min(std::labs(limit), 256l), limit < 0, work);
-  call.lost = &lost;
-  const double began = now();
-  function(call, workspace.of_size(function(call, nullptr)));
-  thread_choice.finished(call.threads, now() - began, lost);
+  call.off_cpu_seconds = &off_cpu_seconds;
+  const double start_time = now();
+  function(call, workspace.ensure_size(function(call, nullptr)));  // without memory, it returns the size that it needs
+  thread_choice.record(call.threads, now() - start_time, off_cpu_seconds);
 }
 
-// Multiplications and additions of a layer, forward.
-double layer_work(CellKind cell, double rows, double inputs, double hidden) {
+// Returns the multiplications and additions of a layer's forward pass.
+double layer_operations(CellKind cell, double rows, double inputs, double hidden) {
   return 2 * rows * kCells[(int)cell].gates * hidden * (inputs + hidden);
 }
 
-// The tuples of src/charloom/recurrence/kernel_arguments.py.
+// The tuples of src/charloom/recurrence/kernel_arguments.py, in the order of the fields of LayerSizes and ModelSizes.
 using LayerShape = std::tuple<int, int, long, long, long, long>;
 using ModelShape = std::tuple<int, long, long, long, long>;
 
-LayerSizes sizes_of(const LayerShape &shape) {
-  auto named = [](int cell, int precision, auto... sizes) {
+LayerSizes make_sizes(const LayerShape &shape) {
+  auto make = [](int cell, int precision, auto... sizes) {
     return LayerSizes{(CellKind)cell, (Precision)precision, sizes...};
   };
-  return std::apply(named, shape);
+  return std::apply(make, shape);
 }
 
-// Throws std::invalid_argument, ValueError to Python, for more layers than arrays have places, or other parameters.
-ModelSizes sizes_of(const ModelShape &shape, size_t parameters) {
+// Throws std::invalid_argument (ValueError in Python) for more than kMaxLayers layers or another number of parameters.
+ModelSizes make_sizes(const ModelShape &shape, size_t parameters) {
   const auto sizes = std::apply([](int cell, auto... sizes) { return ModelSizes{(CellKind)cell, sizes...}; }, shape);
   if (sizes.layers < 1 || sizes.layers > kMaxLayers)
     throw std::invalid_argument(std::to_string(sizes.layers) + " layers are not between 1 and " +
@@ -76,15 +77,15 @@ LayerWeights weights_at(const std::vector<Address> &a, long at = 0) {
 
 size_t reserve_bytes(const Kernels &kernels, const LayerShape &shape) {
   LayerCall call{};
-  (LayerSizes &)call = sizes_of(shape);
+  (LayerSizes &)call = make_sizes(shape);
   return kernels.reserve_bytes(call);
 }
 
-// Addresses are 0 for arrays that a call does not have.
+// Returns the part of a call that both passes share. An address of 0 stands for an array that the call does not have.
 LayerCall layer_call(const LayerShape &shape, bool backward_in_time, const std::vector<Address> &weights, Address x,
                      Address first_hidden, Address first_cell, Address reserve) {
   LayerCall call{};
-  (LayerSizes &)call = sizes_of(shape);
+  (LayerSizes &)call = make_sizes(shape);
   call.backward_in_time = backward_in_time;
   call.weights = weights_at(weights);
   call.x = (const float *)x;
@@ -104,12 +105,12 @@ void layer_forward(const Kernels &kernels, const LayerShape &shape, bool backwar
   call.last_cell = (float *)last_cell;
   nb::gil_scoped_release release;
   const long rows = call.steps * call.batch;
-  if (reserve) ask_for_large_pages(call.reserve, kernels.reserve_bytes(call));
-  ask_for_large_pages(call.y, (size_t)(rows * call.hidden) * sizeof(float));
-  on_threads(kernels.layer_forward, call, threads, layer_work(call.cell, rows, call.inputs, call.hidden));
+  if (reserve) advise_huge_pages(call.reserve, kernels.reserve_bytes(call));
+  advise_huge_pages(call.y, (size_t)(rows * call.hidden) * sizeof(float));
+  run_call(kernels.layer_forward, call, threads, layer_operations(call.cell, rows, call.inputs, call.hidden));
 }
 
-// dx: 0 if the gradient of the input is not needed. Overwrites the reserve.
+// dx: 0 if the gradient of the input is not needed. The reserve is overwritten.
 void layer_backward(const Kernels &kernels, const LayerShape &shape, bool backward_in_time, long threads,
                     const std::vector<Address> &weights, const std::vector<Address> &gradients, Address x,
                     Address first_hidden, Address first_cell, Address reserve, Address dy, Address d_last_hidden,
@@ -123,14 +124,14 @@ void layer_backward(const Kernels &kernels, const LayerShape &shape, bool backwa
   call.d_first_hidden = (float *)d_first_hidden;
   call.d_first_cell = (float *)d_first_cell;
   nb::gil_scoped_release release;
-  on_threads(kernels.layer_backward, call, threads,
-             2 * layer_work(call.cell, call.steps * call.batch, call.inputs, call.hidden));
+  run_call(kernels.layer_backward, call, threads,
+           2 * layer_operations(call.cell, call.steps * call.batch, call.inputs, call.hidden));
 }
 
-// Returns a copy (steps, batch) of ids (batch, steps). Throws std::out_of_range, IndexError to Python: a wrong id would
-// read and write beside the tables. The copy is what is checked: other threads may write to the caller's ids meanwhile.
-std::vector<int64_t> checked_ids(Address address, long batch, long steps, long batch_stride, long step_stride,
-                                 long vocabulary) {
+// Returns a copy (steps, batch) of ids (batch, steps). Throws std::out_of_range (IndexError in Python) for an id
+// outside the vocabulary. The copy is what is checked, because other threads may write to the caller's ids meanwhile.
+std::vector<int64_t> copy_checked_ids(Address address, long batch, long steps, long batch_stride, long step_stride,
+                                      long vocabulary) {
   std::vector<int64_t> copy((size_t)(batch * steps));
   for (long t = 0; t < steps; t++)
     for (long b = 0; b < batch; b++) {
@@ -142,15 +143,15 @@ std::vector<int64_t> checked_ids(Address address, long batch, long steps, long b
   return copy;
 }
 
-// strides: of ids and of targets, batch before step; parameters and gradients: embedding (0 for one-hot input), four a
-// layer, output, its bias. threads: as in on_threads.
+// strides: of ids, then of targets, each batch before step. parameters, gradients: the embedding (0 for one-hot input),
+// four of each layer, the output weights, the output bias. threads: the limit of run_call.
 void language_model_step(const Kernels &kernels, const ModelShape &shape, int precision, long steps, long batch,
                          long threads, Address ids, Address targets, const std::vector<long> &strides,
                          const std::vector<Address> &parameters, const std::vector<Address> &gradients, double dropout,
                          double layer_dropout, uint64_t seed, Address first_hidden, Address first_cell,
                          Address last_hidden, Address last_cell, Address loss) {
   LanguageModelCall call{};
-  (ModelSizes &)call = sizes_of(shape, std::min(parameters.size(), gradients.size()));
+  (ModelSizes &)call = make_sizes(shape, std::min(parameters.size(), gradients.size()));
   call.precision = (Precision)precision;
   call.steps = steps;
   call.batch = batch;
@@ -177,25 +178,24 @@ void language_model_step(const Kernels &kernels, const ModelShape &shape, int pr
   call.last_hidden = (float *)last_hidden;
   call.last_cell = (float *)last_cell;
   call.loss = (float *)loss;
-  const auto read = checked_ids(ids, batch, steps, strides.at(0), strides.at(1), call.vocabulary);
-  const auto wanted = checked_ids(targets, batch, steps, strides.at(2), strides.at(3), call.vocabulary);
-  call.ids = read.data();
-  call.targets = wanted.data();
+  const auto checked_inputs = copy_checked_ids(ids, batch, steps, strides.at(0), strides.at(1), call.vocabulary);
+  const auto checked_targets = copy_checked_ids(targets, batch, steps, strides.at(2), strides.at(3), call.vocabulary);
+  call.ids = checked_inputs.data();
+  call.targets = checked_targets.data();
   nb::gil_scoped_release release;
   const double rows = call.steps * call.batch, first = call.embedding_size;  // one-hot input is not multiplied
-  const double work = 3 * (layer_work(call.cell, rows, first, call.hidden) +
-                           (call.layers - 1) * layer_work(call.cell, rows, call.hidden, call.hidden) +
+  const double work = 3 * (layer_operations(call.cell, rows, first, call.hidden) +
+                           (call.layers - 1) * layer_operations(call.cell, rows, call.hidden, call.hidden) +
                            2 * rows * call.hidden * call.vocabulary);
-  on_threads(kernels.language_model_step, call, threads, work);
+  run_call(kernels.language_model_step, call, threads, work);
 }
 
-// A model's weights, packed, and the loop over characters on them.
+// The packed weights of a language model, and generation with them.
 class Generator {
  public:
-  // parameters: as in language_model_step.
   Generator(const Kernels &kernels, const ModelShape &shape, bool int8, const std::vector<Address> &parameters)
       : kernels_(kernels) {
-    (ModelSizes &)model_ = sizes_of(shape, parameters.size());
+    (ModelSizes &)model_ = make_sizes(shape, parameters.size());
     model_.int8 = int8;
     std::vector<LayerWeights> weights;
     const long output = 1 + 4 * model_.layers;
@@ -204,8 +204,8 @@ class Generator {
     model_.weights = weights.data();
     model_.output = (const float *)parameters[output];
     model_.output_bias = (const float *)parameters[output + 1];
-    kernels_.pack_for_generation(model_, packed_.of_size(kernels_.pack_for_generation(model_, nullptr)));
-    model_.weights = nullptr;
+    kernels_.pack_for_generation(model_, packed_.ensure_size(kernels_.pack_for_generation(model_, nullptr)));
+    model_.weights = nullptr;  // the vector is destroyed here; only packing reads the weights
   }
 
   void run(long samples, long steps, bool greedy, double exponent, long top_k, double top_p, long forbidden,
@@ -220,7 +220,8 @@ class Generator {
     run.first_cell = (float *)cell;
     run.ids = (int64_t *)ids;
     nb::gil_scoped_release release;
-    kernels_.generate(model_, packed_.data(), run, workspace.of_size(kernels_.generate(model_, nullptr, run, nullptr)));
+    kernels_.generate(model_, packed_.data(), run,
+                      workspace.ensure_size(kernels_.generate(model_, nullptr, run, nullptr)));
   }
 
  private:
@@ -229,37 +230,37 @@ class Generator {
   Workspace packed_;
 };
 
-std::vector<float *> pointers(const std::vector<Address> &addresses) {
+std::vector<float *> to_pointers(const std::vector<Address> &addresses) {
   std::vector<float *> list;
   for (Address address : addresses) list.push_back((float *)address);
   return list;
 }
 
-// values: none, to clip only. threads as in on_threads.
+// values: empty to clip the gradients only. threads: the limit of run_call.
 void descend(const Kernels &kernels, const std::vector<Address> &gradients, const std::vector<Address> &values,
-             const std::vector<long> &sizes, double limit, double rate, long threads) {
+             const std::vector<long> &sizes, double max_norm, double learning_rate, long threads) {
   if (gradients.size() != sizes.size() || (!values.empty() && values.size() != sizes.size()))
-    throw std::invalid_argument("as many sizes as arrays");
+    throw std::invalid_argument("expected one size for each gradient, and as many values as gradients or none");
   DescentCall call{};
-  const std::vector<float *> at_gradients = pointers(gradients), at_values = pointers(values);
+  const std::vector<float *> at_gradients = to_pointers(gradients), at_values = to_pointers(values);
   call.gradients = at_gradients.data();
   call.values = values.empty() ? nullptr : at_values.data();
   call.sizes = sizes.data();
   call.count = (long)sizes.size();
-  call.limit = limit;
-  call.rate = rate;
-  constexpr double work_of_a_value = 100;  // what memory takes for it, as multiplications and additions
+  call.max_norm = max_norm;
+  call.learning_rate = learning_rate;
+  constexpr double kOperationsPerValue = 100;  // which take as long as the memory traffic of a value
   double work = 0;
-  for (long size : sizes) work += work_of_a_value * (double)size;
+  for (long size : sizes) work += kOperationsPerValue * (double)size;
   nb::gil_scoped_release release;
-  on_threads(kernels.descend, call, threads, work);
+  run_call(kernels.descend, call, threads, work);
 }
 
 }  // namespace
 
 NB_MODULE(_kernels, m) {
-  nb::set_leak_warnings(false);  // what Python caches of this module lives until the process ends
-  m.doc() = "charloom's native kernels; use them through charloom.recurrence.";
+  nb::set_leak_warnings(false);  // Python's caches keep references to this module until the process ends
+  m.doc() = "charloom's native kernels, to be used through charloom.recurrence.";
   nb::dict cells;
   for (const NamedCell &cell : kCells) cells[cell.name] = nb::make_tuple((int)cell.kind, cell.gates);
   m.attr("CELLS") = cells;
@@ -275,14 +276,15 @@ NB_MODULE(_kernels, m) {
       .def("language_model_step", language_model_step, "sizes"_a, nb::kw_only(), "precision"_a, "steps"_a, "batch"_a,
            "threads"_a, "ids"_a, "targets"_a, "strides"_a, "parameters"_a, "gradients"_a, "dropout"_a,
            "layer_dropout"_a, "seed"_a, "first_hidden"_a, "first_cell"_a, "last_hidden"_a, "last_cell"_a, "loss"_a)
-      .def("descend", descend, nb::kw_only(), "gradients"_a, "values"_a, "sizes"_a, "limit"_a, "rate"_a, "threads"_a)
+      .def("descend", descend, nb::kw_only(), "gradients"_a, "values"_a, "sizes"_a, "max_norm"_a, "learning_rate"_a,
+           "threads"_a)
       .def(
           "generator",
           [](const Kernels &kernels, const ModelShape &shape, bool int8, const std::vector<Address> &parameters) {
             return new Generator(kernels, shape, int8, parameters);
           },
           "sizes"_a, nb::kw_only(), "int8"_a, "parameters"_a, nb::keep_alive<0, 1>());
-  nb::class_<Generator>(m, "Generator", "A language model's weights, packed, and the loop over characters on them.")
+  nb::class_<Generator>(m, "Generator", "The packed weights of a language model, and generation with them.")
       .def("run", &Generator::run, nb::kw_only(), "samples"_a, "steps"_a, "greedy"_a, "exponent"_a, "top_k"_a,
            "top_p"_a, "forbidden"_a, "draws"_a, "logits"_a, "hidden"_a, "cell"_a, "ids"_a);
   m.def(
@@ -292,5 +294,5 @@ NB_MODULE(_kernels, m) {
         for (const Kernels *kernels : supported_kernels()) list.append(nb::cast(kernels, nb::rv_policy::reference));
         return list;
       },
-      "The kernels that this processor can run, the best last.");
+      "Returns the kernels that this processor supports, the fastest last.");
 }

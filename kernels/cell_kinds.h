@@ -1,4 +1,5 @@
-// The cells, with the numbers and gates of src/charloom/settings/cells.py: Python compares them as it imports a module.
+// The recurrent cells by number, shared by both modules. Numbers and gates equal those of
+// src/charloom/settings/cells.py: Python compares them when it imports a module and refuses a module that differs.
 #pragma once
 
 namespace charloom {

@@ -1,9 +1,10 @@
-// The entry points of the kernels: plain structs of pointers, each with its shape, and a table of functions for each
-// instruction set. Nothing here knows Python, PyTorch, files or vocabularies.
+// The entry points of the kernels: plain structs of pointers, each with its shape, and one table of functions for each
+// instruction set. The codec has its own entry points, in codec/codec_kernels.h. Nothing here depends on Python,
+// PyTorch, files or vocabularies.
 //
-// All arrays are dense and row-major, laid out as torch.nn lays out its own. Time comes first: row t * batch + b.
-// Inside a call the hidden size is rounded up to kPadding, so that no loop over units has a remainder; units of the
-// padding are zero.
+// All arrays are dense, row-major and laid out as torch.nn lays out its own. Time is the first dimension: row t * batch
+// + b. Inside a call the hidden size is rounded up to kPadding, so that no loop over units has a remainder; the
+// padding's units stay zero.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -16,10 +17,10 @@ namespace charloom {
 enum class Precision : int { float32 = 0, bfloat16 = 1 };
 
 constexpr long kPadding = 32;
-constexpr long kMaxLayers = 64;  // of a model in one call: a step, generation
+constexpr long kMaxLayers = 64;  // of a model in one call: arrays for each layer have a fixed size
 constexpr long padded(long size) { return (size + kPadding - 1) / kPadding * kPadding; }
 
-// The parameters of one layer in one direction, as torch.nn lays them out: gates stacked along the rows.
+// The parameters of one layer in one direction, as torch.nn lays them out: gates are stacked along the rows.
 struct LayerWeights {
   const float *input;        // (gates * hidden, inputs)
   const float *hidden;       // (gates * hidden, hidden)
@@ -27,37 +28,39 @@ struct LayerWeights {
   const float *hidden_bias;  // (gates * hidden), or null
 };
 
-struct LayerGradients {  // as LayerWeights; biases null where there are none
+struct LayerGradients {  // as LayerWeights; biases are null if the layer has none
   float *input, *hidden, *input_bias, *hidden_bias;
 };
 
-struct LayerSizes {  // LayerShape of src/charloom/recurrence/kernel_arguments.py
+struct LayerSizes {  // the same fields as LayerShape of src/charloom/recurrence/kernel_arguments.py
   CellKind cell;
   Precision precision;
   long steps, batch, inputs, hidden;
 };
 
-struct ModelSizes {  // ModelShape of the same file
+struct ModelSizes {  // the same fields as ModelShape of that file
   CellKind cell;
   long hidden, layers, vocabulary;
   long embedding_size;  // 0: one-hot input
 
-  long inputs() const { return embedding_size ? embedding_size : vocabulary; }  // of the first layer
+  long inputs() const { return embedding_size ? embedding_size : vocabulary; }  // input size of the first layer
 };
 
-// One layer in one direction over all steps.
+// A forward or backward pass of one layer in one direction over all time steps.
 struct LayerCall : LayerSizes {
   bool backward_in_time;
   int threads;
-  double *lost;  // out: the most seconds that one of the threads did not run
+  double *off_cpu_seconds;  // out: the most seconds that one of the threads was not running
   LayerWeights weights;
   const float *x;                  // (steps, batch, inputs)
   const float *first_hidden;       // (batch, hidden)
   const float *first_cell;         // (batch, hidden); LSTM only
-  float *y;                        // (steps, batch, hidden); the backward pass does not read it
+  float *y;                        // (steps, batch, hidden); not read by the backward pass
   float *last_hidden, *last_cell;  // (batch, hidden)
-  void *reserve;  // reserve_bytes(...), kept from forward to backward, which overwrites it; null: nothing is kept
-  // Backward only:
+  // As in cuDNN: reserve_bytes(...) bytes that the forward pass leaves for the backward pass, which overwrites them.
+  // Null if no backward pass follows.
+  void *reserve;
+  // Backward pass only:
   const float *dy;                           // (steps, batch, hidden)
   const float *d_last_hidden, *d_last_cell;  // (batch, hidden)
   float *dx;                                 // (steps, batch, inputs), or null
@@ -65,21 +68,21 @@ struct LayerCall : LayerSizes {
   LayerGradients gradients;
 };
 
-// Loss and all gradients of tokens -> recurrent layers -> logits -> mean cross-entropy, in one call.
+// The loss and all gradients of a language model (tokens, recurrent layers, logits, mean cross-entropy) in one call.
 struct LanguageModelCall : ModelSizes {
   Precision precision;
   long steps, batch;
   int threads;
-  double *lost;                            // out: the most seconds that one of the threads did not run
-  const int64_t *ids, *targets;            // (steps, batch); below the vocabulary
-  const float *embedding;                  // (vocabulary, embedding_size)
-  const LayerWeights *weights;             // [layers]
-  const float *output, *output_bias;       // (vocabulary, hidden), (vocabulary)
-  float dropout, layer_dropout;            // around the layers (embedding, output), and between them
-  uint64_t seed;                           // of the dropout masks
+  double *off_cpu_seconds;            // out: the most seconds that one of the threads was not running
+  const int64_t *ids, *targets;       // (steps, batch); the caller has checked that all are below the vocabulary size
+  const float *embedding;             // (vocabulary, embedding_size)
+  const LayerWeights *weights;        // [layers]
+  const float *output, *output_bias;  // (vocabulary, hidden), (vocabulary)
+  float dropout, layer_dropout;       // after the embedding and before the output layer; between layers
+  uint64_t seed;                      // of the dropout masks
   const float *first_hidden, *first_cell;  // (layers, batch, hidden)
   float *last_hidden, *last_cell;          // (layers, batch, hidden)
-  float *loss;                             // mean nats
+  float *loss;                             // mean, in nats
   float *d_embedding;
   const LayerGradients *gradients;  // [layers]
   float *d_output, *d_output_bias;
@@ -89,33 +92,34 @@ struct LanguageModelCall : ModelSizes {
 struct GenerationModel : ModelSizes {
   bool int8;
   const float *embedding;             // (vocabulary, embedding_size), or null for one-hot input
-  const LayerWeights *weights;        // [layers]; needed while packing only, as all pointers here
+  const LayerWeights *weights;        // [layers]; like all pointers here, read by packing only
   const float *output, *output_bias;  // (vocabulary, hidden), (vocabulary)
 };
 
+// One call of generation: `steps` tokens for each of `samples` sequences.
 struct GenerationRun {
   long samples, steps;
   Sampling sampling;
   const double *draws;               // (samples, steps), uniform in [0, 1)
-  float *logits;                     // (samples, vocabulary): what the first tokens are chosen by; then the next
-  float *first_hidden, *first_cell;  // (layers, samples, hidden): the state before; then after
-  int64_t *ids;                      // (samples, steps), what was chosen
+  float *logits;                     // (samples, vocabulary); in: of the first token; out: of the token after the last
+  float *first_hidden, *first_cell;  // (layers, samples, hidden); in: the initial state; out: the final state
+  int64_t *ids;                      // out: (samples, steps), the sampled tokens
 };
 
-// Gradients clipped to a global norm, and one step of plain gradient descent with them.
+// Gradients clipped to a global norm, then one step of plain gradient descent with them.
 struct DescentCall {
-  float *const *gradients;  // [count], of these sizes; scaled down where their norm is above the limit
-  float *const *values;     // [count], less rate times their gradients; null: clipping only
-  const long *sizes;
+  float *const *gradients;  // [count]; scaled in place if their global norm exceeds max_norm
+  float *const *values;     // [count], updated in place; null: the gradients are clipped only
+  const long *sizes;        // [count], elements of each gradient and value
   long count;
-  double limit;  // infinite: no clipping
-  double rate;
+  double max_norm;  // infinity: no clipping
+  double learning_rate;
   int threads;
-  double *lost;  // out: the most seconds that one of the threads did not run
+  double *off_cpu_seconds;  // out: the most seconds that one of the threads was not running
 };
 
-// The functions of one instruction set. They return the size of the memory that comes last, and with null for it do
-// nothing else.
+// The functions of one instruction set. Each returns the size in bytes of its last argument (workspace or packed
+// weights). If that argument is null, it does nothing else.
 struct Kernels {
   const char *name;
   size_t (*layer_forward)(const LayerCall &, void *workspace);

@@ -1,4 +1,5 @@
-// The kernels of one instruction set: this file is compiled once for each, under its own name and flags.
+// The kernels of one instruction set. CMakeLists.txt compiles this file once for each, with other flags and another
+// name in CHARLOOM_VARIANT.
 #include "language_model/descent.h"
 #include "language_model/generate.h"
 #include "language_model/language_model_step.h"
@@ -9,7 +10,7 @@
 namespace charloom {
 namespace {
 
-// Calls work(Cell{}, Number{}) for the cell and the precision of a call.
+// Calls work(Cell{}, Number{}) with the types of the call's cell and precision.
 template <class Call, class Work>
 size_t for_call(const Call &call, Work work) {
   return for_cell<bfloat16>(call.cell, call.precision == Precision::bfloat16, work);

@@ -1,5 +1,5 @@
-// The Python module charloom._codec. charloom.codec.engines.native is its only user and answers for every pointer of a
-// network; shapes, types and ranges are checked there.
+// The Python module charloom._codec. Its only caller, charloom.codec.engines.native, guarantees every pointer of a
+// network: it checks shapes, dtypes and ranges.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -19,7 +19,7 @@ namespace {
 const uint8_t *data_of(const nb::bytes &bytes) { return (const uint8_t *)bytes.data(); }
 nb::bytes bytes_of(const Payload &payload) { return nb::bytes(payload.data(), payload.size()); }
 
-// Sessions are used by one thread at a time; others run meanwhile.
+// A session is used by one thread at a time; other threads run meanwhile, since the interpreter lock is released.
 template <class Coder>
 nb::bytes encode(Coder &coder, const nb::bytes &data) {
   Payload payload;
@@ -30,7 +30,7 @@ nb::bytes encode(Coder &coder, const nb::bytes &data) {
   return bytes_of(payload);
 }
 
-// size: of the data, or of the longest record.
+// size: bytes of the data, or of the longest record.
 template <class Coder>
 nb::bytes decode(Coder &coder, const nb::bytes &payload, size_t size) {
   Payload data;
@@ -46,7 +46,7 @@ using FastRecords = RecordSession<FastLanes>;
 using Mixed = Session<MixingLanes>;
 using MixedRecords = RecordSession<MixingLanes>;
 
-// What every mixing session begins with. See prime().
+// The state that all mixing sessions start from, see prime() in coders.h.
 class Mixing {
  public:
   Mixing(const Network &network, int full_bits, int light_bits, const nb::bytes &text, size_t silent, bool records)
@@ -57,7 +57,7 @@ class Mixing {
 
   std::unique_ptr<Mixed> session(long lanes, size_t capacity) {
     nb::gil_scoped_release release;
-    return std::make_unique<Mixed>(lanes, network_, *primed_, kMostChanges, capacity);
+    return std::make_unique<Mixed>(lanes, network_, *primed_, kMaxUndoBytes, capacity);
   }
   std::unique_ptr<MixedRecords> records(size_t capacity) {
     nb::gil_scoped_release release;
@@ -65,7 +65,8 @@ class Mixing {
   }
 
  private:
-  static constexpr size_t kMostChanges = 4 << 20;
+  // A session that has changed more than this discards its memory instead of restoring it.
+  static constexpr size_t kMaxUndoBytes = 4 << 20;
 
   const Network &network_;
   std::unique_ptr<Primed> primed_;
@@ -73,7 +74,7 @@ class Mixing {
 
 using Address = uintptr_t;
 using MatrixArrays = std::tuple<Address, Address, int, int>;  // weights, multipliers, shifts
-// hidden, input, bias, candidate bias; zeros where there is none
+// hidden, input, bias, candidate bias; zeros for arrays that the layer does not have
 using LayerArrays = std::tuple<MatrixArrays, MatrixArrays, Address, Address>;
 
 IntegerMatrix matrix_at(const MatrixArrays &a) {
@@ -111,8 +112,8 @@ nb::class_<Coder> bind_session(nb::module_ &m, const char *name) {
 }  // namespace
 
 NB_MODULE(_codec, m) {
-  nb::set_leak_warnings(false);  // what Python caches of this module lives until the process ends
-  m.doc() = "The codec's native code; use it through charloom.codec.";
+  nb::set_leak_warnings(false);  // Python's caches keep references to this module until the process ends
+  m.doc() = "The codec's native code, to be used through charloom.codec.";
   nb::dict cells;
   for (const NamedCell &cell : kCells) cells[cell.name] = nb::make_tuple((int)cell.kind, cell.gates);
   m.attr("CELLS") = cells;
@@ -124,7 +125,7 @@ NB_MODULE(_codec, m) {
   bind_session<FastRecords>(m, "FastRecords").def(nb::init<const Network &>(), nb::keep_alive<1, 2>());
   bind_session<Mixed>(m, "MixingSession");
   bind_session<MixedRecords>(m, "MixingRecords");
-  nb::class_<Mixing>(m, "Mixing", "What every mixing session begins with: tables, and a text that was read.")
+  nb::class_<Mixing>(m, "Mixing", "The state that all mixing sessions start from: tables, and the priming text.")
       .def(nb::init<const Network &, int, int, const nb::bytes &, size_t, bool>(), nb::keep_alive<1, 2>())
       .def("session", &Mixing::session, nb::keep_alive<0, 1>())
       .def("records", &Mixing::records, nb::keep_alive<0, 1>());
@@ -135,5 +136,5 @@ NB_MODULE(_codec, m) {
         for (const CodecKernels *kernels : supported_codec_kernels()) names.emplace_back(kernels->name);
         return names;
       },
-      "The instruction sets that this processor can run, the best last.");
+      "Returns the names of the instruction sets that this processor supports, the fastest last.");
 }

@@ -1,4 +1,5 @@
-// The codec's kernels of one instruction set: this file is compiled once for each, under its own name and flags.
+// The codec's kernels of one instruction set. CMakeLists.txt compiles this file once for each, with other flags and
+// another name in CHARLOOM_VARIANT.
 #include "codec/mixing/mixer.h"
 #include "codec/network/network_step.h"
 
@@ -9,7 +10,7 @@ namespace charloom {
 namespace {
 
 template <class Cell>
-constexpr NetworkFunctions kNetwork = {PackedNetwork<Cell>::pack, PackedNetwork<Cell>::begin,
+constexpr NetworkFunctions kNetwork = {PackedNetwork<Cell>::pack, PackedNetwork<Cell>::start,
                                        PackedNetwork<Cell>::step};
 
 }  // namespace
@@ -19,6 +20,6 @@ const CodecKernels CHARLOOM_VARIANT = {
     CHARLOOM_TEXT(CHARLOOM_VARIANT),
     {kNetwork<RnnTanhCell>, kNetwork<RnnReluCell>, kNetwork<GruCell>, kNetwork<LstmCell>},
     mix,
-    learn};
+    train};
 
 }  // namespace charloom

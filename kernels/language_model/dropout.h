@@ -1,11 +1,11 @@
-// Dropout whose mask is computed where it is needed, forward and backward, from a seed: nothing is stored.
+// Dropout with masks that are computed from a seed whenever they are needed, forward and backward. No mask is stored.
 #pragma once
 #include <cstdint>
 
 namespace {
 
-// Counter-based random numbers: the same for a key and a counter wherever and in whatever order they are computed.
-// Source: Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, 2011.
+// A counter-based random-number generator: its output depends on key and counter alone, so masks can be computed in any
+// order by any thread. Source: Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, 2011.
 struct Philox4x32 {
   uint32_t word[4];
 };
@@ -27,12 +27,12 @@ static inline Philox4x32 philox4x32(uint64_t key, uint32_t c0, uint32_t c1, uint
 struct Dropout {
   float probability;
   uint64_t seed;
-  uint32_t stream;  // which dropout of the model
+  uint32_t stream;  // index of the dropout in the model
 
   bool on() const { return probability > 0; }
 
-  // x[j] *= 0 or 1 / (1 - probability), for units [first, first + count) of a row, count a multiple of 8: one block
-  // of random bits serves eight units with sixteen bits each.
+  // x[j] *= 0 or 1 / (1 - probability), for units [first, first + count) of a row; count is a multiple of 8, because
+  // one block of random bits serves eight units with 16 bits each.
   void apply(float *x, long row, long first, long count) const {
     const uint32_t threshold = (uint32_t)(probability * 65536.f + 0.5f);
     const float scale = 1.f / (1.f - probability);

@@ -1,6 +1,6 @@
-// The loop over characters: choose a token, one step of every layer, the next logits.
+// Generation: sample a token, run one step of every layer, compute the next logits.
 //
-// Tokens enter by a table of their share of the first layer's products, so that no input is ever multiplied. Several
+// Tokens enter by a table of their initial pre-activations in the first layer, so that no input is ever multiplied. All
 // samples share each pass over the weights.
 #pragma once
 #include "language_model/output_layer.h"
@@ -12,15 +12,15 @@ namespace {
 using charloom::GenerationModel;
 using charloom::GenerationRun;
 
-// Weights packed for generation, in memory of their own: made once, used for any number of runs.
+// The weights packed for generation, in a block of their own: packed once, used by any number of runs.
 template <class Cell, class Number>
 class Generator {
  public:
   Generator(const GenerationModel &model, void *memory) : model_(model), width_(padded(model.hidden)), arena_(memory) {
     for (long l = 0; l < model.layers; l++)
-      layers_[l] = take_packed_layer<Cell, Number>(arena_, model.hidden, l ? model.hidden : model.inputs(),
-                                                   l ? 1 : model.vocabulary, true, false, l > 0);
-    output_ = take_output_layer<Number>(arena_, model.vocabulary, model.hidden);
+      layers_[l] = allocate_packed_layer<Cell, Number>(arena_, model.hidden, l ? model.hidden : model.inputs(),
+                                                       l ? 1 : model.vocabulary, true, false, l > 0);
+    output_ = allocate_output_layer<Number>(arena_, model.vocabulary, model.hidden);
   }
 
   size_t packed_size() const { return arena_.used(); }
@@ -29,52 +29,55 @@ class Generator {
     for (long l = 0; l < model_.layers; l++) {
       PackedLayer<Number> to = layers_[l];
       pack_layer<Cell>(to, model_.weights[l], model_.hidden, 0, 1);
-      if (l) start_from_biases<Cell>(to.start, model_.weights[l], model_.hidden);
+      if (l) initialize_from_biases<Cell>(to.initial, model_.weights[l], model_.hidden);
     }
     make_table();
     output_.pack(model_.output, model_.output_bias, {0, output_.logits});
   }
 
-  // Returns the size of the memory that a run needs; runs where there is some.
+  // Returns the workspace size of a run, and performs the run unless the workspace is null.
   size_t run(const GenerationRun &run, void *workspace) {
     Arena arena(workspace);
     const long n = run.samples, state = n * width_;
-    Tape<Number> tapes[kMaxLayers];  // of one step
+    Tape<Number> tapes[kMaxLayers];  // each of one step
     float *last_hidden[kMaxLayers], *last_cell[kMaxLayers];
     for (long l = 0; l < model_.layers; l++) {
       tapes[l] = {1, n, model_.hidden};
-      take_tape<Cell>(arena, tapes[l], false);
-      last_hidden[l] = arena.take<float>(state);
-      last_cell[l] = Cell::has_cell ? arena.take<float>(state) : nullptr;
+      allocate_tape<Cell>(arena, tapes[l], false);
+      last_hidden[l] = arena.allocate<float>(state);
+      last_cell[l] = Cell::has_cell ? arena.allocate<float>(state) : nullptr;
     }
     float *scratch =
-        arena.take<float>(larger(scratch_size<Cell, Number>(n), round_up(n, kRowBlock<Number>) * output_.logits));
-    double *choice = arena.take<double>(2 * model_.vocabulary);
-    int64_t *chosen = arena.take<int64_t>(n);
+        arena.allocate<float>(max(scratch_size<Cell, Number>(n), round_up(n, kRowBlock<Number>) * output_.logits));
+    double *choice = arena.allocate<double>(2 * model_.vocabulary);
+    int64_t *chosen = arena.allocate<int64_t>(n);
     if (!workspace) return arena.used();
 
     FlushDenormals flush;
-    TileUnit tiles;
+    TileConfig tiles;
     for (long l = 0; l < model_.layers; l++) {
       const long from = l * n * model_.hidden;
-      begin_state<Cell>(tapes[l], run.first_hidden + from, Cell::has_cell ? run.first_cell + from : nullptr, {0, n},
-                        last_hidden[l], last_cell[l]);
+      load_initial_state<Cell>(tapes[l], run.first_hidden + from, Cell::has_cell ? run.first_cell + from : nullptr,
+                               {0, n}, last_hidden[l], last_cell[l]);
     }
     for (long t = 0; t < run.steps; t++) {
       for (long i = 0; i < n; i++) {
         float *logits = run.logits + i * model_.vocabulary;
         chosen[i] =
-            charloom::choose_token(logits, model_.vocabulary, run.sampling, run.draws[i * run.steps + t], choice);
+            charloom::sample_token(logits, model_.vocabulary, run.sampling, run.draws[i * run.steps + t], choice);
         run.ids[i * run.steps + t] = chosen[i];
       }
       for (long l = 0; l < model_.layers; l++) {
         const Tape<Number> tape = tapes[l];
-        const float *start = layers_[l].start;
-        auto start_row = [&](long, long b) { return l ? start : start + chosen[b] * Cell::products * width_; };
-        forward_in_time<Cell, Number>(tape, layers_[l], {0, n}, start_row, l ? tapes[l - 1].hidden : nullptr, width_,
-                                      last_hidden[l], last_cell[l], nullptr, scratch);
+        const float *initial = layers_[l].initial;
+        auto initial_row = [&](long, long b) {
+          return l ? initial : initial + chosen[b] * Cell::preactivations * width_;
+        };
+        forward_over_time<Cell, Number>(tape, layers_[l], {0, n}, initial_row, l ? tapes[l - 1].hidden : nullptr,
+                                        width_, last_hidden[l], last_cell[l], nullptr, scratch);
       }
-      score(tapes[model_.layers - 1].hidden, n, scratch, run.logits);
+      compute_logits(tapes[model_.layers - 1].hidden, n, scratch, run.logits);
+      // The hidden state that this step has written is the previous one of the next step.
       for (long l = 0; l < model_.layers; l++) std::swap(tapes[l].first_hidden, tapes[l].hidden);
     }
     for (long l = 0; l < model_.layers; l++) {
@@ -86,15 +89,16 @@ class Generator {
   }
 
  private:
-  // Row v: the products' share of token v, from its column of the input weights or its embedding, and the biases.
+  // Row v: the initial pre-activations of token v, from its column of the input weights or from its embedding, plus
+  // biases.
   void make_table() {
     const auto &from = model_.weights[0];
     const long inputs = model_.inputs();
     if (!model_.embedding)
-      return make_token_table<Cell>(layers_[0].start, from, model_.hidden, model_.vocabulary, {0, model_.vocabulary});
+      return make_token_table<Cell>(layers_[0].initial, from, model_.hidden, model_.vocabulary, {0, model_.vocabulary});
     for (long v = 0; v < model_.vocabulary; v++) {
-      float *row = layers_[0].start + v * Cell::products * width_;
-      start_from_biases<Cell>(row, from, model_.hidden);
+      float *row = layers_[0].initial + v * Cell::preactivations * width_;
+      initialize_from_biases<Cell>(row, from, model_.hidden);
       for (long i = 0; i < Cell::gates; i++)
         for (long j = 0; j < model_.hidden; j++) {
           const float *weights = from.input + (Cell::input_gate[i] * model_.hidden + j) * inputs;
@@ -105,12 +109,12 @@ class Generator {
     }
   }
 
-  void score(const Number *hidden, long n, float *scratch, float *logits) {
-    output_.score(hidden, n, scratch);
+  void compute_logits(const Number *hidden, long n, float *scratch, float *logits) {
+    output_.compute_logits(hidden, n, scratch);
     for (long v = 0; v < model_.vocabulary; v += kPanel)
       for (long i = 0; i < n; i++)
         memcpy(logits + i * model_.vocabulary + v, scratch + v / kPanel * output_.panel_stride(n) + i * kPanel,
-               smaller(kPanel, model_.vocabulary - v) * sizeof(float));
+               min(kPanel, model_.vocabulary - v) * sizeof(float));
   }
 
   const GenerationModel model_;

@@ -1,4 +1,4 @@
-// The output layer: hidden states to logits, in panels of kPanel; and softmax with cross-entropy of one row of them.
+// The output layer: hidden states to logits, in panels of kPanel; and the softmax cross-entropy of one row of logits.
 #pragma once
 #include <cmath>
 
@@ -9,27 +9,28 @@
 
 namespace {
 
-constexpr float kNever = -1e30f;  // a logit of what is not in the vocabulary: the padding
+// The logit of the padding behind the vocabulary, whose probability thus becomes 0.
+constexpr float kPaddingLogit = -1e30f;
 
 template <class Number>
 struct OutputLayer {
-  long vocabulary, hidden, logits, width;  // logits, width: the vocabulary and the hidden size, padded
+  long vocabulary, hidden, logits, width;  // logits, width: padded vocabulary and hidden size
   Number *weights;
   float *bias;
 
-  void pack(const float *from, const float *from_bias, Range mine) const {
-    for (long v = mine.begin; v < mine.end; v += kPanel) {
+  void pack(const float *from, const float *from_bias, Range my_range) const {
+    for (long v = my_range.begin; v < my_range.end; v += kPanel) {
       pack_columns(weights + v / kPanel * panel_size<Number>(width), from + v * hidden, hidden, hidden, width,
                    vocabulary - v);
-      for (long j = v; j < v + kPanel; j++) bias[j] = j < vocabulary ? from_bias[j] : kNever;
+      for (long j = v; j < v + kPanel; j++) bias[j] = j < vocabulary ? from_bias[j] : kPaddingLogit;
     }
   }
 
-  // Between the panels of the logits of n rows.
+  // Distance of two panels of the logits of n rows.
   static long panel_stride(long n) { return round_up(n, kRowBlock<Number>) * kPanel; }
 
-  // to: row r of panel p at to + p * panel_stride(n) + r * kPanel.
-  void score(const Number *rows, long n, float *to) const {
+  // Writes row r of panel p of the logits to to + p * panel_stride(n) + r * kPanel.
+  void compute_logits(const Number *rows, long n, float *to) const {
     for (long v = 0; v < logits; v += kPanel)
       for (long r = 0; r < n; r++)
         memcpy(to + v / kPanel * panel_stride(n) + r * kPanel, bias + v, kPanel * sizeof(float));
@@ -38,28 +39,28 @@ struct OutputLayer {
 };
 
 template <class Number>
-static OutputLayer<Number> take_output_layer(Arena &arena, long vocabulary, long hidden) {
+static OutputLayer<Number> allocate_output_layer(Arena &arena, long vocabulary, long hidden) {
   const long logits = charloom::padded(vocabulary), width = charloom::padded(hidden);
   return {vocabulary,
           hidden,
           logits,
           width,
-          arena.take<Number>(logits / kPanel * panel_size<Number>(width)),
-          arena.take<float>(logits)};
+          arena.allocate<Number>(logits / kPanel * panel_size<Number>(width)),
+          arena.allocate<float>(logits)};
 }
 
-// logits: panels of kPanel, panel_stride apart. Returns the nats of the target, and in d_logits (panels side by side)
-// scale times the gradient: softmax minus one at the target.
+// Returns the cross-entropy of a row in nats, and writes to d_logits (panels side by side) `scale` times its gradient,
+// which is softmax minus one at the target. logits: panels of kPanel, panel_stride apart; overwritten.
 template <class Number>
 static float cross_entropy_row(float *logits, long panels, long panel_stride, long target, float scale,
                                Number *d_logits) {
-  Vector largest = fill(kNever), sum{};
+  Vector largest = fill(kPaddingLogit), sum{};
   for (long p = 0; p < panels; p++)
     for (long j = 0; j < kPanel; j += kLanes) {
       const Vector z = load(logits + p * panel_stride + j);
       largest = largest < z ? z : largest;
     }
-  const float shift = largest_lane(largest);
+  const float shift = reduce_max(largest);  // so that no exponential overflows
   const float at_target = logits[target / kPanel * panel_stride + target % kPanel];
   for (long p = 0; p < panels; p++)
     for (long j = 0; j < kPanel; j += kLanes) {
@@ -68,7 +69,7 @@ static float cross_entropy_row(float *logits, long panels, long panel_stride, lo
       store(z, e);
       sum += e;
     }
-  const float total = sum_of_lanes(sum);
+  const float total = reduce_add(sum);
   logits[target / kPanel * panel_stride + target % kPanel] -= total;
   for (long p = 0; p < panels; p++)
     for (long j = 0; j < kPanel; j += kLanes)

@@ -8,10 +8,11 @@
 namespace charloom {
 namespace {
 
-constexpr double kImpossible = -std::numeric_limits<double>::infinity();
+constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 
-// Sets the weights of tokens beyond top_k and top_p to zero.
-void cut_tail(double *weights, const double *scores, long count, const Sampling &sampling) {
+// Sets the weights of the tokens outside top_k and top_p to zero. The sort is stable, so that among equal scores the
+// lower token comes first, as in Python.
+void filter_top_k_top_p(double *weights, const double *scores, long count, const Sampling &sampling) {
   std::vector<long> order(count);
   for (long v = 0; v < count; v++) order[v] = v;
   std::stable_sort(order.begin(), order.end(), [&](long a, long b) { return scores[a] > scores[b]; });
@@ -30,19 +31,20 @@ void cut_tail(double *weights, const double *scores, long count, const Sampling 
 
 }  // namespace
 
-long choose_token(const float *logits, long count, const Sampling &sampling, double draw, double *scratch) {
+long sample_token(const float *logits, long count, const Sampling &sampling, double draw, double *scratch) {
   long best = -1;
   for (long v = 0; v < count; v++)
     if (v != sampling.forbidden && (best < 0 || logits[v] > logits[best])) best = v;
   if (sampling.greedy) return best;
   double *scores = scratch, *weights = scratch + count;
+  // The largest logit is subtracted before the multiplication, so that no exponent overflows.
   const double largest = logits[best];
   for (long v = 0; v < count; v++) {
     const bool possible = v != sampling.forbidden && std::isfinite(logits[v]);
-    scores[v] = possible ? (logits[v] - largest) * sampling.exponent : kImpossible;
+    scores[v] = possible ? (logits[v] - largest) * sampling.exponent : kMinusInfinity;
     weights[v] = possible ? std::exp(scores[v]) : 0;
   }
-  if (sampling.top_k > 0 || sampling.top_p < 1) cut_tail(weights, scores, count, sampling);
+  if (sampling.top_k > 0 || sampling.top_p < 1) filter_top_k_top_p(weights, scores, count, sampling);
   double total = 0;
   for (long v = 0; v < count; v++) total += weights[v];
   const double target = draw * total;
@@ -50,7 +52,8 @@ long choose_token(const float *logits, long count, const Sampling &sampling, dou
   long chosen = best;
   for (long v = 0; v < count; v++) {
     if (weights[v] == 0) continue;
-    chosen = v;  // rounding can leave the target at the very end: the last token that has any weight is meant
+    // Rounding can leave the target at the very end; then the last token with a weight is the right one.
+    chosen = v;
     below += weights[v];
     if (target < below) break;
   }

@@ -1,31 +1,34 @@
-// Tokens as input. One-hot without the products: rows of the input weights looked up forward, and gathered backward.
-// Embedded: rows of the embedding.
+// Tokens as input of the first layer. One-hot input is never multiplied: rows of the input weights are looked up in the
+// forward pass, and their gradients are scattered in the backward pass. Embedded input: rows of the embedding.
 #pragma once
 #include "language_model/dropout.h"
 #include "layer/recurrence.h"
 
 namespace {
 
-constexpr long kRowsAhead = 8;    // rows lie far apart, where the processor does not see what comes next
-constexpr long kTableBlock = 16;  // units of a transpose at once: pieces stay in the cache
+// Rows to prefetch ahead: they lie far apart, a pattern that the hardware prefetcher does not detect.
+constexpr long kRowsAhead = 8;
+// Units of a transpose at a time, so that source and result stay in the cache.
+constexpr long kTableBlock = 16;
 
-// For each token of a range, what products start from, (products, width): its column of the input weights, and biases.
+// Computes the initial pre-activations (pre-activations, width) of each token of a range: its column of the input
+// weights plus biases.
 template <class Cell>
 static void make_token_table(float *table, const LayerWeights &from, long hidden, long vocabulary, Range tokens) {
   if (tokens.begin == tokens.end) return;
-  const long width = padded(hidden), size = Cell::products * width;
+  const long width = padded(hidden), size = Cell::preactivations * width;
   float *first = table + tokens.begin * size;
-  start_from_biases<Cell>(first, from, hidden);
+  initialize_from_biases<Cell>(first, from, hidden);
   for (long v = tokens.begin + 1; v < tokens.end; v++) memcpy(table + v * size, first, size * sizeof(float));
   for (long i = 0; i < Cell::gates; i++)
     for (long j = 0; j < hidden; j += kTableBlock)
       for (long v = tokens.begin; v < tokens.end; v++)
-        for (long u = j; u < smaller(j + kTableBlock, hidden); u++)
+        for (long u = j; u < min(j + kTableBlock, hidden); u++)
           table[v * size + i * width + u] += from.input[(Cell::input_gate[i] * hidden + u) * vocabulary + v];
 }
 
-// A table (vocabulary, gates, width) of each token's gradients, for a range of units and of rows. id_at(t, b): the
-// tokens.
+// Computes a table (vocabulary, gates, width) of the gradients of each token, for a range of units and of rows.
+// id_at(t, b): the token ids.
 template <class Cell, class Number, class IdAt>
 static void scatter_token_gradients(const Tape<Number> &tape, long vocabulary, IdAt id_at, Range rows, Range units,
                                     float *table) {
@@ -45,24 +48,25 @@ static void scatter_token_gradients(const Tape<Number> &tape, long vocabulary, I
   }
 }
 
-// The gradient of the input weights, (gates * hidden, vocabulary), for a range of units, from tables `more` apart.
+// Computes the gradient of the input weights (gates * hidden, vocabulary) for a range of units from `tables` tables,
+// which are table_stride apart.
 template <class Cell>
-static void sum_token_tables(const float *table, long tables, long more, long hidden, long vocabulary, Range units,
-                             float *result) {
-  const long width = padded(hidden), size = Cell::gates * width, last = smaller(units.end, hidden);
+static void sum_token_tables(const float *table, long tables, long table_stride, long hidden, long vocabulary,
+                             Range units, float *result) {
+  const long width = padded(hidden), size = Cell::gates * width, last = min(units.end, hidden);
   for (long i = 0; i < Cell::gates; i++) {
     float *to = result + Cell::input_gate[i] * hidden * vocabulary;
     for (long j = units.begin; j < last; j += kTableBlock)
       for (long v = 0; v < vocabulary; v++)
-        for (long u = j; u < smaller(j + kTableBlock, last); u++) {
+        for (long u = j; u < min(j + kTableBlock, last); u++) {
           float sum = table[v * size + i * width + u];
-          for (long k = 1; k < tables; k++) sum += table[k * more + v * size + i * width + u];
+          for (long k = 1; k < tables; k++) sum += table[k * table_stride + v * size + i * width + u];
           to[u * vocabulary + v] = sum;
         }
   }
 }
 
-// A token's row of the embedding, padded to `stride` and with dropout, as products read it.
+// Writes a token's row of the embedding, padded to `stride` and with dropout, as the products read it.
 template <class Number>
 static void embed_token(const float *from, long size, const Dropout &dropout, long row, long stride, Number *to) {
   float values[8];
@@ -73,12 +77,12 @@ static void embed_token(const float *from, long size, const Dropout &dropout, lo
   }
 }
 
-// The gradient of the embedding, (vocabulary, size), for some columns, from that of each token's row, (steps, batch,
-// stride).
+// Computes the gradient of the embedding (vocabulary, size), for a range of columns, from the gradient of each token's
+// row (steps, batch, stride).
 template <class IdAt>
 static void scatter_embedding_gradients(const float *rows, long steps, long batch, long stride, long vocabulary,
                                         long size, IdAt id_at, Range columns, float *result) {
-  const long last = smaller(columns.end, size);
+  const long last = min(columns.end, size);
   for (long v = 0; v < vocabulary; v++)
     for (long j = columns.begin; j < last; j++) result[v * size + j] = 0.f;
   for (long t = 0; t < steps; t++)

@@ -1,4 +1,4 @@
-// The weights of a layer as right-hand sides of products, and what its products start from.
+// The weights of a layer, packed as right-hand sides of products, and the initial values of its pre-activations.
 #pragma once
 #include "kernels.h"
 #include "products/packing.h"
@@ -10,39 +10,40 @@ namespace {
 using charloom::LayerWeights;
 using charloom::padded;
 
+// There is no backward pass in int8.
 template <class Number>
-constexpr bool kTrains = sizeof(Number) > 1;  // in 8 bits there is no backward pass
+constexpr bool kTrains = sizeof(Number) > 1;
 
-// Panels of forward products: [panel of units][gate], so that one panel's gates
-// are multiplied in one go; of backward products: over all gates' rows.
+// Panels of the forward products are in the order [panel of units][gate], so that one call of multiply() computes all
+// gates of a panel. Panels of the backward products run over the rows of all gates.
 template <class Number>
 struct PackedLayer {
   Number *input = nullptr, *hidden = nullptr, *input_back = nullptr, *hidden_back = nullptr;
-  float *start = nullptr;  // what products start from, (rows, products, width): one row of biases, or one a token
-  long inputs, depth;      // depth: inputs as multiply() counts them
+  float *initial = nullptr;  // initial pre-activations, (rows, pre-activations, width): biases; or one row a token
+  long inputs, depth;        // depth: inputs rounded up to kDepthBlock
 };
 
 template <class Cell, class Number>
-static PackedLayer<Number> take_packed_layer(Arena &arena, long hidden, long inputs, long start_rows, bool forward,
-                                             bool backward, bool dense_input) {
+static PackedLayer<Number> allocate_packed_layer(Arena &arena, long hidden, long inputs, long initial_rows,
+                                                 bool forward, bool backward, bool dense_input) {
   PackedLayer<Number> packed;
   const long width = padded(hidden);
   packed.inputs = inputs;
   packed.depth = round_up(inputs, kDepthBlock<Number>);
-  packed.start = arena.take<float>(start_rows * Cell::products * width);
+  packed.initial = arena.allocate<float>(initial_rows * Cell::preactivations * width);
   const long panels = Cell::gates * width / kPanel;
-  if (forward) packed.hidden = arena.take<Number>(panels * panel_size<Number>(width));
-  if (forward && dense_input) packed.input = arena.take<Number>(panels * panel_size<Number>(packed.depth));
-  if (backward) packed.hidden_back = arena.take<Number>(Cell::gates * width * width);
-  if (backward && dense_input) packed.input_back = arena.take<Number>(Cell::gates * width * padded(inputs));
+  if (forward) packed.hidden = arena.allocate<Number>(panels * panel_size<Number>(width));
+  if (forward && dense_input) packed.input = arena.allocate<Number>(panels * panel_size<Number>(packed.depth));
+  if (backward) packed.hidden_back = arena.allocate<Number>(Cell::gates * width * width);
+  if (backward && dense_input) packed.input_back = arena.allocate<Number>(Cell::gates * width * padded(inputs));
   return packed;
 }
 
-// Thread `id`'s share of the packing.
+// Packs the part of the weights that belongs to thread `id`.
 template <class Cell, class Number>
 static void pack_layer(const PackedLayer<Number> &to, const LayerWeights &from, long hidden, int id, int threads) {
   const long width = padded(hidden), inputs = to.inputs;
-  const Range units = share(width, kPanel, id, threads);
+  const Range units = partition(width, kPanel, id, threads);
   for (long u = units.begin; u < units.end; u += kPanel)
     for (long i = 0; i < Cell::gates; i++) {
       const long panel = u / kPanel * Cell::gates + i;
@@ -60,7 +61,7 @@ static void pack_layer(const PackedLayer<Number> &to, const LayerWeights &from, 
               [&](long k) { return from.hidden + (hidden_row + k) * hidden + u; }, hidden, width, hidden - u);
     }
   if constexpr (kTrains<Number>) {
-    const Range columns = to.input_back ? share(padded(inputs), kPanel, id, threads) : Range{0, 0};
+    const Range columns = to.input_back ? partition(padded(inputs), kPanel, id, threads) : Range{0, 0};
     for (long j = columns.begin; j < columns.end; j += kPanel)
       for (long i = 0; i < Cell::gates; i++)
         pack_rows(
@@ -70,16 +71,17 @@ static void pack_layer(const PackedLayer<Number> &to, const LayerWeights &from, 
   }
 }
 
-// The biases of each product, (products, width): what is added up anyway starts with both.
+// Sets initial pre-activations (pre-activations, width) to the biases. Both biases of a pre-activation are added,
+// except in the GRU's candidate, which keeps them apart.
 template <class Cell>
-static void start_from_biases(float *start, const LayerWeights &from, long hidden) {
+static void initialize_from_biases(float *initial, const LayerWeights &from, long hidden) {
   const long width = padded(hidden);
-  memset(start, 0, Cell::products * width * sizeof(float));
+  memset(initial, 0, Cell::preactivations * width * sizeof(float));
   for (long i = 0; i < Cell::gates; i++)
     for (long j = 0; j < hidden; j++) {
-      if (from.input_bias) start[i * width + j] += from.input_bias[Cell::input_gate[i] * hidden + j];
+      if (from.input_bias) initial[i * width + j] += from.input_bias[Cell::input_gate[i] * hidden + j];
       if (from.hidden_bias)
-        start[(Cell::hidden_first + i) * width + j] += from.hidden_bias[Cell::hidden_gate[i] * hidden + j];
+        initial[(Cell::hidden_offset + i) * width + j] += from.hidden_bias[Cell::hidden_gate[i] * hidden + j];
     }
 }
 

@@ -1,15 +1,17 @@
-// Products of a few rows with a packed matrix: the register-blocked inner loop of everything here.
+// Products of a few rows with a packed matrix: the register-blocked micro-kernels that all kernels multiply with.
+// tiles.h replaces them for bfloat16 if the processor has AMX; packing.h writes the layouts that they read. Source of
+// the structure and its terms: BLIS (micro-kernel, panel, packing).
 //
-// The right-hand side is packed in panels of kPanel columns (two vectors), so that the loop over k reads one stream.
-// Results are added to what is there. For the recurrence that is a scratch that stays in the first-level cache: started
-// with biases or the rows of a table, it ends as what the equations are applied to.
+// The right-hand side is packed in panels of kPanel columns (two vectors, BLIS's NR), so that the loop over k reads one
+// stream. Products are added to the result. In the recurrence the result is a scratch buffer that stays in the
+// first-level cache: it is initialized with biases or with rows of a table, and ends as the pre-activations.
 //
-// Panels, of kPerStep values of k for each column side by side:
+// Layout of a panel, with kVnniFactor values of k of each column adjacent (the VNNI layout of oneDNN and libxsmm):
 //   float32    [k][kPanel]
 //   bfloat16   [k / 2][kPanel][2]
-//   int8       kPanel scales (float32), kPanel sums of the weights (int32), then [k / 4][kPanel][4]: for generation,
-//              with weights that have one scale for each row of the matrix, and activations in steps of 1/127. Sums are
-//              exact, so every instruction set gives the same.
+//   int8       kPanel scales (float32), kPanel sums of the weights (int32), then [k / 4][kPanel][4]
+// int8 is for generation. Weights have one scale for each row of the matrix, activations have steps of 1/127. Sums are
+// exact, so every instruction set computes the same.
 #pragma once
 #include <utility>
 
@@ -20,26 +22,31 @@
 namespace {
 
 constexpr long kPanel = 2 * kLanes;
+// Rows of a micro-kernel (BLIS's MR), as many as leave no sum outside the registers: 12 x 2 sums, 2 columns and 1
+// broadcast take 27 of 32 registers; 6 rows take 15 of 16.
 #if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int kMaxRows = 12;  // 12 x 2 sums, 2 columns and 1 broadcast fill 27 of 32 registers
+constexpr int kMicroRows = 12;
 #else
-constexpr int kMaxRows = 6;  // 15 of 16
+constexpr int kMicroRows = 6;
 #endif
 
-CHARLOOM_INLINE long smaller(long a, long b) { return a < b ? a : b; }
-CHARLOOM_INLINE long larger(long a, long b) { return a > b ? a : b; }
+CHARLOOM_INLINE long min(long a, long b) { return a < b ? a : b; }
+CHARLOOM_INLINE long max(long a, long b) { return a > b ? a : b; }
 CHARLOOM_INLINE long round_up(long n, long to) { return (n + to - 1) / to * to; }
 
+// Values of k that one iteration of a micro-kernel takes: 32 bits of them.
 template <class Number>
-constexpr long kPerStep = 4 / sizeof(Number);  // values of k that one turn of the loop takes
+constexpr long kVnniFactor = 4 / sizeof(Number);
+// Size of the scales and sums at the start of an int8 panel, in Numbers.
 template <class Number>
-constexpr long kPanelHeader = sizeof(Number) == 1 ? 8 * kPanel : 0;  // what a panel begins with, in Numbers
+constexpr long kPanelHeader = sizeof(Number) == 1 ? 8 * kPanel : 0;
 template <class Number>
 constexpr long panel_size(long k_size) {
   return kPanelHeader<Number> + k_size * kPanel;
 }
 
-// Left-hand rows: kPerStep values from (i, k) on at data[i * row_stride + k / kPerStep * k_stride].
+// The rows of the left-hand side: kVnniFactor values from (i, k) on are at data[i * row_stride + k / kVnniFactor *
+// k_stride].
 template <class Number>
 struct Left {
   const Number *data;
@@ -49,10 +56,10 @@ struct Left {
 };
 template <class Number>
 CHARLOOM_INLINE Left<Number> rows_of(const Number *data, long stride) {
-  return {data, stride, kPerStep<Number>};
+  return {data, stride, kVnniFactor<Number>};
 }
 
-// Where results go: row i of panel p at data + p * panel_stride + i * row_stride.
+// The place of the results: row i of panel p is at data + p * panel_stride + i * row_stride.
 struct Result {
   float *data;
   long row_stride, panel_stride;
@@ -62,7 +69,8 @@ struct Result {
   }
 };
 
-// What one vector of columns adds to a sum, for one value (pair, four) of a row.
+// load_columns reads one vector of a panel's columns. multiply_add adds to a sum their products with kVnniFactor values
+// of one row.
 CHARLOOM_INLINE Vector load_columns(const float *panel) { return load(panel); }
 CHARLOOM_INLINE void multiply_add(Vector &sum, const float *a, Vector b) { sum += (*a - Vector{}) * b; }
 
@@ -79,7 +87,8 @@ CHARLOOM_INLINE void multiply_add(Vector &sum, const bfloat16 *a, Words b) {
 CHARLOOM_INLINE Ints load_columns(const int8_t *panel) { return read<Ints>(panel); }
 CHARLOOM_INLINE void multiply_add(Ints &sum, const int8_t *a, Ints b) {
 #if defined(__AVX512VNNI__)
-  // The instruction wants one side without sign: 128 more, which finish() takes off again.
+  // The instruction multiplies unsigned by signed. 128 is added to each activation here, and store_sum subtracts its
+  // products.
   const int32_t four = read<int32_t>(a) ^ (int32_t)0x80808080;
   sum = (Ints)_mm512_dpbusd_epi32((__m512i)sum, _mm512_set1_epi32(four), (__m512i)b);
 #elif defined(__SSE2__)
@@ -92,41 +101,41 @@ CHARLOOM_INLINE void multiply_add(Ints &sum, const int8_t *a, Ints b) {
 #endif
 }
 #if defined(__AVX512VNNI__)
-constexpr int32_t kOffset = 128;
+constexpr int32_t kActivationOffset = 128;
 #else
-constexpr int32_t kOffset = 0;
+constexpr int32_t kActivationOffset = 0;
 #endif
 
-// Sums begin with the result that is there, and go back to it; in integers they are added to it in the end. v: which
-// vector of the panel's columns.
+// Floating-point sums start from the result in memory and are stored back. Integer sums start from zero; their scaled
+// value is added to the result at the end. v: which vector of the panel.
 template <class Number>
-CHARLOOM_INLINE Vector start(const float *result, const Number *) {
+CHARLOOM_INLINE Vector load_sum(const float *result, const Number *) {
   return load(result);
 }
-CHARLOOM_INLINE Ints start(const float *, const int8_t *) { return Ints{}; }
+CHARLOOM_INLINE Ints load_sum(const float *, const int8_t *) { return Ints{}; }
 template <class Number>
-CHARLOOM_INLINE void finish(Vector sum, const Number *, int, float *result) {
+CHARLOOM_INLINE void store_sum(Vector sum, const Number *, int, float *result) {
   store(result, sum);
 }
-CHARLOOM_INLINE void finish(Ints sum, const int8_t *panel, int v, float *result) {
+CHARLOOM_INLINE void store_sum(Ints sum, const int8_t *panel, int v, float *result) {
   const float *scales = reinterpret_cast<const float *>(panel);
-  const Ints exact = sum - read<Ints>(scales + kPanel + v * kLanes) * kOffset;
+  const Ints exact = sum - read<Ints>(scales + kPanel + v * kLanes) * kActivationOffset;
   store(result, load(result) + __builtin_convertvector(exact, Vector) * load(scales + v * kLanes));
 }
 
 // result(p, i) += sum over k of left(i, k) panel_p(k), for ROWS rows and PANELS panels at once.
 //
-// Loops are innermost and counted, so that they unroll before the compiler decides what stays in registers; rows of the
-// left-hand side are reached from every third, for more pointers than that would spill.
+// The inner loops have constant counts, so that they are unrolled before registers are allocated. The rows of the
+// left-hand side are addressed from every third row: a pointer for each row would not fit in the registers.
 template <int ROWS, int PANELS, class Number>
-static void multiply_block(long turns, Left<Number> left, const Number *panels, long panel_stride, Result result) {
+static void micro_kernel(long iterations, Left<Number> left, const Number *panels, long panel_stride, Result result) {
   constexpr int sums = PANELS * ROWS, vectors = PANELS * 2;
-  decltype(start(result.data, panels)) sum[sums][2];
+  decltype(load_sum(result.data, panels)) sum[sums][2];
 #pragma GCC unroll 16
   for (int s = 0; s < sums; s++) {
     const float *from = result.from(s % ROWS, s / ROWS).data;
-    sum[s][0] = start(from, panels);
-    sum[s][1] = start(from + kLanes, panels);
+    sum[s][0] = load_sum(from, panels);
+    sum[s][1] = load_sum(from + kLanes, panels);
   }
   const Number *rows[(ROWS + 2) / 3], *columns = panels + kPanelHeader<Number>;
 #pragma GCC unroll 16
@@ -135,7 +144,7 @@ static void multiply_block(long turns, Left<Number> left, const Number *panels, 
     decltype(load_columns(columns)) b[vectors];
 #pragma GCC unroll 16
     for (int v = 0; v < vectors; v++)
-      b[v] = load_columns(columns + v / 2 * panel_stride + v % 2 * kLanes * kPerStep<Number>);
+      b[v] = load_columns(columns + v / 2 * panel_stride + v % 2 * kLanes * kVnniFactor<Number>);
 #pragma GCC unroll 16
     for (int s = 0; s < sums; s++) {
       const Number *a = rows[s % ROWS / 3] + s % ROWS % 3 * left.row_stride;
@@ -144,70 +153,76 @@ static void multiply_block(long turns, Left<Number> left, const Number *panels, 
     }
 #pragma GCC unroll 16
     for (int i = 0; i < ROWS; i += 3) rows[i / 3] += left.k_stride;
-    columns += kPanel * kPerStep<Number>;
-  } while (--turns > 0);
+    columns += kPanel * kVnniFactor<Number>;
+  } while (--iterations > 0);
 #pragma GCC unroll 16
   for (int s = 0; s < sums; s++) {
     float *to = result.from(s % ROWS, s / ROWS).data;
-    finish(sum[s][0], panels + s / ROWS * panel_stride, 0, to);
-    finish(sum[s][1], panels + s / ROWS * panel_stride, 1, to + kLanes);
+    store_sum(sum[s][0], panels + s / ROWS * panel_stride, 0, to);
+    store_sum(sum[s][1], panels + s / ROWS * panel_stride, 1, to + kLanes);
   }
 }
 
-// The block of `rows` rows; ROWS: all numbers below the most that there may be.
+// Calls the micro-kernel for `rows` rows. ROWS: the integers below the largest number of rows.
 template <int PANELS, class Number, int... ROWS>
-CHARLOOM_INLINE void multiply_rows(std::integer_sequence<int, ROWS...>, long rows, long turns, Left<Number> left,
-                                   const Number *panels, long stride, Result result) {
-  using Block = void (*)(long, Left<Number>, const Number *, long, Result);
-  static constexpr Block blocks[] = {multiply_block<ROWS + 1, PANELS, Number>...};
-  blocks[rows - 1](turns, left, panels, stride, result);
+CHARLOOM_INLINE void run_micro_kernel(std::integer_sequence<int, ROWS...>, long rows, long iterations,
+                                      Left<Number> left, const Number *panels, long stride, Result result) {
+  using MicroKernel = void (*)(long, Left<Number>, const Number *, long, Result);
+  static constexpr MicroKernel kernels[] = {micro_kernel<ROWS + 1, PANELS, Number>...};
+  kernels[rows - 1](iterations, left, panels, stride, result);
 }
 
-// result(p, i) += left(i, :) panel_p, for `panels` panels one after the other and k_size values of k (a multiple of
-// kPerStep). Per result, sums run over k in order whatever the blocking: results do not depend on how rows are shared
-// out among threads.
+// result(p, i) += left(i, :) panel_p, for `panels` consecutive panels and k_size values of k (a multiple of
+// kVnniFactor).
+//
+// Each sum runs over k in ascending order whatever the blocking, so results do not depend on how threads partition the
+// rows.
 template <class Number>
 static void multiply_vectors(long rows, long k_size, Left<Number> left, const Number *panel, long panels,
                              Result result) {
-  const long stride = panel_size<Number>(k_size), turns = k_size / kPerStep<Number>;
-  if (rows <= 2) {  // one panel would leave too few independent sums to keep the multipliers busy
+  const long stride = panel_size<Number>(k_size), iterations = k_size / kVnniFactor<Number>;
+  // One panel would have too few independent sums to hide the latency of the multiplications.
+  if (rows <= 2) {
     constexpr std::make_integer_sequence<int, 2> few;
     for (; panels >= 4; panels -= 4, panel += 4 * stride, result = result.from(0, 4))
-      multiply_rows<4>(few, rows, turns, left, panel, stride, result);
-    if (panels == 3) multiply_rows<3>(few, rows, turns, left, panel, stride, result);
-    if (panels == 2) multiply_rows<2>(few, rows, turns, left, panel, stride, result);
-    if (panels == 1) multiply_rows<1>(few, rows, turns, left, panel, stride, result);
+      run_micro_kernel<4>(few, rows, iterations, left, panel, stride, result);
+    if (panels == 3) run_micro_kernel<3>(few, rows, iterations, left, panel, stride, result);
+    if (panels == 2) run_micro_kernel<2>(few, rows, iterations, left, panel, stride, result);
+    if (panels == 1) run_micro_kernel<1>(few, rows, iterations, left, panel, stride, result);
     return;
   }
-  if (sizeof(Number) == 1 && kOffset == 0) {  // without VNNI more rows would not stay in registers
+  // Without VNNI, the widened operands of more rows would not fit in the registers.
+  if (sizeof(Number) == 1 && kActivationOffset == 0) {
     for (long i = 0; i < rows; i += 2)
-      multiply_vectors(smaller(2, rows - i), k_size, left.from(i), panel, panels, result.from(i, 0));
+      multiply_vectors(min(2, rows - i), k_size, left.from(i), panel, panels, result.from(i, 0));
     return;
   }
-  const long count = (rows + kMaxRows - 1) / kMaxRows, block = (rows + count - 1) / count;
+  // Blocks of nearly equal size: a last block of one or two rows would be slow.
+  const long count = (rows + kMicroRows - 1) / kMicroRows, block = (rows + count - 1) / count;
   for (long p = 0; p < panels; p++, panel += stride)
     for (long i = 0; i < rows; i += block)
-      multiply_rows<1>(std::make_integer_sequence<int, kMaxRows>{}, smaller(block, rows - i), turns, left.from(i),
-                       panel, stride, result.from(i, p));
+      run_micro_kernel<1>(std::make_integer_sequence<int, kMicroRows>{}, min(block, rows - i), iterations, left.from(i),
+                          panel, stride, result.from(i, p));
 }
 
-// Rows of results and of left-hand sides come in blocks; k_size is a multiple of kDepthBlock; a strip, see packing.h,
-// has so many rows.
+// The multiples in which multiply() takes its operands. Results and left-hand sides have rows in multiples of kRowBlock
+// in memory, and k_size is a multiple of kDepthBlock. kStrip: rows of a strip, see packing.h.
 #if defined(CHARLOOM_TILES)
 template <class Number>
-constexpr bool kInTiles = sizeof(Number) == 2;
+constexpr bool kUsesTiles = sizeof(Number) == 2;
 #else
 template <class Number>
-constexpr bool kInTiles = false;
+constexpr bool kUsesTiles = false;
 #endif
 template <class Number>
-constexpr long kRowBlock = kInTiles<Number> ? 16 : 1;
+constexpr long kRowBlock = kUsesTiles<Number> ? 16 : 1;
 template <class Number>
-constexpr long kStrip = kInTiles<Number> ? 32 : kMaxRows;
-template <class Number>  // weights in 8 bits are packed a vector at a time
-constexpr long kDepthBlock = kInTiles<Number> || sizeof(Number) == 1 ? charloom::kPadding : kPerStep<Number>;
+constexpr long kStrip = kUsesTiles<Number> ? 32 : kMicroRows;
+// int8 weights are packed one vector at a time.
+template <class Number>
+constexpr long kDepthBlock = kUsesTiles<Number> || sizeof(Number) == 1 ? charloom::kPadding : kVnniFactor<Number>;
 
-// What multiplies: for all numbers but those that are multiplied in tiles.
+// The entry point of all products. tiles.h overloads it for numbers that are multiplied in tiles.
 template <class Number>
 CHARLOOM_INLINE void multiply(long rows, long k_size, Left<Number> left, const Number *panel, long panels,
                               Result result) {

@@ -1,14 +1,14 @@
-// Products of bfloat16 on AMX tiles: a tile holds 16 rows of 64 bytes, and one instruction multiplies two of them into
-// a third of float32. float32 stays with the vectors.
+// Products of bfloat16 on AMX tiles: a tile has 16 rows of 64 bytes, and one instruction multiplies two tiles and adds
+// to a third of float32. Products of float32 stay with the vectors of matmul.h.
 //
-// Left-hand rows come in blocks of 16 and k in blocks of 32: what lies beyond is read (and must be there), multiplied
-// with zeros of the panel or left unused.
+// Left-hand rows come in blocks of 16 and k in blocks of 32. What lies beyond the last row or value is read (so it must
+// be allocated), and is multiplied with zeros of the panel or ignored in the result.
 #pragma once
 #include "products/matmul.h"
 
 namespace {
 
-// 32 rows and one panel: two tiles by two.
+// 32 rows and one panel: two tiles by two, so that each tile that is loaded is used twice.
 CHARLOOM_INLINE void multiply_32_rows(long k_size, Left<bfloat16> left, const bfloat16 *panel, Result result) {
   const long line = result.row_stride * 4, left_line = left.row_stride * 2;
   constexpr long panel_line = kPanel * 4;  // a pair of k for each column
@@ -34,7 +34,7 @@ CHARLOOM_INLINE void multiply_32_rows(long k_size, Left<bfloat16> left, const bf
   TILE_STORE(3, c_below + 16, line);
 }
 
-// 16 rows and one panel or two: one tile by four, so that four sums are still under way at once.
+// 16 rows and one or two panels: one tile by four, so that four independent sums hide the latency.
 template <int PANELS>
 CHARLOOM_INLINE void multiply_16_rows(long k_size, Left<bfloat16> left, const bfloat16 *panel, long stride,
                                       Result result) {
@@ -79,7 +79,7 @@ CHARLOOM_INLINE void multiply(long rows, long k_size, Left<bfloat16> left, const
   if (p < panels) multiply_16_rows<1>(k_size, left.from(i), panel + p * stride, stride, result.from(i, p));
 }
 
-// In place: dword j of row i becomes dword i of row j.
+// Transposes in place: dword j of row i becomes dword i of row j.
 CHARLOOM_INLINE void transpose_16x16(__m512i (&row)[16]) {
   __m512i t[16];
   for (int i = 0; i < 16; i += 2) {
@@ -106,10 +106,10 @@ CHARLOOM_INLINE void transpose_16x16(__m512i (&row)[16]) {
   }
 }
 
-// As in packing.h; in bfloat16 rows of k, so that a strip is a true transpose.
+// As in packing.h, but with the values of k adjacent, since a tile holds rows of k.
 template <class Row>
 CHARLOOM_INLINE Left<bfloat16> pack_strip(bfloat16 *strip, Row row, long k_count, long k_size) {
-  // Dwords of one vector: columns 0 to 15 of two rows side by side; of the other: columns 16 to 31.
+  // Indices that interleave columns 0 to 15 of two rows; those for columns 16 to 31 are 16 larger.
   alignas(64) static constexpr uint16_t low[32] = {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
                                                    8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
   const __m512i first_half = _mm512_load_si512(low), second_half = _mm512_add_epi16(first_half, _mm512_set1_epi16(16));

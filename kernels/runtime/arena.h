@@ -1,4 +1,5 @@
-// Memory for one call, cut from one block: the same code run on a null block measures how much is needed.
+// An arena: arrays of one call, cut from one block of memory that workspace.h provides. The same code on a null block
+// measures the block's size, so that size and layout cannot disagree.
 #pragma once
 #include <cstddef>
 #if defined(__SANITIZE_ADDRESS__)
@@ -11,12 +12,13 @@ class Arena {
  public:
   explicit Arena(void *block) : block_(static_cast<char *>(block)) {}
 
-  // Every array starts on a line and has a vector of slack behind it, which a packed strip may read.
+  // Returns an array that starts on a cache line. At least one vector of slack follows it: packing reads whole strips
+  // and whole vectors beyond the end of an array.
   template <class T>
-  T *take(long count) {
+  T *allocate(long count) {
     T *array = block_ ? reinterpret_cast<T *>(block_ + used_) : nullptr;
     const size_t size = (static_cast<size_t>(count) * sizeof(T) + kSlack + kLine - 1) / kLine * kLine;
-#if defined(__SANITIZE_ADDRESS__)  // a line that nobody may touch behind each array
+#if defined(__SANITIZE_ADDRESS__)  // a poisoned line after each array, so that the sanitizer reports overruns
     if (block_) {
       ASAN_UNPOISON_MEMORY_REGION(block_ + used_, size);
       ASAN_POISON_MEMORY_REGION(block_ + used_ + size, kLine);

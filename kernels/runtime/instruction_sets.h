@@ -1,4 +1,5 @@
-// Which of the compiled instruction sets this processor can run.
+// The choice among the compiled instruction sets: those that this processor supports. Both modules use it, each for its
+// own table of functions.
 #pragma once
 #include <functional>
 #include <initializer_list>
@@ -12,8 +13,9 @@
 
 namespace charloom {
 
-// Linux gives a process the state of AMX tiles on request only. Emulated ones are everywhere.
-inline bool may_use_tiles() {
+// Returns whether this process may use AMX tiles. Linux enables their state (8 kB for each thread) only for a process
+// that requests it with arch_prctl(ARCH_REQ_XCOMP_PERM). Emulated tiles need no permission.
+inline bool request_tile_permission() {
 #if defined(CHARLOOM_EMULATED_TILES)
   return true;
 #elif defined(CHARLOOM_TILES) && defined(__linux__)
@@ -25,8 +27,8 @@ inline bool may_use_tiles() {
 #endif
 }
 
-// name: as CMakeLists.txt calls an instruction set.
-inline bool can_run(const std::string &name) {
+// name: an instruction set, as in CMakeLists.txt.
+inline bool is_supported(const std::string &name) {
   if (name == "scalar") return true;
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -36,17 +38,18 @@ inline bool can_run(const std::string &name) {
   if (name == "avx512") return v4;
   if (name == "avx512vnni") return vnni;
   if (name == "avx512bf16") return bf16;
-  if (name == "amx") return bf16 && may_use_tiles();
+  if (name == "amx") return bf16 && request_tile_permission();
 #endif
   return false;
 }
 
-// The functions of those instruction sets among the compiled ones, in the same order.
+// Returns the supported ones of the compiled tables of functions, in the same order.
 template <class Functions>
-std::vector<const Functions *> that_can_run(std::initializer_list<std::reference_wrapper<const Functions>> compiled) {
+std::vector<const Functions *> filter_supported(
+    std::initializer_list<std::reference_wrapper<const Functions>> compiled) {
   std::vector<const Functions *> list;
   for (const Functions &functions : compiled)
-    if (can_run(functions.name)) list.push_back(&functions);
+    if (is_supported(functions.name)) list.push_back(&functions);
   return list;
 }
 

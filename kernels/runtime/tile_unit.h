@@ -1,5 +1,6 @@
-// AMX tiles, eight of 16 rows of 64 bytes, and what a thread must hold to use them; for tests of the code around them,
-// tiles in plain code on processors that have none.
+// AMX tiles: eight registers of 16 rows of 64 bytes, and the configuration that a thread needs to use them. With
+// CHARLOOM_EMULATED_TILES the same operations run in plain code, so that the kernels can be tested on processors
+// without AMX.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -16,16 +17,17 @@
 
 namespace {
 
-struct TileUnit {
-  TileUnit() {
-    alignas(64) uint8_t shape[64] = {1};  // palette 1; for each tile bytes a row (two bytes each), then rows
+// Configures the tiles of this thread during its lifetime. Without a release, each context switch would save 8 kB.
+struct TileConfig {
+  TileConfig() {
+    alignas(64) uint8_t shape[64] = {1};  // palette 1; then bytes per row of each tile (16 bits), then rows of each
     for (int t = 0; t < 8; t++) {
       shape[16 + 2 * t] = 64;
       shape[48 + t] = 16;
     }
     _tile_loadconfig(shape);
   }
-  ~TileUnit() { _tile_release(); }
+  ~TileConfig() { _tile_release(); }
 };
 
 }  // namespace
@@ -34,8 +36,8 @@ struct TileUnit {
 
 namespace {
 
-struct TileUnit {
-  TileUnit() {}
+struct TileConfig {
+  TileConfig() {}
 };
 
 }  // namespace
@@ -77,7 +79,7 @@ inline void add_byte_products(int32_t &sum, const uint8_t *a, const uint8_t *b) 
   for (int i = 0; i < 4; i++) sum += a[i] * (int8_t)b[i];
 }
 
-// add(x, a, b): adds the products of four bytes of a row and of a column.
+// add(x, a, b) adds to x the products of four bytes of a row and of a column.
 template <class Number, class Add>
 void emulated_multiply(int sum, int a, int b, Add add) {
   for (int m = 0; m < 16; m++)

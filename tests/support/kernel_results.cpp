@@ -67,9 +67,10 @@ void run_layer(CellKind cell, Precision precision, long steps, long batch, long 
   Layer layer(cell, inputs, hidden);
   const Array x = random(steps * batch * inputs), h = random(batch * hidden, 1.f), c = random(batch * hidden, 1.f);
   Array y = random(steps * batch * hidden, 1.f), last_h(h), last_c(c);
-  double lost = 0;
+  double off_cpu_seconds = 0;
   LayerCall call{};
-  call.cell = cell, call.precision = precision, call.backward_in_time = backwards, call.lost = &lost;
+  call.cell = cell, call.precision = precision, call.backward_in_time = backwards,
+  call.off_cpu_seconds = &off_cpu_seconds;
   call.steps = steps, call.batch = batch, call.inputs = inputs, call.hidden = hidden, call.threads = 2;
   call.weights = layer.weights(), call.gradients = layer.gradients();
   call.x = x.data(), call.first_hidden = h.data(), call.first_cell = c.data();
@@ -108,10 +109,11 @@ void run_language_model(CellKind cell, Precision precision, long embedding_size)
               output_bias = random(vocabulary), h = random(layers * batch * hidden),
               c = random(layers * batch * hidden);
   Array last_h(h), last_c(c), d_embedding(embedding), d_output(output), d_output_bias(output_bias);
-  double lost = 0;
+  double off_cpu_seconds = 0;
   float loss = 0;
   LanguageModelCall call{};
-  call.cell = cell, call.precision = precision, call.lost = &lost, call.loss = &loss, call.threads = 2;
+  call.cell = cell, call.precision = precision, call.off_cpu_seconds = &off_cpu_seconds, call.loss = &loss,
+  call.threads = 2;
   call.steps = steps, call.batch = batch, call.hidden = hidden, call.layers = layers, call.vocabulary = vocabulary;
   call.embedding_size = embedding_size, call.dropout = 0.2f, call.layer_dropout = 0.1f, call.seed = 7;
   call.ids = ids.data(), call.targets = ids.data() + steps * batch;

@@ -1,4 +1,5 @@
-// Coding a byte by the network alone, or by context mixing.
+// The two engines, which code one byte at a time: by the network alone (FastLanes), or by context mixing with the
+// network as one of its inputs (MixingLanes). sessions.h applies them to blocks and records.
 #pragma once
 #include <memory>
 #include <mutex>
@@ -11,20 +12,21 @@
 
 namespace charloom {
 
+// Codes bytes by the network alone.
 class FastLanes {
  public:
   FastLanes(const Network &network, long lanes) : networks_(network, lanes) {}
 
-  void begin() { networks_.begin(); }
-  void forget() {}
+  void start() { networks_.start(); }
+  void reset() {}
 
   void encode(long lane, uint8_t byte, Encoder &encoder) {
     NetworkPrediction &network = networks_[lane];
-    network.begin_byte();
-    const NetworkPrediction::Part part = network.part_of(byte);
-    if (part.size) {
-      encoder.encode(part.start, part.size, network.total());
-    } else {  // a byte that the network has no token for
+    network.start_byte();
+    const NetworkPrediction::Interval interval = network.interval_of(byte);
+    if (interval.size) {
+      encoder.encode(interval.start, interval.size, network.total());
+    } else {  // escape: no token continues with this byte
       encoder.encode(network.escape(), network.total() - network.escape(), network.total());
       encoder.encode(byte, 1, 256);
     }
@@ -33,17 +35,17 @@ class FastLanes {
 
   uint8_t decode(long lane, Decoder &decoder) {
     NetworkPrediction &network = networks_[lane];
-    network.begin_byte();
-    const uint64_t number = decoder.find(network.total());
+    network.start_byte();
+    const uint64_t number = decoder.decode_target(network.total());
     int byte;
     if (number < network.escape()) {
       byte = network.byte_at(number);
-      const NetworkPrediction::Part part = network.part_of(byte);
-      decoder.skip(part.start, part.size, network.total());
+      const NetworkPrediction::Interval interval = network.interval_of(byte);
+      decoder.consume(interval.start, interval.size, network.total());
     } else {
-      decoder.skip(network.escape(), network.total() - network.escape(), network.total());
-      byte = (int)decoder.find(256);
-      decoder.skip(byte, 1, 256);
+      decoder.consume(network.escape(), network.total() - network.escape(), network.total());
+      byte = (int)decoder.decode_target(256);
+      decoder.consume(byte, 1, 256);
     }
     end_byte(lane, (uint8_t)byte);
     return (uint8_t)byte;
@@ -51,36 +53,36 @@ class FastLanes {
 
  private:
   void end_byte(long lane, uint8_t byte) {
-    networks_[lane].read_byte(byte);
+    networks_[lane].update_byte(byte);
     networks_.end_byte(lane);
   }
 
   NetworkLanes networks_;
 };
 
-// What was learnt from the text that an engine was primed with, and that text, for sessions to begin with.
+// The memory after priming, with the text that it has read, from which sessions start.
 //
-// They take copies. One that was changed little is made good and used again: a short text should not have to wait for
-// so much to be copied.
+// Sessions get copies. The copy of a finished session is restored by its undo log and reused if few lines have changed:
+// for a short text, a copy of the whole memory would take longer than the text.
 class Primed {
  public:
   Primed(Memory &&memory, const uint8_t *text, size_t size) : memory_(std::move(memory)), text_(text, text + size) {}
 
   const std::vector<uint8_t> &text() const { return text_; }
-  // most: bytes of changes up to which it can be made good.
-  Memory take(size_t most) {
-    Memory memory = idle_or_copy();
-    memory.begin_undo(most);
+  // max_undo_bytes: the size of changes up to which the copy can be restored.
+  Memory acquire(size_t max_undo_bytes) {
+    Memory memory = reuse_or_copy();
+    memory.start_undo_log(max_undo_bytes);
     return memory;
   }
-  void give(Memory &&memory) {
+  void release(Memory &&memory) {
     if (!memory.undo()) return;
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!idle_) idle_.emplace(std::move(memory));
   }
 
  private:
-  Memory idle_or_copy() {
+  Memory reuse_or_copy() {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       if (idle_) {
@@ -98,14 +100,15 @@ class Primed {
   std::mutex mutex_;
 };
 
+// Codes bytes by context mixing. All lanes learn in one memory, and each may match the text of the others.
 class MixingLanes {
  public:
-  // most: as Primed::take takes it. capacity: bytes that each lane has room for.
-  MixingLanes(const Network &network, Primed &primed, size_t most, size_t capacity, long lanes)
-      : MixingLanes(network, primed.take(most), primed.text(), capacity, lanes) {
+  // max_undo_bytes: as in Primed::acquire. capacity: bytes of each lane at most.
+  MixingLanes(const Network &network, Primed &primed, size_t max_undo_bytes, size_t capacity, long lanes)
+      : MixingLanes(network, primed.acquire(max_undo_bytes), primed.text(), capacity, lanes) {
     primed_ = &primed;
   }
-  // With a memory that has learnt from `before`, and is not given back.
+  // With a memory that has read `before` and is not released.
   MixingLanes(const Network &network, Memory &&memory, const std::vector<uint8_t> &before, size_t capacity, long lanes)
       : memory_(std::move(memory)),
         text_((uint8_t *)calloc(before.size() + lanes * capacity + 1, 1)),
@@ -117,22 +120,23 @@ class MixingLanes {
     if (!before.empty()) memcpy(text_.get(), before.data(), before.size());
     for (long i = 0; i < lanes; i++) lanes_.emplace_back(written_[i] = buffer_.primed + i * capacity);
   }
+  // mixture_ refers to other members.
   MixingLanes(MixingLanes &&) = delete;
   ~MixingLanes() {
-    if (primed_) primed_->give(std::move(memory_));
+    if (primed_) primed_->release(std::move(memory_));
   }
 
-  // Each lane begins a text, after what it has read before.
-  void begin() {
-    begin_texts();
-    begin_network();
+  // Starts a text in each lane, after what the lane has read before.
+  void start() {
+    start_texts();
+    start_network();
   }
-  void begin_texts() {
+  void start_texts() {
     for (Lane &lane : lanes_) lane = Lane(lane.position);
   }
-  void begin_network() { networks_.begin(); }
-  // Everything is as it was before begin(). For one lane.
-  void forget() {
+  void start_network() { networks_.start(); }
+  // Restores the state before start(). One lane only.
+  void reset() {
     memory_.undo();
     lanes_[0] = Lane(buffer_.primed);
     written_[0] = buffer_.primed;
@@ -149,51 +153,51 @@ class MixingLanes {
     return code(lane, [&](int, int p) { return decoder.decode_bit(p); });
   }
   // Reads a byte without coding it.
-  void read(long lane, uint8_t byte) {
+  void update(long lane, uint8_t byte) {
     code(lane, [&](int i, int) { return byte >> i & 1; });
   }
 
   Memory memory() && { return std::move(memory_); }
 
  private:
-  // of_bit(i, p) -> bit number i of the byte, which is 1 with probability p.
-  template <class OfBit>
-  uint8_t code(long number, OfBit of_bit) {
+  // code_bit(i, p) codes bit i of the byte, which is 1 with probability p, and returns it.
+  template <class CodeBit>
+  uint8_t code(long number, CodeBit code_bit) {
     Lane &lane = lanes_[number];
     NetworkPrediction &network = networks_[number];
     if (lane.position - buffer_.primed >= (number + 1) * buffer_.lane_capacity)
       throw std::length_error("more than a lane has room for");
-    mixture_.begin_byte(lane, network);
-    for (int i = 7; i >= 0; i--) mixture_.learn(lane, network, of_bit(i, mixture_.predict(lane, network)));
+    mixture_.start_byte(lane, network);
+    for (int i = 7; i >= 0; i--) mixture_.update(lane, network, code_bit(i, mixture_.predict(lane, network)));
     const uint8_t byte = mixture_.end_byte(lane);
     written_[number] = lane.position;
     networks_.end_byte(number);
     return byte;
   }
 
-  struct Free {
+  struct FreeDeleter {
     void operator()(void *p) const { free(p); }
   };
   Memory memory_;
   Primed *primed_ = nullptr;
-  std::unique_ptr<uint8_t, Free> text_;
-  std::vector<size_t> written_;  // of each lane: where its next byte goes; and a 0, for the place after all lanes
+  std::unique_ptr<uint8_t, FreeDeleter> text_;
+  std::vector<size_t> written_;  // of each lane: position of its next byte; then a 0, for the position after all lanes
   TextBuffer buffer_;
   ContextMixing mixture_;
   NetworkLanes networks_;
   std::vector<Lane> lanes_;
 };
 
-// Reads a text: its first `silent` bytes without the network, the rest with it. records: each line as a text of its
+// Reads a text: its first `silent` bytes without the network, the rest with it. records: each line is a text of its
 // own.
 inline std::unique_ptr<Primed> prime(const Network &network, int full_bits, int light_bits, const uint8_t *text,
                                      size_t size, size_t silent, bool records) {
   MixingLanes lanes(network, Memory(full_bits, light_bits), {}, size, 1);
   for (size_t i = 0; i < size; i++) {
-    const bool begins = i == 0 || (records && text[i - 1] == '\n');
-    if (begins) lanes.begin_texts();
-    if (records ? begins && i >= silent : i == silent) lanes.begin_network();
-    lanes.read(0, text[i]);
+    const bool starts_text = i == 0 || (records && text[i - 1] == '\n');
+    if (starts_text) lanes.start_texts();
+    if (records ? starts_text && i >= silent : i == silent) lanes.start_network();
+    lanes.update(0, text[i]);
   }
   return std::make_unique<Primed>(std::move(lanes).memory(), text, size);
 }

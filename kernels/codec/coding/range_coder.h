@@ -1,7 +1,8 @@
-// A range coder: what it codes are parts of the range 0 to 2^bits, or bits with their probabilities.
+// A range coder: codes intervals of a range 0 to total, or bits with their probabilities.
 //
-// The range is of 64 bits and is kept above 2^48, so that rounding costs nothing that can be measured. A carry goes
-// into the bytes that are already out. Missing bytes at the end are zeros: the end is as short as it can be.
+// The state is `low` and `range` of 64 bits. Renormalization keeps the range at 2^48 or more, so that the rounding of
+// probabilities costs nothing measurable. A carry is propagated into the bytes that are already written. Bytes that are
+// missing at the end are zeros, so the end is as short as possible.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -12,26 +13,28 @@ namespace charloom {
 
 class Encoder {
  public:
-  explicit Encoder(std::vector<uint8_t> &out) : out_(out), begin_(out.size()) {}
+  explicit Encoder(std::vector<uint8_t> &out) : out_(out), start_(out.size()) {}
 
-  // The part from `start`, `size` long, of `total` (at most 2^32).
+  // Codes the interval at `start` of length `size` of 0 to `total` (at most 2^32). The last interval also gets what the
+  // division leaves over.
   void encode(uint64_t start, uint64_t size, uint64_t total) {
+    // At least 2^16, since the range is at least 2^48: no interval becomes empty.
     const uint64_t unit = range_ / total;
     narrow(start * unit, start + size < total ? size * unit : range_ - start * unit);
   }
-  // p: the probability, of 16 bits, that it is 1.
+  // p: the 16-bit probability that the bit is 1, from 1 to 65535, so that neither interval is empty.
   void encode_bit(int bit, int p) {
     const uint64_t ones = (range_ >> 16) * (uint64_t)p;
     narrow(bit ? 0 : ones, bit ? ones : range_ - ones);
   }
 
-  // Ends with the number within the range that has the fewest bytes.
+  // Writes the number within the range that has the fewest bytes.
   void finish() {
     for (int bytes = 0; bytes <= 8; bytes++) {
       const uint64_t below = bytes == 0 ? ~0ull : bytes == 8 ? 0 : ~0ull >> (8 * bytes);
-      const uint64_t end = (low_ + below) & ~below;  // rounded up; 0 where that carries
-      const uint64_t way = end - low_;
-      if (way >= range_) continue;
+      const uint64_t end = (low_ + below) & ~below;  // rounded up; 0 after a carry
+      const uint64_t distance = end - low_;
+      if (distance >= range_) continue;
       if (end < low_) carry();
       for (int i = 0; i < bytes; i++) out_.push_back((uint8_t)(end >> (56 - 8 * i)));
       return;
@@ -43,34 +46,36 @@ class Encoder {
     low_ += start;
     if (low_ < start) carry();
     range_ = size;
+    // Renormalization.
     while (range_ < 1ull << 48) {
       out_.push_back((uint8_t)(low_ >> 56));
       low_ <<= 8;
       range_ <<= 8;
     }
   }
+  // Propagates a carry: bytes of 255 become 0 and pass it on.
   void carry() {
-    for (size_t i = out_.size(); i-- > begin_ && ++out_[i] == 0;) {
+    for (size_t i = out_.size(); i-- > start_ && ++out_[i] == 0;) {
     }
   }
 
   std::vector<uint8_t> &out_;
-  size_t begin_;
+  size_t start_;
   uint64_t low_ = 0, range_ = ~0ull;
 };
 
 class Decoder {
  public:
   Decoder(const uint8_t *data, size_t size) : next_(data), end_(data + size) {
-    for (int i = 0; i < 8; i++) code_ = code_ << 8 | take();
+    for (int i = 0; i < 8; i++) code_ = code_ << 8 | next_byte();
   }
 
-  // Where in `total` the code lies; the part that it lies in is then passed to skip().
-  uint64_t find(uint64_t total) {
+  // Returns the position of the code in 0 to `total`. The caller passes the interval that contains it to consume().
+  uint64_t decode_target(uint64_t total) {
     const uint64_t at = code_ / (range_ / total);
     return at < total ? at : total - 1;
   }
-  void skip(uint64_t start, uint64_t size, uint64_t total) {
+  void consume(uint64_t start, uint64_t size, uint64_t total) {
     const uint64_t unit = range_ / total;
     narrow(start * unit, start + size < total ? size * unit : range_ - start * unit);
   }
@@ -80,9 +85,9 @@ class Decoder {
     narrow(bit ? 0 : ones, bit ? ones : range_ - ones);
     return bit;
   }
-  // Throws where bytes are left over, which an Encoder would not have written.
+  // Throws std::invalid_argument if bytes are left over, which an Encoder would not have written.
   void finish() const {
-    if (next_ != end_) throw std::invalid_argument("the data go on after their end");
+    if (next_ != end_) throw std::invalid_argument("the data continue after their end");
   }
 
  private:
@@ -90,18 +95,18 @@ class Decoder {
     code_ -= start;
     range_ = size;
     while (range_ < 1ull << 48) {
-      code_ = code_ << 8 | take();
+      code_ = code_ << 8 | next_byte();
       range_ <<= 8;
     }
   }
-  // Throws where more is missing than an Encoder leaves out: the data are damaged.
-  uint64_t take() {
+  // Throws std::invalid_argument if more bytes are missing than an Encoder omits: the data are damaged.
+  uint64_t next_byte() {
     if (next_ < end_) return *next_++;
-    if (++missing_ > kMostMissing) throw std::invalid_argument("the data end too early");
+    if (++missing_ > kMaxMissing) throw std::invalid_argument("the data end too early");
     return 0;
   }
 
-  static constexpr size_t kMostMissing = 8;  // what is looked ahead
+  static constexpr size_t kMaxMissing = 8;  // bytes of look-ahead
   const uint8_t *next_, *end_;
   size_t missing_ = 0;
   uint64_t code_ = 0, range_ = ~0ull;

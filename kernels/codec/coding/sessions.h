@@ -1,6 +1,7 @@
-// Texts on their way through an engine: in lanes that take turns, a byte each, or record by record.
+// Sessions code texts with an engine of coders.h: blocks in lanes that take turns, one byte each (Session), or
+// independent records (RecordSession).
 //
-// Lanes is what an engine does with one byte: encode(lane, byte, encoder) and decode(lane, decoder) -> byte.
+// Lanes, the engine, has encode(lane, byte, encoder) and decode(lane, decoder) -> byte.
 #pragma once
 #include <vector>
 
@@ -16,29 +17,29 @@ class Session {
   template <class... Arguments>
   explicit Session(long lanes, Arguments &&...arguments)
       : lanes_(std::forward<Arguments>(arguments)..., lanes), count_(lanes) {
-    lanes_.begin();
+    lanes_.start();
   }
   Session(Session &&) = delete;
 
   Payload encode(const uint8_t *data, size_t size) {
     Payload payload;
     Encoder encoder(payload);
-    for (size_t i = 0; i < size; i++) lanes_.encode(next(), data[i], encoder);
+    for (size_t i = 0; i < size; i++) lanes_.encode(next_lane(), data[i], encoder);
     encoder.finish();
     return payload;
   }
 
-  // Throws std::invalid_argument where the payload cannot be right.
+  // Throws std::invalid_argument if the payload cannot be right.
   Payload decode(const uint8_t *payload, size_t payload_size, size_t size) {
     Payload data(size);
     Decoder decoder(payload, payload_size);
-    for (uint8_t &byte : data) byte = lanes_.decode(next(), decoder);
+    for (uint8_t &byte : data) byte = lanes_.decode(next_lane(), decoder);
     decoder.finish();
     return data;
   }
 
  private:
-  long next() {
+  long next_lane() {
     const long lane = next_;
     next_ = next_ + 1 < count_ ? next_ + 1 : 0;
     return lane;
@@ -48,7 +49,7 @@ class Session {
   long count_, next_ = 0;
 };
 
-// Each record begins as a text of its own and ends with a line feed; whether a line feed is the end follows it.
+// Each record is a text of its own that ends with a line feed. After each line feed a bit states whether it is the end.
 template <class Lanes>
 class RecordSession {
  public:
@@ -57,28 +58,28 @@ class RecordSession {
   RecordSession(RecordSession &&) = delete;
 
   Payload encode(const uint8_t *record, size_t size) {
-    const Forgets afterwards{lanes_};
+    const ResetGuard afterwards{lanes_};
     Payload payload;
     Encoder encoder(payload);
-    lanes_.begin();
+    lanes_.start();
     for (size_t i = 0; i <= size; i++) {
       const uint8_t byte = i < size ? record[i] : '\n';
       lanes_.encode(0, byte, encoder);
-      if (byte == '\n') encoder.encode_bit(i == size, kIsEnd);
+      if (byte == '\n') encoder.encode_bit(i == size, kEndProbability);
     }
     encoder.finish();
     return payload;
   }
 
-  // Throws std::invalid_argument where the payload cannot be right or the record is longer than `limit`.
+  // Throws std::invalid_argument if the payload cannot be right or the record is longer than `limit`.
   Payload decode(const uint8_t *payload, size_t payload_size, size_t limit) {
-    const Forgets afterwards{lanes_};
+    const ResetGuard afterwards{lanes_};
     Payload record;
     Decoder decoder(payload, payload_size);
-    lanes_.begin();
+    lanes_.start();
     for (;;) {
       const uint8_t byte = lanes_.decode(0, decoder);
-      if (byte == '\n' && decoder.decode_bit(kIsEnd)) break;
+      if (byte == '\n' && decoder.decode_bit(kEndProbability)) break;
       if (record.size() >= limit) throw std::invalid_argument("longer than records may be");
       record.push_back(byte);
     }
@@ -87,13 +88,13 @@ class RecordSession {
   }
 
  private:
-  // Also where a record cannot be coded to its end.
-  struct Forgets {
+  // Resets the lanes also if a record cannot be coded to its end.
+  struct ResetGuard {
     Lanes &lanes;
-    ~Forgets() { lanes.forget(); }
+    ~ResetGuard() { lanes.reset(); }
   };
 
-  static constexpr int kIsEnd = 65472;  // the probability, of 16 bits, that a line feed ends its record
+  static constexpr int kEndProbability = 65472;  // 16-bit probability that a line feed ends its record
 
   Lanes lanes_;
 };

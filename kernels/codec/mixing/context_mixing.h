@@ -1,25 +1,26 @@
-// The mixture of context models and the network: the probability of the next bit, and learning from it.
+// Context mixing, as in PAQ and lpaq: predicts the next bit from the context models, the match models and the network,
+// and updates all of them with the bit.
 //
-// For each context a slot of 15 nodes tells how bits went after it. What the nodes say is mixed with two matches and
-// the network, as logits, by sets of weights, each chosen by another circumstance; the sets' answers are mixed again,
-// and corrected by APMs.
+// Each context has a slot of 15 nodes, which describe the bits that followed it. The predictions of nodes, two match
+// models and the network are mixed as logits by several weight sets, each selected by another property of the context.
+// The outputs of the sets are mixed by a final weight set, and APMs refine the result.
 #pragma once
 #include "codec/mixing/memory.h"
 #include "codec/network/network_prediction.h"
 
 namespace charloom {
 
-// One text on its way through the mixture.
+// The state of one text in the mixture.
 struct Lane {
-  explicit Lane(size_t begin) : begin(begin), position(begin) { text.line = text.line_above = begin; }
+  explicit Lane(size_t start) : start(start), position(start) { text.line = text.line_above = start; }
 
-  size_t begin, position;  // where its text begins in the history, and where its next byte goes
+  size_t start, position;  // of its text in the buffer, and of its next byte
   TextState text;
   Match matches[kMatches];
   uint32_t context[kContexts];
   FullSlot *full[kFull];
   LightSlot *light[kContexts];
-  int bit = 0, partial = 1;  // of the byte: how many bits are known; those bits, after a leading 1
+  int bit = 0, partial = 1;  // number of known bits of the byte; these bits after a leading 1
 };
 
 class ContextMixing {
@@ -27,14 +28,16 @@ class ContextMixing {
   ContextMixing(const CodecKernels &kernels, Memory &memory, const TextBuffer &buffer)
       : kernels_(kernels), memory_(memory), c_(memory.counters()), buffer_(buffer) {}
 
-  void begin_byte(Lane &lane, NetworkPrediction &network) {
-    if (lane.position == lane.begin) make_contexts(lane.text, buffer_.text, lane.position, lane.context);
-    for (int k = 0; k < kMatches; k++) lane.matches[k].fetch_text(buffer_.text, c_.places[k]);
+  // The order of the statements hides cache misses: the match models' text is prefetched, slots are found, then the
+  // text is read.
+  void start_byte(Lane &lane, NetworkPrediction &network) {
+    if (lane.position == lane.start) make_contexts(lane.text, buffer_.text, lane.position, lane.context);
+    for (int k = 0; k < kMatches; k++) lane.matches[k].prefetch_text(buffer_.text, c_.match_tables[k]);
     find_slots(lane);
     for (int k = 0; k < kMatches; k++)
-      lane.matches[k].read(buffer_, lane.position, lane.begin, kMatchLengths[k], c_.places[k],
-                           [&](const uint32_t *place) { memory_.keep(place); });
-    network.begin_byte();
+      lane.matches[k].update(buffer_, lane.position, lane.start, kMatchLengths[k], c_.match_tables[k],
+                             [&](const uint32_t *entry) { memory_.save(entry); });
+    network.start_byte();
     lane.bit = 0;
     lane.partial = 1;
     set_rate(network);
@@ -54,7 +57,8 @@ class ContextMixing {
     const int p1 = apms_[0].p(of_last, logit), p2 = apms_[1].p(of_last3, logit);
     const int p3 = apms_[2].p(of_expected, logit);
     const int p = (2 * mixed_ + 2 * p1 + 2 * p2 + 2 * p3 + 4) >> 3;
-    if (lane.bit == 3) {  // already now, as if the likelier bit had come
+    // Prefetches the slots of the second half on the assumption that the likelier bit ends the first half.
+    if (lane.bit == 3) {
       uint32_t contexts[kContexts];
       for (int i = 0; i < kContexts; i++) contexts[i] = second_half(lane.context[i], partial * 2 + (p > kOne / 2));
       fetch_slots(contexts);
@@ -62,26 +66,26 @@ class ContextMixing {
     return p < 1 ? 1 : p > kOne - 1 ? kOne - 1 : p;
   }
 
-  void learn(Lane &lane, NetworkPrediction &network, int bit) {
+  void update(Lane &lane, NetworkPrediction &network, int bit) {
     lane.partial = lane.partial * 2 + bit;
     if (++lane.bit == 4) {
       for (uint32_t &context : lane.context) context = second_half(context, lane.partial);
       fetch_slots(lane.context);
     }
     const int target = bit << 16, error = target - mixed_;
-    memory_.keep(final_weights_, 8);
+    memory_.save(final_weights_, 8);
     int16_t steps[kSets];
     for (int s = 0; s < kSets; s++) {
-      memory_.keep(weights_[s], kInputs);
+      memory_.save(weights_[s], kInputs);
       final_weights_[s] += ((int64_t)answers_[s] * error * 8 + (1 << 20)) >> 21;
       steps[s] = step_of(target - squash(answers_[s]), rate_);
     }
-    kernels_.learn(inputs_, weights_, kSets, kInputs, steps);
+    kernels_.train(inputs_, weights_, kSets, kInputs, steps);
     for (int i = 0; i < kContexts; i++) {
       const int history = *histories_[i];
-      if (history) learn(c_.histories[i][history], bit);
-      memory_.keep(histories_[i]);
-      *histories_[i] = (uint8_t)kBitHistories.next(history, bit);
+      if (history) update(c_.histories[i][history], bit);
+      memory_.save(histories_[i]);
+      *histories_[i] = (uint8_t)kBitHistoryTable.next(history, bit);
     }
     for (int i = 0; i < kFull; i++) {
       Node &n = *nodes_[i];
@@ -90,34 +94,34 @@ class ContextMixing {
       if (n.count < 250) n.count++;
     }
     for (StateMap *matched : matched_)
-      if (matched) learn(*matched, bit);
-    if (network_map_) learn(*network_map_, bit);
+      if (matched) update(*matched, bit);
+    if (network_map_) update(*network_map_, bit);
     for (APM &stage : apms_) {
-      memory_.keep(stage.nearer());
-      APM::learn(stage.nearer(), bit);
+      memory_.save(stage.nearer());
+      APM::update(stage.nearer(), bit);
     }
-    network.read(bit);
+    network.update(bit);
     if (lane.bit == 4) find_slots(lane);
   }
 
-  // After eight bits. The caller steps the network where the network has a token.
+  // To be called after eight bits. The caller then steps the network if it has a complete token.
   uint8_t end_byte(Lane &lane) {
     const uint8_t byte = (uint8_t)lane.partial;
     buffer_.text[lane.position++] = byte;
-    lane.text.read(byte, lane.position);
+    lane.text.update(byte, lane.position);
     make_contexts(lane.text, buffer_.text, lane.position, lane.context);
     fetch_slots(lane.context);
     for (int k = 0; k < kMatches; k++)
-      lane.matches[k].fetch_place(buffer_.text, lane.position, lane.begin, kMatchLengths[k], c_.places[k]);
+      lane.matches[k].prefetch_entry(buffer_.text, lane.position, lane.start, kMatchLengths[k], c_.match_tables[k]);
     return byte;
   }
 
  private:
-  static constexpr int kFirstRate = 655, kNetworkRate = 328, kLastRate = 100;  // as step_of takes them
-  static constexpr uint32_t kForever = 1 << 30;
+  static constexpr int kInitialRate = 655, kNetworkRate = 328, kFinalRate = 100;  // see step_of
+  static constexpr uint32_t kMaxCountedBytes = 1 << 30;
   static constexpr int kMatchLengths[kMatches] = {6, 16};
 
-  // What the slots say, as inputs. Returns how many orders were seen before.
+  // Adds the predictions of the slots to the inputs. Returns the number of orders that were seen before.
   int add_contexts(const Lane &lane) {
     const int in_half = lane.bit & 3, node = (1 << in_half) - 1 + (lane.partial & ((1 << in_half) - 1));
     int order = 0;
@@ -137,8 +141,10 @@ class ContextMixing {
   }
 
   struct Expected {
-    int byte, length;  // | 256, and the class of the longest match, plus 1; 0 for none
+    int byte, length;  // the byte | 256, and 1 + the length class of the longest match; 0 without a match
   };
+
+  // Adds the predictions of the match models to the inputs. Returns the expectation of the longest match.
   Expected add_matches(const Lane &lane) {
     Expected longest{0, 0};
     int16_t *x = inputs_ + kMatchInput;
@@ -157,7 +163,7 @@ class ContextMixing {
     return longest;
   }
 
-  // And the constant. Returns the step of the network's logit, 0 for none.
+  // Adds the network's prediction and the constant input. Returns the quantized logit of the network, 0 without one.
   int add_network(const Lane &lane, const NetworkPrediction &network) {
     int logit_step = 0;
     int16_t *const x = inputs_ + kNetworkInput;
@@ -174,7 +180,7 @@ class ContextMixing {
     return logit_step;
   }
 
-  // A row of each set, by the circumstances.
+  // Selects one row of each weight set by the contexts of the mixer.
   void choose_weights(const Lane &lane, const NetworkPrediction &network, int order, int length, int logit_step) {
     const int bit = lane.bit, last = lane.text.last4 & 0xff, before = lane.text.last4 >> 8 & 0xff;
     const int confidence = network.confidence();
@@ -191,7 +197,7 @@ class ContextMixing {
     final_weights_ = c_.weights_of_sets[(order * 8 + bit) + 64 * confidence];
   }
 
-  // The logit that the sets' answers are mixed to.
+  // Returns the final logit: the outputs of all weight sets, mixed by the second layer.
   int mix() {
     int32_t sums[kSets];
     kernels_.mix(inputs_, weights_, kSets, kInputs, sums);
@@ -203,43 +209,46 @@ class ContextMixing {
     return clamp_logit(sum >> 16);
   }
 
-  void learn(StateMap &map, int bit) {
-    memory_.keep(&map);
-    map.learn(bit);
+  void update(StateMap &map, int bit) {
+    memory_.save(&map);
+    map.update(bit);
   }
 
-  // How far weights go for an error of 16 bits, as CodecKernels::learn takes it: rate / 2^10 of it.
+  // Returns the step of the weights for a 16-bit error, in the units of CodecKernels::train: rate / 2^10 of the error.
   static int16_t step_of(int error, int rate) {
     const int step = (int)(((int64_t)error * rate) >> 10);
     return (int16_t)(step < -32767 ? -32767 : step > 32767 ? 32767 : step);
   }
 
-  // Rates begin high and end low; when the network predicts first, they rise once more.
+  // The learning rate decays with the number of bytes. It rises again when the network predicts for the first time,
+  // because its weights are new.
   void set_rate(const NetworkPrediction &network) {
-    if (network.predicts() && !c_.bytes_with_network) memory_.begin_network();
-    memory_.keep(&c_.bytes_read);
-    memory_.keep(&c_.bytes_with_network);
-    rate_ = rate_after(c_.bytes_read++, kFirstRate, 20000);
+    if (network.predicts() && !c_.bytes_with_network) memory_.initialize_network_weights();
+    memory_.save(&c_.bytes_read);
+    memory_.save(&c_.bytes_with_network);
+    rate_ = rate_after(c_.bytes_read++, kInitialRate, 20000);
     if (!network.predicts()) return;
     const int after_network = rate_after(c_.bytes_with_network++, kNetworkRate, 2000);
     if (rate_ < after_network) rate_ = after_network;
   }
+  // Decays from `first` to kFinalRate; after half_way bytes, half of the decay has happened.
   static int rate_after(uint32_t bytes, int first, int half_way) {
-    const int n = bytes < kForever ? (int)bytes : (int)kForever;
-    return kLastRate + (first - kLastRate) * half_way / (half_way + n);
+    const int n = bytes < kMaxCountedBytes ? (int)bytes : (int)kMaxCountedBytes;
+    return kFinalRate + (first - kFinalRate) * half_way / (half_way + n);
   }
 
+  // A context has one slot for each half of a byte. The hash of the second includes the first four bits.
   static uint32_t second_half(uint32_t context, int partial) { return hash(context, (uint32_t)partial * 31 + 5); }
-  // Of the half of a byte that comes next: fetched into the cache while there is other work, then found.
+  // fetch_slots prefetches the slots of the next half of a byte while other work is done, find_slots looks them up.
   void fetch_slots(const uint32_t *contexts) {
-    for (int i = 0; i < kFull; i++) memory_.fetch_full(contexts[i]);
-    for (int i = kFull; i < kContexts; i++) memory_.fetch_light(contexts[i]);
+    for (int i = 0; i < kFull; i++) memory_.prefetch_full(contexts[i]);
+    for (int i = kFull; i < kContexts; i++) memory_.prefetch_light(contexts[i]);
   }
   void find_slots(Lane &lane) {
-    for (int i = 0; i < kFull; i++) lane.full[i] = memory_.full(lane.context[i]);
-    for (int i = kFull; i < kContexts; i++) lane.light[i] = memory_.light(lane.context[i]);
+    for (int i = 0; i < kFull; i++) lane.full[i] = memory_.find_full(lane.context[i]);
+    for (int i = kFull; i < kContexts; i++) lane.light[i] = memory_.find_light(lane.context[i]);
   }
-  // Fetched into the cache as well.
+  // Returns the points of an APM in a context, and prefetches them.
   uint16_t *apm_points(int stage, int context) {
     uint16_t *points = c_.apms[stage][context];
     __builtin_prefetch(points, 1);
@@ -251,7 +260,7 @@ class ContextMixing {
   Memory &memory_;
   Memory::Counters &c_;
   const TextBuffer &buffer_;
-  // Of the bit that was predicted last:
+  // The values of the last prediction, which update() needs:
   alignas(64) int16_t inputs_[kInputs] = {};
   int16_t *weights_[kSets];
   int answers_[kSets], mixed_ = 0, rate_ = 0;

@@ -1,7 +1,8 @@
-// What the next byte is predicted from: hashes of what stands before it.
+// The contexts that the next byte is predicted from: hashes of the preceding text.
 //
-// The last bytes (orders), the word and the one before it, and the place in a line: which field of it, which column,
-// what stands above. Lines and fields are those of logs and records, and of verse.
+// They are the last bytes (orders), the current and the previous word, and the position in the line: its field, its
+// column and the text above. Lines and fields suit logs and records, and verse too. match.h predicts from longer
+// repetitions.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -9,21 +10,22 @@
 
 namespace charloom {
 
+// Returns the upper half of a product, because its bits depend on the lower bits of both arguments too.
 inline uint32_t hash(uint32_t a, uint32_t b) {
   uint64_t x = (uint64_t)a * 0x9E3779B1u + (uint64_t)b * 0x85EBCA77u + 0x27D4EB2Fu;
   x *= 0xD6E8FEB86659FD93ull;
   return (uint32_t)(x >> 32);
 }
 
-// What a lane remembers of its text, updated byte by byte.
+// The state of a lane's text, updated byte by byte.
 struct TextState {
-  uint32_t last4 = '\n', before4 = 0;    // the last four bytes, the latest in the low end, and the four before them
+  uint32_t last4 = '\n', before4 = 0;    // the last four bytes, the latest lowest, and the four before
   uint32_t word = 0, previous_word = 0;  // hashes; 0 between words
-  uint32_t mark = 0;                     // the last byte that is neither of a word nor a space
-  uint32_t field = 0, in_field = 0;      // number of the field in its line, hash of what it has so far
-  size_t line = 0, line_above = 0;       // where the lines begin
+  uint32_t mark = 0;                     // the last byte that is neither a letter nor a space
+  uint32_t field = 0, in_field = 0;      // index of the field in its line, hash of its bytes
+  size_t line = 0, line_above = 0;       // positions at which the lines start
 
-  void read(uint8_t byte, size_t position_after) {
+  void update(uint8_t byte, size_t position_after) {
     before4 = before4 << 8 | last4 >> 24;
     last4 = last4 << 8 | byte;
     const uint8_t lower = byte | 32;
@@ -43,12 +45,13 @@ struct TextState {
       field++;
       in_field = byte;
     } else {
-      in_field = hash(in_field, digit ? '0' : byte);
+      in_field = hash(in_field, digit ? '0' : byte);  // all digits are equal: numbers vary, their shape does not
     }
   }
 };
 
-// Contexts 0 to kOrders - 1 are the orders; the first kFull of them keep probabilities beside the histories of bits.
+// Contexts 0 to kOrders - 1 are the orders. The first kFull contexts have full slots, with probabilities beside bit
+// histories.
 enum : int { kOrders = 6, kFull = 5, kContexts = 13 };
 
 inline void make_contexts(const TextState &t, const uint8_t *text, size_t position, uint32_t *context) {
@@ -69,6 +72,7 @@ inline void make_contexts(const TextState &t, const uint8_t *text, size_t positi
       hash(t.field * 3 + 1, t.last4 & 0xffff),
       hash(column, last << 8 | 7),
   };
+  // The index keeps equal values of different contexts apart, which share the hash tables.
   for (int i = 0; i < kContexts; i++) context[i] = hash(of[i], (uint32_t)i * 77 + 1);
 }
 

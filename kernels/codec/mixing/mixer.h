@@ -1,10 +1,12 @@
-// Mixing of logits in vectors, see codec_kernels.h.
+// The mixer: dot products of logits with weight sets, and their training, in vectors; see codec_kernels.h.
+// context_mixing.h selects the weight sets.
 #pragma once
 #include "codec/network/integer_vectors.h"
 
-namespace {  // every instruction set compiles its own: nothing here may be shared between them by the linker
+// Anonymous: the linker must not share functions between the instruction sets.
+namespace {
 
-CHARLOOM_INLINE int32_t sum_of(Ints v) {
+CHARLOOM_INLINE int32_t reduce_add(Ints v) {
 #if defined(__AVX512F__)
   return _mm512_reduce_add_epi32((__m512i)v);
 #else
@@ -19,15 +21,15 @@ void mix(const int16_t *x, const int16_t *const *weights, int sets, int inputs, 
     Words sum = {};
     for (int i = 0; i < inputs; i += kShortLanes)
       sum += (Words)pair_products(read<Shorts>(x + i), read<Shorts>(weights[s] + i));
-    sums[s] = sum_of((Ints)sum);
+    sums[s] = reduce_add((Ints)sum);
   }
 }
 
-void learn(const int16_t *x, int16_t *const *weights, int sets, int inputs, const int16_t *steps) {
+void train(const int16_t *x, int16_t *const *weights, int sets, int inputs, const int16_t *steps) {
   for (int s = 0; s < sets; s++) {
     const Shorts step = fill_shorts(steps[s]);
     for (int i = 0; i < inputs; i += kShortLanes)
-      store(weights[s] + i, add_saturated(read<Shorts>(weights[s] + i), times(read<Shorts>(x + i), step)));
+      store(weights[s] + i, add_saturated(read<Shorts>(weights[s] + i), multiply_q15(read<Shorts>(x + i), step)));
   }
 }
 

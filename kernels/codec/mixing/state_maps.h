@@ -1,30 +1,30 @@
-// Probabilities and their logits, in integers; and probabilities that learn from the bits they predicted: StateMaps and
-// APMs, as PAQ calls them.
+// Adaptive probabilities, as in PAQ: StateMaps and APMs; and stretch and squash, which convert between probabilities
+// and logits.
 //
-// A probability is of 16 bits, 1 to 65535; a logit is ln(p / (1 - p)) in steps of 1/256, within +-kLogitLimit. Both
-// tables are made by multiplying and dividing integers alone, so that they are the same on every machine.
+// A probability has 16 bits, 1 to 65535. A logit is ln(p / (1 - p)) in steps of 1/256, within +-kLogitLimit. Both
+// tables are made by integer multiplication and division alone, so that they are equal on every machine.
 #pragma once
 #include <cstdint>
 
 namespace charloom {
 
-constexpr int kLogitLimit = 2815;  // 11 nats: a probability of 1/65536, about
-constexpr int kOne = 1 << 16;      // the probability 1
+constexpr int kLogitLimit = 2815;  // 11 nats: a probability of about 1/65536
+constexpr int kOne = 1 << 16;      // the probability 1.0
 
 struct LogisticTables {
   uint16_t squash[2 * kLogitLimit + 1];  // squash[x + kLogitLimit]
   int16_t stretch[kOne];
 
   LogisticTables() {
-    constexpr uint64_t one = 1ull << 32, step = 4278222805;  // e^(-1/256) of it
-    uint64_t power = one;                                    // e^(-x/256) of it
+    constexpr uint64_t one = 1ull << 32, step = 4278222805;  // 1 and e^(-1/256), with 32 fraction bits
+    uint64_t power = one;                                    // e^(-x/256)
     for (int x = 0; x <= kLogitLimit; x++) {
       const uint64_t p = ((one << 16) + (one + power) / 2) / (one + power);
       squash[kLogitLimit + x] = (uint16_t)(p < kOne - 1 ? p : kOne - 1);
       squash[kLogitLimit - x] = (uint16_t)(kOne - squash[kLogitLimit + x]);
       power = power * step >> 32;
     }
-    // The least logit from 0 on whose probability is p or more; the other half by symmetry.
+    // stretch is the smallest logit of 0 or more whose probability is at least p; the other half follows by symmetry.
     int x = 0;
     for (int p = kOne / 2; p < kOne; p++) {
       while (x < kLogitLimit && squash[kLogitLimit + x] < p) x++;
@@ -38,11 +38,11 @@ struct LogisticTables {
 inline const LogisticTables kLogistic;
 
 inline int clamp_logit(int64_t x) { return (int)(x > kLogitLimit ? kLogitLimit : x < -kLogitLimit ? -kLogitLimit : x); }
-// The probability of a logit within +-kLogitLimit.
+// squash: the probability of a logit within +-kLogitLimit. stretch: its inverse.
 inline int squash(int x) { return kLogistic.squash[x + kLogitLimit]; }
 inline int stretch(int p) { return kLogistic.stretch[p]; }
 
-// 1 / (n + 1.5) in 16 bits: how far a probability that has seen n bits goes towards the next.
+// The adaptation rate of a probability that has seen n bits: 1 / (n + 1.5) with 16 fraction bits, as in lpaq.
 struct Rates {
   uint16_t of[1024];
   Rates() {
@@ -51,30 +51,32 @@ struct Rates {
 };
 inline const Rates kRates;
 
-// A probability of 22 bits that a bit is 1, and how many bits it has seen, up to 1023.
+// A probability that a bit is 1, with 22 bits, and the number of bits that it has seen, at most 1023.
 struct StateMap {
   uint32_t bits;  // probability << 10 | count
 
-  static StateMap of(int p, int count) { return {(uint32_t)p << 16 | (uint32_t)count}; }
+  static StateMap make(int p, int count) { return {(uint32_t)p << 16 | (uint32_t)count}; }
   int p() const { return (int)(bits >> 16); }
-  void learn(int bit) {
+  void update(int bit) {
     const int count = (int)(bits & 1023);
     int64_t p = bits >> 10;
     p += ((((int64_t)bit << 22) - p) * kRates.of[count]) >> 16;
+    // The limits keep the 16-bit probability away from 0 and 1.
     p = p<64 ? 64 : p>(1 << 22) - 64 ? (1 << 22) - 64 : p;
     bits = (uint32_t)p << 10 | (uint32_t)(count < 1023 ? count + 1 : count);
   }
 };
 
-// Corrects a probability by what came of such probabilities in a context: between 24 points along the logit.
+// An adaptive probability map: refines a probability in a context by the bits that followed such probabilities,
+// interpolated between 24 points along the logit.
 class APM {
  public:
-  static constexpr int kPoints = 24, kStep = 245;  // logits from -11.5 to 11.5 steps
+  static constexpr int kPoints = 24, kStep = 245;  // 11.5 steps to either side of logit 0
 
-  static void start(uint16_t *points) {
+  static void initialize(uint16_t *points) {
     for (int j = 0; j < kPoints; j++) points[j] = (uint16_t)squash(clamp_logit((2 * j - kPoints + 1) * kStep / 2));
   }
-  // Of the context whose points these are. Remembers which point was nearer.
+  // Returns the refined probability in the context of `points`, and stores which point is nearer for update().
   int p(uint16_t *points, int logit) {
     const int at = (logit + kLogitLimit + 3) * 1024 / kStep;
     int low = at >> 10, weight = at & 1023;
@@ -83,7 +85,7 @@ class APM {
     return (points[low] * (1024 - weight) + points[low + 1] * weight) >> 10;
   }
   uint16_t *nearer() const { return nearer_; }
-  static void learn(uint16_t *point, int bit) {
+  static void update(uint16_t *point, int bit) {
     const int p = *point + (((bit << 16) - bit - *point) >> 6);
     *point = (uint16_t)(p < 16 ? 16 : p > kOne - 17 ? kOne - 17 : p);
   }

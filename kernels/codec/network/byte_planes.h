@@ -1,8 +1,10 @@
-// Products of 16-bit activations with 8-bit weights, as two planes of bytes: a = 256 * high + low. Both planes are
-// unsigned, as the instructions want one side: high has 128 added, which each panel takes off again.
+// Operands of the integer products for AVX-512 VNNI and AMX: 16-bit activations as two planes of bytes, a = 256 * high
+// + low. word_pairs.h has the operands for other instruction sets; integer_products.h includes one of the two. The
+// instructions multiply unsigned by signed, so both planes are unsigned: 128 is added to the high plane, and each panel
+// contains start values that subtract the products of this offset.
 //
-// Panel: 32 times -128 * the sum of a row's weights (int32), then [depth / 4][32][4] weights. A row of activations:
-// `depth` high bytes, then `depth` low bytes.
+// Layout of a panel: 32 start values, -128 times the sum of a row's weights (int32), then weights [depth / 4][32][4].
+// Layout of a row of activations: `depth` high bytes, then `depth` low bytes.
 #pragma once
 #include "codec/network/integer_vectors.h"
 
@@ -11,21 +13,22 @@ namespace {
 using Weight = int8_t;
 using Activation = uint8_t;
 
-constexpr long kPerStep = 4, kPanelHeader = kUnits * sizeof(int32_t);
+constexpr long kVnniFactor = 4, kPanelHeader = kUnits * sizeof(int32_t);
 constexpr long panel_size(long depth) { return kPanelHeader + depth * kUnits; }
 constexpr long row_size(long depth) { return 2 * depth; }
 
-// One row of a matrix, which becomes a column of the panel.
-inline void put_row(Weight *panel, long column, const int8_t *weights, long count) {
+// Packs one row of a matrix, which becomes a column of the panel.
+inline void pack_row(Weight *panel, long column, const int8_t *weights, long count) {
   int32_t sum = 0;
   for (long k = 0; k < count; k++) {
     sum += weights[k];
-    panel[kPanelHeader + (k / kPerStep * kUnits + column) * kPerStep + k % kPerStep] = weights[k];
+    panel[kPanelHeader + (k / kVnniFactor * kUnits + column) * kVnniFactor + k % kVnniFactor] = weights[k];
   }
   const int32_t start = -128 * sum;
   memcpy(panel + column * sizeof start, &start, sizeof start);
 }
 
+// Sets a row to zero: 0x80 is 0 in the offset plane.
 inline void clear_row(Activation *row, long depth) {
   memset(row, 0x80, depth);
   memset(row + depth, 0, depth);
@@ -43,7 +46,7 @@ CHARLOOM_INLINE void store_activations(Activation *row, long depth, long unit, S
   _mm256_storeu_si256(reinterpret_cast<__m256i *>(row + depth + unit), _mm512_cvtepi16_epi8((__m512i)v));
 }
 
-// Sums of products with each plane.
+// The sums of the products with each plane.
 struct Sum {
   Ints high, low;
 };
@@ -56,11 +59,13 @@ CHARLOOM_INLINE void add(Sum &sum, Sum more) {
   sum.high += more.high;
   sum.low += more.low;
 }
-// The sum of both planes, for columns from `first` on. That of the high one, its start included, is less than 2^23.
-CHARLOOM_INLINE Ints joined(Sum sum, const Weight *panel, long first) {
+// Returns the sum of both planes for the columns from `first` on. The high sum including its start value is below 2^23,
+// so 256 times it fits in 32 bits.
+CHARLOOM_INLINE Ints combine_planes(Sum sum, const Weight *panel, long first) {
   return (sum.high + read<Ints>(panel + first * sizeof(int32_t))) * 256 + sum.low;
 }
 
-constexpr long kDepths = 4, kRowBlock = 16;
+// Independent sums for one result, and rows that multiply() takes at a time: a tile's 16.
+constexpr long kAccumulators = 4, kRowBlock = 16;
 
 }  // namespace

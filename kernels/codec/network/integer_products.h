@@ -1,5 +1,5 @@
-// Products of 16-bit activations with 8-bit weights, which lie in panels of 32 rows of a matrix. How both lie, and what
-// a sum is made of, depends on what the instruction set can multiply.
+// Products of 16-bit activations with 8-bit weights, which are packed in panels of 32 rows of a matrix. The layout of
+// both, and the form of a sum, depend on the instructions that the instruction set has.
 #pragma once
 #if defined(__AVX512VNNI__)
 #include "codec/network/byte_planes.h"
@@ -10,41 +10,42 @@
 
 namespace {
 
-// ROWS rows of activations with VECTORS vectors of a panel's columns, from `first` on. DEPTHS: sums kept for one
-// result, so that enough are under way at once.
-template <long ROWS, long VECTORS, long DEPTHS>
-static void multiply_block(long depth, const Activation *rows, long stride, const Weight *panel, long first,
-                           int32_t *result, long result_stride) {
-  Sum sum[DEPTHS][ROWS][VECTORS] = {};
-  const Weight *columns = panel + kPanelHeader + first * kPerStep;
-  for (long k = 0; k < depth; k += kPerStep * DEPTHS, columns += kPerStep * DEPTHS * kUnits)
+// Multiplies ROWS rows of activations with VECTORS vectors of a panel's columns, from `first` on. ACCUMULATORS:
+// independent sums for one result, to hide the latency of the multiplications.
+template <long ROWS, long VECTORS, long ACCUMULATORS>
+static void micro_kernel(long depth, const Activation *rows, long stride, const Weight *panel, long first,
+                         int32_t *result, long result_stride) {
+  Sum sum[ACCUMULATORS][ROWS][VECTORS] = {};
+  const Weight *columns = panel + kPanelHeader + first * kVnniFactor;
+  for (long k = 0; k < depth; k += kVnniFactor * ACCUMULATORS, columns += kVnniFactor * ACCUMULATORS * kUnits)
 #pragma GCC unroll 4
-    for (long d = 0; d < DEPTHS; d++)
+    for (long d = 0; d < ACCUMULATORS; d++)
 #pragma GCC unroll 4
       for (long v = 0; v < VECTORS; v++) {
-        Ints weights = read<Ints>(columns + (d * kUnits + v * kLanes) * kPerStep);
+        Ints weights = read<Ints>(columns + (d * kUnits + v * kLanes) * kVnniFactor);
 #if defined(__AVX512VNNI__)
-        asm("" : "+v"(weights));  // or GCC loads them again for each product
+        // Keeps the weights in a register; GCC would load them again for each product.
+        asm("" : "+v"(weights));
 #endif
 #pragma GCC unroll 4
         for (long r = 0; r < ROWS; r++)
-          multiply_add(sum[d][r][v], rows + r * stride + k + kPerStep * d, depth, weights);
+          multiply_add(sum[d][r][v], rows + r * stride + k + kVnniFactor * d, depth, weights);
       }
-  // Unrolled as the loops above are, so that no sum ever has an address.
+  // Unrolled like the loops above: a sum that is indexed at run time would live in memory instead of a register.
 #pragma GCC unroll 4
   for (long r = 0; r < ROWS; r++)
 #pragma GCC unroll 4
     for (long v = 0; v < VECTORS; v++) {
       Sum total = sum[0][r][v];
 #pragma GCC unroll 4
-      for (long d = 1; d < DEPTHS; d++) add(total, sum[d][r][v]);
-      store(result + r * result_stride + v * kLanes, joined(total, panel, first + v * kLanes));
+      for (long d = 1; d < ACCUMULATORS; d++) add(total, sum[d][r][v]);
+      store(result + r * result_stride + v * kLanes, combine_planes(total, panel, first + v * kLanes));
     }
 }
 
 #if defined(CHARLOOM_TILES)
-// 16 rows of activations with a panel, on tiles: both planes by both halves of the panel, so that four sums are under
-// way and each tile is used twice.
+// Multiplies 16 rows of activations with a panel on tiles: both planes by both halves of the panel, so that there are
+// four independent sums and each tile is used twice.
 static void multiply_tiles(long depth, const Activation *rows, long stride, const Weight *panel, int32_t *result,
                            long result_stride) {
   constexpr long kLine = 4 * kUnits;  // four weights of each of 32 columns
@@ -70,19 +71,20 @@ static void multiply_tiles(long depth, const Activation *rows, long stride, cons
   TILE_STORE(3, low[0] + 16, sizeof low[0]);
   for (long r = 0; r < 16; r++)
     for (long v = 0; v < kUnits; v += kLanes)
-      store(result + r * result_stride + v, joined({read<Ints>(high[r] + v), read<Ints>(low[r] + v)}, panel, v));
+      store(result + r * result_stride + v,
+            combine_planes({read<Ints>(high[r] + v), read<Ints>(low[r] + v)}, panel, v));
 }
 #endif
 
-// Products of `rows` rows (kRowBlock at most) with `panels` panels; result: row r's 32 of panel p at
+// Multiplies `rows` rows (at most kRowBlock) with `panels` panels. result: the 32 results of row r and panel p are at
 // result + r * result_stride + p * 32.
 CHARLOOM_INLINE void multiply(long rows, long depth, const Activation *left, long stride, const Weight *panel,
                               long panels, int32_t *result, long result_stride) {
   constexpr long vectors = kUnits / kLanes, at_once = vectors < 4 ? vectors : 4;
   for (long p = 0; p < panels; p++, panel += panel_size(depth), result += kUnits) {
 #if defined(CHARLOOM_TILES)
-    // Few rows are the vectors': a tile takes as long for one as for 16. If tiles are used, all 16 rows are read and
-    // written, lanes or not.
+    // Few rows go to the vectors, because a tile takes as long for one row as for 16. On tiles all 16 rows are read and
+    // written, whether they are lanes or not: the caller must allocate them.
     if (rows > 4) {
       multiply_tiles(depth, left, stride, panel, result, result_stride);
       continue;
@@ -91,12 +93,12 @@ CHARLOOM_INLINE void multiply(long rows, long depth, const Activation *left, lon
     long r = 0;
     for (; r + 4 <= rows; r += 4)
       for (long v = 0; v < vectors; v += 2)
-        multiply_block<4, 2, 1>(depth, left + r * stride, stride, panel, v * kLanes,
-                                result + r * result_stride + v * kLanes, result_stride);
+        micro_kernel<4, 2, 1>(depth, left + r * stride, stride, panel, v * kLanes,
+                              result + r * result_stride + v * kLanes, result_stride);
     for (; r < rows; r++)
       for (long v = 0; v < vectors; v += at_once)
-        multiply_block<1, at_once, kDepths>(depth, left + r * stride, stride, panel, v * kLanes,
-                                            result + r * result_stride + v * kLanes, result_stride);
+        micro_kernel<1, at_once, kAccumulators>(depth, left + r * stride, stride, panel, v * kLanes,
+                                                result + r * result_stride + v * kLanes, result_stride);
   }
 }
 

@@ -1,4 +1,4 @@
-// Vectors of 16-bit integers, and what the integer network needs of them: the same results on every instruction set.
+// Vectors of 16-bit integers and the operations of the integer network, with equal results on every instruction set.
 #pragma once
 #include "products/vector.h"
 
@@ -11,7 +11,8 @@ namespace {
 using UnsignedShorts = uint16_t __attribute__((vector_size(CHARLOOM_VECTOR_BYTES)));
 constexpr long kShortLanes = 2 * kLanes;
 
-constexpr long kUnits = 32;  // the network's loops take so many units, gates or tokens at a time
+// Units, gates or tokens that the loops of the network take at a time: a multiple of every vector's lanes.
+constexpr long kUnits = 32;
 constexpr long kParts = kUnits / kShortLanes;
 
 CHARLOOM_INLINE Shorts fill_shorts(int16_t x) { return Shorts{} + x; }
@@ -19,7 +20,7 @@ CHARLOOM_INLINE Ints fill_ints(int32_t x) { return Ints{} + x; }
 CHARLOOM_INLINE void store(int16_t *to, Shorts v) { memcpy(to, &v, sizeof v); }
 CHARLOOM_INLINE void store(int32_t *to, Ints v) { memcpy(to, &v, sizeof v); }
 
-// kLanes 16-bit numbers, widened.
+// Reads kLanes 16-bit numbers and widens them.
 CHARLOOM_INLINE Ints read_widened(const int16_t *from) {
   using Half = int16_t __attribute__((vector_size(CHARLOOM_VECTOR_BYTES / 2)));
   return __builtin_convertvector(read<Half>(from), Ints);
@@ -32,10 +33,10 @@ CHARLOOM_INLINE Ints lane_numbers() {  // 0, 1, 2, ...
   for (int32_t i = 0; i < kLanes; i++) v[i] = i;
   return v;
 }
-CHARLOOM_INLINE Ints smaller(Ints a, Ints b) { return a < b ? a : b; }
-CHARLOOM_INLINE Ints larger(Ints a, Ints b) { return a > b ? a : b; }
+CHARLOOM_INLINE Ints min(Ints a, Ints b) { return a < b ? a : b; }
+CHARLOOM_INLINE Ints max(Ints a, Ints b) { return a > b ? a : b; }
 
-// The nearest 16-bit numbers.
+// Narrows to 16 bits with saturation.
 CHARLOOM_INLINE Shorts saturated(Ints low, Ints high) {
 #if defined(__AVX512BW__)
   return (Shorts)_mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtsepi32_epi16((__m512i)low)),
@@ -66,8 +67,9 @@ CHARLOOM_INLINE Shorts add_saturated(Shorts a, Shorts b) {
 #endif
 }
 
-// (a * b + 2^14) >> 15; not both are -2^15.
-CHARLOOM_INLINE Shorts times(Shorts a, Shorts b) {
+// A rounded product of numbers with 15 fraction bits (Q15): (a * b + 2^14) >> 15. The caller guarantees that not both
+// are -2^15, for which the instruction sets differ.
+CHARLOOM_INLINE Shorts multiply_q15(Shorts a, Shorts b) {
 #if defined(__AVX2__)
   return (Shorts)CHARLOOM_INTEL(mulhrs_epi16)((IntelInts)a, (IntelInts)b);
 #elif defined(__SSE2__)
@@ -83,7 +85,7 @@ CHARLOOM_INLINE Shorts times(Shorts a, Shorts b) {
 #endif
 }
 
-// The upper 32 bits of each product.
+// Returns the upper 32 bits of each product.
 CHARLOOM_INLINE Words high_product(Words a, uint32_t b) {
 #if defined(__SSE2__)
   using Longs = uint64_t __attribute__((vector_size(CHARLOOM_VECTOR_BYTES)));
@@ -98,9 +100,9 @@ CHARLOOM_INLINE Words high_product(Words a, uint32_t b) {
 #endif
 }
 
-CHARLOOM_INLINE Shorts at_least_zero(Shorts v) { return v > 0 ? v : Shorts{}; }
+CHARLOOM_INLINE Shorts relu(Shorts v) { return v > 0 ? v : Shorts{}; }
 
-// A table of 32 numbers, one for each segment, in registers where the instruction set can look up there.
+// A table of 32 numbers, one for each segment; in registers if the instruction set can look up in registers.
 class SegmentTable {
  public:
   explicit SegmentTable(const int16_t *numbers) {
@@ -122,7 +124,7 @@ class SegmentTable {
 #if defined(__AVX512BW__)
     return (Shorts)_mm512_permutexvar_epi16((__m512i)segment, (__m512i)numbers_);
 #elif defined(__AVX2__)
-    // Bytes are looked up among 16 only, twice; the low and the high byte of a number lie in tables of their own.
+    // A lookup covers 16 bytes only, so there are two; the low and the high byte of a number are in separate tables.
     const __m256i both = (__m256i)(segment | (segment << 8)), in_second = (__m256i)((Shorts)both << 3);
     const __m256i low = _mm256_blendv_epi8(look_up(low_[0], both), look_up(low_[1], both), in_second);
     const __m256i high = _mm256_blendv_epi8(look_up(high_[0], both), look_up(high_[1], both), in_second);
@@ -147,24 +149,25 @@ class SegmentTable {
 #endif
 };
 
-// tanh of a number of format 12, to format 15: a quadratic on each quarter of the positive half.
+// tanh, from 12 fraction bits to 15: a quadratic polynomial in each of 32 segments of the positive half; the negative
+// half follows by symmetry.
 class Tanh {
  public:
-  explicit Tanh(const int16_t *table) : at_start_(table), slope_(table + 32), bend_(table + 64) {}
+  explicit Tanh(const int16_t *table) : constant_(table), linear_(table + 32), quadratic_(table + 64) {}
 
   CHARLOOM_INLINE_MEMBER Shorts operator()(Shorts z) const {
     const Shorts sign = z >> 15;
     const UnsignedShorts magnitude = (UnsignedShorts)(z ^ sign) - (UnsignedShorts)sign;
     const Shorts size = (Shorts)(magnitude > 32767 ? UnsignedShorts{} + 32767 : magnitude);
     const Shorts segment = size >> 10, x = (size & 1023) << 5;
-    const Shorts result = at_start_[segment] + times(slope_[segment] + times(bend_[segment], x), x);
+    const Shorts result = constant_[segment] + multiply_q15(linear_[segment] + multiply_q15(quadratic_[segment], x), x);
     return (result ^ sign) - sign;
   }
-  // Of twice its argument.
+  // Returns the sigmoid of twice the argument: sigmoid(2x) = (1 + tanh x) / 2.
   CHARLOOM_INLINE_MEMBER Shorts sigmoid(Shorts half) const { return ((*this)(half) >> 1) + (1 << 14); }
 
  private:
-  SegmentTable at_start_, slope_, bend_;
+  SegmentTable constant_, linear_, quadratic_;
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// An integer model, packed for one instruction set, and the bytes of its tokens.
+// An integer model, packed for one instruction set, with the bytes of its tokens. network_prediction.h runs it.
 #pragma once
 #include <stdexcept>
 #include <string>
@@ -11,11 +11,11 @@
 
 namespace charloom {
 
-extern const CodecKernels CHARLOOM_VARIANTS;  // the names of the compiled instruction sets, see CMakeLists.txt
+extern const CodecKernels CHARLOOM_VARIANTS;  // one for each compiled instruction set, see CMakeLists.txt
 
-// Of the instruction sets that this processor can run, the plain one first, the best last.
+// Returns those that this processor supports: the slowest first, the fastest last.
 inline std::vector<const CodecKernels *> supported_codec_kernels() {
-  return that_can_run<CodecKernels>({CHARLOOM_VARIANTS});
+  return filter_supported<CodecKernels>({CHARLOOM_VARIANTS});
 }
 
 inline const CodecKernels &codec_kernels(const std::string &name) {
@@ -24,7 +24,7 @@ inline const CodecKernels &codec_kernels(const std::string &name) {
   throw std::invalid_argument("no instruction set " + name);
 }
 
-// Any number of threads may step with it. The weights are read once.
+// Immutable after construction, so any number of threads may run it. The weights are read by the constructor only.
 class Network {
  public:
   Network(const std::string &instruction_set, const IntegerWeights &weights, const uint8_t *token_bytes,

@@ -1,4 +1,4 @@
-// One step of the network for a number of lanes: layer by layer, 32 units at a time, and the frequencies at the end.
+// One step of the integer network for several lanes: layer by layer, 32 units at a time, then the frequencies.
 #pragma once
 #include <type_traits>
 
@@ -8,7 +8,7 @@ namespace {
 
 using charloom::IntegerWeights;
 
-constexpr long kMostLayers = 64;
+constexpr long kMaxNetworkLayers = 64;
 constexpr int32_t kNoToken = -(1 << 30);  // a logit below that of any token
 
 struct PackedLayer {
@@ -17,13 +17,13 @@ struct PackedLayer {
   int32_t *candidate_bias;  // [blocks][32]
 };
 
-// The model in memory of its own, which begins with this object.
+// A packed model in a block of memory, which starts with this object.
 template <class Cell>
 class PackedNetwork {
  public:
   static size_t pack(const IntegerWeights &from, void *packed) {
     Arena arena(packed);
-    PackedNetwork *stored = arena.take<PackedNetwork>(1);
+    PackedNetwork *stored = arena.allocate<PackedNetwork>(1);
     PackedNetwork network(from, arena);
     if (packed) {
       network.fill(from);
@@ -32,11 +32,11 @@ class PackedNetwork {
     return arena.used();
   }
 
-  static size_t begin(const void *packed, long lanes, void *memory, uint32_t *frequencies) {
+  static size_t start(const void *packed, long lanes, void *memory, uint32_t *frequencies) {
     const auto &network = *static_cast<const PackedNetwork *>(packed);
     Arena arena(memory);
-    const Lanes all = network.take_lanes(arena, lanes);
-    int32_t *tokens = arena.take<int32_t>(lanes);
+    const Lanes all = network.allocate_lanes(arena, lanes);
+    int32_t *tokens = arena.allocate<int32_t>(lanes);
     if (!memory) return arena.used();
     const long row = row_size(network.depth_);
     for (long l = 0; l < network.layer_count_; l++) {
@@ -51,13 +51,14 @@ class PackedNetwork {
   static void step(const void *packed, long lanes, const int32_t *tokens, void *memory, uint32_t *frequencies) {
     const auto &network = *static_cast<const PackedNetwork *>(packed);
     Arena arena(memory);
-    const Lanes all = network.take_lanes(arena, lanes);
+    const Lanes all = network.allocate_lanes(arena, lanes);
     const Tanh tanh(network.tanh_);
-    TileUnit tiles;
+    TileConfig tiles;
     const long row = row_size(network.depth_);
     for (long l = 0; l < network.layer_count_; l++) {
       network.step_layer(l, lanes, tokens, all, tanh);
       for (long i = 0; i < lanes; i++)
+        // Lanes without a token keep their state.
         if (tokens[i] >= 0) memcpy(all.hidden[l] + i * row, all.next + i * row, row * sizeof *all.next);
     }
     network.write_frequencies(lanes, tokens, all, frequencies);
@@ -75,17 +76,17 @@ class PackedNetwork {
         blocks_(round_up(hidden_, kUnits) / kUnits),
         logits_(round_up(vocabulary_, kUnits)) {
     const long numbers = blocks_ * Cell::gates * kUnits;
-    tanh_ = arena.take<int16_t>(3 * 32);
-    exp2_ = arena.take<int16_t>(4);
-    table_ = arena.take<int16_t>(vocabulary_ * numbers);
+    tanh_ = arena.allocate<int16_t>(3 * 32);
+    exp2_ = arena.allocate<int16_t>(4);
+    table_ = arena.allocate<int16_t>(vocabulary_ * numbers);
     for (long l = 0; l < layer_count_; l++) {
-      layers_[l].hidden = take_matrix(arena, from.layer[l].hidden, hidden_, Cell::gates, hidden_);
-      if (l) layers_[l].input = take_matrix(arena, from.layer[l].input, hidden_, Cell::gates, hidden_);
-      if (l) layers_[l].bias = arena.take<int32_t>(numbers);
-      if (kIsGru) layers_[l].candidate_bias = arena.take<int32_t>(depth_);
+      layers_[l].hidden = allocate_matrix(arena, from.layer[l].hidden, hidden_, Cell::gates, hidden_);
+      if (l) layers_[l].input = allocate_matrix(arena, from.layer[l].input, hidden_, Cell::gates, hidden_);
+      if (l) layers_[l].bias = arena.allocate<int32_t>(numbers);
+      if (kIsGru) layers_[l].candidate_bias = arena.allocate<int32_t>(depth_);
     }
-    output_ = take_matrix(arena, from.output, vocabulary_, 1, hidden_);
-    output_bias_ = arena.take<int32_t>(logits_);
+    output_ = allocate_matrix(arena, from.output, vocabulary_, 1, hidden_);
+    output_bias_ = arena.allocate<int32_t>(logits_);
   }
 
   void fill(const IntegerWeights &from) const {
@@ -104,22 +105,22 @@ class PackedNetwork {
     pack_numbers(from.output_bias, vocabulary_, 1, output_bias_, kNoToken);
   }
 
-  // What lanes have read so far, and what a step writes on the way.
+  // The states of the lanes, and the scratch of a step.
   struct Lanes {
-    Activation *hidden[kMostLayers];  // (lanes, row_size)
-    int16_t *cell[kMostLayers];       // (lanes, depth); LSTM only
-    Activation *next;                 // (lanes, row_size): a layer's new states, while its old ones are still read
-    int32_t *sums, *input_sums;       // (kRowBlock, gates * 32), and for logits (kRowBlock, logits)
+    Activation *hidden[kMaxNetworkLayers];  // (lanes, row_size)
+    int16_t *cell[kMaxNetworkLayers];       // (lanes, depth); LSTM only
+    Activation *next;            // (lanes, row_size): new states of a layer, while its old ones are still read
+    int32_t *sums, *input_sums;  // (kRowBlock, gates * 32), and for logits (kRowBlock, logits)
   };
-  Lanes take_lanes(Arena &arena, long lanes) const {
+  Lanes allocate_lanes(Arena &arena, long lanes) const {
     Lanes all;
     for (long l = 0; l < layer_count_; l++) {
-      all.hidden[l] = arena.take<Activation>(round_up(lanes, kRowBlock) * row_size(depth_));
-      all.cell[l] = kIsLstm ? arena.take<int16_t>(lanes * depth_) : nullptr;
+      all.hidden[l] = arena.allocate<Activation>(round_up(lanes, kRowBlock) * row_size(depth_));
+      all.cell[l] = kIsLstm ? arena.allocate<int16_t>(lanes * depth_) : nullptr;
     }
-    all.next = arena.take<Activation>(lanes * row_size(depth_));
-    all.sums = arena.take<int32_t>(kRowBlock * std::max(Cell::gates * kUnits, logits_));
-    all.input_sums = arena.take<int32_t>(kRowBlock * Cell::gates * kUnits);
+    all.next = arena.allocate<Activation>(lanes * row_size(depth_));
+    all.sums = arena.allocate<int32_t>(kRowBlock * std::max(Cell::gates * kUnits, logits_));
+    all.input_sums = arena.allocate<int32_t>(kRowBlock * Cell::gates * kUnits);
     return all;
   }
 
@@ -170,16 +171,16 @@ class PackedNetwork {
                all.sums, logits_);
       for (long i = 0; i < rows; i++) {
         if (tokens[first + i] < 0) continue;
-        share_out(products_of(output_, 0, all.sums + i * logits_), output_bias_, logits_, vocabulary_, exp2_,
-                  all.sums + i * logits_, frequencies + (first + i) * vocabulary_);
+        compute_frequencies(products_of(output_, 0, all.sums + i * logits_), output_bias_, logits_, vocabulary_, exp2_,
+                            all.sums + i * logits_, frequencies + (first + i) * vocabulary_);
       }
     }
   }
 
   long hidden_, layer_count_, vocabulary_, begin_token_;
-  long depth_, blocks_, logits_;  // depth_, logits_: the hidden size and the vocabulary, padded
+  long depth_, blocks_, logits_;  // depth_, logits_: padded hidden size and vocabulary
   int16_t *tanh_, *exp2_, *table_;
-  PackedLayer layers_[kMostLayers] = {};
+  PackedLayer layers_[kMaxNetworkLayers] = {};
   PackedMatrix output_;
   int32_t *output_bias_;
 };

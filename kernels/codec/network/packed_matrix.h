@@ -1,5 +1,5 @@
-// Weights as the products read them: panels of 32 rows of a matrix (32 results), one after the other in the order in
-// which a step takes them, so that a product with one lane streams them once.
+// Weights packed as the products read them: panels of 32 rows of a matrix (32 results), in the order in which a step
+// uses them, so that a product with one lane streams them once.
 #pragma once
 #include "codec/codec_kernels.h"
 #include "codec/network/integer_products.h"
@@ -10,10 +10,10 @@ namespace {
 using charloom::IntegerMatrix;
 
 constexpr long round_up(long size, long step) { return (size + step - 1) / step * step; }
-// Activations and the depth of a panel are padded to this: a tile's row, and more than any vector.
+// Activations and the depth of a panel are padded to a multiple of this: a row of a tile, and no less than any vector.
 constexpr long kDepth = 64;
 
-// The rows of a matrix for `blocks` blocks of 32 units: for each block the panels of its `gates` gates.
+// The rows of a matrix in blocks of 32 units: each block has the panels of its gates.
 struct PackedMatrix {
   Weight *panels;        // [blocks][gates] panels
   int32_t *multipliers;  // [blocks][gates][32]
@@ -24,17 +24,17 @@ struct PackedMatrix {
   const int32_t *multiplier(long block) const { return multipliers + block * gates * kUnits; }
 };
 
-inline PackedMatrix take_matrix(Arena &arena, const IntegerMatrix &from, long units, long gates, long columns) {
+inline PackedMatrix allocate_matrix(Arena &arena, const IntegerMatrix &from, long units, long gates, long columns) {
   const long panels = round_up(units, kUnits) / kUnits * gates, depth = round_up(columns, kDepth);
-  return {arena.take<Weight>(panels * panel_size(depth)),
-          arena.take<int32_t>(panels * kUnits),
+  return {arena.allocate<Weight>(panels * panel_size(depth)),
+          arena.allocate<int32_t>(panels * kUnits),
           from.first_shift,
           from.second_shift,
           gates,
           depth};
 }
 
-// Calls place(position, row) for every place of [blocks][gates][32]; row: that of the matrix, or -1 for padding.
+// Calls place(position, row) for each position of [blocks][gates][32]. row: of the matrix, or -1 in the padding.
 template <class Place>
 static void for_each_row(long units, long gates, Place place) {
   for (long block = 0; block * kUnits < units; block++)
@@ -45,7 +45,7 @@ static void for_each_row(long units, long gates, Place place) {
       }
 }
 
-// from: (gates * units); to: [blocks][gates][32], zero in the padding.
+// from: (gates * units). to: [blocks][gates][32], with `padding` in the padding.
 template <class Number, class To>
 static void pack_numbers(const Number *from, long units, long gates, To *to, To padding = 0) {
   for_each_row(units, gates, [&](long at, long row) { to[at] = row < 0 ? padding : (To)from[row]; });
@@ -57,7 +57,7 @@ static void pack_matrix(const IntegerMatrix &from, long units, long columns, con
          round_up(units, kUnits) / kUnits * to.gates * panel_size(to.depth) * sizeof(Weight));
   for_each_row(units, to.gates, [&](long at, long row) {
     if (row >= 0)
-      put_row(to.panels + at / kUnits * panel_size(to.depth), at % kUnits, from.weights + row * columns, columns);
+      pack_row(to.panels + at / kUnits * panel_size(to.depth), at % kUnits, from.weights + row * columns, columns);
   });
 }
 

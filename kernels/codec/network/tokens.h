@@ -1,7 +1,8 @@
-// The tokens' bytes as a tree of bits.
+// The bytes of the tokens as a binary tree of bits.
 //
-// Tokens are byte strings, none the beginning of another (UTF-8), in the order of their bytes: those that fit what is
-// known of the next one are a range, and each bit cuts it in two.
+// Tokens are byte strings, none of which is a prefix of another (as in UTF-8), sorted by their bytes. Those that agree
+// with the known bits of the next token are then a range, which each bit splits in two: the probability of a bit is a
+// difference of cumulative frequencies.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -14,13 +15,14 @@ class Tokens {
  public:
   static constexpr int kNone = -1;
   struct Node {
-    int first, middle, last;  // the range; from `middle` on the next bit is 1
-    int next[2];              // the node after each bit; kNone where no token fits
-    int depth;                // bits that are known
-    int token;                // at the end of a token its id, else kNone
+    int first, middle, last;  // the range of tokens; from `middle` on, the next bit is 1
+    int next[2];              // the node after each bit; kNone if no token has it
+    int depth;                // known bits
+    int token;                // at the end of a token its id, otherwise kNone
   };
 
-  // Token i is bytes[offsets[i]] up to bytes[offsets[i + 1]]; an empty one stands for no bytes.
+  // Token i is bytes[offsets[i]] up to bytes[offsets[i + 1]]. An empty token stands for no bytes and is not in the
+  // tree.
   Tokens(const uint8_t *bytes, const int32_t *offsets, int count)
       : bytes_(bytes, bytes + offsets[count]), offsets_(offsets, offsets + count + 1) {
     for (int i = 0; i < count; i++)
@@ -35,11 +37,11 @@ class Tokens {
   }
 
   int count() const { return (int)order_.size(); }
-  const int *ids() const { return order_.data(); }  // in their order
+  const int *ids() const { return order_.data(); }  // sorted by bytes
   int byte(int place, int depth) const { return bytes_[offsets_[order_[place]] + depth / 8]; }
   int first_byte(int place) const { return byte(place, 0); }
   const Node &node(int at) const { return nodes_[at]; }
-  // The node after a whole byte.
+  // Returns the node after a whole byte. The steps from the root are in a table, because most bytes start a token.
   int after(int at, int byte) const { return at ? walk(at, byte) : after_first_[byte]; }
 
  private:
@@ -57,7 +59,8 @@ class Tokens {
     const int limits[] = {first, middle, last};
     for (int bit = 0; bit < 2; bit++) {
       if (limits[bit] == limits[bit + 1]) continue;
-      const int next = add_node(limits[bit], limits[bit + 1], depth + 1);  // moves the nodes
+      // Not assigned in one statement: the call may move the nodes.
+      const int next = add_node(limits[bit], limits[bit + 1], depth + 1);
       nodes_[at].next[bit] = next;
     }
     return at;

@@ -1,6 +1,7 @@
-// Products of 16-bit activations with 16-bit copies of the weights, a pair at a time.
+// Operands of the integer products for instruction sets without VNNI (scalar, NEON, AVX2): 16-bit activations and
+// 16-bit copies of the weights, multiplied a pair at a time. byte_planes.h is the alternative.
 //
-// Panel: [depth / 2][32][2]. A row of activations: `depth` 16-bit numbers.
+// Layout of a panel: [depth / 2][32][2]. Layout of a row of activations: `depth` 16-bit numbers.
 #pragma once
 #include "codec/network/integer_vectors.h"
 
@@ -9,13 +10,14 @@ namespace {
 using Weight = int16_t;
 using Activation = int16_t;
 
-constexpr long kPerStep = 2, kPanelHeader = 0;
+constexpr long kVnniFactor = 2, kPanelHeader = 0;
 constexpr long panel_size(long depth) { return depth * kUnits; }
 constexpr long row_size(long depth) { return depth; }
 
-// One row of a matrix, which becomes a column of the panel.
-inline void put_row(Weight *panel, long column, const int8_t *weights, long count) {
-  for (long k = 0; k < count; k++) panel[(k / kPerStep * kUnits + column) * kPerStep + k % kPerStep] = weights[k];
+// Packs one row of a matrix, which becomes a column of the panel.
+inline void pack_row(Weight *panel, long column, const int8_t *weights, long count) {
+  for (long k = 0; k < count; k++)
+    panel[(k / kVnniFactor * kUnits + column) * kVnniFactor + k % kVnniFactor] = weights[k];
 }
 
 inline void clear_row(Activation *row, long depth) { memset(row, 0, depth * sizeof *row); }
@@ -33,8 +35,9 @@ CHARLOOM_INLINE void multiply_add(Sum &sum, const Activation *pair, long /* dept
 #endif
 }
 CHARLOOM_INLINE void add(Sum &sum, Sum more) { sum += more; }
-CHARLOOM_INLINE Ints joined(Sum sum, const Weight *, long) { return sum; }
+CHARLOOM_INLINE Ints combine_planes(Sum sum, const Weight *, long) { return sum; }
 
-constexpr long kDepths = 2, kRowBlock = 4;
+// Independent sums for one result, and rows that multiply() takes at a time.
+constexpr long kAccumulators = 2, kRowBlock = 4;
 
 }  // namespace

@@ -248,7 +248,7 @@ def descend(
         gradients=changed[: len(sizes)],
         values=changed[len(sizes) :],
         sizes=sizes,
-        limit=max_norm,
-        rate=learning_rate,
+        max_norm=max_norm,
+        learning_rate=learning_rate,
         threads=thread_limit(),
     )

@@ -105,7 +105,7 @@ def test_a_truncated_payload_ends_the_decoding(fast: bool, name: str) -> None:
     for size in (0, 1, len(payload) // 2, len(payload) - 9):
         with pytest.raises(ValueError, match="end too early"):
             engine.begin(1).decode(payload[:size], 1 << 16)
-    with pytest.raises(ValueError, match="go on after their end"):  # some zeros more say the same
+    with pytest.raises(ValueError, match="continue after their end"):  # some zeros more say the same
         engine.begin(1).decode(payload + bytes(9), 60)
 
 

@@ -104,7 +104,7 @@ class Decoder(Coder):
     def finish(self) -> None:
         """Raises ValueError if bytes are left over, which an encoder would not have written."""
         if self._next < len(self._payload):
-            raise ValueError("the data go on after their end")
+            raise ValueError("the data continue after their end")
 
     def _move(self, start: int) -> None:
         self.number -= start
