@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from experiments.page import Experiment, fill, save
+from experiments.page import Experiment, fill_tables, save_figure
 
 ROOT = Path(__file__).parent.parent
 LESSON = "lesson"
@@ -44,9 +44,9 @@ def run(name: str, out: Path, *, quick: bool, redraw: bool) -> None:
     page = (ROOT / "docs" / "exercises" / f"{name}.md").read_text(encoding="utf-8")
     # A round trip through JSON, so that new results have the same types (lists, string keys) as stored ones.
     results = json.loads(json.dumps(record["results"]))
-    _write(out / "docs" / "exercises" / f"{name}.md", fill(page, experiment.tables(results)))
-    for key, drawing in experiment.figures(results).items():
-        save(drawing, out / "docs" / "pictures" / f"{name}-{key}.svg")
+    _write(out / "docs" / "exercises" / f"{name}.md", fill_tables(page, experiment.make_tables(results)))
+    for key, drawing in experiment.make_figures(results).items():
+        save_figure(drawing, out / "docs" / "pictures" / f"{name}-{key}.svg")
     print(f"{name}: {record['seconds']} s", flush=True)
 
 

@@ -22,7 +22,7 @@ from charloom.recurrence.backend import backend, use_backend
 from charloom.training.trainer import training_length
 from experiments.compression_pictures import draw_break_even, draw_sizes
 from experiments.other_compressors import compressors, primed_size, processor_seconds
-from experiments.page import Experiment, Results, corpus, table
+from experiments.page import Experiment, Results, format_table, load_text
 from experiments.text_measures import mean_and_spread
 
 UNITS = {64: 0.1, 128: 0.2, 256: 0.3}
@@ -33,7 +33,7 @@ _HELD_OUT = 1 / 9
 
 def measure(quick: bool) -> Results:
     """Trains the networks, and measures sizes, times and reproducibility."""
-    whole = corpus("time-machine", quick, lowercase=False, collapse_whitespace=False)
+    whole = load_text("time-machine", quick, lowercase=False, collapse_whitespace=False)
     text = str(whole.text)[: 4000 if quick else None]  # seconds even without native kernels
     timed = text[: 1000 if quick else None].encode()
     at = len(text) * 9 // 10
@@ -153,7 +153,7 @@ def _kernels(name: str) -> Iterator[bool]:
             yield True
 
 
-def tables(results: Results) -> dict[str, str]:
+def make_tables(results: Results) -> dict[str, str]:
     """Returns the tables of sizes, networks, speed and machines."""
     return {
         "sizes": _sizes_table(results),
@@ -180,7 +180,7 @@ def _sizes_table(results: Results) -> str:
     ]
     peers = sorted(results["peers"].items(), key=lambda item: float(item[1]["after"]))
     rows = [[name, _bits(found["alone"], results), _bits(found["after"], results)] for name, found in peers]
-    return table(["bits per byte", "alone", "after the first 90 %"], [*ours, *rows])
+    return format_table(["bits per byte", "alone", "after the first 90 %"], [*ours, *rows])
 
 
 def break_evens(results: Results, units: str) -> dict[str, float]:
@@ -197,7 +197,9 @@ def _networks_table(results: Results) -> str:
         against = [_megabytes(pays[name]) if name in pays else "" for name in ("xz -9e", "zpaq -m5")]
         model = mean_and_spread([size / 1000 for size in found["model"]], 0)
         rows.append([units, _spread(found["charloom"], results), model, *against])
-    return table(["units", "bits per byte", "model, kB", "break-even with xz, MB", "break-even with zpaq, MB"], rows)
+    return format_table(
+        ["units", "bits per byte", "model, kB", "break-even with xz, MB", "break-even with zpaq, MB"], rows
+    )
 
 
 def _megabytes(num_bytes: float) -> str:
@@ -214,7 +216,7 @@ def _speed_table(results: Results) -> str:
         ]
         for name, found in results["speed"].items()
     ]
-    return table(["one processor", "compress, kB/s", "decompress, kB/s", "start-up, s"], rows)
+    return format_table(["one processor", "compress, kB/s", "decompress, kB/s", "start-up, s"], rows)
 
 
 def _machines_table(machines: list[dict[str, Any]]) -> str:
@@ -227,12 +229,14 @@ def _machines_table(machines: list[dict[str, Any]]) -> str:
         ]
         for row in machines
     ]
-    return table(["kernels", "characters that differ, %", "first difference at character", "CRC-32 of the file"], rows)
+    return format_table(
+        ["kernels", "characters that differ, %", "first difference at character", "CRC-32 of the file"], rows
+    )
 
 
-def figures(results: Results) -> dict[str, Figure]:
+def make_figures(results: Results) -> dict[str, Figure]:
     """Returns the figures of sizes and break-even."""
     return {"sizes": draw_sizes(results), "break-even": draw_break_even(results)}
 
 
-EXPERIMENT = Experiment(measure, tables, figures)
+EXPERIMENT = Experiment(measure, make_tables, make_figures)

@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from experiments.page import COLORS, Results, figure
+from experiments.page import COLORS, Results, make_figure
 
 _LENGTHS = [10 ** (4.5 + step / 20) for step in range(91)]
 """Lengths of texts on the axis, in bytes."""
@@ -15,7 +15,7 @@ def _mean(values: list[float]) -> float:
 
 def draw_sizes(results: Results) -> Figure:
     """Draws bits per byte by compressor: after the first part of the book, and alone."""
-    drawing = figure(height=4.4)
+    drawing = make_figure(height=4.4)
     axes = drawing.subplots()
     network = results["networks"][max(results["networks"], key=int)]
     rate = 8 / results["rest"]
@@ -36,7 +36,7 @@ def draw_sizes(results: Results) -> Figure:
 
 def draw_break_even(results: Results) -> Figure:
     """Draws bits per byte, including the model, by length of the text."""
-    drawing = figure(height=4.4)
+    drawing = make_figure(height=4.4)
     axes = drawing.subplots()
     rate = 8 / results["rest"]
     for name, color in (("xz -9e", COLORS[5]), ("7z PPMd", COLORS[1]), ("zpaq -m5", COLORS[4])):

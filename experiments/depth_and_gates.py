@@ -10,7 +10,7 @@ from torch import Tensor
 
 from charloom import Corpus, LanguageModel, Recipe, SweepResults, SweepRun, build_model, load_recipe, sweep
 from charloom.training.truncated_bptt import make_optimizer, train_epoch
-from experiments.page import COLORS, Experiment, Results, corpus, figure, table
+from experiments.page import COLORS, Experiment, Results, format_table, load_text, make_figure
 
 _CELLS = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}
 _ADAMW = {"optimizer": "adamw", "learning_rate": 0.005}
@@ -45,7 +45,7 @@ def _recipe(quick: bool) -> Recipe:
 def measure(quick: bool) -> Results:
     """Measures all cells and depths in the variants of ``_GRID``, the deepest models in all variants, and gradients."""
     num_chars = 3000 if quick else _NUM_TRAINED + _NUM_HELD_OUT
-    text = corpus("time-machine", quick, lowercase=True, collapse_whitespace=True, max_chars=num_chars)
+    text = load_text("time-machine", quick, lowercase=True, collapse_whitespace=True, max_chars=num_chars)
     base, seeds = _recipe(quick), 1 if quick else 3
     depths = [1, 2] if quick else [1, 2, 3, 4]
     cells = list(_TRIED if quick else _CELLS)
@@ -146,12 +146,12 @@ def _magnitudes_and_deviations(model: LanguageModel, ids: Tensor) -> list[list[f
     return pairs
 
 
-def tables(results: Results) -> Mapping[str, str]:
+def make_tables(results: Results) -> Mapping[str, str]:
     """Returns the tables of depths, variants, gradients and signals."""
     variants, depths = results["variants"], results["depths"]
     cells = [cell for cell in _CELLS if f"{cell} {depths[-1]}" in variants["both"]]
     made = {
-        variant: table(
+        variant: format_table(
             [f"layers ({name})", *(_CELLS[cell] for cell in cells)],
             [[depth, *(_mean(variants[variant][f"{cell} {depth}"]) for cell in cells)] for depth in depths],
         )
@@ -161,15 +161,15 @@ def tables(results: Results) -> Mapping[str, str]:
     return {
         "section": made["section"],
         "both": made["both"],
-        "variants": table(
+        "variants": format_table(
             [f"{deepest} layers", *(_CELLS[cell] for cell in _TRIED)],
             [[name, *(_mean(runs[f"{cell} {deepest}"]) for cell in _TRIED)] for name, runs in variants.items()],
         ),
-        "learning": table(
+        "learning": format_table(
             ["layers (training text)", *(_CELLS[cell] for cell in cells)],
             [[depth, *(_mean(variants["both"][f"{cell} {depth}"], "training") for cell in cells)] for depth in depths],
         ),
-        "gradients": table(
+        "gradients": format_table(
             ["layer", *(f"{_CELLS[cell]}, {init}" for cell in _TRIED for init in ("N(0, 0.01)", "uniform"))],
             [
                 [
@@ -183,7 +183,7 @@ def tables(results: Results) -> Mapping[str, str]:
                 for layer in range(deepest)
             ],
         ),
-        "signals": table(
+        "signals": format_table(
             ["layer", *(f"{name}, {when}" for name in ("N(0, 0.01)", "uniform") for when in ("before", "after"))],
             [
                 [
@@ -197,7 +197,7 @@ def tables(results: Results) -> Mapping[str, str]:
                 for layer in range(deepest)
             ],
         ),
-        "guess": table(
+        "guess": format_table(
             ["", "perplexity"], [["character frequencies (unigram model)", f"{results['without_a_model']:.2f}"]]
         ),
     }
@@ -215,7 +215,7 @@ def _mean(runs: Sequence[Mapping[str, Any]], kind: str = "validation") -> str:
     return f"{values.mean():.2f}" + (f" ± {values.std():.2f}" if len(values) > 1 else "")
 
 
-def figures(results: Results) -> Mapping[str, Figure]:
+def make_figures(results: Results) -> Mapping[str, Figure]:
     """Returns figures of perplexity by depth, curves of the deepest models, and gradients by layer."""
     variants, depths = results["variants"], results["depths"]
     cells = [cell for cell in _CELLS if f"{cell} {depths[-1]}" in variants["both"]]
@@ -227,7 +227,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
 
 
 def _draw_depth(variants: Mapping[str, Any], depths: Sequence[int], cells: Sequence[str]) -> Figure:
-    drawing = figure(height=4.4)
+    drawing = make_figure(height=4.4)
     axes = drawing.subplots()
     for cell, color in zip(cells, COLORS, strict=False):
         for variant, style in (("section", "--"), ("both", "-")):
@@ -246,7 +246,7 @@ def _draw_depth(variants: Mapping[str, Any], depths: Sequence[int], cells: Seque
 
 
 def _draw_curves(variants: Mapping[str, Any], deepest: int, cells: Sequence[str]) -> Figure:
-    drawing = figure(height=4.4)
+    drawing = make_figure(height=4.4)
     axes = drawing.subplots()
     for cell, color in zip(cells, COLORS, strict=False):
         for variant, style in (("section", "--"), ("both", "-")):
@@ -262,7 +262,7 @@ def _draw_curves(variants: Mapping[str, Any], deepest: int, cells: Sequence[str]
 
 
 def _draw_gradients(gradients: Mapping[str, Sequence[float]], cells: Sequence[str]) -> Figure:
-    drawing = figure(height=4.4)
+    drawing = make_figure(height=4.4)
     axes = drawing.subplots()
     for cell, color in zip(cells, COLORS, strict=False):
         for sigma, style in ((0.01, "--"), (0.0, "-")):
@@ -289,4 +289,4 @@ def _plain_ticks(axes: Any, values: Sequence[float]) -> None:
     axes.set_yticks([], minor=True)
 
 
-EXPERIMENT = Experiment(measure, tables, figures)
+EXPERIMENT = Experiment(measure, make_tables, make_figures)

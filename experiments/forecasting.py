@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from charloom import forecasting
 from charloom.forecasting import AutoRegression, ForecastSettings, Naive, SeasonalNaive
-from experiments.forecasting_pictures import FITTED, HORIZON, LENGTH, LEVELS, OURS, SHOWN, figures, packed
-from experiments.page import Experiment, Results, table
+from experiments.forecasting_pictures import FITTED, HORIZON, LENGTH, LEVELS, OURS, SHOWN, make_figures, packed
+from experiments.page import Experiment, Results, format_table
 
 _ROOT = Path(__file__).parent.parent
 _NOISE = 0.2
@@ -179,7 +179,7 @@ def _percent(shares: Sequence[float]) -> str:
     return f"{100 * np.mean(shares):.1f} % ({100 * min(shares):.1f} to {100 * max(shares):.1f})"
 
 
-def tables(results: Results) -> dict[str, str]:
+def make_tables(results: Results) -> dict[str, str]:
     """Returns the tables of errors, coverage, other waves, nonlinear series, and the real series."""
     chapter = results["chapter"]
 
@@ -225,18 +225,18 @@ def tables(results: Results) -> dict[str, str]:
     real = results["real"]
     names = [OURS, "seasonal naive (12)", "AR(13)", "AR(4)"]
     return {
-        "errors": table(["steps ahead", OURS, "AR(4)", "naive"], errors),
-        "ratio": table(
+        "errors": format_table(["steps ahead", OURS, "AR(4)", "naive"], errors),
+        "ratio": format_table(
             ["one step ahead", "mean", "best seed", "worst seed"],
             [["error relative to AR(4)", *(f"{pick:.3f}" for pick in (np.mean(ratios), min(ratios), max(ratios)))]],
         ),
-        "coverage": table(["steps ahead", "nominal", "coverage", "perfect intervals"], coverage),
-        "waves": table(["series", "1 ahead, charloom / AR(4)", "64 ahead", "80 % at 4", "80 % at 64"], waves),
-        "nonlinear": table(["series", OURS, "AR(4)", "80 % interval"], nonlinear),
-        "real": table(
+        "coverage": format_table(["steps ahead", "nominal", "coverage", "perfect intervals"], coverage),
+        "waves": format_table(["series", "1 ahead, charloom / AR(4)", "64 ahead", "80 % at 4", "80 % at 64"], waves),
+        "nonlinear": format_table(["series", OURS, "AR(4)", "80 % interval"], nonlinear),
+        "real": format_table(
             ["months ahead", *names], [[step, *(_spread(rmse(real, n, step), 2) for n in names)] for step in _STEPS]
         ),
-        "real-cuts": table(
+        "real-cuts": format_table(
             ["fitted up to", "1 ahead", "24 ahead", "AR(13), 24", "80 % at 24"],
             [
                 [
@@ -252,4 +252,4 @@ def tables(results: Results) -> dict[str, str]:
     }
 
 
-EXPERIMENT = Experiment(measure, tables, figures)
+EXPERIMENT = Experiment(measure, make_tables, make_figures)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.page import COLORS, Results, figure
+from experiments.page import COLORS, Results, make_figure
 
 FITTED = 600
 LENGTH = 1000
@@ -25,7 +25,7 @@ def _unpacked(line: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     return np.array([float(number) for number in line.split()])
 
 
-def figures(results: Results) -> dict[str, Figure]:
+def make_figures(results: Results) -> dict[str, Figure]:
     """Returns the figures of one step, many steps, coverage by steps ahead, and the real series."""
     return {
         "one-step": _draw_one_step(results["example"]),
@@ -36,7 +36,7 @@ def figures(results: Results) -> dict[str, Figure]:
 
 
 def _draw_one_step(example: dict[str, Any]) -> Figure:
-    drawing = figure()
+    drawing = make_figure()
     axes = drawing.subplots()
     times = np.arange(FITTED + 1, LENGTH + 1)
     axes.plot(times, _unpacked(example["values"])[FITTED:], ".", ms=3, color="#aaaaaa", label="observed")
@@ -50,7 +50,7 @@ def _draw_one_step(example: dict[str, Any]) -> Figure:
 
 
 def _draw_fan(example: dict[str, Any]) -> Figure:
-    drawing = figure(6.4, 7.2)
+    drawing = make_figure(6.4, 7.2)
     for axes, step in zip(drawing.subplots(3, 1, sharex=True, sharey=True), SHOWN[1:], strict=True):
         found = example["steps"][str(step)]
         times = np.arange(FITTED + step, LENGTH + 1)
@@ -70,7 +70,7 @@ def _draw_fan(example: dict[str, Any]) -> Figure:
 
 
 def _draw_coverage(chapter: Sequence[dict[str, Any]]) -> Figure:
-    drawing = figure()
+    drawing = make_figure()
     axes = drawing.subplots()
     steps = np.arange(1, HORIZON + 1)
     for level, color in zip(LEVELS, COLORS, strict=False):
@@ -89,7 +89,7 @@ def _draw_coverage(chapter: Sequence[dict[str, Any]]) -> Figure:
 
 
 def _draw_real(run: dict[str, Any]) -> Figure:
-    drawing = figure()
+    drawing = make_figure()
     axes = drawing.subplots()
     past, future = np.arange(-59, 1), np.arange(1, 25)
     axes.plot(past, _unpacked(run["past"]), color="black", lw=1)

@@ -14,7 +14,7 @@ import charloom
 from charloom.text.batching import draw_offset, sequential_batches
 from charloom.training.truncated_bptt import train_step as charloom_step
 from experiments import scratch
-from experiments.page import Experiment, Results, corpus, figure, table
+from experiments.page import Experiment, Results, format_table, load_text, make_figure
 from experiments.scratch import ScratchModel, train_step
 
 _HIDDENS, _BATCH, _STEPS = 256, 32, 35
@@ -179,7 +179,7 @@ def _products_alone(text: charloom.Corpus, rounds: int) -> float:
 
 def measure(quick: bool) -> Results:
     """Measures differences of losses over seeds, perplexities, times, and a profile."""
-    text = corpus("time-machine", quick, lowercase=True, collapse_whitespace=True, max_chars=10_000)
+    text = load_text("time-machine", quick, lowercase=True, collapse_whitespace=True, max_chars=10_000)
     seeds, epochs, rounds, steps = ([0], 2, 1, 3) if quick else ([0, 1, 2, 3, 4, 5], 50, 9, 30)
     runs = []
     for seed in seeds:
@@ -213,7 +213,7 @@ def _difference(largest: float) -> str:
     return f"{largest:.0e}" if largest else "none"
 
 
-def tables(results: Results) -> Mapping[str, str]:
+def make_tables(results: Results) -> Mapping[str, str]:
     """Returns the handwritten code and the tables of speed, profile and equality."""
     times = results["milliseconds"]
     ratios = {name: [a / b for a, b in zip(times["scratch"], times[name], strict=True)] for name in _NAMES}
@@ -242,17 +242,17 @@ def tables(results: Results) -> Mapping[str, str]:
     ]
     return {
         "code": "```python\n" + inspect.getsource(scratch).partition('"""\n\n')[2].rstrip() + "\n```",
-        "speed": table(["", "ms per step", "speedup", "range over rounds"], speed),
-        "profile": table(["", "operators per step", "matrix products", "other operators", "overhead"], profiled),
-        "equality": table(
+        "speed": format_table(["", "ms per step", "speedup", "range over rounds"], speed),
+        "profile": format_table(["", "operators per step", "matrix products", "other operators", "overhead"], profiled),
+        "equality": format_table(
             ["", "largest difference, first 8 losses (nats)", f"perplexity after {results['epochs']} epochs"], equality
         ),
     }
 
 
-def figures(results: Results) -> Mapping[str, Figure]:
+def make_figures(results: Results) -> Mapping[str, Figure]:
     """Draws the time of a step, divided into its parts."""
-    drawing = figure(6.4, 3.0)
+    drawing = make_figure(6.4, 3.0)
     axes = drawing.add_subplot()
     times = {name: statistics.median(of) for name, of in results["milliseconds"].items()}
     parts = {"products": "matrix products", "others": "other operators", "around": "Python, dispatch, bookkeeping"}
@@ -276,4 +276,4 @@ def figures(results: Results) -> Mapping[str, Figure]:
     return {"profile": drawing}
 
 
-EXPERIMENT = Experiment(measure, tables, figures)
+EXPERIMENT = Experiment(measure, make_tables, make_figures)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from charloom import Corpus, EpochRecord, Recipe, SweepRun, build_model, corpus_from, load_recipe, sweep
 from charloom.training.truncated_bptt import make_optimizer, train_epoch
-from experiments.page import COLORS, Experiment, Results, corpus, figure, table
+from experiments.page import COLORS, Experiment, Results, format_table, load_text, make_figure
 
 _NUM_CHARS = 10_000
 """Characters of the training text, as in the section, and of the held-out text that follows it."""
@@ -28,7 +28,7 @@ _DIVERGED = 1000
 
 def measure(quick: bool) -> Results:
     """Measures units, clipping, remedies and more text, and the gradient norms under each clipping."""
-    book = corpus("time-machine", quick, lowercase=True, collapse_whitespace=True)
+    book = load_text("time-machine", quick, lowercase=True, collapse_whitespace=True)
     num_chars, seeds, epochs, jobs = (2500, 1, 6, 1) if quick else (_NUM_CHARS, 3, 200, 2)
     text, fraction = _text(book, num_chars, num_chars)
     base = load_recipe("section").with_changes(
@@ -130,10 +130,10 @@ def _norms(text: Corpus, base: Recipe, clip: float, seed: int, epochs: int) -> l
     return [float(f"{norm:.4g}") for norm in norms]
 
 
-def tables(results: Results) -> Mapping[str, str]:
+def make_tables(results: Results) -> Mapping[str, str]:
     """Returns the tables of units, clipping, norms and remedies."""
     return {
-        "units": table(
+        "units": format_table(
             ["units", "held-out, lowest", "at epoch", "held-out, last epoch", "training, last epoch"],
             [
                 [
@@ -146,15 +146,15 @@ def tables(results: Results) -> Mapping[str, str]:
                 for name, runs in results["units"].items()
             ],
         ),
-        "clipping": table(
+        "clipping": format_table(
             ["clipped to", "held-out, lowest", "held-out, last epoch", "training, last epoch", "diverged"],
             [["none" if clip == 0 else f"{clip:g}", *_clip_row(results["clips"][str(clip)])] for clip in _CLIPS],
         ),
-        "norms": table(
+        "norms": format_table(
             ["clipped to", "median norm", "maximum norm", "steps clipped"],
             [["none" if clip == 0 else f"{clip:g}", *_norm_row(results["norms"][str(clip)], clip)] for clip in _CLIPS],
         ),
-        "remedies": table(
+        "remedies": format_table(
             ["remedy", "epochs", "held-out, saved model", "training"],
             [
                 [name, f"{_over(runs, 'last', 0, 0)}", _over(runs, "kept", 2), _over(runs, "kept", 1)]
@@ -184,7 +184,7 @@ def _norm_row(norms: Sequence[float], clip: float) -> list[str]:
     return [f"{values.median():.2g}", f"{values.max():.2g}", clipped]
 
 
-def figures(results: Results) -> Mapping[str, Figure]:
+def make_figures(results: Results) -> Mapping[str, Figure]:
     """Returns figures of perplexity by epoch for units, clipping and remedies."""
     units = results["units"]
     clips = {f"clipped to {clip:g}": results["clips"][str(clip)] for clip in _CLIPS if clip in (0.1, 1)}
@@ -198,7 +198,7 @@ def figures(results: Results) -> Mapping[str, Figure]:
 
 def _curves(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     """Draws held-out (solid) and training (dashed) perplexity by epoch, a line for each seed."""
-    drawing = figure(height=4.2)
+    drawing = make_figure(height=4.2)
     axes = drawing.subplots()
     for (name, runs), color in zip(groups.items(), COLORS, strict=False):
         for run in runs:
@@ -216,4 +216,4 @@ def _curves(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     return drawing
 
 
-EXPERIMENT = Experiment(measure, tables, figures)
+EXPERIMENT = Experiment(measure, make_tables, make_figures)

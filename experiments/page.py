@@ -21,7 +21,7 @@ Results: TypeAlias = dict[str, Any]
 """Measurements, as values that JSON can represent."""
 
 COLORS = ("#0b4f8a", "#e07b39", "#3a9d6e", "#8a4fa3", "#b5434b", "#7a7a7a")
-"""Color cycle of ``figure``; distinguishable with color vision deficiencies."""
+"""Color cycle of ``make_figure``; distinguishable with color vision deficiencies."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,16 @@ class Experiment:
     Attributes:
         measure: Function that takes the measurements. Called with True by the tests, it runs the same code on less data
             (one seed, an epoch or two) in about 10 seconds.
-        tables: Function that returns Markdown tables by their names in the page.
-        figures: Function that returns figures by name; saved as ``docs/pictures/<experiment>-<name>.svg``.
+        make_tables: Function that returns Markdown tables by their names in the page.
+        make_figures: Function that returns figures by name; saved as ``docs/pictures/<experiment>-<name>.svg``.
     """
 
     measure: Callable[[bool], Results]
-    tables: Callable[[Results], Mapping[str, str]]
-    figures: Callable[[Results], Mapping[str, Figure]]
+    make_tables: Callable[[Results], Mapping[str, str]]
+    make_figures: Callable[[Results], Mapping[str, Figure]]
 
 
-def corpus(name: str, quick: bool, **options: Any) -> Corpus:
+def load_text(name: str, quick: bool, **options: Any) -> Corpus:
     """Returns a named corpus. If it is unavailable, a quick run uses a text of the Python installation instead."""
     try:
         return load_corpus(name, **options)
@@ -50,13 +50,13 @@ def corpus(name: str, quick: bool, **options: Any) -> Corpus:
         return load_corpus("python-reference", **options)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Returns a Markdown table whose first column is left-aligned text and whose other columns are right-aligned."""
     lines = [header, [":--", *["--:"] * (len(header) - 1)], *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def fill(page: str, tables: Mapping[str, str]) -> str:
+def fill_tables(page: str, tables: Mapping[str, str]) -> str:
     """Returns the page with its tables replaced. Raises ValueError if page and experiment name different tables."""
     names = re.findall(r"<!-- table: (.+?) -->", page)
     if sorted(names) != sorted(tables):
@@ -68,7 +68,7 @@ def fill(page: str, tables: Mapping[str, str]) -> str:
     return page
 
 
-def figure(width: float = 6.4, height: float = 3.6) -> Figure:
+def make_figure(width: float = 6.4, height: float = 3.6) -> Figure:
     """Returns an empty figure, its size in inches, readable on a desktop screen and on a phone."""
     rcParams.update(
         {
@@ -86,7 +86,7 @@ def figure(width: float = 6.4, height: float = 3.6) -> Figure:
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
-def save(drawing: Figure, path: Path) -> None:
+def save_figure(drawing: Figure, path: Path) -> None:
     """Saves a figure as SVG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # A date would change the file on every run.

@@ -27,7 +27,7 @@ from charloom.inference.evaluation import perplexity_of
 from charloom.recurrence.backend import backend
 from charloom.settings.model import Precision
 from charloom.training.trainer import training_length
-from experiments.page import Experiment, Results, corpus, table
+from experiments.page import Experiment, Results, format_table, load_text
 from experiments.sampling_pictures import ALPHA, draw_alpha, draw_copied, draw_families
 from experiments.text_measures import (
     distinct,
@@ -76,8 +76,8 @@ def measure(quick: bool) -> Results:
     """Trains both kinds of models and measures the texts that they generate."""
     seeds = range(2 if quick else 3)
     num_samples, num_chars = (2, 300) if quick else (8, 1000)
-    book = corpus("time-machine", quick, max_chars=100_000 if quick else None)
-    part = corpus("time-machine", quick, max_chars=10_000)
+    book = load_text("time-machine", quick, max_chars=100_000 if quick else None)
+    part = load_text("time-machine", quick, max_chars=10_000)
     lstm_settings, lstm_training = _lstm(quick)
     at = training_length(len(book.text), lstm_training)
     lstms = [_trained(book, lstm_settings, lstm_training, seed) for seed in seeds]
@@ -196,7 +196,7 @@ def _same_text(model: LanguageModel, alpha: float, num_chars: int) -> bool:
     return first == second
 
 
-def tables(results: Results) -> dict[str, str]:
+def make_tables(results: Results) -> dict[str, str]:
     """Returns the tables of examples, measures, loops and copied text."""
     return {
         "samples": _examples_table(results["examples"]),
@@ -204,7 +204,7 @@ def tables(results: Results) -> dict[str, str]:
         "cuts": _measures_table(results, "method", lambda name: name.startswith("top-")),
         "loops": _loops_table(results["loops"]),
         "copied": _copied_table(results),
-        "training": table(
+        "training": format_table(
             ["model", "perplexity", "evaluated on"],
             [
                 ["LSTM 256", mean_and_spread(results["training"]["lstm"], 2), "the last 5 %, held out"],
@@ -243,7 +243,7 @@ def _measures_table(results: Results, heading: str, chosen: Callable[[str], bool
     real = results["real"]
     shares = [_percent(real[key]) for key in ("known", "distinct", "repeated")]
     rows.append(["**real text**", *shares, mean_and_spread(real["judge"], 2)])
-    return table([heading, "known words, %", "distinct pairs, %", "repeated, %", "perplexity"], rows)
+    return format_table([heading, "known words, %", "distinct pairs, %", "repeated, %", "perplexity"], rows)
 
 
 def _loops_table(loops: list[dict[str, Any]]) -> str:
@@ -254,7 +254,7 @@ def _loops_table(loops: list[dict[str, Any]]) -> str:
         else:
             probabilities = [f"{loop[key]:.0e}" for key in ("stays", "moves")]
             rows.append([f"“{loop['text'].strip()}”", loop["seed"], loop["start"], *probabilities])
-    return table(["loop", "seed", "starts at character", "p of a repetition", "change of p"], rows)
+    return format_table(["loop", "seed", "starts at character", "p of a repetition", "change of p"], rows)
 
 
 def _copied_table(results: Results) -> str:
@@ -265,15 +265,15 @@ def _copied_table(results: Results) -> str:
 
     rows = [row(name.removeprefix("alpha "), name) for name in results["lstm"] if name.startswith("alpha ")]
     real = results["real"]
-    return table(
+    return format_table(
         [ALPHA, "LSTM, copied, %", "longest", "RNN, copied, %", "longest"],
         [*rows, row(_GREEDY_ALPHA, GREEDY), ["**real text**", _percent(real["copied"]), str(real["longest"]), "", ""]],
     )
 
 
-def figures(results: Results) -> dict[str, Figure]:
+def make_figures(results: Results) -> dict[str, Figure]:
     """Returns the figures of measures by alpha, methods, and copied text."""
     return {"alpha": draw_alpha(results), "families": draw_families(results), "copied": draw_copied(results)}
 
 
-EXPERIMENT = Experiment(measure, tables, figures)
+EXPERIMENT = Experiment(measure, make_tables, make_figures)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from experiments.page import COLORS, Results, figure
+from experiments.page import COLORS, Results, make_figure
 
 ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
 _LABELED = (0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10)
@@ -41,7 +41,7 @@ def _lines(axes: Axes, alphas: list[float], rows: list[dict[str, Any]], key: str
 
 def draw_alpha(results: Results) -> Figure:
     """Draws diversity, repetition and known words by alpha, and perplexity below."""
-    drawing = figure(height=6.2)
+    drawing = make_figure(height=6.2)
     shares, perplexity = drawing.subplots(2, 1, sharex=True, height_ratios=[1.25, 1])
     alphas, rows = _family(results, "lstm", "alpha")
     for key, color, label in (
@@ -70,7 +70,7 @@ def draw_alpha(results: Results) -> Figure:
 
 def draw_families(results: Results) -> Figure:
     """Draws every sampling setting at its perplexity and diversity, with real text for comparison."""
-    drawing = figure(height=4.4)
+    drawing = make_figure(height=4.4)
     axes = drawing.subplots()
     for family, color, label, sign, offset in (
         ("alpha", COLORS[0], f"p^{ALPHA}", f"{ALPHA}=", (-7, 3)),
@@ -101,7 +101,7 @@ def draw_families(results: Results) -> Figure:
 
 def draw_copied(results: Results) -> Figure:
     """Draws the copied share by alpha for both models."""
-    drawing = figure()
+    drawing = make_figure()
     axes = drawing.subplots()
     for kind, color, label in (
         ("rnn", COLORS[1], "section's RNN, memorizes 10,000 characters"),

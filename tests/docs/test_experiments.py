@@ -12,7 +12,7 @@ _ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(_ROOT))
 
 from experiments.__main__ import NAMES, load, run  # noqa: E402
-from experiments.page import fill  # noqa: E402
+from experiments.page import fill_tables  # noqa: E402
 
 _PAGES = [name for name in NAMES if (_ROOT / "docs" / "exercises" / f"{name}.md").exists()]
 
@@ -42,8 +42,8 @@ def test_page_contains_stored_results(name: str) -> None:
     """The tables are those of the stored results, and the numbers of the conclusion occur in them."""
     page = (_ROOT / "docs" / "exercises" / f"{name}.md").read_text(encoding="utf-8")
     results = json.loads((_ROOT / "experiments" / "results" / f"{name}.json").read_text(encoding="utf-8"))["results"]
-    tables = load(name).tables(results)
-    assert fill(page, tables) == page
+    tables = load(name).make_tables(results)
+    assert fill_tables(page, tables) == page
     conclusion = page.partition("## Conclusion")[2]
     assert conclusion
     measured = set(re.findall(r"\d+(?:\.\d+)?", " ".join(tables.values())))
