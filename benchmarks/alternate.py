@@ -64,7 +64,7 @@ def write_result(name: str, result: dict[str, Any]) -> None:
     _RESULTS.mkdir(exist_ok=True)
     file = _RESULTS / f"{name}.json"
     file.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"written to {file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}")
+    print(f"wrote {file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}")
 
 
 def _processor() -> str:
