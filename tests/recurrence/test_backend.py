@@ -49,7 +49,7 @@ def test_each_instruction_set_by_its_name(compute_by: Switch) -> None:
 def test_an_instruction_set_that_is_not_there(elsewhere: pytest.MonkeyPatch, compute_by: Switch) -> None:
     elsewhere.setattr(module, "_supported", lambda: {"scalar": object()})
     compute_by("avx512")
-    with pytest.raises(SettingsError, match=r"avx512: not available here; it has scalar"):
+    with pytest.raises(SettingsError, match=r"avx512: not available; this machine has scalar"):
         backend()
 
 

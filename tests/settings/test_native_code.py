@@ -36,8 +36,8 @@ def test_another_modules_names_are_tried_in_their_order(monkeypatch: pytest.Monk
     [
         ("fastest", _SETS, "CHARLOOM_KERNELS=fastest: choose one of auto, reference, pytorch, scalar"),
         ("", _SETS, "CHARLOOM_KERNELS=: choose one of"),
-        ("amx", _SETS, "CHARLOOM_KERNELS=amx: not available here; it has scalar, avx2, avx512"),
-        ("avx2", [], "not available here; charloom was installed without native kernels"),
+        ("amx", _SETS, "CHARLOOM_KERNELS=amx: not available; this machine has scalar, avx2, avx512"),
+        ("avx2", [], "not available; charloom was installed without native kernels"),
     ],
 )
 def test_what_cannot_be_chosen(word: str, supported: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
