@@ -135,7 +135,7 @@ def kept_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of this test's own, which texts of more than 100 bytes go to, though their files are new."""
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sources, "_SETTLED_NANOSECONDS", -(10**18))
-    monkeypatch.setattr(encoding, "LARGEST_IN_MEMORY", 100)
+    monkeypatch.setattr(encoding, "MAX_IN_MEMORY", 100)
     return tmp_path / "cache" / "texts"
 
 
@@ -177,14 +177,14 @@ def long_text(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def encoded_pieces(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The first letters of each piece that is encoded from now on."""
-    pieces: list[str] = []
+def encoded_chunks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The first letters of each chunk that is encoded from now on."""
+    chunks: list[str] = []
     take = Encoder.take
 
-    def spy(self: Encoder, piece: str | bytes) -> None:
-        pieces.append(str(piece[:5]))
-        take(self, piece)
+    def spy(self: Encoder, chunk: str | bytes) -> None:
+        chunks.append(str(chunk[:5]))
+        take(self, chunk)
 
     monkeypatch.setattr(Encoder, "take", spy)
-    return pieces
+    return chunks

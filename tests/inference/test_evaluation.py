@@ -18,8 +18,8 @@ from charloom import (
     Vocabulary,
     build_model,
     evaluate,
+    evaluate_chunks,
     evaluate_lines,
-    evaluate_pieces,
     split_chars,
     split_lines,
 )
@@ -72,28 +72,28 @@ def test_bits_per_byte_counts_utf8() -> None:
     unknown=st.sampled_from(["unk", "skip"]),
     split=st.sampled_from([split_lines, split_chars]),
 )
-def test_pieces_sum_to_the_whole(text: str, lowercase: bool, collapse: bool, unknown: Any, split: Any) -> None:
+def test_chunks_sum_to_the_whole(text: str, lowercase: bool, collapse: bool, unknown: Any, split: Any) -> None:
     model = _model(CleanUp(lowercase, collapse))
-    pieces = split(text)
-    assert "".join(pieces) == text
+    chunks = split(text)
+    assert "".join(chunks) == text
     try:
         whole = evaluate(model, text, unknown=unknown)
     except CorpusError:
         return
-    result, surprisals = evaluate_pieces(model, pieces, unknown=unknown)
+    result, surprisals = evaluate_chunks(model, chunks, unknown=unknown)
     assert result == whole
-    assert len(surprisals) == len(pieces)
-    assert sum(piece.num_chars for piece in surprisals) == whole.num_chars
-    assert sum(piece.nats for piece in surprisals) == pytest.approx(whole.total_nats, rel=1e-9)
-    assert [piece.number for piece in surprisals] == list(range(1, len(pieces) + 1))
+    assert len(surprisals) == len(chunks)
+    assert sum(chunk.num_chars for chunk in surprisals) == whole.num_chars
+    assert sum(chunk.nats for chunk in surprisals) == pytest.approx(whole.total_nats, rel=1e-9)
+    assert [chunk.number for chunk in surprisals] == list(range(1, len(chunks) + 1))
 
 
 def test_by_line() -> None:
     """A line's surprisal is that of its characters and its line end, in the one pass."""
     model = _model()
     text = "ab ab\nba\n\nabé"
-    _, chars = evaluate_pieces(model, split_chars(text))
-    _, lines = evaluate_pieces(model, split_lines(text))
+    _, chars = evaluate_chunks(model, split_chars(text))
+    _, lines = evaluate_chunks(model, split_lines(text))
     assert [line.text for line in lines] == ["ab ab\n", "ba\n", "\n", "abé"]
     assert [line.num_chars for line in lines] == [5, 3, 1, 3]
     expected = [sum(char.nats for char in chars[start:end]) for start, end in ((0, 6), (6, 9), (9, 10), (10, 13))]
@@ -107,12 +107,12 @@ def test_the_odd_line_stands_out() -> None:
     lines = ["abcabc"] * 20 + ["acbacb"] + ["abcabc"] * 5
     model = cyclic_predictor()
     model = MarkovPredictor(Vocabulary(["a", "b", "c"]), model.log_transitions.exp())
-    _, surprisals = evaluate_pieces(model, lines)
+    _, surprisals = evaluate_chunks(model, lines)
     assert max(surprisals, key=lambda line: line.bits_per_char).number == 21
 
 
-def test_many_pieces_take_no_more_work_than_one() -> None:
-    """Sums of pieces come from running sums: no PyTorch operation for each."""
+def test_many_chunks_take_no_more_work_than_one() -> None:
+    """Sums of chunks come from running sums: no PyTorch operation for each."""
 
     class Count(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's
         number: int = 0
@@ -121,10 +121,10 @@ def test_many_pieces_take_no_more_work_than_one() -> None:
             self.number += 1
             return func(*args, **(kwargs or {}))
 
-    def operations(pieces: list[str]) -> int:
+    def operations(chunks: list[str]) -> int:
         count = Count()  # type: ignore[no-untyped-call] # torch's
         with count:
-            evaluate_pieces(cyclic_predictor(), pieces)
+            evaluate_chunks(cyclic_predictor(), chunks)
         return count.number
 
     assert operations(split_chars("abc" * 500)) <= operations(["abc" * 500]) + 10
@@ -132,9 +132,9 @@ def test_many_pieces_take_no_more_work_than_one() -> None:
 
 def test_bytes_are_shown_escaped() -> None:
     model = build_model(Vocabulary(), ModelSettings(hidden_size=4))
-    _, chars = evaluate_pieces(model, split_chars(b"a\xff\n"))
+    _, chars = evaluate_chunks(model, split_chars(b"a\xff\n"))
     assert [char.text for char in chars] == ["a", "\\xff", "\n"]
-    result, lines = evaluate_pieces(model, split_lines("é\nb"))
+    result, lines = evaluate_chunks(model, split_lines("é\nb"))
     assert [line.text for line in lines] == ["é\n", "b"]
     assert (result.num_chars, result.num_bytes) == (3, 3)
 

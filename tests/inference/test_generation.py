@@ -46,18 +46,18 @@ def test_the_section_by_hand() -> None:
 
 
 def test_streams_as_it_goes() -> None:
-    """Each piece is there before the next step is computed."""
+    """Each chunk is there before the next step is computed."""
     model = cyclic_predictor()
-    pieces = stream(model, "ab", 1000)
-    assert next(pieces) == "ab"
-    assert [next(pieces), next(pieces)] == ["c", "a"]
+    chunks = stream(model, "ab", 1000)
+    assert next(chunks) == "ab"
+    assert [next(chunks), next(chunks)] == ["c", "a"]
     assert model.steps_read <= 4
 
 
 def test_gradients_are_not_switched_off_for_others() -> None:
-    pieces = stream(cyclic_predictor(), "a", 5)
-    next(pieces)
-    next(pieces)
+    chunks = stream(cyclic_predictor(), "a", 5)
+    next(chunks)
+    next(chunks)
     assert not torch.is_inference_mode_enabled()
 
 
@@ -92,7 +92,7 @@ def test_several_samples() -> None:
 
 
 def test_what_cannot_be_is_refused_before_anything_is_written(compute_by: Switch) -> None:
-    """Also by ``stream``, whose first piece is the prefix."""
+    """Also by ``stream``, whose first chunk is the prefix."""
     model = build_model(Vocabulary(list("ab")), ModelSettings(nonlinearity="relu", hidden_size=4))
     with pytest.raises(SettingsError, match="precision is 'int8'"):
         stream(model, "ab", 5, precision="int8")
@@ -114,10 +114,10 @@ def test_stop(stop: str, seed: int) -> None:
     """Ends before the first place where the model writes it, and prints nothing of it before."""
     sampling = SamplingSettings(temperature=1.0, seed=seed)
     whole = generate(cyclic_predictor(), "cab", 60, sampling)
-    pieces = list(stream(cyclic_predictor(), "cab", 60, sampling, stop=stop))
+    chunks = list(stream(cyclic_predictor(), "cab", 60, sampling, stop=stop))
     written, _, _ = whole[3:].partition(stop)
-    assert "".join(pieces) == "cab" + written
-    assert all(pieces)
+    assert "".join(chunks) == "cab" + written
+    assert all(chunks)
 
 
 def test_an_empty_stop_is_refused() -> None:
@@ -194,10 +194,10 @@ def test_a_stream_is_written_with_the_weights_that_it_began_with() -> None:
     settings = ModelSettings(hidden_size=8, init_sigma=0.5)
     models = [build_model(Vocabulary(list("abcd")), settings, seed=seed) for seed in (0, 1)]
     texts = [generate(model, "ab", 40) for model in models]
-    pieces = stream(models[0], "ab", 40)
+    chunks = stream(models[0], "ab", 40)
     models[0].load_state_dict(models[1].state_dict())
     with torch.autocast("cpu", torch.bfloat16):
-        assert "".join(pieces) == texts[0] != texts[1]
+        assert "".join(chunks) == texts[0] != texts[1]
 
 
 @pytest.mark.parametrize("kernels", ["auto", "pytorch"])

@@ -100,7 +100,7 @@ def test_contexts_of_several_python_threads_leave_pytorchs_number_as_it_was(firs
     assert _numbers() == (3, 3)
 
 
-def test_models_are_read_on_one_thread_and_the_caller_has_its_own_between_pieces() -> None:
+def test_models_are_read_on_one_thread_and_the_caller_has_its_own_between_chunks() -> None:
     seen = set[int]()
 
     class Watched(MarkovPredictor):

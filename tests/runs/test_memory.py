@@ -25,7 +25,7 @@ def test_it_has_a_place_for_all_that_training_keeps() -> None:
 
 def test_of_a_minibatch_what_is_computed_at_once_counts() -> None:
     whole = TrainingSettings(batch_size=64, num_steps=64)
-    in_parts = TrainingSettings(batch_size=16, num_steps=64, accumulate=4)
+    in_parts = TrainingSettings(batch_size=16, num_steps=64, gradient_accumulation_steps=4)
     least = TrainingSettings(batch_size=1, num_steps=1)
     assert _megabytes(whole) - _megabytes(least) > 3.9 * (_megabytes(in_parts) - _megabytes(least))
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from charloom import Recipe, SettingsError
-from charloom.settings.names import TABLES, as_word, find_setting, parse_word
+from charloom.settings.names import TABLES, find_setting, format_value, parse_value
 
 
 def test_no_two_groups_have_a_setting_of_one_name() -> None:
@@ -30,7 +30,7 @@ def test_no_two_groups_have_a_setting_of_one_name() -> None:
     ],
 )
 def test_words_become_values(name: str, word: str, value: Any) -> None:
-    found = parse_word(find_setting(name), word)
+    found = parse_value(find_setting(name), word)
     assert found == value
     assert type(found) is type(value)
 
@@ -48,10 +48,10 @@ def test_words_become_values(name: str, word: str, value: Any) -> None:
 )
 def test_other_words_do_not(name: str, word: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        parse_word(find_setting(name), word)
+        parse_value(find_setting(name), word)
 
 
 def test_a_value_in_words_is_read_as_itself() -> None:
     for name, value in Recipe().values.items():
         if name != "prefix":  # a list, of which no word is
-            assert parse_word(name, as_word(value)) == value
+            assert parse_value(name, format_value(value)) == value

@@ -14,7 +14,7 @@ def test_prefixes_may_be_any_sequence_of_texts() -> None:
 
 
 def test_a_batch_may_be_summed_from_minibatches() -> None:
-    assert TrainingSettings(batch_size=4, accumulate=3).rows == 12
+    assert TrainingSettings(batch_size=4, gradient_accumulation_steps=3).rows == 12
 
 
 @pytest.mark.parametrize(

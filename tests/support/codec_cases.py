@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.codec.engines.engine import FULL_BITS, LARGEST_SEGMENT, LIGHT_BITS, RECORD_CAPACITY, Engine
+from charloom.codec.engines.engine import FULL_BITS, LIGHT_BITS, MAX_SEGMENT, RECORD_CAPACITY, Engine
 from charloom.codec.model.integer_model import IntegerMatrix, IntegerModel
 from charloom.codec.model.priming import Priming
 from charloom.codec.reference.plain_engine import ReferenceEngine
@@ -35,7 +35,7 @@ _MODELS = {
 }
 
 
-def _pieces(model: IntegerModel) -> Iterator[NDArray[Any] | bytes | int]:
+def _chunks(model: IntegerModel) -> Iterator[NDArray[Any] | bytes | int]:
     """In the order that the program reads them; numbers are of 32 bits."""
 
     def matrix(m: IntegerMatrix | None) -> Iterator[NDArray[Any] | bytes | int]:
@@ -51,16 +51,16 @@ def _pieces(model: IntegerModel) -> Iterator[NDArray[Any] | bytes | int]:
         yield b"" if layer.candidate_bias is None else layer.candidate_bias
     yield from matrix(model.output)
     yield from (model.output_bias, model.tanh, model.exp2, model.token_bytes, model.token_offsets)
-    yield from (FULL_BITS, LIGHT_BITS, LARGEST_SEGMENT, RECORD_CAPACITY, _PRIMING.text, _PRIMING.silent)
+    yield from (FULL_BITS, LIGHT_BITS, MAX_SEGMENT, RECORD_CAPACITY, _PRIMING.text, _PRIMING.silent)
     for items in (_BLOCKS, _RECORDS):
         yield len(items)
         yield from items
 
 
-def _bytes_of(piece: NDArray[Any] | bytes | int) -> bytes:
-    if isinstance(piece, np.ndarray):
-        return piece.astype(piece.dtype.newbyteorder("<")).tobytes()
-    return piece.to_bytes(4, "little", signed=True) if isinstance(piece, int) else piece
+def _bytes_of(chunk: NDArray[Any] | bytes | int) -> bytes:
+    if isinstance(chunk, np.ndarray):
+        return chunk.astype(chunk.dtype.newbyteorder("<")).tobytes()
+    return chunk.to_bytes(4, "little", signed=True) if isinstance(chunk, int) else chunk
 
 
 def _results(name: str, engine: Engine) -> Iterator[str]:
@@ -76,8 +76,8 @@ def _results(name: str, engine: Engine) -> Iterator[str]:
 def main(folder: Path) -> None:
     """Writes a .case and a .expected for each model."""
     for name, model in _MODELS.items():
-        pieces = [_bytes_of(piece) for piece in _pieces(model)]
-        (folder / f"{name}.case").write_bytes(b"".join(len(p).to_bytes(8, "little") + p for p in pieces))
+        chunks = [_bytes_of(chunk) for chunk in _chunks(model)]
+        (folder / f"{name}.case").write_bytes(b"".join(len(p).to_bytes(8, "little") + p for p in chunks))
         lines = [
             *_results("fast", ReferenceEngine(model, None)),
             *_results("mixing", ReferenceEngine(model, _PRIMING)),

@@ -63,7 +63,7 @@ def _graphs(backend: str, seen: list[str]) -> Any:
 
 
 def compile_layers(backend: str, every: bool) -> None:
-    """In pieces, as PyTorch does by default with recurrent layers, and as one graph, which then has our operator."""
+    """In chunks, as PyTorch does by default with recurrent layers, and as one graph, which then has our operator."""
     for cell, bidirectional, whole in itertools.product(_CELLS, (False, True), (False, True)):
         if not every and (cell is layers.GRU) == (bidirectional == whole):
             continue

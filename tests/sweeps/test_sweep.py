@@ -23,7 +23,7 @@ from charloom import (
     load_corpus,
     train,
 )
-from charloom.sweeps.events import RunEnded, RunFailed, SweepBegan, SweepProgressed
+from charloom.sweeps.events import RunEnded, RunFailed, SweepProgressed, SweepStarted
 from charloom.sweeps.results import SweepResults
 from charloom.training.events import StopTraining
 from forked_workers import ForkedWorker, workers_forked
@@ -92,10 +92,10 @@ def test_runs_are_those_of_training_whatever_the_number_of_processes(file: Path,
 @pytest.mark.usefixtures("forked_workers")
 def test_more_values_and_seeds_leave_what_is_done(file: Path, tmp_path: Path) -> None:
     """Also where what was fixed is varied."""
-    began: list[SweepBegan] = []
+    began: list[SweepStarted] = []
 
     def listen(event: Any) -> None:
-        if isinstance(event, SweepBegan):
+        if isinstance(event, SweepStarted):
             began.append(event)
 
     def go_on(vary: dict[str, list[Any]], seeds: int = 1) -> SweepResults:
@@ -173,7 +173,7 @@ def test_a_run_that_diverges_is_recorded_and_stops_nothing(file: Path, tmp_path:
     assert results.num_missing == 0
     events: list[Any] = []
     again = sweep(file, vary, recipe, num_seeds=2, output=tmp_path / "out", listeners=[events.append])
-    assert events == [SweepBegan(4, 0, 0, 1)]
+    assert events == [SweepStarted(4, 0, 0, 1)]
     assert again.combinations() == results.combinations()
 
 
@@ -193,7 +193,7 @@ def test_models_are_kept_where_asked(file: Path, tmp_path: Path) -> None:
         assert (run.folder / "codec.safetensors").exists()
     events: list[Any] = []
     sweep(file, vary, _RECIPE, output=tmp_path / "out", keep_models=True, listeners=[events.append])
-    assert events == [SweepBegan(2, 0, 0, 1)]
+    assert events == [SweepStarted(2, 0, 0, 1)]
 
 
 @pytest.mark.usefixtures("forked_workers")
@@ -201,7 +201,7 @@ def test_two_sweeps_do_not_meet_in_a_folder(file: Path, tmp_path: Path) -> None:
     errors: list[ModelFolderError] = []
 
     def try_another(event: Any) -> None:
-        if isinstance(event, SweepBegan):
+        if isinstance(event, SweepStarted):
             with pytest.raises(ModelFolderError, match="another sweep is at work") as error:
                 sweep(file, [{}], _RECIPE, output=tmp_path / "out")
             errors.append(error.value)

@@ -88,7 +88,7 @@ def test_lines_of_bytes_too(lines: list[bytes], clean_up: CleanUp) -> None:
 
 @given(text=_TEXTS, clean_up=_CLEAN_UPS)
 @example(text="ΟΔΟΣ", clean_up=CleanUp(lowercase=True))
-def test_the_pieces_that_are_evaluated_join_to_the_cleaned_whole(text: str, clean_up: CleanUp) -> None:
+def test_the_chunks_that_are_evaluated_join_to_the_cleaned_whole(text: str, clean_up: CleanUp) -> None:
     assert "".join(clean_up.each(split_lines(text))) == clean_up(text)
     assert "".join(clean_up.each(split_chars(text))) == clean_up(text)
 

@@ -44,7 +44,7 @@ def _read(data: bytes, name: str, step: int) -> bytes:
     padding=st.integers(0, 3),
 )
 def test_streams_one_after_the_other_are_one_text(parts: list[bytes], name: str, step: int, padding: int) -> None:
-    """Whatever pieces the file comes in, and with zeros between them."""
+    """Whatever chunks the file comes in, and with zeros between them."""
     data = (b"\0" * 4 * padding).join(_KINDS[name](part) for part in parts) + b"\0" * 4 * padding
     assert _read(data, name, step) == b"".join(parts)
 
@@ -104,7 +104,7 @@ def test_a_small_file_of_a_large_text_takes_little_memory(name: str) -> None:
         for _ in range(3):
             yield part
 
-    total = sum(len(piece) for piece in decompressed(packed(), name))
+    total = sum(len(chunk) for chunk in decompressed(packed(), name))
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert total == 300 << 20

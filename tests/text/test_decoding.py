@@ -1,4 +1,4 @@
-"""UTF-8 in pieces: whatever the pieces, the text and the errors are those of the whole."""
+"""UTF-8 in chunks: whatever the chunks, the text and the errors are those of the whole."""
 
 import itertools
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ _BAD = st.sampled_from([b"\xff", b"\x80", b"\xc3(", b"\xed\xa0\x80", b"\xe2\x82"
 
 
 def _cut(data: bytes, places: list[int]) -> list[bytes]:
-    """In pieces at these places; two that are the same leave an empty one between them."""
+    """In chunks at these places; two that are the same leave an empty one between them."""
     borders = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
     return [data[start:stop] for start, stop in itertools.pairwise(borders)]
 
 
-def _result(pieces: list[bytes]) -> str:
+def _result(chunks: list[bytes]) -> str:
     try:
-        return "".join(decoded(pieces, "name"))
+        return "".join(decoded(chunks, "name"))
     except CorpusError as error:
         return str(error)
 
@@ -30,7 +30,7 @@ def _result(pieces: list[bytes]) -> str:
 @given(data=st.lists(_DATA | _BAD, max_size=6).map(b"".join), places=st.lists(st.integers(0, 99), max_size=8))
 @example(data=b"\xef\xbb\xbfa", places=[1, 2])
 @example(data=b"\0" + "é".encode() + b"\xff", places=[1, 2])
-def test_pieces_are_the_whole(data: bytes, places: list[int]) -> None:
+def test_chunks_are_the_whole(data: bytes, places: list[int]) -> None:
     """The whole is decoded by Python at once."""
     try:
         text = data.decode()
@@ -50,11 +50,11 @@ def test_nothing_that_is_empty_is_given() -> None:
 
 
 def test_nothing_is_read_beyond_the_mistake() -> None:
-    def pieces() -> Iterator[bytes]:
+    def chunks() -> Iterator[bytes]:
         yield from [b"\n" * (1 << 20)] * 5
         yield b"ab\xe9"
         yield b"("
         raise AssertionError("read on")
 
     with pytest.raises(CorpusError, match=r"byte 5242882 \(0xe9, line 5242881\)"):
-        list(decoded(pieces(), "name"))
+        list(decoded(chunks(), "name"))

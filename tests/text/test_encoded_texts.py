@@ -31,12 +31,12 @@ def test_a_text_in_a_file_is_as_one_in_memory(unit: Any, long_text: Path, kept_t
     assert suffixes(kept_texts) == [".ids", ".ids"]
 
 
-def test_what_has_not_changed_is_not_read_again(long_text: Path, encoded_pieces: list[str], kept_texts: Path) -> None:
+def test_what_has_not_changed_is_not_read_again(long_text: Path, encoded_chunks: list[str], kept_texts: Path) -> None:
     first = load_corpus(long_text)
-    assert len(encoded_pieces) == 1
+    assert len(encoded_chunks) == 1
     assert same_corpus(load_corpus(str(long_text)), first)
     assert same_corpus(load_corpus([long_text]), first)
-    assert len(encoded_pieces) == 1
+    assert len(encoded_chunks) == 1
     assert suffixes(kept_texts) == [".ids"]
 
 
@@ -59,7 +59,7 @@ def test_a_copy_and_a_file_of_another_time_are_other_files(long_text: Path, tmp_
     assert suffixes(kept_texts) == [".ids"] * 3
 
 
-def test_a_file_that_changed_is_read_again(long_text: Path, encoded_pieces: list[str], kept_texts: Path) -> None:
+def test_a_file_that_changed_is_read_again(long_text: Path, encoded_chunks: list[str], kept_texts: Path) -> None:
     load_corpus(long_text)
     changed = "J" + LONG_TEXT[1:]
     long_text.write_text(changed)
@@ -67,11 +67,11 @@ def test_a_file_that_changed_is_read_again(long_text: Path, encoded_pieces: list
     assert load_corpus(long_text).text == changed
     long_text.write_text(LONG_TEXT + "!")
     assert load_corpus(long_text).text == LONG_TEXT + "!"
-    assert encoded_pieces == ["It wa", "Jt wa", "It wa"]
+    assert encoded_chunks == ["It wa", "Jt wa", "It wa"]
     assert len(suffixes(kept_texts)) == 3
 
 
-def test_settings_tell_texts_apart(long_text: Path, encoded_pieces: list[str]) -> None:
+def test_settings_tell_texts_apart(long_text: Path, encoded_chunks: list[str]) -> None:
     ways: list[dict[str, Any]] = [
         {},
         {"unit": "byte"},
@@ -82,7 +82,7 @@ def test_settings_tell_texts_apart(long_text: Path, encoded_pieces: list[str]) -
     ]
     texts = [load_corpus(long_text, **way).text for way in ways]
     assert [load_corpus(long_text, **way).text for way in ways] == texts
-    assert len(encoded_pieces) == len(set(texts)) == len(ways)
+    assert len(encoded_chunks) == len(set(texts)) == len(ways)
 
 
 def test_a_part_is_found_for_the_same_files_only(long_text: Path, tmp_path: Path) -> None:
@@ -93,12 +93,12 @@ def test_a_part_is_found_for_the_same_files_only(long_text: Path, tmp_path: Path
     assert load_corpus(other, max_chars=400).text == other.read_text()[:400]
 
 
-def test_parts_of_two_files_are_both_kept(long_text: Path, tmp_path: Path, encoded_pieces: list[str]) -> None:
+def test_parts_of_two_files_are_both_kept(long_text: Path, tmp_path: Path, encoded_chunks: list[str]) -> None:
     other = tmp_path / "other.txt"
     other.write_text("Another" + LONG_TEXT)
     for file in (long_text, other) * 2:
         load_corpus(file, max_chars=400)
-    assert encoded_pieces == ["It wa", "Anoth"]
+    assert encoded_chunks == ["It wa", "Anoth"]
 
 
 def test_files_that_are_cut_elsewhere_are_another_text(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def _flip(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [_cut, _lengthen, _flip, Path.unlink, lambda path: path.write_bytes(b"")])
 def test_what_is_damaged_is_made_anew(
-    damage: Callable[[Path], Any], long_text: Path, kept_texts: Path, encoded_pieces: list[str]
+    damage: Callable[[Path], Any], long_text: Path, kept_texts: Path, encoded_chunks: list[str]
 ) -> None:
     first = load_corpus(long_text)
     text = first.text
@@ -47,13 +47,13 @@ def test_what_is_damaged_is_made_anew(
     again = load_corpus(long_text)
     assert again.text == text
     assert same_corpus(again, first)
-    assert len(encoded_pieces) == 2
+    assert len(encoded_chunks) == 2
     assert same_corpus(load_corpus(long_text), first)
-    assert len(encoded_pieces) == 2
+    assert len(encoded_chunks) == 2
     assert suffixes(kept_texts) == [".ids"]
 
 
-def test_any_byte_may_be_damaged(long_text: Path, kept_texts: Path, encoded_pieces: list[str]) -> None:
+def test_any_byte_may_be_damaged(long_text: Path, kept_texts: Path, encoded_chunks: list[str]) -> None:
     first = load_corpus(long_text)
     (path,) = kept_texts.iterdir()
     data = path.read_bytes()
@@ -64,7 +64,7 @@ def test_any_byte_may_be_damaged(long_text: Path, kept_texts: Path, encoded_piec
         path.unlink()
         path.write_bytes(damaged)
         assert same_corpus(load_corpus(long_text), first)
-    assert len(encoded_pieces) == 1 + len(places)
+    assert len(encoded_chunks) == 1 + len(places)
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_a_file_that_changes_while_it_is_read_is_told_and_not_kept(
 ) -> None:
     take = Encoder.take
 
-    def meddle(self: Encoder, piece: str | bytes) -> None:
-        take(self, piece)
+    def meddle(self: Encoder, chunk: str | bytes) -> None:
+        take(self, chunk)
         with long_text.open("a") as out:
             out.write("and more")
 

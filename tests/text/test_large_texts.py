@@ -23,7 +23,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """40 MB, which is more than is kept in memory, in a file that is old enough to be recognized."""
     file = tmp_path_factory.mktemp("large") / "large.txt"
     file.write_bytes(_LINE * (40_000_000 // len(_LINE)))
-    assert file.stat().st_size > encoding.LARGEST_IN_MEMORY
+    assert file.stat().st_size > encoding.MAX_IN_MEMORY
     time.sleep(2)
     return file
 
@@ -62,7 +62,7 @@ def test_processes_that_encode_the_same_at_once(text: Path, tmp_path: Path) -> N
 def test_a_process_that_is_killed_while_it_encodes(text: Path, tmp_path: Path) -> None:
     """What it left is not taken for a text, and does no harm."""
     slow = "import time, charloom.text.encoding as e; take = e.Encoder.take\n"
-    slow += "e.Encoder.take = lambda self, piece: (take(self, piece), time.sleep(0.02))[0]\n" + _LOAD
+    slow += "e.Encoder.take = lambda self, chunk: (take(self, chunk), time.sleep(0.02))[0]\n" + _LOAD
     process = _start(tmp_path, "-c", slow, text)
     for _ in range(3000):
         if any((tmp_path / "cache").glob("texts/.encoding-*")):

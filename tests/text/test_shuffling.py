@@ -18,7 +18,7 @@ def _generator(seed: int) -> torch.Generator:
 
 @pytest.fixture
 def unlisted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "LARGEST_LISTED", 0)
+    monkeypatch.setattr(batching, "MAX_LISTED", 0)
 
 
 def test_where_there_is_a_list_it_is_pytorchs() -> None:
@@ -32,7 +32,7 @@ def test_where_there_is_a_list_it_is_pytorchs() -> None:
 @pytest.mark.usefixtures("unlisted")
 @given(count=st.integers(1, 3000), seed=st.integers(0, 99), borders=st.lists(st.integers(0, 3000), max_size=5))
 def test_each_number_comes_once(count: int, seed: int, borders: list[int]) -> None:
-    """In any pieces, the same each time."""
+    """In any chunks, the same each time."""
     order = random_order(count, _generator(seed))
     places = [0, *sorted(border % (count + 1) for border in borders), count]
     drawn = np.concatenate([order(a, b) for a, b in itertools.pairwise(places)])

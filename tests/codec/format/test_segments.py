@@ -27,12 +27,12 @@ _WORK = OrderedWork(1)
 
 
 @given(data=st.binary(max_size=200), lanes=st.sampled_from(LANES))
-def test_lanes_are_pieces_side_by_side(data: bytes, lanes: int) -> None:
+def test_lanes_are_chunks_side_by_side(data: bytes, lanes: int) -> None:
     coded = interleave(data, lanes)
     assert deinterleave(coded, lanes) == data
-    pieces = [coded[lane::lanes] for lane in range(lanes)]
-    assert b"".join(pieces) == data
-    assert max(map(len, pieces)) - min(map(len, pieces)) <= 1
+    chunks = [coded[lane::lanes] for lane in range(lanes)]
+    assert b"".join(chunks) == data
+    assert max(map(len, chunks)) - min(map(len, chunks)) <= 1
 
 
 def _read_back(blob: bytes, position: int) -> tuple[bytes, Exception | None]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom import ModelFolderError
-from charloom.codec.model.priming import LARGEST_PRIMING, PRIMING_FILE, Priming
+from charloom.codec.model.priming import MAX_PRIMING, PRIMING_FILE, Priming
 
 
 @settings(max_examples=30)
@@ -24,11 +24,11 @@ def test_goes_to_a_file_and_back(seen: bytes, unseen: bytes) -> None:
 
 
 def test_the_end_of_a_long_text_is_kept_and_the_unseen_first() -> None:
-    seen, unseen = bytes(LARGEST_PRIMING), b"u" * 1000
+    seen, unseen = bytes(MAX_PRIMING), b"u" * 1000
     priming = Priming.of_text(b"first" + seen, unseen)
-    assert len(priming.text) == LARGEST_PRIMING
+    assert len(priming.text) == MAX_PRIMING
     assert priming.text[priming.silent :] == unseen
-    assert Priming.of_text(seen, b"u" * (LARGEST_PRIMING + 1)).silent == 0
+    assert Priming.of_text(seen, b"u" * (MAX_PRIMING + 1)).silent == 0
 
 
 def test_fingerprints_differ_where_primings_do() -> None:

@@ -156,6 +156,6 @@ def test_what_cannot_be_had_is_refused() -> None:
 
 def test_a_bound_that_a_model_breaks_is_an_error_of_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever ``integer_model_checks`` finds: training goes on to write its history."""
-    monkeypatch.setattr("charloom.codec.model.bounds.LARGEST_TOKEN", 2)
+    monkeypatch.setattr("charloom.codec.model.bounds.MAX_TOKEN", 2)
     with pytest.raises(InputError, match="cannot be made integers: a token has more than 2 bytes"):
         quantize(_model())

@@ -27,7 +27,7 @@ def test_lines_come_back_whatever_ends_them(text: bytes, threads: int) -> None:
 
 
 def test_a_line_that_is_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "LARGEST_RECORD", 10)
+    monkeypatch.setattr(lines, "MAX_RECORD", 10)
     for text in (b"0123456789\n0123456789", b"\n" * 30):
         assert Codec(ZlibEngine()).decompress(_text_blob(text)) == text
     for text in (b"a\n01234567890", b"a\n01234567890\nb"):

@@ -1,4 +1,4 @@
-"""A text that comes in pieces becomes what the whole text would."""
+"""A text that comes in chunks becomes what the whole text would."""
 
 import hashlib
 from pathlib import Path
@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from charloom import CleanUp, CorpusError, Vocabulary, load_corpus, split_chars, split_lines
-from charloom.text import encoding, pieces, sources
+from charloom.text import chunks, encoding, sources
 
 
 def _file(folder: Path, content: str | bytes, name: str = "text.txt") -> Path:
@@ -36,11 +36,11 @@ def test_what_streams_is_what_is_read_whole(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Read, join, clean, cut, count, encode: whatever the pieces, and whether the ids stay in memory."""
+    """Read, join, clean, cut, count, encode: whatever the chunks, and whether the ids stay in memory."""
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(sources, "_PIECE", sizes[0])
-    monkeypatch.setattr(pieces, "_CHARS_AT_ONCE", sizes[1])
-    monkeypatch.setattr(encoding, "LARGEST_IN_MEMORY", sizes[2])
+    monkeypatch.setattr(sources, "_CHUNK", sizes[0])
+    monkeypatch.setattr(chunks, "_CHARS_AT_ONCE", sizes[1])
+    monkeypatch.setattr(encoding, "MAX_IN_MEMORY", sizes[2])
     files = [_file(tmp_path, text, f"{number}.txt") for number, text in enumerate(texts)]
     if unit == "byte":
         whole: Any = clean_up("".join(texts).encode())[:max_chars]
@@ -61,9 +61,9 @@ def test_what_streams_is_what_is_read_whole(
 
 
 def test_what_is_not_kept_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "_PIECE", 10)
+    monkeypatch.setattr(sources, "_CHUNK", 10)
     file = _file(tmp_path, b"0123456789" * 3 + b"\xff")
-    monkeypatch.setattr(pieces, "_CHARS_AT_ONCE", 10)
+    monkeypatch.setattr(chunks, "_CHARS_AT_ONCE", 10)
     assert load_corpus(file, max_chars=25).text == "0123456789012345678901234"
     with pytest.raises(CorpusError, match="not UTF-8"):
         load_corpus(file, max_chars=31)
@@ -72,17 +72,17 @@ def test_what_is_not_kept_is_not_read(tmp_path: Path, monkeypatch: pytest.Monkey
 @given(
     texts=st.lists(st.text(max_size=9), max_size=6), unit=st.sampled_from(["char", "byte"]), count=st.integers(0, 20)
 )
-def test_resized_pieces_are_the_same_text(texts: list[str], unit: Any, count: int) -> None:
+def test_resized_chunks_are_the_same_text(texts: list[str], unit: Any, count: int) -> None:
     """None is larger than asked; the first characters are those of the whole."""
     cut: list[str | bytes] = [text.encode() if unit == "byte" else text for text in texts]
-    whole = pieces.joined(cut, unit)
+    whole = chunks.joined(cut, unit)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pieces, "_CHARS_AT_ONCE", 5)
-        found = list(pieces.resized(cut, unit))
-    assert pieces.joined(found, unit) == whole
-    assert all(len(piece) <= 5 for piece in found)
-    assert pieces.joined(list(pieces.beginning(cut, count)), unit) == whole[:count]
-    assert list(pieces.beginning(cut, None)) == cut
+        patch.setattr(chunks, "_CHARS_AT_ONCE", 5)
+        found = list(chunks.resized(cut, unit))
+    assert chunks.joined(found, unit) == whole
+    assert all(len(chunk) <= 5 for chunk in found)
+    assert chunks.joined(list(chunks.beginning(cut, count)), unit) == whole[:count]
+    assert list(chunks.beginning(cut, None)) == cut
 
 
 @pytest.mark.parametrize("text", ["a\n\nb\r\nc\u2028d", "", "\n", "x\n"])
