@@ -1,4 +1,4 @@
-"""Contestants in turn, ratios round by round, JSON out: the method that every benchmark here shares."""
+"""Measurement shared by all benchmarks: contestants take turns, ratios are computed by round, results are JSON."""
 
 import json
 import platform
@@ -14,19 +14,22 @@ _RESULTS = Path(__file__).parent / "results"
 
 
 def alternate(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each contestant in each round, after one round that is not counted."""
+    """Returns the seconds of each contestant in each round, after one uncounted warm-up round.
+
+    Contestants take turns, so that a change of the machine's load affects all of them.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for round_number in range(rounds + 1):
         for name, run in contestants.items():
-            began = time.perf_counter()
+            start = time.perf_counter()
             run()
             if round_number:
-                seconds[name].append(time.perf_counter() - began)
+                seconds[name].append(time.perf_counter() - start)
     return seconds
 
 
 def report(name: str, question: str, seconds: dict[str, list[float]], peer: str, **details: Any) -> None:
-    """Prints each contestant's time over the peer's, and writes everything to ``results/NAME.json``."""
+    """Prints each contestant's time divided by the peer's, and writes all results to ``results/NAME.json``."""
     print(question)
     ratios = {}
     for contestant, times in seconds.items():
@@ -47,7 +50,7 @@ def report(name: str, question: str, seconds: dict[str, list[float]], peer: str,
 
 
 def machine() -> dict[str, Any]:
-    """What ran a benchmark."""
+    """Returns the processor, the number of threads and the versions of a benchmark run."""
     return {
         "processor": _processor(),
         "threads": torch.get_num_threads(),
@@ -57,11 +60,11 @@ def machine() -> dict[str, Any]:
 
 
 def write_result(name: str, result: dict[str, Any]) -> None:
-    """To ``results/NAME.json``."""
+    """Writes a benchmark's results to ``results/NAME.json``."""
     _RESULTS.mkdir(exist_ok=True)
     file = _RESULTS / f"{name}.json"
     file.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"written to {file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}")
+    print(f"wrote {file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}")
 
 
 def _processor() -> str:

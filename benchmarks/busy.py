@@ -1,8 +1,8 @@
-"""How long do PyTorch's default threads take on a busy machine, beside one thread?
+"""How long do PyTorch's default threads take on a busy machine, relative to one thread?
 
-Training, evaluation and generation as a user's process calls them, with PyTorch loaded and its pool of threads made:
-alone, beside as many busy loops as processors, and beside a second run with the same number of threads. Default and one
-thread take turns; each round gives the ratio of their times. Alone, a ratio below 1 is what the threads are worth.
+Training, evaluation and generation run in one process, after PyTorch has created its thread pool: alone, with as many
+busy loops as processors, and with a second run of the same number of threads. Default and one thread take turns; each
+round gives the ratio of their times. Alone, a ratio below 1 is the gain from the threads.
 """
 
 import argparse
@@ -30,14 +30,14 @@ _TRAINED = {
     "lstm 256, batch 32": ("lstm", 32, "adamw", 150),
     "lstm 256, batch 4": ("lstm", 4, "adamw", 700),
 }
-"""Cell, batch, optimizer, minibatches: a second or two."""
+"""Cell, batch size, optimizer, and number of minibatches, for a second or two of training."""
 _NUM_STEPS, _VOCABULARY = 35, 80
 
 
 def _model_and_corpus(cell: Any, num_chars: int) -> tuple[charloom.LanguageModel, charloom.Corpus]:
     letters = [chr(ord("0") + number) for number in range(_VOCABULARY - 1)]
     drawn = torch.randint(len(letters), (num_chars,), generator=torch.Generator().manual_seed(1)).tolist()
-    corpus = charloom.corpus_from("".join(letters[number] for number in drawn), name="made")
+    corpus = charloom.corpus_from("".join(letters[number] for number in drawn), name="random")
     settings = charloom.ModelSettings(cell=cell, hidden_size=256)
     return charloom.build_model(corpus.vocabulary, settings, seed=1), corpus
 
@@ -67,18 +67,20 @@ def _work() -> dict[str, Callable[[], object]]:
     }
 
 
-def _on(threads: int, run: Callable[[], object], beside: subprocess.Popen[bytes] | None) -> Callable[[], None]:
-    """The run with PyTorch's number set; a second run goes on meanwhile, and only then."""
+def _with_threads(
+    threads: int, run: Callable[[], object], second_run: subprocess.Popen[bytes] | None
+) -> Callable[[], None]:
+    """Returns the run with PyTorch's number of threads set; the second run is resumed for that time only."""
 
     def contestant() -> None:
         torch.set_num_threads(threads)
-        if beside:
-            beside.send_signal(signal.SIGCONT)
+        if second_run:
+            second_run.send_signal(signal.SIGCONT)
         try:
             run()
         finally:
-            if beside:
-                beside.send_signal(signal.SIGSTOP)
+            if second_run:
+                second_run.send_signal(signal.SIGSTOP)
 
     return contestant
 
@@ -93,16 +95,18 @@ def _processes(commands: list[list[str]]) -> Iterator[list[subprocess.Popen[byte
 
 
 def _measure(run: Callable[[], object], default: int, rounds: int) -> dict[str, list[float]]:
-    return alternate({"default": _on(default, run, None), "one": _on(1, run, None)}, rounds)
+    return alternate({"default": _with_threads(default, run, None), "one": _with_threads(1, run, None)}, rounds)
 
 
-def _measure_beside_itself(name: str, run: Callable[[], object], default: int, rounds: int) -> dict[str, list[float]]:
+def _measure_with_second_run(name: str, run: Callable[[], object], default: int, rounds: int) -> dict[str, list[float]]:
     commands = [[sys.executable, __file__, "--second-run", name, "--threads", str(n)] for n in (default, 1)]
     with _processes(commands) as (second, second_of_one):
-        time.sleep(8)  # both import
+        time.sleep(8)  # imports of both processes
         for process in (second, second_of_one):
             process.send_signal(signal.SIGSTOP)
-        return alternate({"default": _on(default, run, second), "one": _on(1, run, second_of_one)}, rounds)
+        return alternate(
+            {"default": _with_threads(default, run, second), "one": _with_threads(1, run, second_of_one)}, rounds
+        )
 
 
 def _ratio(seconds: dict[str, list[float]]) -> dict[str, float]:
@@ -111,12 +115,19 @@ def _ratio(seconds: dict[str, list[float]]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Runs the benchmark and writes its results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--loops", type=int, default=os.cpu_count(), help="busy loops (default: one a processor)")
+    parser.add_argument(
+        "--loops", type=int, default=os.cpu_count(), help="number of busy loops; default: one per processor"
+    )
     parser.add_argument("--second-run", help=argparse.SUPPRESS)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="the default's (PyTorch's)")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=torch.get_num_threads(),
+        help="number of threads of the default; default: PyTorch's",
+    )
     options = parser.parse_args()
     work = _work()
     if options.second_run:
@@ -128,11 +139,11 @@ def main() -> None:
         seconds = {"alone": _measure(run, options.threads, options.rounds)}
         with _processes([_LOOP] * options.loops):
             seconds["busy loops"] = _measure(run, options.threads, options.rounds)
-        seconds["second run"] = _measure_beside_itself(name, run, options.threads, options.rounds)
-        results[name] = {beside: {"seconds": s, "default_over_one": _ratio(s)} for beside, s in seconds.items()}
-        ratios = {beside: result["default_over_one"] for beside, result in results[name].items()}
-        words = (f"{beside} {r['median']:.2f} ({r['min']:.2f} to {r['max']:.2f})" for beside, r in ratios.items())
-        print(f"{name:20s} default over one: {', '.join(words)}")
+        seconds["second run"] = _measure_with_second_run(name, run, options.threads, options.rounds)
+        results[name] = {load: {"seconds": s, "default_over_one": _ratio(s)} for load, s in seconds.items()}
+        ratios = {load: result["default_over_one"] for load, result in results[name].items()}
+        parts = (f"{load} {r['median']:.2f} ({r['min']:.2f} to {r['max']:.2f})" for load, r in ratios.items())
+        print(f"{name:20s} default over one: {', '.join(parts)}")
     torch.set_num_threads(options.threads)
     write_result("busy", {"question": __doc__, "loops": options.loops, "results": results, "machine": machine()})
 

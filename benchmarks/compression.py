@@ -1,10 +1,11 @@
-"""How many bytes do texts take that the model has not seen, beside compressors that have read the same training text?
+"""How small is held-out text, compared with other compressors that have read the same training text?
 
-Of three texts the last tenth and of two logs the second half of the lines is compressed, after the part before it: our
-network is trained on eight ninths of that part and the mixture is primed with all of it; a peer's size is that of the
-whole minus that of the first part, so that it too goes on learning. Ours are actual files, decoded again and compared:
-the mixture as shipped, the mixture without the network, and the network alone (--fast). Then the logs line by line,
-each line decodable alone. Models are trained in the same run (half an hour on two cores) unless they are kept.
+The last tenth of three texts and the second half of the lines of two logs are compressed after the first part. The
+network is trained on eight ninths of the first part, and the context models are primed with all of it. A peer's size is
+that of the whole minus that of the first part, so that the peer learns from the first part too. charloom's files are
+decoded and compared: with all models, without the network, and with the network alone (--fast). The logs are then
+compressed line by line, each line decodable on its own. Models are trained in the same run (half an hour on two cores),
+unless --models has them.
 """
 
 import argparse
@@ -25,11 +26,13 @@ _UNPRIMED = ("zpaq -m5", "xz -9e")
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Runs the benchmark and writes its results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", nargs="+", default=[text.name for text in TEXTS], choices=[t.name for t in TEXTS])
-    parser.add_argument("--models", type=Path, help="keep the models there, and take those that are there already")
-    parser.add_argument("--precision", default="bfloat16", choices=["bfloat16", "float32"], help="of training")
+    parser.add_argument("--models", type=Path, help="folder for the models; existing ones are reused")
+    parser.add_argument(
+        "--precision", default="bfloat16", choices=["bfloat16", "float32"], help="precision of training"
+    )
     options = parser.parse_args()
     results: dict[str, Any] = {}
     with ExitStack() as stack:
@@ -41,7 +44,7 @@ def main() -> None:
             first, rest = text.parts()
             model = make_model(first, text.recipe, options.precision, folder / text.name)
             results[text.name] = _measure(text, first, rest, folder / text.name, peers) | {"model": model}
-            _print(text, results[text.name])
+            _print_result(text, results[text.name])
         versions = peers.measure({"method": "versions"}) if peers else {}
         if peers:
             peers.close()
@@ -53,7 +56,7 @@ def _peers() -> Worker | None:
     try:
         return Worker("compressors", 1)
     except RuntimeError as error:
-        print(f"peers are absent: {error}")
+        print(f"no peers: {error}")
         return None
 
 
@@ -73,7 +76,7 @@ def _measure(text: Text, first: bytes, rest: bytes, folder: Path, peers: Worker 
         *(("records", method, True) for method in _RECORD_PEERS if text.is_log),
         *(("not primed", method, False) for method in _UNPRIMED),
     ):
-        answer = _ask(peers, method, first, rest, kind == "records", primed)
+        answer = _peer_size(peers, method, first, rest, kind == "records", primed)
         if "bytes" in answer:
             result.setdefault(kind, {})[method] = answer["bytes"]
         else:
@@ -82,7 +85,9 @@ def _measure(text: Text, first: bytes, rest: bytes, folder: Path, peers: Worker 
     return result
 
 
-def _ask(peers: Worker | None, method: str, first: bytes, rest: bytes, records: bool, primed: bool) -> dict[str, Any]:
+def _peer_size(
+    peers: Worker | None, method: str, first: bytes, rest: bytes, records: bool, primed: bool
+) -> dict[str, Any]:
     if peers is None:
         return {"refused": "no environment for peers"}
     with tempfile.TemporaryDirectory() as folder:
@@ -94,7 +99,7 @@ def _ask(peers: Worker | None, method: str, first: bytes, rest: bytes, records: 
 
 
 def _comparison(text: Text, result: dict[str, Any]) -> list[dict[str, Any]]:
-    """By how many percent ours is smaller than each peer that the issue names, and by how many it ought to be."""
+    """Returns by how many percent charloom's size is smaller than each peer's, with the requirement."""
     rows = []
     for kind, bars in (("stream", text.bars), ("records", text.record_bars)):
         for peer, bar in bars.items():
@@ -105,35 +110,37 @@ def _comparison(text: Text, result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def break_even(result: dict[str, Any], peer: str) -> float | None:
-    """Bytes of such text from which on the model, shipped, pays beside a peer that nothing is shipped for."""
+    """Returns the bytes of text from which charloom, including its model, is smaller than the peer; None if never."""
     saved = (result["not primed"].get(peer, 0) - result["stream"][MIXING]) / result["bytes"]
     shipped: int = result["model"]["network_bytes"] + result["model"]["priming_bytes"]
     return shipped / saved if saved > 0 else None
 
 
-def _print(text: Text, result: dict[str, Any]) -> None:
+def _print_result(text: Text, result: dict[str, Any]) -> None:
     for kind in ("stream", "records"):
         if kind not in result:
             continue
-        print(f"{text.name}, {'each line alone' if kind == 'records' else 'one stream'}: {result['bytes']:,} bytes")
+        print(f"{text.name}, {'line by line' if kind == 'records' else 'one stream'}: {result['bytes']:,} bytes")
         for name, size in sorted(result[kind].items(), key=lambda item: int(item[1])):
             unit = (
-                (size / result["lines"], "bytes a line") if text.is_log else (8 * size / result["bytes"], "bits a byte")
+                (size / result["lines"], "bytes per line")
+                if text.is_log
+                else (8 * size / result["bytes"], "bits per byte")
             )
             print(f"  {name:28s} {size:8,d} bytes   {unit[0]:7.3f} {unit[1]}")
     for row in result["fewer_percent"]:
-        verdict = "as asked" if row["fewer"] >= row["bar"] else "MISSED"
+        verdict = "met" if row["fewer"] >= row["bar"] else "MISSED"
         print(
-            f"  {row['fewer']:.1f} % fewer than {row['peer']} ({row['kind']}): {row['bar']:.0f} % are asked, {verdict}"
+            f"  {row['fewer']:.1f} % fewer than {row['peer']} ({row['kind']}): required {row['bar']:.0f} %, {verdict}"
         )
     for method, reason in result["refused"].items():
         print(f"  {method}: {reason}")
     model = result["model"]
-    print(f"  ships: {model['network_bytes']:,} bytes of network, {model['priming_bytes']:,} of priming", end="")
+    print(f"  model: network {model['network_bytes']:,} bytes, priming {model['priming_bytes']:,} bytes", end="")
     for peer in result.get("not primed", {}):
         at = break_even(result, peer)
-        print(f"; pays beside {peer} from {at / 1e6:.1f} MB on" if at else f"; does not pay beside {peer}", end="")
-    print(f"; {FAST} ships the network alone", flush=True)
+        print(f"; break-even with {peer} {at / 1e6:.1f} MB" if at else f"; no break-even with {peer}", end="")
+    print(f"; {FAST} needs the network only", flush=True)
 
 
 if __name__ == "__main__":

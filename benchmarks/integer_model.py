@@ -1,8 +1,8 @@
-"""What do integers cost in bits a character, and how fast is their network?
+"""What does quantization to integers cost in bits per character, and how fast is the integer network?
 
-Trains an RNN of 256 and an LSTM of 512 units on the first 90 % of a text (or loads trained models), and scores the last
-10 % in 64 lanes, with the float model and with the integers made of it. Then characters a second of each instruction
-set's fast engine, one thread and its processor time, instruction sets in turn; coding included.
+Trains an RNN of 256 and an LSTM of 512 units on the first 90 % of a text (or loads trained models), and evaluates the
+last 10 % in 64 lanes with the float model and with the quantized one. Then measures characters per second of the fast
+engine on each instruction set, including coding, in processor time of one thread; the instruction sets take turns.
 """
 
 import argparse
@@ -50,39 +50,40 @@ def _train(settings: ModelSettings, corpus: charloom.Corpus, epochs: int, precis
 
 
 def _in_lanes(model: LanguageModel, text: str | bytes) -> NDArray[np.int64]:
-    """(steps, lanes), each lane a chunk of the text."""
+    """Returns token ids (steps, lanes); each lane is a contiguous part of the text."""
     ids = model.vocabulary.encode(text, unknown="skip").numpy()
     return ids[: len(ids) // _LANES * _LANES].reshape(_LANES, -1).T.copy()
 
 
-def _float_bits(model: LanguageModel, begin_token: int, tokens: NDArray[np.int64]) -> float:
-    """Bits a character, of every token after the begin token."""
-    read = np.concatenate([np.full((1, _LANES), begin_token), tokens[:-1]])
+def _float_bits(model: LanguageModel, start_token: int, tokens: NDArray[np.int64]) -> float:
+    """Returns bits per character of all tokens after the start token."""
+    inputs = np.concatenate([np.full((1, _LANES), start_token), tokens[:-1]])
     nats, state = 0.0, model.begin_state(_LANES)
     with torch.inference_mode():
-        for first in range(0, len(read), 256):
-            logits, state = model(torch.from_numpy(read[first : first + 256].T.copy()), state)
+        for first in range(0, len(inputs), 256):
+            logits, state = model(torch.from_numpy(inputs[first : first + 256].T.copy()), state)
             targets = torch.from_numpy(tokens[first : first + 256])
             nats -= float(torch.log_softmax(logits.double(), 2).gather(2, targets.unsqueeze(2)).sum())
     return nats / tokens.size / math.log(2)
 
 
-def _in_turns(model: IntegerModel, tokens: NDArray[np.int64]) -> list[bytes]:
-    """The tokens' bytes, a byte of each lane in turn, in blocks. Lanes of UTF-8 are padded with line feeds."""
+def _interleaved_blocks(model: IntegerModel, tokens: NDArray[np.int64]) -> list[bytes]:
+    """Returns the tokens' bytes in coding order, in blocks. Lanes are padded with line feeds to the longest one."""
     table = model.tokens()
     lanes = [b"".join(table[token] for token in lane) for lane in tokens.T]
-    longest = max(map(len, lanes))
-    data = np.array([list(lane.ljust(longest, b"\n")) for lane in lanes], np.uint8).T.tobytes()
+    # Lanes have equally many tokens, but tokens of UTF-8 differ in their number of bytes.
+    max_length = max(map(len, lanes))
+    data = np.array([list(lane.ljust(max_length, b"\n")) for lane in lanes], np.uint8).T.tobytes()
     return [data[at : at + BLOCK] for at in range(0, len(data), BLOCK)]
 
 
 def _integer_bits(model: IntegerModel, tokens: NDArray[np.int64]) -> float:
     session = NativeEngine(model, None, supported()[-1]).begin(_LANES)
-    return 8 * sum(len(session.encode(block)) for block in _in_turns(model, tokens)) / tokens.size
+    return 8 * sum(len(session.encode(block)) for block in _interleaved_blocks(model, tokens)) / tokens.size
 
 
 def _speeds(model: IntegerModel, lanes: int, seconds: float, rounds: int) -> dict[str, list[float]]:
-    """Characters a second of each instruction set, by round."""
+    """Returns characters per second of each instruction set, by round."""
     random = np.random.default_rng(0)
     sessions = {name: NativeEngine(model, None, name).begin(lanes) for name in supported()}
     speeds: dict[str, list[float]] = {name: [] for name in sessions}
@@ -90,27 +91,31 @@ def _speeds(model: IntegerModel, lanes: int, seconds: float, rounds: int) -> dic
     for round_number in range(rounds + 1):
         for name, session in sessions.items():
             tokens = random.integers(1, model.vocabulary_size, (steps[name], lanes))
-            blocks = _in_turns(model, tokens)
-            began = time.thread_time()
+            blocks = _interleaved_blocks(model, tokens)
+            start = time.thread_time()
             for block in blocks:
                 session.encode(block)
-            speed = tokens.size / (time.thread_time() - began)
+            speed = tokens.size / (time.thread_time() - start)
             if round_number:
                 speeds[name].append(speed)
-            else:
+            else:  # the uncounted round determines the number of steps of a measurement
                 steps[name] = max(1, int(speed * seconds / lanes))
     return speeds
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Runs the benchmark and writes its results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("text", type=Path, help="a text file")
-    parser.add_argument("--load", type=Path, action="append", help="a model folder, instead of training; repeatable")
-    parser.add_argument("--epochs", type=int, help="fewer than usual, for a trial")
-    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="bfloat16", help="of the training")
+    parser.add_argument("text", type=Path, help="text file to train on and to evaluate")
+    parser.add_argument(
+        "--load", type=Path, action="append", help="folder of a trained model; may be repeated; default: train models"
+    )
+    parser.add_argument("--epochs", type=int, help="number of epochs, to try the benchmark with fewer")
+    parser.add_argument(
+        "--precision", choices=["float32", "bfloat16"], default="bfloat16", help="precision of training"
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.2, help="about so long is each measurement of speed")
+    parser.add_argument("--seconds", type=float, default=0.2, help="approximate seconds of each speed measurement")
     options = parser.parse_args()
     corpus = charloom.load_corpus(options.text)
     held_out = corpus.text[int(len(corpus.text) * (1 - _HELD_OUT)) :]
@@ -129,16 +134,16 @@ def main() -> None:
             "text": options.text.name,
             "characters": tokens.size,
             "tokens": len(model.vocabulary),
-            "bits_a_character": {"float": in_floats, "integer": in_integers},
+            "bits_per_character": {"float": in_floats, "integer": in_integers},
             "lost": in_integers - in_floats,
-            "characters_a_second": {},
+            "characters_per_second": {},
         }
-        print(f"{name}: {in_floats:.5f} bits a character, in integers {in_integers:.5f} ({result['lost']:+.5f})")
+        print(f"{name}: {in_floats:.5f} bits per character, in integers {in_integers:.5f} ({result['lost']:+.5f})")
         for lanes in (1, 16, _LANES):
             speeds = _speeds(integers, lanes, options.seconds, options.rounds)
-            result["characters_a_second"][f"{lanes} lanes"] = speeds
+            result["characters_per_second"][f"{lanes} lanes"] = speeds
             medians = (f"{s} {statistics.median(v) / 1e3:.1f} k" for s, v in speeds.items())
-            print(f"  {lanes:2d} lanes, characters a second: {', '.join(medians)}", flush=True)
+            print(f"  {lanes:2d} lanes, characters per second: {', '.join(medians)}", flush=True)
         results[name] = result
     write_result("integer_model", {"question": __doc__, "results": results, "machine": machine()})
 

@@ -1,7 +1,7 @@
 """How fast is a corpus larger than memory encoded, and how much memory do encoding and training take?
 
-Texts of several gigabytes are made on the fly. Each is encoded on one core, found again in the cache, trained on, and
-its minibatches are read, in a process of its own whose resident memory is looked at twenty times a second.
+Texts of several gigabytes are generated for the run. In a separate process on one core, each text is encoded, found
+again in the cache and trained on, and all minibatches are read; the resident memory is sampled twenty times per second.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import numpy as np
 
 from alternate import machine, write_result
 
-_POOL = 64 << 20
+_POOL_BYTES = 64 << 20
 _CHUNK = 1 << 20
 _CONTESTANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "bytes": ("ascii", {"unit": "byte"}),
@@ -29,11 +29,11 @@ _CONTESTANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "characters, cleaned": ("ascii", {"lowercase": True, "collapse_whitespace": True}),
     "thousands of characters": ("wide", {}),
 }
-"""The kind of text, and how it is read."""
+"""Kind of text, and arguments to read it with."""
 
 
 def make_pool(kind: str) -> bytes:
-    """Words of random letters, the common ones more often, in lines: as many bytes as the pool takes, or a few more."""
+    """Returns lines of random words with a Zipf distribution, at least ``_POOL_BYTES`` bytes."""
     random = np.random.default_rng(0)
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
     if kind == "wide":
@@ -45,7 +45,7 @@ def make_pool(kind: str) -> bytes:
     ends = [" ", " ", " ", " ", " ", " ", ", ", ". ", ".\n", "  "]
     chunks = []
     size = 0
-    while size < _POOL:
+    while size < _POOL_BYTES:
         numbers = random.zipf(1.3, 100_000) % len(words)
         text = "".join(words[number] + ends[number % len(ends)] for number in numbers)
         chunks.append(text.encode())
@@ -54,7 +54,7 @@ def make_pool(kind: str) -> bytes:
 
 
 def make_file(file: Path, kind: str, num_bytes: int) -> None:
-    """A text of so many bytes, or a few more, cut together from the pool's lines."""
+    """Writes a text of at least ``num_bytes`` bytes, consisting of runs of the pool's lines."""
     lines = make_pool(kind)
     random = np.random.default_rng(1)
     size = 0
@@ -65,10 +65,10 @@ def make_file(file: Path, kind: str, num_bytes: int) -> None:
 
 
 class ResidentMemory:
-    """While entered, the most that this process has had in memory, in MiB; Linux only."""
+    """Context manager that samples this process' memory and keeps the peaks in MiB; Linux only."""
 
     def __init__(self) -> None:
-        self.most: dict[str, float] = {}
+        self.peaks: dict[str, float] = {}
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
@@ -85,11 +85,12 @@ class ResidentMemory:
             for line in Path("/proc/self/status").read_text().splitlines():
                 name, _, value = line.partition(":")
                 if name in ("VmRSS", "RssAnon", "RssFile"):
-                    self.most[name] = max(self.most.get(name, 0.0), int(value.split()[0]) / 1024)
+                    self.peaks[name] = max(self.peaks.get(name, 0.0), int(value.split()[0]) / 1024)
 
 
 def measure(file: Path, reading: dict[str, Any], steps: int, random_reads: int) -> dict[str, Any]:
-    """In the process: encodes, loads again, trains, reads."""
+    """Encodes, loads again, trains and reads minibatches in this process. Returns times and memory."""
+    # Before the imports, so that the threads of libraries inherit the affinity.
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     import resource
 
@@ -104,23 +105,23 @@ def measure(file: Path, reading: dict[str, Any], steps: int, random_reads: int) 
 
     def timed(name: str, run: Callable[[], Any]) -> Any:
         with ResidentMemory() as memory:
-            began, used = time.perf_counter(), time.process_time()
+            start, used = time.perf_counter(), time.process_time()
             done = run()
-            seconds = {"seconds": time.perf_counter() - began, "processor seconds": time.process_time() - used}
+            seconds = {"seconds": time.perf_counter() - start, "processor seconds": time.process_time() - used}
             result[name] = {key: round(value, 3) for key, value in seconds.items()}
-        result[name]["MiB"] = {key: round(value) for key, value in memory.most.items()}
+        result[name]["MiB"] = {key: round(value) for key, value in memory.peaks.items()}
         return done
 
     corpus = timed("encode", lambda: charloom.load_corpus(file, **reading))
     corpus = timed("load again", lambda: charloom.load_corpus(file, **reading))
     for name in ("encode", "load again"):
         result[name]["MB/s"] = round(size / 1e6 / result[name]["seconds"], 1)
-        # What another program took of the core is not in this one.
+        # Processor time excludes the time that other programs took of the core.
         result[name]["MB/s of processor"] = round(size / 1e6 / result[name]["processor seconds"], 1)
     result |= {"ids": len(corpus.ids), "tokens": len(corpus.vocabulary), "bytes_per_id": corpus.ids.bytes_per_id}
 
     class Stop:
-        """Ends a run after so many steps."""
+        """Listener that ends a run after ``steps`` steps."""
 
         def __init__(self) -> None:
             self.left = steps
@@ -132,44 +133,46 @@ def measure(file: Path, reading: dict[str, Any], steps: int, random_reads: int) 
             if self.left <= 0:
                 raise StopTraining
 
-    for way in ("sequential", "random"):
+    for partitioning in ("sequential", "random"):
         settings = charloom.TrainingSettings(
-            epochs=1, partitioning=way, optimizer="adamw", learning_rate=0.003, sample_every=0, device="cpu"
+            epochs=1, partitioning=partitioning, optimizer="adamw", learning_rate=0.003, sample_every=0, device="cpu"
         )
         model = charloom.build_model(corpus.vocabulary, charloom.ModelSettings())
-        name = f"train, {way}"
+        name = f"train, {partitioning}"
         timed(name, functools.partial(charloom.train, model, corpus, settings, listeners=[Stop()]))
         result[name]["steps"] = steps
 
-    def read(batches: Iterator[Any], most: int) -> int:
-        return sum(1 for _, _ in zip(range(most), batches, strict=False))
+    def read(batches: Iterator[Any], max_batches: int) -> int:
+        return sum(1 for _, _ in zip(range(max_batches), batches, strict=False))
 
     generator = torch.Generator().manual_seed(0)
-    for way, batches, most in (
+    for partitioning, batches, max_batches in (
         ("sequential", sequential_batches(corpus.ids, 32, 35, 0), 10**9),
         ("random", random_batches(corpus.ids, 32, 35, 0, generator), random_reads),
     ):
-        name = f"read minibatches, {way}"
-        count = timed(name, functools.partial(read, batches, most))
+        name = f"read minibatches, {partitioning}"
+        count = timed(name, functools.partial(read, batches, max_batches))
         result[name]["minibatches"] = count
     result["peak MiB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     return result
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Runs the benchmark and writes its results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gigabytes", type=float, default=4.0)
-    parser.add_argument("--steps", type=int, default=1000, help="of training, in each way")
+    parser.add_argument("--steps", type=int, default=1000, help="training steps for each partitioning")
     parser.add_argument(
         "--only",
         nargs="*",
         choices=list(_CONTESTANTS),
         default=list(_CONTESTANTS),
-        help="the others' last results stay",
+        help="texts to measure; the stored results of the others are kept",
     )
-    parser.add_argument("--random-reads", type=int, default=500_000, help="minibatches read in random order")
-    parser.add_argument("--folder", type=Path, help="for the texts and their ids; needs twice their size")
+    parser.add_argument(
+        "--random-reads", type=int, default=500_000, help="number of minibatches to read in random order"
+    )
+    parser.add_argument("--folder", type=Path, help="folder for texts and ids; needs twice the size of a text")
     options = parser.parse_args()
     last = Path(__file__).parent / "results" / "large_corpus.json"
     results = json.loads(last.read_text())["results"] if last.exists() and len(options.only) < len(_CONTESTANTS) else {}
@@ -177,10 +180,13 @@ def main() -> None:
         kind, reading = _CONTESTANTS[name]
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
             file = Path(folder) / "text"
-            began = time.perf_counter()
+            start = time.perf_counter()
             make_file(file, kind, int(options.gigabytes * 1e9))
-            time.sleep(3)  # a file that is younger is looked into once more before it is believed to be the same
-            print(f"{name}: {file.stat().st_size / 1e9:.2f} GB made in {time.perf_counter() - began:.0f} s", flush=True)
+            time.sleep(3)  # files modified within the last two seconds are not found in the cache
+            print(
+                f"{name}: {file.stat().st_size / 1e9:.2f} GB generated in {time.perf_counter() - start:.0f} s",
+                flush=True,
+            )
             arguments = f"Path({str(file)!r}), {reading!r}, {options.steps}, {options.random_reads}"
             code = "import json, large_corpus; from pathlib import Path; "
             code += f"print(json.dumps(large_corpus.measure({arguments})))"

@@ -1,6 +1,7 @@
-"""How much memory does training take at its peak, beside PyTorch eager?
+"""How much does peak memory grow in training, compared with PyTorch eager?
 
-One process for each contestant: the growth of the peak resident size over a few training steps, from after the imports.
+Each contestant runs in its own process. The result is the growth of the peak resident size over a few training steps,
+measured after the imports.
 """
 
 import argparse
@@ -17,8 +18,8 @@ from alternate import machine, write_result
 from rows import ROWS, Row
 
 
-def grow(row: Row, contestant: str) -> float:
-    """MiB, in a process of its own."""
+def measure_growth(row: Row, contestant: str) -> float:
+    """Returns the growth of peak memory in MiB, measured in a new process."""
     here = Path(__file__).parent
     code = f"import memory; memory.report({asdict(row)!r}, {contestant!r})"
     variables = dict(os.environ, PYTHONPATH=f"{here}{os.pathsep}{here / 'peers'}", OMP_NUM_THREADS=str(row.threads))
@@ -28,11 +29,11 @@ def grow(row: Row, contestant: str) -> float:
 
 
 def report(row: dict[str, Any], contestant: str) -> None:
-    """In the process: trains five steps and prints the growth."""
+    """Trains five steps in this process and prints the growth."""
     import torch_worker
 
-    smallest = {**row, "hidden": 8, "layers": 1, "batch": 1, "steps": 2, "contestant": contestant}
-    torch_worker.make(smallest)()  # what is loaded on first use is not the step's
+    minimal = {**row, "hidden": 8, "layers": 1, "batch": 1, "steps": 2, "contestant": contestant}
+    torch_worker.make(minimal)()  # so that libraries loaded on first use are not counted
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     step = torch_worker.make({**row, "contestant": contestant})
     for _ in range(5):
@@ -41,11 +42,11 @@ def report(row: dict[str, Any], contestant: str) -> None:
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Runs the benchmark and writes its results."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     results: dict[str, Any] = {}
     for row in ROWS:
-        found = {name: grow(row, name) for name in ("eager", "float32", "bfloat16")}
+        found = {name: measure_growth(row, name) for name in ("eager", "float32", "bfloat16")}
         results[row.name] = found
         print(f"{row.name}: " + ", ".join(f"{name} {mib:.1f} MiB" for name, mib in found.items()), flush=True)
     write_result("memory", {"question": __doc__, "mebibytes": results, "machine": machine()})

@@ -1,7 +1,7 @@
 """What does bfloat16 cost in perplexity?
 
-The section's recipe, and one scored by validation (an LSTM on one's own text), each trained in float32 and bfloat16
-from the same ten seeds. Answers with the perplexities at the end, and their ratio by seed.
+The section's recipe, and the recipe own-text (an LSTM, with validation), are trained in float32 and bfloat16 from the
+same ten seeds. The results are the perplexities of the last epoch and their ratio by seed.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from alternate import machine, write_result
 
 
 def perplexity(recipe: charloom.Recipe, corpus: charloom.Corpus, seed: int, precision: Any, epochs: int) -> float:
-    """Of the validation text where the recipe keeps one, else of the training text, in the last epoch."""
+    """Returns the perplexity of the last epoch, on the validation text if the recipe holds one out."""
     model = charloom.build_model(corpus.vocabulary, recipe.model, seed=seed)
     changes = {"seed": seed, "precision": precision, "epochs": epochs, "sample_every": 0, "device": "cpu"}
     last = charloom.train(model, corpus, dataclasses.replace(recipe.training, **changes))[-1]
@@ -23,11 +23,11 @@ def perplexity(recipe: charloom.Recipe, corpus: charloom.Corpus, seed: int, prec
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Runs the benchmark and writes its results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--num-seeds", type=int, default=10)
-    parser.add_argument("--text", type=Path, help="for the recipe own-text; The Time Machine where not given")
-    parser.add_argument("--epochs", type=int, help="fewer than the recipes', for a trial")
+    parser.add_argument("--text", type=Path, help="text for the recipe own-text; default: The Time Machine")
+    parser.add_argument("--epochs", type=int, help="number of epochs, to try the benchmark with fewer")
     options = parser.parse_args()
     results: dict[str, Any] = {}
     for name, own_epochs in (("section", None), ("own-text", 4)):
@@ -36,7 +36,7 @@ def main() -> None:
         corpus = charloom.load_corpus(source, **dataclasses.asdict(recipe.corpus))
         epochs = options.epochs or own_epochs or recipe.training.epochs
         found: dict[str, list[float]] = {"float32": [], "bfloat16": []}
-        for seed in range(options.seeds):
+        for seed in range(options.num_seeds):
             for precision, perplexities in found.items():
                 perplexities.append(perplexity(recipe, corpus, seed, precision, epochs))
             print(name, seed, {precision: round(values[-1], 4) for precision, values in found.items()}, flush=True)

@@ -1,10 +1,10 @@
 """How much faster do two processes train than one, each with one thread on a core of its own?
 
-The same global minibatch, training as shipped. The peer is one process with one thread; the ratio is of characters a
-second. Where other programs take the second core it says little: so beside it the processor time of the one process
-over that of the first of two, messages included, which is about what the ratio would be on two free cores. And what the
-other process costs: one message with all gradients alone, and the bytes of it by the formula, 2 (W - 1) / W x 4 bytes
-for each parameter, a step and process.
+Both use ``charloom.train`` with the same global minibatch. The peer is one process with one thread; the ratio is that
+of characters per second. It is not meaningful if other programs use the second core. The benchmark therefore also gives
+the processor time of one process divided by that of the first of two processes, including messages, which approximates
+the ratio on two idle cores. It also measures the time of one message with all gradients, and computes its bytes by the
+formula: 2 (W - 1) / W x 4 bytes per parameter, step and process.
 """
 
 import argparse
@@ -26,16 +26,16 @@ from rows import ROWS, VOCABULARY, Row
 
 _PROCESSES = 2
 _SECONDS = {"rnn": 1.5, "lstm": 4.0}
-"""What one process is to take in a round, about; the number of steps follows from the arithmetic."""
+"""Approximate seconds of one process in a round, from which the number of steps is computed."""
 _FLOPS_PER_SECOND = 8e10
 
 
 def _corpus(row: Row, num_batches: int) -> charloom.Corpus:
-    """One epoch of so many minibatches, of random letters: as many different ones as the section's text has."""
+    """Returns random letters for one epoch of ``num_batches`` minibatches, with the section's vocabulary size."""
     length = row.batch * row.steps * num_batches + row.steps
     letters = [chr(ord("A") + number) for number in range(VOCABULARY - 1)]
     drawn = torch.randint(len(letters), (length,), generator=torch.Generator().manual_seed(1)).tolist()
-    return charloom.corpus_from("".join(letters) + "".join(letters[number] for number in drawn), name="made")
+    return charloom.corpus_from("".join(letters) + "".join(letters[number] for number in drawn), name="random")
 
 
 def _model(row: Row, vocabulary: charloom.Vocabulary) -> charloom.LanguageModel:
@@ -47,7 +47,7 @@ def _model(row: Row, vocabulary: charloom.Vocabulary) -> charloom.LanguageModel:
 def _contestants(
     row: Row, num_batches: int, processes: Processes, processor_seconds: dict[str, list[float]]
 ) -> dict[str, Callable[[], object]]:
-    """processor_seconds: Filled with this process', each time."""
+    """Returns the runs of one and of two processes, which append their times to ``processor_seconds``."""
     corpus = _corpus(row, num_batches)
     model = _model(row, corpus.vocabulary)
     settings = charloom.TrainingSettings(
@@ -63,9 +63,9 @@ def _contestants(
     )
 
     def measured(name: str, processes: Processes) -> None:
-        began = time.process_time()
+        start = time.process_time()
         charloom.train(model, corpus, settings, processes=processes)
-        processor_seconds.setdefault(name, []).append(time.process_time() - began)
+        processor_seconds.setdefault(name, []).append(time.process_time() - start)
 
     def one() -> None:
         if processes.first:
@@ -80,19 +80,19 @@ def _ratio(one: list[float], two: list[float]) -> dict[str, float]:
 
 
 def _message_seconds(model: charloom.LanguageModel) -> float:
-    """Of one message with all gradients; the median of many."""
+    """Returns the median time in seconds of a message with all gradients."""
     flat = torch.zeros(sum(parameter.numel() for parameter in model.parameters()))
     seconds = []
     for _ in range(40):
         distributed.barrier()
-        began = time.perf_counter()
+        start = time.perf_counter()
         distributed.all_reduce(flat)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)
 
 
 def _measure(rank: int, port: int, rows: list[Row], rounds: int) -> None:
-    """One of the two processes; the first one measures and writes, the other only takes part."""
+    """Runs one of the two processes; the process with rank 0 measures and writes the results."""
     os.environ |= {
         "RANK": str(rank),
         "WORLD_SIZE": str(_PROCESSES),
@@ -108,7 +108,7 @@ def _measure(rank: int, port: int, rows: list[Row], rounds: int) -> None:
             processor_seconds: dict[str, list[float]] = {}
             seconds = alternate(_contestants(row, num_batches, processes, processor_seconds), rounds)
             for values in processor_seconds.values():
-                del values[0]  # of the round that is not counted
+                del values[0]  # the uncounted warm-up round
             model = _model(row, _corpus(row, 1).vocabulary)
             message = _message_seconds(model)
             if not processes.first:
@@ -122,10 +122,10 @@ def _measure(rank: int, port: int, rows: list[Row], rounds: int) -> None:
                 "processor_seconds": processor_seconds,
                 "steps": num_batches,
                 "chars_per_step": row.batch * row.steps,
-                "milliseconds_a_step": {k: 1000 * statistics.median(v) / num_batches for k, v in seconds.items()},
-                "milliseconds_a_message": 1000 * message,
+                "milliseconds_per_step": {k: 1000 * statistics.median(v) / num_batches for k, v in seconds.items()},
+                "milliseconds_per_message": 1000 * message,
                 "parameters": parameters,
-                "bytes_sent_a_step": 2 * (_PROCESSES - 1) * 4 * parameters // _PROCESSES,
+                "bytes_sent_per_step": 2 * (_PROCESSES - 1) * 4 * parameters // _PROCESSES,
             }
             print(row.name, {k: v for k, v in results[row.name].items() if "seconds" not in k}, flush=True)
     if results:
@@ -133,7 +133,7 @@ def _measure(rank: int, port: int, rows: list[Row], rounds: int) -> None:
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Runs the benchmark and writes its results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--rows", nargs="+", default=["rnn 256", "lstm 512"])

@@ -1,14 +1,23 @@
-"""What is measured: sizes of models and minibatches, and the arithmetic of one training step."""
+"""The measured sizes of models and minibatches, and the arithmetic of one training step."""
 
 from dataclasses import dataclass
 
 VOCABULARY = 44
-"""Tokens, of the section's text."""
+"""Number of tokens of the section's text."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One model and minibatch. cell: rnn, gru or lstm."""
+    """Sizes of one model and its minibatch.
+
+    Attributes:
+        cell: Kind of layer: rnn, gru or lstm.
+        hidden: Number of hidden units.
+        layers: Number of layers.
+        batch: Number of sequences in a minibatch.
+        steps: Number of time steps.
+        threads: Number of threads.
+    """
 
     cell: str
     hidden: int
@@ -19,19 +28,19 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Such as ``rnn 256``."""
+        """Name of the row, for example ``rnn 256``."""
         return f"{self.cell} {self.hidden}"
 
     @property
     def flops(self) -> float:
-        """Of one step's matrix products, forward and backward; one-hot products are look-ups and count nothing."""
+        """Operations of one step's matrix products, forward and backward, without the one-hot input (a look-up)."""
         gates = {"rnn": 1, "gru": 3, "lstm": 4}[self.cell]
         products = gates * self.hidden * self.hidden * (2 * self.layers - 1) + self.hidden * VOCABULARY
         return 3 * 2 * self.batch * self.steps * products
 
 
 def layer_flops(row: Row) -> float:
-    """Of the layers alone, forward and backward, on input as wide as they are."""
+    """Returns the operations of the layers alone, forward and backward, if the input size is the hidden size."""
     gates = {"rnn": 1, "gru": 3, "lstm": 4}[row.cell]
     return 3 * 2 * row.batch * row.steps * gates * row.hidden * row.hidden * 2 * row.layers
 

@@ -1,4 +1,4 @@
-"""How long does ``charloom --help`` take, beside importing torch? Whole processes."""
+"""How long does ``charloom --help`` take, compared with importing torch? Measured as whole processes."""
 
 import argparse
 import functools
@@ -10,7 +10,7 @@ from alternate import alternate, report
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Runs the benchmark and writes its results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
@@ -23,7 +23,7 @@ def main() -> None:
         for name, command in commands.items()
     }
     seconds = alternate(contestants, options.rounds)
-    report("startup", "How long does charloom --help take, beside importing torch?", seconds, "import_torch")
+    report("startup", "How long does charloom --help take, compared with importing torch?", seconds, "import_torch")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""How fast is a training step, beside PyTorch, JAX, Keras on TensorFlow, and MXNet?
+"""How fast is a training step, compared with PyTorch, JAX, Keras on TensorFlow, and MXNet?
 
-The section's step (tokens, layers, logits, cross-entropy, gradients, clipping to 1, SGD; the state carried) at
-three sizes, and layers alone, forward and backward, before and after ``charloom.accelerate``. Contestants take turns
-in one run; each round gives a ratio to PyTorch eager. The floor is the arithmetic of the step at the rate of a large
-float32 product, measured in the same rounds.
+The section's step (tokens, layers, logits, cross-entropy, gradients, clipping to 1, SGD, with the state carried over)
+at three sizes, and layers alone, forward and backward, before and after ``charloom.accelerate``. Contestants take turns
+in one run; each round gives a ratio to PyTorch eager. The floor is the time of the step's arithmetic at the rate of a
+large float32 product, measured in the same rounds.
 """
 
 import argparse
@@ -34,7 +34,7 @@ _LAYERS = {
 
 
 def measure_row(row: Row, contestants: dict[str, tuple[str, str]], rounds: int, flops: float) -> dict[str, Any]:
-    """Seconds of each contestant in each round, the floor, and who could not take part."""
+    """Returns the seconds of each contestant in each round, the floor, and the contestants that failed."""
     workers: dict[str, Worker] = {}
     absent: dict[str, str] = {}
     for name, (peer, _) in contestants.items():
@@ -42,6 +42,7 @@ def measure_row(row: Row, contestants: dict[str, tuple[str, str]], rounds: int, 
             workers[peer] = workers.get(peer) or Worker(peer, row.threads)
         except RuntimeError as error:
             absent[name] = str(error)
+    # About 0.15 s per measurement, from an assumed rate and a fixed overhead.
     repeats = max(1, int(0.15 / (flops / 5e10 + 3e-4)))
     seconds: dict[str, list[float]] = {name: [] for name in contestants if name not in absent}
     floors: list[float] = []
@@ -65,29 +66,36 @@ def measure_row(row: Row, contestants: dict[str, tuple[str, str]], rounds: int, 
         by_round = sorted(a / b for a, b in zip(seconds["pytorch"], times, strict=True))
         ratios[name] = {"median": statistics.median(by_round), "min": by_round[0], "max": by_round[-1]}
     floor = statistics.median(floors)
-    return {"row": asdict(row), "seconds": seconds, "floor_seconds": floor, "times_as_fast": ratios, "absent": absent}
+    return {"row": asdict(row), "seconds": seconds, "floor_seconds": floor, "speedup": ratios, "absent": absent}
 
 
-def show(title: str, result: dict[str, Any]) -> None:
-    """A row as lines."""
+def print_row(title: str, result: dict[str, Any]) -> None:
+    """Prints the results of a row."""
     floor = result["floor_seconds"]
     print(f"{title}: floor {floor * 1e3:.2f} ms")
     for name, times in result["seconds"].items():
-        ratio, median = result["times_as_fast"][name], statistics.median(times)
+        ratio, median = result["speedup"][name], statistics.median(times)
         print(
-            f"  {name:18s} {median * 1e3:9.3f} ms   {ratio['median']:5.2f} x PyTorch's speed "
-            f"({ratio['min']:.2f} to {ratio['max']:.2f})   {floor / median:4.0%} of the floor's"
+            f"  {name:18s} {median * 1e3:9.3f} ms   {ratio['median']:5.2f} x PyTorch "
+            f"({ratio['min']:.2f} to {ratio['max']:.2f})   {floor / median:4.0%} of the floor"
         )
     for name, reason in result["absent"].items():
         print(f"  {name:18s} absent: {reason}")
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Runs the benchmark and writes its results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--rows", nargs="*", default=[], help=f"of: {', '.join(row.name for row in ROWS)}")
-    parser.add_argument("--contestants", nargs="*", default=list(_CONTESTANTS), help="pytorch is always there")
+    parser.add_argument(
+        "--rows", nargs="*", default=[], help=f"rows to measure, from: {', '.join(row.name for row in ROWS)}"
+    )
+    parser.add_argument(
+        "--contestants",
+        nargs="*",
+        default=list(_CONTESTANTS),
+        help="contestants to measure; pytorch is always included",
+    )
     options = parser.parse_args()
     chosen = {name: c for name, c in _CONTESTANTS.items() if name in ["pytorch", *options.contestants]}
     results: dict[str, Any] = {}
@@ -95,11 +103,11 @@ def main() -> None:
         if options.rows and row.name not in options.rows:
             continue
         results[row.name] = measure_row(row, chosen, options.rounds, row.flops)
-        show(row.name, results[row.name])
+        print_row(row.name, results[row.name])
         if row.hidden != 128:
             layers = {name: c for name, c in _LAYERS.items() if name in chosen}
             results[f"{row.name} layers alone"] = measure_row(row, layers, options.rounds, layer_flops(row))
-            show(f"{row.name} layers alone", results[f"{row.name} layers alone"])
+            print_row(f"{row.name} layers alone", results[f"{row.name} layers alone"])
     write_result("steps", {"question": __doc__, "results": results, "machine": machine()})
 
 

@@ -1,7 +1,7 @@
-"""Is training as shipped slower than a plain PyTorch loop of the same recipe?
+"""Is ``charloom train`` slower than a plain PyTorch loop of the same recipe?
 
-The section's recipe on The Time Machine: one-hot 44, tanh RNN 256, batch 32, 35 steps, clipping to 1, SGD. "As shipped"
-is ``charloom.train`` with the listeners of ``charloom train``; the plain loop is what one writes after the textbook.
+The section's recipe on The Time Machine: one-hot 44, tanh RNN 256, batch size 32, 35 steps, clipping to 1, SGD.
+charloom's side is ``charloom.train`` with the listeners of ``charloom train``; the plain loop follows the textbook.
 """
 
 import argparse
@@ -23,18 +23,18 @@ _RECIPE = charloom.load_recipe("section")
 _SETTINGS = _RECIPE.training
 
 
-def as_shipped(corpus: charloom.Corpus, epochs: int) -> None:
-    """What ``charloom train`` does between reading the text and saving."""
+def charloom_training(corpus: charloom.Corpus, epochs: int) -> None:
+    """Trains as ``charloom train`` does between reading the text and saving the model."""
     model = charloom.build_model(corpus.vocabulary, _RECIPE.model)
     settings = charloom.TrainingSettings(**vars(_SETTINGS) | {"epochs": epochs, "device": "cpu"})
-    with tempfile.TemporaryDirectory() as folder, Path("/dev/null").open("w") as nowhere:
+    with tempfile.TemporaryDirectory() as folder, Path("/dev/null").open("w") as null:
         run_folder = RunFolder(Path(folder))
-        with TrainingDisplay(Console(file=nowhere), settings) as display:
+        with TrainingDisplay(Console(file=null), settings) as display:
             charloom.train(model, corpus, settings, listeners=[run_folder, display])
 
 
 def plain_batches(ids: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """The textbook's sequential partitioning."""
+    """Yields minibatches by the textbook's sequential partitioning."""
     offset = random.randrange(_SETTINGS.num_steps)
     used = (len(ids) - offset - 1) // _SETTINGS.batch_size * _SETTINGS.batch_size
     inputs = ids[offset : offset + used].reshape(_SETTINGS.batch_size, -1)
@@ -44,7 +44,7 @@ def plain_batches(ids: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def plain_loop(ids: Tensor, vocabulary_size: int, epochs: int) -> None:
-    """The same recipe, written out."""
+    """Trains the same recipe with a plain PyTorch loop."""
     rnn, dense = (
         nn.RNN(vocabulary_size, _RECIPE.model.hidden_size),
         nn.Linear(_RECIPE.model.hidden_size, vocabulary_size),
@@ -66,18 +66,18 @@ def plain_loop(ids: Tensor, vocabulary_size: int, epochs: int) -> None:
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Runs the benchmark and writes its results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=20, help="epochs a round (8 minibatches each)")
+    parser.add_argument("--epochs", type=int, default=20, help="epochs per round, of 8 minibatches each")
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
     corpus = charloom.load_corpus(None, **vars(_RECIPE.corpus))
     contestants = {
-        "charloom": lambda: as_shipped(corpus, options.epochs),
+        "charloom": lambda: charloom_training(corpus, options.epochs),
         "plain_pytorch": lambda: plain_loop(corpus.ids[:], len(corpus.vocabulary), options.epochs),
     }
     seconds = alternate(contestants, options.rounds)
-    question = "Is training as shipped slower than a plain PyTorch loop of the section's recipe?"
+    question = "Is charloom train slower than a plain PyTorch loop of the section's recipe?"
     report("training_step", question, seconds, "plain_pytorch", epochs=options.epochs, corpus=corpus.name)
 
 

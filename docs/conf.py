@@ -1,4 +1,4 @@
-"""The site: pages are plain Markdown, the reference is read from docstrings. Built by scripts/docs."""
+"""Sphinx configuration of the site: Markdown pages, and a reference from docstrings. Built by scripts/docs."""
 
 import charloom
 
@@ -16,11 +16,11 @@ extensions = [
 ]
 exclude_patterns = ["requirements.txt"]
 
-nb_execution_mode = "off"  # scripts/pages runs the notebook; the site shows what it showed then
+nb_execution_mode = "off"  # scripts/pages executes the notebook; the site shows its saved outputs
 nb_merge_streams = True
 myst_heading_anchors = 3
 highlight_language = "sh"
-smartquotes = False  # they would make one dash of the two before an option
+smartquotes = False  # they would turn the two dashes of an option into one
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"

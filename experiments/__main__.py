@@ -1,7 +1,7 @@
 """Runs experiments, fills in their pages: ``python -m experiments [NAME ...] [--quick] [--redraw] [--output FOLDER]``.
 
-The lesson is a notebook and is run as it stands. Of the others, results go to ``experiments/results/NAME.json``,
-tables into ``docs/exercises/NAME.md``, pictures to ``docs/pictures``.
+The lesson is a notebook, which is executed in place. The other experiments write results to
+``experiments/results/NAME.json``, tables to ``docs/exercises/NAME.md`` and pictures to ``docs/pictures``.
 """
 
 import argparse
@@ -14,44 +14,44 @@ from pathlib import Path
 
 import torch
 
-from experiments.page import Experiment, fill, save
+from experiments.page import Experiment, fill_tables, save_figure
 
 ROOT = Path(__file__).parent.parent
 LESSON = "lesson"
 NAMES = ["from_scratch", "overfitting", "forecasting", "sampling", "depth_and_gates", "compression"]
-"""In the order of the section's exercises."""
+"""Experiments in the order of the section's exercises."""
 _ALL = f"{LESSON}, {', '.join(NAMES)}"
 
 
 def load(name: str) -> Experiment:
-    """The experiment of a page."""
+    """Returns the experiment of a page."""
     experiment: Experiment = importlib.import_module(f"experiments.{name}").EXPERIMENT
     return experiment
 
 
 def run(name: str, out: Path, *, quick: bool, redraw: bool) -> None:
-    """Measures (unless told to redraw what was measured), then writes results, page and pictures under ``out``."""
+    """Runs an experiment (``redraw``: loads stored results) and writes results, page and pictures to ``out``."""
     experiment = load(name)
     stored = ROOT / "experiments" / "results" / f"{name}.json"
     if redraw:
         record = json.loads(stored.read_text(encoding="utf-8"))
     else:
-        began = time.perf_counter()
+        start = time.perf_counter()
         results = experiment.measure(quick)
         machine = {"processor": _processor(), "threads": torch.get_num_threads(), "torch": torch.__version__}
-        record = {"seconds": round(time.perf_counter() - began, 1), "machine": machine, "results": results}
+        record = {"seconds": round(time.perf_counter() - start, 1), "machine": machine, "results": results}
         _write(out / "experiments" / "results" / f"{name}.json", json.dumps(record, indent=1) + "\n")
     page = (ROOT / "docs" / "exercises" / f"{name}.md").read_text(encoding="utf-8")
-    # Through JSON, so that what was just measured looks as it does when it is read again.
+    # A round trip through JSON, so that new results have the same types (lists, string keys) as stored ones.
     results = json.loads(json.dumps(record["results"]))
-    _write(out / "docs" / "exercises" / f"{name}.md", fill(page, experiment.tables(results)))
-    for key, drawing in experiment.figures(results).items():
-        save(drawing, out / "docs" / "pictures" / f"{name}-{key}.svg")
+    _write(out / "docs" / "exercises" / f"{name}.md", fill_tables(page, experiment.make_tables(results)))
+    for key, drawing in experiment.make_figures(results).items():
+        save_figure(drawing, out / "docs" / "pictures" / f"{name}-{key}.svg")
     print(f"{name}: {record['seconds']} s", flush=True)
 
 
 def _run_lesson(out: Path) -> None:
-    # What runs notebooks is for pages alone: tests of the experiments do without.
+    # Imported here: nbclient is installed for building the pages only, and the tests of experiments do not need it.
     from experiments.lesson import run_lesson
 
     run_lesson(ROOT / "docs" / "lesson.ipynb", out / "docs" / "lesson.ipynb")
@@ -71,19 +71,21 @@ def _processor() -> str:
 
 
 def main() -> None:
-    """Reads the command line."""
+    """Parses the command line and runs the experiments."""
     parser = argparse.ArgumentParser(prog="python -m experiments", description=(__doc__ or "").partition(":")[0] + ".")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all where none is given: {_ALL}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"experiments to run; default: {_ALL}")
     parser.add_argument(
-        "--quick", action="store_true", help="the same code on less, as the tests run it; needs --output"
+        "--quick", action="store_true", help="run the same code on less data, as the tests do; needs --output"
     )
-    parser.add_argument("--redraw", action="store_true", help="measure nothing: page and pictures from stored results")
-    parser.add_argument("--output", type=Path, default=ROOT, help="folder to write to instead of the repository")
+    parser.add_argument(
+        "--redraw", action="store_true", help="make page and pictures from stored results, without measuring"
+    )
+    parser.add_argument("--output", type=Path, default=ROOT, help="folder to write to; default: the repository")
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.names) - {LESSON, *NAMES}):
-        sys.exit(f"no experiment {', '.join(unknown)}; there are {_ALL}")
+        sys.exit(f"unknown experiment {', '.join(unknown)}; choose from {_ALL}")
     if arguments.quick and arguments.output == ROOT:
-        sys.exit("--quick needs --output FOLDER: its results are not for the pages")
+        sys.exit("--quick needs --output FOLDER, so that its results do not overwrite those of the pages")
     for name in arguments.names or [LESSON, *NAMES]:
         if name != LESSON:
             run(name, arguments.output, quick=arguments.quick, redraw=arguments.redraw)

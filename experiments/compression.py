@@ -1,7 +1,7 @@
-"""Exercise: does a language model compress text, how well beside gzip and the like, and why does not everyone do it?
+"""Exercise: how well does a language model compress text, compared with gzip and others, and at what cost?
 
-The first 90 % of The Time Machine are known beforehand, the last 10 % are compressed: by networks of three sizes that
-were trained on the first part, and by compressors that have read it, or not.
+Networks of three sizes are trained on the first 90 % of The Time Machine and compress the last 10 %. The other
+compressors are measured on the last 10 % alone, and after the first 90 %.
 """
 
 import tempfile
@@ -22,19 +22,19 @@ from charloom.recurrence.backend import backend, use_backend
 from charloom.training.trainer import training_length
 from experiments.compression_pictures import draw_break_even, draw_sizes
 from experiments.other_compressors import compressors, primed_size, processor_seconds
-from experiments.page import Experiment, Results, corpus, table
+from experiments.page import Experiment, Results, format_table, load_text
 from experiments.text_measures import mean_and_spread
 
 UNITS = {64: 0.1, 128: 0.2, 256: 0.3}
-"""Units of the networks, and the dropout that each is trained with."""
-_UNSEEN = 1 / 9
-"""Of the first part: kept from the network, so that the mixture learns on it how far to trust the network."""
+"""Units of the networks, with the dropout of each."""
+_HELD_OUT = 1 / 9
+"""Share of the first part that is held out from the network, to train the weights of the mixer."""
 
 
 def measure(quick: bool) -> Results:
-    """Trains, compresses, times."""
-    whole = corpus("time-machine", quick, lowercase=False, collapse_whitespace=False)
-    text = str(whole.text)[: 4000 if quick else None]  # where there is no native code, that takes seconds too
+    """Trains the networks, and measures sizes, times and reproducibility."""
+    whole = load_text("time-machine", quick, lowercase=False, collapse_whitespace=False)
+    text = str(whole.text)[: 4000 if quick else None]  # seconds even without native kernels
     timed = text[: 1000 if quick else None].encode()
     at = len(text) * 9 // 10
     first, rest = text[:at].encode(), text[at:].encode()
@@ -61,7 +61,7 @@ _MODES = {"charloom": False, "charloom --fast": True}
 
 
 def make_model(file: Path, size: int, dropout: float, seed: int, folder: Path, *, quick: bool) -> None:
-    """As ``charloom train FILE`` does it: the model's folder with all that compression takes."""
+    """Trains a model and saves it with the codec's files, as ``charloom train FILE`` does."""
     recipe, text = load_recipe("own-text"), load_corpus(file)
     training = replace(
         recipe.training,
@@ -69,7 +69,7 @@ def make_model(file: Path, size: int, dropout: float, seed: int, folder: Path, *
         epochs=1 if quick else 20,
         schedule="cosine",
         learning_rate=0.004,
-        validation_fraction=_UNSEEN,
+        validation_fraction=_HELD_OUT,
         sample_every=0,
         precision="float32" if backend().kernels is None else "bfloat16",
     )
@@ -81,7 +81,7 @@ def make_model(file: Path, size: int, dropout: float, seed: int, folder: Path, *
 
 
 def _sizes(folder: Path, rest: bytes) -> dict[str, float]:
-    """Bytes of the files that were made, which were decompressed and compared."""
+    """Returns compressed sizes in bytes, after checking that the files decompress to the original."""
     entropy = evaluate(LanguageModel.load(folder), rest.decode(), unknown="unk")
     found = {"entropy": entropy.bits_per_char * len(rest.decode()) / 8, "model": size_of_model(folder)}
     for name, fast in _MODES.items():
@@ -93,8 +93,9 @@ def _sizes(folder: Path, rest: bytes) -> dict[str, float]:
 
 
 def _speed(folder: Path, fast: bool, data: bytes, quick: bool) -> dict[str, float]:
-    """Processor seconds: before the first byte, to compress, and to decompress."""
+    """Returns processor seconds until the codec is ready, to compress, and to decompress."""
     fresh = Codec(folder, fast=fast, threads=1)
+    # The time of a first, short call is that of start-up: loading the network and reading the priming.
     opening = processor_seconds(lambda: fresh.compress(b"a longer text " * 9), 1)
     blob = fresh.compress(data)
     rounds = 1 if quick else 3
@@ -119,31 +120,31 @@ def _peer_speed(peer: Any, data: bytes, quick: bool) -> dict[str, float]:
 
 
 def _machines(folder: Path, rest: bytes) -> list[dict[str, Any]]:
-    """One model computed as by different processors: its floats, and the files that it makes."""
+    """Compares the probabilities and the compressed files of one model under the kernels of different processors."""
     model = LanguageModel.load(folder)
     ids = model.vocabulary.encode(rest.decode(), "unk")[None]
     found: list[dict[str, Any]] = []
     first: torch.Tensor | None = None
-    for word in ("scalar", "avx2", "avx512", "pytorch"):
-        with _computed_by(word) as there:
-            if not there:
+    for name in ("scalar", "avx2", "avx512", "pytorch"):
+        with _kernels(name) as available:
+            if not available:
                 continue
             with torch.inference_mode():
-                chances = model(ids)[0][:, 0].softmax(-1)
-            row: dict[str, Any] = {"word": word}
-            if word != "pytorch":  # which has no integers of its own
+                probabilities = model(ids)[0][:, 0].softmax(-1)
+            row: dict[str, Any] = {"word": name}
+            if name != "pytorch":  # the codec has no PyTorch implementation
                 row["crc"] = f"{zlib.crc32(Codec(folder, fast=True, threads=1).compress(rest)):08x}"
-        first = chances if first is None else first
-        differ = (chances != first).any(-1)
+        first = probabilities if first is None else first
+        differ = (probabilities != first).any(-1)
         row |= {"differ": float(differ.float().mean()), "at": int(differ.int().argmax()) if differ.any() else None}
         found.append(row)
     return found
 
 
 @contextmanager
-def _computed_by(word: str) -> Iterator[bool]:
-    """With these kernels; False where this processor does not have them."""
-    with use_backend(word):
+def _kernels(name: str) -> Iterator[bool]:
+    """Selects kernels for the block; yields False if this processor does not support them."""
+    with use_backend(name):
         try:
             backend()
         except SettingsError:
@@ -152,8 +153,8 @@ def _computed_by(word: str) -> Iterator[bool]:
             yield True
 
 
-def tables(results: Results) -> dict[str, str]:
-    """Markdown."""
+def make_tables(results: Results) -> dict[str, str]:
+    """Returns the tables of sizes, networks, speed and machines."""
     return {
         "sizes": _sizes_table(results),
         "networks": _networks_table(results),
@@ -175,15 +176,15 @@ def _sizes_table(results: Results) -> str:
     ours = [
         ["**charloom**", "", _spread(largest["charloom"], results)],
         ["charloom --fast", "", _spread(largest["charloom --fast"], results)],
-        ["the network's entropy", "", _spread(largest["entropy"], results)],
+        ["cross-entropy of the network", "", _spread(largest["entropy"], results)],
     ]
     peers = sorted(results["peers"].items(), key=lambda item: float(item[1]["after"]))
     rows = [[name, _bits(found["alone"], results), _bits(found["after"], results)] for name, found in peers]
-    return table(["bits a byte", "alone", "after the first 90 %"], [*ours, *rows])
+    return format_table(["bits per byte", "alone", "after the first 90 %"], [*ours, *rows])
 
 
 def break_evens(results: Results, units: str) -> dict[str, float]:
-    """Bytes of text from which on the mean model pays, by compressor: all at their rates after the first 90 %."""
+    """Returns the break-even in bytes of text by compressor, from the compressed sizes after the first 90 %."""
     network = results["networks"][units]
     ours, model = (sum(network[key]) / len(network[key]) for key in ("charloom", "model"))
     return {name: break_even(results["rest"], ours, found["after"], model) for name, found in results["peers"].items()}
@@ -196,7 +197,9 @@ def _networks_table(results: Results) -> str:
         against = [_megabytes(pays[name]) if name in pays else "" for name in ("xz -9e", "zpaq -m5")]
         model = mean_and_spread([size / 1000 for size in found["model"]], 0)
         rows.append([units, _spread(found["charloom"], results), model, *against])
-    return table(["units", "bits a byte", "model, kB", "pays beside xz from, MB", "beside zpaq from, MB"], rows)
+    return format_table(
+        ["units", "bits per byte", "model, kB", "break-even with xz, MB", "break-even with zpaq, MB"], rows
+    )
 
 
 def _megabytes(num_bytes: float) -> str:
@@ -213,7 +216,7 @@ def _speed_table(results: Results) -> str:
         ]
         for name, found in results["speed"].items()
     ]
-    return table(["of one processor", "compress, kB/s", "decompress, kB/s", "ready after, s"], rows)
+    return format_table(["one processor", "compress, kB/s", "decompress, kB/s", "start-up, s"], rows)
 
 
 def _machines_table(machines: list[dict[str, Any]]) -> str:
@@ -226,12 +229,14 @@ def _machines_table(machines: list[dict[str, Any]]) -> str:
         ]
         for row in machines
     ]
-    return table(["computed by", "floats that differ, %", "first at character", "CRC-32 of the file"], rows)
+    return format_table(
+        ["kernels", "characters that differ, %", "first difference at character", "CRC-32 of the file"], rows
+    )
 
 
-def figures(results: Results) -> dict[str, Figure]:
-    """Drawn."""
+def make_figures(results: Results) -> dict[str, Figure]:
+    """Returns the figures of sizes and break-even."""
     return {"sizes": draw_sizes(results), "break-even": draw_break_even(results)}
 
 
-EXPERIMENT = Experiment(measure, tables, figures)
+EXPERIMENT = Experiment(measure, make_tables, make_figures)

@@ -1,4 +1,4 @@
-"""Exercise 5: more layers, and gates. What makes depth work, and what depth is worth."""
+"""Exercise 5: more layers, GRU and LSTM, and the settings that deep networks need to train."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,13 +10,13 @@ from torch import Tensor
 
 from charloom import Corpus, LanguageModel, Recipe, SweepResults, SweepRun, build_model, load_recipe, sweep
 from charloom.training.truncated_bptt import make_optimizer, train_epoch
-from experiments.page import COLOURS, Experiment, Results, corpus, figure, table
+from experiments.page import COLORS, Experiment, Results, format_table, load_text, make_figure
 
 _CELLS = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}
 _ADAMW = {"optimizer": "adamw", "learning_rate": 0.005}
 _UNIFORM = {"init_sigma": 0.0}
-_WAYS: dict[str, dict[str, Any]] = {
-    "the section's": {},
+_VARIANTS: dict[str, dict[str, Any]] = {
+    "section": {},
     "uniform weights": _UNIFORM,
     "AdamW": _ADAMW,
     "both": _UNIFORM | _ADAMW,
@@ -24,9 +24,9 @@ _WAYS: dict[str, dict[str, Any]] = {
     "both, no clipping": _UNIFORM | _ADAMW | {"clip_norm": 0.0},
     "both, 40 epochs": _UNIFORM | _ADAMW | {"epochs": 40},
 }
-"""What is changed of the section's recipe, step by step."""
-_GRID = ("the section's", "both")
-"""The ways that all cells and depths are trained in; the others are tried on the deepest models of these cells."""
+"""Changes to the section's recipe."""
+_GRID = ("section", "both")
+"""Variants that are trained with all cells and depths; the others are trained with the deepest models of ``_TRIED``."""
 _TRIED = ("rnn", "lstm")
 _NUM_TRAINED, _NUM_HELD_OUT = 60_000, 10_000
 
@@ -43,28 +43,28 @@ def _recipe(quick: bool) -> Recipe:
 
 
 def measure(quick: bool) -> Results:
-    """Cells and depths under the section's settings and better ones; the deepest under each change alone; gradients."""
+    """Measures all cells and depths in the variants of ``_GRID``, the deepest models in all variants, and gradients."""
     num_chars = 3000 if quick else _NUM_TRAINED + _NUM_HELD_OUT
-    text = corpus("time-machine", quick, lowercase=True, collapse_whitespace=True, max_chars=num_chars)
+    text = load_text("time-machine", quick, lowercase=True, collapse_whitespace=True, max_chars=num_chars)
     base, seeds = _recipe(quick), 1 if quick else 3
     depths = [1, 2] if quick else [1, 2, 3, 4]
     cells = list(_TRIED if quick else _CELLS)
     found: dict[str, dict[str, Any]] = {}
-    for way in _WAYS:
-        layers = depths if way in _GRID else depths[-1:]
-        some = cells if way in _GRID else _TRIED
-        if quick and way not in (*_GRID, "both, dropout 0.2"):
+    for variant in _VARIANTS:
+        layers = depths if variant in _GRID else depths[-1:]
+        some = cells if variant in _GRID else _TRIED
+        if quick and variant not in (*_GRID, "both, dropout 0.2"):
             continue
         vary = {"cell": some, "num_layers": layers}
-        results = sweep(text, vary, base.with_changes(_WAYS[way]), num_seeds=seeds, jobs=1 if quick else 2)
+        results = sweep(text, vary, base.with_changes(_VARIANTS[variant]), num_seeds=seeds, jobs=1 if quick else 2)
         assert not results.num_missing, results.failures
-        found[way] = {
+        found[variant] = {
             f"{cell} {depth}": _runs(results, cell=cell, num_layers=depth) for cell in some for depth in layers
         }
     return {
         "seeds": seeds,
         "depths": depths,
-        "ways": found,
+        "variants": found,
         "without_a_model": _perplexity_of_frequencies(text),
         "gradients": _gradients(text, base, cells, depths[-1]),
         "signals": _signals(text, base, depths[-1]),
@@ -72,7 +72,7 @@ def measure(quick: bool) -> Results:
 
 
 def _runs(results: SweepResults, **values: Any) -> list[dict[str, Any]]:
-    def of(run: SweepRun) -> dict[str, Any]:
+    def record_of(run: SweepRun) -> dict[str, Any]:
         validation = [record.validation_perplexity for record in run.history]
         return {
             "diverged": run.outcome == "diverged",
@@ -81,18 +81,18 @@ def _runs(results: SweepResults, **values: Any) -> list[dict[str, Any]]:
             "seconds": run.seconds,
         }
 
-    return [of(run) for run in results.find(**values).runs]
+    return [record_of(run) for run in results.find(**values).runs]
 
 
 def _perplexity_of_frequencies(text: Corpus) -> float:
-    """Of a guess that knows how frequent each character is, and nothing else."""
+    """Returns the perplexity of a unigram model, which knows the frequencies of the characters only."""
     counts = torch.bincount(text.ids[:]).double()
     shares = counts[counts > 0] / counts.sum()
     return math.exp(-float((shares * shares.log()).sum()))
 
 
 def _gradients(text: Corpus, base: Recipe, cells: Sequence[str], depth: int) -> dict[str, list[float]]:
-    """Before the first step: the norm of the gradient of each layer's weights, lowest layer first; mean of 3 seeds."""
+    """Returns the gradient norm of each layer's weights before training, lowest layer first; mean of 3 seeds."""
     found = {}
     batch, steps = (4, 10) if len(text.ids) < 5000 else (base.training.batch_size, base.training.num_steps)
     inputs, targets = text.ids[: batch * steps].view(batch, steps), text.ids[1 : batch * steps + 1].view(batch, steps)
@@ -105,16 +105,16 @@ def _gradients(text: Corpus, base: Recipe, cells: Sequence[str], depth: int) -> 
                 loss, _ = model.loss(inputs, targets)
                 torch.autograd.backward(loss)
                 for layer in range(depth):
-                    chunks = [model.layer.get_parameter(f"weight_{kind}_l{layer}").grad for kind in ("ih", "hh")]
-                    norms[layer] += torch.cat([chunk.flatten() for chunk in chunks if chunk is not None]).norm() / 3
+                    gradients = [model.layer.get_parameter(f"weight_{kind}_l{layer}").grad for kind in ("ih", "hh")]
+                    norms[layer] += torch.cat([each.flatten() for each in gradients if each is not None]).norm() / 3
             found[f"{cell} {sigma}"] = norms.tolist()
     return found
 
 
 def _signals(text: Corpus, base: Recipe, depth: int) -> dict[str, list[list[float]]]:
-    """Of the plain RNN under AdamW, for either kind of initial weights, before training and after an epoch of it.
+    """Returns the outputs' statistics of each layer of a plain RNN, before training and after an epoch with AdamW.
 
-    For each layer: how large its outputs are, and how much they differ from text to text. One seed.
+    Measured for both kinds of initial weights with one seed: mean magnitude, and standard deviation over texts.
     """
     found = {}
     for sigma in (0.01, 0.0):
@@ -122,18 +122,19 @@ def _signals(text: Corpus, base: Recipe, depth: int) -> dict[str, list[list[floa
         training = recipe.training
         model = build_model(text.vocabulary, recipe.model, seed=0)
         ids = text.ids[: training.batch_size * training.num_steps].view(training.batch_size, -1)
-        found[f"{sigma} before"] = _sizes_and_differences(model, ids)
+        found[f"{sigma} before"] = _magnitudes_and_deviations(model, ids)
         generator = torch.Generator().manual_seed(0)
         for _ in train_epoch(model, make_optimizer(model.parameters(), training), text.ids, training, generator):
             pass
-        found[f"{sigma} after"] = _sizes_and_differences(model, ids)
+        found[f"{sigma} after"] = _magnitudes_and_deviations(model, ids)
     return found
 
 
-def _sizes_and_differences(model: LanguageModel, ids: Tensor) -> list[list[float]]:
-    """Of each layer's outputs: mean size; standard deviation over a minibatch's sequences, from step 10 on."""
+def _magnitudes_and_deviations(model: LanguageModel, ids: Tensor) -> list[list[float]]:
+    """Returns mean magnitude and standard deviation over sequences of each layer's outputs, from step 10 on."""
     pairs = []
     outputs = torch.nn.functional.one_hot(ids.t(), len(model.vocabulary)).float()
+    # A fused layer returns the outputs of its top layer only, so each layer is run by itself.
     for layer in range(model.layer.num_layers):
         alone = torch.nn.RNN(outputs.shape[-1], model.layer.hidden_size)
         alone.load_state_dict(
@@ -145,31 +146,31 @@ def _sizes_and_differences(model: LanguageModel, ids: Tensor) -> list[list[float
     return pairs
 
 
-def tables(results: Results) -> Mapping[str, str]:
-    """Depths, ways, gradients."""
-    ways, depths = results["ways"], results["depths"]
-    cells = [cell for cell in _CELLS if f"{cell} {depths[-1]}" in ways["both"]]
+def make_tables(results: Results) -> Mapping[str, str]:
+    """Returns the tables of depths, variants, gradients and signals."""
+    variants, depths = results["variants"], results["depths"]
+    cells = [cell for cell in _CELLS if f"{cell} {depths[-1]}" in variants["both"]]
     made = {
-        way: table(
-            [f"layers, {name}", *(_CELLS[cell] for cell in cells)],
-            [[depth, *(_mean(ways[way][f"{cell} {depth}"]) for cell in cells)] for depth in depths],
+        variant: format_table(
+            [f"layers ({name})", *(_CELLS[cell] for cell in cells)],
+            [[depth, *(_mean(variants[variant][f"{cell} {depth}"]) for cell in cells)] for depth in depths],
         )
-        for way, name in (("the section's", "the section's settings"), ("both", "uniform weights and AdamW"))
+        for variant, name in (("section", "section's settings"), ("both", "uniform weights and AdamW"))
     }
     deepest = depths[-1]
     return {
-        "section": made["the section's"],
+        "section": made["section"],
         "both": made["both"],
-        "ways": table(
+        "variants": format_table(
             [f"{deepest} layers", *(_CELLS[cell] for cell in _TRIED)],
-            [[way, *(_mean(ways[way][f"{cell} {deepest}"]) for cell in _TRIED)] for way in _WAYS if way in ways],
+            [[name, *(_mean(runs[f"{cell} {deepest}"]) for cell in _TRIED)] for name, runs in variants.items()],
         ),
-        "learning": table(
-            ["layers, training text", *(_CELLS[cell] for cell in cells)],
-            [[depth, *(_mean(ways["both"][f"{cell} {depth}"], "training") for cell in cells)] for depth in depths],
+        "learning": format_table(
+            ["layers (training text)", *(_CELLS[cell] for cell in cells)],
+            [[depth, *(_mean(variants["both"][f"{cell} {depth}"], "training") for cell in cells)] for depth in depths],
         ),
-        "gradients": table(
-            ["layer", *(f"{_CELLS[cell]}, {word}" for cell in _TRIED for word in ("N(0, 0.01)", "uniform"))],
+        "gradients": format_table(
+            ["layer", *(f"{_CELLS[cell]}, {init}" for cell in _TRIED for init in ("N(0, 0.01)", "uniform"))],
             [
                 [
                     _layer_name(layer, deepest),
@@ -182,7 +183,7 @@ def tables(results: Results) -> Mapping[str, str]:
                 for layer in range(deepest)
             ],
         ),
-        "signals": table(
+        "signals": format_table(
             ["layer", *(f"{name}, {when}" for name in ("N(0, 0.01)", "uniform") for when in ("before", "after"))],
             [
                 [
@@ -196,8 +197,8 @@ def tables(results: Results) -> Mapping[str, str]:
                 for layer in range(deepest)
             ],
         ),
-        "guess": table(
-            ["", "perplexity"], [["the characters' frequencies alone", f"{results['without_a_model']:.2f}"]]
+        "guess": format_table(
+            ["", "perplexity"], [["character frequencies (unigram model)", f"{results['without_a_model']:.2f}"]]
         ),
     }
 
@@ -207,34 +208,36 @@ def _layer_name(layer: int, deepest: int) -> str:
 
 
 def _mean(runs: Sequence[Mapping[str, Any]], kind: str = "validation") -> str:
-    """Mean and standard deviation of the last epoch over seeds."""
+    """Returns a table cell: mean and standard deviation over seeds of the last epoch."""
     values = torch.tensor([run[kind][-1] for run in runs if not run["diverged"] and run[kind]], dtype=torch.float64)
     if len(values) < len(runs):
         return "diverged"
     return f"{values.mean():.2f}" + (f" ± {values.std():.2f}" if len(values) > 1 else "")
 
 
-def figures(results: Results) -> Mapping[str, Figure]:
-    """Perplexity over depth; curves of the deepest models; gradients by layer."""
-    ways, depths = results["ways"], results["depths"]
-    cells = [cell for cell in _CELLS if f"{cell} {depths[-1]}" in ways["both"]]
+def make_figures(results: Results) -> Mapping[str, Figure]:
+    """Returns figures of perplexity by depth, curves of the deepest models, and gradients by layer."""
+    variants, depths = results["variants"], results["depths"]
+    cells = [cell for cell in _CELLS if f"{cell} {depths[-1]}" in variants["both"]]
     return {
-        "depth": _draw_depth(ways, depths, cells),
-        "curves": _draw_curves(ways, depths[-1], cells),
+        "depth": _draw_depth(variants, depths, cells),
+        "curves": _draw_curves(variants, depths[-1], cells),
         "gradients": _draw_gradients(results["gradients"], cells),
     }
 
 
-def _draw_depth(ways: Mapping[str, Any], depths: Sequence[int], cells: Sequence[str]) -> Figure:
-    drawing = figure(height=4.4)
+def _draw_depth(variants: Mapping[str, Any], depths: Sequence[int], cells: Sequence[str]) -> Figure:
+    drawing = make_figure(height=4.4)
     axes = drawing.subplots()
-    for cell, colour in zip(cells, COLOURS, strict=False):
-        for way, style in (("the section's", "--"), ("both", "-")):
-            values = torch.tensor([[r["validation"][-1] for r in ways[way][f"{cell} {depth}"]] for depth in depths])
+    for cell, color in zip(cells, COLORS, strict=False):
+        for variant, style in (("section", "--"), ("both", "-")):
+            values = torch.tensor(
+                [[r["validation"][-1] for r in variants[variant][f"{cell} {depth}"]] for depth in depths]
+            )
             spread = values.std(1) if values.shape[1] > 1 else torch.zeros(len(depths))
-            axes.errorbar(depths, values.mean(1), spread, fmt=f"o{style}", color=colour, capsize=3, ms=4)
-        axes.plot([], [], color=colour, label=_CELLS[cell])
-    axes.plot([], [], "--", color="0.3", label="the section's settings")
+            axes.errorbar(depths, values.mean(1), spread, fmt=f"o{style}", color=color, capsize=3, ms=4)
+        axes.plot([], [], color=color, label=_CELLS[cell])
+    axes.plot([], [], "--", color="0.3", label="section's settings")
     axes.plot([], [], "-", color="0.3", label="uniform weights, AdamW")
     axes.set(xlabel="layers", ylabel="held-out perplexity (log scale)", xticks=list(depths), yscale="log")
     _plain_ticks(axes, (5, 6, 8, 10, 12, 15, 20))
@@ -242,15 +245,15 @@ def _draw_depth(ways: Mapping[str, Any], depths: Sequence[int], cells: Sequence[
     return drawing
 
 
-def _draw_curves(ways: Mapping[str, Any], deepest: int, cells: Sequence[str]) -> Figure:
-    drawing = figure(height=4.4)
+def _draw_curves(variants: Mapping[str, Any], deepest: int, cells: Sequence[str]) -> Figure:
+    drawing = make_figure(height=4.4)
     axes = drawing.subplots()
-    for cell, colour in zip(cells, COLOURS, strict=False):
-        for way, style in (("the section's", "--"), ("both", "-")):
-            for run in ways[way][f"{cell} {deepest}"]:
-                axes.plot(range(1, len(run["validation"]) + 1), run["validation"], style, color=colour, lw=1.2)
-        axes.plot([], [], color=colour, label=_CELLS[cell])
-    axes.plot([], [], "--", color="0.3", label="the section's settings")
+    for cell, color in zip(cells, COLORS, strict=False):
+        for variant, style in (("section", "--"), ("both", "-")):
+            for run in variants[variant][f"{cell} {deepest}"]:
+                axes.plot(range(1, len(run["validation"]) + 1), run["validation"], style, color=color, lw=1.2)
+        axes.plot([], [], color=color, label=_CELLS[cell])
+    axes.plot([], [], "--", color="0.3", label="section's settings")
     axes.plot([], [], "-", color="0.3", label="uniform weights, AdamW")
     axes.set(xlabel="epoch", ylabel=f"held-out perplexity, {deepest} layers (log scale)", yscale="log")
     _plain_ticks(axes, (5, 6, 8, 10, 12, 15, 20))
@@ -259,18 +262,18 @@ def _draw_curves(ways: Mapping[str, Any], deepest: int, cells: Sequence[str]) ->
 
 
 def _draw_gradients(gradients: Mapping[str, Sequence[float]], cells: Sequence[str]) -> Figure:
-    drawing = figure(height=4.4)
+    drawing = make_figure(height=4.4)
     axes = drawing.subplots()
-    for cell, colour in zip(cells, COLOURS, strict=False):
+    for cell, color in zip(cells, COLORS, strict=False):
         for sigma, style in ((0.01, "--"), (0.0, "-")):
             norms = gradients[f"{cell} {sigma}"]
-            axes.plot(range(1, len(norms) + 1), norms, f"o{style}", color=colour, ms=4)
-        axes.plot([], [], color=colour, label=_CELLS[cell])
+            axes.plot(range(1, len(norms) + 1), norms, f"o{style}", color=color, ms=4)
+        axes.plot([], [], color=color, label=_CELLS[cell])
     axes.plot([], [], "--", color="0.3", label="weights N(0, 0.01)")
     axes.plot([], [], "-", color="0.3", label="uniform weights")
     layers = range(1, len(norms) + 1)
     axes.set(
-        xlabel="layer, from the input up",
+        xlabel="layer (1: lowest)",
         ylabel="norm of the first gradient (log scale)",
         yscale="log",
         xticks=list(layers),
@@ -286,4 +289,4 @@ def _plain_ticks(axes: Any, values: Sequence[float]) -> None:
     axes.set_yticks([], minor=True)
 
 
-EXPERIMENT = Experiment(measure, tables, figures)
+EXPERIMENT = Experiment(measure, make_tables, make_figures)

@@ -1,4 +1,4 @@
-"""Autoregressive models of a numeric series: the chapter's sine with noise, chaos, and a real series."""
+"""Exercise: forecasts of the chapter's sine with noise, of nonlinear series, and of a real series."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,31 +9,31 @@ from numpy.typing import NDArray
 
 from charloom import forecasting
 from charloom.forecasting import AutoRegression, ForecastSettings, Naive, SeasonalNaive
-from experiments.forecasting_pictures import FITTED, HORIZON, LENGTH, LEVELS, OURS, SHOWN, figures, packed
-from experiments.page import Experiment, Results, table
+from experiments.forecasting_pictures import FITTED, HORIZON, LENGTH, LEVELS, OURS, SHOWN, make_figures, packed
+from experiments.page import Experiment, Results, format_table
 
 _ROOT = Path(__file__).parent.parent
 _NOISE = 0.2
 _HALF_WIDTHS = {0.8: 1.2816, 0.95: 1.96}
-"""Of normal intervals, in standard deviations."""
+"""Half-widths of normal intervals by level, in standard deviations."""
 _WAVES = ((0.01, 0.1), (0.01, 0.5), (0.03, 0.2), (0.1, 0.2))
-"""Frequencies and noises beside the chapter's."""
+"""Frequencies and noise levels, in addition to the chapter's."""
 _CUTS = (300, 368, 421, 470)
-"""Months of the real series that are fitted to, each in its turn."""
+"""Numbers of months that the models of the real series are fitted to."""
 _STEPS = (1, 6, 12, 24)
-_CHAOS_STEPS = (1, 2, 4)
+_NONLINEAR_STEPS = (1, 2, 4)
 
 Values: TypeAlias = NDArray[np.float64]
 
 
 def _wave(seed: int, frequency: float = 0.01, noise: float = _NOISE) -> tuple[Values, Values]:
-    """The chapter's series, and the same without noise."""
+    """Returns the chapter's series, and the same series without noise."""
     clean = np.sin(frequency * np.arange(1, LENGTH + 1))
     return clean + np.random.default_rng(seed).normal(0, noise, LENGTH), clean
 
 
 def _logistic(seed: int) -> Values:
-    """X' = 3.8 x (1 - x), measured with noise of 0.01."""
+    """Returns the logistic map x' = 3.8 x (1 - x), observed with noise of standard deviation 0.01."""
     values = np.empty(LENGTH)
     random = np.random.default_rng(seed)
     values[0] = random.uniform(0.2, 0.8)
@@ -43,7 +43,7 @@ def _logistic(seed: int) -> Values:
 
 
 def _threshold(seed: int) -> Values:
-    """A threshold autoregression, which has one law below 3.25 and another above. After Tong, 1990 (Canadian lynx)."""
+    """Returns a threshold autoregression with two regimes, below and above 3.25. After Tong, 1990 (Canadian lynx)."""
     random = np.random.default_rng(seed)
     values = np.zeros(LENGTH)
     for t in range(2, LENGTH):
@@ -53,11 +53,11 @@ def _threshold(seed: int) -> Values:
     return values
 
 
-_CHAOS: dict[str, Callable[[int], Values]] = {"logistic map": _logistic, "two laws": _threshold}
+_NONLINEAR: dict[str, Callable[[int], Values]] = {"logistic map": _logistic, "threshold AR": _threshold}
 
 
 def measure(quick: bool) -> Results:
-    """Ten seeds of the chapter's series, two of each other one, the real one fitted to four beginnings."""
+    """Measures ten seeds of the chapter's series, three of each other series, and four dates of the real series."""
     small: dict[str, Any] = (
         {"members": 2, "epochs": 1, "num_paths": 20, "hidden_size": 8, "max_lags": 16} if quick else {}
     ) | {"method": "network"}
@@ -73,9 +73,9 @@ def measure(quick: bool) -> Results:
             }
             for frequency, noise in _WAVES[: 1 if quick else None]
         ],
-        "chaos": {
-            name: [_measure_chaos(make(seed), small) for seed in range(1 if quick else 3)]
-            for name, make in _CHAOS.items()
+        "nonlinear": {
+            name: [_measure_nonlinear(make(seed), small) for seed in range(1 if quick else 3)]
+            for name, make in _NONLINEAR.items()
         },
         "example": _example(small),
         "real": [_measure_real(cut, small) for cut in _CUTS[: 1 if quick else None]],
@@ -88,6 +88,7 @@ def _measure_wave(seed: int, frequency: float, noise: float, small: dict[str, An
     report = forecasting.backtest(
         values, settings, held_out=LENGTH - FITTED, baselines=[Naive(), AutoRegression(4)], levels=LEVELS
     )
+    # Coverage of intervals around the series without noise: the best that a model with full knowledge can do.
     errors = np.abs(values - clean)[FITTED:]
     perfect = {
         str(level): [float(np.mean(errors[step:] <= width * noise)) for step in range(HORIZON)]
@@ -96,39 +97,39 @@ def _measure_wave(seed: int, frequency: float, noise: float, small: dict[str, An
     return {
         "seed": seed,
         "trust": report.forecaster.trust,
-        "rmse": {_shown(name): _at(scores.rmse, SHOWN) for name, scores in report.scores.items()},
+        "rmse": {_name_in_page(name): _at(scores.rmse, SHOWN) for name, scores in report.scores.items()},
         "coverage": {str(level): _at(shares, SHOWN) for level, shares in report.coverage.items()},
         "perfect": {level: _at(shares, SHOWN) for level, shares in perfect.items()},
         "curves": {str(level): packed(shares) for level, shares in report.coverage.items()},
     }
 
 
-def _measure_chaos(values: Values, small: dict[str, Any]) -> dict[str, Any]:
+def _measure_nonlinear(values: Values, small: dict[str, Any]) -> dict[str, Any]:
     settings = ForecastSettings(horizon=4, **small)
     report = forecasting.backtest(values, settings, held_out=LENGTH - FITTED, baselines=[Naive(), AutoRegression(4)])
     return {
         "trust": report.forecaster.trust,
-        "rmse": {_shown(name): _at(scores.rmse, _CHAOS_STEPS) for name, scores in report.scores.items()},
-        "coverage": {str(level): _at(shares, _CHAOS_STEPS) for level, shares in report.coverage.items()},
+        "rmse": {_name_in_page(name): _at(scores.rmse, _NONLINEAR_STEPS) for name, scores in report.scores.items()},
+        "coverage": {str(level): _at(shares, _NONLINEAR_STEPS) for level, shares in report.coverage.items()},
     }
 
 
 def _example(small: dict[str, Any]) -> dict[str, Any]:
-    """Forecasts of seed 0 from every point that was held out, to be drawn."""
+    """Returns forecasts of seed 0 from every held-out point, for the pictures."""
     values, clean = _wave(0)
     forecaster = forecasting.fit(values[:FITTED], ForecastSettings(horizon=HORIZON, **small))
     origins = np.arange(FITTED, LENGTH)
     found = forecaster.forecast_from(values, origins)
     four = AutoRegression(4)
     four.fit(values[:FITTED])
-    theirs = four.forecast(values, origins, HORIZON)
+    forecast_of_four = four.forecast(values, origins, HORIZON)
     bounds = {level: found.interval(level) for level in LEVELS}
     steps = {}
     for step in SHOWN:
         count = len(origins) - step + 1
         steps[str(step)] = {
             "mean": packed(found.mean[:count, step - 1]),
-            "AR(4)": packed(theirs[:count, step - 1]),
+            "AR(4)": packed(forecast_of_four[:count, step - 1]),
             **{str(level): [packed(bound[:count, step - 1]) for bound in pair] for level, pair in bounds.items()},
         }
     return {"values": packed(values), "clean": packed(clean), "steps": steps}
@@ -150,7 +151,7 @@ def _measure_real(cut: int, small: dict[str, Any]) -> dict[str, Any]:
         "cut": cut,
         "label": series.label(cut - 1),
         "season": report.season,
-        "rmse": {_shown(name): _at(scores.rmse, _STEPS) for name, scores in report.scores.items()},
+        "rmse": {_name_in_page(name): _at(scores.rmse, _STEPS) for name, scores in report.scores.items()},
         "coverage": {str(level): _at(shares, _STEPS) for level, shares in report.coverage.items()},
         "past": packed(series.values[cut - 60 : cut]),
         "future": packed(series.values[after]),
@@ -160,13 +161,13 @@ def _measure_real(cut: int, small: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _shown(name: str) -> str:
-    """The page calls the network by the project's name."""
+def _name_in_page(name: str) -> str:
+    """Returns the name of a model in the page, which calls the network charloom."""
     return OURS if name == "network" else name
 
 
 def _at(values: Values | Sequence[float], steps: Sequence[int]) -> dict[str, float]:
-    """By steps ahead."""
+    """Returns the values at the given steps ahead, by step."""
     return {str(step): round(float(values[step - 1]), 4) for step in steps}
 
 
@@ -178,15 +179,17 @@ def _percent(shares: Sequence[float]) -> str:
     return f"{100 * np.mean(shares):.1f} % ({100 * min(shares):.1f} to {100 * max(shares):.1f})"
 
 
-def tables(results: Results) -> dict[str, str]:
-    """Errors by steps ahead, coverage, other waves, chaos, the real series."""
+def make_tables(results: Results) -> dict[str, str]:
+    """Returns the tables of errors, coverage, other waves, nonlinear series, and the real series."""
     chapter = results["chapter"]
 
     def rmse(runs: Sequence[dict[str, Any]], name: str, step: int) -> list[float]:
         return [run["rmse"][name][str(step)] for run in runs]
 
     errors = [[step, *(_spread(rmse(chapter, name, step)) for name in (OURS, "AR(4)", "naive"))] for step in SHOWN]
-    ratios = [ours / theirs for ours, theirs in zip(rmse(chapter, OURS, 1), rmse(chapter, "AR(4)", 1), strict=True)]
+    ratios = [
+        error / baseline for error, baseline in zip(rmse(chapter, OURS, 1), rmse(chapter, "AR(4)", 1), strict=True)
+    ]
     coverage = [
         [
             step,
@@ -210,31 +213,31 @@ def tables(results: Results) -> dict[str, str]:
         ]
         for wave in results["waves"]
     ]
-    chaos = [
+    nonlinear = [
         [
             f"{name}, {step} ahead",
             *(_spread(rmse(runs, method, step)) for method in (OURS, "AR(4)")),
             f"{100 * np.mean([run['coverage']['0.8'][str(step)] for run in runs]):.0f} %",
         ]
-        for name, runs in results["chaos"].items()
-        for step in _CHAOS_STEPS
+        for name, runs in results["nonlinear"].items()
+        for step in _NONLINEAR_STEPS
     ]
     real = results["real"]
     names = [OURS, "seasonal naive (12)", "AR(13)", "AR(4)"]
     return {
-        "errors": table(["steps ahead", OURS, "AR(4)", "naive"], errors),
-        "ratio": table(
-            ["one step ahead, over AR(4)", "mean", "best seed", "worst seed"],
-            [["error", *(f"{pick:.3f}" for pick in (np.mean(ratios), min(ratios), max(ratios)))]],
+        "errors": format_table(["steps ahead", OURS, "AR(4)", "naive"], errors),
+        "ratio": format_table(
+            ["one step ahead", "mean", "best seed", "worst seed"],
+            [["error relative to AR(4)", *(f"{pick:.3f}" for pick in (np.mean(ratios), min(ratios), max(ratios)))]],
         ),
-        "coverage": table(["steps ahead", "claimed", "held", "perfect intervals"], coverage),
-        "waves": table(["series", "1 ahead, ours / AR(4)", "64 ahead", "80 % at 4", "80 % at 64"], waves),
-        "chaos": table(["series", OURS, "AR(4)", "80 % interval"], chaos),
-        "real": table(
+        "coverage": format_table(["steps ahead", "nominal", "coverage", "perfect intervals"], coverage),
+        "waves": format_table(["series", "1 ahead, charloom / AR(4)", "64 ahead", "80 % at 4", "80 % at 64"], waves),
+        "nonlinear": format_table(["series", OURS, "AR(4)", "80 % interval"], nonlinear),
+        "real": format_table(
             ["months ahead", *names], [[step, *(_spread(rmse(real, n, step), 2) for n in names)] for step in _STEPS]
         ),
-        "real-cuts": table(
-            ["fitted until", "1 ahead", "24 ahead", "AR(13), 24", "80 % at 24"],
+        "real-cuts": format_table(
+            ["fitted up to", "1 ahead", "24 ahead", "AR(13), 24", "80 % at 24"],
             [
                 [
                     run["label"],
@@ -249,4 +252,4 @@ def tables(results: Results) -> dict[str, str]:
     }
 
 
-EXPERIMENT = Experiment(measure, tables, figures)
+EXPERIMENT = Experiment(measure, make_tables, make_figures)

@@ -1,4 +1,4 @@
-"""Exercise 1: the section's model by hand, by PyTorch's layer, by charloom. Equal numbers? How fast, and why?"""
+"""Exercise 1: the section's model by hand, with PyTorch's layer and with charloom: equality, speed, profile."""
 
 import inspect
 import statistics
@@ -14,23 +14,23 @@ import charloom
 from charloom.text.batching import draw_offset, sequential_batches
 from charloom.training.truncated_bptt import train_step as charloom_step
 from experiments import scratch
-from experiments.page import Experiment, Results, corpus, figure, table
+from experiments.page import Experiment, Results, format_table, load_text, make_figure
 from experiments.scratch import ScratchModel, train_step
 
 _HIDDENS, _BATCH, _STEPS = 256, 32, 35
-_NAMES = {"scratch": "by hand", "pytorch": "`torch.nn.RNN`", "charloom": "charloom"}
+_NAMES = {"scratch": "written by hand", "pytorch": "`torch.nn.RNN`", "charloom": "charloom"}
 _PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm")
 
 
 class TwoBiases(ScratchModel):
-    """By hand, but with the second bias that frameworks have."""
+    """The model written by hand, with the second bias that frameworks have."""
 
     def __init__(self, vocabulary_size: int, num_hiddens: int) -> None:
         super().__init__(vocabulary_size, num_hiddens)
         self.second_b_h = nn.Parameter(torch.zeros(num_hiddens))
 
     def forward(self, ids: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """As by hand."""
+        """Returns logits and the last state, as ``ScratchModel`` does."""
         outputs = []
         for inputs in nn.functional.one_hot(ids.T, self.vocabulary_size).float():
             state = torch.tanh(inputs @ self.W_xh + state @ self.W_hh + self.b_h + self.second_b_h)
@@ -39,7 +39,7 @@ class TwoBiases(ScratchModel):
 
 
 class FrameworkModel(nn.Module):
-    """With PyTorch's own layer."""
+    """The model with PyTorch's own layer."""
 
     def __init__(self, weights: ScratchModel) -> None:
         super().__init__()
@@ -49,17 +49,17 @@ class FrameworkModel(nn.Module):
         _copy(weights, self.layer, self.output)
 
     def begin_state(self, batch_size: int) -> Tensor:
-        """Zeros (1, batch, hidden)."""
+        """Returns zeros (1, batch, hidden)."""
         return torch.zeros(1, batch_size, _HIDDENS)
 
     def forward(self, ids: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """As by hand."""
+        """Returns logits and the last state, as ``ScratchModel`` does."""
         outputs, state = self.layer(nn.functional.one_hot(ids.T, self.vocabulary_size).float(), state)
         return self.output(outputs), state
 
 
 def _copy(weights: ScratchModel, layer: nn.RNNBase, output: nn.Linear) -> None:
-    """The weights by hand into a layer, which has them transposed, and two biases where the hand wrote one."""
+    """Copies the weights of ``ScratchModel`` to a layer, transposed; the second bias is set to zero."""
     with torch.no_grad():
         layer.get_parameter("weight_ih_l0").copy_(weights.W_xh.T)
         layer.get_parameter("weight_hh_l0").copy_(weights.W_hh.T)
@@ -73,7 +73,7 @@ Stepper = Callable[[Tensor, Tensor, Tensor], tuple[float, Tensor]]
 
 
 def _steppers(text: charloom.Corpus, seed: int) -> dict[str, tuple[Stepper, Callable[[], Tensor]]]:
-    """For each implementation, from the same weights: a training step, and the state to begin with."""
+    """Returns a training step and a function for the initial state of each implementation, from the same weights."""
     torch.manual_seed(seed)
     by_hand = ScratchModel(len(text.vocabulary), _HIDDENS)
     two_biases = TwoBiases(len(text.vocabulary), _HIDDENS)
@@ -86,26 +86,31 @@ def _steppers(text: charloom.Corpus, seed: int) -> dict[str, tuple[Stepper, Call
     def of(module: ScratchModel | FrameworkModel) -> tuple[Stepper, Callable[[], Tensor]]:
         return lambda ids, targets, state: train_step(module, ids, targets, state), lambda: module.begin_state(_BATCH)
 
-    def ours(ids: Tensor, targets: Tensor, state: Tensor) -> tuple[float, Tensor]:
+    def charloom_stepper(ids: Tensor, targets: Tensor, state: Tensor) -> tuple[float, Tensor]:
         loss, last = charloom_step(model, optimizer, ids, targets, state, 1.0)
         assert isinstance(last, Tensor)
         return loss.item(), last
 
-    def begin() -> Tensor:
+    def initial_state() -> Tensor:
         state = model.begin_state(_BATCH)
         assert isinstance(state, Tensor)
         return state
 
-    return {"scratch": of(by_hand), "pytorch": of(framework), "charloom": (ours, begin), "two biases": of(two_biases)}
+    return {
+        "scratch": of(by_hand),
+        "pytorch": of(framework),
+        "charloom": (charloom_stepper, initial_state),
+        "two biases": of(two_biases),
+    }
 
 
 def _train(stepper: tuple[Stepper, Callable[[], Tensor]], ids: Tensor, epochs: int, seed: int) -> list[float]:
-    """The loss of every minibatch; offsets depend on the seed alone."""
-    step, begin = stepper
+    """Returns the loss of every minibatch. Offsets depend on the seed only, for a fair comparison."""
+    step, initial_state = stepper
     generator = torch.Generator().manual_seed(seed)
     losses = []
     for _ in range(epochs):
-        state = begin()
+        state = initial_state()
         offset = draw_offset(len(ids), _BATCH, _STEPS, generator)
         for inputs, targets in sequential_batches(ids, _BATCH, _STEPS, offset):
             loss, state = step(inputs, targets, state)
@@ -114,35 +119,35 @@ def _train(stepper: tuple[Stepper, Callable[[], Tensor]], ids: Tensor, epochs: i
 
 
 def _time(text: charloom.Corpus, rounds: int, steps: int) -> dict[str, list[float]]:
-    """Milliseconds a step, in alternated rounds after one that is not counted."""
+    """Returns milliseconds per step for each round; rounds alternate, after one uncounted warm-up round."""
     steppers = _steppers(text, 0)
     ids, targets = next(sequential_batches(text.ids, _BATCH, _STEPS, 0))
     milliseconds: dict[str, list[float]] = {name: [] for name in _NAMES}
     for number in range(rounds + 1):
         for name, times in milliseconds.items():
-            step, begin = steppers[name]
-            state = begin()
-            began = time.perf_counter()
+            step, initial_state = steppers[name]
+            state = initial_state()
+            start = time.perf_counter()
             for _ in range(steps):
                 step(ids, targets, state)
             if number:
-                times.append((time.perf_counter() - began) / steps * 1e3)
+                times.append((time.perf_counter() - start) / steps * 1e3)
     return milliseconds
 
 
 def _profile(text: charloom.Corpus, steps: int) -> dict[str, dict[str, float]]:
-    """Operators called in a step, and how its time divides between products, other operators, and all around them."""
+    """Returns the number of operators in a step, and the shares of time of products, other operators and overhead."""
     steppers = _steppers(text, 0)
     ids, targets = next(sequential_batches(text.ids, _BATCH, _STEPS, 0))
     found = {}
     for name in ("scratch", "pytorch"):
-        step, begin = steppers[name]
-        step(ids, targets, begin())
+        step, initial_state = steppers[name]
+        step(ids, targets, initial_state())
         with profile(activities=[ProfilerActivity.CPU]) as profiled:
-            began = time.perf_counter()
+            start = time.perf_counter()
             for _ in range(steps):
-                step(ids, targets, begin())
-            wall = time.perf_counter() - began
+                step(ids, targets, initial_state())
+            wall = time.perf_counter() - start
         events = profiled.key_averages()
         operators = [event for event in events if event.key.startswith("aten::")]
         products = sum(event.self_cpu_time_total for event in operators if event.key in _PRODUCTS) / 1e6
@@ -157,23 +162,24 @@ def _profile(text: charloom.Corpus, steps: int) -> dict[str, dict[str, float]]:
 
 
 def _products_alone(text: charloom.Corpus, rounds: int) -> float:
-    """Milliseconds of a step's arithmetic at the rate of one large product: the floor."""
+    """Returns milliseconds of a step's arithmetic at the rate of one large matrix product, a lower bound."""
     size = 1024
     left, right = torch.rand(size, size), torch.rand(size, size)
     times = []
     for _ in range(rounds + 1):
-        began = time.perf_counter()
+        start = time.perf_counter()
         left @ right
-        times.append(time.perf_counter() - began)
+        times.append(time.perf_counter() - start)
     rate = 2 * size**3 / min(times[1:])
-    # Forward, and for each of the two gradients as much again. One-hot products are look-ups.
+    # Three products of this size: forward, and one for each of the two gradients. The product with the one-hot input
+    # is a table look-up and not counted.
     arithmetic = 3 * 2 * _BATCH * _STEPS * _HIDDENS * (_HIDDENS + len(text.vocabulary))
     return arithmetic / rate * 1e3
 
 
 def measure(quick: bool) -> Results:
-    """Equality of losses over seeds, perplexities, times, and a profile."""
-    text = corpus("time-machine", quick, lowercase=True, collapse_whitespace=True, max_chars=10_000)
+    """Measures differences of losses over seeds, perplexities, times, and a profile."""
+    text = load_text("time-machine", quick, lowercase=True, collapse_whitespace=True, max_chars=10_000)
     seeds, epochs, rounds, steps = ([0], 2, 1, 3) if quick else ([0, 1, 2, 3, 4, 5], 50, 9, 30)
     runs = []
     for seed in seeds:
@@ -207,8 +213,8 @@ def _difference(largest: float) -> str:
     return f"{largest:.0e}" if largest else "none"
 
 
-def tables(results: Results) -> Mapping[str, str]:
-    """The code by hand, speed, profile, equality."""
+def make_tables(results: Results) -> Mapping[str, str]:
+    """Returns the handwritten code and the tables of speed, profile and equality."""
     times = results["milliseconds"]
     ratios = {name: [a / b for a, b in zip(times["scratch"], times[name], strict=True)] for name in _NAMES}
     speed = [
@@ -220,12 +226,12 @@ def tables(results: Results) -> Mapping[str, str]:
         ]
         for name, label in _NAMES.items()
     ]
-    speed.append(["the products alone", f"{results['floor']:.2f}", "", ""])
+    speed.append(["matrix products alone", f"{results['floor']:.2f}", "", ""])
     profiled = [
         [_NAMES[name], f"{of['operators']:.0f}", *(f"{of[part]:.0%}" for part in ("products", "others", "around"))]
         for name, of in results["profile"].items()
     ]
-    labels = {"scratch": "by hand", "two biases": "by hand, two biases", "pytorch": "`torch.nn.RNN`"}
+    labels = {"scratch": "written by hand", "two biases": "written by hand, two biases", "pytorch": "`torch.nn.RNN`"}
     equality = [
         [
             labels.get(name, name),
@@ -236,17 +242,17 @@ def tables(results: Results) -> Mapping[str, str]:
     ]
     return {
         "code": "```python\n" + inspect.getsource(scratch).partition('"""\n\n')[2].rstrip() + "\n```",
-        "speed": table(["", "ms a step", "times as fast", "by round"], speed),
-        "profile": table(["", "operators a step", "products", "other operators", "around them"], profiled),
-        "equality": table(
+        "speed": format_table(["", "ms per step", "speedup", "range over rounds"], speed),
+        "profile": format_table(["", "operators per step", "matrix products", "other operators", "overhead"], profiled),
+        "equality": format_table(
             ["", "largest difference, first 8 losses (nats)", f"perplexity after {results['epochs']} epochs"], equality
         ),
     }
 
 
-def figures(results: Results) -> Mapping[str, Figure]:
-    """Where the time of a step goes."""
-    drawing = figure(6.4, 3.0)
+def make_figures(results: Results) -> Mapping[str, Figure]:
+    """Draws the time of a step, divided into its parts."""
+    drawing = make_figure(6.4, 3.0)
     axes = drawing.add_subplot()
     times = {name: statistics.median(of) for name, of in results["milliseconds"].items()}
     parts = {"products": "matrix products", "others": "other operators", "around": "Python, dispatch, bookkeeping"}
@@ -258,16 +264,16 @@ def figures(results: Results) -> Mapping[str, Figure]:
         left = [a + b for a, b in zip(left, widths, strict=True)]
     ours = names.index("charloom")
     axes.barh([names[ours]], [times["charloom"]], height=0.6, label="one native call")
-    for place, name in enumerate(names):
-        axes.text(times[name], place, f" {times[name]:.1f} ms", va="center")
-    axes.axvline(results["floor"], color="#222222", linestyle=":", linewidth=1.2, label="the products alone")
+    for row, name in enumerate(names):
+        axes.text(times[name], row, f" {times[name]:.1f} ms", va="center")
+    axes.axvline(results["floor"], color="#222222", linestyle=":", linewidth=1.2, label="matrix products alone")
     axes.set_yticks(range(len(names)), [_NAMES[name].strip("`") for name in names])
     axes.invert_yaxis()
     axes.set_xlim(0, max(times.values()) * 1.18)
-    axes.set_xlabel("milliseconds a training step")
+    axes.set_xlabel("milliseconds per training step")
     axes.grid(visible=False, axis="y")
     drawing.legend(loc="outside lower center", ncols=2, fontsize=9, frameon=False)
     return {"profile": drawing}
 
 
-EXPERIMENT = Experiment(measure, tables, figures)
+EXPERIMENT = Experiment(measure, make_tables, make_figures)

@@ -1,4 +1,4 @@
-"""Runs the notebook ``docs/lesson.ipynb`` and keeps what it shows."""
+"""Execution of the notebook ``docs/lesson.ipynb``, whose outputs are saved in it."""
 
 import tempfile
 from pathlib import Path
@@ -8,13 +8,13 @@ from nbclient import NotebookClient
 
 
 def run_lesson(source: Path, target: Path) -> None:
-    """Runs it from top to bottom, in a folder of its own. Raises CellExecutionError where a cell fails."""
+    """Executes the notebook from top to bottom in a temporary folder. Raises CellExecutionError if a cell fails."""
     notebook = nbformat.read(source, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(notebook, timeout=600, coalesce_streams=True, resources={"metadata": {"path": folder}})
         client.execute()
     for cell in notebook.cells:
-        cell.metadata.pop("execution", None)  # times of day: every run would be a change
+        cell.metadata.pop("execution", None)  # timestamps, which would change the file on every run
         cell.pop("execution_count", None)
         if cell.cell_type == "code":
             cell.execution_count = None

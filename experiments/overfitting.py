@@ -1,4 +1,4 @@
-"""Exercise 2: more units, more epochs, other clipping: training against held-out text, and what stops overfitting."""
+"""Exercise 2: units, epochs and clipping: training and held-out perplexity, and remedies for overfitting."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,29 +8,27 @@ from matplotlib.figure import Figure
 
 from charloom import Corpus, EpochRecord, Recipe, SweepRun, build_model, corpus_from, load_recipe, sweep
 from charloom.training.truncated_bptt import make_optimizer, train_epoch
-from experiments.page import COLOURS, Experiment, Results, corpus, figure, table
+from experiments.page import COLORS, Experiment, Results, format_table, load_text, make_figure
 
 _NUM_CHARS = 10_000
-"""Trained on, as in the section; and as many after them held out."""
+"""Characters of the training text, as in the section, and of the held-out text that follows it."""
 _UNITS = [32, 64, 128, 256]
 _CLIPS = [0.1, 1.0, 10.0, 0.0]
 _REMEDIES: dict[str, dict[str, Any]] = {
-    "nothing": {},
+    "none": {},
     "early stopping": {"patience": 20},
     "dropout 0.5": {"dropout": 0.5},
     "weight decay 0.001": {"weight_decay": 0.001},
 }
 _KEEP_EVERY = 4
-"""Epochs from one point of a stored curve to the next."""
-
-
-_RAN_AWAY = 1000
-"""A perplexity that no model has that knows how many characters there are."""
+"""Epochs between two points of a stored curve."""
+_DIVERGED = 1000
+"""Perplexity far above that of a uniform distribution over the vocabulary, from which a run counts as diverged."""
 
 
 def measure(quick: bool) -> Results:
-    """Units, clipping, remedies, more text; how often clipping acts."""
-    book = corpus("time-machine", quick, lowercase=True, collapse_whitespace=True)
+    """Measures units, clipping, remedies and more text, and the gradient norms under each clipping."""
+    book = load_text("time-machine", quick, lowercase=True, collapse_whitespace=True)
     num_chars, seeds, epochs, jobs = (2500, 1, 6, 1) if quick else (_NUM_CHARS, 3, 200, 2)
     text, fraction = _text(book, num_chars, num_chars)
     base = load_recipe("section").with_changes(
@@ -40,11 +38,11 @@ def measure(quick: bool) -> Results:
     def run(combinations: Sequence[Mapping[str, Any]], text: Corpus = text, base: Recipe = base) -> list[list[Any]]:
         results = sweep(text, combinations, base, num_seeds=seeds, jobs=jobs)
         assert not results.num_missing, results.failures
-        return [[_of(one) for one in results.find(**combination).runs] for combination in combinations]
+        return [[_summary(one) for one in results.find(**combination).runs] for combination in combinations]
 
     units = _UNITS[:2] if quick else _UNITS
-    usual = base.model.hidden_size
-    plain = {"hidden_size": usual, "clip_norm": 1.0, "dropout": 0.0, "weight_decay": None, "patience": None}
+    default_size = base.model.hidden_size
+    plain = {"hidden_size": default_size, "clip_norm": 1.0, "dropout": 0.0, "weight_decay": None, "patience": None}
     everything = [
         *(plain | {"hidden_size": size} for size in units),
         *(plain | {"clip_norm": clip} for clip in _CLIPS if clip != 1),
@@ -53,9 +51,10 @@ def measure(quick: bool) -> Results:
     found = run(everything)
     by_units = {str(size): runs for size, runs in zip(units, found[: len(units)], strict=True)}
     del found[: len(units)]
-    by_clip = {str(clip): by_units[str(usual)] if clip == 1 else found.pop(0) for clip in _CLIPS}
-    remedies = {name: found.pop(0) if change else by_units[str(usual)] for name, change in _REMEDIES.items()}
+    by_clip = {str(clip): by_units[str(default_size)] if clip == 1 else found.pop(0) for clip in _CLIPS}
+    remedies = {name: found.pop(0) if change else by_units[str(default_size)] for name, change in _REMEDIES.items()}
     steps = epochs * _steps_per_epoch(base, num_chars)
+    # More text is trained on for the same number of optimizer steps, so that only the text differs.
     for factor in (2,) if quick else (4, 15):
         longer, fraction = _text(book, factor * num_chars, num_chars)
         same_steps = round(steps / _steps_per_epoch(base, factor * num_chars))
@@ -72,12 +71,17 @@ def measure(quick: bool) -> Results:
 
 
 def _text(book: Corpus, num_trained: int, num_held_out: int) -> tuple[Corpus, float]:
-    """The beginning of the book, the same part of it held out and put last; and that part's share."""
+    """Returns the start of the book with its second block of text moved to the end, and that block's share.
+
+    The held-out block is the same for every ``num_trained``, so that perplexities are comparable.
+    """
     text = str(book.text)
-    begin, end = num_held_out, 2 * num_held_out
-    whole = text[:begin] + text[end : end + num_trained - begin] + text[begin:end]
-    known = book.vocabulary
-    made = corpus_from(whole, name=book.name, **vars(known.clean_up)).in_vocabulary(known)
+    start, end = num_held_out, 2 * num_held_out
+    whole = text[:start] + text[end : end + num_trained - start] + text[start:end]
+    # The vocabulary of the whole book, so that models of different texts predict among the same characters.
+    vocabulary = book.vocabulary
+    made = corpus_from(whole, name=book.name, **vars(vocabulary.clean_up)).in_vocabulary(vocabulary)
+    # The small term keeps rounding down from holding out one character less.
     return made, num_held_out / len(whole) + 1e-9
 
 
@@ -85,37 +89,37 @@ def _steps_per_epoch(recipe: Recipe, num_chars: int) -> int:
     return (num_chars - 1) // recipe.training.batch_size // recipe.training.num_steps
 
 
-def _of(run: SweepRun) -> dict[str, Any]:
-    def of(record: EpochRecord | None) -> list[float] | None:
+def _summary(run: SweepRun) -> dict[str, Any]:
+    def point(record: EpochRecord | None) -> list[float] | None:
         validation = record.validation_perplexity if record else None
         return [record.epoch, round(record.perplexity, 3), round(validation, 3)] if record and validation else None
 
     return {
         "diverged": run.outcome == "diverged",
-        "curve": [of(record) for record in run.history if (record.epoch - 1) % _KEEP_EVERY == 0],
-        "best": of(run.best),
-        "last": of(run.history[-1]) if run.history else None,
-        "kept": of(run.kept),
+        "curve": [point(record) for record in run.history if (record.epoch - 1) % _KEEP_EVERY == 0],
+        "best": point(run.best),
+        "last": point(run.history[-1]) if run.history else None,
+        "kept": point(run.kept),
         "seconds": run.seconds,
     }
 
 
 def _norms(text: Corpus, base: Recipe, clip: float, seed: int, epochs: int) -> list[float]:
-    """The gradient's norm before clipping, at every step: training again, looking on."""
+    """Returns the gradient norm before clipping at every step, recorded while a model is trained again."""
     recipe = base.with_changes({"clip_norm": clip})
     model = build_model(text.vocabulary, recipe.model, seed=seed)
     optimizer = make_optimizer(model.parameters(), recipe.training)
     norms: list[float] = []
-    usual = model.backpropagate
+    backpropagate = model.backpropagate
 
-    def look(*arguments: Any) -> Any:
-        result = usual(*arguments)
+    def recording(*arguments: Any) -> Any:
+        result = backpropagate(*arguments)
         gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
         norms.append(float(torch.cat(gradients).norm()))
         return result
 
-    watched: Any = model
-    watched.backpropagate = look
+    patched: Any = model  # Any, because mypy refuses an assignment to a method
+    patched.backpropagate = recording
     generator = torch.Generator().manual_seed(seed)
     ids = text.ids[: len(text.ids) - round(len(text.ids) * base.training.validation_fraction)]
     for epoch in range(1, epochs + 1):
@@ -126,11 +130,11 @@ def _norms(text: Corpus, base: Recipe, clip: float, seed: int, epochs: int) -> l
     return [float(f"{norm:.4g}") for norm in norms]
 
 
-def tables(results: Results) -> Mapping[str, str]:
-    """Units, clipping, norms, remedies."""
+def make_tables(results: Results) -> Mapping[str, str]:
+    """Returns the tables of units, clipping, norms and remedies."""
     return {
-        "units": table(
-            ["units", "held out, lowest", "at epoch", "held out, end", "training, end"],
+        "units": format_table(
+            ["units", "held-out, lowest", "at epoch", "held-out, last epoch", "training, last epoch"],
             [
                 [
                     name,
@@ -142,16 +146,16 @@ def tables(results: Results) -> Mapping[str, str]:
                 for name, runs in results["units"].items()
             ],
         ),
-        "clipping": table(
-            ["clipped to", "held out, lowest", "held out, end", "training, end", "ran away"],
+        "clipping": format_table(
+            ["clipped to", "held-out, lowest", "held-out, last epoch", "training, last epoch", "diverged"],
             [["none" if clip == 0 else f"{clip:g}", *_clip_row(results["clips"][str(clip)])] for clip in _CLIPS],
         ),
-        "norms": table(
-            ["clipped to", "median norm", "largest", "steps clipped"],
+        "norms": format_table(
+            ["clipped to", "median norm", "maximum norm", "steps clipped"],
             [["none" if clip == 0 else f"{clip:g}", *_norm_row(results["norms"][str(clip)], clip)] for clip in _CLIPS],
         ),
-        "remedies": table(
-            ["against it", "epochs", "held out, of the saved model", "training"],
+        "remedies": format_table(
+            ["remedy", "epochs", "held-out, saved model", "training"],
             [
                 [name, f"{_over(runs, 'last', 0, 0)}", _over(runs, "kept", 2), _over(runs, "kept", 1)]
                 for name, runs in results["remedies"].items()
@@ -161,14 +165,14 @@ def tables(results: Results) -> Mapping[str, str]:
 
 
 def _clip_row(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Of the runs that did not run away, and how many did."""
-    tame = [run for run in runs if not run["diverged"] and run["last"][2] < _RAN_AWAY]
-    figures = [_over(tame, "best", 2), _over(tame, "last", 2), _over(tame, "last", 1)] if tame else ["", "", ""]
-    return [*figures, f"{len(runs) - len(tame)} of {len(runs)} seeds"]
+    """Returns the means of the runs that did not diverge, and the number of those that did."""
+    stable = [run for run in runs if not run["diverged"] and run["last"][2] < _DIVERGED]
+    figures = [_over(stable, "best", 2), _over(stable, "last", 2), _over(stable, "last", 1)] if stable else ["", "", ""]
+    return [*figures, f"{len(runs) - len(stable)} of {len(runs)} seeds"]
 
 
 def _over(runs: Sequence[Mapping[str, Any]], which: str, column: int, digits: int = 2) -> str:
-    """Mean and standard deviation over seeds."""
+    """Returns a table cell: mean and standard deviation over seeds."""
     values = torch.tensor([run[which][column] for run in runs], dtype=torch.float64)
     spread = f" ± {values.std():.{digits}f}" if len(values) > 1 and values.std() > 0 else ""
     return f"{values.mean():.{digits}f}{spread}"
@@ -180,30 +184,30 @@ def _norm_row(norms: Sequence[float], clip: float) -> list[str]:
     return [f"{values.median():.2g}", f"{values.max():.2g}", clipped]
 
 
-def figures(results: Results) -> Mapping[str, Figure]:
-    """Curves by units, by clipping, by remedy."""
+def make_figures(results: Results) -> Mapping[str, Figure]:
+    """Returns figures of perplexity by epoch for units, clipping and remedies."""
     units = results["units"]
     clips = {f"clipped to {clip:g}": results["clips"][str(clip)] for clip in _CLIPS if clip in (0.1, 1)}
     remedies = {name: runs for name, runs in results["remedies"].items() if "text" not in name}
     return {
         "units": _curves({f"{name} units": runs for name, runs in units.items()}),
-        "clipping": _curves(clips | {"not clipped (10 is much the same)": results["clips"]["0.0"]}),
+        "clipping": _curves(clips | {"not clipped (similar to 10)": results["clips"]["0.0"]}),
         "remedies": _curves(remedies),
     }
 
 
 def _curves(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
-    """Held out drawn through, training dashed; each seed a line."""
-    drawing = figure(height=4.2)
+    """Draws held-out (solid) and training (dashed) perplexity by epoch, a line for each seed."""
+    drawing = make_figure(height=4.2)
     axes = drawing.subplots()
-    for (name, runs), colour in zip(groups.items(), COLOURS, strict=False):
+    for (name, runs), color in zip(groups.items(), COLORS, strict=False):
         for run in runs:
             if run["curve"]:
                 epochs, training, held_out = zip(*run["curve"], strict=True)
-                axes.plot(epochs, held_out, color=colour, lw=1.1)
-                axes.plot(epochs, training, "--", color=colour, lw=0.9)
-        axes.plot([], [], color=colour, label=name)
-    axes.plot([], [], color="0.3", label="held out")
+                axes.plot(epochs, held_out, color=color, lw=1.1)
+                axes.plot(epochs, training, "--", color=color, lw=0.9)
+        axes.plot([], [], color=color, label=name)
+    axes.plot([], [], color="0.3", label="held-out")
     axes.plot([], [], "--", color="0.3", label="training")
     axes.set(xlabel="epoch", ylabel="perplexity (log scale)", yscale="log", ylim=(1.8, 50))
     axes.set_yticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
@@ -212,4 +216,4 @@ def _curves(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     return drawing
 
 
-EXPERIMENT = Experiment(measure, tables, figures)
+EXPERIMENT = Experiment(measure, make_tables, make_figures)

@@ -1,8 +1,8 @@
-"""What the experiments share: what one is, how its page is filled in, and how its figures look.
+"""The parts that experiments share: their interface, filling in tables of pages, and the style of figures.
 
-A page is plain Markdown. A table that an experiment makes stands between two comments that no reader sees::
+A page is plain Markdown. The table NAME of an experiment is enclosed in two comments, which are not displayed::
 
-    <!-- table: name -->
+    <!-- table: NAME -->
     <!-- end of table -->
 """
 
@@ -18,29 +18,30 @@ from matplotlib.figure import Figure
 from charloom import Corpus, CorpusUnavailableError, load_corpus
 
 Results: TypeAlias = dict[str, Any]
-"""What was measured: whatever JSON holds."""
+"""Measurements, as values that JSON can represent."""
 
-COLOURS = ("#0b4f8a", "#e07b39", "#3a9d6e", "#8a4fa3", "#b5434b", "#7a7a7a")
-"""Told apart by those who see few colours too; ``figure`` cycles through them."""
+COLORS = ("#0b4f8a", "#e07b39", "#3a9d6e", "#8a4fa3", "#b5434b", "#7a7a7a")
+"""Color cycle of ``make_figure``; distinguishable with color vision deficiencies."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One page's measurements.
+    """The measurements, tables and figures of one page.
 
     Attributes:
-        measure: ``quick`` is for tests: the same code on less (one seed, an epoch or two), within about 10 seconds.
-        tables: Markdown tables by the names that the page gives them.
-        figures: Pictures by name; saved as ``docs/pictures/<experiment>-<name>.svg``.
+        measure: Function that takes the measurements. Called with True by the tests, it runs the same code on less data
+            (one seed, an epoch or two) in about 10 seconds.
+        make_tables: Function that returns Markdown tables by their names in the page.
+        make_figures: Function that returns figures by name; saved as ``docs/pictures/<experiment>-<name>.svg``.
     """
 
     measure: Callable[[bool], Results]
-    tables: Callable[[Results], Mapping[str, str]]
-    figures: Callable[[Results], Mapping[str, Figure]]
+    make_tables: Callable[[Results], Mapping[str, str]]
+    make_figures: Callable[[Results], Mapping[str, Figure]]
 
 
-def corpus(name: str, quick: bool, **options: Any) -> Corpus:
-    """A named corpus; where it cannot be had, a quick run takes the text that Python carries."""
+def load_text(name: str, quick: bool, **options: Any) -> Corpus:
+    """Returns a named corpus. If it is unavailable, a quick run uses a text of the Python installation instead."""
     try:
         return load_corpus(name, **options)
     except CorpusUnavailableError:
@@ -49,43 +50,44 @@ def corpus(name: str, quick: bool, **options: Any) -> Corpus:
         return load_corpus("python-reference", **options)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table; the first column is text, the others are numbers and stand to the right."""
+def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Returns a Markdown table whose first column is left-aligned text and whose other columns are right-aligned."""
     lines = [header, [":--", *["--:"] * (len(header) - 1)], *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def fill(page: str, tables: Mapping[str, str]) -> str:
-    """The page with its tables. Raises ValueError where page and experiment do not name the same tables."""
-    places = re.findall(r"<!-- table: (.+?) -->", page)
-    if sorted(places) != sorted(tables):
-        raise ValueError(f"the page has places for the tables {sorted(places)}, the experiment makes {sorted(tables)}")
+def fill_tables(page: str, tables: Mapping[str, str]) -> str:
+    """Returns the page with its tables replaced. Raises ValueError if page and experiment name different tables."""
+    names = re.findall(r"<!-- table: (.+?) -->", page)
+    if sorted(names) != sorted(tables):
+        raise ValueError(f"the page has the tables {sorted(names)}, the experiment makes {sorted(tables)}")
     for name, text in tables.items():
-        begin = f"<!-- table: {name} -->"
-        before, after = page.split(begin)
-        page = f"{before}{begin}\n\n{text}\n\n<!-- end of table -->{after.partition('<!-- end of table -->')[2]}"
+        start = f"<!-- table: {name} -->"
+        before, after = page.split(start)
+        page = f"{before}{start}\n\n{text}\n\n<!-- end of table -->{after.partition('<!-- end of table -->')[2]}"
     return page
 
 
-def figure(width: float = 6.4, height: float = 3.6) -> Figure:
-    """An empty figure, sizes in inches, wide enough for a screen, with letters large enough for a telephone."""
+def make_figure(width: float = 6.4, height: float = 3.6) -> Figure:
+    """Returns an empty figure, its size in inches, readable on a desktop screen and on a phone."""
     rcParams.update(
         {
             "svg.fonttype": "none",
-            "svg.hashsalt": "charloom",  # the same picture from the same numbers
+            "svg.hashsalt": "charloom",  # without it, element ids are random and the file changes on every run
             "font.family": "sans-serif",
             "font.size": 11,
             "axes.grid": True,
             "grid.alpha": 0.25,
             "axes.spines.top": False,
             "axes.spines.right": False,
-            "axes.prop_cycle": f"cycler('color', {list(COLOURS)})",
+            "axes.prop_cycle": f"cycler('color', {list(COLORS)})",
         }
     )
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
-def save(drawing: Figure, path: Path) -> None:
-    """As SVG."""
+def save_figure(drawing: Figure, path: Path) -> None:
+    """Saves a figure as SVG."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # A date would change the file on every run.
     drawing.savefig(path, metadata={"Date": None})

@@ -1,11 +1,11 @@
-"""The section's model written out by hand: what ``from_scratch.md`` shows and ``experiments.from_scratch`` measures."""
+"""The section's model written by hand: displayed by ``from_scratch.md``, measured by ``experiments.from_scratch``."""
 
 import torch
 from torch import Tensor
 
 
 class ScratchModel(torch.nn.Module):
-    """A plain RNN with one-hot input and a dense output, from nothing but products, sums and tanh."""
+    """Plain RNN with one-hot input and a dense output layer, written with matrix products, sums and tanh only."""
 
     def __init__(self, vocabulary_size: int, num_hiddens: int, sigma: float = 0.01) -> None:
         super().__init__()
@@ -23,16 +23,16 @@ class ScratchModel(torch.nn.Module):
         return torch.zeros(batch_size, len(self.b_h))
 
     def forward(self, ids: Tensor, H: Tensor) -> tuple[Tensor, Tensor]:
-        """Ids (batch, steps) to logits (steps, batch, vocabulary), and the last hidden state (batch, hidden)."""
+        """Maps ids (batch, steps) to logits (steps, batch, vocabulary) and the last hidden state (batch, hidden)."""
         outputs = []
-        for X in torch.nn.functional.one_hot(ids.T, self.vocabulary_size).float():  # a step: (batch, vocabulary)
+        for X in torch.nn.functional.one_hot(ids.T, self.vocabulary_size).float():  # one time step: (batch, vocabulary)
             H = torch.tanh(X @ self.W_xh + H @ self.W_hh + self.b_h)
             outputs.append(H @ self.W_hq + self.b_q)
         return torch.stack(outputs), H
 
 
 def train_step(model: torch.nn.Module, ids: Tensor, targets: Tensor, state: Tensor) -> tuple[float, Tensor]:
-    """One minibatch: loss, gradients, clipping to norm 1, a step of gradient descent; the state goes on detached."""
+    """Takes one step of gradient descent, clipped to norm 1. Returns the loss and the detached state."""
     logits, state = model(ids, state)
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.T.flatten())
     parameters = list(model.parameters())

@@ -1,1 +1,1 @@
-"""What the compression benchmarks share: texts and models, our engines, a picture."""
+"""The parts that the compression benchmarks share: texts, models, charloom's engines, and the picture."""

@@ -1,4 +1,4 @@
-"""Our side: a model trained and primed on a text's first part, and what its engines make of the rest.
+"""charloom's side: a model trained and primed on a text's first part, and the compressed sizes of the rest.
 
 Sizes are those of files that were written, read, decoded and compared.
 """
@@ -26,14 +26,14 @@ MIXING, WITHOUT, FAST = "charloom", "charloom without the network", "charloom --
 
 
 def _without_network(model: IntegerModel) -> IntegerModel:
-    """A network that finds all tokens equally likely: the mixture, primed alike, without what the network knows."""
-    nothing = model.output._replace(weights=np.zeros_like(model.output.weights))
-    return dataclasses.replace(model, output=nothing, output_bias=np.zeros_like(model.output_bias))
+    """Returns a network with a uniform prediction, to measure the context models without the network."""
+    zero = model.output._replace(weights=np.zeros_like(model.output.weights))
+    return dataclasses.replace(model, output=zero, output_bias=np.zeros_like(model.output_bias))
 
 
 def make_model(first_part: bytes, recipe: Recipe, precision: str, folder: Path) -> dict[str, Any]:
-    """Trains and primes, and leaves in ``folder`` what ships. A model that is there already is taken as it is."""
-    began = time.perf_counter()
+    """Trains a model, unless ``folder`` has one, and saves it with the codec's files."""
+    start = time.perf_counter()
     reused = (folder / "model.safetensors").exists()
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "first_part.txt"
@@ -48,16 +48,16 @@ def make_model(first_part: bytes, recipe: Recipe, precision: str, folder: Path) 
     charloom.prepare_codec(folder, seen=first_part[:at], unseen=first_part[at:])
     return {
         "trained": not reused,
-        "seconds": round(time.perf_counter() - began, 1),
+        "seconds": round(time.perf_counter() - start, 1),
         "network_bytes": (folder / INTEGER_MODEL_FILE).stat().st_size,
         "priming_bytes": (folder / PRIMING_FILE).stat().st_size,
     }
 
 
 def open_engines(folder: Path) -> dict[str, Engine]:
-    """The contestants."""
+    """Returns charloom's engines by contestant."""
     instruction_set = chosen_instruction_set()
-    assert instruction_set is not None, "this needs the native code"
+    assert instruction_set is not None, "this benchmark needs the native kernels"
     (model, _), priming = IntegerModel.load(folder / INTEGER_MODEL_FILE), Priming.load(folder)
     return {
         MIXING: open_engine(folder, fast=False),
@@ -67,7 +67,7 @@ def open_engines(folder: Path) -> dict[str, Engine]:
 
 
 def file_size(engine: Engine, data: bytes) -> int:
-    """Of the compressed file, which gave the data back."""
+    """Returns the size of the compressed file, after checking that it decompresses to ``data``."""
     codec = Codec(engine, threads=1)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "compressed"
@@ -77,7 +77,7 @@ def file_size(engine: Engine, data: bytes) -> int:
 
 
 def records_size(engine: Engine, records: Sequence[bytes]) -> int:
-    """Of all records, each of which gave itself back. Everything in a record counts, nothing beside it."""
+    """Returns the total size of the encoded records, without framing, after checking that they decode."""
     codec = RecordCodec(engine, threads=1)
     blobs = codec.encode_batch(records)
     assert codec.decode_batch(blobs) == list(records)

@@ -8,11 +8,11 @@ from compressors.ours import FAST, MIXING, WITHOUT
 _FILE = Path(__file__).parents[2] / "docs" / "pictures" / "compression.png"
 _OURS = {MIXING: "#b3261e", WITHOUT: "#d97b73", FAST: "#e8b4af"}
 _SHORT = {WITHOUT: "without network", FAST: "network alone"}
-_THEIRS = "#8a949e"
+_PEERS = "#8a949e"
 
 
 def draw(results: dict[str, Any]) -> None:
-    """Writes ``docs/pictures/compression.png`` from the benchmark's results: streams of texts, then all of logs."""
+    """Draws ``docs/pictures/compression.png`` from the benchmark's results: texts first, then logs."""
     from matplotlib.figure import Figure
 
     rows = [
@@ -28,7 +28,7 @@ def draw(results: dict[str, Any]) -> None:
             axis.set_visible(False)
         for axis, (name, kind) in zip(axes, row, strict=False):
             _panel(axis, name, kind, results[name])
-    figure.suptitle("Unseen text, after the same training text (red: ours; shorter is better)", fontsize=13)
+    figure.suptitle("Held-out text, after the same training text (red: charloom; shorter is better)", fontsize=13)
     figure.savefig(_FILE, dpi=100)
 
 
@@ -37,10 +37,10 @@ def _panel(axis: Any, name: str, kind: str, result: dict[str, Any]) -> None:
     scale = 1 / result["lines"] if is_log else 8 / result["bytes"]
     items = sorted(((method, size * scale) for method, size in result[kind].items()), key=lambda item: -item[1])
     methods, values = zip(*items, strict=True)
-    bars = axis.barh([_SHORT.get(m, m) for m in methods], values, color=[_OURS.get(m, _THEIRS) for m in methods])
+    bars = axis.barh([_SHORT.get(m, m) for m in methods], values, color=[_OURS.get(m, _PEERS) for m in methods])
     axis.bar_label(bars, [f"{value:.1f}" if is_log else f"{value:.3f}" for value in values], padding=3, fontsize=9)
     axis.set_xlim(0, max(values) * 1.2)
-    axis.set_xlabel("bytes a line" if is_log else "bits a byte")
-    how = {"stream": "log, one stream" if is_log else "last tenth", "records": "log, each line alone"}[kind]
-    axis.set_title(f"{name}, {how}", fontsize=11)
+    axis.set_xlabel("bytes per line" if is_log else "bits per byte")
+    mode = {"stream": "log, one stream" if is_log else "last tenth", "records": "log, line by line"}[kind]
+    axis.set_title(f"{name}, {mode}", fontsize=11)
     axis.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,4 @@
-"""The texts, how each is cut into what is known beforehand and what is compressed, and what is trained on it."""
+"""The texts of the compression benchmarks, their division into a first part and the rest, and training recipes."""
 
 import os
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from pathlib import Path
 from charloom import ModelSettings, TrainingSettings
 from charloom.settings.cells import CellName
 
-UNSEEN = 1 / 9
-"""Of the training part, at its end: what the network is not trained on, so that the mixture is primed with it."""
+HELD_OUT = 1 / 9
+"""Share of the first part, at its end, that the network is not trained on; it trains the mixer's weights."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A network and its training: the numbers that differ from text to text."""
+    """Settings of a network and its training that differ between texts."""
 
     hidden_size: int
     epochs: int
@@ -22,13 +22,13 @@ class Recipe:
     cell: CellName = "lstm"
 
     def model(self) -> ModelSettings:
-        """What is built."""
+        """Returns the model's settings."""
         return ModelSettings(
             self.cell, hidden_size=self.hidden_size, embedding_size=64, dropout=self.dropout, init_sigma=0
         )
 
     def training(self, precision: str) -> TrainingSettings:
-        """How it is trained, with one thread: how many there are shall not matter to the result."""
+        """Returns the training settings, with one thread for reproducible results."""
         return TrainingSettings(
             batch_size=self.batch_size,
             num_steps=64,
@@ -36,7 +36,7 @@ class Recipe:
             optimizer="adamw",
             learning_rate=0.004,
             schedule="cosine",
-            validation_fraction=UNSEEN,
+            validation_fraction=HELD_OUT,
             sample_every=0,
             device="cpu",
             threads=1,
@@ -46,7 +46,16 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Text:
-    """One text. Bars are the issue's: how many percent fewer bytes than a peer's, by contestant."""
+    """A text to compress.
+
+    Attributes:
+        name: Name of the text in the results.
+        file: File name in the data folder.
+        is_log: True for a log, which is also compressed line by line.
+        recipe: Settings of the network and its training.
+        bars: Required savings relative to a peer in percent, by peer.
+        record_bars: The same for single lines.
+    """
 
     name: str
     file: str
@@ -56,7 +65,7 @@ class Text:
     record_bars: dict[str, float]
 
     def parts(self) -> tuple[bytes, bytes]:
-        """What is known beforehand, and what is compressed: 90 and 10 % of a text, half of a log's lines each."""
+        """Returns the first part, and the rest to compress: 90 and 10 % of a text, half of a log's lines each."""
         data = (data_folder() / self.file).read_bytes()
         at = len(data) * 9 // 10
         if self.is_log:
@@ -65,7 +74,7 @@ class Text:
         return data[:at], data[at:]
 
     def records(self) -> list[bytes]:
-        """The lines of what is compressed, without their line feeds."""
+        """Returns the lines of the rest without line feeds."""
         return self.parts()[1].removesuffix(b"\n").split(b"\n")
 
 
@@ -81,7 +90,7 @@ TEXTS = [
 
 
 def data_folder() -> Path:
-    """Where the texts lie. Raises SystemExit where nobody has said so."""
+    """Returns the folder of the texts. Raises SystemExit if CHARLOOM_DATA is not set."""
     folder = os.environ.get("CHARLOOM_DATA")
     if not folder:
         raise SystemExit("set CHARLOOM_DATA to a folder with " + ", ".join(text.file for text in TEXTS))

@@ -1,1 +1,1 @@
-"""Peers that charloom is measured against, each in an environment and a process of its own."""
+"""Peers that charloom is compared with, each in its own environment and process."""

@@ -1,7 +1,8 @@
 """Other compressors, primed with a text's first part: the size of the whole minus the size of that part.
 
-In: a JSON line with ``method``, ``first`` and ``rest`` (files), ``records`` (whether each line of the rest counts
-alone), ``primed``. Out: ``bytes`` in all, or ``refused`` with the reason. ``method`` "versions" answers with those.
+A request is a JSON line with ``method``, ``first`` and ``rest`` (files), ``records`` (true to compress each line of the
+rest alone), and ``primed``. The answer is ``bytes`` in total, or ``refused`` with the reason. The method "versions"
+returns the versions of the compressors.
 """
 
 import bz2
@@ -21,8 +22,11 @@ import brotli
 import pyppmd
 import zstandard
 
-_ZPAQ_TURN, _ZPAQ_ZEROS = 1 << 20, 60_000
-"""zpaq takes larger tables for a file of more than 2^20 bytes: then zeros stand before both files, so that both do."""
+_ZPAQ_SMALL_FILE, _ZPAQ_ZEROS = 1 << 20, 60_000
+"""Size up to which zpaq uses smaller tables, and the number of zeros to exceed it.
+
+If only the whole text exceeds it, zeros are prepended to both files, so that the same tables are used for both.
+"""
 
 
 def _zpaq(data: bytes) -> int:
@@ -47,7 +51,7 @@ def _stream_size(method: str, first: bytes, rest: bytes, primed: bool) -> int:
     size = _SIZES[method]
     if not primed:
         return size(rest)
-    if method.startswith("zpaq") and len(first) <= _ZPAQ_TURN < len(first) + len(rest):
+    if method.startswith("zpaq") and len(first) <= _ZPAQ_SMALL_FILE < len(first) + len(rest):
         first = bytes(_ZPAQ_ZEROS) + first
     return size(first + rest) - size(first)
 
@@ -67,8 +71,8 @@ def _records_size(method: str, first: bytes, records: list[bytes]) -> int:
             total += len(with_dictionary.compress(record)) + len(with_dictionary.flush())
         return total
     size = _SIZES[method]
-    alone = size(first)
-    return sum(size(first + record) - alone for record in records)
+    first_size = size(first)
+    return sum(size(first + record) - first_size for record in records)
 
 
 def _versions() -> dict[str, str]:
@@ -92,11 +96,11 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answers until the input ends."""
+    """Answers requests until the end of input."""
     for line in sys.stdin:
         try:
             answer = _answer(json.loads(line))
-        except Exception as error:  # whatever a peer cannot do is an answer too
+        except Exception as error:  # a peer's failure is reported as its answer
             answer = {"refused": f"{type(error).__name__}: {error}"[:200]}
         print(json.dumps(answer), flush=True)
 

@@ -1,4 +1,4 @@
-"""JAX: the whole step, clipping and SGD included, compiled as one function over ``lax.scan``, buffers donated."""
+"""JAX worker: the whole step, including clipping and SGD, compiled over ``lax.scan`` with donated buffers."""
 
 import functools
 from typing import Any
@@ -13,7 +13,7 @@ _GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
 def _cell(cell: str, hidden: int, weights: Any, state: Any, x: Any) -> Any:
-    """One step; x is the input's share of the gates."""
+    """Computes one time step; ``x`` is the input's contribution to the gates."""
     h = state[0]
     if cell == "rnn":
         return (jnp.tanh(x + h @ weights["hidden"]),)
@@ -68,7 +68,7 @@ def _generate(parameters: Any, states: Any, key: Any, cell: str, hidden: int, st
 
 
 def make(row: dict[str, Any]) -> Step:
-    """A step of the row's model."""
+    """Returns a training step of the row's model."""
     cell, hidden = row["cell"], row["hidden"]
     draws = np.random.RandomState(0)
 

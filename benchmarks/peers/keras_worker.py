@@ -1,4 +1,4 @@
-"""Keras 3 on TensorFlow: the step compiled as one graph; the state carried by hand, since fit cannot."""
+"""Keras worker (Keras 3 on TensorFlow): the step as one graph, with the state carried over, which ``fit`` cannot do."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _VOCABULARY = 44
 
 
 def make(row: dict[str, Any]) -> Step:
-    """A step of the row's model."""
+    """Returns a training step of the row's model."""
     tf.config.threading.set_intra_op_parallelism_threads(row["threads"])
     tf.config.threading.set_inter_op_parallelism_threads(1)
     cells = {"rnn": layers.SimpleRNN, "gru": layers.GRU, "lstm": layers.LSTM}
@@ -30,7 +30,7 @@ def make(row: dict[str, Any]) -> Step:
         loss = keras.losses.sparse_categorical_crossentropy(text[:, 1:], output(x), from_logits=True)
         return tf.reduce_mean(loss), last
 
-    loss_and_states(states)  # builds the weights
+    loss_and_states(states)  # creates the weights
     weights = [v.value for layer in [*stack, output] for v in layer.trainable_variables]
 
     @tf.function

@@ -1,4 +1,4 @@
-"""MXNet 1.9.1 Gluon: the section's own code, hybridized; ``rnn`` layers run fused in its oneDNN."""
+"""MXNet worker (1.9.1, Gluon): the section's own code, hybridized; its oneDNN computes ``rnn`` layers in fused form."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _VOCABULARY = 44
 
 
 def make(row: dict[str, Any]) -> Step:
-    """A step of the row's model."""
+    """Returns a training step of the row's model."""
     cells = {"rnn": rnn.RNN, "gru": rnn.GRU, "lstm": rnn.LSTM}
     layer = cells[row["cell"]](row["hidden"], row["layers"], **({"activation": "tanh"} if row["cell"] == "rnn" else {}))
     output = nn.Dense(_VOCABULARY, flatten=False)

@@ -1,4 +1,4 @@
-"""PyTorch and charloom: the section's step written out for each contestant, warm in one process."""
+"""PyTorch and charloom worker: the section's training step for each contestant, kept warm in one process."""
 
 import os
 from typing import Any
@@ -14,7 +14,7 @@ _VOCABULARY = 44
 
 
 class _Plain(nn.Module):
-    """The model as one writes it after the textbook."""
+    """The textbook's model in plain PyTorch."""
 
     def __init__(self, row: dict[str, Any]) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def _charloom(row: dict[str, Any], ids: Tensor, targets: Tensor) -> Step:
 
 
 def _layers(row: dict[str, Any]) -> Step:
-    """A layer alone, forward and backward, PyTorch's or the same after ``charloom.accelerate``."""
+    """Returns forward and backward of a layer alone, PyTorch's or the same after ``charloom.accelerate``."""
     cells = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
     layer = cells[row["cell"]](row["hidden"], row["hidden"], row["layers"])
     autocast = row["contestant"] == "layer autocast"
@@ -95,12 +95,12 @@ def _layers(row: dict[str, Any]) -> Step:
 
 
 def _generate(row: dict[str, Any]) -> Step:
-    """Writes ``steps`` characters."""
+    """Returns a function that generates ``steps`` characters."""
     model = _model(row).eval()
-    how = row["contestant"].removeprefix("generate ")
+    precision = row["contestant"].removeprefix("generate ")
     sampling = charloom.SamplingSettings(temperature=1.0, seed=0)
-    if how != "pytorch":
-        return lambda: charloom.generate(model, "a", row["steps"], sampling, precision=how)
+    if precision != "pytorch":
+        return lambda: charloom.generate(model, "a", row["steps"], sampling, precision=precision)
 
     @torch.inference_mode()
     def step() -> None:
@@ -118,13 +118,13 @@ def _generate(row: dict[str, Any]) -> Step:
 
 
 def _rate() -> Step:
-    """A large product, for the floor: 2 * 2048^3 operations."""
+    """Returns a large matrix product of 2 * 2048^3 operations, to measure the rate of the floor."""
     matrix = torch.randn(2048, 2048)
     return lambda: torch.mm(matrix, matrix)
 
 
 def make(row: dict[str, Any]) -> Step:
-    """A step of the row's contestant."""
+    """Returns a step of the row's contestant."""
     torch.manual_seed(0)
     torch.set_num_threads(row["threads"])
     if row["contestant"] == "rate":

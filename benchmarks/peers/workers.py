@@ -1,4 +1,4 @@
-"""The benchmark's side of the workers: an environment and a process for each peer."""
+"""The benchmark's side of the protocol: an environment and a process for each peer."""
 
 import json
 import os
@@ -12,14 +12,15 @@ _ENVIRONMENTS = _HERE.parent.parent / ".venv-peers"
 
 
 class Worker:
-    """One peer's process: models stay warm in it between rounds; it sleeps while others are measured."""
+    """The process of a peer; its models stay warm between rounds, and it sleeps while others are measured."""
 
     def __init__(self, name: str, threads: int) -> None:
-        """Starts ``NAME_worker.py`` on so many processors. Raises RuntimeError where its environment cannot be made."""
+        """Starts ``NAME_worker.py`` on ``threads`` processors. Raises RuntimeError if it has no environment."""
+        # Passive: threads of a peer must not spin while others are measured.
         variables = dict(os.environ, OMP_NUM_THREADS=str(threads), TF_CPP_MIN_LOG_LEVEL="3", OMP_WAIT_POLICY="PASSIVE")
         variables["PYTHONPATH"] = f"{_HERE}{os.pathsep}{_HERE.parent}"
         if name == "torch":
-            del variables["OMP_WAIT_POLICY"]  # as its users run it
+            del variables["OMP_WAIT_POLICY"]  # the setting that PyTorch's users have
         command = [str(_python(name)), str(_HERE / f"{name}_worker.py")]
         processors = set(sorted(os.sched_getaffinity(0))[:threads])
         self._process = subprocess.Popen(
@@ -33,7 +34,7 @@ class Worker:
         )
 
     def measure(self, request: dict[str, Any]) -> dict[str, Any]:
-        """``{"seconds": ...}`` of one step, or ``{"refused": reason}``."""
+        """Returns ``{"seconds": ...}`` of one step, or ``{"refused": reason}``."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
@@ -42,11 +43,11 @@ class Worker:
             line = self._process.stdout.readline()
         except BrokenPipeError:
             line = ""
-        answer: dict[str, Any] = json.loads(line) if line else {"refused": "its process ended"}
+        answer: dict[str, Any] = json.loads(line) if line else {"refused": "the worker's process ended"}
         return answer
 
     def close(self) -> None:
-        """Ends the process."""
+        """Kills the process."""
         self._process.kill()
         self._process.wait()
 
@@ -58,7 +59,7 @@ def _python(name: str) -> Path:
     home = _ENVIRONMENTS / name
     stamp = home / "installed-for"
     if not stamp.exists() or stamp.read_text() != requirements.read_text():
-        print(f"Making the environment of {name} (once) ...", flush=True)
+        print(f"Creating the environment of {name} (once) ...", flush=True)
         for command in (
             [sys.executable, "-m", "venv", "--clear", str(home)],
             [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "-r", str(requirements)],

@@ -1,4 +1,4 @@
-"""The examples for clusters in docs/how-to/distribution.md, with stand-ins for what a cluster has."""
+"""The cluster examples of docs/how-to/distribution.md, with stand-ins for the commands of a cluster."""
 
 import re
 import subprocess
@@ -15,6 +15,7 @@ _STAND_INS = {"scontrol": "echo localhost", "srun": 'exec "$@"'}
 
 
 def _block(kind: str, word: str) -> str:
+    """Returns the page's only block of a kind that contains a word."""
     (found,) = [
         block for block in re.findall(rf"^```{kind}\n(.*?)^```", _PAGE, re.DOTALL | re.MULTILINE) if word in block
     ]
@@ -22,8 +23,8 @@ def _block(kind: str, word: str) -> str:
 
 
 @pytest.mark.slow
-def test_the_slurm_script_begins_a_run_and_goes_on(tmp_path: Path, text: str) -> None:
-    """On one node of two processors, put back into the queue once."""
+def test_slurm_script_starts_and_resumes_run(tmp_path: Path, text: str) -> None:
+    """Runs the script twice on one node with two processors, as for a requeued job."""
     (tmp_path / "job.sh").write_text(_block("sh", "SBATCH"))
     (tmp_path / "mybook.txt").write_text(text)
     for name, line in _STAND_INS.items():
@@ -49,7 +50,7 @@ def test_the_slurm_script_begins_a_run_and_goes_on(tmp_path: Path, text: str) ->
     assert LanguageModel.load(tmp_path / "mybook").vocabulary
 
 
-def test_the_kubernetes_job_is_yaml_and_its_command_is_one() -> None:
+def test_kubernetes_job_is_valid_yaml_with_charloom_command() -> None:
     yaml = pytest.importorskip("yaml")
     job = yaml.safe_load(_block("yaml", "PyTorchJob"))
     replicas = job["spec"]["pytorchReplicaSpecs"]
@@ -57,6 +58,6 @@ def test_the_kubernetes_job_is_yaml_and_its_command_is_one() -> None:
     for replica in replicas.values():
         (container,) = replica["template"]["spec"]["containers"]
         assert container["command"][:2] == ["charloom", "train"]
-        places = [mount["mountPath"] for mount in container["volumeMounts"]]
+        mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
         assert all(word.startswith("/data") for word in container["command"] if word.startswith("/"))
-        assert places == ["/data"]
+        assert mounts == ["/data"]

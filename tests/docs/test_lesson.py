@@ -1,4 +1,4 @@
-"""The notebook of the lesson runs, and every line of its table of Gluon's heirs does what it says."""
+"""The notebook of the lesson runs, and every row of its table of Gluon's equivalents is correct."""
 
 import json
 import math
@@ -22,7 +22,7 @@ _CELLS = json.loads(_NOTEBOOK.read_text(encoding="utf-8"))["cells"]
 
 @pytest.fixture(scope="module")
 def book() -> tuple[charloom.Corpus, dict[str, Any]]:
-    """A text and what the table's lines are evaluated in: the lesson's names, on small models."""
+    """Returns a corpus, and the variables of the lesson, with small models, in which the table's code is evaluated."""
     corpus = charloom.load_corpus("python-reference", lowercase=True, collapse_whitespace=True, max_chars=10_000)
     torch.manual_seed(0)
     layer = charloom.layers.RNN(len(corpus.vocabulary), 256)
@@ -38,12 +38,12 @@ def book() -> tuple[charloom.Corpus, dict[str, Any]]:
 @pytest.mark.parametrize(
     ("epochs", "perplexity"),
     [(100, 9.0), pytest.param(500, 1.5, marks=pytest.mark.slow)],  # chaotic from run to run: mostly 1.17 to 1.25
-    ids=["begun", "whole"],
+    ids=["100 epochs", "500 epochs"],
 )
-def test_the_lesson_runs_from_top_to_bottom(
+def test_lesson_runs_from_top_to_bottom(
     epochs: int, perplexity: float, corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its own assertions hold, the original's numbers among them; the whole ends where the section's runs end."""
+    """Its assertions hold, the original's losses included; 500 epochs reach the section's perplexity."""
     assert corpora
     monkeypatch.chdir(tmp_path)
     recipe = charloom.load_recipe("section").with_changes({"epochs": epochs})
@@ -57,17 +57,17 @@ def test_the_lesson_runs_from_top_to_bottom(
     assert names["history"][-1].perplexity < perplexity
 
 
-def test_the_lesson_was_saved_with_what_it_shows() -> None:
+def test_lesson_is_saved_with_outputs() -> None:
     shown = [cell for cell in _CELLS if cell["cell_type"] == "code" and cell["outputs"]]
     assert len(shown) >= 12
     assert not any(output["output_type"] == "error" for cell in shown for output in cell["outputs"])
 
 
 def _table() -> list[tuple[str, str]]:
-    """What Gluon had, and the code that stands in its place, as the table has them."""
+    """Returns the rows of the table: Gluon's expression and its equivalent."""
     page = "".join(_CELLS[-1]["source"])
     rows = [[cell.strip() for cell in line.split("|")] for line in page.splitlines() if line.startswith("| `")]
-    return [(gluon, heir.strip("`")) for _, gluon, heir, _, _ in rows]
+    return [(gluon, equivalent.strip("`")) for _, gluon, equivalent, _, _ in rows]
 
 
 def _is_loss(value: Any) -> bool:
@@ -125,11 +125,11 @@ _CHECKS: dict[str, Callable[[Any, dict[str, Any]], bool]] = {
     "print": lambda v, _: set(json.loads(v)) >= {"epoch", "perplexity", "seconds"},
     "enumerate": lambda v, _: [p.done for p in v] == list(range(1, 9)),
 }
-"""By the first name in a line's first column: whether the heir's value, in the names of the lesson, is right."""
+"""Checks of the equivalents' values, by the first name in a row's first column."""
 
 
 def _consecutive(batches: list[Any]) -> bool:
-    """Targets one character on, and each minibatch after the one before it."""
+    """Returns True if targets are the next characters, and each minibatch continues the one before it."""
     (first, targets), (second, _) = batches[:2]
     return torch.equal(first[:, 1:], targets[:, :-1]) and torch.equal(second[:, 0], targets[:, -1])
 
@@ -143,27 +143,29 @@ def _norm(model: charloom.LanguageModel) -> float:
     return float(torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None]))
 
 
-_NOTHING_LEFT: dict[str, Callable[[], bool]] = {
-    "npx.set_np": lambda: torch.tensor(1.0).shape == (),  # it was there to have arrays without dimensions
+_NOT_NEEDED: dict[str, Callable[[], bool]] = {
+    "npx.set_np": lambda: torch.tensor(1.0).shape == (),  # it enabled arrays without dimensions
     "rnn_layer.initialize": lambda: any(bool(p.any()) for p in charloom.layers.RNN(3, 4).parameters()),
     "autograd.record": lambda: bool(torch.nn.Linear(2, 2)(torch.rand(1, 2)).requires_grad),
 }
-"""What needs no heir, and the reason as a test."""
+"""Functions that need no equivalent, with a test of the reason."""
 
 
-@pytest.mark.parametrize(("gluon", "heir"), _table(), ids=[gluon for gluon, _ in _table()])
-def test_each_heir_does_what_gluons_function_did(gluon: str, heir: str, book: tuple[charloom.Corpus, Any]) -> None:
+@pytest.mark.parametrize(("gluon", "equivalent"), _table(), ids=[gluon for gluon, _ in _table()])
+def test_equivalent_does_what_gluons_function_did(
+    gluon: str, equivalent: str, book: tuple[charloom.Corpus, Any]
+) -> None:
     (key,) = re.findall(r"^`([\w.']*?)(?:[\[(,`].*)$", gluon)
-    if not heir:
-        assert _NOTHING_LEFT[key]()
+    if not equivalent:
+        assert _NOT_NEEDED[key]()
         return
     _, names = book
-    heir = heir.replace("time-machine", "python-reference")
-    # Gradients first, for the lines that clip and step.
+    equivalent = equivalent.replace("time-machine", "python-reference")
+    # Gradients must exist for the rows that clip and step.
     names["model"].backpropagate(names["ids"], names["targets"])
-    assert _CHECKS[key](eval(heir, dict(names)), names)
+    assert _CHECKS[key](eval(equivalent, dict(names)), names)
 
 
-def test_no_line_is_missing() -> None:
+def test_every_row_has_a_check() -> None:
     keys = [re.findall(r"^`([\w.']*?)(?:[\[(,`].*)$", gluon)[0] for gluon, _ in _table()]
-    assert sorted(keys) == sorted([*_CHECKS, *_NOTHING_LEFT])
+    assert sorted(keys) == sorted([*_CHECKS, *_NOT_NEEDED])

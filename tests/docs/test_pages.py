@@ -1,4 +1,4 @@
-"""What the README and the pages of docs show is run: examples, command lines; scripts, links and pictures are there."""
+"""README and pages: their examples and command lines run, their scripts, links and pictures exist."""
 
 import os
 import re
@@ -33,7 +33,7 @@ _FILES = {
     "sales.csv": "month,units\n"
     + "".join(f"{2001 + n // 12}-{n % 12 + 1:02},{90 + n + n * 7 % 12}\n" for n in range(96)),
 }
-"""What the pages' commands call the reader's own files."""
+"""Files of the reader that the pages' commands use."""
 
 
 def _name(page: Path) -> str:
@@ -45,15 +45,15 @@ def _blocks(page: Path) -> list[tuple[str, str]]:
 
 
 def _commands(block: str) -> list[list[str]]:
-    """The lines of a block that are ``charloom``'s, as words."""
+    """Returns the arguments of the ``charloom`` commands of a block."""
     lines = [shlex.split(line, comments=True) for line in block.splitlines() if line.startswith("charloom ")]
     return [line[1:] for line in lines if "COMMAND" not in line]
 
 
 @pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize("page", [page for page in _PAGES if _blocks(page)], ids=_name)
-def test_what_a_page_shows_is_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From top to bottom, in one folder with the reader's files; what takes long is shortened."""
+def test_examples_of_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs a page's blocks from top to bottom in one folder with the reader's files; long runs are shortened."""
     for name, text in _FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -62,27 +62,28 @@ def test_what_a_page_shows_is_run(page: Path, tmp_path: Path, monkeypatch: pytes
     names: dict[str, object] = {}
     for kind, block in _blocks(page):
         if kind == "python":
-            exec(compile(_with_a_corpus(block), _name(page), "exec"), names)
+            exec(compile(_with_available_corpus(block), _name(page), "exec"), names)
         elif not kind:
-            for command in _commands(_with_a_corpus(block)):
-                result = call(tmp_path, *_shortened(command))
+            for command in _commands(_with_available_corpus(block)):
+                result = call(tmp_path, *_shorten(command))
                 assert result.status == 0, (command, result.errors)
 
 
-def _shortened(command: list[str]) -> list[str]:
-    """A sweep or a corpus that has a name for an epoch of its beginning; a forecast by two small networks."""
+def _shorten(command: list[str]) -> list[str]:
+    """Returns the command with one epoch of 10,000 characters (named corpora, sweeps) or two networks (forecasts)."""
     if command[0] == "forecast" and "--help" not in command:
         return [*command, "--members", "2", "--epochs", "5"]
+    # The reader's own files are short already.
     named = len(command) == 1 or command[1] in ("time-machine", "python-reference") or command[1].startswith("--")
     if not (command[0] == "sweep" or (command[0] == "train" and named)) or "--resume" in command:
         return command
-    left_out = {"--epochs", "--num-seeds", "--max-chars"}
-    kept = [word for i, word in enumerate(command) if not left_out & {word, command[i - 1]}]
+    replaced = {"--epochs", "--num-seeds", "--max-chars"}
+    kept = [word for i, word in enumerate(command) if not replaced & {word, command[i - 1]}]
     return [*kept, "--epochs", "1", "--max-chars", "10000"]
 
 
-def _with_a_corpus(block: str) -> str:
-    """The block, on the text that Python carries where The Time Machine cannot be had."""
+def _with_available_corpus(block: str) -> str:
+    """Returns the block, with the corpus of the Python installation if The Time Machine is unavailable."""
     try:
         load_corpus("time-machine")
     except CorpusUnavailableError:
@@ -90,7 +91,7 @@ def _with_a_corpus(block: str) -> str:
     return block
 
 
-def test_scripts_links_and_pictures_are_there() -> None:
+def test_scripts_links_and_pictures_exist() -> None:
     for page in _PAGES:
         text = page.read_text(encoding="utf-8")
         assert not re.search(r"\bRATIO\b", text)
@@ -100,8 +101,8 @@ def test_scripts_links_and_pictures_are_there() -> None:
             assert (page.parent / linked).exists(), f"{_name(page)}: {linked}"
 
 
-def test_the_reference_has_every_public_name() -> None:
+def test_reference_has_every_public_name() -> None:
     reference = (_ROOT / "docs" / "reference" / "library.md").read_text(encoding="utf-8")
-    errors = {name for name in dir(charloom) if name.endswith(("Error", "Warning"))}  # the page lists their module
+    errors = {name for name in dir(charloom) if name.endswith(("Error", "Warning"))}  # documented by their module
     named = set(re.findall(r":: charloom\.(\w+)", reference)) | errors | {"__version__"}
     assert set(dir(charloom)) <= named, set(dir(charloom)) - named
