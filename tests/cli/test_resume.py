@@ -1,4 +1,4 @@
-"""``charloom train --resume``: a run goes on from its folder alone, and what does not fit it is refused in one line."""
+"""``charloom train --resume``: a run continues from its folder alone; what does not fit it is refused in one line."""
 
 import contextlib
 import json
@@ -28,7 +28,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def _cut_short(home: Path, *options: Any, steps: int = 50) -> Path:
-    """A run that lost its power after so many steps; the last checkpoint is older."""
+    """Runs until ``steps`` as if the power failed then; the last checkpoint is older."""
     usual = CheckpointFolder.due
 
     def due(self: CheckpointFolder, run: Any) -> bool:
@@ -51,8 +51,8 @@ def _epochs(folder: Path) -> list[int]:
     return [json.loads(line)["epoch"] for line in (folder / "history.jsonl").read_text().splitlines()]
 
 
-def test_goes_on_from_its_folder_alone(home: Path) -> None:
-    """Text, clean-up, model and training come from there; the history is mended."""
+def test_resumes_from_its_folder_alone(home: Path) -> None:
+    """Text, clean-up, model and training come from there; the history is repaired."""
     call(home, "train", "fable.txt", *_OPTIONS, "--lowercase", "--output", "whole", "--prefix", "a fox").done()
     folder = _cut_short(home, "--lowercase", "--prefix", "a fox", steps=_STEPS + 12)
     assert not (folder / "config.json").exists()
@@ -76,7 +76,7 @@ def test_goes_on_from_its_folder_alone(home: Path) -> None:
     assert sorted(file.name for file in folder.iterdir()) == sorted(file.name for file in (home / "whole").iterdir())
 
 
-def test_a_run_that_is_finished_says_so_and_is_made_whole(home: Path) -> None:
+def test_a_finished_run_reports_it_and_its_model_is_restored(home: Path) -> None:
     """The kill may have come between the last checkpoint and the model."""
     call(home, "train", "fable.txt", *_OPTIONS, "--output", "model").done()
     before = _weights(home / "model")
@@ -88,7 +88,7 @@ def test_a_run_that_is_finished_says_so_and_is_made_whole(home: Path) -> None:
     assert _epochs(home / "model") == [1, 2, 3]
 
 
-def test_in_another_folder(home: Path) -> None:
+def test_resumes_in_another_folder(home: Path) -> None:
     folder = _cut_short(home)
     call(home, "train", "fable.txt", *_OPTIONS, "--output", "whole").done()
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
@@ -118,7 +118,7 @@ _REFUSED = [
 ]
 
 
-def test_what_may_not_change(home: Path) -> None:
+def test_changes_that_are_refused(home: Path) -> None:
     folder = _cut_short(home)
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     for options, message in _REFUSED:
@@ -127,7 +127,7 @@ def test_what_may_not_change(home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_may_change_is_told(home: Path) -> None:
+def test_changes_that_are_allowed_are_reported(home: Path) -> None:
     _cut_short(home)
     options = ["--epochs", "2", "--learning-rate", "0.001", "--report-every", "2", "--threads", "1"]
     out = call(home, "train", "--resume", "model", *options).done()
@@ -137,7 +137,7 @@ def test_what_may_change_is_told(home: Path) -> None:
 
 
 def test_the_text_must_be_the_same(home: Path) -> None:
-    """Wherever it is now."""
+    """Its path may differ."""
     call(home, "train", "fable.txt", *_OPTIONS, "--output", "whole").done()
     _cut_short(home, "--no-priming")
     text = home / "fable.txt"
@@ -149,7 +149,7 @@ def test_the_text_must_be_the_same(home: Path) -> None:
     message = call(home, "train", "--resume", "model").error()
     assert message.endswith("fable.txt: the run's text is not there any more; name its new place")
     call(home, "train", "moved.txt", "--resume", "model").done()
-    assert not (home / "model" / "priming.safetensors").exists()  # as the run was begun with --no-priming
+    assert not (home / "model" / "priming.safetensors").exists()  # as the run was started with --no-priming
     assert _weights(home / "model") == _weights(home / "whole")
 
 
@@ -171,8 +171,8 @@ def test_no_run_to_resume(home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_without_priming_it_stays(home: Path) -> None:
-    """The text is kept out of the folder, as was asked for at first."""
+def test_a_run_without_priming_stays_without(home: Path) -> None:
+    """The text stays out of the folder, as was asked at the start."""
     _cut_short(home, "--no-priming")
     call(home, "train", "--resume", "model").done()
     assert not (home / "model" / "priming.safetensors").exists()
@@ -181,7 +181,7 @@ def test_without_priming_it_stays(home: Path) -> None:
 
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_stopped_by_a_signal(number: signal.Signals, home: Path) -> None:
-    """The folder is a model at once, and the run goes on at the very step."""
+    """The folder has a model at once, and the run continues at the next step."""
     options = [*_OPTIONS[:-6], "--checkpoint-minutes", "60", "--dropout", "0.1", "--prefix", "A fox"]
     options[options.index("--epochs") + 1] = "30"
     process = start(home, "train", "fable.txt", *options, "--output", "model")
@@ -206,8 +206,8 @@ def _fill(disk: Path) -> None:
             pass
 
 
-def test_a_disk_that_fills_up_while_it_trains(home: Path, small_disk: Path) -> None:
-    """Told once; the run goes on, and its model is kept elsewhere; the last checkpoint loads, and can be resumed."""
+def test_a_disk_that_fills_up_during_training(home: Path, small_disk: Path) -> None:
+    """It is reported once; training continues, its model is saved elsewhere; the last checkpoint can be resumed."""
     call(home, "train", "fable.txt", *_OPTIONS, "--output", "whole").done()
     usual = CheckpointFolder.due
 
@@ -219,7 +219,7 @@ def test_a_disk_that_fills_up_while_it_trains(home: Path, small_disk: Path) -> N
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointFolder, "due", due)
         patch.setattr("tempfile.tempdir", str(home))
-        options = [*_OPTIONS, "--keep-checkpoints", "1"]  # more would be given up to make room
+        options = [*_OPTIONS, "--keep-checkpoints", "1"]  # more checkpoints would be deleted to make room
         result = call(home, "train", "fable.txt", *options, "--output", small_disk / "model")
     message = result.error()
     assert "No space left" in message
@@ -247,7 +247,7 @@ def test_a_disk_that_becomes_read_only(home: Path, small_disk: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointFolder, "due", due)
         patch.setattr("tempfile.tempdir", str(home))
-        patch.setattr(FolderLock, "take", lambda _: None)  # a file that is open keeps mount from doing it
+        patch.setattr(FolderLock, "take", lambda _: None)  # mount refuses while a file is open
         result = call(home, "train", "fable.txt", *_OPTIONS, "--output", small_disk / "model")
     message = result.error()
     assert "Read-only file system" in message
@@ -257,8 +257,8 @@ def test_a_disk_that_becomes_read_only(home: Path, small_disk: Path) -> None:
     assert "history.jsonl cannot be written" in result.errors
 
 
-def test_a_folder_that_is_deleted(home: Path) -> None:
-    """It is made anew, and has the whole history."""
+def test_a_folder_that_is_deleted_during_training(home: Path) -> None:
+    """It is created again, with the whole history."""
     usual = CheckpointFolder.due
 
     def due(self: CheckpointFolder, run: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Damaged model folders and checkpoints load, or end in a clear error: they never hang, crash, or take much memory."""
+"""Damaged model folders and checkpoints load or raise a clear error, without a hang, a crash, or much memory."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What ``charloom train`` gives to a priming: the ends of a text, which may be far larger than memory."""
+"""The text that ``charloom train`` passes to a priming: the ends of a text that may exceed memory."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from charloom.runs.folder import texts_for_codec
 @pytest.mark.parametrize("room", [1, 50, 99, 100, 1000, 100_000])
 @pytest.mark.parametrize("fraction", [0.0, 0.1, 0.5])
 @pytest.mark.parametrize("unit", ["char", "byte"])
-def test_the_ends_are_as_good_as_the_whole(
+def test_the_ends_give_the_same_priming_as_the_whole(
     unit: str, fraction: float, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(priming, "LARGEST_PRIMING", room)

@@ -1,4 +1,4 @@
-"""Cases for ``codec_results.cpp``, and what the plain engines make of them: ``codec_cases.py FOLDER``."""
+"""Writes cases for ``codec_results.cpp`` and the reference engines' results: ``codec_cases.py FOLDER``."""
 
 import random
 import sys
@@ -35,8 +35,8 @@ _MODELS = {
 }
 
 
-def _pieces(model: IntegerModel) -> Iterator[NDArray[Any] | bytes | int]:
-    """In the order that the program reads them; numbers are of 32 bits."""
+def _fields(model: IntegerModel) -> Iterator[NDArray[Any] | bytes | int]:
+    """Yields the fields in the order in which the program reads them; ints have 32 bits."""
 
     def matrix(m: IntegerMatrix | None) -> Iterator[NDArray[Any] | bytes | int]:
         yield from (m.weights, m.multipliers, *m.shifts.tolist()) if m is not None else (b"", b"", 0, 0)
@@ -76,7 +76,7 @@ def _results(name: str, engine: Engine) -> Iterator[str]:
 def main(folder: Path) -> None:
     """Writes a .case and a .expected for each model."""
     for name, model in _MODELS.items():
-        pieces = [_bytes_of(piece) for piece in _pieces(model)]
+        pieces = [_bytes_of(piece) for piece in _fields(model)]
         (folder / f"{name}.case").write_bytes(b"".join(len(p).to_bytes(8, "little") + p for p in pieces))
         lines = [
             *_results("fast", ReferenceEngine(model, None)),

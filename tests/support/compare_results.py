@@ -1,4 +1,4 @@
-"""Compares two outputs of ``kernel_results.cpp``: ``compare_results.py EXPECTED FOUND``. No package is needed."""
+"""Compares two outputs of ``kernel_results.cpp``: ``compare_results.py EXPECTED FOUND``. Needs no packages."""
 
 import math
 import sys
@@ -9,13 +9,13 @@ _TOLERANCES = {"float32": 1e-5, "bfloat16": 0.02, "int8": 1e-5}
 
 
 def read(path: str) -> dict[str, list[float]]:
-    """The arrays by name."""
+    """Reads the arrays by name."""
     lines = [line.split() for line in Path(path).read_text().splitlines()]
     return {name: [float(number) for number in numbers] for name, *numbers in lines}
 
 
 def main() -> None:
-    """Exits with 1 where an array differs."""
+    """Exits with 1 if an array differs."""
     expected, found = read(sys.argv[1]), read(sys.argv[2])
     if not expected or list(expected) != list(found):
         sys.exit("the outputs do not hold the same arrays")

@@ -1,4 +1,4 @@
-"""Texts that are too long for memory, as real processes have them."""
+"""Texts that are too long for memory, in real processes."""
 
 import json
 import resource
@@ -20,7 +20,7 @@ _LOAD = "import sys, charloom; c = charloom.load_corpus(sys.argv[1]); print(len(
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 MB, which is more than is kept in memory, in a file that is old enough to be recognized."""
+    """40 MB, more than is kept in memory, in a file that is old enough to be cached."""
     file = tmp_path_factory.mktemp("large") / "large.txt"
     file.write_bytes(_LINE * (40_000_000 // len(_LINE)))
     assert file.stat().st_size > encoding.LARGEST_IN_MEMORY
@@ -41,13 +41,13 @@ def _start(home: Path, *arguments: str | Path, **options: Any) -> "subprocess.Po
 
 
 def _left(home: Path) -> list[str]:
-    """The kinds of files in the cache."""
+    """Returns the kinds of files in the cache."""
     names = [path.name for path in (home / "cache" / "texts").iterdir()]
     return sorted(name.split("-")[0] if name.startswith(".encoding") else Path(name).suffix for name in names)
 
 
-def test_processes_that_encode_the_same_at_once(text: Path, tmp_path: Path) -> None:
-    """One does it, and the others take what it has kept."""
+def test_concurrent_processes_encode_a_text_once(text: Path, tmp_path: Path) -> None:
+    """The others use the cached ids."""
     counted = "import charloom.text.encoding as e; finish = e.Encoder.finish\n"
     counted += "e.Encoder.finish = lambda self: (open('encoded', 'a').write('x'), finish(self))[1]\n" + _LOAD
     processes = [_start(tmp_path, "-c", counted, text) for _ in range(2)]
@@ -59,8 +59,8 @@ def test_processes_that_encode_the_same_at_once(text: Path, tmp_path: Path) -> N
     assert _left(tmp_path) == [".ids"]
 
 
-def test_a_process_that_is_killed_while_it_encodes(text: Path, tmp_path: Path) -> None:
-    """What it left is not taken for a text, and does no harm."""
+def test_a_process_killed_while_it_encodes(text: Path, tmp_path: Path) -> None:
+    """Its partial file is not used, and does no harm."""
     slow = "import time, charloom.text.encoding as e; take = e.Encoder.take\n"
     slow += "e.Encoder.take = lambda self, piece: (take(self, piece), time.sleep(0.02))[0]\n" + _LOAD
     process = _start(tmp_path, "-c", slow, text)
@@ -77,8 +77,8 @@ def test_a_process_that_is_killed_while_it_encodes(text: Path, tmp_path: Path) -
     assert _left(tmp_path) == [".encoding", ".ids"]
 
 
-def test_a_full_disk_ends_in_one_line_and_leaves_nothing(text: Path, tmp_path: Path) -> None:
-    """The system lets no file of the process grow beyond 35 MB: ids begin to be written, and then cannot be."""
+def test_a_full_disk_ends_in_one_line_and_leaves_no_file(text: Path, tmp_path: Path) -> None:
+    """Files of the process are limited to 35 MB: the write of ids starts and then fails."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (35_000_000, 35_000_000))
@@ -142,7 +142,7 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
     found = json.loads(out_text)
     assert found["ids"] == 1 << 30
     assert found["read"] == ((1 << 30) - 1) // 64 // 500
-    assert found["grown"] < 400 << 20  # 256 of which are what may stay of the file, and 64 its random order
+    assert found["grown"] < 400 << 20  # 256 MB may be resident pages of the file, and 64 MB its random order
 
 
 def _catches(process: int, number: signal.Signals) -> bool:
@@ -152,13 +152,13 @@ def _catches(process: int, number: signal.Signals) -> bool:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks at the signals that a process waits for")
 def test_the_command_line_trains_on_a_long_text(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGTERM ends it; the second run finds the text, and the folder says which it was."""
+    """SIGTERM ends it; the second run finds the text, and the folder names it."""
     for model in ("first", "model"):
         options = ["--output", model, "--no-priming", "--sample-every", "0"]
         process = _start(tmp_path, "-m", "charloom", "train", text, *options, *SMALL)
         assert process.stdout is not None
         assert process.stdout.readline().startswith("text    large.txt: 39,9")
-        while not (tmp_path / model / "checkpoints").exists():  # as it does when training begins
+        while not (tmp_path / model / "checkpoints").exists():  # as it does when training starts
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)

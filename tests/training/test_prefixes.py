@@ -1,4 +1,4 @@
-"""What samples go on from, and ``generate`` by default, where no prefix is named."""
+"""The default prefix of samples and of ``generate``."""
 
 import pytest
 
@@ -22,8 +22,8 @@ def _corpus(data: bytes) -> Corpus:
     ],
     ids=["text", "umlauts", "chinese", "png", "jpeg", "nothing to read"],
 )
-def test_of_a_byte_model(beginning: bytes, prefix: str) -> None:
-    """Text where there is some: it can be shown, and typed."""
+def test_prefix_of_a_byte_model(beginning: bytes, prefix: str) -> None:
+    """Text if there is any: it can be shown, and typed."""
     corpus = _corpus(beginning + bytes(range(128, 256)))
     settings = charloom.ModelSettings(hidden_size=4)
     model = charloom.build_model(corpus.vocabulary, settings)

@@ -1,4 +1,4 @@
-"""Runs that end before their last epoch, or with weights that are not the last."""
+"""Runs that end before their last epoch, or with weights other than the last."""
 
 import dataclasses
 import math
@@ -37,7 +37,7 @@ _TEXT = "abcd" * 300 + "dcba" * 100
 
 
 def _run(*listeners: Any, **changes: Any) -> tuple[LanguageModel, History, list[dict[str, torch.Tensor]]]:
-    """A run, and the weights after each epoch of it."""
+    """Returns a run, and the weights after each of its epochs."""
     corpus = corpus_from(_TEXT, name="made")
     model = build_model(corpus.vocabulary, ModelSettings("gru", hidden_size=16), seed=1)
     weights: list[dict[str, torch.Tensor]] = []
@@ -56,7 +56,7 @@ def _assert_has(model: LanguageModel, weights: dict[str, torch.Tensor]) -> None:
 
 
 def _best(history: History) -> int:
-    """The epoch, counted from 1, by the plainest means."""
+    """Returns the best epoch, from 1, by a simple search."""
     values = [record.validation_perplexity for record in history if record.validation_perplexity is not None]
     return values.index(min(values)) + 1
 
@@ -73,7 +73,7 @@ def test_patience_stops_and_keeps_the_best(patience: int) -> None:
     assert model.provenance["training"]["patience"] == patience
 
 
-def test_patience_that_does_not_run_out_changes_nothing_but_the_weights_kept() -> None:
+def test_patience_that_does_not_run_out_changes_only_the_final_weights() -> None:
     with pytest.warns(CharloomWarning):
         last, plain, weights = _run()
     model, history, _ = _run(patience=100)
@@ -105,7 +105,7 @@ def test_the_best_without_patience_of_a_run_that_is_stopped() -> None:
 
 
 def test_the_best_of_a_run_that_diverges() -> None:
-    """The error names the epoch whose weights there are."""
+    """The error names the epoch of the restored weights."""
     models: list[LanguageModel] = []
     usual = LanguageModel.backpropagate
 
@@ -128,7 +128,7 @@ def test_the_best_of_a_run_that_diverges() -> None:
     assert torch.isfinite(models[0].output.weight).all()
 
 
-def test_the_last_samples_are_the_kept_models() -> None:
+def test_the_last_samples_are_of_the_final_model() -> None:
     drawn: list[SampleDrawn] = []
     model, history, _ = _run(
         lambda event: drawn.append(event) if isinstance(event, SampleDrawn) else None,
@@ -142,7 +142,7 @@ def test_the_last_samples_are_the_kept_models() -> None:
     assert [(sample.epoch, sample.text) for sample in drawn] == [(_best(history), generate(model, "ab", 30))]
 
 
-def test_a_rise_is_told_once_while_it_happens_and_what_to_do() -> None:
+def test_overfitting_is_reported_once_with_advice() -> None:
     known: list[int] = []
     with pytest.warns(CharloomWarning, match=r"best after epoch \d+ \(.*\) and has risen to .*patience") as warned:
         _, history, _ = _run(lambda event: known.append(len(warned)) if isinstance(event, EpochEnded) else None)
@@ -155,20 +155,20 @@ def test_a_rise_is_told_once_while_it_happens_and_what_to_do() -> None:
     assert f"by epoch {told}: " in str(warned[0].message)
 
 
-def test_no_rise_no_word() -> None:
-    """Every warning is an error under test: neither a short rise nor a fall is told."""
+def test_without_overfitting_there_is_no_warning() -> None:
+    """Every warning is an error under test: neither a short rise nor a fall is reported."""
     _, history, _ = _run(epochs=2)
     assert len(history) == 2
 
 
 @pytest.mark.parametrize("changes", [{"patience": 3}, {"keep_best": True}])
-def test_without_validation_they_are_refused(changes: dict[str, Any]) -> None:
+def test_patience_without_validation_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=rf"{next(iter(changes))} .* set validation_fraction"):
         TrainingSettings(**changes)
     assert TrainingSettings(keep_best=False).ends_with_best is False
 
 
 @pytest.mark.parametrize("patience", [0, -1, 1.5, True])
-def test_impossible_patience(patience: Any) -> None:
+def test_invalid_patience(patience: Any) -> None:
     with pytest.raises(SettingsError, match="patience"):
         dataclasses.replace(_SETTINGS, patience=patience)

@@ -6,8 +6,8 @@ from charloom.training.truncated_bptt import make_optimizer, train_epoch, train_
 
 
 @pytest.mark.parametrize("hung", ["nothing", "momentum", "a hook", "a scheduler", "another class"])
-def test_whatever_the_optimizer_does_is_done(hung: str) -> None:
-    """Plain descent is a native call; what else an optimizer may do must not be lost by it."""
+def test_features_of_the_optimizer_are_applied(hung: str) -> None:
+    """SGD is a native call; momentum, hooks, schedulers and subclasses must not be ignored by it."""
 
     class Own(torch.optim.SGD):
         pass
@@ -46,7 +46,7 @@ def test_whatever_the_optimizer_does_is_done(hung: str) -> None:
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("odd", ["weights", "gradients"])
-def test_updates_do_not_depend_on_how_tensors_lie_in_memory(optimizer: str, odd: str) -> None:
+def test_updates_do_not_depend_on_memory_layout(optimizer: str, odd: str) -> None:
     corpus = corpus_from("the time traveller smiled round at us. " * 8)
     settings = TrainingSettings(
         optimizer=optimizer,  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Damaged files within the time and memory of whole ones; limits that the kernel keeps."""
+"""Damaged files within the time and memory of undamaged ones; the kernel enforces the limits."""
 
 import io
 import json
@@ -23,8 +23,8 @@ _TEXT = b"it was the best of times, it was the worst of times, " * 20
 
 
 @pytest.fixture
-def stand_ins(tmp_path: Path) -> Path:
-    """Samples of the container's own tests; the first word names the engine."""
+def fake_samples(tmp_path: Path) -> Path:
+    """Samples of the container's own tests; the first part of a name is the engine's."""
     noise = random.Random(1).randbytes(300_000)
     samples = {
         "plain": Codec(PlainEngine()).compress(_TEXT),
@@ -37,7 +37,7 @@ def stand_ins(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def real_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def real_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Samples of the native engines."""
     samples = {}
     for fast in (True, False):
@@ -79,21 +79,21 @@ def _run(folder: Path, cases: int) -> None:
     assert {"DamagedFileError", "TruncatedFileError", "TrailingDataError"} <= set(result["counts"])
 
 
-def test_a_hundred(stand_ins: Path) -> None:
-    _run(stand_ins, 100)
+def test_a_hundred(fake_samples: Path) -> None:
+    _run(fake_samples, 100)
 
 
 @pytest.mark.slow
-def test_ten_thousand(stand_ins: Path) -> None:
-    _run(stand_ins, 10_000)
+def test_ten_thousand(fake_samples: Path) -> None:
+    _run(fake_samples, 10_000)
 
 
 @_native
-def test_fifty_of_the_real_engines(real_ones: Path) -> None:
-    _run(real_ones, 50)
+def test_fifty_of_the_real_engines(real_samples: Path) -> None:
+    _run(real_samples, 50)
 
 
 @_native
 @pytest.mark.slow
-def test_ten_thousand_of_the_real_engines(real_ones: Path) -> None:
-    _run(real_ones, 10_000)
+def test_ten_thousand_of_the_real_engines(real_samples: Path) -> None:
+    _run(real_samples, 10_000)

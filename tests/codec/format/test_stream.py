@@ -1,4 +1,4 @@
-"""Streams in and out: cut anywhere, counted, in segments."""
+"""Streams for input and output: chunks of any size, counted, in segments."""
 
 import io
 import random
@@ -17,7 +17,7 @@ def _words(size: int) -> bytes:
 
 
 class _Dripping(io.RawIOBase):
-    """A pipe that gives a few bytes at a time."""
+    """A pipe that returns a few bytes per read."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.place = data, 0
@@ -33,7 +33,7 @@ class _Dripping(io.RawIOBase):
         return data
 
 
-def test_streams_that_give_a_little_at_a_time() -> None:
+def test_streams_with_short_reads() -> None:
     data = _words(100_000) + _noise(200_000)
     codec = Codec(ZlibEngine())
     blob, back = io.BytesIO(), io.BytesIO()

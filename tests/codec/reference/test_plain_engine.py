@@ -1,4 +1,4 @@
-"""The native engines against the plain ones: the same bytes on every instruction set, and each decodes the others'."""
+"""The native engines against the reference: the same bytes on every instruction set, and each decodes the others'."""
 
 import random
 
@@ -17,7 +17,7 @@ _native = pytest.mark.skipif(not supported(), reason="charloom was built without
 
 
 def _others(model: IntegerModel, priming: Priming, *, fast: bool) -> list[Engine]:
-    """One for each instruction set."""
+    """Returns an engine for each instruction set."""
     return [engine_of(model, priming, name, fast=fast) for name in supported()]
 
 
@@ -93,7 +93,7 @@ def test_records_give_the_same_bytes(model: IntegerModel, fast: bool) -> None:
 @_native
 @pytest.mark.parametrize("fast", [True, False])
 def test_long_texts_agree_between_instruction_sets(fast: bool) -> None:
-    """Longer than the plain engines have time for: tables fill, counts reach their limits, slots change hands."""
+    """Longer than the reference has time for: tables fill, counts reach their limits, slots are replaced."""
     source = random.Random(3)
     words = [source.randbytes(source.randrange(1, 6)) for _ in range(2000)]
     text = b" ".join(source.choices(words, k=4000)) + TEXT.encode() * 60 + bytes(10_000) + source.randbytes(10_000)
@@ -110,7 +110,7 @@ def test_long_texts_agree_between_instruction_sets(fast: bool) -> None:
 @_native
 @pytest.mark.parametrize("lanes", [1, 4])
 def test_small_tables(monkeypatch: pytest.MonkeyPatch, lanes: int) -> None:
-    """Where contexts push each other out all the time, within one byte too."""
+    """Contexts replace each other all the time, within one byte too."""
     monkeypatch.setattr(engine_module, "FULL_BITS", 2)
     monkeypatch.setattr(engine_module, "LIGHT_BITS", 3)
     model, priming = MODELS["characters"], PRIMINGS["primed"]
@@ -123,8 +123,8 @@ def test_small_tables(monkeypatch: pytest.MonkeyPatch, lanes: int) -> None:
 
 @_native
 @pytest.mark.parametrize("fast", [True, False])
-def test_the_network_helps(fast: bool) -> None:
-    """So that equal bytes are not those of networks whose predictions are not used."""
+def test_the_network_reduces_the_size(fast: bool) -> None:
+    """Otherwise equal bytes could be those of engines that ignore the network."""
     for name in ("reference", supported()[-1]):
         text = TEXT[:60].encode()
         sizes = [
@@ -134,6 +134,6 @@ def test_the_network_helps(fast: bool) -> None:
         assert sizes[0] < 0.7 * sizes[1]
 
 
-def test_a_model_without_a_word_to_say() -> None:
+def test_a_model_whose_tokens_have_no_bytes() -> None:
     with pytest.raises(ValueError, match="no token has bytes"):
         with_tokens(random_model(1, "gru", hidden=3, vocabulary=1), [b""])
