@@ -14,7 +14,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import hypothesis
 import jaxtyping
 
-# The output of commands must not depend on the terminal of whoever runs the tests.
+# The output of commands must not depend on the terminal in which the tests run.
 _TERMINAL = ("COLUMNS", "LINES", "TERM", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 for name in (*_TERMINAL, "PYTHONIOENCODING"):
     os.environ.pop(name, None)
@@ -164,7 +164,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to mount a small file system")
+        pytest.skip("needs permission to mount a file system")
     yield place
     subprocess.run(["umount", str(place)], check=True)
 
@@ -179,12 +179,12 @@ def long_text(tmp_path: Path) -> Path:
 @pytest.fixture
 def encoded_chunks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The first characters of each chunk that is encoded from now on."""
-    pieces: list[str] = []
+    chunks: list[str] = []
     take = Encoder.take
 
-    def spy(self: Encoder, piece: str | bytes) -> None:
-        pieces.append(str(piece[:5]))
-        take(self, piece)
+    def spy(self: Encoder, chunk: str | bytes) -> None:
+        chunks.append(str(chunk[:5]))
+        take(self, chunk)
 
     monkeypatch.setattr(Encoder, "take", spy)
-    return pieces
+    return chunks

@@ -104,7 +104,7 @@ def test_no_code_parses_the_text_of_a_message() -> None:
         "models/device.py": "the first sentence of PyTorch's reason",
         "training/processes.py": "gloo's errors are RuntimeErrors; the first sentence of its reason",
         "text/compressed_inputs.py": "decompressors' errors for memory",
-        "text/documents.py": "the beginning of a reason of datasets'",
+        "text/documents.py": "the start of a reason of datasets'",
         "runs/trackers.py": "a reason of TensorBoard's or Weights & Biases', in one line",
         "sweeps/worker.py": "the first line of an unexpected error",
         "cli/compressed_files.py": "the operating system's words in lower case",

@@ -269,14 +269,14 @@ def test_valid_arguments_are_accepted(tmp_path: Path) -> None:
 _NOT_TRIED = {
     "Checkpoint": "its read is",
     "RecordFile": "in test_each_is_right_without",
-    "WeightsAndBiases": "begins a run of another program",
+    "WeightsAndBiases": "starts a run of another program",
     "Predictor": "a protocol",
     "Corpus": "load_corpus and corpus_from make it",
     **dict.fromkeys(["Evaluation", "Surprisal", "Copied", "CopiedStretch", "NoveltyReport"], "a result"),
     **dict.fromkeys(["CombinationResult", "MeanAndSpread", "SweepResults", "SweepRun"], "a result"),
     **dict.fromkeys(["EpochRecord", "History", "Start", "Outcome"], "a result"),
 }
-"""Public names that are called otherwise, or only by the library, and why."""
+"""Public names that are not tested here, and why."""
 
 
 def test_every_public_name_is_tested() -> None:

@@ -24,7 +24,7 @@ _VALID = {
     "recipes": ["section"],
     "cache": [],
 }
-"""A call of each command that is right; MODEL stands for a model's folder."""
+"""A valid call of each command; MODEL stands for a model's folder."""
 
 _CONTRADICTIONS = {
     "train": [
@@ -85,7 +85,7 @@ _CONTRADICTIONS = {
     "recipes": [["section"], [], ["section", "section"]],
     "cache": [["more"]],
 }
-"""What makes the right call a wrong one."""
+"""Changes that make the valid call invalid."""
 
 
 def _kinds(hint: Any) -> tuple[Any, ...]:

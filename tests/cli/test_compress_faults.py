@@ -153,7 +153,7 @@ def _wait_for(condition: Callable[[], bool]) -> None:
         if condition():
             return
         time.sleep(0.1)
-    raise AssertionError("it did not come")
+    raise AssertionError("the condition was not met in time")
 
 
 @pytest.mark.slow

@@ -138,12 +138,12 @@ def test_a_full_disk_is_reported_with_the_file(
     home: Path, monkeypatch: pytest.MonkeyPatch, name: str, largest: int, arguments: list[str]
 ) -> None:
     monkeypatch.setattr(forecasting, "draw_forecast", lambda *_: b"x" * (10 if name == "new" else 200))
-    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, usual[1]))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, limits[1]))
     try:
         result = call(home, "forecast", "two.csv", "--method", "naive", "--no-backtest", *arguments)
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert result.error().startswith(f"{name}: ")
     assert "File too large" in result.error()
     assert not (home / "out.csv").exists()
@@ -161,9 +161,9 @@ def test_no_picture_is_drawn_beside_a_pipe(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "beginning"), [("a.png", b"\x89PNG"), ("a.SVG", b"<?xml"), ("a.pdf", b"%PDF-")], ids=["png", "svg", "pdf"]
+    ("name", "magic"), [("a.png", b"\x89PNG"), ("a.SVG", b"<?xml"), ("a.pdf", b"%PDF-")], ids=["png", "svg", "pdf"]
 )
-def test_the_picture_has_the_format_of_its_suffix(home: Path, name: str, beginning: bytes) -> None:
+def test_the_picture_has_the_format_of_its_suffix(home: Path, name: str, magic: bytes) -> None:
     out = call(home, "forecast", "two.csv", *_QUICK, "--plot", name).done()
     assert f"Drawn in {name}" in out
-    assert (home / name).read_bytes().startswith(beginning)
+    assert (home / name).read_bytes().startswith(magic)

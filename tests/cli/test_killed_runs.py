@@ -102,8 +102,8 @@ def _train_through_kills(
     """Kills the run at random moments, at most ``most`` times, then lets it end."""
     done = _Attempts()
     while True:
-        begun = bool(_checkpoints(folder))
-        words = ["--resume", str(folder)] if begun else ["fable.txt", *options, "--output", str(folder)]
+        started = bool(_checkpoints(folder))
+        words = ["--resume", str(folder)] if started else ["fable.txt", *options, "--output", str(folder)]
         # A partial file of the run before would be taken for this one's: only without one is a write waited for.
         aimed = source.random() < 0.5 and not _has_partial_checkpoint(folder)
         number = _start(["train", *words])
@@ -132,9 +132,9 @@ def _results_in(folder: Path) -> tuple[bytes, list[Any], dict[str, Any]]:
 
 def _uninterrupted(options: list[str]) -> tuple[Any, float]:
     """Returns the results of a run that is not killed, and its duration in seconds."""
-    began = time.monotonic()
+    start_time = time.monotonic()
     assert _ends_within(_start(["train", "fable.txt", *options, "--output", "whole"]), 120)
-    return _results_in(Path("whole")), time.monotonic() - began
+    return _results_in(Path("whole")), time.monotonic() - start_time
 
 
 def _assert_no_temporary_file_is_left(folder: Path) -> None:

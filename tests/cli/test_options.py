@@ -19,7 +19,7 @@ def _arguments(command: str) -> list[cyclopts.Argument]:
     return [argument for argument in app[command].assemble_argument_collection() if argument.names != ("*",)]
 
 
-def _taken(hint: Any) -> type:
+def _value_type(hint: Any) -> type:
     """Returns the type of one value: a list's element type, the str of a choice; files may be standard output, too."""
     if get_origin(hint) is Literal:
         return str
@@ -28,7 +28,7 @@ def _taken(hint: Any) -> type:
     if kinds == [str, int]:  # a column, by its name or its number
         return str
     assert len(kinds) == 1
-    return _taken(kind) if get_origin(kind) else str if kind is Path else kind
+    return _value_type(kind) if get_origin(kind) else str if kind is Path else kind
 
 
 def _vocabulary() -> dict[str, str]:
@@ -43,7 +43,7 @@ def test_a_name_has_one_type_and_one_short_form() -> None:
     for command in _COMMANDS:
         for argument in _arguments(command):
             name, *others = argument.names
-            forms[name].add((_taken(argument.hint), *(other for other in others if not other.startswith("--"))))
+            forms[name].add((_value_type(argument.hint), *(other for other in others if not other.startswith("--"))))
     assert {name: found for name, found in forms.items() if len(found) > 1} == {}
 
 

@@ -18,7 +18,7 @@ from process import PATIENCE, SMALL, call, run, start, wait_until
 _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
 _OPTIONS = [*SMALL, "--epochs", "3", "--checkpoint-steps", "5", "--prefix", "A fox", "--dropout", "0.1"]
 _STEPS = 36
-"""Of one epoch."""
+"""Steps of one epoch."""
 
 
 @pytest.fixture
@@ -27,14 +27,14 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _cut_short(home: Path, *options: Any, steps: int = 50) -> Path:
+def _interrupted_run(home: Path, *options: Any, steps: int = 50) -> Path:
     """Runs until ``steps`` as if the power failed then; the last checkpoint is older."""
-    usual = CheckpointFolder.due
+    original = CheckpointFolder.due
 
     def due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps > steps:
             raise KeyboardInterrupt
-        return usual(self, run)
+        return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointFolder, "due", due)
@@ -54,7 +54,7 @@ def _epochs(folder: Path) -> list[int]:
 def test_resumes_from_its_folder_alone(home: Path) -> None:
     """Text, clean-up, model and training come from there; the history is repaired."""
     call(home, "train", "fable.txt", *_OPTIONS, "--lowercase", "--output", "whole", "--prefix", "a fox").done()
-    folder = _cut_short(home, "--lowercase", "--prefix", "a fox", steps=_STEPS + 12)
+    folder = _interrupted_run(home, "--lowercase", "--prefix", "a fox", steps=_STEPS + 12)
     assert not (folder / "config.json").exists()
     with (folder / "history.jsonl").open("a") as file:
         file.write('{"epoch": 2, "perplexity": 3.0, "validation_perpl')
@@ -89,7 +89,7 @@ def test_a_finished_run_reports_it_and_its_model_is_restored(home: Path) -> None
 
 
 def test_resumes_in_another_folder(home: Path) -> None:
-    folder = _cut_short(home)
+    folder = _interrupted_run(home)
     call(home, "train", "fable.txt", *_OPTIONS, "--output", "whole").done()
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     call(home, "train", "--resume", "model", "--output", "other").done()
@@ -119,7 +119,7 @@ _REFUSED = [
 
 
 def test_changes_that_are_refused(home: Path) -> None:
-    folder = _cut_short(home)
+    folder = _interrupted_run(home)
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     for options, message in _REFUSED:
         assert message in call(home, "train", "--resume", "model", *options).error(2)
@@ -128,7 +128,7 @@ def test_changes_that_are_refused(home: Path) -> None:
 
 @pytest.mark.slow
 def test_changes_that_are_allowed_are_reported(home: Path) -> None:
-    _cut_short(home)
+    _interrupted_run(home)
     options = ["--epochs", "2", "--learning-rate", "0.001", "--report-every", "2", "--threads", "1"]
     out = call(home, "train", "--resume", "model", *options).done()
     assert "resumed at epoch 2, minibatch 14 of 36, epochs 2 instead of 3, learning_rate 0.001 instead of 0.003" in out
@@ -139,7 +139,7 @@ def test_changes_that_are_allowed_are_reported(home: Path) -> None:
 def test_the_text_must_be_the_same(home: Path) -> None:
     """Its path may differ."""
     call(home, "train", "fable.txt", *_OPTIONS, "--output", "whole").done()
-    _cut_short(home, "--no-priming")
+    _interrupted_run(home, "--no-priming")
     text = home / "fable.txt"
     text.write_text(_TEXT + "More.")
     message = call(home, "train", "--resume", "model").error()
@@ -173,7 +173,7 @@ def test_no_run_to_resume(home: Path) -> None:
 @pytest.mark.slow
 def test_a_run_without_priming_stays_without(home: Path) -> None:
     """The text stays out of the folder, as was asked at the start."""
-    _cut_short(home, "--no-priming")
+    _interrupted_run(home, "--no-priming")
     call(home, "train", "--resume", "model").done()
     assert not (home / "model" / "priming.safetensors").exists()
     assert (home / "model" / "codec.safetensors").exists()
@@ -209,12 +209,12 @@ def _fill(disk: Path) -> None:
 def test_a_disk_that_fills_up_during_training(home: Path, small_disk: Path) -> None:
     """It is reported once; training continues, its model is saved elsewhere; the last checkpoint can be resumed."""
     call(home, "train", "fable.txt", *_OPTIONS, "--output", "whole").done()
-    usual = CheckpointFolder.due
+    original = CheckpointFolder.due
 
     def due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps == 47:
             _fill(small_disk)
-        return usual(self, run)
+        return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointFolder, "due", due)
@@ -237,12 +237,12 @@ def test_a_disk_that_fills_up_during_training(home: Path, small_disk: Path) -> N
 
 @pytest.mark.slow
 def test_a_disk_that_becomes_read_only(home: Path, small_disk: Path) -> None:
-    usual = CheckpointFolder.due
+    original = CheckpointFolder.due
 
     def due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps == 47:
             subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-        return usual(self, run)
+        return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointFolder, "due", due)
@@ -259,12 +259,12 @@ def test_a_disk_that_becomes_read_only(home: Path, small_disk: Path) -> None:
 
 def test_a_folder_that_is_deleted_during_training(home: Path) -> None:
     """It is created again, with the whole history."""
-    usual = CheckpointFolder.due
+    original = CheckpointFolder.due
 
     def due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps == 47:
             shutil.rmtree(home / "model")
-        return usual(self, run)
+        return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointFolder, "due", due)

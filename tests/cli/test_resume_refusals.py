@@ -30,14 +30,14 @@ def _contents(folder: Path) -> dict[str, bytes]:
     return {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-def _cut_short(home: Path) -> Path:
+def _interrupted_run(home: Path) -> Path:
     """Makes two checkpoints, neither at the end."""
-    usual = CheckpointFolder.due
+    original = CheckpointFolder.due
 
     def due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps > 12:
             raise KeyboardInterrupt
-        return usual(self, run)
+        return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointFolder, "due", due)
@@ -96,7 +96,7 @@ def test_a_checkpoint_of_another_folder_needs_an_output_folder(home: Path) -> No
 
 
 def test_resuming_an_older_checkpoint_discards_newer_ones_only_if_asked(home: Path) -> None:
-    folder = _cut_short(home)
+    folder = _interrupted_run(home)
     older, newer = sorted(folder.iterdir())
     message = call(home, "train", "--resume", older).error(2)
     assert message.startswith(f"beside {older.name} are 1 newer checkpoints: --output resumes in another folder")
@@ -108,7 +108,7 @@ def test_resuming_an_older_checkpoint_discards_newer_ones_only_if_asked(home: Pa
 
 
 def test_the_folder_of_the_checkpoints_is_the_folder_of_the_run(home: Path) -> None:
-    _cut_short(home)
+    _interrupted_run(home)
     assert "resumed at epoch 1, minibatch 10 of" in call(home, "train", "--resume", "cut/checkpoints").done()
     assert (home / "cut" / "model.safetensors").exists()
 
@@ -130,6 +130,6 @@ def test_a_finished_run_is_left_unchanged(home: Path) -> None:
 
 
 def test_a_run_without_a_model_yet_names_the_command_to_resume(home: Path) -> None:
-    _cut_short(home)
+    _interrupted_run(home)
     message = call(home, "generate", "cut").error()
     assert message == "cut: no model yet, but a run that was interrupted; training goes on with --resume cut"

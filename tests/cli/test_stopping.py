@@ -49,8 +49,8 @@ def _command(kind: str) -> list[str]:
     return [script] if kind == "script" else [sys.executable, "-m", "charloom"]
 
 
-def _heed_signals() -> None:
-    """Restores the default handlers: a process inherits ignored signals from whoever runs the tests."""
+def _reset_signals() -> None:
+    """Restores the default handlers: a process inherits ignored signals from the one that runs the tests."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
@@ -76,7 +76,7 @@ def test_stopped_while_it_loads(kind: str, module: str, code: str, number: signa
         text=True,
         check=False,
         timeout=PATIENCE,
-        preexec_fn=_heed_signals,
+        preexec_fn=_reset_signals,
     )
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", _STOPPED)
 
@@ -117,7 +117,7 @@ def test_stopped_at_a_call(number: signal.Signals, call: int, tmp_path: Path) ->
         text=True,
         check=False,
         timeout=PATIENCE,
-        preexec_fn=_heed_signals,
+        preexec_fn=_reset_signals,
     )
     assert (done.returncode, done.stderr) == (128 + number, _STOPPED)
     assert os.listdir(tmp_path) == ["text"]  # noqa: PTH208
@@ -150,7 +150,7 @@ def test_stopped_at_any_moment(name: str, char_model: Path, tmp_path: Path) -> N
             env=environment(tmp_path),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            preexec_fn=_heed_signals,
+            preexec_fn=_reset_signals,
         )
         while not _catches(process.pid, number):
             assert process.poll() is None

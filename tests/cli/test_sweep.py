@@ -30,7 +30,7 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _done(out: Path) -> dict[str, Any]:
+def _results(out: Path) -> dict[str, Any]:
     """Returns the results of the runs in a folder, without times."""
     return {
         run.parent.name: [
@@ -50,13 +50,13 @@ def test_a_sweep_and_its_files(home: Path) -> None:
     assert sorted(row[:2] for row in table) == [("4", "0.0"), ("4", "0.5"), ("8", "0.0"), ("8", "0.5")]
     figures = [float(row[2]) for row in table]
     assert figures == sorted(figures)
-    assert len(_done(home / "out")) == 4
-    before = _done(home / "out")
+    assert len(_results(home / "out")) == 4
+    before = _results(home / "out")
 
     more = call(home, "sweep", *options, "--num-seeds", "2", "--jobs", "2", "--keep-models").done()
     assert "8 runs to do, 4 done before" in more  # runs without a model are repeated
     assert " ± " in more
-    after = _done(home / "out")
+    after = _results(home / "out")
     assert len(after) == 8
     assert before.items() <= after.items()
     folder = next((home / "out" / "runs").iterdir())
@@ -102,7 +102,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (home / "fable.txt").write_text(_TEXT, encoding="utf-8")
     with workers_forked():
         call(home, "sweep", *_LONG, "--jobs", "1").done()
-    return _done(home / "out")
+    return _results(home / "out")
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_a_stopped_sweep_resumes(number: signal.Signals, home: Path, undisturbed: dict[str, Any]) -> None:
     """Its results are the same; after any signal no process is left."""
     process = start(home, "sweep", *_LONG, "--jobs", "2")
-    wait_until(lambda: bool(_done(home / "out")), process)
+    wait_until(lambda: bool(_results(home / "out")), process)
     process.send_signal(number)
     out, errors = process.communicate(timeout=PATIENCE)
-    done = len(_done(home / "out"))
+    done = len(_results(home / "out"))
     assert 1 <= done < 4
     assert errors == b""
     if number == signal.SIGKILL:
@@ -128,7 +128,7 @@ def test_a_stopped_sweep_resumes(number: signal.Signals, home: Path, undisturbed
     _wait_for_workers_to_end(home / "out")
     result = call(home, "sweep", *_LONG)
     assert f"{4 - done} runs to do, {done} done before" in result.done()
-    assert _done(home / "out") == undisturbed
+    assert _results(home / "out") == undisturbed
     assert not (home / "out" / ".work").exists()
 
 
@@ -151,7 +151,7 @@ def test_a_signal_to_this_process_after_the_first_run(
     assert f"Stopped by {number.name}: 3 runs are still to do; the same command goes on." in result.out
     assert not (home / "out" / ".work").exists()
     assert "3 runs to do, 1 done before" in call(home, "sweep", *_SHORT).done()
-    assert len(_done(home / "out")) == 4
+    assert len(_results(home / "out")) == 4
 
 
 def _wait_for_workers_to_end(out: Path) -> None:

@@ -74,15 +74,15 @@ def test_a_fraction_in_a_recipe_is_refused(home: Path) -> None:
     assert message == "recipe mine.toml: [model] hidden_size is 16.5: it must be a whole number, 1 or more"
 
 
-@pytest.mark.parametrize("beginning", [b"\0" * 20, b"\xff" * 20], ids=["control", "no-utf8"])
-def test_the_suggested_command_runs(beginning: bytes, home: Path) -> None:
+@pytest.mark.parametrize("start", [b"\0" * 20, b"\xff" * 20], ids=["control", "no-utf8"])
+def test_the_suggested_command_runs(start: bytes, home: Path) -> None:
     """A shell can run the command of the last line, for any bytes of the text."""
-    (home / "file.bin").write_bytes(beginning + bytes(range(128, 256)) * 8)
+    (home / "file.bin").write_bytes(start + bytes(range(128, 256)) * 8)
     out = call(home, "train", "file.bin", "--unit", "byte", *SMALL, "--epochs", "1").done()
     assert printable(out) == out
     (line,) = [line for line in out.splitlines() if line.startswith("Next: charloom ")]
     words = shlex.split(line.removeprefix("Next: charloom "))
-    assert call(home, *words, "--num-chars", "5").raw_out[:-5] == beginning
+    assert call(home, *words, "--num-chars", "5").raw_out[:-5] == start
 
 
 def test_the_note_on_a_prefix_names_only_options_of_train(home: Path) -> None:

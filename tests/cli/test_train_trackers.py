@@ -74,9 +74,9 @@ def test_weights_and_biases_continues_with_the_resumed_run(home: Path) -> None:
     first = _with_wandb(home, "fable.txt", *_OPTIONS, "--output", "model", "--wandb")
     assert first.status == 0, first
     records = _offline_records(home)
-    (begun,) = [record.run for record in records if record.WhichOneof("record_type") == "run"]
-    assert (begun.project, begun.display_name) == ("charloom", "model")
-    config = {item.key: json.loads(item.value_json) for item in begun.config.update}
+    (started,) = [record.run for record in records if record.WhichOneof("record_type") == "run"]
+    assert (started.project, started.display_name) == ("charloom", "model")
+    config = {item.key: json.loads(item.value_json) for item in started.config.update}
     assert config["model.cell"] == "gru"
     assert config["training.epochs"] == 2
     history = [json.loads(line) for line in (home / "model" / "history.jsonl").read_text().splitlines()]
@@ -89,7 +89,7 @@ def test_weights_and_biases_continues_with_the_resumed_run(home: Path) -> None:
     second = _with_wandb(home, "--resume", "model", "--epochs", "3", "--wandb")
     assert second.status == 0, second
     runs = [record.run for record in _offline_records(home) if record.WhichOneof("record_type") == "run"]
-    assert [run.run_id for run in runs] == [begun.run_id] * 2
+    assert [run.run_id for run in runs] == [started.run_id] * 2
     assert _logged(_offline_records(home), "epoch") == [(34, 1), (68, 2), (102, 3)]
     call(home, "train", "--resume", "model", "--epochs", "4").done()  # data leaves the machine only if asked
     assert len(_logged(_offline_records(home), "epoch")) == 3

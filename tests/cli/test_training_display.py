@@ -22,8 +22,8 @@ def test_the_remaining_time_is_estimated_from_epochs_after_the_first(monkeypatch
         for step in range(1, 4):
             now[0] += 1.9 if (epoch, step) == (1, 2) else 0.01
             display(StepEnded(epoch, step / 3, torch.tensor(1.0), 1000.0, step, 0.1))
-    (told,) = out.getvalue().splitlines()
-    assert re.search(r"about 5\d more seconds for 2,000 epochs", told), told
+    (line,) = out.getvalue().splitlines()
+    assert re.search(r"about 5\d more seconds for 2,000 epochs", line), line
 
 
 def test_a_line_at_each_interval_of_epochs_and_after_the_last() -> None:

@@ -28,12 +28,12 @@ _NAN = math.nan
 
 
 @given(st.integers(0, 50), st.integers(0, 2000), st.integers(1, 700))
-def test_origins_are_evenly_spaced_and_limited_in_number(begin: int, length: int, most: int) -> None:
-    places = evenly_spaced(begin, begin + length, most)
+def test_origins_are_evenly_spaced_and_limited_in_number(start: int, length: int, most: int) -> None:
+    places = evenly_spaced(start, start + length, most)
     assert len(places) == length if length <= most else most / 2 <= len(places) <= most
     if length:
-        assert places[0] == begin
-        assert begin + length - places[-1] <= (places[1] - places[0] if len(places) > 1 else length)
+        assert places[0] == start
+        assert start + length - places[-1] <= (places[1] - places[0] if len(places) > 1 else length)
         assert len(set(np.diff(places).tolist())) <= 1
 
 
@@ -114,7 +114,7 @@ def test_a_baseline_is_evaluated_on_points_that_it_was_not_fitted_to() -> None:
         changed = values.copy()
         changed[30:] += 100
         other = fit_plain("mean", type(baseline)(), changed, settings)
-        assert np.isnan(found.errors[:10]).all(), "a quarter is fitted to first"
+        assert np.isnan(found.errors[:10]).all(), "the first quarter is fitted to"
         np.testing.assert_array_equal(found.errors[:29], other.errors[:29])
         assert found.members[0].num_fitted == 40
     naive = fit_plain("naive", Naive(), values, settings)

@@ -117,7 +117,7 @@ def test_digits_beyond_those_of_floats(cells: list[str], refused: bool) -> None:
 
 def test_three_decimals_in_every_row_are_decimals() -> None:
     assert _read(["1.250", "20.125", "NA"])[:2] == [1.25, 20.125]
-    assert _read(["0.250", "20.125"], ";") == [0.25, 20.125], "no thousands begin with 0"
+    assert _read(["0.250", "20.125"], ";") == [0.25, 20.125], "no thousands start with 0"
     assert _read(["1.25", "20.125"], ";") == [1.25, 20.125], "no group of thousands has two digits"
     assert _read(["1.250", "20.125"], ";", decimal=".") == [1.25, 20.125]
 

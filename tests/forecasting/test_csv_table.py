@@ -43,7 +43,7 @@ def test_output_of_the_csv_module_is_read_cell_by_cell(
 def test_a_column_is_found_by_its_header_or_its_number() -> None:
     table = Table(["d", "2", "v", "v"], [[]] * 4, [], 1, ",")
     assert table.find("d", "column") == table.find(1, "column") == table.find("1", "column") == 0
-    assert table.find("2", "column") == 1, "a header comes before a number"
+    assert table.find("2", "column") == 1, "a header has precedence over a number"
     assert table.find(3, "column") == 2
     with pytest.raises(SettingsError, match="time is 'v': 2 columns have this header; give the number of one"):
         table.find("v", "time")

@@ -134,7 +134,7 @@ def _broken_tables(draw: st.DrawFn) -> _Table:
         rows[end] = [rows[end][0], draw(st.sampled_from(["", "NA"]))]
     else:
         junk = draw(st.sampled_from(_JUNK))
-        rows.insert(place, junk)  # not at the end, where empty rows are dropped
+        rows.insert(place, junk)  # not at the end: empty rows are dropped there
     return replace(table, rows=rows, sound=False)
 
 
@@ -147,7 +147,7 @@ def test_a_table_is_read_exactly_or_refused(tmp_path: Path, data: st.DataObject)
     for name in list(options):
         if options[name] == {"delimiter": ",", "decimal": "."}.get(name) or draw(st.booleans(), f"without {name}"):
             del options[name]
-    told = all(
+    is_named = all(
         options.get(name, {"delimiter": ",", "decimal": "."}.get(name)) == value
         for name, value in table.options.items()
     )
@@ -157,7 +157,7 @@ def test_a_table_is_read_exactly_or_refused(tmp_path: Path, data: st.DataObject)
     else:
         lines = table.rows
         options |= {"header": False}
-    if not told and options.get("delimiter", ",") == "," and _all_look_like_three_decimals(table.rows):
+    if not is_named and options.get("delimiter", ",") == "," and _all_look_like_three_decimals(table.rows):
         return
     text = io.StringIO()
     end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
@@ -169,7 +169,7 @@ def test_a_table_is_read_exactly_or_refused(tmp_path: Path, data: st.DataObject)
     found = _read(tmp_path / "x.csv", options)
     if isinstance(found, str):
         ambiguous = "decimal" not in options and "may be" in found
-        assert not (told and table.sound) or ambiguous, found
+        assert not (is_named and table.sound) or ambiguous, found
         return
     assert table.sound
     assert found.values.tolist() == [float(value) for value in table.values]

@@ -37,17 +37,17 @@ def test_no_target_is_both_trained_on_and_evaluated(sizes: tuple[int, int, int, 
     context, ahead, more, seed = sizes
     length = context + ahead + more
     values = np.random.default_rng(seed).normal(size=length)
-    begin = data.draw(st.integers(0, length - 1))
-    end = data.draw(st.integers(begin + 1, length))
+    start = data.draw(st.integers(0, length - 1))
+    end = data.draw(st.integers(start + 1, length))
     order = data.draw(st.integers(0, length - 1))
     errors = np.arange(length, dtype=float)
     windows, _ = cut_windows(values, context, ahead)
     errors[:order] = np.nan
-    batch = make_batch(windows, errors, (begin, end), context)
+    batch = make_batch(windows, errors, (start, end), context)
     assert batch.inputs.shape == (more + 1, context + ahead - 1, 2)
     targets = np.arange(len(windows))[:, None] + np.arange(1, context + ahead)
     assert (batch.targets.numpy() == np.where(targets >= order, targets, 0)).all()
-    inside = (targets >= begin) & (targets < end)
+    inside = (targets >= start) & (targets < end)
     fitted, held_out = batch.fitted.numpy() > 0, batch.held_out.numpy() > 0
     assert not (fitted & inside).any()
     assert not (held_out & ~inside).any()

@@ -62,7 +62,7 @@ def test_intervals_have_the_colors_of_the_legend(forecaster: Forecaster, levels:
     assert list(dict.fromkeys(drawn)) == patches
     for group in picture.iter(f"{_SVG}g"):
         if group.get("id", "").startswith("FillBetween"):
-            assert "opacity" not in ET.tostring(group, "unicode"), "what shines through has another colour"
+            assert "opacity" not in ET.tostring(group, "unicode"), "a transparent fill has another color"
 
 
 _MONTHS = [f"{1998 + month // 12}-{month % 12 + 1:02d}" for month in range(_NUM_POINTS)]

@@ -52,7 +52,7 @@ def _check(values: Values, found: forecasting.Forecast) -> None:
     for level in (0.1, 0.5, 0.8, 0.95, 0.999):
         low, high = found.interval(level)
         assert np.isfinite([low, high]).all()
-        assert (low <= before[0]).all(), "intervals lie within those of higher levels, and hold the forecast"
+        assert (low <= before[0]).all(), "intervals are within those of higher levels, and contain the forecast"
         assert (high >= before[1]).all()
         before = (low, high)
     low, high = before

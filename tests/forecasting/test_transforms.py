@@ -63,7 +63,7 @@ def test_logarithms_are_taken_if_swings_grow_with_the_level() -> None:
     assert make_scale(growing, "auto", 1, "auto").transform == "log"
     assert make_scale(-growing, "auto", 1, "auto").transform == "none"
     assert make_scale(level + random.normal(0, 0.1, 200) + 1, "auto", 1, "auto").transform == "none"
-    assert make_scale(growing[:20], "auto", 1, "auto").transform == "none", "too short to tell"
+    assert make_scale(growing[:20], "auto", 1, "auto").transform == "none", "too short for a decision"
 
 
 def test_a_constant_series_is_exactly_zero() -> None:

@@ -76,18 +76,18 @@ def test_surprisals_of_parts_sum_to_the_whole(
     text: str, lowercase: bool, collapse: bool, unknown: Any, split: Any
 ) -> None:
     model = _model(CleanUp(lowercase, collapse))
-    pieces = split(text)
-    assert "".join(pieces) == text
+    parts = split(text)
+    assert "".join(parts) == text
     try:
         whole = evaluate(model, text, unknown=unknown)
     except CorpusError:
         return
-    result, surprisals = evaluate_pieces(model, pieces, unknown=unknown)
+    result, surprisals = evaluate_pieces(model, parts, unknown=unknown)
     assert result == whole
-    assert len(surprisals) == len(pieces)
-    assert sum(piece.num_chars for piece in surprisals) == whole.num_chars
-    assert sum(piece.nats for piece in surprisals) == pytest.approx(whole.total_nats, rel=1e-9)
-    assert [piece.number for piece in surprisals] == list(range(1, len(pieces) + 1))
+    assert len(surprisals) == len(parts)
+    assert sum(part.num_chars for part in surprisals) == whole.num_chars
+    assert sum(part.nats for part in surprisals) == pytest.approx(whole.total_nats, rel=1e-9)
+    assert [part.number for part in surprisals] == list(range(1, len(parts) + 1))
 
 
 def test_by_line() -> None:
@@ -123,10 +123,10 @@ def test_many_parts_take_no_more_operations_than_one() -> None:
             self.number += 1
             return func(*args, **(kwargs or {}))
 
-    def operations(pieces: list[str]) -> int:
+    def operations(parts: list[str]) -> int:
         count = Count()  # type: ignore[no-untyped-call] # torch's
         with count:
-            evaluate_pieces(cyclic_predictor(), pieces)
+            evaluate_pieces(cyclic_predictor(), parts)
         return count.number
 
     assert operations(split_chars("abc" * 500)) <= operations(["abc" * 500]) + 10

@@ -48,16 +48,16 @@ def test_the_section_by_hand() -> None:
 def test_streams_each_step() -> None:
     """Each chunk arrives before the next step is computed."""
     model = cyclic_predictor()
-    pieces = stream(model, "ab", 1000)
-    assert next(pieces) == "ab"
-    assert [next(pieces), next(pieces)] == ["c", "a"]
+    chunks = stream(model, "ab", 1000)
+    assert next(chunks) == "ab"
+    assert [next(chunks), next(chunks)] == ["c", "a"]
     assert model.steps_read <= 4
 
 
 def test_gradients_stay_enabled_for_the_caller() -> None:
-    pieces = stream(cyclic_predictor(), "a", 5)
-    next(pieces)
-    next(pieces)
+    chunks = stream(cyclic_predictor(), "a", 5)
+    next(chunks)
+    next(chunks)
     assert not torch.is_inference_mode_enabled()
 
 
@@ -114,10 +114,10 @@ def test_stop(stop: str, seed: int) -> None:
     """Generation ends before the first occurrence, and outputs no part of it."""
     sampling = SamplingSettings(temperature=1.0, seed=seed)
     whole = generate(cyclic_predictor(), "cab", 60, sampling)
-    pieces = list(stream(cyclic_predictor(), "cab", 60, sampling, stop=stop))
+    chunks = list(stream(cyclic_predictor(), "cab", 60, sampling, stop=stop))
     written, _, _ = whole[3:].partition(stop)
-    assert "".join(pieces) == "cab" + written
-    assert all(pieces)
+    assert "".join(chunks) == "cab" + written
+    assert all(chunks)
 
 
 def test_an_empty_stop_is_refused() -> None:
@@ -173,7 +173,7 @@ def test_a_character_model_refuses_bytes() -> None:
         generate(cyclic_predictor(), b"ab", 3)
 
 
-class _Kept(MarkovPredictor):
+class _SharedTable(MarkovPredictor):
     """Returns views of its own table, which must not be modified."""
 
     def __call__(self, ids: Any, state: Any = None) -> Any:
@@ -181,23 +181,23 @@ class _Kept(MarkovPredictor):
 
 
 def test_a_predictors_logits_are_not_modified() -> None:
-    model = _Kept(Vocabulary(["a", "b", "c"]), torch.full((4, 4), 0.25))
+    model = _SharedTable(Vocabulary(["a", "b", "c"]), torch.full((4, 4), 0.25))
     before = model.log_transitions.clone()
     assert len(generate(model, "a", 5)) == 6
     assert len(generate_samples(model, "a", 5, num_samples=3)) == 3
     assert torch.equal(model.log_transitions, before)
 
 
-@pytest.mark.skipif(backend().kernels is None, reason="without kernels each step reads the present weights")
+@pytest.mark.skipif(backend().kernels is None, reason="without kernels each step reads the current weights")
 def test_a_stream_uses_the_weights_at_its_start() -> None:
     """Also if it is consumed within autocast."""
     settings = ModelSettings(hidden_size=8, init_sigma=0.5)
     models = [build_model(Vocabulary(list("abcd")), settings, seed=seed) for seed in (0, 1)]
     texts = [generate(model, "ab", 40) for model in models]
-    pieces = stream(models[0], "ab", 40)
+    chunks = stream(models[0], "ab", 40)
     models[0].load_state_dict(models[1].state_dict())
     with torch.autocast("cpu", torch.bfloat16):
-        assert "".join(pieces) == texts[0] != texts[1]
+        assert "".join(chunks) == texts[0] != texts[1]
 
 
 @pytest.mark.parametrize("kernels", ["auto", "pytorch"])

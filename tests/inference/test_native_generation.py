@@ -33,8 +33,8 @@ def _model(seed: int = 0, **model_settings: Any) -> LanguageModel:
 
 def _ids(model: LanguageModel, sampling: SamplingSettings, num_steps: int = 60, **options: Any) -> list[list[int]]:
     prefix = _VOCABULARY.encode("abc")
-    pieces = list(generate_ids(model, prefix, num_steps, sampling, **options))
-    return torch.cat(pieces, dim=1).t().tolist()
+    chunks = list(generate_ids(model, prefix, num_steps, sampling, **options))
+    return torch.cat(chunks, dim=1).t().tolist()
 
 
 @pytest.mark.parametrize("kernels", INSTRUCTION_SETS)

@@ -62,7 +62,7 @@ def test_existing_files_are_overwritten_only_if_asked(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is a file already"), whole_file(target):
         target.write_bytes(b"theirs")
     with pytest.raises(InputError), whole_file(target):
-        raise AssertionError("begun")
+        raise AssertionError("the write started")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"theirs"]
     with whole_file(target, overwrite=True) as file:
         file.write(b"ours")

@@ -16,12 +16,12 @@ def test_ids_are_integers_of_the_expected_dimensions() -> None:
     check_ids(2, ids=_IDS, targets=_IDS)
     check_ids(1, ids=_IDS[0])
     check_step(_IDS, _IDS)
-    for wrong, said in (
+    for wrong, message in (
         (_IDS[0], r"targets must be int64 \(batch, steps\), not torch.int64 \(3,\)"),
         (_IDS.int(), r"not torch.int32 \(2, 3\)"),
         ([[1]], "targets must be a tensor, not a list"),
     ):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             check_ids(2, ids=_IDS, targets=wrong)
     with pytest.raises(InputError, match=r"int64 \(batch,\), not"):
         check_ids(1, ids=_IDS)
@@ -42,12 +42,12 @@ def test_a_state_has_the_shapes_of_the_expected_one() -> None:
     h = torch.zeros(1, 2, 3)
     check_state(h, torch.ones(1, 2, 3))
     check_state((h, h), (h, h))
-    for wrong, said in (
+    for wrong, message in (
         ((h, h), r"the state is \(\(1, 2, 3\), \(1, 2, 3\)\): for these ids it must be \(1, 2, 3\)"),
         (h[:, :1], r"the state is \(1, 1, 3\)"),
         ("zero", "the state is str"),
     ):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             check_state(wrong, h)
 
 

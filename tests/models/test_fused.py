@@ -151,7 +151,7 @@ def test_ids_of_a_larger_output_count(way: str) -> None:
 @pytest.mark.parametrize("name", CUSTOMIZED)
 def test_functional_call(name: str) -> None:
     if name in ("bfloat16", "float64"):
-        pytest.skip("the same as plain")
+        pytest.skip("equals plain")
     model = CUSTOMIZED[name]()
     values = {key: (value * 1.5).detach().requires_grad_() for key, value in model.named_parameters()}
     ids, targets = _batch()

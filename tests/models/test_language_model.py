@@ -115,8 +115,8 @@ def test_initial_weights() -> None:
     other = build_model(_VOCABULARY, ModelSettings(hidden_size=100, init_sigma=0.03), seed=4)
     assert torch.equal(model.output.weight, again.output.weight)
     assert not torch.equal(model.output.weight, other.output.weight)
-    usual = build_model(_VOCABULARY, ModelSettings(hidden_size=100, init_sigma=0))
-    assert usual.output.bias.any()
+    default = build_model(_VOCABULARY, ModelSettings(hidden_size=100, init_sigma=0))
+    assert default.output.bias.any()
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,10 @@ def other_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatc
 
 
 def test_choice_of_backend(compute_by: Switch) -> None:
-    for word, said in (("reference", "equations"), ("pytorch", "PyTorch's own")):
+    for word, part in (("reference", "equations"), ("pytorch", "PyTorch's own")):
         compute_by(word)
         assert backend() == (word, None)
-        assert said in backend().describe()
+        assert part in backend().describe()
     compute_by("fastest")
     for _ in range(2):  # a refusal is not cached
         with pytest.raises(SettingsError, match=r"fastest.*auto, reference, pytorch, scalar, avx2"):

@@ -74,12 +74,12 @@ def test_a_tensor_that_kernels_cannot_read_has_no_address(tensor: Tensor) -> Non
 
 
 def test_the_refusal_describes_the_tensor() -> None:
-    for wrong, said in (
+    for wrong, message in (
         (torch.zeros(3, 2), r"not torch.float32 \(3, 2\) on cpu, strides \(2, 1\)"),
         (torch.zeros(3, 2).t(), r"not torch.float32 \(2, 3\) on cpu, strides \(1, 2\)"),
         (None, "not NoneType"),
     ):
-        with pytest.raises(KernelArgumentError, match=said):
+        with pytest.raises(KernelArgumentError, match=message):
             address(wrong, (2, 3))
 
 

@@ -25,7 +25,7 @@ _WRONG: dict[str, Callable[[Tensor], Any]] = {
     "another dimension": lambda t: t.unsqueeze(0),
     "another dtype": lambda t: t.to(torch.bfloat16),
     "strided": lambda t: torch.stack([t, t], -1)[..., 0],
-    "on no device": lambda t: t.to("meta"),
+    "on meta": lambda t: t.to("meta"),
     "sparse": lambda t: t.to_sparse(),
     "negative by a bit": torch._neg_view,
     "nested": lambda t: torch.nested.nested_tensor([t, t]),

@@ -12,7 +12,7 @@ from charloom.text.vocabulary import Vocabulary
 from fakes import MarkovPredictor
 from native import INSTRUCTION_SETS, Switch
 
-pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="installed without native kernels")
+pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
 
 
 @pytest.fixture(autouse=True)

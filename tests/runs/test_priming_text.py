@@ -19,7 +19,7 @@ def test_the_ends_give_the_same_priming_as_the_whole(
     corpus = corpus_from(text, unit=unit)  # type: ignore[arg-type] # one of the two
     whole = text if unit == "char" else text.encode()
     at = len(whole) - int(len(whole) * fraction)
-    seen, unseen = (part if isinstance(part, bytes) else part.encode() for part in (whole[:at], whole[at:]))
+    trained_on, held_out = (part if isinstance(part, bytes) else part.encode() for part in (whole[:at], whole[at:]))
     ends = texts_for_codec(corpus, TrainingSettings(validation_fraction=fraction))
-    assert Priming.of_text(*ends) == Priming.of_text(seen, unseen)
+    assert Priming.of_text(*ends) == Priming.of_text(trained_on, held_out)
     assert all(len(end) <= 4 * room for end in ends)

@@ -49,8 +49,8 @@ def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _train(folder: Path, **settings: Any) -> list[Event]:
     events: list[Event] = []
-    usual: dict[str, Any] = {"epochs": 3, "schedule": "cosine", "validation_fraction": 0.1}
-    how = TrainingSettings(batch_size=4, num_steps=10, **usual | settings)
+    defaults: dict[str, Any] = {"epochs": 3, "schedule": "cosine", "validation_fraction": 0.1}
+    how = TrainingSettings(batch_size=4, num_steps=10, **defaults | settings)
     model = build_model(_CORPUS.vocabulary, ModelSettings("gru", hidden_size=8))
     with TensorBoard(folder, {"cell": "gru"}) as board:
         train(model, _CORPUS, how, listeners=[events.append, board])
@@ -83,9 +83,9 @@ def test_curves_equal_the_events(tmp_path: Path) -> None:
 
 
 def test_one_point_a_second(tmp_path: Path) -> None:
-    began = time.monotonic()
+    start_time = time.monotonic()
     steps = [event for event in _train(tmp_path, epochs=2) if isinstance(event, StepEnded)]
-    assert 1 <= len(_curve(tmp_path, "training/loss")) <= 1 + (time.monotonic() - began) < len(steps)
+    assert 1 <= len(_curve(tmp_path, "training/loss")) <= 1 + (time.monotonic() - start_time) < len(steps)
 
 
 @pytest.mark.usefixtures("every_step")
@@ -103,8 +103,8 @@ def test_a_resumed_run_hides_records_after_its_checkpoint(tmp_path: Path) -> Non
 
 def test_a_write_error_is_reported_once_and_training_continues(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    told = r"TensorBoard: nothing more is recorded there \(.*\); training goes on"
-    with pytest.warns(CharloomWarning, match=told) as notes:
+    warning = r"TensorBoard: nothing more is recorded there \(.*\); training goes on"
+    with pytest.warns(CharloomWarning, match=warning) as notes:
         events = _train(tmp_path / "file" / "folder", epochs=2, validation_fraction=0.0)
     assert len(notes) == 1
     assert [event.record.epoch for event in events if isinstance(event, EpochEnded)] == [1, 2]

@@ -57,10 +57,10 @@ def _fields(model: IntegerModel) -> Iterator[NDArray[Any] | bytes | int]:
         yield from items
 
 
-def _bytes_of(piece: NDArray[Any] | bytes | int) -> bytes:
-    if isinstance(piece, np.ndarray):
-        return piece.astype(piece.dtype.newbyteorder("<")).tobytes()
-    return piece.to_bytes(4, "little", signed=True) if isinstance(piece, int) else piece
+def _bytes_of(field: NDArray[Any] | bytes | int) -> bytes:
+    if isinstance(field, np.ndarray):
+        return field.astype(field.dtype.newbyteorder("<")).tobytes()
+    return field.to_bytes(4, "little", signed=True) if isinstance(field, int) else field
 
 
 def _results(name: str, engine: Engine) -> Iterator[str]:
@@ -76,8 +76,8 @@ def _results(name: str, engine: Engine) -> Iterator[str]:
 def main(folder: Path) -> None:
     """Writes a .case and a .expected for each model."""
     for name, model in _MODELS.items():
-        pieces = [_bytes_of(piece) for piece in _fields(model)]
-        (folder / f"{name}.case").write_bytes(b"".join(len(p).to_bytes(8, "little") + p for p in pieces))
+        fields = [_bytes_of(field) for field in _fields(model)]
+        (folder / f"{name}.case").write_bytes(b"".join(len(p).to_bytes(8, "little") + p for p in fields))
         lines = [
             *_results("fast", ReferenceEngine(model, None)),
             *_results("mixing", ReferenceEngine(model, _PRIMING)),

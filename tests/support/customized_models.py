@@ -246,7 +246,7 @@ CUSTOMIZED: dict[str, Callable[[], LanguageModel]] = {
     "layer of torch.nn": _put("layer", lambda _: nn.GRU(_SIZE, _HIDDEN)),
     "restored layer": _with(lambda built: charloom.restore(built)),
 }
-"""Those that compute something."""
+"""Customized models whose forward succeeds."""
 
 WRONG: dict[str, Callable[[], LanguageModel]] = {
     "dropout below 0": _with(lambda built: setattr(built.dropout, "p", -0.5)),
@@ -270,4 +270,4 @@ WRONG: dict[str, Callable[[], LanguageModel]] = {
         lambda built: setattr(built.layer, "weight_hh_l0", nn.Parameter(torch.zeros(3 * _HIDDEN, 4)))
     ),
 }
-"""Those whose forward refuses, or whose targets do not exist."""
+"""Customized models whose forward raises, or whose targets do not exist."""

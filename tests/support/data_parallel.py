@@ -21,7 +21,7 @@ from charloom.training.truncated_bptt import clip_gradients
 Results: TypeAlias = dict[str, Tensor]
 Wrap: TypeAlias = Callable[[nn.Module], Any]
 Share: TypeAlias = Callable[[Tensor, int], Tensor]
-"""This process' part of a tensor along the dimension of the batch."""
+"""A function that returns this process' part of a tensor along the batch dimension."""
 
 PROCESSES = 2
 _CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}

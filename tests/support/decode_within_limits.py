@@ -42,7 +42,7 @@ ENGINES: dict[str, Callable[[], Engine]] = {
     "fast": lambda: make_engine(MODEL, None),
     "mixing": lambda: make_engine(MODEL, PRIMING),
 }
-"""By the first word of a sample's name."""
+"""Engines by the first part of a sample's name."""
 
 
 def main(folder: Path, cases: int, first: int) -> None:

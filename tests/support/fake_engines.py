@@ -107,7 +107,7 @@ class PlainSession:
 
 
 class PlainRecords:
-    """Records with a bit before each byte that tells if there is one."""
+    """Records with a bit before each byte that states if there is one."""
 
     def __init__(self, start: bytes) -> None:
         self.start = start

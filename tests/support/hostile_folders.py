@@ -11,7 +11,7 @@ from typing import Any
 from damage import damaged
 
 PRECIOUS = "precious"
-"""A file outside, to which links lead."""
+"""Name of a file outside the folder, the target of links."""
 _DEEP = 3000
 _HOSTILE: list[Any] = [
     None,
@@ -38,7 +38,7 @@ _HOSTILE: list[Any] = [
     {"a": 1},
     {"__class__": "os.system", "__reduce__": ["id"]},
 ]
-"""In place of a value that JSON holds. Some only Python's writer knows (NaN), and must be refused."""
+"""Replacements of a JSON value. Some are valid only for Python's json (NaN), and must be refused."""
 
 
 def damage_folder(folder: Path, other: Path, source: random.Random) -> str:

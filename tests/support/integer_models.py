@@ -12,7 +12,7 @@ from charloom.codec.model.quantization import fit_exp2, fit_tanh
 from charloom.settings.cells import CELL_NAMED
 
 STYLES = ("trained", "wild", "saturating")
-"""Numbers as training leaves them; anything that is allowed; as large as is allowed, all of one sign in a row."""
+"""Kinds of numbers: as after training; any valid ones; the largest valid ones, all of one sign in a row."""
 
 
 def random_model(
@@ -76,7 +76,7 @@ def with_tokens(model: IntegerModel, tokens: list[bytes]) -> IntegerModel:
 
 
 CHARACTERS = [b"", *(char.encode() for char in "\n ,.:[]0123456789abcdefghijklmnopqrstuvwxyzäöé—日本語のテキスト。🙂")]
-"""Tokens of a vocabulary of characters, ``<unk>`` the first."""
+"""Tokens of a character vocabulary, ``<unk>`` first."""
 
 
 def bigram_model(text: str, tokens: list[bytes] = CHARACTERS) -> IntegerModel:

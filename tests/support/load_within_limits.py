@@ -29,7 +29,7 @@ from hostile_folders import PRECIOUS, damage_folder
 from limited_child import in_child
 
 _ACCIDENTS = ("bytes of", "mixed_up of", "no_file of", "lock")
-"""Acts of ``hostile_folders`` that leave checksums as they are."""
+"""Kinds of damage of ``hostile_folders`` that do not adapt checksums."""
 _SECONDS = 10
 _MEMORY = 256 << 20
 
@@ -83,7 +83,7 @@ def _resume_run(folder: Path) -> str:
 
 def _in_one_line(error: CharloomError) -> str:
     if len(str(error).splitlines()) != 1 or len(str(error)) > 2000:
-        raise AssertionError(f"not one line that can be read: {str(error)[:500]}")
+        raise AssertionError(f"not one readable line: {str(error)[:500]}")
     return type(error).__name__
 
 

@@ -19,7 +19,7 @@ if os.environ.get("CHARLOOM_KERNELS") in ("pytorch", "reference"):  # the suite 
     INSTRUCTION_SETS = []
 
 Switch: TypeAlias = Callable[[str], None]
-"""Chooses the backend, as the words of the environment do."""
+"""A function that chooses the backend, by the values of the environment variable."""
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from unittest import mock
 from charloom.cli.app import run_command_line
 
 SMALL = ["--cell", "gru", "--hidden-size", "16", "--batch-size", "4", "--num-steps", "10"]
-"""A model that is trained in no time."""
+"""Options of a small model that trains fast."""
 
 PATIENCE = 600
 """Seconds to wait for a process: more than it takes if several suites run at once on a busy machine."""

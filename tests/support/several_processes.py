@@ -98,10 +98,10 @@ def trained(
 def _losses() -> Iterator[list[float]]:
     """Records the loss of each step."""
     losses: list[float] = []
-    usual = truncated_bptt.train_step
+    original = truncated_bptt.train_step
 
     def step(*arguments: Any) -> Any:
-        loss, state = usual(*arguments)
+        loss, state = original(*arguments)
         losses.append(float(loss))
         return loss, state
 
@@ -114,24 +114,24 @@ def _stopped_and_resumed(processes: Processes, folder: Path) -> dict[str, Any]:
     options: dict[str, Any] = {"epochs": 2, "dropout": 0.3}
     own = folder / f"of-{processes.rank}"
     undisturbed = trained(processes, "lstm", "sequential", 20, **options)
-    begun = trained(processes, "lstm", "sequential", 20, **options, folder=own, stop=True)
+    started = trained(processes, "lstm", "sequential", 20, **options, folder=own, stop=True)
     resumed = trained(processes, "lstm", "sequential", 20, **options, folder=own)
     for_one = trained(processes, "gru", "sequential", 20, folder=folder / "for-one", stop=True)
     trained(processes, "gru", "sequential", 20, folder=folder / "for-one", into=folder / "moved", stop=True)
-    return {"undisturbed": undisturbed, "begun": begun, "resumed": resumed, "for one": for_one}
+    return {"undisturbed": undisturbed, "started": started, "resumed": resumed, "for one process": for_one}
 
 
-def _failure(processes: Processes, who: tuple[int, ...]) -> str:
+def _failure(processes: Processes, ranks: tuple[int, ...]) -> str:
     try:
         with processes.together():
-            if processes.rank in who:
+            if processes.rank in ranks:
                 raise CorpusError(f"a reason of {processes.rank}")
     except CharloomError as error:
         return f"{type(error).__name__}: {error}"
     return "none"
 
 
-def _left_alone(processes: Processes) -> str:
+def _error_after_loss(processes: Processes) -> str:
     """Returns the error of the first process when the other is gone."""
     if not processes.first:
         os._exit(0)  # any other end, and torchrun would end the first one too
@@ -153,10 +153,10 @@ def main() -> None:
             for partitioning in PARTITIONINGS
         }
         seen |= _stopped_and_resumed(processes, folder)
-        seen["failures"] = [_failure(processes, who) for who in ((), (1,), (0, 1))]
+        seen["failures"] = [_failure(processes, ranks) for ranks in ((), (1,), (0, 1))]
         result = folder / f"seen-{processes.rank}.json"
         result.write_text(json.dumps(seen))
-        seen["left alone"] = _left_alone(processes)
+        seen["error after loss"] = _error_after_loss(processes)
         result.write_text(json.dumps(seen))
 
 

@@ -23,7 +23,7 @@ CELLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "lstm": (nn.LSTM, {}),
 }
 HIDDEN_SIZES = (4, 32, 40, 64)
-"""Multiples of 32, to which the kernels pad, and others."""
+"""Multiples of 32, to which the kernels pad, and other sizes."""
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "": {},
@@ -36,7 +36,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 Transform = Callable[[Any], Any]
-"""A layer, or a module around one, to what a user makes of it."""
+"""A function from a layer, or a module around one, to the transformed module."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def differing(found: Any, expected: Any, place: str = "result") -> Iterator[str]
     if isinstance(expected, Refusal) or isinstance(found, Refusal):
         both = isinstance(expected, Refusal) and isinstance(found, Refusal)
         if not (both and issubclass(found.kind, expected.kind)):
-            yield f"{place}: {_in_short(found)} where torch.nn gives {_in_short(expected)}"
+            yield f"{place}: {_in_short(found)} but torch.nn gives {_in_short(expected)}"
     elif isinstance(expected, Tensor) and isinstance(found, Tensor):
         yield from _differing_tensors(found, expected, place)
     elif isinstance(expected, Mapping) and isinstance(found, Mapping) and list(expected) == list(found):
@@ -200,9 +200,9 @@ def differing(found: Any, expected: Any, place: str = "result") -> Iterator[str]
     elif isinstance(expected, float) and isinstance(found, float):
         both_nan = math.isnan(found) and math.isnan(expected)
         if not (both_nan or math.isclose(found, expected, rel_tol=1e-4, abs_tol=1e-5)):
-            yield f"{place}: {found} where torch.nn gives {expected}"
+            yield f"{place}: {found} but torch.nn gives {expected}"
     elif type(found) is not type(expected) or found != expected:
-        yield f"{place}: {_in_short(found)} where torch.nn gives {_in_short(expected)}"
+        yield f"{place}: {_in_short(found)} but torch.nn gives {_in_short(expected)}"
 
 
 def _in_short(result: Any) -> str:
@@ -217,7 +217,7 @@ _LAYOUT = ("shape", "dtype", "layout", "device", "requires_grad", "is_leaf")
 def _differing_tensors(found: Tensor, expected: Tensor, place: str) -> Iterator[str]:
     for name in _LAYOUT:
         if getattr(found, name) != getattr(expected, name):
-            yield f"{place}.{name}: {getattr(found, name)} where torch.nn gives {getattr(expected, name)}"
+            yield f"{place}.{name}: {getattr(found, name)} but torch.nn gives {getattr(expected, name)}"
             if name in ("shape", "dtype", "layout"):
                 return
     if found.is_meta or isinstance(expected, FakeTensor):

@@ -92,4 +92,4 @@ SLOW_GRAPHS: dict[str, Callable[[Any], Any]] = {
     "compile": lambda module: torch.compile(module, backend="aot_eager"),
     "compile, eager": lambda module: torch.compile(module, backend="eager"),
 }
-"""Those that take tenths of a second or more."""
+"""Graphs that take tenths of a second or more."""

@@ -114,4 +114,4 @@ SETTINGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "global full backward pre-hook": lambda: _hooked(modules.register_module_full_backward_pre_hook, scaled_gradient),
 }
 CHANGING = {name for name in SETTINGS if name.startswith(("another ", "global "))}
-"""What changes values by design."""
+"""Settings that change values by design."""

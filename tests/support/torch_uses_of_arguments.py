@@ -25,9 +25,9 @@ def _reads(make: Callable[[Tensor], Any]) -> Use:
 
 def _spoiled(value: float) -> Callable[[Tensor], Tensor]:
     def make(inputs: Tensor) -> Tensor:
-        where = torch.zeros_like(inputs, dtype=torch.bool)
-        where[1, 0, 1] = True
-        return inputs.masked_fill(where, value)
+        mask = torch.zeros_like(inputs, dtype=torch.bool)
+        mask[1, 0, 1] = True
+        return inputs.masked_fill(mask, value)
 
     return make
 

@@ -66,10 +66,10 @@ def test_a_process_that_dies_is_replaced(what: str, message: str, started: list[
 
 def test_all_processes_end_with_the_context(started: list[Any]) -> None:
     """Whatever they are doing; waiting runs are not started."""
-    told = threading.Event()
+    reported = threading.Event()
     with Workers(2) as workers:
-        ends = [workers.train({"do": "wait", "epochs": 1}, lambda _: told.set()) for _ in range(5)]
-        assert told.wait(60)
+        ends = [workers.train({"do": "wait", "epochs": 1}, lambda _: reported.set()) for _ in range(5)]
+        assert reported.wait(60)
     assert len(started) == 2
     assert all(end.done() for end in ends)
     assert [end.cancelled() for end in ends] == [False, False, True, True, True]

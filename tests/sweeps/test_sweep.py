@@ -92,21 +92,21 @@ def test_runs_equal_trainings_for_any_number_of_processes(file: Path, tmp_path: 
 @pytest.mark.usefixtures("forked_workers")
 def test_more_values_and_seeds_keep_finished_runs(file: Path, tmp_path: Path) -> None:
     """Also if a fixed setting is varied."""
-    began: list[SweepBegan] = []
+    started: list[SweepBegan] = []
 
     def listen(event: Any) -> None:
         if isinstance(event, SweepBegan):
-            began.append(event)
+            started.append(event)
 
-    def go_on(vary: dict[str, list[Any]], seeds: int = 1) -> SweepResults:
+    def run_again(vary: dict[str, list[Any]], seeds: int = 1) -> SweepResults:
         return sweep(file, vary, _RECIPE, num_seeds=seeds, output=tmp_path / "out", listeners=[listen])
 
-    first = go_on({"hidden_size": [4, 8]})
+    first = run_again({"hidden_size": [4, 8]})
     times = {run.folder: run.seconds for run in first.runs}
-    assert len(go_on({"hidden_size": [4, 8]}).runs) == 2
-    assert len(go_on({"hidden_size": [4, 16]}, seeds=2).runs) == 5
-    last = go_on({"hidden_size": [4], "dropout": [0, 0.5]})
-    assert [(event.num_done, event.num_to_do) for event in began] == [(0, 2), (2, 0), (2, 3), (5, 1)]
+    assert len(run_again({"hidden_size": [4, 8]}).runs) == 2
+    assert len(run_again({"hidden_size": [4, 16]}, seeds=2).runs) == 5
+    last = run_again({"hidden_size": [4], "dropout": [0, 0.5]})
+    assert [(event.num_done, event.num_to_do) for event in started] == [(0, 2), (2, 0), (2, 3), (5, 1)]
     assert {run.folder: run.seconds for run in last.runs if run.folder in times} == times
     assert last.varied == ("hidden_size", "dropout")
     assert sorted(tuple(one.values.values()) for one in last.combinations()) == [

@@ -64,9 +64,9 @@ def test_sequential_lanes_have_the_maximum_length(plan: tuple[int, int, int, int
     length, batch_size, num_steps, offset = plan
     batches = list(sequential_batches(torch.arange(length), batch_size, num_steps, offset))
     lanes = torch.cat([inputs for inputs, _ in batches], 1)
-    begins, ends = lanes[:, 0].tolist(), (lanes[:, -1] + 1).tolist()
-    assert begins[0] == offset
-    gaps = [begin - end for end, begin in zip(ends, begins[1:], strict=False)]
+    starts, ends = lanes[:, 0].tolist(), (lanes[:, -1] + 1).tolist()
+    assert starts[0] == offset
+    gaps = [start - end for end, start in zip(ends, starts[1:], strict=False)]
     # Equal distances, no overlap, and less than a sequence omitted between two.
     assert len(set(gaps)) <= 1
     assert all(0 <= gap < num_steps for gap in gaps)
@@ -130,10 +130,10 @@ def test_random_sequences_are_distinct_and_never_overlap(plan: tuple[int, int, i
         assert torch.equal(targets, inputs + 1)
         assert torch.equal(inputs, inputs[:, :1] + torch.arange(num_steps))
         assert ((inputs[:, 0] - offset) % num_steps == 0).all()
-    begins = torch.cat([inputs[:, 0] for inputs, _ in batches]).tolist()
-    assert len(set(begins)) == len(begins)
+    starts = torch.cat([inputs[:, 0] for inputs, _ in batches]).tolist()
+    assert len(set(starts)) == len(starts)
     # Fewer sequences are omitted than a minibatch has.
-    assert (length - 1 - offset) // num_steps - len(begins) < batch_size
+    assert (length - 1 - offset) // num_steps - len(starts) < batch_size
 
 
 @given(plan=_plans())

@@ -63,8 +63,8 @@ def test_clean_up_is_idempotent(text: str, clean_up: CleanUp) -> None:
 @given(text=_TEXTS, clean_up=_CLEAN_UPS, length=st.integers(0, 12))
 def test_the_start_of_a_clean_text_is_clean(text: str, clean_up: CleanUp, length: int) -> None:
     """The part that ``max_chars`` keeps is encoded, which cleans again."""
-    beginning = clean_up(text)[:length]
-    assert clean_up(beginning) == beginning
+    start = clean_up(text)[:length]
+    assert clean_up(start) == start
 
 
 @given(lines=st.lists(_TEXTS, max_size=8), clean_up=_CLEAN_UPS)

@@ -80,7 +80,7 @@ def test_damage_is_refused_or_changes_nothing(name: str) -> None:
 
 
 @_EACH
-@pytest.mark.parametrize("data", [b"plain text, whatever its name says\n", b"\x1f\x8b\xff\xff", bytes(200)])
+@pytest.mark.parametrize("data", [b"plain text, for any name of the file\n", b"\x1f\x8b\xff\xff", bytes(200)])
 def test_data_that_is_not_compressed_is_refused_with_advice(name: str, data: bytes, tmp_path: Path) -> None:
     file = tmp_path / name
     file.write_bytes(data)
@@ -104,7 +104,7 @@ def test_a_small_file_of_a_large_text_takes_little_memory(name: str) -> None:
         for _ in range(3):
             yield part
 
-    total = sum(len(piece) for piece in decompressed(packed(), name))
+    total = sum(len(chunk) for chunk in decompressed(packed(), name))
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert total == 300 << 20

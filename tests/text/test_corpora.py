@@ -243,10 +243,10 @@ def test_the_time_machine_is_the_default() -> None:
 def test_pythons_reference_replaces_an_unavailable_time_machine() -> None:
     with pytest.warns(
         CharloomWarning, match="'time-machine' cannot be had.*reference text that Python carries"
-    ) as told:
+    ) as warned:
         corpus = load_corpus(None, max_chars=10_000)
-    assert len(told) == 1
-    assert told[0].filename == __file__  # the line that called
+    assert len(warned) == 1
+    assert warned[0].filename == __file__  # the line that called
     assert corpus.name == PYTHON_REFERENCE
     # Cleaned as the text that it replaces.
     assert corpus.vocabulary.clean_up == _BOTH

@@ -20,9 +20,9 @@ def _cut(data: bytes, places: list[int]) -> list[bytes]:
     return [data[start:stop] for start, stop in itertools.pairwise(borders)]
 
 
-def _result(pieces: list[bytes]) -> str:
+def _result(chunks: list[bytes]) -> str:
     try:
-        return "".join(decoded(pieces, "name"))
+        return "".join(decoded(chunks, "name"))
     except CorpusError as error:
         return str(error)
 
@@ -50,11 +50,11 @@ def test_no_empty_chunk_is_yielded() -> None:
 
 
 def test_nothing_is_read_beyond_an_error() -> None:
-    def pieces() -> Iterator[bytes]:
+    def chunks() -> Iterator[bytes]:
         yield from [b"\n" * (1 << 20)] * 5
         yield b"ab\xe9"
         yield b"("
-        raise AssertionError("read on")
+        raise AssertionError("read beyond the error")
 
     with pytest.raises(CorpusError, match=r"byte 5242882 \(0xe9, line 5242881\)"):
-        list(decoded(pieces(), "name"))
+        list(decoded(chunks(), "name"))

@@ -116,13 +116,13 @@ def test_files_split_elsewhere_are_another_text(tmp_path: Path) -> None:
 
 
 def test_progress(long_text: Path) -> None:
-    told: list[tuple[int, int | None]] = []
-    load_corpus(long_text, progress=lambda done, total: told.append((done, total)))
+    reported: list[tuple[int, int | None]] = []
+    load_corpus(long_text, progress=lambda done, total: reported.append((done, total)))
     size = len(LONG_TEXT.encode())
-    assert told == [(size, size)]
-    told.clear()
-    load_corpus(long_text, progress=lambda done, total: told.append((done, total)))
-    assert told[-1][0] == told[-1][1]
+    assert reported == [(size, size)]
+    reported.clear()
+    load_corpus(long_text, progress=lambda done, total: reported.append((done, total)))
+    assert reported[-1][0] == reported[-1][1]
 
 
 def test_in_another_vocabulary(long_text: Path) -> None:

@@ -125,12 +125,12 @@ def test_a_file_that_changes_while_it_is_read_is_reported_and_not_cached(
 ) -> None:
     take = Encoder.take
 
-    def meddle(self: Encoder, piece: str | bytes) -> None:
-        take(self, piece)
+    def modify(self: Encoder, chunk: str | bytes) -> None:
+        take(self, chunk)
         with long_text.open("a") as out:
             out.write("and more")
 
-    monkeypatch.setattr(Encoder, "take", meddle)
+    monkeypatch.setattr(Encoder, "take", modify)
     with pytest.warns(CharloomWarning, match=r"text\.txt: changed while it was read"):
         corpus = load_corpus(long_text)
     assert corpus.text == LONG_TEXT
@@ -177,6 +177,6 @@ def test_clearing_counts_files_of_killed_processes(long_text: Path, kept_texts: 
 
 
 def test_a_folder_that_is_not_writable_is_named_with_advice(long_text: Path, kept_texts: Path) -> None:
-    kept_texts.parent.write_text("a file where the kept_texts would be")
+    kept_texts.parent.write_text("a file in place of the cache folder")
     with pytest.raises(CorpusError, match=r"cache: cannot keep the ids of text\.txt there \(.*CHARLOOM_CACHE"):
         load_corpus(long_text)

@@ -19,18 +19,18 @@ from charloom.text import encoding
 from charloom.text.encoding import EncodedText, Encoder
 from charloom.text.stored_ids import StoredIds
 
-_PIECES = st.lists(st.text(st.characters(codec="utf-8"), max_size=20), max_size=8)
+_CHUNKS = st.lists(st.text(st.characters(codec="utf-8"), max_size=20), max_size=8)
 _BEYOND_A_BYTE = [chr(0x100 + number) for number in range(300)]
 _BEYOND_TWO = "".join(chr(code) for code in range(0x10000, 0x10000 + 66_000))
 
 
-def _encode(pieces: Sequence[str | bytes], unit: Any, in_memory: int, path: Path) -> tuple[EncodedText, StoredIds]:
+def _encode(chunks: Sequence[str | bytes], unit: Any, in_memory: int, path: Path) -> tuple[EncodedText, StoredIds]:
     """Encodes through a file if there are more than ``in_memory`` bytes of ids."""
     encoding.LARGEST_IN_MEMORY = in_memory
     try:
         encoder = Encoder(unit, lambda: path.open("w+b"))
-        for piece in pieces:
-            encoder.take(piece)
+        for chunk in chunks:
+            encoder.take(chunk)
         encoded = encoder.finish()
     finally:
         encoding.LARGEST_IN_MEMORY = 32 << 20
@@ -51,15 +51,15 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("encoding") / "ids"
 
 
-@given(pieces=_PIECES, in_memory=st.integers(0, 40))
-@example(pieces=["ab", *_BEYOND_A_BYTE], in_memory=10)
-@example(pieces=["ab", *_BEYOND_A_BYTE], in_memory=270)  # in a file just before, and just after, a byte is too small
-@example(pieces=["ab", *_BEYOND_A_BYTE], in_memory=1000)
-@example(pieces=["a", "".join(_BEYOND_A_BYTE), _BEYOND_TWO, "b"], in_memory=0)
-@example(pieces=["a", "".join(_BEYOND_A_BYTE), _BEYOND_TWO, "b"], in_memory=1 << 20)
-def test_chunks_equal_the_whole(pieces: list[str], in_memory: int, path: Path) -> None:
-    text = "".join(pieces)
-    encoded, ids = _encode(pieces, "char", in_memory, path)
+@given(chunks=_CHUNKS, in_memory=st.integers(0, 40))
+@example(chunks=["ab", *_BEYOND_A_BYTE], in_memory=10)
+@example(chunks=["ab", *_BEYOND_A_BYTE], in_memory=270)  # in a file just before, and just after, a byte is too small
+@example(chunks=["ab", *_BEYOND_A_BYTE], in_memory=1000)
+@example(chunks=["a", "".join(_BEYOND_A_BYTE), _BEYOND_TWO, "b"], in_memory=0)
+@example(chunks=["a", "".join(_BEYOND_A_BYTE), _BEYOND_TWO, "b"], in_memory=1 << 20)
+def test_chunks_equal_the_whole(chunks: list[str], in_memory: int, path: Path) -> None:
+    text = "".join(chunks)
+    encoded, ids = _encode(chunks, "char", in_memory, path)
     vocabulary = Vocabulary.of_text(text)
     assert encoded.vocabulary(CleanUp()) == vocabulary
     assert torch.equal(ids[:], vocabulary.encode(text))
@@ -79,12 +79,12 @@ def test_bytes_are_their_own_ids(in_memory: int, path: Path) -> None:
     assert encoded.fingerprint == hashlib.sha256(data).hexdigest()
 
 
-@given(pieces=_PIECES, other=st.lists(st.integers(0, 99), max_size=9))
-def test_the_file_depends_on_the_text_alone(pieces: list[str], other: list[int], path: Path) -> None:
+@given(chunks=_CHUNKS, other=st.lists(st.integers(0, 99), max_size=9))
+def test_the_file_depends_on_the_text_alone(chunks: list[str], other: list[int], path: Path) -> None:
     """Two processes that read it in different chunks write the same file."""
-    text = "".join(pieces)
+    text = "".join(chunks)
     borders = [0, *sorted(place % (len(text) + 1) for place in other), len(text)]
-    first, _ = _encode(pieces, "char", 0, path)
+    first, _ = _encode(chunks, "char", 0, path)
     again, _ = _encode([text[a:b] for a, b in itertools.pairwise(borders)], "char", 0, path)
     assert first == again
 

@@ -72,7 +72,7 @@ def test_kinds_by_the_first_bytes() -> None:
         "n\u00e9".encode(),
         "n\u00e9".encode()[:2],
         b"caf\xe9",
-        b"GIF8 is how those files begin",
+        b"GIF8 is how those files start",
     ):
         assert kind_of(text) is None
         assert not is_binary(text)

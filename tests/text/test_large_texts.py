@@ -40,7 +40,7 @@ def _start(home: Path, *arguments: str | Path, **options: Any) -> "subprocess.Po
     )
 
 
-def _left(home: Path) -> list[str]:
+def _cached_kinds(home: Path) -> list[str]:
     """Returns the kinds of files in the cache."""
     names = [path.name for path in (home / "cache" / "texts").iterdir()]
     return sorted(name.split("-")[0] if name.startswith(".encoding") else Path(name).suffix for name in names)
@@ -56,13 +56,13 @@ def test_concurrent_processes_encode_a_text_once(text: Path, tmp_path: Path) -> 
     assert results[0][0].startswith(f"{text.stat().st_size} ")
     assert results[0][1] == ""
     assert (tmp_path / "encoded").read_text() == "x"
-    assert _left(tmp_path) == [".ids"]
+    assert _cached_kinds(tmp_path) == [".ids"]
 
 
 def test_a_process_killed_while_it_encodes(text: Path, tmp_path: Path) -> None:
     """Its partial file is not used, and does no harm."""
     slow = "import time, charloom.text.encoding as e; take = e.Encoder.take\n"
-    slow += "e.Encoder.take = lambda self, piece: (take(self, piece), time.sleep(0.02))[0]\n" + _LOAD
+    slow += "e.Encoder.take = lambda self, chunk: (take(self, chunk), time.sleep(0.02))[0]\n" + _LOAD
     process = _start(tmp_path, "-c", slow, text)
     for _ in range(3000):
         if any((tmp_path / "cache").glob("texts/.encoding-*")):
@@ -70,11 +70,11 @@ def test_a_process_killed_while_it_encodes(text: Path, tmp_path: Path) -> None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert _left(tmp_path) == [".encoding", ".lock"]
+    assert _cached_kinds(tmp_path) == [".encoding", ".lock"]
     out, errors = _start(tmp_path, "-c", _LOAD, text).communicate(timeout=PATIENCE)
     assert out.startswith(f"{text.stat().st_size} ")
     assert errors == ""
-    assert _left(tmp_path) == [".encoding", ".ids"]
+    assert _cached_kinds(tmp_path) == [".encoding", ".ids"]
 
 
 def test_a_full_disk_ends_in_one_line_and_leaves_no_file(text: Path, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_full_disk_ends_in_one_line_and_leaves_no_file(text: Path, tmp_path: P
         f"charloom: error: {tmp_path}/cache: cannot keep the ids of large.txt there (File too large)"
     )
     assert line.endswith("name a folder with room in CHARLOOM_CACHE")
-    assert _left(tmp_path) == []
+    assert _cached_kinds(tmp_path) == []
     assert not (tmp_path / "model").exists()
 
 
@@ -130,7 +130,7 @@ print(json.dumps({"grown": most - before, "ids": len(corpus.ids), "read": read})
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's count of memory")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's memory statistics")
 def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
     """A gigabyte is encoded, found again and read, in two ways, in a quarter of that."""
     file = tmp_path / "zeros"
@@ -150,7 +150,7 @@ def _catches(process: int, number: signal.Signals) -> bool:
     return bool(int(line.split()[1], 16) >> (number - 1) & 1)
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks at the signals that a process waits for")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the caught signals of a process from /proc")
 def test_the_command_line_trains_on_a_long_text(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGTERM ends it; the second run finds the text, and the folder names it."""
     for model in ("first", "model"):
@@ -164,11 +164,11 @@ def test_the_command_line_trains_on_a_long_text(text: Path, tmp_path: Path, monk
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=PATIENCE)
         assert (process.returncode, errors) == (128 + signal.SIGTERM, "")
-    assert _left(tmp_path) == [".ids"]
+    assert _cached_kinds(tmp_path) == [".ids"]
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "cache"))
     listed = call(tmp_path, "cache").done()
     assert "large.txt" in listed
     assert "1 texts, 40.0 MB in" in listed
     assert call(tmp_path, "cache", "--clear").done() == f"40.0 MB removed from {tmp_path}/cache\n"
-    assert _left(tmp_path) == []
+    assert _cached_kinds(tmp_path) == []
     assert "large.txt" in call(tmp_path, "info", "model").done()

@@ -80,7 +80,7 @@ def test_resized_chunks_are_the_same_text(texts: list[str], unit: Any, count: in
         patch.setattr(pieces, "_CHARS_AT_ONCE", 5)
         found = list(pieces.resized(cut, unit))
     assert pieces.joined(found, unit) == whole
-    assert all(len(piece) <= 5 for piece in found)
+    assert all(len(chunk) <= 5 for chunk in found)
     assert pieces.joined(list(pieces.beginning(cut, count)), unit) == whole[:count]
     assert list(pieces.beginning(cut, None)) == cut
 

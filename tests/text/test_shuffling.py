@@ -73,7 +73,7 @@ def test_batches_of_a_text_whose_order_is_not_listed(monkeypatch: pytest.MonkeyP
     ids = torch.arange(1000)
     batches = list(random_batches(ids, 4, 7, 3, _generator(0)))
     assert len(batches) == (1000 - 3 - 1) // 7 // 4
-    begins = torch.cat([inputs[:, 0] for inputs, _ in batches]).tolist()
-    assert len(set(begins)) == len(begins) == 4 * len(batches)
-    assert all(begin % 7 == 3 for begin in begins)
+    starts = torch.cat([inputs[:, 0] for inputs, _ in batches]).tolist()
+    assert len(set(starts)) == len(starts) == 4 * len(batches)
+    assert all(start % 7 == 3 for start in starts)
     assert all(torch.equal(targets, inputs + 1) for inputs, targets in batches)

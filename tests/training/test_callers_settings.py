@@ -25,7 +25,7 @@ from torch_settings import CHANGING, SETTINGS
 
 _TEXT = "a fox and a dog\nsaw a crow\n" * 20
 _NOT_PLAIN = {"fake tensors", "allow_mutation_on_saved_tensors", *CHANGING}
-"""What changes values by design, and what PyTorch does not let one use inference mode in."""
+"""Settings that change values by design, or in which PyTorch does not allow inference mode."""
 
 
 def _train(folder: Path) -> tuple[LanguageModel, list[float]]:

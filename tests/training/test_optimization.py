@@ -75,13 +75,13 @@ def test_training_by_a_schedule(schedule: dict[str, Any], text: str, tmp_path: P
     assert history[-1].perplexity < history[0].perplexity / 2
 
 
-@pytest.mark.parametrize(("optimizer", "usual"), [("sgd", 0.0), ("adamw", 0.01)])
-def test_weight_decay(optimizer: Any, usual: float, text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("optimizer", "default"), [("sgd", 0.0), ("adamw", 0.01)])
+def test_weight_decay(optimizer: Any, default: float, text: str, tmp_path: Path) -> None:
     """PyTorch's default if none is set; otherwise weights shrink by it times the rate, for any gradient."""
     (tmp_path / "text.txt").write_text(text)
     model = build_model(load_corpus(tmp_path / "text.txt").vocabulary, ModelSettings(hidden_size=4), seed=1)
     settings = dataclasses.replace(_CONSTANT, optimizer=optimizer)
-    assert make_optimizer(model.parameters(), settings).param_groups[0]["weight_decay"] == usual
+    assert make_optimizer(model.parameters(), settings).param_groups[0]["weight_decay"] == default
     decaying = make_optimizer(model.parameters(), dataclasses.replace(settings, weight_decay=2.0))
     before = model.output.weight.detach().clone()
     for parameter in model.parameters():

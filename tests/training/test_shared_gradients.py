@@ -76,8 +76,8 @@ def test_both_have_the_same_results(seen: list[dict[str, Any]]) -> None:
 def test_one_requests_a_stop_and_all_stop_after_the_same_step(seen: list[dict[str, Any]]) -> None:
     """The request is sent with the gradients of the next step."""
     for one in seen:
-        assert len(one["begun"]["losses"]) == several_processes.STOP_AFTER + 1
-        assert not one["begun"]["history"]
+        assert len(one["started"]["losses"]) == several_processes.STOP_AFTER + 1
+        assert not one["started"]["history"]
 
 
 def test_resumed_run_equals_uninterrupted_run(seen: list[dict[str, Any]]) -> None:
@@ -86,16 +86,16 @@ def test_resumed_run_equals_uninterrupted_run(seen: list[dict[str, Any]]) -> Non
         undisturbed, resumed = one["undisturbed"], one["resumed"]
         assert resumed["weights"] == undisturbed["weights"]
         assert resumed["history"] == undisturbed["history"]
-        assert one["begun"]["losses"] + resumed["losses"] == undisturbed["losses"]
+        assert one["started"]["losses"] + resumed["losses"] == undisturbed["losses"]
 
 
 def test_a_run_of_two_is_resumed_by_one(folder: Path, seen: list[dict[str, Any]]) -> None:
     """The checkpoint has the state of all lanes."""
-    begun = seen[0]["for one"]["losses"]
-    assert len(begun) == several_processes.STOP_AFTER + 1
+    started = seen[0]["for one process"]["losses"]
+    assert len(started) == several_processes.STOP_AFTER + 1
     resumed = trained(_ALONE, "gru", "sequential", 20, folder=folder / "for-one")
     expected = trained(_ALONE, "gru", "sequential", 20)
-    assert begun + resumed["losses"] == pytest.approx(expected["losses"], rel=1e-5)
+    assert started + resumed["losses"] == pytest.approx(expected["losses"], rel=1e-5)
     assert resumed["history"] == [pytest.approx(record, rel=1e-5) for record in expected["history"]]
 
 
@@ -109,7 +109,7 @@ def test_a_failing_process_reports_it_and_the_others_end(seen: list[dict[str, An
 
 
 def test_a_lost_process_is_detected(seen: list[dict[str, Any]]) -> None:
-    message = seen[0]["left alone"]
+    message = seen[0]["error after loss"]
     assert message.startswith("ProcessLostError: another process of this run ended")
     assert "\n" not in message
 
@@ -121,4 +121,4 @@ def test_the_first_checkpoint_in_another_folder_is_complete(
     assert Checkpoint.read(first).steps == several_processes.STOP_AFTER + 1
     resumed = trained(_ALONE, "gru", "sequential", 20, folder=first, into=tmp_path)
     expected = trained(_ALONE, "gru", "sequential", 20)
-    assert seen[0]["for one"]["losses"] + resumed["losses"] == pytest.approx(expected["losses"], rel=1e-5)
+    assert seen[0]["for one process"]["losses"] + resumed["losses"] == pytest.approx(expected["losses"], rel=1e-5)

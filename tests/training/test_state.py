@@ -33,7 +33,7 @@ _SETTINGS = TrainingSettings(
     sample_every=0,
 )
 _TEXT = "abcd" * 300 + "dcba" * 100
-"""What is kept out is another language: the better the one is known, the worse the other is predicted."""
+"""The held-out part is another language: as training learns the first, the prediction of the second gets worse."""
 
 
 def _run(*listeners: Any, **changes: Any) -> tuple[LanguageModel, History, list[dict[str, torch.Tensor]]]:
@@ -107,11 +107,11 @@ def test_the_best_without_patience_of_a_run_that_is_stopped() -> None:
 def test_the_best_of_a_run_that_diverges() -> None:
     """The error names the epoch of the restored weights."""
     models: list[LanguageModel] = []
-    usual = LanguageModel.backpropagate
+    original = LanguageModel.backpropagate
 
     def remember(self: LanguageModel, *arguments: Any) -> Any:
         models[:] = [self]
-        return usual(self, *arguments)
+        return original(self, *arguments)
 
     def break_it(event: Event) -> None:
         if isinstance(event, StepEnded) and event.epoch == 9:
@@ -147,12 +147,12 @@ def test_overfitting_is_reported_once_with_advice() -> None:
     with pytest.warns(CharloomWarning, match=r"best after epoch \d+ \(.*\) and has risen to .*patience") as warned:
         _, history, _ = _run(lambda event: known.append(len(warned)) if isinstance(event, EpochEnded) else None)
     assert len(warned) == 1
-    told = known.index(1)  # epochs that had ended
-    validation = [record.validation_perplexity or math.inf for record in history][:told]
+    warned_at = known.index(1)  # epochs that had ended
+    validation = [record.validation_perplexity or math.inf for record in history][:warned_at]
     best = validation.index(min(validation)) + 1
-    assert best + 3 <= told < len(history)
+    assert best + 3 <= warned_at < len(history)
     assert f"best after epoch {best} " in str(warned[0].message)
-    assert f"by epoch {told}: " in str(warned[0].message)
+    assert f"by epoch {warned_at}: " in str(warned[0].message)
 
 
 def test_without_overfitting_there_is_no_warning() -> None:

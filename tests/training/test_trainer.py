@@ -96,20 +96,20 @@ def test_same_seed_same_model(partitioning: str, corpus: Corpus) -> None:
 def test_the_state_is_carried_or_not(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sequential: zero at an epoch's start, then the last minibatch's final state, detached. Random: always zero."""
     seen: list[torch.Tensor] = []
-    usual = LanguageModel.backpropagate
+    original = LanguageModel.backpropagate
 
     def spy(self: LanguageModel, ids: Any, targets: Any, state: Any = None) -> Any:
         last: Any
-        loss, last = usual(self, ids, targets, state)
+        loss, last = original(self, ids, targets, state)
         seen.extend([state.clone(), last.clone()])
         assert not state.requires_grad
         return loss, last
 
     monkeypatch.setattr(LanguageModel, "backpropagate", spy)
     train(_model(corpus), corpus, _with(epochs=1))
-    begun, ended = seen[::2], seen[1::2]
-    assert not begun[0].any()
-    assert all(torch.equal(b, e) for b, e in zip(begun[1:], ended, strict=False))
+    started, ended = seen[::2], seen[1::2]
+    assert not started[0].any()
+    assert all(torch.equal(b, e) for b, e in zip(started[1:], ended, strict=False))
     seen.clear()
     train(_model(corpus), corpus, _with(epochs=1, partitioning="random"))
     assert not torch.stack(seen[::2]).any()

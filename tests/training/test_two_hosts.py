@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 _OPTIONS = [*SMALL, "--dropout", "0", "--sample-every", "0", "--learning-rate", "0.01", "--no-priming"]
 _HEADERS = 1.1
-"""At most, over what they carry; acknowledgements among them."""
+"""Maximum ratio of all bytes, acknowledgments included, to the payload."""
 
 
 _STARTED: list["subprocess.Popen[str]"] = []
@@ -43,9 +43,9 @@ class _Host:
     def torchrun(self, *arguments: str, first: str) -> "subprocess.Popen[str]":
         options = ["--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d", "--rdzv-id", "test"]
         # Without host names, torchrun does not recognize its own host.
-        where = ["--rdzv-endpoint", f"{first}:29400", "--local-addr", self.address]
-        where += ["--rdzv-conf", f"is_host={self.address == first}"]
-        run = [sys.executable, "-m", "torch.distributed.run", *options, *where, *arguments]
+        rendezvous = ["--rdzv-endpoint", f"{first}:29400", "--local-addr", self.address]
+        rendezvous += ["--rdzv-conf", f"is_host={self.address == first}"]
+        run = [sys.executable, "-m", "torch.distributed.run", *options, *rendezvous, *arguments]
         process = subprocess.Popen(
             ["ip", "netns", "exec", self.namespace, *run],
             stdin=subprocess.DEVNULL,
@@ -175,6 +175,6 @@ def test_traffic_equals_the_formula(hosts: list[_Host]) -> None:
     formula = steps * 2 * (2 - 1) * 4 * parameters // 2
     measured = [host.bytes_sent() - sent for host, sent in zip(hosts, before, strict=True)]
     print(f"{parameters} parameters, {steps} steps: {formula} bytes, measured {measured}")  # noqa: T201
-    at_the_beginning = 4 * parameters  # the weights, from the first process to the other
+    at_the_start = 4 * parameters  # the weights, from the first process to the other
     for number in measured:
-        assert formula < number < (formula + at_the_beginning) * _HEADERS
+        assert formula < number < (formula + at_the_start) * _HEADERS

@@ -27,7 +27,7 @@ _native = pytest.mark.skipif(not supported(), reason="charloom was built without
 def test_a_session_does_not_depend_on_others(fast: bool, primed: str) -> None:
     """Sessions share their initial state and leave it unchanged."""
     if fast and primed != "unprimed":
-        pytest.skip("it is primed with nothing")
+        pytest.skip("the fast engine is not primed")
     model, priming, name = MODELS["characters"], PRIMINGS[primed], supported()[-1]
     source = random.Random(2)
     texts = [TEXT.encode(), b"", source.randbytes(3000), TEXT.encode() * 30, source.randbytes(200_000)]
@@ -98,7 +98,7 @@ def test_a_record_that_is_too_long_leaves_the_session_unchanged(monkeypatch: pyt
 @pytest.mark.parametrize("name", ["reference", *supported()[-1:]])
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_truncated_payload_ends_the_decoding(fast: bool, name: str) -> None:
-    """The length asked for does not matter: decoding ends where the payload ends, with an error."""
+    """For any requested length, decoding ends with an error when the payload ends."""
     engine = engine_of(MODELS["characters"], Priming(), name, fast=fast)
     noise = random.Random(9).randbytes(60)
     payload = engine.begin(1).encode(noise)

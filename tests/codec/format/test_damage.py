@@ -28,7 +28,7 @@ _HEADER = Header("mixing", PlainEngine().fingerprint).to_bytes()
 _TEXT = b"it was the best of times, it was the worst of times, " * 8
 
 
-def _bad(blob: bytes, kind: type[CompressedFileError], message: str) -> CompressedFileError:
+def _error_of(blob: bytes, kind: type[CompressedFileError], message: str) -> CompressedFileError:
     """Decompresses with one thread and with two; returns the error."""
     for threads in (2, 1):
         with pytest.raises(CompressedFileError, match=message) as caught:
@@ -39,52 +39,52 @@ def _bad(blob: bytes, kind: type[CompressedFileError], message: str) -> Compress
 
 
 def test_files_of_other_formats() -> None:
-    _bad(b"", NotCompressedError, "empty")
-    _bad(b"\x1f\x8b\x08 gzip", NotCompressedError, "not a file that charloom compressed")
-    _bad(b"\xc7", TruncatedFileError, "too early")
-    _bad(MAGIC, TruncatedFileError, "too early")
-    _bad(b"\xc8", NotCompressedError, "not a file")
+    _error_of(b"", NotCompressedError, "empty")
+    _error_of(b"\x1f\x8b\x08 gzip", NotCompressedError, "not a file that charloom compressed")
+    _error_of(b"\xc7", TruncatedFileError, "too early")
+    _error_of(MAGIC, TruncatedFileError, "too early")
+    _error_of(b"\xc8", NotCompressedError, "not a file")
 
 
 def test_other_versions_and_kinds() -> None:
     blob = bytearray(Codec(PlainEngine()).compress(_TEXT))
     for byte, kind, message in ((0x22, LaterVersionError, "version 2"), (0xFF, LaterVersionError, "version 15")):
         blob[3] = byte
-        _bad(bytes(blob), kind, message)
+        _error_of(bytes(blob), kind, message)
     for byte in (0x02, 0x10, 0x13, 0x1F):
         blob[3] = byte
-        _bad(bytes(blob), DamagedFileError, f"{byte:#04x}")
+        _error_of(bytes(blob), DamagedFileError, f"{byte:#04x}")
 
 
 def test_the_wrong_model() -> None:
     """The error names both."""
     blob = Codec(PlainEngine(start=b"other")).compress(_TEXT)
-    error = str(_bad(blob, WrongModelError, "another model"))
+    error = str(_error_of(blob, WrongModelError, "another model"))
     assert PlainEngine().fingerprint[:8].hex() in error
     assert PlainEngine(start=b"other").fingerprint[:8].hex() in error
 
 
 def test_hostile_numbers() -> None:
     """Memory is allocated only for bytes that exist: the limits are in test_damage_limits.py."""
-    _bad(_HEADER + segment_head(LARGEST_SEGMENT + 1, 0), DamagedFileError, "cannot be")
-    _bad(_HEADER + segment_head(1 << 52, STORED), DamagedFileError, "cannot be")
-    _bad(_HEADER + segment_head(0, 1), DamagedFileError, "cannot be")
-    _bad(_HEADER + segment_head(63, 5) + bytes(100), DamagedFileError, "cannot be")  # more lanes than bytes
-    _bad(_HEADER + b"\xff" * 50, DamagedFileError, "malformed number")
-    _bad(_HEADER + b"\x80\x00", DamagedFileError, "malformed number")
-    _bad(_HEADER + b"\xff", TruncatedFileError, "too early")
-    _bad(_HEADER + segment_head(LARGEST_SEGMENT, STORED) + b"abc", TruncatedFileError, "too early")
-    _bad(_HEADER + segment_head(100, 6) + bytes(200), DamagedFileError, "cannot be")  # an undefined code
-    _bad(_HEADER + segment_head(100, 0) + encode_varint(101) + bytes(200), DamagedFileError, "too large")
-    _bad(_HEADER + segment_head(LARGEST_SEGMENT, 0) + b"\0" * 5, DamagedFileError, "bytes 0 to 16,777,215")
+    _error_of(_HEADER + segment_head(LARGEST_SEGMENT + 1, 0), DamagedFileError, "cannot be")
+    _error_of(_HEADER + segment_head(1 << 52, STORED), DamagedFileError, "cannot be")
+    _error_of(_HEADER + segment_head(0, 1), DamagedFileError, "cannot be")
+    _error_of(_HEADER + segment_head(63, 5) + bytes(100), DamagedFileError, "cannot be")  # more lanes than bytes
+    _error_of(_HEADER + b"\xff" * 50, DamagedFileError, "malformed number")
+    _error_of(_HEADER + b"\x80\x00", DamagedFileError, "malformed number")
+    _error_of(_HEADER + b"\xff", TruncatedFileError, "too early")
+    _error_of(_HEADER + segment_head(LARGEST_SEGMENT, STORED) + b"abc", TruncatedFileError, "too early")
+    _error_of(_HEADER + segment_head(100, 6) + bytes(200), DamagedFileError, "cannot be")  # an undefined code
+    _error_of(_HEADER + segment_head(100, 0) + encode_varint(101) + bytes(200), DamagedFileError, "too large")
+    _error_of(_HEADER + segment_head(LARGEST_SEGMENT, 0) + b"\0" * 5, DamagedFileError, "bytes 0 to 16,777,215")
 
 
 def test_the_end() -> None:
     blob = Codec(PlainEngine()).compress(_TEXT)
     assert blob.endswith(END)
-    _bad(blob[:-1], TruncatedFileError, f"after {len(blob) - 1} bytes")
-    _bad(blob + b"x", TrailingDataError, f"at byte {len(blob)}")
-    _bad(blob + blob, TrailingDataError, "two files in one")
+    _error_of(blob[:-1], TruncatedFileError, f"after {len(blob) - 1} bytes")
+    _error_of(blob + b"x", TrailingDataError, f"at byte {len(blob)}")
+    _error_of(blob + blob, TrailingDataError, "two files in one")
 
 
 @pytest.mark.parametrize("lanes_and_size", [(1, 5 * BLOCK), (16, 1 << 20)])

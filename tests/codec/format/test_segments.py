@@ -30,9 +30,9 @@ _WORK = OrderedWork(1)
 def test_lanes_are_adjacent_chunks(data: bytes, lanes: int) -> None:
     coded = interleave(data, lanes)
     assert deinterleave(coded, lanes) == data
-    pieces = [coded[lane::lanes] for lane in range(lanes)]
-    assert b"".join(pieces) == data
-    assert max(map(len, pieces)) - min(map(len, pieces)) <= 1
+    chunks = [coded[lane::lanes] for lane in range(lanes)]
+    assert b"".join(chunks) == data
+    assert max(map(len, chunks)) - min(map(len, chunks)) <= 1
 
 
 def _read_back(blob: bytes, position: int) -> tuple[bytes, Exception | None]:

@@ -129,7 +129,7 @@ _NO_FILES: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.skipif(os.name != "posix", reason="pipes and devices in folders are Unix's")
+@pytest.mark.skipif(os.name != "posix", reason="pipes and devices in folders need Unix")
 @pytest.mark.parametrize("kind", list(_NO_FILES))
 @pytest.mark.parametrize("name", [_CODEC, _PRIMING])
 def test_special_files_are_refused_at_once(name: str, kind: str, folder: Path) -> None:

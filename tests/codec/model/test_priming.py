@@ -15,20 +15,20 @@ from charloom.codec.model.priming import LARGEST_PRIMING, PRIMING_FILE, Priming
 
 @settings(max_examples=30)
 @given(st.binary(max_size=200), st.binary(max_size=200))
-def test_round_trip_through_a_file(seen: bytes, unseen: bytes) -> None:
-    priming = Priming.of_text(seen, unseen)
-    assert (priming.text, priming.silent) == (seen + unseen, len(seen))
+def test_round_trip_through_a_file(trained_on: bytes, held_out: bytes) -> None:
+    priming = Priming.of_text(trained_on, held_out)
+    assert (priming.text, priming.silent) == (trained_on + held_out, len(trained_on))
     again = Priming.from_file(priming.to_file())
     assert again == priming
     assert again.fingerprint() == priming.fingerprint()
 
 
 def test_the_end_of_a_long_text_is_kept_and_validation_text_first() -> None:
-    seen, unseen = bytes(LARGEST_PRIMING), b"u" * 1000
-    priming = Priming.of_text(b"first" + seen, unseen)
+    trained_on, held_out = bytes(LARGEST_PRIMING), b"u" * 1000
+    priming = Priming.of_text(b"first" + trained_on, held_out)
     assert len(priming.text) == LARGEST_PRIMING
-    assert priming.text[priming.silent :] == unseen
-    assert Priming.of_text(seen, b"u" * (LARGEST_PRIMING + 1)).silent == 0
+    assert priming.text[priming.silent :] == held_out
+    assert Priming.of_text(trained_on, b"u" * (LARGEST_PRIMING + 1)).silent == 0
 
 
 def test_fingerprints_of_different_primings_differ() -> None:

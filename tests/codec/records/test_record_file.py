@@ -107,17 +107,17 @@ def test_a_damaged_record_is_named_and_the_others_are_readable(tmp_path: Path) -
     assert target.getvalue() == b"".join(record + b"\n" for record in records[:700])
 
 
-@pytest.mark.parametrize("where", ["end", "middle", "cut"])
-def test_a_damaged_index(where: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["end", "middle", "cut"])
+def test_a_damaged_index(damage: str, tmp_path: Path) -> None:
     """It is reported; the groups can be found without it."""
     records = _records(3000)
     path = tmp_path / "r.cl"
     RecordFile.write(path, records, ZlibEngine())
     blob = bytearray(path.read_bytes())
-    if where == "cut":
+    if damage == "cut":
         del blob[-7:]
     else:
-        blob[-2 if where == "end" else -12] ^= 1
+        blob[-2 if damage == "end" else -12] ^= 1
     path.write_bytes(blob)
     with pytest.raises(DamagedFileError, match="rebuild_index"):
         RecordFile(path, ZlibEngine())

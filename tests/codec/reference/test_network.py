@@ -43,7 +43,7 @@ def test_products_are_scaled_and_rounded_down() -> None:
         [((-1 >> 2) * 3) >> 1, ((-100 >> 2) * 5) >> 1],
     ]
     assert saturated(np.array([-40_000, 3, 40_000])).tolist() == [-32_768, 3, 32_767]
-    assert times(np.array([1 << 14, -(1 << 14), 16_383]), 1).tolist() == [1, 0, 0], "to nearest, halves up"
+    assert times(np.array([1 << 14, -(1 << 14), 16_383]), 1).tolist() == [1, 0, 0], "to the nearest integer, halves up"
 
 
 @pytest.mark.parametrize("cell", [cell.name for cell in CELLS])

@@ -66,7 +66,7 @@ def test_parts_of_bytes_are_adjacent_below_escape(
                 assert prediction.byte_at(start) == prediction.byte_at(end - 1) == candidate
         assert end == prediction.escape() < prediction.total()
         if place == 0:
-            assert prediction.total() == 1 << FREQUENCY_BITS, "what <unk> has is for all other bytes"
+            assert prediction.total() == 1 << FREQUENCY_BITS, "the frequency of <unk> is for all other bytes"
         for bit in f"{byte:08b}":
             prediction.read(int(bit))
 

@@ -16,7 +16,7 @@ from small_engines import BLOCKS, MODELS, PRIMINGS, TEXT, engine_of
 _native = pytest.mark.skipif(not supported(), reason="charloom was built without native code")
 
 
-def _others(model: IntegerModel, priming: Priming, *, fast: bool) -> list[Engine]:
+def _other_engines(model: IntegerModel, priming: Priming, *, fast: bool) -> list[Engine]:
     """Returns an engine for each instruction set."""
     return [engine_of(model, priming, name, fast=fast) for name in supported()]
 
@@ -28,10 +28,10 @@ def test_fast_gives_the_same_bytes(model: IntegerModel, lanes: int) -> None:
     plain = ReferenceEngine(model, None)
     session = plain.begin(lanes)
     payloads = [session.encode(block) for block in BLOCKS]
-    for engine in _others(model, Priming(), fast=True):
+    for engine in _other_engines(model, Priming(), fast=True):
         session = engine.begin(lanes)
         assert [session.encode(block) for block in BLOCKS] == payloads
-    for engine in [plain, *_others(model, Priming(), fast=True)]:
+    for engine in [plain, *_other_engines(model, Priming(), fast=True)]:
         session = engine.begin(lanes)
         found = [session.decode(p, len(block)) for p, block in zip(payloads, BLOCKS, strict=True)]
         assert found == BLOCKS
@@ -59,7 +59,7 @@ def test_mixing_gives_the_same_bytes(name: str, primed: str, lanes: int) -> None
     model, priming = MODELS[name], PRIMINGS[primed]
     plain = ReferenceEngine(model, priming).begin(lanes)
     payloads = [plain.encode(block) for block in BLOCKS]
-    for engine in _others(model, priming, fast=False):
+    for engine in _other_engines(model, priming, fast=False):
         session = engine.begin(lanes)
         assert [session.encode(block) for block in BLOCKS] == payloads
         session = engine.begin(lanes)
@@ -84,7 +84,7 @@ def test_records_give_the_same_bytes(model: IntegerModel, fast: bool) -> None:
         plain = engine_of(model, priming, "reference", fast=fast).records()
         payloads = [plain.encode(record) for record in records]
         assert plain.decode(payloads[2], 100) == records[2]
-        for engine in _others(model, priming, fast=fast):
+        for engine in _other_engines(model, priming, fast=fast):
             session = engine.records()
             assert [session.encode(record) for record in records] == payloads
             assert [session.decode(payload, 100) for payload in payloads] == records
@@ -99,11 +99,11 @@ def test_long_texts_agree_between_instruction_sets(fast: bool) -> None:
     text = b" ".join(source.choices(words, k=4000)) + TEXT.encode() * 60 + bytes(10_000) + source.randbytes(10_000)
     model = MODELS["characters"]
     for lanes in (1, 16):
-        sessions = [engine.begin(lanes) for engine in _others(model, PRIMINGS["primed"], fast=fast)]
+        sessions = [engine.begin(lanes) for engine in _other_engines(model, PRIMINGS["primed"], fast=fast)]
         payloads = {session.encode(text) for session in sessions}
         assert len(payloads) == 1
         (payload,) = payloads
-        for engine in _others(model, PRIMINGS["primed"], fast=fast):
+        for engine in _other_engines(model, PRIMINGS["primed"], fast=fast):
             assert engine.begin(lanes).decode(payload, len(text)) == text
 
 
@@ -116,7 +116,7 @@ def test_small_tables(monkeypatch: pytest.MonkeyPatch, lanes: int) -> None:
     model, priming = MODELS["characters"], PRIMINGS["primed"]
     plain = ReferenceEngine(model, priming).begin(lanes)
     payload = plain.encode(TEXT.encode())
-    for engine in _others(model, priming, fast=False):
+    for engine in _other_engines(model, priming, fast=False):
         assert engine.begin(lanes).encode(TEXT.encode()) == payload
         assert engine.begin(lanes).decode(payload, len(TEXT.encode())) == TEXT.encode()
 

@@ -29,7 +29,7 @@ from native import Switch
 pytestmark = pytest.mark.filterwarnings("ignore:validation perplexity was best")
 _FABLE = "A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. "
 _TEXT = _FABLE * 5 + _FABLE[::-1]
-"""What is kept out to validate on is another language."""
+"""The held-out part is another language."""
 
 
 class _StopAt:
@@ -75,14 +75,14 @@ def test_lost_and_resumed(kind: str, stops: list[int], data: st.DataObject, tmp_
         with pytest.MonkeyPatch.context() as patch:
             seen = 0
 
-            def vanish(event: Event, number: int = number, patch: pytest.MonkeyPatch = patch) -> None:
+            def fail(event: Event, number: int = number, patch: pytest.MonkeyPatch = patch) -> None:
                 nonlocal seen
                 seen += isinstance(event, StepEnded)
                 if seen == number:
                     patch.setattr(CheckpointFolder, "write", lambda *_: None)
                     raise StopTraining
 
-            train_or_resume(kind, corpus, folder / "again", vanish, checkpoint_steps=every)
+            train_or_resume(kind, corpus, folder / "again", fail, checkpoint_steps=every)
     found = train_or_resume(kind, corpus, folder / "again", checkpoint_steps=every)
     assert_same(*found, *expected)
 
