@@ -96,7 +96,7 @@ def test_resumes_in_another_folder(home: Path) -> None:
     assert _weights(home / "other") == _weights(home / "whole")
     assert _epochs(home / "other") == [1, 2, 3]
     assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
-    # A single checkpoint may be named as well.
+    # --resume also takes a single checkpoint.
     oldest = min((folder / "checkpoints").iterdir())
     out = call(home, "train", "--resume", oldest, "--output", "third").done()
     assert "resumed at epoch 2, minibatch 9 of 36" in out

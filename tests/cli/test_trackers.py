@@ -14,7 +14,7 @@ def _run(before: object, *, is_done: bool = False, first: bool = True) -> Any:
     return SimpleNamespace(start=start, is_done=is_done, processes=processes)
 
 
-def test_a_program_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tracker_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trackers, "find_spec", lambda _: None)
     trackers.check_installed(tensorboard=None, wandb=False)
     with pytest.raises(SettingsError, match=r"wandb is not installed: pip install 'charloom\[wandb\]'"):

@@ -138,7 +138,7 @@ def test_fx_of_a_state_alone(cell: str) -> None:
 
 
 @pytest.mark.parametrize("use", ["forward", "training"])
-def test_fx_leaves_a_layer_and_its_hooks_alone(use: str) -> None:
+def test_fx_leaves_a_layer_and_its_hooks_unchanged(use: str) -> None:
     """``spectral_norm`` computes the weight in a hook before ``forward``, which must not run during tracing."""
     for cell in CELLS:
         check(case_for(cell, use), [TRANSFORMS["utils.spectral_norm"], GRAPHS["fx"]], USES[use])

@@ -246,7 +246,7 @@ def test_pythons_reference_replaces_an_unavailable_time_machine() -> None:
     ) as warned:
         corpus = load_corpus(None, max_chars=10_000)
     assert len(warned) == 1
-    assert warned[0].filename == __file__  # the line that called
+    assert warned[0].filename == __file__  # the caller's line
     assert corpus.name == PYTHON_REFERENCE
     # Cleaned as the text that it replaces.
     assert corpus.vocabulary.clean_up == _BOTH

@@ -19,7 +19,7 @@ from charloom import CorpusError, CorpusUnavailableError, InputError, UnknownCha
     separator=st.sampled_from(["\n", "", "--", "a"]),
 )
 def test_documents_never_share_a_line(documents: list[str], separator: str) -> None:
-    """As files do not."""
+    """Neither do files."""
     expected = ""
     for document in filter(None, documents):
         if expected and not expected.endswith(separator):

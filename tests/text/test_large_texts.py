@@ -132,7 +132,7 @@ print(json.dumps({"grown": most - before, "ids": len(corpus.ids), "read": read})
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's memory statistics")
 def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
-    """A gigabyte is encoded, found again and read, in two ways, in a quarter of that."""
+    """A gigabyte of text is encoded, found again and read, in two ways, in a quarter of a gigabyte of memory."""
     file = tmp_path / "zeros"
     with file.open("wb") as out:
         out.truncate(1 << 30)

@@ -92,7 +92,7 @@ def test_patience_may_keep_the_last() -> None:
 
 
 def test_the_best_without_patience_of_a_run_that_is_stopped() -> None:
-    """In the middle of an epoch, too."""
+    """Also if it is stopped in the middle of an epoch."""
 
     def stop(event: Event) -> None:
         if isinstance(event, StepEnded) and event.epoch == 8 and event.fraction > 0.5:

@@ -213,7 +213,7 @@ def test_refusals(corpus: Corpus) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_on_a_gpu(corpus: Corpus, tmp_path: Path, precision: str) -> None:
-    """Trained there, saved, used on the CPU, trained on there."""
+    """Trained on the GPU, saved, used on the CPU, trained further on the GPU."""
     if not torch.cuda.is_available():
         pytest.skip("no GPU")
     train(model := _model(corpus), corpus, how := _with(device="auto", sample_every=1, precision=precision))
