@@ -147,7 +147,7 @@ def _entered(*words: str) -> set[tuple[str, str]]:
     return entered
 
 
-def _walk(heading: str) -> list[tuple[str, str]]:
+def _path(heading: str) -> list[tuple[str, str]]:
     """Returns the files and functions of a numbered list in ARCHITECTURE.md."""
     part = file_map.PAGE.read_text(encoding="utf-8").partition(heading)[2]
     lines = part[part.index("\n1. ") + 1 :].partition("\n\n")[0].splitlines()
@@ -161,9 +161,9 @@ def _walk(heading: str) -> list[tuple[str, str]]:
     return stops
 
 
-def test_the_walk_of_a_character_is_correct_and_short(tmp_path: Path) -> None:
+def test_the_path_of_a_character_is_correct_and_short(tmp_path: Path) -> None:
     """Every stop is a function that a training enters; at most 20 stops in 12 files."""
-    stops = _walk("## The walk of a character\n")
+    stops = _path("## The path of a character\n")
     assert len(stops) <= 20
     assert len({file for file, _ in stops}) <= 12
     options = ["--epochs", "1", "--max-chars", "2000", "--recipe", "section", "--device", "cpu"]
@@ -171,11 +171,11 @@ def test_the_walk_of_a_character_is_correct_and_short(tmp_path: Path) -> None:
     assert not set(stops) - entered
 
 
-def test_the_walk_of_a_byte_is_correct_and_short(char_model: Path, tmp_path: Path) -> None:
+def test_the_path_of_a_byte_is_correct_and_short(char_model: Path, tmp_path: Path) -> None:
     """Every stop is a file that a compression enters; all files of the codec but those of the model are listed."""
     text = tmp_path / "text"
     text.write_text("a fox and a dog\n" * 50)
-    stops = {file for file, _ in _walk("the walk of a byte of `charloom compress`")}
+    stops = {file for file, _ in _path("the path of a byte from `charloom compress`")}
     assert len(stops) <= 12
     entered = {
         file

@@ -1,4 +1,4 @@
-"""Checks of arguments where they enter the library. Numbers are checked by ``settings.limits``."""
+"""Type checks of arguments at the border of the library. ``settings.limits`` checks numbers."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 from charloom.errors import InputError
 
-_WORDS = {
+_TYPE_NAMES = {
     str: "a str",
     bytes: "bytes",
     os.PathLike: "a path",
@@ -19,16 +19,21 @@ TEXT = (str, bytes)
 
 
 def check_type(kinds: Any, **arguments: object) -> None:
-    """Raises InputError for an argument that is of none of the kinds, which are as for ``isinstance``.
+    """Raises InputError for an argument that is not an instance of one of the types.
 
-    A str is no list here: its characters would pass for the list's elements. A path is text, not bytes.
+    A str is not accepted as a list of strings, and a path must be a str, not bytes.
+
+    Args:
+        kinds: A type or a tuple of types, as for ``isinstance``.
+        arguments: Values by argument name.
     """
     kinds = kinds if isinstance(kinds, tuple) else (kinds,)
     for name, value in arguments.items():
+        # A str is a Sequence whose characters would be taken for the elements of the list.
         lists_only = str not in kinds and isinstance(value, TEXT) and not isinstance(value, _plain(kinds))
         of_bytes = os.PathLike in kinds and isinstance(value, os.PathLike) and not isinstance(value.__fspath__(), str)
         if not isinstance(value, kinds) or lists_only or of_bytes:
-            words = [_WORDS.get(kind, f"a {kind.__name__}") for kind in kinds if kind is not type(None)]
+            words = [_TYPE_NAMES.get(kind, f"a {kind.__name__}") for kind in kinds if kind is not type(None)]
             raise InputError(f"is of type {type(value).__name__}: it must be {' or '.join(words)}", setting=name)
 
 
@@ -37,19 +42,19 @@ def _plain(kinds: tuple[type, ...]) -> tuple[type, ...]:
 
 
 def check_listeners(listeners: Sequence[object]) -> None:
-    """Raises InputError unless these can be called, one after the other."""
+    """Raises InputError unless the argument is a list of callables."""
     check_type(Sequence, listeners=listeners)
     for listener in listeners:
         check_type(Callable, listener=listener)
 
 
 def check_bytes(**arguments: object) -> None:
-    """Raises InputError for an argument that is not like bytes."""
+    """Raises InputError for an argument that is not a bytes-like object."""
     check_type((bytes, bytearray, memoryview), **arguments)
 
 
 def check_stream(method: str, **arguments: object) -> None:
-    """Raises InputError for an argument that lacks a file's method, ``read`` or ``write``."""
+    """Raises InputError for an argument without a file's method, ``read`` or ``write``."""
     for name, value in arguments.items():
         if not callable(getattr(value, method, None)):
             raise InputError(f"is of type {type(value).__name__}: it must be a binary file to {method}", setting=name)

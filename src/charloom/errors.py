@@ -1,10 +1,10 @@
-"""Everything charloom raises on purpose, and what it warns about.
+"""The exceptions and warnings of charloom, with one base class, and the parts of their messages.
 
-One base class, so that a caller can catch all of it. A message is one line: what is wrong, and what to do about it.
+A message is one line: what is wrong, then what to do.
 
-Settings have other names on the command line than in Python or in a recipe. So a message is not one text but a
-sequence of parts: texts, and the arguments it mentions. ``str`` words the arguments as Python does; another front end
-calls ``worded`` with its own wording and the error's ``parts``. No code reads or edits the text of a message.
+Settings have different names in Python, on the command line and in a recipe. A message is therefore a sequence of
+parts: strings, and the arguments that it mentions. ``str(error)`` formats arguments as Python does; another front end
+calls ``worded`` with its own format and the error's ``parts``. No code reads or edits the text of a message.
 """
 
 import itertools
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 _LONGEST_SHOWN = 200
-"""Characters of a value in a message."""
+"""Maximum number of characters of a value in a message."""
 
 
 @dataclass(frozen=True)
 class Argument:
-    """A setting or another argument that a message mentions.
+    """A setting or another argument in a message.
 
     Attributes:
-        name: Its name in Python.
-        value: A value that it has or should be given; ``...`` if only the name is mentioned.
+        name: Name in Python.
+        value: Actual or suggested value; ``...`` if the message mentions the name only.
     """
 
     name: str
@@ -31,22 +31,22 @@ class Argument:
 
 Part: TypeAlias = str | Argument
 Wording: TypeAlias = Callable[[Argument], str]
-"""The text for an argument on one front end."""
+"""Formatter of arguments for one front end."""
 
 
 def as_keyword(argument: Argument) -> str:
-    """The argument as Python has it: ``num_steps``, ``unit='byte'``."""
+    """Formats an argument as Python does: ``num_steps``, ``unit='byte'``."""
     return argument.name if argument.value is ... else f"{argument.name}={_shown(argument.value)}"
 
 
 class Message:
-    """Base of errors and warnings: the fields of a message, and its wording.
+    """Base class of errors and warnings: a message with fields.
 
     Attributes:
-        message: What is wrong, in parts.
-        setting: The argument that is wrong, by its name in Python; None if it is not one argument.
-        value: The value it has; ``...`` if that is of no interest.
-        hint: What to do about it, in parts; empty if the message says so.
+        message: Parts that state what is wrong.
+        setting: Python name of the wrong argument; None unless exactly one argument is wrong.
+        value: Its value; ``...`` if the message does not show it.
+        hint: Parts that state what to do; empty if the message does.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class Message:
         value: object = ...,
         hint: Part | Sequence[Part] = (),
     ) -> None:
-        """Makes a message of its fields.
+        """Initializes the fields.
 
-        With a setting the line begins with it: ``dropout is 1.5: ...``, or ``patience ...`` if there is no value. The
-        hint follows after a semicolon.
+        With a setting, the line starts with it: ``dropout is 1.5: ...``, or ``patience ...`` without a value. The hint
+        follows after a semicolon.
         """
         super().__init__(*message)
         self.message = message
@@ -69,72 +69,72 @@ class Message:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The whole line in parts: for an error that adds to this one."""
-        begin: tuple[Part, ...] = ()
+        """All parts of the line, for an error that extends this one."""
+        start: tuple[Part, ...] = ()
         if self.setting is not None:
             if isinstance(self.value, bool):
-                begin = (Argument(self.setting, self.value), ": ")
+                start = (Argument(self.setting, self.value), ": ")
             else:
-                begin = (Argument(self.setting), " " if self.value is ... else f" is {_shown(self.value)}: ")
-        return (*begin, *self.message, *(("; ", *self.hint) if self.hint else ()))
+                start = (Argument(self.setting), " " if self.value is ... else f" is {_shown(self.value)}: ")
+        return (*start, *self.message, *(("; ", *self.hint) if self.hint else ()))
 
     def __str__(self) -> str:
         return worded(self.parts, as_keyword)
 
 
 def counted(number: int, noun: str) -> str:
-    """Returns a count as messages have it: ``1 point``, ``2 points``."""
+    """Returns a number with a noun in singular or plural: ``1 point``, ``2,000 points``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def worded(parts: Iterable[Part], wording: Wording) -> str:
-    """The text of a message, with arguments in the words of a front end."""
+    """Returns the text of a message, with arguments formatted by a front end."""
     return "".join(part if isinstance(part, str) else wording(part) for part in parts)
 
 
 def comma_separated(parts: Iterable[Part]) -> tuple[Part, ...]:
-    """The parts with commas between them."""
+    """Returns the parts separated by commas."""
     return tuple(itertools.chain.from_iterable((", ", part) for part in parts))[1:]
 
 
 class CharloomError(Message, Exception):
-    """Base of every error that charloom raises on purpose."""
+    """Base class of all errors that charloom raises."""
 
 
 class SettingsError(CharloomError, ValueError):
-    """A setting is impossible, or two settings contradict each other."""
+    """A setting has an invalid value, or two settings contradict each other."""
 
 
 class CorpusError(CharloomError):
-    """A text cannot be read, is not what its unit needs, or is too short."""
+    """A text cannot be read, is not encoded as its unit requires, or is too short."""
 
 
 class CorpusUnavailableError(CorpusError):
-    """A named corpus is in no data directory and no cache, and cannot be downloaded."""
+    """A named corpus is neither in a data folder nor in the cache, and cannot be downloaded."""
 
 
 class SeriesError(CharloomError, ValueError):
-    """A numeric series cannot be read, has values that cannot be forecast from, or is too short."""
+    """A numeric series cannot be read, has invalid values, or is too short."""
 
 
 class UnknownCharacterError(CharloomError, ValueError):
-    """A text holds characters that the vocabulary lacks."""
+    """A text contains out-of-vocabulary characters."""
 
 
 class InputError(CharloomError, ValueError):
-    """Ids, a state or a layer do not fit the model they are given to."""
+    """An argument of a function or model has the wrong type, shape or value."""
 
 
 class ModelFolderError(CharloomError):
-    """A model folder is missing, damaged, in use by another run, or not one that this version can read."""
+    """A model folder is missing, damaged, used by another run, or of an unsupported version."""
 
 
 class CheckpointError(CharloomError):
-    """A checkpoint is missing or damaged, or the run cannot go on from it as asked."""
+    """A checkpoint is missing or damaged, or the run cannot resume from it with these settings."""
 
 
 class TrainingDivergedError(CharloomError):
-    """The loss is no longer a finite number."""
+    """The loss or a parameter is NaN or infinite."""
 
 
 class ProcessLostError(CharloomError):
@@ -142,31 +142,31 @@ class ProcessLostError(CharloomError):
 
 
 class OtherProcessFailedError(CharloomError):
-    """Another process of a training run failed, and says why."""
+    """Another process of a training run failed; the message gives its error."""
 
 
 class CompressedFileError(CharloomError):
-    """Compressed data cannot be decompressed. One subclass for each way in which it can be bad."""
+    """Compressed data cannot be decompressed. Subclasses state the reason."""
 
 
 class NotCompressedError(CompressedFileError):
-    """The data is not of charloom's format at all."""
+    """The data is not in charloom's format."""
 
 
 class LaterVersionError(CompressedFileError):
-    """The data is of a version of the format, that this charloom does not know."""
+    """The data is in a later version of the format."""
 
 
 class WrongModelError(CompressedFileError):
-    """The data was made with another model than the one that is to decode it, or none was given."""
+    """The data was compressed with another model, or no model was given."""
 
 
 class DamagedFileError(CompressedFileError):
-    """Some of the data is not what was written.
+    """Some of the data is damaged.
 
     Attributes:
-        start: First byte of the original that is lost; None where that cannot be told.
-        end: The byte after the last one that is lost.
+        start: First lost byte of the original; None if it is not known.
+        end: Byte after the last lost byte.
     """
 
     def __init__(self, *message: Part, start: int | None = None, end: int | None = None) -> None:
@@ -176,10 +176,10 @@ class DamagedFileError(CompressedFileError):
 
 
 class DamagedRecordError(DamagedFileError):
-    """Some records are not what was written; the others can be read.
+    """Some records are damaged; the others can be read.
 
     Attributes:
-        records: Their numbers, from 0.
+        records: Numbers of the damaged records, from 0.
     """
 
     def __init__(self, *message: Part, records: tuple[int, ...] = ()) -> None:
@@ -188,21 +188,21 @@ class DamagedRecordError(DamagedFileError):
 
 
 class TruncatedFileError(CompressedFileError):
-    """The data ends before its end."""
+    """The data ends too early."""
 
 
 class TrailingDataError(CompressedFileError):
-    """Something follows the end of the data."""
+    """There are bytes after the end of the data."""
 
 
 class CharloomWarning(Message, UserWarning):
-    """Something a user should know, though the work goes on."""
+    """A warning: the operation continues, but its result may not be what the user expects."""
 
 
 def _shown(value: object) -> str:
-    """The value in one line, of whatever type it is."""
+    """Returns the repr of a value of any type in one line."""
     try:
         text = " ".join(repr(value).split())
-    except Exception:  # Python does not write out very large whole numbers; another type's repr may raise anything
+    except Exception:  # Python refuses to format huge ints, and the repr of a user's type may raise anything
         return f"a value of type {type(value).__name__} that cannot be shown"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

@@ -1,16 +1,15 @@
-"""The glossary of dimension letters, and the tensor types made of them.
+"""Letters of tensor dimensions, and type aliases of tensors with these dimensions.
 
-| letter | counts |
+| letter | number of |
 |---|---|
 | B | sequences in a minibatch (batch) |
 | T | time steps |
 | V | tokens in the vocabulary |
 | I | input features of a layer |
-| H | units of a hidden state; C, of an LSTM's memory cell (they differ only with a projection) |
-| L | layers, times two where a layer runs in both directions |
+| H | units of a hidden state; C, of an LSTM's cell state (they differ only with a projection) |
+| L | layers, times two if they are bidirectional |
 
-Under test every function annotated with these is checked at each call (jaxtyping with beartype); at run time they cost
-nothing.
+In tests, jaxtyping with beartype checks these annotations at each call; at run time they cost nothing.
 """
 
 from typing import TypeAlias
@@ -31,14 +30,14 @@ Logits: TypeAlias = Float[Tensor, "T B V"]
 StepLogits: TypeAlias = Float[Tensor, "B V"]
 
 Inputs: TypeAlias = Float[Tensor, "T B I"]
-"""What a recurrent layer reads."""
+"""Inputs of a recurrent layer."""
 
 Outputs: TypeAlias = Float[Tensor, "T B O"]
-"""What a recurrent layer writes: the top layer's hidden states, both directions side by side."""
+"""Outputs of a recurrent layer: hidden states of the top layer, both directions concatenated."""
 
 HiddenState: TypeAlias = Float[Tensor, "L B H"]
 LSTMState: TypeAlias = tuple[Float[Tensor, "L B H"], Float[Tensor, "L B C"]]
-"""Hidden state and memory cell."""
+"""Hidden state and cell state."""
 
 State: TypeAlias = HiddenState | LSTMState
 

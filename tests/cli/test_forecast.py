@@ -180,7 +180,7 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
     ),
     (
         ["sales.csv", "--column", "units", "--horizon", "-3"],
-        "--horizon is -3: it must be a whole number, 1 or more",
+        "--horizon is -3: it must be an integer, at least 1",
     ),
     (["sales.csv", "--column", "units", "--season", "50"], "--season is 50: 72 points have fewer than two"),
     (["sales.csv", "--column", "units", "--level", "95"], "--level is 95.0: it must be above 0 and at most 0.9999"),
@@ -206,9 +206,9 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
         ["sales.csv", "--column", "units", "--held-out", "5"],
         "--held-out is 5: to measure 24 ahead takes 24; raise it, or lower the horizon",
     ),
-    (["sales.csv", "--column", "units", "--held-out", "0"], "--held-out is 0: it must be a whole number"),
-    (["short.csv", "--held-out", "0", "--horizon", "6"], "--held-out is 0: it must be a whole number"),
-    (["short.csv", "--num-lags", "0", "--horizon", "6"], "--num-lags is 0: it must be a whole number, 1 or more"),
+    (["sales.csv", "--column", "units", "--held-out", "0"], "--held-out is 0: it must be an integer"),
+    (["short.csv", "--held-out", "0", "--horizon", "6"], "--held-out is 0: it must be an integer"),
+    (["short.csv", "--num-lags", "0", "--horizon", "6"], "--num-lags is 0: it must be an integer, at least 1"),
     (["sales.csv", "--column", "units", "--no-backtest", "--held-out", "30"], "--held-out is the backtest's"),
     (
         ["sales.csv", "--column", "units", "--num-lags", "50", "--method", "ar", "--no-backtest"],
@@ -217,7 +217,7 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
     (["sales.csv", "--column", "units", "--num-lags", "0"], "--num-lags is 0"),
     (
         ["sales.csv", "--column", "units", "--num-paths", "1"],
-        "--num-paths is 1: it must be a whole number, 20 or more",
+        "--num-paths is 1: it must be an integer, at least 20",
     ),
     (["same.csv", "--method", "ar"], "--method is 'ar': all 4 values are the same; --method auto repeats them"),
     (["sales.csv", "--column", "units", "--time", "nope"], "--time is 'nope': there is no such column"),

@@ -199,7 +199,7 @@ def test_invalid_texts(home: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        (["--hidden-size", "0"], 2, "--hidden-size is 0: it must be a whole number, 1 or more"),
+        (["--hidden-size", "0"], 2, "--hidden-size is 0: it must be an integer, at least 1"),
         (["--hidden-size", "ten"], 2, "--hidden-size"),
         (["--hiden-size", "10"], 2, "Did you mean --hidden-size?"),
         (["--cell", "transformer"], 2, "rnn"),

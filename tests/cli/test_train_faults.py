@@ -71,7 +71,7 @@ def test_numbers_beyond_pytorchs_limits(options: list[str], status: int, message
 def test_a_fraction_in_a_recipe_is_refused(home: Path) -> None:
     (home / "mine.toml").write_text("[model]\nhidden_size = 16.5\n")
     message = call(home, "train", "fable.txt", "--recipe", "mine.toml", "--output", "model").error(2)
-    assert message == "recipe mine.toml: [model] hidden_size is 16.5: it must be a whole number, 1 or more"
+    assert message == "recipe mine.toml: [model] hidden_size is 16.5: it must be an integer, at least 1"
 
 
 @pytest.mark.parametrize("start", [b"\0" * 20, b"\xff" * 20], ids=["control", "no-utf8"])

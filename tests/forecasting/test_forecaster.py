@@ -132,9 +132,9 @@ def test_refusals(forecaster: Forecaster) -> None:
         forecaster.forecast(history=_values(10))
     with pytest.raises(SettingsError, match="horizon is 0"):
         forecaster.forecast(0)
-    with pytest.raises(SettingsError, match="num_paths is 20: it must be at least 21, one for each member"):
+    with pytest.raises(SettingsError, match="num_paths is 20: it must be at least 21, one for each ensemble member"):
         ForecastSettings(members=21, num_paths=20)
-    with pytest.raises(SettingsError, match="num_paths is 3: it must be a whole number, 4 or more"):
+    with pytest.raises(SettingsError, match="num_paths is 3: it must be an integer, at least 4"):
         forecaster.sample_paths(3)
 
 

@@ -14,9 +14,9 @@ from charloom.settings import ForecastSettings, TableSettings
         ({"delimiter": "a"}, "delimiter is 'a': it must be one character"),
         ({"delimiter": ";;"}, "delimiter is ';;': it must be one character"),
         ({"decimal": ";"}, "decimal is ';': it must be one of"),
-        ({"thousands": "."}, r"thousands is '.': it is the decimal sign, too; give decimal=','"),
+        ({"thousands": "."}, r"thousands is '.': it is also the decimal separator; give decimal=','"),
         ({"date_format": "%d.%m."}, "it has no year"),
-        ({"date_format": "%q"}, "not a format that dates can be read with"),
+        ({"date_format": "%q"}, "strptime cannot parse dates with it"),
         ({"skip_rows": -1}, "skip_rows is -1"),
     ],
 )
@@ -33,5 +33,5 @@ def test_valid_tables() -> None:
 
 def test_there_are_at_least_as_many_paths_as_members() -> None:
     assert ForecastSettings(members=50, num_paths=50).num_paths == 50
-    with pytest.raises(SettingsError, match="num_paths is 20: it must be at least 50, one for each member"):
+    with pytest.raises(SettingsError, match="num_paths is 20: it must be at least 50, one for each ensemble member"):
         ForecastSettings(members=50, num_paths=20)

@@ -18,10 +18,10 @@ class _Settings:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (0, "it must be a whole number, 1 or more"),
-        (8, "it must be a whole number, 1 or more and at most 7"),
-        (1.0, "it must be a whole number, 1 or more"),
-        (True, "it must be a whole number, 1 or more"),
+        (0, "it must be an integer, at least 1"),
+        (8, "it must be an integer, at least 1 and at most 7"),
+        (1.0, "it must be an integer, at least 1"),
+        (True, "it must be an integer, at least 1"),
     ],
 )
 def test_integers(value: object, message: str) -> None:
@@ -29,7 +29,7 @@ def test_integers(value: object, message: str) -> None:
     assert type(check_count("n", np.int32(7))) is int
     with pytest.raises(SettingsError, match=f"n(=| is ){value}: {message}$"):
         check_count("n", value, minimum=1, maximum=7)
-    with pytest.raises(SettingsError, match="value is None: it must be a whole number"):
+    with pytest.raises(SettingsError, match="value is None: it must be an integer"):
         check_whole(_Settings(None), "value")
     check_whole(_Settings(None), "value", optional=True)
 

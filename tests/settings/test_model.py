@@ -9,7 +9,7 @@ from charloom.settings.model import check_precision
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_relu_is_for_the_plain_cell_only(cell: Any) -> None:
     assert ModelSettings(cell="rnn", nonlinearity="relu").nonlinearity == "relu"
-    with pytest.raises(SettingsError, match=f"nonlinearity is 'relu': it belongs to the rnn cell, not to {cell}"):
+    with pytest.raises(SettingsError, match=f"nonlinearity is 'relu': only the rnn cell has it, not {cell}"):
         ModelSettings(cell=cell, nonlinearity="relu")
 
 

@@ -38,9 +38,9 @@ def test_strings_become_values(name: str, word: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "word", "message"),
     [
-        ("hidden-size", "64.5", "hidden_size is '64.5': it must be a whole number"),
-        ("hidden-size", "none", "a whole number"),
-        ("max-chars", "many", "a whole number or none"),
+        ("hidden-size", "64.5", "hidden_size is '64.5': it must be an integer"),
+        ("hidden-size", "none", "an integer"),
+        ("max-chars", "many", "an integer or none"),
         ("cell", "cnn", "one of rnn, gru, lstm"),
         ("tied-output", "1", "true or false"),
         ("dropout", "", "a number"),

@@ -116,7 +116,7 @@ def test_numbers_of_numpy_are_stored_as_pythons(kind: str, name: str, value: Any
 @pytest.mark.parametrize("value", [np.bool_(True), np.float64(3.0), np.array([3, 4]), torch.tensor(2.5)])
 def test_values_that_are_not_integers_in_any_library(value: Any) -> None:
     assert ForecastSettings(horizon=torch.tensor(3)).horizon == 3  # type: ignore[arg-type]
-    with pytest.raises(SettingsError, match=r"horizon is .*: it must be a whole number, 1 or more"):
+    with pytest.raises(SettingsError, match=r"horizon is .*: it must be an integer, at least 1"):
         ForecastSettings(horizon=value)
 
 
@@ -136,8 +136,8 @@ def test_none_is_refused_if_a_value_is_required(kind: str, name: str) -> None:
 def test_the_error_states_the_value_and_the_valid_ones() -> None:
     cases: list[tuple[str, dict[str, Any], str]] = [
         ("model", {"cell": "transformer"}, "cell is 'transformer': choose one of rnn, gru, lstm"),
-        ("model", {"hidden_size": 0}, "hidden_size is 0: it must be a whole number, 1 or more"),
-        ("training", {"seed": -1}, "seed is -1: it must be a whole number, 0 or more"),
+        ("model", {"hidden_size": 0}, "hidden_size is 0: it must be an integer, at least 1"),
+        ("training", {"seed": -1}, "seed is -1: it must be an integer, at least 0"),
         ("training", {"learning_rate": 0}, "learning_rate is 0: it must be above 0"),
         ("training", {"clip_norm": -1}, "clip_norm is -1: it must be at least 0"),
         ("training", {"validation_fraction": 1}, "validation_fraction is 1: it must be at least 0 and at most 0.9"),

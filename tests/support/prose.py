@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "charloom"
+COMMANDS = {file.stem for file in (SOURCE / "cli").glob("*.py")} & {
+    *("cache", "compress", "decompress", "evaluate", "forecast", "generate", "info", "recipes", "sweep", "train"),
+}
 
 # Word forms that the glossary replaces, matched within names too (``num_pieces``); the second item is the term to use.
 _BANNED = {
@@ -61,12 +65,12 @@ class Finding(NamedTuple):
     """A line against the style sheet.
 
     Attributes:
-        place: ``file:line``.
+        line: Number of the line, from 1.
         rule: Name of the rule, with the term to use.
         text: The words found.
     """
 
-    place: str
+    line: int
     rule: str
     text: str
 
@@ -79,13 +83,14 @@ def files() -> list[Path]:
     kept = [
         name
         for name in listed
-        if name and not name.startswith(("tests/support/prose.py", "CONTRIBUTING.md", "LICENSE"))
+        if name and not name.startswith(("tests/support/prose.py", "tests/test_prose.py", "CONTRIBUTING.md", "LICENSE"))
     ]
     kinds = (".py", ".pyi", ".md", ".toml", ".h", ".cpp", ".ipynb", ".txt", ".css")
     return [ROOT / name for name in kept if name.endswith(kinds) or name.startswith("scripts/")]
 
 
-def _text_of(file: Path) -> str:
+def text_of(file: Path) -> str:
+    """Returns the text of a file that the rules apply to: of a notebook its sources."""
     text = file.read_text(encoding="utf-8", errors="replace")
     if file.suffix == ".ipynb":
         return "\n".join(line for cell in json.loads(text)["cells"] for line in "".join(cell["source"]).split("\n"))
@@ -93,54 +98,46 @@ def _text_of(file: Path) -> str:
     return re.sub(r"^```text\n.*?^```", lambda block: "\n" * block[0].count("\n"), text, flags=re.DOTALL | re.MULTILINE)
 
 
-def banned_words(file: Path) -> Iterator[Finding]:
-    """Yields the banned words of a file, names included."""
-    for number, line in enumerate(_text_of(file).split("\n"), 1):
+def banned_words(text: str) -> Iterator[Finding]:
+    """Yields the banned words of a text, names of a program included."""
+    for number, line in enumerate(text.split("\n"), 1):
         plain = _ALLOWED.sub("", line)
         for pattern, term in _BANNED_PATTERNS.items():
-            yield from (
-                Finding(f"{file.relative_to(ROOT)}:{number}", f"use: {term}", word[0])
-                for word in pattern.finditer(plain)
-            )
-        yield from (
-            Finding(f"{file.relative_to(ROOT)}:{number}", "use: max_, min_", word[0])
-            for word in _SUPERLATIVE.finditer(plain)
-        )
+            yield from (Finding(number, f"use: {term}", word[0]) for word in pattern.finditer(plain))
+        yield from (Finding(number, "use: max_, min_", word[0]) for word in _SUPERLATIVE.finditer(plain))
 
 
-def wheres(file: Path) -> Iterator[Finding]:
+def wheres(text: str) -> Iterator[Finding]:
     """Yields each "where" in comments, docstrings and messages: nearly all should be "if"."""
-    for number, line in enumerate(_text_of(file).split("\n"), 1):
-        yield from (
-            Finding(f"{file.relative_to(ROOT)}:{number}", "where: use if, when", line.strip())
-            for _ in _WHERE.finditer(_CODE.sub("", line))
-            if not re.search(r"\bwhere\b *[=:,)]", line)
-        )
+    for number, line in enumerate(text.split("\n"), 1):
+        if _WHERE.search(_CODE.sub("", line)) and not re.search(r"\bwhere\b *[=:,)]", line):
+            yield Finding(number, "where: use if, when", line.strip())
 
 
-def docstrings(file: Path) -> Iterator[Finding]:
-    """Yields the docstrings of a module of ``src`` whose form is not the style sheet's."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
+def docstrings(text: str, commands: bool = False) -> Iterator[Finding]:
+    """Yields the docstrings of a module whose form is not the style sheet's.
+
+    Args:
+        text: Source of the module.
+        commands: True for a module of the command line: a public function's docstring is help, in the imperative.
+    """
+    for node in ast.walk(ast.parse(text)):
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
-        text = ast.get_docstring(node) or ""
-        place = f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}"
-        first = text.partition("\n\n")[0].replace("\n", " ")
+        docstring = ast.get_docstring(node) or ""
+        line = getattr(node, "lineno", 1)
+        first = docstring.partition("\n\n")[0].replace("\n", " ")
         if _OPENINGS.match(first):
-            yield Finding(place, "opens with a question word or a conjunction", first)
+            yield Finding(line, "opens with a question word or a conjunction", first)
         has_verb = _VERB.match(first) and not _NOUNS.match(first)
-        if isinstance(node, ast.FunctionDef) and first and not has_verb and not _may_be_noun(node, file):
-            yield Finding(place, "a function's docstring starts with a verb: Returns, Computes", first)
-        yield from (Finding(place, "an argument's description is a fragment", line) for line in _fragments(text))
+        if isinstance(node, ast.FunctionDef) and first and not has_verb and not _may_be_noun(node, commands):
+            yield Finding(line, "a function's docstring starts with a verb: Returns, Computes", first)
+        yield from (Finding(line, "an argument's description is a fragment", entry) for entry in _fragments(docstring))
 
 
-def _may_be_noun(node: ast.FunctionDef, file: Path) -> bool:
-    """Returns True for properties, and for commands, whose docstrings are the help in the imperative."""
+def _may_be_noun(node: ast.FunctionDef, commands: bool) -> bool:
     names = {ast.unparse(one).split(".")[-1] for one in node.decorator_list}
-    return bool(names & {"property", "cached_property", "setter"}) or (
-        file.parent.name == "cli" and node.name == file.stem
-    )
+    return bool(names & {"property", "cached_property", "setter"}) or (commands and not node.name.startswith("_"))
 
 
 def _fragments(docstring: str) -> Iterator[str]:
@@ -151,17 +148,18 @@ def _fragments(docstring: str) -> Iterator[str]:
                 yield f"{name}: {text}"
 
 
-def findings(paths: list[Path]) -> Iterator[Finding]:
-    """Yields the findings of files."""
-    for file in paths:
-        yield from banned_words(file)
-        yield from wheres(file)
-        if file.suffix == ".py" and "src" in file.relative_to(ROOT).parts:
-            yield from docstrings(file)
+def findings(file: Path) -> Iterator[Finding]:
+    """Yields the findings of a file by all rules that apply to it."""
+    text = text_of(file)
+    yield from banned_words(text)
+    yield from wheres(text)
+    if file.suffix == ".py" and file.is_relative_to(SOURCE):
+        yield from docstrings(text, commands=file.stem in COMMANDS and file.parent.name == "cli")
 
 
 if __name__ == "__main__":
     wanted = [Path(name).resolve() for name in sys.argv[1:]]
-    chosen = [file for file in files() if not wanted or any(file == one or one in file.parents for one in wanted)]
-    for found in findings(chosen):
-        sys.stdout.write(f"{found.place}: {found.rule}: {found.text}\n")
+    for chosen in files():
+        if not wanted or any(chosen == one or one in chosen.parents for one in wanted):
+            for found in findings(chosen):
+                sys.stdout.write(f"{chosen.relative_to(ROOT)}:{found.line}: {found.rule}: {found.text}\n")

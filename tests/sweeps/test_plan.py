@@ -65,7 +65,7 @@ def test_settings_that_cannot_be_varied(vary: dict[str, Any], message: str) -> N
 @pytest.mark.parametrize(
     ("vary", "message"),
     [
-        ({"hidden_size": [8, 0]}, "hidden_size is 0: it must be a whole number"),
+        ({"hidden_size": [8, 0]}, "hidden_size is 0: it must be an integer"),
         ({"dropout": [0.5, 2]}, "dropout is 2: it must be at least 0 and at most 1"),
         ({"cell": ["rnn", "cnn"]}, "cell is 'cnn': choose one of"),
         (

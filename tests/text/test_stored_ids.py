@@ -100,5 +100,5 @@ def test_only_integers_are_ids() -> None:
             StoredIds(wrong)  # type: ignore[arg-type]
     ids = StoredIds(np.array([0, 1], np.uint8))
     for numbers in ([0, 1.7], [0, True], [0, -1], [0, 2**63], [0, "1"]):
-        with pytest.raises(SettingsError, match="whole number"):
+        with pytest.raises(SettingsError, match="integer"):
             ids.renumbered(numbers)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The recurrent cells: one entry for each, and every table of cells is made from these."""
+"""The recurrent cells, one entry each. All other tables of cells derive from these entries."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, TypeAlias
@@ -13,16 +13,16 @@ class Cell(NamedTuple):
     """A recurrent cell.
 
     Attributes:
-        name: In the native code and in the codec.
-        number: In the native code and in the codec's files.
-        setting: As the settings name it; in capitals the layer of ``torch.nn``.
-        nonlinearity: The setting that goes with it; of most cells the default.
-        gates: Blocks of rows in its weights.
-        state_parts: Tensors of its state.
-        kept_per_unit: Floats that training keeps of a unit for the way back at each step, and needs beside them there:
-            gates, states, their gradients.
-        bounded: Its hidden states lie between -1 and 1.
-        backward_reads_state: The way back reads the state before a step, not only for the gradients of hidden weights.
+        name: Name in the native code and in the codec.
+        number: Number in the native code and in the codec's files.
+        setting: Value of the setting ``cell``; in capitals the name of the layer in ``torch.nn``.
+        nonlinearity: Value of the setting ``nonlinearity``; the default for cells that have no choice.
+        gates: Number of gates, the blocks of rows in its weights.
+        state_parts: Number of state tensors.
+        kept_per_unit: Floats per unit and step that the backward pass reads or needs: gates, states, their gradients.
+        bounded: True if hidden states are within -1 and 1.
+        backward_reads_state: True if the backward pass reads the previous state for more than the gradients of the
+            hidden weights.
     """
 
     name: str
@@ -37,12 +37,12 @@ class Cell(NamedTuple):
 
     @property
     def mode(self) -> str:
-        """As ``torch.nn.RNNBase.mode``."""
+        """Value of ``torch.nn.RNNBase.mode``."""
         return self.name.upper()
 
     @property
     def layer(self) -> str:
-        """The name of its layer in ``torch.nn``."""
+        """Name of the layer in ``torch.nn``."""
         return self.setting.upper()
 
 
@@ -52,16 +52,16 @@ CELLS = (
     Cell("gru", 2, "gru", "tanh", gates=3, state_parts=1, kept_per_unit=8, backward_reads_state=True),
     Cell("lstm", 3, "lstm", "tanh", gates=4, state_parts=2, kept_per_unit=10),
 )
-"""By their numbers."""
+"""All cells, in the order of their numbers."""
 CELL_NAMED = {cell.name: cell for cell in CELLS}
 CELL_OF_MODE = {cell.mode: cell for cell in CELLS}
 
 
 def check_native_cells(module: str, found: Mapping[str, tuple[int, int]]) -> None:
-    """Raises CharloomError for a native module whose cells have other numbers or gates: it would compute others."""
+    """Raises CharloomError if a native module was built with other cells, numbers or gates."""
     expected = {cell.name: (cell.number, cell.gates) for cell in CELLS}
     if found != expected:
         raise CharloomError(
-            f"{module} was built from other sources than this charloom: its cells are {dict(found)}, not {expected}; "
-            "install charloom again"
+            f"{module} was built from another version of charloom: its cells are {dict(found)}, not {expected}; "
+            "reinstall charloom"
         )

@@ -1,4 +1,4 @@
-"""How a text is read, to train on it or to evaluate it."""
+"""Settings of reading a text for training or evaluation."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -6,25 +6,25 @@ from typing import Literal, TypeAlias
 from charloom.settings.limits import check_switch, check_whole, check_word
 
 Unit: TypeAlias = Literal["char", "byte"]
-"""What one token is: a Unicode character, or a byte of any file."""
+"""Token unit: a Unicode character, or a byte of any file."""
 
 UnknownPolicy: TypeAlias = Literal["refuse", "unk", "skip"]
-"""What to do with characters that the vocabulary lacks: raise, map them to ``<unk>``, or leave them out."""
+"""Handling of out-of-vocabulary characters: raise an error, map them to ``<unk>``, or skip them."""
 
 LineOrder: TypeAlias = Literal["bits", "bits-per-char"]
-"""What evaluated lines are sorted by, the most surprising first: their bits, or their bits per character."""
+"""Sort key of evaluated lines, highest first: bits, or bits per character."""
 
 
 @dataclass(frozen=True)
 class CorpusSettings:
-    """How a text is read; the arguments of ``load_corpus``.
+    """Settings of reading a text: the arguments of ``load_corpus``.
 
     Attributes:
-        unit: What one token is: a character of a UTF-8 text, or a byte of any file.
-        max_chars: Keep the first so many characters (or bytes) of the clean text; all of it where none.
-        lowercase: Lower-case the text. Where not given: as the named corpus' source does; no for files.
-        collapse_whitespace: Turn every run of white space, line ends included, into one space. Where not given:
-            likewise.
+        unit: Token unit: a character of UTF-8 text, or a byte of any file.
+        max_chars: Maximum number of characters (or bytes) to use, from the start of the clean text. Default: all.
+        lowercase: Convert the text to lower case. Default: as the source of a named corpus does; no for files.
+        collapse_whitespace: Replace each run of white space, including line ends, with one space. Default: as the
+            source of a named corpus does; no for files.
     """
 
     unit: Unit = "char"

@@ -1,4 +1,4 @@
-"""How a numeric series is read and forecast."""
+"""Settings of reading and forecasting a numeric series."""
 
 import re
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from charloom.settings.cells import CellName
 from charloom.settings.limits import check_number, check_switch, check_whole, check_word
 
 Transform: TypeAlias = Literal["auto", "none", "log"]
-"""What is forecast: the values, or their logarithms, where their swings grow with their level."""
+"""Transform before forecasting: none or logarithm; auto takes logarithms if the amplitude grows with the level."""
 Method: TypeAlias = Literal["auto", "network", "ar", "seasonal-mean", "seasonal-naive", "drift", "naive", "mean"]
-"""What forecasts; auto compares the others and takes the best."""
+"""Forecasting method; auto compares the others and uses the best."""
 Domain: TypeAlias = Literal["auto", "real"]
-"""Which values a forecast may have: those of the series' kind, or any number."""
+"""Domain of forecast values: that of the series (integers, sign), or all real numbers."""
 Missing: TypeAlias = Literal["refuse", "interpolate"]
 USUAL_LEVELS = (0.8, 0.95)
-"""Of the intervals that are shown and measured where nobody asks for others."""
+"""Default coverage levels of prediction intervals."""
 
 DELIMITER_NAMES = {"tab": "\t", "\\t": "\t"}
-"""Words for delimiters that are hard to type."""
+"""Names of delimiters that are hard to type."""
 _SAMPLE = datetime(2001, 12, 30, 23, 58, 59, tzinfo=UTC)
 
 MAX_HORIZON = 4000
@@ -29,23 +29,21 @@ MAX_PATHS = 1_000_000
 
 @dataclass(frozen=True)
 class TableSettings:
-    """Where a series stands in a CSV file, and how it is written. Nothing of this is inferred from the file.
+    """Settings of reading a series from a CSV file. None of them is inferred from the file.
 
     Attributes:
-        column: The column to forecast: its header, or its number from 1. Default: the only one beside the dates.
-        time: The column of dates: its header, or its number from 1. They must be evenly spaced, the oldest first.
-            Default: the first column that is not forecast. none takes the rows in the order of the file as evenly
-            spaced, the oldest first.
-        missing: What to do with an empty value, NA, N/A, NaN, null, none or a lone point between other values: refuse
-            it, or interpolate, by whole numbers if all others are. Missing values at either end are always refused.
-        delimiter: The character between columns, or tab. Default: a comma; a tab if the file's name ends in .tsv.
-        decimal: The decimal sign, . or ,. Default: a point.
-        thousands: The sign between thousands: , or . or ' or a space. Default: none.
-        date_format: Format of the dates in the codes of strptime, as %d.%m.%Y. Default: ISO 8601 dates. Later dates
-            are written as strftime writes them: 09/02/2023 after 9/1/2023.
-        header: Whether the first row has the names of the columns. Default: it has, and is refused if it could be
-            values.
-        skip_rows: Lines before the header that are not part of the table.
+        column: Column to forecast: its header, or its number from 1. Default: the only column besides the dates.
+        time: Column of dates: its header, or its number from 1. Dates must be evenly spaced and ascending. Default: the
+            first other column. none: rows are evenly spaced, in the order of the file.
+        missing: Handling of missing values (empty, NA, N/A, NaN, null, none or a single point) between others: refuse
+            them, or interpolate, with integers if all others are integers. Missing values at either end are refused.
+        delimiter: Character between columns, or tab. Default: a comma; a tab if the file name ends in .tsv.
+        decimal: Decimal separator, . or ,. Default: a point.
+        thousands: Thousands separator: , or . or ' or a space. Default: none.
+        date_format: Format of the dates for strptime, for example %d.%m.%Y. Default: ISO 8601. Forecast dates are
+            formatted by strftime: 09/02/2023 after 9/1/2023.
+        header: Whether the first row contains column names. Default: yes, but a header that may be values is refused.
+        skip_rows: Lines to skip before the header.
     """
 
     column: str | int | None = None
@@ -71,7 +69,7 @@ class TableSettings:
                 raise SettingsError(f"it must be one of {' '.join(map(repr, signs))}", setting=name, value=sign)
         if self.thousands is not None and self.thousands == (self.decimal or "."):
             raise SettingsError(
-                "it is the decimal sign, too",
+                "it is also the decimal separator",
                 setting="thousands",
                 value=self.thousands,
                 hint=("give ", Argument("decimal", "," if self.thousands == "." else ".")),
@@ -81,19 +79,19 @@ class TableSettings:
         one = isinstance(mark, str) and len(mark) == 1 and not mark.isalnum() and mark not in '"\r\n'
         if mark is not None and not named and not one:
             raise SettingsError(
-                "it must be one character that is no letter, digit or quote, or tab", setting="delimiter", value=mark
+                "it must be one character, not a letter, digit or quote; or tab", setting="delimiter", value=mark
             )
         if self.date_format is not None:
             self._check_date_format()
 
     def _check_date_format(self) -> None:
         if not isinstance(self.date_format, str):
-            raise SettingsError("it must be a text such as %d.%m.%Y", setting="date_format", value=self.date_format)
+            raise SettingsError("it must be a string such as %d.%m.%Y", setting="date_format", value=self.date_format)
         try:
             year = datetime.strptime(_SAMPLE.strftime(self.date_format), self.date_format).year
         except (ValueError, re.error) as error:
             raise SettingsError(
-                f"not a format that dates can be read with ({error})", setting="date_format", value=self.date_format
+                f"strptime cannot parse dates with it ({error})", setting="date_format", value=self.date_format
             ) from None
         if year != _SAMPLE.year:
             raise SettingsError("it has no year (%Y or %y)", setting="date_format", value=self.date_format)
@@ -101,32 +99,32 @@ class TableSettings:
 
 @dataclass(frozen=True)
 class ForecastSettings:
-    """How a series is forecast: a linear autoregression, and recurrent networks that correct it.
+    """Settings of forecasting a series: a linear autoregression, and an ensemble of networks that correct it.
 
     Attributes:
-        horizon: Steps ahead that are forecast, that lags are chosen for, and that intervals are measured at.
+        horizon: Steps to forecast. Lags are chosen and intervals calibrated for these steps.
         method: The forecasting method: network (linear autoregressions corrected by recurrent networks), ar (a plain
-            autoregression), seasonal-naive (the last season again), seasonal-mean (the mean of the last three), drift
+            autoregression), seasonal-naive (repeats the last season), seasonal-mean (the mean of the last three), drift
             (the last value and the mean change), naive (the last value), mean (the mean of all values), or auto, the
-            one with the smallest errors.
-        season: Points in a season (12 for months of a year, 1 for none); found by a test if not given.
+            method with the smallest errors.
+        season: Points per season (12 for monthly data with a yearly season, 1 for none). Default: detected by a test.
         transform: Forecast logarithms (log) or the values themselves (none); auto takes logarithms of positive series
-            whose swings grow with their level.
-        domain: Values that a forecast may have: whole numbers if all values of the series are, none below zero if none
-            of the series is, none above zero likewise (auto), or any number (real).
-        num_lags: Order of the plain autoregression (ar); a season and a point, or 4, if not given.
-        max_lags: Most past points that the linear part looks at; a fifth of the series, 256 at most, where not given.
-        cell: The recurrent cell of the networks.
-        hidden_size: Units of each network.
-        context: Points that a network reads before its first forecast; at most a quarter of the series.
-        members: Networks, each fitted without one stretch of the series, on which its errors are measured.
-        epochs: Most passes of each network over the series; they stop earlier where more would overfit.
+            whose amplitude grows with their level.
+        domain: Domain of the forecast: integers if all values are integers, not negative if no value is negative, not
+            positive if no value is positive (auto); or all real numbers (real).
+        num_lags: Order of the plain autoregression (ar). Default: the season plus one, or 4.
+        max_lags: Maximum order of the linear part. Default: a fifth of the series, at most 256.
+        cell: Recurrent cell of the networks.
+        hidden_size: Hidden units of each network.
+        context: Context length: points that a network reads before its first forecast, at most a quarter of the series.
+        members: Ensemble members: networks, each fitted without one block of the series that measures its errors.
+        epochs: Maximum number of epochs of each network; early stopping ends training before it overfits.
         batch_size: Windows in a minibatch.
-        learning_rate: Step size of AdamW.
-        weight_decay: AdamW's pull of the weights towards zero, per unit of step size.
-        num_paths: Futures that are drawn for a forecast, each fed its own values.
+        learning_rate: Learning rate of AdamW.
+        weight_decay: Decoupled weight decay of AdamW, per unit of learning rate.
+        num_paths: Simulated paths of a forecast; each path feeds its own values back.
         seed: Seed of initial weights, order and paths.
-        threads: Processor threads; networks so small gain nothing from more than one.
+        threads: Processor threads. Such small networks gain nothing from more than one.
     """
 
     horizon: int = 24
@@ -158,7 +156,9 @@ class ForecastSettings:
         check_whole(self, "num_paths", minimum=20, maximum=MAX_PATHS)
         if self.num_paths < self.members:
             raise SettingsError(
-                f"it must be at least {self.members}, one for each member", setting="num_paths", value=self.num_paths
+                f"it must be at least {self.members}, one for each ensemble member",
+                setting="num_paths",
+                value=self.num_paths,
             )
         check_whole(self, "epochs", minimum=0)
         check_whole(self, "seed", minimum=0)

@@ -1,6 +1,6 @@
-"""Limits of settings. Each check raises SettingsError with the setting, its value and what it may be.
+"""Limits of settings. Each check raises SettingsError with the setting, its value and the values allowed.
 
-Numbers of other libraries are accepted, and stored in settings as Python's.
+Numbers of other libraries, such as NumPy's, are accepted and converted to Python's.
 """
 
 import math
@@ -12,13 +12,13 @@ from typing import get_args
 from charloom.errors import SettingsError
 
 _LARGEST = 2**63 - 1
-"""What a whole number of PyTorch's can be."""
+"""Maximum of an int in PyTorch."""
 
 
 def check_whole(
     settings: object, *names: str, minimum: int = 1, maximum: int = _LARGEST, optional: bool = False
 ) -> None:
-    """These fields are whole numbers within the bounds; None passes where it is an option."""
+    """Checks that fields are ints within the bounds, or None if ``optional``, and stores them as int."""
     for name in names:
         value = getattr(settings, name)
         if value is not None or not optional:
@@ -26,14 +26,14 @@ def check_whole(
 
 
 def check_count(name: str, value: object, *, minimum: int = 0, maximum: int = _LARGEST) -> int:
-    """An argument is a whole number within the bounds. Returns it as an int."""
+    """Returns an argument as an int. Raises SettingsError if it is not one, or out of bounds."""
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         number = None
     if number is None or isinstance(value, bool) or not minimum <= number <= maximum:
         upper = f" and at most {maximum}" if number is not None and number > maximum else ""
-        raise SettingsError(f"it must be a whole number, {minimum} or more{upper}", setting=name, value=value)
+        raise SettingsError(f"it must be an integer, at least {minimum}{upper}", setting=name, value=value)
     return number
 
 
@@ -45,14 +45,14 @@ def check_number(
     above_minimum: bool = False,
     optional: bool = False,
 ) -> None:
-    """These fields are finite numbers within the bounds; None passes where it is an option."""
+    """Checks that fields are finite numbers within the bounds, or None if ``optional``, and stores them as float."""
     for name in names:
         value = getattr(settings, name)
         if value is None and optional:
             continue
         try:
             number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
-        except OverflowError:  # of very large whole numbers
+        except OverflowError:  # an int too large for a float
             number = math.inf
         if not math.isfinite(number):
             raise SettingsError("it must be a finite number", setting=name, value=value)
@@ -64,19 +64,19 @@ def check_number(
 
 
 def check_word(settings: object, **words: object) -> None:
-    """Each field is one of the words of its Literal."""
+    """Checks that each field is one of the choices of its Literal."""
     for name, literal in words.items():
         check_choice(name, getattr(settings, name), literal)
 
 
 def check_choice(name: str, value: object, literal: object) -> None:
-    """An argument is one of the words of a Literal."""
+    """Raises SettingsError unless an argument is one of the choices of a Literal."""
     if not isinstance(value, str) or value not in get_args(literal):
         raise SettingsError(f"choose one of {', '.join(get_args(literal))}", setting=name, value=value)
 
 
 def check_switch(settings: object, *names: str, optional: bool = False) -> None:
-    """These fields are true or false; None passes where it is an option."""
+    """Checks that fields are bools, or None if ``optional``."""
     for name in names:
         value = getattr(settings, name)
         if not isinstance(value, bool) and not (value is None and optional):

@@ -1,4 +1,4 @@
-"""What a language model is made of."""
+"""Settings of a language model's architecture."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -11,28 +11,27 @@ Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 
 MOST_LAYERS = 1000
-"""Ten times as many as anyone trains, and they are made in a second or two."""
+"""Ten times as many as are ever trained; building them takes one or two seconds."""
 
 
 def check_precision(precision: str) -> None:
-    """Raises SettingsError for a word that is no ``Precision``."""
+    """Raises SettingsError for a value that is not a ``Precision``."""
     check_choice("precision", precision, Precision)
 
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What a language model is made of; the defaults are the section's.
+    """Settings of a language model's architecture; the defaults are those of the textbook section.
 
     Attributes:
         cell: The recurrent cell: plain (rnn), gated (gru), or long short-term memory (lstm).
-        nonlinearity: Of the plain cell: tanh or relu.
-        hidden_size: Units in each layer.
-        num_layers: Recurrent layers, one on top of the other; 1,000 at most.
-        dropout: Probability that a unit is dropped in training: after a learned embedding, between the layers and
-            before the output.
-        embedding_size: Size of a learned embedding of the input; one-hot input where none.
-        tied_output: Share the embedding's weights with the output layer (both must be of one size).
-        init_sigma: Standard deviation of the initial weights, biases zero; PyTorch's own initial weights at 0.
+        nonlinearity: Nonlinearity of the plain cell: tanh or relu.
+        hidden_size: Hidden units of each layer.
+        num_layers: Stacked recurrent layers, at most 1,000.
+        dropout: Dropout probability in training: after the embedding, between layers and before the output layer.
+        embedding_size: Size of the input embedding. Default: one-hot input.
+        tied_output: Share the weights of the embedding with the output layer; embedding and hidden size must be equal.
+        init_sigma: Standard deviation of the initial weights, with zero biases; 0 for PyTorch's initial weights.
     """
 
     cell: CellName = "rnn"
@@ -53,10 +52,10 @@ class ModelSettings:
         check_number(self, "init_sigma")
         check_switch(self, "tied_output")
         if self.dropout == 1.0:
-            raise SettingsError("nothing would be left; it must be below 1", setting="dropout", value=self.dropout)
+            raise SettingsError("it must be less than 1", setting="dropout", value=self.dropout)
         if self.nonlinearity != "tanh" and self.cell != "rnn":
             raise SettingsError(
-                f"it belongs to the rnn cell, not to {self.cell}", setting="nonlinearity", value=self.nonlinearity
+                f"only the rnn cell has it, not {self.cell}", setting="nonlinearity", value=self.nonlinearity
             )
         if self.tied_output and self.embedding_size != self.hidden_size:
             raise SettingsError(

@@ -1,4 +1,4 @@
-"""Any setting by its name alone: where it belongs, and its values from words of a command line."""
+"""Settings by name, for the command line and recipes: their groups, and the parsing of their values."""
 
 import difflib
 from collections.abc import Mapping
@@ -13,18 +13,21 @@ from charloom.settings.model import ModelSettings
 from charloom.settings.training import TrainingSettings
 
 Value: TypeAlias = str | int | float | bool | tuple[str, ...] | None
-"""A value that a setting may have."""
+"""Type of a setting's value."""
 
 TABLES: Mapping[str, type] = {"corpus": CorpusSettings, "model": ModelSettings, "training": TrainingSettings}
-"""The groups of settings, as recipes name them. No two of them have a setting of the same name."""
+"""Groups of settings, named as in recipes. No two groups have a setting of the same name."""
 
 _TYPES = {field.name: field.type for kind in TABLES.values() for field in fields(kind)}
-_SWITCHES = {"true": True, "yes": True, "false": False, "no": False}
-_SAID = {int: "a whole number", float: "a number", bool: "true or false", NoneType: "none", str: "a name"}
+_BOOLS = {"true": True, "yes": True, "false": False, "no": False}
+_TYPE_NAMES = {int: "an integer", float: "a number", bool: "true or false", NoneType: "none", str: "a string"}
 
 
 def find_setting(name: str) -> str:
-    """A setting's name in Python, from that or the command line's. Raises SettingsError, naming the nearest."""
+    """Returns the Python name of a setting, from that or its option's name.
+
+    Raises SettingsError, with the most similar name, if there is no such setting.
+    """
     check_type(str, setting=name)
     plain = name.removeprefix("--").replace("-", "_")
     if plain in _TYPES:
@@ -37,18 +40,18 @@ def find_setting(name: str) -> str:
 
 
 def parse_word(name: str, word: str) -> Value:
-    """A setting's value from a word: ``none`` is None if it may be; ``true`` and ``false`` for switches.
+    """Parses a setting's value: ``none`` is None for an optional setting; ``true`` and ``false`` are bools.
 
-    Raises SettingsError for a word that is none of its types, and for a setting that takes a list; whether the value
-    can be, the dataclass checks.
+    Raises SettingsError if the string fits none of the setting's types, and for a setting that takes a list. Limits of
+    the value are checked by the dataclass.
     """
     hint = _TYPES[name]
     kinds = (hint,) if get_origin(hint) in (None, Literal, tuple) else get_args(hint)
     for kind in kinds:
         if kind is NoneType and word.lower() == "none":
             return None
-        if kind is bool and word.lower() in _SWITCHES:
-            return _SWITCHES[word.lower()]
+        if kind is bool and word.lower() in _BOOLS:
+            return _BOOLS[word.lower()]
         if kind in (int, float):
             try:
                 number: float = kind(word)
@@ -57,10 +60,10 @@ def parse_word(name: str, word: str) -> Value:
             return number
         if kind is str or (get_origin(kind) is Literal and word in get_args(kind)):
             return word
-    words = [_SAID.get(kind) or f"one of {', '.join(map(str, get_args(kind)))}" for kind in kinds]
+    words = [_TYPE_NAMES.get(kind) or f"one of {', '.join(map(str, get_args(kind)))}" for kind in kinds]
     raise SettingsError(f"it must be {' or '.join(words)}", setting=name, value=word)
 
 
 def as_word(value: Value) -> str:
-    """A value as a command line has it: what ``parse_word`` reads."""
+    """Returns a value as a string that ``parse_word`` parses."""
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -1,10 +1,10 @@
-"""What computes, by the environment variable ``CHARLOOM_KERNELS``; for tests and for users who debug.
+"""The backend that the environment variable ``CHARLOOM_KERNELS`` selects, for tests and debugging.
 
-- ``auto`` (default): native code for the best instruction set that the processor has; PyTorch (in the codec, plain
-  Python) if charloom was installed without native code.
-- ``reference``: the specification: the equations step by step, the codec's plain Python.
+- ``auto`` (default): native code for the best instruction set of the processor; PyTorch (in the codec, plain Python) if
+  charloom was installed without native code.
+- ``reference``: the specification: the equations step by step, the codec in plain Python.
 - ``pytorch``: PyTorch's own layers; in the codec, plain Python.
-- the name of an instruction set: native code for that one.
+- the name of an instruction set: native code for that instruction set.
 """
 
 import os
@@ -13,23 +13,27 @@ from collections.abc import Mapping, Sequence
 from charloom.errors import SettingsError
 
 VARIABLE = "CHARLOOM_KERNELS"
-_PLAIN = ("reference", "pytorch")
-_WORDS = ("auto", *_PLAIN, "scalar", "avx2", "avx512", "avx512bf16", "avx512vnni", "amx")
+_NOT_NATIVE = ("reference", "pytorch")
+_CHOICES = ("auto", *_NOT_NATIVE, "scalar", "avx2", "avx512", "avx512bf16", "avx512vnni", "amx")
 
 
 def choose(supported: Sequence[str], same_as: Mapping[str, Sequence[str]] | None = None) -> str:
-    """What the environment asks for: ``reference``, ``pytorch`` or one of the ``supported``, the best last.
+    """Returns the selected backend: ``reference``, ``pytorch`` or one of the supported instruction sets.
 
-    same_as: What is tried, in this order, for the name of another module's instruction set. Raises SettingsError for an
-    unknown word, or an instruction set that this machine lacks.
+    Args:
+        supported: Instruction sets of this machine, the best last.
+        same_as: Names to try, in this order, for an instruction set of the other native module.
+
+    Raises:
+        SettingsError: The variable has an unknown value, or names an instruction set that this machine lacks.
     """
-    word = os.environ.get(VARIABLE, "auto")
-    if word not in _WORDS:
-        raise SettingsError(f"{VARIABLE}={word}: choose one of {', '.join(_WORDS)}")
-    if word == "auto":
+    choice = os.environ.get(VARIABLE, "auto")
+    if choice not in _CHOICES:
+        raise SettingsError(f"{VARIABLE}={choice}: choose one of {', '.join(_CHOICES)}")
+    if choice == "auto":
         return supported[-1] if supported else "pytorch"
-    for name in (same_as or {}).get(word, (word,)):
-        if name in _PLAIN or name in supported:
+    for name in (same_as or {}).get(choice, (choice,)):
+        if name in _NOT_NATIVE or name in supported:
             return name
-    has = f"it has {', '.join(supported)}" if supported else "charloom was installed without native kernels"
-    raise SettingsError(f"{VARIABLE}={word}: not available here; {has}")
+    has = f"this machine has {', '.join(supported)}" if supported else "charloom was installed without native kernels"
+    raise SettingsError(f"{VARIABLE}={choice}: not available; {has}")

@@ -1,4 +1,4 @@
-"""Recipes: small TOML files of settings, a reason beside each number."""
+"""Recipes: TOML files of settings with a reason for each number."""
 
 import difflib
 import json
@@ -25,10 +25,10 @@ class Recipe:
     """All settings of a training run.
 
     Attributes:
-        corpus: How the text is read.
-        model: What the model is.
-        training: How it is trained.
-        name: Name of the recipe, or path of its file; empty for settings of other origin.
+        corpus: Settings of reading the text.
+        model: Settings of the model.
+        training: Settings of training.
+        name: Name of the recipe, or path of its file; empty if the settings are from elsewhere.
     """
 
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
@@ -42,11 +42,11 @@ class Recipe:
 
     @property
     def values(self) -> dict[str, Value]:
-        """Every setting by its name, whichever group it is in."""
+        """All settings by name, of all groups."""
         return {**vars(self.corpus), **vars(self.model), **vars(self.training)}
 
     def with_changes(self, changes: Mapping[str, object]) -> "Recipe":
-        """The same but for some settings, by name. Raises SettingsError for one that is not there or cannot be."""
+        """Returns a copy with some settings changed. Raises SettingsError for an unknown name or a wrong value."""
         check_type(Mapping, changes=changes)
         named = {find_setting(name): value for name, value in changes.items()}
         groups: dict[str, Any] = {}
@@ -57,13 +57,13 @@ class Recipe:
 
 
 def recipe_names() -> list[str]:
-    """The recipes that charloom ships."""
+    """Returns the names of charloom's own recipes."""
     files = resources.files("charloom.recipes").iterdir()
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
 def read_recipe(name: str) -> str:
-    """The text of a recipe, comments and all: one that charloom ships, or a path that ends in ``.toml``."""
+    """Returns the text of a recipe, with comments: one of charloom's own, or a path that ends in ``.toml``."""
     if not name.endswith(".toml"):
         if name not in recipe_names():
             raise SettingsError(
@@ -77,22 +77,22 @@ def read_recipe(name: str) -> str:
 
 
 def as_key(argument: Argument) -> str:
-    """An argument that a message mentions as a recipe has it: ``num_steps``, ``unit = "byte"``."""
+    """Formats an argument in a message as a key of a recipe: ``num_steps``, ``unit = "byte"``."""
     return argument.name if argument.value is ... else f"{argument.name} = {json.dumps(argument.value, default=str)}"
 
 
 def parse_toml(text: str, file: str) -> dict[str, Any]:
-    """The content of a TOML file. Raises SettingsError, naming the file, if the text is not TOML."""
+    """Parses the text of a TOML file. Raises SettingsError, with the name of the file, if it is not TOML."""
     try:
         return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # also a number of too many digits, and brackets nested too deeply
+    except (ValueError, RecursionError) as error:  # RecursionError: brackets nested too deeply
         raise SettingsError(f"{file}: {error}") from None
 
 
 def load_recipe(name: str) -> Recipe:
-    """A recipe by name (``section``, ``own-text``, ...) or by the path of a ``.toml`` file.
+    """Loads a recipe by name (``section``, ``own-text``, ...) or by the path of a ``.toml`` file.
 
-    Raises SettingsError, with the recipe, the table and the key, for what cannot be set.
+    Raises SettingsError, with the recipe, the table and the key, for an unknown key or a wrong value.
     """
     check_type(str, name=name)
     tables = parse_toml(read_recipe(name), f"recipe {name}")
@@ -100,7 +100,7 @@ def load_recipe(name: str) -> Recipe:
         if table in TABLES and not isinstance(values, dict):
             raise SettingsError(f"recipe {name}: {table} is {values!r}: it must be a table [{table}]")
         if table not in TABLES:
-            what = f"no table [{table}]" if isinstance(values, dict) else f"{table} is in no table"
+            what = f"no table [{table}]" if isinstance(values, dict) else f"{table} is not in a table"
             raise SettingsError(f"recipe {name}: {what}; {_hint(table, TABLES, '[{}]')}")
         known = [field.name for field in fields(TABLES[table])]
         for key in values:
@@ -116,7 +116,7 @@ def load_recipe(name: str) -> Recipe:
 
 
 def _hint(name: str, known: Iterable[str], shown_as: str) -> str:
-    """The table that a key belongs in, or the nearest of the known names."""
+    """Returns a hint: the table that a key belongs to, or the most similar of the known names."""
     for table, kind in TABLES.items():
         if name in {field.name for field in fields(kind)}:
             return f"{name} belongs in [{table}]"

@@ -1,4 +1,4 @@
-"""How the next character is chosen."""
+"""Settings of sampling the next character."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -7,23 +7,23 @@ from charloom.errors import Argument, SettingsError
 from charloom.settings.limits import check_number, check_whole
 
 GenerationPrecision: TypeAlias = Literal["float32", "int8"]
-"""What weights are while generating: as trained, or rounded to 8 bits (faster, about a hundredth of a bit worse)."""
+"""Precision of weights in generation: as trained, or rounded to 8 bits (faster, 0.01 bits per character worse)."""
 USUAL_TEMPERATURE = 0.7
-"""Of samples during training and of the command line."""
+"""Temperature of samples during training and of the command line."""
 
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """How the next character is chosen. With no setting: greedy, the most likely one each time.
+    """Settings of sampling the next character.
 
-    Any of temperature, power, top_k and top_p makes it a random choice.
+    Without any of temperature, power, top_k and top_p, generation is greedy: it takes the most likely character.
 
     Attributes:
-        temperature: Divides the logits: below 1 safer, above 1 wilder, 0 greedy.
-        power: The section's p^alpha, renormalised: the same as a temperature of 1 / power.
-        top_k: Choose among the so many most likely characters only.
-        top_p: Choose among the most likely characters that together reach this probability (nucleus sampling).
-        seed: Seed of the random choice; the same seed gives the same text; a new one each time where none.
+        temperature: Divisor of the logits: less than 1 for safer, more than 1 for more varied text; 0 is greedy.
+        power: Exponent alpha of the textbook's p^alpha, renormalized: equal to a temperature of 1 / power.
+        top_k: Number of most likely characters to sample from.
+        top_p: Sample from the most likely characters whose probabilities add up to this value (nucleus sampling).
+        seed: Seed of the random-number generator; the same seed gives the same text. Default: a new one for each call.
     """
 
     temperature: float | None = None
@@ -39,13 +39,13 @@ class SamplingSettings:
         check_whole(self, "seed", minimum=0, optional=True)
         if self.temperature is not None and self.power is not None:
             raise SettingsError(
-                *(Argument("temperature"), " and ", Argument("power"), " are two names of one thing"),
-                " (temperature = 1 / power): give one",
+                *(Argument("temperature"), " and ", Argument("power"), " set the same quantity"),
+                " (temperature = 1 / power): give one of them",
             )
 
     @property
     def exponent(self) -> float:
-        """The power that probabilities are raised to; infinity for greedy choice."""
+        """Exponent of the probabilities; infinity for greedy generation."""
         if self.power is not None:
             return self.power
         if self.temperature is not None:
@@ -54,5 +54,5 @@ class SamplingSettings:
 
     @property
     def greedy(self) -> bool:
-        """Whether the choice is the most likely character each time."""
+        """True if the most likely character is always chosen."""
         return self.exponent == float("inf")

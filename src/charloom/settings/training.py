@@ -15,49 +15,49 @@ WITHOUT_EFFECT = (
     *("report_every", "sample_every", "prefix", "sample_chars"),
     *("checkpoint_minutes", "checkpoint_steps", "keep_checkpoints"),
 )
-"""Settings of what is shown of a run, and kept while it goes on: nothing of what is learnt depends on them."""
+"""Settings of display and checkpoints, which do not affect the trained weights."""
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a model is trained; the defaults are the section's.
+    """Settings of training; the defaults are those of the textbook section.
 
     Attributes:
         batch_size: Sequences in a minibatch.
-        accumulate: Minibatches whose gradients make one step of the optimizer: as a batch so many times as large, in
-            the memory of one.
-        num_steps: Characters in a sequence: how far back-propagation reaches.
+        accumulate: Minibatches whose gradients are accumulated for one step of the optimizer: a larger batch in the
+            memory of a smaller one.
+        num_steps: Characters in a sequence, the length of truncated back-propagation.
         epochs: Passes over the training text.
-        partitioning: sequential: neighbouring minibatches follow each other in the text, and the state is carried,
+        partitioning: sequential: consecutive minibatches are adjacent in the text, and the state is carried over,
             detached; random: sequences in random order, each from a zero state.
         optimizer: SGD or AdamW.
-        learning_rate: Step size of the optimizer.
-        weight_decay: At each step, weights shrink by this times the step size. Where not given: 0.01 with adamw, 0
-            with sgd.
-        schedule: How the step size goes on: constant; cosine, falling to nothing along half a cosine until the last
-            epoch; or step, multiplied by the decay factor every so many epochs.
-        warm_up_epochs: Epochs through which the step size rises to its full height; may be a fraction. Where not
-            given: half an epoch with cosine, else none.
-        decay_every: Epochs from one step of the schedule step to the next.
-        decay_factor: What each of them multiplies the step size by.
-        clip_norm: Gradients are scaled down to this global norm where theirs is larger; 0 for no clipping.
-        validation_fraction: Share of the text, at its end, that is kept out of training to validate on.
-        patience: Epochs without a better validation perplexity after which training stops; never where none.
-        keep_best: End with the weights of the epoch that was best in validation, not with the last. Where not given:
-            if there is a patience.
+        learning_rate: Learning rate of the optimizer.
+        weight_decay: Decoupled weight decay per unit of learning rate. Default: 0.01 with adamw, 0 with sgd.
+        schedule: Learning-rate schedule: constant; cosine, which decreases to zero over all epochs; or step, which
+            multiplies the rate by the decay factor every few epochs.
+        warm_up_epochs: Epochs over which the learning rate increases linearly from near zero; may be a fraction.
+            Default: half an epoch with the cosine schedule, otherwise none.
+        decay_every: Epochs between two decreases of the step schedule.
+        decay_factor: Factor of each decrease of the step schedule.
+        clip_norm: Maximum global norm of the gradients; larger gradients are scaled down. 0 disables clipping.
+        validation_fraction: Fraction of the text, at its end, that is held out for validation.
+        patience: Epochs without a better validation perplexity after which training stops early. Default: no early
+            stopping.
+        keep_best: Keep the weights of the epoch with the best validation perplexity instead of the last weights.
+            Default: with a patience.
         seed: Seed of initial weights, offsets, order and dropout.
-        device: Where to compute, in PyTorch's words (cpu, cuda, cuda:1, ...); auto takes a GPU when there is one.
-        threads: Processor threads; PyTorch's choice where not given.
-        precision: What is multiplied: float32, or bfloat16 with float32 weights. Fast on processors with AMX or
-            AVX512_BF16, and on GPUs, where PyTorch's autocast computes it.
-        report_every: Epochs from one line of results to the next.
-        sample_every: Epochs from one round of samples to the next; 0 for none.
-        prefix: What the samples begin with (the option is repeated for each); the beginning of the text where empty.
-        sample_chars: Characters in a sample, after its prefix.
-        checkpoint_minutes: Minutes from one checkpoint to the next; 0 for none by time.
-        checkpoint_steps: Minibatches from one checkpoint to the next; none by number where not given.
-        keep_checkpoints: Checkpoints that are kept while training goes on. Each has the weights of the epoch that was
-            best in validation too.
+        device: Device to train on, as PyTorch names it (cpu, cuda, cuda:1, ...); auto uses a GPU if there is one.
+        threads: Processor threads. Default: PyTorch's number.
+        precision: Precision of matrix products: float32, or bfloat16 with float32 weights, which is fast on processors
+            with AMX or AVX512_BF16. On GPUs, bfloat16 is PyTorch's autocast.
+        report_every: Epochs between two lines of results.
+        sample_every: Epochs between two rounds of generated samples; 0 disables them.
+        prefix: Prefix of the samples; repeat the option for several. Default: the first words of the text.
+        sample_chars: Characters generated for each sample.
+        checkpoint_minutes: Minutes between two checkpoints; 0 disables checkpoints by time.
+        checkpoint_steps: Minibatches between two checkpoints. Default: checkpoints by time only.
+        keep_checkpoints: Number of checkpoints kept during training. Each also contains the weights of the epoch with
+            the best validation perplexity.
     """
 
     batch_size: int = 32
@@ -104,26 +104,23 @@ class TrainingSettings:
         if not self.validation_fraction and (self.patience is not None or self.keep_best):
             name = "patience" if self.patience is not None else "keep_best"
             raise SettingsError(
-                *("goes by validation, and no text is kept out to validate on: set ", Argument("validation_fraction")),
-                ", as to 0.1",
+                *("needs a validation text: set ", Argument("validation_fraction"), ", for example to 0.1"),
                 setting=name,
             )
         if not isinstance(self.device, str) or not self.device:
             raise SettingsError("it must be a name, such as auto or cpu", setting="device", value=self.device)
-        # A text would pass for a list of one-letter prefixes.
+        # A str is a sequence of one-character prefixes, which is never meant.
         listed = isinstance(self.prefix, (list, tuple))
         if not listed or not all(isinstance(prefix, str) and prefix for prefix in self.prefix):
-            raise SettingsError(
-                "it must be a list of texts, each of one character or more", setting="prefix", value=self.prefix
-            )
+            raise SettingsError("it must be a list of strings that are not empty", setting="prefix", value=self.prefix)
         object.__setattr__(self, "prefix", tuple(self.prefix))
 
     @property
     def rows(self) -> int:
-        """Sequences that one step of the optimizer is made of; the lanes of sequential partitioning."""
+        """Sequences per optimizer step; the number of lanes of sequential partitioning."""
         return self.batch_size * self.accumulate
 
     @property
     def ends_with_best(self) -> bool:
-        """True if the model ends with the weights of its best epoch."""
+        """True if training keeps the weights of the best epoch."""
         return self.patience is not None if self.keep_best is None else self.keep_best

@@ -75,5 +75,5 @@ def test_numbers_of_threads() -> None:
     assert checked_threads(3) == 3
     assert checked_threads(None) in (1, 2)
     for wrong in (0, -1, True, 1.5, "2"):
-        with pytest.raises(SettingsError, match="1 or more"):
+        with pytest.raises(SettingsError, match="at least 1"):
             checked_threads(wrong)  # type: ignore[arg-type]

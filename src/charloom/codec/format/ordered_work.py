@@ -24,7 +24,7 @@ def checked_threads(threads: int | None) -> int:
         processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return min(processors, _MOST_THREADS_UNASKED)
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise SettingsError("it must be a whole number, 1 or more", setting="threads", value=threads)
+        raise SettingsError("it must be an integer, at least 1", setting="threads", value=threads)
     return threads
 
 
