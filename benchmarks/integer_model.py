@@ -50,7 +50,7 @@ def _train(settings: ModelSettings, corpus: charloom.Corpus, epochs: int, precis
 
 
 def _in_lanes(model: LanguageModel, text: str | bytes) -> NDArray[np.int64]:
-    """(steps, lanes), each lane a piece of the text."""
+    """(steps, lanes), each lane a chunk of the text."""
     ids = model.vocabulary.encode(text, unknown="skip").numpy()
     return ids[: len(ids) // _LANES * _LANES].reshape(_LANES, -1).T.copy()
 

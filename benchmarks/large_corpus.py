@@ -22,7 +22,7 @@ import numpy as np
 from alternate import machine, write_result
 
 _POOL = 64 << 20
-_PIECE = 1 << 20
+_CHUNK = 1 << 20
 _CONTESTANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "bytes": ("ascii", {"unit": "byte"}),
     "characters": ("ascii", {}),
@@ -43,14 +43,14 @@ def make_pool(kind: str) -> bytes:
     words = ["".join(row[:length]) for row, length in zip(chosen, random.integers(1, 12, len(chosen)), strict=True)]
     words = [word.capitalize() if number % 9 == 0 else word for number, word in enumerate(words)]
     ends = [" ", " ", " ", " ", " ", " ", ", ", ". ", ".\n", "  "]
-    pieces = []
+    chunks = []
     size = 0
     while size < _POOL:
         numbers = random.zipf(1.3, 100_000) % len(words)
         text = "".join(words[number] + ends[number % len(ends)] for number in numbers)
-        pieces.append(text.encode())
-        size += len(pieces[-1])
-    return b"".join(pieces)
+        chunks.append(text.encode())
+        size += len(chunks[-1])
+    return b"".join(chunks)
 
 
 def make_file(file: Path, kind: str, num_bytes: int) -> None:
@@ -60,8 +60,8 @@ def make_file(file: Path, kind: str, num_bytes: int) -> None:
     size = 0
     with file.open("wb") as out:
         while size < num_bytes:
-            start = lines.find(b"\n", int(random.integers(0, len(lines) - 2 * _PIECE))) + 1
-            size += out.write(lines[start : lines.rfind(b"\n", start, start + _PIECE) + 1])
+            start = lines.find(b"\n", int(random.integers(0, len(lines) - 2 * _CHUNK))) + 1
+            size += out.write(lines[start : lines.rfind(b"\n", start, start + _CHUNK) + 1])
 
 
 class ResidentMemory:

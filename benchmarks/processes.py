@@ -21,7 +21,7 @@ from torch.multiprocessing.spawn import spawn
 
 import charloom
 from alternate import alternate, machine, write_result
-from charloom.training.processes import Processes, joined_processes
+from charloom.training.processes import Processes, init_processes
 from rows import ROWS, VOCABULARY, Row
 
 _PROCESSES = 2
@@ -102,7 +102,7 @@ def _measure(rank: int, port: int, rows: list[Row], rounds: int) -> None:
     }
     torch.set_num_threads(1)
     results: dict[str, Any] = {}
-    with joined_processes("cpu") as processes:
+    with init_processes("cpu") as processes:
         for row in rows:
             num_batches = max(10, int(_SECONDS[row.cell] * _FLOPS_PER_SECOND / row.flops))
             processor_seconds: dict[str, list[float]] = {}

@@ -105,8 +105,8 @@ def _gradients(text: Corpus, base: Recipe, cells: Sequence[str], depth: int) -> 
                 loss, _ = model.loss(inputs, targets)
                 torch.autograd.backward(loss)
                 for layer in range(depth):
-                    pieces = [model.layer.get_parameter(f"weight_{kind}_l{layer}").grad for kind in ("ih", "hh")]
-                    norms[layer] += torch.cat([piece.flatten() for piece in pieces if piece is not None]).norm() / 3
+                    chunks = [model.layer.get_parameter(f"weight_{kind}_l{layer}").grad for kind in ("ih", "hh")]
+                    norms[layer] += torch.cat([chunk.flatten() for chunk in chunks if chunk is not None]).norm() / 3
             found[f"{cell} {sigma}"] = norms.tolist()
     return found
 

@@ -154,11 +154,11 @@ def _perplexities(model: LanguageModel, judge: LanguageModel, texts: list[str]) 
 
 
 def _real(book: str, at: int, num_chars: int, models: list[LanguageModel]) -> dict[str, Any]:
-    """The same measures of text that the LSTMs have not seen, cut into pieces as long as their samples."""
+    """The same measures of text that the LSTMs have not seen, cut into chunks as long as their samples."""
     unseen = book[at:]
-    pieces = [unseen[start : start + num_chars] for start in range(0, len(unseen) - num_chars + 1, num_chars)]
-    measured = _measured(pieces, book[:at], book[:at])
-    return measured | {"pieces": len(pieces), "judge": [perplexity_of(mean_nats(model, pieces)) for model in models]}
+    chunks = [unseen[start : start + num_chars] for start in range(0, len(unseen) - num_chars + 1, num_chars)]
+    measured = _measured(chunks, book[:at], book[:at])
+    return measured | {"chunks": len(chunks), "judge": [perplexity_of(mean_nats(model, chunks)) for model in models]}
 
 
 def _loop(seed: int, model: LanguageModel, num_chars: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from charloom import LanguageModel, Vocabulary
 
 BURN_IN = 100
 """Characters that a model reads before it is asked: the first ones surprise it for want of context."""
-_SHORTEST_LOOP = 12
+_MIN_LOOP = 12
 """Characters in all its rounds: the three dots of an ellipsis are none."""
 
 
@@ -60,7 +60,7 @@ def find_loop(text: str, *, rounds: int = 3) -> Loop | None:
         length = 0  # of the end that is as what stands a period before
         while length < len(text) - period and text[-1 - length] == text[-1 - length - period]:
             length += 1
-        if length >= (rounds - 1) * period and length + period >= _SHORTEST_LOOP:
+        if length >= (rounds - 1) * period and length + period >= _MIN_LOOP:
             return Loop(len(text) - length - period, period)
     return None
 

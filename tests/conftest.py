@@ -135,7 +135,7 @@ def kept_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of this test's own for texts of more than 100 bytes, including files of the last seconds."""
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sources, "_SETTLED_NANOSECONDS", -(10**18))
-    monkeypatch.setattr(encoding, "LARGEST_IN_MEMORY", 100)
+    monkeypatch.setattr(encoding, "MAX_IN_MEMORY", 100)
     return tmp_path / "cache" / "texts"
 
 

@@ -22,7 +22,7 @@ from native import INSTRUCTION_SETS
 _ROOT = Path(__file__).parent.parent
 _SOURCE = _ROOT / "src" / "charloom"
 _MODULES = sorted(_SOURCE.rglob("*.py"))
-_LONGEST = 300
+_MAX_LENGTH = 300
 
 
 def _layers() -> list[list[str]]:
@@ -87,7 +87,7 @@ def test_no_cycles() -> None:
 
 @pytest.mark.parametrize("file", [*_MODULES, *Path(__file__).parent.rglob("*.py")], ids=lambda file: file.name)
 def test_files_are_short_and_named_for_what_they_hold(file: Path) -> None:
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= _LONGEST
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= _MAX_LENGTH
     assert file.stem not in {"utils", "util", "common", "helpers", "helper", "misc"}
 
 

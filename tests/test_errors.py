@@ -19,8 +19,8 @@ from charloom.errors import (
     SettingsError,
     as_keyword,
     comma_separated,
-    counted,
-    worded,
+    format_parts,
+    pluralize,
 )
 from charloom.settings import CorpusSettings, ModelSettings, TrainingSettings
 from charloom.settings.recipes import as_key
@@ -44,8 +44,8 @@ def test_texts_are_kept_and_arguments_are_formatted(
             expected = f"{name} {expected}" if value is ... else f"{name} is {value}: {expected}"
         if hint:
             expected += "; " + "".join(part if isinstance(part, str) else wording(part) for part in hint)
-        assert worded(error.parts, wording) == expected
-    assert str(error) == worded(error.parts, as_keyword)
+        assert format_parts(error.parts, wording) == expected
+    assert str(error) == format_parts(error.parts, as_keyword)
     assert str(CharloomError("a: ", *error.parts)) == f"a: {error}"
     for other in (copy.copy(error), pickle.loads(pickle.dumps(error))):
         assert (str(other), other.setting, other.hint) == (str(error), error.setting, error.hint)
@@ -77,7 +77,7 @@ def test_warnings_have_fields_too(recwarn: pytest.WarningsRecorder) -> None:
 
 
 def test_singular_and_plural() -> None:
-    assert [counted(number, "point") for number in (0, 1, 2, 12_600)] == [
+    assert [pluralize(number, "point") for number in (0, 1, 2, 12_600)] == [
         "0 points",
         "1 point",
         "2 points",
@@ -89,7 +89,7 @@ def test_commas_separate_the_parts() -> None:
     parts: list[Part] = ["a", Argument("unit"), "b"]
     for number in range(4):
         expected = ", ".join(part if isinstance(part, str) else part.name for part in parts[:number])
-        assert worded(comma_separated(parts[:number]), as_keyword) == expected
+        assert format_parts(comma_separated(parts[:number]), as_keyword) == expected
 
 
 def test_a_value_is_cut_at_two_hundred_characters() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import charloom
 from charloom.cli import screen
-from charloom.errors import Argument, SettingsError, as_keyword, worded
+from charloom.errors import Argument, SettingsError, as_keyword, format_parts
 from charloom.settings import (
     CorpusSettings,
     ForecastSettings,
@@ -54,7 +54,9 @@ def test_an_invalid_setting_is_a_field(group: Any) -> None:
             group(**{field.name: {}})
         assert caught.value.setting == field.name, field.name
         assert str(caught.value).startswith(f"{field.name} is {{}}: ")
-        assert worded(caught.value.parts, screen.as_option).startswith(f"--{field.name.replace('_', '-')} is {{}}: ")
+        assert format_parts(caught.value.parts, screen.as_option).startswith(
+            f"--{field.name.replace('_', '-')} is {{}}: "
+        )
 
 
 def _modules() -> Iterator[tuple[Path, ast.Module]]:

@@ -60,7 +60,7 @@ _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "generate_samples": (charloom.generate_samples, {"model": _MODEL, "prefix": "a", "num_samples": 2}),
     "stream": (charloom.stream, {"model": _MODEL, "prefix": "a"}),
     "evaluate": (charloom.evaluate, {"model": _MODEL, "text": "a fox", "unknown": "skip"}),
-    "evaluate_pieces": (charloom.evaluate_pieces, {"model": _MODEL, "pieces": ["a fox"]}),
+    "evaluate_chunks": (charloom.evaluate_chunks, {"model": _MODEL, "chunks": ["a fox"]}),
     "evaluate_lines": (charloom.evaluate_lines, {"model": _MODEL, "text": "a fox", "sort": "bits", "top": 1}),
     "split_lines": (charloom.split_lines, {"text": "a"}),
     "split_chars": (charloom.split_chars, {"text": "a"}),

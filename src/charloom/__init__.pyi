@@ -28,8 +28,8 @@ from .errors import WrongModelError as WrongModelError
 from .inference.evaluation import Evaluation as Evaluation
 from .inference.evaluation import Surprisal as Surprisal
 from .inference.evaluation import evaluate as evaluate
+from .inference.evaluation import evaluate_chunks as evaluate_chunks
 from .inference.evaluation import evaluate_lines as evaluate_lines
-from .inference.evaluation import evaluate_pieces as evaluate_pieces
 from .inference.generation import generate as generate
 from .inference.generation import generate_samples as generate_samples
 from .inference.generation import stream as stream
@@ -61,12 +61,12 @@ from .sweeps.results import MeanAndSpread as MeanAndSpread
 from .sweeps.results import SweepResults as SweepResults
 from .sweeps.results import SweepRun as SweepRun
 from .sweeps.sweep import sweep as sweep
+from .text.chunks import split_chars as split_chars
+from .text.chunks import split_lines as split_lines
 from .text.clean_up import CleanUp as CleanUp
 from .text.corpora import Corpus as Corpus
 from .text.corpora import corpus_from as corpus_from
 from .text.corpora import load_corpus as load_corpus
-from .text.pieces import split_chars as split_chars
-from .text.pieces import split_lines as split_lines
 from .text.stored_ids import StoredIds as StoredIds
 from .text.vocabulary import Vocabulary as Vocabulary
 from .training.checkpoints.checkpoint import Checkpoint as Checkpoint

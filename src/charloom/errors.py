@@ -4,7 +4,7 @@ A message is one line: what is wrong, then what to do.
 
 Settings have different names in Python, on the command line and in a recipe. A message is therefore a sequence of
 parts: strings, and the arguments that it mentions. ``str(error)`` formats arguments as Python does; another front end
-calls ``worded`` with its own format and the error's ``parts``. No code reads or edits the text of a message.
+calls ``format_parts`` with its own format and the error's ``parts``. No code reads or edits the text of a message.
 """
 
 import itertools
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-_LONGEST_SHOWN = 200
+_MAX_SHOWN = 200
 """Maximum number of characters of a value in a message."""
 
 
@@ -79,15 +79,15 @@ class Message:
         return (*start, *self.message, *(("; ", *self.hint) if self.hint else ()))
 
     def __str__(self) -> str:
-        return worded(self.parts, as_keyword)
+        return format_parts(self.parts, as_keyword)
 
 
-def counted(number: int, noun: str) -> str:
+def pluralize(number: int, noun: str) -> str:
     """Returns a number with a noun in singular or plural: ``1 point``, ``2,000 points``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def worded(parts: Iterable[Part], wording: Wording) -> str:
+def format_parts(parts: Iterable[Part], wording: Wording) -> str:
     """Returns the text of a message, with arguments formatted by a front end."""
     return "".join(part if isinstance(part, str) else wording(part) for part in parts)
 
@@ -205,4 +205,4 @@ def _shown(value: object) -> str:
         text = " ".join(repr(value).split())
     except Exception:  # Python refuses to format huge ints, and the repr of a user's type may raise anything
         return f"a value of type {type(value).__name__} that cannot be shown"
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."

@@ -28,7 +28,7 @@ def test_the_text_goes_to_standard_output_and_the_report_to_standard_error(char_
     copied, ordinary, _, row = _lines(result)
     assert copied.startswith("Copied: 100.0 % of 60 characters")
     assert "stretches of 32 or more that stand in fox.txt; the longest has 60" in copied
-    assert ordinary.startswith("Ordinary: of 2 pieces of that text itself, as long, 100.0 %")
+    assert ordinary.startswith("Ordinary: of 2 chunks of that text itself, as long, 100.0 %")
     assert "fox.txt, line 1 (character 9)" in row
     assert row.endswith('"' + (SENTENCE * 3)[9:69].replace("\n", "\\n") + '"')
 
@@ -74,7 +74,7 @@ def test_bytes_are_output_unchanged(byte_model: Path, tmp_path: Path) -> None:
     assert plain.raw_out == checked.raw_out
     copied, ordinary, *_ = _lines(checked)
     assert "of 300 bytes written" in copied
-    assert "too short for pieces of this length" in ordinary
+    assert "too short for chunks of this length" in ordinary
     several = call(
         tmp_path, *common, "--num-samples", "2", "--check-novelty", "file.bin", "--check-novelty", "file.bin"
     )

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from charloom import InputError, SettingsError
 from charloom.cli import screen
-from charloom.errors import Argument, counted
+from charloom.errors import Argument, pluralize
 
 
 @pytest.mark.parametrize("columns", ["0", "1", "-5", "40", "no number"])
@@ -34,7 +34,7 @@ def test_a_bar_keeps_its_times(width: int) -> None:
 
 
 def test_singular_and_plural() -> None:
-    assert [counted(n, "epoch") for n in (0, 1, 2000)] == ["0 epochs", "1 epoch", "2,000 epochs"]
+    assert [pluralize(n, "epoch") for n in (0, 1, 2000)] == ["0 epochs", "1 epoch", "2,000 epochs"]
 
 
 def test_a_file_name_is_not_parsed_as_markup(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from charloom.sweeps.results import SweepRun
 from forked_workers import workers_forked
 from process import PATIENCE, SMALL, call, start, wait_until
 
-_TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
+_TEXT = "A fox, a dog and a crow.\nThe crow had a chunk of cheese; the fox had an idea.\n" * 20
 _VARY = ["--vary", "hidden-size=4,8", "--vary", "dropout=0,0.5", "--validation-fraction", "0.1"]
 _FIXED = [option for option in SMALL if option not in ("--hidden-size", "16")]
 
@@ -137,15 +137,15 @@ def test_a_stopped_sweep_resumes(number: signal.Signals, home: Path, undisturbed
 def test_a_signal_to_this_process_after_the_first_run(
     number: signal.Signals, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take_in = SweepFolder.take_in
+    add_run = SweepFolder.add_run
 
     def then_signal(folder: SweepFolder, run: PlannedRun) -> SweepRun:
-        found = take_in(folder, run)
+        found = add_run(folder, run)
         os.kill(os.getpid(), number)
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(SweepFolder, "take_in", then_signal)
+        patch.setattr(SweepFolder, "add_run", then_signal)
         result = call(home, "sweep", *_SHORT)
     assert (result.status, result.errors) == (128 + number, "")
     assert f"Stopped by {number.name}: 3 runs are still to do; the same command goes on." in result.out

@@ -7,7 +7,7 @@ import pytest
 
 from charloom import SeriesError, SettingsError, forecasting
 from charloom.forecasting import ForecastSettings, backtest
-from charloom.forecasting.backtest import usual_held_out
+from charloom.forecasting.backtest import default_held_out
 
 _QUICK = ForecastSettings(horizon=5, members=3, epochs=2, hidden_size=4, context=8, num_paths=40)
 
@@ -62,7 +62,7 @@ def test_fitting_does_not_read_held_out_points() -> None:
 
 
 def test_number_of_held_out_points() -> None:
-    assert [usual_held_out(length, 24) for length in (100, 120, 200)] == [24, 24, 40]
+    assert [default_held_out(length, 24) for length in (100, 120, 200)] == [24, 24, 40]
     settings = replace(_QUICK, method="naive")
     assert backtest(np.arange(50.0), settings).num_fitted == 40
     assert backtest(np.arange(50.0), settings, held_out=7).num_fitted == 43

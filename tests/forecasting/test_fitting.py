@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from charloom import CharloomWarning, SeriesError, SettingsError, forecasting
 from charloom.forecasting import ForecastSettings
-from charloom.forecasting.fitting import MOST_POINTS, check_length, fewest_points, fit_all, with_horizon
+from charloom.forecasting.fitting import MAX_POINTS, check_length, fewest_points, fit_all, with_horizon
 from charloom.forecasting.series import Series, Values
 from charloom.settings.forecasting import Method
 
@@ -54,7 +54,7 @@ def test_the_advice_for_held_out_points_suffices(length: int, horizon: int, held
 
 
 def test_only_the_last_points_are_fitted() -> None:
-    values = np.append(np.full(50, 1e9), np.tile([1.0, 2.0], MOST_POINTS // 2))
+    values = np.append(np.full(50, 1e9), np.tile([1.0, 2.0], MAX_POINTS // 2))
     settings = ForecastSettings(horizon=2, method="mean", season=1, domain="real")
     with pytest.warns(CharloomWarning, match="10,050 points: the last 10,000 are fitted to"):
         found = forecasting.fit(values, settings)

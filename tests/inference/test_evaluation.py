@@ -18,8 +18,8 @@ from charloom import (
     Vocabulary,
     build_model,
     evaluate,
+    evaluate_chunks,
     evaluate_lines,
-    evaluate_pieces,
     split_chars,
     split_lines,
 )
@@ -82,7 +82,7 @@ def test_surprisals_of_parts_sum_to_the_whole(
         whole = evaluate(model, text, unknown=unknown)
     except CorpusError:
         return
-    result, surprisals = evaluate_pieces(model, parts, unknown=unknown)
+    result, surprisals = evaluate_chunks(model, parts, unknown=unknown)
     assert result == whole
     assert len(surprisals) == len(parts)
     assert sum(part.num_chars for part in surprisals) == whole.num_chars
@@ -94,8 +94,8 @@ def test_by_line() -> None:
     """A line's surprisal is that of its characters and its line end, within one pass."""
     model = _model()
     text = "ab ab\nba\n\nabé"
-    _, chars = evaluate_pieces(model, split_chars(text))
-    _, lines = evaluate_pieces(model, split_lines(text))
+    _, chars = evaluate_chunks(model, split_chars(text))
+    _, lines = evaluate_chunks(model, split_lines(text))
     assert [line.text for line in lines] == ["ab ab\n", "ba\n", "\n", "abé"]
     assert [line.num_chars for line in lines] == [5, 3, 1, 3]
     expected = [sum(char.nats for char in chars[start:end]) for start, end in ((0, 6), (6, 9), (9, 10), (10, 13))]
@@ -109,7 +109,7 @@ def test_an_unusual_line_has_the_highest_surprisal() -> None:
     lines = ["abcabc"] * 20 + ["acbacb"] + ["abcabc"] * 5
     model = cyclic_predictor()
     model = MarkovPredictor(Vocabulary(["a", "b", "c"]), model.log_transitions.exp())
-    _, surprisals = evaluate_pieces(model, lines)
+    _, surprisals = evaluate_chunks(model, lines)
     assert max(surprisals, key=lambda line: line.bits_per_char).number == 21
 
 
@@ -126,7 +126,7 @@ def test_many_parts_take_no_more_operations_than_one() -> None:
     def operations(parts: list[str]) -> int:
         count = Count()  # type: ignore[no-untyped-call] # torch's
         with count:
-            evaluate_pieces(cyclic_predictor(), parts)
+            evaluate_chunks(cyclic_predictor(), parts)
         return count.number
 
     assert operations(split_chars("abc" * 500)) <= operations(["abc" * 500]) + 10
@@ -134,9 +134,9 @@ def test_many_parts_take_no_more_operations_than_one() -> None:
 
 def test_bytes_are_shown_escaped() -> None:
     model = build_model(Vocabulary(), ModelSettings(hidden_size=4))
-    _, chars = evaluate_pieces(model, split_chars(b"a\xff\n"))
+    _, chars = evaluate_chunks(model, split_chars(b"a\xff\n"))
     assert [char.text for char in chars] == ["a", "\\xff", "\n"]
-    result, lines = evaluate_pieces(model, split_lines("é\nb"))
+    result, lines = evaluate_chunks(model, split_lines("é\nb"))
     assert [line.text for line in lines] == ["é\n", "b"]
     assert (result.num_chars, result.num_bytes) == (3, 3)
 

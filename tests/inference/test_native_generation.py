@@ -45,7 +45,7 @@ def test_same_choices_as_in_python(name: str, kernels: str, compute_by: Switch) 
     compute_by("pytorch")
     expected = _ids(model, sampling, num_samples=3)
     compute_by(kernels)
-    assert model.make_writer() is not None
+    assert model.make_generator() is not None
     assert _ids(model, sampling, num_samples=3) == expected
 
 
@@ -70,7 +70,7 @@ def test_logits_and_state_continue_as_in_forward(data: st.DataObject) -> None:
         logits, state = model(first)
         parts = tuple(p.clone() for p in (state if isinstance(state, tuple) else (state,)))
         last = logits[-1].clone()
-        writer = model.make_writer()
+        writer = model.make_generator()
         assert writer is not None
         ids = writer.run(last, parts, SamplingSettings(temperature=1.0), None, draws)
         compute_by("pytorch")
@@ -93,7 +93,7 @@ def test_int8_is_near_float32_and_the_same_on_every_instruction_set(kernels: str
                 logits, state = model(_VOCABULARY.encode("abc")[None])
                 parts = tuple(p.clone() for p in (state if isinstance(state, tuple) else (state,)))
                 last = logits[-1].clone()
-                writer = model.make_writer(precision)
+                writer = model.make_generator(precision)
                 assert writer is not None
                 writer.run(last, parts, SamplingSettings(temperature=1.0), None, draws)
             after.append(torch.softmax(last, -1))
@@ -154,5 +154,5 @@ def test_dropout_is_off_in_every_mode() -> None:
     expected = charloom.generate(model, "abc", 30)
     for part in (model.dropout, model):
         part.train()
-        assert model.make_writer() is not None
+        assert model.make_generator() is not None
         assert charloom.generate(model, "abc", 30) == expected

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from charloom.errors import InputError
-from charloom.io.atomic import remove_leftovers, remove_unfinished, whole_file, write_whole
+from charloom.io.atomic import atomic_file, remove_leftovers, remove_unfinished, write_atomically
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     target = tmp_path / "a.bin"
-    with whole_file(target) as file:
+    with atomic_file(target) as file:
         file.write(b"first")
         file.flush()
         (hidden,) = tmp_path.iterdir()
@@ -31,7 +31,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     target.write_bytes(b"old")
 
     def stopped() -> None:
-        with whole_file(target, overwrite=True) as file:
+        with atomic_file(target, overwrite=True) as file:
             file.write(b"half")
             raise KeyboardInterrupt
 
@@ -42,7 +42,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_a_process_that_exits_removes_its_temporary_files(tmp_path: Path) -> None:
     """Also if a signal came before the ``with`` statement had the file, as it can between any two steps."""
-    context = whole_file(tmp_path / "a.bin")
+    context = atomic_file(tmp_path / "a.bin")
     context.__enter__().write(b"half")
     assert len(list(tmp_path.iterdir())) == 1
     child = os.fork()
@@ -59,12 +59,12 @@ def test_a_process_that_exits_removes_its_temporary_files(tmp_path: Path) -> Non
 def test_existing_files_are_overwritten_only_if_asked(tmp_path: Path) -> None:
     """Neither a file that existed nor one that appeared during the write."""
     target = tmp_path / "a.bin"
-    with pytest.raises(InputError, match="there is a file already"), whole_file(target):
+    with pytest.raises(InputError, match="there is a file already"), atomic_file(target):
         target.write_bytes(b"theirs")
-    with pytest.raises(InputError), whole_file(target):
+    with pytest.raises(InputError), atomic_file(target):
         raise AssertionError("the write started")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"theirs"]
-    with whole_file(target, overwrite=True) as file:
+    with atomic_file(target, overwrite=True) as file:
         file.write(b"ours")
     assert target.read_bytes() == b"ours"
 
@@ -74,7 +74,7 @@ def test_permissions_and_times_are_copied(tmp_path: Path) -> None:
     other.write_bytes(b"")
     other.chmod(0o640)
     os.utime(other, ns=(10**18, 10**18 + 7))
-    with whole_file(tmp_path / "a", like=other.stat()):
+    with atomic_file(tmp_path / "a", like=other.stat()):
         pass
     found = (tmp_path / "a").stat()
     assert (stat.S_IMODE(found.st_mode), found.st_mtime_ns) == (0o640, 10**18 + 7)
@@ -83,7 +83,7 @@ def test_permissions_and_times_are_copied(tmp_path: Path) -> None:
 def test_errors_name_the_target(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     for target, kind in ((tmp_path / "none" / "a", FileNotFoundError), (tmp_path / "file" / "a", NotADirectoryError)):
-        with pytest.raises(kind) as caught, whole_file(target):
+        with pytest.raises(kind) as caught, atomic_file(target):
             pass
         assert caught.value.filename == str(target)
 
@@ -103,16 +103,16 @@ def test_a_group_of_files_appears_together(tmp_path: Path, monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space left") as caught:
-            write_whole(files, remove=[old])
+            write_atomically(files, remove=[old])
     assert caught.value.filename == str(tmp_path / "c")
     assert list(tmp_path.iterdir()) == [old]
-    write_whole(files, remove=[old, tmp_path / "never"])
+    write_atomically(files, remove=[old, tmp_path / "never"])
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
 
 
 def test_leftovers_of_killed_processes(tmp_path: Path) -> None:
     """Only temporary files of the given names are removed."""
-    with whole_file(tmp_path / "model.json"):
+    with atomic_file(tmp_path / "model.json"):
         (hidden,) = tmp_path.iterdir()
     left = tmp_path / hidden.name
     others = [left.with_name(left.name.replace("model", "other")), tmp_path / ".model.json", tmp_path / "model.json"]

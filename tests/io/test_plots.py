@@ -2,7 +2,7 @@
 
 import pytest
 
-from charloom.io.plots import PictureFormat, new_figure, picture_of, set_perplexity_axis
+from charloom.io.plots import PictureFormat, new_figure, render_figure, set_perplexity_axis
 
 
 @pytest.mark.parametrize(("format", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF-")])
@@ -14,4 +14,4 @@ def test_the_format_is_as_requested(format: PictureFormat, magic: bytes) -> None
     axes.set_title("日本語")
     set_perplexity_axis(axes)
     assert axes.get_yscale() == "log"
-    assert picture_of(figure, format).startswith(magic)
+    assert render_figure(figure, format).startswith(magic)

@@ -32,7 +32,7 @@ def test_planted_copies() -> None:
     assert found.longest == 100
     assert found.samples[0].num_copied == 140
     assert found.share == 140 / len(text)
-    assert (found.ordinary.num_chars, found.num_pieces) == (9 * len(text), 9)
+    assert (found.ordinary.num_chars, found.num_chunks) == (9 * len(text), 9)
     assert found.ordinary.num_copied == 0
     assert found.ordinary.longest < 10
 
@@ -97,9 +97,9 @@ def test_ordinary_share_is_that_of_the_corpus_with_itself() -> None:
     """In a log of one repeated line all is ordinary. A sample of the corpus is not matched with its own place."""
     log = "INFO block received from 10.0.0.1, all is well\n" * 200
     found = check_novelty("." * 100, log)
-    assert (found.share, found.ordinary.share, found.num_pieces) == (0, 1, 9)
-    assert check_novelty("." * 100, "x" * 999).num_pieces == 0
-    assert check_novelty("", log).num_pieces == 0
+    assert (found.share, found.ordinary.share, found.num_chunks) == (0, 1, 9)
+    assert check_novelty("." * 100, "x" * 999).num_chunks == 0
+    assert check_novelty("", log).num_chunks == 0
 
 
 def test_bytes() -> None:
@@ -119,7 +119,7 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
         check_novelty(mixed, "x")
     with pytest.raises(SettingsError, match="min_length is 0"):
         check_novelty("x", "x", min_length=0)
-    monkeypatch.setattr(module, "LONGEST_TEXTS", 5)
+    monkeypatch.setattr(module, "MAX_TEXTS", 5)
     with pytest.raises(InputError, match="at most 5"):
         check_novelty(["abc", "def"], "x")
 

@@ -7,12 +7,12 @@ import torch
 
 import charloom
 from charloom import LanguageModel, ModelSettings, SamplingSettings, Vocabulary
-from charloom.models.fused import native_step, native_writer
+from charloom.models.fused import native_generator, native_step
 from charloom.recurrence.backend import Backend, backend, kernels_named
 from native import INSTRUCTION_SETS, Switch
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
-_MOST = kernels_named(INSTRUCTION_SETS[0]).max_layers if INSTRUCTION_SETS else 0
+_MAX = kernels_named(INSTRUCTION_SETS[0]).max_layers if INSTRUCTION_SETS else 0
 
 
 class _WithoutLimit:
@@ -53,18 +53,18 @@ def test_loss_gradients_and_text_equal_those_of_pytorch(cell: str, num_layers: i
     for a, b in zip(*found, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
     compute_by("auto")
-    whole = num_layers <= _MOST
+    whole = num_layers <= _MAX
     assert (native_step(model, ids, targets, None) is not None) == whole
-    assert (model.make_writer() is not None) == whole
+    assert (model.make_generator() is not None) == whole
 
 
 def test_the_kernels_refuse_more_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     """For any caller: they would write beyond their arrays."""
-    model = _model("gru", _MOST + 1)
+    model = _model("gru", _MAX + 1)
     without_limit: Any = _WithoutLimit(backend().kernels)
     monkeypatch.setattr("charloom.models.fused.backend", lambda: Backend("", without_limit))
-    with pytest.raises(ValueError, match=f"{_MOST + 1} layers are not between 1 and {_MOST}"):
-        native_writer(model, "float32")
+    with pytest.raises(ValueError, match=f"{_MAX + 1} layers are not between 1 and {_MAX}"):
+        native_generator(model, "float32")
     ids = torch.ones(2, 3, dtype=torch.int64)
     with pytest.raises(ValueError, match="layers are not between"):
         model.loss(ids, ids)

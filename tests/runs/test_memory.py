@@ -25,7 +25,7 @@ def test_the_estimate_includes_all_that_training_allocates() -> None:
 
 def test_only_the_sequences_computed_at_once_count() -> None:
     whole = TrainingSettings(batch_size=64, num_steps=64)
-    in_parts = TrainingSettings(batch_size=16, num_steps=64, accumulate=4)
+    in_parts = TrainingSettings(batch_size=16, num_steps=64, gradient_accumulation_steps=4)
     least = TrainingSettings(batch_size=1, num_steps=1)
     assert _megabytes(whole) - _megabytes(least) > 3.9 * (_megabytes(in_parts) - _megabytes(least))
 

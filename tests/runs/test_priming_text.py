@@ -14,7 +14,7 @@ from charloom.runs.folder import texts_for_codec
 def test_the_ends_give_the_same_priming_as_the_whole(
     unit: str, fraction: float, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(priming, "LARGEST_PRIMING", room)
+    monkeypatch.setattr(priming, "MAX_PRIMING", room)
     text = "né \U0001f600 語\n" * 100
     corpus = corpus_from(text, unit=unit)  # type: ignore[arg-type] # one of the two
     whole = text if unit == "char" else text.encode()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from charloom import SettingsError
-from charloom.settings.limits import check_choice, check_count, check_number, check_switch, check_whole
+from charloom.settings.limits import check_bool, check_choice, check_count, check_int, check_number
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ def test_integers(value: object, message: str) -> None:
     with pytest.raises(SettingsError, match=f"n(=| is ){value}: {message}$"):
         check_count("n", value, minimum=1, maximum=7)
     with pytest.raises(SettingsError, match="value is None: it must be an integer"):
-        check_whole(_Settings(None), "value")
-    check_whole(_Settings(None), "value", optional=True)
+        check_int(_Settings(None), "value")
+    check_int(_Settings(None), "value", optional=True)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,6 @@ def test_choices_and_booleans() -> None:
     check_choice("unit", "byte", Literal["char", "byte"])
     with pytest.raises(SettingsError, match="unit is 'word': choose one of char, byte"):
         check_choice("unit", "word", Literal["char", "byte"])
-    check_switch(_Settings(True), "value")
+    check_bool(_Settings(True), "value")
     with pytest.raises(SettingsError, match="value is 1: it must be true or false"):
-        check_switch(_Settings(1), "value")
+        check_bool(_Settings(1), "value")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from charloom import Recipe, SettingsError
-from charloom.settings.names import TABLES, as_word, find_setting, parse_word
+from charloom.settings.names import TABLES, find_setting, format_value, parse_value
 
 
 def test_no_name_is_in_two_groups_of_settings() -> None:
@@ -30,7 +30,7 @@ def test_no_name_is_in_two_groups_of_settings() -> None:
     ],
 )
 def test_strings_become_values(name: str, word: str, value: Any) -> None:
-    found = parse_word(find_setting(name), word)
+    found = parse_value(find_setting(name), word)
     assert found == value
     assert type(found) is type(value)
 
@@ -48,10 +48,10 @@ def test_strings_become_values(name: str, word: str, value: Any) -> None:
 )
 def test_invalid_strings(name: str, word: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        parse_word(find_setting(name), word)
+        parse_value(find_setting(name), word)
 
 
 def test_a_converted_value_is_accepted_as_it_is() -> None:
     for name, value in Recipe().values.items():
         if name != "prefix":  # a list, which no string gives
-            assert parse_word(name, as_word(value)) == value
+            assert parse_value(name, format_value(value)) == value

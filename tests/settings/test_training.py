@@ -14,7 +14,7 @@ def test_prefixes_may_be_any_sequence_of_strings() -> None:
 
 
 def test_gradients_may_be_accumulated_over_minibatches() -> None:
-    assert TrainingSettings(batch_size=4, accumulate=3).rows == 12
+    assert TrainingSettings(batch_size=4, gradient_accumulation_steps=3).rows == 12
 
 
 @pytest.mark.parametrize(

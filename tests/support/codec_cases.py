@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.codec.engines.engine import FULL_BITS, LARGEST_SEGMENT, LIGHT_BITS, RECORD_CAPACITY, Engine
+from charloom.codec.engines.engine import FULL_BITS, LIGHT_BITS, MAX_SEGMENT, RECORD_CAPACITY, Engine
 from charloom.codec.model.integer_model import IntegerMatrix, IntegerModel
 from charloom.codec.model.priming import Priming
 from charloom.codec.reference.plain_engine import ReferenceEngine
@@ -51,7 +51,7 @@ def _fields(model: IntegerModel) -> Iterator[NDArray[Any] | bytes | int]:
         yield b"" if layer.candidate_bias is None else layer.candidate_bias
     yield from matrix(model.output)
     yield from (model.output_bias, model.tanh, model.exp2, model.token_bytes, model.token_offsets)
-    yield from (FULL_BITS, LIGHT_BITS, LARGEST_SEGMENT, RECORD_CAPACITY, _PRIMING.text, _PRIMING.silent)
+    yield from (FULL_BITS, LIGHT_BITS, MAX_SEGMENT, RECORD_CAPACITY, _PRIMING.text, _PRIMING.silent)
     for items in (_BLOCKS, _RECORDS):
         yield len(items)
         yield from items

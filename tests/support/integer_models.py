@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.codec.model.bounds import LARGEST_BIAS, LARGEST_ROW_SUM, row_bounds
+from charloom.codec.model.bounds import MAX_BIAS, MAX_ROW_SUM, row_bounds
 from charloom.codec.model.integer_model import IntegerLayer, IntegerMatrix, IntegerModel
 from charloom.codec.model.quantization import fit_exp2, fit_tanh
 from charloom.settings.cells import CELL_NAMED
@@ -33,13 +33,13 @@ def random_model(
             weights = np.full((rows, hidden), 127) * random.choice([-1, 1], (rows, 1))
             multiplier, shifts = 1 << 15, (int(random.integers(10, 17)), int(random.integers(3, 16)))
         sums = np.abs(weights).sum(axis=1, keepdims=True)
-        weights = (weights * np.minimum(1, LARGEST_ROW_SUM / np.maximum(sums, 1))).astype(np.int8)
+        weights = (weights * np.minimum(1, MAX_ROW_SUM / np.maximum(sums, 1))).astype(np.int8)
         most = np.minimum(multiplier - 1, ((1 << 31) - 1) // ((row_bounds(weights) >> shifts[0]) + 1))
         fraction = 1.0 if style == "saturating" else random.random(rows)
         return IntegerMatrix(weights, (most * fraction).astype(np.int16), np.array(shifts, np.int32))
 
     def bias(rows: int) -> NDArray[np.int32]:
-        largest = {"trained": 4096, "wild": LARGEST_BIAS, "saturating": LARGEST_BIAS}[style]
+        largest = {"trained": 4096, "wild": MAX_BIAS, "saturating": MAX_BIAS}[style]
         if style == "saturating":
             return random.choice([-largest, largest], rows).astype(np.int32)
         return random.integers(-largest, largest + 1, rows).astype(np.int32)

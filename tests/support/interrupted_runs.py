@@ -34,13 +34,13 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "dropout, random order": (
         {"cell": "lstm", "dropout": 0.5, "embedding_size": 8, "tied_output": True},
-        _ADAMW | {"partitioning": "random", "schedule": "step", "decay_every": 1, "warm_up_epochs": 1.5},
+        _ADAMW | {"partitioning": "random", "schedule": "step", "decay_every": 1, "warmup_epochs": 1.5},
     ),
     "patience": ({"cell": "gru"}, _ADAMW | _VALIDATED | {"learning_rate": 0.1, "patience": 2, "epochs": 30}),
     "the best": ({"cell": "lstm"}, _ADAMW | _VALIDATED | {"learning_rate": 0.1, "keep_best": True, "epochs": 8}),
     "accumulated": (
         {"cell": "lstm", "num_layers": 2, "dropout": 0.2},
-        _ADAMW | {"batch_size": 2, "accumulate": 2},
+        _ADAMW | {"batch_size": 2, "gradient_accumulation_steps": 2},
     ),
     "validated": ({}, _SGD | _VALIDATED | {"weight_decay": 0.01, "clip_norm": 0.5, "learning_rate": 0.3}),
 }

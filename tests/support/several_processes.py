@@ -20,7 +20,7 @@ from charloom.errors import CharloomError, CorpusError
 from charloom.training import truncated_bptt
 from charloom.training.checkpoints.folder import newest_checkpoint_of
 from charloom.training.events import Event, StepEnded, StopTraining
-from charloom.training.processes import Processes, joined_processes
+from charloom.training.processes import Processes, init_processes
 
 CELLS = ("rnn", "gru", "lstm")
 PARTITIONINGS = ("sequential", "random")
@@ -146,7 +146,7 @@ def main() -> None:
     """Runs everything; ``steps`` are those of each run that is compared with one process."""
     folder, steps = Path(sys.argv[1]), int(sys.argv[2])
     torch.set_num_threads(1)
-    with joined_processes("cpu") as processes:
+    with init_processes("cpu") as processes:
         seen: dict[str, Any] = {
             f"{cell}, {partitioning}": trained(processes, cell, partitioning, steps)
             for cell in CELLS

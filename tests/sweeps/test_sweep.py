@@ -23,7 +23,7 @@ from charloom import (
     load_corpus,
     train,
 )
-from charloom.sweeps.events import RunEnded, RunFailed, SweepBegan, SweepProgressed
+from charloom.sweeps.events import RunEnded, RunFailed, SweepProgressed, SweepStarted
 from charloom.sweeps.results import SweepResults
 from charloom.training.events import StopTraining
 from forked_workers import ForkedWorker, workers_forked
@@ -92,10 +92,10 @@ def test_runs_equal_trainings_for_any_number_of_processes(file: Path, tmp_path: 
 @pytest.mark.usefixtures("forked_workers")
 def test_more_values_and_seeds_keep_finished_runs(file: Path, tmp_path: Path) -> None:
     """Also if a fixed setting is varied."""
-    started: list[SweepBegan] = []
+    started: list[SweepStarted] = []
 
     def listen(event: Any) -> None:
-        if isinstance(event, SweepBegan):
+        if isinstance(event, SweepStarted):
             started.append(event)
 
     def run_again(vary: dict[str, list[Any]], seeds: int = 1) -> SweepResults:
@@ -173,7 +173,7 @@ def test_a_diverging_run_is_recorded_and_stops_nothing(file: Path, tmp_path: Pat
     assert results.num_missing == 0
     events: list[Any] = []
     again = sweep(file, vary, recipe, num_seeds=2, output=tmp_path / "out", listeners=[events.append])
-    assert events == [SweepBegan(4, 0, 0, 1)]
+    assert events == [SweepStarted(4, 0, 0, 1)]
     assert again.combinations() == results.combinations()
 
 
@@ -193,7 +193,7 @@ def test_models_are_kept_if_asked(file: Path, tmp_path: Path) -> None:
         assert (run.folder / "codec.safetensors").exists()
     events: list[Any] = []
     sweep(file, vary, _RECIPE, output=tmp_path / "out", keep_models=True, listeners=[events.append])
-    assert events == [SweepBegan(2, 0, 0, 1)]
+    assert events == [SweepStarted(2, 0, 0, 1)]
 
 
 @pytest.mark.usefixtures("forked_workers")
@@ -201,7 +201,7 @@ def test_two_sweeps_cannot_use_one_folder(file: Path, tmp_path: Path) -> None:
     errors: list[ModelFolderError] = []
 
     def try_another(event: Any) -> None:
-        if isinstance(event, SweepBegan):
+        if isinstance(event, SweepStarted):
             with pytest.raises(ModelFolderError, match="another sweep is at work") as error:
                 sweep(file, [{}], _RECIPE, output=tmp_path / "out")
             errors.append(error.value)

@@ -26,14 +26,14 @@ _BEYOND_TWO = "".join(chr(code) for code in range(0x10000, 0x10000 + 66_000))
 
 def _encode(chunks: Sequence[str | bytes], unit: Any, in_memory: int, path: Path) -> tuple[EncodedText, StoredIds]:
     """Encodes through a file if there are more than ``in_memory`` bytes of ids."""
-    encoding.LARGEST_IN_MEMORY = in_memory
+    encoding.MAX_IN_MEMORY = in_memory
     try:
         encoder = Encoder(unit, lambda: path.open("w+b"))
         for chunk in chunks:
             encoder.take(chunk)
         encoded = encoder.finish()
     finally:
-        encoding.LARGEST_IN_MEMORY = 32 << 20
+        encoding.MAX_IN_MEMORY = 32 << 20
     size = encoded.num_ids * encoded.bytes_per_id
     assert (encoder.file is not None) == (size > in_memory)
     if encoder.file is None:

@@ -23,7 +23,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """40 MB, more than is kept in memory, in a file that is old enough to be cached."""
     file = tmp_path_factory.mktemp("large") / "large.txt"
     file.write_bytes(_LINE * (40_000_000 // len(_LINE)))
-    assert file.stat().st_size > encoding.LARGEST_IN_MEMORY
+    assert file.stat().st_size > encoding.MAX_IN_MEMORY
     time.sleep(2)
     return file
 

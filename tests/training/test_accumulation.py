@@ -11,7 +11,7 @@ from charloom.training.events import Event, StepEnded
 from interrupted_runs import corpus_of
 from native import Switch
 
-_CORPUS = corpus_of("A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 8)
+_CORPUS = corpus_of("A fox, a dog and a crow. The crow had a chunk of cheese; the fox had an idea. " * 8)
 _SETTINGS = TrainingSettings(
     batch_size=6, num_steps=10, epochs=2, learning_rate=0.5, clip_norm=0.1, device="cpu", sample_every=0
 )
@@ -38,7 +38,9 @@ def test_equals_the_larger_batch(cell: Any, partitioning: str, path: str, comput
     settings = ModelSettings(cell, hidden_size=8, num_layers=2, init_sigma=0.2)
     whole, expected = _run(settings, partitioning=partitioning)
     for parts in (2, 3, 6):
-        model, losses = _run(settings, partitioning=partitioning, batch_size=6 // parts, accumulate=parts)
+        model, losses = _run(
+            settings, partitioning=partitioning, batch_size=6 // parts, gradient_accumulation_steps=parts
+        )
         assert losses == pytest.approx(expected, rel=1e-5)
         for name, tensor in whole.state_dict().items():
             torch.testing.assert_close(model.state_dict()[name], tensor, rtol=1e-4, atol=1e-5)
@@ -46,4 +48,4 @@ def test_equals_the_larger_batch(cell: Any, partitioning: str, path: str, comput
 
 def test_a_text_must_fill_all_parts() -> None:
     with pytest.raises(SettingsError, match="takes 1201"):
-        _run(ModelSettings(hidden_size=4), accumulate=20)
+        _run(ModelSettings(hidden_size=4), gradient_accumulation_steps=20)

@@ -44,7 +44,7 @@ def test_cosine() -> None:
     for epochs in (0.0, 0.1, 0.49, 0.5, 3.7, 9.9):
         before = 0.01 * min(1.0, 0.02 + epochs / 0.5) * (0.5 + 0.5 * math.cos(math.pi * epochs / 10))
         assert rate(epochs) == before
-        assert _rates(schedule="cosine", warm_up_epochs=0.5)(epochs) == before
+        assert _rates(schedule="cosine", warmup_epochs=0.5)(epochs) == before
 
 
 def test_step() -> None:
@@ -56,8 +56,8 @@ def test_step() -> None:
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "step"])
 def test_warm_up(schedule: str) -> None:
     """A linear rise, then the schedule unchanged; 0 epochs are no warm-up."""
-    rate, without = _rates(schedule=schedule, warm_up_epochs=2), _rates(schedule=schedule, warm_up_epochs=0)
-    height = _rates(schedule="cosine", warm_up_epochs=0) if schedule == "cosine" else lambda _: 0.01
+    rate, without = _rates(schedule=schedule, warmup_epochs=2), _rates(schedule=schedule, warmup_epochs=0)
+    height = _rates(schedule="cosine", warmup_epochs=0) if schedule == "cosine" else lambda _: 0.01
     assert rate(0.0) == pytest.approx(0.02 * 0.01)
     assert rate(1.0) == pytest.approx(0.52 * height(1.0))
     assert [rate(epochs) for epochs in (2.0, 5.0)] == [height(epochs) for epochs in (2.0, 5.0)]
@@ -65,7 +65,7 @@ def test_warm_up(schedule: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "schedule", [{"schedule": "cosine"}, {"schedule": "step", "decay_every": 3}, {"warm_up_epochs": 1}]
+    "schedule", [{"schedule": "cosine"}, {"schedule": "step", "decay_every": 3}, {"warmup_epochs": 1}]
 )
 def test_training_by_a_schedule(schedule: dict[str, Any], text: str, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text(text)
@@ -94,7 +94,7 @@ def test_weight_decay(optimizer: Any, default: float, text: str, tmp_path: Path)
     "changes",
     [
         {"schedule": "linear"},
-        {"warm_up_epochs": -1},
+        {"warmup_epochs": -1},
         {"decay_every": 0},
         {"decay_factor": 0},
         {"decay_factor": 1.5},

@@ -3,7 +3,7 @@
 import pytest
 
 from charloom import SettingsError, TrainingSettings
-from charloom.training.processes import Processes, joined_processes
+from charloom.training.processes import Processes, init_processes
 
 
 @pytest.mark.parametrize(("rows", "size"), [(32, 2), (33, 4), (3, 4)])
@@ -26,7 +26,7 @@ def test_a_single_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "0")
     for name, value in (("WORLD_SIZE", "2"), ("WORLD_SIZE", "1")):
         monkeypatch.setenv(name, value)
-        with joined_processes() as processes:
+        with init_processes() as processes:
             assert processes == Processes()
 
 
@@ -36,7 +36,7 @@ def test_a_gpu_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("RANK", "5"), ("WORLD_SIZE", "6"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "1")):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("LOCAL_RANK", "2")
-    with pytest.raises(SettingsError, match="2 GPUs, and more processes"), joined_processes("auto"):
+    with pytest.raises(SettingsError, match="2 GPUs, and more processes"), init_processes("auto"):
         pass
-    with pytest.raises(SettingsError, match="with cuda each takes a GPU"), joined_processes("cuda:1"):
+    with pytest.raises(SettingsError, match="with cuda each takes a GPU"), init_processes("cuda:1"):
         pass

@@ -13,7 +13,7 @@ from charloom.cli.compressed_files import SUFFIX, FileOptions, each_file, opened
 from charloom.cli.options import Flag, Force, ModelOption, Word
 from charloom.cli.output_files import check_targets, picture_format
 from charloom.errors import CharloomError, CorpusError, InputError, SettingsError
-from charloom.io.atomic import whole_file
+from charloom.io.atomic import atomic_file
 from charloom.text.sources import STANDARD_INPUT
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _report_on(file: str, model: Path, plot: Path | None, *, threads: int | None
     except ImportError as error:
         library = (error.name or "").partition(".")[0]
         raise CharloomError(f"no picture: drawing takes {library}, which is not on this machine") from None
-    with whole_file(plot, overwrite=force) as picture:
+    with atomic_file(plot, overwrite=force) as picture:
         picture.write(drawn)
     screen.log().print(f"Drawn in {plot}")
 

@@ -16,7 +16,7 @@ from cyclopts import Parameter
 from charloom.cli import screen
 from charloom.cli.options import Flag, OutputFile
 from charloom.errors import CharloomError, CompressedFileError, InputError, SettingsError
-from charloom.io.atomic import whole_file
+from charloom.io.atomic import atomic_file
 from charloom.text.sources import STANDARD_INPUT
 
 SUFFIX = ".loom"
@@ -136,7 +136,7 @@ def _opened_target(
             return path.open("wb")
         if not force:
             raise InputError(f"{target} is there already: --force overwrites it")
-    return whole_file(path, overwrite=force, like=source)
+    return atomic_file(path, overwrite=force, like=source)
 
 
 @contextlib.contextmanager

@@ -13,17 +13,17 @@ from rich.text import Text
 
 from charloom.cli import screen
 from charloom.cli.options import Flag, Word
-from charloom.errors import SettingsError, counted
+from charloom.errors import SettingsError, pluralize
 from charloom.settings.corpus import LineOrder, UnknownPolicy
 
 if TYPE_CHECKING:
     from charloom.inference.baselines import Baseline
     from charloom.inference.evaluation import Evaluation, Surprisal
 
-_SHORTEST_COMPRESSED = 500
+_MIN_COMPRESSED = 500
 """Bytes of a text that other compressors are shown for."""
-_LONGEST_PERPLEXITY = 1e7
-_NARROWEST_TEXT = 20
+_MAX_PERPLEXITY = 1e7
+_MIN_TEXT = 20
 """Columns of a line's text beside two scores."""
 _ONE_LINE = str.maketrans("\t\n", "  ")
 _PROTOCOL = "One pass from a zero state, carried through; every {unit} but the first is scored."
@@ -71,11 +71,11 @@ def evaluate(
         Where to compute (cpu, cuda, ...); auto takes a GPU when there is one.
     """
     from charloom.inference.baselines import measure_baselines
-    from charloom.inference.evaluation import evaluate_lines, evaluate_pieces
+    from charloom.inference.evaluation import evaluate_chunks, evaluate_lines
     from charloom.models.device import find_device
     from charloom.models.language_model import LanguageModel
+    from charloom.text.chunks import split_chars
     from charloom.text.decoding import for_a_model_of_characters
-    from charloom.text.pieces import split_chars
     from charloom.text.sources import read_sources
 
     _check_options(by_char, by_line, sort, top, as_json)
@@ -89,8 +89,8 @@ def evaluate(
         if by_line:
             result, surprisals = evaluate_lines(loaded, text, unknown=unknown, sort=sort, top=top, progress=show)
         else:
-            pieces = split_chars(text) if by_char else [text]
-            result, surprisals = evaluate_pieces(loaded, pieces, unknown=unknown, progress=show)
+            chunks = split_chars(text) if by_char else [text]
+            result, surprisals = evaluate_chunks(loaded, chunks, unknown=unknown, progress=show)
     # What is skipped is skipped for all.
     measured = vocabulary.decode(vocabulary.encode(text, unknown)) if unknown == "skip" else vocabulary.clean_up(text)
     baselines = measure_baselines(measured, len(vocabulary))
@@ -124,12 +124,12 @@ def _summary(result: "Evaluation", baselines: list["Baseline"], num_chars: int) 
 def _write_json_lines(surprisals: list["Surprisal"], name: str) -> None:
     out = sys.stdout
     to_unicode = codecs.lookup(out.encoding).name == "utf-8"  # else as JSON's own escapes
-    for piece in surprisals:
-        row: dict[str, object] = {name: piece.number, "bits": piece.bits if piece.num_chars else None}
+    for chunk in surprisals:
+        row: dict[str, object] = {name: chunk.number, "bits": chunk.bits if chunk.num_chars else None}
         if name == "line":
-            row["bits_per_char"] = piece.bits_per_char if piece.num_chars else None
-            row["num_unknown"] = piece.num_unknown
-        row["text"] = piece.text.rstrip("\r\n") if name == "line" else piece.text
+            row["bits_per_char"] = chunk.bits_per_char if chunk.num_chars else None
+            row["num_unknown"] = chunk.num_unknown
+        row["text"] = chunk.text.rstrip("\r\n") if name == "line" else chunk.text
         out.write(json.dumps(row, ensure_ascii=not to_unicode) + "\n")
 
 
@@ -146,7 +146,7 @@ def show_lines(console: Console, lines: list["Surprisal"], order: LineOrder) -> 
     if order == "bits-per-char":
         columns[1:] = columns[:0:-1]
     columns = [[f"{cell:>{max(map(len, column))}}  " for cell in column] for column in columns]
-    if console.width - sum(len(column[0]) for column in columns) < _NARROWEST_TEXT:
+    if console.width - sum(len(column[0]) for column in columns) < _MIN_TEXT:
         del columns[-1]
     for numbers, text in zip(zip(*columns, strict=True), ["text", *(line.text for line in lines)], strict=True):
         row = Text("".join(numbers) + screen.printable(text.rstrip("\r\n")).translate(_ONE_LINE))
@@ -161,7 +161,7 @@ def _show_summary(
     from charloom.inference.evaluation import perplexity_of
 
     num_bytes = len(text if isinstance(text, bytes) else text.encode("utf-8"))
-    too_short = num_bytes < _SHORTEST_COMPRESSED
+    too_short = num_bytes < _MIN_COMPRESSED
     if too_short:
         baselines = [baseline for baseline in baselines if not baseline.compressed]
     rows = [("this model", result.bits_per_char, result.bits_per_byte, "")]
@@ -170,7 +170,7 @@ def _show_summary(
     for name, per_char, per_byte, note in rows:
         nats = per_char * math.log(2)
         perplexity = perplexity_of(nats)
-        shown = f"{perplexity:.3f}" if perplexity < _LONGEST_PERPLEXITY else f"{perplexity:.3g}"
+        shown = f"{perplexity:.3f}" if perplexity < _MAX_PERPLEXITY else f"{perplexity:.3g}"
         shown_rows.append((name, f"{nats:.4f}", f"{per_char:.4f}", f"{per_byte:.4f}", shown, note))
     columns = [*zip(("", f"nats/{unit}", f"bits/{unit}", "bits/byte", "perplexity", ""), *shown_rows, strict=True)]
     if unit == "byte":
@@ -178,10 +178,10 @@ def _show_summary(
     headings, *cells = zip(*columns, strict=True)
     screen.show_table(console, headings, cells, texts=(0, len(columns) - 1))
     if too_short:
-        console.print(f"gzip and xz are left out: of less than {_SHORTEST_COMPRESSED} bytes they write headers mostly.")
+        console.print(f"gzip and xz are left out: of less than {_MIN_COMPRESSED} bytes they write headers mostly.")
     console.print(f"{result.num_chars:,} {unit}s scored. {_PROTOCOL.format(unit=unit)}")
     if result.num_unknown:
         console.print(
-            f"{counted(result.num_unknown, 'character')} unknown to the model: each counts the bits of its probability "
+            f"{pluralize(result.num_unknown, 'character')} unknown to the model: each counts the bits of its probability "
             "of <unk>."
         )

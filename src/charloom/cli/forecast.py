@@ -14,7 +14,7 @@ from charloom.cli.options import Flag, Force, OutputFile, Word
 from charloom.cli.output_files import check_targets, picture_format
 from charloom.errors import ModelFolderError, SettingsError
 from charloom.settings import ForecastSettings, TableSettings
-from charloom.settings.forecasting import USUAL_LEVELS
+from charloom.settings.forecasting import DEFAULT_LEVELS
 from charloom.settings.limits import check_count
 from charloom.text.sources import STANDARD_INPUT
 
@@ -26,7 +26,7 @@ def forecast(
     /,
     *,
     held_out: int | None = None,
-    level: Annotated[tuple[float, ...], Parameter(negative="")] = USUAL_LEVELS,
+    level: Annotated[tuple[float, ...], Parameter(negative="")] = DEFAULT_LEVELS,
     no_backtest: Flag = False,
     output: OutputFile = None,
     plot: Path | None = None,
@@ -83,7 +83,7 @@ def forecast(
     from charloom import forecasting
     from charloom.cli import forecast_tables
     from charloom.forecasting.intervals import sorted_levels
-    from charloom.io.atomic import write_whole
+    from charloom.io.atomic import write_atomically
 
     _check_save(save)
     if held_out is not None:
@@ -102,7 +102,7 @@ def forecast(
     written = forecast_tables.csv_of(series, found, levels, forecaster)
     if table_file is not None:
         files[table_file] = written.encode()
-    write_whole(files)
+    write_atomically(files)
     if save is not None:
         forecaster.save(save)
     if picture is None:

@@ -8,10 +8,10 @@ import numpy as np
 from rich.console import Console
 
 from charloom.cli import screen
-from charloom.errors import counted
+from charloom.errors import pluralize
 from charloom.forecasting import Backtest, Forecast, Forecaster, Series, backtest
-from charloom.forecasting.backtest import usual_held_out
-from charloom.forecasting.fitting import MOST_POINTS, fewest_points
+from charloom.forecasting.backtest import default_held_out
+from charloom.forecasting.fitting import MAX_POINTS, fewest_points
 from charloom.forecasting.series import Values, is_constant
 from charloom.settings import ForecastSettings
 from charloom.settings.forecasting import Method
@@ -23,8 +23,8 @@ _SHOWN_STEPS = 6
 def show_series(console: Console, series: Series) -> None:
     """What was read, in a line."""
     span = f", {series.label(0)} to {series.label(len(series) - 1)}" if series.dates is not None else ""
-    filled = f"; {counted(series.filled, 'missing value')} interpolated" if series.filled else ""
-    console.print(f"{screen.printable(series.name)}: {counted(len(series), 'point')}{span}{filled}")
+    filled = f"; {pluralize(series.filled, 'missing value')} interpolated" if series.filled else ""
+    console.print(f"{screen.printable(series.name)}: {pluralize(len(series), 'point')}{span}{filled}")
 
 
 def show_backtest(
@@ -33,7 +33,7 @@ def show_backtest(
     """Errors and coverage at some steps ahead. Returns the method to take: the settings', or the best for auto."""
     if is_constant(series.values):
         return settings.method
-    needed = usual_held_out(len(series), settings.horizon) + fewest_points(settings.horizon, settings.method)
+    needed = default_held_out(len(series), settings.horizon) + fewest_points(settings.horizon, settings.method)
     if held_out is None and len(series) < needed:
         console.print("Too short to hold a part out: nothing is measured.")
         return settings.method
@@ -42,7 +42,7 @@ def show_backtest(
     horizon = len(report.num_forecasts)
     steps = sorted({max(1, round(horizon ** (i / (_SHOWN_STEPS - 1)))) for i in range(_SHOWN_STEPS)})
     season = f", a season of {report.season}" if report.season > 1 else ""
-    fitted = counted(min(report.num_fitted, MOST_POINTS), "point")
+    fitted = pluralize(min(report.num_fitted, MAX_POINTS), "point")
     console.print(
         f"\nBacktest: fitted to {fitted}{season}; the {len(series) - report.num_fitted:,} after them are held out."
     )
@@ -76,7 +76,7 @@ def show_forecast(
     notes = f" by {forecaster.name}" + (f", a season of {forecaster.season}" if forecaster.season > 1 else "")
     notes += ", on a logarithmic scale" if forecaster.scale.transform == "log" else ""
     notes += ", in whole numbers" if forecaster.scale.whole else ""
-    console.print(f"\nForecast{notes}, fitted to {counted(min(len(series), MOST_POINTS), 'point')}:")
+    console.print(f"\nForecast{notes}, fitted to {pluralize(min(len(series), MAX_POINTS), 'point')}:")
     headings = ["time" if series.dates is not None else "point", "forecast"]
     rows = []
     bounds = [found.interval(level) for level in levels]
@@ -87,7 +87,7 @@ def show_forecast(
     screen.show_table(console, [*headings, *(f"{level:.4g} interval" for level in levels)], rows)
     if is_constant(series.values):
         console.print(
-            f"All {counted(len(series), 'value')} are the same, so nothing shows how much they may change: "
+            f"All {pluralize(len(series), 'value')} are the same, so nothing shows how much they may change: "
             "the intervals have no width."
         )
     if horizon > _SHOWN_ROWS:

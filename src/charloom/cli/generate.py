@@ -18,7 +18,7 @@ from charloom.errors import SettingsError
 from charloom.settings import SamplingSettings
 from charloom.settings.corpus import UnknownPolicy
 from charloom.settings.limits import check_count
-from charloom.settings.sampling import USUAL_TEMPERATURE, GenerationPrecision
+from charloom.settings.sampling import DEFAULT_TEMPERATURE, GenerationPrecision
 
 if TYPE_CHECKING:
     from charloom.models.language_model import LanguageModel
@@ -115,7 +115,7 @@ def _with_defaults(sampling: SamplingSettings, *, greedy: bool) -> SamplingSetti
             raise SettingsError("--greedy and other sampling options contradict each other: give one")
         return sampling
     if all(value is None for value in asked):
-        sampling = replace(sampling, temperature=USUAL_TEMPERATURE)
+        sampling = replace(sampling, temperature=DEFAULT_TEMPERATURE)
     if sampling.seed is None and not sampling.greedy:
         sampling = replace(sampling, seed=secrets.randbelow(10**6))
         if sys.stderr.isatty():
@@ -123,19 +123,19 @@ def _with_defaults(sampling: SamplingSettings, *, greedy: bool) -> SamplingSetti
     return sampling
 
 
-def _write(pieces: Iterable[str | bytes], *, keep: bool) -> str | bytes:
+def _write(chunks: Iterable[str | bytes], *, keep: bool) -> str | bytes:
     """Shows a text as it comes. Returns it if it is to be kept."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     kept: list[Any] = []
-    for piece in pieces:
+    for chunk in chunks:
         if keep or not kept:
-            kept.append(piece)
+            kept.append(chunk)
         # A byte model writes its bytes as they are, except to a terminal.
-        if isinstance(piece, bytes) and not sys.stdout.isatty():
-            sys.stdout.buffer.write(piece)
+        if isinstance(chunk, bytes) and not sys.stdout.isatty():
+            sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
             continue
-        sys.stdout.write(_shown(decoder.decode(piece) if isinstance(piece, bytes) else piece))
+        sys.stdout.write(_shown(decoder.decode(chunk) if isinstance(chunk, bytes) else chunk))
         sys.stdout.flush()
     if isinstance(kept[0], str) or sys.stdout.isatty():
         sys.stdout.write(_shown(decoder.decode(b"", final=True)) + "\n")
@@ -157,14 +157,14 @@ def _default_prefix(model: "LanguageModel") -> str:
 
 def _check_novelty_options(corpus: Sequence[str], min_length: int | None, num_chars: int) -> None:
     """Raises SettingsError for what cannot be checked, before anything is written."""
-    from charloom.novelty.report import LONGEST_TEXTS
+    from charloom.novelty.report import MAX_TEXTS
 
     if min_length is not None:
         if not corpus:
             raise SettingsError("--min-copied-chars goes with --check-novelty")
         check_count("min_copied_chars", min_length, minimum=1)
-    if corpus and num_chars > LONGEST_TEXTS:
-        raise SettingsError(f"--check-novelty takes at most {LONGEST_TEXTS:,} characters in all samples together")
+    if corpus and num_chars > MAX_TEXTS:
+        raise SettingsError(f"--check-novelty takes at most {MAX_TEXTS:,} characters in all samples together")
 
 
 def _show_novelty(
@@ -194,13 +194,13 @@ def _show_copied(report: "NoveltyReport", corpus: str, unit: str) -> None:
         f"Copied: {100 * report.share:.1f} % of {written:,} {unit} written lie in stretches of {report.min_length} or "
         f"more that stand in {screen.printable(corpus)}; the longest has {report.longest}."
     )
-    if report.num_pieces:
+    if report.num_chunks:
         console.print(
-            f"Ordinary: of {report.num_pieces} pieces of that text itself, as long, {100 * report.ordinary.share:.1f} "
+            f"Ordinary: of {report.num_chunks} chunks of that text itself, as long, {100 * report.ordinary.share:.1f} "
             f"% stand elsewhere in it, too; the longest has {report.ordinary.longest}."
         )
     else:
-        console.print("Ordinary: cannot be told, that text is too short for pieces of this length to be cut out.")
+        console.print("Ordinary: cannot be told, that text is too short for chunks of this length to be cut out.")
     if not report.stretches:
         return
     several = len(report.samples) > 1
@@ -225,8 +225,8 @@ def _other_text(model: "LanguageModel", parts: list[tuple[str, str | bytes]]) ->
     trained = model.provenance.get("corpus")
     if not isinstance(trained, dict) or not isinstance(trained.get("num_chars"), int):
         return ""
-    pieces: list[Any] = [part for _, part in parts]
-    text = model.vocabulary.clean_up(pieces[0][:0].join(pieces))
+    chunks: list[Any] = [part for _, part in parts]
+    text = model.vocabulary.clean_up(chunks[0][:0].join(chunks))
     num_chars = trained["num_chars"]
     start = text[:num_chars]
     if hashlib.sha256(start if isinstance(start, bytes) else start.encode()).hexdigest() != trained.get("sha256"):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charloom.cli import screen
-from charloom.errors import counted
+from charloom.errors import pluralize
 from charloom.version import __version__
 
 if TYPE_CHECKING:
@@ -79,10 +79,10 @@ def _forecaster_rows(forecaster: "Forecaster") -> list[tuple[str, str]]:
         ("lags", str(forecaster.order)),
         ("cell", f"{settings.cell}, {settings.hidden_size} units" if has_networks else "none"),
         ("members", str(settings.members if has_networks else 1)),
-        ("season", counted(forecaster.season, "point") if forecaster.season > 1 else "none"),
+        ("season", pluralize(forecaster.season, "point") if forecaster.season > 1 else "none"),
         ("scale", "logarithmic" if forecaster.scale.transform == "log" else "as it is"),
-        ("horizon", counted(settings.horizon, "step")),
-        ("series", f"{forecaster.series.name}, {counted(len(forecaster.series), 'point')}"),
+        ("horizon", pluralize(settings.horizon, "step")),
+        ("series", f"{forecaster.series.name}, {pluralize(len(forecaster.series), 'point')}"),
     ]
 
 

@@ -12,7 +12,7 @@ from cyclopts.config import Dict
 from charloom.cli import screen
 from charloom.errors import CharloomError
 from charloom.settings.recipes import Recipe, load_recipe, read_recipe, recipe_names
-from charloom.text.named_corpora import usual_recipe
+from charloom.text.named_corpora import default_recipe
 
 
 def recipes(name: Annotated[str | None, Parameter(show_default=False)] = None, /) -> None:
@@ -51,7 +51,7 @@ def recipe_defaults(app: App, commands: tuple[str, ...], arguments: ArgumentColl
             recipe = recipe_of_run(Path(resume[-1]))
         source = f"the run in {resume[-1]}"
     else:
-        recipe = load_recipe((given["--recipe"] or [usual_recipe(given["CORPUS"])])[-1])
+        recipe = load_recipe((given["--recipe"] or [default_recipe(given["CORPUS"])])[-1])
         source = f"recipe {recipe.name}"
         if init_from := given.get("--init-from"):
             from charloom.models.language_model import LanguageModel

@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from charloom.errors import Argument, CharloomError, CharloomWarning, InputError, Part, SettingsError, worded
+from charloom.errors import Argument, CharloomError, CharloomWarning, InputError, Part, SettingsError, format_parts
 
 _READER_HAS_GONE = (errno.EPIPE, errno.EIO)
 """Error numbers of a closed pipe and of a closed terminal."""
-_USUAL_WIDTH = 80
+_DEFAULT_WIDTH = 80
 """Of a terminal, where one says that it has none (COLUMNS=0)."""
 _BAR_WITH_FIGURES = 104
 """Columns."""
@@ -46,7 +46,7 @@ def log() -> Console:
 
 def help_console() -> Console:
     """The console for the help, as wide as the terminal."""
-    return _Console(width=None if _Console().width > 0 else _USUAL_WIDTH)
+    return _Console(width=None if _Console().width > 0 else _DEFAULT_WIDTH)
 
 
 def messages() -> Console:
@@ -129,7 +129,7 @@ def exit_status(error: CharloomError) -> int:
 
 def in_words(message: Iterable[Part]) -> str:
     """A message of the library with arguments as options."""
-    return worded(message, as_option)
+    return format_parts(message, as_option)
 
 
 def _say(line: str) -> None:

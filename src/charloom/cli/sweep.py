@@ -13,18 +13,18 @@ from rich.progress import Progress
 from charloom.cli import screen
 from charloom.cli.interruption import Interruption
 from charloom.cli.options import Flag, OutputFolder, Word
-from charloom.errors import SettingsError, counted
+from charloom.errors import SettingsError, pluralize
 from charloom.settings import CorpusSettings, ModelSettings, TrainingSettings
-from charloom.settings.names import Value, as_word, parse_word
+from charloom.settings.names import Value, format_value, parse_value
 from charloom.settings.recipes import Recipe
-from charloom.text.named_corpora import usual_recipe
+from charloom.text.named_corpora import default_recipe
 
 if TYPE_CHECKING:
     from charloom.sweeps.events import SweepEvent
     from charloom.sweeps.results import MeanAndSpread, SweepResults, SweepRun
 
 _FORM = "it is written --vary NAME=VALUE,VALUE,..., as in --vary hidden-size=64,128"
-_MOST_FAILURES = 5
+_MAX_FAILURES = 5
 
 
 def sweep(
@@ -79,7 +79,7 @@ def sweep(
         asked = read_combinations(combinations, asked, fixed)
     if asked == [{}] and num_seeds == 1:
         raise SettingsError(f"nothing is varied: give --vary, --combinations or --num-seeds; {_FORM}")
-    from charloom.sweeps.events import SweepBegan
+    from charloom.sweeps.events import SweepStarted
     from charloom.sweeps.sweep import sweep as run_sweep
 
     console = screen.log()
@@ -89,7 +89,7 @@ def sweep(
         stack.callback(progress.stop)
 
         def interrupt(event: "SweepEvent") -> None:
-            if isinstance(event, SweepBegan):  # before it a signal ends the process: nothing is there to save
+            if isinstance(event, SweepStarted):  # before it a signal ends the process: nothing is there to save
                 stack.enter_context(interruption)
             interruption(event)
 
@@ -101,7 +101,7 @@ def sweep(
             output=output,
             jobs=jobs,
             keep_models=keep_models,
-            listeners=[functools.partial(_show, progress, recipe or usual_recipe(corpus)), interrupt],
+            listeners=[functools.partial(_show, progress, recipe or default_recipe(corpus)), interrupt],
         )
     _show_results(console, results, output)
     if interruption.requested and results.num_missing:
@@ -110,7 +110,7 @@ def sweep(
             "the same command goes on."
         )
         return interruption.exit_status
-    for name, reason in list(results.failures.items())[:_MOST_FAILURES]:
+    for name, reason in list(results.failures.items())[:_MAX_FAILURES]:
         screen.show_error(f"{name}: {reason}")
     if results.failures:
         screen.show_error(f"{len(results.failures)} runs failed; the same command tries them again")
@@ -130,20 +130,20 @@ def _values(vary: tuple[str, ...]) -> dict[str, list[Value]]:
         name = variable(name)
         if name in values:
             raise SettingsError("is varied twice: give all its values at once", setting=name)
-        values[name] = [parse_word(name, word.strip()) for word in rest.split(",")]
+        values[name] = [parse_value(name, word.strip()) for word in rest.split(",")]
     return values
 
 
 def _show(progress: Progress, recipe: str, event: "SweepEvent") -> None:
     """Shows one event. The bar is there on a terminal only, and gone at the end; the lines stay."""
-    from charloom.sweeps.events import RunEnded, SweepBegan, SweepProgressed
+    from charloom.sweeps.events import RunEnded, SweepProgressed, SweepStarted
 
-    if isinstance(event, SweepBegan):
+    if isinstance(event, SweepStarted):
         done = f", {event.num_done} done before" if event.num_done else ""
         side_by_side = f"{event.num_jobs} at a time, " if event.num_jobs > 1 else ""
         progress.console.print(
             f"sweep   recipe {recipe}, {event.num_to_do} runs to do{done}; {side_by_side}"
-            f"{counted(event.threads, 'thread')} each"
+            f"{pluralize(event.threads, 'thread')} each"
         )
         progress.start()
         progress.add_task("", total=1.0, number=0, total_runs=event.num_to_do)
@@ -176,7 +176,7 @@ def _show_results(console: Console, results: "SweepResults", output: Path) -> No
     validated = any(one.validation_perplexity for one in combinations)
     rows = []
     for one in combinations:
-        row = {name.replace("_", "-"): as_word(value) for name, value in one.values.items()}
+        row = {name.replace("_", "-"): format_value(value) for name, value in one.values.items()}
         if validated:
             row["validation"] = _figure(one.validation_perplexity)
             row["best"] = _figure(one.best_validation_perplexity)

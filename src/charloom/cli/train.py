@@ -13,7 +13,7 @@ from charloom.cli.trackers import check_installed, open_trackers
 from charloom.cli.training_display import reading_progress, show_end, training_display
 from charloom.errors import OtherProcessFailedError
 from charloom.settings import CorpusSettings, ModelSettings, Recipe, TrainingSettings
-from charloom.text.named_corpora import usual_recipe
+from charloom.text.named_corpora import default_recipe
 
 
 def train(
@@ -73,7 +73,7 @@ def train(
     plan = RunPlan(
         corpus,
         output,
-        Recipe(text, model, training, name=recipe or ("" if resume else usual_recipe(corpus))),
+        Recipe(text, model, training, name=recipe or ("" if resume else default_recipe(corpus))),
         resume=resume,
         init_from=init_from,
         extend_vocabulary=extend_vocabulary,

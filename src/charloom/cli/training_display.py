@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from charloom.cli import screen
-from charloom.errors import counted
+from charloom.errors import pluralize
 from charloom.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class TrainingDisplay:
             left = (self._settings.epochs - done) * (now - self._began[0]) / (done - self._began[1])
             if left > _WORTH_TELLING_SECONDS:
                 told = f"{event.chars_per_second:,.0f} characters/s: {_in_words(left)}"
-                self._progress.console.print(f"speed   {told} for {counted(self._settings.epochs, 'epoch')}")
+                self._progress.console.print(f"speed   {told} for {pluralize(self._settings.epochs, 'epoch')}")
 
     def _figures(self, event: "StepEnded") -> str:
         from charloom.inference.evaluation import perplexity_of
@@ -154,7 +154,7 @@ def show_start(console: Console, run: "TrainingRun") -> None:
     corpus, model, settings = start.corpus, start.model, start.settings
     layer = model.layer
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    length = counted(len(corpus.ids), "byte" if corpus.vocabulary.unit == "byte" else "character")
+    length = pluralize(len(corpus.ids), "byte" if corpus.vocabulary.unit == "byte" else "character")
     limit = start.source.get("settings", {}).get("max_chars")
     part = f"the first {length}" if limit == len(corpus.ids) else length
     console.print(f"text    {corpus.name}: {part}, {len(corpus.vocabulary)} different tokens")
@@ -164,10 +164,10 @@ def show_start(console: Console, run: "TrainingRun") -> None:
         f"memory: about {max(memory, 1):,.0f} MB more for training"
     )
     threads = settings.threads or torch.get_num_threads()
-    where = f"{find_device(settings.device)}, {counted(threads, 'thread')}"
+    where = f"{find_device(settings.device)}, {pluralize(threads, 'thread')}"
     if processes.size > 1:
-        where = f"{processes.size} processes, each on {processes.device} with {counted(threads, 'thread')}"
-    console.print(f"run     {start.description}, {counted(settings.epochs, 'epoch')}, {where}")
+        where = f"{processes.size} processes, each on {processes.device} with {pluralize(threads, 'thread')}"
+    console.print(f"run     {start.description}, {pluralize(settings.epochs, 'epoch')}, {where}")
 
 
 def show_end(console: Console, run: "TrainingRun", outcome: "Outcome", stopped_by: Signals | None) -> None:
@@ -181,14 +181,14 @@ def show_end(console: Console, run: "TrainingRun", outcome: "Outcome", stopped_b
     if stopped_by:
         where = f", from {outcome.last_checkpoint}" if outcome.last_checkpoint else ""
         console.print(
-            f"Stopped by {stopped_by.name} after {counted(epochs, 'whole epoch')}; what was learnt is saved. "
+            f"Stopped by {stopped_by.name} after {pluralize(epochs, 'whole epoch')}; what was learnt is saved. "
             f"To go on{where}: charloom train --resume {shlex.quote(str(folder.path))}"
         )
     elif outcome.status == "stopped":
-        console.print(f"Stopped because another process was asked to, after {counted(epochs, 'whole epoch')}.")
+        console.print(f"Stopped because another process was asked to, after {pluralize(epochs, 'whole epoch')}.")
     elif epochs < settings.epochs:
         console.print(
-            f"Stopped after epoch {epochs}: validation was no better for {counted(settings.patience or 0, 'epoch')}."
+            f"Stopped after epoch {epochs}: validation was no better for {pluralize(settings.patience or 0, 'epoch')}."
         )
     if kept is not None:
         validation = kept.validation_perplexity
@@ -196,7 +196,7 @@ def show_end(console: Console, run: "TrainingRun", outcome: "Outcome", stopped_b
             f"Perplexity {kept.perplexity:.3f}"
             + (f", validation {validation:.3f}" if validation is not None else "")
             + (f" of epoch {kept.epoch}, the best," if settings.ends_with_best else "")
-            + f" after {counted(epochs, 'epoch')}, {outcome.history[-1].seconds:.1f} s."
+            + f" after {pluralize(epochs, 'epoch')}, {outcome.history[-1].seconds:.1f} s."
             + _better_before(outcome.history, kept)
         )
     console.print(f"Saved in {folder.path}: " + ", ".join(folder.files))

@@ -6,7 +6,7 @@ from typing import BinaryIO
 from charloom.arguments import check_bytes, check_stream
 from charloom.codec.engines.opening import AnyModel, EngineChoice
 from charloom.codec.format.container import ByteReader, Header
-from charloom.codec.format.ordered_work import OrderedWork, Progress, checked_threads, write_pieces
+from charloom.codec.format.ordered_work import OrderedWork, Progress, checked_threads, write_chunks
 from charloom.codec.format.stream import compress_stream, decompress_stream
 from charloom.codec.records.lines import Lines, compress_records, decompress_lines
 
@@ -57,7 +57,7 @@ class Codec:
         check_stream("read", source=source)
         check_stream("write", target=target)
         work = OrderedWork(self.threads, progress)
-        write_pieces(compress_stream(source, self._engines.to_compress(), work), target)
+        write_chunks(compress_stream(source, self._engines.to_compress(), work), target)
 
     def compress_lines(self, source: BinaryIO, target: BinaryIO, progress: Progress | None = None) -> None:
         """As ``compress_stream``, each line a record: RecordFile then reads any line without the others.
@@ -67,7 +67,7 @@ class Codec:
         check_stream("read", source=source)
         check_stream("write", target=target)
         work = OrderedWork(self.threads, progress)
-        write_pieces(compress_records(Lines(source), self._engines.to_compress(), work), target)
+        write_chunks(compress_records(Lines(source), self._engines.to_compress(), work), target)
 
     def decompress_stream(self, source: BinaryIO, target: BinaryIO, progress: Progress | None = None) -> None:
         """Reads ``source`` to its end and writes the original, in bounded memory.
@@ -82,4 +82,4 @@ class Codec:
         reader = ByteReader(source)
         header = Header.read(reader)
         function = decompress_lines if header.records else decompress_stream
-        write_pieces(function(reader, header, self._engines, OrderedWork(self.threads, progress)), target)
+        write_chunks(function(reader, header, self._engines, OrderedWork(self.threads, progress)), target)

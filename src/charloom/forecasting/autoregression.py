@@ -18,7 +18,7 @@ from charloom.forecasting.series import Values, as_array
 
 Places = NDArray[np.int64]
 
-_LARGEST = 1e100
+_MAX_VALUE = 1e100
 """Squares of larger values, and sums of them, leave the range of floats."""
 _ORDERS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _SHRINKAGES = (1e-6, 1e-3, 0.1, 1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
@@ -27,8 +27,8 @@ _FORGOTTEN = np.log(1.2)
 """See ``choose_lags``."""
 _SHARPNESS = 50.0
 """Decay of a weight with its error: by e for 2 %. Averages of near equals beat the best of them."""
-_MOST_KINDS = 20
-_FEWEST_TARGETS = 8
+_MAX_KINDS = 20
+_MIN_TARGETS = 8
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Linear:
 
 def _bounded(values: Values) -> Values:
     """Finite, whatever an unstable autoregression makes of them."""
-    return np.nan_to_num(np.clip(values, -_LARGEST, _LARGEST), nan=_LARGEST)
+    return np.nan_to_num(np.clip(values, -_MAX_VALUE, _MAX_VALUE), nan=_MAX_VALUE)
 
 
 def check_origins(origins: object, needed: int, length: int) -> Places:
@@ -226,7 +226,7 @@ def choose_lags(values: Values, horizon: int, season: int, max_lags: int | None)
     if not np.isfinite(best):  # too short to leave anything out
         return {Kind(1, 1, _SHRINKAGES[-1]): 1.0}
     shares = {kind: float(np.exp(-_SHARPNESS * (error - best))) for kind, error in between.items()}
-    chosen = sorted(shares, key=lambda kind: -shares[kind])[:_MOST_KINDS]
+    chosen = sorted(shares, key=lambda kind: -shares[kind])[:_MAX_KINDS]
     chosen = [kind for kind in chosen if shares[kind] > 1e-4 * shares[chosen[0]]]
     total = sum(shares[kind] for kind in chosen)
     return {kind: shares[kind] / total for kind in chosen}
@@ -260,7 +260,7 @@ def _errors(
     origins = np.arange(begin, len(values))
     for stretch in stretches:
         targets = _outside(regression.places, stretch)
-        if targets.sum() < _FEWEST_TARGETS:
+        if targets.sum() < _MIN_TARGETS:
             return [np.inf] * len(_SHRINKAGES)
         models = regression.solve(targets, _SHRINKAGES)
         past = past_values(values, origins, models[0].order)

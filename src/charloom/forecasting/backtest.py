@@ -10,17 +10,17 @@ from charloom.arguments import check_type
 from charloom.errors import SettingsError
 from charloom.forecasting.autoregression import future_values
 from charloom.forecasting.baselines import Baseline
-from charloom.forecasting.candidates import LEAST_GAIN, best_of, mean_log_error, root_mean_squares
+from charloom.forecasting.candidates import MIN_GAIN, best_of, mean_log_error, root_mean_squares
 from charloom.forecasting.fitting import check_length, fit_all, with_horizon
 from charloom.forecasting.forecaster import Forecaster
 from charloom.forecasting.intervals import sorted_levels
 from charloom.forecasting.network import Progress
 from charloom.forecasting.series import SeriesLike, Values, as_series
-from charloom.settings.forecasting import USUAL_LEVELS, ForecastSettings
+from charloom.settings.forecasting import DEFAULT_LEVELS, ForecastSettings
 from charloom.settings.limits import check_count
 
 _NUM_PATHS = 100
-_SMALLEST = float(np.finfo(np.float64).tiny)
+_MIN_VALUE = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,17 @@ class Backtest:
 
         Models are compared by it: no step decides alone, however large its errors.
         """
-        return mean_log_error(self.scores[name].rmse, _SMALLEST)
+        return mean_log_error(self.scores[name].rmse, _MIN_VALUE)
 
 
-def usual_held_out(length: int, horizon: int) -> int:
+def default_held_out(length: int, horizon: int) -> int:
     """A fifth of the series, and no fewer points than the horizon."""
     return max(length // 5, horizon)
 
 
 def _num_held_out(length: int, settings: ForecastSettings, held_out: int | None) -> int:
     """Raises SeriesError or SettingsError if these points, or those that are left, are too few."""
-    number = usual_held_out(length, settings.horizon)
+    number = default_held_out(length, settings.horizon)
     if held_out is not None:
         number = check_count("held_out", held_out, minimum=1)
     if number < settings.horizon:
@@ -96,7 +96,7 @@ def backtest(
     horizon: int | None = None,
     held_out: int | None = None,
     baselines: Sequence[Baseline] | None = None,
-    levels: Sequence[float] = USUAL_LEVELS,
+    levels: Sequence[float] = DEFAULT_LEVELS,
     progress: Progress | None = None,
 ) -> Backtest:
     """Fits to the beginning of a series once, then forecasts from every point of the end, given all before it.
@@ -142,8 +142,8 @@ def backtest(
     scores = {name: _score(true, mean, exponent, unit) for name, mean in means.items()}
     best = chosen
     if settings.method == "auto":
-        log_errors = [mean_log_error(scores[one.name].rmse, _SMALLEST) for one in compared]
-        best = compared[best_of(log_errors, LEAST_GAIN)]
+        log_errors = [mean_log_error(scores[one.name].rmse, _MIN_VALUE) for one in compared]
+        best = compared[best_of(log_errors, MIN_GAIN)]
     counts = np.sum(~np.isnan(true), axis=0)
     bounds = {level: found[best.name].interval(level) for level in levels}
     coverage = {level: np.sum((low <= true) & (true <= high), 0) / counts for level, (low, high) in bounds.items()}

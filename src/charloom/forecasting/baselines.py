@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from charloom.errors import CharloomError, InputError, SeriesError, SettingsError, counted
+from charloom.errors import CharloomError, InputError, SeriesError, SettingsError, pluralize
 from charloom.forecasting.autoregression import Linear, Places, least_squares
 from charloom.forecasting.series import SeriesLike, Values, as_series
 from charloom.settings.forecasting import MAX_HORIZON
 from charloom.settings.limits import check_count
 
-_LONGEST_PAST = 1_000_000
+_MAX_PAST = 1_000_000
 
 
 class Baseline:
@@ -39,7 +39,7 @@ class Baseline:
         pass
 
     def _too_few(self, length: int) -> CharloomError:
-        return SeriesError(f"{counted(length, 'point')} to fit {self.name} to: {self.fewest_points} are needed")
+        return SeriesError(f"{pluralize(length, 'point')} to fit {self.name} to: {self.fewest_points} are needed")
 
     def forecast(self, values: SeriesLike, origins: Places, horizon: int) -> Values:
         """Forecasts from each origin, the place of the first value that is not known. Returns (origins, horizon).
@@ -63,8 +63,8 @@ class SeasonalMean(Baseline):
     """The mean of the same point of the last known seasons: a season with its noise averaged out."""
 
     def __init__(self, season: int, num_seasons: int = 3) -> None:
-        check_count("season", season, minimum=2, maximum=_LONGEST_PAST)
-        check_count("num_seasons", num_seasons, minimum=1, maximum=_LONGEST_PAST // season)
+        check_count("season", season, minimum=2, maximum=_MAX_PAST)
+        check_count("num_seasons", num_seasons, minimum=1, maximum=_MAX_PAST // season)
         self.fewest_points = season * num_seasons
         self.name = f"seasonal mean ({season})"
         self.linear = Linear(np.tile(np.append(np.zeros(season - 1), 1 / num_seasons), num_seasons), 0.0)
@@ -105,7 +105,7 @@ class AutoRegression(Baseline):
     has_level = True
 
     def __init__(self, num_lags: int = 4) -> None:
-        check_count("num_lags", num_lags, minimum=1, maximum=_LONGEST_PAST)
+        check_count("num_lags", num_lags, minimum=1, maximum=_MAX_PAST)
         self.num_lags = num_lags
         self.fewest_points = 2 * num_lags + 1
         self.name = f"AR({num_lags})"
@@ -114,5 +114,5 @@ class AutoRegression(Baseline):
         self.linear = least_squares(values, self.num_lags)
 
     def _too_few(self, length: int) -> CharloomError:
-        need = f"{counted(length, 'point')} to fit to need one below {(length + 1) // 2}"
+        need = f"{pluralize(length, 'point')} to fit to need one below {(length + 1) // 2}"
         return SettingsError(need, setting="num_lags", value=self.num_lags)

@@ -25,23 +25,23 @@ from charloom.recurrence.threads import use_threads
 from charloom.settings.forecasting import ForecastSettings, Method
 
 _TRUSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-_LEAST_GAIN = 0.002
+_MIN_GAIN = 0.002
 """Minimum gain in error for which corrections are used."""
 _NUM_PATHS = 40
-_MOST_ORIGINS = 600
+_MAX_ORIGINS = 600
 _FOLDS = 5
 _BANDWIDTH = 0.5
 _DEAD_BAND = 1.1
 """A ratio of errors that fewer fitted points may explain."""
-_MOST_OPTIMISM = 3.0
+_MAX_OPTIMISM = 3.0
 _TINY = 1e-12
 """Errors below this share of the series' spread are rounding."""
-LEAST_GAIN = 0.02
+MIN_GAIN = 0.02
 """Least relative gain in error over the preferred model."""
-_MOST_FITS = 40
-_MOST_SEASONS = 3
+_MAX_FITS = 40
+_MAX_SEASONS = 3
 """That a seasonal mean averages: more of them lag behind a level that moves."""
-_FEWEST_FOR_REGRESSION = 24
+_MIN_FOR_REGRESSION = 24
 
 
 def evenly_spaced(begin: int, end: int, most: int) -> Places:
@@ -86,7 +86,7 @@ def errors_after(
 
     Returns both as (origins, horizon) for at most 600 origins of the series; not a number where unknown.
     """
-    grid = evenly_spaced(0, len(values), _MOST_ORIGINS)
+    grid = evenly_spaced(0, len(values), _MAX_ORIGINS)
     true = future_values(values, grid, horizon)
     errors, growths = np.full_like(true, np.nan), np.full_like(true, np.nan)
     for begin, end in itertools.pairwise([*starts.tolist(), len(values)]):
@@ -120,14 +120,14 @@ def optimism(
         near = np.exp(-0.5 * (np.log(steps / step) / _BANDWIDTH) ** 2) * (counts > 0)
         means = [(near * size / np.maximum(counts, 1)).sum() for size in sizes]
         found[step - 1] = means[0] / means[1] if means[1] > 0 else 1.0
-    return np.sqrt(np.clip(found / _DEAD_BAND, 1.0, _MOST_OPTIMISM))
+    return np.sqrt(np.clip(found / _DEAD_BAND, 1.0, _MAX_OPTIMISM))
 
 
 def choose_trust(members: list[Member], reading: Reading, values: Values, settings: ForecastSettings) -> Reading:
     """With as much trust in corrections as helps most on the blocks, over all steps; none if it helps little."""
     tried = [replace(reading, trust=trust) for trust in _TRUSTS]
     errors = [errors_ahead(members, one, values, settings, noise=False)[0] for one in tried]
-    return tried[best_of([mean_log_error(root_mean_squares(some)) for some in errors], _LEAST_GAIN)]
+    return tried[best_of([mean_log_error(root_mean_squares(some)) for some in errors], _MIN_GAIN)]
 
 
 def errors_ahead(
@@ -140,7 +140,7 @@ def errors_ahead(
     Returns both for the origins of ``errors_after``; not a number where no member can forecast, and after the end.
     """
     generator = torch.Generator("cpu").manual_seed(settings.seed) if noise else None
-    grid = evenly_spaced(0, len(values), _MOST_ORIGINS)
+    grid = evenly_spaced(0, len(values), _MAX_ORIGINS)
     true = future_values(values, grid, settings.horizon)
     errors, spreads = np.full_like(true, np.nan), np.full_like(true, np.nan)
     for member in members:
@@ -179,7 +179,7 @@ def choose(candidates: Sequence[Candidate]) -> Candidate:
     """The candidate with the smallest errors on the points that all can forecast; the first if others gain little."""
     common = np.all([np.isfinite(candidate.errors) for candidate in candidates], axis=0)
     errors = [root_mean_squares(np.where(common, candidate.errors, np.nan)) for candidate in candidates]
-    margin = max(LEAST_GAIN, 0.5 / max(1, int(common[:, 0].sum())))
+    margin = max(MIN_GAIN, 0.5 / max(1, int(common[:, 0].sum())))
     return candidates[best_of([mean_log_error(some) for some in errors], margin)]
 
 
@@ -193,7 +193,7 @@ def plain_models(length: int, season: int, settings: ForecastSettings) -> dict[M
     if 1 < season < length:
         found["seasonal-naive"] = SeasonalNaive(season)
         if length >= 3 * season:
-            found["seasonal-mean"] = SeasonalMean(season, min(_MOST_SEASONS, length // season - 1))
+            found["seasonal-mean"] = SeasonalMean(season, min(_MAX_SEASONS, length // season - 1))
     if settings.method in ("seasonal-naive", "seasonal-mean") and settings.method not in found:
         what = f"a season of {season} is seen fewer than three times" if season > 1 else "no season was found"
         raise SeriesError(what, setting="method", value=settings.method, hint=("give ", Argument("season")))
@@ -201,7 +201,7 @@ def plain_models(length: int, season: int, settings: ForecastSettings) -> dict[M
     if length > 3:
         found["mean"] = Mean()
         found["drift"] = Drift()
-    if settings.method == "ar" or length >= max(_FEWEST_FOR_REGRESSION, 3 * order + 9):
+    if settings.method == "ar" or length >= max(_MIN_FOR_REGRESSION, 3 * order + 9):
         found["ar"] = AutoRegression(order)
     return found
 
@@ -215,7 +215,7 @@ def fit_plain(method: Method, baseline: Baseline, values: Values, settings: Fore
 
     # If nothing is estimated once is enough.
     begin = max(baseline.fewest_points, len(values) // (2 if method == "ar" else 4))
-    starts = evenly_spaced(begin, len(values), _MOST_FITS) if baseline.has_level else np.array([baseline.fewest_points])
+    starts = evenly_spaced(begin, len(values), _MAX_FITS) if baseline.has_level else np.array([baseline.fewest_points])
     errors, growths = errors_after(fitted, starts, values, settings.horizon, estimated=baseline.has_level)
     baseline.fit(values)
     first_steps = errors[:, 0][np.isfinite(errors[:, 0])]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charloom.arguments import PATH, check_type
-from charloom.errors import Argument, SeriesError, SettingsError, counted
+from charloom.errors import Argument, SeriesError, SettingsError, pluralize
 from charloom.forecasting.csv_table import STANDARD_INPUT, Table, listed, read_table, shown
 from charloom.forecasting.dates import parse_date, read_dates
 from charloom.forecasting.series import Series, Values
@@ -23,7 +23,7 @@ _ALIKE = str.maketrans("\u00a0\u2009\u202f\u2019", "   '")
 """Signs between thousands that look like a space or an apostrophe."""
 _EXACT_DIGITS = 15
 """Floats hold any number of so many digits."""
-_LEAST_CHANGE = 10**6
+_MIN_CHANGE = 10**6
 """The least change of a column, in what floats lose of its numbers."""
 _MAYBE_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)
 
@@ -134,7 +134,7 @@ def _check_missing(missing: NDArray[np.bool_], lines: list[int], name: str, sett
             )
     if settings.missing == "refuse":
         raise SeriesError(
-            f"line {lines[gaps[0]]}: no value in column {shown(name)} ({len(gaps)} of {counted(len(missing), 'row')} "
+            f"line {lines[gaps[0]]}: no value in column {shown(name)} ({len(gaps)} of {pluralize(len(missing), 'row')} "
             f"{'is' if len(gaps) == 1 else 'are'} missing)",
             hint=(Argument("missing", "interpolate"), " fills them"),
         )
@@ -224,7 +224,7 @@ def _check_digits(
         if Decimal(f"{values[place]:.{digits - 1}e}") == number:
             continue
         loss = abs(Decimal(values[place]) - number)
-        if number == number.to_integral_value() or loss * _LEAST_CHANGE > change > 0:
+        if number == number.to_integral_value() or loss * _MIN_CHANGE > change > 0:
             raise SeriesError(
                 f"line {lines[place]}: {shown(cells[place])} in column {shown(name)}: more digits than a float holds",
                 hint="subtract a constant from the column, or round it",

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from charloom.errors import Argument, SeriesError, SettingsError, counted
+from charloom.errors import Argument, SeriesError, SettingsError, pluralize
 from charloom.settings.forecasting import DELIMITER_NAMES, TableSettings
 
 STANDARD_INPUT = "-"
-_LARGEST_BYTES = 2**30
-_LONGEST_SHOWN = 40
-_MOST_SHOWN = 20
+_MAX_BYTES = 2**30
+_MAX_SHOWN_CHARS = 40
+_MAX_SHOWN_NAMES = 20
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ class Table:
 
 def shown(cell: str) -> str:
     """A cell in quotes, its end left out if it is long."""
-    return repr(cell if len(cell) <= _LONGEST_SHOWN else cell[:_LONGEST_SHOWN] + "...")
+    return repr(cell if len(cell) <= _MAX_SHOWN_CHARS else cell[:_MAX_SHOWN_CHARS] + "...")
 
 
 def listed(names: Sequence[str]) -> str:
     """The names of columns in a message."""
-    return ", ".join(map(shown, names[:_MOST_SHOWN])) + (", ..." if len(names) > _MOST_SHOWN else "")
+    return ", ".join(map(shown, names[:_MAX_SHOWN_NAMES])) + (", ..." if len(names) > _MAX_SHOWN_NAMES else "")
 
 
 def read_table(file: str, settings: TableSettings) -> Table:
@@ -69,7 +69,9 @@ def read_table(file: str, settings: TableSettings) -> Table:
     stream = io.StringIO(_decode(_read_bytes(file)), newline="")
     for skipped in range(settings.skip_rows):
         if not stream.readline():
-            raise SettingsError(f"there are {counted(skipped, 'line')}", setting="skip_rows", value=settings.skip_rows)
+            raise SettingsError(
+                f"there are {pluralize(skipped, 'line')}", setting="skip_rows", value=settings.skip_rows
+            )
     delimiter = settings.delimiter or ("tab" if file.lower().endswith(".tsv") else ",")
     delimiter = DELIMITER_NAMES.get(delimiter, delimiter)
     reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True, strict=True)
@@ -92,14 +94,14 @@ def _read_bytes(file: str) -> bytes:
         raise SeriesError("a device, not a file; use - for standard input")
     try:
         if file == STANDARD_INPUT:
-            data = sys.stdin.buffer.read(_LARGEST_BYTES + 1)
+            data = sys.stdin.buffer.read(_MAX_BYTES + 1)
         else:
             with Path(file).open("rb") as stream:
-                data = stream.read(_LARGEST_BYTES + 1)
+                data = stream.read(_MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise SeriesError(reason[:1].lower() + reason[1:]) from None
-    if len(data) > _LARGEST_BYTES:
+    if len(data) > _MAX_BYTES:
         raise SeriesError("larger than a gibibyte", hint="cut it to its last points")
     return data
 
@@ -165,6 +167,6 @@ def _uneven(row: list[str], line: int, width: int, first: int) -> SeriesError:
         *("; if this line is the header, give ", Argument("skip_rows", line - 1)),
     )
     return SeriesError(
-        f"line {line} has {counted(len(row), 'column')}, and line {first} {width}",
+        f"line {line} has {pluralize(len(row), 'column')}, and line {first} {width}",
         hint=hint if len(row) > width else "delete the row if it is not part of the table",
     )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from charloom.errors import Argument, Part, SeriesError, counted
+from charloom.errors import Argument, Part, SeriesError, pluralize
 from charloom.forecasting.csv_table import shown
 
 _WITHOUT_DATES = Argument("time", "none")
@@ -151,9 +151,9 @@ def _add_months(time: datetime, months: int, day: int) -> datetime:
 
 def _told(step: int, *, by_month: bool) -> str:
     if by_month:
-        return counted(step, "month")
+        return pluralize(step, "month")
     time = step * _MICROSECOND
-    return counted(time.days, "day") if time.days and not time.seconds else str(time)
+    return pluralize(time.days, "day") if time.days and not time.seconds else str(time)
 
 
 def notation_of(label: str) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from charloom.arguments import check_type
-from charloom.errors import Argument, CharloomWarning, Part, SeriesError, SettingsError, counted
+from charloom.errors import Argument, CharloomWarning, Part, SeriesError, SettingsError, pluralize
 from charloom.forecasting.baselines import Baseline, Naive
 from charloom.forecasting.candidates import choose, fit_network, fit_plain, plain_models
 from charloom.forecasting.forecaster import Forecaster
@@ -17,15 +17,15 @@ from charloom.forecasting.series import Series, SeriesLike, Values, as_series, i
 from charloom.forecasting.transforms import make_scale
 from charloom.settings.forecasting import ForecastSettings, Method
 
-FEWEST_POINTS = 4
-FEWEST_FOR_NETWORK = 24
-MOST_POINTS = 10_000
+MIN_POINTS = 4
+MIN_FOR_NETWORK = 24
+MAX_POINTS = 10_000
 """At the end of a series, that are fitted to."""
 
 
 def fewest_points(horizon: int, method: Method = "auto") -> int:
     """The shortest series that a model can forecast so far; of ``auto``, which falls back on the plain ones."""
-    return max(FEWEST_FOR_NETWORK, 2 * horizon + 8) if method == "network" else FEWEST_POINTS
+    return max(MIN_FOR_NETWORK, 2 * horizon + 8) if method == "network" else MIN_POINTS
 
 
 def check_length(length: int, settings: ForecastSettings, held_out: int = 0) -> None:
@@ -41,10 +41,10 @@ def check_length(length: int, settings: ForecastSettings, held_out: int = 0) -> 
         change = ("lower ", Argument("held_out"), f" to {most} or less")
     elif longest >= fewest_points(1, method):
         change = ("lower ", *((Argument("held_out"), " and ") if held_out > horizon else ()), "the horizon")
-    if method == "network" and longest >= FEWEST_POINTS:
+    if method == "network" and longest >= MIN_POINTS:
         change += (*((", or ",) if change else ()), "give ", Argument("method", "auto"))
     raise SeriesError(
-        f"{counted(length, 'point')} {'is' if length == 1 else 'are'} too few to forecast {horizon} ahead"
+        f"{pluralize(length, 'point')} {'is' if length == 1 else 'are'} too few to forecast {horizon} ahead"
         f"{f' with {held_out} held out' if held_out else ''}: {needed} are needed to fit to",
         setting="method" if method == "network" else "held_out" if held_out else None,
         value=method if method == "network" else held_out,
@@ -89,9 +89,9 @@ def fit_all(
     check_type((Callable, type(None)), progress=progress)
     tell = progress or (lambda _: None)
     check_length(len(series), settings)
-    latest = series.values[-MOST_POINTS:]
+    latest = series.values[-MAX_POINTS:]
     if len(latest) < len(series):
-        told = f"the series has {len(series):,} points: the last {MOST_POINTS:,} are fitted to"
+        told = f"the series has {len(series):,} points: the last {MAX_POINTS:,} are fitted to"
         warnings.warn(told, CharloomWarning, stacklevel=3)
     scale = make_scale(latest, settings.transform, _season(settings.season, latest), settings.domain)
     values = scale.to_unit(latest)

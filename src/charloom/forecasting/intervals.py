@@ -29,11 +29,11 @@ _MEAN_NORMAL = float(np.sqrt(2 / np.pi))
 """Mean size of a normal error, in standard deviations."""
 _BANDWIDTH = 0.5
 """Of the average over steps, on a logarithmic scale: steps that are half or twice as far ahead count for 0.4."""
-_MOST_KNOTS = 64
-_MOST_BLOCKS = 10
-_FEWEST_BLOCKS = 4
+_MAX_KNOTS = 64
+_MAX_BLOCKS = 10
+_MIN_BLOCKS = 4
 """If the series has no more stretches than errors overlap."""
-_LEAST_FREEDOM = 2.0
+_MIN_FREEDOM = 2.0
 
 
 def check_level(level: float) -> None:
@@ -66,14 +66,14 @@ def calibrate(errors: Values) -> Values:
     known = np.isfinite(sizes)
     counts = known.sum(0)
     if not counts.any():  # nothing was measured: a normal distribution of little certainty
-        return np.tile(_NORMAL_WIDTHS * _student_factors(_LEAST_FREEDOM), (errors.shape[1], 1))
+        return np.tile(_NORMAL_WIDTHS * _student_factors(_MIN_FREEDOM), (errors.shape[1], 1))
     measured = np.flatnonzero(counts)
     columns = [sizes[known[:, step], step] for step in measured]
     scales = np.array([column.mean() for column in columns])
     shapes = np.array([np.quantile(column, LEVELS) for column in columns])
     freedoms = np.array([_degrees_of_freedom(some, int(at) + 1) for some, at in zip(columns, measured, strict=True)])
     steps = np.arange(1, errors.shape[1] + 1)
-    knots = np.unique(np.geomspace(1, steps[-1], _MOST_KNOTS).astype(int))
+    knots = np.unique(np.geomspace(1, steps[-1], _MAX_KNOTS).astype(int))
     rows = []
     for knot in knots:
         weights = counts[measured] * np.exp(-0.5 * (np.log((measured + 1) / knot) / _BANDWIDTH) ** 2)
@@ -91,13 +91,13 @@ def _degrees_of_freedom(sizes: Values, step: int) -> float:
     By the variance of that mean over stretches of the series, no shorter than the errors overlap if it is long
     enough. After Welch and Satterthwaite.
     """
-    number = min(_MOST_BLOCKS, len(sizes), max(_FEWEST_BLOCKS, len(sizes) // step))
+    number = min(_MAX_BLOCKS, len(sizes), max(_MIN_BLOCKS, len(sizes) // step))
     if number < 2:
-        return _LEAST_FREEDOM
+        return _MIN_FREEDOM
     means = np.array([block.mean() for block in np.array_split(sizes, number)])
     variance = float(means.var(ddof=1)) / number
     found = float(means.mean()) ** 2 / (2 * variance) if variance > 0 else np.inf
-    return float(np.clip(found, _LEAST_FREEDOM, len(sizes)))
+    return float(np.clip(found, _MIN_FREEDOM, len(sizes)))
 
 
 def _student_factors(freedom: float) -> Values:

@@ -13,23 +13,23 @@ from torch import Tensor, nn
 from charloom.forecasting.autoregression import Kind, Linear, Places, blocks_of, fit_lags, past_values
 from charloom.forecasting.series import Values
 from charloom.layers import LAYERS
-from charloom.recurrence.state import parts_of, state_of
+from charloom.recurrence.state import state_to_tuple, tuple_to_state
 from charloom.settings.cells import CellName
 from charloom.settings.forecasting import ForecastSettings
 from charloom.shapes import State
 
-_FEWEST_TO_MATCH = 4
+_MIN_TO_MATCH = 4
 """Pairs of draws whose spread is made exactly that of the distribution."""
-_FARTHEST = 1e15
+_MAX_DISTANCE = 1e15
 """A path of an unstable member goes no further, in units of the series' spread: its squares stay finite."""
-_LARGEST_LOG_VARIANCE = 6.0
-_MOST_STEPS = 60
+_MAX_LOG_VARIANCE = 6.0
+_MAX_STEPS = 60
 """Minibatches of one pass: on long series one sees a part of the windows."""
 _PATIENCE = 6
-_LEAST_GAIN = 1e-4
-_SMALLEST_SPREAD = 1e-12
+_MIN_GAIN = 1e-4
+_MIN_SPREAD = 1e-12
 """Of errors beside the series' own spread, which is 1: smaller ones are rounding."""
-_MOST_AHEAD = 32
+_MAX_AHEAD = 32
 
 Progress: TypeAlias = Callable[[float], None]
 """Called with the share that is done, 0 to 1."""
@@ -53,7 +53,7 @@ class CorrectionNetwork(nn.Module):
         """
         outputs, state = self.layer(inputs, state)
         mean, log_variance = self.head(outputs).unbind(-1)
-        return (mean, log_variance.clamp(-_LARGEST_LOG_VARIANCE, _LARGEST_LOG_VARIANCE)), state
+        return (mean, log_variance.clamp(-_MAX_LOG_VARIANCE, _MAX_LOG_VARIANCE)), state
 
 
 def gaussian_nats(correction: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
@@ -125,7 +125,7 @@ def draw_paths(
             seen = torch.stack([(past[:, order:] - center[:, None]) / reading.window_spread, errors], dim=-1)
             (means, log_variances), state = member.network(seen.float().transpose(0, 1).contiguous())
             mean, log_variance = means[-1].repeat(num_paths), log_variances[-1].repeat(num_paths)
-            state = state_of(part.repeat(1, num_paths, 1) for part in parts_of(state))
+            state = tuple_to_state(part.repeat(1, num_paths, 1) for part in state_to_tuple(state))
         center = center.repeat(num_paths)
         path = torch.empty(num_paths * len(origins), order + horizon, dtype=torch.float64, device="cpu")
         path[:, :order] = past[:, context:].repeat(num_paths, 1)
@@ -134,7 +134,7 @@ def draw_paths(
             error = reading.trust * mean
             if generator is not None:
                 error = error + torch.exp(0.5 * log_variance) * _paired_noise(num_paths, len(origins), generator)
-            value = (linear + member.spread * error.double()).clamp(-_FARTHEST, _FARTHEST)
+            value = (linear + member.spread * error.double()).clamp(-_MAX_DISTANCE, _MAX_DISTANCE)
             path[:, order + step] = value
             if member.network is not None and step + 1 < horizon:
                 seen = torch.stack([(value - center) / reading.window_spread, error.double()], dim=-1)
@@ -145,7 +145,7 @@ def draw_paths(
 
 def _paired_noise(num_paths: int, num_origins: int, generator: torch.Generator) -> Tensor:
     half = torch.randn((num_paths + 1) // 2, num_origins, generator=generator, dtype=torch.float32, device="cpu")
-    if len(half) >= _FEWEST_TO_MATCH:
+    if len(half) >= _MIN_TO_MATCH:
         # The spread of few paths would be off by chance, and its steps not as wide as each other.
         half = half / half.square().mean(0).sqrt()
     return torch.cat([half, -half])[:num_paths].reshape(-1)
@@ -203,9 +203,9 @@ def fit_members(
     errors = [np.append(np.full(one.order, np.nan), values[one.order :] - one.next_values(values)) for one in linears]
     outside = [np.delete(some, slice(*block)) for some, block in zip(errors, blocks, strict=True)]
     # One spread for all: a member whose block holds the only change of a series has no errors on the other points.
-    spread = max(float(np.sqrt(np.mean([np.mean(some[~np.isnan(some)] ** 2) for some in outside]))), _SMALLEST_SPREAD)
+    spread = max(float(np.sqrt(np.mean([np.mean(some[~np.isnan(some)] ** 2) for some in outside]))), _MIN_SPREAD)
     context = min(settings.context, len(values) // 4)
-    windows, window_spread = cut_windows(values, context, max(1, min(_MOST_AHEAD, len(values) // 8)))
+    windows, window_spread = cut_windows(values, context, max(1, min(_MAX_AHEAD, len(values) // 8)))
     batches = [make_batch(windows, some / spread, block, context) for some, block in zip(errors, blocks, strict=True)]
     networks = [CorrectionNetwork(settings.cell, settings.hidden_size) for _ in blocks]
     _train(networks, batches, settings, tell)
@@ -229,7 +229,7 @@ def _train(
         for network, optimizer, batch in zip(networks, optimizers, batches, strict=True):
             _one_pass(network, optimizer, batch, settings.batch_size, generator)
         nats = _held_out_nats(networks, held_out)
-        if nats < best - _LEAST_GAIN:
+        if nats < best - _MIN_GAIN:
             best, best_epoch, best_weights = nats, epoch, copy.deepcopy([one.state_dict() for one in networks])
         tell(max(epoch / settings.epochs, (epoch - best_epoch) / _PATIENCE))
         if epoch - best_epoch >= _PATIENCE:
@@ -247,7 +247,7 @@ def _one_pass(
 ) -> None:
     """Half of the windows, for they overlap."""
     number = len(batch.inputs)
-    steps = min(max(1, number // batch_size // 2), _MOST_STEPS)
+    steps = min(max(1, number // batch_size // 2), _MAX_STEPS)
     order = torch.randperm(number, generator=generator, dtype=torch.int64, device="cpu")
     for begin in range(0, min(steps * batch_size, number), batch_size):
         chosen = order[begin : begin + batch_size]

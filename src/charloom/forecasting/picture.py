@@ -11,7 +11,7 @@ from charloom.forecasting.forecaster import Forecast
 from charloom.forecasting.intervals import sorted_levels
 from charloom.forecasting.series import Series, SeriesLike, as_series
 from charloom.io import plots
-from charloom.settings.forecasting import USUAL_LEVELS
+from charloom.settings.forecasting import DEFAULT_LEVELS
 from charloom.settings.limits import check_choice
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _PALEST, _STRONGEST = 0.15, 0.5
 def draw_forecast(
     series: SeriesLike,
     forecast: Forecast,
-    levels: Sequence[float] = USUAL_LEVELS,
+    levels: Sequence[float] = DEFAULT_LEVELS,
     format: plots.PictureFormat = "png",  # noqa: A002
 ) -> bytes:
     """The end of a series, its forecast and the intervals around it. Raises InputError for one from several origins."""
@@ -55,7 +55,7 @@ def draw_forecast(
     axes.set_xlim(places[0], places[-1])  # no margin: a time before year 1 or after 9999 has no tick
     axes.grid(visible=True, alpha=0.25)
     figure.legend(loc="outside upper center", ncols=4, fontsize=9, frameon=False)
-    return plots.picture_of(figure, format)
+    return plots.render_figure(figure, format)
 
 
 def _places(axes: "Axes", series: Series, begin: int, end: int) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":

@@ -8,8 +8,8 @@ import numpy as np
 
 from charloom.forecasting.series import SeriesLike, Values, as_series
 
-_LONGEST = 400
-_FEWEST_POINTS = 8
+_MAX_LENGTH = 400
+_MIN_POINTS = 8
 _THRESHOLD = 1.4
 """Added to the expected maximum of as many normal values as seasons are tried; sets the rate of false seasons."""
 _PREFERENCE = 0.93
@@ -25,8 +25,8 @@ def find_season(values: SeriesLike) -> int:
     length with its season taken out, so that neither a random walk nor a season passes for the other.
     """
     values = as_series(values).values
-    longest = min(len(values) // 2, _LONGEST)
-    if len(values) < _FEWEST_POINTS or longest < 2 or np.ptp(values) == 0:
+    longest = min(len(values) // 2, _MAX_LENGTH)
+    if len(values) < _MIN_POINTS or longest < 2 or np.ptp(values) == 0:
         return 1
     time = np.linspace(-1.0, 1.0, len(values))
     centered = values - values.mean()

@@ -14,9 +14,9 @@ from charloom.settings.limits import check_count
 
 Values: TypeAlias = NDArray[np.float64]
 
-_LARGEST = 1e300
+_MAX_VALUE = 1e300
 """Forecasts and intervals of larger values may leave the range of floats."""
-_LARGEST_EXACT = 2**53
+_MAX_EXACT = 2**53
 """Floats hold any whole number up to this."""
 
 
@@ -94,9 +94,9 @@ def _check_values(array: NDArray[np.generic], values: Values) -> None:
     if len(bad := np.flatnonzero(~np.isfinite(values))):
         what = "missing (not a number)" if np.isnan(values[bad[0]]) else "infinite"
         raise SeriesError(f"value {bad[0] + 1} of {len(values)} is {what}: fill such values, or leave them out")
-    if len(large := np.flatnonzero(np.abs(values) > _LARGEST)):
-        raise SeriesError(f"value {large[0] + 1} is {values[large[0]]:g}, more than {_LARGEST:g}: use a larger unit")
-    for place in np.flatnonzero(np.abs(values) >= _LARGEST_EXACT) if array.dtype.kind in "iu" else ():
+    if len(large := np.flatnonzero(np.abs(values) > _MAX_VALUE)):
+        raise SeriesError(f"value {large[0] + 1} is {values[large[0]]:g}, more than {_MAX_VALUE:g}: use a larger unit")
+    for place in np.flatnonzero(np.abs(values) >= _MAX_EXACT) if array.dtype.kind in "iu" else ():
         if int(values[place]) != array[place].item():
             raise SeriesError(
                 f"value {place + 1} is {array[place]}, more digits than a float holds",

@@ -11,10 +11,10 @@ from charloom.settings.forecasting import Domain, Transform
 
 Chosen: TypeAlias = Literal["none", "log"]
 
-_LEAST_RISE = 1.5
+_MIN_RISE = 1.5
 """A level must rise by so much before the swings tell anything."""
-_LARGEST_LOGARITHM = 700.0
-_FARTHEST = 1e12
+_MAX_LOGARITHM = 700.0
+_MAX_DISTANCE = 1e12
 """From the fitted series, in its spreads: beyond, forecasts would be capped and their intervals lost in rounding."""
 
 
@@ -52,7 +52,7 @@ class Scale:
         with np.errstate(over="ignore", divide="ignore"):
             divided = np.ldexp(values, -self.exponent)
             scaled = ((np.log(divided) if self.transform == "log" else divided) - self.offset) / self.spread
-        if len(far := np.flatnonzero(np.abs(scaled) > _FARTHEST)):
+        if len(far := np.flatnonzero(np.abs(scaled) > _MAX_DISTANCE)):
             what = f"a value of {values[far[0]]:g} is too far from the fitted series to forecast from it"
             raise InputError(what, hint="fit to a series that has such values")
         return scaled
@@ -62,7 +62,7 @@ class Scale:
         with np.errstate(over="ignore"):
             found = values * self.spread + self.offset
             if self.transform == "log":
-                found = np.exp(np.minimum(found, _LARGEST_LOGARITHM))
+                found = np.exp(np.minimum(found, _MAX_LOGARITHM))
             found = np.ldexp(found, self.exponent)
         largest = float(np.finfo(np.float64).max)
         # Added zeros make zeros positive.
@@ -113,7 +113,7 @@ def _swings_grow(values: Values, season: int) -> bool:
     ends = len(changes) - number * length
     levels = np.log(values[1 + ends :].reshape(number, length).mean(1))
     spreads = changes[ends:].reshape(number, length).std(1)
-    if np.any(spreads <= 0) or np.ptp(levels) < np.log(_LEAST_RISE):
+    if np.any(spreads <= 0) or np.ptp(levels) < np.log(_MIN_RISE):
         return False
     x, y = levels - levels.mean(), np.log(spreads) - np.log(spreads).mean()
     slope = float(x @ y / (x @ x))

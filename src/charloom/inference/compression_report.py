@@ -175,4 +175,4 @@ def plot_report(report: CompressionReport, title: str, format: plots.PictureForm
     lines.set_ylim(0, None)
     lines.grid(visible=True, alpha=0.25)
     lines.legend(fontsize=8)
-    return plots.picture_of(figure, format)
+    return plots.render_figure(figure, format)

@@ -21,7 +21,7 @@ from charloom.settings.corpus import LineOrder, UnknownPolicy
 from charloom.settings.limits import check_choice, check_count
 from charloom.shapes import Ids
 from charloom.text.batching import ALL_ROWS, sequential_batches
-from charloom.text.pieces import joined, split_lines
+from charloom.text.chunks import joined, split_lines
 from charloom.text.stored_ids import AnyIds
 
 _CHUNK_TOKENS = 2048
@@ -72,11 +72,11 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Surprisal:
-    r"""A piece of a text and its surprisal.
+    r"""A chunk of a text and its surprisal.
 
     Attributes:
-        number: Which piece of the text, from 1.
-        text: The piece as it was given; bytes that are not UTF-8 as ``\xff``.
+        number: Which chunk of the text, from 1.
+        text: The chunk as it was given; bytes that are not UTF-8 as ``\xff``.
         num_chars: Tokens of it that were scored: none for the first character of a text.
         nats: Their surprisal, summed.
         num_unknown: Scored tokens that the model does not know, read as ``<unk>``.
@@ -111,28 +111,28 @@ def evaluate(
     Raises UnknownCharacterError for characters the model does not know unless ``unknown`` says otherwise, CorpusError
     for a text of fewer than two tokens, InputError for a model with NaN or infinite weights.
     """
-    return evaluate_pieces(model, [text], unknown=unknown, progress=progress)[0]
+    return evaluate_chunks(model, [text], unknown=unknown, progress=progress)[0]
 
 
-def evaluate_pieces(
+def evaluate_chunks(
     model: Predictor,
-    pieces: Sequence[str | bytes],
+    chunks: Sequence[str | bytes],
     *,
     unknown: UnknownPolicy = "refuse",
     progress: Progress | None = None,
 ) -> tuple[Evaluation, list[Surprisal]]:
-    """As ``evaluate`` on all the pieces joined, in the same one pass, and the surprisal of each.
+    """As ``evaluate`` on all the chunks joined, in the same one pass, and the surprisal of each.
 
-    ``split_lines`` and ``split_chars`` make the pieces.
+    ``split_lines`` and ``split_chars`` make the chunks.
     """
     check_type(Predictor, model=model)
-    check_type(Sequence, pieces=pieces)
+    check_type(Sequence, chunks=chunks)
     check_type((Callable, NoneType), progress=progress)
     check_weights(model)
     vocabulary = model.vocabulary
     unknown_id = -1 if vocabulary.unknown_id is None else vocabulary.unknown_id
-    pieces = [vocabulary.in_units(piece) for piece in pieces]
-    cleaned = list(vocabulary.clean_up.each(pieces))
+    chunks = [vocabulary.in_units(chunk) for chunk in chunks]
+    cleaned = list(vocabulary.clean_up.each(chunks))
     whole = joined(cleaned, vocabulary.unit)
     # Encoding cleans once more, which changes nothing, so that tokens and cleaned characters stay one to one.
     ids = vocabulary.encode(whole, "unk" if isinstance(unknown, str) and unknown == "skip" else unknown)
@@ -154,16 +154,16 @@ def evaluate_pieces(
     ends = torch.tensor([0, *map(len, cleaned)], device="cpu").cumsum(0)
 
     def sums(values: Tensor) -> list[Any]:
-        """Of each piece. Differences of running sums: a part for each of a million characters would take minutes."""
+        """Of each chunk. Differences of running sums: a part for each of a million characters would take minutes."""
         running = torch.zeros(len(whole) + 1, dtype=values.dtype, device="cpu")
         running[scored + 1] = values
         return running.cumsum(0)[ends].diff().tolist()
 
     evaluation = Evaluation(len(scored), _utf8_length(scored_text), float(nats.sum()), int(lacking.sum()))
-    columns = zip(pieces, sums(torch.ones_like(scored)), sums(nats), sums(lacking), strict=True)
+    columns = zip(chunks, sums(torch.ones_like(scored)), sums(nats), sums(lacking), strict=True)
     return evaluation, [
-        Surprisal(number, piece.decode("utf-8", "backslashreplace") if isinstance(piece, bytes) else piece, *of_piece)
-        for number, (piece, *of_piece) in enumerate(columns, 1)
+        Surprisal(number, chunk.decode("utf-8", "backslashreplace") if isinstance(chunk, bytes) else chunk, *of_chunk)
+        for number, (chunk, *of_chunk) in enumerate(columns, 1)
     ]
 
 
@@ -206,7 +206,7 @@ def evaluate_lines(
         check_count("top", top, minimum=1)
     check_type(Predictor, model=model)
     units = model.vocabulary.in_units(text)
-    evaluation, lines = evaluate_pieces(model, split_lines(units), unknown=unknown, progress=progress)
+    evaluation, lines = evaluate_chunks(model, split_lines(units), unknown=unknown, progress=progress)
     if sort == "bits-per-char":
         lines.sort(key=lambda line: line.bits_per_char, reverse=True)
     elif sort == "bits" or top is not None:

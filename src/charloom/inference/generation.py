@@ -10,18 +10,18 @@ import torch
 from charloom.arguments import TEXT, check_type
 from charloom.errors import InputError, SettingsError, UnknownCharacterError
 from charloom.inference.sampling import Sampler
-from charloom.models.predictor import Predictor, WritingPredictor, check_weights, predicting
+from charloom.models.predictor import GeneratingPredictor, Predictor, check_weights, predicting
 from charloom.recurrence.kernel_calls import NativeGenerator
-from charloom.recurrence.state import parts_of
+from charloom.recurrence.state import state_to_tuple
 from charloom.settings.corpus import UnknownPolicy
 from charloom.settings.limits import check_choice, check_count
 from charloom.settings.sampling import GenerationPrecision, SamplingSettings
 from charloom.shapes import Ids, State, StepLogits, TextIds
 
-MOST_SAMPLES = 10_000
-MOST_CHARS_OF_SAMPLES = 20_000_000
+MAX_SAMPLES = 10_000
+MAX_CHARS_OF_SAMPLES = 20_000_000
 """In all samples together: they are kept until they are done, a few dozen bytes a character."""
-_LARGEST_PIECE = 256
+_MAX_CHUNK = 256
 """Tokens of one native call: a hundredth of a second, so that Ctrl-C and a screen do not wait."""
 
 
@@ -48,10 +48,10 @@ def generate(
         unknown: What to do with characters of the prefix that the model does not know.
         precision: Of the weights while generating: float32, or int8, which is faster and a little less exact.
 
-    For the pieces as they come, iterate ``stream``, which takes the same arguments.
+    For the chunks as they come, iterate ``stream``, which takes the same arguments.
     """
-    pieces = stream(model, prefix, num_chars, sampling, stop=stop, unknown=unknown, precision=precision)
-    return prefix[:0].join(pieces)
+    chunks = stream(model, prefix, num_chars, sampling, stop=stop, unknown=unknown, precision=precision)
+    return prefix[:0].join(chunks)
 
 
 def stream(
@@ -64,14 +64,14 @@ def stream(
     unknown: UnknownPolicy = "refuse",
     precision: GenerationPrecision = "float32",
 ) -> Iterator[AnyStr]:
-    """As ``generate``, piece by piece: the (cleaned) prefix first, then what the model writes, as it comes.
+    """As ``generate``, chunk by chunk: the (cleaned) prefix first, then what the model writes, as it comes.
 
-    The prefix is read when this is called. Do not change the model until the last piece: without native kernels, each
-    piece is computed with the weights that the model has by then.
+    The prefix is read when this is called. Do not change the model until the last chunk: without native kernels, each
+    chunk is computed with the weights that the model has by then.
     """
     prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
-    pieces = generate_ids(model, prefix_ids, num_chars, sampling, precision=precision)
-    return _pieces(model, prefix, prefix_ids, (piece[0].tolist() for piece in pieces), stop)
+    chunks = generate_ids(model, prefix_ids, num_chars, sampling, precision=precision)
+    return _chunks(model, prefix, prefix_ids, (chunk[0].tolist() for chunk in chunks), stop)
 
 
 def generate_samples(
@@ -88,25 +88,25 @@ def generate_samples(
     """Several continuations of one prefix, computed side by side; sample 0 is what ``generate`` gives."""
     check_samples(num_samples, num_chars)
     prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
-    pieces = list(generate_ids(model, prefix_ids, num_chars, sampling, num_samples=num_samples, precision=precision))
-    samples = torch.cat(pieces, dim=1) if pieces else torch.empty(num_samples, 0, dtype=torch.int64, device="cpu")
-    return [prefix[:0].join(_pieces(model, prefix, prefix_ids, [ids.tolist()], stop)) for ids in samples]
+    chunks = list(generate_ids(model, prefix_ids, num_chars, sampling, num_samples=num_samples, precision=precision))
+    samples = torch.cat(chunks, dim=1) if chunks else torch.empty(num_samples, 0, dtype=torch.int64, device="cpu")
+    return [prefix[:0].join(_chunks(model, prefix, prefix_ids, [ids.tolist()], stop)) for ids in samples]
 
 
 def check_samples(num_samples: int, num_chars: int) -> None:
     """Raises SettingsError for more samples than can be computed side by side."""
     check_count("num_samples", num_samples, minimum=1)
     check_count("num_chars", num_chars)
-    if num_samples > MOST_SAMPLES:
+    if num_samples > MAX_SAMPLES:
         raise SettingsError(
-            f"at most {MOST_SAMPLES:,} are computed side by side; ask again with another seed for more",
+            f"at most {MAX_SAMPLES:,} are computed side by side; ask again with another seed for more",
             setting="num_samples",
             value=num_samples,
         )
-    if num_samples > 1 and num_samples * num_chars > MOST_CHARS_OF_SAMPLES:
+    if num_samples > 1 and num_samples * num_chars > MAX_CHARS_OF_SAMPLES:
         raise SettingsError(
             f"{num_samples:,} samples of {num_chars:,} characters are too much for the memory: at most "
-            f"{MOST_CHARS_OF_SAMPLES:,} characters in all; ask for fewer or shorter ones, or for one at a time"
+            f"{MAX_CHARS_OF_SAMPLES:,} characters in all; ask for fewer or shorter ones, or for one at a time"
         )
 
 
@@ -128,7 +128,7 @@ def generate_ids(
     sampler = Sampler(sampling, num_samples)
     check_choice("precision", precision, GenerationPrecision)
     check_weights(model)
-    writer = model.make_writer(precision) if isinstance(model, WritingPredictor) else None
+    writer = model.make_generator(precision) if isinstance(model, GeneratingPredictor) else None
     if writer is None and precision != "float32":
         raise SettingsError(
             "it is for models whose hidden states lie between -1 and 1 (not the relu cell), without hooks or replaced "
@@ -136,7 +136,7 @@ def generate_ids(
             setting="precision",
             value=precision,
         )
-    # Here, as the writer is made, so that both know the same weights however late the first piece is asked for.
+    # Here, as the writer is made, so that both know the same weights however late the first chunk is asked for.
     with predicting(model):
         ids = prefix_ids.to(model.device).repeat(num_samples, 1)
         logits, state = model(ids, model.begin_state(num_samples))
@@ -156,7 +156,7 @@ def _chosen(
     model: Predictor, logits: StepLogits, state: State, num_steps: int, forbidden: int | None, sampler: Sampler
 ) -> Iterator[Ids]:
     for written in range(1, num_steps + 1):
-        # Not around the yield: a generator would leave the caller without gradients between two pieces.
+        # Not around the yield: a generator would leave the caller without gradients between two chunks.
         with predicting(model):
             if forbidden is not None:
                 logits = logits.clone()  # the predictor may keep its own
@@ -172,15 +172,17 @@ def _chosen(
 def _written(
     writer: NativeGenerator, logits: StepLogits, state: State, num_steps: int, forbidden: int | None, sampler: Sampler
 ) -> Iterator[Ids]:
-    """As ``_chosen``, in ever larger pieces: the first text is there at once, the rest fast."""
+    """As ``_chosen``, in ever larger chunks: the first text is there at once, the rest fast."""
     with torch.inference_mode():  # copies, which the writer writes to
-        logits, *parts = (part.clone(memory_format=torch.contiguous_format) for part in (logits, *parts_of(state)))
-    piece, written = 1, 0
+        logits, *parts = (
+            part.clone(memory_format=torch.contiguous_format) for part in (logits, *state_to_tuple(state))
+        )
+    chunk, written = 1, 0
     while written < num_steps:
-        piece = min(2 * piece, _LARGEST_PIECE, num_steps - written)
-        ids = writer.run(logits, tuple(parts), sampler.settings, forbidden, sampler.draws(piece))
+        chunk = min(2 * chunk, _MAX_CHUNK, num_steps - written)
+        ids = writer.run(logits, tuple(parts), sampler.settings, forbidden, sampler.draws(chunk))
         _check_predictions(logits)
-        written += piece
+        written += chunk
         yield ids
 
 
@@ -196,28 +198,28 @@ def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: 
     return ids
 
 
-def _pieces(
+def _chunks(
     model: Predictor, prefix: AnyStr, prefix_ids: TextIds, ids: Iterable[list[int]], stop: AnyStr | None
 ) -> Iterator[AnyStr]:
-    """Ids as text of the prefix's own type: the prefix, then piece by piece as the ids come."""
+    """Ids as text of the prefix's own type: the prefix, then chunk by chunk as the ids come."""
     if stop is not None and not (isinstance(stop, type(prefix)) and stop):
         raise SettingsError(
             f"it must be a {type(prefix).__name__}, as the prefix is, and not empty", setting="stop", value=stop
         )
     decode = model.vocabulary.decode
     start: Any = decode(prefix_ids)
-    written: Any = (decode(piece) for piece in ids)
+    written: Any = (decode(chunk) for chunk in ids)
     if model.vocabulary.unit == "byte" and isinstance(prefix, str):
         start = start.decode("utf-8", "replace")
         written = codecs.iterdecode(written, "utf-8", "replace")
     return itertools.chain([start], written if stop is None else _before(stop, written))
 
 
-def _before(stop: AnyStr, pieces: Iterable[AnyStr]) -> Iterator[AnyStr]:
-    """The pieces up to ``stop``; what may be its beginning is held back until that is clear."""
+def _before(stop: AnyStr, chunks: Iterable[AnyStr]) -> Iterator[AnyStr]:
+    """The chunks up to ``stop``; what may be its beginning is held back until that is clear."""
     held = stop[:0]
-    for piece in pieces:
-        held += piece
+    for chunk in chunks:
+        held += chunk
         if (end := held.find(stop)) >= 0:
             held = held[:end]
             break

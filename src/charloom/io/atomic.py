@@ -20,7 +20,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextlib.contextmanager
-def whole_file(path: Path, *, overwrite: bool = False, like: os.stat_result | None = None) -> Iterator[BinaryIO]:
+def atomic_file(path: Path, *, overwrite: bool = False, like: os.stat_result | None = None) -> Iterator[BinaryIO]:
     """A file that appears under its name, complete and on the disk, when the ``with`` ends well; else nothing is left.
 
     Raises InputError for a path that exists, unless ``overwrite``. like: Give the file this one's permissions and
@@ -39,7 +39,7 @@ def whole_file(path: Path, *, overwrite: bool = False, like: os.stat_result | No
         _put_in_place(hidden, path)
 
 
-def write_whole(contents: dict[Path, bytes], *, remove: Sequence[Path] = ()) -> None:
+def write_atomically(contents: dict[Path, bytes], *, remove: Sequence[Path] = ()) -> None:
     """Writes files that belong together: all are complete before any is put in place, in this order.
 
     remove: Files that belong to what is replaced, and go when the new ones are complete.

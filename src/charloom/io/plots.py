@@ -19,7 +19,7 @@ def new_figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def picture_of(figure: "Figure", format: PictureFormat = "png") -> bytes:  # noqa: A002
+def render_figure(figure: "Figure", format: PictureFormat = "png") -> bytes:  # noqa: A002
     """The figure as a file of this format."""
     from matplotlib import rc_context
 

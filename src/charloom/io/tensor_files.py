@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
-_LARGEST_HEADER_BYTES = 100 * 2**20
+_MAX_HEADER_BYTES = 100 * 2**20
 """Of safetensors: that library takes no larger one."""
 
 
@@ -20,7 +20,7 @@ def read_tensor_file(path: Path, preamble: int = 0) -> bytes:
         size = os.fstat(file.fileno()).st_size - preamble
         file.seek(preamble)
         length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(size - 8, _LARGEST_HEADER_BYTES):
+        if size < 8 or length > min(size - 8, _MAX_HEADER_BYTES):
             raise ValueError("its header does not end within it")
         try:
             listed = parse_json(file.read(length))

@@ -15,7 +15,7 @@ from charloom.recurrence.equations import STEPS, CellState, CellWeights
 from charloom.recurrence.kernel_arguments import dense_address, weight_shapes
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
-from charloom.recurrence.state import parts_of, state_of
+from charloom.recurrence.state import state_to_tuple, tuple_to_state
 from charloom.recurrence.torch_internals import is_observed, is_wrapped, without_one_dnn
 from charloom.settings.cells import CELL_OF_MODE, CELLS
 from charloom.settings.model import Precision, check_precision
@@ -74,7 +74,7 @@ class RecurrentLayer(nn.RNNBase):
             torch.zeros(layers, batch_size, size, device=device or weight.device, dtype=dtype or weight.dtype)
             for size in sizes
         ]
-        return state_of(parts)
+        return tuple_to_state(parts)
 
     def named_weights(self) -> list[CellWeights] | None:
         """Returns the weights of each layer and direction, read by name, or None if PyTorch would not read them so.
@@ -136,7 +136,7 @@ class RecurrentLayer(nn.RNNBase):
             bidirectional=self.bidirectional,
             dropout=self.dropout if self.training else 0.0,
         )
-        return outputs.transpose(0, 1) if self.batch_first else outputs, state_of(last)
+        return outputs.transpose(0, 1) if self.batch_first else outputs, tuple_to_state(last)
 
     def __prepare_scriptable__(self) -> nn.Module:
         """Lets ``torch.jit.script``, which calls this, compile PyTorch's own layer over the same tensors."""
@@ -158,13 +158,13 @@ class RecurrentLayer(nn.RNNBase):
     def _native_direction(self, inputs: Any, hx: Any, weights: list[CellWeights]) -> RunDirection | None:
         """Chooses a way to run a direction; None for PyTorch's own ``forward``."""
         path = backend().name
-        if path == "pytorch" or not is_torchs_own(self.mode):
+        if path == "pytorch" or not has_torch_forward(self.mode):
             return None
         if not self._arguments_fit(inputs, hx) or not self._weights_fit(weights):
             return None
         if path == "reference":
             return partial(scan_direction, STEPS[self.mode])
-        parts = () if hx is None else parts_of(hx)
+        parts = () if hx is None else state_to_tuple(hx)
         if not covers(inputs, *parts, *(t for cell in weights for t in cell if t is not None)):
             return None
         return partial(native_direction, self.mode, self.precision, path)
@@ -205,7 +205,7 @@ class RecurrentLayer(nn.RNNBase):
 
     def _first_state(self, inputs: Tensor, hx: State | None) -> CellState:
         if hx is not None:
-            return parts_of(hx)
+            return state_to_tuple(hx)
         layers = self.num_layers * (2 if self.bidirectional else 1)
         zeros = inputs.new_zeros(layers, inputs.shape[1], self.hidden_size)
         return (zeros,) * self._state_parts
@@ -215,7 +215,7 @@ _TORCH_CLASSES: dict[str, type[nn.RNNBase]] = {cell.mode: getattr(nn, cell.layer
 _TORCH_FORWARDS = {mode: torch_class.forward for mode, torch_class in _TORCH_CLASSES.items()}
 
 
-def is_torchs_own(mode: str) -> bool:
+def has_torch_forward(mode: str) -> bool:
     """False if somebody has put another ``forward`` in the place of a class's of ``torch.nn``: it is to be called."""
     return _TORCH_CLASSES[mode].forward is _TORCH_FORWARDS[mode]
 

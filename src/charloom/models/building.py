@@ -61,7 +61,7 @@ def extend_model(
             "must begin with all of the model's: make it by model.vocabulary.extended", setting="vocabulary"
         )
     ModelSettings(init_sigma=init_sigma)  # checks it
-    config, weights = model.disassemble()
+    config, weights = model.to_config()
     config = config | {"vocabulary": vocabulary.to_json()}
     if model.embedding is None:
         config["layer"] = config["layer"] | {"input_size": len(vocabulary)}

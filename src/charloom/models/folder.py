@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, InputError, ModelFolderError
-from charloom.io.atomic import write_whole
+from charloom.io.atomic import write_atomically
 from charloom.io.lock import FolderLock
 from charloom.io.tensor_files import open_regular, parse_json, read_tensor_file
 from charloom.models.predictor import check_finite
@@ -31,7 +31,7 @@ CODEC_FILES = ("codec.safetensors", "priming.safetensors")
 """What ``charloom.codec`` adds to a folder: made of its weights, and read without them."""
 Config: TypeAlias = dict[str, Any]
 """The values of ``config.json``."""
-_LARGEST_CONFIG_BYTES = 64 * 2**20
+_MAX_CONFIG_BYTES = 64 * 2**20
 _DTYPES = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
 """Types that PyTorch computes a model in; it has others for storage only."""
 
@@ -53,7 +53,7 @@ def write_model_folder(path: str | Path, config: Config, tensors: dict[str, Tens
     try:
         folder.mkdir(parents=True, exist_ok=True)
         files = {folder / WEIGHTS_FILE: weights, folder / CONFIG_FILE: text.encode("utf-8", "backslashreplace")}
-        write_whole(files, remove=_codec_of_others(folder, head["weights_sha256"]))
+        write_atomically(files, remove=_codec_of_others(folder, head["weights_sha256"]))
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = (isinstance(error, OSError) and error.strerror) or error
         raise ModelFolderError(f"{folder}: cannot save the model ({reason})") from error
@@ -142,8 +142,8 @@ def _read_config(folder: Path) -> Config:
     file = folder / CONFIG_FILE
     try:
         with open_regular(file) as stream:
-            data = stream.read(_LARGEST_CONFIG_BYTES + 1)
-        if len(data) > _LARGEST_CONFIG_BYTES:
+            data = stream.read(_MAX_CONFIG_BYTES + 1)
+        if len(data) > _MAX_CONFIG_BYTES:
             raise ModelFolderError(f"{file}: too large to be a model's configuration")
         config = parse_json(data)
     except OSError as error:

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from charloom.layers import RecurrentLayer
-from charloom.layers.recurrent_layer import is_torchs_own
+from charloom.layers.recurrent_layer import has_torch_forward
 from charloom.recurrence.backend import Kernels, backend, covers
 from charloom.recurrence.kernel_arguments import PRECISIONS, KernelArgumentError, ModelShape, OptionalTensors
 from charloom.recurrence.kernel_calls import NativeGenerator, Step
 from charloom.recurrence.native_step import native_backpropagation, native_loss
-from charloom.recurrence.state import parts_of, state_of
+from charloom.recurrence.state import state_to_tuple, tuple_to_state
 from charloom.recurrence.torch_internals import are_hooked, has_gradient_hooks
 from charloom.settings.cells import CELL_OF_MODE, CELLS
 from charloom.settings.sampling import GenerationPrecision
@@ -39,7 +39,7 @@ def unknown_part(model: "LanguageModel", methods: Mapping[str, object]) -> str |
         if getattr(model_class, name) is not method or name in attributes:
             return f"{model_class.__qualname__} has a {name} of its own"
     layer, output, dropout, vocabulary_size = model.layer, model.output, model.dropout, len(model.vocabulary)
-    known = isinstance(layer, RecurrentLayer) and is_torchs_own(layer.mode)
+    known = isinstance(layer, RecurrentLayer) and has_torch_forward(layer.mode)
     if not known or _calls_another(layer, RecurrentLayer.forward):
         return f"layer is a {_name(layer)} with a forward of its own"
     if not 0 <= layer.dropout <= 1:
@@ -113,7 +113,7 @@ def _native_parameters(model: "LanguageModel") -> tuple[Kernels, ModelShape, Opt
     return kernels, shape, [first, *chain(*weights), output.weight, output.bias]
 
 
-def native_writer(model: "LanguageModel", precision: GenerationPrecision) -> NativeGenerator | None:
+def native_generator(model: "LanguageModel", precision: GenerationPrecision) -> NativeGenerator | None:
     """Packs a model's weights for generation; None if the kernels do not cover the model."""
     found = _native_parameters(model)
     if found is None or (precision == "int8" and not CELL_OF_MODE[model.layer.mode].bounded):
@@ -141,7 +141,7 @@ def run_native(
         loss, last = (native_backpropagation if backpropagate else native_loss)(*found)
     except KernelArgumentError:
         return None
-    return loss, state_of(last)
+    return loss, tuple_to_state(last)
 
 
 def native_step(
@@ -156,7 +156,7 @@ def native_step(
     (kernels, shape, parameters), layer = found, model.layer
     expected = (layer.num_layers, len(ids), layer.hidden_size)
     num_parts = CELLS[shape.cell].state_parts
-    parts = parts_of(state) if state is not None else (ids.new_zeros(expected, dtype=torch.float32),) * num_parts
+    parts = state_to_tuple(state) if state is not None else (ids.new_zeros(expected, dtype=torch.float32),) * num_parts
     dropout = model.dropout.p if model.dropout.training else 0.0
     layer_dropout = layer.dropout if layer.training else 0.0
     if (

@@ -16,10 +16,10 @@ from charloom.layers import RecurrentLayer
 from charloom.models.checks import check_ids, check_parts, check_range, check_state, check_step
 from charloom.models.configuration import config_of, differ, model_without_weights
 from charloom.models.folder import Config, check_fit, misfit, read_model_folder, write_model_folder
-from charloom.models.fused import native_writer, run_native, unknown_part
+from charloom.models.fused import native_generator, run_native, unknown_part
 from charloom.recurrence.backend import backend
 from charloom.recurrence.kernel_calls import NativeGenerator
-from charloom.recurrence.state import map_parts, parts_of
+from charloom.recurrence.state import map_state, state_to_tuple
 from charloom.recurrence.torch_internals import has_forward_hooks, is_in_distributed_forward
 from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.model import ModelSettings, Precision
@@ -69,7 +69,7 @@ class LanguageModel(nn.Module):
         self.vocabulary = vocabulary
         self.provenance: Mapping[str, Any] = {}
         # Of the layer's device and dtype, whatever the process's defaults are.
-        like = parts_of(layer.begin_state(1))[0]
+        like = state_to_tuple(layer.begin_state(1))[0]
         made: Any = {"device": like.device, "dtype": like.dtype}
         self.embedding = nn.Embedding(len(vocabulary), embedding_size, **made) if embedding_size else None
         self.dropout = nn.Dropout(dropout)
@@ -161,7 +161,7 @@ class LanguageModel(nn.Module):
         dtype = self._example.dtype
         logits = logits.to(dtype).flatten(0, 1)
         loss = functional.cross_entropy(logits, targets.t().flatten(), ignore_index=_NO_TARGET)
-        return loss, map_parts(lambda part: part.detach().to(dtype), state)
+        return loss, map_state(lambda part: part.detach().to(dtype), state)
 
     def backpropagate(self, ids: Ids, targets: Ids, state: State | None = None) -> tuple[Scalar, State]:
         """Computes ``loss`` and adds its gradients to the parameters' ``grad``, as ``backward`` does.
@@ -189,9 +189,9 @@ class LanguageModel(nn.Module):
         loss.backward()  # type: ignore[no-untyped-call] # torch's
         return loss.detach(), last
 
-    def make_writer(self, precision: GenerationPrecision = "float32") -> NativeGenerator | None:
+    def make_generator(self, precision: GenerationPrecision = "float32") -> NativeGenerator | None:
         """Packs the model's present weights for fast generation; None if the kernels do not cover the model."""
-        return native_writer(self, precision)
+        return native_generator(self, precision)
 
     def unknown_part(self) -> str | None:
         """Describes what makes this another model than its configuration says; None if nothing does."""
@@ -220,15 +220,15 @@ class LanguageModel(nn.Module):
 
     def save(self, path: str | Path) -> None:
         """Writes the model to a folder: ``config.json`` and ``model.safetensors``; each file whole or not at all."""
-        write_model_folder(path, *self.disassemble())
+        write_model_folder(path, *self.to_config())
 
     def own_tensors(self) -> dict[str, Tensor]:
         """Returns the ``state_dict``, with tensors that parts share under one name."""
         shared = "output.weight" if self.tied_output else None
         return {name: tensor for name, tensor in self.state_dict().items() if name != shared}
 
-    def disassemble(self) -> tuple[Config, dict[str, Tensor]]:
-        """Returns the arguments of ``assemble``: configuration, as JSON values, and tensors, shared ones once.
+    def to_config(self) -> tuple[Config, dict[str, Tensor]]:
+        """Returns the arguments of ``from_config``: configuration, as JSON values, and tensors, shared ones once.
 
         Raises:
             InputError: The model is not what a configuration can describe, since a part of it was replaced.
@@ -249,7 +249,7 @@ class LanguageModel(nn.Module):
     def _hooks_change_it(self, config: Config, tensors: Mapping[str, Tensor]) -> bool:
         if not has_forward_hooks(self):
             return False
-        plain = LanguageModel.assemble(config, {name: tensor.detach().clone() for name, tensor in tensors.items()})
+        plain = LanguageModel.from_config(config, {name: tensor.detach().clone() for name, tensor in tensors.items()})
         return differ(self, plain.to(self.device))
 
     @classmethod
@@ -261,12 +261,12 @@ class LanguageModel(nn.Module):
         """
         config, tensors = read_model_folder(path)
         try:
-            return cls.assemble(config, tensors)
+            return cls.from_config(config, tensors)
         except InputError as error:
             raise ModelFolderError(f"{path}: {error}") from None
 
     @classmethod
-    def assemble(cls, config: Config, tensors: dict[str, Tensor]) -> "LanguageModel":
+    def from_config(cls, config: Config, tensors: dict[str, Tensor]) -> "LanguageModel":
         """The model of a configuration and tensors from anywhere. Raises InputError if they make none."""
         check_type(Mapping, config=config, tensors=tensors)
         model = model_without_weights(cls, config, len(tensors))

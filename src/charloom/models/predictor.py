@@ -49,10 +49,10 @@ class Predictor(Protocol):
 
 
 @runtime_checkable
-class WritingPredictor(Predictor, Protocol):
+class GeneratingPredictor(Predictor, Protocol):
     """A predictor that can write faster than step by step."""
 
-    def make_writer(self, precision: GenerationPrecision) -> NativeGenerator | None:
+    def make_generator(self, precision: GenerationPrecision) -> NativeGenerator | None:
         """None where the fast way does not cover this model, or is not there."""
 
 

@@ -54,7 +54,7 @@ def longest_matches(
 
 
 def _blocks(corpus: Text, without: Sequence[tuple[int, int]], longest: int) -> Iterator[Text]:
-    """The corpus in pieces that overlap: a stretch of ``longest`` characters at most is whole in one of them."""
+    """The corpus in chunks that overlap: a stretch of ``longest`` characters at most is whole in one of them."""
     borders = [0, *(border for part in without for border in part), len(corpus)]
     step = max(_BLOCK, longest)
     for start, end in zip(borders[::2], borders[1::2], strict=True):

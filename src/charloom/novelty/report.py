@@ -11,15 +11,15 @@ from charloom.arguments import TEXT, check_type
 from charloom.errors import CorpusError, InputError
 from charloom.novelty.longest_matches import longest_matches
 from charloom.settings.limits import check_count
+from charloom.text.chunks import AnyText, joined, split_lines
 from charloom.text.clean_up import CleanUp
-from charloom.text.pieces import AnyText, joined, split_lines
 
 DEFAULT_MIN_LENGTH = 32
 """Characters. Less than 1 or 2 % of a book stands in it a second time in stretches as long, but most of a log."""
-LONGEST_TEXTS = 2_000_000
+MAX_TEXTS = 2_000_000
 """Characters of all texts together; each takes 100 bytes of memory or more."""
-_MOST_PIECES = 50
-_LARGEST_SHARE_OF_PIECES = 0.1
+_MAX_CHUNKS = 50
+_MAX_SHARE_OF_CHUNKS = 0.1
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class NoveltyReport:
         samples: Each text by itself.
         stretches: The longest stretches, longest first, none overlapping or repeating another; the first is there
             however short it is, the others where they count.
-        num_pieces: How many pieces of the corpus itself were looked for in the rest of it, each as long as a text;
+        num_chunks: How many chunks of the corpus itself were looked for in the rest of it, each as long as a text;
             0 where the corpus is too short for that.
         ordinary: What was found of them: how much is copied where nobody copies.
     """
@@ -80,7 +80,7 @@ class NoveltyReport:
     min_length: int
     samples: tuple[Copied, ...]
     stretches: tuple[CopiedStretch, ...]
-    num_pieces: int
+    num_chunks: int
     ordinary: Copied
 
     @property
@@ -105,7 +105,7 @@ def check_novelty(
     """Looks for the texts in a corpus, letter by letter.
 
     A little of any text stands elsewhere by chance and by custom. So the report says, too, what the same measure makes
-    of the corpus' own: pieces as long as the texts, cut out of it (a tenth of it at most) and looked for in the rest.
+    of the corpus' own: chunks as long as the texts, cut out of it (a tenth of it at most) and looked for in the rest.
 
     Args:
         texts: One or several, without the prefix that they were asked to go on from.
@@ -118,7 +118,7 @@ def check_novelty(
     as much for a million of texts.
 
     Raises SettingsError for a min_length below 1, InputError where texts are str and the corpus bytes or the other way,
-    or for more than ``LONGEST_TEXTS``; CorpusError for an empty corpus.
+    or for more than ``MAX_TEXTS``; CorpusError for an empty corpus.
     """
     check_type((*TEXT, Sequence), texts=texts, corpus=corpus)
     for one in () if isinstance(texts, TEXT) else texts:
@@ -136,19 +136,19 @@ def check_novelty(
     if len({isinstance(text, bytes) for text in [*samples, *(text for _, text in parts)]}) > 1:
         raise InputError("texts and corpus must be of one kind: all str, or all bytes")
     samples = [clean(sample) for sample in samples]
-    if (num_chars := sum(map(len, samples))) > LONGEST_TEXTS:
-        raise InputError(f"{num_chars:,} characters to look for: at most {LONGEST_TEXTS:,} can be looked for at once")
+    if (num_chars := sum(map(len, samples))) > MAX_TEXTS:
+        raise InputError(f"{num_chars:,} characters to look for: at most {MAX_TEXTS:,} can be looked for at once")
     places = _Places(parts, clean)
     if not places.text:
         raise CorpusError("the corpus is empty: there is nothing to copy from")
     found = longest_matches(samples, places.text, enough=min_length)
-    pieces, ranges = _pieces(places.text, max(map(len, samples), default=0))
-    ordinary = longest_matches(pieces, places.text, enough=min_length, without=ranges)
+    chunks, ranges = _chunks(places.text, max(map(len, samples), default=0))
+    ordinary = longest_matches(chunks, places.text, enough=min_length, without=ranges)
     return NoveltyReport(
         min_length,
         tuple(_copied(matches, min_length) for matches in found),
         tuple(_stretches(samples, found, places, min_length, num_stretches)),
-        len(pieces),
+        len(chunks),
         total([_copied(matches, min_length) for matches in ordinary]),
     )
 
@@ -173,9 +173,9 @@ def _copied(matches: Sequence[int], min_length: int) -> Copied:
     return Copied(len(matches), count, max(matches, default=0))
 
 
-def _pieces(corpus: str | bytes, length: int) -> tuple[list[str | bytes], list[tuple[int, int]]]:
-    """Pieces of that length, at even distances in the corpus, and where they were."""
-    count = min(_MOST_PIECES, int(_LARGEST_SHARE_OF_PIECES * len(corpus)) // length) if length else 0
+def _chunks(corpus: str | bytes, length: int) -> tuple[list[str | bytes], list[tuple[int, int]]]:
+    """Chunks of that length, at even distances in the corpus, and where they were."""
+    count = min(_MAX_CHUNKS, int(_MAX_SHARE_OF_CHUNKS * len(corpus)) // length) if length else 0
     starts = [(2 * number + 1) * len(corpus) // (2 * count) - length // 2 for number in range(count)]
     ranges = [(start, start + length) for start in starts]
     return [corpus[start:end] for start, end in ranges], ranges

@@ -13,7 +13,7 @@ from charloom.codec.model import priming
 from charloom.codec.model.preparation import prepare_codec
 from charloom.errors import Argument, CharloomWarning, InputError, ModelFolderError, Part
 from charloom.io import plots
-from charloom.io.atomic import remove_leftovers, write_whole
+from charloom.io.atomic import remove_leftovers, write_atomically
 from charloom.io.lock import FolderLock
 from charloom.models.folder import CHECKPOINTS, CODEC_FILES, CONFIG_FILE, WEIGHTS_FILE
 from charloom.models.language_model import LanguageModel
@@ -112,7 +112,7 @@ class RunFolder:
                 stream.write(lines)
         else:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_whole({file: lines.encode()})
+            write_atomically({file: lines.encode()})
         self._num_written, self._failing = len(self.history), False
 
     def finish(self, model: LanguageModel, texts: tuple[bytes, bytes] = (b"", b"")) -> None:
@@ -126,7 +126,7 @@ class RunFolder:
         if self.history:
             self._write_history()
             kept_epoch = (model.provenance.get("results") or {}).get("epoch")
-            write_whole({self.path / PLOT_FILE: plot_history(self.history, kept_epoch)})
+            write_atomically({self.path / PLOT_FILE: plot_history(self.history, kept_epoch)})
         else:
             # Those of a run that this one overwrites are no longer the model's.
             for name in (HISTORY_FILE, PLOT_FILE):
@@ -137,7 +137,7 @@ def texts_for_codec(corpus: Corpus, settings: TrainingSettings) -> tuple[bytes, 
     """The ends of what is trained on and of what is kept out, in bytes, as much as a priming can take."""
 
     def end(start: int, stop: int) -> bytes:
-        text = corpus.vocabulary.decode(corpus.ids[max(start, stop - priming.LARGEST_PRIMING) : stop])
+        text = corpus.vocabulary.decode(corpus.ids[max(start, stop - priming.MAX_PRIMING) : stop])
         return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
 
     at = training_length(len(corpus.ids), settings)
@@ -166,4 +166,4 @@ def plot_history(history: History, kept_epoch: int | None = None) -> bytes:
     also = "" if kept.validation_perplexity is None else f", validation {kept.validation_perplexity:.3g}"
     axes.set_title(f"training {kept.perplexity:.3g}{also}, after epoch {kept.epoch}{of_all}")
     axes.legend()
-    return plots.picture_of(figure)
+    return plots.render_figure(figure)

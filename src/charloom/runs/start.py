@@ -15,8 +15,8 @@ from charloom.settings.recipes import Recipe, load_recipe
 from charloom.settings.training import TrainingSettings
 from charloom.text.corpora import Corpus
 from charloom.text.documents import HUGGING_FACE
-from charloom.text.encoding import LARGEST_IN_MEMORY
-from charloom.text.named_corpora import NAMED_CORPORA, PYTHON_REFERENCE, usual_recipe
+from charloom.text.encoding import MAX_IN_MEMORY
+from charloom.text.named_corpora import NAMED_CORPORA, PYTHON_REFERENCE, default_recipe
 from charloom.text.sources import STANDARD_INPUT
 from charloom.text.stored_ids import StoredIds
 from charloom.text.vocabulary import named_character
@@ -55,7 +55,7 @@ def recipe_of(plan: RunPlan) -> Recipe:
         return plan.recipe
     if resume := plan.resumes:
         return recipe_of_run(resume)
-    recipe = load_recipe(usual_recipe(plan.texts))
+    recipe = load_recipe(default_recipe(plan.texts))
     if isinstance(plan.corpus, Corpus):
         recipe = replace(recipe, corpus=corpus_settings_of(plan.corpus))
     return recipe if plan.init_from is None else recipe.with_changes(fixed_settings(LanguageModel.load(plan.init_from)))
@@ -205,4 +205,4 @@ def estimate_memory(model: LanguageModel, settings: TrainingSettings, ids: Store
     layer = model.layer
     per_char = layer.num_layers * layer.hidden_size * CELL_OF_MODE[layer.mode].kept_per_unit + 2 * len(model.vocabulary)
     floats = parameters * kept + settings.batch_size * settings.num_steps * per_char
-    return floats * _FLOAT_BYTES + min(len(ids) * ids.bytes_per_id, LARGEST_IN_MEMORY)
+    return floats * _FLOAT_BYTES + min(len(ids) * ids.bytes_per_id, MAX_IN_MEMORY)

@@ -28,10 +28,10 @@ from charloom.text.corpora import Corpus, load_corpus
 from charloom.text.sources import STANDARD_INPUT, Progress
 from charloom.training.checkpoints.checkpoint import Checkpoint
 from charloom.training.checkpoints.folder import CheckpointFolder, newest_checkpoint, newest_checkpoint_of
-from charloom.training.checkpoints.resumption import end_in_words
+from charloom.training.checkpoints.resumption import describe_end
 from charloom.training.events import Listener, SavingStarted, StopTraining
 from charloom.training.history import EpochRecord, History
-from charloom.training.processes import Processes, joined_processes
+from charloom.training.processes import Processes, init_processes
 from charloom.training.trainer import check_possible, train
 
 
@@ -114,7 +114,7 @@ class TrainingRun:
         plan, recipe = self.plan, recipe_of(self.plan)
         with ExitStack() as stack:
             if self._joins:
-                self.processes = stack.enter_context(joined_processes(recipe.training.device))
+                self.processes = stack.enter_context(init_processes(recipe.training.device))
             processes = self.processes
             if not processes.first:  # the first process warns
                 stack.enter_context(warnings.catch_warnings())
@@ -140,11 +140,11 @@ class TrainingRun:
                     self.start = start_new(plan, recipe, model, corpus)
                 else:
                     self.start = start_resumed(plan, recipe, model, checkpoint, corpus, processes.restarts)
-                    self.end_reason = end_in_words(checkpoint, recipe.training)
+                    self.end_reason = describe_end(checkpoint, recipe.training)
                 check_possible(recipe.training, len(corpus.ids), processes.device)
                 if processes.first:
                     self.folder.begin(checkpoint.history if checkpoint else None)
-            processes.training_begins()
+            processes.start_training()
             self._stack = stack.pop_all()
         self._stage = "entered"
         return self
@@ -230,7 +230,7 @@ class TrainingRun:
             if failure is not None:
                 epoch = start.model.provenance["results"]["epoch"]
                 saved = (f"; the model of epoch {epoch} is saved in {self.folder.path}",)
-        last = checkpoints.last_in_words if checkpoints is not None and checkpoints.behind else ""
+        last = checkpoints.describe_last if checkpoints is not None and checkpoints.behind else ""
         if isinstance(failure, TrainingDivergedError):
             return self._outcome(start.model, last, TrainingDivergedError(*failure.parts, *saved))
         if saved and isinstance(failure, (CharloomError, OSError)):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from charloom.settings.limits import check_switch, check_whole, check_word
+from charloom.settings.limits import check_bool, check_int, check_str
 
 Unit: TypeAlias = Literal["char", "byte"]
 """Token unit: a Unicode character, or a byte of any file."""
@@ -33,6 +33,6 @@ class CorpusSettings:
     collapse_whitespace: bool | None = None
 
     def __post_init__(self) -> None:
-        check_word(self, unit=Unit)
-        check_whole(self, "max_chars", optional=True)
-        check_switch(self, "lowercase", "collapse_whitespace", optional=True)
+        check_str(self, unit=Unit)
+        check_int(self, "max_chars", optional=True)
+        check_bool(self, "lowercase", "collapse_whitespace", optional=True)

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from charloom.errors import Argument, SettingsError
 from charloom.settings.cells import CellName
-from charloom.settings.limits import check_number, check_switch, check_whole, check_word
+from charloom.settings.limits import check_bool, check_int, check_number, check_str
 
 Transform: TypeAlias = Literal["auto", "none", "log"]
 """Transform before forecasting: none or logarithm; auto takes logarithms if the amplitude grows with the level."""
@@ -16,7 +16,7 @@ Method: TypeAlias = Literal["auto", "network", "ar", "seasonal-mean", "seasonal-
 Domain: TypeAlias = Literal["auto", "real"]
 """Domain of forecast values: that of the series (integers, sign), or all real numbers."""
 Missing: TypeAlias = Literal["refuse", "interpolate"]
-USUAL_LEVELS = (0.8, 0.95)
+DEFAULT_LEVELS = (0.8, 0.95)
 """Default coverage levels of prediction intervals."""
 
 DELIMITER_NAMES = {"tab": "\t", "\\t": "\t"}
@@ -59,10 +59,10 @@ class TableSettings:
     def __post_init__(self) -> None:
         for name in ("column", "time"):
             if not isinstance(getattr(self, name), str):
-                check_whole(self, name, optional=True)
-        check_word(self, missing=Missing)
-        check_switch(self, "header", optional=True)
-        check_whole(self, "skip_rows", minimum=0)
+                check_int(self, name, optional=True)
+        check_str(self, missing=Missing)
+        check_bool(self, "header", optional=True)
+        check_int(self, "skip_rows", minimum=0)
         for name, signs in (("decimal", (".", ",")), ("thousands", (",", ".", " ", "'"))):
             sign = getattr(self, name)
             if sign is not None and (not isinstance(sign, str) or sign not in signs):
@@ -147,21 +147,21 @@ class ForecastSettings:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        check_word(self, method=Method, transform=Transform, domain=Domain, cell=CellName)
-        check_whole(self, "horizon", maximum=MAX_HORIZON)
-        check_whole(self, "season", "max_lags", "num_lags", optional=True)
-        check_whole(self, "hidden_size", "batch_size")
-        check_whole(self, "context", minimum=2)
-        check_whole(self, "members", minimum=2, maximum=100)
-        check_whole(self, "num_paths", minimum=20, maximum=MAX_PATHS)
+        check_str(self, method=Method, transform=Transform, domain=Domain, cell=CellName)
+        check_int(self, "horizon", maximum=MAX_HORIZON)
+        check_int(self, "season", "max_lags", "num_lags", optional=True)
+        check_int(self, "hidden_size", "batch_size")
+        check_int(self, "context", minimum=2)
+        check_int(self, "members", minimum=2, maximum=100)
+        check_int(self, "num_paths", minimum=20, maximum=MAX_PATHS)
         if self.num_paths < self.members:
             raise SettingsError(
                 f"it must be at least {self.members}, one for each ensemble member",
                 setting="num_paths",
                 value=self.num_paths,
             )
-        check_whole(self, "epochs", minimum=0)
-        check_whole(self, "seed", minimum=0)
-        check_whole(self, "threads", maximum=1024)  # PyTorch crashes on very many
+        check_int(self, "epochs", minimum=0)
+        check_int(self, "seed", minimum=0)
+        check_int(self, "threads", maximum=1024)  # PyTorch crashes on very many
         check_number(self, "learning_rate", maximum=1.0, above_minimum=True)
         check_number(self, "weight_decay", maximum=1.0)

@@ -11,12 +11,12 @@ from typing import get_args
 
 from charloom.errors import SettingsError
 
-_LARGEST = 2**63 - 1
+_MAX_VALUE = 2**63 - 1
 """Maximum of an int in PyTorch."""
 
 
-def check_whole(
-    settings: object, *names: str, minimum: int = 1, maximum: int = _LARGEST, optional: bool = False
+def check_int(
+    settings: object, *names: str, minimum: int = 1, maximum: int = _MAX_VALUE, optional: bool = False
 ) -> None:
     """Checks that fields are ints within the bounds, or None if ``optional``, and stores them as int."""
     for name in names:
@@ -25,7 +25,7 @@ def check_whole(
             object.__setattr__(settings, name, check_count(name, value, minimum=minimum, maximum=maximum))
 
 
-def check_count(name: str, value: object, *, minimum: int = 0, maximum: int = _LARGEST) -> int:
+def check_count(name: str, value: object, *, minimum: int = 0, maximum: int = _MAX_VALUE) -> int:
     """Returns an argument as an int. Raises SettingsError if it is not one, or out of bounds."""
     try:
         number = operator.index(value)  # type: ignore[arg-type]
@@ -63,7 +63,7 @@ def check_number(
         object.__setattr__(settings, name, number)
 
 
-def check_word(settings: object, **words: object) -> None:
+def check_str(settings: object, **words: object) -> None:
     """Checks that each field is one of the choices of its Literal."""
     for name, literal in words.items():
         check_choice(name, getattr(settings, name), literal)
@@ -75,7 +75,7 @@ def check_choice(name: str, value: object, literal: object) -> None:
         raise SettingsError(f"choose one of {', '.join(get_args(literal))}", setting=name, value=value)
 
 
-def check_switch(settings: object, *names: str, optional: bool = False) -> None:
+def check_bool(settings: object, *names: str, optional: bool = False) -> None:
     """Checks that fields are bools, or None if ``optional``."""
     for name in names:
         value = getattr(settings, name)

@@ -5,12 +5,12 @@ from typing import Literal, TypeAlias
 
 from charloom.errors import Argument, SettingsError
 from charloom.settings.cells import CellName, Nonlinearity
-from charloom.settings.limits import check_choice, check_number, check_switch, check_whole, check_word
+from charloom.settings.limits import check_bool, check_choice, check_int, check_number, check_str
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 
-MOST_LAYERS = 1000
+MAX_LAYERS = 1000
 """Ten times as many as are ever trained; building them takes one or two seconds."""
 
 
@@ -44,13 +44,13 @@ class ModelSettings:
     init_sigma: float = 0.01
 
     def __post_init__(self) -> None:
-        check_word(self, cell=CellName, nonlinearity=Nonlinearity)
-        check_whole(self, "hidden_size")
-        check_whole(self, "num_layers", maximum=MOST_LAYERS)
-        check_whole(self, "embedding_size", optional=True)
+        check_str(self, cell=CellName, nonlinearity=Nonlinearity)
+        check_int(self, "hidden_size")
+        check_int(self, "num_layers", maximum=MAX_LAYERS)
+        check_int(self, "embedding_size", optional=True)
         check_number(self, "dropout", maximum=1.0)
         check_number(self, "init_sigma")
-        check_switch(self, "tied_output")
+        check_bool(self, "tied_output")
         if self.dropout == 1.0:
             raise SettingsError("it must be less than 1", setting="dropout", value=self.dropout)
         if self.nonlinearity != "tanh" and self.cell != "rnn":

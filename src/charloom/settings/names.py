@@ -39,7 +39,7 @@ def find_setting(name: str) -> str:
     raise SettingsError(f"no setting {name!r}", hint=hint)
 
 
-def parse_word(name: str, word: str) -> Value:
+def parse_value(name: str, word: str) -> Value:
     """Parses a setting's value: ``none`` is None for an optional setting; ``true`` and ``false`` are bools.
 
     Raises SettingsError if the string fits none of the setting's types, and for a setting that takes a list. Limits of
@@ -64,6 +64,6 @@ def parse_word(name: str, word: str) -> Value:
     raise SettingsError(f"it must be {' or '.join(words)}", setting=name, value=word)
 
 
-def as_word(value: Value) -> str:
-    """Returns a value as a string that ``parse_word`` parses."""
+def format_value(value: Value) -> str:
+    """Returns a value as a string that ``parse_value`` parses."""
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from charloom.arguments import check_type
-from charloom.errors import Argument, SettingsError, worded
+from charloom.errors import Argument, SettingsError, format_parts
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.model import ModelSettings
 from charloom.settings.names import TABLES, Value, find_setting
@@ -111,7 +111,7 @@ def load_recipe(name: str) -> Recipe:
         try:
             groups[table] = kind(**tables.get(table, {}))
         except SettingsError as error:
-            raise SettingsError(f"recipe {name}: [{table}] {worded(error.parts, as_key)}") from error
+            raise SettingsError(f"recipe {name}: [{table}] {format_parts(error.parts, as_key)}") from error
     return Recipe(**groups, name=name)
 
 

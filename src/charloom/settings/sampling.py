@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from charloom.errors import Argument, SettingsError
-from charloom.settings.limits import check_number, check_whole
+from charloom.settings.limits import check_int, check_number
 
 GenerationPrecision: TypeAlias = Literal["float32", "int8"]
 """Precision of weights in generation: as trained, or rounded to 8 bits (faster, 0.01 bits per character worse)."""
-USUAL_TEMPERATURE = 0.7
+DEFAULT_TEMPERATURE = 0.7
 """Temperature of samples during training and of the command line."""
 
 
@@ -35,8 +35,8 @@ class SamplingSettings:
     def __post_init__(self) -> None:
         check_number(self, "temperature", "power", optional=True)
         check_number(self, "top_p", maximum=1.0, above_minimum=True, optional=True)
-        check_whole(self, "top_k", optional=True)
-        check_whole(self, "seed", minimum=0, optional=True)
+        check_int(self, "top_k", optional=True)
+        check_int(self, "seed", minimum=0, optional=True)
         if self.temperature is not None and self.power is not None:
             raise SettingsError(
                 *(Argument("temperature"), " and ", Argument("power"), " set the same quantity"),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from charloom.errors import Argument, SettingsError
-from charloom.settings.limits import check_number, check_switch, check_whole, check_word
+from charloom.settings.limits import check_bool, check_int, check_number, check_str
 from charloom.settings.model import Precision
 
 Partitioning: TypeAlias = Literal["sequential", "random"]
@@ -24,7 +24,7 @@ class TrainingSettings:
 
     Attributes:
         batch_size: Sequences in a minibatch.
-        accumulate: Minibatches whose gradients are accumulated for one step of the optimizer: a larger batch in the
+        gradient_accumulation_steps: Minibatches whose gradients are accumulated for one step of the optimizer: a larger batch in the
             memory of a smaller one.
         num_steps: Characters in a sequence, the length of truncated back-propagation.
         epochs: Passes over the training text.
@@ -35,7 +35,7 @@ class TrainingSettings:
         weight_decay: Decoupled weight decay per unit of learning rate. Default: 0.01 with adamw, 0 with sgd.
         schedule: Learning-rate schedule: constant; cosine, which decreases to zero over all epochs; or step, which
             multiplies the rate by the decay factor every few epochs.
-        warm_up_epochs: Epochs over which the learning rate increases linearly from near zero; may be a fraction.
+        warmup_epochs: Epochs over which the learning rate increases linearly from near zero; may be a fraction.
             Default: half an epoch with the cosine schedule, otherwise none.
         decay_every: Epochs between two decreases of the step schedule.
         decay_factor: Factor of each decrease of the step schedule.
@@ -61,7 +61,7 @@ class TrainingSettings:
     """
 
     batch_size: int = 32
-    accumulate: int = 1
+    gradient_accumulation_steps: int = 1
     num_steps: int = 35
     epochs: int = 500
     partitioning: Partitioning = "sequential"
@@ -69,7 +69,7 @@ class TrainingSettings:
     learning_rate: float = 1.0
     weight_decay: float | None = None
     schedule: Schedule = "constant"
-    warm_up_epochs: float | None = None
+    warmup_epochs: float | None = None
     decay_every: int = 10
     decay_factor: float = 0.5
     clip_norm: float = 1.0
@@ -89,18 +89,20 @@ class TrainingSettings:
     keep_checkpoints: int = 2
 
     def __post_init__(self) -> None:
-        check_word(self, partitioning=Partitioning, optimizer=Optimizer, schedule=Schedule, precision=Precision)
-        check_whole(self, "batch_size", "accumulate", "num_steps", "epochs", "report_every", "sample_chars")
-        check_whole(self, "decay_every", "keep_checkpoints")
-        check_whole(self, "patience", "checkpoint_steps", optional=True)
-        check_whole(self, "threads", maximum=1024, optional=True)  # PyTorch crashes on very many
-        check_whole(self, "seed", "sample_every", minimum=0)
+        check_str(self, partitioning=Partitioning, optimizer=Optimizer, schedule=Schedule, precision=Precision)
+        check_int(
+            self, "batch_size", "gradient_accumulation_steps", "num_steps", "epochs", "report_every", "sample_chars"
+        )
+        check_int(self, "decay_every", "keep_checkpoints")
+        check_int(self, "patience", "checkpoint_steps", optional=True)
+        check_int(self, "threads", maximum=1024, optional=True)  # PyTorch crashes on very many
+        check_int(self, "seed", "sample_every", minimum=0)
         check_number(self, "learning_rate", maximum=1e30, above_minimum=True)  # PyTorch computes in float32
         check_number(self, "clip_norm", "checkpoint_minutes")
-        check_number(self, "weight_decay", "warm_up_epochs", optional=True)
+        check_number(self, "weight_decay", "warmup_epochs", optional=True)
         check_number(self, "decay_factor", maximum=1.0, above_minimum=True)
         check_number(self, "validation_fraction", maximum=0.9)
-        check_switch(self, "keep_best", optional=True)
+        check_bool(self, "keep_best", optional=True)
         if not self.validation_fraction and (self.patience is not None or self.keep_best):
             name = "patience" if self.patience is not None else "keep_best"
             raise SettingsError(
@@ -118,7 +120,7 @@ class TrainingSettings:
     @property
     def rows(self) -> int:
         """Sequences per optimizer step; the number of lanes of sequential partitioning."""
-        return self.batch_size * self.accumulate
+        return self.batch_size * self.gradient_accumulation_steps
 
     @property
     def ends_with_best(self) -> bool:

@@ -8,7 +8,7 @@ from charloom.sweeps.results import SweepRun
 
 
 @dataclass(frozen=True)
-class SweepBegan:
+class SweepStarted:
     """All has been checked; processes are about to start.
 
     Attributes:
@@ -55,5 +55,5 @@ class RunFailed:
     message: str
 
 
-SweepEvent: TypeAlias = SweepBegan | SweepProgressed | RunEnded | RunFailed
+SweepEvent: TypeAlias = SweepStarted | SweepProgressed | RunEnded | RunFailed
 SweepListener: TypeAlias = Callable[[SweepEvent], None]

@@ -15,13 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from charloom.errors import Argument, CharloomError, ModelFolderError, SettingsError
-from charloom.io.atomic import write_whole
+from charloom.io.atomic import write_atomically
 from charloom.io.lock import FolderLock
 from charloom.models.folder import CONFIG_FILE
 from charloom.runs.folder import HISTORY_FILE
 from charloom.runs.training_run import Outcome
 from charloom.settings.corpus import CorpusSettings
-from charloom.settings.names import as_word
+from charloom.settings.names import format_value
 from charloom.settings.recipes import Recipe
 from charloom.sweeps.plan import PlannedRun, settings_key
 from charloom.sweeps.results import SweepRun
@@ -58,7 +58,7 @@ class SweepFolder:
         for name, before in self._fixed.values.items() if self._fixed else ():
             now = base.values[name]
             if before != now and name not in free:
-                old, new = as_word(before), as_word(now)
+                old, new = format_value(before), format_value(now)
                 raise SettingsError(
                     *(f"{self.path}: the sweep there has ", Argument(name), f" {old}, and this one {new}: give it "),
                     *("another folder, or vary ", Argument(name), f" over {old},{new} to have both"),
@@ -98,7 +98,7 @@ class SweepFolder:
             return False
         return not with_model or done.outcome == "diverged" or (done.folder / CONFIG_FILE).exists()
 
-    def take_in(self, run: PlannedRun) -> SweepRun:
+    def add_run(self, run: PlannedRun) -> SweepRun:
         """Moves a run that came to its end to its place: one step, so that it is there whole or not at all."""
         place = self.path / "runs" / run.name
         if place.exists():
@@ -152,4 +152,4 @@ def write_run(folder: Path, recipe: Recipe, corpus: Corpus, outcome: Outcome) ->
 
 
 def _write_json(file: Path, data: Mapping[str, object]) -> None:
-    write_whole({file: (json.dumps(data, indent=1) + "\n").encode()})
+    write_atomically({file: (json.dumps(data, indent=1) + "\n").encode()})

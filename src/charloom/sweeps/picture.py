@@ -10,9 +10,9 @@ from charloom.sweeps.results import CombinationResult, SweepResults
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MOST_CURVES = 8
+_MAX_CURVES = 8
 """Combinations drawn: more colours than these nobody tells apart."""
-_LARGEST = 1e6
+_MAX_VALUE = 1e6
 """A perplexity above this is drawn as this: one run gone wild would press all others together."""
 
 
@@ -28,7 +28,7 @@ def draw_sweep(results: SweepResults) -> bytes:
         _draw_against(axes[0], number, combinations)
     for one in axes:
         plots.set_perplexity_axis(one)
-    return plots.picture_of(figure)
+    return plots.render_figure(figure)
 
 
 def _numbers(name: str, combinations: Sequence[CombinationResult]) -> list[float]:
@@ -40,18 +40,18 @@ def _numbers(name: str, combinations: Sequence[CombinationResult]) -> list[float
 
 def _draw_curves(axes: "Axes", combinations: Sequence[CombinationResult], differing: Sequence[str]) -> None:
     """Each seed a line."""
-    for index, one in enumerate(combinations[:_MOST_CURVES]):
+    for index, one in enumerate(combinations[:_MAX_CURVES]):
         colour = f"C{index}"
         label = ", ".join(f"{name.replace('_', ' ')} {one.values[name]}" for name in differing)
         for run in one.runs:
             marker = "o" if len(run.history) == 1 else None
             epochs = [record.epoch for record in run.history]
             validation = [
-                (record.epoch, min(record.validation_perplexity, _LARGEST))
+                (record.epoch, min(record.validation_perplexity, _MAX_VALUE))
                 for record in run.history
                 if record.validation_perplexity is not None
             ]
-            training = [min(record.perplexity, _LARGEST) for record in run.history]
+            training = [min(record.perplexity, _MAX_VALUE) for record in run.history]
             axes.plot(epochs, training, "--" if validation else "-", color=colour, lw=1, label=None, marker=marker)
             if validation:
                 axes.plot(*zip(*validation, strict=True), "-", color=colour, lw=1.2, marker=marker)
@@ -62,10 +62,8 @@ def _draw_curves(axes: "Axes", combinations: Sequence[CombinationResult], differ
     else:
         axes.plot([], [], "-", color="0.3", label="training")
     axes.set_xlabel("epoch")
-    left_out = len(combinations) - _MOST_CURVES
-    axes.set_title(
-        f"the best {_MOST_CURVES} of {len(combinations)} combinations" if left_out > 0 else "each run a line"
-    )
+    left_out = len(combinations) - _MAX_CURVES
+    axes.set_title(f"the best {_MAX_CURVES} of {len(combinations)} combinations" if left_out > 0 else "each run a line")
     _set_legend(axes, 7)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from charloom.arguments import TEXT, check_type
-from charloom.errors import Argument, SettingsError, comma_separated, worded
+from charloom.errors import Argument, SettingsError, comma_separated, format_parts
 from charloom.settings.names import Value, find_setting
 from charloom.settings.recipes import Recipe, as_key, parse_toml
 from charloom.settings.training import WITHOUT_EFFECT
@@ -19,8 +19,8 @@ from charloom.settings.training import WITHOUT_EFFECT
 Combination: TypeAlias = dict[str, Value]
 """Settings by name, and the value that each is given."""
 
-_LONGEST_NAME = 100
-_USUAL = Recipe().values
+_MAX_NAME = 100
+_DEFAULT_NAMES = Recipe().values
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def read_combinations(file: Path, more: Sequence[Combination], base: Recipe) -> 
                 base.with_changes(one | another)
         except SettingsError as error:
             if error.setting not in more[0]:  # else the file is not what is wrong
-                raise SettingsError(f"{file}: combination {number}: ", worded(error.parts, as_key)) from error
+                raise SettingsError(f"{file}: combination {number}: ", format_parts(error.parts, as_key)) from error
     return combinations
 
 
@@ -114,17 +114,17 @@ def named_in_errors(combination: Combination) -> Iterator[None]:
 
 def without_display(recipe: Recipe) -> Recipe:
     """The recipe with what changes nothing left at its default, no samples, and one thread unless it says so."""
-    usual = {name: _USUAL[name] for name in WITHOUT_EFFECT}
+    usual = {name: _DEFAULT_NAMES[name] for name in WITHOUT_EFFECT}
     return recipe.with_changes(usual | {"threads": recipe.training.threads or 1, "sample_every": 0})
 
 
 def settings_key(recipe: Recipe) -> str:
     """A hash of all settings that are not at their default: one that a later version adds changes no key."""
-    changed = {name: value for name, value in recipe.values.items() if value != _USUAL[name]}
+    changed = {name: value for name, value in recipe.values.items() if value != _DEFAULT_NAMES[name]}
     return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _folder_name(combination: Combination, seed: int, key: str) -> str:
     words = ",".join(f"{name}={value}" for name, value in {**combination, "seed": seed}.items())
-    plain = re.sub(r"[^\w.,=+-]", "_", words)[:_LONGEST_NAME]
+    plain = re.sub(r"[^\w.,=+-]", "_", words)[:_MAX_NAME]
     return f"{plain}-{key[:8]}"

@@ -41,12 +41,12 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
                 with contextlib.suppress(OSError):  # what it did not read is lost
                     stream.close()
 
-    def train(self, order: Mapping[str, object], tell_epoch: Callable[[int], None]) -> "Future[dict[str, str]]":
+    def train(self, order: Mapping[str, object], on_epoch: Callable[[int], None]) -> "Future[dict[str, str]]":
         """Has a run trained as soon as a process is free. Gives its last answer, ``{"failed": why}`` if it died."""
-        self._orders.append(self._threads.submit(self._train, order, tell_epoch))
+        self._orders.append(self._threads.submit(self._train, order, on_epoch))
         return self._orders[-1]
 
-    def _train(self, order: Mapping[str, object], tell_epoch: Callable[[int], None]) -> dict[str, str]:
+    def _train(self, order: Mapping[str, object], on_epoch: Callable[[int], None]) -> dict[str, str]:
         try:
             process = self._idle.get_nowait()
         except queue.Empty:  # one died
@@ -61,10 +61,10 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
             if "epoch" not in answer:
                 self._idle.put(process)
                 return answer
-            tell_epoch(int(answer["epoch"]))
-        return {"failed": self._why_it_died(process)}
+            on_epoch(int(answer["epoch"]))
+        return {"failed": self._exit_reason(process)}
 
-    def _why_it_died(self, process: Process) -> str:
+    def _exit_reason(self, process: Process) -> str:
         status, log = process.wait(), self._logs[process]
         if status == -9:  # Linux kills with SIGKILL when memory is out
             return "its process was killed (out of memory?)"

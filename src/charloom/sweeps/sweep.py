@@ -14,13 +14,13 @@ import torch
 
 from charloom.arguments import PATH, check_listeners, check_type
 from charloom.errors import CharloomError, ModelFolderError, SettingsError
-from charloom.io.atomic import write_whole
+from charloom.io.atomic import write_atomically
 from charloom.runs.plan import check_read_with
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.limits import check_count
 from charloom.settings.names import Value
 from charloom.settings.recipes import Recipe
-from charloom.sweeps.events import RunEnded, RunFailed, SweepBegan, SweepEvent, SweepListener, SweepProgressed
+from charloom.sweeps.events import RunEnded, RunFailed, SweepEvent, SweepListener, SweepProgressed, SweepStarted
 from charloom.sweeps.folder import SweepFolder
 from charloom.sweeps.picture import draw_sweep
 from charloom.sweeps.plan import PlannedRun, grid, listed, named_in_errors, plan_runs, without_display
@@ -34,7 +34,7 @@ from charloom.training.trainer import check_possible
 
 Source: TypeAlias = str | Path | Sequence[str | Path] | Corpus | None
 _SECONDS_BETWEEN_EVENTS = 0.25
-_MOST_SEEDS = 100_000
+_MAX_SEEDS = 100_000
 
 
 def sweep(
@@ -78,7 +78,7 @@ def sweep(
     check_type((*PATH, NoneType), output=output)
     check_type(bool, keep_models=keep_models)
     check_listeners(listeners)
-    check_count("num_seeds", num_seeds, minimum=1, maximum=_MOST_SEEDS)
+    check_count("num_seeds", num_seeds, minimum=1, maximum=_MAX_SEEDS)
     if jobs is not None:
         check_count("jobs", jobs, minimum=1)
     combinations = grid(vary) if isinstance(vary, Mapping) else listed(vary)
@@ -112,7 +112,7 @@ def _results(
     to_do = [run for run in planned if not folder.has(run, with_model=keep_models)]
     num_jobs, threads = min(jobs, len(to_do)), planned[0].recipe.training.threads or 1
     try:
-        _tell(listeners, SweepBegan(len(folder.runs), len(to_do), num_jobs, threads))
+        _tell(listeners, SweepStarted(len(folder.runs), len(to_do), num_jobs, threads))
         if to_do:
             _work(folder, to_do, corpora, num_jobs, keep_models, listeners, failures)
     except StopTraining:
@@ -126,7 +126,7 @@ def _results(
                 "results.jsonl": runs_as_json_lines(results).encode(),
                 "sweep.png": draw_sweep(results),
             }
-            write_whole({folder.path / name: content for name, content in files.items()})
+            write_atomically({folder.path / name: content for name, content in files.items()})
     return results
 
 
@@ -163,7 +163,7 @@ def _work(
                     failures[run.name] = answer["failed"]
                     _tell(listeners, RunFailed(run.name, answer["failed"]))
                 else:
-                    _tell(listeners, RunEnded(folder.take_in(run)))
+                    _tell(listeners, RunEnded(folder.add_run(run)))
             _tell(listeners, SweepProgressed(sum(epochs.values()) / num_epochs))
 
 

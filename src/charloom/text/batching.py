@@ -23,7 +23,7 @@ Order: TypeAlias = Callable[[int, int], NDArray[np.int64]]
 """``order(start, stop)``: the numbers at these places of the order, int64 (stop - start,)."""
 
 ALL_ROWS = slice(None)
-LARGEST_LISTED = 1 << 24
+MAX_LISTED = 1 << 24
 _NUM_ROUNDS = 8
 _SEQUENCES_AT_ONCE = 1 << 14
 """Whose places are drawn together."""
@@ -31,14 +31,14 @@ _IDS_AT_ONCE = 1 << 16
 """Of all lanes together, which are read together."""
 
 
-def check_length(length: int, batch_size: int, num_steps: int, accumulate: int = 1) -> None:
+def check_length(length: int, batch_size: int, num_steps: int, gradient_accumulation_steps: int = 1) -> None:
     """Raises SettingsError if a text of ``length`` ids does not fill one minibatch, or as many as make one step."""
-    batch_size *= accumulate
+    batch_size *= gradient_accumulation_steps
     needed = batch_size * num_steps + 1
     if length < needed:
         raise SettingsError(
             f"the training text has {length} characters, one minibatch of {batch_size} x {num_steps} takes {needed}: ",
-            *("lower ", *((Argument("accumulate"), ", ") if accumulate > 1 else ())),
+            *("lower ", *((Argument("gradient_accumulation_steps"), ", ") if gradient_accumulation_steps > 1 else ())),
             *(Argument("batch_size"), " or ", Argument("num_steps"), ", or give it more text"),
         )
 
@@ -121,7 +121,7 @@ def random_order(count: int, generator: torch.Generator) -> Order:
     the keys know. A result that is n or more is put through again until it is below (J. Black and P. Rogaway, Ciphers
     with Arbitrary Finite Domains, 2002).
     """
-    if count <= LARGEST_LISTED:
+    if count <= MAX_LISTED:
         listed = torch.randperm(count, generator=generator).numpy()
         return lambda start, stop: listed[start:stop]
     keys = torch.randint(2**63 - 1, (_NUM_ROUNDS,), generator=generator).tolist()

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from charloom.settings.limits import check_switch
-from charloom.text.pieces import AnyText
+from charloom.settings.limits import check_bool
+from charloom.text.chunks import AnyText
 
 # What a pattern's \s matches, but for the space itself.
 _WHITE_SPACE = (
@@ -28,14 +28,14 @@ class CleanUp:
     collapse_whitespace: bool = False
 
     def __post_init__(self) -> None:
-        check_switch(self, "lowercase", "collapse_whitespace")
+        check_bool(self, "lowercase", "collapse_whitespace")
 
     def __call__(self, text: AnyText) -> AnyText:
         """The cleaned text."""
         clean: Any = text
         if self.lowercase:
             if isinstance(clean, str):
-                # The one letter whose lower case depends on its neighbours; here a text may come in pieces.
+                # The one letter whose lower case depends on its neighbours; here a text may come in chunks.
                 clean = clean.replace("Σ", "σ")  # noqa: RUF001
             clean = clean.lower()
         if self.collapse_whitespace:

@@ -1,4 +1,4 @@
-"""Compressed files as texts: ``.gz``, ``.xz`` and ``.zst`` are read through, piece by piece, in bounded memory."""
+"""Compressed files as texts: ``.gz``, ``.xz`` and ``.zst`` are read through, chunk by chunk, in bounded memory."""
 
 import lzma
 import re
@@ -14,9 +14,9 @@ if sys.version_info >= (3, 14):
 else:
     from backports.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
 
-_PIECE = 1 << 20
+_CHUNK = 1 << 20
 """Bytes that are decompressed at once: a small file may hold a very large text."""
-_LARGEST_DICTIONARY = 1 << 28
+_MAX_DICTIONARY = 1 << 28
 """Bytes of memory that a file may ask for: four times what ``xz -9`` does, more than ``zstd --ultra``."""
 _TOO_MUCH_MEMORY = re.compile("[Mm]emory")
 _BY_HAND = {".xz": "xz -dc", ".zst": "zstd -dc --long=31"}
@@ -39,10 +39,8 @@ class _Gzip:
 _Decompressor: TypeAlias = _Gzip | lzma.LZMADecompressor | ZstdDecompressor
 _KINDS: dict[str, Callable[[], _Decompressor]] = {
     ".gz": _Gzip,
-    ".xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _LARGEST_DICTIONARY),
-    ".zst": lambda: ZstdDecompressor(
-        options={DecompressionParameter.window_log_max: _LARGEST_DICTIONARY.bit_length() - 1}
-    ),
+    ".xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _MAX_DICTIONARY),
+    ".zst": lambda: ZstdDecompressor(options={DecompressionParameter.window_log_max: _MAX_DICTIONARY.bit_length() - 1}),
 }
 
 
@@ -51,22 +49,22 @@ def compression_of(name: str) -> str | None:
     return next((kind for kind in _KINDS if name.lower().endswith(kind)), None)
 
 
-def decompressed(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """The content of a file, given in pieces, by the end of its name; that of any other name as it stands.
+def decompressed(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """The content of a file, given in chunks, by the end of its name; that of any other name as it stands.
 
     Several streams in one file are one text. Raises CorpusError for compressed data that is damaged or not whole.
     """
     if (kind := compression_of(name)) is None:
-        yield from pieces
+        yield from chunks
         return
     try:
-        yield from _streams(pieces, _KINDS[kind])
+        yield from _streams(chunks, _KINDS[kind])
     except EOFError:
         raise CorpusError(f"{name}: not whole: it ends in the middle of its compressed data") from None
     except (zlib.error, lzma.LZMAError, ZstdError) as error:
         if kind in _BY_HAND and _TOO_MUCH_MEMORY.search(str(error)):
             raise CorpusError(
-                f"{name}: it takes more memory to decompress than is given to it ({_LARGEST_DICTIONARY >> 20} MiB): "
+                f"{name}: it takes more memory to decompress than is given to it ({_MAX_DICTIONARY >> 20} MiB): "
                 f"pipe it in instead, as with {_BY_HAND[kind]} {name} | charloom train -"
             ) from None
         reason = " ".join(str(error).split()).rstrip(".")
@@ -75,11 +73,11 @@ def decompressed(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
         ) from None
 
 
-def _streams(pieces: Iterable[bytes], make: Callable[[], _Decompressor]) -> Iterator[bytes]:
+def _streams(chunks: Iterable[bytes], make: Callable[[], _Decompressor]) -> Iterator[bytes]:
     """Raises EOFError where the data ends before a stream does."""
     stream, begun = None, False
-    for piece in pieces:
-        data = piece
+    for chunk in chunks:
+        data = chunk
         while True:
             if stream is None:
                 # Between streams there may be zeros, to fill up a tape's block or the last four bytes.
@@ -87,7 +85,7 @@ def _streams(pieces: Iterable[bytes], make: Callable[[], _Decompressor]) -> Iter
                 if not data:
                     break
                 stream, begun = make(), True
-            if out := stream.decompress(data, _PIECE):
+            if out := stream.decompress(data, _CHUNK):
                 yield out
             data = b""
             if stream.eof:

@@ -13,6 +13,7 @@ from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, CharloomWarning, CorpusError, CorpusUnavailableError, InputError, comma_separated
 from charloom.settings.corpus import CorpusSettings, Unit
 from charloom.text import encoded_texts
+from charloom.text.chunks import beginning, joined, resized
 from charloom.text.clean_up import CleanUp
 from charloom.text.decoding import decoded
 from charloom.text.documents import HUGGING_FACE, joined_documents, open_hugging_face
@@ -25,7 +26,6 @@ from charloom.text.named_corpora import (
     cache_folder,
     read_named,
 )
-from charloom.text.pieces import beginning, joined, resized
 from charloom.text.sources import Progress, TextFiles
 from charloom.text.stored_ids import FileNumbers, Integers, StoredIds
 from charloom.text.vocabulary import Vocabulary
@@ -83,8 +83,8 @@ class Corpus:
     def text(self) -> str | bytes:
         """The whole clean text, in memory: str, or bytes where the unit is the byte."""
         starts = range(0, len(self.ids), _IDS_AT_ONCE)
-        pieces = [self.vocabulary.decode(self.ids[start : start + _IDS_AT_ONCE]) for start in starts]
-        return joined(pieces, self.vocabulary.unit)
+        chunks = [self.vocabulary.decode(self.ids[start : start + _IDS_AT_ONCE]) for start in starts]
+        return joined(chunks, self.vocabulary.unit)
 
 
 def load_corpus(
@@ -134,7 +134,7 @@ def load_corpus(
     with encoded_texts.one_at_a_time(path, text.num_bytes):
         if path is not None and (found := encoded_texts.find(path, progress)):
             return _corpus(name, *found, settings)
-        corpus = _encode(name, text.pieces(progress), settings, files=text)
+        corpus = _encode(name, text.chunks(progress), settings, files=text)
     if text.changed:
         warnings.warn(f"{text.name}: changed while it was read", CharloomWarning, stacklevel=2)
     return corpus
@@ -152,7 +152,7 @@ def corpus_from(
     separator: str = "\n",
     progress: Progress | None = None,
 ) -> Corpus:
-    """A corpus of text that is at hand, or that comes from anywhere, once and in pieces.
+    """A corpus of text that is at hand, or that comes from anywhere, once and in chunks.
 
     Args:
         documents: A text; or texts, such as a list, a generator, or a data set of Hugging Face's ``datasets``,
@@ -163,7 +163,7 @@ def corpus_from(
         max_chars: Likewise.
         lowercase: Likewise.
         collapse_whitespace: Likewise.
-        separator: What comes after each document that does not end in it, but for the last; ``""`` for pieces of one
+        separator: What comes after each document that does not end in it, but for the last; ``""`` for chunks of one
             text.
         progress: Called now and then with the number of tokens so far, and None.
 
@@ -225,18 +225,18 @@ def _refuse_near_miss(name: str) -> None:
 
 def _encode(
     name: str,
-    pieces: Iterable[str | bytes],
+    chunks: Iterable[str | bytes],
     settings: CorpusSettings,
     progress: Progress | None = None,
     files: TextFiles | None = None,
 ) -> Corpus:
-    """The one pass. files: Where the pieces come from, if from files. progress: As that of ``corpus_from``."""
+    """The one pass. files: Where the chunks come from, if from files. progress: As that of ``corpus_from``."""
     encoder = Encoder(settings.unit, encoded_texts.new_file)
     try:
-        clean = _clean_up(settings).each(resized(pieces, settings.unit))
-        for piece in beginning(clean, settings.max_chars):
+        clean = _clean_up(settings).each(resized(chunks, settings.unit))
+        for chunk in beginning(clean, settings.max_chars):
             with _in_the_cache(name):
-                encoder.take(piece)
+                encoder.take(chunk)
             if progress is not None:
                 progress(encoder.num_ids, None)
         with _in_the_cache(name):

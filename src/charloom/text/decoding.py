@@ -1,4 +1,4 @@
-"""UTF-8 to text, piece by piece; files that are something else are known by their first bytes, and errors say so."""
+"""UTF-8 to text, chunk by chunk; files that are something else are known by their first bytes, and errors say so."""
 
 import codecs
 import itertools
@@ -43,8 +43,8 @@ _CONTROL = bytes({*range(32)} - {*b"\a\b\t\n\v\f\r\x1b"})
 """What no text holds in any encoding that extends ASCII; the rule of file(1)."""
 
 
-def decoded(pieces: Iterable[bytes], name: str) -> Iterator[str]:
-    """The text of a file that comes in pieces, a leading byte order mark left out.
+def decoded(chunks: Iterable[bytes], name: str) -> Iterator[str]:
+    """The text of a file that comes in chunks, a leading byte order mark left out.
 
     Raises CorpusError for what is not text. It names the kind of file if that is known (``kind_of``), else the place of
     the first byte that is not UTF-8, else that of the first NUL character.
@@ -53,7 +53,7 @@ def decoded(pieces: Iterable[bytes], name: str) -> Iterator[str]:
     bytes_before, lines_before, chars_before = 0, 1, 0
     nul: int | None = None
     kind: str | None = None
-    for data, final in itertools.chain(((piece, False) for piece in pieces), [(b"", True)]):
+    for data, final in itertools.chain(((chunk, False) for chunk in chunks), [(b"", True)]):
         if not bytes_before:
             kind = kind_of(data[:HEAD_BYTES])
         pending = len(decoder.getstate()[0])

@@ -10,13 +10,13 @@ from charloom.text.decoding import BYTES_INSTEAD
 
 HUGGING_FACE = "hf:"
 """What the name of a data set of the hub begins with."""
-_USUAL_COLUMN = "text"
+_DEFAULT_COLUMN = "text"
 
 
 def joined_documents(
     documents: object, name: str, unit: Unit, column: str | None = None, separator: str = "\n"
 ) -> Iterator[str | bytes]:
-    """The one text that ``corpus_from`` makes of these, in pieces. Raises CorpusError for what is empty, or no text."""
+    """The one text that ``corpus_from`` makes of these, in chunks. Raises CorpusError for what is empty, or no text."""
     whole = (documents,) if isinstance(documents, TEXT) else documents
     if not isinstance(whole, Iterable) or getattr(whole, "ndim", 1) == 0:
         raise CorpusError(f"{name}: {type(documents).__name__} is neither a text nor texts one after the other")
@@ -55,7 +55,7 @@ def _in_units(document: object, place: str, unit: Unit, column: str | None) -> s
 def _text_of_row(row: Mapping[str, object], place: str, column: str | None) -> object:
     if column is None:
         texts = [key for key, value in row.items() if isinstance(value, TEXT)]
-        column = _USUAL_COLUMN if _USUAL_COLUMN in row else texts[0] if len(texts) == 1 else None
+        column = _DEFAULT_COLUMN if _DEFAULT_COLUMN in row else texts[0] if len(texts) == 1 else None
     if column is None or column not in row:
         wanted = "which column is the text?" if column is None else f"there is no column {column!r}:"
         raise CorpusError(f"{place}: {wanted} it has {', '.join(map(str, row))}")

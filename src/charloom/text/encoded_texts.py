@@ -35,7 +35,7 @@ _STALE_SECONDS = 600
 """A file that is being written changes within this."""
 _UNUSED_SECONDS = 60 * 24 * 3600
 _UNFINISHED = ".encoding-"
-_MOST_COMPRESSED = 16
+_MAX_COMPRESSED = 16
 """How many times as long a text may be as its files."""
 
 
@@ -139,7 +139,7 @@ def _remove(path: Path) -> None:
 def one_at_a_time(path: Path | None, num_bytes: int | None) -> Iterator[None]:
     """One process encodes a long text (by the bytes of its files), and others wait for it, and find it."""
     with contextlib.ExitStack() as stack:
-        if path is not None and (num_bytes or 0) > encoding.LARGEST_IN_MEMORY / _MOST_COMPRESSED:
+        if path is not None and (num_bytes or 0) > encoding.MAX_IN_MEMORY / _MAX_COMPRESSED:
             with contextlib.suppress(OSError):  # which whoever writes there will tell
                 path.parent.mkdir(parents=True, exist_ok=True)
                 lock = FolderLock(path.parent, "another process", name=f".{path.stem}.lock", wait=True)

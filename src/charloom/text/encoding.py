@@ -1,4 +1,4 @@
-"""From a text in pieces to ids in as few bytes as they need, in one pass and bounded memory.
+"""From a text in chunks to ids in as few bytes as they need, in one pass and bounded memory.
 
 Characters are numbered as they first come, from 1. Which id of the vocabulary each number stands for is known at the
 end, when all have been counted, and is looked up whenever ids are read (``StoredIds``): nothing is written twice, but
@@ -18,7 +18,7 @@ from charloom.text.clean_up import CleanUp
 from charloom.text.stored_ids import FileNumbers, Integers, StoredIds
 from charloom.text.vocabulary import Vocabulary, code_points
 
-LARGEST_IN_MEMORY = 32 << 20
+MAX_IN_MEMORY = 32 << 20
 """Bytes of ids: a longer text goes to a file."""
 _NUM_CODE_POINTS = 0x110000
 _WIDTHS: list[np.dtype[np.integer]] = [np.dtype(np.uint8), np.dtype("<u2"), np.dtype("<u4")]
@@ -64,7 +64,7 @@ class EncodedText:
 
 
 class Encoder:
-    """Takes a clean text piece by piece; ``file``, made when it comes to that, has what is too much for memory."""
+    """Takes a clean text chunk by chunk; ``file``, made when it comes to that, has what is too much for memory."""
 
     def __init__(self, unit: Unit, make_file: Callable[[], BinaryIO]) -> None:
         self.file: BinaryIO | None = None
@@ -78,14 +78,14 @@ class Encoder:
         self._number_of = np.zeros(_NUM_CODE_POINTS, np.int32)
         self._counts = np.zeros(_NUM_CODE_POINTS + 1, np.int64)
 
-    def take(self, piece: str | bytes) -> None:
-        """One more piece. Raises OSError where a file cannot be written, UnicodeEncodeError for half characters."""
-        if isinstance(piece, bytes):
-            self._hash.update(piece)
-            numbers: Integers = np.frombuffer(piece, np.uint8)
+    def take(self, chunk: str | bytes) -> None:
+        """One more chunk. Raises OSError where a file cannot be written, UnicodeEncodeError for half characters."""
+        if isinstance(chunk, bytes):
+            self._hash.update(chunk)
+            numbers: Integers = np.frombuffer(chunk, np.uint8)
         else:
-            self._hash.update(piece.encode("utf-8"))
-            codes = code_points(piece)
+            self._hash.update(chunk.encode("utf-8"))
+            codes = code_points(chunk)
             numbers = self._number_of.take(codes)
             if not numbers.all():
                 self._number_new(codes[numbers == 0])
@@ -94,7 +94,7 @@ class Encoder:
             self._counts[: len(counts)] += counts
         self.num_ids += len(numbers)
         self._arrays.append(numbers.astype(self._dtype, copy=False))
-        if self.file is not None or self.num_ids * self._dtype.itemsize > LARGEST_IN_MEMORY:
+        if self.file is not None or self.num_ids * self._dtype.itemsize > MAX_IN_MEMORY:
             self._write()
 
     def finish(self) -> EncodedText:

@@ -104,6 +104,6 @@ def _first_clause(error: Exception) -> str:
     return "no connection" if "Connection" in kinds else f"{type(error).__name__}: {error}"[:120]
 
 
-def usual_recipe(corpus: Sequence[str]) -> str:
+def default_recipe(corpus: Sequence[str]) -> str:
     """Returns the recipe for a corpus if none is named: the section's for its own text, one for all other texts."""
     return SECTION if tuple(corpus) in ((), (TIME_MACHINE,)) else OWN_TEXT

@@ -1,4 +1,4 @@
-"""Reading a user's text: files, folders and standard input, piece by piece."""
+"""Reading a user's text: files, folders and standard input, chunk by chunk."""
 
 import hashlib
 import itertools
@@ -15,25 +15,25 @@ from typing import TypeAlias
 
 from charloom.errors import CharloomWarning, CorpusError
 from charloom.settings.corpus import Unit
+from charloom.text.chunks import joined
 from charloom.text.compressed_inputs import decompressed
 from charloom.text.decoding import HEAD_BYTES, decoded, is_binary
-from charloom.text.pieces import joined
 
 Progress: TypeAlias = Callable[[int, int | None], None]
 """Called now and then with the bytes read and the bytes there are, None where that is not known."""
 
 STANDARD_INPUT = "-"
-_LONGEST_NAME = 200
-_MOST_NAMES = 5
+_MAX_NAME = 200
+_MAX_NAMES = 5
 _SETTLED_NANOSECONDS = 2_000_000_000
 """The coarsest clock of a file system's ticks once in this."""
-_PIECE = 1 << 20
+_CHUNK = 1 << 20
 """Bytes that are read at once."""
 
 
 def read_sources(sources: Sequence[str | Path], unit: Unit) -> str | bytes:
     """The text of ``TextFiles``, whole. Raises CorpusError for what is missing, empty, damaged or not UTF-8."""
-    return joined([*TextFiles(sources, unit).pieces()], unit)
+    return joined([*TextFiles(sources, unit).chunks()], unit)
 
 
 class TextFiles:
@@ -71,17 +71,17 @@ class TextFiles:
         except CorpusError:
             return True
 
-    def pieces(self, progress: Progress | None = None) -> Iterator[str | bytes]:
-        """The text in pieces that are not empty. Raises CorpusError for a text that is."""
-        return (piece for _, piece in self._pieces_of_files(progress))
+    def chunks(self, progress: Progress | None = None) -> Iterator[str | bytes]:
+        """The text in chunks that are not empty. Raises CorpusError for a text that is."""
+        return (chunk for _, chunk in self._chunks_of_files(progress))
 
     def parts(self) -> list[tuple[str, str | bytes]]:
-        """The text of each file, after its name; put together they are the whole. Raises CorpusError as ``pieces``."""
-        by_file = itertools.groupby(self._pieces_of_files(None), operator.itemgetter(0))
-        return [(name, joined([piece for _, piece in pieces], self._unit)) for name, pieces in by_file]
+        """The text of each file, after its name; put together they are the whole. Raises CorpusError as ``chunks``."""
+        by_file = itertools.groupby(self._chunks_of_files(None), operator.itemgetter(0))
+        return [(name, joined([chunk for _, chunk in chunks], self._unit)) for name, chunks in by_file]
 
-    def _pieces_of_files(self, progress: Progress | None) -> Iterator[tuple[str, str | bytes]]:
-        """Each piece after the name of its file, to which the line end that it lacks belongs."""
+    def _chunks_of_files(self, progress: Progress | None) -> Iterator[tuple[str, str | bytes]]:
+        """Each chunk after the name of its file, to which the line end that it lacks belongs."""
         bytes_read = 0
 
         def count(data: bytes) -> bytes:
@@ -97,7 +97,7 @@ class TextFiles:
             if isinstance(last, str) and last and not last.endswith("\n"):
                 yield name, (last := "\n")
             name = _names([file])
-            data = decompressed(map(count, _read_in_pieces(file)), str(file))
+            data = decompressed(map(count, _read_in_chunks(file)), str(file))
             texts: Iterator[str] | Iterator[bytes] = data if self._unit == "byte" else decoded(data, name)
             for last in texts:
                 yield name, last
@@ -119,10 +119,10 @@ def _facts_of(files: Sequence[str | Path]) -> list[tuple[int, int, int, int]] | 
     return facts
 
 
-def _read_in_pieces(file: str | Path) -> Iterator[bytes]:
+def _read_in_chunks(file: str | Path) -> Iterator[bytes]:
     try:
         with nullcontext(sys.stdin.buffer) if file == STANDARD_INPUT else Path(file).open("rb") as stream:
-            while data := stream.read(_PIECE):
+            while data := stream.read(_CHUNK):
                 yield data
     except OSError as error:
         raise CorpusError(f"{file}: {_reason(error)}") from None
@@ -141,7 +141,7 @@ def _files_of(source: str | Path, unit: Unit) -> list[str | Path]:
         )
     except (OSError, ValueError) as error:
         name = " ".join(str(getattr(error, "filename", None) or path).split())
-        raise CorpusError(f"{name[:_LONGEST_NAME]}: {_reason(error)}") from None
+        raise CorpusError(f"{name[:_MAX_NAME]}: {_reason(error)}") from None
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         raise CorpusError(f"{path}: a device, not a file; use - for standard input")
     if not stat.S_ISDIR(mode):
@@ -168,7 +168,7 @@ def _is_model(folder: Path) -> bool:
 def _head(file: Path) -> bytes:
     """The first bytes of the text; of a file that cannot be read none, as reading it will say why."""
     try:
-        return next(decompressed(_read_in_pieces(file), str(file)), b"")[:HEAD_BYTES]
+        return next(decompressed(_read_in_chunks(file), str(file)), b"")[:HEAD_BYTES]
     except CorpusError:
         return b""
 
@@ -194,7 +194,7 @@ def _each_once(sources: Sequence[str | Path], unit: Unit) -> list[str | Path]:
 
 
 def _warn_of(folder: Path, left_out: list[str], one: str, several: str) -> None:
-    names = ", ".join(sorted(left_out)[:_MOST_NAMES]) + (" ..." if len(left_out) > _MOST_NAMES else "")
+    names = ", ".join(sorted(left_out)[:_MAX_NAMES]) + (" ..." if len(left_out) > _MAX_NAMES else "")
     what = f"{one} is" if len(left_out) == 1 else f"{len(left_out)} {several} are"
     warnings.warn(f"{folder}: {what} left out: {names}", CharloomWarning, stacklevel=2)
 

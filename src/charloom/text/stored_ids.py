@@ -154,9 +154,9 @@ class FileNumbers:
     def sequences(self, starts: NDArray[np.int64], length: int) -> Integers:
         """So many numbers from each of these places on, (places, length). The places are an int64 array."""
         size = length * self.dtype.itemsize
-        pieces = [(at, min(_BYTES_AT_ONCE, size - at)) for at in range(0, size, _BYTES_AT_ONCE)]
+        chunks = [(at, min(_BYTES_AT_ONCE, size - at)) for at in range(0, size, _BYTES_AT_ONCE)]
         starts = (starts * self.dtype.itemsize).tolist()
-        data = b"".join([_read_at(self._descriptor, count, start + at) for start in starts for at, count in pieces])
+        data = b"".join([_read_at(self._descriptor, count, start + at) for start in starts for at, count in chunks])
         if len(data) != len(starts) * size:
             raise CorpusError("the encoded text was cut short on the disk while it was read: load the corpus again")
         return np.frombuffer(data, self.dtype).reshape(len(starts), length)

@@ -58,7 +58,7 @@ class Processes:
         """True if this is the one that writes and shows."""
         return self.rank == 0
 
-    def training_begins(self) -> None:
+    def start_training(self) -> None:
         """From here on a restart goes on with this run. Before, it is tried anew, and refused again if it was."""
         if self.store is not None and self.first:
             self.store.set(_RUN, self.run)
@@ -67,12 +67,12 @@ class Processes:
     def check(self, settings: TrainingSettings) -> None:
         """Raises SettingsError if the lanes cannot be shared out evenly, or are to be gone through in turn."""
         batch_size = settings.batch_size
-        if self.size > 1 and settings.accumulate > 1:
+        if self.size > 1 and settings.gradient_accumulation_steps > 1:
             raise SettingsError(
                 f"it is for one process, and {self.size} share the batch; leave it out, and give the ",
                 *(Argument("batch_size"), " of them all"),
-                setting="accumulate",
-                value=settings.accumulate,
+                setting="gradient_accumulation_steps",
+                value=settings.gradient_accumulation_steps,
             )
         if batch_size % self.size:
             raise SettingsError(
@@ -122,7 +122,7 @@ class Processes:
 
 
 @contextmanager
-def joined_processes(device: str = "auto") -> Iterator[Processes]:
+def init_processes(device: str = "auto") -> Iterator[Processes]:
     """The processes of this run, connected for as long as the context lasts; where there is no other, this one alone.
 
     device: As in the settings. gloo on CPUs, NCCL on GPUs, one GPU to a process. Raises SettingsError where the others
@@ -193,7 +193,7 @@ def talk(call: Callable[[], object]) -> None:
         raise
 
 
-class Wishes(NamedTuple):
+class Requests(NamedTuple):
     """Requests of one process to all; or what all do now."""
 
     stop: bool = False
@@ -209,7 +209,7 @@ class SharedGradients:
     def __init__(self, model: nn.Module, processes: Processes) -> None:
         """Gives all processes the first one's weights."""
         self.processes = processes
-        self._wishes = self._heard = Wishes()
+        self._wishes = self._heard = Requests()
         parameters = [parameter.detach() for parameter in model.parameters()]
         weights = torch.cat([parameter.flatten() for parameter in parameters])
         talk(lambda: distributed.broadcast(weights, 0))
@@ -223,11 +223,11 @@ class SharedGradients:
         talk(lambda: distributed.all_reduce(message))
         message /= self.processes.size
         begin = 1 + len(wishes)
-        self._heard = Wishes(*(bool(number) for number in message[1:begin]))
+        self._heard = Requests(*(bool(number) for number in message[1:begin]))
         _spread(message[begin:], gradients)
         return message[0].clone()
 
-    def agree(self, wishes: Wishes) -> Wishes:
+    def all_reduce_requests(self, wishes: Requests) -> Requests:
         """Between two steps: returns what all do here. What one wishes, all do after the next step."""
         # A checkpoint that is written now is no longer due.
         self._wishes = wishes._replace(checkpoint=wishes.checkpoint and not self._heard.checkpoint)

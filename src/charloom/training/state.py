@@ -142,7 +142,7 @@ class TrainingState:
             warnings.warn(warning, stacklevel=4)
 
 
-def place_in_words(epochs: int, done: int, num_batches: int) -> str:
+def describe_position(epochs: int, done: int, num_batches: int) -> str:
     """After so many whole epochs, and of the next so many minibatches."""
     if done:
         return f"epoch {epochs + 1}, minibatch {done} of {num_batches}"

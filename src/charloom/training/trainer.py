@@ -17,7 +17,7 @@ from charloom.models.device import find_device
 from charloom.models.language_model import LanguageModel
 from charloom.recurrence.backend import backend
 from charloom.recurrence.threads import use_threads
-from charloom.settings.sampling import USUAL_TEMPERATURE, SamplingSettings
+from charloom.settings.sampling import DEFAULT_TEMPERATURE, SamplingSettings
 from charloom.settings.training import TrainingSettings
 from charloom.text.batching import check_length
 from charloom.text.corpora import Corpus
@@ -35,7 +35,7 @@ from charloom.training.events import (
 )
 from charloom.training.history import EpochRecord, History
 from charloom.training.prefixes import sample_prefixes
-from charloom.training.processes import Processes, SharedGradients, Wishes
+from charloom.training.processes import Processes, Requests, SharedGradients
 from charloom.training.state import TrainingState
 from charloom.training.truncated_bptt import check_trainable, train_epoch
 from charloom.version import __version__
@@ -64,7 +64,7 @@ def train(
         checkpoints: Where to write checkpoints, as often as the settings say; None for nowhere.
         resume: Go on from here: the weights come from it (``checkpoint.make_model()`` is a model for them), and the run
             ends as if it had never been interrupted, to the last bit on the same machine.
-        processes: Who trains, if several do, each with the same arguments (``joined_processes``).
+        processes: Who trains, if several do, each with the same arguments (``init_processes``).
 
     Returns the history. ``model.provenance``, which is saved with the model, has the text's fingerprint, the settings
     and the record of the epoch whose weights the model has: the last, or, with ``keep_best``, the best in validation.
@@ -108,9 +108,9 @@ def train(
                 _Trainer(training, corpus, prefixes, listeners, checkpoints, processes).run()
             training.check()  # stopped between two checks, it may have diverged
         except TrainingDivergedError as error:
-            if checkpoints is None or not checkpoints.last_in_words:
+            if checkpoints is None or not checkpoints.describe_last:
                 raise
-            last = f"; the last good checkpoint is {checkpoints.last_in_words}: resume with one of those lower"
+            last = f"; the last good checkpoint is {checkpoints.describe_last}: resume with one of those lower"
             raise TrainingDivergedError(*error.parts, last) from None
         finally:
             training.end()
@@ -168,8 +168,8 @@ class _Trainer:
     def _save_or_stop(self) -> None:
         """Writes a checkpoint if it is time for one, and raises ``StopTraining`` if that was asked for."""
         training = self._training
-        wishes = Wishes(self._asked_to_stop, bool(self._checkpoints and self._checkpoints.due(training)))
-        agreed = wishes if self._shared is None else self._shared.agree(wishes)
+        wishes = Requests(self._asked_to_stop, bool(self._checkpoints and self._checkpoints.due(training)))
+        agreed = wishes if self._shared is None else self._shared.all_reduce_requests(wishes)
         if self._checkpoints and (any(agreed) or _in_turn(training.steps, training.settings.checkpoint_steps)):
             self._checkpoints.write(training)
         if agreed.stop:
@@ -205,7 +205,7 @@ class _Trainer:
 
     def _draw_samples(self, epoch: int) -> None:
         settings = self._training.settings
-        sampling = SamplingSettings(temperature=USUAL_TEMPERATURE, seed=settings.seed + epoch)
+        sampling = SamplingSettings(temperature=DEFAULT_TEMPERATURE, seed=settings.seed + epoch)
         for prefix in self._prefixes if self._processes.first else ():
             if isinstance(prefix, str):
                 text = generate(self._training.model, prefix, settings.sample_chars, sampling)
@@ -235,7 +235,9 @@ def _in_turn(number: int, every: int | None) -> bool:
 
 def check_possible(settings: TrainingSettings, length: int, device_name: str | None = None) -> torch.device:
     """The device, or the one named. Raises SettingsError if this text's length or this machine does not allow it."""
-    check_length(training_length(length, settings), settings.batch_size, settings.num_steps, settings.accumulate)
+    check_length(
+        training_length(length, settings), settings.batch_size, settings.num_steps, settings.gradient_accumulation_steps
+    )
     device = find_device(device_name or settings.device)
     processors = os.cpu_count() or 1
     if settings.threads is not None and settings.threads > processors:

@@ -14,7 +14,7 @@ from charloom.models.predictor import check_weights
 from charloom.recurrence import kernel_calls
 from charloom.recurrence.backend import backend, covers
 from charloom.recurrence.kernel_arguments import KernelArgumentError
-from charloom.recurrence.state import parts_of, state_of
+from charloom.recurrence.state import state_to_tuple, tuple_to_state
 from charloom.recurrence.torch_internals import has_step_hooks
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import Ids, Scalar, State
@@ -62,7 +62,7 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainingSetting
 
 def set_learning_rate(optimizer: Optimizer, settings: TrainingSettings, epochs: float) -> None:
     """That of the schedule after so many epochs."""
-    warm_up = settings.warm_up_epochs
+    warm_up = settings.warmup_epochs
     if warm_up is None:
         warm_up = _COSINE_WARM_UP_EPOCHS if settings.schedule == "cosine" else 0.0
     if settings.schedule == "constant" and not warm_up:
@@ -83,21 +83,21 @@ def train_step(
     targets: Ids,
     state: State,
     clip_norm: float,
-    accumulate: int = 1,
+    gradient_accumulation_steps: int = 1,
     shared: SharedGradients | None = None,
 ) -> tuple[Scalar, State]:
     """Loss, gradients, clipping to a global norm, one step. Returns the mean loss in nats and the detached state.
 
-    accumulate: Compute the gradients in so many equal parts of the batch, one after the other. shared: What averages
+    gradient_accumulation_steps: Compute the gradients in so many equal parts of the batch, one after the other. shared: What averages
     them, if other processes have other rows.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for parameter in parameters:
         parameter.grad = None  # as zero_grad, without its bookkeeping, which a small step would feel
-    if accumulate == 1:
+    if gradient_accumulation_steps == 1:
         loss, state = model.backpropagate(inputs, targets, state)
     else:
-        loss, state = _backpropagate_in_parts(model, parameters, inputs, targets, state, accumulate)
+        loss, state = _backpropagate_in_parts(model, parameters, inputs, targets, state, gradient_accumulation_steps)
     if shared is not None:
         loss = shared.average(parameters, loss)
     rate = _rate_of_plain_descent(optimizer)
@@ -117,15 +117,15 @@ def _backpropagate_in_parts(
     """As ``model.backpropagate`` of the whole batch, within rounding."""
     losses: list[Tensor] = []
     states: list[tuple[Tensor, ...]] = []
-    first_states = zip(*(part.chunk(number, dim=1) for part in parts_of(state)), strict=True)
+    first_states = zip(*(part.chunk(number, dim=1) for part in state_to_tuple(state)), strict=True)
     for ids, following, first in zip(inputs.chunk(number), targets.chunk(number), first_states, strict=True):
-        loss, last = model.backpropagate(ids, following, state_of(first))
+        loss, last = model.backpropagate(ids, following, tuple_to_state(first))
         losses.append(loss)
-        states.append(parts_of(last))
+        states.append(state_to_tuple(last))
     for parameter in parameters:
         if parameter.grad is not None:
             parameter.grad /= number  # each is the gradient of a mean over its own part
-    return torch.stack(losses).mean(), state_of(torch.cat(each, dim=1) for each in zip(*states, strict=True))
+    return torch.stack(losses).mean(), tuple_to_state(torch.cat(each, dim=1) for each in zip(*states, strict=True))
 
 
 def clip_gradients(parameters: Sequence[Tensor], max_norm: float) -> None:
@@ -223,7 +223,9 @@ def train_epoch(
         set_learning_rate(optimizer, settings, epoch - 1 + done / num_batches)
         minibatch = inputs.to(device), targets.to(device)
         clip_norm = float(settings.clip_norm)
-        loss, last = train_step(model, optimizer, *minibatch, state, clip_norm, settings.accumulate, shared)
+        loss, last = train_step(
+            model, optimizer, *minibatch, state, clip_norm, settings.gradient_accumulation_steps, shared
+        )
         total += loss
         done += 1
         state = last if settings.partitioning == "sequential" else zero_state

@@ -1,6 +1,6 @@
 """Properties that all engines share."""
 
-from charloom.codec.engines.engine import LARGEST_SEGMENT, Engine, lane_capacity
+from charloom.codec.engines.engine import MAX_SEGMENT, Engine, lane_capacity
 from charloom.codec.reference.plain_engine import ReferenceEngine
 from small_engines import MODELS, PRIMINGS
 
@@ -18,4 +18,4 @@ def test_number_of_lanes_depends_on_the_length() -> None:
     assert (fast.name, mixing.name) == ("fast", "mixing")
     assert [fast.lanes_for(n) for n in (1, 4096, 4 * 4096, 1 << 20)] == [1, 1, 4, 64]
     assert [mixing.lanes_for(n) for n in (1, (1 << 20) - 1, 1 << 20)] == [1, 1, 16]
-    assert all(lane_capacity(lanes) * lanes >= LARGEST_SEGMENT for lanes in (1, 4, 16, 64))
+    assert all(lane_capacity(lanes) * lanes >= MAX_SEGMENT for lanes in (1, 4, 16, 64))

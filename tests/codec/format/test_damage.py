@@ -17,7 +17,7 @@ from charloom import (
     TruncatedFileError,
     WrongModelError,
 )
-from charloom.codec.engines.engine import BLOCK, LARGEST_SEGMENT, Engine, RecordSession
+from charloom.codec.engines.engine import BLOCK, MAX_SEGMENT, Engine, RecordSession
 from charloom.codec.format.container import END, HEADER_BYTES, MAGIC, Header, encode_varint
 from charloom.codec.format.segments import STORED, segment_head
 from damage import damaged
@@ -66,17 +66,17 @@ def test_the_wrong_model() -> None:
 
 def test_hostile_numbers() -> None:
     """Memory is allocated only for bytes that exist: the limits are in test_damage_limits.py."""
-    _error_of(_HEADER + segment_head(LARGEST_SEGMENT + 1, 0), DamagedFileError, "cannot be")
+    _error_of(_HEADER + segment_head(MAX_SEGMENT + 1, 0), DamagedFileError, "cannot be")
     _error_of(_HEADER + segment_head(1 << 52, STORED), DamagedFileError, "cannot be")
     _error_of(_HEADER + segment_head(0, 1), DamagedFileError, "cannot be")
     _error_of(_HEADER + segment_head(63, 5) + bytes(100), DamagedFileError, "cannot be")  # more lanes than bytes
     _error_of(_HEADER + b"\xff" * 50, DamagedFileError, "malformed number")
     _error_of(_HEADER + b"\x80\x00", DamagedFileError, "malformed number")
     _error_of(_HEADER + b"\xff", TruncatedFileError, "too early")
-    _error_of(_HEADER + segment_head(LARGEST_SEGMENT, STORED) + b"abc", TruncatedFileError, "too early")
+    _error_of(_HEADER + segment_head(MAX_SEGMENT, STORED) + b"abc", TruncatedFileError, "too early")
     _error_of(_HEADER + segment_head(100, 6) + bytes(200), DamagedFileError, "cannot be")  # an undefined code
     _error_of(_HEADER + segment_head(100, 0) + encode_varint(101) + bytes(200), DamagedFileError, "too large")
-    _error_of(_HEADER + segment_head(LARGEST_SEGMENT, 0) + b"\0" * 5, DamagedFileError, "bytes 0 to 16,777,215")
+    _error_of(_HEADER + segment_head(MAX_SEGMENT, 0) + b"\0" * 5, DamagedFileError, "bytes 0 to 16,777,215")
 
 
 def test_the_end() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom import ModelFolderError
-from charloom.codec.model.priming import LARGEST_PRIMING, PRIMING_FILE, Priming
+from charloom.codec.model.priming import MAX_PRIMING, PRIMING_FILE, Priming
 
 
 @settings(max_examples=30)
@@ -24,11 +24,11 @@ def test_round_trip_through_a_file(trained_on: bytes, held_out: bytes) -> None:
 
 
 def test_the_end_of_a_long_text_is_kept_and_validation_text_first() -> None:
-    trained_on, held_out = bytes(LARGEST_PRIMING), b"u" * 1000
+    trained_on, held_out = bytes(MAX_PRIMING), b"u" * 1000
     priming = Priming.of_text(b"first" + trained_on, held_out)
-    assert len(priming.text) == LARGEST_PRIMING
+    assert len(priming.text) == MAX_PRIMING
     assert priming.text[priming.silent :] == held_out
-    assert Priming.of_text(trained_on, b"u" * (LARGEST_PRIMING + 1)).silent == 0
+    assert Priming.of_text(trained_on, b"u" * (MAX_PRIMING + 1)).silent == 0
 
 
 def test_fingerprints_of_different_primings_differ() -> None:

@@ -156,6 +156,6 @@ def test_refusals() -> None:
 
 def test_a_broken_bound_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training catches it, so that its history is written, for any finding of ``integer_model_checks``."""
-    monkeypatch.setattr("charloom.codec.model.bounds.LARGEST_TOKEN", 2)
+    monkeypatch.setattr("charloom.codec.model.bounds.MAX_TOKEN", 2)
     with pytest.raises(InputError, match="cannot be made integers: a token has more than 2 bytes"):
         quantize(_model())

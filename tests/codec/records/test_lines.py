@@ -27,7 +27,7 @@ def test_round_trip_of_any_line_ends(text: bytes, threads: int) -> None:
 
 
 def test_a_line_that_is_too_long_for_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "LARGEST_RECORD", 10)
+    monkeypatch.setattr(lines, "MAX_RECORD", 10)
     for text in (b"0123456789\n0123456789", b"\n" * 30):
         assert Codec(ZlibEngine()).decompress(_text_blob(text)) == text
     for text in (b"a\n01234567890", b"a\n01234567890\nb"):

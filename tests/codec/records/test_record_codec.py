@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom import DamagedRecordError, InputError, RecordCodec, SettingsError
-from charloom.codec.engines.engine import LARGEST_CODED_RECORD, Engine
+from charloom.codec.engines.engine import MAX_CODED_RECORD, Engine
 from fake_engines import ENGINES, PlainEngine, ZlibEngine
 
 _ENGINES = pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: type(engine).__name__)
@@ -57,10 +57,10 @@ def test_every_first_byte_round_trips() -> None:
 
 def test_long_records_are_stored() -> None:
     codec = RecordCodec(ZlibEngine())
-    text = random.Random(1).randbytes(LARGEST_CODED_RECORD).hex().encode()
-    for size in (LARGEST_CODED_RECORD, LARGEST_CODED_RECORD + 1):
+    text = random.Random(1).randbytes(MAX_CODED_RECORD).hex().encode()
+    for size in (MAX_CODED_RECORD, MAX_CODED_RECORD + 1):
         blob = codec.encode(text[:size])
-        assert (len(blob) == size + 1) == (size > LARGEST_CODED_RECORD)
+        assert (len(blob) == size + 1) == (size > MAX_CODED_RECORD)
         assert codec.decode(blob) == text[:size]
 
 
@@ -68,9 +68,9 @@ def test_records_with_an_extreme_ratio_are_stored() -> None:
     """Otherwise a few damaged bytes could decode to as much."""
     codec = RecordCodec(ZlibEngine())
     assert len(codec.encode(bytes(4096))) < 100
-    blob = codec.encode(bytes(LARGEST_CODED_RECORD))
-    assert len(blob) == LARGEST_CODED_RECORD + 1
-    payload = ZlibEngine().records().encode(bytes(LARGEST_CODED_RECORD))
+    blob = codec.encode(bytes(MAX_CODED_RECORD))
+    assert len(blob) == MAX_CODED_RECORD + 1
+    payload = ZlibEngine().records().encode(bytes(MAX_CODED_RECORD))
     with pytest.raises(DamagedRecordError):
         codec.decode(payload)
 

@@ -16,7 +16,7 @@ def _bits_of(text: bytes, memory: Memory) -> list[float]:
     mixture, lane, network = Mixture(memory, buffer), Lane(0), NetworkPrediction([b"a"])  # without a token started
     taken = []
     for byte in text:
-        mixture.begin_byte(lane, network)
+        mixture.start_byte(lane, network)
         bits = 0.0
         for i in range(7, -1, -1):
             p, bit = mixture.predict(lane, network), byte >> i & 1
@@ -55,7 +55,7 @@ def test_a_network_prediction_is_used() -> None:
         network.begin(np.array([999, 1] if likely == b"a" else [1, 999], np.uint32))
         memory, buffer, lane = Memory(8, 8), TextBuffer(b"", 1, 1), Lane(0)
         mixture = Mixture(memory, buffer)
-        mixture.begin_byte(lane, network)
+        mixture.start_byte(lane, network)
         assert memory.bytes_with_network == 1
         ps = []
         for i in range(7, -1, -1):

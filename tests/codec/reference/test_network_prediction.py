@@ -37,14 +37,14 @@ def test_the_probability_of_a_bit_is_the_share_of_the_tokens_that_fit(
     prediction = _started(frequencies)
     bits = _bits(token)
     likeliest = max(range(1, len(CHARACTERS)), key=lambda i: (frequencies[i], -sorted(CHARACTERS).index(CHARACTERS[i])))
-    assert prediction.likeliest_byte() == CHARACTERS[likeliest][0]
+    assert prediction.most_likely_byte() == CHARACTERS[likeliest][0]
     for place, bit in enumerate(bits):
         assert prediction.take_token() is None
         fit = [i for i, one in enumerate(CHARACTERS) if one and _bits(one).startswith(bits[:place])]
         ones = [i for i in fit if _bits(CHARACTERS[i])[place] == "1"]
         share = sum(int(frequencies[i]) for i in ones) * 65_536 // sum(int(frequencies[i]) for i in fit)
         assert prediction.p() == max(1, min(65_535, share))
-        assert prediction.is_likeliest() == (likeliest in fit)
+        assert prediction.is_most_likely() == (likeliest in fit)
         prediction.read(int(bit))
     assert prediction.take_token() == CHARACTERS.index(token)
 
@@ -76,9 +76,9 @@ def test_a_byte_that_fits_no_token_is_lost_and_a_new_token_starts() -> None:
     for bit in "11111111":  # not UTF-8
         prediction.read(int(bit))
     assert not prediction.predicts()
-    assert not prediction.is_likeliest()
+    assert not prediction.is_most_likely()
     assert prediction.take_token() is None
-    prediction.begin_byte()
+    prediction.start_byte()
     assert prediction.predicts()
     for bit in f"{ord('a'):08b}":
         prediction.read(int(bit))
@@ -106,7 +106,7 @@ def test_lanes_predict_as_the_network_does_for_each_text() -> None:
     texts = ("日a".encode(), "cab語".encode()[:4])
     for column in zip(*texts, strict=True):
         for lane, byte in enumerate(column):
-            lanes[lane].begin_byte()
+            lanes[lane].start_byte()
             for bit in f"{byte:08b}":
                 lanes[lane].read(int(bit))
             lanes.end_byte(lane)

@@ -21,13 +21,13 @@ from charloom import (
 )
 from charloom.errors import Argument
 from charloom.recurrence.backend import backend
-from charloom.training.checkpoints.resumption import end_in_words
+from charloom.training.checkpoints.resumption import describe_end
 from charloom.training.events import EpochEnded, Event, StepEnded, StopTraining, ValidationAdvanced
 from interrupted_runs import KINDS, assert_same, corpus_of, settings_of_kind, train_or_resume
 from native import Switch
 
 pytestmark = pytest.mark.filterwarnings("ignore:validation perplexity was best")
-_FABLE = "A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. "
+_FABLE = "A fox, a dog and a crow. The crow had a chunk of cheese; the fox had an idea. "
 _TEXT = _FABLE * 5 + _FABLE[::-1]
 """The held-out part is another language."""
 
@@ -111,9 +111,9 @@ def test_trained_longer(tmp_path: Path) -> None:
     expected = train_or_resume("the section's", corpus, tmp_path / "four", epochs=4)
     train_or_resume("the section's", corpus, tmp_path / "two", epochs=2)
     checkpoint = newest_checkpoint(tmp_path / "two")
-    end = end_in_words(checkpoint, checkpoint.settings)
+    end = describe_end(checkpoint, checkpoint.settings)
     assert end == ("the run ended after 2 epochs; to train longer, add ", Argument("epochs", 4))
-    assert end_in_words(checkpoint, dataclasses.replace(checkpoint.settings, epochs=4)) is None
+    assert describe_end(checkpoint, dataclasses.replace(checkpoint.settings, epochs=4)) is None
     _, history = train_or_resume("the section's", corpus, tmp_path / "two", epochs=2)
     assert len(history) == 2
     found = train_or_resume("the section's", corpus, tmp_path / "two", epochs=4)
@@ -125,7 +125,7 @@ def test_patience_that_ran_out_is_raised(tmp_path: Path) -> None:
     expected = train_or_resume("patience", corpus, tmp_path / "four", patience=4)
     _, short = train_or_resume("patience", corpus, tmp_path / "two", patience=2)
     checkpoint = newest_checkpoint(tmp_path / "two")
-    assert Argument("patience", 4) in (end_in_words(checkpoint, checkpoint.settings) or ())
+    assert Argument("patience", 4) in (describe_end(checkpoint, checkpoint.settings) or ())
     found = train_or_resume("patience", corpus, tmp_path / "two", patience=4)
     assert len(short) < len(found[1])
     assert_same(*found, *expected)

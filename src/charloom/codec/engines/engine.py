@@ -12,15 +12,15 @@ from charloom.codec.model.priming import Priming
 
 BLOCK = 1 << 16
 """Bytes of the original that a block covers, in coding order: what one call codes, what a checksum covers."""
-LARGEST_SEGMENT = 1 << 24
+MAX_SEGMENT = 1 << 24
 """Bytes of a segment that a reader accepts: with it, the memory that it takes is bounded."""
-LARGEST_CODED_RECORD = 1 << 20
+MAX_CODED_RECORD = 1 << 20
 """Bytes of a record that an engine codes; longer ones are stored."""
 LANES = (1, 4, 8, 16, 32, 64)
 """Numbers of lanes by their code in a file, 0 to 5."""
 FULL_BITS, LIGHT_BITS = 18, 21
 """Slots of the mixture's tables, as exponents of two: 16 and 32 MiB."""
-RECORD_CAPACITY = LARGEST_CODED_RECORD + 2
+RECORD_CAPACITY = MAX_CODED_RECORD + 2
 """Bytes: the line feed at the end, and the byte by which a record is found to be too long."""
 _FAST_LANE = 1 << 12  # bytes that pay for a lane's beginning
 _MIXING_LANES, _MIXING_LANES_FROM = 16, 1 << 20
@@ -95,4 +95,4 @@ class Engine:
 
 def lane_capacity(lanes: int) -> int:
     """Bytes that a lane of the mixture has room for."""
-    return -(-LARGEST_SEGMENT // lanes)
+    return -(-MAX_SEGMENT // lanes)

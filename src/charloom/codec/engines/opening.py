@@ -31,7 +31,7 @@ class EngineChoice:
     def __init__(self, model: AnyModel | None, *, fast: bool = False) -> None:
         """Raises InputError for what is no model."""
         # A language model is known by what it can do: its module takes PyTorch, which decompression does without.
-        if not (model is None or isinstance(model, (str, Path, Engine)) or hasattr(model, "disassemble")):
+        if not (model is None or isinstance(model, (str, Path, Engine)) or hasattr(model, "to_config")):
             raise InputError(f"a {type(model).__name__} is no model: give a model's folder, or a LanguageModel")
         check_type(bool, fast=fast)
         self.mode: Mode = model.name if isinstance(model, Engine) else "fast" if fast else "mixing"

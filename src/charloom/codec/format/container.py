@@ -15,7 +15,7 @@ HEADER_BYTES = len(MAGIC) + 1 + FINGERPRINT_BYTES
 CHECKSUM_BYTES = 4
 END = b"\0"
 """The number 0 ends a file's segments, or its groups of records."""
-LONGEST_VARINT = 8
+MAX_VARINT = 8
 """Bytes of the longest number: numbers are below 2^56."""
 
 _RECORDS = 4
@@ -26,7 +26,7 @@ _CHUNK = 1 << 16
 
 def encode_varint(number: int) -> bytes:
     """A number below 2^56 as a varint: seven bits a byte, the lowest first, the high bit set on all but the last."""
-    assert 0 <= number < 1 << 7 * LONGEST_VARINT
+    assert 0 <= number < 1 << 7 * MAX_VARINT
     data = bytearray()
     while number > 0x7F:
         data.append(number & 0x7F | 0x80)
@@ -38,7 +38,7 @@ def encode_varint(number: int) -> bytes:
 def decode_varint(data: bytes, start: int = 0) -> tuple[int, int]:
     """The number that begins at ``start``, and where it ends. ValueError if it is cut short or too long."""
     number = 0
-    for count, byte in enumerate(data[start : start + LONGEST_VARINT]):
+    for count, byte in enumerate(data[start : start + MAX_VARINT]):
         number |= (byte & 0x7F) << 7 * count
         if byte < 0x80:
             if byte == 0 and count:
@@ -77,7 +77,7 @@ class ByteReader:
     def varint(self) -> int:
         """The next number. DamagedFileError if it is not in the shortest form, or never ends."""
         data = self.exactly(1)
-        while data[-1] >= 0x80 and len(data) < LONGEST_VARINT:
+        while data[-1] >= 0x80 and len(data) < MAX_VARINT:
             data += self.exactly(1)
         try:
             return decode_varint(data)[0]

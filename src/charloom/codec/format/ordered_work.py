@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 Progress: TypeAlias = Callable[[int], None]
 """Called with the bytes of the original that were done since the last call, from whichever thread did them."""
 
-_MOST_THREADS_UNASKED = 2
+_MAX_THREADS_UNASKED = 2
 """Each thread takes the tables of a session, tens of megabytes."""
 
 
@@ -22,7 +22,7 @@ def checked_threads(threads: int | None) -> int:
     """The number asked for, or the default. Raises SettingsError."""
     if threads is None:
         processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return min(processors, _MOST_THREADS_UNASKED)
+        return min(processors, _MAX_THREADS_UNASKED)
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise SettingsError("it must be an integer, at least 1", setting="threads", value=threads)
     return threads
@@ -80,8 +80,8 @@ def _submitted(tasks: Iterable[Callable[[], Result]], executor: ThreadPoolExecut
         yield failed
 
 
-def write_pieces(pieces: Generator[bytes], target: BinaryIO) -> None:
+def write_chunks(chunks: Generator[bytes], target: BinaryIO) -> None:
     """Writes what threads work for; they end at once, also if writing fails."""
-    with contextlib.closing(pieces):
-        for piece in pieces:
-            target.write(piece)
+    with contextlib.closing(chunks):
+        for chunk in chunks:
+            target.write(chunk)

@@ -7,7 +7,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.codec.engines.engine import BLOCK, LANES, LARGEST_SEGMENT, Engine
+from charloom.codec.engines.engine import BLOCK, LANES, MAX_SEGMENT, Engine
 from charloom.codec.format.container import CHECKSUM_BYTES, ByteReader, checksum_bytes, encode_varint
 from charloom.codec.format.ordered_work import OrderedWork
 from charloom.errors import CompressedFileError, DamagedFileError
@@ -65,7 +65,7 @@ class Segment:
 def read_segment(source: ByteReader, head: int, position: int) -> Segment:
     """The segment whose head was read, as far as the file has it. DamagedFileError if there is no such segment."""
     length, code = head >> 3, head & 7
-    if not 0 < length <= LARGEST_SEGMENT or (code != STORED and (code >= len(LANES) or LANES[code] > length)):
+    if not 0 < length <= MAX_SEGMENT or (code != STORED and (code >= len(LANES) or LANES[code] > length)):
         raise DamagedFileError(
             f"damaged: a segment that cannot be, before byte {source.position:,} of the compressed file; "
             f"bytes from {position:,} of the original on are lost",
@@ -89,11 +89,11 @@ def read_segment(source: ByteReader, head: int, position: int) -> Segment:
     return Segment(length, code, position, blocks, None)
 
 
-Piece: TypeAlias = tuple[bytes, CompressedFileError | None]
+Chunk: TypeAlias = tuple[bytes, CompressedFileError | None]
 """Bytes of the original, checked, and the error that ended them."""
 
 
-def decode_segment(engine: Engine | None, segment: Segment, work: OrderedWork) -> Piece:
+def decode_segment(engine: Engine | None, segment: Segment, work: OrderedWork) -> Chunk:
     """The original; if a block is damaged, what came before it, and the error. engine: None for a stored segment."""
     running = _first_checksum(segment.position, segment_head(segment.length, segment.code))
     lanes = LANES[segment.code] if engine is not None else 1
@@ -131,10 +131,10 @@ def _first_checksum(position: int, head: bytes) -> int:
 
 
 def interleave(data: bytes, lanes: int) -> bytes:
-    """Original order to coding order: lanes are contiguous pieces, interleaved byte by byte."""
+    """Original order to coding order: lanes are contiguous chunks, interleaved byte by byte."""
     if lanes == 1:
         return data
-    longer, shorter = _pieces(np.frombuffer(data, np.uint8), lanes)
+    longer, shorter = _chunks(np.frombuffer(data, np.uint8), lanes)
     even = np.concatenate([longer[:, : shorter.shape[1]], shorter])
     return even.T.tobytes() + longer[:, shorter.shape[1] :].tobytes()
 
@@ -144,7 +144,7 @@ def deinterleave(coded: bytes, lanes: int) -> bytes:
     if lanes == 1:
         return coded
     data = np.empty(len(coded), np.uint8)
-    longer, shorter = _pieces(data, lanes)
+    longer, shorter = _chunks(data, lanes)
     length = shorter.shape[1]
     array = np.frombuffer(coded, np.uint8)
     even = array[: length * lanes].reshape(length, lanes).T
@@ -154,7 +154,7 @@ def deinterleave(coded: bytes, lanes: int) -> bytes:
     return data.tobytes()
 
 
-def _pieces(data: Bytes, lanes: int) -> tuple[Bytes, Bytes]:
+def _chunks(data: Bytes, lanes: int) -> tuple[Bytes, Bytes]:
     """Views of the longer lanes (count, length + 1) and the shorter ones (lanes - count, length)."""
     length, count = divmod(len(data), lanes)
     border = count * (length + 1)

@@ -9,7 +9,7 @@ from charloom.codec.engines.engine import Engine
 from charloom.codec.engines.opening import EngineChoice
 from charloom.codec.format.container import CHECKSUM_BYTES, END, ByteReader, Header, checksum_bytes
 from charloom.codec.format.ordered_work import OrderedWork
-from charloom.codec.format.segments import STORED, Piece, decode_segment, encode_segment, read_segment
+from charloom.codec.format.segments import STORED, Chunk, decode_segment, encode_segment, read_segment
 from charloom.errors import DamagedFileError, TrailingDataError
 
 SEGMENT = 1 << 22
@@ -17,7 +17,7 @@ SEGMENT = 1 << 22
 
 
 def compress_stream(source: BinaryIO, engine: Engine, work: OrderedWork) -> Generator[bytes]:
-    """The pieces of the compressed file. They do not depend on the number of threads."""
+    """The chunks of the compressed file. They do not depend on the number of threads."""
     yield Header(engine.name, engine.fingerprint).to_bytes()
     position = running = 0
 
@@ -46,13 +46,13 @@ def _read(source: BinaryIO, count: int) -> bytes:
 
 
 def decompress_stream(source: ByteReader, header: Header, engines: EngineChoice, work: OrderedWork) -> Generator[bytes]:
-    """The pieces of the original; ``source`` stands behind the header.
+    """The chunks of the original; ``source`` stands behind the header.
 
     Each is checked before it is handed out; nothing is known to be whole before the last. Raises a
     CompressedFileError; reads to the stream's end and takes memory for a few segments, whatever the file says.
     """
 
-    def tasks() -> Iterator[Callable[[], Piece]]:
+    def tasks() -> Iterator[Callable[[], Chunk]]:
         position = 0
         while head := source.varint():
             segment = read_segment(source, head, position)

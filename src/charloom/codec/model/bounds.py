@@ -13,18 +13,18 @@ from charloom.settings.cells import CELL_NAMED
 
 Array: TypeAlias = NDArray[Any]
 
-LARGEST_VOCABULARY = 1 << 16
+MAX_VOCABULARY = 1 << 16
 """Beyond, the frequencies' total would leave less than 64 for each token."""
-LARGEST_ROW_SUM = (1 << 16) - 1
+MAX_ROW_SUM = (1 << 16) - 1
 """Of the magnitudes of a row's weights: times 2^15, below 2^31."""
-LARGEST_ACTIVATION = (1 << 15) - 1
-LARGEST_BIAS = 1 << 28
+MAX_ACTIVATION = (1 << 15) - 1
+MAX_BIAS = 1 << 28
 """And no scaled product is larger, for the second shift is 3 at least: three of them and more fit 32 bits."""
 FIRST_SHIFTS = (0, 16)
 SECOND_SHIFTS = (3, 30)
-LARGEST_LAYERS = 64
-LARGEST_HIDDEN = 1 << 16
-LARGEST_TOKEN = 8
+MAX_LAYERS = 64
+MAX_HIDDEN = 1 << 16
+MAX_TOKEN = 8
 """Bytes: tokens are walked bit by bit, recursively."""
 
 TANH_SEGMENTS = 32
@@ -37,12 +37,12 @@ def check_arrays(arrays: dict[str, Array], cell: str) -> None:
     if offsets.ndim != 1 or weights.ndim != 2:
         raise ValueError("token_offsets or output.weights has a wrong shape")
     vocabulary, hidden = len(offsets) - 1, weights.shape[1]
-    if not (1 <= vocabulary <= LARGEST_VOCABULARY and 1 <= hidden <= LARGEST_HIDDEN):
+    if not (1 <= vocabulary <= MAX_VOCABULARY and 1 <= hidden <= MAX_HIDDEN):
         raise ValueError(f"{vocabulary} tokens and {hidden} units are beyond what is allowed")
     gates = CELL_NAMED[cell].gates * hidden
     layers = sum(name.startswith("layers.") and name.endswith(".hidden.weights") for name in arrays)
-    if not 1 <= layers <= LARGEST_LAYERS:
-        raise ValueError(f"{layers} layers are not between 1 and {LARGEST_LAYERS}")
+    if not 1 <= layers <= MAX_LAYERS:
+        raise ValueError(f"{layers} layers are not between 1 and {MAX_LAYERS}")
 
     _expect(arrays, "header", np.int32, (3,))
     _expect(arrays, "token_table", np.int16, (vocabulary, gates))
@@ -69,7 +69,7 @@ def check_arrays(arrays: dict[str, Array], cell: str) -> None:
 def row_bounds(weights: NDArray[np.int8]) -> NDArray[np.int64]:
     """The largest magnitude that a row's product with activations can have."""
     sums: NDArray[np.int64] = np.abs(weights.astype(np.int16)).sum(axis=1, dtype=np.int64)
-    return sums * LARGEST_ACTIVATION
+    return sums * MAX_ACTIVATION
 
 
 def _expect(arrays: dict[str, Array], name: str, dtype: type, shape: tuple[int, ...]) -> None:
@@ -83,8 +83,8 @@ def _check_matrix(arrays: dict[str, Array], name: str, shape: tuple[int, int]) -
     _expect(arrays, f"{name}.multipliers", np.int16, shape[:1])
     _expect(arrays, f"{name}.shifts", np.int32, (2,))
     bounds = row_bounds(arrays[f"{name}.weights"])
-    if bounds.max() > LARGEST_ROW_SUM * LARGEST_ACTIVATION:
-        raise ValueError(f"{name}.weights: the magnitudes of a row sum to more than {LARGEST_ROW_SUM}")
+    if bounds.max() > MAX_ROW_SUM * MAX_ACTIVATION:
+        raise ValueError(f"{name}.weights: the magnitudes of a row sum to more than {MAX_ROW_SUM}")
     first, second = arrays[f"{name}.shifts"].tolist()
     if not (FIRST_SHIFTS[0] <= first <= FIRST_SHIFTS[1] and SECOND_SHIFTS[0] <= second <= SECOND_SHIFTS[1]):
         raise ValueError(f"{name}.shifts {first}, {second} are beyond {FIRST_SHIFTS}, {SECOND_SHIFTS}")
@@ -96,8 +96,8 @@ def _check_matrix(arrays: dict[str, Array], name: str, shape: tuple[int, int]) -
 
 def _check_bias(arrays: dict[str, Array], name: str, size: int) -> None:
     _expect(arrays, name, np.int32, (size,))
-    if np.abs(arrays[name].astype(np.int64)).max() > LARGEST_BIAS:
-        raise ValueError(f"{name} holds more than {LARGEST_BIAS}")
+    if np.abs(arrays[name].astype(np.int64)).max() > MAX_BIAS:
+        raise ValueError(f"{name} holds more than {MAX_BIAS}")
 
 
 def polynomial(coefficients: list[Array], x: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -109,7 +109,7 @@ def polynomial(coefficients: list[Array], x: NDArray[np.int64]) -> list[NDArray[
 
 
 def _check_tanh(table: NDArray[np.int16]) -> None:
-    z = np.arange(LARGEST_ACTIVATION + 1)
+    z = np.arange(MAX_ACTIVATION + 1)
     segment = z >> 10
     _check_range("tanh", polynomial([row[segment] for row in table], (z & 1023) << 5))
 
@@ -123,7 +123,7 @@ def _check_exp2(cubic: NDArray[np.int16]) -> None:
 
 def _check_range(name: str, values: list[NDArray[np.int64]]) -> None:
     """All within 16 bits, and the last, the result, not negative."""
-    if max(np.abs(v).max() for v in values) > LARGEST_ACTIVATION or values[-1].min() < 0:
+    if max(np.abs(v).max() for v in values) > MAX_ACTIVATION or values[-1].min() < 0:
         raise ValueError(f"{name} leaves 16 bits")
 
 
@@ -135,8 +135,8 @@ def _check_tokens(data: bytes, offsets: NDArray[np.int64]) -> None:
         raise ValueError(f"token {empty[-1]} has no bytes")
     if len(empty) == len(offsets) - 1:
         raise ValueError("no token has bytes")
-    if np.diff(offsets).max() > LARGEST_TOKEN:
-        raise ValueError(f"a token has more than {LARGEST_TOKEN} bytes")
+    if np.diff(offsets).max() > MAX_TOKEN:
+        raise ValueError(f"a token has more than {MAX_TOKEN} bytes")
     ends = offsets.tolist()
     tokens = sorted(data[begin:end] for begin, end in itertools.pairwise(ends) if begin < end)
     for token, following in itertools.pairwise(tokens):

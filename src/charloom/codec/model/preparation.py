@@ -8,7 +8,7 @@ from charloom.arguments import PATH, check_bytes, check_type
 from charloom.codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
 from charloom.codec.model.priming import PRIMING_FILE, Priming
 from charloom.errors import ModelFolderError
-from charloom.io.atomic import write_whole
+from charloom.io.atomic import write_atomically
 
 if TYPE_CHECKING:
     from charloom.models.language_model import LanguageModel
@@ -47,6 +47,6 @@ def save_codec_files(folder: Path, integers: IntegerModel, priming: Priming) -> 
     if priming.text:
         files[folder / PRIMING_FILE] = priming.to_file()
     try:
-        write_whole(files, remove=[] if priming.text else [folder / PRIMING_FILE])
+        write_atomically(files, remove=[] if priming.text else [folder / PRIMING_FILE])
     except OSError as error:
         raise ModelFolderError(f"{folder}: cannot save what compression needs ({error.strerror or error})") from error

@@ -19,7 +19,7 @@ from charloom.io.tensor_files import metadata_of, read_tensor_file
 
 PRIMING_FILE = "priming.safetensors"
 """Its name in a model folder."""
-LARGEST_PRIMING = 1 << 20
+MAX_PRIMING = 1 << 20
 """Bytes: a few seconds of reading."""
 _FORMAT_VERSION = 1
 _FINGERPRINT = "fingerprint"
@@ -40,14 +40,14 @@ class Priming:
     silent: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.silent <= len(self.text) <= LARGEST_PRIMING:
+        if not 0 <= self.silent <= len(self.text) <= MAX_PRIMING:
             raise ValueError(f"{self.silent} silent bytes of a priming text of {len(self.text)}")
 
     @classmethod
     def of_text(cls, seen: bytes, unseen: bytes) -> "Priming":
         """Of the text that a network was trained on and what follows it, as far as there is room, the end first."""
-        unseen = unseen[-LARGEST_PRIMING:]
-        seen = seen[max(0, len(seen) - (LARGEST_PRIMING - len(unseen))) :]
+        unseen = unseen[-MAX_PRIMING:]
+        seen = seen[max(0, len(seen) - (MAX_PRIMING - len(unseen))) :]
         return cls(seen + unseen, len(seen))
 
     def fingerprint(self) -> bytes:
@@ -75,7 +75,7 @@ class Priming:
             if version != _FORMAT_VERSION:
                 raise ValueError(f"version {version}, this charloom reads {_FORMAT_VERSION}")
             decompressor = lzma.LZMADecompressor(memlimit=1 << 28)
-            text = decompressor.decompress(packed.tobytes(), LARGEST_PRIMING + 1)
+            text = decompressor.decompress(packed.tobytes(), MAX_PRIMING + 1)
             if not decompressor.eof or decompressor.unused_data:
                 raise ValueError("its text is not whole")
             found = cls(text, silent)

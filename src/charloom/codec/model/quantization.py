@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from charloom.codec.model.bounds import (
     FIRST_SHIFTS,
-    LARGEST_BIAS,
-    LARGEST_HIDDEN,
-    LARGEST_LAYERS,
-    LARGEST_ROW_SUM,
-    LARGEST_VOCABULARY,
+    MAX_BIAS,
+    MAX_HIDDEN,
+    MAX_LAYERS,
+    MAX_ROW_SUM,
+    MAX_VOCABULARY,
     SECOND_SHIFTS,
     TANH_SEGMENTS,
     row_bounds,
@@ -34,7 +34,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 _BOUNDED, _ARGUMENT, _CANDIDATE_SHARE, _LOGITS = 15, 12, 11, 12  # formats
 _COARSEST_RELU = 5  # states up to 1,024: with more the logits would leave 32 bits
-_LARGEST_MULTIPLIER = (1 << 15) - 1
+_MAX_MULTIPLIER = (1 << 15) - 1
 
 
 class _Scaled(NamedTuple):
@@ -50,15 +50,15 @@ def quantize(model: LanguageModel) -> IntegerModel:
         raise InputError(f"this model cannot be compressed with: {problem}")
     if model.layer.proj_size:
         raise InputError("layers with proj_size cannot be made integers: train a model without it")
-    if len(model.vocabulary) > LARGEST_VOCABULARY:
+    if len(model.vocabulary) > MAX_VOCABULARY:
         raise InputError(
             f"a vocabulary of {len(model.vocabulary)} tokens is too large for compression (at most "
-            f"{LARGEST_VOCABULARY}): train with ",
+            f"{MAX_VOCABULARY}): train with ",
             Argument("unit", "byte"),
         )
     for name, size, largest in (
-        ("num_layers", model.layer.num_layers, LARGEST_LAYERS),
-        ("hidden_size", model.layer.hidden_size, LARGEST_HIDDEN),
+        ("num_layers", model.layer.num_layers, MAX_LAYERS),
+        ("hidden_size", model.layer.hidden_size, MAX_HIDDEN),
     ):
         if size > largest:
             raise InputError(
@@ -149,13 +149,13 @@ def _gate_formats(cell: str, size: int, relu_format: int) -> Floats:
 def _matrix(weights: Floats, scale: Floats) -> _Scaled:
     """A matrix whose product with integers, scaled, is ``scale`` times that of ``weights``; scale: (rows,)."""
     largest, sums = np.abs(weights).max(axis=1), np.abs(weights).sum(axis=1)
-    step = np.maximum(largest / 127, sums / max(LARGEST_ROW_SUM - weights.shape[1] / 2 - 1, 1))
+    step = np.maximum(largest / 127, sums / max(MAX_ROW_SUM - weights.shape[1] / 2 - 1, 1))
     step[step == 0] = 1
     integers = np.rint(weights / step[:, None]).clip(-127, 127).astype(np.int8)
     bounds, factors = row_bounds(integers), step * scale
     for first in range(FIRST_SHIFTS[0], FIRST_SHIFTS[1] + 1):
         ratios = factors * 2.0**first
-        second = int(np.floor(np.log2(_LARGEST_MULTIPLIER / ratios.max())))
+        second = int(np.floor(np.log2(_MAX_MULTIPLIER / ratios.max())))
         second = min(second, SECOND_SHIFTS[1])
         if second < SECOND_SHIFTS[0]:
             break
@@ -168,7 +168,7 @@ def _matrix(weights: Floats, scale: Floats) -> _Scaled:
 
 
 def _rounded(x: Floats) -> NDArray[np.int32]:
-    return np.rint(x).clip(-LARGEST_BIAS, LARGEST_BIAS).astype(np.int32)
+    return np.rint(x).clip(-MAX_BIAS, MAX_BIAS).astype(np.int32)
 
 
 def _relu_formats(model: LanguageModel, table: Floats) -> list[int]:

@@ -18,16 +18,16 @@ GROUP_RECORDS = 1024
 """Records that this writer puts in a group."""
 GROUP_BYTES = 1 << 18
 """Bytes of the original after which it ends a group."""
-LARGEST_GROUP = 1 << 25
+MAX_GROUP = 1 << 25
 """Bytes of a group, compressed or not, that a reader accepts."""
-MOST_RECORDS = 1 << 16
+MAX_RECORDS = 1 << 16
 """Records of a group that a reader accepts."""
 INDEX_SIZE_BYTES = 4
 """The file ends with the index's size in so many bytes."""
 INDEX_DAMAGED = "damaged: the index of the records (the file's end)"
 _OPEN_END = 1
-_LARGEST_RICE = 24
-_LONGEST_LENGTH = 4
+_MAX_RICE = 24
+_MAX_LENGTH = 4
 """Bytes of a length in Rice's code, on average: with the best k it has at most 24 low bits and a few ones."""
 
 
@@ -46,7 +46,7 @@ def decode_group(body: bytes) -> Group:
     """The inverse. ValueError if not even the lengths make sense."""
     whole = checksum_bytes(crc32(body[:-CHECKSUM_BYTES])) == body[-CHECKSUM_BYTES:]
     count, place = decode_varint(body)
-    if not 0 < count <= MOST_RECORDS:
+    if not 0 < count <= MAX_RECORDS:
         raise ValueError("no such group")
     lengths, place = _decode_lengths(body, place, count)
     width, height = _shape(count)
@@ -87,7 +87,7 @@ def _encode_lengths(lengths: Sequence[int]) -> bytes:
     """
     usual = sorted(lengths)[len(lengths) // 2]
     numbers = [2 * (length - usual) if length >= usual else 2 * (usual - length) - 1 for length in lengths]
-    k = min(range(_LARGEST_RICE + 1), key=lambda k: sum(n >> k for n in numbers) + k * len(numbers))
+    k = min(range(_MAX_RICE + 1), key=lambda k: sum(n >> k for n in numbers) + k * len(numbers))
     bits = "".join("1" * (n >> k) + format(n & (1 << k) - 1, f"0{k + 1}b") for n in numbers)
     bits += "0" * (-len(bits) % 8)
     return encode_varint(usual) + bytes([k]) + int(bits, 2).to_bytes(len(bits) // 8, "big")
@@ -96,13 +96,13 @@ def _encode_lengths(lengths: Sequence[int]) -> bytes:
 def _decode_lengths(body: bytes, place: int, count: int) -> tuple[list[int], int]:
     """The lengths, and where they end. ValueError."""
     usual, place = decode_varint(body, place)
-    k, coded = int.from_bytes(body[place : place + 1]), body[place + 1 : place + 1 + _LONGEST_LENGTH * count]
+    k, coded = int.from_bytes(body[place : place + 1]), body[place + 1 : place + 1 + _MAX_LENGTH * count]
     bits = format(int.from_bytes(coded, "big"), f"0{8 * len(coded)}b")
     lengths = []
     at = 0
     for _ in range(count):
         zero = bits.find("0", at)
-        if zero < 0 or zero + k >= len(bits) or k > _LARGEST_RICE:
+        if zero < 0 or zero + k >= len(bits) or k > _MAX_RICE:
             raise ValueError("lengths are damaged")
         number = (zero - at) << k | int("0" + bits[zero + 1 : zero + 1 + k], 2)
         lengths.append(usual - (number + 1) // 2 if number & 1 else usual + number // 2)
@@ -159,7 +159,7 @@ class Index:
             while place < len(body):
                 size, place = decode_varint(body, place)
                 records, place = decode_varint(body, place)
-                if not CHECKSUM_BYTES < size <= LARGEST_GROUP or not 0 < records <= MOST_RECORDS:
+                if not CHECKSUM_BYTES < size <= MAX_GROUP or not 0 < records <= MAX_RECORDS:
                     raise ValueError
                 groups.append(GroupEntry(size, records))
             if len(groups) != count or body[0] & ~_OPEN_END:

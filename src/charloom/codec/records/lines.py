@@ -14,13 +14,13 @@ from charloom.codec.format.ordered_work import OrderedWork
 from charloom.codec.records.groups import (
     GROUP_BYTES,
     GROUP_RECORDS,
-    LARGEST_GROUP,
+    MAX_GROUP,
     GroupEntry,
     Index,
     decode_group,
     encode_group,
 )
-from charloom.codec.records.record_codec import LARGEST_RECORD, RecordSessions
+from charloom.codec.records.record_codec import MAX_RECORD, RecordSessions
 from charloom.errors import CharloomError, DamagedFileError, DamagedRecordError, InputError, TrailingDataError
 
 LINE_FEED = b"\n"
@@ -40,19 +40,19 @@ class Lines:
     def __iter__(self) -> Iterator[bytes]:
         """Each line. Raises InputError for one that is too long for a record."""
         number = 0
-        while line := self._source.readline(LARGEST_RECORD + 2):
+        while line := self._source.readline(MAX_RECORD + 2):
             number += 1
             self.open_end = not line.endswith(LINE_FEED)
-            if len(line) > LARGEST_RECORD + 1 - self.open_end:
+            if len(line) > MAX_RECORD + 1 - self.open_end:
                 raise InputError(
-                    f"line {number:,} is longer than {LARGEST_RECORD:,} bytes: this is not a text of small records; "
+                    f"line {number:,} is longer than {MAX_RECORD:,} bytes: this is not a text of small records; "
                     "compress it as one stream"
                 )
             yield line.removesuffix(LINE_FEED)
 
 
 def compress_records(records: Iterable[bytes], engine: Engine, work: OrderedWork) -> Generator[bytes]:
-    """The pieces of a file of records, the same for any number of threads. ``records`` are lines, or any bytes."""
+    """The chunks of a file of records, the same for any number of threads. ``records`` are lines, or any bytes."""
     sessions = RecordSessions(engine)
     index = Index()
     yield Header(engine.name, engine.fingerprint, records=True).to_bytes()
@@ -72,8 +72,8 @@ def _groups(records: Iterable[bytes]) -> Iterator[list[bytes]]:
     for record in records:
         check_bytes(record=record)
         record = bytes(record)
-        if len(record) > LARGEST_RECORD:
-            raise InputError(f"a record of {len(record):,} bytes: the largest has {LARGEST_RECORD:,}")
+        if len(record) > MAX_RECORD:
+            raise InputError(f"a record of {len(record):,} bytes: the largest has {MAX_RECORD:,}")
         group.append(record)
         size += len(record)
         if len(group) == GROUP_RECORDS or size >= GROUP_BYTES:
@@ -94,7 +94,7 @@ def _encode(sessions: RecordSessions, group: list[bytes], work: OrderedWork) -> 
 
 
 def decompress_lines(source: ByteReader, header: Header, engines: EngineChoice, work: OrderedWork) -> Generator[bytes]:
-    """The pieces of the text whose lines the records are; ``source`` stands behind the header.
+    """The chunks of the text whose lines the records are; ``source`` stands behind the header.
 
     Raises a CompressedFileError after the records before the damage. What is handed out was checked by its group.
     """
@@ -128,7 +128,7 @@ def _decoding_tasks(
 ) -> Iterator[Callable[[], _Decoded]]:
     first = 0
     while size := source.varint():
-        if not CHECKSUM_BYTES < size <= LARGEST_GROUP:
+        if not CHECKSUM_BYTES < size <= MAX_GROUP:
             raise DamagedFileError(
                 f"damaged: a group of {size:,} bytes, before byte {source.position:,} of the compressed file; "
                 f"records from {first:,} (counted from 0) on are lost"
@@ -149,7 +149,7 @@ def _decode(
     sessions: RecordSessions, blobs: list[bytes], damaged: tuple[int, ...], first: int, work: OrderedWork
 ) -> _Decoded:
     records: list[bytes] = []
-    room = LARGEST_GROUP
+    room = MAX_GROUP
     for number, blob in enumerate(blobs):
         if work.stopped:
             break
@@ -166,7 +166,7 @@ def _decode(
     return records, None
 
 
-def decode_record(sessions: RecordSessions, blob: bytes, number: int, limit: int = LARGEST_GROUP) -> bytes:
+def decode_record(sessions: RecordSessions, blob: bytes, number: int, limit: int = MAX_GROUP) -> bytes:
     """One record whose bytes are as they were written. DamagedRecordError all the same where it cannot be decoded."""
     try:
         return sessions.decode(blob, limit)

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from zlib import crc32
 
 from charloom.arguments import check_bytes, check_type
-from charloom.codec.engines.engine import LARGEST_CODED_RECORD, Engine, RecordSession
+from charloom.codec.engines.engine import MAX_CODED_RECORD, Engine, RecordSession
 from charloom.codec.engines.opening import AnyModel, EngineChoice
 from charloom.codec.format.container import FINGERPRINT_BYTES
 from charloom.codec.format.ordered_work import OrderedWork, checked_threads
 from charloom.errors import DamagedRecordError
 
-LARGEST_RECORD = 1 << 24
+MAX_RECORD = 1 << 24
 """Bytes of a record in a file of records."""
 _ESCAPED = b"\xfe"
 """First byte: the payload follows, and begins with this byte or the next."""
@@ -101,7 +101,7 @@ class RecordSessions:
 
     def encode(self, record: bytes) -> bytes:
         """The record's bytes; at most one more than the record's own."""
-        if len(record) <= LARGEST_CODED_RECORD:
+        if len(record) <= MAX_CODED_RECORD:
             with self._session() as session:
                 payload = session.encode(record)
             blob = _ESCAPED + payload if payload[:1] >= _ESCAPED else payload
@@ -109,7 +109,7 @@ class RecordSessions:
                 return blob
         return _STORED + record
 
-    def decode(self, blob: bytes, limit: int = LARGEST_CODED_RECORD) -> bytes:
+    def decode(self, blob: bytes, limit: int = MAX_CODED_RECORD) -> bytes:
         """The record, of at most ``limit`` bytes if it is coded. Raises DamagedRecordError."""
         if blob.startswith(_STORED):
             return blob[1:]
@@ -134,4 +134,4 @@ class RecordSessions:
 
 def _longest_record_of(payload: bytes) -> int:
     """Bytes of the longest record that a payload may stand for: a few damaged bytes must not turn into a MiB."""
-    return min(LARGEST_CODED_RECORD, 4096 + 256 * len(payload))
+    return min(MAX_CODED_RECORD, 4096 + 256 * len(payload))

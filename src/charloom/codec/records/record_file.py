@@ -9,13 +9,13 @@ from typing import BinaryIO, overload
 
 from charloom.arguments import PATH, check_type
 from charloom.codec.engines.opening import AnyModel, EngineChoice
-from charloom.codec.format.container import END, HEADER_BYTES, LONGEST_VARINT, ByteReader, Header, decode_varint
-from charloom.codec.format.ordered_work import OrderedWork, checked_threads, write_pieces
+from charloom.codec.format.container import END, HEADER_BYTES, MAX_VARINT, ByteReader, Header, decode_varint
+from charloom.codec.format.ordered_work import OrderedWork, checked_threads, write_chunks
 from charloom.codec.records.groups import (
     INDEX_DAMAGED,
     INDEX_SIZE_BYTES,
-    LARGEST_GROUP,
-    MOST_RECORDS,
+    MAX_GROUP,
+    MAX_RECORDS,
     Group,
     GroupEntry,
     Index,
@@ -24,7 +24,7 @@ from charloom.codec.records.groups import (
 from charloom.codec.records.lines import compress_records, damaged_records, decode_record
 from charloom.codec.records.record_codec import RecordSessions
 from charloom.errors import Argument, CompressedFileError, DamagedFileError, NotCompressedError
-from charloom.io.atomic import whole_file
+from charloom.io.atomic import atomic_file
 
 
 class RecordFile(Sequence[bytes]):
@@ -80,9 +80,9 @@ class RecordFile(Sequence[bytes]):
         check_type(Iterable, records=records)
         check_type(bool, force=force)
         engine = EngineChoice(model, fast=fast).to_compress()
-        pieces = compress_records(records, engine, OrderedWork(checked_threads(threads)))
-        with whole_file(Path(path), overwrite=force) as file:
-            write_pieces(pieces, file)
+        chunks = compress_records(records, engine, OrderedWork(checked_threads(threads)))
+        with atomic_file(Path(path), overwrite=force) as file:
+            write_chunks(chunks, file)
 
     def __enter__(self) -> "RecordFile":
         return self
@@ -152,13 +152,13 @@ class RecordFile(Sequence[bytes]):
         place = HEADER_BYTES
         while True:
             self._file.seek(place)
-            head = self._file.read(2 * LONGEST_VARINT)
+            head = self._file.read(2 * MAX_VARINT)
             try:
                 size, start = decode_varint(head)
                 count, _ = decode_varint(head, start)
             except ValueError:
                 return index
-            if not 0 < size <= LARGEST_GROUP or not 0 < count <= MOST_RECORDS or place + start + size > self._size:
+            if not 0 < size <= MAX_GROUP or not 0 < count <= MAX_RECORDS or place + start + size > self._size:
                 return index
             index.groups.append(GroupEntry(size, count))
             place += start + size

@@ -37,7 +37,7 @@ from charloom.codec.reference.state_maps import (
 _FIRST_RATE, _NETWORK_RATE, _LAST_RATE = 655, 328, 100
 _HALF_WAY, _NETWORK_HALF_WAY = 20_000, 2_000
 """Bytes after which a rate has fallen half way to the last."""
-_LARGEST_STEP = 32_767
+_MAX_STEP = 32_767
 
 
 class Lane:
@@ -71,13 +71,13 @@ class Mixture:
         self._nearer: list[tuple[int, int]] = []
         self._rate = 0
 
-    def begin_byte(self, lane: Lane, network: NetworkPrediction) -> None:
+    def start_byte(self, lane: Lane, network: NetworkPrediction) -> None:
         """Before the eight bits of a byte."""
         lane.contexts = lane.text.contexts(self._buffer, lane.position)
         for match, places in zip(lane.matches, self._memory.places, strict=True):
             match.read(self._buffer, lane.position, lane.begin, places)
         self._find_slots(lane, lane.contexts)
-        network.begin_byte()
+        network.start_byte()
         lane.bit, lane.partial = 0, 1
         self._set_rate(network)
 
@@ -112,12 +112,12 @@ class Mixture:
         length_class = length if length < 8 else 8 if length < 13 else 9
         chosen = (
             length_class * 64 + order * 8 + confidence,
-            partial + 256 * network.is_likeliest(),
+            partial + 256 * network.is_most_likely(),
             last,
             (bit * 16 + order) * 8 + min(length // 2, 7),
             logit_step * 64 + confidence * 8 + bit,
             before * 8 + bit,
-            network.likeliest_byte(),
+            network.most_likely_byte(),
         )
         self._rows = [first + row for first, row in zip(FIRST_ROWS, chosen, strict=True)]
         sums = memory.weights[self._rows] @ self._inputs
@@ -171,7 +171,7 @@ class Mixture:
             answer = self._answers[s]
             self._set_weights[s] = _int32(self._set_weights[s] + ((answer * error * 8 + (1 << 20)) >> 21))
             step = (((bit << 16) - squash(answer)) * self._rate) >> 10
-            steps.append(max(-_LARGEST_STEP, min(_LARGEST_STEP, step)))
+            steps.append(max(-_MAX_STEP, min(_MAX_STEP, step)))
         changes = (np.outer(steps, self._inputs) + (1 << 14)) >> 15
         changed = memory.weights[self._rows] + changes
         memory.weights[self._rows] = np.minimum(np.maximum(changed, -32_768), 32_767)
@@ -218,7 +218,7 @@ class Mixture:
         """Rates begin high and end low; when the network predicts first, they rise once more."""
         memory = self._memory
         if network.predicts() and not memory.bytes_with_network:
-            memory.begin_network()
+            memory.start_network()
         self._rate = _rate_after(memory.bytes_read, _FIRST_RATE, _HALF_WAY)
         memory.bytes_read += 1
         if network.predicts():

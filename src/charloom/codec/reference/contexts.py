@@ -16,7 +16,7 @@ MATCH_LENGTHS = (6, 16)
 MATCH_HASH_BITS = 18
 MATCH_LENGTH_CLASSES, MATCH_MISSES = 15, 4
 MATCH_MAPS = MATCH_LENGTH_CLASSES * MATCH_MISSES * 2 * 8
-LONGEST_COMPARED = 40
+MAX_COMPARED = 40
 
 _32_BITS = (1 << 32) - 1
 _64_BITS = (1 << 64) - 1
@@ -165,7 +165,7 @@ class Match:
         place = places.get(key, 0)
         if self.length < self.min_length and place and buffer.has(place - 1):
             n = 0
-            most = min(LONGEST_COMPARED, place, position - begin)
+            most = min(MAX_COMPARED, place, position - begin)
             while n < most and text[place - 1 - n] == text[position - 1 - n]:
                 n += 1
             if n >= self.min_length and n > self.length:

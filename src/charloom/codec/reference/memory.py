@@ -114,7 +114,7 @@ class Memory:
         self.bytes_read = 0
         self.bytes_with_network = 0
 
-    def begin_network(self) -> None:
+    def start_network(self) -> None:
         """Before the network predicts first: circumstances that only it makes begin with the weights of the others."""
         for s, step, block in (
             (0, 8, 1),  # by confidence

@@ -41,7 +41,7 @@ class NetworkPrediction:
 
     def begin(self, frequencies: Frequencies) -> None:
         """Begins a text: takes the first token's frequencies."""
-        self._begin_token()
+        self._start_token()
         self.predict(frequencies)
 
     def predict(self, frequencies: Frequencies) -> None:
@@ -56,11 +56,11 @@ class NetworkPrediction:
         """Whether there is a prediction of the next bit."""
         return self._predicted and self._range is not None
 
-    def likeliest_byte(self) -> int:
+    def most_likely_byte(self) -> int:
         """The first byte of the likeliest token; 0 before anything was predicted."""
         return self._tokens[self._likeliest][0] if self._predicted else 0
 
-    def is_likeliest(self) -> bool:
+    def is_most_likely(self) -> bool:
         """Whether what is known of the token is so in the likeliest."""
         return self._predicted and self._range is not None and self._range[0] <= self._likeliest < self._range[1]
 
@@ -69,10 +69,10 @@ class NetworkPrediction:
         _, ones = self._halves()
         return max(1, min(65_535, (self._sum(*ones) << 16) // self._sum(*self._now())))
 
-    def begin_byte(self) -> None:
+    def start_byte(self) -> None:
         """After a lost byte a new token begins."""
         if self._predicted and self._range is None:
-            self._begin_token()
+            self._start_token()
 
     def read(self, bit: int) -> None:
         """After a bit."""
@@ -89,7 +89,7 @@ class NetworkPrediction:
         first = self._now()[0]
         if self._depth < 8 * len(self._tokens[first]):
             return None
-        self._begin_token()
+        self._start_token()
         return self._ids[first]
 
     # The same by whole bytes. The bytes that may come next share ``total``; what is above ``escape`` is for all others.
@@ -121,7 +121,7 @@ class NetworkPrediction:
         assert self._range is not None
         return self._range
 
-    def _begin_token(self) -> None:
+    def _start_token(self) -> None:
         self._range, self._depth = (0, len(self._tokens)), 0
 
     def _sum(self, first: int, last: int) -> int:

@@ -34,7 +34,7 @@ class FastLanes:
     def code(self, lane: int, coder: Encoder | Decoder, byte: int | None = None) -> int:
         """Codes a byte; a decoder gives it."""
         network = self._networks[lane]
-        network.begin_byte()
+        network.start_byte()
         escape, total = network.escape(), network.total()
         if isinstance(coder, Decoder) and (number := coder.find(total)) < escape:
             byte = network.byte_at(number)
@@ -69,11 +69,11 @@ class MixingLanes:
         self._networks = NetworkLanes(model, lanes)
         self._lanes = [Lane(begin) for begin in self.buffer.written]
 
-    def begin_texts(self) -> None:
+    def start_texts(self) -> None:
         """Each lane begins a text, after what it has read before."""
         self._lanes = [Lane(lane.position) for lane in self._lanes]
 
-    def begin_network(self) -> None:
+    def start_network(self) -> None:
         """The network predicts from here on, as of texts that begin."""
         self._networks.begin()
 
@@ -90,7 +90,7 @@ class MixingLanes:
         lane, network = self._lanes[number], self._networks[number]
         if lane.position - self.buffer.primed >= (number + 1) * self.buffer.capacity:
             raise ValueError("more than a lane has room for")
-        self._mixture.begin_byte(lane, network)
+        self._mixture.start_byte(lane, network)
         for i in range(7, -1, -1):
             p = self._mixture.predict(lane, network)
             self._mixture.learn(lane, network, of_bit(i, p))
@@ -107,9 +107,9 @@ def prime(model: IntegerModel, memory: Memory, priming: Priming, *, records: boo
     for i, byte in enumerate(text):
         begins = i == 0 or (records and text[i - 1] == _RECORD_END)
         if begins:
-            lanes.begin_texts()
+            lanes.start_texts()
         if (begins and i >= silent) if records else i == silent:
-            lanes.begin_network()
+            lanes.start_network()
         lanes.read(0, byte)
 
 
@@ -189,7 +189,7 @@ class ReferenceEngine(Engine):
         lanes = MixingLanes(
             self._model, self._primed_memory(self._priming, records), self._priming.text, capacity, count
         )
-        lanes.begin_network()
+        lanes.start_network()
         return lanes
 
     def _primed_memory(self, priming: Priming, records: bool) -> Memory:

@@ -6,7 +6,7 @@ its size is of 64 bits and is kept at 2^48 or more. Bytes that are missing at th
 """
 
 _TOP = 1 << 64
-_SMALLEST = 1 << 48
+_MIN_VALUE = 1 << 48
 _MASK = _TOP - 1
 _LOOK_AHEAD = 8
 """Bytes that a decoder has read before it needs them: as many may be missing."""
@@ -40,7 +40,7 @@ class Coder:
     def _narrow(self, start: int, size: int) -> None:
         self._move(start)
         self.size = size
-        while self.size < _SMALLEST:
+        while self.size < _MIN_VALUE:
             self._shift()
             self.size <<= 8
 

@@ -107,7 +107,7 @@ class BitHistories:
         next: Of each state, the states after a zero and after a one.
     """
 
-    _MOST = (41, 15, 9, 7, 6, 5)
+    _MAX = (41, 15, 9, 7, 6, 5)
     """Of the commoner bit, by how many there are of the other."""
 
     def __init__(self) -> None:
@@ -139,7 +139,7 @@ class BitHistories:
 
     def _allowed(self, one: int, other: int) -> bool:
         fewer, more = sorted((one, other))
-        return fewer < len(self._MOST) and more <= self._MOST[fewer]
+        return fewer < len(self._MAX) and more <= self._MAX[fewer]
 
 
 HISTORIES = BitHistories()

@@ -20,17 +20,17 @@ from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomError, CheckpointError, SettingsError
 from charloom.models.language_model import LanguageModel
 from charloom.recurrence.backend import backend
-from charloom.recurrence.state import parts_of, state_of
+from charloom.recurrence.state import state_to_tuple, tuple_to_state
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import State
 from charloom.training.checkpoints.file_format import Facts, read_checkpoint, write_checkpoint
 from charloom.training.history import EpochRecord, History
 from charloom.training.processes import Processes
-from charloom.training.state import TrainingState, Weights, place_in_words, weights_of
+from charloom.training.state import TrainingState, Weights, describe_position, weights_of
 from charloom.training.truncated_bptt import EpochProgress
 from charloom.version import __version__
 
-_LARGEST = 2**53
+_MAX_VALUE = 2**53
 """Of a count of steps: beyond, floats no longer tell neighbours apart."""
 _OPTIMIZER_STATE = {"sgd": (), "adamw": ("step", "exp_avg", "exp_avg_sq")}
 """The tensors that each optimizer keeps of a parameter, by name."""
@@ -96,14 +96,14 @@ class Checkpoint:
     @property
     def place(self) -> str:
         """In words: the epoch, and the minibatch in it."""
-        return place_in_words(len(self.history), self.done, self.num_batches)
+        return describe_position(len(self.history), self.done, self.num_batches)
 
     @torch.inference_mode(mode=False)  # in which the model could not be trained
     def make_model(self) -> LanguageModel:
         """The model, with the weights of the last step. Raises CheckpointError if there is none in the file."""
         try:
             weights = {name: tensor.clone() for name, tensor in _part(self._tensors, "weights").items()}
-            return LanguageModel.assemble(self._facts["model"], weights)
+            return LanguageModel.from_config(self._facts["model"], weights)
         except (CharloomError, KeyError) as error:
             raise CheckpointError(f"{self.path}: damaged ({error!s:.300})") from None
 
@@ -134,10 +134,10 @@ class Checkpoint:
         training.seconds, training.epoch_seconds = (_seconds(self._facts[key]) for key in ("seconds", "epoch_seconds"))
         if self.done:
             total = _like(tensors["epoch/total_loss"], torch.zeros((), dtype=torch.float32)).to(device)
-            parts = parts_of(training.model.begin_state(training.settings.rows))
+            parts = state_to_tuple(training.model.begin_state(training.settings.rows))
             lanes = processes.share(training.settings.rows)
             found = [_like(tensors[f"epoch/state/{i}"], part)[:, lanes].contiguous() for i, part in enumerate(parts)]
-            state = state_of(part.to(device) for part in found)
+            state = tuple_to_state(part.to(device) for part in found)
             training.progress = EpochProgress(self.done, self.num_batches, total, state)
         random_states = _part(tensors, "random")
         if processes.rank == 0 or len(random_states) == processes.size:
@@ -181,7 +181,7 @@ def save_checkpoint(
     tensors = {f"weights/{name}": tensor for name, tensor in weights_of(training.model).items()}
     if progress is not None and state is not None:
         tensors |= {f"last_good/{name}": tensor for name, tensor in training.last_good.items()}
-        tensors |= {f"epoch/state/{i}": part for i, part in enumerate(parts_of(state))}
+        tensors |= {f"epoch/state/{i}": part for i, part in enumerate(state_to_tuple(state))}
         tensors["epoch/total_loss"] = progress.total_loss
     if training.best is not None and training.best is not training.last_good:
         tensors |= {f"best/{name}": tensor for name, tensor in training.best.items()}
@@ -191,7 +191,7 @@ def save_checkpoint(
     tensors["generator"] = training.epoch_began_with
     facts = {
         **about,
-        "model": training.model.disassemble()[0],
+        "model": training.model.to_config()[0],
         "training": asdict(training.settings),
         "history": [record.to_dict() for record in training.history],
         "steps": training.steps,
@@ -225,18 +225,18 @@ def _like(tensor: Tensor, pattern: Tensor) -> Tensor:
 
 def _step_count(step: Tensor) -> Tensor:
     """A copy of an optimizer's count, whose dtype depends on PyTorch's default when the run began."""
-    if step.dim() or not step.is_floating_point() or not 0 <= float(step) <= _LARGEST:
+    if step.dim() or not step.is_floating_point() or not 0 <= float(step) <= _MAX_VALUE:
         raise ValueError("no count of steps")
     return step.clone()
 
 
 def _count(value: object) -> int:
-    if type(value) is not int or not 0 <= value <= _LARGEST:
+    if type(value) is not int or not 0 <= value <= _MAX_VALUE:
         raise ValueError(f"{value!r:.50} is no count")
     return value
 
 
 def _seconds(value: object) -> float:
-    if not isinstance(value, (int, float)) or not 0 <= value <= _LARGEST:
+    if not isinstance(value, (int, float)) or not 0 <= value <= _MAX_VALUE:
         raise ValueError(f"{value!r:.50} is no time")
     return float(value)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from charloom.errors import CheckpointError
-from charloom.io.atomic import whole_file
+from charloom.io.atomic import atomic_file
 from charloom.io.tensor_files import metadata_of, open_regular, parse_json, read_tensor_file
 
 Facts: TypeAlias = dict[str, Any]
@@ -36,29 +36,29 @@ _KINDS = {
 
 def write_checkpoint(path: Path, facts: Facts, tensors: dict[str, Tensor]) -> None:
     """Writes the file, whole or not at all. Raises OSError if that fails."""
-    pieces = _safetensors(tensors, {_KEY: json.dumps(facts, allow_nan=False)})
+    chunks = _safetensors(tensors, {_KEY: json.dumps(facts, allow_nan=False)})
     digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(piece)
-    with whole_file(path, overwrite=True) as file:
+    for chunk in chunks:
+        digest.update(chunk)
+    with atomic_file(path, overwrite=True) as file:
         file.write(b" ".join([_NAME, _VERSION, digest.hexdigest().encode()]) + b"\n")
-        for piece in pieces:
-            file.write(piece)
+        for chunk in chunks:
+            file.write(chunk)
 
 
 def _safetensors(tensors: dict[str, Tensor], metadata: dict[str, str]) -> list[bytes | memoryview]:
-    """As ``safetensors.torch.save`` writes it, which copies all twice; in pieces that are the tensors' own memory."""
+    """As ``safetensors.torch.save`` writes it, which copies all twice; in chunks that are the tensors' own memory."""
     in_order = sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0]))  # so that each is aligned
     header: Facts = {"__metadata__": metadata}
-    pieces = []
+    chunks = []
     end = 0
     for name, tensor in in_order:
         begin, end = end, end + tensor.nbytes
         header[name] = {"dtype": _KINDS[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
-        pieces.append(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+        chunks.append(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    return [len(text).to_bytes(8, "little"), text, *pieces]
+    return [len(text).to_bytes(8, "little"), text, *chunks]
 
 
 def read_checkpoint(path: Path) -> tuple[Facts, dict[str, Tensor]]:

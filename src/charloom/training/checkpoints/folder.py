@@ -19,10 +19,10 @@ from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomWarning, CheckpointError
 from charloom.io.atomic import remove_leftovers
 from charloom.models.folder import CHECKPOINTS
-from charloom.recurrence.state import map_parts
+from charloom.recurrence.state import map_state
 from charloom.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from charloom.training.processes import Processes
-from charloom.training.state import TrainingState, place_in_words
+from charloom.training.state import TrainingState, describe_position
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NAME = re.compile(r"step-(\d{10,16})\.checkpoint")
@@ -87,7 +87,7 @@ class CheckpointFolder:
         random_states = self._processes.gather(training.random_state)
         state = training.progress.state if training.progress is not None else None
         if state is not None:
-            state = map_parts(lambda part: torch.cat(self._processes.gather(part), 1), state)
+            state = map_state(lambda part: torch.cat(self._processes.gather(part), 1), state)
         if not self._processes.first:
             return
         path = self.path / f"step-{training.steps:010d}.checkpoint"
@@ -104,7 +104,7 @@ class CheckpointFolder:
                 save_checkpoint(path, training, state, random_states, self._about)
         except OSError as error:
             if not self.behind:  # told once, until one succeeds again
-                there = f"the last good one is {self.last_in_words}" if self.last else "there is none yet"
+                there = f"the last good one is {self.describe_last}" if self.last else "there is none yet"
                 _note(
                     f"no checkpoint written to {self.path} ({error.strerror or error}): {there}; as long as training "
                     "goes on, it is tried again"
@@ -113,7 +113,7 @@ class CheckpointFolder:
         else:
             self.behind = False
             done, num_batches = training.progress[:2] if training.progress else (0, 0)
-            self.last, self._last_place = path, place_in_words(len(training.history), done, num_batches)
+            self.last, self._last_place = path, describe_position(len(training.history), done, num_batches)
             self._keep(training.settings.keep_checkpoints)
         self._written_at = time.monotonic()
 
@@ -124,7 +124,7 @@ class CheckpointFolder:
             self._keep(1)
 
     @property
-    def last_in_words(self) -> str:
+    def describe_last(self) -> str:
         """The path of the last one, and how far the run had come; empty if there is none."""
         return f"{self.last} ({self._last_place})" if self.last is not None else ""
 

@@ -53,7 +53,7 @@ def check_corpus(checkpoint: Checkpoint, corpus: Corpus) -> None:
     )
 
 
-def end_in_words(checkpoint: Checkpoint, settings: TrainingSettings) -> tuple[Part, ...] | None:
+def describe_end(checkpoint: Checkpoint, settings: TrainingSettings) -> tuple[Part, ...] | None:
     """The reason why the run is at its end under these settings, and how to train longer. None if it is not."""
     epochs = len(checkpoint.history)
     if checkpoint.done:

@@ -1,4 +1,4 @@
-"""A text in pieces, str or bytes: split, put together, in pieces of another size."""
+"""A text in chunks, str or bytes: split, put together, in chunks of another size."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar, cast
@@ -10,7 +10,7 @@ AnyText = TypeVar("AnyText", bound=str | bytes)
 """str or bytes: what goes in comes out."""
 
 _CHARS_AT_ONCE = 1 << 20
-"""Smaller pieces are put together, as each costs a few calls; larger ones are cut, as each takes much memory."""
+"""Smaller chunks are put together, as each costs a few calls; larger ones are cut, as each takes much memory."""
 
 
 def split_lines(text: AnyText) -> list[AnyText]:
@@ -29,18 +29,18 @@ def split_chars(text: AnyText) -> list[AnyText]:
     return [whole[i : i + 1] for i in range(len(text))]
 
 
-def joined(pieces: Sequence[str | bytes], unit: Unit) -> str | bytes:
-    """One text of pieces that are all of the unit's kind."""
-    return b"".join(cast("Sequence[bytes]", pieces)) if unit == "byte" else "".join(cast("Sequence[str]", pieces))
+def joined(chunks: Sequence[str | bytes], unit: Unit) -> str | bytes:
+    """One text of chunks that are all of the unit's kind."""
+    return b"".join(cast("Sequence[bytes]", chunks)) if unit == "byte" else "".join(cast("Sequence[str]", chunks))
 
 
-def resized(pieces: Iterable[str | bytes], unit: Unit) -> Iterator[str | bytes]:
-    """The same text in pieces that are neither small nor very large."""
+def resized(chunks: Iterable[str | bytes], unit: Unit) -> Iterator[str | bytes]:
+    """The same text in chunks that are neither small nor very large."""
     waiting: list[str | bytes] = []
     length = 0
-    for piece in pieces:
-        waiting.append(piece)
-        length += len(piece)
+    for chunk in chunks:
+        waiting.append(chunk)
+        length += len(chunk)
         if length >= _CHARS_AT_ONCE:
             text = joined(waiting, unit)
             yield from (text[at : at + _CHARS_AT_ONCE] for at in range(0, length, _CHARS_AT_ONCE))
@@ -49,9 +49,9 @@ def resized(pieces: Iterable[str | bytes], unit: Unit) -> Iterator[str | bytes]:
         yield joined(waiting, unit)
 
 
-def beginning(pieces: Iterable[str | bytes], count: int | None) -> Iterator[str | bytes]:
-    """The pieces of the first ``count`` characters, all if None; no more are asked for."""
-    for piece in pieces:
-        yield piece[:count]
-        if count is not None and (count := count - len(piece)) <= 0:
+def beginning(chunks: Iterable[str | bytes], count: int | None) -> Iterator[str | bytes]:
+    """The chunks of the first ``count`` characters, all if None; no more are asked for."""
+    for chunk in chunks:
+        yield chunk[:count]
+        if count is not None and (count := count - len(chunk)) <= 0:
             return

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from charloom import CleanUp, CorpusError, Vocabulary, load_corpus, split_chars, split_lines
-from charloom.text import encoding, pieces, sources
+from charloom.text import chunks, encoding, sources
 
 
 def _file(folder: Path, content: str | bytes, name: str = "text.txt") -> Path:
@@ -38,9 +38,9 @@ def test_a_streamed_text_equals_one_read_at_once(
 ) -> None:
     """Read, join, clean, cut, count, encode: for any chunks, with ids in memory or in a file."""
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(sources, "_PIECE", sizes[0])
-    monkeypatch.setattr(pieces, "_CHARS_AT_ONCE", sizes[1])
-    monkeypatch.setattr(encoding, "LARGEST_IN_MEMORY", sizes[2])
+    monkeypatch.setattr(sources, "_CHUNK", sizes[0])
+    monkeypatch.setattr(chunks, "_CHARS_AT_ONCE", sizes[1])
+    monkeypatch.setattr(encoding, "MAX_IN_MEMORY", sizes[2])
     files = [_file(tmp_path, text, f"{number}.txt") for number, text in enumerate(texts)]
     if unit == "byte":
         whole: Any = clean_up("".join(texts).encode())[:max_chars]
@@ -61,9 +61,9 @@ def test_a_streamed_text_equals_one_read_at_once(
 
 
 def test_text_beyond_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "_PIECE", 10)
+    monkeypatch.setattr(sources, "_CHUNK", 10)
     file = _file(tmp_path, b"0123456789" * 3 + b"\xff")
-    monkeypatch.setattr(pieces, "_CHARS_AT_ONCE", 10)
+    monkeypatch.setattr(chunks, "_CHARS_AT_ONCE", 10)
     assert load_corpus(file, max_chars=25).text == "0123456789012345678901234"
     with pytest.raises(CorpusError, match="not UTF-8"):
         load_corpus(file, max_chars=31)
@@ -75,14 +75,14 @@ def test_text_beyond_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.M
 def test_resized_chunks_are_the_same_text(texts: list[str], unit: Any, count: int) -> None:
     """None is larger than asked; the first characters are those of the whole."""
     cut: list[str | bytes] = [text.encode() if unit == "byte" else text for text in texts]
-    whole = pieces.joined(cut, unit)
+    whole = chunks.joined(cut, unit)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pieces, "_CHARS_AT_ONCE", 5)
-        found = list(pieces.resized(cut, unit))
-    assert pieces.joined(found, unit) == whole
+        patch.setattr(chunks, "_CHARS_AT_ONCE", 5)
+        found = list(chunks.resized(cut, unit))
+    assert chunks.joined(found, unit) == whole
     assert all(len(chunk) <= 5 for chunk in found)
-    assert pieces.joined(list(pieces.beginning(cut, count)), unit) == whole[:count]
-    assert list(pieces.beginning(cut, None)) == cut
+    assert chunks.joined(list(chunks.beginning(cut, count)), unit) == whole[:count]
+    assert list(chunks.beginning(cut, None)) == cut
 
 
 @pytest.mark.parametrize("text", ["a\n\nb\r\nc\u2028d", "", "\n", "x\n"])
