@@ -1,4 +1,4 @@
-"""How many points a model needs, which of them are fitted to, and what is advised if they are too few."""
+"""The number of points that a model needs, the points that it is fitted to, and the advice if they are too few."""
 
 from dataclasses import replace
 
@@ -24,8 +24,8 @@ def _values(length: int) -> Values:
 
 @pytest.mark.parametrize("model", ["auto", "network"])
 @pytest.mark.parametrize("length", [1, 3, 4, 5, 12, 23, 24, 25, 31])
-def test_what_a_short_series_is_told_helps(length: int, model: Method) -> None:
-    """A shorter horizon is advised if there is one that fits, another model if that one fits."""
+def test_the_advice_for_a_short_series_helps(length: int, model: Method) -> None:
+    """A shorter horizon is advised if one fits, another model if that one fits."""
     settings = replace(_SETTINGS, horizon=40, method=model)
     for attempt, left in ((forecasting.fit, length), (forecasting.backtest, length - 1)):
         if attempt is forecasting.fit and left >= fewest_points(40, model):
@@ -38,8 +38,8 @@ def test_what_a_short_series_is_told_helps(length: int, model: Method) -> None:
 
 
 @given(st.integers(1, 60), st.integers(1, 30), st.integers(0, 60), st.sampled_from(["auto", "naive", "network"]))
-def test_what_is_advised_for_held_out_points_suffices(length: int, horizon: int, held_out: int, model: Method) -> None:
-    """With as many held out as the message says, the same series is long enough; one more is refused."""
+def test_the_advice_for_held_out_points_suffices(length: int, horizon: int, held_out: int, model: Method) -> None:
+    """With the advised number held out the same series is long enough; one more is refused."""
     settings = ForecastSettings(horizon=horizon, method=model)
     most = length - fewest_points(horizon, model)
     if held_out <= most:
@@ -53,7 +53,7 @@ def test_what_is_advised_for_held_out_points_suffices(length: int, horizon: int,
         check_length(length, settings, most)
 
 
-def test_only_the_last_points_are_fitted_to() -> None:
+def test_only_the_last_points_are_fitted() -> None:
     values = np.append(np.full(50, 1e9), np.tile([1.0, 2.0], MAX_POINTS // 2))
     settings = ForecastSettings(horizon=2, method="mean", season=1, domain="real")
     with pytest.warns(CharloomWarning, match="10,050 points: the last 10,000 are fitted to"):
@@ -61,7 +61,7 @@ def test_only_the_last_points_are_fitted_to() -> None:
     assert found.forecast().mean == pytest.approx([1.5, 1.5])
 
 
-def test_the_named_model_comes_first_and_the_others_only_to_be_compared() -> None:
+def test_the_named_model_is_first_and_the_others_only_compared() -> None:
     series, settings = Series(_values(40)), replace(_SETTINGS, method="drift", season=1)
     assert [one.method for one in fit_all(series, settings, None)] == ["drift"]
     assert [one.method for one in fit_all(series, settings, None, compared=True)] == ["drift", "naive", "mean", "ar"]
@@ -75,14 +75,14 @@ def test_a_constant_series_is_repeated_or_refused() -> None:
         fit_all(series, replace(_SETTINGS, method="ar"), None)
 
 
-def test_a_season_must_be_seen_twice() -> None:
+def test_a_season_must_occur_twice() -> None:
     plain = replace(_SETTINGS, method="seasonal-naive")
     assert forecasting.fit(_values(40), replace(plain, season=20)).season == 20
     with pytest.raises(SettingsError, match="season is 21: 40 points have fewer than two of them"):
         forecasting.fit(_values(40), replace(plain, season=21))
 
 
-def test_another_horizon_leaves_the_other_settings() -> None:
+def test_another_horizon_keeps_the_other_settings() -> None:
     assert with_horizon(None, None) == ForecastSettings()
     assert with_horizon(_SETTINGS, None) is _SETTINGS
     assert with_horizon(_SETTINGS, 9) == replace(_SETTINGS, horizon=9)

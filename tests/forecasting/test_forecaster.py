@@ -1,4 +1,4 @@
-"""A fitted forecaster: a seed decides, units do not matter, what it cannot forecast is refused."""
+"""A fitted forecaster: reproducible by seed, independent of units; invalid input is refused."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def forecaster() -> Forecaster:
     return forecasting.fit(_values(), _SETTINGS)
 
 
-def test_a_seed_decides(forecaster: Forecaster) -> None:
+def test_a_seed_fixes_the_forecast(forecaster: Forecaster) -> None:
     again = forecasting.fit(_values(), _SETTINGS)
     assert (again.forecast().mean == forecaster.forecast().mean).all()
     assert (again.forecast().interval(0.9)[0] == forecaster.forecast().interval(0.9)[0]).all()
@@ -32,7 +32,7 @@ def test_a_seed_decides(forecaster: Forecaster) -> None:
     assert not (other.forecast().mean == forecaster.forecast().mean).all()
 
 
-def test_the_random_state_of_others_is_left_alone() -> None:
+def test_the_callers_random_state_is_unchanged() -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
@@ -40,7 +40,7 @@ def test_the_random_state_of_others_is_left_alone() -> None:
     assert torch.rand(1) == expected
 
 
-def test_what_comes_after_an_origin_is_not_looked_at(forecaster: Forecaster) -> None:
+def test_values_after_an_origin_have_no_effect(forecaster: Forecaster) -> None:
     values = _values(200, seed=1)
     changed = values.copy()
     changed[170:] = 1e6
@@ -74,7 +74,7 @@ def test_swings_that_grow_with_the_level_are_forecast_in_logarithms() -> None:
 
 @pytest.mark.parametrize("model", ["network", "ar", "naive"])
 def test_a_history_far_from_the_fitted_series_is_refused(model: Method) -> None:
-    """Nothing is capped, lost or NaN: a forecast from values that are a billion times larger is as good or refused."""
+    """Nothing is clipped, lost or NaN: values a billion times larger are forecast as well or refused."""
     values = _values()
     fitted = forecasting.fit(values, replace(_SETTINGS, method=model, domain="real"))
     for size in 10.0 ** np.arange(0, 300, 3):
@@ -91,7 +91,7 @@ def test_a_history_far_from_the_fitted_series_is_refused(model: Method) -> None:
         fitted.forecast(history=np.append(values, 1e299))
 
 
-def test_only_what_is_read_must_have_a_logarithm() -> None:
+def test_only_values_that_are_read_must_have_a_logarithm() -> None:
     fitted = forecasting.fit(np.exp(0.1 * _values()), replace(_SETTINGS, method="ar", transform="log"))
     history = np.exp(0.1 * _values(60, seed=1))
     expected = fitted.forecast(history=history)
@@ -105,7 +105,7 @@ def test_only_what_is_read_must_have_a_logarithm() -> None:
         fitted.forecast(history=np.append(history, 0.0))
 
 
-def test_what_cannot_be_forecast(forecaster: Forecaster) -> None:
+def test_refusals(forecaster: Forecaster) -> None:
     with pytest.raises(
         SeriesError, match="method is 'network': 30 points are too few to forecast 24 ahead: 56 are needed"
     ):

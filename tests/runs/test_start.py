@@ -28,7 +28,7 @@ def test_fine_tuning_takes_the_models_settings(tmp_path: Path) -> None:
         TrainingRun(RunPlan(corpus, tmp_path / "second", init_from=tmp_path / "first")).run()
 
 
-def test_a_corpus_keeps_its_length_whatever_the_recipe_reads() -> None:
-    """The recipe of that name reads 10,000 characters."""
+def test_a_given_corpus_keeps_its_length() -> None:
+    """The recipe of the same name reads 10,000 characters."""
     corpus = charloom.corpus_from(_TEXT * 10, name="time-machine", lowercase=True)
     assert recipe_of(RunPlan(corpus)).corpus == CorpusSettings("char", None, True, False)

@@ -7,7 +7,7 @@ from charloom.settings.model import check_precision
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_relu_belongs_to_the_plain_cell(cell: Any) -> None:
+def test_relu_is_for_the_plain_cell_only(cell: Any) -> None:
     assert ModelSettings(cell="rnn", nonlinearity="relu").nonlinearity == "relu"
     with pytest.raises(SettingsError, match=f"nonlinearity is 'relu': only the rnn cell has it, not {cell}"):
         ModelSettings(cell=cell, nonlinearity="relu")
@@ -21,7 +21,7 @@ def test_a_tied_output_needs_an_embedding_of_the_hidden_size() -> None:
         ModelSettings(tied_output=True, embedding_size=32, hidden_size=64)
 
 
-def test_a_precision_that_is_none() -> None:
+def test_an_unknown_precision() -> None:
     check_precision("bfloat16")
     with pytest.raises(SettingsError, match="precision is 'int8': choose one of float32, bfloat16"):
         check_precision("int8")
