@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite. The types of ``charloom.shapes`` are checked at every call while it runs."""
+"""Fixtures of the whole suite, which checks the types of ``charloom.shapes`` at every call."""
 
 import importlib.util
 import os
@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# One thread each: tests are small, and two-thread runs beside each other collapse.
+# One thread each: tests are small, and concurrent two-thread runs slow each other down.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import hypothesis
 import jaxtyping
 
-# What commands write does not depend on the terminal of whoever runs the tests.
+# The output of commands must not depend on the terminal in which the tests run.
 _TERMINAL = ("COLUMNS", "LINES", "TERM", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 for name in (*_TERMINAL, "PYTHONIOENCODING"):
     os.environ.pop(name, None)
 
-# Kernels from another build, with sanitizers (scripts/sanitize), stand in for the installed ones.
+# Kernels from another build, with sanitizers (scripts/sanitize), replace the installed ones.
 if folder := os.environ.get("CHARLOOM_KERNELS_FOLDER"):
     import torch  # noqa: F401 - first, as in charloom
 
@@ -45,7 +45,7 @@ _CHECKED = [
 ]
 jaxtyping.install_import_hook([f"charloom.{name}" for name in _CHECKED], "beartype.beartype")
 
-# How long an example takes says more of the machine than of the code.
+# The duration of an example depends on the machine more than on the code.
 _PROFILE = hypothesis.settings.get_profile(hypothesis.settings.get_current_profile_name())
 hypothesis.settings.register_profile("charloom", _PROFILE, deadline=None)
 hypothesis.settings.load_profile("charloom")
@@ -76,7 +76,7 @@ def text() -> str:
 
 @pytest.fixture
 def corpora() -> Path:
-    """The folder with the texts that this repository does not carry."""
+    """The folder with the texts that are not in this repository."""
     folder = os.environ.get("CHARLOOM_DATA")
     if not folder or not (Path(folder) / "timemachine.txt").exists():
         pytest.skip("needs timemachine.txt: name its folder in CHARLOOM_DATA")
@@ -85,7 +85,7 @@ def corpora() -> Path:
 
 @pytest.fixture
 def unchecked() -> Iterator[None]:
-    """Without the check of types and shapes, as a user runs: for tests of what the code itself refuses."""
+    """Disables the check of types and shapes, as for a user: for tests of charloom's own refusals."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
@@ -96,7 +96,7 @@ SENTENCE = "the quick brown fox jumps over the lazy dog\n"
 
 @pytest.fixture(autouse=True, scope="session")
 def _temporary_files_are_pytests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What processes that are killed leave, and PyTorch's launcher, goes where pytest removes it."""
+    """Sends temporary files of killed processes and of PyTorch's launcher to a folder that pytest removes."""
     folder = str(tmp_path_factory.mktemp("temporary"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", folder)
@@ -106,14 +106,14 @@ def _temporary_files_are_pytests(tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(autouse=True)
 def _no_process_is_left() -> Iterator[None]:
-    """A test that fails while a process runs does not leave it behind."""
+    """Ends the processes that a failed test left running."""
     yield
     end_processes()
 
 
 @pytest.fixture(scope="session")
 def char_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a model that knows one sentence by heart, trained by the command."""
+    """The folder of a model that has memorized one sentence, trained by the command."""
     home = tmp_path_factory.mktemp("char")
     (home / "fox.txt").write_text(SENTENCE * 30)
     options = ["--cell", "lstm", "--hidden-size", "32", "--batch-size", "8", "--num-steps", "20", "--epochs", "40"]
@@ -132,7 +132,7 @@ def byte_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def kept_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of this test's own, which texts of more than 100 bytes go to, though their files are new."""
+    """A cache of this test's own for texts of more than 100 bytes, including files of the last seconds."""
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sources, "_SETTLED_NANOSECONDS", -(10**18))
     monkeypatch.setattr(encoding, "MAX_IN_MEMORY", 100)
@@ -141,7 +141,7 @@ def kept_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def forked_workers() -> "Iterator[list[ForkedWorker]]":
-    """Processes of sweeps that begin at once, as they are started."""
+    """Forks the workers of sweeps, which is faster than to start them."""
     from forked_workers import workers_forked  # here, as it imports much that most tests do without
 
     with workers_forked() as workers:
@@ -150,7 +150,7 @@ def forked_workers() -> "Iterator[list[ForkedWorker]]":
 
 @pytest.fixture
 def compute_by() -> "Iterator[Switch]":
-    """Chooses the backend, until the test ends."""
+    """Chooses the backend until the test ends."""
     from native import switching  # here, as it imports PyTorch
 
     with switching() as switch:
@@ -164,7 +164,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to mount a small file system")
+        pytest.skip("needs permission to mount a file system")
     yield place
     subprocess.run(["umount", str(place)], check=True)
 
@@ -178,7 +178,7 @@ def long_text(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def encoded_chunks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The first letters of each chunk that is encoded from now on."""
+    """The first characters of each chunk that is encoded from now on."""
     chunks: list[str] = []
     take = Encoder.take
 

@@ -1,4 +1,4 @@
-"""The entry point within this process: exit statuses and signals. Processes: tests/cli/test_stopping.py."""
+"""The entry point within this process: exit statuses and signals. Real processes: tests/cli/test_stopping.py."""
 
 import sys
 
@@ -10,7 +10,7 @@ from charloom.cli import app, stopping
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """What is called of ``stopping``, in order; no handler of this process is touched."""
+    """The calls of ``stopping``, in order; no handler of this process is changed."""
     found: list[object] = []
     monkeypatch.setattr(stopping, "stop_on_signals", lambda file: found.append(("stop_on_signals", file)))
     monkeypatch.setattr(stopping, "leave_if_asked", lambda: found.append("leave_if_asked"))
@@ -36,7 +36,7 @@ def test_the_status_is_the_command_lines(status: int, calls: list[object], monke
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
-def test_whatever_is_raised_is_taken_for_a_signal_if_one_came(
+def test_any_exception_is_attributed_to_a_signal_that_came(
     error: type[BaseException], calls: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: list[str]) -> int:

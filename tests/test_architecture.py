@@ -1,4 +1,4 @@
-"""The house rules, kept by a test: who may import whom, how long a file may be, what is public."""
+"""The rules of the architecture: imports between layers, lengths of files, the public interface."""
 
 import ast
 import graphlib
@@ -26,7 +26,7 @@ _MAX_LENGTH = 300
 
 
 def _layers() -> list[list[str]]:
-    """The lines of the table in ARCHITECTURE.md, low to high."""
+    """Returns the lines of the table in ARCHITECTURE.md, low to high."""
     page = (_ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     table = page.partition("| layer | what it holds")[2].partition("\n\n")[0]
     return [re.findall(r"`(\w+)", line.split("|")[1]) for line in table.splitlines()[2:]]
@@ -38,7 +38,7 @@ def _name(file: Path) -> str:
 
 
 def _imports(file: Path) -> set[str]:
-    """The charloom modules that a file imports, within functions too, but for those of TYPE_CHECKING."""
+    """Returns the charloom modules that a file imports, within functions too, but not under TYPE_CHECKING."""
     names = {_name(module) for module in _MODULES}
     found = set()
     skipped: set[ast.AST] = set()
@@ -92,15 +92,15 @@ def test_files_are_short_and_named_for_what_they_hold(file: Path) -> None:
 
 
 def test_every_module_has_its_test_file() -> None:
-    """In the room of its name: ``text/batching.py`` in ``tests/text/test_batching.py``."""
+    """In the folder of its package: ``text/batching.py`` in ``tests/text/test_batching.py``."""
     tests = Path(__file__).parent
     places = [file.relative_to(_SOURCE) for file in _MODULES if file.name != "__init__.py"]
     missing = [place for place in places if not (tests / place.with_name(f"test_{place.name}")).exists()]
     assert not missing
 
 
-def test_all_is_the_module_itself() -> None:
-    """``__all__`` has what the stub imports and every error that the library raises, each with a docstring."""
+def test_all_equals_the_exports_of_the_module() -> None:
+    """``__all__`` has the stub's imports and every error that the library raises, each with a docstring."""
     stub = ast.parse((_SOURCE / "__init__.pyi").read_text(encoding="utf-8"))
     imported = [alias.asname for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names]
     assert sorted(vars(charloom)["__all__"]) == sorted(dir(charloom)) == sorted(map(str, imported))
@@ -110,7 +110,7 @@ def test_all_is_the_module_itself() -> None:
         assert getattr(getattr(charloom, name), "__doc__", None), f"{name} has no docstring"
 
 
-def test_every_module_opens_with_what_it_is() -> None:
+def test_every_module_has_a_docstring() -> None:
     for file in _MODULES:
         module = importlib.import_module(_name(file))
         assert module.__doc__, file
@@ -121,8 +121,8 @@ def test_importing_charloom_imports_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_command_line_sees_training_through_runs() -> None:
-    """Of the package that trains, only its events; everything else by ``runs``."""
+def test_the_command_line_uses_training_through_runs() -> None:
+    """Of the package that trains it imports only events; everything else comes from ``runs``."""
     for file in (_SOURCE / "cli").glob("*.py"):
         of_training = {name for name in _imports(file) if name.startswith("charloom.training")}
         assert of_training <= {"charloom.training.events"}, file.name
@@ -130,7 +130,7 @@ def test_the_command_line_sees_training_through_runs() -> None:
 
 @pytest.mark.skipif(not INSTRUCTION_SETS, reason="no native kernels")
 def _entered(*words: str) -> set[tuple[str, str]]:
-    """Files and functions of the package that a command enters, in all its threads."""
+    """Yields the set of files and functions of the package that a command enters, in all its threads."""
     entered: set[tuple[str, str]] = set()
 
     def note(frame: FrameType, event: str, _: object) -> None:
@@ -148,7 +148,7 @@ def _entered(*words: str) -> set[tuple[str, str]]:
 
 
 def _path(heading: str) -> list[tuple[str, str]]:
-    """Files and functions of a numbered list in ARCHITECTURE.md."""
+    """Returns the files and functions of a numbered list in ARCHITECTURE.md."""
     part = file_map.PAGE.read_text(encoding="utf-8").partition(heading)[2]
     lines = part[part.index("\n1. ") + 1 :].partition("\n\n")[0].splitlines()
     numbered = [line for line in lines if re.match(r"\d+\. ", line)]
@@ -161,8 +161,8 @@ def _path(heading: str) -> list[tuple[str, str]]:
     return stops
 
 
-def test_the_path_of_a_character_is_true_and_short(tmp_path: Path) -> None:
-    """Every stop is a function that a training enters, in at most 20 stops in 12 files."""
+def test_the_path_of_a_character_is_correct_and_short(tmp_path: Path) -> None:
+    """Every stop is a function that a training enters; at most 20 stops in 12 files."""
     stops = _path("## The path of a character\n")
     assert len(stops) <= 20
     assert len({file for file, _ in stops}) <= 12
@@ -171,8 +171,8 @@ def test_the_path_of_a_character_is_true_and_short(tmp_path: Path) -> None:
     assert not set(stops) - entered
 
 
-def test_the_path_of_a_byte_is_true_and_short(char_model: Path, tmp_path: Path) -> None:
-    """Every stop is a file that a compression enters, and the list has all of the codec's but those of the model."""
+def test_the_path_of_a_byte_is_correct_and_short(char_model: Path, tmp_path: Path) -> None:
+    """Every stop is a file that a compression enters; all files of the codec but those of the model are listed."""
     text = tmp_path / "text"
     text.write_text("a fox and a dog\n" * 50)
     stops = {file for file, _ in _path("the path of a byte from `charloom compress`")}

@@ -1,4 +1,4 @@
-"""Arguments of another type are refused by their names."""
+"""Arguments of a wrong type are refused by name."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ class _BytesPath:
         (bool, True, 1, "seen is of type int: it must be a bool"),
     ],
 )
-def test_a_type_and_what_is_none(kinds: Any, right: object, wrong: object, message: str) -> None:
+def test_types_and_their_refusals(kinds: Any, right: object, wrong: object, message: str) -> None:
     check_type(kinds, first=right, seen=right)
     with pytest.raises(InputError) as caught:
         check_type(kinds, first=right, seen=wrong)
@@ -41,7 +41,7 @@ def test_a_type_and_what_is_none(kinds: Any, right: object, wrong: object, messa
     assert caught.value.setting == "seen"
 
 
-def test_bytes_are_whatever_is_like_them() -> None:
+def test_bytes_are_any_bytes_like_object() -> None:
     check_bytes(a=b"", b=bytearray(), c=memoryview(b""))
     with pytest.raises(InputError, match="data is of type str: it must be bytes or a bytearray or a memoryview"):
         check_bytes(data="a")

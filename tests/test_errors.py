@@ -1,4 +1,4 @@
-"""Messages in parts: texts stay as they are, arguments are format_parts, any value is shown in one line."""
+"""Messages in parts: texts are kept, arguments are formatted, any value is shown in one line."""
 
 import copy
 import pickle
@@ -33,7 +33,7 @@ _parts = st.lists(_texts | _arguments, max_size=5)
 
 
 @given(_parts, st.none() | st.sampled_from(_SETTINGS), st.just(...) | st.integers(), _parts)
-def test_texts_stay_as_they_are_and_arguments_are_worded(
+def test_texts_are_kept_and_arguments_are_formatted(
     message: list[Any], setting: str | None, value: Any, hint: list[Any]
 ) -> None:
     error = SettingsError(*message, setting=setting, value=value, hint=hint)
@@ -51,12 +51,12 @@ def test_texts_stay_as_they_are_and_arguments_are_worded(
         assert (str(other), other.setting, other.hint) == (str(error), error.setting, error.hint)
 
 
-class _Unshown:
+class _Unprintable:
     def __repr__(self) -> str:
         raise RuntimeError("no")
 
 
-@given(st.recursive(st.integers(min_value=10**4300) | st.text() | st.builds(_Unshown), lambda x: st.lists(x)))
+@given(st.recursive(st.integers(min_value=10**4300) | st.text() | st.builds(_Unprintable), lambda x: st.lists(x)))
 def test_any_value_is_shown_in_one_line(value: object) -> None:
     for text in (str(SettingsError("no", setting="stop", value=value)), as_keyword(Argument("stop", value))):
         assert len(text) < 300
@@ -65,7 +65,7 @@ def test_any_value_is_shown_in_one_line(value: object) -> None:
     assert str(array) == "prefix is array([[1., 1.], [1., 1.], [1., 1.]]): no"
 
 
-def test_a_very_large_value_is_not_written_out() -> None:
+def test_a_very_large_value_is_shortened() -> None:
     with pytest.raises(SettingsError, match="epochs is a value of type int that cannot be shown: it must be"):
         TrainingSettings(epochs=10**5000)
 
@@ -76,7 +76,7 @@ def test_warnings_have_fields_too(recwarn: pytest.WarningsRecorder) -> None:
     assert not recwarn.list
 
 
-def test_one_and_several_are_counted_in_words() -> None:
+def test_singular_and_plural() -> None:
     assert [pluralize(number, "point") for number in (0, 1, 2, 12_600)] == [
         "0 points",
         "1 point",
@@ -85,7 +85,7 @@ def test_one_and_several_are_counted_in_words() -> None:
     ]
 
 
-def test_commas_stand_between_the_parts_only() -> None:
+def test_commas_separate_the_parts() -> None:
     parts: list[Part] = ["a", Argument("unit"), "b"]
     for number in range(4):
         expected = ", ".join(part if isinstance(part, str) else part.name for part in parts[:number])
@@ -93,6 +93,6 @@ def test_commas_stand_between_the_parts_only() -> None:
 
 
 def test_a_value_is_cut_at_two_hundred_characters() -> None:
-    for length in (198, 199):  # the quotes make 200, and one more
+    for length in (198, 199):  # 200 with the quotes, and one more
         shown = as_keyword(Argument("unit", "x" * length))
         assert shown == (f"unit='{'x' * 198}'" if length == 198 else f"unit='{'x' * 199}...")

@@ -1,4 +1,4 @@
-"""The numbers of the textbook section's own system (MXNet 1.9.1 Gluon), from weights that anyone can rebuild.
+"""Figures of the textbook section's own system (MXNet 1.9.1 Gluon), from weights that anyone can reproduce.
 
 ``gluon_trace.json`` was written by that system: losses and gradient norms of the first 24 minibatches, perplexity by
 epoch, and greedy continuations at the end, for five models.
@@ -29,7 +29,7 @@ _LAYERS: dict[str, Callable[..., layers.RecurrentLayer]] = {
     "lstm": layers.LSTM,
     "lstm_2_layers": layers.LSTM,
 }
-# Mxnet's names begin with a counter of its own (rnn0_, lstm1_, dense2_), and say i2h and h2h.
+# MXNet's names start with a counter of its own (rnn0_, lstm1_, dense2_), and use i2h and h2h.
 _KINDS = {"i2h_weight": "weight_ih", "h2h_weight": "weight_hh", "i2h_bias": "bias_ih", "h2h_bias": "bias_hh"}
 
 
@@ -58,7 +58,7 @@ def _traced_model(name: str, vocabulary: charloom.Vocabulary) -> charloom.Langua
 
 
 def _train(model: charloom.LanguageModel, ids: torch.Tensor, num_epochs: int) -> tuple[list[float], list[float]]:
-    """Losses of every minibatch and perplexity of every epoch, by the package's own step."""
+    """Returns the losses of all minibatches and the perplexities of all epochs, by the package's own step."""
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     losses: list[float] = []
     perplexities: list[float] = []
@@ -80,7 +80,7 @@ def test_vocabulary_and_ids(corpus: charloom.Corpus) -> None:
 @pytest.mark.parametrize("path", ["auto", "reference"])
 @pytest.mark.parametrize("name", list(_LAYERS))
 def test_losses(name: str, path: str, corpus: charloom.Corpus, compute_by: Switch) -> None:
-    """As close as PyTorch's layers come: the plain RNNs' training is chaotic, and drifts after the first epoch."""
+    """As close as PyTorch's layers: training of plain RNNs is chaotic, and diverges after the first epoch."""
     compute_by(path)
     losses, _ = _train(_traced_model(name, corpus.vocabulary), corpus.ids[:], 3)
     expected = _TRACE[name]["losses"]
@@ -91,7 +91,7 @@ def test_losses(name: str, path: str, corpus: charloom.Corpus, compute_by: Switc
 
 @pytest.mark.parametrize("name", ["gru", "lstm", "lstm_2_layers"])
 def test_trained_model(name: str, corpus: charloom.Corpus) -> None:
-    """After the whole traced training: perplexities, greedy text, and the logits after a prefix."""
+    """After the whole training: perplexities, greedy text, and the logits after a prefix."""
     trace = _TRACE[name]
     model = _traced_model(name, corpus.vocabulary)
     _, perplexities = _train(model, corpus.ids[:], len(trace["perplexity_by_epoch"]))

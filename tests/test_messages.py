@@ -1,4 +1,4 @@
-"""Messages of the library: parts with fields, which each front end words; no code reads or edits their text."""
+"""Messages of the library: parts with fields, formatted by each front end; no code parses or edits their text."""
 
 import ast
 import re
@@ -42,13 +42,13 @@ def test_names_of_an_argument(argument: Argument, keyword: str, option: str, key
 
 
 @pytest.mark.parametrize("place", ["runs/lr=3/corpus.txt", "batch_size is 3", "unit='byte'", "--x {num_steps}"])
-def test_names_of_files_are_shown_as_they_are(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_of_files_are_shown_unchanged(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     screen.show_error(f"{place}: no such file")
     assert capsys.readouterr().err == f"charloom: error: {place}: no such file\n"
 
 
 @pytest.mark.parametrize("group", _GROUPS)
-def test_an_impossible_setting_is_a_field(group: Any) -> None:
+def test_an_invalid_setting_is_a_field(group: Any) -> None:
     for field in fields(group):
         with pytest.raises(SettingsError) as caught:
             group(**{field.name: {}})
@@ -65,7 +65,7 @@ def _modules() -> Iterator[tuple[Path, ast.Module]]:
 
 
 def _messages(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """The texts in errors and warnings of charloom that a module makes."""
+    """Yields the texts of charloom's errors and warnings in a module."""
     known = {name for name in vars(charloom.errors) if name.endswith(("Error", "Warning"))}
     for call in ast.walk(tree):
         if not isinstance(call, ast.Call):
@@ -84,13 +84,13 @@ def _makes_argument(node: ast.AST) -> bool:
 
 
 def test_the_library_names_settings_as_arguments() -> None:
-    """In the texts of its messages there are neither options nor names of settings: other front ends have others."""
+    """The texts of its messages contain neither options nor names of settings: other front ends have others."""
     names = "|".join(name for name in _SETTINGS if "_" in name)
     single = "|".join(name for name in _SETTINGS if "_" not in name)
     wrong = re.compile(rf"(^|\W)--[a-z]|\b({names})\b|\b({single})=|^({single}) is ")
     checked, found = 0, []
     for file, tree in _modules():
-        if file.parts[0] != "cli":  # the command line's own
+        if file.parts[0] != "cli":  # the command line's own messages
             for line, text in _messages(tree):
                 checked += 1
                 if wrong.search(text):
@@ -99,14 +99,14 @@ def test_the_library_names_settings_as_arguments() -> None:
     assert not found
 
 
-def test_no_code_reads_the_text_of_a_message() -> None:
-    """Neither by searching in ``str(error)`` nor by editing it; PyTorch's and other libraries' errors aside."""
+def test_no_code_parses_the_text_of_a_message() -> None:
+    """Neither a search in ``str(error)`` nor an edit; except errors of PyTorch and other libraries."""
     foreign = {
         "cli/app.py": "PyTorch has no class of errors for memory that it cannot get on the CPU",
         "models/device.py": "the first sentence of PyTorch's reason",
         "training/processes.py": "gloo's errors are RuntimeErrors; the first sentence of its reason",
         "text/compressed_inputs.py": "decompressors' errors for memory",
-        "text/documents.py": "the beginning of a reason of datasets'",
+        "text/documents.py": "the start of a reason of datasets'",
         "runs/trackers.py": "a reason of TensorBoard's or Weights & Biases', in one line",
         "sweeps/worker.py": "the first line of an unexpected error",
         "cli/compressed_files.py": "the operating system's words in lower case",

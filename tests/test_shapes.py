@@ -1,4 +1,4 @@
-"""The types of tensors are checked at each call while the suite runs: wrong shapes and dtypes are caught."""
+"""Types of tensors are checked at each call while the suite runs: wrong shapes and dtypes are detected."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ _IDS = torch.zeros(2, 3, dtype=torch.int64)
         (Scalar, torch.tensor(1.0), torch.ones(1)),
     ],
 )
-def test_what_each_name_stands_for(kind: Any, right: torch.Tensor, wrong: torch.Tensor) -> None:
+def test_the_meaning_of_each_name(kind: Any, right: torch.Tensor, wrong: torch.Tensor) -> None:
     assert isinstance(right, kind)
     assert not isinstance(wrong, kind)
 
@@ -53,7 +53,7 @@ def test_the_suite_checks_the_models_calls() -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_the_check_can_be_left_out() -> None:
+def test_the_check_can_be_disabled() -> None:
     from charloom.errors import InputError
 
     with pytest.raises(InputError, match="ids must be int64"):

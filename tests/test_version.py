@@ -1,4 +1,4 @@
-"""The one place that says the version."""
+"""The single definition of the version."""
 
 import importlib.metadata
 import subprocess
@@ -12,7 +12,7 @@ def test_the_installed_package_has_the_version() -> None:
     assert charloom.__version__ == __version__ == importlib.metadata.version("charloom")
 
 
-def test_reading_it_imports_nothing() -> None:
+def test_reading_the_version_imports_nothing() -> None:
     code = "import sys; before = set(sys.modules); import charloom.version; print(*set(sys.modules) - before)"
     found = subprocess.check_output([sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"])
     assert {name for name in found.decode().split() if name.startswith("charloom")} <= {

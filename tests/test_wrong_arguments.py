@@ -1,4 +1,4 @@
-"""Whatever is given to a public function, what it raises is charloom's."""
+"""Wrong arguments of a public function: it raises charloom's errors only."""
 
 import inspect
 import io
@@ -53,7 +53,7 @@ _WRONG: st.SearchStrategy[Any] = st.one_of(
     st.builds(np.float64, st.just(math.nan)),
 )
 
-# Each with arguments that are right; numbers and paths that may be anything are left out.
+# Valid arguments of each function; numbers and paths that may have any value are omitted.
 _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "generate": (charloom.generate, {"model": _MODEL, "prefix": "a", "sampling": SamplingSettings(), "stop": "z"}),
     "generate, policies": (charloom.generate, {"model": _MODEL, "unknown": "skip", "precision": "float32"}),
@@ -224,8 +224,8 @@ for _kind in (CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings,
     _PUBLIC[_kind.__name__] = _kind, {field.name: field.default for field in fields(_kind)}
 
 
-def test_every_function_is_tried() -> None:
-    """Of charloom.forecasting, with all arguments, or there is a reason."""
+def test_every_function_is_tested() -> None:
+    """Of charloom.forecasting, with all arguments, unless there is a reason."""
     assert not {*forecasting.__all__} - {*_PUBLIC} - {*_UNTRIED}
     assert {*_UNTRIED} <= {*forecasting.__all__}
     for name in {*forecasting.__all__} & {*_PUBLIC}:
@@ -240,7 +240,7 @@ def test_every_function_is_tried() -> None:
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wrong=_WRONG)
 def test_only_charloom_errors(name: str, argument: str, wrong: object) -> None:
-    # A right number, of gigabytes: where memory runs out, Linux kills the tests.
+    # A valid number of gigabytes: if memory runs out, Linux kills the tests.
     assume(
         not (argument == "batch_size" and name == "begin_state" and isinstance(wrong, int) and 2**20 < wrong < 2**31)
     )
@@ -253,8 +253,8 @@ def test_only_charloom_errors(name: str, argument: str, wrong: object) -> None:
         pass
 
 
-def test_each_is_right_without(tmp_path: Path) -> None:
-    """What is right is done, or fails for another reason."""
+def test_valid_arguments_are_accepted(tmp_path: Path) -> None:
+    """They succeed, or fail for another reason."""
     for name in ("generate", "evaluate", "encode", "decode", "compress", "records", "part", "sequences"):
         function, good = _PUBLIC[name]
         function(**_ALSO.get(name, {}) | good)
@@ -269,17 +269,17 @@ def test_each_is_right_without(tmp_path: Path) -> None:
 _NOT_TRIED = {
     "Checkpoint": "its read is",
     "RecordFile": "in test_each_is_right_without",
-    "WeightsAndBiases": "begins a run of another program",
+    "WeightsAndBiases": "starts a run of another program",
     "Predictor": "a protocol",
     "Corpus": "load_corpus and corpus_from make it",
     **dict.fromkeys(["Evaluation", "Surprisal", "Copied", "CopiedStretch", "NoveltyReport"], "a result"),
     **dict.fromkeys(["CombinationResult", "MeanAndSpread", "SweepResults", "SweepRun"], "a result"),
     **dict.fromkeys(["EpochRecord", "History", "Start", "Outcome"], "a result"),
 }
-"""Public names that are called otherwise, or only by the library, and why."""
+"""Public names that are not tested here, and why."""
 
 
-def test_every_public_name_is_tried() -> None:
+def test_every_public_name_is_tested() -> None:
     tried = {function for function, _ in _PUBLIC.values()}
     public = {name: getattr(charloom, name) for name in vars(charloom)["__all__"]}
     called = {name: one for name, one in public.items() if callable(one)}

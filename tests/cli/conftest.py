@@ -1,4 +1,4 @@
-"""What the tests of ``compress`` and ``decompress`` share."""
+"""Fixtures of the tests of ``compress`` and ``decompress``."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from fake_engines import ZlibEngine
 
 @pytest.fixture
 def text_and_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a text and the folders of two models, for which an engine stands in that knows only their names."""
+    """A folder with a text and the folders of two models; a fake engine that uses only their names."""
 
     def open_engine(model: Path, *, fast: bool) -> Engine:
         if not model.is_dir():

@@ -1,4 +1,4 @@
-"""Every command: its exit statuses, 2 for a wrong call, 1 for work that failed, 0 for what is done; and its help."""
+"""Every command: exit status 2 for invalid calls, 1 for failures, 0 for success; and the help."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ _VALID = {
     "recipes": ["section"],
     "cache": [],
 }
-"""A call of each command that is right; MODEL stands for a model's folder."""
+"""A valid call of each command; MODEL stands for a model's folder."""
 
 _CONTRADICTIONS = {
     "train": [
@@ -85,11 +85,11 @@ _CONTRADICTIONS = {
     "recipes": [["section"], [], ["section", "section"]],
     "cache": [["more"]],
 }
-"""What makes the right call a wrong one."""
+"""Changes that make the valid call invalid."""
 
 
 def _kinds(hint: Any) -> tuple[Any, ...]:
-    """The types of an option's values, of each value if it takes several."""
+    """Returns the types of an option's values, of each value if it takes several."""
     inner = (
         [part for part in get_args(hint) if part not in (type(None), ...)] if get_origin(hint) is not Literal else []
     )
@@ -147,8 +147,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, char_model: Path) -> Path:
 
 
 @pytest.mark.parametrize("command", _VALID)
-def test_wrong_calls(command: str, home: Path, char_model: Path) -> None:
-    """One line and status 2, whatever is wrong; nothing is begun."""
+def test_invalid_calls(command: str, home: Path, char_model: Path) -> None:
+    """An invalid call ends in one line and status 2 before any work starts."""
     before = sorted(home.iterdir())
     calls = [words for name, words in _wrong_calls() if name == command]
     assert len(calls) > 3
@@ -162,11 +162,11 @@ def test_wrong_calls(command: str, home: Path, char_model: Path) -> None:
     assert sorted(home.iterdir()) == before
 
 
-def test_the_calls_without_what_is_wrong_are_right(home: Path, char_model: Path) -> None:
+def test_the_same_calls_without_the_mistake_succeed(home: Path, char_model: Path) -> None:
     quick = {"train": [*SMALL, "--epochs", "1"], "forecast": ["--epochs", "1", "--members", "2", "--horizon", "4"]}
     for command, valid in _VALID.items():
         if command == "sweep":
-            continue  # as train, with processes
+            continue  # as train with several processes does
         words = [str(char_model) if word == "MODEL" else word for word in valid]
         assert call(home, command, *words, *quick.get(command, [])).status == 0, command
 
@@ -189,13 +189,13 @@ def test_the_calls_without_what_is_wrong_are_right(home: Path, char_model: Path)
         ["info", "none"],
     ],
 )
-def test_work_that_fails(words: list[str], home: Path, char_model: Path) -> None:
+def test_failures(words: list[str], home: Path, char_model: Path) -> None:
     call(home, *(str(char_model) if word == "MODEL" else word for word in words)).error(1)
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "compress", "forecast", "generate", "info"])
 def test_two_hyphens_end_options(command: str, tmp_path: Path, char_model: Path) -> None:
-    """What follows them is a positional argument, whatever it looks like."""
+    """What follows them is a positional argument, even if it starts with a hyphen."""
     for name in ("-dash", "--output", "--help", "-m"):
         (tmp_path / name).write_text("the quick brown fox jumps over the lazy dog\n" * 8)
         words = {
@@ -209,12 +209,12 @@ def test_two_hyphens_end_options(command: str, tmp_path: Path, char_model: Path)
         result = call(tmp_path, command, *words)
         if command in ("train", "evaluate", "compress"):
             assert result.status == 0, result
-        else:  # the file is found, and is none of these
+        else:  # the file is found, but is not of these kinds
             assert name in result.error(1)
 
 
 def test_help_needs_no_torch(tmp_path: Path) -> None:
-    """Nor do the help of a command, the version, and mistakes in the call."""
+    """Neither do the help of a command, the version, and errors in the call."""
     for arguments in ([], ["--help"], ["train", "--help"], ["--version"], ["train", "--nonsense"], ["bogus"]):
         command = [sys.executable, "-X", "importtime", "-m", "charloom", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, env=environment(tmp_path), check=False)

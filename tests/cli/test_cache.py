@@ -16,7 +16,7 @@ def test_an_empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.usefixtures("kept_texts")
-def test_a_text_that_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "mine"))
     (tmp_path / "fox.txt").write_text("a fox and a dog\n" * 5000)
     corpus = load_corpus(tmp_path / "fox.txt")

@@ -1,4 +1,4 @@
-"""``charloom compress`` and ``decompress``: what they do to files, with an engine that stands in for a model's."""
+"""``charloom compress`` and ``decompress``: their effect on files, with a fake engine in place of a model's."""
 
 import os
 import pty
@@ -22,8 +22,8 @@ def _names(home: Path) -> list[str]:
     return sorted(file.name for file in home.iterdir() if file.is_file())
 
 
-def test_there_and_back(home: Path) -> None:
-    """Beside the input, which stays; times and permissions go along."""
+def test_round_trip(home: Path) -> None:
+    """The output is written beside the input, which is kept; times and permissions are copied."""
     original = home / "a.txt"
     original.chmod(0o640)
     os.utime(original, (1_000_000_000, 1_100_000_000))
@@ -70,8 +70,8 @@ def test_fast_threads_and_names(home: Path) -> None:
     assert "--threads is 0" in call(home, "compress", "big", "-m", "model", "--threads", "0").error(2)
 
 
-def test_what_is_refused(home: Path) -> None:
-    """One line each; --force goes on where that makes sense; nothing is left, nothing is lost."""
+def test_refusals(home: Path) -> None:
+    """Each is one line; --force overrides some; no partial output is left and no input is lost."""
     call(home, "compress", "a.txt", "-m", "model").done()
     there = (home / "a.txt.loom").read_bytes()
     assert "a.txt.loom is there already: --force" in call(home, "compress", "a.txt", "-m", "model").error()
@@ -99,7 +99,7 @@ def test_what_is_refused(home: Path) -> None:
     assert _names(home) == ["a.txt", "a.txt.loom", "a.txt.loom.loom"]
 
 
-def test_the_others_go_on(home: Path) -> None:
+def test_the_remaining_files_are_processed_after_an_error(home: Path) -> None:
     (home / "b.txt").write_bytes(_TEXT[:300])
     result = call(home, "compress", "a.txt", "nothing", "b.txt", "-m", "model")
     assert result.error().startswith("nothing: ")
@@ -110,7 +110,7 @@ def test_the_others_go_on(home: Path) -> None:
     assert _names(home) == ["a.txt", "a.txt.loom", "b.txt"]
 
 
-def test_nothing_binary_for_a_terminal(home: Path) -> None:
+def test_no_binary_output_to_a_terminal(home: Path) -> None:
     controller, terminal = pty.openpty()
     try:
         place = os.ttyname(terminal)
@@ -122,8 +122,8 @@ def test_nothing_binary_for_a_terminal(home: Path) -> None:
         os.close(controller)
 
 
-def test_output_to_what_is_no_file(home: Path) -> None:
-    """Written to, not replaced."""
+def test_output_to_a_special_file(home: Path) -> None:
+    """It is written to, not replaced."""
     os.mkfifo(home / "pipe")
     reader = os.open(home / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     try:

@@ -1,4 +1,4 @@
-"""``charloom compress`` and ``decompress`` as real processes, and what may befall them."""
+"""``charloom compress`` and ``decompress`` as real processes, with injected faults."""
 
 import os
 import pty
@@ -24,12 +24,12 @@ _COMMANDS = {
 
 _TEXT = random.Random(1).randbytes(150_000).hex().encode()
 
-_BUFFERS = pytest.mark.parametrize("unbuffered", ["", "1"])  # PYTHONUNBUFFERED, which makes standard output another
+_BUFFERS = pytest.mark.parametrize("unbuffered", ["", "1"])  # PYTHONUNBUFFERED: another type of standard output
 
 
 @pytest.fixture(params=["fake", "real"])
 def command(request: pytest.FixtureRequest) -> list[str]:
-    """How the command begins; its model is in the folder ``model``."""
+    """The start of the command line; its model is in the folder ``model``."""
     return [sys.executable, *_COMMANDS[request.param]]
 
 
@@ -63,8 +63,8 @@ def _names(home: Path) -> list[str]:
     return sorted(file.name for file in home.iterdir() if file.is_file())
 
 
-def test_there_and_back_through_a_pipe(home: Path, command: list[str]) -> None:
-    """Without PyTorch: its import alone would take longer."""
+def test_round_trip_through_a_pipe(home: Path, command: list[str]) -> None:
+    """Runs without PyTorch: its import alone would take longer."""
     done = _run(home, command, "compress - -m model", stdin=_TEXT)
     assert (done.returncode, done.stderr) == (0, b"")
     assert len(done.stdout) < len(_TEXT) * 0.6
@@ -80,7 +80,7 @@ def test_there_and_back_through_a_pipe(home: Path, command: list[str]) -> None:
     "words", ["compress big -m model", "decompress big.loom -m model -f", "compress big -m model --by-line"]
 )
 def test_a_full_disk(words: str, home: Path, command: list[str]) -> None:
-    """A limit on the size of files stands for it: one line, nothing half-written, nothing lost."""
+    """A limit on the size of files simulates it: one line, no partial output, no input lost."""
     _run(home, command, "compress big -m model")
     whole = (home / "big.loom").read_bytes()
     if words.startswith("compress"):
@@ -113,7 +113,7 @@ def test_a_full_standard_output(unbuffered: str, home: Path, command: list[str])
     assert (done.returncode, done.stderr) == (1, b"charloom: error: big: no space left on device\n")
 
 
-def test_a_folder_that_cannot_be_written(home: Path, command: list[str]) -> None:
+def test_a_folder_that_is_not_writable(home: Path, command: list[str]) -> None:
     """/proc refuses new files even to root."""
     if not Path("/proc/self").exists():
         pytest.skip("needs /proc")
@@ -126,10 +126,10 @@ def test_a_folder_that_cannot_be_written(home: Path, command: list[str]) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("threads", ["1", "2"])
-def test_a_signal_leaves_nothing_half_written(
+def test_a_signal_leaves_no_partial_output(
     number: signal.Signals, threads: str, home: Path, command: list[str]
 ) -> None:
-    """The input comes through a pipe that stays open, so that it is in the midst of its work."""
+    """The input comes through a pipe that stays open, so that the signal comes in the middle of the work."""
     process = subprocess.Popen(
         [*command, "compress", "-", "-m", "model", "-o", "out.loom", "--threads", threads],
         stdin=subprocess.PIPE,
@@ -153,11 +153,11 @@ def _wait_for(condition: Callable[[], bool]) -> None:
         if condition():
             return
         time.sleep(0.1)
-    raise AssertionError("it did not come")
+    raise AssertionError("the condition was not met in time")
 
 
 @pytest.mark.slow
-def test_nothing_binary_for_a_terminal(home: Path, command: list[str]) -> None:
+def test_no_binary_output_to_a_terminal(home: Path, command: list[str]) -> None:
     controller, terminal = pty.openpty()
     try:
         done = subprocess.run(
@@ -176,7 +176,7 @@ def test_nothing_binary_for_a_terminal(home: Path, command: list[str]) -> None:
     assert b"not for a terminal" in done.stderr
 
 
-def test_a_reader_that_goes_away_ends_it_quietly(home: Path, command: list[str]) -> None:
+def test_a_closed_pipe_ends_it_silently(home: Path, command: list[str]) -> None:
     _run(home, command, "compress big -m model")
     read_end, write_end = os.pipe()
     os.close(read_end)
@@ -196,7 +196,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(home: Path, command: list[str])
 
 
 def _peak(home: Path, command: list[str], words: str) -> int:
-    """The most memory that the process had, in bytes."""
+    """Returns the peak memory of the process, in bytes."""
     process = subprocess.Popen([*command, *words.split()], cwd=home, env=_environment(home))
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -207,7 +207,7 @@ def _peak(home: Path, command: list[str], words: str) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["zeros", "noise"])
 def test_memory_is_bounded(kind: str, home: Path) -> None:
-    """40 and 400 MB take the same: a few segments for each thread. The engine's own memory is no matter of this."""
+    """40 and 400 MB take the same memory: a few segments per thread. The engine's own memory is not measured here."""
     command = [sys.executable, *_COMMANDS["fake"]]
     peaks = []
     for size in (40_000_000, 400_000_000):
@@ -228,8 +228,8 @@ def test_memory_is_bounded(kind: str, home: Path) -> None:
 
 
 @_BUFFERS
-def test_standard_output_takes_all_or_there_is_an_error(unbuffered: str, home: Path) -> None:
-    """A short write, as on a disk that is nearly full, is no success; Python without buffers makes one of it."""
+def test_standard_output_is_complete_or_an_error_is_reported(unbuffered: str, home: Path) -> None:
+    """A short write, as on a disk that is nearly full, is an error. Unbuffered Python makes short writes."""
     command = [sys.executable, *_COMMANDS["fake"]]
     _run(home, command, "compress big -m model")
     with (home / "out").open("wb") as out:
@@ -248,7 +248,7 @@ def test_standard_output_takes_all_or_there_is_an_error(unbuffered: str, home: P
 
 
 @pytest.mark.parametrize("words", ["compress big -m model -o - >&-", "compress - -m model -o x <&-"])
-def test_closed_streams_are_no_success(words: str, home: Path) -> None:
+def test_closed_streams_are_an_error(words: str, home: Path) -> None:
     command = shlex.join([sys.executable, *_COMMANDS["fake"]])
     done = subprocess.run(
         ["sh", "-c", f"{command} {words}"], cwd=home, env=_environment(home), stderr=subprocess.PIPE, check=False

@@ -1,4 +1,4 @@
-"""Files in and out, whatever is done to them."""
+"""Input and output files of the compression commands, under every option and fault."""
 
 import io
 import os
@@ -40,7 +40,7 @@ def test_options_that_contradict_each_other(files: list[str], options: dict[str,
         FileOptions(**options).check(files)  # type: ignore[arg-type]
 
 
-def test_the_output_has_the_inputs_mode_and_times(tmp_path: Path) -> None:
+def test_the_output_has_the_mode_and_times_of_the_input(tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.write_bytes(b"fox")
     file.chmod(0o640)
@@ -51,7 +51,7 @@ def test_the_output_has_the_inputs_mode_and_times(tmp_path: Path) -> None:
     assert (made.stat().st_mode & 0o777, made.stat().st_mtime) == (0o640, 1_100_000_000)
 
 
-def test_a_file_that_fails_leaves_nothing_and_the_others_are_done(
+def test_a_failing_file_leaves_no_output_and_the_others_are_processed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, data in (("a", b"bad"), ("c", b"fox")):
@@ -98,7 +98,7 @@ def test_an_input_that_changed_while_it_was_read_is_kept(tmp_path: Path, capsys:
     assert file.read_bytes() == b"other"
 
 
-def test_the_name_of_what_was_compressed() -> None:
+def test_the_name_of_the_decompressed_file() -> None:
     assert without_suffix("a/b.txt.loom") == "a/b.txt"
     for name in ("b.txt", "a/.loom"):
         with pytest.raises(CompressedFileError, match=r"does not end in \.loom: say with --output"):

@@ -1,4 +1,4 @@
-"""``charloom compress --report``: figures that are real files' sizes, and a picture."""
+"""``charloom compress --report``: figures that equal the sizes of real files, and a picture."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def test_the_table_and_the_picture(home: Path, char_model: Path) -> None:
     assert sorted(file.name for file in home.iterdir()) == ["fox.txt", "fox.txt.compression.png", "other.png"]
 
 
-def test_bytes_that_no_character_model_reads(home: Path, char_model: Path) -> None:
+def test_bytes_that_are_not_utf8(home: Path, char_model: Path) -> None:
     (home / "x").write_bytes(b"\xff\x00" * 50)
     table = call(home, "compress", "--report", "x", "-m", char_model).done()
     (entropy,) = [line for line in table.splitlines() if line.startswith("entropy")]
@@ -55,7 +55,7 @@ def test_bytes_that_no_character_model_reads(home: Path, char_model: Path) -> No
     assert "the model reads characters" in entropy
 
 
-def test_what_is_refused(home: Path, char_model: Path) -> None:
+def test_refusals(home: Path, char_model: Path) -> None:
     (home / "empty").write_bytes(b"")
     message = call(home, "compress", "--report", "empty", "-m", char_model).error()
     assert message == "empty: empty; there is nothing to measure"
@@ -64,13 +64,13 @@ def test_what_is_refused(home: Path, char_model: Path) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "magic"), [("svg", b"<?xml"), ("pdf", b"%PDF-"), ("PNG", b"\x89PNG")])
-def test_the_picture_is_what_its_name_says(suffix: str, magic: bytes, home: Path, char_model: Path) -> None:
+def test_the_picture_has_the_format_of_its_suffix(suffix: str, magic: bytes, home: Path, char_model: Path) -> None:
     call(home, "compress", "--report", "fox.txt", "-m", char_model, "--plot", f"picture.{suffix}").done()
     assert (home / f"picture.{suffix}").read_bytes().startswith(magic)
 
 
 @pytest.mark.parametrize("name", ["picture.jpg", "picture", ".png", "picture.svgz"])
-def test_other_kinds_of_pictures_are_refused_before_anything_is_measured(
+def test_other_formats_of_pictures_are_refused_before_any_measurement(
     name: str, home: Path, char_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr("charloom.inference.compression_report.report_compression")
@@ -79,8 +79,8 @@ def test_other_kinds_of_pictures_are_refused_before_anything_is_measured(
 
 
 @pytest.mark.parametrize("absent", ["torch", "matplotlib"])
-def test_where_a_library_is_missing(absent: str, home: Path, char_model: Path) -> None:
-    """A real process that cannot import it, and has no compression engines but its own."""
+def test_a_missing_library(absent: str, home: Path, char_model: Path) -> None:
+    """A real process that cannot import it and has only charloom's own compression engines."""
     (home / "sitecustomize.py").write_text(f"import sys\nsys.modules[{absent!r}] = None\n")
     result = run(home, "compress", "--report", "fox.txt", "-m", char_model, PYTHONPATH=str(home))
     assert "gzip -9" in result.out
@@ -93,7 +93,7 @@ def test_where_a_library_is_missing(absent: str, home: Path, char_model: Path) -
         assert not (home / "fox.txt.compression.png").exists()
 
 
-def test_the_report_in_numbers(char_model: Path) -> None:
+def test_the_report_as_json(char_model: Path) -> None:
     report = report_compression(_TEXT, char_model)
     rows = {row.name: row for row in report.rows}
     assert report.num_bytes == report.num_chars == len(_TEXT)

@@ -1,4 +1,4 @@
-"""``charloom decompress``: damage, other models, records; with an engine that stands in for a model's."""
+"""``charloom decompress``: damage, other models, records; with a fake engine in place of a model's."""
 
 import random
 from pathlib import Path
@@ -20,7 +20,7 @@ def _names(home: Path) -> list[str]:
     return sorted(file.name for file in home.iterdir() if file.is_file())
 
 
-def test_the_wrong_model_and_none(home: Path) -> None:
+def test_the_wrong_model_and_no_model(home: Path) -> None:
     call(home, "compress", "a.txt", "-m", "model").done()
     message = call(home, "decompress", "a.txt.loom", "-m", "other", "-o", "x").error()
     for model in (b"model", b"other"):
@@ -32,7 +32,7 @@ def test_the_wrong_model_and_none(home: Path) -> None:
     assert _names(home) == ["a.txt", "a.txt.loom", "b", "b.loom"]
 
 
-def test_damage_leaves_nothing_but_to_standard_output_what_is_good(home: Path) -> None:
+def test_damage_leaves_no_file_and_sends_valid_blocks_to_standard_output(home: Path) -> None:
     text = random.Random(1).randbytes(1 << 17).hex().encode()
     (home / "big").write_bytes(text)
     call(home, "compress", "big", "-m", "model").done()
@@ -68,7 +68,7 @@ def test_records(home: Path) -> None:
     assert "reads one file" in call(home, "decompress", "-", "-m", "model", "--record", "1").error(2)
 
 
-def test_a_damaged_record_is_counted_as_lines_are(home: Path) -> None:
+def test_a_damaged_record_is_numbered_as_lines_are(home: Path) -> None:
     lines = [random.Random(number).randbytes(20).hex().encode() for number in range(100)]
     (home / "log").write_bytes(b"\n".join(lines))
     call(home, "compress", "log", "-m", "model", "--by-line").done()

@@ -27,7 +27,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def test_summary(home: Path, char_model: Path) -> None:
-    """The table and the JSON say the same; a text learnt by heart is cheap; the yardsticks stand beside it."""
+    """The table and the JSON agree; a memorized text has few bits per character; baselines are listed."""
     table = call(home, "evaluate", char_model, "fox.log").done()
     summary = json.loads(call(home, "evaluate", char_model, "fox.log", "--json").done())
     assert summary["num_chars"] == summary["num_bytes"] == 17 * len(_LINE) - 1
@@ -42,7 +42,7 @@ def test_summary(home: Path, char_model: Path) -> None:
 
 
 def test_short_and_very_surprising_texts(home: Path, char_model: Path, tmp_path: Path) -> None:
-    """No yardstick that measures its own headers; no number of thirty digits, and none that a float cannot hold."""
+    """A baseline is not reported if it would measure only its headers; huge and infinite numbers are shown short."""
     (home / "short.txt").write_text("the")
     table = call(home, "evaluate", char_model, "short.txt").done()
     assert "unigram" in table
@@ -77,8 +77,8 @@ def test_by_line_and_by_char(home: Path, char_model: Path) -> None:
     assert sum(row["bits"] for row in rows[1:]) == pytest.approx(total)
 
 
-def test_the_yardsticks_measure_what_was_scored(home: Path, char_model: Path) -> None:
-    """What is skipped is skipped for all: else a text full of it would make the model look good."""
+def test_baselines_measure_the_text_that_was_scored(home: Path, char_model: Path) -> None:
+    """Skipped characters are skipped for all: otherwise a text full of them would make the model look good."""
     text = (home / "fox.log").read_text()
     (home / "noisy.log").write_text("".join(char + "ÄÖÜ"[i % 3] * (i % 5) for i, char in enumerate(text)))
     expected, found = (
@@ -92,7 +92,7 @@ def test_the_yardsticks_measure_what_was_scored(home: Path, char_model: Path) ->
     assert found == expected
 
 
-def test_the_odd_line_comes_first(home: Path, char_model: Path) -> None:
+def test_the_least_likely_line_comes_first(home: Path, char_model: Path) -> None:
     result = call(home, "evaluate", char_model, "fox.log", "--by-line", "--top", "2")
     assert result.status == 0, result
     heading, first, _ = result.out.splitlines()
@@ -101,11 +101,11 @@ def test_the_odd_line_comes_first(home: Path, char_model: Path) -> None:
     assert first.rstrip().endswith("the lazy dog jumps over the quick brown fox")
 
 
-def test_any_file_under_a_byte_model(byte_model: Path, tmp_path: Path) -> None:
+def test_a_byte_model_evaluates_any_file(byte_model: Path, tmp_path: Path) -> None:
     (tmp_path / "other.bin").write_bytes(bytes(range(255, -1, -1)))
     shown = call(tmp_path, "evaluate", byte_model, "other.bin").done()
     assert "255 bytes scored" in shown
-    assert shown.count("bits/byte") == 1  # of a model of characters there are bits/char, too
+    assert shown.count("bits/byte") == 1  # for a model of characters bits/char is printed, too
 
 
 def test_an_infinite_perplexity_is_null_in_json(home: Path, char_model: Path) -> None:
@@ -138,8 +138,8 @@ def test_what_cannot_be_evaluated(home: Path, char_model: Path) -> None:
     assert "give one" in call(home, "evaluate", char_model, "x.txt", "--by-line", "--by-char").error(2)
 
 
-def test_unknown_characters_are_surprising_lines(home: Path, char_model: Path) -> None:
-    """By line they are counted, and said so; elsewhere, and if asked, they are refused."""
+def test_unknown_characters_make_surprising_lines(home: Path, char_model: Path) -> None:
+    """By line they are counted and reported; otherwise, or if asked, they are refused."""
     with (home / "fox.log").open("a", encoding="utf-8") as file:
         file.write("the quick brown f\u2603x jumps over the lazy dog\n")
     result = call(home, "evaluate", char_model, "fox.log", "--by-line")
@@ -164,7 +164,7 @@ _LINES = st.lists(st.text("ab\t \u6f22\u0301\x1b", max_size=250), min_size=1, ma
 
 
 @given(width=st.integers(20, 200), texts=_LINES, order=st.sampled_from(["bits", "bits-per-char"]))
-def test_number_and_score_stay_in_any_terminal(width: int, texts: list[str], order: Any) -> None:
+def test_number_and_score_fit_into_any_terminal(width: int, texts: list[str], order: Any) -> None:
     lines = [Surprisal(10**i, text + "\n", len(text) + 1, 700.0 * (i + 1)) for i, text in enumerate(texts)]
     console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None, soft_wrap=True)
     with console.capture() as captured:

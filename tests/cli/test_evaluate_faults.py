@@ -1,4 +1,4 @@
-"""``charloom evaluate``: messages that can be followed, and JSON that can be read anywhere."""
+"""``charloom evaluate``: actionable messages, and JSON that any terminal can show."""
 
 import json
 from pathlib import Path
@@ -10,8 +10,7 @@ from process import run
 pytestmark = pytest.mark.slow
 
 
-def test_bad_standard_input_is_named(char_model: Path, tmp_path: Path) -> None:
-    """By its name."""
+def test_invalid_standard_input_is_named(char_model: Path, tmp_path: Path) -> None:
     message = run(tmp_path, "evaluate", char_model, "-", stdin=b"the \xff").error()
     assert message.startswith("standard input: ")
 

@@ -1,4 +1,4 @@
-"""A folder in which a run is at work has no model yet."""
+"""A folder of a run in progress has no model yet."""
 
 from pathlib import Path
 

@@ -24,7 +24,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def test_forecast(home: Path) -> None:
-    """Reads, measures, forecasts, draws, writes, saves."""
+    """The whole command: reads, evaluates, forecasts, draws, writes and saves."""
     out = call(
         home, "forecast", "sales.csv", "--column", "units", *_QUICK, "--output", "out.csv", "--save", "model"
     ).done()
@@ -75,7 +75,7 @@ def test_standard_input_to_standard_output(home: Path) -> None:
     assert "Backtest" not in result.errors
 
 
-def test_files_are_not_overwritten_unasked(home: Path) -> None:
+def test_files_are_overwritten_only_if_asked(home: Path) -> None:
     (home / "out.csv").write_text("mine")
     message = call(home, "forecast", "sales.csv", "--column", "units", *_QUICK, "--output", "out.csv").error(2)
     assert message == "out.csv: there is a file already; --force overwrites it, another name keeps it"
@@ -92,7 +92,7 @@ def test_files_are_not_overwritten_unasked(home: Path) -> None:
     assert "a folder; name a file" in call(home, "forecast", "sales.csv", "--plot", ".").error(2)
 
 
-def test_a_short_series_is_forecast_by_a_plain_model(home: Path) -> None:
+def test_a_short_series_is_forecast_by_a_baseline(home: Path) -> None:
     lines = (home / "sales.csv").read_text().splitlines()[:11]
     (home / "short.csv").write_text("\n".join(lines))
     out = call(home, "forecast", "short.csv", "--column", "units", *_QUICK).done()
@@ -112,7 +112,7 @@ def test_a_short_series_is_forecast_by_a_plain_model(home: Path) -> None:
 
 
 def test_a_price_that_changes_once(home: Path) -> None:
-    """The best model of the backtest forecasts, or the one that is named, and the output says which."""
+    """The best model of the backtest forecasts, or the named one, and the output states which."""
     prices = "".join(f"{9.99 if i < 40 else 12.49}\n" for i in range(60))
     (home / "prices.csv").write_text("price\n" + prices)
     out = call(home, "forecast", "prices.csv", "--time", "none", *_QUICK, "--output", "out.csv").done()
@@ -152,8 +152,8 @@ def test_other_notations_by_options(home: Path) -> None:
     assert all([row[2] for row in table] == [row[2] for row in tables[0]] for table in tables)
 
 
-def test_what_an_error_says_to_give_is_what_helps(home: Path) -> None:
-    """Following the errors, option by option, leads to the series."""
+def test_following_the_advice_of_the_errors_succeeds(home: Path) -> None:
+    """The options that the errors advise, one by one, lead to the series."""
     rows = [f"{1 + i:02d}. Jan. 2001;{990 + 5 * i + i % 3}".replace(";1", ";1.") for i in range(30)]
     (home / "x.csv").write_text("sep=;\nTag;Umsatz\n" + "\n".join(rows) + "\n")
     options: list[str] = []
@@ -169,7 +169,7 @@ def test_what_an_error_says_to_give_is_what_helps(home: Path) -> None:
     assert out.startswith("Umsatz: 30 points, 01. Jan. 2001 to 30. Jan. 2001\n")
 
 
-def test_one_value_is_in_the_singular(home: Path) -> None:
+def test_a_single_value_is_singular(home: Path) -> None:
     lines = (home / "sales.csv").read_text().splitlines()
     lines[5] = lines[5].replace(lines[5].split(",")[1], "")
     (home / "gap.csv").write_text("\n".join(lines))
@@ -258,7 +258,7 @@ _WRONG_FILES: list[tuple[list[str], str]] = [
     ("status", "arguments", "message"),
     [(2, *call) for call in _WRONG_CALLS] + [(1, *call) for call in _WRONG_FILES],
 )
-def test_one_clear_line(home: Path, status: int, arguments: list[str], message: str) -> None:
+def test_one_line_per_error(home: Path, status: int, arguments: list[str], message: str) -> None:
     files = {
         "empty.csv": b"",
         "gap.csv": b"x,y\n1,a\n2,a\n,a\n4,a\n5,a\n",
@@ -278,7 +278,7 @@ def test_one_clear_line(home: Path, status: int, arguments: list[str], message: 
     assert not list(home.glob("*.png"))
 
 
-def test_help_teaches(home: Path) -> None:
+def test_help_has_examples(home: Path) -> None:
     text = call(home, "forecast", "--help").done()
     assert "charloom forecast sales.csv --column units --horizon 12" in text
     for option in ("--season", "--held-out", "--missing", "--decimal", "--level", "--members", "--no-backtest"):

@@ -1,4 +1,4 @@
-"""What ``charloom forecast`` may write to, and what it must not."""
+"""Files that ``charloom forecast`` may write to, and files that it must not."""
 
 import os
 import resource
@@ -61,7 +61,7 @@ def test_the_input_by_another_name_is_not_the_output_either(home: Path) -> None:
     assert found.startswith("two.csv: the input is the output")
 
 
-def test_a_file_on_standard_input_is_not_the_output_either(home: Path) -> None:
+def test_a_file_on_standard_input_is_refused_as_output(home: Path) -> None:
     before = (home / "two.csv").read_bytes()
     with (home / "two.csv").open("rb") as stream:
         done = subprocess.run(
@@ -95,7 +95,7 @@ def test_a_file_on_standard_input_is_not_the_output_either(home: Path) -> None:
 def test_results_that_would_be_lost(home: Path, arguments: list[str], message: str) -> None:
     (home / "old.png").write_bytes(b"old")
     os.link(home / "old.png", home / "old-link.png")
-    os.mkfifo(home / "pipe")  # not /dev/null: where this fails, the machine would lose it
+    os.mkfifo(home / "pipe")  # not /dev/null: if this test fails, it would replace the machine's
     names = sorted(home.rglob("*"))
     result = call(home, "forecast", "two.csv", *_QUICK, "-f", *arguments)
     assert message in result.error(2)
@@ -103,7 +103,7 @@ def test_results_that_would_be_lost(home: Path, arguments: list[str], message: s
     assert (home / "old.png").read_bytes() == b"old"
 
 
-def test_a_symlink_to_nothing_is_not_overwritten_unasked(home: Path) -> None:
+def test_a_dangling_symlink_is_overwritten_only_if_asked(home: Path) -> None:
     (home / "later.csv").symlink_to("nothing.csv")
     message = "later.csv: there is a file already; --force overwrites it"
     assert message in call(home, "forecast", "two.csv", *_QUICK, "--output", "later.csv").error(2)
@@ -125,7 +125,7 @@ def test_a_folder_of_another_model_is_kept(home: Path, kind: str) -> None:
     assert not (home / "two.csv.forecast.png").exists()
 
 
-def test_a_forecaster_takes_the_place_of_another(home: Path) -> None:
+def test_a_forecaster_replaces_another(home: Path) -> None:
     options = ["--method", "naive", "--no-backtest", "--horizon"]
     call(home, "forecast", "two.csv", *options, "2", "--save", "new").done()
     call(home, "forecast", "two.csv", *options, "3", "--save", "new", "-f").done()
@@ -144,18 +144,18 @@ def test_a_full_disk_is_reported_with_the_file(
     home: Path, monkeypatch: pytest.MonkeyPatch, name: str, largest: int, arguments: list[str]
 ) -> None:
     monkeypatch.setattr(forecasting, "draw_forecast", lambda *_: b"x" * (10 if name == "new" else 200))
-    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, usual[1]))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, limits[1]))
     try:
         result = call(home, "forecast", "two.csv", "--method", "naive", "--no-backtest", *arguments)
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert result.error().startswith(f"{name}: ")
     assert "File too large" in result.error()
     assert not (home / "out.csv").exists()
 
 
-def test_a_pipe_has_no_picture_beside_it(home: Path) -> None:
+def test_no_picture_is_drawn_beside_a_pipe(home: Path) -> None:
     for plot in ([], ["--plot", "new.png"]):
         reader, writer = os.pipe()
         os.write(writer, (home / "two.csv").read_bytes())
@@ -167,9 +167,9 @@ def test_a_pipe_has_no_picture_beside_it(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "beginning"), [("a.png", b"\x89PNG"), ("a.SVG", b"<?xml"), ("a.pdf", b"%PDF-")], ids=["png", "svg", "pdf"]
+    ("name", "magic"), [("a.png", b"\x89PNG"), ("a.SVG", b"<?xml"), ("a.pdf", b"%PDF-")], ids=["png", "svg", "pdf"]
 )
-def test_the_picture_is_what_its_name_says(home: Path, name: str, beginning: bytes) -> None:
+def test_the_picture_has_the_format_of_its_suffix(home: Path, name: str, magic: bytes) -> None:
     out = call(home, "forecast", "two.csv", *_QUICK, "--plot", name).done()
     assert f"Drawn in {name}" in out
-    assert (home / name).read_bytes().startswith(beginning)
+    assert (home / name).read_bytes().startswith(magic)

@@ -11,7 +11,7 @@ from charloom.cli.forecast_tables import _decimals, csv_of
 from process import call
 
 
-def test_large_whole_numbers_are_written_to_their_last_digit(tmp_path: Path) -> None:
+def test_large_integers_are_written_to_their_last_digit(tmp_path: Path) -> None:
     values = [1_700_000_000_000 + 7 * i + i % 3 for i in range(60)]
     (tmp_path / "x.csv").write_text("v\n" + "\n".join(map(str, values)) + "\n")
     options = ["--time", "none", "--method", "drift", "--horizon", "3", "--no-backtest"]
@@ -22,7 +22,7 @@ def test_large_whole_numbers_are_written_to_their_last_digit(tmp_path: Path) -> 
     assert len({row[1] for row in rows}) == 3
 
 
-def test_real_forecasts_of_whole_numbers_are_shown_with_decimals(tmp_path: Path) -> None:
+def test_real_forecasts_of_integers_are_shown_with_decimals(tmp_path: Path) -> None:
     values = [int(i % 16 in (3, 7, 12)) for i in range(80)]  # their mean is 0.1875
     (tmp_path / "x.csv").write_text("v\n" + "".join(f"{value}\n" for value in values))
     options = ["--method", "mean", "--no-backtest", "--horizon", "2", "-f"]
@@ -32,7 +32,7 @@ def test_real_forecasts_of_whole_numbers_are_shown_with_decimals(tmp_path: Path)
     assert re.search(r"^81 +0 +0 \.\. [01] ", found, re.MULTILINE), found
 
 
-def test_no_zero_is_negative(tmp_path: Path) -> None:
+def test_zero_is_never_negative(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("v\n" + "".join(f"{i % 2 - 0.5001}\n" for i in range(60)))
     options = ["--method", "mean", "--no-backtest", "--horizon", "2"]
     found = call(tmp_path, "forecast", "x.csv", *options, "--output", "out.csv").done()
@@ -42,7 +42,7 @@ def test_no_zero_is_negative(tmp_path: Path) -> None:
     assert "-0," not in (tmp_path / "out.csv").read_text()
 
 
-def test_the_last_points_are_fitted_to(tmp_path: Path) -> None:
+def test_only_the_last_points_are_fitted(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("v\n" + "".join(f"{i * i % 37}\n" for i in range(12_600)))
     result = call(tmp_path, "forecast", "x.csv", "--method", "naive", "--horizon", "2")
     assert "the series has 12,600 points: the last 10,000 are fitted to" in result.errors
@@ -75,7 +75,7 @@ def test_constant_counts(tmp_path: Path) -> None:
         ([1e12, 1e12 + 1], False, "3.14159265358979"),
     ],
 )
-def test_numbers_are_shown_to_three_digits_of_a_change(values: list[float], whole: bool, shown: str) -> None:
+def test_numbers_are_shown_to_three_digits_of_their_change(values: list[float], whole: bool, shown: str) -> None:
     assert f"{3.14159265358979:.{_decimals(np.array(values), whole=whole)}}" == shown
 
 

@@ -1,4 +1,4 @@
-"""``charloom generate``, as a real process where that is the point."""
+"""``charloom generate``, as a real process if the process is the point."""
 
 import json
 import os
@@ -14,7 +14,7 @@ _SENTENCE = "the quick brown fox jumps over the lazy dog\n"
 
 
 def test_greedy_and_its_limits(char_model: Path, tmp_path: Path) -> None:
-    """The sentence learnt by heart, as the greedy default, as a tiny temperature and as a large power."""
+    """The memorized sentence, as greedy choice, with a tiny temperature and with a large power."""
     common: list[str | Path] = ["generate", char_model, "--prefix", "the quick", "--num-chars", "60"]
     expected = (_SENTENCE * 3)[: 9 + 60] + "\n"
     assert run(tmp_path, *common).done() == expected
@@ -67,12 +67,12 @@ def test_unknown_characters(char_model: Path, tmp_path: Path) -> None:
         (["--stop", ""], "--stop is ''"),
     ],
 )
-def test_impossible_settings(options: list[str], message: str, char_model: Path, tmp_path: Path) -> None:
+def test_invalid_settings(options: list[str], message: str, char_model: Path, tmp_path: Path) -> None:
     assert message in call(tmp_path, "generate", char_model, "--prefix", "the", *options).error(2)
 
 
-def test_it_streams_and_a_closed_pipe_ends_it_quietly(char_model: Path, tmp_path: Path) -> None:
-    """The first characters are there long before ten million are written; then nobody reads on."""
+def test_output_is_streamed_and_a_closed_pipe_ends_it_silently(char_model: Path, tmp_path: Path) -> None:
+    """The first characters arrive long before ten million are generated; then the pipe is closed."""
     process = start(tmp_path, "generate", char_model, "--prefix", "the quick", "--num-chars", "10000000")
     assert process.stdout is not None
     assert process.stderr is not None
@@ -83,7 +83,7 @@ def test_it_streams_and_a_closed_pipe_ends_it_quietly(char_model: Path, tmp_path
     assert (process.wait(timeout=PATIENCE), errors) == (0, b"")
 
 
-def test_bytes_go_to_a_pipe_as_they_are(byte_model: Path, tmp_path: Path) -> None:
+def test_bytes_go_to_a_pipe_unchanged(byte_model: Path, tmp_path: Path) -> None:
     result = run(tmp_path, "generate", byte_model, "--prefix", "\u00e9", "--num-chars", "300", "--temperature", "2")
     assert result.status == 0, result
     assert result.raw_out.startswith("\u00e9".encode())
@@ -93,7 +93,7 @@ def test_bytes_go_to_a_pipe_as_they_are(byte_model: Path, tmp_path: Path) -> Non
 
 
 def test_damaged_models(char_model: Path, tmp_path: Path) -> None:
-    """Each way a folder can be bad, by its own line."""
+    """Each kind of damage to a folder has its own message."""
     assert "nowhere: no such model folder" in call(tmp_path, "generate", "nowhere", "--prefix", "a").error()
     expected = {}
     for name in ("truncated", "missing", "wrong", "garbage", "later"):
@@ -114,7 +114,7 @@ def test_damaged_models(char_model: Path, tmp_path: Path) -> None:
         assert message in call(tmp_path, "generate", name, "--prefix", "a").error()
 
 
-def test_what_cannot_be_is_said_before_anything_is_written(char_model: Path, tmp_path: Path) -> None:
+def test_invalid_calls_are_refused_before_any_output(char_model: Path, tmp_path: Path) -> None:
     result = run(tmp_path, "generate", char_model, CHARLOOM_KERNELS="foo")
     assert "CHARLOOM_KERNELS=foo: choose one of" in result.error(2)
     assert result.out == ""
@@ -123,18 +123,18 @@ def test_what_cannot_be_is_said_before_anything_is_written(char_model: Path, tmp
     assert result.out == ""
 
 
-def test_drawn_at_random_unless_asked_otherwise(char_model: Path, tmp_path: Path) -> None:
-    def written(*options: str) -> str:
+def test_choice_is_random_by_default(char_model: Path, tmp_path: Path) -> None:
+    def generated(*options: str) -> str:
         return call(tmp_path, "generate", char_model, "--prefix", "the", "--num-chars", "300", *options).done()
 
-    usual = written("--seed", "5")
-    assert usual == written("--seed", "5", "--temperature", "0.7")
-    assert written("--greedy") == written("--temperature", "0") == written("--seed", "3", "--greedy")
-    assert len({written() for _ in range(3)} | {written("--greedy")}) > 1 or usual == written("--greedy")
+    default = generated("--seed", "5")
+    assert default == generated("--seed", "5", "--temperature", "0.7")
+    assert generated("--greedy") == generated("--temperature", "0") == generated("--seed", "3", "--greedy")
+    assert len({generated() for _ in range(3)} | {generated("--greedy")}) > 1 or default == generated("--greedy")
 
 
 def test_all_bytes_are_shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Also those that begin a character which the model did not end."""
+    """Including bytes that start a character which the model did not complete."""
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     _write([b"a\xc3", b"\xa9b", b"\xf0\x9f"], keep=False)
     assert capsys.readouterr().out == "aéb\ufffd\n"

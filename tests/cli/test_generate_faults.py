@@ -1,4 +1,4 @@
-"""``charloom generate``: what it loads, and how it ends."""
+"""``charloom generate``: the modules that it loads, and how it ends."""
 
 import signal
 import subprocess
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_it_loads_no_compiler(char_model: Path, tmp_path: Path) -> None:
-    """PyTorch's compiler takes over a second to import, and a model that writes needs none of it."""
+    """PyTorch's compiler takes over a second to import, and generation does not need it."""
     command = [sys.executable, "-X", "importtime", "-m", "charloom", "generate", str(char_model), "--num-chars", "3"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(tmp_path), check=False)
     assert done.returncode == 0, done.stderr

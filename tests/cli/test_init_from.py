@@ -31,8 +31,8 @@ def _tuned(home: Path, *options: str, text: str = "fable.txt") -> str:
     return call(home, "train", text, "--init-from", "model", "--output", "tuned", *options).done()
 
 
-def test_goes_on_with_the_models_weights_and_clean_up(home: Path) -> None:
-    """Its sizes need not be said; a step size of next to nothing leaves the weights as they are."""
+def test_starts_with_the_models_weights_and_clean_up(home: Path) -> None:
+    """Its sizes need not be given; a learning rate near zero leaves the weights unchanged."""
     out = _tuned(home, "--learning-rate", "1e-30")
     assert "model   GRU, 1 x 16 units" in out
     assert "run     from the weights in model, 1 epoch," in out
@@ -42,7 +42,7 @@ def test_goes_on_with_the_models_weights_and_clean_up(home: Path) -> None:
     torch.testing.assert_close(tuned.state_dict(), model.state_dict(), rtol=1e-6, atol=1e-6)
 
 
-def test_learns_more(home: Path) -> None:
+def test_training_reduces_the_perplexity(home: Path) -> None:
     before = _load(home, "model").provenance["results"]["perplexity"]
     _tuned(home)
     assert _load(home, "tuned").provenance["results"]["perplexity"] < before
@@ -64,13 +64,13 @@ def test_a_run_from_a_model_can_be_resumed(home: Path) -> None:
         (["--no-lowercase"], "--no-lowercase: the model in model has True"),
     ],
 )
-def test_what_contradicts_the_model_is_refused(options: list[str], message: str, home: Path) -> None:
+def test_options_that_contradict_the_model_are_refused(options: list[str], message: str, home: Path) -> None:
     assert message in call(home, "train", "fable.txt", "--init-from", "model", "--output", "tuned", *options).error(2)
     assert not (home / "tuned").exists()
 
 
-def test_characters_that_it_does_not_know(home: Path) -> None:
-    """Refused by name, or added: what it knew of the others stays as it was."""
+def test_characters_outside_the_models_vocabulary(home: Path) -> None:
+    """They are refused by name, or added without changing what the model predicts of the others."""
     message = call(home, "train", "new.txt", "--init-from", "model", "--output", "tuned").error()
     assert message.startswith("new.txt has 11 characters that the model in model lacks ('u', '!', ")
     assert message.endswith("...): --extend-vocabulary adds them")
@@ -85,7 +85,7 @@ def test_characters_that_it_does_not_know(home: Path) -> None:
     assert call(home, "generate", "tuned", "--prefix", "12 zebras", "--num-chars", "3").done().startswith("12 zebras")
 
 
-def test_a_model_that_is_none(home: Path) -> None:
+def test_a_folder_without_a_model(home: Path) -> None:
     assert "no such model folder" in call(home, "train", "fable.txt", "--init-from", "nothing").error()
     (home / "model" / "config.json").write_text("{}")
     assert "not a charloom model" in call(home, "train", "fable.txt", "--init-from", "model").error()

@@ -13,8 +13,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @pytest.fixture(autouse=True)
-def came() -> Iterator[list[int]]:
-    """The signals that this process got by what handled them before, which handles them again afterwards."""
+def received() -> Iterator[list[int]]:
+    """The signals that reached the handlers installed before; those handlers must be installed again afterwards."""
     found: list[int] = []
     handlers = [signal.signal(number, lambda number, _: found.append(number)) for number in _SIGNALS]
     ours = [signal.getsignal(number) for number in _SIGNALS]
@@ -36,18 +36,18 @@ def test_the_first_signal_stops_training_between_two_steps(number: signal.Signal
     assert (interruption.requested, interruption.exit_status) == (number, 128 + number)
 
 
-def test_a_later_signal_is_what_it_was_before(came: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_later_signal_reaches_the_previous_handler(received: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     with Interruption():
         os.kill(os.getpid(), signal.SIGINT)
-        assert came == []
+        assert received == []
         now[0] = 2.0
         os.kill(os.getpid(), signal.SIGINT)
-        assert came == [signal.SIGINT]
+        assert received == [signal.SIGINT]
 
 
-def test_nothing_disturbs_saving() -> None:
+def test_signals_do_not_interrupt_saving() -> None:
     with Interruption() as interruption:
         interruption(SavingStarted())
         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Runs that are killed (SIGKILL) at random moments, while they write checkpoints too, and resumed until they end."""
+"""Runs that are killed (SIGKILL) at random moments, also within the write of a checkpoint, and resumed to the end."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Here, so that no child has to: most of a short run's time is imports. PyTorch's optimizers import its compiler.
+# Imported before the forks: imports take most of a short run's time. PyTorch's optimizers import its compiler.
 import matplotlib.backends.backend_agg
 import matplotlib.figure  # noqa: F401
 import pytest
@@ -35,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _options(kind: str, **changes: Any) -> list[str]:
-    """On the command line."""
+    """Returns the options as command-line arguments."""
     words = ["--recipe", "section"]
     for settings in settings_of_kind(kind, checkpoint_steps=3, **changes):
         for field in dataclasses.fields(settings):
@@ -46,8 +46,8 @@ def _options(kind: str, **changes: Any) -> list[str]:
     return words
 
 
-def _begin(words: list[str]) -> int:
-    """The command in a child of this process, which has PyTorch imported already: seconds less. Returns its number."""
+def _start(words: list[str]) -> int:
+    """Starts the command in a fork of this process, which has imported PyTorch already; returns its process id."""
     number = os.fork()
     if number:
         return number
@@ -66,9 +66,11 @@ def _begin(words: list[str]) -> int:
 
 
 def _ends_within(number: int, seconds: float, until_it_writes_in: Path | None = None) -> bool:
-    """Whether the child ended by itself; killed otherwise, then or as soon as it is seen to write a checkpoint."""
+    """Returns True if the child ended by itself. Kills it otherwise, or as soon as it is seen to write a checkpoint."""
     until = time.monotonic() + seconds
-    while time.monotonic() < until or (until_it_writes_in is not None and not _half_written(until_it_writes_in)):
+    while time.monotonic() < until or (
+        until_it_writes_in is not None and not _has_partial_checkpoint(until_it_writes_in)
+    ):
         ended, status = os.waitpid(number, os.WNOHANG)
         if ended:
             assert os.waitstatus_to_exitcode(status) == 0, Path("output").read_text()
@@ -80,8 +82,8 @@ def _ends_within(number: int, seconds: float, until_it_writes_in: Path | None = 
     return False
 
 
-def _half_written(folder: Path) -> bool:
-    """Whether a checkpoint is being written, or was when its writer was killed."""
+def _has_partial_checkpoint(folder: Path) -> bool:
+    """Returns True if a checkpoint is being written, or was when its writer was killed."""
     try:
         return any(name.startswith(".step-") for name in os.listdir(folder / "checkpoints"))  # noqa: PTH208 - quick
     except OSError:
@@ -97,19 +99,19 @@ class _Attempts:
 def _train_through_kills(
     folder: Path, options: list[str], longest: float, most: int, source: random.Random
 ) -> _Attempts:
-    """Kills the run at random moments, so many times at most, then lets it end."""
+    """Kills the run at random moments, at most ``most`` times, then lets it end."""
     done = _Attempts()
     while True:
-        begun = bool(_checkpoints(folder))
-        words = ["--resume", str(folder)] if begun else ["fable.txt", *options, "--output", str(folder)]
-        # What the last one left half written is swept up before this one writes: then it is this one's.
-        aimed = source.random() < 0.5 and not _half_written(folder)
-        number = _begin(["train", *words])
+        started = bool(_checkpoints(folder))
+        words = ["--resume", str(folder)] if started else ["fable.txt", *options, "--output", str(folder)]
+        # A partial file of the run before would be taken for this one's: only without one is a write waited for.
+        aimed = source.random() < 0.5 and not _has_partial_checkpoint(folder)
+        number = _start(["train", *words])
         last = done.kills >= most
         if _ends_within(number, 120 if last else source.uniform(0.0, longest), folder if aimed and not last else None):
             return done
         done.kills += 1
-        done.within_a_write += _half_written(folder)
+        done.within_a_write += _has_partial_checkpoint(folder)
         for file in _checkpoints(folder):
             Checkpoint.read(file)
 
@@ -118,8 +120,8 @@ def _checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("checkpoints/*.checkpoint"))
 
 
-def _left(folder: Path) -> tuple[bytes, list[Any], dict[str, Any]]:
-    """What a run leaves, without the times."""
+def _results_in(folder: Path) -> tuple[bytes, list[Any], dict[str, Any]]:
+    """Returns the results of a run, without times."""
     history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     measured = [(r["epoch"], r["perplexity"], r["validation_perplexity"]) for r in history]
     config = json.loads((folder / "config.json").read_text())
@@ -128,14 +130,14 @@ def _left(folder: Path) -> tuple[bytes, list[Any], dict[str, Any]]:
     return (folder / "model.safetensors").read_bytes(), measured, config
 
 
-def _whole(options: list[str]) -> tuple[Any, float]:
-    """What the run leaves that nobody kills, and how long it takes."""
-    began = time.monotonic()
-    assert _ends_within(_begin(["train", "fable.txt", *options, "--output", "whole"]), 120)
-    return _left(Path("whole")), time.monotonic() - began
+def _uninterrupted(options: list[str]) -> tuple[Any, float]:
+    """Returns the results of a run that is not killed, and its duration in seconds."""
+    start_time = time.monotonic()
+    assert _ends_within(_start(["train", "fable.txt", *options, "--output", "whole"]), 120)
+    return _results_in(Path("whole")), time.monotonic() - start_time
 
 
-def _assert_nothing_else_is_left(folder: Path) -> None:
+def _assert_no_temporary_file_is_left(folder: Path) -> None:
     hidden = [file.name for file in folder.rglob(".*")]
     assert hidden == []
     assert len(_checkpoints(folder)) == 1
@@ -143,15 +145,15 @@ def _assert_nothing_else_is_left(folder: Path) -> None:
 
 def test_killed_a_few_times(home: Path) -> None:
     options = _options("dropout, random order")
-    expected, seconds = _whole(options)
+    expected, seconds = _uninterrupted(options)
     done = _train_through_kills(home / "model", options, 0.3 * seconds, 4, random.Random(1))
     assert done.kills
-    assert _left(home / "model") == expected
-    _assert_nothing_else_is_left(home / "model")
+    assert _results_in(home / "model") == expected
+    _assert_no_temporary_file_is_left(home / "model")
 
 
-def test_killed_as_a_process_of_its_own(home: Path) -> None:
-    """As a user would see it: the command again, with --resume; and where it runs does not matter."""
+def test_killed_as_a_separate_process(home: Path) -> None:
+    """As a user would see it: the command is repeated with --resume, from any folder."""
     options = [*_options("dropout", epochs=12), "--prefix", "a fox"]
     process = start(home, "train", "fable.txt", *options, "--output", "model")
     wait_until((home / "model" / "history.jsonl").exists, process)
@@ -161,25 +163,25 @@ def test_killed_as_a_process_of_its_own(home: Path) -> None:
     out = call(home / "elsewhere", "train", "--resume", "../model").done()
     assert "run     resumed at epoch " in out
     assert "validation" in out
-    expected, _ = _whole(options)
-    assert _left(home / "model") == expected
+    expected, _ = _uninterrupted(options)
+    assert _results_in(home / "model") == expected
 
 
 @pytest.mark.slow
 def test_fifty_runs(home: Path) -> None:
-    """All end as if nothing had happened; no checkpoint is ever unreadable; some kills do hit a write."""
+    """All end with the results of an uninterrupted run; every checkpoint is readable; some kills hit a write."""
     attempts: list[_Attempts] = []
     for i in range(50):
         kind = sorted(KINDS)[i % len(KINDS)]
         options = _options(kind)
         whole = home / kind
         if not whole.exists():
-            _, seconds = _whole(options)
+            _, seconds = _uninterrupted(options)
             (home / "whole").rename(whole)
         folder = home / f"model{i}"
         attempts.append(_train_through_kills(folder, options, seconds, 4, random.Random(i)))
-        assert _left(folder) == _left(whole), (i, kind)
-        _assert_nothing_else_is_left(folder)
+        assert _results_in(folder) == _results_in(whole), (i, kind)
+        _assert_no_temporary_file_is_left(folder)
         LanguageModel.load(folder)
     total = _Attempts(sum(a.kills for a in attempts), sum(a.within_a_write for a in attempts))
     print(f"50 runs, {total.kills} kills, {total.within_a_write} of them within a write")  # noqa: T201

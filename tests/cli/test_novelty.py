@@ -1,4 +1,4 @@
-"""``charloom generate --check-novelty``, as a real process where that is the point."""
+"""``charloom generate --check-novelty``, as a real process if the process is the point."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def test_the_text_goes_to_standard_output_and_the_report_to_standard_error(char_model: Path, home: Path) -> None:
-    """A sentence learnt by heart, and all of it is said to be copied."""
+    """A memorized sentence is reported as copied in full."""
     common: list[str | Path] = ["generate", char_model, "--prefix", "the quick", "--num-chars", "60"]
     plain = call(home, *common).done()
     result = call(home, *common, "--check-novelty", "fox.txt")
@@ -50,14 +50,14 @@ def test_several_samples_and_a_corpus_in_a_folder(char_model: Path, home: Path) 
     assert "not the text that the model was trained on (fox.txt, 1,320 long)" in note
 
 
-def test_a_corpus_that_is_no_text(char_model: Path, home: Path) -> None:
+def test_a_corpus_that_is_not_text(char_model: Path, home: Path) -> None:
     (home / "x").write_bytes(b"the \xff")
     message = call(home, "generate", char_model, "--check-novelty", "x").error()
     assert message.startswith("x: not UTF-8 at byte 4")
     assert message.endswith("; the model reads characters; one trained with --unit byte takes any file")
 
 
-def test_a_model_of_a_part(char_model: Path, home: Path) -> None:
+def test_a_model_that_was_trained_on_a_part_of_the_text(char_model: Path, home: Path) -> None:
     (home / "fox.txt").write_text(SENTENCE * 31)
     assert (
         "the first 1,320 of that text's 1,364"
@@ -65,8 +65,8 @@ def test_a_model_of_a_part(char_model: Path, home: Path) -> None:
     )
 
 
-def test_bytes_stay_bytes(byte_model: Path, tmp_path: Path) -> None:
-    """What goes to a pipe is what it was without the report, and what is looked for."""
+def test_bytes_are_output_unchanged(byte_model: Path, tmp_path: Path) -> None:
+    """The output to a pipe is the same as without the report."""
     (tmp_path / "file.bin").write_bytes(bytes(range(256)) * 8)
     options = ["--prefix", "\u00e9", "--num-chars", "300", "--power", "1", "--seed", "2"]
     common: list[str | Path] = ["generate", byte_model, *options]
@@ -82,7 +82,7 @@ def test_bytes_stay_bytes(byte_model: Path, tmp_path: Path) -> None:
 
 
 def test_a_named_corpus(char_model: Path, tmp_path: Path) -> None:
-    """And nothing written, which is nothing copied."""
+    """An empty sample has no copies."""
     result = call(tmp_path, "generate", char_model, "--num-chars", "9", "--check-novelty", "python-reference")
     assert "that stand in python-reference" in _lines(result)[0]
     result = call(tmp_path, "generate", char_model, "--num-chars", "0", "--check-novelty", "python-reference")
@@ -106,7 +106,7 @@ def test_standard_input(char_model: Path, tmp_path: Path) -> None:
         (["--check-novelty", "fox.txt", "--num-chars", "3000000"], "at most 2,000,000 characters"),
     ],
 )
-def test_mistakes_end_before_any_text(options: list[str], message: str, char_model: Path, home: Path) -> None:
+def test_invalid_calls_end_before_any_output(options: list[str], message: str, char_model: Path, home: Path) -> None:
     (home / "empty.txt").write_text("")
     (home / "binary").write_bytes(b"\xff\xfe")
     result = call(home, "generate", char_model, *options)
@@ -114,8 +114,8 @@ def test_mistakes_end_before_any_text(options: list[str], message: str, char_mod
     assert result.out == ""
 
 
-def test_a_closed_pipe_ends_it_quietly(char_model: Path, home: Path) -> None:
-    """Who reads on sees no report of a text that was not read."""
+def test_a_closed_pipe_ends_it_silently(char_model: Path, home: Path) -> None:
+    """No report is printed of a text that nobody read."""
     process = start(home, "generate", char_model, "--num-chars", "1000000", "--check-novelty", "fox.txt")
     assert process.stdout is not None
     assert process.stderr is not None

@@ -1,4 +1,4 @@
-"""The options of all commands: the same word, with the same type, for the same thing."""
+"""The options of all commands: the same name and type for the same thing."""
 
 import re
 from collections import defaultdict
@@ -19,8 +19,8 @@ def _arguments(command: str) -> list[cyclopts.Argument]:
     return [argument for argument in app[command].assemble_argument_collection() if argument.names != ("*",)]
 
 
-def _taken(hint: Any) -> type:
-    """The type of one value: of a list its elements', of a choice a word's; a file may be standard output too."""
+def _value_type(hint: Any) -> type:
+    """Returns the type of one value: a list's element type, the str of a choice; files may be standard output, too."""
     if get_origin(hint) is Literal:
         return str
     kinds = [kind for kind in get_args(hint) if kind not in (NoneType, ...)] or [hint]
@@ -28,11 +28,11 @@ def _taken(hint: Any) -> type:
     if kinds == [str, int]:  # a column, by its name or its number
         return str
     assert len(kinds) == 1
-    return _taken(kind) if get_origin(kind) else str if kind is Path else kind
+    return _value_type(kind) if get_origin(kind) else str if kind is Path else kind
 
 
 def _vocabulary() -> dict[str, str]:
-    """The table of the page: each word, and what it takes."""
+    """Returns the table of the page: each option name and the type of its value."""
     table = _PAGE.read_text(encoding="utf-8").partition("| word |")[2].partition("\n\n")[0]
     rows = [line.split("|")[1:3] for line in table.splitlines()[2:]]
     return {word: takes.strip() for words, takes in rows for word in re.findall(r"`([^`]+)`", words)}
@@ -43,7 +43,7 @@ def test_a_name_has_one_type_and_one_short_form() -> None:
     for command in _COMMANDS:
         for argument in _arguments(command):
             name, *others = argument.names
-            forms[name].add((_taken(argument.hint), *(other for other in others if not other.startswith("--"))))
+            forms[name].add((_value_type(argument.hint), *(other for other in others if not other.startswith("--"))))
     assert {name: found for name, found in forms.items() if len(found) > 1} == {}
 
 
@@ -57,8 +57,8 @@ def test_a_short_form_has_one_long_form() -> None:
     assert dict(long) == {"-o": {"--output"}, "-f": {"--force"}, "-m": {"--model"}, "-k": {"--keep"}}
 
 
-def test_the_page_names_each_shared_word_and_no_other() -> None:
-    """A word that several commands have is in the table; one for what the table has another word for is in none."""
+def test_the_page_lists_every_shared_option_and_no_other() -> None:
+    """An option of several commands is in the table; an option with a synonym in the table is in no command."""
     uses = defaultdict(list)
     for command in _COMMANDS:
         for argument in _arguments(command):
@@ -71,8 +71,8 @@ def test_the_page_names_each_shared_word_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("command", _COMMANDS)
-def test_an_option_is_named_for_what_one_use_of_it_takes(command: str) -> None:
-    """An option that is repeated is no plural."""
+def test_an_option_is_named_for_one_value(command: str) -> None:
+    """A repeatable option has a singular name."""
     for argument in _arguments(command):
         name = argument.names[0]
         if name.startswith("--") and get_origin(argument.hint) is tuple:

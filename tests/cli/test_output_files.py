@@ -1,4 +1,4 @@
-"""Places of results that are refused before any work; ``test_forecast_files`` has them all in one command."""
+"""Output paths that are refused before any work; ``test_forecast_files`` has them all in one command."""
 
 from pathlib import Path
 
@@ -34,14 +34,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ([], "old.png", True, "old.png: a file; name a folder with --save"),
     ],
 )
-def test_places_that_are_refused(targets: list[str], folder: str | None, force: bool, message: str) -> None:
+def test_paths_that_are_refused(targets: list[str], folder: str | None, force: bool, message: str) -> None:
     named = list(zip(("--a", "--b"), map(Path, targets), strict=False))
     with pytest.raises(SettingsError, match=message):
         check_targets("in.csv", named, ("--save", Path(folder)) if folder else None, force=force)
 
 
 @pytest.mark.usefixtures("home")
-def test_places_that_are_not() -> None:
+def test_paths_that_are_accepted() -> None:
     named = [("--a", Path("new.png")), ("--b", Path("old.png"))]
     check_targets("in.csv", named, ("--save", Path("folder")), force=True)
     check_targets("none.csv", named[:1], ("--save", Path("new")), force=False)

@@ -15,7 +15,7 @@ def test_recipes(tmp_path: Path) -> None:
 
 
 def _settings(words: str) -> Recipe:
-    """Settings that a call of train would have."""
+    """Returns the settings of a call of train."""
     _, bound, _ = app.parse_args(words.split(), exit_on_error=False, print_error=False)
     given = bound.arguments
     return Recipe(given["text"], given["model"], given["training"])
@@ -29,7 +29,7 @@ def test_a_recipe_gives_the_defaults_and_options_override_it() -> None:
     assert _settings("train mine.txt --hidden-size 3").model.hidden_size == 3
 
 
-def test_a_file_of_ones_own(tmp_path: Path) -> None:
+def test_a_recipe_file(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("[model]\ncell = 'gru'\n[training]\nepochs = 7\nprefix = ['a', 'b']\n")
     found = _settings(f"train --recipe {tmp_path}/mine.toml --epochs 8")
     assert (found.model.cell, found.training.epochs, found.training.prefix) == ("gru", 8, ("a", "b"))

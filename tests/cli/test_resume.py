@@ -1,4 +1,4 @@
-"""``charloom train --resume``: a run goes on from its folder alone, and what does not fit it is refused in one line."""
+"""``charloom train --resume``: a run continues from its folder alone; what does not fit it is refused in one line."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from process import PATIENCE, SMALL, call, run, start, wait_until
 _TEXT = "A fox, a dog and a crow.\nThe crow had a chunk of cheese; the fox had an idea.\n" * 20
 _OPTIONS = [*SMALL, "--epochs", "3", "--checkpoint-steps", "5", "--prefix", "A fox", "--dropout", "0.1"]
 _STEPS = 36
-"""Of one epoch."""
+"""Steps of one epoch."""
 
 
 @pytest.fixture
@@ -27,14 +27,14 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _cut_short(home: Path, *options: Any, steps: int = 50) -> Path:
-    """A run that lost its power after so many steps; the last checkpoint is older."""
-    usual = CheckpointFolder.due
+def _interrupted_run(home: Path, *options: Any, steps: int = 50) -> Path:
+    """Runs until ``steps`` as if the power failed then; the last checkpoint is older."""
+    original = CheckpointFolder.due
 
     def due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps > steps:
             raise KeyboardInterrupt
-        return usual(self, run)
+        return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointFolder, "due", due)
@@ -51,10 +51,10 @@ def _epochs(folder: Path) -> list[int]:
     return [json.loads(line)["epoch"] for line in (folder / "history.jsonl").read_text().splitlines()]
 
 
-def test_goes_on_from_its_folder_alone(home: Path) -> None:
-    """Text, clean-up, model and training come from there; the history is mended."""
+def test_resumes_from_its_folder_alone(home: Path) -> None:
+    """Text, clean-up, model and training come from there; the history is repaired."""
     call(home, "train", "fable.txt", *_OPTIONS, "--lowercase", "--output", "whole", "--prefix", "a fox").done()
-    folder = _cut_short(home, "--lowercase", "--prefix", "a fox", steps=_STEPS + 12)
+    folder = _interrupted_run(home, "--lowercase", "--prefix", "a fox", steps=_STEPS + 12)
     assert not (folder / "config.json").exists()
     with (folder / "history.jsonl").open("a") as file:
         file.write('{"epoch": 2, "perplexity": 3.0, "validation_perpl')
@@ -76,7 +76,7 @@ def test_goes_on_from_its_folder_alone(home: Path) -> None:
     assert sorted(file.name for file in folder.iterdir()) == sorted(file.name for file in (home / "whole").iterdir())
 
 
-def test_a_run_that_is_finished_says_so_and_is_made_whole(home: Path) -> None:
+def test_a_finished_run_reports_it_and_its_model_is_restored(home: Path) -> None:
     """The kill may have come between the last checkpoint and the model."""
     call(home, "train", "fable.txt", *_OPTIONS, "--output", "model").done()
     before = _weights(home / "model")
@@ -88,15 +88,15 @@ def test_a_run_that_is_finished_says_so_and_is_made_whole(home: Path) -> None:
     assert _epochs(home / "model") == [1, 2, 3]
 
 
-def test_in_another_folder(home: Path) -> None:
-    folder = _cut_short(home)
+def test_resumes_in_another_folder(home: Path) -> None:
+    folder = _interrupted_run(home)
     call(home, "train", "fable.txt", *_OPTIONS, "--output", "whole").done()
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     call(home, "train", "--resume", "model", "--output", "other").done()
     assert _weights(home / "other") == _weights(home / "whole")
     assert _epochs(home / "other") == [1, 2, 3]
     assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
-    # A single checkpoint may be named as well.
+    # --resume also takes a single checkpoint.
     oldest = min((folder / "checkpoints").iterdir())
     out = call(home, "train", "--resume", oldest, "--output", "third").done()
     assert "resumed at epoch 2, minibatch 9 of 36" in out
@@ -118,8 +118,8 @@ _REFUSED = [
 ]
 
 
-def test_what_may_not_change(home: Path) -> None:
-    folder = _cut_short(home)
+def test_changes_that_are_refused(home: Path) -> None:
+    folder = _interrupted_run(home)
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     for options, message in _REFUSED:
         assert message in call(home, "train", "--resume", "model", *options).error(2)
@@ -127,8 +127,8 @@ def test_what_may_not_change(home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_may_change_is_told(home: Path) -> None:
-    _cut_short(home)
+def test_changes_that_are_allowed_are_reported(home: Path) -> None:
+    _interrupted_run(home)
     options = ["--epochs", "2", "--learning-rate", "0.001", "--report-every", "2", "--threads", "1"]
     out = call(home, "train", "--resume", "model", *options).done()
     assert "resumed at epoch 2, minibatch 14 of 36, epochs 2 instead of 3, learning_rate 0.001 instead of 0.003" in out
@@ -137,9 +137,9 @@ def test_what_may_change_is_told(home: Path) -> None:
 
 
 def test_the_text_must_be_the_same(home: Path) -> None:
-    """Wherever it is now."""
+    """Its path may differ."""
     call(home, "train", "fable.txt", *_OPTIONS, "--output", "whole").done()
-    _cut_short(home, "--no-priming")
+    _interrupted_run(home, "--no-priming")
     text = home / "fable.txt"
     text.write_text(_TEXT + "More.")
     message = call(home, "train", "--resume", "model").error()
@@ -149,7 +149,7 @@ def test_the_text_must_be_the_same(home: Path) -> None:
     message = call(home, "train", "--resume", "model").error()
     assert message.endswith("fable.txt: the run's text is not there any more; name its new place")
     call(home, "train", "moved.txt", "--resume", "model").done()
-    assert not (home / "model" / "priming.safetensors").exists()  # as the run was begun with --no-priming
+    assert not (home / "model" / "priming.safetensors").exists()  # as the run was started with --no-priming
     assert _weights(home / "model") == _weights(home / "whole")
 
 
@@ -171,9 +171,9 @@ def test_no_run_to_resume(home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_without_priming_it_stays(home: Path) -> None:
-    """The text is kept out of the folder, as was asked for at first."""
-    _cut_short(home, "--no-priming")
+def test_a_run_without_priming_stays_without(home: Path) -> None:
+    """The text stays out of the folder, as was asked at the start."""
+    _interrupted_run(home, "--no-priming")
     call(home, "train", "--resume", "model").done()
     assert not (home / "model" / "priming.safetensors").exists()
     assert (home / "model" / "codec.safetensors").exists()
@@ -181,7 +181,7 @@ def test_without_priming_it_stays(home: Path) -> None:
 
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_stopped_by_a_signal(number: signal.Signals, home: Path) -> None:
-    """The folder is a model at once, and the run goes on at the very step."""
+    """The folder has a model at once, and the run continues at the next step."""
     options = [*_OPTIONS[:-6], "--checkpoint-minutes", "60", "--dropout", "0.1", "--prefix", "A fox"]
     options[options.index("--epochs") + 1] = "30"
     process = start(home, "train", "fable.txt", *options, "--output", "model")
@@ -206,20 +206,20 @@ def _fill(disk: Path) -> None:
             pass
 
 
-def test_a_disk_that_fills_up_while_it_trains(home: Path, small_disk: Path) -> None:
-    """Told once; the run goes on, and its model is kept elsewhere; the last checkpoint loads, and can be resumed."""
+def test_a_disk_that_fills_up_during_training(home: Path, small_disk: Path) -> None:
+    """It is reported once; training continues, its model is saved elsewhere; the last checkpoint can be resumed."""
     call(home, "train", "fable.txt", *_OPTIONS, "--output", "whole").done()
-    usual = CheckpointFolder.due
+    original = CheckpointFolder.due
 
     def due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps == 47:
             _fill(small_disk)
-        return usual(self, run)
+        return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointFolder, "due", due)
         patch.setattr("tempfile.tempdir", str(home))
-        options = [*_OPTIONS, "--keep-checkpoints", "1"]  # more would be given up to make room
+        options = [*_OPTIONS, "--keep-checkpoints", "1"]  # more checkpoints would be deleted to make room
         result = call(home, "train", "fable.txt", *options, "--output", small_disk / "model")
     message = result.error()
     assert "No space left" in message
@@ -237,17 +237,17 @@ def test_a_disk_that_fills_up_while_it_trains(home: Path, small_disk: Path) -> N
 
 @pytest.mark.slow
 def test_a_disk_that_becomes_read_only(home: Path, small_disk: Path) -> None:
-    usual = CheckpointFolder.due
+    original = CheckpointFolder.due
 
     def due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps == 47:
             subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-        return usual(self, run)
+        return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointFolder, "due", due)
         patch.setattr("tempfile.tempdir", str(home))
-        patch.setattr(FolderLock, "take", lambda _: None)  # a file that is open keeps mount from doing it
+        patch.setattr(FolderLock, "take", lambda _: None)  # mount refuses while a file is open
         result = call(home, "train", "fable.txt", *_OPTIONS, "--output", small_disk / "model")
     message = result.error()
     assert "Read-only file system" in message
@@ -257,14 +257,14 @@ def test_a_disk_that_becomes_read_only(home: Path, small_disk: Path) -> None:
     assert "history.jsonl cannot be written" in result.errors
 
 
-def test_a_folder_that_is_deleted(home: Path) -> None:
-    """It is made anew, and has the whole history."""
-    usual = CheckpointFolder.due
+def test_a_folder_that_is_deleted_during_training(home: Path) -> None:
+    """It is created again, with the whole history."""
+    original = CheckpointFolder.due
 
     def due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps == 47:
             shutil.rmtree(home / "model")
-        return usual(self, run)
+        return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointFolder, "due", due)

@@ -1,4 +1,4 @@
-"""``charloom train --resume`` where it cannot go on: nothing is lost by asking."""
+"""``charloom train --resume`` if it cannot continue: the attempt loses nothing."""
 
 import shutil
 from pathlib import Path
@@ -20,7 +20,7 @@ _OPTIONS = [*SMALL, "--epochs", "2", "--checkpoint-steps", "5", "--sample-every"
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """With a run that came to its end, and kept its best weights."""
+    """A folder with a run that ended and kept its best weights."""
     (tmp_path / "fable.txt").write_text(_TEXT, encoding="utf-8")
     call(tmp_path, "train", "fable.txt", *_OPTIONS, "--keep-best", "--output", "model").done()
     return tmp_path
@@ -30,14 +30,14 @@ def _contents(folder: Path) -> dict[str, bytes]:
     return {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-def _cut_short(home: Path) -> Path:
-    """Two checkpoints, neither at the end."""
-    usual = CheckpointFolder.due
+def _interrupted_run(home: Path) -> Path:
+    """Makes two checkpoints, neither at the end."""
+    original = CheckpointFolder.due
 
     def due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps > 12:
             raise KeyboardInterrupt
-        return usual(self, run)
+        return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointFolder, "due", due)
@@ -53,14 +53,14 @@ def _cut_short(home: Path) -> Path:
         (["--precision", "float64"], "float64"),
     ],
 )
-def test_what_this_machine_cannot_do_leaves_the_model_as_it_is(home: Path, options: list[str], reason: str) -> None:
+def test_unsupported_settings_leave_the_model_unchanged(home: Path, options: list[str], reason: str) -> None:
     before = _contents(home / "model")
     assert reason in call(home, "train", "--resume", "model", "--epochs", "4", *options).error(2)
     assert _contents(home / "model") == before
 
 
-def test_a_checkpoint_that_reads_but_does_not_fit(home: Path) -> None:
-    """Nobody knows what weights there are then, and they are not saved."""
+def test_a_checkpoint_that_is_readable_but_does_not_fit(home: Path) -> None:
+    """Its weights may be of any state, and are not saved."""
     (checkpoint,) = (home / "model" / "checkpoints").iterdir()
     facts, tensors = read_checkpoint(checkpoint)
     write_checkpoint(checkpoint, facts, tensors | {"optimizer/0/exp_avg": torch.zeros(1)})
@@ -69,9 +69,7 @@ def test_a_checkpoint_that_reads_but_does_not_fit(home: Path) -> None:
     assert _contents(home / "model") == before
 
 
-def test_the_checkpoint_is_read_when_no_other_process_can_bring_it_further(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_checkpoint_is_read_after_the_lock_is_taken(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def look(path: Path) -> Any:
@@ -85,7 +83,7 @@ def test_the_checkpoint_is_read_when_no_other_process_can_bring_it_further(
     assert asked == ["model"]
 
 
-def test_a_checkpoint_of_another_place_needs_a_folder_to_go_on_in(home: Path) -> None:
+def test_a_checkpoint_of_another_folder_needs_an_output_folder(home: Path) -> None:
     (checkpoint,) = (home / "model" / "checkpoints").iterdir()
     (home / "deep" / "er").mkdir(parents=True)
     shutil.copy(checkpoint, home / "deep" / "er" / "kept.checkpoint")
@@ -97,8 +95,8 @@ def test_a_checkpoint_of_another_place_needs_a_folder_to_go_on_in(home: Path) ->
     assert "resumed at the end of epoch 2" in out
 
 
-def test_an_older_checkpoint_in_its_place_costs_the_newer_ones_only_if_told(home: Path) -> None:
-    folder = _cut_short(home)
+def test_resuming_an_older_checkpoint_discards_newer_ones_only_if_asked(home: Path) -> None:
+    folder = _interrupted_run(home)
     older, newer = sorted(folder.iterdir())
     message = call(home, "train", "--resume", older).error(2)
     assert message.startswith(f"beside {older.name} are 1 newer checkpoints: --output resumes in another folder")
@@ -109,19 +107,19 @@ def test_an_older_checkpoint_in_its_place_costs_the_newer_ones_only_if_told(home
     assert (home / "cut" / "model.safetensors").read_bytes() == (home / "elsewhere" / "model.safetensors").read_bytes()
 
 
-def test_the_folder_of_the_checkpoints_is_the_runs(home: Path) -> None:
-    _cut_short(home)
+def test_the_folder_of_the_checkpoints_is_the_folder_of_the_run(home: Path) -> None:
+    _interrupted_run(home)
     assert "resumed at epoch 1, minibatch 10 of" in call(home, "train", "--resume", "cut/checkpoints").done()
     assert (home / "cut" / "model.safetensors").exists()
 
 
-def test_a_folder_that_is_not_there_is_not_made(home: Path) -> None:
+def test_a_missing_folder_is_not_created(home: Path) -> None:
     assert call(home, "train", "--resume", "nowhere").error() == "nowhere: no such folder"
     assert not (home / "nowhere").exists()
 
 
-def test_what_is_done_is_not_touched(home: Path) -> None:
-    """Fewer epochs than there were change nothing; other weights than there were are made."""
+def test_a_finished_run_is_left_unchanged(home: Path) -> None:
+    """Fewer epochs than were trained change nothing; a model without its configuration is saved again."""
     before = _contents(home / "model")
     out = call(home, "train", "--resume", "model", "--epochs", "1").done()
     assert "Nothing to do: the run ended after 2 epochs" in out
@@ -131,7 +129,7 @@ def test_what_is_done_is_not_touched(home: Path) -> None:
     assert (home / "model" / "model.safetensors").read_bytes() == before[str(home / "model" / "model.safetensors")]
 
 
-def test_a_run_without_a_model_yet_says_how_to_go_on(home: Path) -> None:
-    _cut_short(home)
+def test_a_run_without_a_model_yet_names_the_command_to_resume(home: Path) -> None:
+    _interrupted_run(home)
     message = call(home, "generate", "cut").error()
     assert message == "cut: no model yet, but a run that was interrupted; training goes on with --resume cut"

@@ -1,4 +1,4 @@
-"""What is shown on terminals of any width."""
+"""Output on terminals of any width."""
 
 import io
 import re
@@ -33,19 +33,19 @@ def test_a_bar_keeps_its_times(width: int) -> None:
     assert re.search(r"\d:\d\d:\d\d left -:--:--", line)
 
 
-def test_one_and_many() -> None:
+def test_singular_and_plural() -> None:
     assert [pluralize(n, "epoch") for n in (0, 1, 2000)] == ["0 epochs", "1 epoch", "2,000 epochs"]
 
 
-def test_a_name_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    """A file may be called as rich writes its fields and styles."""
+def test_a_file_name_is_not_parsed_as_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    """A name may look like rich's fields and styles."""
     with screen.reading_progress("{task.fields[x]} [bold]a[/nothing]") as show:
         show(0.5)
         show(3, 4)
     assert capsys.readouterr() == ("", "")
 
 
-def test_what_steers_terminals_is_shown() -> None:
+def test_control_characters_are_escaped() -> None:
     assert screen.printable("a\x1b[2Jb\r\nc\td\u202e") == "a\\x1b[2Jb\nc\td\\x202e"
 
 

@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full or read by nobody, for every command."""
+"""Standard streams that are closed, full, or whose reader is gone, for every command."""
 
 import os
 import subprocess
@@ -21,14 +21,14 @@ _COMMANDS = {
 
 def _run(home: Path, words: list[str], stdout: int) -> "subprocess.CompletedProcess[bytes]":
     command = [sys.executable, "-m", "charloom", *words]
-    variables = environment(home, PYTHONUNBUFFERED="")  # what is left in a buffer is what makes Python complain at exit
+    variables = environment(home, PYTHONUNBUFFERED="")  # Python complains at exit if a buffer is not empty
     return subprocess.run(
         command, stdout=stdout, stderr=subprocess.PIPE, cwd=home, env=variables, timeout=PATIENCE, check=False
     )
 
 
 @pytest.mark.parametrize("name", _COMMANDS)
-def test_a_pipe_that_nobody_reads_ends_it_quietly(name: str, char_model: Path, tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_it_silently(name: str, char_model: Path, tmp_path: Path) -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
     try:
@@ -49,7 +49,7 @@ _WITH_FILES = {
 
 @pytest.mark.parametrize("name", _WITH_FILES)
 @pytest.mark.parametrize("closed", ["output", "both"])
-def test_a_pipe_that_nobody_reads_does_not_end_work_whose_result_is_a_file(
+def test_a_closed_pipe_does_not_end_work_whose_result_is_a_file(
     name: str, closed: str, char_model: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "text").write_text("the quick brown fox jumps over the lazy dog\n" * 50)
@@ -76,7 +76,7 @@ def test_a_pipe_that_nobody_reads_does_not_end_work_whose_result_is_a_file(
 
 
 @pytest.mark.parametrize("words", ["recipes nonsense", "--nonsense"])
-def test_errors_that_nobody_reads_keep_their_status(words: str, tmp_path: Path) -> None:
+def test_errors_to_a_closed_pipe_keep_their_status(words: str, tmp_path: Path) -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
     command = [sys.executable, "-m", "charloom", *words.split()]
@@ -109,7 +109,7 @@ _PRINTING = ["recipes", "generate MODEL", "evaluate MODEL text --by-line", "fore
     ],
 )
 def test_closed_streams(words: str, closed: str, status: int, errors: str, char_model: Path, tmp_path: Path) -> None:
-    """As a shell or a service may start it."""
+    """As a shell or a service manager may start it."""
     (tmp_path / "text").write_text("the quick brown fox\n")
     words = words.replace("MODEL", str(char_model))
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Signals at any moment of the process' life, as real processes."""
+"""Signals at any moment of a process' life, in real processes."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from process import PATIENCE, SMALL, environment
 
 _STOPPED = "charloom: error: stopped\n"
 
-# A module that gets a signal while it is imported. What would be raised within it, some modules catch.
+# A module that gets a signal while it is imported. Some modules catch any exception that is raised within.
 _MODULE = """
 import os, signal, time
 os.kill(os.getpid(), {number})
@@ -26,7 +26,7 @@ except BaseException as error:
     {then}
 """
 
-# One that gets it where Python prints an exception and continues.
+# One that gets it in a place from which Python only prints an exception and continues.
 _LOST = """
 import os
 class _Lost:
@@ -36,7 +36,7 @@ class _Lost:
 _Lost()
 """
 
-# One whose user fails with another error while the signal's exception waits for its end.
+# One whose caller fails with another error while the signal's exception is being handled.
 _BROKEN = """
 import os
 os.kill(os.getpid(), {number})
@@ -49,8 +49,8 @@ def _command(kind: str) -> list[str]:
     return [script] if kind == "script" else [sys.executable, "-m", "charloom"]
 
 
-def _heed_signals() -> None:
-    """Who runs the tests may have them ignored, which processes inherit."""
+def _reset_signals() -> None:
+    """Restores the default handlers: a process inherits ignored signals from the one that runs the tests."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
@@ -76,7 +76,7 @@ def test_stopped_while_it_loads(kind: str, module: str, code: str, number: signa
         text=True,
         check=False,
         timeout=PATIENCE,
-        preexec_fn=_heed_signals,
+        preexec_fn=_reset_signals,
     )
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", _STOPPED)
 
@@ -117,7 +117,7 @@ def test_stopped_at_a_call(number: signal.Signals, call: int, tmp_path: Path) ->
         text=True,
         check=False,
         timeout=PATIENCE,
-        preexec_fn=_heed_signals,
+        preexec_fn=_reset_signals,
     )
     assert (done.returncode, done.stderr) == (128 + number, _STOPPED)
     assert os.listdir(tmp_path) == ["text"]  # noqa: PTH208
@@ -136,7 +136,7 @@ _LONG_WORK = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", _LONG_WORK)
 def test_stopped_at_any_moment(name: str, char_model: Path, tmp_path: Path) -> None:
-    """From its first line of ours on: before that, the signal is Python's."""
+    """From the first line of charloom's code: until then Python handles the signal."""
     (tmp_path / "text").write_text("a fox and a dog\n" * 500)
     (tmp_path / "long").write_text("the quick brown fox jumps over the lazy dog\n" * 100_000)
     (tmp_path / "series.csv").write_text("v\n" + "".join(f"{i % 7 + i * 0.1:.2f}\n" for i in range(300)))
@@ -150,7 +150,7 @@ def test_stopped_at_any_moment(name: str, char_model: Path, tmp_path: Path) -> N
             env=environment(tmp_path),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            preexec_fn=_heed_signals,
+            preexec_fn=_reset_signals,
         )
         while not _catches(process.pid, number):
             assert process.poll() is None
@@ -159,14 +159,14 @@ def test_stopped_at_any_moment(name: str, char_model: Path, tmp_path: Path) -> N
         _, written = process.communicate(timeout=PATIENCE)
         assert process.returncode == 128 + number
         made = set(tmp_path.iterdir()) - before
-        # A run that trained for long enough may have noted that it overfits.
+        # A run that trained for long enough may have warned of overfitting.
         errors = [
             line for line in written.decode().splitlines(keepends=True) if not line.startswith("charloom: note: ")
         ]
         if errors:
             assert errors == [_STOPPED]
             assert not [path for path in made if not path.is_dir()]
-        else:  # training and sweeps say on standard output what they saved
+        else:  # training and sweeps report on standard output what they saved
             assert name in ("train", "sweep")
         if name == "train" and not errors:
             assert json.loads((tmp_path / "model" / "config.json").read_text())
@@ -174,8 +174,8 @@ def test_stopped_at_any_moment(name: str, char_model: Path, tmp_path: Path) -> N
             subprocess.run(["rm", "-r", str(path)], check=True)
 
 
-def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
-    """As with nohup, and for what a shell starts in the background."""
+def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
+    """As with nohup, and for background processes of a shell."""
     (tmp_path / "text").write_text("a fox and a dog\n" * 50)
     process = subprocess.Popen(
         [*_command("module"), "train", "text", *SMALL, "--epochs", "2", "--output", "model"],
@@ -194,7 +194,7 @@ def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
 
 
 def _catches(pid: int, number: signal.Signals) -> bool:
-    """Whether a process has a handler of Python's that ours has replaced: ours come with one for the alarm."""
+    """Returns True if charloom's handler of a signal is installed, which comes with one for SIGALRM."""
     caught = next(
         int(line.split()[1], 16)
         for line in Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -203,7 +203,7 @@ def _catches(pid: int, number: signal.Signals) -> bool:
     return bool(caught >> (signal.SIGALRM - 1) & 1 and caught >> (number - 1) & 1)
 
 
-def test_what_is_listened_to() -> None:
+def test_signals_that_are_handled() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         assert signal.SIGHUP not in stopping.listened_to()
@@ -214,8 +214,8 @@ def test_what_is_listened_to() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_an_error_that_comes_of_being_stopped_is_handled_once() -> None:
-    """Also if a library made another error of it; a chain of causes may be a circle."""
+def test_an_error_caused_by_a_signal_is_handled_once() -> None:
+    """Also if a library raised another error from it; a chain of causes may be circular."""
     assert not stopping._is_handled(None)
     assert stopping._is_handled(stopping.Stopped(2))
     first, second = ValueError(), ImportError()
@@ -248,7 +248,7 @@ def test_a_signal_as_python_ends_changes_nothing(number: signal.Signals, tmp_pat
         text=True,
         check=False,
         timeout=PATIENCE,
-        preexec_fn=_heed_signals,
+        preexec_fn=_reset_signals,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("own-text")

@@ -1,6 +1,6 @@
-"""``charloom sweep``, as a real process where that is the point.
+"""``charloom sweep``, as a real process if the process is the point.
 
-Within the tests' process its own ones begin at once (``forked_workers``).
+Within the tests' process workers are forked, which is faster (``forked_workers``).
 """
 
 import json
@@ -30,8 +30,8 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _done(out: Path) -> dict[str, Any]:
-    """What the runs in a folder came to, times left out."""
+def _results(out: Path) -> dict[str, Any]:
+    """Returns the results of the runs in a folder, without times."""
     return {
         run.parent.name: [
             (record["perplexity"], record["validation_perplexity"])
@@ -42,7 +42,7 @@ def _done(out: Path) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("forked_workers")
-def test_a_sweep_and_what_it_leaves(home: Path) -> None:
+def test_a_sweep_and_its_files(home: Path) -> None:
     options = ["fable.txt", *_FIXED, *_VARY, "--output", "out", "--epochs", "2"]
     out = call(home, "sweep", *options, "--jobs", "1").done()
     assert "recipe own-text, 4 runs to do" in out
@@ -50,13 +50,13 @@ def test_a_sweep_and_what_it_leaves(home: Path) -> None:
     assert sorted(row[:2] for row in table) == [("4", "0.0"), ("4", "0.5"), ("8", "0.0"), ("8", "0.5")]
     figures = [float(row[2]) for row in table]
     assert figures == sorted(figures)
-    assert len(_done(home / "out")) == 4
-    before = _done(home / "out")
+    assert len(_results(home / "out")) == 4
+    before = _results(home / "out")
 
     more = call(home, "sweep", *options, "--num-seeds", "2", "--jobs", "2", "--keep-models").done()
-    assert "8 runs to do, 4 done before" in more  # those without a model are done again
+    assert "8 runs to do, 4 done before" in more  # runs without a model are repeated
     assert " ± " in more
-    after = _done(home / "out")
+    after = _results(home / "out")
     assert len(after) == 8
     assert before.items() <= after.items()
     folder = next((home / "out" / "runs").iterdir())
@@ -64,7 +64,7 @@ def test_a_sweep_and_what_it_leaves(home: Path) -> None:
 
 
 @pytest.mark.usefixtures("forked_workers")
-def test_a_list(home: Path) -> None:
+def test_a_list_of_combinations(home: Path) -> None:
     (home / "list.toml").write_text(
         '[[combination]]\ncell = "rnn"\nnum_layers = 2\n[[combination]]\ncell = "gru"\nepochs = 1\n'
     )
@@ -97,12 +97,12 @@ _LONG = ["fable.txt", *_FIXED, *_VARY, "--epochs", "30", "--output", "out"]
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a sweep comes to that nobody stops."""
+    """The results of a sweep that is not stopped."""
     home = tmp_path_factory.mktemp("undisturbed")
     (home / "fable.txt").write_text(_TEXT, encoding="utf-8")
     with workers_forked():
         call(home, "sweep", *_LONG, "--jobs", "1").done()
-    return _done(home / "out")
+    return _results(home / "out")
 
 
 @pytest.mark.parametrize(
@@ -110,13 +110,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     [*(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGINT, signal.SIGTERM)), signal.SIGKILL],
 )
 @pytest.mark.usefixtures("forked_workers")
-def test_stopped_in_the_middle_it_goes_on(number: signal.Signals, home: Path, undisturbed: dict[str, Any]) -> None:
-    """And comes to the same; whatever stops it, none of its processes is left."""
+def test_a_stopped_sweep_resumes(number: signal.Signals, home: Path, undisturbed: dict[str, Any]) -> None:
+    """Its results are the same; after any signal no process is left."""
     process = start(home, "sweep", *_LONG, "--jobs", "2")
-    wait_until(lambda: bool(_done(home / "out")), process)
+    wait_until(lambda: bool(_results(home / "out")), process)
     process.send_signal(number)
     out, errors = process.communicate(timeout=PATIENCE)
-    done = len(_done(home / "out"))
+    done = len(_results(home / "out"))
     assert 1 <= done < 4
     assert errors == b""
     if number == signal.SIGKILL:
@@ -128,7 +128,7 @@ def test_stopped_in_the_middle_it_goes_on(number: signal.Signals, home: Path, un
     _wait_for_workers_to_end(home / "out")
     result = call(home, "sweep", *_LONG)
     assert f"{4 - done} runs to do, {done} done before" in result.done()
-    assert _done(home / "out") == undisturbed
+    assert _results(home / "out") == undisturbed
     assert not (home / "out" / ".work").exists()
 
 
@@ -151,11 +151,11 @@ def test_a_signal_to_this_process_after_the_first_run(
     assert f"Stopped by {number.name}: 3 runs are still to do; the same command goes on." in result.out
     assert not (home / "out" / ".work").exists()
     assert "3 runs to do, 1 done before" in call(home, "sweep", *_SHORT).done()
-    assert len(_done(home / "out")) == 4
+    assert len(_results(home / "out")) == 4
 
 
 def _wait_for_workers_to_end(out: Path) -> None:
-    """Nobody works in the folder any more."""
+    """Waits until no worker works in the folder."""
     wait_until(lambda: not any(str(out) in _open_files(process) for process in Path("/proc").glob("[0-9]*")))
 
 
@@ -167,7 +167,7 @@ def _open_files(process: Path) -> str:
 
 
 @pytest.mark.usefixtures("forked_workers")
-def test_runs_that_diverge_are_in_the_table(home: Path) -> None:
+def test_diverged_runs_are_in_the_table(home: Path) -> None:
     options = ["--vary", "learning-rate=1e30,0.01", "--epochs", "1"]
     out = call(home, "sweep", "fable.txt", *SMALL, *options, "--output", "out").done()
     assert "learning_rate=1e+30,seed=0: diverged after 0 epochs" in out
@@ -223,7 +223,7 @@ def test_bad_input(options: list[str], status: int, message: str, home: Path) ->
     assert not (home / "out").exists()
 
 
-def test_a_model_in_the_way(home: Path) -> None:
+def test_an_existing_model_in_the_folder(home: Path) -> None:
     call(home, "train", "fable.txt", *SMALL, "--epochs", "1", "--output", "model").done()
     message = call(home, "sweep", "fable.txt", *SMALL, "--num-seeds", "2", "--output", "model").error()
     assert "something else" in message
@@ -231,7 +231,7 @@ def test_a_model_in_the_way(home: Path) -> None:
 
 
 def test_a_signal_while_the_text_is_read_ends_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is there to save yet, and standard input may never end."""
+    """Nothing has to be saved yet, and standard input may never end."""
     monkeypatch.setattr("charloom.sweeps.sweep.load_corpus", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
     assert call(home, "sweep", "fable.txt", "--num-seeds", "2", "--output", "out").error(130) == "stopped"
     assert not (home / "out").exists()

@@ -1,4 +1,4 @@
-"""Programs that record a run; ``test_train_trackers`` runs them."""
+"""Trackers, programs that record a run; ``test_train_trackers`` runs them."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +14,7 @@ def _run(before: object, *, is_done: bool = False, first: bool = True) -> Any:
     return SimpleNamespace(start=start, is_done=is_done, processes=processes)
 
 
-def test_a_program_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tracker_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trackers, "find_spec", lambda _: None)
     trackers.check_installed(tensorboard=None, wandb=False)
     with pytest.raises(SettingsError, match=r"wandb is not installed: pip install 'charloom\[wandb\]'"):
@@ -22,12 +22,12 @@ def test_a_program_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("before", [None, {}, {"wandb": "a1"}, "nonsense", {"tensorboard": "yes"}])
-def test_none_is_opened_unasked(before: object) -> None:
+def test_no_tracker_is_opened_unless_asked(before: object) -> None:
     with trackers.open_trackers(_run(before), tensorboard=None, wandb=False) as opened:
         assert opened == ([], {})
 
 
-def test_a_run_that_had_one_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_reports_its_missing_tracker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trackers, "find_spec", lambda _: None)
     opened = trackers.open_trackers(_run({"tensorboard": True}), tensorboard=None, wandb=False)
     with pytest.raises(SettingsError, match="the run was recorded for TensorBoard, which is not installed"), opened:
@@ -36,7 +36,7 @@ def test_a_run_that_had_one_says_what_is_missing(monkeypatch: pytest.MonkeyPatch
         assert others == ([], {})
 
 
-def test_the_first_process_records_a_run_that_trains() -> None:
+def test_only_the_first_process_of_a_run_that_trains_records() -> None:
     for run in (_run({"tensorboard": True}, is_done=True), _run({"tensorboard": True}, first=False)):
         with trackers.open_trackers(run, tensorboard=True, wandb=True) as opened:
             assert opened == ([], {})

@@ -1,4 +1,4 @@
-"""``charloom train``, as a real process where that is the point."""
+"""``charloom train``, as a real process if the process is the point."""
 
 import gzip
 import json
@@ -24,8 +24,8 @@ def _train(home: Path, *arguments: str | Path, stdin: bytes = b"") -> Result:
     return call(home, "train", *arguments, *SMALL, stdin=stdin)
 
 
-def test_a_run_and_what_it_leaves(home: Path) -> None:
-    """Lines, samples and a summary; the folder; and that a model is not overwritten by the way."""
+def test_a_run_and_its_files(home: Path) -> None:
+    """Lines, samples and a summary; the folder; an existing model is not overwritten."""
     options = [
         "--epochs",
         "4",
@@ -69,7 +69,7 @@ def test_a_run_and_what_it_leaves(home: Path) -> None:
 
 
 def test_early_stopping(home: Path) -> None:
-    """The end says which epoch's weights there are, and so does the folder."""
+    """The last line states which epoch's weights were kept, and so does the folder."""
     options = ["--validation-fraction", "0.1", "--epochs", "500", "--learning-rate", "0.05", "--patience", "2"]
     out = _train(home, "fable.txt", *options, "--output", "model").done()
     epochs = len((home / "model" / "history.jsonl").read_text().splitlines())
@@ -83,15 +83,15 @@ def test_early_stopping(home: Path) -> None:
 
 @pytest.fixture
 def alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process in another home, without network and corpora."""
+    """This process with another home, without network and corpora."""
     monkeypatch.delenv("CHARLOOM_DATA", raising=False)
     for name, value in environment(home).items():
         monkeypatch.setenv(name, value)
 
 
 @pytest.mark.usefixtures("alone")
-def test_the_sections_recipe_is_the_default(home: Path) -> None:
-    """Without network and data the reference text of Python takes the place of The Time Machine, and is named."""
+def test_the_recipe_of_the_section_is_the_default(home: Path) -> None:
+    """Without network and data Python's reference text replaces The Time Machine, and is named."""
     result = call(home, "train", "--epochs", "1", "--output", "model")
     assert result.status == 0, result
     (note,) = result.errors.splitlines()
@@ -108,7 +108,7 @@ def test_the_sections_recipe_is_the_default(home: Path) -> None:
 
 
 @pytest.mark.usefixtures("alone")
-def test_a_named_corpus_that_cannot_be_had(home: Path) -> None:
+def test_a_named_corpus_that_is_unavailable(home: Path) -> None:
     message = call(home, "train", "time-machine", "--epochs", "1").error()
     assert "no connection" in message
     assert "CHARLOOM_DATA" in message
@@ -123,7 +123,7 @@ def test_the_data_directory(home: Path, corpora: Path, monkeypatch: pytest.Monke
 
 
 def test_recipes_and_options(home: Path) -> None:
-    """A recipe of one's own, overridden by single options."""
+    """A recipe file, overridden by single options."""
     (home / "mine.toml").write_text('[model]\ncell = "lstm"\nhidden_size = 8\n[training]\nepochs = 1\nbatch_size = 3\n')
     out = call(home, "train", "fable.txt", "--recipe", "mine.toml", "--hidden-size", "9", "--output", "model").done()
     assert "LSTM, 1 x 9 units" in out
@@ -151,7 +151,7 @@ def test_compressed_files(home: Path) -> None:
 
 
 def test_chinese(home: Path) -> None:
-    """An LSTM on a text in UTF-8: trains, saves, loads, writes."""
+    """An LSTM on a text in UTF-8 trains, saves, loads and generates."""
     (home / "poem.txt").write_text("床前明月光，疑是地上霜。\n举头望明月，低头思故乡。\n" * 60, encoding="utf-8")  # noqa: RUF001
     call(home, "train", "poem.txt", "--epochs", "15", "--output", "model", "--learning-rate", "0.02").done()
     out = call(home, "generate", "model", "--prefix", "床前", "--num-chars", "10").done()
@@ -159,7 +159,7 @@ def test_chinese(home: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_a_signal_ends_it_and_saves(number: signal.Signals, home: Path) -> None:
+def test_a_signal_ends_it_and_the_model_is_saved(number: signal.Signals, home: Path) -> None:
     process = start(home, "train", "fable.txt", *SMALL, "--epochs", "100000", "--output", "model")
     history = home / "model" / "history.jsonl"
     wait_until(lambda: history.exists() and history.read_text().count("\n") >= 3, process)
@@ -173,8 +173,8 @@ def test_a_signal_ends_it_and_saves(number: signal.Signals, home: Path) -> None:
     assert model.provenance["results"]["epoch"] == epochs
 
 
-def test_bad_texts(home: Path) -> None:
-    """Each ends in its own line, and leaves nothing behind."""
+def test_invalid_texts(home: Path) -> None:
+    """Each ends in its own line and leaves no file."""
     (home / "empty.txt").write_bytes(b"")
     (home / "one.txt").write_bytes(b"x")
     (home / "latin.txt").write_bytes(b"one\ntwo caf\xe9")
@@ -208,7 +208,7 @@ def test_bad_texts(home: Path) -> None:
         (["--output", "fable.txt/model"], 1, "fable.txt/model: cannot write there"),
     ],
 )
-def test_impossible_settings(options: list[str], status: int, message: str, home: Path) -> None:
+def test_invalid_settings(options: list[str], status: int, message: str, home: Path) -> None:
     assert message in call(home, "train", "fable.txt", *options).error(status)
 
 
@@ -217,18 +217,18 @@ def test_impossible_settings(options: list[str], status: int, message: str, home
     [(["train", "--output", ""], "--output"), (["generate", ""], "MODEL"), (["evaluate", "", "fable.txt"], "MODEL")],
 )
 def test_an_empty_path_is_not_the_current_folder(words: list[str], name: str, home: Path) -> None:
-    """As of a variable that is not set, in a script."""
+    """As an unset variable of a script gives it."""
     assert f"{name} is empty" in call(home, *words).error(2)
     assert [file.name for file in home.iterdir()] == ["fable.txt"]
 
 
-def test_an_unknown_kernel(home: Path, compute_by: Switch) -> None:
+def test_an_unknown_backend(home: Path, compute_by: Switch) -> None:
     compute_by("magic")
     result = call(home, "train", "fable.txt", *SMALL, "--epochs", "1")
     assert "CHARLOOM_KERNELS=magic: choose one of auto, reference" in result.error(2)
 
 
-def test_without_priming_nothing_of_the_text_is_in_the_folder(home: Path) -> None:
+def test_without_priming_the_folder_has_nothing_of_the_text(home: Path) -> None:
     call(home, "train", "fable.txt", *SMALL, "--epochs", "1", "--no-priming", "--output", "model").done()
     words = {word for word in (home / "fable.txt").read_text().split() if len(word) > 4}
     assert words
@@ -239,7 +239,7 @@ def test_without_priming_nothing_of_the_text_is_in_the_folder(home: Path) -> Non
 
 
 def test_a_full_disk(home: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The model goes to a temporary folder, which the error names."""
+    """The model is saved to a temporary folder, which the error names."""
     options = ["--epochs", "2", "--batch-size", "8"]
     monkeypatch.setattr("tempfile.tempdir", str(home))
     message = call(home, "train", "fable.txt", *options, "--output", small_disk / "model").error()
@@ -248,8 +248,8 @@ def test_a_full_disk(home: Path, small_disk: Path, monkeypatch: pytest.MonkeyPat
     assert charloom.LanguageModel.load(refuge).layer.hidden_size == 256
 
 
-def test_a_folder_that_goes_away(home: Path) -> None:
-    """Moved while training goes on: what is learnt is saved all the same, and the history is whole."""
+def test_a_folder_that_is_moved_during_training(home: Path) -> None:
+    """The weights are saved nevertheless, with the whole history."""
     process = start(home, "train", "fable.txt", *SMALL, "--epochs", "100000", "--output", "model")
     history = home / "model" / "history.jsonl"
     wait_until(history.exists, process)

@@ -1,4 +1,4 @@
-"""``charloom train``: mistakes that must not cost a model, as real processes where the process is the point."""
+"""``charloom train``: faults that must not cost a model, as real processes if the process is the point."""
 
 import os
 import shlex
@@ -24,7 +24,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def test_names_that_are_not_utf8(home: Path) -> None:
-    """Bytes of a file's name and of a prefix reach the model's folder, and do not keep it from being saved."""
+    """Bytes of a file's name and of a prefix are stored in the model's folder and do not prevent saving."""
     name = os.fsdecode(b"caf\xe9.txt")
     (home / name).write_text(_TEXT, encoding="utf-8")
     prefix = os.fsdecode(b"\xff")
@@ -35,8 +35,8 @@ def test_names_that_are_not_utf8(home: Path) -> None:
     assert provenance["training"]["prefix"] == [prefix]
 
 
-def test_a_full_screen_is_said_in_one_line(home: Path) -> None:
-    """Standard output on a disk that is full; nothing was trained, and nothing is left."""
+def test_a_full_standard_output_is_reported_in_one_line(home: Path) -> None:
+    """Nothing was trained, and no file is left."""
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     command = [sys.executable, "-m", "charloom", "train", "fable.txt", *SMALL, "--epochs", "1", "--output", "model"]
@@ -47,7 +47,7 @@ def test_a_full_screen_is_said_in_one_line(home: Path) -> None:
     assert not (home / "model").exists()
 
 
-def test_no_folder_is_left_where_training_never_began(home: Path) -> None:
+def test_no_folder_is_left_if_training_never_started(home: Path) -> None:
     call(home, "train", "fable.txt", *SMALL, "--device", "abacus", "--output", "model").error(2)
     assert [file.name for file in home.iterdir()] == ["fable.txt"]
 
@@ -62,30 +62,30 @@ def test_no_folder_is_left_where_training_never_began(home: Path) -> None:
         (["--num-layers", "2.0e999"], 2, "--num-layers"),
     ],
 )
-def test_numbers_that_pytorch_cannot_take(options: list[str], status: int, message: str, home: Path) -> None:
+def test_numbers_beyond_pytorchs_limits(options: list[str], status: int, message: str, home: Path) -> None:
     """As processes: some of them would end the interpreter."""
     epochs = [] if "--epochs" in options else ["--epochs", "1"]
     assert message in run(home, "train", "fable.txt", *SMALL, *epochs, *options, "--output", "model").error(status)
 
 
-def test_a_fraction_in_a_recipe_is_not_rounded(home: Path) -> None:
+def test_a_fraction_in_a_recipe_is_refused(home: Path) -> None:
     (home / "mine.toml").write_text("[model]\nhidden_size = 16.5\n")
     message = call(home, "train", "fable.txt", "--recipe", "mine.toml", "--output", "model").error(2)
     assert message == "recipe mine.toml: [model] hidden_size is 16.5: it must be an integer, at least 1"
 
 
-@pytest.mark.parametrize("beginning", [b"\0" * 20, b"\xff" * 20], ids=["control", "no-utf8"])
-def test_what_to_do_next_can_be_done(beginning: bytes, home: Path) -> None:
-    """The command at the end is one that a shell can run, whatever bytes the text is of."""
-    (home / "file.bin").write_bytes(beginning + bytes(range(128, 256)) * 8)
+@pytest.mark.parametrize("start", [b"\0" * 20, b"\xff" * 20], ids=["control", "no-utf8"])
+def test_the_suggested_command_runs(start: bytes, home: Path) -> None:
+    """A shell can run the command of the last line, for any bytes of the text."""
+    (home / "file.bin").write_bytes(start + bytes(range(128, 256)) * 8)
     out = call(home, "train", "file.bin", "--unit", "byte", *SMALL, "--epochs", "1").done()
     assert printable(out) == out
     (line,) = [line for line in out.splitlines() if line.startswith("Next: charloom ")]
     words = shlex.split(line.removeprefix("Next: charloom "))
-    assert call(home, *words, "--num-chars", "5").raw_out[:-5] == beginning
+    assert call(home, *words, "--num-chars", "5").raw_out[:-5] == start
 
 
-def test_the_note_on_a_prefix_names_no_option_that_train_lacks(home: Path) -> None:
+def test_the_note_on_a_prefix_names_only_options_of_train(home: Path) -> None:
     result = call(home, "train", "fable.txt", *SMALL, "--epochs", "1", "--prefix", "Zebra", "--output", "model")
     (note,) = result.errors.splitlines()
     assert note.startswith("charloom: note: no samples for the prefix 'Zebra'")

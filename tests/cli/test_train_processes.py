@@ -1,4 +1,4 @@
-"""``charloom train`` as several processes: lost ones, Ctrl-C, what is refused."""
+"""``charloom train`` as several processes: lost processes, Ctrl-C, refusals."""
 
 import contextlib
 import json
@@ -20,8 +20,8 @@ _ENDLESS = ["--epochs", "100000"]
 
 
 @contextlib.contextmanager
-def _started(home: Path, command: list[str], **variables: str) -> Iterator["subprocess.Popen[str]"]:
-    """A process in a session of its own, which is ended whole."""
+def _start(home: Path, command: list[str], **variables: str) -> Iterator["subprocess.Popen[str]"]:
+    """Starts a process in a session of its own, which is killed as a whole."""
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
         stdin=subprocess.DEVNULL,
@@ -46,7 +46,7 @@ def _torchrun(*options: str) -> list[str]:
 
 
 def _workers(process: "subprocess.Popen[str]") -> list[int]:
-    """The processes that torchrun started, by rank."""
+    """Returns the processes that torchrun started, by rank."""
     try:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     except OSError:
@@ -79,19 +79,19 @@ def home(tmp_path: Path, text: str) -> Path:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 @pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_a_lost_process_is_replaced_and_the_run_goes_on(home: Path, number: signal.Signals) -> None:
-    """From the last checkpoint, to what an undisturbed run of one process comes to; and says so."""
+def test_a_lost_process_is_replaced_and_the_run_continues(home: Path, number: signal.Signals) -> None:
+    """It resumes from the last checkpoint, reports that, and its results equal an undisturbed run of one process."""
     options = ["text.txt", *_OPTIONS, "--epochs", "5", "--output"]
-    with _started(home, [*_torchrun("--max-restarts", "2"), *options, "two", "--checkpoint-steps", "5"]) as process:
+    with _start(home, [*_torchrun("--max-restarts", "2"), *options, "two", "--checkpoint-steps", "5"]) as process:
         wait_until(_has_checkpoint(home / "two", 10), process)
         os.kill(_workers(process)[1], number)
         out, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     assert "a process was lost, restart 1: resumed at epoch" in out
     if number == signal.SIGKILL:
-        told = any("another process of this run ended" in error for error in _errors(errors))
-        assert told or "Stopped by SIGTERM" in out, (out, errors)  # torchrun, which ends all, may come first
-    else:  # all stop after the same step, and none is in a hurry
+        is_reported = any("another process of this run ended" in error for error in _errors(errors))
+        assert is_reported or "Stopped by SIGTERM" in out, (out, errors)  # torchrun, which ends all, may be first
+    else:  # all stop after the same step
         assert "Stopped because another process was asked to" in out
     assert call(home, "train", *options, "one", "--threads", "1").status == 0
     histories = [
@@ -106,7 +106,7 @@ def test_a_lost_process_is_replaced_and_the_run_goes_on(home: Path, number: sign
 
 @pytest.mark.slow
 def test_ctrl_c_on_torchrun_stops_all_and_saves(home: Path) -> None:
-    with _started(home, [*_torchrun(), "text.txt", *_OPTIONS, *_ENDLESS, "--output", "model"]) as process:
+    with _start(home, [*_torchrun(), "text.txt", *_OPTIONS, *_ENDLESS, "--output", "model"]) as process:
         wait_until((home / "model" / "history.jsonl").exists, process)
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=PATIENCE)
@@ -117,16 +117,16 @@ def test_ctrl_c_on_torchrun_stops_all_and_saves(home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_without_torchrun_the_one_that_is_left_says_so_and_saves(home: Path) -> None:
-    """RANK and so on may come from anything; here nobody ends the other processes but they themselves."""
+def test_without_torchrun_the_remaining_process_reports_it_and_saves(home: Path) -> None:
+    """RANK and so on may come from any launcher; here no launcher ends the other processes."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     command = ["charloom", "train", "text.txt", *_OPTIONS, *_ENDLESS, "--threads", "1", "--output", "model"]
     world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     with (
-        _started(home, command, RANK="0", **world) as first,
-        _started(home, command, RANK="1", **world) as second,
+        _start(home, command, RANK="0", **world) as first,
+        _start(home, command, RANK="1", **world) as second,
     ):
         wait_until((home / "model" / "history.jsonl").exists, first)
         second.kill()
@@ -150,9 +150,9 @@ def test_without_torchrun_the_one_that_is_left_says_so_and_saves(home: Path) -> 
         (["text.txt", "--output", "."], "there is a model already"),
     ],
 )
-def test_what_is_refused_is_said_once(home: Path, arguments: list[str], reason: str) -> None:
+def test_refusals_are_reported_once(home: Path, arguments: list[str], reason: str) -> None:
     (home / "config.json").write_text("{}")
-    with _started(home, [*_torchrun(), *arguments]) as process:
+    with _start(home, [*_torchrun(), *arguments]) as process:
         out, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     (error,) = _errors(errors)

@@ -25,7 +25,7 @@ def _epochs_of(folder: Path) -> list[float]:
     return [point.value for point in EventAccumulator(str(folder)).Reload().Scalars("epoch")]
 
 
-def test_tensorboard_goes_on_where_the_run_does(home: Path) -> None:
+def test_tensorboard_continues_with_the_resumed_run(home: Path) -> None:
     pytest.importorskip("tensorboard")
     call(home, "train", "fable.txt", *_OPTIONS, "--output", "model", "--tensorboard").done()
     assert _epochs_of(home / "model") == [1, 2]
@@ -38,7 +38,7 @@ def test_tensorboard_goes_on_where_the_run_does(home: Path) -> None:
 
 
 def _offline_records(home: Path) -> list[Any]:
-    """What Weights & Biases wrote here: a log in LevelDB's format, a header of 7 bytes before it."""
+    """Returns the records that Weights & Biases wrote: a log in LevelDB's format after a header of 7 bytes."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     records = []
@@ -51,7 +51,7 @@ def _offline_records(home: Path) -> list[Any]:
             _, length, kind = struct.unpack_from("<IHB", data, at)
             parts += data[at + 7 : at + 7 + length]
             at += 7 + length
-            if kind in (1, 4):  # whole, or the last part
+            if kind in (1, 4):  # a full or a last record
                 records.append(Record.FromString(parts))
                 parts = b""
     return records
@@ -69,14 +69,14 @@ def _with_wandb(home: Path, *arguments: str, **variables: str) -> Result:
 
 
 @pytest.mark.slow
-def test_weights_and_biases_goes_on_where_the_run_does(home: Path) -> None:
+def test_weights_and_biases_continues_with_the_resumed_run(home: Path) -> None:
     pytest.importorskip("wandb")
     first = _with_wandb(home, "fable.txt", *_OPTIONS, "--output", "model", "--wandb")
     assert first.status == 0, first
     records = _offline_records(home)
-    (begun,) = [record.run for record in records if record.WhichOneof("record_type") == "run"]
-    assert (begun.project, begun.display_name) == ("charloom", "model")
-    config = {item.key: json.loads(item.value_json) for item in begun.config.update}
+    (started,) = [record.run for record in records if record.WhichOneof("record_type") == "run"]
+    assert (started.project, started.display_name) == ("charloom", "model")
+    config = {item.key: json.loads(item.value_json) for item in started.config.update}
     assert config["model.cell"] == "gru"
     assert config["training.epochs"] == 2
     history = [json.loads(line) for line in (home / "model" / "history.jsonl").read_text().splitlines()]
@@ -89,9 +89,9 @@ def test_weights_and_biases_goes_on_where_the_run_does(home: Path) -> None:
     second = _with_wandb(home, "--resume", "model", "--epochs", "3", "--wandb")
     assert second.status == 0, second
     runs = [record.run for record in _offline_records(home) if record.WhichOneof("record_type") == "run"]
-    assert [run.run_id for run in runs] == [begun.run_id] * 2
+    assert [run.run_id for run in runs] == [started.run_id] * 2
     assert _logged(_offline_records(home), "epoch") == [(34, 1), (68, 2), (102, 3)]
-    call(home, "train", "--resume", "model", "--epochs", "4").done()  # nothing leaves the machine unasked
+    call(home, "train", "--resume", "model", "--epochs", "4").done()  # data leaves the machine only if asked
     assert len(_logged(_offline_records(home), "epoch")) == 3
 
 
@@ -107,7 +107,7 @@ def test_without_a_key(home: Path) -> None:
 
 
 @pytest.mark.parametrize("program", ["tensorboard", "wandb"])
-def test_a_program_that_is_not_there(home: Path, program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_tracker(home: Path, program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charloom.cli.trackers.find_spec", lambda _: None)
     message = call(home, "train", "fable.txt", *_OPTIONS, "--output", "model", f"--{program}").error(2)
     assert message == f"{program} is not installed: pip install 'charloom[{program}]'"

@@ -1,4 +1,4 @@
-"""What is shown while a run trains."""
+"""Output during training."""
 
 import io
 import re
@@ -12,8 +12,8 @@ from charloom.cli.training_display import TrainingDisplay
 from charloom.training.events import EpochEnded, SampleDrawn, StepEnded
 
 
-def test_the_time_that_is_told_is_of_epochs_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the first come imports and the first sample, which a short text's epochs are nothing beside."""
+def test_the_remaining_time_is_estimated_from_epochs_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first includes imports and the first sample, which take far longer than epochs of a short text."""
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     out = io.StringIO()
@@ -22,11 +22,11 @@ def test_the_time_that_is_told_is_of_epochs_after_the_first(monkeypatch: pytest.
         for step in range(1, 4):
             now[0] += 1.9 if (epoch, step) == (1, 2) else 0.01
             display(StepEnded(epoch, step / 3, torch.tensor(1.0), 1000.0, step, 0.1))
-    (told,) = out.getvalue().splitlines()
-    assert re.search(r"about 5\d more seconds for 2,000 epochs", told), told
+    (line,) = out.getvalue().splitlines()
+    assert re.search(r"about 5\d more seconds for 2,000 epochs", line), line
 
 
-def test_a_line_every_so_many_epochs_and_after_the_last() -> None:
+def test_a_line_at_each_interval_of_epochs_and_after_the_last() -> None:
     out = io.StringIO()
     display = TrainingDisplay(Console(file=out, width=200), TrainingSettings(epochs=5, report_every=2))
     for epoch in range(1, 6):

@@ -1,4 +1,4 @@
-"""Whatever goes in comes out, in few bytes, whatever the threads and however the streams are cut."""
+"""Round trips of any data, in few bytes, for any number of threads and any chunks of the streams."""
 
 import io
 import os
@@ -20,8 +20,8 @@ _ENGINES = pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: type(en
 _SEGMENT = 2 * BLOCK
 
 
-def _most_growth(size: int, segment: int) -> int:
-    """Header, end, checksum of the whole; head and checksum of each stored segment."""
+def _max_growth(size: int, segment: int) -> int:
+    """Returns the size of header, end and checksum of the whole, and of head and checksum of each stored segment."""
     return 17 + 8 * -(-size // segment)
 
 
@@ -59,11 +59,11 @@ def test_ten_thousand_strings(data: bytes) -> None:
 @pytest.mark.parametrize("size", [0, 1, 2, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5])
 def test_sizes_around_a_block(size: int) -> None:
     for data in (_words(size), _noise(size), bytes(size)):
-        for engine in ENGINES if size < 10 or size == BLOCK + 1 else ENGINES[1:]:  # the plain one takes seconds
+        for engine in ENGINES if size < 10 or size == BLOCK + 1 else ENGINES[1:]:  # the reference takes seconds
             assert Codec(engine).decompress(Codec(engine).compress(data)) == data
 
 
-def test_a_small_text_costs_few_bytes_beside_its_payload() -> None:
+def test_the_overhead_of_a_small_text() -> None:
     """The whole file: header, one segment, one block, end."""
     data = _words(20_000)
     engine = PlainEngine()
@@ -80,8 +80,8 @@ def _decompressed(blob: bytes, threads: int = 1) -> bytes:
 
 
 @pytest.mark.parametrize("threads", [2, 3, 8])
-def test_the_same_bytes_whatever_the_threads(threads: int) -> None:
-    """Texts and noise by turns, so that coded and stored segments come in every order."""
+def test_the_same_bytes_for_any_number_of_threads(threads: int) -> None:
+    """Texts and noise alternate, so that coded and stored segments come in every order."""
     source = random.Random(threads)
     data = b"".join(
         (_words if source.random() < 0.5 else _noise)(source.randrange(3 * _SEGMENT), seed) for seed in range(12)
@@ -93,18 +93,18 @@ def test_the_same_bytes_whatever_the_threads(threads: int) -> None:
 
 @settings(max_examples=60)
 @given(parts=st.lists(st.tuples(st.booleans(), st.integers(0, 5 * _SEGMENT)), max_size=8), threads=st.integers(1, 2))
-def test_nothing_grows(parts: list[tuple[bool, int]], threads: int) -> None:
+def test_growth_is_bounded(parts: list[tuple[bool, int]], threads: int) -> None:
     data = b"".join((_words if text else _noise)(size) for text, size in parts)
     blob = _compressed(data, threads)
-    assert len(blob) <= len(data) + _most_growth(len(data), _SEGMENT)
+    assert len(blob) <= len(data) + _max_growth(len(data), _SEGMENT)
     assert _decompressed(blob) == data
 
 
-def test_noise_grows_by_its_segments_alone() -> None:
-    """And what follows noise still shrinks."""
+def test_noise_grows_only_by_the_heads_of_its_segments() -> None:
+    """Data after noise still shrinks."""
     data = _noise(4096 * 500)
     blob = _compressed(data, 2, segment=4096)
-    assert len(blob) <= len(data) + _most_growth(len(data), 4096)
+    assert len(blob) <= len(data) + _max_growth(len(data), 4096)
     assert _decompressed(blob, 2) == data
     data = _noise(4096) + _words(4096 * 60)
     assert len(_compressed(data, 1, segment=4096)) < len(data) * 0.8
@@ -118,7 +118,7 @@ def test_a_hundred_megabytes_of_noise() -> None:
     assert Codec(ZlibEngine()).decompress(blob) == data
 
 
-def test_lanes_are_chosen_by_length_and_stand_in_the_file() -> None:
+def test_the_number_of_lanes_depends_on_the_length_and_is_stored() -> None:
     data = _words(1 << 20)
     assert ZlibEngine().lanes_for(len(data)) == 16
     codec = Codec(ZlibEngine(), threads=1)
@@ -126,7 +126,7 @@ def test_lanes_are_chosen_by_length_and_stand_in_the_file() -> None:
 
 
 def test_either_mode_is_decompressed() -> None:
-    """The file says which; the codec's own only says how to compress."""
+    """The file states the mode; the codec's own mode applies to compression only."""
     fast, mixing = PlainEngine("fast"), PlainEngine("mixing")
     assert Codec(fast).mode == "fast"
     blob = Codec(fast).compress(b"aaaa" * 50)
@@ -134,7 +134,7 @@ def test_either_mode_is_decompressed() -> None:
         Codec(mixing).decompress(blob)
 
 
-def test_what_was_stored_needs_no_model() -> None:
+def test_stored_data_needs_no_model() -> None:
     blob = Codec(PlainEngine()).compress(b"x")
     assert Codec(None).decompress(blob) == b"x"
     blob = Codec(PlainEngine()).compress(b"x" * 100)
@@ -144,7 +144,7 @@ def test_what_was_stored_needs_no_model() -> None:
         Codec(None).compress(b"x")
 
 
-def test_what_is_not_bytes_is_refused() -> None:
+def test_input_that_is_not_bytes_is_refused() -> None:
     codec = Codec(PlainEngine())
     with pytest.raises(InputError, match="a int is no model: give a model's folder"):
         Codec(5)  # type: ignore[arg-type]
@@ -169,7 +169,7 @@ def test_a_stream_that_does_not_wait_is_refused(work: Callable[..., None], late:
 
 
 def test_a_failing_target_ends_the_work() -> None:
-    """No thread is left behind."""
+    """No thread is left."""
 
     class Full(io.BytesIO):
         def write(self, _: object, /) -> int:

@@ -1,4 +1,4 @@
-"""Linear autoregressions against plain least squares and plain loops."""
+"""Linear autoregressions against least squares and loops."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from charloom.forecasting.autoregression import Linear, Regression, average, cho
 
 
 def _plain_forecast(values: list[float], model: Linear, horizon: int) -> list[float]:
-    """The definition: each step a sum over the values before it, forecasts among them."""
+    """Computes the definition: each step is a sum over the values before it, forecasts among them."""
     known = list(values)
     for _ in range(horizon):
         past = known[::-1][: model.order]
@@ -18,7 +18,7 @@ def _plain_forecast(values: list[float], model: Linear, horizon: int) -> list[fl
 
 
 @given(st.integers(1, 6), st.integers(1, 15), st.integers(0, 2**32 - 1))
-def test_many_steps_are_one_step_fed_back(order: int, horizon: int, seed: int) -> None:
+def test_many_steps_equal_one_step_repeated(order: int, horizon: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     model = Linear(random.uniform(-1, 1, order) / order, float(random.normal()))
     values = random.normal(size=order + 5)
@@ -48,12 +48,12 @@ def test_without_shrinkage_a_regression_on_differences_is_least_squares_on_them(
         assert model.coefficients.sum() == pytest.approx(1)
 
 
-def test_what_is_left_out_is_not_looked_at() -> None:
+def test_held_out_targets_have_no_effect() -> None:
     values = np.random.default_rng(1).normal(size=100)
     regression = Regression(values, 0, 3)
     kept = (regression.places < 50) | (regression.places >= 60)
     (model,) = regression.solve(kept, (1.0,))
-    # Only targets are left out: with an order of 3 the points 50 to 59 are inputs of 60 to 62 still.
+    # Only targets are held out: with an order of 3 the points 50 to 59 are inputs of 60 to 62 still.
     rows = [t for t in range(3, 100) if not 50 <= t < 60]
     inputs = np.array([[values[t - 1], values[t - 2], values[t - 3]] for t in rows]) / values.std()
     targets = values[rows] / values.std()
@@ -72,7 +72,7 @@ def test_an_average_forecasts_the_average_of_one_step() -> None:
     assert mixed.forecast(values, np.array([3]), 1)[0, 0] == pytest.approx(0.25 * single[0] + 0.75 * single[1])
 
 
-def test_a_walk_is_differenced_and_a_wave_is_not() -> None:
+def test_a_random_walk_is_differenced_and_a_wave_is_not() -> None:
     random = np.random.default_rng(0)
     walk = random.normal(size=400).cumsum() + 0.5 * np.arange(400)
     lags = choose_lags((walk - walk.mean()) / walk.std(), 16, 1, None)

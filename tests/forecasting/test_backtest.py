@@ -1,4 +1,4 @@
-"""Errors on points that were held out, against plain loops; which points those are."""
+"""Errors on the held-out points, against loops; the choice of those points."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ _QUICK = ForecastSettings(horizon=5, members=3, epochs=2, hidden_size=4, context
 
 
 def test_the_best_model_of_the_backtest() -> None:
-    """Rare changes of level are forecast best by the last value; a named model is kept."""
+    """Rare changes of level are forecast best by the last value; a named model is used."""
     stairs = np.repeat([3.0, 4.0, 6.0, 7.0, 2.0], [19, 7, 23, 12, 14])
     report = backtest(stairs, _QUICK)
     assert report.best.name == min(report.scores, key=report.mean_log_error) or report.best is report.forecaster
@@ -25,7 +25,7 @@ def test_the_best_model_of_the_backtest() -> None:
     assert "network" not in named.scores
 
 
-def test_every_model_of_a_backtest_has_a_name_of_its_own() -> None:
+def test_every_model_of_a_backtest_has_a_unique_name() -> None:
     values = np.random.default_rng(0).normal(size=40).cumsum()
     naive, seasonal = forecasting.Naive(), forecasting.SeasonalNaive(4)
     found = backtest(values, replace(_QUICK, method="mean"), baselines=[naive, seasonal])
@@ -37,9 +37,9 @@ def test_every_model_of_a_backtest_has_a_name_of_its_own() -> None:
         backtest(values, replace(_QUICK, method="naive"), baselines=[forecasting.SeasonalNaive(35)])
 
 
-def test_errors_are_those_of_a_plain_loop() -> None:
-    """Of the naive forecast: from every origin of the end, as far as the series goes."""
-    values = np.random.default_rng(2).normal(size=50).cumsum() * 1e150  # squares leave the range of floats
+def test_errors_equal_those_of_a_loop() -> None:
+    """The naive forecast, from every origin of the held-out part, up to the end of the series."""
+    values = np.random.default_rng(2).normal(size=50).cumsum() * 1e150  # squares exceed the range of floats
     report = backtest(values, replace(_QUICK, method="naive", season=4, domain="real"), held_out=10)
     unit = np.mean([abs(values[i] - values[i - 4]) for i in range(4, 40)])
     found = report.scores["naive"]
@@ -54,14 +54,14 @@ def test_errors_are_those_of_a_plain_loop() -> None:
     assert report.coverage[0.8][4] == np.mean((low <= true) & (true <= high), 0)[4]
 
 
-def test_what_is_fitted_has_not_seen_what_is_held_out() -> None:
+def test_fitting_does_not_read_held_out_points() -> None:
     values = np.random.default_rng(0).normal(size=40).cumsum()
     changed = np.append(values[:30], 50 + values[30:])
     plain, other = (backtest(v, replace(_QUICK, method="mean"), held_out=10).forecaster for v in (values, changed))
     assert (plain.forecast().mean == other.forecast().mean).all()
 
 
-def test_how_many_points_are_held_out() -> None:
+def test_number_of_held_out_points() -> None:
     assert [default_held_out(length, 24) for length in (100, 120, 200)] == [24, 24, 40]
     settings = replace(_QUICK, method="naive")
     assert backtest(np.arange(50.0), settings).num_fitted == 40

@@ -1,4 +1,4 @@
-"""Plain models against their definitions."""
+"""Baselines against their definitions."""
 
 from collections.abc import Callable
 
@@ -32,7 +32,7 @@ def test_naive_forecasts() -> None:
 @pytest.mark.parametrize(
     "make", [Naive, Drift, Mean, lambda: SeasonalNaive(7), lambda: SeasonalMean(3, 4), AutoRegression]
 )
-def test_a_baseline_reads_only_what_is_known(make: Callable[[], Baseline]) -> None:
+def test_a_baseline_reads_only_past_values(make: Callable[[], Baseline]) -> None:
     """Origins with too few values before them, or beyond the end, are refused; the future is never read."""
     values = np.random.default_rng(0).normal(size=30)
     model = make()
@@ -53,7 +53,7 @@ def test_a_baseline_reads_only_what_is_known(make: Callable[[], Baseline]) -> No
             model.forecast(values, origins, 3)  # type: ignore[arg-type]
 
 
-def test_each_forecasts_what_it_says() -> None:
+def test_forecasts_equal_the_definitions() -> None:
     values = np.random.default_rng(1).normal(size=24)
     expected: list[tuple[Baseline, list[float]]] = [
         (Mean(), [float(values[:20].mean())] * 4),
@@ -61,11 +61,11 @@ def test_each_forecasts_what_it_says() -> None:
         (SeasonalMean(3, 2), [float((values[18 + step % 3] + values[21 + step % 3]) / 2) for step in range(3)]),
     ]
     for model, wanted in expected:
-        model.fit(values[:20])  # estimated here, forecast from what is known by then
+        model.fit(values[:20])  # estimated on this part, forecast from what is known by then
         assert model.forecast(values, np.array([24]), len(wanted))[0] == pytest.approx(wanted), model.name
 
 
-def test_a_model_that_is_not_fitted_is_refused() -> None:
+def test_an_unfitted_baseline_is_refused() -> None:
     with pytest.raises(InputError, match="mean is not fitted; call fit first"):
         Mean().forecast([1.0, 2.0], np.array([2]), 1)
     with pytest.raises(InputError, match="baseline is not fitted"):

@@ -1,4 +1,4 @@
-"""Models compared by their errors on points that they were not fitted to."""
+"""Comparison of models by their errors on points that they were not fitted to."""
 
 import math
 
@@ -28,16 +28,16 @@ _NAN = math.nan
 
 
 @given(st.integers(0, 50), st.integers(0, 2000), st.integers(1, 700))
-def test_places_are_evenly_spaced_and_no_more_than_asked_for(begin: int, length: int, most: int) -> None:
-    places = evenly_spaced(begin, begin + length, most)
+def test_origins_are_evenly_spaced_and_limited_in_number(start: int, length: int, most: int) -> None:
+    places = evenly_spaced(start, start + length, most)
     assert len(places) == length if length <= most else most / 2 <= len(places) <= most
     if length:
-        assert places[0] == begin
-        assert begin + length - places[-1] <= (places[1] - places[0] if len(places) > 1 else length)
+        assert places[0] == start
+        assert start + length - places[-1] <= (places[1] - places[0] if len(places) > 1 else length)
         assert len(set(np.diff(places).tolist())) <= 1
 
 
-def test_errors_that_are_not_known_do_not_count() -> None:
+def test_unknown_errors_do_not_count() -> None:
     errors = np.array([[3.0, _NAN, _NAN], [4.0, 2.0, _NAN]])
     found = root_mean_squares(errors)
     assert found[:2] == pytest.approx([math.sqrt(12.5), 2.0])
@@ -48,14 +48,14 @@ def test_errors_that_are_not_known_do_not_count() -> None:
     assert mean_log_error(np.array([_NAN])) == mean_log_error(np.array([math.inf])) == math.inf
 
 
-def test_the_first_is_kept_unless_another_gains_enough() -> None:
+def test_the_first_is_kept_unless_another_is_better_by_enough() -> None:
     assert best_of([1.0, 0.9, 0.95], 0.05) == 1
     assert best_of([1.0, 0.96, 0.97], 0.05) == 0
     assert best_of([1.0], 0.0) == 0
 
 
-def test_errors_after_are_those_of_a_plain_loop() -> None:
-    """Each origin is forecast by the model of the points before the last start."""
+def test_errors_equal_those_of_a_loop() -> None:
+    """Each origin is forecast by the model of the points before the last refit."""
     values = np.random.default_rng(0).normal(size=30).cumsum()
     fitted_to: list[int] = []
 
@@ -84,18 +84,18 @@ def test_candidates_are_compared_on_the_points_that_all_can_forecast() -> None:
     candidates = [_candidate(first), _candidate(second)]
     assert choose(candidates) is candidates[1]
     second[::2] = _NAN
-    first[1::2] = 1.0  # only better where the other has no forecast
+    first[1::2] = 1.0  # better only if the other has no forecast
     candidates = [_candidate(first), _candidate(second)]
     assert choose(candidates) is candidates[0]
 
 
-def test_a_small_lead_on_few_points_is_chance() -> None:
+def test_a_small_lead_on_few_points_is_not_significant() -> None:
     for length, chosen in ((5, 0), (500, 1)):  # half a point's share is 10 %, or 0.1 %
         candidates = [_candidate(np.full((length, 1), 1.0)), _candidate(np.full((length, 1), 0.95))]
         assert choose(candidates) is candidates[chosen]
 
 
-def test_which_plain_models_a_length_allows() -> None:
+def test_baselines_that_a_length_allows() -> None:
     settings = ForecastSettings()
     assert list(plain_models(3, 1, settings)) == ["naive"]
     assert list(plain_models(8, 4, settings)) == ["seasonal-naive", "naive", "mean", "drift"]
@@ -106,7 +106,7 @@ def test_which_plain_models_a_length_allows() -> None:
             plain_models(20, season, ForecastSettings(method="seasonal-mean"))
 
 
-def test_a_plain_model_is_measured_without_what_it_was_fitted_to() -> None:
+def test_a_baseline_is_evaluated_on_points_that_it_was_not_fitted_to() -> None:
     values = np.random.default_rng(0).normal(size=40)
     settings = ForecastSettings(horizon=2)
     for baseline in (Mean(), Drift()):
@@ -114,7 +114,7 @@ def test_a_plain_model_is_measured_without_what_it_was_fitted_to() -> None:
         changed = values.copy()
         changed[30:] += 100
         other = fit_plain("mean", type(baseline)(), changed, settings)
-        assert np.isnan(found.errors[:10]).all(), "a quarter is fitted to first"
+        assert np.isnan(found.errors[:10]).all(), "the first quarter is fitted to"
         np.testing.assert_array_equal(found.errors[:29], other.errors[:29])
         assert found.members[0].num_fitted == 40
     naive = fit_plain("naive", Naive(), values, settings)

@@ -1,4 +1,4 @@
-"""Numbers in the notation that is given, and in no other."""
+"""Numbers in the given notation, and in no other."""
 
 import math
 import re
@@ -23,13 +23,13 @@ def _read(cells: list[str], delimiter: str = ",", **options: str) -> list[float]
 
 
 def written(number: Decimal, decimal: str, thousands: str | None) -> str:
-    """The number as people write it who group thousands, or do not."""
+    """Returns the number as text, with thousands grouped or not."""
     text = f"{number:,f}" if thousands else f"{number:f}"
     return text.replace(",", "\0").replace(".", decimal).replace("\0", thousands or "")
 
 
 @given(st.lists(_NUMBERS, min_size=1, max_size=5), st.sampled_from(_SIGNS))
-def test_numbers_in_the_notation_that_is_given(numbers: list[Decimal], signs: tuple[str, str | None]) -> None:
+def test_numbers_in_the_given_notation(numbers: list[Decimal], signs: tuple[str, str | None]) -> None:
     decimal, thousands = signs
     cells = [written(number, decimal, thousands) for number in numbers]
     options = {"decimal": decimal} | ({"thousands": thousands} if thousands else {})
@@ -40,7 +40,7 @@ def test_numbers_in_the_notation_that_is_given(numbers: list[Decimal], signs: tu
 def test_numbers_in_another_notation(
     numbers: list[Decimal], signs: tuple[str, str | None], given_signs: tuple[str, str | None]
 ) -> None:
-    """Nothing but the signs that are given is taken out of a cell or replaced in it."""
+    """Only the given signs are removed from a cell or replaced in it."""
     decimal, thousands = given_signs
     for number in numbers:
         cell = written(number, *signs)
@@ -50,7 +50,7 @@ def test_numbers_in_another_notation(
 
 @given(st.lists(st.integers(-999_999, 999_999), min_size=1, max_size=6), st.sampled_from([",", ";", "\t"]))
 def test_points_between_thousands_are_never_decimals(numbers: list[int], delimiter: str) -> None:
-    """But for a column of nothing else between commas, which cannot be told from one of three decimals."""
+    """Except a column of nothing else between commas, which could as well be of three decimals."""
     cells = [
         written(Decimal(number), ".", None) if abs(number) < 1000 else f"{number:,}".replace(",", ".")
         for number in numbers
@@ -75,7 +75,9 @@ def test_points_between_thousands_are_never_decimals(numbers: list[int], delimit
 @example(6, 10**18, [0, 1, 2], 0)
 @example(0, 4 * 10**15, [0, 1, 2], 0)
 @example(19, 0, [10**18 // 3, 2 * 10**18 // 3], 0)
-def test_what_floats_hold_of_a_column_of_many_digits(places: int, base: int, steps: list[int], zeros: int) -> None:
+def test_floats_hold_the_differences_of_a_column_of_many_digits(
+    places: int, base: int, steps: list[int], zeros: int
+) -> None:
     numbers = [Decimal(base + step * 10**zeros).scaleb(-places, Context(99)) for step in steps]
     try:
         found = _read([f"{number:f}" for number in numbers], decimal=".")
@@ -115,7 +117,7 @@ def test_digits_beyond_those_of_floats(cells: list[str], refused: bool) -> None:
 
 def test_three_decimals_in_every_row_are_decimals() -> None:
     assert _read(["1.250", "20.125", "NA"])[:2] == [1.25, 20.125]
-    assert _read(["0.250", "20.125"], ";") == [0.25, 20.125], "no thousands begin with 0"
+    assert _read(["0.250", "20.125"], ";") == [0.25, 20.125], "no thousands start with 0"
     assert _read(["1.25", "20.125"], ";") == [1.25, 20.125], "no group of thousands has two digits"
     assert _read(["1.250", "20.125"], ";", decimal=".") == [1.25, 20.125]
 
@@ -129,7 +131,7 @@ def test_three_decimals_in_every_row_are_decimals() -> None:
 @example("0x10")
 @example("True")
 @example("1e5 ")
-def test_a_plain_number_is_one_of_pythons_in_digits(cell: str) -> None:
+def test_a_number_without_separators_is_pythons_in_digits(cell: str) -> None:
     found = parse_number(cell, None, None)
     if found is None:
         assert not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", cell)
@@ -149,7 +151,7 @@ def test_thousands_in_threes_and_in_lakhs(cell: str) -> None:
 @pytest.mark.parametrize(
     "cell", ["1,23", "12,3456", ",123", "0,123", "1,234,56", "1,,234", "1234,567", "1.5,123", "1 234"]
 )
-def test_thousands_elsewhere_are_none(cell: str) -> None:
+def test_separators_elsewhere_are_refused(cell: str) -> None:
     with pytest.raises(SeriesError, match=r"line 2: .* in column 'v' is not a number like -1,234.5"):
         _read([cell], thousands=",")
 
@@ -180,7 +182,7 @@ def test_signs_that_look_alike() -> None:
         (["load", "7"], ",", "; if this line is the header, give skip_rows=1"),
     ],
 )
-def test_what_is_no_number_and_what_to_give(cells: list[str], delimiter: str, message: str) -> None:
+def test_cells_that_are_not_numbers_and_the_options_to_give(cells: list[str], delimiter: str, message: str) -> None:
     with pytest.raises(SeriesError, match=re.escape(message)):
         _read(cells, delimiter)
 

@@ -1,4 +1,4 @@
-"""Reading a series: each row counts, and what is not understood is refused in one clear line."""
+"""Reading a series: each row counts, and unclear content is refused in one line."""
 
 import os
 import re
@@ -55,7 +55,7 @@ def test_tables(home: Path, content: str, options: dict[str, Any]) -> None:
             assert series.name == "a"
 
 
-def test_a_table_between_tabs_by_its_name(home: Path) -> None:
+def test_a_table_between_tabs_by_its_suffix(home: Path) -> None:
     (home / "x.TSV").write_text("d\ta,b\n2001\t1\n2002\t2\n")
     assert read_series("x.TSV").values.tolist() == [1, 2]
     (home / "x.TSV").write_text("d,a\n2001,1\n2002,2\n")
@@ -88,7 +88,7 @@ def test_columns_by_name_and_number(home: Path) -> None:
         _read(home, "d,x,x\n2001,1,2\n2002,2,3\n", "x")
 
 
-def test_the_dates_are_the_first_other_column_or_the_one_that_is_named(home: Path) -> None:
+def test_the_dates_are_the_first_other_column_or_the_named_one(home: Path) -> None:
     table = "v,a,b\n1,2001,x\n4,2002,y\n2,2003,z\n"
     assert _read(home, table, "v").label(3) == "2004"
     assert _read(home, table, "v", time="a").label(3) == "2004"
@@ -176,7 +176,7 @@ def test_headers(home: Path, name: str) -> None:
         ("units\n\n", r"a header \('units'\) and no rows under it"),
     ],
 )
-def test_what_cannot_be_read(home: Path, content: str | bytes, message: str) -> None:
+def test_refusals(home: Path, content: str | bytes, message: str) -> None:
     with pytest.raises(SeriesError, match=message) as caught:
         _read(home, content)
     assert "\n" not in str(caught.value)
@@ -190,7 +190,7 @@ def test_missing_values_at_the_ends_are_never_filled(home: Path, value: str, mis
             SeriesError, match="line 2: no value in column 'x', and none before line 3; delete the rows"
         ):
             _read(home, table.format(value, value, 5), missing=missing)
-        if value or "," in table:  # else that is an empty line at the end
+        if value or "," in table:  # otherwise that is an empty line at the end
             with pytest.raises(SeriesError, match="line 6: no value in column 'x', and none after line 5; delete the"):
                 _read(home, table.format(0, value, value), missing=missing)
         if missing == "interpolate":
@@ -236,12 +236,12 @@ def test_gaps_are_filled_by_straight_lines(home: Path) -> None:
         ({"skip_rows": 2.0}, "skip_rows is 2.0: it must be an integer"),
     ],
 )
-def test_options_that_are_impossible(home: Path, options: dict[str, Any], message: str) -> None:
+def test_invalid_options(home: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)):
         _read(home, "x\n1\n2\n", **options)
 
 
-def test_rows_that_are_not_there_cannot_be_skipped(home: Path) -> None:
+def test_missing_rows_cannot_be_skipped(home: Path) -> None:
     for skip_rows in (3, 4):
         with pytest.raises(SettingsError, match=f"skip_rows is {skip_rows}: "):
             _read(home, "x\n1\n2\n", skip_rows=skip_rows)
@@ -252,7 +252,7 @@ def test_rows_without_a_value(home: Path) -> None:
         _read(home, ",\n,\n", header=False)
 
 
-def test_what_is_no_file(home: Path) -> None:
+def test_paths_that_are_not_files(home: Path) -> None:
     with pytest.raises(SeriesError, match=r"^missing\.csv: no such file or directory$"):
         read_series("missing.csv")
     with pytest.raises(SeriesError, match="is a directory"):
@@ -275,7 +275,7 @@ def test_any_path_is_a_file(home: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["column", "time"])
-def test_columns_that_are_none(home: Path, option: str) -> None:
+def test_unknown_columns(home: Path, option: str) -> None:
     wrong: Any
     for wrong in ("1" * 5000, 10**5000, 0, -1, 4, True, 2.5, "\u0661", [1]):
         with pytest.raises(CharloomError, match=rf"no column|{option}( is |=)"):

@@ -1,4 +1,4 @@
-"""Bytes to columns of cells: as the csv module writes them, and what is no table by its line."""
+"""From bytes to columns of cells: round trips through the csv module; invalid tables are refused by line."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ _TABLES = st.integers(1, 4).flatmap(
 
 @settings(max_examples=40)
 @given(_TABLES, st.sampled_from([",", ";", "\t", "|"]), st.sampled_from(["\n", "\r\n"]), st.booleans())
-def test_what_the_csv_module_writes_is_read_cell_by_cell(
+def test_output_of_the_csv_module_is_read_cell_by_cell(
     rows: list[list[str]], delimiter: str, end: str, header: bool
 ) -> None:
     text = io.StringIO(newline="")
@@ -43,7 +43,7 @@ def test_what_the_csv_module_writes_is_read_cell_by_cell(
 def test_a_column_is_found_by_its_header_or_its_number() -> None:
     table = Table(["d", "2", "v", "v"], [[]] * 4, [], 1, ",")
     assert table.find("d", "column") == table.find(1, "column") == table.find("1", "column") == 0
-    assert table.find("2", "column") == 1, "a header comes before a number"
+    assert table.find("2", "column") == 1, "a header has precedence over a number"
     assert table.find(3, "column") == 2
     with pytest.raises(SettingsError, match="time is 'v': 2 columns have this header; give the number of one"):
         table.find("v", "time")
@@ -51,7 +51,7 @@ def test_a_column_is_found_by_its_header_or_its_number() -> None:
         table.find(5, "column")
 
 
-def test_long_cells_and_lists_are_cut_in_messages() -> None:
+def test_long_cells_and_lists_are_shortened_in_messages() -> None:
     assert shown("x" * 40) == repr("x" * 40)
     assert shown("x" * 41) == repr("x" * 40 + "...")
     assert listed(["a", "b"]) == "'a', 'b'"
@@ -73,7 +73,7 @@ def test_long_cells_and_lists_are_cut_in_messages() -> None:
         (b"sep=;\nd;v\n2001;1\n", "line 1: not part of the table but Excel's note"),
     ],
 )
-def test_what_is_no_table_is_refused_by_its_line(tmp_path: Path, content: bytes, message: str) -> None:
+def test_an_invalid_table_is_refused_by_its_line(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "x.csv").write_bytes(content)
     with pytest.raises(SeriesError, match=message):
         read_table(str(tmp_path / "x.csv"), TableSettings())

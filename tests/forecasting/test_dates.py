@@ -1,4 +1,4 @@
-"""Dates: read exactly or refused, strictly increasing, evenly spaced, and carried on as they are written."""
+"""Dates: parsed exactly or refused, strictly increasing, evenly spaced, and continued in their notation."""
 
 import calendar
 import re
@@ -59,7 +59,7 @@ def test_dates_continue(labels: list[str], later: list[str]) -> None:
 
 
 @given(_DAYS, st.integers(1, 40), st.sampled_from(FORMATS))
-def test_dates_in_a_format_that_is_given(first: date, step: int, date_format: str) -> None:
+def test_dates_in_a_given_format(first: date, step: int, date_format: str) -> None:
     days = [datetime(first.year, first.month, first.day) + timedelta(days=step * i) for i in range(5)]
     labels = [day.strftime(date_format) for day in days]
     dates = _read(labels[:4], date_format)
@@ -75,9 +75,9 @@ def test_months_continue_on_their_day_or_their_last(first: date, step: int, numb
     months = [divmod(first.year * 12 + first.month - 1 + step * i, 12) for i in range(number + 1)]
     ends = [calendar.monthrange(year, month + 1)[1] for year, month in months]
     days = [min(day, end) for end in ends]
-    if days[:-1] == ends[:-1]:  # as of Februaries
+    if days[:-1] == ends[:-1]:  # February dates only
         days = ends
-    elif max(days[:-1]) < days[-1]:  # of short months, which do not show the day
+    elif max(days[:-1]) < days[-1]:  # short months only, which do not show the day
         days[-1] = max(days[:-1])
     labels = [f"{year}-{month + 1:02d}-{day:02d}" for (year, month), day in zip(months, days, strict=True)]
     dates = _read(labels[:-1])
@@ -86,7 +86,7 @@ def test_months_continue_on_their_day_or_their_last(first: date, step: int, numb
 
 
 @given(st.datetimes(datetime(1000, 1, 1), datetime(2999, 12, 31)), st.integers(0, 3))
-def test_iso_dates_are_what_they_say(time: datetime, form: int) -> None:
+def test_iso_dates_are_parsed_exactly(time: datetime, form: int) -> None:
     label = (f"{time:%Y-%m-%d}", f"{time:%Y-%m}", f"{time:%G-W%V}", time.isoformat(sep=" "))[form]
     notation = notation_of(label)
     assert notation is not None
@@ -111,7 +111,7 @@ def test_iso_dates_are_what_they_say(time: datetime, form: int) -> None:
         "2023-12-31T10:00:00.1234567",  # datetime has no nanoseconds
     ],
 )
-def test_what_is_no_iso_date(label: str) -> None:
+def test_invalid_iso_dates(label: str) -> None:
     notation = notation_of(label)
     assert notation is None or parse_date(label, notation) is None
 
@@ -132,7 +132,7 @@ def test_what_is_no_iso_date(label: str) -> None:
         ("2001-12-30 100", "%Y-%m-%d %H%M"),
     ],
 )
-def test_what_a_format_reads_otherwise_than_it_is_written(label: str, date_format: str) -> None:
+def test_dates_that_a_format_does_not_reproduce(label: str, date_format: str) -> None:
     assert parse_date(label, date_format) is None
 
 
@@ -207,11 +207,11 @@ def test_dates_that_are_refused(labels: str, message: str) -> None:
         _read(labels.split())
 
 
-def test_one_date_tells_no_distance() -> None:
+def test_one_date_has_no_step() -> None:
     assert _read(["2001-01"]) is None
 
 
-def test_many_distances_take_no_longer() -> None:
+def test_many_steps_take_no_longer() -> None:
     times = [datetime(2000, 1, 1) + timedelta(minutes=i * i) for i in range(3000)]
     with pytest.raises(SeriesError, match="line 4: "):
         _read([time.isoformat() for time in times])

@@ -1,4 +1,4 @@
-"""How many points a model needs, which of them are fitted to, and what is advised if they are too few."""
+"""The number of points that a model needs, the points that it is fitted to, and the advice if they are too few."""
 
 from dataclasses import replace
 
@@ -31,8 +31,8 @@ def test_what_a_short_series_is_told_helps(length: int, model: Method) -> None:
 
 
 @given(st.integers(1, 60), st.integers(1, 30), st.integers(0, 60), st.sampled_from(["auto", "naive", "network"]))
-def test_what_is_advised_for_held_out_points_suffices(length: int, horizon: int, held_out: int, model: Method) -> None:
-    """With as many held out as the message says, the same series is long enough; one more is refused."""
+def test_the_advice_for_held_out_points_suffices(length: int, horizon: int, held_out: int, model: Method) -> None:
+    """With the advised number held out the same series is long enough; one more is refused."""
     settings = ForecastSettings(horizon=horizon, method=model)
     most = length - fewest_points(horizon, model)
     if held_out <= most:
@@ -46,7 +46,7 @@ def test_what_is_advised_for_held_out_points_suffices(length: int, horizon: int,
         check_length(length, settings, most)
 
 
-def test_only_the_last_points_are_fitted_to() -> None:
+def test_only_the_last_points_are_fitted() -> None:
     values = np.append(np.full(50, 1e9), np.tile([1.0, 2.0], MAX_POINTS // 2))
     settings = ForecastSettings(horizon=2, method="mean", season=1, domain="real")
     with pytest.warns(CharloomWarning, match="10,050 points: the last 10,000 are fitted to"):
@@ -75,7 +75,7 @@ def test_a_season_must_be_seen_twice() -> None:
         forecasting.fit(noisy_seasons(40), replace(plain, season=21))
 
 
-def test_another_horizon_leaves_the_other_settings() -> None:
+def test_another_horizon_keeps_the_other_settings() -> None:
     assert with_horizon(None, None) == ForecastSettings()
     assert with_horizon(SETTINGS, None) is SETTINGS
     assert with_horizon(SETTINGS, 9) == replace(SETTINGS, horizon=9)

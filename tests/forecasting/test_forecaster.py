@@ -1,4 +1,4 @@
-"""A fitted forecaster: a seed decides, units do not matter, what it cannot forecast is refused."""
+"""A fitted forecaster: reproducible by seed, independent of units; invalid input is refused."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ def test_a_seed_decides(forecaster: Forecaster) -> None:
     assert not (other.forecast().mean == forecaster.forecast().mean).all()
 
 
-def test_the_random_state_of_others_is_left_alone() -> None:
+def test_the_callers_random_state_is_unchanged() -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
@@ -98,7 +98,7 @@ def test_only_what_is_read_must_have_a_logarithm() -> None:
         fitted.forecast(history=np.append(history, 0.0))
 
 
-def test_what_cannot_be_forecast(forecaster: Forecaster) -> None:
+def test_refusals(forecaster: Forecaster) -> None:
     with pytest.raises(
         SeriesError, match="method is 'network': 30 points are too few to forecast 24 ahead: 56 are needed"
     ):

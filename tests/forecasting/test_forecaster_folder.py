@@ -1,4 +1,4 @@
-"""A saved forecaster: forecasts as before; whatever was changed is refused or right."""
+"""A saved forecaster: it forecasts as before; any change of its files is refused or harmless."""
 
 import copy
 import functools
@@ -36,7 +36,7 @@ def test_folder(forecaster: Forecaster, tmp_path: Path) -> None:
     assert loaded.settings == forecaster.settings
 
 
-def test_folders_that_are_none(forecaster: Forecaster, tmp_path: Path) -> None:
+def test_invalid_folders(forecaster: Forecaster, tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match="no such model folder"):
         Forecaster.load(tmp_path / "nowhere")
     folder = tmp_path / "model"
@@ -100,8 +100,8 @@ _ALIKE: dict[type, tuple[type, ...]] = {float: (int,), type(None): (int,), int: 
 _OTHERS = ("settings", "charloom", "format_version", "weights_sha256")
 
 
-def test_a_changed_config_is_refused_or_right(forecaster: Forecaster, tmp_path: Path) -> None:
-    """Whatever stands for a number or a word of it: that it is of another type is seen, and forecasts are finite."""
+def test_a_changed_config_is_refused_or_valid(forecaster: Forecaster, tmp_path: Path) -> None:
+    """For any replacement of any value: another type is detected, and forecasts are finite."""
     folder = tmp_path / "model"
     refused = 0
     for one in (forecaster, forecasting.fit(noisy_seasons(), replace(SETTINGS, method="ar"))):
@@ -120,7 +120,7 @@ def test_a_changed_config_is_refused_or_right(forecaster: Forecaster, tmp_path: 
                 try:
                     forecast = found.forecast(2)
                 except InputError:
-                    continue  # it asks for more points than there are, or others
+                    continue  # it requires more points than there are, or other ones
                 low, high = forecast.interval(0.8)
                 assert np.isfinite([low, high]).all(), (place, wrong)
                 right = functools.reduce(lambda part, key: part[key], place, config)
@@ -129,7 +129,7 @@ def test_a_changed_config_is_refused_or_right(forecaster: Forecaster, tmp_path: 
 
 
 def _places(part: Any) -> Iterator[tuple[Any, ...]]:
-    """Keys to each leaf, of the first of several members."""
+    """Yields the path of keys to each leaf; of several members, of the first."""
     for key in part if isinstance(part, dict) else range(len(part[:1])) if isinstance(part, list) else ():
         yield (key,)
         yield from ((key, *more) for more in _places(part[key]))

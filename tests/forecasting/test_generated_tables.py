@@ -1,4 +1,4 @@
-"""Tables of all notations, orders and options: each is read exactly right, or refused."""
+"""Tables of all notations, orders and options: each is read exactly, or refused."""
 
 import csv
 import io
@@ -54,14 +54,14 @@ _JUNK = [
 
 @dataclass(frozen=True)
 class _Table:
-    """A table as someone may have it, and what it means.
+    """A table as a user may have it, and its meaning.
 
     Attributes:
-        times: In the order of time; one more than there are values.
-        values: In the order of time.
+        times: Times in increasing order; one more than there are values.
+        values: Values in the order of time.
         rows: Cells of dates and values in the order of the file.
-        options: With which it can be read.
-        sound: Whether it can be.
+        options: Options with which it can be read.
+        sound: True if it can be read.
     """
 
     times: list[datetime]
@@ -112,7 +112,7 @@ def _times(kind: str, year: int, step: int, first: int) -> list[datetime]:
 
 @st.composite
 def _broken_tables(draw: st.DrawFn) -> _Table:
-    """Tables that cannot be read."""
+    """Draws invalid tables."""
     table = draw(_tables())
     rows, place = list(table.rows), draw(st.integers(0, len(table.rows) - 1))
     how = draw(st.sampled_from(["reverse", "swap", "repeat", "stack", "leave out", "blank", "junk", "interleave"]))
@@ -127,27 +127,27 @@ def _broken_tables(draw: st.DrawFn) -> _Table:
     elif how == "interleave":
         rows = [row for row in rows for _ in range(2)]
     elif how == "leave out":
-        # Of fewer rows, those that are left may be evenly spaced.
+        # In a shorter table the remaining dates may be evenly spaced.
         rows.pop(draw(st.integers(1, len(rows) - 2))) if len(rows) > 3 else rows.reverse()
     elif how == "blank":
         end = draw(st.sampled_from([0, -1]))
         rows[end] = [rows[end][0], draw(st.sampled_from(["", "NA"]))]
     else:
         junk = draw(st.sampled_from(_JUNK))
-        rows.insert(place, junk)  # not at the end, where rows without content are left out
+        rows.insert(place, junk)  # not at the end: empty rows are dropped there
     return replace(table, rows=rows, sound=False)
 
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_a_table_is_read_exactly_right_or_refused(tmp_path: Path, data: st.DataObject) -> None:
+def test_a_table_is_read_exactly_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     draw = data.draw
     table = draw(_tables() | _broken_tables())
     options = dict(table.options)
     for name in list(options):
         if options[name] == {"delimiter": ",", "decimal": "."}.get(name) or draw(st.booleans(), f"without {name}"):
             del options[name]
-    told = all(
+    is_named = all(
         options.get(name, {"delimiter": ",", "decimal": "."}.get(name)) == value
         for name, value in table.options.items()
     )
@@ -157,7 +157,7 @@ def test_a_table_is_read_exactly_right_or_refused(tmp_path: Path, data: st.DataO
     else:
         lines = table.rows
         options |= {"header": False}
-    if not told and options.get("delimiter", ",") == "," and _all_look_like_three_decimals(table.rows):
+    if not is_named and options.get("delimiter", ",") == "," and _all_look_like_three_decimals(table.rows):
         return
     text = io.StringIO()
     end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
@@ -169,7 +169,7 @@ def test_a_table_is_read_exactly_right_or_refused(tmp_path: Path, data: st.DataO
     found = _read(tmp_path / "x.csv", options)
     if isinstance(found, str):
         ambiguous = "decimal" not in options and "may be" in found
-        assert not (told and table.sound) or ambiguous, found
+        assert not (is_named and table.sound) or ambiguous, found
         return
     assert table.sound
     assert found.values.tolist() == [float(value) for value in table.values]
@@ -179,7 +179,7 @@ def test_a_table_is_read_exactly_right_or_refused(tmp_path: Path, data: st.DataO
 
 
 def _read(file: Path, options: dict[str, Any]) -> Series | str:
-    """The series, or why it is refused."""
+    """Returns the series, or the message of its refusal."""
     try:
         return read_series(file, **options)
     except (SeriesError, SettingsError) as error:
@@ -187,12 +187,12 @@ def _read(file: Path, options: dict[str, Any]) -> Series | str:
 
 
 def _all_look_like_three_decimals(rows: list[list[str]]) -> bool:
-    """Of a column of nothing else, it cannot be said that these are thousands."""
+    """Returns True for a column of only such numbers, which need not be thousands."""
     return all(len(row) > 1 and "." in row[1] for row in rows)
 
 
 @pytest.mark.parametrize("junk", _JUNK)
-def test_a_row_that_is_none_is_refused_wherever_it_is(tmp_path: Path, junk: list[str]) -> None:
+def test_an_invalid_row_is_refused_in_any_place(tmp_path: Path, junk: list[str]) -> None:
     rows = [f"2001-{month:02d},{month * month}" for month in range(1, 13)]
     for place in range(12):
         (tmp_path / "x.csv").write_text("\n".join(["d,v", *rows[:place], ",".join(junk), *rows[place:]]) + "\n")

@@ -1,4 +1,4 @@
-"""Widths of intervals: quantiles of errors, and on series whose truth is known."""
+"""Widths of intervals: quantiles of errors, and coverage on series whose distribution is known."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from charloom import SettingsError, forecasting
 from charloom.forecasting.intervals import calibrate, half_width
 
 
-def test_an_interval_is_as_wide_as_its_share_of_errors_demands() -> None:
-    """Of many independent errors. Half as many steps ahead counts too, so that the change to 3 is a slope."""
+def test_an_interval_covers_its_share_of_errors() -> None:
+    """Of many independent errors. Errors half as many steps ahead count too: the change to 3 is a slope."""
     errors = np.random.default_rng(0).normal(0, [1.0] * 40 + [3.0] * 40, (20_000, 80))
     half_widths = calibrate(errors)
     for level, normal in ((0.5, 0.674), (0.8, 1.282), (0.95, 1.960), (0.99, 2.576)):
@@ -23,12 +23,12 @@ def test_an_interval_is_as_wide_as_its_share_of_errors_demands() -> None:
 
 
 @pytest.mark.parametrize("level", [1.0, 0.99991, 0, -0.5, 95, True, "0.5", None, np.nan, [0.5], 10**30])
-def test_levels_that_are_not_measured(level: Any) -> None:
+def test_invalid_levels(level: Any) -> None:
     with pytest.raises(SettingsError, match=r"level( is |=).*: it must be above 0 and at most 0\.9999, as 0\.95"):
         half_width(calibrate(np.ones((3, 1))), level, 3)
 
 
-def test_few_errors_make_wide_intervals() -> None:
+def test_few_errors_give_wide_intervals() -> None:
     random = np.random.default_rng(0)
     few = np.mean([half_width(calibrate(random.normal(size=(5, 1))), 0.95, 1)[0] for _ in range(300)])
     many = np.mean([half_width(calibrate(random.normal(size=(500, 1))), 0.95, 1)[0] for _ in range(10)])
@@ -36,8 +36,8 @@ def test_few_errors_make_wide_intervals() -> None:
     assert few > 1.25 * many
 
 
-def test_intervals_of_few_errors_hold_what_they_claim() -> None:
-    """Of a new error, on the mean over many samples."""
+def test_intervals_of_few_errors_have_their_coverage() -> None:
+    """Coverage of a new error, on the mean over many samples."""
     random = np.random.default_rng(0)
     samples = [random.normal(size=(6, 1)) for _ in range(400)]
     for level in (0.8, 0.95):
@@ -46,17 +46,17 @@ def test_intervals_of_few_errors_hold_what_they_claim() -> None:
         assert level - 0.06 < held < level + 0.6 * (1 - level)
 
 
-def test_a_step_without_errors_is_as_its_neighbors() -> None:
+def test_a_step_without_errors_has_its_neighbors_width() -> None:
     errors = np.full((30, 4), np.nan)
     errors[:, 0] = np.random.default_rng(0).normal(size=30)
     widths = half_width(calibrate(errors), 0.5, 4)
     assert widths == pytest.approx(np.full(4, widths[0]))
     nothing = calibrate(np.full((3, 1), np.nan))
-    assert half_width(nothing, 0.8, 1) == pytest.approx(1.886, rel=0.01)  # Student's with two degrees of freedom
+    assert half_width(nothing, 0.8, 1) == pytest.approx(1.886, rel=0.01)  # Student's t with two degrees of freedom
 
 
 def test_a_single_large_error_makes_no_jump() -> None:
-    """A price list that changes once: all errors are zero but for those that meet the change."""
+    """A price list that changes once: all errors are zero except those across the change."""
     changes = np.r_[np.full(40, 9.99), np.full(20, 12.49)]
     for horizon in (6, 24):
         low, high = forecasting.fit(changes, _quick(horizon)).forecast().interval(0.95)
@@ -71,7 +71,7 @@ def _quick(horizon: int) -> forecasting.ForecastSettings:
 
 
 def test_coverage_of_a_process_whose_distribution_is_known() -> None:
-    """AR(1) with normal noise: the true spread of k steps is known, and intervals come close to it."""
+    """AR(1) with normal noise: the true spread of k steps is known, and intervals approximate it."""
     random = np.random.default_rng(3)
     values = np.zeros(700)
     for t in range(1, len(values)):

@@ -1,4 +1,4 @@
-"""Windows of a series and the paths that members draw, against plain loops."""
+"""Windows of a series and the paths that ensemble members draw, against loops."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ _SIZES = st.tuples(st.integers(2, 12), st.integers(1, 6), st.integers(0, 20), st
 
 
 @given(_SIZES, st.floats(-1e6, 1e6))
-def test_windows_are_the_series_seen_from_their_own_mean(sizes: tuple[int, int, int, int], level: float) -> None:
+def test_windows_are_relative_to_their_own_mean(sizes: tuple[int, int, int, int], level: float) -> None:
     context, ahead, more, seed = sizes
     values = np.random.default_rng(seed).normal(size=context + ahead + more)
     windows, spread = cut_windows(values + level, context, ahead)
@@ -32,27 +32,27 @@ def test_windows_are_the_series_seen_from_their_own_mean(sizes: tuple[int, int, 
 
 
 @given(_SIZES, st.data())
-def test_no_target_is_both_learnt_and_measured(sizes: tuple[int, int, int, int], data: st.DataObject) -> None:
-    """A block's targets are never learnt; others never measured; unknown ones are neither."""
+def test_no_target_is_both_trained_on_and_evaluated(sizes: tuple[int, int, int, int], data: st.DataObject) -> None:
+    """Targets of the held-out block are never trained on, others never evaluated, unknown ones neither."""
     context, ahead, more, seed = sizes
     length = context + ahead + more
     values = np.random.default_rng(seed).normal(size=length)
-    begin = data.draw(st.integers(0, length - 1))
-    end = data.draw(st.integers(begin + 1, length))
+    start = data.draw(st.integers(0, length - 1))
+    end = data.draw(st.integers(start + 1, length))
     order = data.draw(st.integers(0, length - 1))
     errors = np.arange(length, dtype=float)
     windows, _ = cut_windows(values, context, ahead)
     errors[:order] = np.nan
-    batch = make_batch(windows, errors, (begin, end), context)
+    batch = make_batch(windows, errors, (start, end), context)
     assert batch.inputs.shape == (more + 1, context + ahead - 1, 2)
     targets = np.arange(len(windows))[:, None] + np.arange(1, context + ahead)
     assert (batch.targets.numpy() == np.where(targets >= order, targets, 0)).all()
-    inside = (targets >= begin) & (targets < end)
+    inside = (targets >= start) & (targets < end)
     fitted, held_out = batch.fitted.numpy() > 0, batch.held_out.numpy() > 0
     assert not (fitted & inside).any()
     assert not (held_out & ~inside).any()
     assert not ((fitted | held_out) & (targets < order)).any()
-    # Everything else counts, once a network has read enough.
+    # All other targets count, once a network has read enough.
     assert fitted[:, context - 1 :].sum() == (~inside & (targets >= order))[:, context - 1 :].sum()
     assert held_out[:, context - 1 :].sum() == (inside & (targets >= order))[:, context - 1 :].sum()
     assert not held_out[:, : context - 1].any()
@@ -60,15 +60,15 @@ def test_no_target_is_both_learnt_and_measured(sizes: tuple[int, int, int, int],
 
 
 def _member(seed: int) -> Member:
-    """With a network that has something to say."""
+    """Returns a member whose network is not zero."""
     torch.manual_seed(seed)
     network = CorrectionNetwork("gru", 8)
     torch.nn.init.normal_(network.head.weight)
     return Member(Linear(np.array([0.5, -0.2, 0.1]), 0.3), 0.7, network.eval(), (0, 1))
 
 
-def test_many_steps_without_noise_are_one_step_fed_back() -> None:
-    """The network's state goes on in ``draw_paths``; here all is read anew for each step."""
+def test_many_steps_without_noise_equal_one_step_repeated() -> None:
+    """``draw_paths`` carries the network's state; here every step reads everything from the start."""
     member, reading = _member(0), Reading(context=5, window_spread=1.3, trust=0.75)
     values = np.random.default_rng(0).normal(size=20)
     found = draw_paths(member, reading, values, np.array([12, 20]), 4, 1, None)[0]
@@ -88,7 +88,7 @@ def test_many_steps_without_noise_are_one_step_fed_back() -> None:
         assert row == pytest.approx(known[origin:], abs=1e-5)
 
 
-def test_paths_spread_as_the_process_does() -> None:
+def test_paths_have_the_spread_of_the_process() -> None:
     """A network that corrects nothing: the paths are the autoregression's, their mean exactly its forecast."""
     torch.manual_seed(0)
     member = Member(Linear(np.array([0.9]), 0.0), 2.0, CorrectionNetwork("gru", 4).eval(), (0, 1))
@@ -100,7 +100,7 @@ def test_paths_spread_as_the_process_does() -> None:
     assert np.corrcoef(paths[:, 0], paths[:, 1])[0, 1] == pytest.approx(0.9 / np.sqrt(1.81), abs=0.02)
 
 
-def test_nats_are_torchs_loss_of_a_gaussian() -> None:
+def test_nats_equal_pytorchs_gaussian_loss() -> None:
     mean, log_variance, targets = torch.randn(3, 4, 2, dtype=torch.float64)
     expected = torch.nn.functional.gaussian_nll_loss(mean, targets, log_variance.exp(), reduction="none")
     torch.testing.assert_close(gaussian_nats((mean, log_variance), targets), expected)

@@ -1,4 +1,4 @@
-"""The picture of a forecast, read from its SVG."""
+"""The picture of a forecast, parsed from its SVG."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -46,7 +46,7 @@ def _group(picture: ET.Element, name: str) -> ET.Element:
 
 
 @pytest.mark.parametrize("levels", [(0.8, 0.95), (0.95, 0.5, 0.999, 0.8)])
-def test_intervals_look_like_their_patches(forecaster: Forecaster, levels: tuple[float, ...]) -> None:
+def test_intervals_have_the_colors_of_the_legend(forecaster: Forecaster, levels: tuple[float, ...]) -> None:
     picture = _picture(Series(_VALUES), forecaster, levels)
     legend = _group(picture, "legend")
     named = [text for text in _texts(legend) if text.endswith("interval")]
@@ -62,7 +62,7 @@ def test_intervals_look_like_their_patches(forecaster: Forecaster, levels: tuple
     assert list(dict.fromkeys(drawn)) == patches
     for group in picture.iter(f"{_SVG}g"):
         if group.get("id", "").startswith("FillBetween"):
-            assert "opacity" not in ET.tostring(group, "unicode"), "what shines through has another colour"
+            assert "opacity" not in ET.tostring(group, "unicode"), "a transparent fill has another color"
 
 
 _MONTHS = [f"{1998 + month // 12}-{month % 12 + 1:02d}" for month in range(_NUM_POINTS)]
@@ -78,7 +78,7 @@ _HOURS = [datetime(2020, 1, 20) + timedelta(hours=hour) for hour in range(_NUM_P
     ],
     ids=["months", "years", "hours with a time zone"],
 )
-def test_ticks_stand_at_whole_years_and_days(
+def test_ticks_are_at_whole_years_and_days(
     forecaster: Forecaster, tmp_path: Path, labels: list[str], ticks: list[str]
 ) -> None:
     axis = _group(_picture(_series(tmp_path, labels), forecaster), "matplotlib.axis_1")
@@ -86,13 +86,13 @@ def test_ticks_stand_at_whole_years_and_days(
 
 
 @pytest.mark.parametrize("first", [1, 9928])
-def test_the_first_and_the_last_years_there_are(forecaster: Forecaster, tmp_path: Path, first: int) -> None:
+def test_the_first_and_the_last_possible_years(forecaster: Forecaster, tmp_path: Path, first: int) -> None:
     series = _series(tmp_path, [f"{first + year:04d}-12-01" for year in range(_NUM_POINTS)])
     assert series.label(_NUM_POINTS + 11) == f"{first + _NUM_POINTS + 11:04d}-12-01"
     assert "time" in _texts(_picture(series, forecaster))
 
 
-def test_one_forecast_of_any_series_is_drawn(forecaster: Forecaster) -> None:
+def test_values_or_a_series_are_drawn_but_one_origin_only(forecaster: Forecaster) -> None:
     found = forecaster.forecast()
     assert draw_forecast(_VALUES, found, (0.8,)) == draw_forecast(Series(_VALUES), found, (0.8,))
     with pytest.raises(InputError, match="forecast has several origins: draw one of"):
@@ -106,6 +106,6 @@ def test_points_without_dates_are_counted_from_1(forecaster: Forecaster) -> None
     assert _texts(axis) == ["15", "30", "45", "60", "point"]
 
 
-def test_a_name_in_any_letters(forecaster: Forecaster) -> None:
+def test_a_name_in_any_script(forecaster: Forecaster) -> None:
     series = Series(_VALUES, "\u6c14\u6e29 $x^2 <b>")
     assert draw_forecast(series, forecaster.forecast()).startswith(b"\x89PNG")

@@ -1,4 +1,4 @@
-"""Tables as programs and offices write them: read right with the options that the error names, or refused."""
+"""Tables as programs and offices write them: read with the options that the error names, or refused."""
 
 # ruff: noqa: E501 - one table a line
 

@@ -1,4 +1,4 @@
-"""The length of a season, found in what has one and in nothing else."""
+"""The length of a season, found in seasonal series only."""
 
 import numpy as np
 import pytest
@@ -23,11 +23,11 @@ def test_noise_has_no_season(seed: int) -> None:
 @pytest.mark.parametrize(
     "values", [[1.0] * 40, [1.0, 2.0] * 3 + [1.0], [3.0], range(60)], ids=["constant", "seven points", "one", "line"]
 )
-def test_what_shows_no_season(values: list[float]) -> None:
+def test_series_without_a_season(values: list[float]) -> None:
     assert find_season(values) == 1
 
 
-def test_the_shortest_of_its_multiples_is_the_season() -> None:
+def test_the_season_is_the_shortest_of_its_multiples() -> None:
     shape = np.array([0.0, 5.0, 1.0, -3.0])
     values = np.tile(shape, 30) + np.random.default_rng(0).normal(0, 0.2, 120)
     assert find_season(values) == 4

@@ -1,4 +1,4 @@
-"""Which values a series takes: finite real numbers, copied; everything else is refused."""
+"""Values of a series: finite real numbers, copied; everything else is refused."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ class _Indexed:
         (_DAYS.astype(object), "2001-01-07"),
     ],
 )
-def test_an_index_in_even_steps(index: Any, later: str) -> None:
+def test_an_evenly_spaced_index(index: Any, later: str) -> None:
     series = as_series(_Indexed(index))  # type: ignore[arg-type]
     assert series.values.tolist() == _NUMBERS.tolist()
     assert series.label(6) == later
@@ -67,13 +67,13 @@ def test_an_index_in_even_steps(index: Any, later: str) -> None:
         (np.array(list("abcdef"), object), "'a' .* is not an ISO date"),
     ],
 )
-def test_an_index_that_is_not_in_even_steps(make: Any, index: Any, message: str) -> None:
+def test_an_invalid_index(make: Any, index: Any, message: str) -> None:
     with pytest.raises(SeriesError, match=f"{message}.*; sort the series by its index and fill its gaps, or give its"):
         make(_Indexed(index))
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=5))
-def test_whole_numbers_are_kept_to_their_last_digit_or_refused(numbers: list[int]) -> None:
+def test_integers_are_kept_to_their_last_digit_or_refused(numbers: list[int]) -> None:
     try:
         assert [int(value) for value in Series(np.array(numbers)).values] == numbers
     except SeriesError as error:
@@ -83,7 +83,7 @@ def test_whole_numbers_are_kept_to_their_last_digit_or_refused(numbers: list[int
 
 def test_numbers_that_differ_in_their_last_bit_are_not_constant() -> None:
     values = np.where(np.arange(60) % 2, 1.0, np.nextafter(1.0, 2.0))
-    found = fit(values, ForecastSettings(method="ar", horizon=2)).forecast()  # refused of constant ones
+    found = fit(values, ForecastSettings(method="ar", horizon=2)).forecast()  # it would refuse constant ones
     assert found.interval(0.95)[0] == pytest.approx(1)
 
 
@@ -121,7 +121,7 @@ def test_refused(make: Any, values: Any, message: str) -> None:
     st.sampled_from(["int8", "int64", "float16", "float32", "float64", "longdouble"]),
     st.sampled_from([list, tuple, np.asarray, np.ma.asarray, torch.tensor]),
 )
-def test_taken(numbers: list[int], dtype: str, container: Any) -> None:
+def test_accepted(numbers: list[int], dtype: str, container: Any) -> None:
     array = np.array(numbers, "float64" if container is torch.tensor else dtype)
     series = as_series(container(array))
     assert series.values.tolist() == numbers
@@ -129,7 +129,7 @@ def test_taken(numbers: list[int], dtype: str, container: Any) -> None:
     assert series.values.dtype == np.float64
 
 
-def test_a_series_does_not_change() -> None:
+def test_a_series_is_immutable() -> None:
     numbers = _NUMBERS.copy()
     series = Series(numbers)
     numbers[:] = 0
@@ -139,7 +139,7 @@ def test_a_series_does_not_change() -> None:
     assert as_series(series) is series
 
 
-def test_its_parts() -> None:
+def test_attributes() -> None:
     series = Series(np.arange(5.0), "x")
     assert len(series.head(3)) == 3
     assert [series.label(i) for i in (0, 7)] == ["1", "8"]

@@ -1,4 +1,4 @@
-"""Forecasts of series of many kinds: finite, ordered, of the series' own kind of numbers, in any unit."""
+"""Forecasts of series of many kinds: finite, ordered, of the series' kind of numbers, in any unit."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -52,7 +52,7 @@ def _check(values: Values, found: forecasting.Forecast) -> None:
     for level in (0.1, 0.5, 0.8, 0.95, 0.999):
         low, high = found.interval(level)
         assert np.isfinite([low, high]).all()
-        assert (low <= before[0]).all(), "intervals lie within those of higher levels, and hold the forecast"
+        assert (low <= before[0]).all(), "intervals are within those of higher levels, and contain the forecast"
         assert (high >= before[1]).all()
         before = (low, high)
     low, high = before
@@ -87,7 +87,7 @@ def test_forecasts_are_of_the_kind_of_the_series(kind: str, length: int) -> None
     st.sampled_from(_MODELS[1:]),
 )
 @settings(max_examples=60)
-def test_plain_models(kind: str, length: int, seed: int, horizon: int, model: str) -> None:
+def test_baselines(kind: str, length: int, seed: int, horizon: int, model: str) -> None:
     values = _KINDS[kind](np.random.default_rng(seed), length)
     found = fit(values, replace(_QUICK, method=model, horizon=horizon)).forecast()  # type: ignore[arg-type]
     _check(values, found)
@@ -110,7 +110,7 @@ def test_intervals_grow_without_jumps(kind: str) -> None:
 @pytest.mark.parametrize("length", [12, 40])
 @pytest.mark.parametrize("factor", [1e-300, -1e-180, -7.0, 1e8, 1e297])
 def test_the_unit_does_not_matter(kind: str, length: int, factor: float) -> None:
-    """Nor its sign, to plain models: a network knows up from down."""
+    """Nor does the sign, for baselines: a network distinguishes up and down."""
     values = _KINDS[kind](np.random.default_rng(3), length)
     quick = replace(_QUICK, domain="real", method="ar" if factor < 0 and length > 23 else "auto")
     plain, scaled = (fit(v, quick).forecast() for v in (values, values * factor))
@@ -136,7 +136,7 @@ def test_the_level_does_not_matter(level: float, tolerance: float, length: int) 
 @pytest.mark.parametrize(
     "values", [np.arange(40) * 5e-324, np.linspace(1, 2, 40) * 1e-310, np.linspace(-1, 1, 40) * 1e300]
 )
-def test_the_ends_of_the_range_of_floats(values: Values) -> None:
+def test_the_limits_of_floats(values: Values) -> None:
     _check(values, fit(values, _QUICK).forecast())
     report = backtest(values, _QUICK)
     assert all(np.isfinite(scores.mase).all() for scores in report.scores.values())
@@ -155,14 +155,14 @@ def test_constant_series() -> None:
     assert fit(rounded, _QUICK).forecast().mean == pytest.approx(np.full(5, 0.3), rel=1e-12)
 
 
-def test_domain_real_is_any_number() -> None:
+def test_domain_real_allows_any_number() -> None:
     counts = _KINDS["rare"](np.random.default_rng(0), 60)
     found = fit(counts, replace(_QUICK, domain="real", method="mean")).forecast()
     assert found.mean == pytest.approx(np.full(5, counts.mean()))
     assert found.interval(0.95)[0].min() < 0
 
 
-def test_short_series_hold_what_they_claim() -> None:
+def test_intervals_of_short_series_have_their_coverage() -> None:
     """Random walks and noise of 6 to 20 points, on the mean over many."""
     held: dict[float, list[float]] = {0.8: [], 0.95: []}
     for seed in range(150):
@@ -209,7 +209,7 @@ def test_each_model_by_its_name(model: str, tmp_path: object) -> None:
         "autocast",
     ],
 )
-def test_settings_of_the_caller_change_nothing(setting: str, tmp_path: Path) -> None:
+def test_settings_of_the_caller_have_no_effect(setting: str, tmp_path: Path) -> None:
     values = _KINDS["season"](np.random.default_rng(0), 60)
     network = replace(_QUICK, method="network")
     expected = fit(values, network).forecast()

@@ -1,4 +1,4 @@
-"""The map between a series and what the models see, and back."""
+"""The transform between a series and the models' scale, and its inverse."""
 
 import math
 
@@ -15,7 +15,7 @@ _LISTS = st.lists(st.floats(0.01, 1e6), min_size=2, max_size=30).filter(lambda v
 
 
 @given(_LISTS, st.sampled_from(["none", "log"]), st.integers(-300, 270))
-def test_values_come_back_from_a_unit_of_mean_zero_and_spread_one(
+def test_values_round_trip_through_mean_zero_and_unit_spread(
     numbers: list[float], transform: Transform, power: int
 ) -> None:
     values = np.array(numbers) * 10.0**power
@@ -44,7 +44,7 @@ def test_forecasts_stay_on_the_series_side_of_zero_and_finite() -> None:
             assert not np.signbit(found[found == 0]).any()
 
 
-def test_whole_numbers_stay_whole_and_their_bounds_hold_those_between() -> None:
+def test_integers_stay_integers_and_their_bounds_include_those_between() -> None:
     scale = make_scale(np.array([1.0, 4.0, 2.0]), "none", 1, "auto")
     assert (scale.whole, scale.sign) == (True, 1)
     assert scale.rounded(np.array([0.4, 0.6, 2.0])).tolist() == [0, 1, 2]
@@ -63,7 +63,7 @@ def test_logarithms_are_taken_if_swings_grow_with_the_level() -> None:
     assert make_scale(growing, "auto", 1, "auto").transform == "log"
     assert make_scale(-growing, "auto", 1, "auto").transform == "none"
     assert make_scale(level + random.normal(0, 0.1, 200) + 1, "auto", 1, "auto").transform == "none"
-    assert make_scale(growing[:20], "auto", 1, "auto").transform == "none", "too short to tell"
+    assert make_scale(growing[:20], "auto", 1, "auto").transform == "none", "too short for a decision"
 
 
 def test_a_constant_series_is_exactly_zero() -> None:
@@ -74,7 +74,7 @@ def test_a_constant_series_is_exactly_zero() -> None:
         assert (scale.from_unit(np.zeros(2)) == value).all()
 
 
-def test_what_has_no_place_on_the_scale_is_refused() -> None:
+def test_values_outside_the_scale_are_refused() -> None:
     scale = Scale("log", 0, 0.0, 1.0)
     with pytest.raises(SeriesError, match="not positive: fit with transform='none'"):
         scale.to_unit(np.array([1.0, 0.0]))

@@ -1,4 +1,4 @@
-"""Statistics and compressors that need no model."""
+"""Statistics and compressors without a model."""
 
 import gzip
 import lzma
@@ -24,7 +24,7 @@ def test_baselines(text: str | bytes) -> None:
 
 
 def test_other_compressors() -> None:
-    """Those that are here give a size between nothing and everything; a command that is there is used."""
+    """Available ones give a size between nothing and the whole; an installed command is used."""
     sizes = measure_compressors(_TEXT)
     for name in ("gzip -9", "bzip2 -9", "xz -9e"):
         size = sizes[name]
@@ -33,4 +33,4 @@ def test_other_compressors() -> None:
     assert (sizes["zstd -19"] is None) == (shutil.which("zstd") is None)
     zpaq = sizes["zpaq -m5"]
     assert (zpaq is None) == (shutil.which("zpaq") is None)
-    assert zpaq is None or 20 < zpaq < len(_TEXT) / 2  # its archives begin with a kilobyte of their own
+    assert zpaq is None or 20 < zpaq < len(_TEXT) / 2  # its archives start with a kilobyte of their own

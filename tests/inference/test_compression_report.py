@@ -1,4 +1,4 @@
-"""What a text takes with a model, and from how much text on the model pays for itself."""
+"""The size of a text with a model, and the length of text from which the model pays for itself."""
 
 from pathlib import Path
 
@@ -10,21 +10,21 @@ from charloom.codec.model.priming import PRIMING_FILE
 from charloom.inference.compression_report import break_even, known_share, report_compression, size_of_model
 
 
-def test_breaking_even() -> None:
+def test_break_even() -> None:
     """1000 bytes take 100 with the model and 300 without: 0.2 saved a byte, so 50,000 pay for 10,000."""
     assert break_even(1000, 100, 300, 10_000) == 50_000
     assert break_even(1000, 300, 300, 10_000) == float("inf")
     assert break_even(1000, 100, None, 10_000) == float("inf")
 
 
-def test_what_the_priming_has_too() -> None:
+def test_share_of_a_text_known_from_the_priming() -> None:
     priming = bytes(range(256))
     assert known_share(priming[10:138], priming) == 1
     assert known_share(bytes(64) + priming[10:74], priming) == 0.5
     assert known_share(b"short", priming) == 0
 
 
-def test_the_model_is_its_integers_and_what_it_begins_with(tmp_path: Path) -> None:
+def test_the_model_is_its_integers_and_its_priming(tmp_path: Path) -> None:
     (tmp_path / INTEGER_MODEL_FILE).write_bytes(bytes(70))
     (tmp_path / "model.safetensors").write_bytes(bytes(1000))
     assert size_of_model(tmp_path) == 70

@@ -46,8 +46,8 @@ def test_known_probabilities() -> None:
     assert result.perplexity == pytest.approx(math.exp(nats / 4), rel=1e-6)
 
 
-def test_is_the_mean_loss_of_one_pass(text: str) -> None:
-    """Chunks change nothing: the state is carried."""
+def test_equals_the_mean_loss_of_one_pass(text: str) -> None:
+    """Chunks have no effect: the state is carried."""
     long = text * 2
     assert len(long) > 2 * 2048
     vocabulary = Vocabulary.of_text(long)
@@ -72,24 +72,26 @@ def test_bits_per_byte_counts_utf8() -> None:
     unknown=st.sampled_from(["unk", "skip"]),
     split=st.sampled_from([split_lines, split_chars]),
 )
-def test_chunks_sum_to_the_whole(text: str, lowercase: bool, collapse: bool, unknown: Any, split: Any) -> None:
+def test_surprisals_of_parts_sum_to_the_whole(
+    text: str, lowercase: bool, collapse: bool, unknown: Any, split: Any
+) -> None:
     model = _model(CleanUp(lowercase, collapse))
-    chunks = split(text)
-    assert "".join(chunks) == text
+    parts = split(text)
+    assert "".join(parts) == text
     try:
         whole = evaluate(model, text, unknown=unknown)
     except CorpusError:
         return
-    result, surprisals = evaluate_chunks(model, chunks, unknown=unknown)
+    result, surprisals = evaluate_chunks(model, parts, unknown=unknown)
     assert result == whole
-    assert len(surprisals) == len(chunks)
-    assert sum(chunk.num_chars for chunk in surprisals) == whole.num_chars
-    assert sum(chunk.nats for chunk in surprisals) == pytest.approx(whole.total_nats, rel=1e-9)
-    assert [chunk.number for chunk in surprisals] == list(range(1, len(chunks) + 1))
+    assert len(surprisals) == len(parts)
+    assert sum(part.num_chars for part in surprisals) == whole.num_chars
+    assert sum(part.nats for part in surprisals) == pytest.approx(whole.total_nats, rel=1e-9)
+    assert [part.number for part in surprisals] == list(range(1, len(parts) + 1))
 
 
 def test_by_line() -> None:
-    """A line's surprisal is that of its characters and its line end, in the one pass."""
+    """A line's surprisal is that of its characters and its line end, within one pass."""
     model = _model()
     text = "ab ab\nba\n\nabé"
     _, chars = evaluate_chunks(model, split_chars(text))
@@ -103,7 +105,7 @@ def test_by_line() -> None:
     assert lines[1].bits_per_char == pytest.approx(lines[1].bits / 3)
 
 
-def test_the_odd_line_stands_out() -> None:
+def test_an_unusual_line_has_the_highest_surprisal() -> None:
     lines = ["abcabc"] * 20 + ["acbacb"] + ["abcabc"] * 5
     model = cyclic_predictor()
     model = MarkovPredictor(Vocabulary(["a", "b", "c"]), model.log_transitions.exp())
@@ -111,8 +113,8 @@ def test_the_odd_line_stands_out() -> None:
     assert max(surprisals, key=lambda line: line.bits_per_char).number == 21
 
 
-def test_many_chunks_take_no_more_work_than_one() -> None:
-    """Sums of chunks come from running sums: no PyTorch operation for each."""
+def test_many_parts_take_no_more_operations_than_one() -> None:
+    """Sums of parts come from cumulative sums: no PyTorch operation for each."""
 
     class Count(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's
         number: int = 0
@@ -121,10 +123,10 @@ def test_many_chunks_take_no_more_work_than_one() -> None:
             self.number += 1
             return func(*args, **(kwargs or {}))
 
-    def operations(chunks: list[str]) -> int:
+    def operations(parts: list[str]) -> int:
         count = Count()  # type: ignore[no-untyped-call] # torch's
         with count:
-            evaluate_chunks(cyclic_predictor(), chunks)
+            evaluate_chunks(cyclic_predictor(), parts)
         return count.number
 
     assert operations(split_chars("abc" * 500)) <= operations(["abc" * 500]) + 10
@@ -144,7 +146,7 @@ def test_unknown_characters() -> None:
     with pytest.raises(UnknownCharacterError, match=r"'x' \(at 1\)"):
         evaluate(model, "axbc")
     assert evaluate(model, "axbc", unknown="skip") == evaluate(model, "abc")
-    with pytest.raises(InputError, match="not finite"):  # this one gives <unk> no probability
+    with pytest.raises(InputError, match="not finite"):  # this model gives <unk> no probability
         evaluate_lines(model, "ab\nc\nXa", sort="bits")
 
 
@@ -163,7 +165,7 @@ def test_progress_ends_at_the_end() -> None:
 
 
 def test_lanes_score_each_target_once() -> None:
-    """For a model without memory, lanes and one pass agree but for the places between lanes."""
+    """For a model without memory, lanes and one pass differ only between lanes."""
     model = cyclic_predictor()
     ids = model.vocabulary.encode("abcaabcbab" * 30 + "a")
     nats, count = nats_in_lanes(model, ids, 1)
@@ -182,7 +184,7 @@ def test_dropout_is_off() -> None:
 @settings(max_examples=60)
 @given(text=st.text("abz漢\u2603 \n", min_size=2, max_size=60), sort=st.sampled_from([None, "bits", "bits-per-char"]))
 def test_lines_count_unknown_characters(text: str, sort: Any) -> None:
-    """Their bits are those of the whole text with <unk> for what is unknown; sorting loses none."""
+    """Their bits are those of the whole text with <unk> for unknown characters; sorting loses none."""
     model = _model()
     whole, lines = evaluate_lines(model, text, sort=sort)
     assert whole == evaluate(model, text, unknown="unk")
@@ -204,7 +206,7 @@ def test_lines_count_unknown_characters(text: str, sort: Any) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"top": 0}, {"top": -3}, {"top": True}])
-def test_wrong_arguments_of_lines(wrong: Any) -> None:
+def test_invalid_arguments_of_lines(wrong: Any) -> None:
     with pytest.raises(SettingsError) as caught:
         evaluate_lines(_model(), "ab", **wrong)
     assert caught.value.setting in wrong

@@ -45,8 +45,8 @@ def test_the_section_by_hand() -> None:
     assert generate(model, text, 20) == "".join(written)
 
 
-def test_streams_as_it_goes() -> None:
-    """Each chunk is there before the next step is computed."""
+def test_streams_each_step() -> None:
+    """Each chunk arrives before the next step is computed."""
     model = cyclic_predictor()
     chunks = stream(model, "ab", 1000)
     assert next(chunks) == "ab"
@@ -54,7 +54,7 @@ def test_streams_as_it_goes() -> None:
     assert model.steps_read <= 4
 
 
-def test_gradients_are_not_switched_off_for_others() -> None:
+def test_gradients_stay_enabled_for_the_caller() -> None:
     chunks = stream(cyclic_predictor(), "a", 5)
     next(chunks)
     next(chunks)
@@ -62,7 +62,7 @@ def test_gradients_are_not_switched_off_for_others() -> None:
 
 
 def test_random_choice_follows_the_model() -> None:
-    """Of many draws after a, 90 % are b, as the fake knows."""
+    """Of many draws after a, 90 % are b, as the fake's probabilities."""
     text = generate(cyclic_predictor(), "a", 5000, _SAMPLING)
     following = [after for before, after in itertools.pairwise(text) if before == "a"]
     assert following.count("b") / len(following) == pytest.approx(0.9, abs=0.03)
@@ -76,7 +76,7 @@ def test_a_seed_fixes_the_text() -> None:
 
 
 def test_several_samples() -> None:
-    """The first is what one alone would be; all differ."""
+    """The first equals a single sample; all differ."""
     model = cyclic_predictor()
     samples = generate_samples(model, "ab", 200, _SAMPLING, num_samples=3)
     assert samples[0] == generate(model, "ab", 200, _SAMPLING)
@@ -91,7 +91,7 @@ def test_several_samples() -> None:
     assert generate_samples(model, "ab", 0, _SAMPLING, num_samples=2) == ["ab", "ab"]
 
 
-def test_what_cannot_be_is_refused_before_anything_is_written(compute_by: Switch) -> None:
+def test_invalid_calls_are_refused_before_any_output(compute_by: Switch) -> None:
     """Also by ``stream``, whose first chunk is the prefix."""
     model = build_model(Vocabulary(list("ab")), ModelSettings(nonlinearity="relu", hidden_size=4))
     with pytest.raises(SettingsError, match="precision is 'int8'"):
@@ -101,7 +101,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(compute_by: Switch
         stream(model, "ab", 5)
 
 
-def test_unknown_is_never_written() -> None:
+def test_unknown_is_never_generated() -> None:
     transitions = torch.full((3, 3), 0.005)
     transitions[:, 0] = 0.99
     model = MarkovPredictor(Vocabulary(["a", "b"]), transitions)
@@ -111,7 +111,7 @@ def test_unknown_is_never_written() -> None:
 @settings(max_examples=40)
 @given(stop=st.text("abc", min_size=1, max_size=4), seed=st.integers(0, 50))
 def test_stop(stop: str, seed: int) -> None:
-    """Ends before the first place where the model writes it, and prints nothing of it before."""
+    """Generation ends before the first occurrence, and outputs no part of it."""
     sampling = SamplingSettings(temperature=1.0, seed=seed)
     whole = generate(cyclic_predictor(), "cab", 60, sampling)
     chunks = list(stream(cyclic_predictor(), "cab", 60, sampling, stop=stop))
@@ -147,7 +147,7 @@ def test_unknown_characters_in_the_prefix(call: Any) -> None:
 
 
 def _spelling_predictor(text: bytes) -> MarkovPredictor:
-    """Writes these bytes, each but once in them, over and over."""
+    """Returns a predictor that generates these bytes, each at most once in them, in a cycle."""
     transitions = torch.full((256, 256), 1e-6)
     for before, after in itertools.pairwise(text + text[:1]):
         transitions[before, after] = 1.0
@@ -160,8 +160,8 @@ def test_bytes_in_bytes_out() -> None:
     assert list(stream(model, b"\xff", 3, stop=b"\x00")) == [b"\xff", b"A"]
 
 
-def test_a_byte_model_given_text_writes_text() -> None:
-    """Characters are whole when they come, and what is no UTF-8 is replaced."""
+def test_a_byte_model_given_text_generates_text() -> None:
+    """Characters are complete in the output; invalid UTF-8 is replaced."""
     model = _spelling_predictor("a漢é".encode())
     assert list(stream(model, "漢", 9)) == ["漢", "é", "a", "漢", "é", "a"]
     assert generate(_spelling_predictor(b"a\xff"), "a", 3) == "a\ufffda\ufffd"
@@ -173,24 +173,24 @@ def test_a_character_model_refuses_bytes() -> None:
         generate(cyclic_predictor(), b"ab", 3)
 
 
-class _Kept(MarkovPredictor):
-    """Gives parts of its own table, which nobody may write to."""
+class _SharedTable(MarkovPredictor):
+    """Returns views of its own table, which must not be modified."""
 
     def __call__(self, ids: Any, state: Any = None) -> Any:
         return self.log_transitions[int(ids[0, -1])].expand(1, len(ids), -1), state
 
 
-def test_a_predictors_own_logits_are_not_written_to() -> None:
-    model = _Kept(Vocabulary(["a", "b", "c"]), torch.full((4, 4), 0.25))
+def test_a_predictors_logits_are_not_modified() -> None:
+    model = _SharedTable(Vocabulary(["a", "b", "c"]), torch.full((4, 4), 0.25))
     before = model.log_transitions.clone()
     assert len(generate(model, "a", 5)) == 6
     assert len(generate_samples(model, "a", 5, num_samples=3)) == 3
     assert torch.equal(model.log_transitions, before)
 
 
-@pytest.mark.skipif(backend().kernels is None, reason="without kernels each step reads the present weights")
-def test_a_stream_is_written_with_the_weights_that_it_began_with() -> None:
-    """Also if it is read within autocast."""
+@pytest.mark.skipif(backend().kernels is None, reason="without kernels each step reads the current weights")
+def test_a_stream_uses_the_weights_at_its_start() -> None:
+    """Also if it is consumed within autocast."""
     settings = ModelSettings(hidden_size=8, init_sigma=0.5)
     models = [build_model(Vocabulary(list("abcd")), settings, seed=seed) for seed in (0, 1)]
     texts = [generate(model, "ab", 40) for model in models]
@@ -201,7 +201,7 @@ def test_a_stream_is_written_with_the_weights_that_it_began_with() -> None:
 
 
 @pytest.mark.parametrize("kernels", ["auto", "pytorch"])
-def test_what_becomes_infinite_as_it_writes_is_refused(kernels: str, compute_by: Switch) -> None:
+def test_logits_that_become_infinite_are_refused(kernels: str, compute_by: Switch) -> None:
     compute_by(kernels)
     model = build_model(Vocabulary(list("abcd")), ModelSettings(nonlinearity="relu", hidden_size=8))
     with torch.no_grad():
@@ -211,7 +211,7 @@ def test_what_becomes_infinite_as_it_writes_is_refused(kernels: str, compute_by:
         generate(model, "ab", 200)
 
 
-def test_dropout_is_off_and_the_mode_comes_back() -> None:
+def test_dropout_is_off_and_the_mode_is_restored() -> None:
     model = build_model(Vocabulary(list("abc")), ModelSettings(hidden_size=32, dropout=0.9, init_sigma=1.0))
     assert model.training
     assert generate(model, "ab", 40) == generate(model, "ab", 40)

@@ -1,4 +1,4 @@
-"""The native loop over characters against the one in Python: the same choices from the same draws."""
+"""The native generation loop against the one in Python: the same choices for the same random numbers."""
 
 from typing import Any
 
@@ -52,15 +52,15 @@ def test_same_choices_as_in_python(name: str, kernels: str, compute_by: Switch) 
 @pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
 @settings(max_examples=40)
 @given(data=st.data())
-def test_logits_and_state_go_on_as_in_forward(data: st.DataObject) -> None:
-    """After the last token both are what the model itself computes from the whole text."""
+def test_logits_and_state_continue_as_in_forward(data: st.DataObject) -> None:
+    """After the last token both equal what the model computes from the whole text."""
     model = _model(
         data.draw(st.integers(0, 100)),
         cell=data.draw(st.sampled_from(["rnn", "gru", "lstm"])),
         hidden_size=data.draw(st.sampled_from([1, 7, 31, 32, 33, 64, 100])),
         num_layers=data.draw(st.integers(1, 3)),
         embedding_size=data.draw(st.sampled_from([None, 1, 5, 40])),
-        init_sigma=0,  # larger weights make a plain cell chaotic: no two orders of adding up agree for long
+        init_sigma=0,  # larger weights make a plain cell chaotic: different orders of summation soon diverge
     )
     num_samples, num_steps = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 9))
     first = torch.randint(len(_VOCABULARY), (num_samples, 2))
@@ -82,7 +82,7 @@ def test_logits_and_state_go_on_as_in_forward(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("kernels", INSTRUCTION_SETS)
 def test_int8_is_near_float32_and_the_same_on_every_instruction_set(kernels: str, compute_by: Switch) -> None:
-    """The probabilities differ by little; the integer sums by nothing, so that the text is the same."""
+    """Probabilities differ slightly; the integer sums are equal, so that the text is the same."""
     compute_by(kernels)
     for cell, hidden_size in (("rnn", 64), ("gru", 33), ("lstm", 100)):
         model = _model(cell=cell, hidden_size=hidden_size, num_layers=2, init_sigma=0)
@@ -108,7 +108,7 @@ def test_int8_is_near_float32_and_the_same_on_every_instruction_set(kernels: str
     )
 
 
-def test_a_sample_does_not_depend_on_those_beside_it() -> None:
+def test_a_sample_does_not_depend_on_the_others() -> None:
     model = _model(cell="lstm")
     sampling = SamplingSettings(temperature=1.0, seed=5)
     together = _ids(model, sampling, num_samples=5)
@@ -127,7 +127,7 @@ def test_unknown_is_never_chosen() -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_int8_where_it_is_not_to_be_had(compute_by: Switch) -> None:
+def test_int8_refusals(compute_by: Switch) -> None:
     with pytest.raises(charloom.SettingsError, match="precision is 'int8': it is for models"):
         charloom.generate(_model(cell="rnn", nonlinearity="relu"), "abc", 5, precision="int8")
     with pytest.raises(charloom.SettingsError, match="choose one of float32, int8"):
@@ -138,7 +138,7 @@ def test_int8_where_it_is_not_to_be_had(compute_by: Switch) -> None:
         charloom.generate(_model(), "abc", 5, precision="int8")
 
 
-def test_later_training_is_seen_by_the_next_text() -> None:
+def test_later_training_applies_to_the_next_text() -> None:
     model = _model()
     before = charloom.generate(model, "abc", 20)
     with torch.no_grad():
@@ -149,7 +149,6 @@ def test_later_training_is_seen_by_the_next_text() -> None:
 
 @pytest.mark.skipif(backend().kernels is None, reason="no native kernels, or CHARLOOM_KERNELS=pytorch")
 def test_dropout_is_off_in_every_mode() -> None:
-    """Generation puts the whole model in eval mode."""
     settings = charloom.ModelSettings(hidden_size=8, dropout=0.5, embedding_size=8)
     model = charloom.build_model(charloom.Vocabulary.of_text("abc"), settings).eval()
     expected = charloom.generate(model, "abc", 30)

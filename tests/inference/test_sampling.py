@@ -53,7 +53,7 @@ def test_extremes_of_the_power() -> None:
 
 @given(logits=_LOGITS, k=st.integers(1, 10), p=st.floats(0.01, 1.0), data=st.data())
 def test_top_k_and_top_p(logits: Tensor, k: int, p: float, data: st.DataObject) -> None:
-    """What is kept is the most likely; in the proportions it had; no more than asked for, no less than needed."""
+    """The most likely tokens are kept, in their proportions; no more than asked for, no fewer than needed."""
     chosen = data.draw(st.sampled_from([(k, None), (None, p), (k, p)]))
     found = probabilities(logits, SamplingSettings(top_k=chosen[0], top_p=chosen[1]))[0]
     whole = _powers(logits, 1.0)[0]
@@ -64,7 +64,7 @@ def test_top_k_and_top_p(logits: Tensor, k: int, p: float, data: st.DataObject) 
     if (~kept).any() and kept.any():
         assert whole[kept].min() >= whole[~kept].max() * (1 - 1e-9)
     if chosen[0] is None and whole[kept].sum() < 1:
-        # It reaches p, and would not without its least likely.
+        # It reaches p, and would not without its least likely token.
         assert whole[kept].sum() >= p - 1e-9
         assert whole[kept].sum() - whole[kept].min() < p + 1e-9
 
@@ -85,8 +85,8 @@ def test_a_forbidden_token_is_never_drawn() -> None:
     assert set(draws.tolist()) == {0, 1}
 
 
-def test_streams_are_independent_and_repeatable() -> None:
-    """Sequence i of a seed draws the same whatever is beside it; without a seed, each sampler draws anew."""
+def test_streams_are_independent_and_reproducible() -> None:
+    """Sequence i of a seed draws the same for any number of sequences; without a seed, each sampler differs."""
     logits = torch.zeros(3, 1000)
     options = SamplingSettings(temperature=1.0, seed=7)
     three = Sampler(options, 3)
@@ -99,6 +99,6 @@ def test_streams_are_independent_and_repeatable() -> None:
 
 
 def test_known_draws() -> None:
-    """Philox is defined by its counters: these choices are the same everywhere, and in every later version."""
+    """Philox is defined by its counters: these choices are the same on every machine and in every later version."""
     sampler = Sampler(SamplingSettings(temperature=1.0, seed=2019), 2)
     assert [sampler.choose(torch.zeros(2, 100)).tolist() for _ in range(4)] == [[16, 45], [48, 30], [7, 40], [15, 89]]

@@ -1,4 +1,4 @@
-"""Files are there whole, with the right permissions, or not at all."""
+"""Atomic writes: files appear complete, with the right permissions, or not at all."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from charloom.errors import InputError
 from charloom.io.atomic import atomic_file, remove_leftovers, remove_unfinished, write_atomically
 
 
-def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     target = tmp_path / "a.bin"
     with atomic_file(target) as file:
         file.write(b"first")
@@ -47,8 +47,8 @@ def test_what_failed_leaves_what_was_there(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
 
 
-def test_a_process_that_ends_at_once_removes_its_hidden_files(tmp_path: Path) -> None:
-    """Also if a signal came before the ``with`` statement knew of the file, as it can between any two steps."""
+def test_a_process_that_exits_removes_its_temporary_files(tmp_path: Path) -> None:
+    """Also if a signal came before the ``with`` statement had the file, as it can between any two steps."""
     context = atomic_file(tmp_path / "a.bin")
     context.__enter__().write(b"half")
     assert len(list(tmp_path.iterdir())) == 1
@@ -57,26 +57,26 @@ def test_a_process_that_ends_at_once_removes_its_hidden_files(tmp_path: Path) ->
         remove_unfinished()
         os._exit(0)
     os.waitpid(child, 0)
-    assert len(list(tmp_path.iterdir())) == 1  # they are this process', not its children's
+    assert len(list(tmp_path.iterdir())) == 1  # only the process that made them may remove them, not its children
     remove_unfinished()
     assert not list(tmp_path.iterdir())
     del context
 
 
-def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
-    """Neither what was there nor what came while the file was written."""
+def test_existing_files_are_overwritten_only_if_asked(tmp_path: Path) -> None:
+    """Neither a file that existed nor one that appeared during the write."""
     target = tmp_path / "a.bin"
     with pytest.raises(InputError, match="there is a file already"), atomic_file(target):
         target.write_bytes(b"theirs")
     with pytest.raises(InputError), atomic_file(target):
-        raise AssertionError("begun")
+        raise AssertionError("the write started")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"theirs"]
     with atomic_file(target, overwrite=True) as file:
         file.write(b"ours")
     assert target.read_bytes() == b"ours"
 
 
-def test_permissions_and_times_of_another(tmp_path: Path) -> None:
+def test_permissions_and_times_are_copied(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_bytes(b"")
     other.chmod(0o640)
@@ -95,8 +95,8 @@ def test_errors_name_the_target(tmp_path: Path) -> None:
         assert caught.value.filename == str(target)
 
 
-def test_files_that_belong_together_come_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If one cannot be written none is, and what they replace stays."""
+def test_a_group_of_files_appears_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If one write fails none appears, and the old files stay."""
     old, files = tmp_path / "old", {tmp_path / name: name.encode() for name in "abc"}
     old.write_bytes(b"old")
     sync, synced = os.fsync, []
@@ -118,7 +118,7 @@ def test_files_that_belong_together_come_together(tmp_path: Path, monkeypatch: p
 
 
 def test_leftovers_of_killed_processes(tmp_path: Path) -> None:
-    """Only hidden files of the names that are asked for go."""
+    """Only temporary files of the given names are removed."""
     with atomic_file(tmp_path / "model.json"):
         (hidden,) = tmp_path.iterdir()
     left = tmp_path / hidden.name

@@ -1,4 +1,4 @@
-"""One process in a folder, however the one before it ended."""
+"""One process at a time in a folder, however the process before it ended."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ def _holder(folder: Path) -> "subprocess.Popen[bytes]":
 
 
 @pytest.mark.parametrize("end", ["kill", "communicate"])
-def test_another_process_is_kept_out_until_this_one_ends(tmp_path: Path, end: str) -> None:
+def test_another_process_is_refused_until_this_one_ends(tmp_path: Path, end: str) -> None:
     with _holder(tmp_path) as process:
         with pytest.raises(ModelFolderError, match="another run is at work there: wait for it, or stop it"):
             FolderLock(tmp_path, "another run").take()
@@ -58,7 +58,7 @@ def test_what_is_interrupted_while_it_takes_the_lock_can_let_go(
 
 
 def test_never_two_at_once(tmp_path: Path) -> None:
-    """Though the file goes and comes again all the time."""
+    """Although the lock file is removed and created all the time."""
     inside: list[int] = []
     most = 0
 
@@ -81,8 +81,8 @@ def test_never_two_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("to", ["file", "nowhere", "fifo"])
-def test_a_link_or_a_pipe_that_somebody_put_there(tmp_path: Path, to: str) -> None:
-    """Is neither followed nor waited for."""
+def test_a_foreign_link_or_pipe_in_place_of_the_lock(tmp_path: Path, to: str) -> None:
+    """It is neither followed nor waited for."""
     target = tmp_path / "target"
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -102,7 +102,7 @@ def test_a_link_or_a_pipe_that_somebody_put_there(tmp_path: Path, to: str) -> No
             pass
 
 
-def test_a_folder_that_moved_is_left_alone(tmp_path: Path) -> None:
+def test_a_moved_folder_is_left_unchanged(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     with FolderLock(tmp_path / "old", "a run"):
         (tmp_path / "old").rename(tmp_path / "new")

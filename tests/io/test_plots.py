@@ -1,4 +1,4 @@
-"""Figures become files of the format that was asked for."""
+"""Figures as files of the requested format."""
 
 import pytest
 
@@ -6,8 +6,8 @@ from charloom.io.plots import PictureFormat, new_figure, render_figure, set_perp
 
 
 @pytest.mark.parametrize(("format", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF-")])
-def test_the_format_is_what_was_asked_for(format: PictureFormat, magic: bytes) -> None:  # noqa: A002
-    """A title in letters that the font lacks is no error."""
+def test_the_format_is_as_requested(format: PictureFormat, magic: bytes) -> None:  # noqa: A002
+    """A title in letters that the font lacks is not an error."""
     figure = new_figure(3, 2)
     axes = figure.subplots()
     axes.plot([1, 2], [3, 40])

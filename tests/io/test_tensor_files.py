@@ -1,4 +1,4 @@
-"""Files of safetensors and JSON from anywhere: read whole, or refused at once."""
+"""Files of safetensors and JSON from any source: read completely, or refused at once."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ def _data() -> bytes:
     return safetensors.numpy.save({"a": np.arange(5)}, {"who": "me"})
 
 
-def test_a_file_that_is_whole(tmp_path: Path) -> None:
+def test_a_complete_file(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(b"12345" + _data())
     data = read_tensor_file(path, 5)
@@ -33,7 +33,7 @@ def test_every_other_length_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("header", [b"[]", b"5", b'{"a": 5}', b'{"a": {"data_offsets": []}}', b'{"a": NaN}'])
-def test_headers_of_another_kind(header: bytes, tmp_path: Path) -> None:
+def test_invalid_headers(header: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header)
     with pytest.raises(ValueError, match=r"another kind|is not JSON"):
@@ -47,7 +47,7 @@ def test_a_pipe_and_a_folder_are_refused_at_once(tmp_path: Path) -> None:
             open_regular(path)
 
 
-def test_json_as_the_standard_has_it() -> None:
+def test_json_is_standard_json() -> None:
     assert parse_json(b'{"a": [1, null]}') == {"a": [1, None]}
     for wrong in (b"NaN", b"-Infinity", b"{", b"\xff"):
         with pytest.raises(ValueError):  # noqa: PT011 - json's own messages

@@ -1,4 +1,4 @@
-"""One line that makes the layers of any model charloom's."""
+"""``accelerate``, which makes the layers of any model charloom's in one line."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from charloom import layers
 
 
 class _OwnLSTM(nn.LSTM):
-    """Someone's subclass, with a forward of its own."""
+    """A user's subclass with a forward of its own."""
 
     def forward(self, x: Any, hx: Any = None) -> Any:
         return super().forward(x * 2, hx)
@@ -69,14 +69,14 @@ def test_packed_sequences_and_projections_stay_pytorchs() -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_nothing_to_do_is_said() -> None:
+def test_a_module_without_layers_is_refused() -> None:
     with pytest.raises(charloom.InputError, match=r"Linear has no .* inside"):
         charloom.accelerate(nn.Linear(2, 3))
     with pytest.raises(charloom.SettingsError, match="choose one of float32, bfloat16"):
         charloom.accelerate(nn.GRU(2, 3), precision="half")  # type: ignore[arg-type]
 
 
-def test_a_second_call_keeps_the_precision_unless_it_says_another() -> None:
+def test_a_second_call_keeps_the_precision_unless_given() -> None:
     inner = charloom.accelerate(torch.nn.GRU(3, 4), precision="bfloat16")
     module = torch.nn.Sequential(inner, torch.nn.LSTM(4, 4))
     layers: Any = charloom.accelerate(module)

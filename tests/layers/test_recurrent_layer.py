@@ -1,4 +1,4 @@
-"""What a layer adds to PyTorch's: its first state, weights read by name, precision; and what it leaves to PyTorch."""
+"""What a layer adds to PyTorch's: its initial state, weights read by name, precision; and the fallback to PyTorch."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from charloom import InputError, SettingsError, layers
 from native import Switch
 
 
-def test_shapes_of_the_first_state() -> None:
+def test_shapes_of_the_initial_state() -> None:
     """The section's (layers, batch, hidden); directions count as layers; an LSTM has a pair."""
     assert layers.RNN(44, 256).begin_state(batch_size=2).shape == (1, 2, 256)  # type: ignore[union-attr]
     assert layers.GRU(5, 6, 3, bidirectional=True).begin_state(4).shape == (6, 4, 6)  # type: ignore[union-attr]
@@ -26,13 +26,13 @@ def test_zeros_in_the_layers_dtype() -> None:
     assert (other.dtype, other.device.type) == (torch.bfloat16, "meta")
 
 
-def test_the_first_state_is_what_an_absent_state_means() -> None:
+def test_an_absent_state_is_the_initial_state() -> None:
     layer = layers.LSTM(3, 4, 2)
     inputs = torch.randn(5, 2, 3)
     torch.testing.assert_close(layer(inputs, layer.begin_state(2)), layer(inputs))
 
 
-def test_a_batch_of_none_is_refused() -> None:
+def test_an_empty_batch_is_refused() -> None:
     with pytest.raises(InputError, match="batch_size is 0"):
         layers.RNN(3, 4).begin_state(0)
 
@@ -44,7 +44,7 @@ def test_an_unknown_device_is_refused(device: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["auto", "reference"])
-def test_a_state_of_another_batch_is_refused(path: str, compute_by: Switch) -> None:
+def test_a_state_of_another_batch_size_is_refused(path: str, compute_by: Switch) -> None:
     compute_by(path)
     layer = layers.RNN(3, 4)
     with pytest.raises(RuntimeError, match="hidden"):
@@ -52,7 +52,7 @@ def test_a_state_of_another_batch_is_refused(path: str, compute_by: Switch) -> N
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections")
-def test_what_the_reference_does_not_cover_is_pytorchs(compute_by: Switch) -> None:
+def test_pytorch_computes_what_the_reference_does_not_support(compute_by: Switch) -> None:
     """Packed and unbatched inputs, and projections."""
     theirs = nn.LSTM(3, 4, proj_size=2)
     ours = layers.LSTM(3, 4, proj_size=2)
@@ -81,7 +81,7 @@ def test_weights_are_read_by_name() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections")
-def test_weights_that_pytorch_reads_otherwise_are_not_read_by_name() -> None:
+def test_weights_that_pytorch_does_not_read_by_name() -> None:
     assert layers.LSTM(3, 4, proj_size=2).named_weights() is None
     parametrized = layers.GRU(3, 4)
     nn.utils.parametrize.register_parametrization(parametrized, "weight_hh_l0", nn.Identity())

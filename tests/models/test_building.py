@@ -1,4 +1,4 @@
-"""A model with more characters is the model, and what it makes of the new ones is new."""
+"""A model with an extended vocabulary predicts as before, and gets new weights for new characters only."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def test_a_longer_vocabulary() -> None:
         Vocabulary(["a", "b", "c", "d"], clean_up=CleanUp(lowercase=True)),
     ],
 )
-def test_a_vocabulary_that_is_another_is_refused(other: Vocabulary) -> None:
+def test_another_vocabulary_is_refused(other: Vocabulary) -> None:
     with pytest.raises(InputError, match="vocabulary must begin with all of the model's"):
         extend_model(build_model(_VOCABULARY, ModelSettings(hidden_size=5)), other)
 
@@ -44,14 +44,14 @@ def test_the_old_characters_keep_their_logits(settings: ModelSettings) -> None:
     torch.testing.assert_close(extended[..., : len(_VOCABULARY)], logits)
     assert longer.tied_output == model.tied_output
     assert longer.settings == model.settings
-    # The new ones are told apart, and can be read.
+    # The new characters are distinguished, and can be read.
     assert len(set(extended[0, 0, len(_VOCABULARY) :].tolist())) == 3
     assert not torch.equal(longer(torch.full((1, 1), 4))[0], longer(torch.full((1, 1), 5))[0])
     longer.loss(torch.randint(7, (2, 5)), torch.randint(7, (2, 5)))[0].backward()  # type: ignore[no-untyped-call]
 
 
-def test_as_a_new_model_would_have_them() -> None:
-    """Of the spread that was asked for; the same seed gives the same."""
+def test_new_weights_are_initialized_as_in_a_new_model() -> None:
+    """With the given standard deviation; the same seed gives the same weights."""
     model = build_model(_VOCABULARY, ModelSettings(hidden_size=500, init_sigma=1.0))
     wide, again, other = (extend_model(model, _LONGER, init_sigma=0.01, seed=seed) for seed in (1, 1, 2))
     rows = wide.output.weight[len(_VOCABULARY) :]
@@ -62,7 +62,7 @@ def test_as_a_new_model_would_have_them() -> None:
 
 
 @pytest.mark.parametrize("settings", _KINDS)
-def test_a_models_settings_build_its_like(settings: ModelSettings) -> None:
+def test_a_models_settings_build_an_equal_model(settings: ModelSettings) -> None:
     model = build_model(_VOCABULARY, settings)
     like = build_model(_VOCABULARY, model.settings)
     assert {name: t.shape for name, t in like.state_dict().items()} == {

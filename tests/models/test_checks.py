@@ -1,4 +1,4 @@
-"""What a language model refuses to be given."""
+"""Validation of a language model's arguments."""
 
 from typing import Any
 
@@ -8,20 +8,20 @@ import torch
 from charloom import InputError, SettingsError, Vocabulary, layers
 from charloom.models.checks import check_ids, check_parts, check_range, check_state, check_step
 
-_VOCABULARY = Vocabulary.of_text("abc")  # of four, with <unk>
+_VOCABULARY = Vocabulary.of_text("abc")  # of four tokens, with <unk>
 _IDS = torch.zeros(2, 3, dtype=torch.int64)
 
 
-def test_ids_are_whole_numbers_of_so_many_dimensions() -> None:
+def test_ids_are_integers_of_the_expected_dimensions() -> None:
     check_ids(2, ids=_IDS, targets=_IDS)
     check_ids(1, ids=_IDS[0])
     check_step(_IDS, _IDS)
-    for wrong, said in (
+    for wrong, message in (
         (_IDS[0], r"targets must be int64 \(batch, steps\), not torch.int64 \(3,\)"),
         (_IDS.int(), r"not torch.int32 \(2, 3\)"),
         ([[1]], "targets must be a tensor, not a list"),
     ):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             check_ids(2, ids=_IDS, targets=wrong)
     with pytest.raises(InputError, match=r"int64 \(batch,\), not"):
         check_ids(1, ids=_IDS)
@@ -32,7 +32,7 @@ def test_ids_are_whole_numbers_of_so_many_dimensions() -> None:
 def test_ids_are_in_the_vocabulary() -> None:
     check_range(torch.tensor([[0, 3]]), 4)
     check_range(torch.empty(2, 0, dtype=torch.int64), 4)
-    check_range(torch.empty(2, 3, dtype=torch.int64, device="meta"), 4)  # no values that could be read
+    check_range(torch.empty(2, 3, dtype=torch.int64, device="meta"), 4)  # tensors without values that could be read
     for wrong in (-1, 4, 2**40):
         with pytest.raises(InputError, match=f"id {wrong} is not in the vocabulary of 4"):
             check_range(torch.tensor([[0, wrong]]), 4)
@@ -42,12 +42,12 @@ def test_a_state_has_the_shapes_of_the_expected_one() -> None:
     h = torch.zeros(1, 2, 3)
     check_state(h, torch.ones(1, 2, 3))
     check_state((h, h), (h, h))
-    for wrong, said in (
+    for wrong, message in (
         ((h, h), r"the state is \(\(1, 2, 3\), \(1, 2, 3\)\): for these ids it must be \(1, 2, 3\)"),
         (h[:, :1], r"the state is \(1, 1, 3\)"),
         ("zero", "the state is str"),
     ):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             check_state(wrong, h)
 
 
@@ -56,7 +56,7 @@ def _check(layer: Any = None, vocabulary: Any = _VOCABULARY, **options: Any) -> 
     check_parts(layer or layers.GRU(options["embedding_size"] or 4, 5), vocabulary, **options)
 
 
-def test_parts_that_make_a_model() -> None:
+def test_valid_parts() -> None:
     _check()
     _check(embedding_size=5, dropout=1, tied_output=True)
 
@@ -84,6 +84,6 @@ def test_a_projection_is_the_outputs_size() -> None:
         ({"layer": layers.GRU(4, 5), "embedding_size": 0}, "embedding_size is 0"),
     ],
 )
-def test_parts_that_make_no_model(parts: dict[str, Any], message: str) -> None:
+def test_invalid_parts(parts: dict[str, Any], message: str) -> None:
     with pytest.raises((InputError, SettingsError), match=message):
         _check(**parts)

@@ -1,4 +1,4 @@
-"""A model and its configuration: each makes the other."""
+"""A model and its configuration: each determines the other."""
 
 import json
 from typing import Any
@@ -24,8 +24,8 @@ def _model(settings: ModelSettings = _KINDS[1]) -> LanguageModel:
 
 
 @pytest.mark.parametrize("settings", _KINDS)
-def test_a_model_of_a_configuration_has_the_same(settings: ModelSettings) -> None:
-    """Through JSON; the parts are the same, and with the weights so are the results."""
+def test_a_model_built_from_a_configuration_has_the_same(settings: ModelSettings) -> None:
+    """Through JSON; the parts are the same, and with equal weights so are the results."""
     model = _model(settings).eval()
     config = json.loads(json.dumps(config_of(model)))
     other = model_from_config(LanguageModel, config).eval()
@@ -36,7 +36,7 @@ def test_a_model_of_a_configuration_has_the_same(settings: ModelSettings) -> Non
     assert not differ(model, other)
 
 
-def test_a_model_without_weights_has_no_memory() -> None:
+def test_a_model_without_weights_takes_no_memory() -> None:
     config = config_of(_model())
     model = model_without_weights(LanguageModel, config, 1)
     assert {p.device.type for p in model.parameters()} == {"meta"}
@@ -60,7 +60,7 @@ def test_a_model_without_weights_has_no_memory() -> None:
         {"provenance": 1},
     ],
 )
-def test_what_describes_no_model_is_refused(change: dict[str, Any]) -> None:
+def test_invalid_configurations_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="does not describe a model"):
         model_from_config(LanguageModel, config_of(_model()) | change)
 

@@ -1,4 +1,4 @@
-"""The device of a name, or a refusal in one line."""
+"""Devices by name, or a refusal in one line."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def test_auto_takes_a_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("name", ["meta", "gpu", "cpu:x", ""])
-def test_what_cannot_compute_is_refused_in_one_line(name: str) -> None:
+def test_unusable_devices_are_refused_in_one_line(name: str) -> None:
     with pytest.raises(SettingsError, match=r"it cannot be used \(.+\); auto takes what there is") as caught:
         find_device(name)
     assert str(caught.value).startswith(f"device is {name!r}: ")

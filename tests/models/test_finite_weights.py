@@ -45,7 +45,7 @@ def _model(corpus: Corpus) -> LanguageModel:
 
 @pytest.mark.parametrize("bad", _BAD)
 @pytest.mark.parametrize("name", [name for name, _ in _model(corpus_from("ab")).named_parameters()])
-def test_one_bad_number_anywhere(name: str, bad: float, corpus: Corpus, tmp_path: Path) -> None:
+def test_a_single_bad_number(name: str, bad: float, corpus: Corpus, tmp_path: Path) -> None:
     model = _model(corpus)
     model.save(tmp_path)
     with torch.no_grad():
@@ -96,7 +96,7 @@ def test_a_folder_with_one_is_refused_by_every_command(corpus: Corpus, tmp_path:
 @pytest.mark.parametrize("spoiled_at", [1, 8, 9])
 @pytest.mark.parametrize("stop", [True, False])
 def test_training_never_ends_with_one(spoiled_at: int, stop: bool, corpus: Corpus) -> None:
-    """At whatever step it comes, and whether or not the run is stopped there: the last of epoch 1 is its 9th."""
+    """At any step, whether or not the run is stopped there: the last step of epoch 1 is the 9th."""
     model = _model(corpus)
 
     def spoil(event: Event) -> None:
@@ -112,7 +112,7 @@ def test_training_never_ends_with_one(spoiled_at: int, stop: bool, corpus: Corpu
     assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
-def test_a_run_that_diverges_leaves_the_model_that_it_was_to_replace(tmp_path: Path) -> None:
+def test_a_diverging_run_leaves_the_model_that_it_would_replace(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("a fox and a dog\n" * 50)
     options = ["--hidden-size", "8", "--batch-size", "2", "--num-steps", "16", "--epochs", "2", "--output", "model"]
     call(tmp_path, "train", "text", *options).done()
@@ -122,7 +122,7 @@ def test_a_run_that_diverges_leaves_the_model_that_it_was_to_replace(tmp_path: P
     assert (tmp_path / "model" / "model.safetensors").read_bytes() == before
 
 
-def test_weights_that_are_too_large_to_compute_with(corpus: Corpus) -> None:
+def test_weights_that_overflow_in_computation(corpus: Corpus) -> None:
     model = _model(corpus)
     with torch.no_grad():
         for parameter in model.output.parameters():

@@ -1,4 +1,4 @@
-"""A saved model comes back the same; a damaged one does not come back at all."""
+"""A saved model loads unchanged; a damaged one does not load."""
 
 import hashlib
 import itertools
@@ -57,7 +57,7 @@ def test_round_trip(model_settings: ModelSettings, vocabulary: Vocabulary, tmp_p
     assert loaded.tied_output == (loaded.embedding is not None and loaded.output.weight is loaded.embedding.weight)
     ids = torch.randint(len(vocabulary), (2, 7))
     assert torch.equal(loaded(ids)[0], model(ids)[0])
-    loss, _ = loaded.loss(ids, ids)  # and it can be trained on
+    loss, _ = loaded.loss(ids, ids)  # and it can be trained further
     torch.autograd.grad(loss, list(loaded.parameters()))
 
 
@@ -99,7 +99,7 @@ def test_weights_of_two_types_are_refused(tmp_path: Path) -> None:
         model.save(tmp_path / "model")
 
 
-@pytest.mark.filterwarnings("ignore:LSTM with projections")  # PyTorch says it once, to whoever comes first
+@pytest.mark.filterwarnings("ignore:LSTM with projections")  # PyTorch warns once per process
 def test_projection_survives(tmp_path: Path) -> None:
     model = LanguageModel(layers.LSTM(len(_VOCABULARY), 6, proj_size=3), _VOCABULARY).eval()
     model.save(tmp_path)
@@ -135,12 +135,12 @@ def test_a_missing_folder_and_a_file(folder: Path) -> None:
         LanguageModel.load(folder / "config.json")
 
 
-@pytest.mark.filterwarnings("ignore:dropout option adds")  # of a configuration with a bit of it flipped
+@pytest.mark.filterwarnings("ignore:dropout option adds")  # of a configuration with a flipped bit
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 @settings(max_examples=40)
 @given(data=st.data())
 def test_every_truncation_and_flipped_bit_is_found(name: str, data: st.DataObject, tmp_path_factory: Any) -> None:
-    """Loads the very same model, or raises the one error: never anything else."""
+    """It loads the very same model, or raises the one error."""
     path = tmp_path_factory.mktemp("model")
     model = build_model(_VOCABULARY, ModelSettings(hidden_size=3)).eval()
     model.save(path)
@@ -156,7 +156,7 @@ def test_every_truncation_and_flipped_bit_is_found(name: str, data: st.DataObjec
         loaded = LanguageModel.load(path)
     except ModelFolderError:
         return
-    # A bit of the vocabulary, of white space or of a dropout rate may flip unseen: the weights never.
+    # A flip in the vocabulary, in white space or in a dropout rate may stay undetected: in the weights never.
     assert name == "config.json"
     assert torch.equal(loaded.output.weight, model.output.weight)
 
@@ -202,14 +202,14 @@ def _edit(folder: Path, **changes: Any) -> None:
         {"provenance": 3},
     ],
 )
-def test_a_config_that_lies_is_refused(changes: dict[str, Any], folder: Path) -> None:
+def test_a_false_config_is_refused(changes: dict[str, Any], folder: Path) -> None:
     _edit(folder, **changes)
     with pytest.raises(ModelFolderError):
         LanguageModel.load(folder)
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{}", "[" * 100_000, "\xff", '{"format_version": 1}'])
-def test_a_config_that_is_none_is_refused(text: str, folder: Path) -> None:
+def test_an_invalid_config_is_refused(text: str, folder: Path) -> None:
     (folder / "config.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(ModelFolderError):
         LanguageModel.load(folder)
@@ -221,7 +221,7 @@ def test_weights_of_the_wrong_kind_are_refused(dtypes: list[torch.dtype], folder
     tensors = safetensors.torch.load_file(folder / "model.safetensors")
     others = {name: tensor.to(dtype) for (name, tensor), dtype in zip(tensors.items(), itertools.cycle(dtypes))}
     config = {key: value for key, value in config.items() if key not in ("format_version", "weights_sha256")}
-    # Not by write_model_folder, since PyTorch cannot even tell if some of them are finite.
+    # Not by write_model_folder: PyTorch cannot check some of these dtypes for finite values.
     write_model_folder(folder, config, tensors)
     weights = safetensors.torch.save(others)
     (folder / "model.safetensors").write_bytes(weights)
@@ -230,7 +230,7 @@ def test_weights_of_the_wrong_kind_are_refused(dtypes: list[torch.dtype], folder
         LanguageModel.load(folder)
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_writable_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelFolderError, match="file"):
         build_model(_VOCABULARY, ModelSettings(hidden_size=3)).save(tmp_path / "file" / "model")
@@ -238,7 +238,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         build_model(_VOCABULARY, ModelSettings(hidden_size=3)).save(tmp_path / "a\0b")
 
 
-def test_a_crash_while_saving_leaves_the_old_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_during_saving_leaves_the_old_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = LanguageModel.load(folder)
 
     def fail(*_: Any) -> None:

@@ -1,4 +1,4 @@
-"""``loss``, ``backpropagate`` and training give what ``forward`` and cross-entropy give."""
+"""``loss``, ``backpropagate`` and training equal ``forward`` with cross-entropy."""
 
 # mypy: disallow-untyped-calls=False
 
@@ -49,8 +49,8 @@ def _by_backpropagate(model: LanguageModel) -> Tensor:
 _WAYS: dict[str, Callable[[LanguageModel], Tensor]] = {"loss": _by_loss, "backpropagate": _by_backpropagate}
 
 
-def _stepped(model: LanguageModel, way: Callable[[LanguageModel], Tensor]) -> Any:
-    """The loss and all gradients, as they are and added up."""
+def _step(model: LanguageModel, way: Callable[[LanguageModel], Tensor]) -> Any:
+    """Returns the loss and all gradients, after one call and after a second one, accumulated."""
     torch.manual_seed(2)
     first = way(model).detach()
     gradients = {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}
@@ -60,9 +60,9 @@ def _stepped(model: LanguageModel, way: Callable[[LanguageModel], Tensor]) -> An
 
 @pytest.mark.parametrize("way", _WAYS)
 @pytest.mark.parametrize("name", CUSTOMIZED)
-def test_loss_is_what_forward_gives(name: str, way: str) -> None:
-    expected = _stepped(CUSTOMIZED[name](), _by_forward)
-    differences = list(differing(_stepped(CUSTOMIZED[name](), _WAYS[way]), expected))
+def test_loss_equals_that_of_forward(name: str, way: str) -> None:
+    expected = _step(CUSTOMIZED[name](), _by_forward)
+    differences = list(differing(_step(CUSTOMIZED[name](), _WAYS[way]), expected))
     assert not differences, "\n".join(differences)
 
 
@@ -75,15 +75,15 @@ def test_loss_under_a_setting(setting: str, way: str) -> None:
         for results, step in ((expected, _by_forward), (found, _WAYS[way])):
             model = CUSTOMIZED[name]()
             with SETTINGS[setting]():
-                results.append(outcome(_stepped, model, step))
+                results.append(outcome(_step, model, step))
     differences = list(differing(found, expected))
     assert not differences, "\n".join(differences)
 
 
 @pytest.mark.parametrize("way", _WAYS)
 @pytest.mark.parametrize("name", WRONG)
-def test_what_forward_refuses_is_refused(name: str, way: str) -> None:
-    """By an error of PyTorch's, or by charloom's own with what is wrong."""
+def test_refusals_equal_those_of_forward(name: str, way: str) -> None:
+    """By an error of PyTorch's, or by charloom's own that states the fault."""
     assert isinstance(outcome(_by_forward, WRONG[name]()), Refusal)
     refused = outcome(_WAYS[way], WRONG[name]())
     assert isinstance(refused, Refusal)
@@ -91,7 +91,7 @@ def test_what_forward_refuses_is_refused(name: str, way: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*CUSTOMIZED, *WRONG])
-def test_generates_what_forward_and_step_give(name: str, compute_by: Switch) -> None:
+def test_generation_equals_forward_and_step(name: str, compute_by: Switch) -> None:
     """The same text as without kernels, or a refusal by PyTorch's error or charloom's own."""
     make = (CUSTOMIZED | WRONG)[name]
     found = outcome(charloom.generate, make(), "the", 20)
@@ -100,7 +100,7 @@ def test_generates_what_forward_and_step_give(name: str, compute_by: Switch) -> 
     assert isinstance(found, str) or issubclass(found.kind, RuntimeError | IndexError | ValueError | CharloomError)
 
 
-@pytest.mark.parametrize("name", sorted(CUSTOMIZED.keys() - {"forward hook on the state"}))  # depends on the cuts
+@pytest.mark.parametrize("name", sorted(CUSTOMIZED.keys() - {"forward hook on the state"}))  # depends on the chunks
 def test_evaluation_and_generation_call_the_model(name: str) -> None:
     """With its hooks, in ``eval`` mode."""
     model, text = CUSTOMIZED[name]().eval(), CORPUS.text[:60]
@@ -121,7 +121,7 @@ class _OtherLoss(LanguageModel):
         return loss * 2, state
 
 
-def test_an_own_loss_is_what_is_trained() -> None:
+def test_an_overridden_loss_is_trained() -> None:
     plain, subclass, patched = make_model(), make_model(_OtherLoss), make_model()
     loss = patched.loss
     patched.loss = lambda *arguments: (loss(*arguments)[0] * 2, None)  # type: ignore[method-assign,assignment]
@@ -135,7 +135,7 @@ def test_an_own_loss_is_what_is_trained() -> None:
 
 @pytest.mark.parametrize("way", _WAYS)
 def test_ids_of_a_larger_output_count(way: str) -> None:
-    """Targets that only the replaced output layer knows."""
+    """Only the replaced output layer has these targets."""
 
     def shifted(step: Callable[[LanguageModel, Tensor, Tensor], Tensor]) -> Any:
         model, (ids, targets) = CUSTOMIZED["output larger"](), _batch()
@@ -151,7 +151,7 @@ def test_ids_of_a_larger_output_count(way: str) -> None:
 @pytest.mark.parametrize("name", CUSTOMIZED)
 def test_functional_call(name: str) -> None:
     if name in ("bfloat16", "float64"):
-        pytest.skip("the same as plain")
+        pytest.skip("equals plain")
     model = CUSTOMIZED[name]()
     values = {key: (value * 1.5).detach().requires_grad_() for key, value in model.named_parameters()}
     ids, targets = _batch()
@@ -176,9 +176,9 @@ def test_functional_call(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(CUSTOMIZED.keys() - {"embedding sparse", "bfloat16", "float64"}))
 def test_trained_and_saved(name: str, tmp_path: Path) -> None:
-    """Every parameter that forward trains is trained; what was saved gives the same logits, or saving refuses."""
+    """Training changes every parameter that forward uses; a saved model gives the same logits, or is not saved."""
     model = CUSTOMIZED[name]()
-    expected = _stepped(CUSTOMIZED[name](), _by_forward)[1]
+    expected = _step(CUSTOMIZED[name](), _by_forward)[1]
     before = {key: value.detach().clone() for key, value in model.named_parameters()}
     charloom.train(model, CORPUS, charloom.TrainingSettings(epochs=1, batch_size=4, num_steps=8))
     for key, value in model.named_parameters():
@@ -194,14 +194,14 @@ def test_trained_and_saved(name: str, tmp_path: Path) -> None:
 
 
 def _two_calls(model: LanguageModel) -> tuple[Tensor, Tensor]:
-    """The logits, from the state that the model begins with."""
+    """Returns the logits from the model's initial state."""
     ids, _ = _batch()
     first, state = model(ids, model.begin_state(len(ids)))
     return first, model(ids, state)[0]
 
 
 def test_a_layer_of_torch_in_bfloat16() -> None:
-    """Whose products the kernels do not compute."""
+    """The kernels do not compute its products."""
     model, ids = CUSTOMIZED["layer of torch.nn"](), _batch()
     model.precision = "bfloat16"
     with torch.autocast("cpu", torch.bfloat16):
@@ -210,7 +210,7 @@ def test_a_layer_of_torch_in_bfloat16() -> None:
 
 
 @pytest.mark.parametrize("way", _WAYS)
-def test_a_patched_class_is_another(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_patched_class_is_not_computed_by_the_kernels(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     forward = LanguageModel.forward
 
     def halved(self: LanguageModel, ids: Tensor, state: Any = None) -> Any:
@@ -218,4 +218,4 @@ def test_a_patched_class_is_another(way: str, monkeypatch: pytest.MonkeyPatch) -
         return logits / 2, state
 
     monkeypatch.setattr(LanguageModel, "forward", halved)
-    assert not list(differing(_stepped(make_model(), _WAYS[way]), _stepped(make_model(), _by_forward)))
+    assert not list(differing(_step(make_model(), _WAYS[way]), _step(make_model(), _by_forward)))

@@ -1,4 +1,4 @@
-"""Damaged model folders and checkpoints load, or end in a clear error: they never hang, crash, or take much memory."""
+"""Damaged model folders and checkpoints load or raise a clear error, without a hang, a crash, or much memory."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 from charloom import CheckpointFolder
 from process import SMALL, call
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of address space need Linux")
 _SUPPORT = Path(__file__).parents[1] / "support"
 _TEXT = "A fox, a dog and a crow.\nThe crow had a chunk of cheese; the fox had an idea.\n" * 5
 
@@ -28,12 +28,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "model" / "checkpoints").rename(folder / "finished")
     other = ["--cell", "lstm", "--hidden-size", "4", "--num-steps", "10", "--epochs", "1", "--prefix", "A fox"]
     call(folder, "train", "fable.txt", *other, "--output", "other").done()
-    usual = CheckpointFolder.due
+    original = CheckpointFolder.due
 
     def due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps == 7:
             raise KeyboardInterrupt
-        return usual(self, run)
+        return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointFolder, "due", due)

@@ -76,8 +76,8 @@ def test_loss_is_the_mean_cross_entropy_of_each_next_token() -> None:
     assert not state.requires_grad
 
 
-def test_blind_guessing_at_the_start() -> None:
-    """With the section's small weights the loss is that of a uniform guess."""
+def test_initial_loss_is_that_of_a_uniform_guess() -> None:
+    """The section's initial weights are small."""
     model = build_model(_VOCABULARY)
     assert model.loss(_ids(4, 9), _ids(4, 9))[0].item() == pytest.approx(math.log(len(_VOCABULARY)), abs=0.02)
 
@@ -101,7 +101,7 @@ def test_dropout_in_training_only() -> None:
 
 
 def test_initial_weights() -> None:
-    """N(0, sigma) and zero biases; depends on the seed alone; sigma 0 leaves PyTorch's."""
+    """N(0, sigma) and zero biases, determined by the seed; sigma 0 keeps PyTorch's."""
     torch.manual_seed(5)
     before = torch.get_rng_state()
     model = build_model(_VOCABULARY, ModelSettings(hidden_size=100, init_sigma=0.03), seed=3)
@@ -115,8 +115,8 @@ def test_initial_weights() -> None:
     other = build_model(_VOCABULARY, ModelSettings(hidden_size=100, init_sigma=0.03), seed=4)
     assert torch.equal(model.output.weight, again.output.weight)
     assert not torch.equal(model.output.weight, other.output.weight)
-    usual = build_model(_VOCABULARY, ModelSettings(hidden_size=100, init_sigma=0))
-    assert usual.output.bias.any()
+    default = build_model(_VOCABULARY, ModelSettings(hidden_size=100, init_sigma=0))
+    assert default.output.bias.any()
 
 
 @pytest.mark.parametrize(
@@ -139,14 +139,14 @@ def test_a_layer_that_does_not_fit_is_refused(layer: Any, options: dict[str, Any
 
 @pytest.mark.parametrize("bad", [torch.zeros(3, dtype=torch.int64), torch.zeros(2, 3)])
 @pytest.mark.usefixtures("unchecked")
-def test_ids_that_are_none_are_refused(bad: torch.Tensor) -> None:
+def test_invalid_ids_are_refused(bad: torch.Tensor) -> None:
     with pytest.raises(InputError, match="ids must be int64"):
         build_model(_VOCABULARY)(bad)
 
 
 @pytest.mark.parametrize("bad", [[1], torch.zeros(2), torch.zeros((), dtype=torch.int64), torch.ones(2, 1).long()])
 @pytest.mark.usefixtures("unchecked")
-def test_ids_of_a_step_that_are_none_are_refused(bad: Any) -> None:
+def test_invalid_ids_of_a_step_are_refused(bad: Any) -> None:
     model = build_model(_VOCABULARY)
     with pytest.raises(InputError, match="ids must be"):
         model.step(bad, model.begin_state(2))
@@ -156,7 +156,7 @@ def test_ids_of_a_step_that_are_none_are_refused(bad: Any) -> None:
 @pytest.mark.parametrize("way", ["loss", "backpropagate", "forward"])
 @pytest.mark.parametrize("kernels", ["auto", "pytorch"])
 @pytest.mark.usefixtures("unchecked")
-def test_states_that_are_none_are_refused(cell: Any, way: str, kernels: str, compute_by: Switch) -> None:
+def test_invalid_states_are_refused(cell: Any, way: str, kernels: str, compute_by: Switch) -> None:
     compute_by(kernels)
     model, ids = build_model(_VOCABULARY, ModelSettings(cell=cell, hidden_size=4)), _ids(2, 3)
     part = torch.zeros(1, 2, 4)
@@ -180,11 +180,11 @@ def test_targets_outside_the_vocabulary_are_never_ignored(setting: str, wrong: i
 
 
 def test_shapes_are_checked_under_test() -> None:
-    """The glossary means something: a batch that differs between two arguments is caught."""
+    """A batch size that differs between two arguments is detected."""
     model = build_model(_VOCABULARY)
     with pytest.raises(jaxtyping.TypeCheckError):
         model.loss(_ids(2, 3), _ids(3, 3))
 
 
-def test_meets_the_contract() -> None:
+def test_implements_the_protocol() -> None:
     assert isinstance(build_model(_VOCABULARY), charloom.Predictor)

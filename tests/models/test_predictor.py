@@ -1,4 +1,4 @@
-"""Prediction is in ``eval`` mode, and every part of the model gets its own mode back."""
+"""Prediction runs in ``eval`` mode, then restores the mode of every part of the model."""
 
 import contextlib
 import threading
@@ -21,7 +21,7 @@ def _model() -> LanguageModel:
 
 
 @given(modes=st.lists(st.booleans(), min_size=5, max_size=5), fails=st.booleans())
-def test_any_modes_come_back(modes: list[bool], fails: bool) -> None:
+def test_modes_are_restored(modes: list[bool], fails: bool) -> None:
     model = _model()
     expected = evaluate(model.eval(), _TEXT)
     parts = list(model.modules())
@@ -36,8 +36,8 @@ def test_any_modes_come_back(modes: list[bool], fails: bool) -> None:
     assert [part.training for part in parts] == modes
 
 
-def test_parts_that_do_something_as_their_mode_changes() -> None:
-    """As low-rank adapters do, which add themselves to the weights in ``eval`` mode."""
+def test_parts_whose_change_of_mode_has_effects() -> None:
+    """As low-rank adapters, which merge themselves into the weights in ``eval`` mode."""
 
     class Adapter(torch.nn.Module):
         merged = False
@@ -54,7 +54,7 @@ def test_parts_that_do_something_as_their_mode_changes() -> None:
 
 
 def test_threads_share_a_model() -> None:
-    """The first thread to end does not switch dropout on for the others."""
+    """The first thread to end does not enable dropout for the others."""
     model, first_is_in, first_may_end = _model(), threading.Event(), threading.Event()
 
     def first() -> None:
@@ -73,7 +73,7 @@ def test_threads_share_a_model() -> None:
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_within_itself(training: bool) -> None:
+def test_nested_predictions(training: bool) -> None:
     model = _model().train(training)
     with predicting(model):
         with predicting(model):

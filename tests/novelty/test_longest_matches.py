@@ -1,4 +1,4 @@
-"""The longest matches, against the obvious way to find them."""
+"""The longest matches, against a naive search."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from charloom.novelty.longest_matches import longest_matches
 
 
 def _naive(sample: Any, corpus: Any) -> list[int]:
-    """By end, the longest that is in the corpus."""
+    """Returns, by end, the length of the longest match in the corpus."""
     return [
         max(length for length in range(end + 1) if sample[end - length : end] in corpus)
         for end in range(1, len(sample) + 1)
@@ -28,7 +28,7 @@ _any = _few | _some | _periodic | st.text(max_size=30)
 @given(samples=st.lists(_any, max_size=4), corpus=_any, enough=st.integers(1, 40))
 @example(samples=["", "a", ""], corpus="", enough=1)
 @example(samples=["abab", "ab"], corpus="ba" * 20, enough=2)
-def test_as_the_obvious_way(samples: list[str], corpus: str, enough: int) -> None:
+def test_equals_the_naive_search(samples: list[str], corpus: str, enough: int) -> None:
     found = longest_matches(samples, corpus, enough=enough)
     _check(found, samples, corpus, enough)
 
@@ -49,9 +49,9 @@ def _check(found: list[list[int]], samples: Any, corpus: Any, enough: int) -> No
 
 
 @given(corpus=st.text("abc", min_size=1, max_size=80), cut=st.tuples(st.integers(0, 80), st.integers(0, 80)))
-def test_what_is_left_out_is_not_found_nor_what_spans_it(corpus: str, cut: tuple[int, int]) -> None:
+def test_excluded_parts_are_not_matched_nor_across_them(corpus: str, cut: tuple[int, int]) -> None:
     start, end = sorted(min(place, len(corpus)) for place in cut)
-    # Nothing that the sample has stands in its place.
+    # The sample has no such character.
     hollow = corpus[:start] + "-" * (end - start) + corpus[end:]
     (found,) = longest_matches([corpus], corpus, enough=1, without=[(start, end)] if start < end else [])
     assert found == _naive(corpus, hollow)
@@ -59,7 +59,7 @@ def test_what_is_left_out_is_not_found_nor_what_spans_it(corpus: str, cut: tuple
 
 @pytest.mark.parametrize("block", [1, 7, 1 << 20])
 def test_blocks(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A corpus that takes many blocks."""
+    """A corpus of many blocks."""
     monkeypatch.setattr(module, "_BLOCK", block)
     sample, corpus = "the cat sat on the mat", "a mat on the mat, a cat sat on it; the cat"
     (found,) = longest_matches([sample], corpus, enough=4)
@@ -68,5 +68,5 @@ def test_blocks(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_lone_surrogates() -> None:
-    """What a command line makes of bytes that are not UTF-8."""
+    """As a command line passes bytes that are not UTF-8."""
     assert longest_matches(["x\udcffy"], "\udcffy", enough=1) == [[0, 1, 2]]

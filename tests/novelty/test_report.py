@@ -1,4 +1,4 @@
-"""The report: copies that were planted are found where they were, and only they count."""
+"""The report: planted copies are found at their places, and only they count."""
 
 import random
 from typing import Any
@@ -17,12 +17,12 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def _noise(length: int, seed: int, letters: str = _LETTERS) -> str:
-    """Of 26 letters, in which no stretch of ten stands twice."""
+    """Returns text of 26 letters in which no substring of ten repeats."""
     return "".join(random.Random(seed).choices(letters, k=length))
 
 
 def test_planted_copies() -> None:
-    """Two stretches of a corpus in a text that has nothing else of it, found at their places."""
+    """A text with two stretches of a corpus and no other copies."""
     corpus = _noise(20_000, 1)
     text = "." * 50 + corpus[1234:1334] + "!" * 30 + corpus[7:47] + "?"
     found = check_novelty(text, corpus)
@@ -37,7 +37,7 @@ def test_planted_copies() -> None:
     assert found.ordinary.longest < 10
 
 
-def test_what_is_too_short_does_not_count_but_the_longest_is_told() -> None:
+def test_short_copies_do_not_count_but_the_longest_is_reported() -> None:
     corpus = _noise(3000, 2)
     found = check_novelty("-" + corpus[100:131] + "-" + corpus[500:520] + "-", corpus)
     assert (found.share, found.longest) == (0, 31)
@@ -48,7 +48,7 @@ def test_what_is_too_short_does_not_count_but_the_longest_is_told() -> None:
     assert check_novelty("ABC", corpus).stretches == ()
 
 
-def test_overlapping_copies_count_once_and_a_loop_is_told_once() -> None:
+def test_overlapping_copies_count_once_and_a_loop_is_reported_once() -> None:
     corpus = "abcdefgh-cdefghij"
     found = check_novelty("abcdefghij", corpus, min_length=4)
     assert found.samples[0].num_copied == 10
@@ -57,8 +57,8 @@ def test_overlapping_copies_count_once_and_a_loop_is_told_once() -> None:
     assert [stretch.text for stretch in looping.stretches] == [" and the machine"]
 
 
-def test_lines_and_parts_are_those_before_the_clean_up() -> None:
-    """White space collapsed and lower case, as the section cleans: the place is told in the files as they are."""
+def test_lines_and_parts_refer_to_the_original_files() -> None:
+    """Clean-up collapses white space and lower-cases; places are those before it."""
     parts = [("one", "\n\nNothing here\n\n\nThe Time\n   Traveller smiled\n"), ("two", "At first\nhe said nothing\n")]
     clean_up = CleanUp(lowercase=True, collapse_whitespace=True)
     found = check_novelty(["he said nothing: at all", "the time traveller"], parts, clean_up=clean_up, min_length=8)
@@ -76,7 +76,7 @@ def test_lines_and_parts_are_those_before_the_clean_up() -> None:
     data=st.data(),
 )
 def test_places_for_any_text(parts: list[str], clean_up: CleanUp, data: st.DataObject) -> None:
-    """A stretch from anywhere: its line is one from which the clean text goes on with it."""
+    """A stretch from any place: the clean text from its reported line on contains it."""
     whole = clean_up("".join(parts))
     if not whole:
         return
@@ -89,12 +89,12 @@ def test_places_for_any_text(parts: list[str], clean_up: CleanUp, data: st.DataO
     lines = parts[int(found.source)].split("\n")
     to_here = clean_up("".join(before) + "".join(line + "\n" for line in lines[: found.line - 1]))
     to_next = clean_up("".join(before) + "".join(line + "\n" for line in lines[: found.line]))
-    # A space that the clean-up made of a run may count to either line that the run was in.
+    # A space that the clean-up made of several characters may count to any of their lines.
     assert len(to_here) - 1 <= found.corpus_start < len(to_next) + 1
 
 
-def test_ordinary_is_what_chunks_of_the_corpus_share_with_the_rest() -> None:
-    """A log of one line over and over: all of it is ordinary. Its chunks are not looked for where they were."""
+def test_ordinary_share_is_that_of_the_corpus_with_itself() -> None:
+    """In a log of one repeated line all is ordinary. A sample of the corpus is not matched with its own place."""
     log = "INFO block received from 10.0.0.1, all is well\n" * 200
     found = check_novelty("." * 100, log)
     assert (found.share, found.ordinary.share, found.num_chunks) == (0, 1, 9)
@@ -109,7 +109,7 @@ def test_bytes() -> None:
     assert found.stretches[0].line == 2  # byte 10 is a line feed
 
 
-def test_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     mixed: Any = b"x"
     with pytest.raises(CorpusError, match="empty"):
         check_novelty("x", "")
@@ -124,13 +124,13 @@ def test_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         check_novelty(["abc", "def"], "x")
 
 
-def test_a_text_longer_than_the_corpus_and_none() -> None:
+def test_a_text_longer_than_the_corpus_and_an_empty_one() -> None:
     assert check_novelty("xx abc xx", "abc", min_length=3).share == 3 / 9
     assert check_novelty([], "abc") == module.NoveltyReport(32, (), (), 0, module.Copied(0, 0, 0))
 
 
 def test_a_corpus_of_megabytes(text: str) -> None:
-    """Also public by its name: five copies in 3 MB."""
+    """Uses the public name, too: five copies in 3 MB."""
     rest = _noise(3_000_000, 3)
     corpus = rest[:1_000_000] + text + rest[1_000_000:]
     found = charloom.check_novelty(["-" + text[100:400] + "-", rest[-100:]], corpus)

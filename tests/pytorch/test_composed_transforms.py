@@ -1,4 +1,4 @@
-"""Transforms one after the other, in any order, under any setting: nobody tried most of these before."""
+"""Transforms composed in any order, under any setting: most of these combinations are otherwise untested."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from torch_use_table import USES
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("unchecked")]
 
-# FakeTensorMode and a default device make other tensors of those that the rows keep between calls.
+# FakeTensorMode and a default device change tensors that the rows keep between calls.
 _SETTINGS = sorted(SETTINGS.keys() - {"fake tensors", "default device meta"})
 _STEPS = {**TRANSFORMS, **GRAPHS}
 
@@ -21,7 +21,7 @@ _STEPS = {**TRANSFORMS, **GRAPHS}
 def _compared(case: Case, names: list[str], use: str, last: bool, setting: str | None) -> None:
     options = {"setting": SETTINGS[setting]} if setting else {}
     graph = any(name in GRAPHS for name in names)
-    # In a graph nobody checks an LSTM's arguments, and oneDNN reads past the ends of those that do not fit.
+    # In a graph an LSTM's arguments are not validated, and oneDNN reads past the ends of those that do not fit.
     with torch.backends.mkldnn.flags(enabled=not graph):
         steps = [_STEPS[name] for name in names]
         check(case, steps, USES[use], last=last and not graph, one_dnn=not graph, **options)

@@ -1,4 +1,4 @@
-"""Graphs taken of a layer: traced, scripted, exported, compiled, quantized; and trained afterwards."""
+"""Graphs of a layer: traced, scripted, exported, compiled, quantized; and trained afterwards."""
 
 # mypy: disallow-untyped-calls=False
 
@@ -61,8 +61,8 @@ def test_graph_of_each_cell(graph: str, cell: str, use: str) -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_graph_holds_nothing_that_only_charloom_knows(cell: str) -> None:
-    """Or else it runs only where charloom is imported: saved graphs are for where it is not."""
+def test_a_graph_contains_only_operators_of_pytorch(cell: str) -> None:
+    """Otherwise it would run only with charloom imported, but saved graphs are for use without it."""
     for grad in (True, False):
         module = charloom.accelerate(Case(cell, 40).layer())
         with torch.set_grad_enabled(grad):
@@ -76,7 +76,7 @@ def test_a_graph_holds_nothing_that_only_charloom_knows(cell: str) -> None:
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("accelerated", [True, False])
 def test_a_scripted_layer_stays_charlooms(cell: str, accelerated: bool) -> None:
-    """TorchScript leaves PyTorch's class behind, and says nothing when it is done."""
+    """TorchScript leaves PyTorch's class behind, without a report when it is done."""
     uses: list[Callable[[Any], Any]] = [
         lambda layer: layer.begin_state(2),
         lambda layer: layer(inputs_for(layer)),
@@ -106,7 +106,7 @@ def _of_charloom(layer: Any) -> Any:
 
 
 def test_a_language_model_is_not_scripted() -> None:
-    """Nothing of it is changed by the refusal."""
+    """The refusal leaves it unchanged."""
     vocabulary = charloom.Vocabulary.of_text("abc")
     model = charloom.LanguageModel(charloom.layers.GRU(len(vocabulary), 4), vocabulary)
     for module in (model, nn.Sequential(model)):
@@ -119,7 +119,7 @@ class _FromState(nn.Module):
     def __init__(self, layer: Any) -> None:
         super().__init__()
         self.layer = layer
-        self.inputs = inputs_for(layer)  # of which FX makes no proxy
+        self.inputs = inputs_for(layer)  # FX makes no proxy for these
 
     def forward(self, state: Any) -> Any:
         return self.layer(self.inputs, state)
@@ -138,8 +138,8 @@ def test_fx_of_a_state_alone(cell: str) -> None:
 
 
 @pytest.mark.parametrize("use", ["forward", "training"])
-def test_fx_leaves_a_layer_and_its_hooks_alone(use: str) -> None:
-    """``spectral_norm`` computes the weight in a hook before ``forward``, which must not run while tracing."""
+def test_fx_leaves_a_layer_and_its_hooks_unchanged(use: str) -> None:
+    """``spectral_norm`` computes the weight in a hook before ``forward``, which must not run during tracing."""
     for cell in CELLS:
         check(case_for(cell, use), [TRANSFORMS["utils.spectral_norm"], GRAPHS["fx"]], USES[use])
 
@@ -157,7 +157,7 @@ def test_onnx(cell: str, dynamo: bool, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_fx_keeps_the_call_as_it_is_written(cell: str) -> None:
+def test_fx_keeps_the_arguments_of_the_call(cell: str) -> None:
     class Model(nn.Module):
         def __init__(self, layer: Any) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""The samples that PyTorch tests its own layers with, given to charloom's: as they are, and as a batch."""
+"""PyTorch's own test samples for its layers, given to charloom's: unchanged, and as a batch."""
 
 # mypy: disallow-untyped-calls=False
 
@@ -27,9 +27,9 @@ _KINDS = (nn.RNN, nn.GRU, nn.LSTM)
 
 @pytest.fixture(scope="module")
 def samples_of() -> Any:
-    """PyTorch's entries for the three layers; private to it, so that another version may not have them."""
+    """PyTorch's entries for the three layers; private, so that another version may not have them."""
     try:
-        # PyTorch's tests take a base class from it. The fixture may be made twice in a process, stand-in and all.
+        # PyTorch's tests take a base class from it. The fixture may be made twice in a process, stub included.
         if "expecttest" not in sys.modules and importlib.util.find_spec("expecttest") is None:
             stand_in: Any = types.ModuleType("expecttest")
             stand_in.TestCase = unittest.TestCase
@@ -53,14 +53,14 @@ def _samples(info: Any, dtype: torch.dtype, training: bool = True) -> list[Any]:
 
 
 def _made(sample: Any, kind: Any, dtype: torch.dtype) -> tuple[Any, Any]:
-    """The same layer twice: PyTorch's and accelerated."""
+    """Returns two equal layers: PyTorch's and an accelerated one."""
     torch.manual_seed(1)
     theirs = kind(*sample.constructor_input.args, **{**sample.constructor_input.kwargs, "dtype": dtype})
     return theirs, charloom.accelerate(copy.deepcopy(theirs))
 
 
 def _fresh(arguments: Any) -> Any:
-    """Arguments as leaves of their own."""
+    """Returns copies of the arguments as leaves."""
     if isinstance(arguments, Tensor):
         return arguments.detach().clone().requires_grad_()
     if isinstance(arguments, PackedSequence):
@@ -69,7 +69,7 @@ def _fresh(arguments: Any) -> Any:
 
 
 def _batched(arguments: Any, batch_first: bool, state: bool = False) -> Any:
-    """A sample without a batch dimension as a batch of three."""
+    """Returns a sample without a batch dimension as a batch of three."""
     if isinstance(arguments, Tensor):
         return torch.stack([arguments * factor for factor in (1, 2, 3)], 0 if batch_first and not state else 1)
     return tuple(_batched(part, batch_first, state) for part in arguments)
@@ -108,7 +108,7 @@ def test_forward_and_gradients(kind: Any, dtype: torch.dtype, samples_of: Any) -
 
 @pytest.mark.parametrize("kind", _KINDS)
 def test_references(kind: Any, samples_of: Any) -> None:
-    """What a sample's own reference gives: the same by way of a batch."""
+    """A sample's own reference gives the same, by way of a batch."""
     for sample in _samples(samples_of[kind], torch.float32):
         _, ours = _made(sample, kind, torch.float32)
         if isinstance(sample.forward_input.args[0], PackedSequence):
@@ -139,7 +139,7 @@ def test_pickled_copied_converted_and_switched(kind: Any, samples_of: Any) -> No
 
 
 @pytest.mark.parametrize("kind", _KINDS)
-def test_wrong_inputs_are_refused_alike(kind: Any, samples_of: Any) -> None:
+def test_invalid_inputs_are_refused_alike(kind: Any, samples_of: Any) -> None:
     info = samples_of[kind]
     errors = info.module_error_inputs_func(info, device="cpu", dtype=torch.float32, requires_grad=False, training=True)
     assert errors

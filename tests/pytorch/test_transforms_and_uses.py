@@ -1,4 +1,4 @@
-"""Whatever PyTorch's users do to a layer, and with it: charloom's gives what ``torch.nn``'s gives, or refuses it alike.
+"""Transforms and uses of a layer: charloom's results equal those of ``torch.nn``, or both are refused alike.
 
 A failure's name is the pair. Each pair comes with one cell, size and options, always the same; ``slow`` tries them all.
 """
@@ -24,7 +24,7 @@ _AFTER = ("forward", "training")
 
 
 def _pairs() -> Iterator[tuple[str, str]]:
-    """Of each transform the core of the uses and a part of the others."""
+    """Yields for each transform the core of the uses and a part of the others."""
     for transform in TRANSFORMS:
         for use in USES:
             if transform == "as it is" or use in _CORE or zlib.crc32(f"{transform}|{use}".encode()) % 24 == 0:
@@ -52,7 +52,7 @@ def test_on_each_instruction_set(use: str, kernels: str, compute_by: Switch) -> 
 @pytest.mark.parametrize("what", ["inputs", "state", "memory cell", "hidden weights", "input weights"])
 @pytest.mark.parametrize("transform", ["frozen hidden weights", "frozen input weights", "frozen"])
 @pytest.mark.parametrize("cell", CELLS)
-def test_what_frozen_weights_do_not_need_may_change(cell: str, transform: str, what: str) -> None:
+def test_values_that_frozen_weights_do_not_need_may_change(cell: str, transform: str, what: str) -> None:
     check_row(Case(cell, 40), f"changed before backward: {what}", transform)
 
 
@@ -80,7 +80,7 @@ def test_each_pair_on_each_instruction_set(transform: str, use: str, compute_by:
 @pytest.mark.parametrize("transform", WRONG_WEIGHTS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_weights_that_do_not_fit(cell: str, transform: str, use: str) -> None:
-    """As PyTorch's own code has it, without oneDNN, which reads past the ends of an LSTM's weights."""
+    """Compared with PyTorch's code without oneDNN, which reads past the ends of an LSTM's weights."""
     if cell == "lstm" and not INSTRUCTION_SETS:
         pytest.skip("PyTorch's own LSTM, with oneDNN, may crash")
     for size in (4, 32):

@@ -1,4 +1,4 @@
-"""Whatever PyTorch's users switch on around their calls: charloom's layers are ``torch.nn``'s there too."""
+"""Settings that PyTorch's users enable around their calls: charloom's layers equal ``torch.nn``'s under them, too."""
 
 # mypy: disallow-untyped-calls=False
 
@@ -53,7 +53,7 @@ def test_each_transform_under_each_setting(setting: str, transform: str) -> None
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_operations_are_counted(cell: str) -> None:
-    """By formulas: what the counter says of PyTorch's own way, or of an operator that it has a formula for."""
+    """The count equals that of PyTorch's path, or that of an operator with a formula."""
     counts = []
     for accelerated in (False, True):
         layer: Any = Case(cell, 40).layer()

@@ -13,20 +13,20 @@ from native import INSTRUCTION_SETS, Switch
 
 
 @pytest.fixture
-def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """For a test that changes what this machine has: the backend is chosen again after it."""
+def other_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Lets a test change the capabilities of this machine; the backend is chosen again after it."""
     with use_backend("auto"):
         yield monkeypatch
         monkeypatch.undo()
 
 
-def test_choice_of_path(compute_by: Switch) -> None:
-    for word, said in (("reference", "equations"), ("pytorch", "PyTorch's own")):
+def test_choice_of_backend(compute_by: Switch) -> None:
+    for word, part in (("reference", "equations"), ("pytorch", "PyTorch's own")):
         compute_by(word)
         assert backend() == (word, None)
-        assert said in backend().describe()
+        assert part in backend().describe()
     compute_by("fastest")
-    for _ in range(2):  # a refusal is not kept as an answer
+    for _ in range(2):  # a refusal is not cached
         with pytest.raises(SettingsError, match=r"fastest.*auto, reference, pytorch, scalar, avx2"):
             layers.RNN(3, 4)(torch.randn(5, 2, 3))
 
@@ -46,18 +46,18 @@ def test_each_instruction_set_by_its_name(compute_by: Switch) -> None:
         assert backend().name == "avx512"
 
 
-def test_an_instruction_set_that_is_not_there(elsewhere: pytest.MonkeyPatch, compute_by: Switch) -> None:
-    elsewhere.setattr(module, "_supported", lambda: {"scalar": object()})
+def test_an_unavailable_instruction_set(other_machine: pytest.MonkeyPatch, compute_by: Switch) -> None:
+    other_machine.setattr(module, "_supported", lambda: {"scalar": object()})
     compute_by("avx512")
     with pytest.raises(SettingsError, match=r"avx512: not available; this machine has scalar"):
         backend()
 
 
-def test_without_kernels_all_goes_on_in_pytorch(elsewhere: pytest.MonkeyPatch, compute_by: Switch) -> None:
+def test_without_kernels_pytorch_computes_everything(other_machine: pytest.MonkeyPatch, compute_by: Switch) -> None:
     layer = layers.GRU(3, 4)
     inputs = torch.randn(5, 2, 3)
     expected = layer(inputs)[0]
-    elsewhere.setattr(module, "_supported", dict)
+    other_machine.setattr(module, "_supported", dict)
     compute_by("auto")
     assert "without native kernels" in backend().describe()
     torch.testing.assert_close(layer(inputs)[0], expected)
@@ -66,7 +66,7 @@ def test_without_kernels_all_goes_on_in_pytorch(elsewhere: pytest.MonkeyPatch, c
         layer(inputs)
 
 
-def test_the_environment_is_read_once_and_again_by_other_processes() -> None:
+def test_the_environment_is_read_once_per_process() -> None:
     with use_backend("reference"), pytest.MonkeyPatch.context() as patch:
         assert backend().name == "reference"
         patch.setenv("CHARLOOM_KERNELS", "pytorch")

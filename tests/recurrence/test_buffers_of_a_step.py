@@ -1,4 +1,4 @@
-"""Tensors that a step reads and hands out, changed by others: before the gradients are taken, and meanwhile."""
+"""Input and output tensors of a step that others change before or during the computation of gradients."""
 
 import threading
 from contextlib import suppress
@@ -40,8 +40,8 @@ def _gradient_of_the_penalty(model: LanguageModel, ids: Tensor, targets: Tensor,
     return first, torch.autograd.grad(torch.stack([g.norm() for g in first]).sum(), parameters)
 
 
-def test_second_derivatives_are_of_what_loss_was_given() -> None:
-    """A buffer may be filled with the next minibatch before the gradients are taken."""
+def test_second_derivatives_are_of_the_inputs_at_the_call() -> None:
+    """A buffer may be refilled with the next minibatch before the gradients are computed."""
     results = []
     for refill in (False, True):
         torch.manual_seed(0)
@@ -79,7 +79,7 @@ def test_gradients_are_added_in_place() -> None:
 
 
 def test_ids_that_another_thread_changes() -> None:
-    """Each is checked and read once: a wrong one is refused, or was not there yet."""
+    """Each id is read once, with its check: an invalid one is refused, or was not there yet."""
     model = _model(cell="rnn", hidden_size=64)
     ids, targets = (t.clone() for t in _text(model, 16, 30))
     right, stop = ids.clone(), threading.Event()

@@ -1,4 +1,4 @@
-"""Gradients under DistributedDataParallel, two real processes, are those of one process on the whole batch."""
+"""Gradients of DistributedDataParallel in two real processes equal those of one process on the whole batch."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def expected() -> _Results:
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 @pytest.mark.parametrize("work", list(data_parallel.WORK))
-def test_as_one_process(work: str, cell: str, results: list[_Results], expected: _Results) -> None:
+def test_equals_one_process(work: str, cell: str, results: list[_Results], expected: _Results) -> None:
     wanted = expected[work, cell]
     assert wanted
     for found in results:
@@ -32,5 +32,5 @@ def test_as_one_process(work: str, cell: str, results: list[_Results], expected:
             torch.testing.assert_close(tensor, wanted[name], rtol=1e-5, atol=1e-6)
 
 
-def test_gradients_that_nobody_would_share_are_refused(results: list[_Results]) -> None:
+def test_gradients_that_would_not_be_reduced_are_refused(results: list[_Results]) -> None:
     assert all(found["refused", ""]["refused"] for found in results)

@@ -1,4 +1,4 @@
-"""More layers than the kernels' calls for a whole model hold: computed one by one, to the same numbers."""
+"""Models with more layers than the kernels' arrays hold: computed layer by layer, with the same results."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _MAX = kernels_named(INSTRUCTION_SETS[0]).max_layers if INSTRUCTION_SETS else 0
 
 
 class _WithoutLimit:
-    """Kernels that say that they take any number of layers."""
+    """Kernels that claim to take any number of layers."""
 
     max_layers = 1000
 
@@ -37,7 +37,7 @@ def _model(cell: str, num_layers: int) -> LanguageModel:
 
 @pytest.mark.parametrize("num_layers", [64, 65, 100])
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_loss_gradients_and_text_are_those_of_pytorch(cell: str, num_layers: int, compute_by: Switch) -> None:
+def test_loss_gradients_and_text_equal_those_of_pytorch(cell: str, num_layers: int, compute_by: Switch) -> None:
     model = _model(cell, num_layers)
     ids, targets = torch.randint(1, 11, (2, 3, 5))
     sampling = SamplingSettings(temperature=1.0, seed=2)
@@ -58,8 +58,8 @@ def test_loss_gradients_and_text_are_those_of_pytorch(cell: str, num_layers: int
     assert (model.make_generator() is not None) == whole
 
 
-def test_the_kernels_themselves_refuse_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever calls them: they would write beside their arrays."""
+def test_the_kernels_refuse_more_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For any caller: they would write beyond their arrays."""
     model = _model("gru", _MAX + 1)
     without_limit: Any = _WithoutLimit(backend().kernels)
     monkeypatch.setattr("charloom.models.fused.backend", lambda: Backend("", without_limit))

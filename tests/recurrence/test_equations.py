@@ -1,4 +1,4 @@
-"""One step of each cell, against PyTorch's cells and against numbers worked out by hand."""
+"""One step of each cell, against PyTorch's cells and against numbers computed by hand."""
 
 import math
 from functools import partial
@@ -20,7 +20,7 @@ _CELLS: dict[str, Any] = {
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("mode", STEPS)
-def test_a_step_is_that_of_pytorchs_cell(mode: str, bias: bool) -> None:
+def test_a_step_equals_that_of_pytorchs_cell(mode: str, bias: bool) -> None:
     torch.manual_seed(0)
     theirs = _CELLS[mode](3, 5, bias=bias, dtype=torch.float64)
     x, h, c = (2 * torch.randn(4, size, dtype=torch.float64) for size in (3, 5, 5))
@@ -31,7 +31,7 @@ def test_a_step_is_that_of_pytorchs_cell(mode: str, bias: bool) -> None:
 
 
 def _weights(*of_gates: float) -> CellWeights:
-    """Of one unit and one feature: each gate's input weight; hidden weights are 1, biases 0.25 each."""
+    """Returns weights of one unit and one feature: each gate's input weight; hidden weights are 1, biases 0.25."""
     rows = torch.tensor(of_gates).reshape(-1, 1)
     bias = torch.full((len(of_gates),), 0.25)
     return CellWeights(rows, torch.ones_like(rows), bias, bias)
@@ -41,8 +41,8 @@ def _sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
-def test_the_reset_gate_multiplies_the_hidden_share_of_the_candidate() -> None:
-    """With its bias: the form of cuDNN, of which the textbook's differs."""
+def test_the_reset_gate_multiplies_the_hidden_part_of_the_candidate() -> None:
+    """Including its bias: cuDNN's form, which differs from the textbook's."""
     (h,) = STEPS["GRU"](torch.tensor([[2.0]]), (torch.tensor([[0.5]]),), _weights(1, -1, 0.5))
     reset, update = _sigmoid(2 + 0.5 + 0.5), _sigmoid(-2 + 0.5 + 0.5)
     candidate = math.tanh(1 + 0.25 + reset * (0.5 + 0.25))

@@ -1,4 +1,4 @@
-"""Shapes of what the kernels read, against PyTorch's modules; addresses of what fits them only."""
+"""Shapes that the kernels read, against PyTorch's modules; addresses of tensors that fit only."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def test_shapes_are_those_of_a_models_parameters(cell: Cell, embedding_size: int
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
-def test_only_an_lstm_has_a_memory_cell(cell: Cell) -> None:
+def test_only_an_lstm_has_a_cell_state(cell: Cell) -> None:
     shape = LayerShape(cell.number, 0, steps=7, batch=2, inputs=3, hidden=5)
     c = torch.zeros(2, 5)
     assert memory_cell_address(shape, c) == (c.data_ptr() if cell.name == "lstm" else 0)
@@ -73,13 +73,13 @@ def test_a_tensor_that_kernels_cannot_read_has_no_address(tensor: Tensor) -> Non
         address(tensor, (2, 3))
 
 
-def test_the_refusal_has_what_was_given() -> None:
-    for wrong, said in (
+def test_the_refusal_describes_the_tensor() -> None:
+    for wrong, message in (
         (torch.zeros(3, 2), r"not torch.float32 \(3, 2\) on cpu, strides \(2, 1\)"),
         (torch.zeros(3, 2).t(), r"not torch.float32 \(2, 3\) on cpu, strides \(1, 2\)"),
         (None, "not NoneType"),
     ):
-        with pytest.raises(KernelArgumentError, match=said):
+        with pytest.raises(KernelArgumentError, match=message):
             address(wrong, (2, 3))
 
 
@@ -94,10 +94,10 @@ def test_only_a_bias_or_an_empty_embedding_may_be_missing() -> None:
     parameters: list[Any] = [None, *(torch.zeros(size) for size in shape.parameters[1:])]
     assert parameter_addresses(parameters, shape)[0] == 0
     with pytest.raises(KernelArgumentError, match="not NoneType"):
-        parameter_addresses([*parameters[:-1], None], shape)  # the output's bias
+        parameter_addresses([*parameters[:-1], None], shape)  # the output layer's bias
 
 
-def test_a_state_has_its_cells_parts() -> None:
+def test_a_state_has_the_parts_of_its_cell() -> None:
     h, c = torch.zeros(2, 3, 5), torch.ones(2, 3, 5)
     gru, lstm = ModelShape(2, 5, 2, 7, 0), ModelShape(3, 5, 2, 7, 0)
     assert state_addresses(gru, 3, [h]) == (h.data_ptr(), 0)

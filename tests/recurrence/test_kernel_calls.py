@@ -1,4 +1,4 @@
-"""Every tensor is compared with what the kernels expect before its address is taken."""
+"""Each tensor is compared with the kernels' expectation before its address is taken."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ _WRONG: dict[str, Callable[[Tensor], Any]] = {
     "another dimension": lambda t: t.unsqueeze(0),
     "another dtype": lambda t: t.to(torch.bfloat16),
     "strided": lambda t: torch.stack([t, t], -1)[..., 0],
-    "on no device": lambda t: t.to("meta"),
+    "on meta": lambda t: t.to("meta"),
     "sparse": lambda t: t.to_sparse(),
     "negative by a bit": torch._neg_view,
     "nested": lambda t: torch.nested.nested_tensor([t, t]),
@@ -101,7 +101,7 @@ def test_a_call_refuses_each_tensor_that_does_not_fit(name: str) -> None:
     for place in range(len(shapes)):
         for kind, spoil in _WRONG.items():
             if name == "descend" and place < 2 and kind in ("longer", "another dimension"):
-                continue  # gradients may have any shape, and it is the values that do not fit them
+                continue  # gradients may have any shape; here the values do not fit them
             tensors = _zeros(*shapes)
             tensors[place] = spoil(tensors[place])
             with pytest.raises(InputError):

@@ -1,4 +1,4 @@
-"""Every instruction set's kernels against PyTorch's own layers: outputs, states and every gradient."""
+"""The kernels of every instruction set against PyTorch's layers: outputs, states and every gradient."""
 
 from typing import Any
 
@@ -24,13 +24,13 @@ _CELLS: list[tuple[Any, Any, dict[str, Any]]] = [
 
 
 def _results(layer: nn.Module, inputs: Tensor, state: Any, weights: Tensor) -> list[Tensor]:
-    """Outputs, last state, and the gradients of inputs, initial state and parameters."""
+    """Returns outputs, last state, and the gradients of inputs, initial state and parameters."""
     inputs = inputs.detach().clone().requires_grad_()
     states = () if state is None else state if isinstance(state, tuple) else (state,)
     states = tuple(part.detach().to(inputs.dtype).requires_grad_() for part in states)
     outputs, last = layer(inputs, None if state is None else states if isinstance(state, tuple) else states[0])
     lasts = last if isinstance(last, tuple) else (last,)
-    # Weights that are unequal and not contiguous, so that no two gradients can stand for each other.
+    # Unequal weights that are not contiguous, so that no gradient can be mistaken for another.
     total = (outputs * weights.to(outputs.dtype)[: outputs.numel()].view(outputs.shape[::-1]).permute(2, 1, 0)).sum()
     for part in lasts:
         total = total + (part * torch.linspace(-1, 2, part.numel(), dtype=part.dtype).view(part.shape)).sum()
@@ -38,14 +38,14 @@ def _results(layer: nn.Module, inputs: Tensor, state: Any, weights: Tensor) -> l
 
 
 def _error(found: Tensor, exact: Tensor) -> float:
-    """Relative, in norm."""
+    """Returns the relative error, in norm."""
     return float((found.detach().double() - exact.detach()).norm() / (exact.detach().norm() + 1e-12))
 
 
 @settings(max_examples=120)
 @given(data=st.data())
 def test_as_exact_as_pytorch(data: st.DataObject) -> None:
-    """Within 1e-5 of the exact result, or about as near as PyTorch comes where a saturated tanh leaves few digits."""
+    """Within 1e-5 of the exact result, or about as near as PyTorch if a saturated tanh leaves few digits."""
     torch_class, our_class, options = data.draw(st.sampled_from(_CELLS))
     size = st.sampled_from([1, 2, 3, 5, 7, 8, 16, 31, 32, 33, 64, 65])
     input_size, hidden_size = data.draw(size), data.draw(size)
@@ -80,7 +80,7 @@ def test_as_exact_as_pytorch(data: st.DataObject) -> None:
     assert hidden_size < 8 or any(not torch.equal(a, b) for a, b in zip(found, rounded, strict=True))
     for ours_, theirs_, rounded_, exact_ in zip(found, pytorchs, rounded, reference, strict=True):
         assert ours_.shape == exact_.shape
-        # Gradients are sums over steps and rows, whose terms may cancel out.
+        # Gradients are sums over steps and sequences, whose terms may cancel.
         rounding = 1e-6 * (steps * batch * exact_.numel()) ** 0.5 / (float(exact_.detach().norm()) + 1e-12)
         assert _error(ours_, exact_) <= max(1e-5, 10 * _error(theirs_, exact_), rounding)
         assert torch.isfinite(rounded_).all()
@@ -100,7 +100,7 @@ def test_bfloat16_is_within_two_percent(cell: int, kernels: str, compute_by: Swi
         inputs, weights = torch.randn(12, batch, input_size), torch.randn(12 * batch * hidden_size)
         pairs = zip(_results(ours, inputs, None, weights), _results(theirs, inputs, None, weights), strict=True)
         for found, expected in pairs:
-            # Where rounding moves a sum across zero, relu's slope jumps: no arithmetic of 8 bits is nearer there.
+            # If rounding moves a sum across zero, relu's slope jumps: no 8-bit mantissa is nearer there.
             assert _error(found, expected.double()) < (0.06 if options.get("nonlinearity") == "relu" else 0.02)
 
 
@@ -119,7 +119,7 @@ def test_threads_change_no_bit(cell: int, precision: Any) -> None:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
-def test_only_what_asks_for_it_gets_a_gradient() -> None:
+def test_gradients_are_computed_only_if_required() -> None:
     layer = layers.LSTM(3, 4)
     layer.weight_hh_l0.requires_grad_(False)
     inputs = torch.randn(5, 2, 3)
@@ -131,7 +131,7 @@ def test_only_what_asks_for_it_gets_a_gradient() -> None:
     assert not layer.requires_grad_(False)(inputs)[0].requires_grad
 
 
-def test_vanishing_gradients_end_as_zeros_and_leave_the_processor_as_it_was() -> None:
+def test_vanishing_gradients_become_zero_and_the_processor_flags_are_restored() -> None:
     layer = layers.RNN(4, 8)
     with torch.no_grad():
         for parameter in layer.parameters():
@@ -145,14 +145,14 @@ def test_vanishing_gradients_end_as_zeros_and_leave_the_processor_as_it_was() ->
     assert denormal.any(), "denormals are flushed after the call"
 
 
-def test_values_are_put_where_there_is_a_place() -> None:
+def test_values_fill_the_places_that_are_not_none() -> None:
     a, b = torch.zeros(1), torch.ones(1)
     assert in_place_of([b, None, a, None], iter([a, b])) == [a, None, b, None]
 
 
 @pytest.mark.parametrize("cell", range(len(_CELLS)))
-def test_the_operators_shapes_are_those_of_its_results(cell: int) -> None:
-    """As ``torch.compile`` learns them from the shape function, on tensors without memory."""
+def test_the_shape_function_gives_the_shapes_of_the_results(cell: int) -> None:
+    """``torch.compile`` calls it on tensors without memory."""
     _, our_class, options = _CELLS[cell]
     layer = our_class(3, 4, **options)
     mode = CELL_OF_MODE[layer.mode]

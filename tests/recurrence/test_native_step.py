@@ -25,7 +25,7 @@ def _model(vocabulary_size: int = 11, **model_settings: Any) -> LanguageModel:
 
 def _text(model: LanguageModel, batch: int, steps: int) -> tuple[Tensor, Tensor]:
     ids = torch.randint(len(model.vocabulary), (batch + 1, 2 * steps + 1))
-    return ids[1:, :-1:2], ids[1:, 1::2]  # strides that are not those of a whole tensor
+    return ids[1:, :-1:2], ids[1:, 1::2]  # strides of a view
 
 
 def _parts(state: Any) -> tuple[Tensor, ...]:
@@ -112,7 +112,7 @@ def test_threads_change_no_bit(precision: Any) -> None:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
-def test_dropout_is_of_the_seed_and_unbiased() -> None:
+def test_dropout_is_determined_by_the_seed_and_unbiased() -> None:
     model = _model(cell="gru", num_layers=2, embedding_size=16, hidden_size=64, dropout=0.4)
     ids, targets = _text(model, 8, 6)
 
@@ -130,8 +130,8 @@ def test_dropout_is_of_the_seed_and_unbiased() -> None:
 
 
 @pytest.mark.parametrize("name", ["embedding.weight", "layer.weight_ih_l1", "output.weight"])
-def test_dropout_is_the_same_on_the_way_back(name: str) -> None:
-    """Finite differences of the loss under one mask are the gradients that come with it."""
+def test_dropout_is_the_same_in_the_backward_pass(name: str) -> None:
+    """Finite differences of the loss under one mask equal the gradients."""
     model = _model(cell="lstm", num_layers=2, embedding_size=8, hidden_size=16, dropout=0.3)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -155,7 +155,7 @@ def test_dropout_is_the_same_on_the_way_back(name: str) -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_what_does_not_fit_is_refused() -> None:
+def test_arguments_that_do_not_fit_are_refused() -> None:
     model = _model()
     ids, targets = _text(model, 3, 4)
     for wrong in (-1, len(model.vocabulary), 2**40):
@@ -169,7 +169,7 @@ def test_what_does_not_fit_is_refused() -> None:
         model.loss(ids, targets[:, :-1])
 
 
-def test_divergence_is_seen() -> None:
+def test_divergence_is_detected() -> None:
     for cell in ("rnn", "gru", "lstm"):
         model = _model(cell=cell)
         ids, targets = _text(model, 3, 4)
@@ -194,7 +194,7 @@ def test_backward_scales_and_accumulates() -> None:
     torch.testing.assert_close(model.output.weight.grad, 4 * once[-2])
 
 
-def test_what_the_kernels_do_not_cover_is_pytorchs() -> None:
+def test_pytorch_computes_what_the_kernels_do_not_support() -> None:
     model = _model(cell="lstm")
     ids, targets = _text(model, 3, 4)
     expected = _results(model, ids, targets, None)
@@ -222,7 +222,7 @@ def test_what_the_kernels_do_not_cover_is_pytorchs() -> None:
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_autocast_is_pytorchs(cell: str, compute_by: Switch) -> None:
+def test_autocast_equals_pytorchs(cell: str, compute_by: Switch) -> None:
     model = _model(cell=cell, num_layers=2, embedding_size=8)
     ids, targets = _text(model, 3, 4)
     results = []
@@ -235,8 +235,8 @@ def test_autocast_is_pytorchs(cell: str, compute_by: Switch) -> None:
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_bfloat16_without_kernels_is_pytorchs(cell: str, compute_by: Switch) -> None:
-    """As on a GPU: what is multiplied is rounded; weights, gradients, loss and the carried state are not."""
+def test_bfloat16_without_kernels_equals_pytorchs(cell: str, compute_by: Switch) -> None:
+    """As on a GPU: factors of products are rounded; weights, gradients, loss and the carried state are not."""
     compute_by("pytorch")
     model = _model(cell=cell, num_layers=2, embedding_size=8)
     ids, targets = _text(model, 3, 4)

@@ -1,4 +1,4 @@
-"""What PyTorch does with operators, done with ours: compile, export, autocast, transforms, double backward, copies."""
+"""PyTorch's features on charloom's operators: compile, export, autocast, transforms, double backward, copies."""
 
 import copy
 import io
@@ -27,7 +27,7 @@ _CELLS = [layers.RNN, layers.GRU, layers.LSTM]
     [("aot_eager", "half"), *(pytest.param(name, "all", marks=pytest.mark.slow) for name in ("aot_eager", "inductor"))],
 )
 def test_compile_and_export(backend: str, ways: str) -> None:
-    """``aot_eager`` runs all of torch.compile but its code generator."""
+    """``aot_eager`` runs all of torch.compile except its code generator."""
     script = Path(__file__).parent.parent / "support" / "compiling.py"
     subprocess.run([sys.executable, script, backend, ways], check=True, timeout=900)
 
@@ -49,8 +49,8 @@ def test_gradients_of_gradients(cell: Any, compute_by: Switch) -> None:
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", _CELLS)
-def test_autocast_is_pytorchs(cell: Any, bidirectional: bool) -> None:
-    """The same types and the same bits as torch.nn's layer, outputs, states and gradients; and no trace left after."""
+def test_autocast_equals_pytorchs(cell: Any, bidirectional: bool) -> None:
+    """The same dtypes and bits as torch.nn's layer, outputs, states and gradients; no state of it remains."""
     ours = cell(5, 6, 2, bidirectional=bidirectional)
     theirs = cell.__mro__[2](5, 6, 2, bidirectional=bidirectional)
     theirs.load_state_dict(ours.state_dict())
@@ -69,7 +69,7 @@ def test_autocast_is_pytorchs(cell: Any, bidirectional: bool) -> None:
 
 
 @pytest.mark.parametrize("cell", _CELLS)
-def test_other_types_are_pytorchs(cell: Any) -> None:
+def test_other_dtypes_equal_pytorchs(cell: Any) -> None:
     layer = cell(3, 4)
     x = torch.randn(5, 2, 3)
     assert layer.double()(x.double())[0].dtype == torch.float64
@@ -81,7 +81,7 @@ def test_other_types_are_pytorchs(cell: Any) -> None:
 @pytest.mark.parametrize("cell", _CELLS)
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_without_gradients(cell: Any, mode: Any, bidirectional: bool) -> None:
-    """The same bits as with them, nothing kept; what inference made goes back in, and training goes on after it."""
+    """The same bits as with gradients, no graph kept; results of inference mode are accepted; training continues."""
     layer = cell(5, 6, 2, bidirectional=bidirectional)
     x = torch.randn(5, 2, 5)
     expected, state = layer(x, layer(x)[1])
@@ -124,7 +124,7 @@ def test_copies_and_pickles(cell: Any) -> None:
         torch.testing.assert_close(other(x)[0], layer(x)[0], rtol=0, atol=0)
 
 
-def test_empty_batches_are_pytorchs_to_refuse_or_take() -> None:
+def test_empty_batches_are_refused_or_taken_as_by_pytorch() -> None:
     theirs, ours = nn.GRU(3, 4), layers.GRU(3, 4)
     assert ours(torch.zeros(5, 0, 3))[0].shape == theirs(torch.zeros(5, 0, 3))[0].shape
     with pytest.raises(RuntimeError, match="sequence length"):
@@ -133,8 +133,8 @@ def test_empty_batches_are_pytorchs_to_refuse_or_take() -> None:
 
 @pytest.mark.parametrize("cell", _CELLS)
 @pytest.mark.parametrize("path", ["pytorch", INSTRUCTION_SETS[0] if INSTRUCTION_SETS else ""])
-def test_backward_is_by_the_kernels_of_forward(cell: Any, path: str, compute_by: Switch) -> None:
-    """Whatever the environment says by then: what forward keeps is laid out for its instruction set."""
+def test_backward_uses_the_kernels_of_forward(cell: Any, path: str, compute_by: Switch) -> None:
+    """Whatever the environment is by then: forward's buffers have the layout of its instruction set."""
     layer = cell(3, 40)
     outputs = layer(torch.randn(5, 2, 3))[0].sin().sum()
     expected = torch.autograd.grad(outputs, list(layer.parameters()), retain_graph=True)
@@ -144,7 +144,7 @@ def test_backward_is_by_the_kernels_of_forward(cell: Any, path: str, compute_by:
         assert all(map(torch.equal, found, expected))
 
 
-def test_one_dnn_stays_on_whichever_threads_go_without_it() -> None:
+def test_one_dnn_stays_enabled_after_threads_that_disable_it() -> None:
     """The flag is the process's. An LSTM with biases of one element is computed without oneDNN."""
     layer = layers.LSTM(3, 4)
     layer.bias_hh_l0 = nn.Parameter(torch.zeros(1))

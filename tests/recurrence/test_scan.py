@@ -1,4 +1,4 @@
-"""The equations, carried over time, layers and directions, against PyTorch's own layers."""
+"""The equations, over time, layers and directions, against PyTorch's layers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ _CELLS: list[tuple[Callable[..., nn.RNNBase], Callable[..., layers.RecurrentLaye
 
 
 def _results(layer: nn.Module, inputs: Tensor, state: Any) -> list[Tensor]:
-    """Outputs, last state, and the gradients of inputs, initial state and parameters."""
+    """Returns outputs, last state, and the gradients of inputs, initial state and parameters."""
     inputs = inputs.clone().requires_grad_()
     if state is not None:
         state = tuple(part.clone().requires_grad_() for part in state) if isinstance(state, tuple) else state.clone()
@@ -30,7 +30,7 @@ def _results(layer: nn.Module, inputs: Tensor, state: Any) -> list[Tensor]:
             state.requires_grad_()
     outputs, last = layer(inputs, state)
     lasts = last if isinstance(last, tuple) else (last,)
-    # Unequal weights, so that no two gradients can stand for each other.
+    # Unequal weights, so that no gradient can be mistaken for another.
     total = sum((part * torch.linspace(-1, 2, part.numel()).view(part.shape)).sum() for part in (outputs, *lasts))
     assert isinstance(total, Tensor)
     states = () if state is None else state if isinstance(state, tuple) else (state,)
@@ -73,7 +73,7 @@ def test_reference_equals_pytorch(data: st.DataObject) -> None:
 
 
 def test_dropout_between_layers_only(compute_by: Switch) -> None:
-    """With everything dropped, the top layer of two sees zeros; of one layer, nothing is dropped."""
+    """With everything dropped, the top layer of two sees zeros; of a single layer, nothing is dropped."""
     compute_by("reference")
     inputs = torch.randn(3, 2, 4)
     layer = layers.GRU(4, 5, 2, dropout=1.0)
@@ -84,7 +84,7 @@ def test_dropout_between_layers_only(compute_by: Switch) -> None:
 
 
 def _adding(x: Tensor, state: CellState, _: CellWeights) -> CellState:
-    """A cell whose hidden state is ten times what it was, and what it reads."""
+    """A cell whose hidden state is ten times the previous one plus the input."""
     return (10 * state[0] + x,)
 
 

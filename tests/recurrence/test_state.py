@@ -5,7 +5,7 @@ import torch
 from charloom.recurrence.state import map_state, state_to_tuple, tuple_to_state
 
 
-def test_a_state_is_its_parts_put_together_again() -> None:
+def test_a_state_joins_its_parts() -> None:
     h, c = torch.zeros(1, 2, 3), torch.ones(1, 2, 3)
     assert state_to_tuple(h)[0] is tuple_to_state(state_to_tuple(h)) is h
     for found in (state_to_tuple((h, c)), tuple_to_state(iter((h, c)))):
@@ -15,7 +15,7 @@ def test_a_state_is_its_parts_put_together_again() -> None:
         assert found[1] is c
 
 
-def test_each_part_is_changed() -> None:
+def test_each_part_is_mapped() -> None:
     h, c = torch.zeros(1, 2, 3), torch.ones(1, 2, 3)
     one = map_state(lambda part: part + 1, h)
     assert isinstance(one, torch.Tensor)

@@ -12,7 +12,7 @@ from charloom.text.vocabulary import Vocabulary
 from fakes import MarkovPredictor
 from native import INSTRUCTION_SETS, Switch
 
-pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="installed without native kernels")
+pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def three_threads() -> Iterator[None]:
 
 
 def _numbers() -> tuple[int, int]:
-    """Of the kernels and of PyTorch."""
+    """Returns the numbers of threads of the kernels and of PyTorch."""
     return thread_limit(), torch.get_num_threads()
 
 
@@ -34,7 +34,7 @@ def _in_new_thread(function: Callable[[], object]) -> None:
     thread.join()
 
 
-def test_pytorch_takes_one_thread_and_the_kernels_its_number() -> None:
+def test_pytorch_uses_one_thread_and_the_kernels_pytorchs_number() -> None:
     with use_threads():
         assert _numbers() == (3, 1)
         with use_threads():
@@ -43,7 +43,7 @@ def test_pytorch_takes_one_thread_and_the_kernels_its_number() -> None:
     assert _numbers() == (3, 3)
 
 
-def test_a_number_that_was_asked_for_is_kept_to_by_both() -> None:
+def test_a_given_number_applies_to_both() -> None:
     with use_threads(2):
         assert _numbers() == (-2, 2)
         with use_threads():
@@ -78,8 +78,8 @@ def test_without_kernels_pytorch_keeps_its_number(path: str, compute_by: Switch)
 
 
 @pytest.mark.parametrize("first_leaves_first", [True, False])
-def test_contexts_of_several_python_threads_leave_pytorchs_number_as_it_was(first_leaves_first: bool) -> None:
-    """PyTorch hands its present number to new Python threads, such as those of a server that evaluates."""
+def test_contexts_of_several_python_threads_restore_pytorchs_number(first_leaves_first: bool) -> None:
+    """PyTorch passes its current number to new Python threads, such as those of a server that evaluates."""
     inside, leave, left = threading.Event(), threading.Event(), threading.Event()
     seen: list[tuple[int, int]] = []
 
@@ -106,7 +106,7 @@ def test_contexts_of_several_python_threads_leave_pytorchs_number_as_it_was(firs
     assert _numbers() == (3, 3)
 
 
-def test_models_are_read_on_one_thread_and_the_caller_has_its_own_between_chunks() -> None:
+def test_models_use_one_thread_and_the_caller_its_own_number_between_chunks() -> None:
     seen = set[int]()
 
     class Watched(MarkovPredictor):

@@ -1,4 +1,4 @@
-"""PyTorch's private parts say what charloom takes them to say. A failure here means that PyTorch has changed one."""
+"""Private parts of PyTorch behave as charloom assumes. A failure here means that PyTorch has changed one."""
 
 # mypy: disallow-untyped-calls=False
 
@@ -39,8 +39,8 @@ from charloom.recurrence.torch_internals import (
 )
 
 
-def _asked(question: Callable[..., bool], run: Callable[[Callable[[Tensor], Tensor]], Any], of_tensor: bool) -> bool:
-    """What a question answers within a function that PyTorch runs."""
+def _answer(question: Callable[..., bool], run: Callable[[Callable[[Tensor], Tensor]], Any], of_tensor: bool) -> bool:
+    """Returns the answer of a question within a function that PyTorch runs."""
     answers: list[bool] = []
 
     def function(x: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ _RUNS: dict[str, Callable[[Callable[[Tensor], Tensor]], Any]] = {
     ],
 )
 def test_inside_what_a_function_runs(question: Callable[..., bool], of_tensor: bool, yes: set[str]) -> None:
-    found = {name for name, run in _RUNS.items() if _asked(question, run, of_tensor)}
+    found = {name for name, run in _RUNS.items() if _answer(question, run, of_tensor)}
     assert found == yes
 
 
@@ -208,7 +208,7 @@ def test_one_dnn_is_off_within() -> None:
     assert torch._C._get_mkldnn_enabled() == before
 
 
-def test_the_compiler_takes_answers_and_leaves_functions_alone() -> None:
+def test_the_compiler_takes_answers_and_skips_functions() -> None:
     """``tests/support/compiling.py`` compiles all of it; here are the two marks alone."""
     from torch._dynamo.testing import CompileCounter
 
@@ -234,7 +234,7 @@ def test_the_compiler_takes_answers_and_leaves_functions_alone() -> None:
     assert (counter.frame_count, inside) == (0, [False])
 
 
-def test_what_a_layer_reads_of_its_base_class() -> None:
+def test_attributes_that_a_layer_reads_of_its_base_class() -> None:
     for kind in (nn.RNN, nn.GRU, nn.LSTM):
         layer = kind(3, 4, 2)
         assert layer._flat_weights_names == list(dict(layer.named_parameters()))
@@ -244,15 +244,15 @@ def test_what_a_layer_reads_of_its_base_class() -> None:
         assert layer._flat_weights[1] is layer.weight_hh_l0  # as PyTorch's __setattr__ keeps the list
 
 
-def test_a_call_goes_through_the_member_that_compile_sets() -> None:
-    """``Resume`` stands there until a layer that torch.jit.script was given is used again."""
+def test_a_call_goes_through_the_attribute_that_compile_sets() -> None:
+    """``Resume`` is there until a layer that torch.jit.script was given is used again."""
     module = nn.Linear(2, 2)
     module._compiled_call_impl = lambda *_: "called"
     assert module(torch.ones(2)) == "called"
 
 
 @pytest.mark.parametrize("context", [nullcontext, lambda: saved_tensors_hooks(lambda x: x, lambda x: x)])
-def test_layers_are_pytorchs_under_hooks_on_saved_tensors(context: Callable[[], Any]) -> None:
+def test_layers_equal_pytorchs_under_hooks_on_saved_tensors(context: Callable[[], Any]) -> None:
     layer, x = layers.GRU(3, 4), torch.randn(5, 2, 3)
     with context():
         found = torch.autograd.grad(layer(x)[0].sum(), layer.get_parameter("weight_hh_l0"))[0]

@@ -26,7 +26,7 @@ def _record(epoch: int, validation: float | None = None) -> EpochRecord:
     return EpochRecord(epoch, 10.0 / epoch, validation, 1.5 * epoch, 1000.0)
 
 
-def test_history_is_written_as_it_grows(tmp_path: Path) -> None:
+def test_history_is_written_during_the_run(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.enter()
     for epoch in (1, 2):
@@ -62,7 +62,7 @@ def test_history_is_written_as_it_grows(tmp_path: Path) -> None:
     again.leave()
 
 
-def test_an_empty_folder_is_discarded_and_no_other(tmp_path: Path) -> None:
+def test_only_an_empty_folder_is_discarded(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "a" / "run")
     folder.enter()
     folder.leave()
@@ -73,7 +73,7 @@ def test_an_empty_folder_is_discarded_and_no_other(tmp_path: Path) -> None:
     assert (folder.path / "notes.txt").exists()
 
 
-def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_writable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelFolderError, match="cannot write there"):
         RunFolder(tmp_path / "file" / "run").enter()
@@ -83,11 +83,11 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 def test_plot_is_a_picture(records: list[EpochRecord]) -> None:
     plain = plot_history(History(records))
     assert plain.startswith(b"\x89PNG\r\n")
-    assert (plot_history(History(records), 1) != plain) == (len(records) > 1)  # marked where it is not the last
+    assert (plot_history(History(records), 1) != plain) == (len(records) > 1)  # marked unless it is the last
 
 
-def test_the_history_of_an_overwritten_run_goes(tmp_path: Path) -> None:
-    """A run that is stopped in its first epoch leaves its model, and not another run's curves."""
+def test_the_history_of_an_overwritten_run_is_removed(tmp_path: Path) -> None:
+    """A run that is stopped in its first epoch leaves its model without another run's curves."""
     folder = RunFolder(tmp_path)
     folder(EpochEnded(_record(1), 1))
     folder.finish(_MODEL)
@@ -95,18 +95,18 @@ def test_the_history_of_an_overwritten_run_goes(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["codec.safetensors", "config.json", "model.safetensors"]
 
 
-def test_what_compression_reads_first_is_what_was_trained_on(tmp_path: Path) -> None:
+def test_the_priming_is_of_the_training_text(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.finish(_MODEL, (b"a" * 10, b"a" * 3))
     assert Priming.load(tmp_path) == Priming(b"a" * 13, 10)
-    _MODEL.save(tmp_path)  # the same weights: what was compressed with them can still be read
+    _MODEL.save(tmp_path)  # the same weights: data compressed with them can still be decompressed
     assert Priming.load(tmp_path).text
     other = build_model(Vocabulary(["a"]), ModelSettings(hidden_size=2), seed=5)
     other.save(tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
 
 
-def test_a_model_that_compression_does_not_take_is_saved_all_the_same(tmp_path: Path) -> None:
+def test_a_model_that_compression_does_not_support_is_saved(tmp_path: Path) -> None:
     layer = RNN(2, 2)
     with torch.no_grad():
         layer.get_parameter("weight_hh_l0").fill_(1e30)
@@ -116,7 +116,6 @@ def test_a_model_that_compression_does_not_take_is_saved_all_the_same(tmp_path: 
 
 
 def test_infinite_perplexity_is_plotted_and_written() -> None:
-    """A run that went wild is a run that one wants to see."""
     record = EpochRecord(1, float("inf"), None, 1.0, 1.0)
     assert plot_history(History([record, _record(2)])).startswith(b"\x89PNG")
     assert json.loads(record.to_json())["perplexity"] is None

@@ -1,4 +1,4 @@
-"""The plan of a run: contradictions are refused when it is made, its folder follows from it."""
+"""The plan of a run: it refuses contradictions, and determines the folder."""
 
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,12 @@ _CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), _CONTRADICTIONS)
-def test_contradictions_are_refused_when_planned(arguments: dict[str, Any], message: str) -> None:
+def test_contradictions_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         RunPlan(**arguments)
 
 
-def test_the_folder_follows_from_the_plan(tmp_path: Path) -> None:
+def test_the_folder_is_determined_by_the_plan(tmp_path: Path) -> None:
     assert RunPlan().folder == Path("time-machine-model")
     assert RunPlan("a/book.txt.gz").folder == Path("book-model")
     assert RunPlan("-").folder == Path("text-model")

@@ -1,4 +1,4 @@
-"""What is recorded for TensorBoard is what happened, once; what fails there does not end a run."""
+"""Records for TensorBoard are complete and without duplicates; a failure does not end a run."""
 
 import math
 import time
@@ -42,15 +42,15 @@ def _texts(folder: Path, name: str) -> list[tuple[int, str]]:
 
 @pytest.fixture
 def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if a second passed from each step to the next."""
+    """Simulates a second between steps."""
     times = iter(range(1_000_000))
     monkeypatch.setattr("charloom.runs.trackers.time", type("", (), {"monotonic": lambda: next(times)}))
 
 
 def _train(folder: Path, **settings: Any) -> list[Event]:
     events: list[Event] = []
-    usual: dict[str, Any] = {"epochs": 3, "schedule": "cosine", "validation_fraction": 0.1}
-    how = TrainingSettings(batch_size=4, num_steps=10, **usual | settings)
+    defaults: dict[str, Any] = {"epochs": 3, "schedule": "cosine", "validation_fraction": 0.1}
+    how = TrainingSettings(batch_size=4, num_steps=10, **defaults | settings)
     model = build_model(_CORPUS.vocabulary, ModelSettings("gru", hidden_size=8))
     with TensorBoard(folder, {"cell": "gru"}) as board:
         train(model, _CORPUS, how, listeners=[events.append, board])
@@ -58,14 +58,14 @@ def _train(folder: Path, **settings: Any) -> list[Event]:
 
 
 @pytest.mark.usefixtures("every_step")
-def test_curves_are_what_happened(tmp_path: Path) -> None:
+def test_curves_equal_the_events(tmp_path: Path) -> None:
     events = _train(tmp_path, sample_every=1, prefix=("A fox", "The"))
     steps = [event for event in events if isinstance(event, StepEnded)]
     assert [event.steps for event in steps] == list(range(1, len(steps) + 1))
     ends = [event for event in events if isinstance(event, EpochEnded)]
     rates = [rate for _, rate in _curve(tmp_path, "training/learning_rate")]
     assert len(rates) == len(steps)
-    assert rates[-1] < max(rates) == pytest.approx(1.0, abs=0.2)  # of the cosine
+    assert rates[-1] < max(rates) == pytest.approx(1.0, abs=0.2)  # of the cosine schedule
     assert [step for step, _ in _curve(tmp_path, "training/loss")] == [event.steps for event in steps]
     last_loss = _curve(tmp_path, "training/loss")[-1][1]
     assert math.exp(last_loss) == pytest.approx(ends[-1].record.perplexity, rel=1e-5)
@@ -83,13 +83,13 @@ def test_curves_are_what_happened(tmp_path: Path) -> None:
 
 
 def test_one_point_a_second(tmp_path: Path) -> None:
-    began = time.monotonic()
+    start_time = time.monotonic()
     steps = [event for event in _train(tmp_path, epochs=2) if isinstance(event, StepEnded)]
-    assert 1 <= len(_curve(tmp_path, "training/loss")) <= 1 + (time.monotonic() - began) < len(steps)
+    assert 1 <= len(_curve(tmp_path, "training/loss")) <= 1 + (time.monotonic() - start_time) < len(steps)
 
 
 @pytest.mark.usefixtures("every_step")
-def test_a_run_that_goes_on_hides_what_came_after_its_checkpoint(tmp_path: Path) -> None:
+def test_a_resumed_run_hides_records_after_its_checkpoint(tmp_path: Path) -> None:
     def step(number: int, loss: float) -> StepEnded:
         return StepEnded(1, 0.5, torch.tensor(loss), 100.0, number, 0.1)
 
@@ -97,21 +97,21 @@ def test_a_run_that_goes_on_hides_what_came_after_its_checkpoint(tmp_path: Path)
         with TensorBoard(tmp_path) as board:
             for number in range(first, last + 1):
                 board(step(number, loss))
-        time.sleep(1.1)  # the files' names, and with them their order, count seconds
+        time.sleep(1.1)  # the files' names, and with them their order, have a resolution of seconds
     assert _curve(tmp_path, "training/loss") == [(n, 3.0) for n in range(1, 21)] + [(n, 2.0) for n in range(21, 41)]
 
 
-def test_what_cannot_be_written_is_told_once_and_training_goes_on(tmp_path: Path) -> None:
+def test_a_write_error_is_reported_once_and_training_continues(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    told = r"TensorBoard: nothing more is recorded there \(.*\); training goes on"
-    with pytest.warns(CharloomWarning, match=told) as notes:
+    warning = r"TensorBoard: nothing more is recorded there \(.*\); training goes on"
+    with pytest.warns(CharloomWarning, match=warning) as notes:
         events = _train(tmp_path / "file" / "folder", epochs=2, validation_fraction=0.0)
     assert len(notes) == 1
     assert [event.record.epoch for event in events if isinstance(event, EpochEnded)] == [1, 2]
 
 
 def test_a_disk_that_fills_up(small_disk: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """The program writes in a thread of its own, whose traceback nobody sees."""
+    """TensorBoard writes in a thread of its own, whose traceback must not be printed."""
 
     def fill() -> None:
         with TensorBoard(small_disk) as board:
@@ -124,14 +124,14 @@ def test_a_disk_that_fills_up(small_disk: Path, capfd: pytest.CaptureFixture[str
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_values_without_end(tmp_path: Path) -> None:
+def test_infinite_values(tmp_path: Path) -> None:
     with TensorBoard(tmp_path) as board:
         board(EpochEnded(EpochRecord(1, math.inf, None, 1.0, 1.0), 7))
     assert _curve(tmp_path, "perplexity/training") == [(7, math.inf)]
     assert "perplexity/validation" not in _recorded(tmp_path).Tags()["scalars"]
 
 
-def test_a_program_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_tracker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
     with pytest.raises(SettingsError, match=r"not installed: pip install 'charloom\[tensorboard\]'"):
         TensorBoard(tmp_path)

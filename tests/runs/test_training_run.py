@@ -1,4 +1,4 @@
-"""A run in a folder, from Python: one call trains, saves, resumes; contradictions are refused when it is planned."""
+"""A run in a folder, from Python: one call trains, saves, resumes; contradictions are refused in advance."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -50,8 +50,8 @@ def _weights(path: Path) -> bytes:
     return (path / "model.safetensors").read_bytes()
 
 
-def test_one_call_trains_resumes_and_has_nothing_to_do(tmp_path: Path, text: Path) -> None:
-    """The same call again and again, until the run is at its end; as one that was never interrupted."""
+def test_one_call_trains_resumes_and_then_has_nothing_to_do(tmp_path: Path, text: Path) -> None:
+    """The same call, repeated until the run ends, gives the result of an uninterrupted run."""
     whole = TrainingRun(RunPlan(text, tmp_path / "whole", _RECIPE)).run()
     assert whole.status == "finished"
     plan = RunPlan(text, tmp_path / "parts", replace(_RECIPE, name="mine"), resume=True)
@@ -99,7 +99,7 @@ def test_a_diverged_run_ends_with_its_last_good_epoch(tmp_path: Path, text: Path
     assert TrainingRun(RunPlan(output=tmp_path / "model", recipe=lower, resume=True)).run().status == "finished"
 
 
-def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path, text: Path) -> None:
+def test_a_folder_in_use_is_refused_and_left_unchanged(tmp_path: Path, text: Path) -> None:
     plan = RunPlan(text, tmp_path / "model", _RECIPE)
     with TrainingRun(plan), pytest.raises(CharloomError, match="another run is at work there"):
         TrainingRun(plan).run()
@@ -107,7 +107,7 @@ def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path, text: Path) -
 
 
 def test_a_run_is_entered_once_and_trains_once(tmp_path: Path, text: Path) -> None:
-    """Else it would train weights that are trained, or without the folder's lock."""
+    """Otherwise it would train weights that are trained, or without the folder's lock."""
     run = TrainingRun(RunPlan(text, tmp_path / "run", _RECIPE))
     with pytest.raises(InputError, match="trains once, within its `with` statement"):
         run.train()
@@ -122,7 +122,7 @@ def test_a_run_is_entered_once_and_trains_once(tmp_path: Path, text: Path) -> No
     assert (_weights(tmp_path / "run"), (tmp_path / "run" / "history.jsonl").read_bytes()) == (weights, history)
 
 
-def test_a_file_in_the_folders_place_is_named(text: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_named(text: Path) -> None:
     run = TrainingRun(RunPlan(text, text, _RECIPE))
     with pytest.raises(CharloomError, match=r"fable\.txt is a file; name a folder with output"):
         run.run()

@@ -1,4 +1,4 @@
-"""One description of the cells: whatever has a table of them has these."""
+"""The description of the cells: every table of them has the same ones."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from charloom.recurrence.equations import STEPS
 from charloom.settings.cells import CELLS, Cell, CellName, Nonlinearity, check_native_cells
 
 
-def test_each_cell_is_named_by_its_settings_and_has_equations_and_a_layer() -> None:
+def test_each_cell_has_settings_equations_and_a_layer() -> None:
     assert {cell.setting for cell in CELLS} == set(get_args(CellName)) == set(layers.LAYERS)
     assert {cell.nonlinearity for cell in CELLS} == set(get_args(Nonlinearity))
     assert [cell.mode for cell in CELLS] == list(STEPS)
@@ -19,7 +19,7 @@ def test_each_cell_is_named_by_its_settings_and_has_equations_and_a_layer() -> N
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
-def test_gates_and_parts_of_the_state_are_those_of_torch_nn(cell: Cell) -> None:
+def test_gates_and_state_parts_equal_those_of_torch_nn(cell: Cell) -> None:
     options = {"nonlinearity": cell.nonlinearity} if cell.setting == "rnn" else {}
     layer = layers.LAYERS[cell.setting](3, 4, **options)
     assert layer.mode == cell.mode
@@ -37,8 +37,8 @@ def test_a_native_module_with_other_cells_is_refused() -> None:
 
 
 @pytest.mark.parametrize("module", ["_kernels", "_codec"])
-def test_python_compares_the_cells_where_it_imports_the_module(module: str) -> None:
-    """A stale build does not stand for "no native code": that would change what computes without a word."""
+def test_python_compares_the_cells_at_import(module: str) -> None:
+    """A stale build must not pass for "no native code": that would silently change the backend."""
     code = (
         "import sys, types, torch\n"
         f"sys.modules['charloom.{module}'] = types.ModuleType('charloom.{module}')\n"

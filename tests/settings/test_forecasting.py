@@ -20,18 +20,18 @@ from charloom.settings import ForecastSettings, TableSettings
         ({"skip_rows": -1}, "skip_rows is -1"),
     ],
 )
-def test_tables_that_cannot_be(settings: dict[str, Any], message: str) -> None:
+def test_invalid_tables(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         TableSettings(**settings)
 
 
-def test_tables_that_can() -> None:
+def test_valid_tables() -> None:
     assert [TableSettings(delimiter=mark).delimiter for mark in ("tab", ";", "\\t")] == ["tab", ";", "\\t"]
     assert TableSettings(thousands=".", decimal=",").missing == "refuse"
     assert TableSettings(date_format="%d.%m.%y").date_format == "%d.%m.%y"
 
 
-def test_there_is_a_path_for_each_member() -> None:
+def test_there_are_at_least_as_many_paths_as_members() -> None:
     assert ForecastSettings(members=50, num_paths=50).num_paths == 50
     with pytest.raises(SettingsError, match="num_paths is 20: it must be at least 50, one for each ensemble member"):
         ForecastSettings(members=50, num_paths=20)

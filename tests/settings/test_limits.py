@@ -1,4 +1,4 @@
-"""Limits of numbers, words and switches, and what is stored of those that pass."""
+"""Limits of numbers, choices and Booleans, and the stored values."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -24,7 +24,7 @@ class _Settings:
         (True, "it must be an integer, at least 1"),
     ],
 )
-def test_whole_numbers(value: object, message: str) -> None:
+def test_integers(value: object, message: str) -> None:
     assert check_count("n", 7, minimum=1, maximum=7) == 7
     assert type(check_count("n", np.int32(7))) is int
     with pytest.raises(SettingsError, match=f"n(=| is ){value}: {message}$"):
@@ -52,7 +52,7 @@ def test_numbers_are_stored_as_floats(value: object, message: str) -> None:
     assert (caught.value.setting, caught.value.value) == ("value", value)
 
 
-def test_words_and_switches() -> None:
+def test_choices_and_booleans() -> None:
     check_choice("unit", "byte", Literal["char", "byte"])
     with pytest.raises(SettingsError, match="unit is 'word': choose one of char, byte"):
         check_choice("unit", "word", Literal["char", "byte"])

@@ -8,7 +8,7 @@ from charloom.settings.model import Precision
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_relu_belongs_to_the_plain_cell(cell: Any) -> None:
+def test_relu_is_for_the_plain_cell_only(cell: Any) -> None:
     assert ModelSettings(cell="rnn", nonlinearity="relu").nonlinearity == "relu"
     with pytest.raises(SettingsError, match=f"nonlinearity is 'relu': only the rnn cell has it, not {cell}"):
         ModelSettings(cell=cell, nonlinearity="relu")

@@ -1,4 +1,4 @@
-"""Settings by name, and their values from words."""
+"""Settings by name, and their values from strings."""
 
 import dataclasses
 from typing import Any
@@ -9,7 +9,7 @@ from charloom import Recipe, SettingsError
 from charloom.settings.names import TABLES, find_setting, format_value, parse_value
 
 
-def test_no_two_groups_have_a_setting_of_one_name() -> None:
+def test_no_name_is_in_two_groups_of_settings() -> None:
     fields = [field.name for kind in TABLES.values() for field in dataclasses.fields(kind)]
     assert sorted(fields) == sorted(Recipe().values)
 
@@ -29,7 +29,7 @@ def test_no_two_groups_have_a_setting_of_one_name() -> None:
         ("device", "cpu", "cpu"),
     ],
 )
-def test_words_become_values(name: str, word: str, value: Any) -> None:
+def test_strings_become_values(name: str, word: str, value: Any) -> None:
     found = parse_value(find_setting(name), word)
     assert found == value
     assert type(found) is type(value)
@@ -46,12 +46,12 @@ def test_words_become_values(name: str, word: str, value: Any) -> None:
         ("dropout", "", "a number"),
     ],
 )
-def test_other_words_do_not(name: str, word: str, message: str) -> None:
+def test_invalid_strings(name: str, word: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         parse_value(find_setting(name), word)
 
 
-def test_a_value_in_words_is_read_as_itself() -> None:
+def test_a_converted_value_is_accepted_as_it_is() -> None:
     for name, value in Recipe().values.items():
-        if name != "prefix":  # a list, of which no word is
+        if name != "prefix":  # a list, which no string gives
             assert parse_value(name, format_value(value)) == value

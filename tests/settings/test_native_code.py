@@ -1,4 +1,4 @@
-"""Which code computes, by the word of the environment."""
+"""The choice of native code by the environment."""
 
 import pytest
 
@@ -18,14 +18,16 @@ _SETS = ["scalar", "avx2", "avx512"]
         ("pytorch", _SETS, "pytorch"),
     ],
 )
-def test_what_a_word_chooses(word: str, supported: list[str], chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_of_the_environment(
+    word: str, supported: list[str], chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(VARIABLE, word)
     assert choose(supported) == chosen
     monkeypatch.delenv(VARIABLE)
     assert choose(supported) == (supported[-1] if supported else "pytorch")
 
 
-def test_another_modules_names_are_tried_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_modules_instruction_sets_are_tried_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "amx")
     assert choose(_SETS, {"amx": ("avx512vnni", "avx512", "avx2")}) == "avx512"
     assert choose([], {"amx": ("avx2", "reference")}) == "reference"
@@ -40,7 +42,7 @@ def test_another_modules_names_are_tried_in_their_order(monkeypatch: pytest.Monk
         ("avx2", [], "not available; charloom was installed without native kernels"),
     ],
 )
-def test_what_cannot_be_chosen(word: str, supported: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_choices(word: str, supported: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, word)
     with pytest.raises(SettingsError, match=message):
         choose(supported)

@@ -14,14 +14,14 @@ def _recipe(folder: Path, content: str | bytes) -> str:
     return str(file)
 
 
-def test_the_names_are_those_of_the_files() -> None:
+def test_recipes_are_named_as_their_files() -> None:
     assert {SECTION, OWN_TEXT} <= set(recipe_names())
     assert recipe_names() == sorted(recipe_names())
     assert not any(name.endswith(".toml") or name.startswith("_") for name in recipe_names())
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_shipped_recipe_loads_what_it_says(name: str) -> None:
+def test_every_shipped_recipe_loads_its_own_settings(name: str) -> None:
     recipe = load_recipe(name)
     tables = tomllib.loads(read_recipe(name))
     assert tables
@@ -32,7 +32,7 @@ def test_every_shipped_recipe_loads_what_it_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_shipped_recipe_says_what_it_is_for(name: str) -> None:
+def test_every_shipped_recipe_describes_its_purpose(name: str) -> None:
     """The command line shows the first line."""
     first = read_recipe(name).splitlines()[0]
     assert first.startswith("# ")
@@ -59,14 +59,14 @@ def test_the_sections_recipe_has_the_sections_numbers() -> None:
     )
 
 
-def test_the_recipe_for_an_own_text_leaves_the_text_as_it_is() -> None:
+def test_the_recipe_for_a_users_text_leaves_the_text_unchanged() -> None:
     recipe = load_recipe(OWN_TEXT)
     assert recipe.corpus == CorpusSettings()
     assert recipe.training.validation_fraction > 0
     assert recipe.training.prefix == ()
 
 
-def test_a_recipe_of_ones_own(tmp_path: Path) -> None:
+def test_a_recipe_file(tmp_path: Path) -> None:
     name = _recipe(
         tmp_path,
         '# é\n[corpus]\nunit = "byte"\n[model]\ncell = "gru"\nhidden_size = 8\n[training]\nprefix = ["né", "b"]\n',
@@ -79,7 +79,7 @@ def test_a_recipe_of_ones_own(tmp_path: Path) -> None:
     )
 
 
-def test_a_recipe_may_leave_out_everything(tmp_path: Path) -> None:
+def test_a_recipe_may_be_empty(tmp_path: Path) -> None:
     assert load_recipe(_recipe(tmp_path, "")) == Recipe(CorpusSettings(), ModelSettings(), TrainingSettings())
 
 
@@ -100,7 +100,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_recipe(str(tmp_path / "none.toml"))
 
 
-def test_a_folder_for_a_file_is_named(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").mkdir()
     with pytest.raises(SettingsError, match=r"mine\.toml"):
         load_recipe(str(tmp_path / "mine.toml"))
@@ -155,6 +155,6 @@ def test_a_folder_for_a_file_is_named(tmp_path: Path) -> None:
         "number that no float holds",
     ],
 )
-def test_a_wrong_recipe_is_named_with_what_is_wrong(content: str | bytes, expected: str, tmp_path: Path) -> None:
+def test_an_invalid_recipe_is_named_with_its_error(content: str | bytes, expected: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"mine\.toml: .*" + expected):
         load_recipe(_recipe(tmp_path, content))

@@ -34,7 +34,7 @@ def test_temperature_and_power_together_are_refused(temperature: float, power: f
     ],
     ids=str,
 )
-def test_the_exponent_and_when_the_choice_is_greedy(settings: SamplingSettings, exponent: float) -> None:
+def test_the_exponent_and_greedy_choice(settings: SamplingSettings, exponent: float) -> None:
     assert settings.exponent == exponent
     assert settings.greedy == (exponent == _INF)
 

@@ -16,9 +16,9 @@ _KINDS: dict[str, Any] = {
     "training": TrainingSettings,
 }
 _NAN, _INF = float("nan"), float("inf")
-_HUGE = 10**400  # a whole number that no float holds
+_HUGE = 10**400  # an int that no float holds
 
-# For every setting, by hand: values it takes and values it refuses.
+# Valid and invalid values of every setting, by hand.
 _NO_COUNT = [0, -1, 1.5, 2.0, True, "3", _NAN, _INF]
 _NO_WHOLE = [-1, 1.5, 2.0, False, "3", _NAN, _INF]
 _NO_NUMBER = [True, "0.5", _NAN, _INF, -_INF, [0.5], _HUGE]
@@ -89,7 +89,7 @@ def test_every_setting_is_tested_here() -> None:
 
 
 @pytest.mark.parametrize("kind", list(_KINDS))
-def test_defaults_are_possible_and_settings_are_frozen(kind: str) -> None:
+def test_defaults_are_valid_and_settings_are_frozen(kind: str) -> None:
     settings = _KINDS[kind]()
     assert settings == _KINDS[kind]()
     for field in dataclasses.fields(settings):
@@ -98,7 +98,7 @@ def test_defaults_are_possible_and_settings_are_frozen(kind: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "name", "value"), _TAKEN, ids=_name)
-def test_what_a_setting_takes(kind: str, name: str, value: Any) -> None:
+def test_valid_values(kind: str, name: str, value: Any) -> None:
     settings = _KINDS[kind](**{name: value})
     assert getattr(settings, name) == value
 
@@ -114,26 +114,26 @@ def test_numbers_of_numpy_are_stored_as_pythons(kind: str, name: str, value: Any
 
 
 @pytest.mark.parametrize("value", [np.bool_(True), np.float64(3.0), np.array([3, 4]), torch.tensor(2.5)])
-def test_what_is_no_whole_number_of_any_library(value: Any) -> None:
+def test_values_that_are_not_integers_in_any_library(value: Any) -> None:
     assert ForecastSettings(horizon=torch.tensor(3)).horizon == 3  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match=r"horizon is .*: it must be an integer, at least 1"):
         ForecastSettings(horizon=value)
 
 
 @pytest.mark.parametrize(("kind", "name", "value"), _REFUSED, ids=_name)
-def test_what_a_setting_refuses(kind: str, name: str, value: Any) -> None:
+def test_invalid_values(kind: str, name: str, value: Any) -> None:
     with pytest.raises(SettingsError, match=name) as caught:
         _KINDS[kind](**{name: value})
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("kind", "name"), _NEEDED)
-def test_none_is_refused_where_a_value_is_needed(kind: str, name: str) -> None:
+def test_none_is_refused_if_a_value_is_required(kind: str, name: str) -> None:
     with pytest.raises(SettingsError, match=name):
         _KINDS[kind](**{name: None})
 
 
-def test_the_error_says_what_was_given_and_what_may_be() -> None:
+def test_the_error_states_the_value_and_the_valid_ones() -> None:
     cases: list[tuple[str, dict[str, Any], str]] = [
         ("model", {"cell": "transformer"}, "cell is 'transformer': choose one of rnn, gru, lstm"),
         ("model", {"hidden_size": 0}, "hidden_size is 0: it must be an integer, at least 1"),

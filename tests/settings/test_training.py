@@ -5,7 +5,7 @@ import pytest
 from charloom import SettingsError, TrainingSettings
 
 
-def test_prefixes_may_be_any_sequence_of_texts() -> None:
+def test_prefixes_may_be_any_sequence_of_strings() -> None:
     prefixes: Any = ["a", "b c"]
     settings = TrainingSettings(prefix=prefixes)
     assert settings.prefix == ("a", "b c")
@@ -13,7 +13,7 @@ def test_prefixes_may_be_any_sequence_of_texts() -> None:
     assert hash(settings) == hash(TrainingSettings(prefix=("a", "b c")))
 
 
-def test_a_batch_may_be_summed_from_minibatches() -> None:
+def test_gradients_may_be_accumulated_over_minibatches() -> None:
     assert TrainingSettings(batch_size=4, gradient_accumulation_steps=3).rows == 12
 
 
@@ -21,13 +21,13 @@ def test_a_batch_may_be_summed_from_minibatches() -> None:
     ("patience", "keep_best", "expected"),
     [(None, None, False), (3, None, True), (3, False, False), (None, True, True)],
 )
-def test_which_weights_training_ends_with(patience: int | None, keep_best: bool | None, expected: bool) -> None:
+def test_the_weights_that_training_ends_with(patience: int | None, keep_best: bool | None, expected: bool) -> None:
     settings = TrainingSettings(validation_fraction=0.1, patience=patience, keep_best=keep_best)
     assert settings.ends_with_best is expected
 
 
 @pytest.mark.parametrize("name", ["patience", "keep_best"])
-def test_what_goes_by_validation_needs_a_text_to_validate_on(name: str) -> None:
+def test_settings_that_need_a_validation_text(name: str) -> None:
     change: dict[str, Any] = {name: 3 if name == "patience" else True}
     with pytest.raises(SettingsError, match="set validation_fraction") as caught:
         TrainingSettings(**change)

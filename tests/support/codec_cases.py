@@ -1,4 +1,4 @@
-"""Cases for ``codec_results.cpp``, and what the plain engines make of them: ``codec_cases.py FOLDER``."""
+"""Writes cases for ``codec_results.cpp`` and the reference engines' results: ``codec_cases.py FOLDER``."""
 
 import random
 import sys
@@ -35,8 +35,8 @@ _MODELS = {
 }
 
 
-def _chunks(model: IntegerModel) -> Iterator[NDArray[Any] | bytes | int]:
-    """In the order that the program reads them; numbers are of 32 bits."""
+def _fields(model: IntegerModel) -> Iterator[NDArray[Any] | bytes | int]:
+    """Yields the fields in the order in which the program reads them; ints have 32 bits."""
 
     def matrix(m: IntegerMatrix | None) -> Iterator[NDArray[Any] | bytes | int]:
         yield from (m.weights, m.multipliers, *m.shifts.tolist()) if m is not None else (b"", b"", 0, 0)
@@ -57,10 +57,10 @@ def _chunks(model: IntegerModel) -> Iterator[NDArray[Any] | bytes | int]:
         yield from items
 
 
-def _bytes_of(chunk: NDArray[Any] | bytes | int) -> bytes:
-    if isinstance(chunk, np.ndarray):
-        return chunk.astype(chunk.dtype.newbyteorder("<")).tobytes()
-    return chunk.to_bytes(4, "little", signed=True) if isinstance(chunk, int) else chunk
+def _bytes_of(field: NDArray[Any] | bytes | int) -> bytes:
+    if isinstance(field, np.ndarray):
+        return field.astype(field.dtype.newbyteorder("<")).tobytes()
+    return field.to_bytes(4, "little", signed=True) if isinstance(field, int) else field
 
 
 def _results(name: str, engine: Engine) -> Iterator[str]:
@@ -76,8 +76,8 @@ def _results(name: str, engine: Engine) -> Iterator[str]:
 def main(folder: Path) -> None:
     """Writes a .case and a .expected for each model."""
     for name, model in _MODELS.items():
-        chunks = [_bytes_of(chunk) for chunk in _chunks(model)]
-        (folder / f"{name}.case").write_bytes(b"".join(len(p).to_bytes(8, "little") + p for p in chunks))
+        fields = [_bytes_of(field) for field in _fields(model)]
+        (folder / f"{name}.case").write_bytes(b"".join(len(p).to_bytes(8, "little") + p for p in fields))
         lines = [
             *_results("fast", ReferenceEngine(model, None)),
             *_results("mixing", ReferenceEngine(model, _PRIMING)),

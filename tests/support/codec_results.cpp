@@ -1,8 +1,8 @@
-// The codec without Python: what the engines make of a case that codec_cases.py wrote. scripts/test-codec-aarch64
-// builds it for two machines.
+// The codec without Python: runs the engines on a case that codec_cases.py wrote. scripts/test-codec-aarch64 builds it
+// for two machines.
 //
 // codec_results CASE             writes a line for each payload: its name, and its bytes in hexadecimal digits
-// codec_results CASE RESULTS     decodes such lines, and exits with 1 where one gives other bytes than the case has
+// codec_results CASE RESULTS     decodes such lines; exits with 1 if one decodes to other bytes than the case's
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -17,30 +17,30 @@ using Bytes = std::vector<uint8_t>;
 
 namespace {
 
-// Pieces one after the other: 8 bytes of length, the lowest first, then so many bytes, which begin at a multiple of 8.
+// Fields in sequence: a length of 8 bytes, little-endian, then as many bytes, aligned to a multiple of 8.
 class Case {
  public:
   explicit Case(const char *path) : file_(path, std::ios::binary) {
     if (!file_) throw std::runtime_error(std::string("cannot read ") + path);
   }
-  const Bytes &piece() {
+  const Bytes &field() {
     uint8_t length[8];
     file_.read((char *)length, 8);
     uint64_t size = 0;
     for (int i = 7; i >= 0; i--) size = size << 8 | length[i];
     if (!file_ || size > 1u << 30) throw std::runtime_error("the case ends too early");
-    pieces_.push_back(std::make_unique<Bytes>(size));
-    file_.read((char *)pieces_.back()->data(), (std::streamsize)size);
+    fields_.push_back(std::make_unique<Bytes>(size));
+    file_.read((char *)fields_.back()->data(), (std::streamsize)size);
     if (!file_) throw std::runtime_error("the case ends too early");
-    return *pieces_.back();
+    return *fields_.back();
   }
   template <class Number>
   const Number *array() {
-    return (const Number *)piece().data();
+    return (const Number *)field().data();
   }
   int32_t number() {
     int32_t n;
-    memcpy(&n, piece().data(), sizeof n);
+    memcpy(&n, field().data(), sizeof n);
     return n;
   }
   IntegerMatrix matrix() {
@@ -53,13 +53,13 @@ class Case {
   }
   std::vector<Bytes> list() {
     std::vector<Bytes> items(number());
-    for (Bytes &item : items) item = piece();
+    for (Bytes &item : items) item = field();
     return items;
   }
 
  private:
   std::ifstream file_;
-  std::vector<std::unique_ptr<Bytes>> pieces_;  // kept, for arrays are used where they lie
+  std::vector<std::unique_ptr<Bytes>> fields_;  // kept: arrays are used in place
 };
 
 struct Engines {
@@ -88,7 +88,7 @@ struct Engines {
     light_bits = c.number();
     segment = c.number();
     record_capacity = c.number();
-    text = c.piece();
+    text = c.field();
     silent = c.number();
   }
 
@@ -148,7 +148,7 @@ void run(const char *path, const char *decode) {
     const Engines engines(c, set->name);
     const std::vector<Bytes> data = c.list(), messages = c.list();
     const Network &network = *engines.network;
-    // The same names for every instruction set, which give the same.
+    // The names are equal for every instruction set, as the results must be.
     for (long lanes : {1, 4, 16, 64}) {
       Session<FastLanes> session(lanes, network);
       code("fast." + std::to_string(lanes), data, results, decode, session);

@@ -1,24 +1,24 @@
-"""Compares two outputs of ``kernel_results.cpp``: ``compare_results.py EXPECTED FOUND``. No package is needed."""
+"""Compares two outputs of ``kernel_results.cpp``: ``compare_results.py EXPECTED FOUND``. Needs no packages."""
 
 import math
 import sys
 from pathlib import Path
 
 _TOLERANCES = {"float32": 1e-5, "bfloat16": 0.02, "int8": 1e-5}
-"""Relative, in norm. Where a sum is rounded to 8 bits, a last bit of float32 may move it to the next number."""
+"""Relative tolerance, in norm. If sums are rounded to 8 bits, the last bit of float32 may change the rounding."""
 
 
 def read(path: str) -> dict[str, list[float]]:
-    """The arrays by name."""
+    """Reads the arrays by name."""
     lines = [line.split() for line in Path(path).read_text().splitlines()]
     return {name: [float(number) for number in numbers] for name, *numbers in lines}
 
 
 def main() -> None:
-    """Exits with 1 where an array differs."""
+    """Exits with 1 if an array differs."""
     expected, found = read(sys.argv[1]), read(sys.argv[2])
     if not expected or list(expected) != list(found):
-        sys.exit("the outputs do not hold the same arrays")
+        sys.exit("the outputs have different arrays")
     worst = dict.fromkeys(_TOLERANCES, 0.0)
     failed = []
     for name, numbers in expected.items():

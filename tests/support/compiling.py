@@ -1,9 +1,9 @@
-"""What torch.compile and torch.export make of the layers and the model: its own process, ``compiling.py BACKEND HOW``.
+"""Compiles and exports the layers and the model, in a process of its own: ``compiling.py BACKEND HOW``.
 
-How many of the ways to compile or export a layer: "all" or "half". In a half each cell is compiled with each value of
+HOW is "all" or "half" of the ways to compile or export a layer. In a half each cell is compiled with each value of
 each option, and exported once.
 
-Not under pytest: there every call goes through a check of types and shapes, and it was the check that was compiled.
+Not under pytest, whose check of types and shapes wraps every call: the compiler would compile the check.
 """
 
 import itertools
@@ -37,7 +37,7 @@ class Classifier(nn.Module):
 def _with_gradients(module: nn.Module, loss_of: Callable[..., Any], *arguments: Tensor) -> list[Tensor]:
     module.zero_grad()
     result = loss_of(*arguments)
-    loss: Tensor = result[0] if isinstance(result, tuple) else result  # LanguageModel.loss gives the state too
+    loss: Tensor = result[0] if isinstance(result, tuple) else result  # LanguageModel.loss returns the state too
     loss.backward()  # type: ignore[no-untyped-call]
     return [loss.detach(), *[p.grad.clone() for p in module.parameters() if p.grad is not None]]
 
@@ -52,7 +52,7 @@ def _assert_close(found: Iterable[Tensor], expected: Iterable[Tensor]) -> None:
 
 
 def _graphs(backend: str, seen: list[str]) -> Any:
-    """The backend, which also notes the graphs that it was given."""
+    """Returns the backend, which also records the graphs that it gets."""
     compile_graph = torch._dynamo.lookup_backend(backend)
 
     def run(graph: Any, inputs: Any) -> Any:
@@ -63,7 +63,7 @@ def _graphs(backend: str, seen: list[str]) -> Any:
 
 
 def compile_layers(backend: str, every: bool) -> None:
-    """In chunks, as PyTorch does by default with recurrent layers, and as one graph, which then has our operator."""
+    """In parts, PyTorch's default for recurrent layers, and as one graph, which then has charloom's operator."""
     for cell, bidirectional, whole in itertools.product(_CELLS, (False, True), (False, True)):
         if not every and (cell is layers.GRU) == (bidirectional == whole):
             continue
@@ -72,7 +72,7 @@ def compile_layers(backend: str, every: bool) -> None:
         torch._dynamo.reset()
         with torch._dynamo.config.patch(allow_rnn=whole):
             compiled = torch.compile(module, backend=_graphs(backend, seen), fullgraph=whole)
-            for steps, batch in ((7, 4), (9, 3)):  # the second time PyTorch makes the sizes symbols
+            for steps, batch in ((7, 4), (9, 3)):  # the second time PyTorch makes the sizes symbolic
                 x = torch.randn(steps, batch, 5)
                 found = _with_gradients(module, _sum_of_squares(compiled), x)
                 _assert_close(found, _with_gradients(module, _sum_of_squares(module), x))
@@ -80,7 +80,7 @@ def compile_layers(backend: str, every: bool) -> None:
 
 
 def compile_transforms(backend: str) -> None:
-    """A transform of ``torch.func`` inside: PyTorch's to compute."""
+    """Compiles a transform of ``torch.func``, which PyTorch computes."""
     for cell in _CELLS:
         layer = cell(5, 6)
 
@@ -92,7 +92,7 @@ def compile_transforms(backend: str) -> None:
 
 
 def compile_loss(backend: str) -> None:
-    """The whole step: PyTorch's to compute there."""
+    """Compiles the whole step, which PyTorch computes then."""
     vocabulary = charloom.Vocabulary.of_text("abcdefghij")
     for cell in ("rnn", "gru", "lstm"):
         settings = charloom.ModelSettings(cell=cell, hidden_size=20, embedding_size=8, init_sigma=0)
@@ -104,7 +104,7 @@ def compile_loss(backend: str) -> None:
 
 
 def export_layers(every: bool) -> None:
-    """For any number of sequences, in PyTorch's operators, which train even if exported without gradients."""
+    """Exports for any number of sequences, in PyTorch's operators, which train even if exported without gradients."""
     for cell, bidirectional in itertools.product(_CELLS, (False, True)):
         if not every and (cell is layers.GRU) == bidirectional:
             continue
@@ -120,7 +120,7 @@ def export_layers(every: bool) -> None:
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")  # torch's own, of its compiler
+    warnings.simplefilter("ignore")  # torch's own warning, about its compiler
     torch.manual_seed(0)
     torch.set_num_threads(1)
     compile_layers(sys.argv[1], sys.argv[2] == "all")

@@ -1,4 +1,4 @@
-"""What PyTorch's users make of a ``LanguageModel``: a table of changes, and of what surrounds a call."""
+"""Customizations of a ``LanguageModel`` by PyTorch's users: a table of changes, and of contexts of a call."""
 
 # mypy: disallow-untyped-calls=False
 
@@ -34,7 +34,7 @@ class _OtherInput(LanguageModel):
 
 
 class _OtherStep(LanguageModel):
-    """A subclass that writes other text than it reads."""
+    """A subclass whose ``step`` differs from its ``forward``."""
 
     def step(self, ids: Any, state: Any) -> Any:
         logits, state = super().step(ids, state)
@@ -48,14 +48,14 @@ class _OtherCall(LanguageModel):
 
 
 class _OtherStart(LanguageModel):
-    """A subclass that begins to generate from another state."""
+    """A subclass with another initial state."""
 
     def begin_state(self, batch_size: int) -> Any:
         return torch.ones_like(super().begin_state(batch_size))  # type: ignore[arg-type] # a GRU's
 
 
 class _LayerWithStart(charloom.layers.GRU):
-    """A layer that begins to generate from another state."""
+    """A layer with another initial state."""
 
     def begin_state(self, batch_size: int, **options: Any) -> Any:
         return torch.ones_like(super().begin_state(batch_size, **options))  # type: ignore[arg-type] # a GRU's
@@ -101,13 +101,13 @@ class _Tanh(nn.Module):
 
 
 def model(kind: type[LanguageModel] = LanguageModel, layer: Any = charloom.layers.GRU, **options: Any) -> LanguageModel:
-    """A small model, each time with the same weights."""
+    """Returns a small model, each time with the same weights."""
     torch.manual_seed(0)
     return kind(layer(options.get("embedding_size") or _SIZE, _HIDDEN), VOCABULARY, **options)
 
 
 def _put(name: str, make: Callable[[Any], Any], **options: Any) -> Callable[[], LanguageModel]:
-    """A model with one part replaced."""
+    """Returns a function that makes a model with one part replaced."""
 
     def build() -> LanguageModel:
         built = model(**options)
@@ -118,7 +118,7 @@ def _put(name: str, make: Callable[[Any], Any], **options: Any) -> Callable[[], 
 
 
 def _with(change: Callable[[Any], Any], **options: Any) -> Callable[[], LanguageModel]:
-    """A model changed in place."""
+    """Returns a function that makes a model changed in place."""
 
     def build() -> LanguageModel:
         built = model(**options)
@@ -161,7 +161,7 @@ def _own_forward(built: Any) -> None:
 
 
 def _given_gradients(built: Any) -> None:
-    """Views of one block, as DistributedDataParallel and others have them, but for a sparse one."""
+    """Gradients as views of one block, as DistributedDataParallel and others have them, except a sparse one."""
     parameters = list(built.parameters())
     built.block = torch.full((sum(p.numel() for p in parameters),), 0.5)
     for p, part in zip(parameters, built.block.split([p.numel() for p in parameters]), strict=True):
@@ -246,7 +246,7 @@ CUSTOMIZED: dict[str, Callable[[], LanguageModel]] = {
     "layer of torch.nn": _put("layer", lambda _: nn.GRU(_SIZE, _HIDDEN)),
     "restored layer": _with(lambda built: charloom.restore(built)),
 }
-"""Those that compute something."""
+"""Customized models whose forward succeeds."""
 
 WRONG: dict[str, Callable[[], LanguageModel]] = {
     "dropout below 0": _with(lambda built: setattr(built.dropout, "p", -0.5)),
@@ -270,4 +270,4 @@ WRONG: dict[str, Callable[[], LanguageModel]] = {
         lambda built: setattr(built.layer, "weight_hh_l0", nn.Parameter(torch.zeros(3 * _HIDDEN, 4)))
     ),
 }
-"""Those whose forward refuses, or whose targets do not exist."""
+"""Customized models whose forward raises, or whose targets do not exist."""

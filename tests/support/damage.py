@@ -1,4 +1,4 @@
-"""Ways in which a file gets damaged, by accident or on purpose."""
+"""Damage to files, accidental or deliberate."""
 
 import random
 
@@ -15,14 +15,14 @@ _HOSTILE = [
 
 
 def damaged(whole: bytes, source: random.Random) -> bytes:
-    """The file with one accident, which ``source`` chooses; at times the same bytes as before."""
-    return source.choice([_flip, _flips, _cut, _swap, _lost, _doubled, _overwritten, _hostile, _appended])(
-        whole, source
-    )
+    """Returns the file with one kind of damage, which ``source`` chooses; sometimes the bytes are unchanged."""
+    return source.choice(
+        [_flip, _flips, _cut, _swap, _without_stretch, _with_repeated_stretch, _overwritten, _hostile, _appended]
+    )(whole, source)
 
 
 def _place(whole: bytes, source: random.Random) -> int:
-    """Near the beginning every other time: that is where most of the structure is."""
+    """Returns a position, every other time near the start, which has most of the structure."""
     return source.randrange(len(whole) if source.random() < 0.5 else min(len(whole), 40))
 
 
@@ -43,7 +43,7 @@ def _cut(whole: bytes, source: random.Random) -> bytes:
 
 
 def _swap(whole: bytes, source: random.Random) -> bytes:
-    """Two stretches of equal length change places."""
+    """Swaps two stretches of equal length."""
     size = source.randrange(1, max(2, len(whole) // 4))
     first = source.randrange(max(1, len(whole) - 2 * size))
     second = source.randrange(first + size, max(first + size + 1, len(whole) - size))
@@ -51,12 +51,12 @@ def _swap(whole: bytes, source: random.Random) -> bytes:
     return whole[:first] + b + whole[first + size : second] + a + whole[second + size :]
 
 
-def _lost(whole: bytes, source: random.Random) -> bytes:
+def _without_stretch(whole: bytes, source: random.Random) -> bytes:
     place = _place(whole, source)
     return whole[:place] + whole[place + source.randrange(1, 100) :]
 
 
-def _doubled(whole: bytes, source: random.Random) -> bytes:
+def _with_repeated_stretch(whole: bytes, source: random.Random) -> bytes:
     place = _place(whole, source)
     size = source.randrange(1, 100)
     return whole[: place + size] + whole[place:]
@@ -69,7 +69,7 @@ def _overwritten(whole: bytes, source: random.Random) -> bytes:
 
 
 def _hostile(whole: bytes, source: random.Random) -> bytes:
-    """A number that asks for a great deal, in place of what stood there."""
+    """Replaces some bytes by a very large number."""
     place, number = _place(whole, source), source.choice(_HOSTILE)
     return whole[:place] + number + whole[place + source.randrange(len(number) + 1) :]
 

@@ -1,6 +1,6 @@
 """Two processes under ``DistributedDataParallel`` or FSDP (gloo) and one with the whole batch: equal results.
 
-A module of its own because the processes import it by name.
+This is a module because the processes import it by name.
 """
 
 import os
@@ -21,14 +21,14 @@ from charloom.training.truncated_bptt import clip_gradients
 Results: TypeAlias = dict[str, Tensor]
 Wrap: TypeAlias = Callable[[nn.Module], Any]
 Share: TypeAlias = Callable[[Tensor, int], Tensor]
-"""This process' part of a tensor along the dimension of the batch."""
+"""A function that returns this process' part of a tensor along the batch dimension."""
 
 PROCESSES = 2
 _CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
 class _Classifier(nn.Module):
-    """A user's model with layers inside, and one part that it does not use."""
+    """A user's model with layers inside, and one unused part."""
 
     def __init__(self, cell: Any) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class _Classifier(nn.Module):
 
 
 class _Loss(nn.Module):
-    """What DistributedDataParallel wraps: its forward must be what gives the loss."""
+    """A module whose forward returns the loss, as DistributedDataParallel requires."""
 
     def __init__(self, model: charloom.LanguageModel) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ def _text(share: Share) -> tuple[Tensor, Tensor]:
 
 
 def layers_of_any_model(cell: str, wrap: Wrap, share: Share) -> Results:
-    """Gradients of a model with accelerated layers, accumulated over two batches."""
+    """Returns gradients of a model with accelerated layers, accumulated over two batches."""
     torch.manual_seed(1)
     module = wrap(charloom.accelerate(_Classifier(_CELLS[cell])))
     for _ in range(2):
@@ -79,7 +79,7 @@ def layers_of_any_model(cell: str, wrap: Wrap, share: Share) -> Results:
 
 
 def sharded_layers(cell: str, _: Wrap, share: Share) -> Results:
-    """Gradients of a model whose weights are sharded over the processes and gathered for each call."""
+    """Returns gradients of a model whose weights are sharded over the processes and gathered for each call."""
     torch.manual_seed(1)
     module: Any = charloom.accelerate(_Classifier(_CELLS[cell]))
     if distributed.is_initialized():
@@ -91,7 +91,7 @@ def sharded_layers(cell: str, _: Wrap, share: Share) -> Results:
 
 
 def whole_step(cell: str, wrap: Wrap, share: Share) -> Results:
-    """Weights after three clipped steps of training that carry the state; one weight is frozen."""
+    """Returns weights after three clipped training steps that carry the state; one weight is frozen."""
     model = _model(cell, None if cell == "gru" else 16)
     model.get_parameter("layer.bias_hh_l1").requires_grad_(False)
     module = wrap(_Loss(model))
@@ -107,7 +107,7 @@ def whole_step(cell: str, wrap: Wrap, share: Share) -> Results:
 
 
 def whole_step_without_autograd(cell: str, _: Wrap, share: Share) -> Results:
-    """``backpropagate`` in each process, and a mean over them taken by hand."""
+    """Calls ``backpropagate`` in each process, and averages the gradients by hand."""
     model = _model(cell)
     model.backpropagate(*_text(share))
     gradients = _gradients(model)
@@ -127,7 +127,7 @@ WORK: dict[str, Callable[[str, Wrap, Share], Results]] = {
 
 
 def alone() -> dict[tuple[str, str], Results]:
-    """All the work by this process on whole batches."""
+    """Does all the work in this process on whole batches."""
     return {
         (name, cell): run(cell, lambda module: module, lambda whole, _: whole)
         for name, run in WORK.items()
@@ -136,10 +136,10 @@ def alone() -> dict[tuple[str, str], Results]:
 
 
 def run_process(rank: int, folder: str) -> None:
-    """One of the processes: all the work on its share; the first writes its results, for all have the same."""
+    """Does all the work on the process' share; the first one writes the results, which are the same in all."""
     torch.set_num_threads(1)
     if sys.platform == "linux":
-        os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # else gloo asks the network for this machine's name
+        os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # otherwise gloo asks the network for this machine's name
     meeting = (Path(folder) / "meeting").as_uri()
     distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=PROCESSES)
 
@@ -156,7 +156,7 @@ def run_process(rank: int, folder: str) -> None:
 
 
 def _is_refused() -> bool:
-    """Whether ``backpropagate`` where DistributedDataParallel would not see its gradients is an error."""
+    """Returns True if ``backpropagate`` raises an error when DistributedDataParallel would not see its gradients."""
 
     class Wrong(_Loss):
         def forward(self, ids: Tensor, targets: Tensor, state: Any) -> Any:

@@ -1,7 +1,7 @@
-"""A program of its own: decodes many damaged files, each in a child that the kernel keeps to its time and memory.
+"""Decodes many damaged files, each in a child process whose time and memory the kernel limits.
 
-Its arguments: a folder with samples, how many cases, and the first seed. It prints how the cases ended, as counts in
-JSON, and the seeds of those that ended otherwise than they may.
+Arguments: a folder with samples, the number of cases, and the first seed. Prints the counts of the outcomes as JSON,
+with the seeds of the cases that failed.
 """
 
 import collections
@@ -24,8 +24,8 @@ _STEP = 1 << 20
 _SAME = "the same bytes"
 
 
-def how_it_ends(codec: Codec, blob: bytes, original: bytes, memory: int) -> str:
-    """How decoding ends with so much more memory: the error's class, or what became of it."""
+def outcome_of(codec: Codec, blob: bytes, original: bytes, memory: int) -> str:
+    """Decodes with ``memory`` more bytes; returns the error's class, or how the result compares with the original."""
 
     def decode() -> str:
         try:
@@ -42,7 +42,7 @@ ENGINES: dict[str, Callable[[], Engine]] = {
     "fast": lambda: make_engine(MODEL, None),
     "mixing": lambda: make_engine(MODEL, PRIMING),
 }
-"""By the first word of a sample's name."""
+"""Engines by the first part of a sample's name."""
 
 
 def main(folder: Path, cases: int, first: int) -> None:
@@ -50,18 +50,18 @@ def main(folder: Path, cases: int, first: int) -> None:
     samples = []
     for file in sorted(folder.glob("*.blob")):
         blob = file.read_bytes()
-        # One thread: Python's own start of another hangs where memory runs out.
+        # One thread: Python may hang at the start of another when memory runs out.
         codec = Codec(ENGINES[file.stem.split()[0]](), threads=1)
         original = codec.decompress(blob)
-        # The least that undamaged decoding gets along with, to a megabyte; and one more for an exception's own.
-        memory = next(m for m in range(0, 1 << 30, _STEP) if how_it_ends(codec, blob, original, m) == _SAME) + _STEP
+        # The least that undamaged decoding needs, to a megabyte; and one more for the exception.
+        memory = next(m for m in range(0, 1 << 30, _STEP) if outcome_of(codec, blob, original, m) == _SAME) + _STEP
         samples.append((codec, blob, original, memory))
     counts: collections.Counter[str] = collections.Counter()
     failures = []
     for seed in range(first, first + cases):
         source = random.Random(seed)
         codec, blob, original, memory = source.choice(samples)
-        verdict = how_it_ends(codec, damaged(blob, source), original, memory)
+        verdict = outcome_of(codec, damaged(blob, source), original, memory)
         counts[verdict] += 1
         if verdict != _SAME and not verdict.endswith("Error"):
             failures.append((seed, verdict))

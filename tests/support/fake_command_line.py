@@ -1,4 +1,4 @@
-"""The ``charloom`` command with an engine that needs no model: a program of the tests, run with its arguments."""
+"""The ``charloom`` command with an engine that needs no model, as a program with the command's arguments."""
 
 from pathlib import Path
 

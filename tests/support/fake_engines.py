@@ -1,4 +1,4 @@
-"""Engines for the container's tests: a small one in plain Python whose bytes never change, and a quick one on zlib."""
+"""Engines for the container's tests: a small one in Python whose bytes never change, and a fast one on zlib."""
 
 import hashlib
 import zlib
@@ -24,7 +24,7 @@ class _Bits:
                 self._shift_in()
 
     def code(self, probability: int, bit: int | None) -> int:
-        """Codes a bit whose probability of being 1 is ``probability`` / 4096; decodes it where it is None."""
+        """Codes a bit whose probability of being 1 is ``probability`` / 4096; decodes it if ``bit`` is None."""
         middle = self.low + ((self.high - self.low) >> _PROBABILITY_BITS) * probability
         if bit is None:
             bit = int(self.value <= middle)
@@ -41,7 +41,7 @@ class _Bits:
         return bit
 
     def finish(self) -> bytes:
-        # The number between low and high that has the most trailing zeros.
+        # The number between low and high with the most trailing zeros.
         for bits in range(32, -1, -1):
             value = (self.low + (1 << bits) - 1) >> bits << bits
             if value <= self.high:
@@ -64,7 +64,7 @@ class _Bits:
 
 
 class _Model:
-    """Probability of each bit given the byte before in the same lane."""
+    """The probability of each bit given the previous byte of the same lane."""
 
     def __init__(self, lanes: int) -> None:
         self.lanes = lanes
@@ -107,7 +107,7 @@ class PlainSession:
 
 
 class PlainRecords:
-    """Before each byte, a bit says whether there is one."""
+    """Records with a bit before each byte that states if there is one."""
 
     def __init__(self, start: bytes) -> None:
         self.start = start
@@ -135,7 +135,7 @@ def _lanes_for(length: int) -> int:
 
 
 class PlainEngine(Engine):
-    """Order 1, adaptive, bit by bit, in plain Python; it has read ``start`` before everything."""
+    """Order 1, adaptive, bit by bit, in Python; primed with ``start``."""
 
     def __init__(self, name: Mode = "mixing", start: bytes = b"") -> None:
         self.name = name
@@ -153,7 +153,7 @@ class PlainEngine(Engine):
 
 
 class ZlibSession:
-    """Each block with the block before as dictionary, whatever the lanes: a wrong number of them is not its to find."""
+    """Compresses each block with the one before as dictionary, for any lanes: it cannot detect a wrong number."""
 
     def __init__(self, start: bytes) -> None:
         self.before = start
@@ -194,7 +194,7 @@ class ZlibRecords:
 
 
 class ZlibEngine(Engine):
-    """Quick, in C, and without the GIL, as the real ones are."""
+    """A fast engine in C without the GIL, as the real ones."""
 
     def __init__(self, name: Mode = "fast", start: bytes = b" the and of to in") -> None:
         self.name = name

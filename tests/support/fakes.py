@@ -7,9 +7,13 @@ from charloom.text.vocabulary import Vocabulary
 
 
 class MarkovPredictor:
-    """Knows the probability of each token after each other; its state counts the tokens read.
+    """A predictor with given probabilities of each token after each other; its state counts the tokens read.
 
-    transitions: (V, V), row i the probabilities after token i. Keeps count of the calls that it gets.
+    It also counts its calls.
+
+    Args:
+        vocabulary: The vocabulary, of V tokens.
+        transitions: Probabilities (V, V); row i is the distribution after token i.
     """
 
     def __init__(self, vocabulary: Vocabulary, transitions: torch.Tensor) -> None:
@@ -34,7 +38,7 @@ class MarkovPredictor:
 
 
 def cyclic_predictor() -> MarkovPredictor:
-    """After a comes b, after b c, after c a, with probability 0.9; the rest is spread evenly over a, b, c."""
+    """Returns a predictor of the cycle a, b, c with probability 0.9; the rest is spread evenly over a, b, c."""
     transitions = torch.full((4, 4), 0.05)
     transitions[:, 0] = 0.0
     for before, after in ((1, 2), (2, 3), (3, 1)):

@@ -1,4 +1,4 @@
-"""The list of all modules in ARCHITECTURE.md, from the first sentence of each; run as a program it writes it there."""
+"""The list of all modules in ARCHITECTURE.md, from their first sentences; as a program, writes it there."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ def _first_sentence(file: Path) -> str:
 
 
 def file_map() -> str:
-    """A list for each room, lowest first as in the table of layers, a line for each module."""
+    """Returns a list for each package, lowest first as in the table of layers, with a line for each module."""
     layers = PAGE.read_text(encoding="utf-8").partition("| layer | what it holds")[2].partition("\n\n")[0]
     rooms = [room for row in layers.splitlines()[2:] for room in re.findall(r"`(\w+)", row.split("|")[1])]
     lines = []
@@ -32,7 +32,7 @@ def file_map() -> str:
 
 
 def written() -> str:
-    """The list that stands in ARCHITECTURE.md."""
+    """Returns the list in ARCHITECTURE.md."""
     found = _BETWEEN.search(PAGE.read_text(encoding="utf-8"))
     return found[0] if found else ""
 

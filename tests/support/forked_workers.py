@@ -1,4 +1,4 @@
-"""A sweep's processes as children of the tests', which has PyTorch imported already: seconds less for each."""
+"""Forks a sweep's workers from the tests' process, which has imported PyTorch already: seconds less for each."""
 
 import contextlib
 import os
@@ -15,23 +15,23 @@ from unittest import mock
 
 import jaxtyping
 
-# Here, so that no child has to; PyTorch's optimizers import its compiler.
+# Imported here, so that no child has to; PyTorch's optimizers import its compiler.
 import torch._dynamo
 
 from charloom.sweeps import worker
 
 
 class ForkedWorker:
-    """What the sweep needs of ``subprocess.Popen``; ``charloom.sweeps.worker`` runs in the child."""
+    """The methods of ``subprocess.Popen`` that a sweep uses; ``charloom.sweeps.worker`` runs in the child."""
 
     def __init__(self, _: Any, *, stdin: int, stdout: int, stderr: IO[str], encoding: str) -> None:
         assert stdin == stdout
         orders, answers = os.pipe(), os.pipe()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # later Pythons mind threads beside a fork
+            warnings.simplefilter("ignore", DeprecationWarning)  # later Pythons warn of a fork with threads
             self.pid = os.fork()
         if not self.pid:
-            _be_a_worker(orders[0], answers[1], stderr.fileno())
+            _run_worker(orders[0], answers[1], stderr.fileno())
         os.close(orders[0])
         os.close(answers[1])
         self.stdin = os.fdopen(orders[1], "w", encoding=encoding)
@@ -57,15 +57,17 @@ class ForkedWorker:
         return self._status
 
 
-def _be_a_worker(orders: int, answers: int, log: int) -> None:
-    """In the child, which never returns."""
+def _run_worker(orders: int, answers: int, log: int) -> None:
+    """Runs in the child, and never returns."""
     try:
         for descriptor, source in enumerate((orders, answers, log)):
             os.dup2(source, descriptor)
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # of another worker, too, whose orders would not end
+        os.closerange(
+            3, os.sysconf("SC_OPEN_MAX")
+        )  # also those of another worker, whose orders would otherwise never end
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-        jaxtyping.config.update("jaxtyping_disable", True)  # as a worker is
+        jaxtyping.config.update("jaxtyping_disable", True)  # as a worker is started
         worker.main()
     except BaseException:
         traceback.print_exc()
@@ -75,7 +77,7 @@ def _be_a_worker(orders: int, answers: int, log: int) -> None:
 
 @contextlib.contextmanager
 def workers_forked() -> Iterator[list[ForkedWorker]]:
-    """Sweeps within the context have such processes, and these are they."""
+    """Forks the workers of sweeps within the context, and yields the list of them."""
     workers: list[ForkedWorker] = []
     kind: Any = subprocess.Popen if torch.cuda.is_available() else ForkedWorker  # CUDA does not survive a fork
 

@@ -1,4 +1,4 @@
-"""What the engines' golden bytes are of; run as a program it prints them, for when the format changes on purpose.
+"""Contents of the engines' golden file; as a program, prints it, for a deliberate change of the format.
 
 PYTHONPATH=tests/support python tests/support/golden_engines.py > tests/codec/engines/golden_engines.json
 """
@@ -30,7 +30,7 @@ _RECORDS = [b"", b"it was the age", "[12:31] 日本語。".encode(), b"two\nline
 
 
 def encoded(engine: Engine) -> dict[str, list[str]]:
-    """Payloads, records and a whole file of an engine, in hexadecimal digits."""
+    """Returns payloads, records and a whole file of an engine, in hexadecimal digits."""
     found = {}
     for lanes in (1, 4):
         session = engine.begin(lanes)
@@ -45,7 +45,7 @@ def encoded(engine: Engine) -> dict[str, list[str]]:
 
 
 def decoded(engine: Engine, golden: dict[str, list[str]]) -> bool:
-    """Whether golden bytes decode to what they were made of."""
+    """Returns True if golden bytes decode to their originals."""
     for lanes in (1, 4):
         session = engine.begin(lanes)
         for payload, block in zip(golden[f"{lanes} lanes"], _BLOCKS, strict=True):

@@ -1,4 +1,4 @@
-"""Ways in which a folder of models or checkpoints is damaged, by accident or by someone who knows the format."""
+"""Damage to a folder of models or checkpoints, by accident or by someone who knows the format."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from typing import Any
 from damage import damaged
 
 PRECIOUS = "precious"
-"""A file outside, to which links lead."""
+"""Name of a file outside the folder, the target of links."""
 _DEEP = 3000
 _HOSTILE: list[Any] = [
     None,
@@ -38,14 +38,16 @@ _HOSTILE: list[Any] = [
     {"a": 1},
     {"__class__": "os.system", "__reduce__": ["id"]},
 ]
-"""In place of a value that JSON holds. Some only Python's writer knows (NaN), and must be refused."""
+"""Replacements of a JSON value. Some are valid only for Python's json (NaN), and must be refused."""
 
 
 def damage_folder(folder: Path, other: Path, source: random.Random) -> str:
-    """Damages a file of a folder in place, as ``source`` chooses. Returns what was done, in words.
+    """Damages a file of a folder in place, as ``source`` chooses, and returns a description.
 
-    other: A sound folder of another model, for files that are mixed up. Beside it is ``PRECIOUS``, which no case may
-        change.
+    Args:
+        folder: The folder to damage.
+        other: A valid folder of another model, for files that are mixed up. Its sibling ``PRECIOUS`` must not change.
+        source: Random-number generator that chooses the damage.
     """
     if source.random() < 0.06:
         return _lock(folder, other, source)
@@ -60,7 +62,7 @@ def damage_folder(folder: Path, other: Path, source: random.Random) -> str:
 
 
 def _lock(folder: Path, other: Path, source: random.Random) -> str:
-    """Something stands where a process would lock the folder."""
+    """Puts a special file in place of the lock."""
     file, kind = folder / ".lock", source.randrange(6)
     if kind == 0:
         file.symlink_to(other.parent / PRECIOUS)
@@ -82,13 +84,13 @@ def _bytes(file: Path, _: Path, source: random.Random) -> None:
 
 
 def _signed_bytes(file: Path, _: Path, source: random.Random) -> None:
-    """And the checksum made to fit, as only who knows the format does."""
+    """Damages bytes and makes the checksum match, as only someone who knows the format does."""
     preamble, body = _parts(file)
     _write_signed(file, preamble, damaged(body, source))
 
 
 def _values(file: Path, _: Path, source: random.Random) -> None:
-    """A value of the JSON within becomes another."""
+    """Replaces a value of the JSON inside."""
     preamble, body = _parts(file)
     if file.suffix == ".json":
         file.write_bytes(_dumped(_with_other_value(json.loads(body), source), source))
@@ -103,7 +105,7 @@ def _values(file: Path, _: Path, source: random.Random) -> None:
 
 
 def _header(file: Path, _: Path, source: random.Random) -> None:
-    """What safetensors says of its tensors is wrong."""
+    """Makes safetensors' description of its tensors wrong."""
     if file.suffix == ".json":
         file.write_bytes(b"[" * (_DEEP if source.random() < 0.5 else 10**6))
         return
@@ -138,7 +140,7 @@ def _header(file: Path, _: Path, source: random.Random) -> None:
 
 
 def _mixed_up(file: Path, other: Path, source: random.Random) -> None:
-    """Another file's content, of this folder or of another model's."""
+    """Replaces the content by that of another file, of this folder or of another model's."""
     here = [f for f in file.parent.iterdir() if f.is_file()]
     there = [f for f in other.rglob("*") if f.is_file()]
     shutil.copyfile(source.choice([f for f in [*here, *there] if f != file]), file.with_name("copy"))
@@ -146,7 +148,7 @@ def _mixed_up(file: Path, other: Path, source: random.Random) -> None:
 
 
 def _no_file(file: Path, other: Path, source: random.Random) -> None:
-    """Something that is none, or is larger than it looks."""
+    """Puts a special file in place, or a sparse one."""
     kind = source.randrange(8)
     if kind == 0:
         os.truncate(file, source.choice([2**33, 2**40]))
@@ -167,7 +169,7 @@ def _no_file(file: Path, other: Path, source: random.Random) -> None:
 
 
 def _with_other_value(table: Any, source: random.Random) -> Any:
-    """JSON with a value, anywhere in it, replaced, removed or doubled under another name."""
+    """Returns JSON with any one value replaced, removed or repeated under another name."""
     places: list[tuple[Any, Any]] = []
 
     def collect(node: Any) -> None:
@@ -191,7 +193,7 @@ def _with_other_value(table: Any, source: random.Random) -> Any:
 
 
 def _dumped(table: Any, source: random.Random) -> bytes:
-    """As JSON, now and then with something in it that no writer writes."""
+    """Dumps as JSON, sometimes with a value that no valid writer writes."""
     text = json.dumps(table)
     if source.random() < 0.1:
         text = text.replace("1", source.choice(["9" * 400, "9" * 5000, "1e999", "-0", "[" * _DEEP, '{"a":' * _DEEP]), 1)
@@ -199,7 +201,7 @@ def _dumped(table: Any, source: random.Random) -> bytes:
 
 
 def _parts(file: Path) -> tuple[bytes, bytes]:
-    """What stands before safetensors, and that."""
+    """Returns the bytes before the safetensors data, and that data."""
     data = file.read_bytes()
     size = data.index(b"\n") + 1 if file.suffix == ".checkpoint" else 0
     return data[:size], data[size:]
@@ -227,7 +229,7 @@ def _write_signed(file: Path, preamble: bytes, body: bytes) -> None:
 
 
 def _without_fingerprints(body: bytes) -> bytes:
-    """As older files are, which nothing checks."""
+    """Removes the fingerprints, as in older files, which are not checked."""
     try:
         header, data = _header_of(body)
         del header["__metadata__"]

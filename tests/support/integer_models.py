@@ -1,4 +1,4 @@
-"""Integer models of random numbers, within the rules and up to their edges."""
+"""Integer models of random numbers, up to the limits of the rules."""
 
 import dataclasses
 import itertools
@@ -12,13 +12,13 @@ from charloom.codec.model.quantization import fit_exp2, fit_tanh
 from charloom.settings.cells import CELL_NAMED
 
 STYLES = ("trained", "wild", "saturating")
-"""Numbers as training leaves them; anything that is allowed; as large as is allowed, all of one sign in a row."""
+"""Kinds of numbers: as after training; any valid ones; the largest valid ones, all of one sign in a row."""
 
 
 def random_model(
     seed: int, cell: str, *, hidden: int, vocabulary: int, layers: int = 1, style: str = "trained"
 ) -> IntegerModel:
-    """A model of these sizes. Tokens are bytes where 256 are enough, else three bytes each."""
+    """Returns a model of these sizes. Tokens are bytes if 256 are enough, otherwise three bytes each."""
     random = np.random.default_rng(seed)
     gates = CELL_NAMED[cell].gates * hidden
 
@@ -69,21 +69,21 @@ def random_model(
 
 
 def with_tokens(model: IntegerModel, tokens: list[bytes]) -> IntegerModel:
-    """The model with other tokens, as many as it has."""
+    """Returns the model with as many other tokens."""
     assert len(tokens) == model.vocabulary_size
     offsets = np.cumsum([0, *map(len, tokens)]).astype(np.int32)
     return dataclasses.replace(model, token_bytes=np.frombuffer(b"".join(tokens), np.uint8), token_offsets=offsets)
 
 
 CHARACTERS = [b"", *(char.encode() for char in "\n ,.:[]0123456789abcdefghijklmnopqrstuvwxyzäöé—日本語のテキスト。🙂")]
-"""Tokens of a vocabulary of characters, ``<unk>`` the first."""
+"""Tokens of a character vocabulary, ``<unk>`` first."""
 
 
 def bigram_model(text: str, tokens: list[bytes] = CHARACTERS) -> IntegerModel:
-    """A model that knows which character of a text comes after which, and a little of the one before.
+    """Returns a model of the bigrams of a text, with a little of the character before.
 
-    Made of integers alone, the same on every machine and with every version of numpy: golden files rest on it. Its
-    tanh is cut off straight, its exp2 a straight line.
+    Made from integers only, it is the same on every machine and with every version of numpy, as golden files require.
+    Its tanh is a clipped line, its exp2 a straight line.
     """
     size = len(tokens)
     number = {token: i for i, token in enumerate(tokens)}

@@ -1,4 +1,4 @@
-"""Runs of several kinds, to be interrupted and resumed: together they go through every part of a run's state."""
+"""Runs of several kinds to interrupt and resume: together they use every part of a run's state."""
 
 from pathlib import Path
 from typing import Any
@@ -48,20 +48,20 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 def settings_of_kind(kind: str, **changes: Any) -> tuple[ModelSettings, TrainingSettings]:
-    """Of a small run."""
+    """Returns the settings of a small run."""
     model, training = KINDS[kind]
     return ModelSettings(**{"hidden_size": 8} | model), TrainingSettings(**_SMALL | training | changes)
 
 
 def corpus_of(text: str) -> Corpus:
-    """A corpus that is in no file."""
+    """Returns a corpus that is in no file."""
     return corpus_from(text, name="made")
 
 
-def begin_or_go_on(
+def train_or_resume(
     kind: str, corpus: Corpus, folder: Path, *listeners: Listener, **changes: Any
 ) -> tuple[Any, History]:
-    """Trains a new model, or goes on from the last checkpoint in the folder. Returns the model and the history."""
+    """Trains a new model or resumes the last checkpoint in the folder; returns the model and the history."""
     model_settings, settings = settings_of_kind(kind, **changes)
     resume: Checkpoint | None = None
     if (folder / "checkpoints").exists():
@@ -69,13 +69,13 @@ def begin_or_go_on(
         model = resume.make_model()
     else:
         model = build_model(corpus.vocabulary, model_settings, seed=3)
-    torch.rand(5)  # what others draw changes nothing
+    torch.rand(5)  # random numbers of the caller change nothing
     history = train(model, corpus, settings, listeners=listeners, checkpoints=CheckpointFolder(folder), resume=resume)
     return model, history
 
 
 def assert_same(model: LanguageModel, history: History, expected: LanguageModel, expected_history: History) -> None:
-    """To the last bit, but for the times."""
+    """Asserts equality to the last bit, except times."""
     for name, tensor in expected.state_dict().items():
         assert torch.equal(model.state_dict()[name], tensor), name
     measured = [(r.epoch, r.perplexity, r.validation_perplexity) for r in history]

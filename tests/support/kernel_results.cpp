@@ -1,4 +1,4 @@
-// Runs the kernels on inputs of its own making and prints every result, one array a line: its name, its numbers.
+// Runs the kernels on generated inputs and prints every result, one array per line: its name, its numbers.
 // scripts/test-aarch64 builds it twice and compares. The inputs are small multiples of a power of two, the same on
 // every machine.
 #include <cstdio>
@@ -35,7 +35,7 @@ void print(const std::string &name, const Array &array) {
   std::printf("\n");
 }
 
-class Memory {  // as the kernels want it
+class Memory {  // aligned as the kernels require
  public:
   explicit Memory(size_t size) : block_(::operator new[](size + 64, std::align_val_t(64))) {}
   ~Memory() { ::operator delete[](block_, std::align_val_t(64)); }

@@ -1,4 +1,4 @@
-"""A child process that the kernel keeps to its time and memory, for what must not hang, crash or ask for too much."""
+"""A child process whose time and memory the kernel limits, for code that must not hang, crash or ask for too much."""
 
 import os
 import resource
@@ -9,9 +9,13 @@ from pathlib import Path
 
 
 def in_child(act: Callable[[], str], *, seconds: int, longest: int, memory: int) -> str:
-    """How it ends: ``act``'s word for it, or ``crash``, or ``killed``.
+    """Runs ``act`` in a child; returns its result, ``crash`` with an error, or ``killed``.
 
-    seconds: Of the processor's time. longest: Of the clock's, against waiting. memory: Bytes more than there are now.
+    Args:
+        act: The function to run.
+        seconds: Limit of processor time.
+        longest: Limit of elapsed time in seconds, in case the child waits.
+        memory: Bytes that it may allocate beyond the current ones.
     """
     read_end, write_end = os.pipe()
     child = os.fork()
@@ -25,7 +29,7 @@ def in_child(act: Callable[[], str], *, seconds: int, longest: int, memory: int)
             try:
                 verdict = act()
             except BaseException as error:
-                # The traceback takes memory, of which there may be none.
+                # The traceback takes memory, and there may be none.
                 verdict = f"crash: {error!r}"
                 verdict = f"crash: {traceback.format_exc()[-900:]}"
             os.write(write_end, verdict.encode("utf-8", "replace")[:2000])
@@ -39,5 +43,5 @@ def in_child(act: Callable[[], str], *, seconds: int, longest: int, memory: int)
 
 
 def _address_space() -> int:
-    """Bytes that this process has."""
+    """Returns the bytes of this process' address space."""
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()

@@ -1,7 +1,7 @@
-"""A program of its own: loads many damaged folders, each in a child that the kernel keeps to its time and memory.
+"""Loads many damaged folders, each in a child process whose time and memory the kernel limits.
 
-Its arguments: a folder with ``model``, ``run`` and ``other``, how many cases, and the first seed. It prints, as JSON,
-how the cases ended, as counts, and those that ended otherwise than they may.
+Arguments: a folder with ``model``, ``run`` and ``other``, the number of cases, and the first seed. Prints, as JSON, the
+counts of the outcomes, and the cases that failed.
 """
 
 import collections
@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-# Here, so that no child has to; PyTorch's optimizers import its compiler.
+# Imported here, so that no child has to; PyTorch's optimizers import its compiler.
 import torch._dynamo  # noqa: F401
 
 import charloom.runs.start
@@ -29,15 +29,15 @@ from hostile_folders import PRECIOUS, damage_folder
 from limited_child import in_child
 
 _ACCIDENTS = ("bytes of", "mixed_up of", "no_file of", "lock")
-"""Acts of ``hostile_folders`` that leave checksums as they are."""
+"""Kinds of damage of ``hostile_folders`` that do not adapt checksums."""
 _SECONDS = 10
 _MEMORY = 256 << 20
 
 
 def _load_model(folder: Path, sound: Path, text: Path, *, by_accident: bool) -> str:
-    """Reads a model, writes and compresses with it; by the command line, too.
+    """Loads a model, generates and compresses with it; by the command line, too.
 
-    sound: The folder as it was: after an accident, what can be compressed can be decompressed with that.
+    ``sound`` is the undamaged folder: after an accident, it must decompress whatever can be compressed.
     """
     try:
         model = LanguageModel.load(folder)
@@ -64,7 +64,7 @@ def _load_model(folder: Path, sound: Path, text: Path, *, by_accident: bool) -> 
 
 
 def _resume_run(folder: Path) -> str:
-    """Goes on with a run for a step, by the library and by the command line."""
+    """Resumes a run for a step, by the library and by the command line."""
 
     def stop(*_: Any) -> None:
         raise StopTraining
@@ -83,12 +83,12 @@ def _resume_run(folder: Path) -> str:
 
 def _in_one_line(error: CharloomError) -> str:
     if len(str(error).splitlines()) != 1 or len(str(error)) > 2000:
-        raise AssertionError(f"not one line that can be read: {str(error)[:500]}")
+        raise AssertionError(f"not one readable line: {str(error)[:500]}")
     return type(error).__name__
 
 
 def _silently(act: Callable[[Path], str], folder: Path) -> str:
-    """What it says by itself is not wanted."""
+    """Discards all output of ``act``."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
@@ -96,7 +96,7 @@ def _silently(act: Callable[[Path], str], folder: Path) -> str:
 
 
 def main() -> None:
-    """Every other case is of a model, the others of checkpoints."""
+    """Alternates between models and checkpoints."""
     home, cases, first = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     outcomes: collections.Counter[str] = collections.Counter()
     wrong: list[str] = []
@@ -110,7 +110,7 @@ def main() -> None:
         done = damage_folder(folder, home / "other", random.Random(seed))
         act: Callable[[Path], str] = _resume_run
         if name == "model":
-            # Another model's integers are whole: the network alone compresses with them, and says whose they are.
+            # Another model's integers are valid: the network alone compresses with them, and names their model.
             accident = done.startswith(_ACCIDENTS) and done != "mixed_up of codec.safetensors"
             act = partial(_load_model, sound=home / "model", text=home / "fable.txt", by_accident=accident)
         verdict = in_child(partial(_silently, act, folder), seconds=_SECONDS, longest=6 * _SECONDS, memory=_MEMORY)

@@ -1,4 +1,4 @@
-"""A text that tests keep encoded, as if it were long, and what they ask of what is kept."""
+"""A text that tests cache encoded, as if it were long, and helpers that inspect the cache."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ LONG_TEXT = "It was the best of times,\n\n  it was the WORST of times. É \U0001
 
 
 def suffixes(kept_texts: Path) -> list[str]:
-    """Of the files in the cache folder."""
+    """Returns the suffixes of the files in the cache folder."""
     return sorted(path.suffix for path in kept_texts.iterdir())
 
 
 def same_corpus(first: Corpus, second: Corpus) -> bool:
-    """Whether two corpora are of one text, read in one way."""
+    """Returns True if two corpora are of one text, read with the same settings."""
     return (
         first.vocabulary == second.vocabulary
         and torch.equal(first.ids[:], second.ids[:])

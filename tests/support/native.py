@@ -1,4 +1,4 @@
-"""What the native kernels' tests share: the instruction sets to run them on, and switching between them."""
+"""Helpers of the native kernels' tests: the instruction sets to run them on, and the choice between them."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,15 +15,15 @@ try:
     INSTRUCTION_SETS: list[str] = [kernels.name for kernels in native.supported()]
 except ImportError:
     INSTRUCTION_SETS = []
-if os.environ.get("CHARLOOM_KERNELS") in ("pytorch", "reference"):  # the suite is run as if there were none
+if os.environ.get("CHARLOOM_KERNELS") in ("pytorch", "reference"):  # the suite runs as if there were none
     INSTRUCTION_SETS = []
 
 Switch: TypeAlias = Callable[[str], None]
-"""Chooses the backend, as the words of the environment do."""
+"""A function that chooses the backend, by the values of the environment variable."""
 
 
 @contextmanager
 def switching() -> Iterator[Switch]:
-    """Within it, the backend is the one that was given last."""
+    """Yields a function that chooses the backend within the context."""
     with ExitStack() as stack:
         yield lambda word: stack.enter_context(use_backend(word))

@@ -1,6 +1,6 @@
 """Runs ``charloom`` as a user does: a process of its own, no network, an empty home.
 
-A process takes seconds to import PyTorch: where many mistakes are tried in a row, ``call`` runs the command in this.
+A process takes seconds to import PyTorch: for many invalid calls, ``call`` runs the command in the tests' process.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from unittest import mock
 from charloom.cli.app import run_command_line
 
 SMALL = ["--cell", "gru", "--hidden-size", "16", "--batch-size", "4", "--num-steps", "10"]
-"""A model that is trained in no time."""
+"""Options of a small model that trains fast."""
 
 PATIENCE = 600
 """Seconds to wait for a process: more than it takes if several suites run at once on a busy machine."""
@@ -31,7 +31,7 @@ _NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens, so that dow
 
 @dataclass(frozen=True)
 class Result:
-    """What a process left."""
+    """The result of a process."""
 
     status: int
     out: str
@@ -39,7 +39,7 @@ class Result:
     raw_out: bytes
 
     def error(self, status: int = 1) -> str:
-        """The one line of a command that failed as it should; notes may stand before it."""
+        """Returns the one line of a command that failed as expected; notes may precede it."""
         assert self.status == status, self
         *notes, last = self.errors.splitlines()
         assert last.startswith("charloom: error: "), self.errors
@@ -47,13 +47,13 @@ class Result:
         return last.removeprefix("charloom: error: ")
 
     def done(self) -> str:
-        """The output of a command that did what it should, without a word on standard error."""
+        """Returns the output of a command that succeeded with nothing on standard error."""
         assert (self.status, self.errors) == (0, ""), self
         return self.out
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
-    """This process' environment with another home, without network and charloom's variables."""
+    """Returns this process' environment with another home, without network and charloom's variables."""
     ours = ("CHARLOOM_", "XDG_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), _NOWHERE)
@@ -75,14 +75,14 @@ def start(home: Path, *arguments: str | Path, **variables: str) -> "subprocess.P
 
 
 def end_processes() -> None:
-    """Kills those of ``start`` that still run."""
+    """Kills the processes of ``start`` that still run."""
     while _started:
         with _started.pop() as process:
             process.kill()
 
 
 def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[Any] | None" = None) -> None:
-    """Waits for the condition, as long as the process runs."""
+    """Waits for the condition while the process runs."""
     ends_at = time.monotonic() + PATIENCE
     while not condition():
         assert process is None or process.poll() is None, process.communicate()
@@ -105,7 +105,7 @@ def run(home: Path, *arguments: str | Path, stdin: bytes = b"", **variables: str
 
 
 def call(home: Path, *arguments: str | Path, stdin: bytes = b"") -> Result:
-    """The command within this process, in this process' environment: what ``run`` gives, quickly."""
+    """Runs the command within this process and its environment, with the result of ``run``, but faster."""
     out, errors = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     with (
         contextlib.chdir(home),

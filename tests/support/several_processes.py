@@ -1,6 +1,6 @@
-"""What processes that train together do, each writing what it saw: torchrun runs this file, with a folder and steps.
+"""Processes that train together and write their results: torchrun runs this file, with a folder and steps.
 
-``trained`` is run by the tests themselves, too, as the one process that the several are to equal.
+The tests themselves run ``trained``, too, as the single process that the several must equal.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ _BATCH = 8
 
 
 def text_of(steps: int) -> str:
-    """One epoch of so many minibatches, with 30 characters to validate on."""
+    """Returns a text with one epoch of ``steps`` minibatches, and 30 characters for validation."""
     numbers = torch.randint(12, (steps * _BATCH * _STEPS + _STEPS + 30,), generator=torch.Generator().manual_seed(4))
     return "".join("abcdefghijkl"[number] for number in numbers)
 
@@ -49,10 +49,10 @@ def trained(
     into: Path | None = None,
     stop: bool = False,
 ) -> dict[str, Any]:
-    """A run from its beginning, or from the last checkpoint in the folder; the loss after each step, and its end.
+    """Trains from scratch, or from the last checkpoint in the folder; returns the losses of all steps, and the results.
 
-    into: Where checkpoints are written to, where not to that folder. stop: The last process asks for the end after some
-    steps.
+    ``into`` is the folder of new checkpoints, if not the same. With ``stop``, the last process requests the end after
+    as many steps.
     """
     corpus = charloom.corpus_from(text_of(steps), name="made")
     resume = newest_checkpoint_of(processes, folder) if folder is not None else None
@@ -98,12 +98,12 @@ def trained(
 
 @contextlib.contextmanager
 def _losses() -> Iterator[list[float]]:
-    """The loss of each step."""
+    """Records the loss of each step."""
     losses: list[float] = []
-    usual = truncated_bptt.train_step
+    original = truncated_bptt.train_step
 
     def step(*arguments: Any) -> Any:
-        loss, state = usual(*arguments)
+        loss, state = original(*arguments)
         losses.append(float(loss))
         return loss, state
 
@@ -112,21 +112,21 @@ def _losses() -> Iterator[list[float]]:
 
 
 def _stopped_and_resumed(processes: Processes, folder: Path) -> dict[str, Any]:
-    """With dropout, and the first process' checkpoints in a folder that the others do not see."""
+    """Trains with dropout, and the first process' checkpoints in a folder that the others do not have."""
     options: dict[str, Any] = {"epochs": 2, "dropout": 0.3}
     own = folder / f"of-{processes.rank}"
     undisturbed = trained(processes, "lstm", "sequential", 20, **options)
-    begun = trained(processes, "lstm", "sequential", 20, **options, folder=own, stop=True)
+    started = trained(processes, "lstm", "sequential", 20, **options, folder=own, stop=True)
     resumed = trained(processes, "lstm", "sequential", 20, **options, folder=own)
     for_one = trained(processes, "gru", "sequential", 20, folder=folder / "for-one", stop=True)
     trained(processes, "gru", "sequential", 20, folder=folder / "for-one", into=folder / "moved", stop=True)
-    return {"undisturbed": undisturbed, "begun": begun, "resumed": resumed, "for one": for_one}
+    return {"undisturbed": undisturbed, "started": started, "resumed": resumed, "for one process": for_one}
 
 
-def _failure(processes: Processes, who: tuple[int, ...]) -> str:
+def _failure(processes: Processes, ranks: tuple[int, ...]) -> str:
     try:
         with processes.together():
-            if processes.rank in who:
+            if processes.rank in ranks:
                 raise CorpusError(f"a reason of {processes.rank}")
     except CharloomError as error:
         return f"{type(error).__name__}: {error}"
@@ -161,10 +161,10 @@ def _shared_gradients(processes: Processes) -> list[list[float] | None]:
     return [None if parameter.grad is None else parameter.grad.tolist() for parameter in module]
 
 
-def _left_alone(processes: Processes) -> str:
+def _error_after_loss(processes: Processes) -> str:
     """What the first process gets to know where the other is gone."""
     if not processes.first:
-        os._exit(0)  # anything else, and torchrun would end the first one too
+        os._exit(0)  # any other end, and torchrun would end the first one too
     try:
         while True:
             processes.gather(torch.ones(()))
@@ -173,7 +173,7 @@ def _left_alone(processes: Processes) -> str:
 
 
 def main() -> None:
-    """Does it all; the steps are of each run that is compared with one process."""
+    """Runs everything; ``steps`` are those of each run that is compared with one process."""
     folder, steps = Path(sys.argv[1]), int(sys.argv[2])
     torch.set_num_threads(1)
     with init_processes("cpu") as processes:
@@ -187,7 +187,7 @@ def main() -> None:
         seen["disagreements"], seen["gradients"] = _disagreements(processes), _shared_gradients(processes)
         result = folder / f"seen-{processes.rank}.json"
         result.write_text(json.dumps(seen))
-        seen["left alone"] = _left_alone(processes)
+        seen["error after loss"] = _error_after_loss(processes)
         result.write_text(json.dumps(seen))
 
 

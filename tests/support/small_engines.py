@@ -1,4 +1,4 @@
-"""Small models in integers, primings, and the engines of both, plain and native."""
+"""Small integer models, primings, and the engines of both, reference and native."""
 
 import random
 
@@ -14,7 +14,7 @@ TEXT = (
     "[12:30] a=7 b=19 say: it was the age of wisdom.\n"
     "日本語のテキスト。日本語äö—🙂\n"
 )
-# What stands twice is matched; QQQ, Я and the bytes of no character are lost to the network.
+# Repetitions are matched; QQQ, Я and invalid bytes are lost to the network.
 BLOCKS = [
     TEXT[60:150].encode(),
     b"",
@@ -39,6 +39,6 @@ PRIMINGS = {
 
 
 def engine_of(model: IntegerModel, priming: Priming, name: str, *, fast: bool) -> Engine:
-    """name: of an instruction set, or "reference"."""
+    """Returns the engine of an instruction set, or the reference."""
     used = None if fast else priming
     return ReferenceEngine(model, used) if name == "reference" else NativeEngine(model, used, name)

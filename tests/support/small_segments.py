@@ -1,4 +1,4 @@
-"""Files of many segments, without so many bytes."""
+"""Files of many segments from little data."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from charloom.codec.format import stream
 
 
 def compressed(data: bytes, engine: Engine, segment: int, threads: int = 1) -> bytes:
-    """The data compressed in segments of so many bytes."""
+    """Compresses the data in segments of ``segment`` bytes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stream, "SEGMENT", segment)
         return Codec(engine, threads=threads).compress(data)

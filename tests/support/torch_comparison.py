@@ -1,4 +1,4 @@
-"""The same done with a layer of ``torch.nn`` and with charloom's: both give the same, or both refuse it alike."""
+"""Comparison of a layer of ``torch.nn`` with charloom's: equal results, or both are refused alike."""
 
 # mypy: disallow-untyped-calls=False
 
@@ -23,7 +23,7 @@ CELLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "lstm": (nn.LSTM, {}),
 }
 HIDDEN_SIZES = (4, 32, 40, 64)
-"""Multiples of 32, to which the kernels pad, and others."""
+"""Multiples of 32, to which the kernels pad, and other sizes."""
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "": {},
@@ -36,15 +36,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 Transform = Callable[[Any], Any]
-"""A layer, or a module around one, to what a user makes of it."""
+"""A function from a layer, or a module around one, to the transformed module."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A layer to try things with.
+    """A layer to compare.
 
     Attributes:
         cell: A key of ``CELLS``.
+        hidden_size: Number of hidden units.
         options: A key of ``OPTIONS``.
     """
 
@@ -57,14 +58,14 @@ class Case:
 
     @property
     def batch_first(self) -> bool:
-        """Whether inputs are (batch, steps, features)."""
+        """True if inputs are (batch, steps, features)."""
         return "batch_first" in OPTIONS[self.options]
 
     def layer(self) -> Any:
-        """A new ``torch.nn`` layer, each time with the same weights."""
+        """Returns a new ``torch.nn`` layer, each time with the same weights."""
         torch.manual_seed(0)
         kind, options = CELLS[self.cell]
-        # Dropout draws from PyTorch's generator or the kernels', so it is compared where there is none.
+        # Dropout uses PyTorch's generator or the kernels', so it is compared only if there is none.
         return kind(INPUT_SIZE, self.hidden_size, **options, **OPTIONS[self.options]).train(self.options != "dropout")
 
 
@@ -72,7 +73,7 @@ ALL_CASES = [Case(cell, size, options) for cell in CELLS for size in HIDDEN_SIZE
 
 
 def case_for(*names: str, among: list[Case] = ALL_CASES) -> Case:
-    """One of the cases, chosen by names: always the same one, and others for other names."""
+    """Returns a case chosen by names: always the same one for the same names."""
     return among[zlib.crc32("|".join(names).encode()) % len(among)]
 
 
@@ -88,7 +89,7 @@ class Refusal:
 
 
 def outcome(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function returns, or its ``Refusal``."""
+    """Returns a function's result, or its ``Refusal``."""
     try:
         return function(*arguments)
     except Exception as error:
@@ -96,12 +97,12 @@ def outcome(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def layers_in(module: Any) -> list[Any]:
-    """The recurrent layers within a module."""
+    """Returns the recurrent layers within a module."""
     return [m for m in module.modules() if isinstance(m, nn.RNNBase)]
 
 
 def layer_in(module: Any) -> Any:
-    """The recurrent layer within a module."""
+    """Returns the recurrent layer within a module."""
     return layers_in(module)[0]
 
 
@@ -114,7 +115,7 @@ def run(
     accelerated_last: bool = False,
     setting: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Any:
-    """What a use gives of a layer with transforms applied, and a call after it (nothing may be left behind)."""
+    """Returns the result of a use of a layer with transforms applied, and of a call after it (no state may remain)."""
 
     def made() -> Any:
         module = case.layer()
@@ -140,7 +141,7 @@ def _call(module: Any) -> Any:
 
 
 def inputs_for(module: Any, steps: int = 5, batch: int = 2, **options: Any) -> Tensor:
-    """Random inputs (steps, batch, features) in the dtype and on the device of a module's parameters."""
+    """Returns random inputs (steps, batch, features) in the dtype and on the device of a module's parameters."""
     like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0, dtype=torch.float32))
     generator = torch.Generator().manual_seed(3)
     inputs = torch.randn(steps, batch, INPUT_SIZE, dtype=torch.float32, generator=generator, device="cpu")
@@ -156,18 +157,18 @@ def check(
     one_dnn: bool = True,
     **options: Any,
 ) -> None:
-    """Asserts that charloom's layer gives what ``torch.nn``'s gives.
+    """Asserts that charloom's layer gives the results of ``torch.nn``'s.
 
     PyTorch computes an LSTM by oneDNN or by itself, depending on the processor, and these refuse different things:
-    either will do. If their numbers differ too, rounding decides, and there is nothing to compare with.
+    either is accepted. If their numbers differ too, rounding decides, and there is nothing to compare with.
 
     Args:
-        case: Which layer.
-        transforms: What is done to it, one after the other.
-        use: What is done with it then.
-        last: Whether it is accelerated after the transforms.
-        one_dnn: Whether PyTorch may compute the expected result by oneDNN.
-        options: Of ``run``.
+        case: The layer.
+        transforms: Names of transforms, applied in order.
+        use: Name of the use of the layer.
+        last: True if it is accelerated after the transforms.
+        one_dnn: True if PyTorch may compute the expected result by oneDNN.
+        options: Options of ``run``.
     """
     found = run(case, transforms, use, accelerated=True, accelerated_last=last, **options)
     ways: list[Any] = []
@@ -183,11 +184,11 @@ def check(
 
 
 def differing(found: Any, expected: Any, place: str = "result") -> Iterator[str]:
-    """In words, where two results differ: structure, type, shape, dtype, memory layout of outputs, or values."""
+    """Yields descriptions of differences: structure, type, shape, dtype, memory layout of outputs, or values."""
     if isinstance(expected, Refusal) or isinstance(found, Refusal):
         both = isinstance(expected, Refusal) and isinstance(found, Refusal)
         if not (both and issubclass(found.kind, expected.kind)):
-            yield f"{place}: {_in_short(found)} where torch.nn gives {_in_short(expected)}"
+            yield f"{place}: {_in_short(found)} but torch.nn gives {_in_short(expected)}"
     elif isinstance(expected, Tensor) and isinstance(found, Tensor):
         yield from _differing_tensors(found, expected, place)
     elif isinstance(expected, Mapping) and isinstance(found, Mapping) and list(expected) == list(found):
@@ -199,9 +200,9 @@ def differing(found: Any, expected: Any, place: str = "result") -> Iterator[str]
     elif isinstance(expected, float) and isinstance(found, float):
         both_nan = math.isnan(found) and math.isnan(expected)
         if not (both_nan or math.isclose(found, expected, rel_tol=1e-4, abs_tol=1e-5)):
-            yield f"{place}: {found} where torch.nn gives {expected}"
+            yield f"{place}: {found} but torch.nn gives {expected}"
     elif type(found) is not type(expected) or found != expected:
-        yield f"{place}: {_in_short(found)} where torch.nn gives {_in_short(expected)}"
+        yield f"{place}: {_in_short(found)} but torch.nn gives {_in_short(expected)}"
 
 
 def _in_short(result: Any) -> str:
@@ -216,7 +217,7 @@ _LAYOUT = ("shape", "dtype", "layout", "device", "requires_grad", "is_leaf")
 def _differing_tensors(found: Tensor, expected: Tensor, place: str) -> Iterator[str]:
     for name in _LAYOUT:
         if getattr(found, name) != getattr(expected, name):
-            yield f"{place}.{name}: {getattr(found, name)} where torch.nn gives {getattr(expected, name)}"
+            yield f"{place}.{name}: {getattr(found, name)} but torch.nn gives {getattr(expected, name)}"
             if name in ("shape", "dtype", "layout"):
                 return
     if found.is_meta or isinstance(expected, FakeTensor):
@@ -225,7 +226,7 @@ def _differing_tensors(found: Tensor, expected: Tensor, place: str) -> Iterator[
         found, expected = found.to_dense(), expected.to_dense()
     found, expected = found.detach().to_dense(), expected.detach().to_dense()
     if found.is_floating_point():
-        # An infinity times a slope that has or has not been rounded to zero: infinite or NaN, and neither is a number.
+        # An infinity times a slope that is or is not rounded to zero: infinite or NaN, and neither is a number.
         both = ~expected.isfinite() & ~found.isfinite() & (expected.isnan() | found.isnan())
         found, expected = found.masked_fill(both, 0.0), expected.masked_fill(both, 0.0)
     try:
@@ -236,7 +237,7 @@ def _differing_tensors(found: Tensor, expected: Tensor, place: str) -> Iterator[
 
 
 def _tolerance(expected: Tensor) -> float:
-    """Sums over steps and rows in another order differ by some of the largest element's digits."""
+    """Returns the tolerance: sums in another order differ by the last digits of the largest element."""
     if expected.numel() == 0 or not expected.is_floating_point():
         return 0.0
     finite = expected.detach().double().nan_to_num(0.0, 0.0, 0.0)
@@ -245,6 +246,6 @@ def _tolerance(expected: Tensor) -> float:
 
 
 def layout(tensor: Tensor) -> dict[str, Any]:
-    """How a tensor lies in memory; dimensions of one element have no stride that anyone sees."""
+    """Returns a tensor's memory layout; strides of dimensions of one element have no meaning."""
     strides = [stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if size > 1]
     return {"contiguous": tensor.is_contiguous(), "strides": strides, "offset": tensor.storage_offset()}

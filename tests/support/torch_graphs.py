@@ -1,4 +1,4 @@
-"""Graphs that PyTorch takes of a module: a table, ``GRAPHS``, of transforms."""
+"""Graphs that PyTorch makes of a module: a table, ``GRAPHS``, of transforms."""
 
 # mypy: disallow-untyped-calls=False
 
@@ -17,7 +17,7 @@ def _traced(module: Any) -> Any:
 
 
 def _traced_without_gradients(module: Any) -> Any:
-    """As for deployment; fine-tuned afterwards all the same."""
+    """Traces as for deployment; fine-tuning must still work."""
     with torch.no_grad():
         return torch.jit.trace(module, inputs_for(module), check_trace=False)
 
@@ -92,4 +92,4 @@ SLOW_GRAPHS: dict[str, Callable[[Any], Any]] = {
     "compile": lambda module: torch.compile(module, backend="aot_eager"),
     "compile, eager": lambda module: torch.compile(module, backend="eager"),
 }
-"""Those that take tenths of a second or more."""
+"""Graphs that take tenths of a second or more."""

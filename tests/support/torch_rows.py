@@ -1,4 +1,4 @@
-"""Rows of the tables that PyTorch computes; the kernels compute all others, or they are refused."""
+"""Rows of the tables that PyTorch computes; all others are computed by the kernels, or refused."""
 
 # mypy: disallow-untyped-calls=False
 
@@ -61,7 +61,7 @@ def _counted() -> Iterator[Counter[str]]:
 
 
 def check_row(case: Case, use: str, transform: str = "as it is", *, last: bool = False) -> None:
-    """As ``torch_comparison.check``, and asserts that the kernels have computed what they are to compute."""
+    """Does ``torch_comparison.check``, and asserts that the kernels computed the rows that they should."""
     seen: list[tuple[Any, Counter[str]]] = []
 
     def counted(module: Any, case: Case) -> Any:

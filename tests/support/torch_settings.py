@@ -1,4 +1,4 @@
-"""What PyTorch's users switch on around their calls: a table, ``SETTINGS``, of context managers."""
+"""Settings that PyTorch's users enable around their calls: a table, ``SETTINGS``, of context managers."""
 
 # mypy: disallow-untyped-calls=False
 
@@ -55,7 +55,7 @@ def _deterministic() -> Iterator[None]:
 
 @contextmanager
 def _hooked(register: Callable[..., Any], hook: Callable[..., Any]) -> Iterator[None]:
-    """A hook on all modules."""
+    """Registers a hook on all modules."""
     handle = register(hook)
     try:
         yield
@@ -65,7 +65,7 @@ def _hooked(register: Callable[..., Any], hook: Callable[..., Any]) -> Iterator[
 
 @contextmanager
 def _in_class(name: str, change: Callable[[Any], Any], *kinds: Any) -> Iterator[None]:
-    """Another function in the place of a method of classes of ``torch.nn``."""
+    """Replaces a method of classes of ``torch.nn``."""
     with pytest.MonkeyPatch.context() as patch:
         for kind in kinds:
             patch.setattr(kind, name, change(getattr(kind, name)))
@@ -114,4 +114,4 @@ SETTINGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "global full backward pre-hook": lambda: _hooked(modules.register_module_full_backward_pre_hook, scaled_gradient),
 }
 CHANGING = {name for name in SETTINGS if name.startswith(("another ", "global "))}
-"""What changes values by design."""
+"""Settings that change values by design."""

@@ -1,4 +1,4 @@
-"""What PyTorch's users do to a layer before they call it: a table of functions, module to module.
+"""Transforms of a layer by PyTorch's users: a table of functions, module to module.
 
 A new row is one entry of ``TRANSFORMS``. Functions that act on weights act on the recurrent layer inside, so that rows
 can be applied one after the other.
@@ -34,7 +34,7 @@ class _Wrapper(nn.Module):
 
 
 class _Called(_Wrapper):
-    """Called by way of ``functional_call`` with other values for some parameters, which depend on the layer's own."""
+    """A module that is called by ``functional_call`` with other values for some parameters, computed from its own."""
 
     def __init__(self, layer: Any, names: Callable[[str], bool]) -> None:
         super().__init__(layer)
@@ -46,7 +46,7 @@ class _Called(_Wrapper):
 
 
 class _WeightDrop(_Wrapper):
-    """AWD-LSTM's: the layer's weights are put in place at each call."""
+    """AWD-LSTM's weight drop: the layer's weights are set at each call."""
 
     def __init__(self, layer: Any, put: Callable[[Any, Tensor], None]) -> None:
         super().__init__(layer)
@@ -82,7 +82,7 @@ class _Scaled(nn.Module):
 
 
 def on_layer(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A change of the recurrent layer, whatever is around it."""
+    """Returns a transform that changes the recurrent layer inside any module."""
 
     def transform(module: Any) -> Any:
         change(layer_in(module))
@@ -92,7 +92,7 @@ def on_layer(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def put(name: str, make: Callable[[Tensor], Any]) -> Callable[[Any], Any]:
-    """Another value for a weight, as a parameter."""
+    """Returns a transform that replaces a weight by a parameter."""
 
     def change(layer: Any) -> None:
         setattr(layer, name, nn.Parameter(make(getattr(layer, name).detach())))
@@ -101,7 +101,7 @@ def put(name: str, make: Callable[[Tensor], Any]) -> Callable[[Any], Any]:
 
 
 def put_plain(name: str, make: Callable[[Tensor], Any]) -> Callable[[Any], Any]:
-    """Another value for a weight, as a tensor that is no parameter."""
+    """Returns a transform that replaces a weight by a tensor that is not a parameter."""
 
     def change(layer: Any) -> None:
         value = make(getattr(layer, name).detach())
@@ -174,7 +174,7 @@ def _saved_and_loaded(module: Any) -> Any:
 
 
 def _restored(module: Any) -> Any:
-    """torch.nn's own layers again, where they are charloom's."""
+    """Restores the classes of torch.nn in place of charloom's."""
     if any(isinstance(layer, charloom.layers.RecurrentLayer) for layer in layers_in(module)):
         assert charloom.restore(module) is module
         assert all(type(layer).__module__ == "torch.nn.modules.rnn" for layer in layers_in(module))
@@ -182,7 +182,7 @@ def _restored(module: Any) -> Any:
 
 
 def _initialized(module: Any) -> Any:
-    """Dive into Deep Learning's way."""
+    """Initializes weights in Dive into Deep Learning's way."""
 
     def init(part: Any) -> None:
         if type(part) == nn.LSTM or type(part) == nn.GRU or type(part) == nn.RNN:  # noqa: E721 - as people write it
@@ -199,17 +199,17 @@ def _hooked(register: str, hook: Callable[..., Any], **options: Any) -> Callable
 
 
 def scaled_output(_: Any, __: Any, output: Any) -> Any:
-    """A forward hook that shows in the result, on a layer or on whatever is around it."""
+    """Scales the output, as a forward hook of a layer or of any module around it."""
     return output[0] * 2, output[1]
 
 
 def scaled_input(_: Any, arguments: Any) -> Any:
-    """A forward pre-hook that shows in the result."""
+    """Scales the input, as a forward pre-hook."""
     return (arguments[0] * 2, *arguments[1:])
 
 
 def scaled_gradient(_: Any, given: Any, __: Any = None) -> Any:
-    """A backward hook, or pre-hook, that shows in the gradients."""
+    """Scales the gradients, as a backward hook or pre-hook."""
     return tuple(None if gradient is None else gradient * 2 for gradient in given)
 
 

@@ -1,4 +1,4 @@
-"""What PyTorch's users do with a layer: a table, ``USES``, of functions of a module and a case with comparable results.
+"""Uses of a layer by PyTorch's users: a table, ``USES``, of functions of a module and a case with comparable results.
 
 A new row is a function with ``@use``, in ``torch_uses_of_calls.py``, ``torch_uses_of_memory.py``,
 ``torch_uses_of_derivatives.py`` or ``torch_uses_of_arguments.py``.
@@ -19,25 +19,25 @@ USES: dict[str, Use] = {}
 
 
 def use(function: Use) -> Use:
-    """Adds a row, named as the function is."""
+    """Adds a row under the function's name."""
     USES[function.__name__.strip("_").replace("_", " ")] = function
     return function
 
 
 def trainable(module: Any) -> list[Tensor]:
-    """The parameters that are trained."""
+    """Returns the parameters that require gradients."""
     return [p for p in module.parameters() if p.requires_grad]
 
 
 def leaves(result: Any) -> list[Tensor]:
-    """The tensors in a layer's result."""
+    """Returns the tensors in a layer's result."""
     if isinstance(result, Tensor):
         return [result]
     return [leaf for part in result for leaf in leaves(part)] if isinstance(result, tuple | list) else []
 
 
 def total(result: Any) -> Tensor:
-    """A number to differentiate, in which no two elements count the same."""
+    """Returns a number to differentiate, in which all elements have different weights."""
     return sum(  # type: ignore[return-value] # there is at least one
         (part.float() * torch.linspace(-1, 2, part.numel(), dtype=torch.float32, device=part.device).view(part.shape))
         .tanh()
@@ -47,12 +47,12 @@ def total(result: Any) -> Tensor:
 
 
 def gradients(module: Any, loss: Tensor, *others: Tensor, **options: Any) -> Any:
-    """Of a loss by the trained parameters and by other tensors; None where there is none."""
+    """Returns the gradients of a loss by the trained parameters and other tensors; None if there is none."""
     return torch.autograd.grad(loss, [*trainable(module), *others], allow_unused=True, **options)
 
 
 def random_state(module: Any, case: Case) -> Any:
-    """A state for ``inputs_for``, which is not zero and wants gradients."""
+    """Returns a state for ``inputs_for`` that is not zero and requires gradients."""
     layer, like = case.layer(), inputs_for(module)
     layers = layer.num_layers * (2 if layer.bidirectional else 1)
     shape = (layers, like.shape[0 if case.batch_first else 1], case.hidden_size)

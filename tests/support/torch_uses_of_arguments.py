@@ -1,4 +1,4 @@
-"""Uses of a layer: all that people hand to a call, right and wrong."""
+"""Uses of a layer: arguments of a call, valid and invalid."""
 
 # mypy: disallow-untyped-calls=False
 
@@ -13,7 +13,7 @@ from torch_uses import USES, Use, gradients, leaves, random_state, total
 
 
 def _reads(make: Callable[[Tensor], Any]) -> Use:
-    """A call with inputs made of the usual ones, and the gradients."""
+    """Returns a use that calls the layer with modified inputs, and computes gradients."""
 
     def function(module: Any, _: Case) -> Any:
         leaf = inputs_for(module, requires_grad=True)
@@ -23,11 +23,11 @@ def _reads(make: Callable[[Tensor], Any]) -> Use:
     return function
 
 
-def _spoilt(value: float) -> Callable[[Tensor], Tensor]:
+def _spoiled(value: float) -> Callable[[Tensor], Tensor]:
     def make(inputs: Tensor) -> Tensor:
-        where = torch.zeros_like(inputs, dtype=torch.bool)
-        where[1, 0, 1] = True
-        return inputs.masked_fill(where, value)
+        mask = torch.zeros_like(inputs, dtype=torch.bool)
+        mask[1, 0, 1] = True
+        return inputs.masked_fill(mask, value)
 
     return make
 
@@ -43,9 +43,9 @@ _INPUTS: dict[str, Callable[[Tensor], Any]] = {
     "one row": lambda inputs: inputs[:, :1],
     "many rows": lambda inputs: inputs.repeat(1, 17, 1),
     "many steps": lambda inputs: inputs.repeat(9, 1, 1),
-    "a NaN": _spoilt(float("nan")),
-    "an infinity": _spoilt(float("inf")),
-    "a negative infinity": _spoilt(float("-inf")),
+    "a NaN": _spoiled(float("nan")),
+    "an infinity": _spoiled(float("inf")),
+    "a negative infinity": _spoiled(float("-inf")),
     "large": lambda inputs: inputs * 1e3,
     "Unix times": lambda inputs: inputs.detach().sign() * 1.7e9 + 0 * inputs,
     "tiny": lambda inputs: inputs * 1e-40,
@@ -79,8 +79,8 @@ _INPUTS: dict[str, Callable[[Tensor], Any]] = {
 USES.update({f"inputs: {name}": _reads(make) for name, make in _INPUTS.items()})
 
 
-def _begins(make: Callable[..., Any]) -> Use:
-    """A call from a state made of a right one, which is handed over as its parts."""
+def _starts(make: Callable[..., Any]) -> Use:
+    """Returns a use that calls the layer from a modified valid state, passed as its parts."""
 
     def function(module: Any, case: Case) -> Any:
         leaf, right = inputs_for(module, requires_grad=True), random_state(module, case)
@@ -92,7 +92,7 @@ def _begins(make: Callable[..., Any]) -> Use:
 
 
 def _of_parts(make: Callable[[Tensor], Any]) -> Callable[..., Any]:
-    """The same done to the one part or to both."""
+    """Applies the same change to the one part or to both."""
     return lambda *parts: make(parts[0]) if len(parts) == 1 else tuple(make(part) for part in parts)
 
 
@@ -133,7 +133,7 @@ _STATES: dict[str, Callable[..., Any]] = {
     "meta": _of_parts(lambda part: part.to("meta")),
     "sparse": _of_parts(lambda part: part.detach().to_sparse()),
 }
-USES.update({f"state: {name}": _begins(make) for name, make in _STATES.items()})
+USES.update({f"state: {name}": _starts(make) for name, make in _STATES.items()})
 
 
 def _called(call: Callable[[Any, Tensor], Any]) -> Use:

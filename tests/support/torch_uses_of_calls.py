@@ -106,7 +106,7 @@ def _gradients_given(module: Any, _: Case) -> Any:
 
 
 class _Nothing(torch.autograd.Function):
-    """Has no gradient."""
+    """A function without a gradient."""
 
     @staticmethod
     def forward(_: Any, x: Tensor) -> Tensor:
@@ -148,7 +148,7 @@ def _threads(module: Any, _: Case) -> Any:
         result = module(inputs)
         return result, gradients(module, total(result))
 
-    # Hooks and wrappers that put weights in place at each call disturb each other in PyTorch itself.
+    # Hooks and wrappers that set weights at each call interfere with each other in PyTorch, too.
     alone = isinstance(module, nn.RNNBase) and not (module._forward_pre_hooks or parametrize.is_parametrized(module))
     with ThreadPoolExecutor(3 if alone else 1) as pool:
         return list(pool.map(work, many))

@@ -1,4 +1,4 @@
-"""Uses of a layer: derivatives of derivatives, Jacobians, ``torch.func``, forward mode."""
+"""Uses of a layer: second derivatives, Jacobians, ``torch.func``, forward mode."""
 
 # mypy: disallow-untyped-calls=False
 
@@ -34,7 +34,7 @@ def _gradient_penalty_step_by_step(module: Any, case: Case) -> Any:
 
 
 def _few(module: Any) -> tuple[Callable[[Tensor], Tensor], Tensor]:
-    """A function of few numbers to few numbers, whose Jacobian is small."""
+    """Returns a function of few numbers to few numbers, whose Jacobian is small."""
     return lambda inputs: module(inputs)[0].sum(-1), inputs_for(module, 2, 2)
 
 
@@ -101,7 +101,7 @@ def _vmap(module: Any, _: Case) -> Any:
 
 @use
 def _vmap_of_gradients(module: Any, _: Case) -> Any:
-    """One for each sample, by the parameters."""
+    """Computes gradients of each sample by the parameters."""
     parameters = {name: p.detach() for name, p in module.named_parameters()}
     inputs = inputs_for(module)
 
@@ -113,7 +113,7 @@ def _vmap_of_gradients(module: Any, _: Case) -> Any:
 
 @use
 def _func_jvp_of_gradients(module: Any, case: Case) -> Any:
-    """Of gradients whose forward pass ran outside; PyTorch's LSTM refuses it, and then the value must be right."""
+    """Uses gradients whose forward pass ran outside; PyTorch's LSTM refuses it, otherwise the value must be right."""
     outputs = module(inputs_for(module))[0]
     weight = next(p for p in module.parameters() if p.requires_grad)
 
@@ -121,7 +121,7 @@ def _func_jvp_of_gradients(module: Any, case: Case) -> Any:
         return torch.autograd.grad(outputs, weight, given, retain_graph=True)[0]
 
     given = torch.linspace(-1, 1, outputs.numel()).view(outputs.shape).to(outputs)
-    if case.cell == "lstm":  # linear in what is given, so that this is the tangent
+    if case.cell == "lstm":  # linear in ``given``, so that this is the tangent
         return gradient(given), gradient(given * 2)
     return torch.func.jvp(gradient, (given,), (given * 2,))
 

@@ -13,7 +13,7 @@ from torch_uses import USES, Use, gradients, leaves, random_state, total, use
 
 
 def _changed_after(change: Callable[[Tensor, Tensor], Any]) -> Use:
-    """Outputs and last state changed in place, then backward."""
+    """Changes outputs and last state in place, then runs backward."""
 
     def function(module: Any, _: Case) -> Any:
         inputs = inputs_for(module, requires_grad=True)
@@ -40,7 +40,7 @@ _CHANGES: dict[str, Callable[[Tensor, Tensor], Any]] = {
     "outputs Dropout(inplace)": lambda outputs, _: nn.Dropout(0.5, inplace=True)(outputs),
     "outputs masked_fill_": lambda outputs, _: outputs.masked_fill_(_mask(outputs) > 0, 0.0),
     "outputs assigned": _assigned,
-    "outputs .data": lambda outputs, _: outputs.data.mul_(2),  # which no version counter sees
+    "outputs .data": lambda outputs, _: outputs.data.mul_(2),  # not counted as a new version
     "outputs by NumPy": lambda outputs, _: torch.from_numpy(outputs.detach().numpy()).mul_(2),
     "outputs zero_": lambda outputs, _: outputs.zero_(),
     "outputs add_ state": lambda outputs, state: outputs.add_(state[0, 0, 0]),
@@ -57,7 +57,7 @@ USES.update({f"changed: {name}": _changed_after(change) for name, change in _CHA
 
 
 def _changed_before_backward(change: Callable[[Any, Tensor, Any, Any], Any]) -> Use:
-    """What the call read, changed in place between forward and backward: refused if PyTorch needs it."""
+    """Changes an argument in place between forward and backward: refused if PyTorch needs it."""
 
     def function(module: Any, case: Case) -> Any:
         leaf = inputs_for(module, requires_grad=True)
@@ -92,7 +92,7 @@ USES.update(
 
 @use
 def _step_of_the_optimizer_before_backward(module: Any, _: Case) -> Any:
-    """A generator trained with a critic's old graph: refused by PyTorch."""
+    """Trains a generator with a critic's old graph: refused by PyTorch."""
     inputs = inputs_for(module)
     first, second = total(module(inputs)), total(module(inputs))
     optimizer = torch.optim.SGD(module.parameters(), 0.1)
@@ -102,13 +102,13 @@ def _step_of_the_optimizer_before_backward(module: Any, _: Case) -> Any:
 
 
 def _swapped_before_backward(part: str, make: Callable[[Tensor], Tensor]) -> Use:
-    """Other memory for weights between forward and backward, as weight stashing and averages have it."""
+    """Replaces weights between forward and backward, as weight stashing and averages do."""
 
     def function(module: Any, case: Case) -> Any:
         inputs = inputs_for(module, requires_grad=True)
         loss, kept = total(module(inputs)), []
         for name, parameter in layer_in(module).named_parameters():
-            if part in name and case.cell != "lstm":  # whose oneDNN mixes old activations with new weights
+            if part in name and case.cell != "lstm":  # oneDNN mixes old activations with new weights
                 kept.append((parameter, parameter.data))
                 parameter.data = make(parameter.data)
         found = torch.autograd.grad(loss, inputs)
@@ -152,7 +152,7 @@ def _numpy(module: Any, _: Case) -> Any:
 
 @use
 def _outputs_kept(module: Any, _: Case) -> Any:
-    """A later call leaves earlier outputs, states and what they need for backward alone."""
+    """Calls the layer again: earlier outputs, states and their saved tensors must not change."""
     inputs = inputs_for(module)
     result = module(inputs)
     before = [part.detach().clone() for part in leaves(result)]
@@ -174,7 +174,7 @@ def _hooks_on_tensors(module: Any, _: Case) -> Any:
 
 @use
 def _saved_tensors_hooks(module: Any, _: Case) -> Any:
-    """Activations kept in numpy, as when they go to the disk."""
+    """Keeps activations in numpy, as if they were offloaded to the disk."""
     inputs = inputs_for(module, requires_grad=True)
     with torch.autograd.graph.saved_tensors_hooks(lambda t: t.detach().numpy().copy(), torch.from_numpy):
         loss = total(module(inputs))
@@ -184,7 +184,7 @@ def _saved_tensors_hooks(module: Any, _: Case) -> Any:
 @use
 def _saved_tensors_in_halves(module: Any, case: Case) -> Any:
     inputs = inputs_for(module, requires_grad=True)
-    if case.cell == "lstm":  # PyTorch's keeps bytes of its own, and refuses
+    if case.cell == "lstm":  # PyTorch's LSTM keeps a buffer of bytes, and refuses
         return gradients(module, total(module(inputs)), inputs)
     with torch.autograd.graph.saved_tensors_hooks(lambda t: t.half(), lambda t: t.float()):
         outputs = module(inputs)[0]
@@ -194,7 +194,7 @@ def _saved_tensors_in_halves(module: Any, case: Case) -> Any:
 
 @use
 def _saved_tensors_altered(module: Any, _: Case) -> Any:
-    """As by lossy compression: of the same type and size, but other values."""
+    """Changes the values of saved tensors, as lossy compression does, but not size and type."""
     inputs = inputs_for(module, requires_grad=True)
     with torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t * 2 if t.is_floating_point() else t * 0):
         outputs = module(inputs)[0]
@@ -221,7 +221,7 @@ def _gradients_added_up(module: Any, _: Case) -> Any:
 
 @use
 def _gradients_in_one_vector(module: Any, _: Case) -> Any:
-    """Gradients as views of one block, as DistributedDataParallel and others have them."""
+    """Makes gradients views of one block, as DistributedDataParallel and others do."""
     parameters = [p for p in module.parameters() if p.requires_grad]
     block = torch.zeros(sum(p.numel() for p in parameters), dtype=parameters[0].dtype, device=parameters[0].device)
     for p, part in zip(parameters, block.split([p.numel() for p in parameters]), strict=True):

@@ -11,7 +11,7 @@ _WEIGHT = "weight_hh_l0"
 
 
 def with_memory(tensor: torch.Tensor, size: int) -> torch.Tensor:
-    """A copy whose storage has been cut to so many bytes, as while an offloader has the rest elsewhere."""
+    """Returns a copy whose storage is truncated to ``size`` bytes, as when an offloader has the rest elsewhere."""
     copy = tensor.clone()
     copy.untyped_storage().resize_(size)
     return copy

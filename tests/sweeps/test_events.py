@@ -1,4 +1,4 @@
-"""What a sweep tells, in which order."""
+"""The events of a sweep, in order."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from charloom.sweeps.events import RunEnded, SweepProgressed, SweepStarted
 
 
 @pytest.mark.usefixtures("forked_workers")
-def test_the_beginning_each_end_and_how_far_it_is() -> None:
+def test_the_start_each_end_and_the_progress() -> None:
     events: list[Any] = []
     recipe = Recipe().with_changes(
         {"hidden_size": 4, "batch_size": 2, "num_steps": 5, "epochs": 2, "device": "cpu"},

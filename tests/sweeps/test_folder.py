@@ -1,4 +1,4 @@
-"""The folder of a sweep: what it refuses, and that it says so before anything is trained."""
+"""The folder of a sweep: its refusals come before any training."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(made: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
+    """A copy of the folder of ``made``."""
     return Path(shutil.copytree(made, tmp_path / "home"))
 
 
@@ -57,7 +57,7 @@ def test_other_settings_in_the_same_folder(change: dict[str, Any], message: str,
     with pytest.raises(SettingsError, match=message):
         sweep(home / "text.txt", {"dropout": [0.1]}, _RECIPE.with_changes(change), output=home / "out")
     assert (home / "out" / "sweep.json").read_bytes() == before
-    # What changes no run is nobody's concern.
+    # Changes that affect no run are allowed.
     shown = _RECIPE.with_changes({"report_every": 2, "prefix": ("It",)})
     assert len(sweep(home / "text.txt", {"dropout": [0.1]}, shown, output=home / "out").runs) == 1
 
@@ -90,7 +90,7 @@ def _later(out: Path) -> None:
     (out / "sweep.json").write_text('{"format_version": 9}')
 
 
-def _run_cut(out: Path) -> None:
+def _truncated_run(out: Path) -> None:
     (run,) = (out / "runs").glob("*/run.json")
     run.write_bytes(run.read_bytes()[:100])
 
@@ -110,7 +110,7 @@ def _something_else(out: Path) -> None:
         (_not_json, "sweep.json: damaged"),
         (_no_settings, "sweep.json: damaged .*hidden_size is -1"),
         (_later, "of a later version"),
-        (_run_cut, "run.json: damaged .*delete its folder"),
+        (_truncated_run, "run.json: damaged .*delete its folder"),
         (_history_gone, "run.json: damaged .*delete its folder"),
         (_something_else, "something else already"),
     ],
@@ -131,7 +131,7 @@ def test_damaged_folders(damage: Callable[[Path], None], message: str, home: Pat
         ({"dropout": [0.1]}, {"jobs": 1.5}, "jobs is 1.5"),
     ],
 )
-def test_what_cannot_be_is_said_before_anything_runs(
+def test_invalid_sweeps_are_refused_before_any_run(
     vary: dict[str, Any], options: dict[str, Any], message: str, made: Path
 ) -> None:
     with pytest.raises(SettingsError, match=message):

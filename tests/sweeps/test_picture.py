@@ -15,7 +15,7 @@ def _run(validation: list[float], *, outcome: Any = "finished", **changes: Any) 
 
 
 def test_pictures() -> None:
-    """One number that was varied is a picture more; infinities, one epoch and none do not harm."""
+    """A second picture for a single varied number; infinite or missing values and a single epoch are drawn."""
     numbers = [_run([5.0, 4.0], hidden_size=8), _run([5.0, 4.5], hidden_size=16), _run([5.0], outcome="diverged")]
     assert draw_sweep(SweepResults(("hidden_size",), numbers)).startswith(b"\x89PNG")
     wild = [
@@ -26,5 +26,5 @@ def test_pictures() -> None:
     assert draw_sweep(SweepResults(("hidden_size", "cell"), wild)).startswith(b"\x89PNG")
     wide = {"tied_output": True, "embedding_size": 8, "nonlinearity": "relu", "weight_decay": 0.123, "init_sigma": 0.5}
     runs = [_run([4.0, 3.0], hidden_size=8), _run([4.0, 3.0], hidden_size=8, **wide)]
-    assert draw_sweep(SweepResults(tuple(wide), runs)).startswith(b"\x89PNG")  # matplotlib warns where nothing fits
+    assert draw_sweep(SweepResults(tuple(wide), runs)).startswith(b"\x89PNG")  # matplotlib warns of a misfit
     assert draw_sweep(SweepResults((), wild[1:2])).startswith(b"\x89PNG")

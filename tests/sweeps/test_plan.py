@@ -1,4 +1,4 @@
-"""Which runs a sweep is made of: no PyTorch, no processes."""
+"""The runs of a sweep: no PyTorch, no processes."""
 
 import json
 from typing import Any
@@ -33,7 +33,7 @@ def test_the_grid_is_the_product() -> None:
 
 
 def test_every_combination_with_every_seed_once() -> None:
-    """Seed by seed, so that an early look sees all combinations; doubles are one run."""
+    """Seed by seed, so that early results include all combinations; duplicates are one run."""
     runs = plan_runs(_BASE, grid({"hidden_size": [8, 16, 8]}), range(2))
     assert [(run.recipe.model.hidden_size, run.recipe.training.seed) for run in runs] == [
         (8, 0),
@@ -57,7 +57,7 @@ def test_every_combination_with_every_seed_once() -> None:
         ({"hidden-size": [1], "hidden_size": [2]}, "hidden_size is varied twice"),
     ],
 )
-def test_what_cannot_be_varied(vary: dict[str, Any], message: str) -> None:
+def test_settings_that_cannot_be_varied(vary: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         grid(vary)
 
@@ -75,7 +75,7 @@ def test_what_cannot_be_varied(vary: dict[str, Any], message: str) -> None:
         ({"patience": [3]}, "set validation_fraction"),
     ],
 )
-def test_every_value_is_checked_before_anything_runs(vary: dict[str, list[Any]], message: str) -> None:
+def test_every_value_is_validated_before_any_run(vary: dict[str, list[Any]], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         plan_runs(_BASE, grid(vary), [0])
 
@@ -97,16 +97,16 @@ _CHANGES = st.fixed_dictionaries(
 
 
 @given(_CHANGES, _CHANGES)
-def test_a_key_is_for_settings_and_nothing_else(one: dict[str, Any], other: dict[str, Any]) -> None:
-    """Equal settings have one, 2 and 2.0 are equal, and a round trip through JSON changes none."""
+def test_a_key_depends_on_settings_only(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Equal settings have one key, 2 and 2.0 are equal, and a round trip through JSON changes none."""
     first, second = _BASE.with_changes(one), _BASE.with_changes(other)
     assert (settings_key(first) == settings_key(second)) == (first == second)
     assert Recipe().with_changes(json.loads(json.dumps(first.values))) == first
     assert all(first.values[name] == value for name, value in one.items())
 
 
-def test_what_is_only_shown_makes_no_other_run() -> None:
-    """Threads are fixed, that results do not depend on how many processes there are."""
+def test_settings_of_the_output_make_no_other_run() -> None:
+    """The number of threads is fixed, so that results do not depend on the number of processes."""
     shown = _BASE.with_changes({"prefix": ("a",), "report_every": 3, "sample_every": 7, "sample_chars": 9})
     assert without_display(shown) == without_display(_BASE)
     assert without_display(shown).training.sample_every == 0
@@ -114,7 +114,7 @@ def test_what_is_only_shown_makes_no_other_run() -> None:
     assert without_display(_BASE.with_changes({"threads": 2})).training.threads == 2
 
 
-def test_names_of_folders_are_plain() -> None:
+def test_names_of_folders_are_short_and_plain() -> None:
     (run,) = plan_runs(_BASE, [{"device": "cuda:1/../x" + "y" * 300}], [0])
     assert "/" not in run.name
     assert ":" not in run.name

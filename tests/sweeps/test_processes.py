@@ -1,4 +1,4 @@
-"""The processes of a sweep, with a stand-in for the one that trains."""
+"""The processes of a sweep, with a fake for the one that trains."""
 
 import subprocess
 import sys
@@ -43,7 +43,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     assert all(process.poll() is not None for process in found)
 
 
-def test_one_process_does_several_runs_and_tells_each_epoch(started: list[Any]) -> None:
+def test_one_process_does_several_runs_and_reports_each_epoch(started: list[Any]) -> None:
     epochs: list[int] = []
     with Workers(1) as workers:
         ends = [workers.train({"do": "end", "epochs": 3}, epochs.append) for _ in range(2)]
@@ -57,19 +57,19 @@ def test_one_process_does_several_runs_and_tells_each_epoch(started: list[Any]) 
     ("what", "message"),
     [("kill", "was killed (out of memory?)"), ("half a line", "ended with status 1: broken")],
 )
-def test_another_takes_the_place_of_a_process_that_dies(what: str, message: str, started: list[Any]) -> None:
+def test_a_process_that_dies_is_replaced(what: str, message: str, started: list[Any]) -> None:
     with Workers(1) as workers:
         first, second = (workers.train({"do": do}, print) for do in (what, "end"))
         assert message in first.result()["failed"]
         assert second.result() == {"ended": started[1].pid}
 
 
-def test_all_end_with_the_context(started: list[Any]) -> None:
-    """Whatever they are at, and what waits is not begun."""
-    told = threading.Event()
+def test_all_processes_end_with_the_context(started: list[Any]) -> None:
+    """Whatever they are doing; waiting runs are not started."""
+    reported = threading.Event()
     with Workers(2) as workers:
-        ends = [workers.train({"do": "wait", "epochs": 1}, lambda _: told.set()) for _ in range(5)]
-        assert told.wait(60)
+        ends = [workers.train({"do": "wait", "epochs": 1}, lambda _: reported.set()) for _ in range(5)]
+        assert reported.wait(60)
     assert len(started) == 2
     assert all(end.done() for end in ends)
     assert [end.cancelled() for end in ends] == [False, False, True, True, True]

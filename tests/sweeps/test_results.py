@@ -1,4 +1,4 @@
-"""The table that runs add up to."""
+"""The table of results of runs."""
 
 import csv
 import io
@@ -33,7 +33,7 @@ _RESULTS = SweepResults(
 
 
 def test_combinations() -> None:
-    """The best first by what the runs ended with; means and deviations over seeds; a run that diverged is the worst."""
+    """Sorted by final perplexity; means and deviations over seeds; a diverged run is the worst."""
     best, second, worst = _RESULTS.combinations()
     assert [one.values["hidden_size"] for one in (best, second, worst)] == [16, 8, 32]
     assert [run.recipe.training.seed for run in second.runs] == [0, 1]
@@ -68,7 +68,7 @@ def test_files() -> None:
     assert lines[3]["validation_perplexity"] is None
 
 
-def test_without_validation_the_training_decides() -> None:
+def test_without_validation_sorted_by_training() -> None:
     plain = Recipe(CorpusSettings(), ModelSettings(), TrainingSettings())
 
     def run(perplexity: float, cell: str) -> SweepRun:

@@ -1,4 +1,4 @@
-"""Sweeps by processes, which begin at once, but for those that it is about (``forked_workers``)."""
+"""Sweeps by processes, forked if the test is not about them (``forked_workers``)."""
 
 import json
 import os
@@ -37,7 +37,7 @@ _VARY: dict[str, list[Any]] = {"hidden_size": [4, 8], "dropout": [0.0, 0.5]}
 
 
 def sweep(*arguments: Any, **options: Any) -> SweepResults:
-    """In one process, where the number does not matter."""
+    """Runs a sweep in one process, if the number does not matter."""
     return charloom.sweep(*arguments, **{"jobs": 1} | options)
 
 
@@ -49,7 +49,7 @@ def file(text: str, tmp_path: Path) -> Path:
 
 
 def _figures(results: SweepResults) -> dict[str, Any]:
-    """Everything but times, by run."""
+    """Returns all results without times, by run."""
     return {
         json.dumps([run.recipe.model.hidden_size, run.recipe.model.dropout, run.recipe.training.seed]): [
             (record.perplexity, record.validation_perplexity) for record in run.history
@@ -58,22 +58,22 @@ def _figures(results: SweepResults) -> dict[str, Any]:
     }
 
 
-def _plain(file: Path, **changes: Any) -> tuple[LanguageModel, History]:
-    """The same run, in this process."""
+def _single_run(file: Path, **changes: Any) -> tuple[LanguageModel, History]:
+    """Trains the same run in this process."""
     recipe = _RECIPE.with_changes({"threads": 1, **changes})
     corpus = load_corpus(file, **vars(recipe.corpus))
     model = build_model(corpus.vocabulary, recipe.model, seed=recipe.training.seed)
     return model, train(model, corpus, recipe.training)
 
 
-def test_runs_are_those_of_training_whatever_the_number_of_processes(file: Path, tmp_path: Path) -> None:
-    """Two are started as a user's are."""
+def test_runs_equal_trainings_for_any_number_of_processes(file: Path, tmp_path: Path) -> None:
+    """The workers of two are started as a user's are."""
     with workers_forked():
         one = sweep(file, _VARY, _RECIPE, num_seeds=2, jobs=1, output=tmp_path / "one")
     two = charloom.sweep(file, _VARY, _RECIPE, num_seeds=2, jobs=2)
     assert len(one.runs) == 8
     assert _figures(one) == _figures(two)
-    _, history = _plain(file, hidden_size=4, dropout=0.5, seed=1)
+    _, history = _single_run(file, hidden_size=4, dropout=0.5, seed=1)
     (run,) = [run for run in one.find(hidden_size=4, dropout=0.5).runs if run.recipe.training.seed == 1]
     assert [record.perplexity for record in run.history] == [record.perplexity for record in history]
     assert run.validation_perplexity == history[-1].validation_perplexity
@@ -90,23 +90,23 @@ def test_runs_are_those_of_training_whatever_the_number_of_processes(file: Path,
 
 
 @pytest.mark.usefixtures("forked_workers")
-def test_more_values_and_seeds_leave_what_is_done(file: Path, tmp_path: Path) -> None:
-    """Also where what was fixed is varied."""
-    began: list[SweepStarted] = []
+def test_more_values_and_seeds_keep_finished_runs(file: Path, tmp_path: Path) -> None:
+    """Also if a fixed setting is varied."""
+    started: list[SweepStarted] = []
 
     def listen(event: Any) -> None:
         if isinstance(event, SweepStarted):
-            began.append(event)
+            started.append(event)
 
-    def go_on(vary: dict[str, list[Any]], seeds: int = 1) -> SweepResults:
+    def run_again(vary: dict[str, list[Any]], seeds: int = 1) -> SweepResults:
         return sweep(file, vary, _RECIPE, num_seeds=seeds, output=tmp_path / "out", listeners=[listen])
 
-    first = go_on({"hidden_size": [4, 8]})
+    first = run_again({"hidden_size": [4, 8]})
     times = {run.folder: run.seconds for run in first.runs}
-    assert len(go_on({"hidden_size": [4, 8]}).runs) == 2
-    assert len(go_on({"hidden_size": [4, 16]}, seeds=2).runs) == 5
-    last = go_on({"hidden_size": [4], "dropout": [0, 0.5]})
-    assert [(event.num_done, event.num_to_do) for event in began] == [(0, 2), (2, 0), (2, 3), (5, 1)]
+    assert len(run_again({"hidden_size": [4, 8]}).runs) == 2
+    assert len(run_again({"hidden_size": [4, 16]}, seeds=2).runs) == 5
+    last = run_again({"hidden_size": [4], "dropout": [0, 0.5]})
+    assert [(event.num_done, event.num_to_do) for event in started] == [(0, 2), (2, 0), (2, 3), (5, 1)]
     assert {run.folder: run.seconds for run in last.runs if run.folder in times} == times
     assert last.varied == ("hidden_size", "dropout")
     assert sorted(tuple(one.values.values()) for one in last.combinations()) == [
@@ -118,31 +118,31 @@ def test_more_values_and_seeds_leave_what_is_done(file: Path, tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("forked_workers")
-def test_a_list_of_combinations_and_ways_to_read_a_text(file: Path) -> None:
+def test_a_list_of_combinations_and_settings_of_the_text(file: Path) -> None:
     combinations = [{"max_chars": 500, "epochs": 1}, {"max_chars": 1500, "learning_rate": 0.1}]
     results = sweep(file, combinations, _RECIPE)
     assert results.varied == ("max_chars", "epochs", "learning_rate")
     found = {run.recipe.corpus.max_chars: run for run in results.runs}
     assert (len(found[500].history), len(found[1500].history)) == (1, 3)
-    _, history = _plain(file, max_chars=1500, learning_rate=0.1)
+    _, history = _single_run(file, max_chars=1500, learning_rate=0.1)
     assert found[1500].perplexity == history[-1].perplexity
 
 
 @pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize("unit", ["char", "byte"])
-def test_a_corpus_that_is_read_already(unit: Any, file: Path) -> None:
+def test_a_loaded_corpus(unit: Any, file: Path) -> None:
     corpus = load_corpus(file, unit=unit, lowercase=True)
     results = sweep(corpus, [{}], _RECIPE.with_changes({"unit": unit}))
     assert results.varied == ()
     (run,) = results.runs
-    _, history = _plain(file, unit=unit, lowercase=True)
+    _, history = _single_run(file, unit=unit, lowercase=True)
     assert run.perplexity == history[-1].perplexity
     with pytest.raises(SettingsError, match="give the sweep its source"):
         sweep(corpus, {"max_chars": [500, 600]}, _RECIPE)
 
 
 @pytest.mark.usefixtures("forked_workers")
-def test_a_sweep_that_is_stopped_goes_on(file: Path, tmp_path: Path) -> None:
+def test_a_stopped_sweep_resumes(file: Path, tmp_path: Path) -> None:
     undisturbed = sweep(file, _VARY, _RECIPE)
     ended: list[RunEnded] = []
 
@@ -161,8 +161,8 @@ def test_a_sweep_that_is_stopped_goes_on(file: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("forked_workers")
-def test_a_run_that_diverges_is_recorded_and_stops_nothing(file: Path, tmp_path: Path) -> None:
-    """Steps of 1e30 take the weights out of what float32 holds. It would do so again: it counts as done."""
+def test_a_diverging_run_is_recorded_and_stops_nothing(file: Path, tmp_path: Path) -> None:
+    """Steps of 1e30 exceed the range of float32. A repetition would diverge again: the run counts as finished."""
     vary = {"learning_rate": [1e30, 0.5]}
     recipe = _RECIPE.with_changes({"optimizer": "adamw", "epochs": 2})
     results = sweep(file, vary, recipe, num_seeds=2, output=tmp_path / "out")
@@ -178,8 +178,8 @@ def test_a_run_that_diverges_is_recorded_and_stops_nothing(file: Path, tmp_path:
 
 
 @pytest.mark.usefixtures("forked_workers")
-def test_models_are_kept_where_asked(file: Path, tmp_path: Path) -> None:
-    """Also of runs that were done without."""
+def test_models_are_kept_if_asked(file: Path, tmp_path: Path) -> None:
+    """Also for runs that were finished without a model."""
     vary = {"hidden_size": [4, 8]}
     without = sweep(file, vary, _RECIPE, output=tmp_path / "out")
     assert not list((tmp_path / "out").rglob("model.safetensors"))
@@ -188,7 +188,7 @@ def test_models_are_kept_where_asked(file: Path, tmp_path: Path) -> None:
     for run in results.runs:
         assert run.folder is not None
         loaded = LanguageModel.load(run.folder)
-        plain, _ = _plain(file, hidden_size=run.recipe.model.hidden_size)
+        plain, _ = _single_run(file, hidden_size=run.recipe.model.hidden_size)
         assert torch.equal(loaded.output.weight, plain.output.weight)
         assert (run.folder / "codec.safetensors").exists()
     events: list[Any] = []
@@ -256,8 +256,8 @@ def _stop(_: Any) -> None:
         ({"max_chars": 1999}, "max_chars"),
     ],
 )
-def test_a_corpus_that_was_read_otherwise(how: dict[str, Any], setting: str, file: Path) -> None:
-    """Neither the recipe nor what is varied may say so: it would be recorded, without effect."""
+def test_other_settings_of_a_loaded_corpus_are_refused(how: dict[str, Any], setting: str, file: Path) -> None:
+    """Neither the recipe nor the varied settings may have others: they would be recorded, without effect."""
     corpus = load_corpus(file, lowercase=True)
     for vary, recipe in (({}, _RECIPE.with_changes(how)), ({name: [value] for name, value in how.items()}, _RECIPE)):
         with pytest.raises(SettingsError, match="the corpus ") as caught:
@@ -267,8 +267,8 @@ def test_a_corpus_that_was_read_otherwise(how: dict[str, Any], setting: str, fil
         assert sweep(corpus, {}, _RECIPE.with_changes(fits), listeners=[_stop]).num_missing == 1
 
 
-def test_a_process_that_dies_costs_its_run(file: Path, tmp_path: Path, forked_workers: list[ForkedWorker]) -> None:
-    """Killed as a system does that is out of memory; the others go on, and the next sweep does it."""
+def test_a_process_that_dies_fails_its_run_only(file: Path, tmp_path: Path, forked_workers: list[ForkedWorker]) -> None:
+    """Killed as by a system out of memory; the others continue, and the next sweep repeats it."""
     recipe = _RECIPE.with_changes({"epochs": 60})
     events: list[Any] = []
 

@@ -1,4 +1,4 @@
-"""The process that trains runs: its text and its answers, and that it ends with the one that gave the orders."""
+"""The process that trains runs: its corpus and answers, and its end with its parent."""
 
 import io
 import json
@@ -25,7 +25,7 @@ def _order(folder: Path, **changes: object) -> Order:
     return Order(folder=str(folder / "run"), corpus="", settings=recipe.values, keep_model=False)
 
 
-def test_a_corpus_goes_to_processes_whole(tmp_path: Path) -> None:
+def test_a_corpus_is_sent_complete(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(bytes(range(256)))
     for corpus in (load_corpus(tmp_path / "a.txt", unit="byte"), corpus_from("naïve 漢\n", name="made")):
         write_corpus(tmp_path / "c", corpus)
@@ -34,7 +34,7 @@ def test_a_corpus_goes_to_processes_whole(tmp_path: Path) -> None:
         assert torch.equal(again.ids[:], corpus.ids[:])
 
 
-def test_each_epoch_is_told_and_the_run_is_in_its_folder(tmp_path: Path) -> None:
+def test_each_epoch_is_reported_and_the_run_is_in_its_folder(tmp_path: Path) -> None:
     answers = io.StringIO()
     worker._train(_order(tmp_path), corpus_from(_TEXT), answers)
     assert [json.loads(line) for line in answers.getvalue().splitlines()] == [{"epoch": epoch} for epoch in range(3)]
@@ -42,12 +42,12 @@ def test_each_epoch_is_told_and_the_run_is_in_its_folder(tmp_path: Path) -> None
     assert (run["outcome"], run["epochs"]) == ("finished", 2)
 
 
-def test_a_run_that_cannot_be_is_an_error(tmp_path: Path) -> None:
+def test_an_invalid_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CharloomError, match="minibatch"):
         worker._train(_order(tmp_path, batch_size=1000), corpus_from(_TEXT), io.StringIO())
 
 
-def test_it_ends_when_nobody_waits_for_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_exits_when_nobody_waits_for_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parents = iter([7, 7, 7])
     monkeypatch.setattr(os, "getppid", lambda: next(parents, 1))
 

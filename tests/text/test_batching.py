@@ -20,7 +20,7 @@ from charloom.training.truncated_bptt import train_epoch
 
 @st.composite
 def _plans(draw: st.DrawFn) -> tuple[int, int, int, int]:
-    """Length of a text, batch size, steps, and an offset that may be drawn for them."""
+    """Draws the length of a text, batch size, steps, and an offset."""
     batch_size, num_steps = draw(st.integers(1, 6)), draw(st.integers(1, 9))
     length = batch_size * num_steps + draw(st.integers(1, 80))
     offset = draw(st.integers(0, min(num_steps, length - batch_size * num_steps) - 1))
@@ -36,7 +36,7 @@ def _all_random(plan: tuple[int, int, int, int], seed: int = 0) -> list[tuple[Te
     return list(random_batches(torch.arange(length), batch_size, num_steps, offset, _generator(seed)))
 
 
-def test_sequential_partitioning_in_small() -> None:
+def test_a_small_example_of_sequential_partitioning() -> None:
     batches = list(sequential_batches(torch.arange(16), batch_size=2, num_steps=3, offset=1))
     assert [(inputs.tolist(), targets.tolist()) for inputs, targets in batches] == [
         ([[1, 2, 3], [8, 9, 10]], [[2, 3, 4], [9, 10, 11]]),
@@ -45,7 +45,7 @@ def test_sequential_partitioning_in_small() -> None:
 
 
 @given(plan=_plans())
-def test_sequential_neighbours_follow_each_other_in_the_text(plan: tuple[int, int, int, int]) -> None:
+def test_neighboring_sequential_minibatches_are_adjacent_in_the_text(plan: tuple[int, int, int, int]) -> None:
     length, batch_size, num_steps, offset = plan
     batches = list(sequential_batches(torch.arange(length), batch_size, num_steps, offset))
     assert len(batches) == count_batches(*plan) >= 1
@@ -53,29 +53,29 @@ def test_sequential_neighbours_follow_each_other_in_the_text(plan: tuple[int, in
         assert inputs.shape == targets.shape == (batch_size, num_steps)
         assert torch.equal(targets, inputs + 1)
     for (_, before), (after, _) in itertools.pairwise(batches):
-        # A lane goes on with the id that it was to predict last, so the state carried is the right one.
+        # A lane continues with the id that was its last target, so that the carried state is the right one.
         assert torch.equal(after[:, 0], before[:, -1])
     lanes = torch.cat([inputs for inputs, _ in batches], 1)
     assert torch.equal(lanes, lanes[:, :1] + torch.arange(lanes.shape[1]))
 
 
 @given(plan=_plans())
-def test_sequential_lanes_are_as_long_as_they_can_be(plan: tuple[int, int, int, int]) -> None:
+def test_sequential_lanes_have_the_maximum_length(plan: tuple[int, int, int, int]) -> None:
     length, batch_size, num_steps, offset = plan
     batches = list(sequential_batches(torch.arange(length), batch_size, num_steps, offset))
     lanes = torch.cat([inputs for inputs, _ in batches], 1)
-    begins, ends = lanes[:, 0].tolist(), (lanes[:, -1] + 1).tolist()
-    assert begins[0] == offset
-    gaps = [begin - end for end, begin in zip(ends, begins[1:], strict=False)]
-    # Equally far apart, never over each other, and less than a sequence is left out between two.
+    starts, ends = lanes[:, 0].tolist(), (lanes[:, -1] + 1).tolist()
+    assert starts[0] == offset
+    gaps = [start - end for end, start in zip(ends, starts[1:], strict=False)]
+    # Equal distances, no overlap, and less than a sequence omitted between two.
     assert len(set(gaps)) <= 1
     assert all(0 <= gap < num_steps for gap in gaps)
-    # At the end a lane's rest, a rest smaller than a lane each, and the last id, which is only a target.
+    # Omitted at the end: a lane's rest, for each lane a rest smaller than it, and the last id, which is only a target.
     assert 1 <= length - ends[-1] <= (num_steps - 1) + (batch_size - 1) + 1
 
 
-class _Listener:
-    """Stands where a model does in an epoch of training, and notes which ids were inputs."""
+class _Recorder:
+    """Replaces a model in an epoch of training, and records which ids were inputs."""
 
     def __init__(self, length: int) -> None:
         self.seen = torch.zeros(length, dtype=torch.bool)
@@ -95,15 +95,15 @@ class _Listener:
     ("length", "batch_size", "num_steps"),
     [(69, 5, 7), (2000, 32, 35), (10_000, 32, 35), (41, 4, 10), (43, 4, 10), (12, 3, 1)],
 )
-def test_over_the_epochs_every_id_is_trained_on(
+def test_every_id_is_trained_on_over_the_epochs(
     length: int, batch_size: int, num_steps: int, partitioning: Any
 ) -> None:
-    """All but the unavoidable few at the end: a sequence's rest and one id for each lane."""
-    model: Any = _Listener(length)
+    """Except the unavoidable few at the end: a sequence's rest and one id for each lane."""
+    model: Any = _Recorder(length)
     settings = TrainingSettings(batch_size=batch_size, num_steps=num_steps, partitioning=partitioning, clip_norm=0)
     optimizer = torch.optim.SGD([model.weight], 0.1)
     generator = _generator()
-    for _ in range(10 * num_steps + 20):  # every offset comes up
+    for _ in range(10 * num_steps + 20):  # every offset occurs
         for _ in train_epoch(model, optimizer, torch.arange(length), settings, generator):
             pass
     assert model.seen[: length - num_steps - batch_size].all()
@@ -111,7 +111,7 @@ def test_over_the_epochs_every_id_is_trained_on(
     assert model.seen[:-1].all() or partitioning == "sequential" or num_offsets < num_steps
 
 
-def test_random_partitioning_in_small() -> None:
+def test_a_small_example_of_random_partitioning() -> None:
     batches = list(random_batches(torch.arange(14), batch_size=2, num_steps=3, offset=1, generator=_generator()))
     assert len(batches) == 2
     rows = sorted(row for inputs, _ in batches for row in inputs.tolist())
@@ -130,14 +130,14 @@ def test_random_sequences_are_distinct_and_never_overlap(plan: tuple[int, int, i
         assert torch.equal(targets, inputs + 1)
         assert torch.equal(inputs, inputs[:, :1] + torch.arange(num_steps))
         assert ((inputs[:, 0] - offset) % num_steps == 0).all()
-    begins = torch.cat([inputs[:, 0] for inputs, _ in batches]).tolist()
-    assert len(set(begins)) == len(begins)
-    # Fewer sequences are left out than would make another minibatch.
-    assert (length - 1 - offset) // num_steps - len(begins) < batch_size
+    starts = torch.cat([inputs[:, 0] for inputs, _ in batches]).tolist()
+    assert len(set(starts)) == len(starts)
+    # Fewer sequences are omitted than a minibatch has.
+    assert (length - 1 - offset) // num_steps - len(starts) < batch_size
 
 
 @given(plan=_plans())
-def test_random_partitioning_reaches_all_but_the_last_id(plan: tuple[int, int, int, int]) -> None:
+def test_random_partitioning_covers_all_but_the_last_id(plan: tuple[int, int, int, int]) -> None:
     length, _, num_steps, _ = plan
     seen = torch.zeros(length, dtype=torch.bool)
     for offset in range(min(num_steps, length - num_steps)):
@@ -152,7 +152,7 @@ def test_the_same_generator_gives_the_same_order(plan: tuple[int, int, int, int]
     assert all(torch.equal(a, b) and torch.equal(c, d) for (a, c), (b, d) in zip(first, second, strict=True))
 
 
-def test_the_order_is_random_and_new_each_time() -> None:
+def test_the_order_is_random_and_differs_each_time() -> None:
     def order(generator: torch.Generator) -> list[int]:
         return [int(inputs[0, 0]) for inputs, _ in random_batches(torch.arange(1001), 1, 10, 0, generator)]
 
@@ -165,7 +165,7 @@ def test_the_order_is_random_and_new_each_time() -> None:
 
 
 @pytest.mark.parametrize("kind", ["sequential", "random"])
-def test_ids_are_taken_as_they_are(kind: str) -> None:
+def test_ids_are_used_unchanged(kind: str) -> None:
     ids = torch.randint(0, 50, (100,), generator=_generator())
     batches = sequential_batches(ids, 3, 5, 2) if kind == "sequential" else random_batches(ids, 3, 5, 2, _generator())
     positions = (
@@ -187,7 +187,7 @@ def test_a_drawn_offset_leaves_one_minibatch(plan: tuple[int, int, int, int], se
 
 
 @pytest.mark.parametrize(("length", "bound"), [(21, 1), (23, 3), (25, 5), (1000, 5)])
-def test_every_offset_that_can_be_is_drawn(length: int, bound: int) -> None:
+def test_every_possible_offset_is_drawn(length: int, bound: int) -> None:
     generator = _generator()
     drawn = [draw_offset(length, 4, 5, generator) for _ in range(200)]
     assert set(drawn) == set(range(bound))
@@ -199,7 +199,9 @@ def test_the_same_generator_draws_the_same_offsets() -> None:
 
 
 @given(batch_size=st.integers(1, 50), num_steps=st.integers(1, 50), missing=st.integers(1, 50))
-def test_a_text_too_short_is_refused_with_the_number_needed(batch_size: int, num_steps: int, missing: int) -> None:
+def test_a_text_that_is_too_short_is_refused_with_the_required_number(
+    batch_size: int, num_steps: int, missing: int
+) -> None:
     needed = batch_size * num_steps + 1
     check_length(needed, batch_size, num_steps)
     assert draw_offset(needed, batch_size, num_steps, _generator()) == 0

@@ -1,4 +1,4 @@
-"""A text that comes in chunks becomes what the whole text would."""
+"""A text in chunks becomes what the whole text would."""
 
 import hashlib
 from pathlib import Path
@@ -27,7 +27,7 @@ def _file(folder: Path, content: str | bytes, name: str = "text.txt") -> Path:
     sizes=st.tuples(*[st.integers(1, 9)] * 2, st.integers(0, 30)),
     unit=st.sampled_from(["char", "byte"]),
 )
-def test_what_streams_is_what_is_read_whole(
+def test_a_streamed_text_equals_one_read_at_once(
     texts: list[str],
     clean_up: CleanUp,
     max_chars: int | None,
@@ -36,7 +36,7 @@ def test_what_streams_is_what_is_read_whole(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Read, join, clean, cut, count, encode: whatever the chunks, and whether the ids stay in memory."""
+    """Read, join, clean, cut, count, encode: for any chunks, with ids in memory or in a file."""
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sources, "_CHUNK", sizes[0])
     monkeypatch.setattr(chunks, "_CHARS_AT_ONCE", sizes[1])
@@ -60,7 +60,7 @@ def test_what_streams_is_what_is_read_whole(
         assert corpus.fingerprint == hashlib.sha256(whole if unit == "byte" else whole.encode()).hexdigest()
 
 
-def test_what_is_not_kept_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_beyond_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "_CHUNK", 10)
     file = _file(tmp_path, b"0123456789" * 3 + b"\xff")
     monkeypatch.setattr(chunks, "_CHARS_AT_ONCE", 10)
@@ -86,8 +86,8 @@ def test_resized_chunks_are_the_same_text(texts: list[str], unit: Any, count: in
 
 
 @pytest.mark.parametrize("text", ["a\n\nb\r\nc\u2028d", "", "\n", "x\n"])
-def test_lines_and_characters_are_the_text(text: str) -> None:
-    """A line ends with a line feed alone."""
+def test_lines_and_characters_join_to_the_text(text: str) -> None:
+    """A line ends with a line feed only."""
     assert "".join(split_lines(text)) == "".join(split_chars(text)) == text
     assert b"".join(split_lines(text.encode())) == b"".join(split_chars(text.encode())) == text.encode()
     assert all(line.endswith("\n") for line in split_lines(text)[:-1])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from charloom import CleanUp, SettingsError, split_chars, split_lines
 
-# White space of every kind, two characters that look like it and are none, and letters whose case is not one to one.
+# White space of every kind, two similar characters that are not, and letters whose case mapping is not one to one.
 _ODD = " \t\n\r\v\f\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2028\u2029\u202f\u205f\u3000\u200b\ufeffaAİΣßẞ'"
 _TEXTS = st.text(st.sampled_from(_ODD) | st.characters(), max_size=12)
 _BYTES = st.lists(st.sampled_from(b" \t\n\r\v\f\x1c\x85\xa0aAzZ\xc3\x89"), max_size=12).map(bytes)
@@ -28,7 +28,7 @@ def test_by_default_nothing_is_done() -> None:
         (CleanUp(lowercase=True, collapse_whitespace=True), " a b é"),
     ],
 )
-def test_each_switch_does_its_own(clean_up: CleanUp, clean: str) -> None:
+def test_each_flag_alone(clean_up: CleanUp, clean: str) -> None:
     assert clean_up(" A\n\nB\t É") == clean
 
 
@@ -45,8 +45,8 @@ def test_every_run_of_white_space_becomes_one_space(text: str) -> None:
     assert CleanUp(collapse_whitespace=True)(text) == "".join(" " if space else "".join(run) for space, run in runs)
 
 
-def test_white_space_is_what_a_pattern_says_it_is() -> None:
-    """Every character there is, and every byte, each between two that are none."""
+def test_white_space_is_that_of_regular_expressions() -> None:
+    """Every character and every byte, each between two that are not white space."""
     text = "".join(f"x{chr(code)}x" for code in range(sys.maxunicode + 1))
     assert CleanUp(collapse_whitespace=True)(text) == re.sub(r"\s+", " ", text)
     data = b"".join(b"x%cx" % value for value in range(256))
@@ -55,16 +55,16 @@ def test_white_space_is_what_a_pattern_says_it_is() -> None:
 
 @given(text=_TEXTS, clean_up=_CLEAN_UPS)
 @example(text="ΑΣ ΣΑΣ İ", clean_up=CleanUp(True, True))
-def test_a_clean_text_stays_as_it_is(text: str, clean_up: CleanUp) -> None:
+def test_clean_up_is_idempotent(text: str, clean_up: CleanUp) -> None:
     clean = clean_up(text)
     assert clean_up(clean) == clean
 
 
 @given(text=_TEXTS, clean_up=_CLEAN_UPS, length=st.integers(0, 12))
-def test_the_beginning_of_a_clean_text_is_clean(text: str, clean_up: CleanUp, length: int) -> None:
-    """What ``max_chars`` leaves is encoded, which cleans once more."""
-    beginning = clean_up(text)[:length]
-    assert clean_up(beginning) == beginning
+def test_the_start_of_a_clean_text_is_clean(text: str, clean_up: CleanUp, length: int) -> None:
+    """The part that ``max_chars`` keeps is encoded, which cleans again."""
+    start = clean_up(text)[:length]
+    assert clean_up(start) == start
 
 
 @given(lines=st.lists(_TEXTS, max_size=8), clean_up=_CLEAN_UPS)
@@ -88,17 +88,17 @@ def test_lines_of_bytes_too(lines: list[bytes], clean_up: CleanUp) -> None:
 
 @given(text=_TEXTS, clean_up=_CLEAN_UPS)
 @example(text="ΟΔΟΣ", clean_up=CleanUp(lowercase=True))
-def test_the_chunks_that_are_evaluated_join_to_the_cleaned_whole(text: str, clean_up: CleanUp) -> None:
+def test_the_parts_that_are_evaluated_join_to_the_cleaned_whole(text: str, clean_up: CleanUp) -> None:
     assert "".join(clean_up.each(split_lines(text))) == clean_up(text)
     assert "".join(clean_up.each(split_chars(text))) == clean_up(text)
 
 
-def test_a_run_across_lines_is_kept_where_it_begins() -> None:
+def test_a_run_of_white_space_across_lines_is_kept_in_its_first_line() -> None:
     lines = ["one \n", "\n", "  two\n", "three"]
     assert list(CleanUp(collapse_whitespace=True).each(lines)) == ["one ", "", "two ", "three"]
 
 
-def test_switches_are_true_or_false() -> None:
+def test_flags_are_true_or_false() -> None:
     for name in ("lowercase", "collapse_whitespace"):
         for wrong in ("no", 1, None, 0.0):
             with pytest.raises(SettingsError, match=f"{name} is {wrong!r}: it must be true or false"):

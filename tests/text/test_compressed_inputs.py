@@ -1,4 +1,4 @@
-"""Compressed texts: read whole, in bounded memory, or refused by name."""
+"""Compressed texts: read completely, in bounded memory, or refused by name."""
 
 import gzip
 import io
@@ -43,20 +43,20 @@ def _read(data: bytes, name: str, step: int) -> bytes:
     step=st.integers(1, 400),
     padding=st.integers(0, 3),
 )
-def test_streams_one_after_the_other_are_one_text(parts: list[bytes], name: str, step: int, padding: int) -> None:
-    """Whatever chunks the file comes in, and with zeros between them."""
+def test_concatenated_streams_are_one_text(parts: list[bytes], name: str, step: int, padding: int) -> None:
+    """For any chunks of the file, and with zeros between streams."""
     data = (b"\0" * 4 * padding).join(_KINDS[name](part) for part in parts) + b"\0" * 4 * padding
     assert _read(data, name, step) == b"".join(parts)
 
 
-def test_other_names_are_read_as_they_stand() -> None:
+def test_files_of_other_names_are_read_unchanged() -> None:
     data = gzip.compress(_TEXT)
     for name in ("a.txt", "gz", "a.gz.txt", "-"):
         assert _read(data, name, 7) == data
 
 
 @_EACH
-def test_a_file_that_was_cut_short_is_refused(name: str) -> None:
+def test_a_truncated_file_is_refused(name: str) -> None:
     data = _KINDS[name](_TEXT)
     for length in range(len(data)):
         with pytest.raises(CorpusError, match=f"{name}: not whole: it ends in the middle of its compressed data"):
@@ -65,7 +65,7 @@ def test_a_file_that_was_cut_short_is_refused(name: str) -> None:
 
 @_EACH
 def test_damage_is_refused_or_changes_nothing(name: str) -> None:
-    """A bit that is turned, anywhere: in a name or a time of a header it does not matter."""
+    """A flipped bit, anywhere: in a name or a time of a header it has no effect."""
     data = _KINDS[name](_TEXT)
     results = []
     for place in range(8 * len(data)):
@@ -80,8 +80,8 @@ def test_damage_is_refused_or_changes_nothing(name: str) -> None:
 
 
 @_EACH
-@pytest.mark.parametrize("data", [b"plain text, whatever its name says\n", b"\x1f\x8b\xff\xff", bytes(200)])
-def test_what_is_not_compressed_is_refused_with_the_way_out(name: str, data: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("data", [b"plain text, for any name of the file\n", b"\x1f\x8b\xff\xff", bytes(200)])
+def test_data_that_is_not_compressed_is_refused_with_advice(name: str, data: bytes, tmp_path: Path) -> None:
     file = tmp_path / name
     file.write_bytes(data)
     with pytest.raises(CorpusError, match=f"{name}: (damaged, or not compressed as its name says|not whole)"):
@@ -89,14 +89,14 @@ def test_what_is_not_compressed_is_refused_with_the_way_out(name: str, data: byt
 
 
 @_EACH
-def test_something_behind_the_end_is_refused(name: str) -> None:
+def test_data_after_the_end_is_refused(name: str) -> None:
     with pytest.raises(CorpusError, match="damaged"):
         _read(_KINDS[name](_TEXT) + b"and more of what is no stream", name, 1000)
 
 
 @_EACH
 def test_a_small_file_of_a_large_text_takes_little_memory(name: str) -> None:
-    """300 MB of one letter, which is never there at once."""
+    """300 MB of one letter, never in memory at once."""
 
     def packed() -> Iterator[bytes]:
         part = _KINDS[name](bytes([97]) * (100 << 20))
@@ -113,7 +113,7 @@ def test_a_small_file_of_a_large_text_takes_little_memory(name: str) -> None:
 
 def test_an_xz_file_that_asks_for_gigabytes_of_memory_is_refused() -> None:
     data = bytearray(lzma.compress(b"a", filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 16}]))
-    # The size of the dictionary stands in the block's header, a byte of 0 to 40, before the header's checksum.
+    # The size of the dictionary is in the block's header, a byte of 0 to 40, before the header's checksum.
     place = data.index(b"\x21\x01", 12) + 2
     data[place] = 36  # 1 GiB
     length = (data[12] + 1) * 4
@@ -123,7 +123,7 @@ def test_an_xz_file_that_asks_for_gigabytes_of_memory_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("bits", "taken"), [(28, True), (29, False)])
-def test_a_zst_file_of_a_long_window(bits: int, taken: bool) -> None:
+def test_a_zst_file_with_a_long_window(bits: int, taken: bool) -> None:
     options: dict[int, int] = {
         zstd.CompressionParameter.window_log: bits,
         zstd.CompressionParameter.enable_long_distance_matching: 1,
@@ -138,8 +138,8 @@ def test_a_zst_file_of_a_long_window(bits: int, taken: bool) -> None:
             _read(data.getvalue(), "a.zst", 1000)
 
 
-def test_as_sources(tmp_path: Path) -> None:
-    """Among others, of both units; what they hold is joined as plain files are."""
+def test_compressed_files_as_sources(tmp_path: Path) -> None:
+    """Among others, of both units; their contents are joined as those of plain files."""
     for name, pack in _KINDS.items():
         (tmp_path / f"x{name.lower()}").write_bytes(pack(f"é {name}".encode()))
     (tmp_path / "y.txt").write_bytes("plain é".encode())
@@ -148,7 +148,7 @@ def test_as_sources(tmp_path: Path) -> None:
     assert load_corpus(tmp_path, unit="byte").text == "é a.gzé a.xzé A.ZSTplain é".encode()
 
 
-def test_not_utf8_within_is_named_by_its_place_there(tmp_path: Path) -> None:
+def test_invalid_utf8_inside_is_named_by_its_place(tmp_path: Path) -> None:
     data = bytearray(random.Random(0).randbytes(100_000).hex().encode())
     data[150_000] = 0xFF
     (tmp_path / "a.gz").write_bytes(gzip.compress(bytes(data)))

@@ -64,7 +64,7 @@ def test_the_time_machine_is_cleaned_as_in_the_textbook() -> None:
 
 
 @pytest.mark.usefixtures("stand_ins")
-def test_other_named_corpora_are_left_as_they_are() -> None:
+def test_other_named_corpora_are_left_unchanged() -> None:
     assert load_corpus("tiny-shakespeare").text == _CONTENT
     assert load_corpus("tiny-shakespeare").vocabulary.clean_up == CleanUp()
     reference = load_corpus("python-reference", max_chars=100_000).text
@@ -74,7 +74,7 @@ def test_other_named_corpora_are_left_as_they_are() -> None:
 
 
 @pytest.mark.usefixtures("stand_ins")
-def test_each_clean_up_can_be_switched_by_itself() -> None:
+def test_each_clean_up_can_be_chosen_separately() -> None:
     assert load_corpus("time-machine", lowercase=False).text == "The Time Machine "
     assert load_corpus("time-machine", collapse_whitespace=False).text == _CONTENT.lower()
     assert load_corpus("tiny-shakespeare", lowercase=True).text == _CONTENT.lower()
@@ -90,7 +90,7 @@ def test_the_real_time_machine(corpora: Path, monkeypatch: pytest.MonkeyPatch) -
     assert corpus.vocabulary.tokens[:4] == ("<unk>", " ", "e", "t")
 
 
-def test_a_file_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_file_is_left_unchanged(tmp_path: Path) -> None:
     corpus = load_corpus(_file(tmp_path, "A\n\n b\tÉ"))
     assert corpus.name == "text.txt"
     assert corpus.text == "A\n\n b\tÉ"
@@ -105,7 +105,7 @@ def test_ids_text_and_vocabulary_belong_together(tmp_path: Path, text: str) -> N
     assert corpus.ids.shape == (len(corpus.text),)
     assert corpus.vocabulary.decode(corpus.ids) == corpus.text
     assert corpus.vocabulary == Vocabulary.of_text(text.lower(), CleanUp(lowercase=True))
-    # What comes more often has the smaller id, and <unk> is never needed.
+    # More frequent characters have smaller ids, and <unk> never occurs.
     counts = [Counter(corpus.ids.tolist())[i] for i in range(len(corpus.vocabulary))]
     assert counts[0] == 0
     assert counts[1:] == sorted(counts[1:], reverse=True)
@@ -183,7 +183,7 @@ def test_a_path_is_never_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert load_corpus("time-machine").text == "the time machine "
 
 
-def test_a_misspelt_name_lists_the_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelled_name_lists_the_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     expected = "time-machin: no such file.*corpora: time-machine, tiny-shakespeare, python-reference"
     with pytest.raises(CorpusError, match=expected):
@@ -200,13 +200,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "source", ["x" * 5000, "It was the best of times. " * 300, "a\0b"], ids=["word", "text", "nul"]
 )
-def test_a_text_given_for_a_path_is_refused(source: str) -> None:
+def test_a_text_in_place_of_a_path_is_refused(source: str) -> None:
     with pytest.raises(CorpusError):
         load_corpus(source)
 
 
 def test_an_empty_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is no other name for the current folder: an unset variable of a shell comes as one."""
+    """It is not the current folder: a shell's unset variable is an empty name."""
     monkeypatch.chdir(tmp_path)
     _file(tmp_path, "private")
     for source in ["", [""], ["text.txt", ""]]:
@@ -215,7 +215,7 @@ def test_an_empty_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert load_corpus(".").text == "private"
 
 
-def test_no_source_at_all_is_refused() -> None:
+def test_no_source_is_refused() -> None:
     with pytest.raises(CorpusError, match="no text was named"):
         load_corpus([])
 
@@ -228,27 +228,27 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "value"), [("unit", "word"), ("max_chars", 0), ("lowercase", "yes"), ("collapse_whitespace", 1)]
 )
-def test_impossible_settings_are_refused_before_anything_is_read(setting: str, value: Any) -> None:
+def test_invalid_settings_are_refused_before_anything_is_read(setting: str, value: Any) -> None:
     with pytest.raises(SettingsError, match=setting):
         load_corpus("no/such/file.txt", **{setting: value})
 
 
 @pytest.mark.usefixtures("stand_ins")
-def test_without_a_source_it_is_the_time_machine() -> None:
+def test_the_time_machine_is_the_default() -> None:
     corpus = load_corpus()
     assert (corpus.name, corpus.text) == ("time-machine", "the time machine ")
 
 
 @pytest.mark.usefixtures("no_time_machine")
-def test_without_a_source_nor_the_time_machine_it_is_pythons_reference() -> None:
+def test_pythons_reference_replaces_an_unavailable_time_machine() -> None:
     with pytest.warns(
         CharloomWarning, match="'time-machine' cannot be had.*reference text that Python carries"
-    ) as told:
+    ) as warned:
         corpus = load_corpus(None, max_chars=10_000)
-    assert len(told) == 1
-    assert told[0].filename == __file__  # the line that called
+    assert len(warned) == 1
+    assert warned[0].filename == __file__  # the caller's line
     assert corpus.name == PYTHON_REFERENCE
-    # Cleaned as the text it stands in for.
+    # Cleaned as the text that it replaces.
     assert corpus.vocabulary.clean_up == _BOTH
     assert corpus.text == _BOTH(str(load_corpus(PYTHON_REFERENCE).text))[:10_000]
     with pytest.warns(CharloomWarning, match="cannot be had"):
@@ -259,7 +259,7 @@ def test_without_a_source_nor_the_time_machine_it_is_pythons_reference() -> None
 
 
 @pytest.mark.usefixtures("no_time_machine")
-def test_a_corpus_that_was_named_has_no_stand_in() -> None:
+def test_a_named_corpus_is_not_replaced() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for source in ["time-machine", ["time-machine"]]:
@@ -267,8 +267,8 @@ def test_a_corpus_that_was_named_has_no_stand_in() -> None:
                 load_corpus(source)
 
 
-def test_a_text_that_is_there_but_no_text_has_no_stand_in(stand_ins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what cannot be had is replaced."""
+def test_an_invalid_file_of_the_default_text_is_not_replaced(stand_ins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only an unavailable text is replaced."""
     data = b"\xff"
     (stand_ins / "timemachine.txt").write_bytes(data)
     real = NamedCorpus("timemachine.txt", hashlib.sha256(data).hexdigest(), ())
@@ -277,8 +277,8 @@ def test_a_text_that_is_there_but_no_text_has_no_stand_in(stand_ins: Path, monke
         load_corpus()
 
 
-def test_any_path_names_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A corpus' name is a str; other paths are files, whatever they are called."""
+def test_any_path_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A corpus' name is a str; other path objects are files of any name."""
     monkeypatch.chdir(tmp_path)
     Path("time-machine").write_text("a fox")
     (entry,) = os.scandir()

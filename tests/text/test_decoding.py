@@ -1,4 +1,4 @@
-"""UTF-8 in chunks: whatever the chunks, the text and the errors are those of the whole."""
+"""UTF-8 in chunks: text and errors equal those of the whole, for any chunks."""
 
 import itertools
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _BAD = st.sampled_from([b"\xff", b"\x80", b"\xc3(", b"\xed\xa0\x80", b"\xe2\x82"
 
 
 def _cut(data: bytes, places: list[int]) -> list[bytes]:
-    """In chunks at these places; two that are the same leave an empty one between them."""
+    """Returns chunks cut at these places; two equal places leave an empty one between them."""
     borders = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
     return [data[start:stop] for start, stop in itertools.pairwise(borders)]
 
@@ -30,8 +30,8 @@ def _result(chunks: list[bytes]) -> str:
 @given(data=st.lists(_DATA | _BAD, max_size=6).map(b"".join), places=st.lists(st.integers(0, 99), max_size=8))
 @example(data=b"\xef\xbb\xbfa", places=[1, 2])
 @example(data=b"\0" + "é".encode() + b"\xff", places=[1, 2])
-def test_chunks_are_the_whole(data: bytes, places: list[int]) -> None:
-    """The whole is decoded by Python at once."""
+def test_chunks_equal_the_whole(data: bytes, places: list[int]) -> None:
+    """Python decodes the whole at once."""
     try:
         text = data.decode()
         place = text.find("\0")
@@ -44,17 +44,17 @@ def test_chunks_are_the_whole(data: bytes, places: list[int]) -> None:
     assert _result(_cut(data, places)) == expected
 
 
-def test_nothing_that_is_empty_is_given() -> None:
+def test_no_empty_chunk_is_yielded() -> None:
     assert list(decoded([b"", b"\xc3", b"\xa9", b"", b"\xef\xbb", b"\xbf"], "name")) == ["é", "\ufeff"]
     assert list(decoded([b"\xef", b"\xbb\xbf"], "name")) == []
 
 
-def test_nothing_is_read_beyond_the_mistake() -> None:
+def test_nothing_is_read_beyond_an_error() -> None:
     def chunks() -> Iterator[bytes]:
         yield from [b"\n" * (1 << 20)] * 5
         yield b"ab\xe9"
         yield b"("
-        raise AssertionError("read on")
+        raise AssertionError("read beyond the error")
 
     with pytest.raises(CorpusError, match=r"byte 5242882 \(0xe9, line 5242881\)"):
         list(decoded(chunks(), "name"))

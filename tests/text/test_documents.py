@@ -1,4 +1,4 @@
-"""Corpora of texts that come one by one."""
+"""Corpora of texts from an iterable."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ from charloom import CorpusError, CorpusUnavailableError, InputError, UnknownCha
     separator=st.sampled_from(["\n", "", "--", "a"]),
 )
 def test_documents_never_share_a_line(documents: list[str], separator: str) -> None:
-    """As files do not."""
+    """Neither do files."""
     expected = ""
     for document in filter(None, documents):
         if expected and not expected.endswith(separator):
@@ -32,14 +32,14 @@ def test_documents_never_share_a_line(documents: list[str], separator: str) -> N
     assert of_bytes.text == expected.encode()
 
 
-def test_one_text() -> None:
+def test_a_single_text() -> None:
     corpus = corpus_from("A text\n\n of ours", name="ours", lowercase=True, collapse_whitespace=True, max_chars=9)
     assert (corpus.name, corpus.text) == ("ours", "a text of")
     assert corpus_from("né", unit="byte").text == "né".encode()
     assert corpus_from(b"\xff\0", unit="byte").text == b"\xff\0"
 
 
-def test_no_more_is_asked_for_than_is_kept() -> None:
+def test_no_more_documents_are_read_than_needed() -> None:
     def endless() -> Iterator[str]:
         while True:
             yield "a" * 100_000
@@ -47,7 +47,7 @@ def test_no_more_is_asked_for_than_is_kept() -> None:
     assert len(corpus_from(endless(), max_chars=3_000_000).ids) == 3_000_000
 
 
-def test_errors_of_who_gives_the_text_are_theirs() -> None:
+def test_errors_of_the_iterable_pass() -> None:
     def failing() -> Iterator[str]:
         yield "a"
         raise FileNotFoundError("theirs")
@@ -81,7 +81,7 @@ def test_rows() -> None:
         (7, "char", "text: int is neither a text nor texts"),
     ],
 )
-def test_what_is_no_text_is_refused(documents: Any, unit: Any, expected: str) -> None:
+def test_invalid_documents_are_refused(documents: Any, unit: Any, expected: str) -> None:
     with pytest.raises(CorpusError, match=expected):
         corpus_from(documents, unit=unit)
 
@@ -103,10 +103,10 @@ def test_another_vocabulary_must_fit() -> None:
     assert of_bytes.in_vocabulary(charloom.Vocabulary()) is of_bytes
 
 
-@pytest.mark.filterwarnings("ignore")  # as it comes
+@pytest.mark.filterwarnings("ignore")  # in order
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_data_set(streamed: bool, tmp_path: Path) -> None:
-    """A real one, of a file."""
+    """A real one, from a file."""
     datasets = pytest.importorskip("datasets")
     file = tmp_path / "data.jsonl"
     texts = ["first é", "", "second\n", "third"]
@@ -119,14 +119,14 @@ def test_a_data_set(streamed: bool, tmp_path: Path) -> None:
         assert corpus_from(data["text"]).text == "first é\nsecond\nthird"
 
 
-def test_the_hub_takes_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hub_needs_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(CorpusError, match="hf:some/data: reading data sets takes the package datasets: pip install"):
         load_corpus("hf:some/data")
 
 
 class _Hub:
-    """Stands where the package does."""
+    """Replaces the ``datasets`` package."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []

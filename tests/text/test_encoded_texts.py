@@ -1,4 +1,4 @@
-"""Long texts are encoded once: found again when they are the same, and never believed when damaged."""
+"""The cache of encoded long texts: a text is found again if it is the same; damage is detected."""
 
 import gzip
 import os
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("kept_texts")
 
 
 @pytest.mark.parametrize("unit", ["char", "byte"])
-def test_a_text_in_a_file_is_as_one_in_memory(unit: Any, long_text: Path, kept_texts: Path) -> None:
+def test_a_text_in_a_file_equals_one_in_memory(unit: Any, long_text: Path, kept_texts: Path) -> None:
     for clean in (False, True):
         kept = load_corpus(long_text, unit=unit, lowercase=clean, collapse_whitespace=clean)
         made = corpus_from(LONG_TEXT, unit=unit, lowercase=clean, collapse_whitespace=clean)
@@ -31,7 +31,7 @@ def test_a_text_in_a_file_is_as_one_in_memory(unit: Any, long_text: Path, kept_t
     assert suffixes(kept_texts) == [".ids", ".ids"]
 
 
-def test_what_has_not_changed_is_not_read_again(long_text: Path, encoded_chunks: list[str], kept_texts: Path) -> None:
+def test_an_unchanged_file_is_not_read_again(long_text: Path, encoded_chunks: list[str], kept_texts: Path) -> None:
     first = load_corpus(long_text)
     assert len(encoded_chunks) == 1
     assert same_corpus(load_corpus(str(long_text)), first)
@@ -40,10 +40,10 @@ def test_what_has_not_changed_is_not_read_again(long_text: Path, encoded_chunks:
     assert suffixes(kept_texts) == [".ids"]
 
 
-def test_a_file_that_is_seconds_old_is_not_kept(
+def test_a_file_that_is_seconds_old_is_not_cached(
     long_text: Path, kept_texts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its times would not tell another change within the same tick of the clock."""
+    """Its times would not show another change within the same tick of the clock."""
     monkeypatch.setattr(sources, "_SETTLED_NANOSECONDS", 60 * 10**9)
     first = load_corpus(long_text)
     assert list(kept_texts.iterdir()) == []
@@ -63,7 +63,7 @@ def test_a_file_that_changed_is_read_again(long_text: Path, encoded_chunks: list
     load_corpus(long_text)
     changed = "J" + LONG_TEXT[1:]
     long_text.write_text(changed)
-    os.utime(long_text, (1, 1))  # another time also if the clock ticks slowly
+    os.utime(long_text, (1, 1))  # another time even if the clock ticks slowly
     assert load_corpus(long_text).text == changed
     long_text.write_text(LONG_TEXT + "!")
     assert load_corpus(long_text).text == LONG_TEXT + "!"
@@ -71,7 +71,7 @@ def test_a_file_that_changed_is_read_again(long_text: Path, encoded_chunks: list
     assert len(suffixes(kept_texts)) == 3
 
 
-def test_settings_tell_texts_apart(long_text: Path, encoded_chunks: list[str]) -> None:
+def test_settings_distinguish_texts(long_text: Path, encoded_chunks: list[str]) -> None:
     ways: list[dict[str, Any]] = [
         {},
         {"unit": "byte"},
@@ -86,14 +86,14 @@ def test_settings_tell_texts_apart(long_text: Path, encoded_chunks: list[str]) -
 
 
 def test_a_part_is_found_for_the_same_files_only(long_text: Path, tmp_path: Path) -> None:
-    """Of what is not read to its end nothing is known of the end."""
+    """If a file was not read to its end, nothing is known of the end."""
     assert load_corpus(long_text, max_chars=400).text == LONG_TEXT[:400]
     other = tmp_path / "other.txt"
     other.write_text(LONG_TEXT[:300] + "x" * (len(LONG_TEXT.encode()) - len(LONG_TEXT[:300].encode())))
     assert load_corpus(other, max_chars=400).text == other.read_text()[:400]
 
 
-def test_parts_of_two_files_are_both_kept(long_text: Path, tmp_path: Path, encoded_chunks: list[str]) -> None:
+def test_parts_of_two_files_are_both_cached(long_text: Path, tmp_path: Path, encoded_chunks: list[str]) -> None:
     other = tmp_path / "other.txt"
     other.write_text("Another" + LONG_TEXT)
     for file in (long_text, other) * 2:
@@ -101,8 +101,8 @@ def test_parts_of_two_files_are_both_kept(long_text: Path, tmp_path: Path, encod
     assert encoded_chunks == ["It wa", "Anoth"]
 
 
-def test_files_that_are_cut_elsewhere_are_another_text(tmp_path: Path) -> None:
-    """The bytes are the same, the line ends between files are not; nor is a compressed file what its bytes say."""
+def test_files_split_elsewhere_are_another_text(tmp_path: Path) -> None:
+    """The bytes are the same, the line ends between files are not; nor is a compressed file its raw bytes."""
     a, b = tmp_path / "a.txt", tmp_path / "b.txt"
     for at in (200, 300):
         a.write_text("x" * at)
@@ -116,17 +116,17 @@ def test_files_that_are_cut_elsewhere_are_another_text(tmp_path: Path) -> None:
 
 
 def test_progress(long_text: Path) -> None:
-    told: list[tuple[int, int | None]] = []
-    load_corpus(long_text, progress=lambda done, total: told.append((done, total)))
+    reported: list[tuple[int, int | None]] = []
+    load_corpus(long_text, progress=lambda done, total: reported.append((done, total)))
     size = len(LONG_TEXT.encode())
-    assert told == [(size, size)]
-    told.clear()
-    load_corpus(long_text, progress=lambda done, total: told.append((done, total)))
-    assert told[-1][0] == told[-1][1]
+    assert reported == [(size, size)]
+    reported.clear()
+    load_corpus(long_text, progress=lambda done, total: reported.append((done, total)))
+    assert reported[-1][0] == reported[-1][1]
 
 
 def test_in_another_vocabulary(long_text: Path) -> None:
-    """As ``vocabulary.encode`` of the text, for a text that may be in a long_text."""
+    """Equals ``vocabulary.encode`` of the text, for ids that may be in a file."""
     corpus = load_corpus(long_text)
     vocabulary = Vocabulary.of_text(LONG_TEXT[::-1] + "zzzzzzzzzz" * 1000)
     again = corpus.in_vocabulary(vocabulary)

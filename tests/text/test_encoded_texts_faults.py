@@ -1,4 +1,4 @@
-"""Encoded texts that are damaged, interrupted, in the way, or old."""
+"""Cached encoded texts that are damaged, interrupted, blocked, or old."""
 
 import os
 import struct
@@ -35,14 +35,14 @@ def _flip(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [_cut, _lengthen, _flip, Path.unlink, lambda path: path.write_bytes(b"")])
-def test_what_is_damaged_is_made_anew(
+def test_a_damaged_file_is_encoded_again(
     damage: Callable[[Path], Any], long_text: Path, kept_texts: Path, encoded_chunks: list[str]
 ) -> None:
     first = load_corpus(long_text)
     text = first.text
     (path,) = kept_texts.iterdir()
     copy = path.read_bytes()
-    path.unlink()  # the one that is open stays whole: a program that reads it must not see this
+    path.unlink()  # the mapped file must stay complete: a program that reads it must not see this
     path.write_bytes(copy)
     damage(path)
     again = load_corpus(long_text)
@@ -71,7 +71,7 @@ def test_any_byte_may_be_damaged(long_text: Path, kept_texts: Path, encoded_chun
 @pytest.mark.parametrize(
     "data", [b"", b"[]", b"{}", b"\xff", b'{"name": "a", "encoded": {"counts": 5}}', b"[" * 100_000]
 )
-def test_a_strange_file_in_the_folder_is_no_obstacle(data: bytes, long_text: Path, kept_texts: Path) -> None:
+def test_a_foreign_file_in_the_cache_is_no_obstacle(data: bytes, long_text: Path, kept_texts: Path) -> None:
     kept_texts.mkdir(parents=True)
     (kept_texts / "strange.ids").write_bytes(data)
     (kept_texts / "whole.ids").write_bytes(data + struct.pack("<IQ", zlib.crc32(data), len(data)))
@@ -104,13 +104,13 @@ def test_what_is_open_stays_readable(long_text: Path, kept_texts: Path) -> None:
     assert [corpus.text for corpus in corpora] == [LONG_TEXT] * 2
 
 
-def test_what_comes_through_a_pipe_leaves_nothing(kept_texts: Path) -> None:
+def test_a_text_from_a_pipe_leaves_no_file(kept_texts: Path) -> None:
     corpus = corpus_from(iter([LONG_TEXT, LONG_TEXT]))
     assert list(kept_texts.iterdir()) == []
     assert corpus.text == LONG_TEXT * 2
 
 
-def test_a_named_pipe_is_read_anew_each_time(tmp_path: Path, kept_texts: Path) -> None:
+def test_a_named_pipe_is_read_each_time(tmp_path: Path, kept_texts: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for text in (LONG_TEXT, LONG_TEXT[::-1]):
@@ -121,7 +121,7 @@ def test_a_named_pipe_is_read_anew_each_time(tmp_path: Path, kept_texts: Path) -
     assert list(kept_texts.iterdir()) == []
 
 
-def test_what_failed_leaves_nothing(tmp_path: Path, kept_texts: Path) -> None:
+def test_a_failure_leaves_no_file(tmp_path: Path, kept_texts: Path) -> None:
     file = tmp_path / "bad.txt"
     file.write_bytes(LONG_TEXT.encode() + b"\xff")
     with pytest.raises(CorpusError, match="not UTF-8"):
@@ -138,24 +138,24 @@ def test_what_failed_leaves_nothing(tmp_path: Path, kept_texts: Path) -> None:
     assert list(kept_texts.iterdir()) == []
 
 
-def test_a_file_that_changes_while_it_is_read_is_told_and_not_kept(
+def test_a_file_that_changes_while_it_is_read_is_reported_and_not_cached(
     long_text: Path, kept_texts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take = Encoder.take
 
-    def meddle(self: Encoder, chunk: str | bytes) -> None:
+    def modify(self: Encoder, chunk: str | bytes) -> None:
         take(self, chunk)
         with long_text.open("a") as out:
             out.write("and more")
 
-    monkeypatch.setattr(Encoder, "take", meddle)
+    monkeypatch.setattr(Encoder, "take", modify)
     with pytest.warns(CharloomWarning, match=r"text\.txt: changed while it was read"):
         corpus = load_corpus(long_text)
     assert corpus.text == LONG_TEXT
     assert list(kept_texts.iterdir()) == []
 
 
-def test_what_was_not_used_for_long_goes_when_another_comes(long_text: Path, tmp_path: Path, kept_texts: Path) -> None:
+def test_old_texts_are_removed_when_another_is_cached(long_text: Path, tmp_path: Path, kept_texts: Path) -> None:
     load_corpus(long_text)
     load_corpus(long_text, unit="byte")
     old = time.time() - 61 * 24 * 3600
@@ -170,14 +170,14 @@ def test_what_was_not_used_for_long_goes_when_another_comes(long_text: Path, tmp
     assert suffixes(kept_texts) == [".ids", ".ids"]
 
 
-def test_what_a_killed_process_left_goes_after_a_day(long_text: Path, kept_texts: Path) -> None:
+def test_files_of_a_killed_process_are_removed_after_a_day(long_text: Path, kept_texts: Path) -> None:
     kept_texts.mkdir(parents=True)
     old, new = kept_texts / ".encoding-old", kept_texts / ".encoding-new"
     for path in (old, new):
         path.write_bytes(b"half")
     os.utime(old, (time.time() - 90_000,) * 2)
     load_corpus(long_text)
-    # That of today may be another process' still.
+    # Today's file may be in use by another process.
     assert (old.exists(), new.exists()) == (False, True)
     load_corpus(long_text, unit="byte")
     assert len(list(kept_texts.iterdir())) == 3
@@ -196,7 +196,7 @@ def test_what_is_cleared_counts_what_killed_processes_left(long_text: Path, kept
         assert {file.name for file in kept_texts.iterdir()} == {".alive.lock", ".encoding-alive"}
 
 
-def test_a_folder_that_cannot_be_written_is_named_with_the_way_out(long_text: Path, kept_texts: Path) -> None:
-    kept_texts.parent.write_text("a file where the kept_texts would be")
+def test_a_folder_that_is_not_writable_is_named_with_advice(long_text: Path, kept_texts: Path) -> None:
+    kept_texts.parent.write_text("a file in place of the cache folder")
     with pytest.raises(CorpusError, match=r"cache: cannot keep the ids of text\.txt there \(.*CHARLOOM_CACHE"):
         load_corpus(long_text)

@@ -1,4 +1,4 @@
-"""A text in chunks becomes the ids that the whole text has, in memory or in a file, in 1, 2 or 4 bytes."""
+"""A text in chunks has the ids of the whole text, in memory or in a file, in 1, 2 or 4 bytes."""
 
 import hashlib
 import io
@@ -25,7 +25,7 @@ _BEYOND_TWO = "".join(chr(code) for code in range(0x10000, 0x10000 + 66_000))
 
 
 def _encode(chunks: Sequence[str | bytes], unit: Any, in_memory: int, path: Path) -> tuple[EncodedText, StoredIds]:
-    """Through a file where there are more than ``in_memory`` bytes of ids."""
+    """Encodes through a file if there are more than ``in_memory`` bytes of ids."""
     encoding.MAX_IN_MEMORY = in_memory
     try:
         encoder = Encoder(unit, lambda: path.open("w+b"))
@@ -53,11 +53,11 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @given(chunks=_CHUNKS, in_memory=st.integers(0, 40))
 @example(chunks=["ab", *_BEYOND_A_BYTE], in_memory=10)
-@example(chunks=["ab", *_BEYOND_A_BYTE], in_memory=270)  # in a file just before, and just after, a byte is too little
+@example(chunks=["ab", *_BEYOND_A_BYTE], in_memory=270)  # in a file just before, and just after, a byte is too small
 @example(chunks=["ab", *_BEYOND_A_BYTE], in_memory=1000)
 @example(chunks=["a", "".join(_BEYOND_A_BYTE), _BEYOND_TWO, "b"], in_memory=0)
 @example(chunks=["a", "".join(_BEYOND_A_BYTE), _BEYOND_TWO, "b"], in_memory=1 << 20)
-def test_chunks_are_the_whole(chunks: list[str], in_memory: int, path: Path) -> None:
+def test_chunks_equal_the_whole(chunks: list[str], in_memory: int, path: Path) -> None:
     text = "".join(chunks)
     encoded, ids = _encode(chunks, "char", in_memory, path)
     vocabulary = Vocabulary.of_text(text)
@@ -80,8 +80,8 @@ def test_bytes_are_their_own_ids(in_memory: int, path: Path) -> None:
 
 
 @given(chunks=_CHUNKS, other=st.lists(st.integers(0, 99), max_size=9))
-def test_what_is_stored_depends_on_the_text_alone(chunks: list[str], other: list[int], path: Path) -> None:
-    """Two processes that read it in other chunks write the same file."""
+def test_the_file_depends_on_the_text_alone(chunks: list[str], other: list[int], path: Path) -> None:
+    """Two processes that read it in different chunks write the same file."""
     text = "".join(chunks)
     borders = [0, *sorted(place % (len(text) + 1) for place in other), len(text)]
     first, _ = _encode(chunks, "char", 0, path)
@@ -89,7 +89,7 @@ def test_what_is_stored_depends_on_the_text_alone(chunks: list[str], other: list
     assert first == again
 
 
-def test_half_a_character_is_no_text() -> None:
+def test_an_incomplete_character_is_refused() -> None:
     with pytest.raises(UnicodeEncodeError):
         Encoder("char", io.BytesIO).take("a\ud800")
 

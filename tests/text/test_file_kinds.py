@@ -1,4 +1,4 @@
-"""Files that are not UTF-8 text are named by their kind; in a folder those that are no text at all are left out."""
+"""Files that are not UTF-8 text are named by their kind; binary files of a folder are skipped."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def test_a_file_that_is_not_text_is_named_by_its_kind(name: str, tmp_path: Path)
     assert read_sources([file], "byte") == data
 
 
-def test_in_a_folder_files_that_are_not_text_are_left_out_and_named(tmp_path: Path) -> None:
+def test_binary_files_of_a_folder_are_skipped_and_named(tmp_path: Path) -> None:
     _file(tmp_path / "a.txt", "a\n")
     for name, (data, _) in _KINDS.items():
         if not name.startswith("utf"):
@@ -54,15 +54,15 @@ def test_in_a_folder_files_that_are_not_text_are_left_out_and_named(tmp_path: Pa
 
 
 @pytest.mark.parametrize("data", ["caf\u00e9".encode("latin-1"), "caf\u00e9".encode("utf-16")])
-def test_in_a_folder_text_in_another_encoding_is_refused(data: bytes, tmp_path: Path) -> None:
-    """It would be missed."""
+def test_text_in_another_encoding_in_a_folder_is_refused(data: bytes, tmp_path: Path) -> None:
+    """Otherwise it would silently be missing."""
     _file(tmp_path / "a.txt", "a\n")
     _file(tmp_path / "b.txt", data)
     with pytest.raises(CorpusError, match=r"b\.txt: "):
         read_sources([tmp_path], "char")
 
 
-def test_by_the_first_bytes() -> None:
+def test_kinds_by_the_first_bytes() -> None:
     for data, kind in _KINDS.values():
         assert kind_of(data) is not None
         assert is_binary(data) == (not kind.startswith("text in"))
@@ -72,7 +72,7 @@ def test_by_the_first_bytes() -> None:
         "n\u00e9".encode(),
         "n\u00e9".encode()[:2],
         b"caf\xe9",
-        b"GIF8 is how those files begin",
+        b"GIF8 is how those files start",
     ):
         assert kind_of(text) is None
         assert not is_binary(text)

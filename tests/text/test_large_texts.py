@@ -1,4 +1,4 @@
-"""Texts that are too long for memory, as real processes have them."""
+"""Texts that are too long for memory, in real processes."""
 
 import json
 import resource
@@ -20,7 +20,7 @@ _LOAD = "import sys, charloom; c = charloom.load_corpus(sys.argv[1]); print(len(
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 MB, which is more than is kept in memory, in a file that is old enough to be recognized."""
+    """40 MB, more than is kept in memory, in a file that is old enough to be cached."""
     file = tmp_path_factory.mktemp("large") / "large.txt"
     file.write_bytes(_LINE * (40_000_000 // len(_LINE)))
     assert file.stat().st_size > encoding.MAX_IN_MEMORY
@@ -40,14 +40,14 @@ def _start(home: Path, *arguments: str | Path, **options: Any) -> "subprocess.Po
     )
 
 
-def _left(home: Path) -> list[str]:
-    """The kinds of files in the cache."""
+def _cached_kinds(home: Path) -> list[str]:
+    """Returns the kinds of files in the cache."""
     names = [path.name for path in (home / "cache" / "texts").iterdir()]
     return sorted(name.split("-")[0] if name.startswith(".encoding") else Path(name).suffix for name in names)
 
 
-def test_processes_that_encode_the_same_at_once(text: Path, tmp_path: Path) -> None:
-    """One does it, and the others take what it has kept."""
+def test_concurrent_processes_encode_a_text_once(text: Path, tmp_path: Path) -> None:
+    """The others use the cached ids."""
     counted = "import charloom.text.encoding as e; finish = e.Encoder.finish\n"
     counted += "e.Encoder.finish = lambda self: (open('encoded', 'a').write('x'), finish(self))[1]\n" + _LOAD
     processes = [_start(tmp_path, "-c", counted, text) for _ in range(2)]
@@ -56,11 +56,11 @@ def test_processes_that_encode_the_same_at_once(text: Path, tmp_path: Path) -> N
     assert results[0][0].startswith(f"{text.stat().st_size} ")
     assert results[0][1] == ""
     assert (tmp_path / "encoded").read_text() == "x"
-    assert _left(tmp_path) == [".ids"]
+    assert _cached_kinds(tmp_path) == [".ids"]
 
 
-def test_a_process_that_is_killed_while_it_encodes(text: Path, tmp_path: Path) -> None:
-    """What it left is not taken for a text, and does no harm."""
+def test_a_process_killed_while_it_encodes(text: Path, tmp_path: Path) -> None:
+    """Its partial file is not used, and does no harm."""
     slow = "import time, charloom.text.encoding as e; take = e.Encoder.take\n"
     slow += "e.Encoder.take = lambda self, chunk: (take(self, chunk), time.sleep(0.02))[0]\n" + _LOAD
     process = _start(tmp_path, "-c", slow, text)
@@ -70,15 +70,15 @@ def test_a_process_that_is_killed_while_it_encodes(text: Path, tmp_path: Path) -
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert _left(tmp_path) == [".encoding", ".lock"]
+    assert _cached_kinds(tmp_path) == [".encoding", ".lock"]
     out, errors = _start(tmp_path, "-c", _LOAD, text).communicate(timeout=PATIENCE)
     assert out.startswith(f"{text.stat().st_size} ")
     assert errors == ""
-    assert _left(tmp_path) == [".encoding", ".ids"]
+    assert _cached_kinds(tmp_path) == [".encoding", ".ids"]
 
 
-def test_a_full_disk_ends_in_one_line_and_leaves_nothing(text: Path, tmp_path: Path) -> None:
-    """The system lets no file of the process grow beyond 35 MB: ids begin to be written, and then cannot be."""
+def test_a_full_disk_ends_in_one_line_and_leaves_no_file(text: Path, tmp_path: Path) -> None:
+    """Files of the process are limited to 35 MB: the write of ids starts and then fails."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (35_000_000, 35_000_000))
@@ -91,7 +91,7 @@ def test_a_full_disk_ends_in_one_line_and_leaves_nothing(text: Path, tmp_path: P
         f"charloom: error: {tmp_path}/cache: cannot keep the ids of large.txt there (File too large)"
     )
     assert line.endswith("name a folder with room in CHARLOOM_CACHE")
-    assert _left(tmp_path) == []
+    assert _cached_kinds(tmp_path) == []
     assert not (tmp_path / "model").exists()
 
 
@@ -130,9 +130,9 @@ print(json.dumps({"grown": most - before, "ids": len(corpus.ids), "read": read})
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's count of memory")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's memory statistics")
 def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
-    """A gigabyte is encoded, found again and read, in two ways, in a quarter of that."""
+    """A gigabyte of text is encoded, found again and read, in two ways, in a quarter of a gigabyte of memory."""
     file = tmp_path / "zeros"
     with file.open("wb") as out:
         out.truncate(1 << 30)
@@ -142,7 +142,7 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
     found = json.loads(out_text)
     assert found["ids"] == 1 << 30
     assert found["read"] == ((1 << 30) - 1) // 64 // 500
-    assert found["grown"] < 400 << 20  # 256 of which are what may stay of the file, and 64 its random order
+    assert found["grown"] < 400 << 20  # 256 MB may be resident pages of the file, and 64 MB its random order
 
 
 def _catches(process: int, number: signal.Signals) -> bool:
@@ -150,25 +150,25 @@ def _catches(process: int, number: signal.Signals) -> bool:
     return bool(int(line.split()[1], 16) >> (number - 1) & 1)
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks at the signals that a process waits for")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the caught signals of a process from /proc")
 def test_the_command_line_trains_on_a_long_text(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGTERM ends it; the second run finds the text, and the folder says which it was."""
+    """SIGTERM ends it; the second run finds the text, and the folder names it."""
     for model in ("first", "model"):
         options = ["--output", model, "--no-priming", "--sample-every", "0"]
         process = _start(tmp_path, "-m", "charloom", "train", text, *options, *SMALL)
         assert process.stdout is not None
         assert process.stdout.readline().startswith("text    large.txt: 39,9")
-        while not (tmp_path / model / "checkpoints").exists():  # as it does when training begins
+        while not (tmp_path / model / "checkpoints").exists():  # as it does when training starts
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=PATIENCE)
         assert (process.returncode, errors) == (128 + signal.SIGTERM, "")
-    assert _left(tmp_path) == [".ids"]
+    assert _cached_kinds(tmp_path) == [".ids"]
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "cache"))
     listed = call(tmp_path, "cache").done()
     assert "large.txt" in listed
     assert "1 texts, 40.0 MB in" in listed
     assert call(tmp_path, "cache", "--clear").done() == f"40.0 MB removed from {tmp_path}/cache\n"
-    assert _left(tmp_path) == []
+    assert _cached_kinds(tmp_path) == []
     assert "large.txt" in call(tmp_path, "info", "model").done()

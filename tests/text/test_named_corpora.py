@@ -15,7 +15,7 @@ _SHA256 = hashlib.sha256(_CONTENT).hexdigest()
 
 
 class _Server:
-    """A web server on this machine: what it serves by path, and the paths it was asked for."""
+    """A web server on this machine: its contents by path, and the paths that were requested."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -57,7 +57,7 @@ def server() -> Iterator[_Server]:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The cache of this test alone. No data directory is set, and no proxy is asked for the local server."""
+    """The cache of this test alone. No data directory is set, and the local server is used without a proxy."""
     folder = tmp_path / "cache"
     monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(folder / name))
     monkeypatch.delenv("CHARLOOM_DATA", raising=False)
@@ -77,7 +77,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Path:
 
 
 def _set_homes(monkeypatch: pytest.MonkeyPatch, *urls: str) -> None:
-    """Makes "one" a named corpus with these homes."""
+    """Makes "one" a named corpus with these sources."""
     monkeypatch.setitem(NAMED_CORPORA, "one", NamedCorpus("one.txt", _SHA256, urls))
 
 
@@ -95,7 +95,7 @@ def test_the_data_directory_comes_first(
     assert _files_below(cache) == []
 
 
-def test_without_it_in_the_data_directory_it_is_downloaded(
+def test_a_corpus_outside_the_data_directory_is_downloaded(
     data: Path, server: _Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _set_homes(monkeypatch, server.url("/one"))
@@ -123,7 +123,7 @@ def test_a_wrong_file_in_the_data_directory_is_named(data: Path, monkeypatch: py
     assert f"{data / 'one.txt'} has another content" in str(caught.value)
 
 
-def test_a_download_is_kept(cache: Path, server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_is_cached(cache: Path, server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
     _set_homes(monkeypatch, server.url("/one"))
     server.files["/one"] = _CONTENT
     assert read_named("one") == _CONTENT
@@ -143,7 +143,7 @@ def test_a_damaged_copy_in_the_cache_is_replaced(cache: Path, server: _Server, m
     assert copy.read_bytes() == _CONTENT
 
 
-def test_a_download_of_another_text_is_refused_and_not_kept(
+def test_a_download_of_another_text_is_refused_and_not_cached(
     cache: Path, server: _Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _set_homes(monkeypatch, server.url("/one"))
@@ -155,7 +155,7 @@ def test_a_download_of_another_text_is_refused_and_not_kept(
     assert read_named("one") == _CONTENT
 
 
-def test_homes_are_tried_in_order(cache: Path, server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sources_are_tried_in_order(cache: Path, server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
     del cache
     _set_homes(monkeypatch, *[server.url(path) for path in ["/gone", "/wrong", "/good", "/more"]])
     server.files.update({"/wrong": b"another text", "/good": _CONTENT, "/more": _CONTENT})
@@ -163,7 +163,7 @@ def test_homes_are_tried_in_order(cache: Path, server: _Server, monkeypatch: pyt
     assert server.asked == ["/gone", "/wrong", "/good"]
 
 
-def test_without_network_the_tries_and_the_way_out_are_named(
+def test_without_network_the_attempts_and_the_advice_are_named(
     data: Path, cache: Path, server: _Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     urls = [server.url("/one"), server.url("/two")]
@@ -180,13 +180,13 @@ def test_without_network_the_tries_and_the_way_out_are_named(
     assert _files_below(cache) == []
 
 
-def test_the_reference_text_of_python_needs_nothing() -> None:
+def test_the_reference_text_of_python_needs_no_download() -> None:
     text = read_named(PYTHON_REFERENCE).decode()
     assert len(text) > 100_000
     assert 'The "if" statement' in text
 
 
-def test_every_named_corpus_can_be_found_and_checked() -> None:
+def test_every_named_corpus_has_sources_and_hashes() -> None:
     for corpus in NAMED_CORPORA.values():
         assert len(bytes.fromhex(corpus.sha256)) == 32
         assert corpus.urls
@@ -194,10 +194,10 @@ def test_every_named_corpus_can_be_found_and_checked() -> None:
     assert len({corpus.file_name for corpus in NAMED_CORPORA.values()}) == len(NAMED_CORPORA)
 
 
-def test_the_data_directory_has_the_texts_by_their_hashes(
+def test_the_texts_of_the_data_directory_have_their_hashes(
     corpora: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The hashes are those of the real files; sha1 is how the textbook names its own."""
+    """The hashes are those of the real files; the textbook names its own by sha1."""
     del cache
     monkeypatch.setenv("CHARLOOM_DATA", str(corpora))
     data = read_named("time-machine")

@@ -1,4 +1,4 @@
-"""Random orders: each number once, whether there is a list of them or not."""
+"""Random orders: each number once, with and without a list of them."""
 
 import itertools
 
@@ -21,8 +21,8 @@ def unlisted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "MAX_LISTED", 0)
 
 
-def test_where_there_is_a_list_it_is_pytorchs() -> None:
-    """What was trained before goes on as it did."""
+def test_an_order_with_a_list_is_pytorchs() -> None:
+    """Earlier runs can be reproduced."""
     listed = torch.randperm(1000, generator=_generator(3)).tolist()
     order = random_order(1000, _generator(3))
     assert order(0, 1000).tolist() == listed
@@ -42,19 +42,19 @@ def test_each_number_comes_once(count: int, seed: int, borders: list[int]) -> No
 
 
 @pytest.mark.parametrize("count", [2**31 - 1, 123_456_789_012, 2**40])
-def test_of_more_than_memory_holds(count: int) -> None:
+def test_an_order_that_exceeds_memory(count: int) -> None:
     drawn = random_order(count, _generator(0))(count - 100_000, count)
     assert len(set(drawn.tolist())) == 100_000
     assert drawn.min() >= 0
     assert drawn.max() < count
-    # In every tenth about a tenth: 10,000 with a deviation of 95.
+    # Each tenth has about a tenth: 10,000 with a deviation of 95.
     shares = np.bincount(drawn * 10 // count, minlength=10)
     assert abs(shares - 10_000).max() < 600
 
 
 @pytest.mark.usefixtures("unlisted")
 def test_the_order_looks_random() -> None:
-    """Neighbours are not near each other, first places hold any number, another draw is another order."""
+    """Neighbors are not near each other, first places hold any number, another draw is another order."""
     count = 10_000
     generator = _generator(0)
     orders = [random_order(count, generator)(0, count) for _ in range(40)]
@@ -72,7 +72,7 @@ def test_batches_of_a_text_whose_order_is_not_listed() -> None:
     ids = torch.arange(1000)
     batches = list(random_batches(ids, 4, 7, 3, _generator(0)))
     assert len(batches) == (1000 - 3 - 1) // 7 // 4
-    begins = torch.cat([inputs[:, 0] for inputs, _ in batches]).tolist()
-    assert len(set(begins)) == len(begins) == 4 * len(batches)
-    assert all(begin % 7 == 3 for begin in begins)
+    starts = torch.cat([inputs[:, 0] for inputs, _ in batches]).tolist()
+    assert len(set(starts)) == len(starts) == 4 * len(batches)
+    assert all(start % 7 == 3 for start in starts)
     assert all(torch.equal(targets, inputs + 1) for inputs, targets in batches)

@@ -19,7 +19,7 @@ _UNITS = pytest.mark.parametrize("unit", ["char", "byte"])
 
 @pytest.fixture
 def standard_input(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Standard input that holds the bytes of the test's parameter, in a terminal whose encoding is another."""
+    """Standard input with the bytes of the test's parameter, in a terminal of another encoding."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(request.param), encoding="latin-1"))
 
 
@@ -33,7 +33,7 @@ def _file(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def test_a_file_is_read_as_it_stands(tmp_path: Path) -> None:
+def test_a_file_is_read_unchanged(tmp_path: Path) -> None:
     file = _file(tmp_path / "a.txt", "né\r\n\tX")
     assert read_sources([file], "char") == "né\r\n\tX"
     assert read_sources([str(file)], "byte") == "né\r\n\tX".encode()
@@ -66,7 +66,7 @@ def test_one_missing_among_several_is_named(unit: Unit, tmp_path: Path) -> None:
 
 
 @_UNITS
-def test_a_path_that_cannot_be_is_refused(unit: Unit) -> None:
+def test_an_invalid_path_is_refused(unit: Unit) -> None:
     with pytest.raises(CorpusError, match="null"):
         read_sources(["a\0b"], unit)
     with pytest.raises(CorpusError, match="too long"):
@@ -74,13 +74,13 @@ def test_a_path_that_cannot_be_is_refused(unit: Unit) -> None:
 
 
 @_UNITS
-def test_nothing_to_read_is_refused(unit: Unit, tmp_path: Path) -> None:
+def test_an_empty_source_is_refused(unit: Unit, tmp_path: Path) -> None:
     empty = _file(tmp_path / "empty.txt", "")
     with pytest.raises(CorpusError, match=r"empty\.txt.*empty; there is nothing"):
         read_sources([empty, empty], unit)
 
 
-def test_a_byte_order_mark_alone_is_nothing_to_read(tmp_path: Path) -> None:
+def test_a_byte_order_mark_alone_is_empty(tmp_path: Path) -> None:
     file = _file(tmp_path / "mark.txt", "\ufeff")
     with pytest.raises(CorpusError, match=r"mark\.txt: empty"):
         read_sources([file], "char")
@@ -121,11 +121,11 @@ def test_a_folder_is_every_file_below_in_order_of_name(tmp_path: Path) -> None:
     assert read_sources([tmp_path / "b", tmp_path / "a.md"], "byte") == b"b/1.txt\nb/2.txt\nb/c/d.py\na.md\n"
 
 
-def test_hidden_files_of_a_folder_are_left_out(tmp_path: Path) -> None:
+def test_hidden_files_of_a_folder_are_skipped(tmp_path: Path) -> None:
     for name in [".hidden", ".git/config", "sub/.cache/deep/x", "sub/.DS_Store"]:
         _file(tmp_path / ".data" / name, b"\xff")
     _file(tmp_path / ".data/sub/seen.txt", "seen")
-    # The folder's own name, given by the user, may begin with a dot.
+    # The name of the given folder itself may start with a dot.
     assert read_sources([tmp_path / ".data"], "char") == "seen"
     assert read_sources([tmp_path / ".data/.hidden"], "byte") == b"\xff"
 
@@ -137,7 +137,7 @@ def test_a_folder_without_files_is_refused(unit: Unit, tmp_path: Path) -> None:
         read_sources([tmp_path / "folder"], unit)
 
 
-def test_a_link_that_leads_nowhere_is_left_out_of_a_folder(tmp_path: Path) -> None:
+def test_a_dangling_link_in_a_folder_is_skipped(tmp_path: Path) -> None:
     _file(tmp_path / "a.txt", "a")
     (tmp_path / "b.txt").symlink_to(tmp_path / "gone.txt")
     assert read_sources([tmp_path], "char") == "a"
@@ -152,10 +152,10 @@ def test_a_device_is_refused(unit: Unit) -> None:
         read_sources(["/dev/zero"], unit)
 
 
-def test_a_byte_order_mark_is_left_out_of_every_file(tmp_path: Path) -> None:
+def test_the_byte_order_mark_of_every_file_is_removed(tmp_path: Path) -> None:
     files = [_file(tmp_path / name, "\ufeff" + name) for name in "ab"]
     assert read_sources(files, "char") == "a\nb"
-    # Only at the beginning is it a mark.
+    # It is a mark only at the start.
     assert _decoded("\ufeffa\ufeff".encode(), "x") == "a\ufeff"
 
 
@@ -181,7 +181,7 @@ def test_valid_utf8_is_read(text: str) -> None:
     assert _decoded(clean.encode(), "name") == clean
 
 
-def test_a_nul_character_is_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_a_nul_character_is_refused_with_advice(tmp_path: Path) -> None:
     file = _file(tmp_path / "program", b"ELF\0\1")
     with pytest.raises(
         CorpusError, match=r"program: looks binary \(a NUL character at 3\); unit='byte' takes any file"
@@ -191,14 +191,14 @@ def test_a_nul_character_is_refused_with_the_way_out(tmp_path: Path) -> None:
 
 
 @given(data=st.binary(min_size=1))
-def test_bytes_take_anything(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_bytes_accept_anything(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     file = _file(tmp_path_factory.getbasetemp() / "anything", data)
     assert read_sources([file], "byte") == data
 
 
 @pytest.mark.usefixtures("standard_input")
 @pytest.mark.parametrize("standard_input", ["né\r\n".encode()], indirect=True)
-def test_standard_input_is_utf8_whatever_the_terminal_says() -> None:
+def test_standard_input_is_utf8_in_any_terminal() -> None:
     assert read_sources(["-"], "char") == "né\r\n"
 
 
@@ -224,7 +224,7 @@ def test_invalid_standard_input_is_named() -> None:
 
 
 @_UNITS
-def test_in_a_folder_models_are_left_out(unit: Unit, char_model: Path, tmp_path: Path) -> None:
+def test_models_in_a_folder_are_skipped(unit: Unit, char_model: Path, tmp_path: Path) -> None:
     _file(tmp_path / "a.txt", "a\n")
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "model").symlink_to(char_model)
@@ -241,7 +241,7 @@ def test_a_file_that_is_found_twice_is_read_once(tmp_path: Path) -> None:
             assert read_sources(sources, "char") == "a\nb\n"
 
 
-def test_what_may_not_be_looked_at_in_a_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_inaccessible_file_in_a_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = _file(tmp_path / "secret", "a")
 
     def refuse(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Ids that are stored narrow are read as the tensor of them would be."""
+"""Ids that are stored in few bytes are read like a tensor."""
 
 import copy
 import os
@@ -29,10 +29,10 @@ def _in_file(tmp_path: Path, numbers: Any) -> FileNumbers:
 @pytest.mark.parametrize("dtype", _DTYPES)
 @pytest.mark.parametrize("in_file", [False, True, "in parts"])
 @pytest.mark.parametrize("renumbered", [False, True])
-def test_indexing_is_a_tensors(
+def test_indexing_equals_a_tensors(
     dtype: str, in_file: bool | str, renumbered: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also if the system has to be asked several times for a sequence."""
+    """Also if a sequence takes several reads."""
     if in_file == "in parts":
         monkeypatch.setattr(stored_ids, "_BYTES_AT_ONCE", 7)
     numbers = np.random.default_rng(0).integers(0, 250, 120).astype(dtype)
@@ -55,14 +55,14 @@ def test_indexing_is_a_tensors(
             assert torch.equal(part.sequences(starts, length), expected)
 
 
-def test_what_is_read_is_the_readers_own(tmp_path: Path) -> None:
+def test_results_are_copies(tmp_path: Path) -> None:
     ids = StoredIds(_in_file(tmp_path, np.arange(10, dtype=np.uint8)))
     ids[:].fill_(3)
     assert ids.tolist() == list(range(10))
     assert (tmp_path / "ids").read_bytes() == bytes(range(10))
 
 
-def test_a_file_may_go_while_it_is_read(tmp_path: Path) -> None:
+def test_a_file_may_be_removed_while_it_is_read(tmp_path: Path) -> None:
     ids = StoredIds(_in_file(tmp_path, np.arange(100, dtype=np.uint8)))
     (tmp_path / "ids").unlink()
     assert ids.part(90).tolist() == list(range(90, 100))
@@ -79,7 +79,7 @@ def test_only_what_is_in_memory_can_be_copied(tmp_path: Path) -> None:
 
 
 @given(numbers=st.lists(st.integers(0, 9), min_size=1), data=st.data())
-def test_numbers_may_stand_for_others(numbers: list[int], data: st.DataObject) -> None:
+def test_numbers_may_be_remapped(numbers: list[int], data: st.DataObject) -> None:
     first, second = (data.draw(st.permutations(range(10))) for _ in range(2))
     ids = StoredIds(np.array(numbers, np.uint8)).renumbered(first).renumbered(second)
     assert ids.tolist() == [second[first[number]] for number in numbers]
@@ -98,7 +98,7 @@ def test_a_long_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(StoredIds(np.arange(20, dtype=np.uint8))) == list(range(20))
 
 
-def test_a_file_that_someone_cuts_short_is_an_error(tmp_path: Path) -> None:
+def test_a_file_that_is_truncated_is_an_error(tmp_path: Path) -> None:
     ids = StoredIds(_in_file(tmp_path, np.arange(100, dtype=np.uint8)))
     os.truncate(tmp_path / "ids", 50)
     assert ids.sequences(np.array([40]), 10).tolist() == [list(range(40, 50))]

@@ -34,7 +34,7 @@ def test_unknown_first_then_falling_frequency_then_by_character(text: str) -> No
 @given(text=_TEXTS)
 @example(text="")
 @example(text="\U0010ffff\x00𝄞é")
-def test_decode_gives_back_what_was_encoded(text: str) -> None:
+def test_decode_inverts_encode(text: str) -> None:
     vocabulary = Vocabulary.of_text(text)
     ids = vocabulary.encode(text)
     assert ids.dtype == torch.int64
@@ -52,7 +52,7 @@ def test_bytes_are_their_own_ids(data: bytes) -> None:
     assert vocabulary.decode(ids) == data
 
 
-def test_bytes_know_every_value() -> None:
+def test_bytes_have_every_value() -> None:
     vocabulary = Vocabulary()
     assert vocabulary.unit == "byte"
     assert vocabulary.tokens == tuple(bytes([value]) for value in range(256))
@@ -62,11 +62,11 @@ def test_bytes_know_every_value() -> None:
 def test_bytes_take_text_as_utf8() -> None:
     vocabulary = Vocabulary()
     assert vocabulary.encode("né\n").tolist() == list("né\n".encode())
-    # What a command line makes of a byte that is not UTF-8.
+    # As a command line passes a byte that is not UTF-8.
     assert vocabulary.encode("\udcff").tolist() == [255]
 
 
-def test_text_that_is_no_unicode_is_refused_by_bytes() -> None:
+def test_text_with_lone_surrogates_is_refused_by_bytes() -> None:
     with pytest.raises(CharloomError, match="ud800"):
         Vocabulary().encode("a\ud800")
 
@@ -89,7 +89,7 @@ def test_only_the_first_few_unknown_characters_are_named() -> None:
     assert "'6'" not in str(caught.value)
 
 
-def test_unknown_characters_as_unk_or_left_out() -> None:
+def test_unknown_characters_as_unk_or_omitted() -> None:
     vocabulary = Vocabulary("ab")
     assert vocabulary.encode("xa\udcffby", "unk").tolist() == [0, 1, 0, 2, 0]
     assert vocabulary.encode("xa\udcffby", "skip").tolist() == [1, 2]
@@ -98,7 +98,7 @@ def test_unknown_characters_as_unk_or_left_out() -> None:
         vocabulary.encode("\udcff")
 
 
-def test_a_vocabulary_of_nothing() -> None:
+def test_an_empty_vocabulary() -> None:
     vocabulary = Vocabulary([])
     assert vocabulary.tokens == ("<unk>",)
     assert vocabulary.encode("").tolist() == []
@@ -109,7 +109,7 @@ def test_a_vocabulary_of_nothing() -> None:
 
 
 @given(known=_TEXTS, text=_TEXTS)
-def test_every_policy_agrees_on_what_is_known(known: str, text: str) -> None:
+def test_all_policies_agree_on_known_characters(known: str, text: str) -> None:
     vocabulary = Vocabulary.of_text(known)
     as_unk = vocabulary.encode(text, "unk").tolist()
     assert [i == 0 for i in as_unk] == [character not in known for character in text]
@@ -122,7 +122,7 @@ def test_every_policy_agrees_on_what_is_known(known: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("vocabulary", [Vocabulary("ab"), Vocabulary()], ids=["char", "byte"])
-def test_another_policy_is_refused(vocabulary: Vocabulary) -> None:
+def test_an_unknown_policy_is_refused(vocabulary: Vocabulary) -> None:
     policy: Any = "ignore"
     with pytest.raises(ValueError, match=r"'ignore'.*refuse, unk, skip"):
         vocabulary.encode("a", policy)
@@ -136,7 +136,7 @@ def test_a_text_is_cleaned_as_the_training_text_was() -> None:
 
 
 @pytest.mark.parametrize("characters", [["ab"], [""], ["a", "b", "a"], ["<unk>"]])
-def test_other_than_single_characters_each_once_is_refused(characters: list[str]) -> None:
+def test_only_distinct_single_characters_are_accepted(characters: list[str]) -> None:
     with pytest.raises(ValueError, match="single characters, each once"):
         Vocabulary(characters)
 
@@ -148,14 +148,14 @@ def test_other_than_single_characters_each_once_is_refused(characters: list[str]
         clean_up=st.builds(CleanUp, st.booleans(), st.booleans()),
     )
 )
-def test_json_there_and_back(vocabulary: Vocabulary) -> None:
+def test_json_round_trip(vocabulary: Vocabulary) -> None:
     again = Vocabulary.from_json(json.loads(json.dumps(vocabulary.to_json())))
     assert again == vocabulary
     assert hash(again) == hash(vocabulary)
     assert (again.tokens, again.unit, again.clean_up) == (vocabulary.tokens, vocabulary.unit, vocabulary.clean_up)
 
 
-def test_equal_only_where_they_encode_alike() -> None:
+def test_equal_only_if_they_encode_alike() -> None:
     assert Vocabulary("ab") == Vocabulary(["a", "b"])
     others = [Vocabulary("ba"), Vocabulary("abc"), Vocabulary("ab", clean_up=CleanUp(lowercase=True)), Vocabulary()]
     assert all(Vocabulary("ab") != other for other in others)

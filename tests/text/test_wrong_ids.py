@@ -1,4 +1,4 @@
-"""What is not an id has no text."""
+"""Decoding of values that are not ids is refused."""
 
 import numpy as np
 import pytest

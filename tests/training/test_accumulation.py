@@ -1,4 +1,4 @@
-"""Gradients that are summed over parts of a batch train as the whole batch does."""
+"""Gradients accumulated over parts of a batch train as the whole batch does."""
 
 import dataclasses
 from typing import Any
@@ -32,8 +32,8 @@ def _run(model_settings: ModelSettings, **changes: Any) -> tuple[LanguageModel, 
 @pytest.mark.parametrize("path", ["auto", "pytorch"])
 @pytest.mark.parametrize("partitioning", ["sequential", "random"])
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_as_the_larger_batch(cell: Any, partitioning: str, path: str, compute_by: Switch) -> None:
-    """The state is carried in every lane; clipping is of the whole gradient."""
+def test_equals_the_larger_batch(cell: Any, partitioning: str, path: str, compute_by: Switch) -> None:
+    """The state is carried in every lane; clipping applies to the accumulated gradient."""
     compute_by(path)
     settings = ModelSettings(cell, hidden_size=8, num_layers=2, init_sigma=0.2)
     whole, expected = _run(settings, partitioning=partitioning)
@@ -46,6 +46,6 @@ def test_as_the_larger_batch(cell: Any, partitioning: str, path: str, compute_by
             torch.testing.assert_close(model.state_dict()[name], tensor, rtol=1e-4, atol=1e-5)
 
 
-def test_a_text_must_fill_all_of_it() -> None:
+def test_a_text_must_fill_all_parts() -> None:
     with pytest.raises(SettingsError, match="takes 1201"):
         _run(ModelSettings(hidden_size=4), gradient_accumulation_steps=20)

@@ -1,4 +1,4 @@
-"""What a caller has switched on in PyTorch does not change how a model is made, trained, evaluated and written with."""
+"""PyTorch settings of the caller have no effect on a model's creation, training, evaluation and generation."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from torch_settings import CHANGING, SETTINGS
 
 _TEXT = "a fox and a dog\nsaw a crow\n" * 20
 _NOT_PLAIN = {"fake tensors", "allow_mutation_on_saved_tensors", *CHANGING}
-"""What changes values by design, and what PyTorch does not let one use inference mode in."""
+"""Settings that change values by design, or in which PyTorch does not allow inference mode."""
 
 
 def _train(folder: Path) -> tuple[LanguageModel, list[float]]:
@@ -49,7 +49,7 @@ def _measure(model: LanguageModel) -> Any:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("setting", sorted(SETTINGS.keys() - _NOT_PLAIN))
-def test_settings_of_the_caller_change_nothing(setting: str, tmp_path: Path) -> None:
+def test_settings_of_the_caller_have_no_effect(setting: str, tmp_path: Path) -> None:
     model, expected = _train(tmp_path / "expected")
     with SETTINGS[setting]():
         found, history = _train(tmp_path / "found")
@@ -57,7 +57,7 @@ def test_settings_of_the_caller_change_nothing(setting: str, tmp_path: Path) -> 
     for name, weights in found.state_dict().items():
         assert weights.dtype == torch.float32
         torch.testing.assert_close(weights, model.state_dict()[name])
-    if setting != "autocast":  # which is asked for lower precision
+    if setting != "autocast":  # a setting that asks for lower precision
         expected_figures, expected_texts = _measure(model)
         with SETTINGS[setting]():
             figures, texts = _measure(found)
@@ -74,7 +74,7 @@ def test_inference_tensors_are_not_trained() -> None:
         train(model, corpus, TrainingSettings(batch_size=4, num_steps=8))
 
 
-def test_a_model_is_of_its_layers_dtype_and_device() -> None:
+def test_a_model_has_the_dtype_and_device_of_its_layers() -> None:
     vocabulary = corpus_from(_TEXT).vocabulary
     model = LanguageModel(layers.GRU(3, 4, dtype=torch.float64, device="meta"), vocabulary, embedding_size=3)
     assert {(p.dtype, p.device.type) for p in model.parameters()} == {(torch.float64, "meta")}

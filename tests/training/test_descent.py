@@ -23,7 +23,7 @@ def _parameters(sizes: list[int], scale: float, seed: int) -> list[torch.Tensor]
     scale=st.sampled_from([0.0, 1e-30, 1e-4, 1.0, 1e6]),
     path=st.sampled_from(["pytorch", *INSTRUCTION_SETS]),
 )
-def test_as_pytorch_clips(sizes: list[int], scale: float, path: str) -> None:
+def test_clips_as_pytorch(sizes: list[int], scale: float, path: str) -> None:
     ours, theirs = _parameters(sizes, scale, 1), _parameters(sizes, scale, 1)
     with switching() as compute_by:
         compute_by(path)
@@ -68,7 +68,7 @@ def test_descends_as_pytorch(sizes: list[int], scale: float, max_norm: float, pa
 
 
 @pytest.mark.skipif(not INSTRUCTION_SETS, reason="no native kernels")
-def test_threads_change_no_bit_of_a_descent() -> None:
+def test_threads_change_no_bit() -> None:
     results = []
     for number in (1, 2, 3):
         parameters = _parameters([70_000, 5, 5000], 1.0, 1)
@@ -80,7 +80,7 @@ def test_threads_change_no_bit_of_a_descent() -> None:
 
 
 @pytest.mark.skipif(not INSTRUCTION_SETS, reason="no native kernels")
-def test_a_graph_made_before_a_descent_is_stale() -> None:
+def test_a_graph_made_before_a_step_is_stale() -> None:
     (parameter,) = _parameters([5], 1.0, 1)[:1]
     squares = (parameter * parameter).sum()
     assert descend([parameter], math.inf, 0.3)
@@ -89,8 +89,8 @@ def test_a_graph_made_before_a_descent_is_stale() -> None:
 
 
 @pytest.mark.parametrize("start", [0, 5000])
-def test_tensors_that_share_memory_are_pytorchs(start: int) -> None:
-    """Tied weights, or overlapping views: the kernels' threads would change them at the same time."""
+def test_tensors_that_share_memory_are_left_to_pytorch(start: int) -> None:
+    """Tied weights, or overlapping views: the kernels' threads would change them concurrently."""
     results = []
     for ours in (True, False):
         block = torch.linspace(-1, 1, 20_000)

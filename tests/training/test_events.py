@@ -1,4 +1,4 @@
-"""Listeners hear of a run in order, and may end it."""
+"""Listeners get the events of a run in order, and may end it."""
 
 import math
 

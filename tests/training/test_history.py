@@ -1,4 +1,4 @@
-"""Records of epochs: which was best, and their way through JSON."""
+"""Records of epochs: the best one, and JSON."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from charloom import EpochRecord, History
 
 
 def test_the_best_record() -> None:
-    """The first of equals; an infinite perplexity is one, and none at all is none."""
+    """The first of equal ones; an infinite perplexity counts; without validation there is none."""
 
     def history(*values: float | None) -> History:
         return History([EpochRecord(epoch, 2.0, value, 1.0, 1.0) for epoch, value in enumerate(values, 1)])
@@ -21,8 +21,8 @@ def test_the_best_record() -> None:
 
 
 @pytest.mark.parametrize("validation", [None, 3.25, math.inf])
-def test_a_record_comes_back_from_json(validation: float | None) -> None:
-    """JSON has no infinity; a text to validate on tells an infinite perplexity from none."""
+def test_a_record_round_trips_through_json(validation: float | None) -> None:
+    """JSON has no infinity; with a validation text null is an infinite perplexity, otherwise a missing one."""
     record = EpochRecord(7, math.inf, validation, 1.5, 0.1 + 0.2)
     read = EpochRecord.from_dict(json.loads(record.to_json()), validated=validation is not None)
     assert read == record
@@ -31,7 +31,7 @@ def test_a_record_comes_back_from_json(validation: float | None) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"perplexity": "nan"}, {"seconds": [1]}, {"chars_per_second": 10**400}, {"epoch": None}]
 )
-def test_a_record_of_something_else(wrong: dict[str, object]) -> None:
+def test_other_json_is_refused(wrong: dict[str, object]) -> None:
     values = EpochRecord(1, 2.0, None, 1.0, 1.0).to_dict() | wrong
     with pytest.raises((KeyError, TypeError, ValueError, OverflowError)):
         EpochRecord.from_dict(values, validated=False)  # type: ignore[arg-type]

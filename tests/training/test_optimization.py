@@ -16,7 +16,7 @@ _CONSTANT = TrainingSettings(
 
 
 def _rates(**changes: Any) -> Callable[[float], float]:
-    """The rate after so many epochs, of an optimizer whose rate was another."""
+    """Returns the rates after numbers of epochs, of an optimizer that had another rate."""
     settings = dataclasses.replace(_CONSTANT, **changes)
 
     def rate(epochs: float) -> float:
@@ -29,13 +29,13 @@ def _rates(**changes: Any) -> Callable[[float], float]:
 
 
 def test_constant() -> None:
-    """Left alone."""
+    """The optimizer's own rate is kept."""
     rate = _rates()
     assert [rate(epochs) for epochs in (0.0, 0.3, 5.0)] == [7.0] * 3
 
 
 def test_cosine() -> None:
-    """Along a cosine from a short rise to nothing; to the bit what it has always been."""
+    """A cosine after a short warm-up; bit-identical to earlier versions."""
     rate = _rates(schedule="cosine")
     assert rate(0.0) == pytest.approx(0.01 * 0.02)
     assert rate(0.25) < rate(0.5) > rate(1.0) > rate(3.0)
@@ -55,7 +55,7 @@ def test_step() -> None:
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "step"])
 def test_warm_up(schedule: str) -> None:
-    """The same schedule from its end on, a straight rise before; none where it is 0."""
+    """A linear rise, then the schedule unchanged; 0 epochs are no warm-up."""
     rate, without = _rates(schedule=schedule, warmup_epochs=2), _rates(schedule=schedule, warmup_epochs=0)
     height = _rates(schedule="cosine", warmup_epochs=0) if schedule == "cosine" else lambda _: 0.01
     assert rate(0.0) == pytest.approx(0.02 * 0.01)
@@ -75,13 +75,13 @@ def test_training_by_a_schedule(schedule: dict[str, Any], text: str, tmp_path: P
     assert history[-1].perplexity < history[0].perplexity / 2
 
 
-@pytest.mark.parametrize(("optimizer", "usual"), [("sgd", 0.0), ("adamw", 0.01)])
-def test_weight_decay(optimizer: Any, usual: float, text: str, tmp_path: Path) -> None:
-    """PyTorch's own where none is set; otherwise weights shrink by it times the rate, whatever the gradient."""
+@pytest.mark.parametrize(("optimizer", "default"), [("sgd", 0.0), ("adamw", 0.01)])
+def test_weight_decay(optimizer: Any, default: float, text: str, tmp_path: Path) -> None:
+    """PyTorch's default if none is set; otherwise weights shrink by it times the rate, for any gradient."""
     (tmp_path / "text.txt").write_text(text)
     model = build_model(load_corpus(tmp_path / "text.txt").vocabulary, ModelSettings(hidden_size=4), seed=1)
     settings = dataclasses.replace(_CONSTANT, optimizer=optimizer)
-    assert make_optimizer(model.parameters(), settings).param_groups[0]["weight_decay"] == usual
+    assert make_optimizer(model.parameters(), settings).param_groups[0]["weight_decay"] == default
     decaying = make_optimizer(model.parameters(), dataclasses.replace(settings, weight_decay=2.0))
     before = model.output.weight.detach().clone()
     for parameter in model.parameters():
@@ -102,6 +102,6 @@ def test_weight_decay(optimizer: Any, usual: float, text: str, tmp_path: Path) -
         {"weight_decay": math.inf},
     ],
 )
-def test_what_cannot_be(changes: dict[str, Any]) -> None:
+def test_invalid_settings(changes: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=next(iter(changes))):
         dataclasses.replace(_CONSTANT, **changes)

@@ -1,4 +1,4 @@
-"""What samples go on from, and ``generate`` by default, where no prefix is named."""
+"""The default prefix of samples and of ``generate``."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def _corpus(data: bytes) -> Corpus:
 
 
 @pytest.mark.parametrize(
-    ("beginning", "prefix"),
+    ("start", "prefix"),
     [
         (b"\n  A text of bytes, like others\n", "A text of bytes, lik"),
         ("Die gr\u00f6\u00dften B\u00e4ren w\u00fcten\n".encode(), "Die gr\u00f6\u00dften B\u00e4ren"),
@@ -22,9 +22,9 @@ def _corpus(data: bytes) -> Corpus:
     ],
     ids=["text", "umlauts", "chinese", "png", "jpeg", "nothing to read"],
 )
-def test_of_a_byte_model(beginning: bytes, prefix: str) -> None:
-    """Text where there is some: it can be shown, and typed."""
-    corpus = _corpus(beginning + bytes(range(128, 256)))
+def test_prefix_of_a_byte_model(start: bytes, prefix: str) -> None:
+    """Text if there is any: it can be shown, and typed."""
+    corpus = _corpus(start + bytes(range(128, 256)))
     settings = charloom.ModelSettings(hidden_size=4)
     model = charloom.build_model(corpus.vocabulary, settings)
     training = charloom.TrainingSettings(epochs=1, batch_size=2, num_steps=8, sample_every=0, prefix=(), device="cpu")

@@ -1,4 +1,4 @@
-"""Who takes part in a training: shares of the lanes, devices, and what is refused."""
+"""The processes of a training: shares of the lanes, devices, and refusals."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def test_shares_are_all_lanes_once(rows: int, size: int) -> None:
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-def test_lanes_that_cannot_be_shared_out_evenly_are_refused() -> None:
+def test_lanes_that_cannot_be_divided_evenly_are_refused() -> None:
     Processes(0, 4).check(TrainingSettings(batch_size=32))
     with pytest.raises(SettingsError, match="multiple of 4, as 28"):
         Processes(0, 4).check(TrainingSettings(batch_size=31))
@@ -21,8 +21,8 @@ def test_lanes_that_cannot_be_shared_out_evenly_are_refused() -> None:
         Processes(0, 4).check(TrainingSettings(batch_size=3))
 
 
-def test_alone_without_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither half an environment nor a world of one is waited for."""
+def test_a_single_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An incomplete environment, or a world size of one, does not wait for others."""
     monkeypatch.setenv("RANK", "0")
     for name, value in (("WORLD_SIZE", "2"), ("WORLD_SIZE", "1")):
         monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""Training in two real processes is that of one on the same minibatches; they stop, fail and resume together."""
+"""Training in two real processes equals that in one on the same minibatches; they stop, fail and resume together."""
 
 import json
 import subprocess
@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def seen(folder: Path) -> list[dict[str, Any]]:
-    """What each of the two processes saw."""
+    """The records of the two processes."""
     return _run(folder, 25)
 
 
@@ -54,52 +54,52 @@ def _assert_as_one(seen: list[dict[str, Any]], cell: str, partitioning: str, ste
 
 @pytest.mark.parametrize("partitioning", PARTITIONINGS)
 @pytest.mark.parametrize("cell", CELLS)
-def test_two_are_as_one(cell: str, partitioning: str, seen: list[dict[str, Any]]) -> None:
+def test_two_equal_one(cell: str, partitioning: str, seen: list[dict[str, Any]]) -> None:
     _assert_as_one(seen, cell, partitioning, 25)
 
 
 @pytest.mark.slow
-def test_two_are_as_one_for_long(tmp_path: Path) -> None:
+def test_two_equal_one_over_many_steps(tmp_path: Path) -> None:
     seen = _run(tmp_path, 100)
     for cell in CELLS:
         for partitioning in PARTITIONINGS:
             _assert_as_one(seen, cell, partitioning, 100)
 
 
-def test_what_is_the_same_in_both(seen: list[dict[str, Any]]) -> None:
-    """To the last bit, dropout too: they took the same steps."""
+def test_both_have_the_same_results(seen: list[dict[str, Any]]) -> None:
+    """To the last bit, including dropout: they took the same steps."""
     first, second = seen
     for name in ("undisturbed", "resumed", *(f"{cell}, random" for cell in CELLS)):
         assert first[name] == second[name]
 
 
-def test_one_asks_and_all_stop_after_the_same_step(seen: list[dict[str, Any]]) -> None:
-    """The wish goes along with the gradients of the next step."""
+def test_one_requests_a_stop_and_all_stop_after_the_same_step(seen: list[dict[str, Any]]) -> None:
+    """The request is sent with the gradients of the next step."""
     for one in seen:
-        assert len(one["begun"]["losses"]) == several_processes.STOP_AFTER + 1
-        assert not one["begun"]["history"]
+        assert len(one["started"]["losses"]) == several_processes.STOP_AFTER + 1
+        assert not one["started"]["history"]
 
 
-def test_resumed_is_as_if_it_had_not_been_stopped(seen: list[dict[str, Any]]) -> None:
-    """To the last bit: state of all lanes, random states of all; the checkpoint is sent to who does not have it."""
+def test_resumed_run_equals_uninterrupted_run(seen: list[dict[str, Any]]) -> None:
+    """To the last bit: all lanes' state and all generator states; the checkpoint is sent to a process without it."""
     for one in seen:
         undisturbed, resumed = one["undisturbed"], one["resumed"]
         assert resumed["weights"] == undisturbed["weights"]
         assert resumed["history"] == undisturbed["history"]
-        assert one["begun"]["losses"] + resumed["losses"] == undisturbed["losses"]
+        assert one["started"]["losses"] + resumed["losses"] == undisturbed["losses"]
 
 
-def test_a_run_of_two_goes_on_as_one(folder: Path, seen: list[dict[str, Any]]) -> None:
+def test_a_run_of_two_is_resumed_by_one(folder: Path, seen: list[dict[str, Any]]) -> None:
     """The checkpoint has the state of all lanes."""
-    begun = seen[0]["for one"]["losses"]
-    assert len(begun) == several_processes.STOP_AFTER + 1
+    started = seen[0]["for one process"]["losses"]
+    assert len(started) == several_processes.STOP_AFTER + 1
     resumed = trained(_ALONE, "gru", "sequential", 20, folder=folder / "for-one")
     expected = trained(_ALONE, "gru", "sequential", 20)
-    assert begun + resumed["losses"] == pytest.approx(expected["losses"], rel=1e-5)
+    assert started + resumed["losses"] == pytest.approx(expected["losses"], rel=1e-5)
     assert resumed["history"] == [pytest.approx(record, rel=1e-5) for record in expected["history"]]
 
 
-def test_who_fails_says_why_and_the_others_end(seen: list[dict[str, Any]]) -> None:
+def test_a_failing_process_reports_it_and_the_others_end(seen: list[dict[str, Any]]) -> None:
     none, second, both = zip(*(one["failures"] for one in seen), strict=True)
     assert none == ("none", "none")
     assert second[0].startswith("OtherProcessFailedError: process 1")
@@ -123,16 +123,16 @@ def test_a_gradient_that_a_process_lacks_is_zero_there(seen: list[dict[str, Any]
 
 
 def test_a_process_that_is_gone_is_noticed(seen: list[dict[str, Any]]) -> None:
-    message = seen[0]["left alone"]
+    message = seen[0]["error after loss"]
     assert message.startswith("ProcessLostError: another process of this run ended")
     assert "\n" not in message
 
 
-def test_the_first_checkpoint_in_another_folder_is_whole(
+def test_the_first_checkpoint_in_another_folder_is_complete(
     folder: Path, seen: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     first = checkpoint_files(folder / "moved" / CHECKPOINTS)[0]
     assert Checkpoint.read(first).steps == several_processes.STOP_AFTER + 1
     resumed = trained(_ALONE, "gru", "sequential", 20, folder=first, into=tmp_path)
     expected = trained(_ALONE, "gru", "sequential", 20)
-    assert seen[0]["for one"]["losses"] + resumed["losses"] == pytest.approx(expected["losses"], rel=1e-5)
+    assert seen[0]["for one process"]["losses"] + resumed["losses"] == pytest.approx(expected["losses"], rel=1e-5)

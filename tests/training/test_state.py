@@ -1,4 +1,4 @@
-"""Runs that end before their last epoch, or with weights that are not the last."""
+"""Runs that end before their last epoch, or with weights other than the last."""
 
 import dataclasses
 import math
@@ -33,11 +33,11 @@ _SETTINGS = TrainingSettings(
     sample_every=0,
 )
 _TEXT = "abcd" * 300 + "dcba" * 100
-"""What is kept out is another language: the better the one is known, the worse the other is predicted."""
+"""The held-out part is another language: as training learns the first, the prediction of the second gets worse."""
 
 
 def _run(*listeners: Any, **changes: Any) -> tuple[LanguageModel, History, list[dict[str, torch.Tensor]]]:
-    """A run, and the weights after each epoch of it."""
+    """Returns a run, and the weights after each of its epochs."""
     corpus = corpus_from(_TEXT, name="made")
     model = build_model(corpus.vocabulary, ModelSettings("gru", hidden_size=16), seed=1)
     weights: list[dict[str, torch.Tensor]] = []
@@ -56,7 +56,7 @@ def _assert_has(model: LanguageModel, weights: dict[str, torch.Tensor]) -> None:
 
 
 def _best(history: History) -> int:
-    """The epoch, counted from 1, by the plainest means."""
+    """Returns the best epoch, from 1, by a simple search."""
     values = [record.validation_perplexity for record in history if record.validation_perplexity is not None]
     return values.index(min(values)) + 1
 
@@ -73,7 +73,7 @@ def test_patience_stops_and_keeps_the_best(patience: int) -> None:
     assert model.provenance["training"]["patience"] == patience
 
 
-def test_patience_that_does_not_run_out_changes_nothing_but_the_weights_kept() -> None:
+def test_patience_that_does_not_run_out_changes_only_the_final_weights() -> None:
     with pytest.warns(CharloomWarning):
         last, plain, weights = _run()
     model, history, _ = _run(patience=100)
@@ -92,7 +92,7 @@ def test_patience_may_keep_the_last() -> None:
 
 
 def test_the_best_without_patience_of_a_run_that_is_stopped() -> None:
-    """In the middle of an epoch, too."""
+    """Also if it is stopped in the middle of an epoch."""
 
     def stop(event: Event) -> None:
         if isinstance(event, StepEnded) and event.epoch == 8 and event.fraction > 0.5:
@@ -105,13 +105,13 @@ def test_the_best_without_patience_of_a_run_that_is_stopped() -> None:
 
 
 def test_the_best_of_a_run_that_diverges() -> None:
-    """The error names the epoch whose weights there are."""
+    """The error names the epoch of the restored weights."""
     models: list[LanguageModel] = []
-    usual = LanguageModel.backpropagate
+    original = LanguageModel.backpropagate
 
     def remember(self: LanguageModel, *arguments: Any) -> Any:
         models[:] = [self]
-        return usual(self, *arguments)
+        return original(self, *arguments)
 
     def break_it(event: Event) -> None:
         if isinstance(event, StepEnded) and event.epoch == 9:
@@ -128,7 +128,7 @@ def test_the_best_of_a_run_that_diverges() -> None:
     assert torch.isfinite(models[0].output.weight).all()
 
 
-def test_the_last_samples_are_the_kept_models() -> None:
+def test_the_last_samples_are_of_the_final_model() -> None:
     drawn: list[SampleDrawn] = []
     model, history, _ = _run(
         lambda event: drawn.append(event) if isinstance(event, SampleDrawn) else None,
@@ -142,33 +142,33 @@ def test_the_last_samples_are_the_kept_models() -> None:
     assert [(sample.epoch, sample.text) for sample in drawn] == [(_best(history), generate(model, "ab", 30))]
 
 
-def test_a_rise_is_told_once_while_it_happens_and_what_to_do() -> None:
+def test_overfitting_is_reported_once_with_advice() -> None:
     known: list[int] = []
     with pytest.warns(CharloomWarning, match=r"best after epoch \d+ \(.*\) and has risen to .*patience") as warned:
         _, history, _ = _run(lambda event: known.append(len(warned)) if isinstance(event, EpochEnded) else None)
     assert len(warned) == 1
-    told = known.index(1)  # epochs that had ended
-    validation = [record.validation_perplexity or math.inf for record in history][:told]
+    warned_at = known.index(1)  # epochs that had ended
+    validation = [record.validation_perplexity or math.inf for record in history][:warned_at]
     best = validation.index(min(validation)) + 1
-    assert best + 3 <= told < len(history)
+    assert best + 3 <= warned_at < len(history)
     assert f"best after epoch {best} " in str(warned[0].message)
-    assert f"by epoch {told}: " in str(warned[0].message)
+    assert f"by epoch {warned_at}: " in str(warned[0].message)
 
 
-def test_no_rise_no_word() -> None:
-    """Every warning is an error under test: neither a short rise nor a fall is told."""
+def test_without_overfitting_there_is_no_warning() -> None:
+    """Every warning is an error under test: neither a short rise nor a fall is reported."""
     _, history, _ = _run(epochs=2)
     assert len(history) == 2
 
 
 @pytest.mark.parametrize("changes", [{"patience": 3}, {"keep_best": True}])
-def test_without_validation_they_are_refused(changes: dict[str, Any]) -> None:
+def test_patience_without_validation_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=rf"{next(iter(changes))} .* set validation_fraction"):
         TrainingSettings(**changes)
     assert TrainingSettings(keep_best=False).ends_with_best is False
 
 
 @pytest.mark.parametrize("patience", [0, -1, 1.5, True])
-def test_impossible_patience(patience: Any) -> None:
+def test_invalid_patience(patience: Any) -> None:
     with pytest.raises(SettingsError, match="patience"):
         dataclasses.replace(_SETTINGS, patience=patience)

@@ -47,8 +47,8 @@ def _with(**changes: Any) -> TrainingSettings:
     return TrainingSettings(**vars(_QUICK) | changes)
 
 
-def test_learns(corpus: Corpus) -> None:
-    """From blind guessing to less; the history says what an evaluation confirms."""
+def test_training_reduces_the_perplexity(corpus: Corpus) -> None:
+    """From a uniform guess; the history equals an evaluation."""
     model = _model(corpus)
     before = evaluate(model, corpus.text).perplexity
     assert before == pytest.approx(len(corpus.vocabulary), rel=0.05)
@@ -62,7 +62,7 @@ def test_learns(corpus: Corpus) -> None:
 
 
 def test_overfits() -> None:
-    """The section's second exercise: enough units and epochs learn a short text by heart."""
+    """The section's second exercise: with enough units and epochs it memorizes a short text."""
     text = "Sphinx of black quartz, judge my vow. Pack my box with five dozen liquor jugs. Waltz, bad nymph!"
     corpus = load_corpus_of(text)
     model = _model(corpus, hidden_size=64)
@@ -77,7 +77,7 @@ def load_corpus_of(text: str | bytes) -> Corpus:
 
 @pytest.mark.parametrize("partitioning", ["sequential", "random"])
 def test_same_seed_same_model(partitioning: str, corpus: Corpus) -> None:
-    """Dropout included; another seed is another run; the caller's random state is left alone."""
+    """Including dropout; another seed is another run; the caller's random state is unchanged."""
     settings = _with(partitioning=partitioning, epochs=2)
     runs = []
     torch.manual_seed(1)
@@ -94,29 +94,29 @@ def test_same_seed_same_model(partitioning: str, corpus: Corpus) -> None:
 
 
 def test_the_state_is_carried_or_not(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sequential: zero at an epoch's start, then where the last minibatch ended, detached. Random: always zero."""
+    """Sequential: zero at an epoch's start, then the last minibatch's final state, detached. Random: always zero."""
     seen: list[torch.Tensor] = []
-    usual = LanguageModel.backpropagate
+    original = LanguageModel.backpropagate
 
     def spy(self: LanguageModel, ids: Any, targets: Any, state: Any = None) -> Any:
         last: Any
-        loss, last = usual(self, ids, targets, state)
+        loss, last = original(self, ids, targets, state)
         seen.extend([state.clone(), last.clone()])
         assert not state.requires_grad
         return loss, last
 
     monkeypatch.setattr(LanguageModel, "backpropagate", spy)
     train(_model(corpus), corpus, _with(epochs=1))
-    begun, ended = seen[::2], seen[1::2]
-    assert not begun[0].any()
-    assert all(torch.equal(b, e) for b, e in zip(begun[1:], ended, strict=False))
+    started, ended = seen[::2], seen[1::2]
+    assert not started[0].any()
+    assert all(torch.equal(b, e) for b, e in zip(started[1:], ended, strict=False))
     seen.clear()
     train(_model(corpus), corpus, _with(epochs=1, partitioning="random"))
     assert not torch.stack(seen[::2]).any()
 
 
 def test_clipping_to_a_global_norm(corpus: Corpus) -> None:
-    """One step of SGD moves the weights by learning rate times clipped gradient."""
+    """One step of SGD changes the weights by learning rate times clipped gradient."""
     model = _model(corpus, init_sigma=1.0)
     inputs, targets = corpus.ids[:40].view(4, 10), corpus.ids[1:41].view(4, 10)
     loss, _ = model.loss(inputs, targets)
@@ -132,8 +132,8 @@ def test_clipping_to_a_global_norm(corpus: Corpus) -> None:
         torch.testing.assert_close(parameter, start - 0.5 * 0.1 * gradient / norm, rtol=1e-4, atol=1e-6)
 
 
-def test_validation_is_kept_out(corpus: Corpus) -> None:
-    """A text whose last quarter is another language: training never sees it, validation is bad at it."""
+def test_validation_is_held_out(corpus: Corpus) -> None:
+    """The last quarter of the text is another language: training never reads it, so its perplexity is high."""
     text = ("abcd" * 300) + "".join("dcba" for _ in range(100))
     made = load_corpus_of(text)
     with pytest.warns(CharloomWarning, match="validation perplexity was best after epoch"):
@@ -145,7 +145,7 @@ def test_validation_is_kept_out(corpus: Corpus) -> None:
 
 
 def test_a_diverging_run_ends_with_the_last_good_weights(corpus: Corpus) -> None:
-    """The weights are broken in the second epoch, as too large a step would break them."""
+    """The weights are broken in the second epoch, as by too large a step."""
     model = _model(corpus)
     good: list[torch.Tensor] = []
 
@@ -161,7 +161,7 @@ def test_a_diverging_run_ends_with_the_last_good_weights(corpus: Corpus) -> None
     assert model.provenance["results"]["epoch"] == 1
 
 
-def test_provenance_says_how_it_came_to_be(corpus: Corpus, tmp_path: Path) -> None:
+def test_provenance_describes_the_training(corpus: Corpus, tmp_path: Path) -> None:
     model = _model(corpus)
     history = train(model, corpus, _with(prefix=("It was",)))
     model.save(tmp_path / "model")
@@ -173,7 +173,7 @@ def test_provenance_says_how_it_came_to_be(corpus: Corpus, tmp_path: Path) -> No
 
 
 def test_samples_without_a_known_prefix(corpus: Corpus) -> None:
-    """A prefix that the text cannot spell is named, and the text's own beginning takes its place."""
+    """A prefix with unknown characters is named, and the start of the text replaces it."""
     texts: list[str] = []
 
     def keep(event: Event) -> None:
@@ -192,13 +192,13 @@ def test_bytes(tmp_path: Path) -> None:
     listeners: Sequence[Any] = [lambda e: texts.append(e.text) if isinstance(e, SampleDrawn) else None]
     model = _model(corpus, hidden_size=32)
     train(model, corpus, _with(epochs=30, sample_every=30, learning_rate=0.02), listeners=listeners)
-    assert texts[0].startswith(" !\"#$%&'()*+,-./01234567")  # on from what can be read of them
+    assert texts[0].startswith(" !\"#$%&'()*+,-./01234567")  # from the printable part of them
     assert charloom.generate(model, b"\x10", 5) == b"\x10\x11\x12\x13\x14\x15"
-    model.save(tmp_path)  # what the prefixes were is not UTF-8, and is saved all the same
+    model.save(tmp_path)  # the prefixes are not UTF-8, and are saved nevertheless
     assert len(LanguageModel.load(tmp_path).vocabulary) == 256
 
 
-def test_what_does_not_fit_is_refused(corpus: Corpus) -> None:
+def test_refusals(corpus: Corpus) -> None:
     model = _model(corpus)
     with pytest.raises(InputError, match="another vocabulary"):
         train(model, load_corpus_of("another text" * 50), _QUICK)
@@ -213,7 +213,7 @@ def test_what_does_not_fit_is_refused(corpus: Corpus) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_on_a_gpu(corpus: Corpus, tmp_path: Path, precision: str) -> None:
-    """Trained there, saved, used on the CPU, trained on there."""
+    """Trained on the GPU, saved, used on the CPU, trained further on the GPU."""
     if not torch.cuda.is_available():
         pytest.skip("no GPU")
     train(model := _model(corpus), corpus, how := _with(device="auto", sample_every=1, precision=precision))
@@ -229,7 +229,7 @@ def test_on_a_gpu(corpus: Corpus, tmp_path: Path, precision: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_sections_perplexity(corpora: Path) -> None:
+def test_the_perplexity_of_the_section(corpora: Path) -> None:
     """500 epochs of the recipe: the original ends at 1.17 to 1.2 (the last epoch fluctuates)."""
     recipe = charloom.load_recipe("section")
     corpus = load_corpus(corpora / "timemachine.txt", **vars(recipe.corpus))

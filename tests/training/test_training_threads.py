@@ -8,7 +8,7 @@ from charloom.recurrence.backend import backend
 
 
 @pytest.mark.parametrize("threads", [1, 2, None])
-def test_threads_are_put_back(threads: int | None) -> None:
+def test_the_number_of_threads_is_restored(threads: int | None) -> None:
     corpus = corpus_from("A fox, a dog and a crow. " * 20)
     before = torch.get_num_threads()
     inside: list[int] = []
@@ -25,7 +25,7 @@ def test_threads_are_put_back(threads: int | None) -> None:
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_no_bit_of_a_run_depends_on_the_number_of_threads(optimizer: Literal["sgd", "adamw"]) -> None:
-    """The update of 300 x 300 weights is large enough for PyTorch to share out; so is validation's output layer."""
+    """PyTorch uses several threads for the update of 300 x 300 weights and for validation's output layer."""
     corpus = corpus_from("A fox, a dog and a crow. " * 400)
     runs = []
     for threads in (None, 1, 2):

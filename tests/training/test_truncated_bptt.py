@@ -5,9 +5,9 @@ from charloom import ModelSettings, TrainingSettings, Vocabulary, build_model, c
 from charloom.training.truncated_bptt import make_optimizer, train_epoch, train_step
 
 
-@pytest.mark.parametrize("hung", ["nothing", "momentum", "a hook", "a scheduler", "another class"])
-def test_whatever_the_optimizer_does_is_done(hung: str) -> None:
-    """Plain descent is a native call; what else an optimizer may do must not be lost by it."""
+@pytest.mark.parametrize("feature", ["nothing", "momentum", "a hook", "a scheduler", "another class"])
+def test_features_of_the_optimizer_are_applied(feature: str) -> None:
+    """SGD is a native call; momentum, hooks, schedulers and subclasses must not be ignored by it."""
 
     class Own(torch.optim.SGD):
         pass
@@ -16,15 +16,15 @@ def test_whatever_the_optimizer_does_is_done(hung: str) -> None:
     for by_hand in (False, True):
         torch.manual_seed(0)
         model = build_model(Vocabulary.of_text("abc"), ModelSettings("rnn", hidden_size=8))
-        kind = Own if hung == "another class" else torch.optim.SGD
-        optimizer = kind(model.parameters(), lr=0.5, momentum=0.9 if hung == "momentum" else 0.0)
-        scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5) if hung == "a scheduler" else None
+        kind = Own if feature == "another class" else torch.optim.SGD
+        optimizer = kind(model.parameters(), lr=0.5, momentum=0.9 if feature == "momentum" else 0.0)
+        scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5) if feature == "a scheduler" else None
 
         def count(*_: object) -> None:
             nonlocal calls
             calls += 1
 
-        if hung == "a hook":
+        if feature == "a hook":
             optimizer.register_step_post_hook(count)
         ids = torch.randint(3, (2, 6))
         state = model.begin_state(2)
@@ -41,12 +41,12 @@ def test_whatever_the_optimizer_does_is_done(hung: str) -> None:
                 scheduler.step()
         results.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
     torch.testing.assert_close(results[0], results[1], rtol=1e-5, atol=1e-7)
-    assert calls == (6 if hung == "a hook" else 0)
+    assert calls == (6 if feature == "a hook" else 0)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("odd", ["weights", "gradients"])
-def test_updates_do_not_depend_on_how_tensors_lie_in_memory(optimizer: str, odd: str) -> None:
+def test_updates_do_not_depend_on_memory_layout(optimizer: str, odd: str) -> None:
     corpus = corpus_from("the time traveller smiled round at us. " * 8)
     settings = TrainingSettings(
         optimizer=optimizer,  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
-"""Two hosts: network namespaces of this machine with a cable between them, and no folder in common but by name.
+"""Two hosts: network namespaces of this machine with a virtual cable, and folders of the same name only.
 
-Run by scripts/test-two-hosts. Hosts reach each other by their addresses alone, and nothing else.
+Run by scripts/test-two-hosts. Hosts reach each other by their addresses, and nothing else.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 _OPTIONS = [*SMALL, "--dropout", "0", "--sample-every", "0", "--learning-rate", "0.01", "--no-priming"]
 _HEADERS = 1.1
-"""At most, over what they carry; acknowledgements among them."""
+"""Maximum ratio of all bytes, acknowledgments included, to the payload."""
 
 
 _STARTED: list["subprocess.Popen[str]"] = []
@@ -42,10 +42,10 @@ class _Host:
 
     def torchrun(self, *arguments: str, first: str) -> "subprocess.Popen[str]":
         options = ["--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d", "--rdzv-id", "test"]
-        # Without names for hosts, torchrun does not know its own.
-        where = ["--rdzv-endpoint", f"{first}:29400", "--local-addr", self.address]
-        where += ["--rdzv-conf", f"is_host={self.address == first}"]
-        run = [sys.executable, "-m", "torch.distributed.run", *options, *where, *arguments]
+        # Without host names, torchrun does not recognize its own host.
+        rendezvous = ["--rdzv-endpoint", f"{first}:29400", "--local-addr", self.address]
+        rendezvous += ["--rdzv-conf", f"is_host={self.address == first}"]
+        run = [sys.executable, "-m", "torch.distributed.run", *options, *rendezvous, *arguments]
         process = subprocess.Popen(
             ["ip", "netns", "exec", self.namespace, *run],
             stdin=subprocess.DEVNULL,
@@ -63,7 +63,7 @@ class _Host:
         return int(_ip("netns", "exec", self.namespace, "cat", file))
 
     def worker(self) -> int:
-        """The process of torchrun's that trains here."""
+        """The process that torchrun started to train here."""
         for pid in _ip("netns", "pids", self.namespace).split():
             with contextlib.suppress(OSError):
                 if b"\0LOCAL_RANK=0\0" in Path(f"/proc/{pid}/environ").read_bytes():
@@ -116,15 +116,15 @@ def _on_both(hosts: list[_Host], *arguments: str) -> list["subprocess.Popen[str]
     return [host.torchrun(*arguments, first=hosts[0].address) for host in hosts]
 
 
-def _ended(runs: list["subprocess.Popen[str]"]) -> list[str]:
-    """What they printed."""
+def _outputs(runs: list["subprocess.Popen[str]"]) -> list[str]:
+    """Returns the standard outputs."""
     outputs = [run.communicate(timeout=300) for run in runs]
     assert [run.returncode for run in runs] == [0, 0], outputs
     return [out for out, _ in outputs]
 
 
-def test_losses_of_100_steps_are_those_of_one_process(hosts: list[_Host]) -> None:
-    _ended(
+def test_losses_of_100_steps_equal_those_of_one_process(hosts: list[_Host]) -> None:
+    _outputs(
         [host.torchrun(several_processes.__file__, str(host.folder), "100", first=hosts[0].address) for host in hosts]
     )
     seen = [json.loads(file.read_text()) for host in hosts for file in host.folder.glob("seen-*.json")]
@@ -140,7 +140,7 @@ def test_losses_of_100_steps_are_those_of_one_process(hosts: list[_Host]) -> Non
 
 
 def test_a_lost_process_is_replaced(hosts: list[_Host]) -> None:
-    """On the other host than the one with the checkpoints; that host's torchrun counts no restart."""
+    """On the host without the checkpoints; that host's torchrun counts no restart."""
     options = ["text.txt", *_OPTIONS, "--epochs", "5", "--output", "model"]
     more = ["--checkpoint-steps", "5", "--threads", "1"]
     runs = _on_both(hosts, "--max-restarts", "3", "-m", "charloom", "train", *options, *more)
@@ -151,7 +151,7 @@ def test_a_lost_process_is_replaced(hosts: list[_Host]) -> None:
     (writer,) = found
     (other,) = (host for host in hosts if host is not writer)
     os.kill(other.worker(), signal.SIGKILL)
-    out = "".join(_ended(runs))
+    out = "".join(_outputs(runs))
     assert "a process was lost, restart 1: resumed at epoch" in out
     folders = [host.folder / "model" for host in hosts if (host.folder / "model" / "history.jsonl").exists()]
     histories = [[json.loads(line) for line in (f / "history.jsonl").read_text().splitlines()] for f in folders]
@@ -163,18 +163,18 @@ def test_a_lost_process_is_replaced(hosts: list[_Host]) -> None:
         assert two["perplexity"] == pytest.approx(one["perplexity"], rel=1e-4)
 
 
-def test_what_is_sent_is_what_the_formula_says(hosts: list[_Host]) -> None:
-    """2 (W - 1) / W x 4 bytes for each parameter, a step and process, and little beside it."""
+def test_traffic_equals_the_formula(hosts: list[_Host]) -> None:
+    """2 (W - 1) / W x 4 bytes for each parameter, a step and process, and little overhead."""
     before = [host.bytes_sent() for host in hosts]
     size = ["--cell", "gru", "--hidden-size", "256", "--output", "model", "--batch-size", "4", "--num-steps", "10"]
     rest = ["--epochs", "3", "--sample-every", "0", "--no-priming", "--threads", "1"]
-    _ended(_on_both(hosts, "-m", "charloom", "train", "text.txt", *size, *rest))
+    _outputs(_on_both(hosts, "-m", "charloom", "train", "text.txt", *size, *rest))
     (folder,) = (host.folder / "model" for host in hosts if (host.folder / "model").exists())
     steps = int(next(folder.glob("checkpoints/*")).name[5:15])
     parameters = sum(p.numel() for p in LanguageModel.load(folder).parameters())
     formula = steps * 2 * (2 - 1) * 4 * parameters // 2
     measured = [host.bytes_sent() - sent for host, sent in zip(hosts, before, strict=True)]
     print(f"{parameters} parameters, {steps} steps: {formula} bytes, measured {measured}")  # noqa: T201
-    at_the_beginning = 4 * parameters  # the weights, from the first to the other
+    at_the_start = 4 * parameters  # the weights, from the first process to the other
     for number in measured:
-        assert formula < number < (formula + at_the_beginning) * _HEADERS
+        assert formula < number < (formula + at_the_start) * _HEADERS

@@ -1,4 +1,4 @@
-"""A model that training could not change, or not rightly, is refused before anything is done."""
+"""A model that training could not change, or not correctly, is refused before any step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -38,7 +38,7 @@ def test_refused(name: str, kernels: str, compute_by: Switch) -> None:
         train(change(_model()), _CORPUS, TrainingSettings(epochs=1, batch_size=4, num_steps=8))
 
 
-def test_one_weight_that_is_not_frozen_is_enough() -> None:
+def test_one_trainable_weight_is_enough() -> None:
     model = _model().requires_grad_(False)
     model.output.bias.requires_grad_()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -51,6 +51,6 @@ def test_one_weight_that_is_not_frozen_is_enough() -> None:
     "use",
     [lambda model: generate(model, "a", 3), lambda model: evaluate(model, "a fox"), lambda model: model.save("m")],
 )
-def test_a_model_without_values_is_not_used(use: Callable[[LanguageModel], object]) -> None:
+def test_a_model_on_the_meta_device_is_refused(use: Callable[[LanguageModel], object]) -> None:
     with pytest.raises(InputError, match="on the meta device"):
         use(_model().to("meta"))

@@ -1,18 +1,18 @@
-"""What all engines have in common."""
+"""Properties that all engines share."""
 
 from charloom.codec.engines.engine import MAX_SEGMENT, Engine, lane_capacity
 from charloom.codec.reference.plain_engine import ReferenceEngine
 from small_engines import MODELS, PRIMINGS
 
 
-def test_fingerprints_tell_engines_apart() -> None:
+def test_fingerprints_distinguish_engines() -> None:
     models = list(MODELS.values())
     engines: list[Engine] = [ReferenceEngine(model, None) for model in models]
     engines += [ReferenceEngine(model, priming) for model in models for priming in PRIMINGS.values()]
     assert len({engine.fingerprint for engine in engines}) == len(engines)
 
 
-def test_lanes_follow_from_the_length() -> None:
+def test_number_of_lanes_depends_on_the_length() -> None:
     model = next(iter(MODELS.values()))
     fast, mixing = Engine(model, None), Engine(model, PRIMINGS["primed"])
     assert (fast.name, mixing.name) == ("fast", "mixing")

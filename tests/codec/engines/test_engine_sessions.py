@@ -1,4 +1,4 @@
-"""Sessions of the engines: none depends on those before or beside it, nor on what was damaged."""
+"""Sessions of the engines: independent of earlier and concurrent sessions, and of damaged input."""
 
 import contextlib
 import functools
@@ -24,10 +24,10 @@ _native = pytest.mark.skipif(not supported(), reason="charloom was built without
 @_native
 @pytest.mark.parametrize("primed", PRIMINGS)
 @pytest.mark.parametrize("fast", [True, False])
-def test_a_session_does_not_depend_on_those_before(fast: bool, primed: str) -> None:
-    """Nor on those beside it: they share what they begin with, and leave it as it was."""
+def test_a_session_does_not_depend_on_others(fast: bool, primed: str) -> None:
+    """Sessions share their initial state and leave it unchanged."""
     if fast and primed != "unprimed":
-        pytest.skip("it is primed with nothing")
+        pytest.skip("the fast engine is not primed")
     model, priming, name = MODELS["characters"], PRIMINGS[primed], supported()[-1]
     source = random.Random(2)
     texts = [TEXT.encode(), b"", source.randbytes(3000), TEXT.encode() * 30, source.randbytes(200_000)]
@@ -44,7 +44,7 @@ def test_a_session_does_not_depend_on_those_before(fast: bool, primed: str) -> N
 @_native
 @pytest.mark.parametrize("fast", [True, False])
 def test_threads_give_the_same_bytes(fast: bool) -> None:
-    """Many segments at once from the same beginnings."""
+    """Many segments at once from the same initial state."""
     engine = engine_of(MODELS["characters"], PRIMINGS["silent"], supported()[-1], fast=fast)
     data = TEXT.encode() * 300 + random.Random(5).randbytes(3000) + TEXT.encode() * 100
     blobs = [compressed(data, engine, 2500, threads) for threads in (1, 2, 4)]
@@ -62,7 +62,7 @@ def test_threads_give_the_same_bytes(fast: bool) -> None:
 )
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_record_does_not_depend_on_those_before(fast: bool, records: list[bytes], damage: bytes) -> None:
-    """Nor on what was too long or damaged. The session is that of the examples before."""
+    """Nor on records that were too long or damaged. The session is kept between examples."""
     session, fresh, last = _record_sessions(fast)
     for record in records:
         payload = session.encode(record)
@@ -77,14 +77,14 @@ def test_a_record_does_not_depend_on_those_before(fast: bool, records: list[byte
 
 @functools.cache
 def _record_sessions(fast: bool) -> tuple[RecordSession, bytes, bytes]:
-    """One to be used, a payload of a fresh one, and what it holds."""
+    """Returns a session to use, a payload of a fresh one, and its record."""
     engine = engine_of(MODELS["characters"], PRIMINGS["primed"], supported()[-1], fast=fast)
     record = TEXT[:50].encode()
     return engine.records(), engine.records().encode(record), record
 
 
 @_native
-def test_a_record_that_is_too_long_to_code_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_that_is_too_long_leaves_the_session_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "RECORD_CAPACITY", 10)
     session = engine_of(MODELS["characters"], PRIMINGS["silent"], supported()[0], fast=False).records()
     before = session.encode(b"it was")
@@ -98,7 +98,7 @@ def test_a_record_that_is_too_long_to_code_leaves_nothing_behind(monkeypatch: py
 @pytest.mark.parametrize("name", ["reference", *supported()[-1:]])
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_truncated_payload_ends_the_decoding(fast: bool, name: str) -> None:
-    """However long a block is asked for: what it takes is what the payload lasts for, and that is found out."""
+    """For any requested length, decoding ends with an error when the payload ends."""
     engine = engine_of(MODELS["characters"], Priming(), name, fast=fast)
     noise = random.Random(9).randbytes(60)
     payload = engine.begin(1).encode(noise)
@@ -111,8 +111,8 @@ def test_a_truncated_payload_ends_the_decoding(fast: bool, name: str) -> None:
 
 @_native
 @pytest.mark.parametrize("fast", [True, False])
-def test_damaged_payloads_end_alike(fast: bool) -> None:
-    """Plain and native decoders see the same bytes, or the same error."""
+def test_damaged_payloads_decode_alike(fast: bool) -> None:
+    """Reference and native decoders return the same bytes or raise the same error."""
     engines = [engine_of(MODELS["characters"], Priming(), name, fast=fast) for name in ("reference", *supported())]
     source = random.Random(4)
     payload = engines[0].begin(4).encode(TEXT[:30].encode())
@@ -138,7 +138,7 @@ def test_damaged_payloads_end_alike(fast: bool) -> None:
     lanes=st.sampled_from([1, 4, 64]),
 )
 def test_any_payload_ends(name: str, payload: bytes, lanes: int) -> None:
-    """In bytes or in a ValueError; under sanitizers, without reading where nothing is."""
+    """It decodes to bytes or a ValueError; under sanitizers, without reads out of bounds."""
     for fast in (True, False):
         engine = _fuzzed_engine(name, fast)
         with contextlib.suppress(ValueError):
@@ -152,7 +152,7 @@ def _fuzzed_engine(name: str, fast: bool) -> Engine:
     return engine_of(MODELS["characters"], PRIMINGS["primed"], name, fast=fast)
 
 
-def test_lanes_have_room_for_what_they_were_made_for() -> None:
+def test_lanes_have_their_capacity_in_bytes() -> None:
     session = ReferenceSession(MixingLanes(MODELS["characters"], Memory(4, 4), b"", 3, 1), 1)
     session.encode(b"abc")
     with pytest.raises(ValueError, match="room"):

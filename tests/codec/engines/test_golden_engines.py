@@ -1,4 +1,4 @@
-"""The engines' bytes, pinned: a later charloom must write and read the same, or say that its format is another."""
+"""Golden bytes of the engines: later versions must write and read the same, or name another format."""
 
 import json
 from pathlib import Path
@@ -11,12 +11,12 @@ from golden_engines import MODEL, PLAIN, PRIMING, decoded, encoded
 _GOLDEN = json.loads(Path(__file__).with_name("golden_engines.json").read_text(encoding="ascii"))
 
 
-def test_the_model_is_what_it_was() -> None:
+def test_the_model_is_unchanged() -> None:
     assert MODEL.fingerprint().hex() == _GOLDEN["model"]
 
 
 @pytest.mark.parametrize("mode", ["fast", "mixing"])
-def test_plain(mode: str) -> None:
+def test_reference(mode: str) -> None:
     assert encoded(PLAIN[mode]()) == _GOLDEN[mode]
 
 

@@ -1,6 +1,6 @@
-"""The network on every instruction set against the plain reference: the same payloads, whatever the numbers and sizes.
+"""The native network on every instruction set: the same payloads as the reference, for any numbers and sizes.
 
-A payload depends on all frequencies: what a byte is coded as begins at the sum of those before it.
+A payload depends on all frequencies: the interval of a byte starts at the sum of those before it.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ def _payloads(model: IntegerModel, lanes: int, text: bytes) -> dict[str, bytes]:
 @settings(max_examples=120)
 @given(data=st.data())
 def test_the_same_payloads_as_the_reference(data: st.DataObject) -> None:
-    """Several steps, with lanes that rest in some of them, because their byte is of no token."""
+    """Several steps; lanes whose byte is of no token rest in some of them."""
     vocabulary = data.draw(st.integers(1, 300))
     model = random_model(
         data.draw(st.integers(0, 2**32)),
@@ -59,7 +59,7 @@ def test_the_same_payloads_as_the_reference(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("cell", CELL_NAMED)
-def test_a_lane_does_not_depend_on_those_beside_it(cell: str) -> None:
+def test_a_lane_does_not_depend_on_the_others(cell: str) -> None:
     model = random_model(3, cell, hidden=40, vocabulary=50, layers=2)
     texts = np.random.default_rng(0).integers(0, 50, (12, 21))
     together = ReferenceNetwork(model, 21)
@@ -74,7 +74,7 @@ def test_a_lane_does_not_depend_on_those_beside_it(cell: str) -> None:
     assert len(np.unique(together.frequencies, axis=0)) == 21
 
 
-def test_a_resting_lane_stays_as_it_is() -> None:
+def test_a_resting_lane_stays_unchanged() -> None:
     model = random_model(4, "lstm", hidden=20, vocabulary=10)
     rested, steady = ReferenceNetwork(model, 2), ReferenceNetwork(model, 1)
     before = rested.frequencies[1].copy()

@@ -1,4 +1,4 @@
-"""From a model to its engine."""
+"""The choice of an engine for a model."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from native import Switch
 from small_engines import MODELS, PRIMINGS
 
 
-def test_plain_engines_where_there_is_no_native_code(compute_by: Switch) -> None:
+def test_reference_engines_without_native_code(compute_by: Switch) -> None:
     model = MODELS["characters"]
     compute_by("reference")
     fast, mixing = (make_engine(model, priming) for priming in (None, PRIMINGS["primed"]))
@@ -30,7 +30,7 @@ def test_plain_engines_where_there_is_no_native_code(compute_by: Switch) -> None
             assert [native.lanes_for(n) for n in lengths] == [plain.lanes_for(n) for n in lengths]
 
 
-def test_an_engine_is_its_own_choice() -> None:
+def test_an_engine_is_returned_as_given() -> None:
     engine = ZlibEngine("mixing")
     choice = EngineChoice(engine, fast=True)
     assert choice.mode == "mixing"
@@ -42,14 +42,14 @@ def test_an_engine_is_its_own_choice() -> None:
         choice.for_file(Header("mixing", bytes(8)))
 
 
-def test_what_is_no_model() -> None:
+def test_invalid_models() -> None:
     with pytest.raises(InputError, match="a int is no model"):
         EngineChoice(5)  # type: ignore[arg-type]
     with pytest.raises(WrongModelError, match="compressing takes a model"):
         EngineChoice(None).to_compress()
 
 
-def test_a_folder_that_is_none(tmp_path: Path) -> None:
+def test_a_folder_without_a_model(tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match="no such model folder"):
         open_engine(tmp_path / "none", fast=True)
     (tmp_path / "file").write_text("x")

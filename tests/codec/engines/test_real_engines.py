@@ -1,4 +1,4 @@
-"""The container on the engines of trained models: any bytes, both modes, either thread count, with the same results."""
+"""The container on the engines of trained models: any bytes, both modes, any number of threads, the same results."""
 
 import json
 import random
@@ -23,18 +23,18 @@ from damage import damaged
 
 pytestmark = pytest.mark.skipif(
     chosen_instruction_set() is None,
-    reason="the plain engines would take hours",
+    reason="the reference engines would take hours",
 )
 
 _SENTENCE = "the quick brown fox jumps over the lazy dog\n"
-"""What ``char_model`` knows by heart."""
+"""The sentence that ``char_model`` memorized."""
 
 _FAST = pytest.mark.parametrize("fast", [True, False], ids=["fast", "mixing"])
 
 _FILES = {
     "empty": b"",
     "one byte": b"x",
-    "known by heart": _SENTENCE.encode() * 50,
+    "memorized": _SENTENCE.encode() * 50,
     "upper case": _SENTENCE.upper().encode() * 10,
     "a log": b"".join(b"Jun 14 15:16:%02d combo sshd[%d]: failed\n" % (n % 60, n * 7) for n in range(300)),
     "JSON": json.dumps([{"id": number, "name": f"user {number}"} for number in range(200)]).encode(),
@@ -45,7 +45,7 @@ _FILES = {
     "more than a block": (_SENTENCE.encode() + bytes(range(256))) * 300,
 }
 _LONG = _SENTENCE.encode() * 30_000
-"""That many lanes code at once: 64 of the fast engine, 16 of the mixture."""
+"""A text of several lanes: 64 in the fast engine, 16 in the mixture."""
 
 
 @pytest.fixture(params=["char", "byte"])
@@ -56,38 +56,38 @@ def model(request: pytest.FixtureRequest) -> Path:
 
 @_FAST
 @pytest.mark.parametrize("name", _FILES)
-def test_every_file_comes_back(name: str, fast: bool, model: Path) -> None:
-    _assert_comes_back(_FILES[name], fast, model)
+def test_round_trip_of_every_file(name: str, fast: bool, model: Path) -> None:
+    _assert_round_trip(_FILES[name], fast, model)
 
 
 @pytest.mark.slow
 @_FAST
-def test_a_long_file_comes_back(fast: bool, model: Path) -> None:
-    _assert_comes_back(_LONG, fast, model)
+def test_round_trip_of_a_long_file(fast: bool, model: Path) -> None:
+    _assert_round_trip(_LONG, fast, model)
 
 
 def test_lanes_of_the_mixture(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a text that is long enough for the fast engine's alone."""
+    """The number is patched: a text of this length has several lanes in the fast engine only."""
     monkeypatch.setattr("charloom.codec.engines.engine.Engine.lanes_for", lambda *_: 16)
-    _assert_comes_back(_FILES["more than a block"], False, model)
+    _assert_round_trip(_FILES["more than a block"], False, model)
 
 
-def _assert_comes_back(data: bytes, fast: bool, model: Path) -> None:
+def _assert_round_trip(data: bytes, fast: bool, model: Path) -> None:
     blob = Codec(model, fast=fast, threads=1).compress(data)
-    assert Codec(model, threads=2).decompress(blob) == data  # the file says how it was made
+    assert Codec(model, threads=2).decompress(blob) == data  # the header states the mode
     assert Codec(model, fast=fast, threads=2).compress(data) == blob
     assert len(blob) <= len(data) + 64
 
 
 @_FAST
-def test_a_text_known_by_heart_takes_next_to_nothing(fast: bool, char_model: Path) -> None:
-    data = _FILES["known by heart"]
+def test_a_memorized_text_takes_few_bytes(fast: bool, char_model: Path) -> None:
+    data = _FILES["memorized"]
     assert len(Codec(char_model, fast=fast).compress(data)) < len(data) / 20
 
 
-def test_a_model_in_memory_has_not_read_what_its_folder_has(char_model: Path) -> None:
-    """The network is the same; what the mixture begins with ships in the folder alone."""
-    data = _FILES["known by heart"]
+def test_a_model_in_memory_has_no_priming(char_model: Path) -> None:
+    """The network is the same; only the folder has the text that primes the mixture."""
+    data = _FILES["memorized"]
     loaded = LanguageModel.load(char_model)
     assert Codec(loaded, fast=True).compress(data) == Codec(char_model, fast=True).compress(data)
     blob = Codec(loaded).compress(data)
@@ -157,7 +157,7 @@ def test_records(fast: bool, model: Path, tmp_path: Path) -> None:
         assert file[200] == records[200]
 
 
-def test_a_few_bytes_do_not_turn_into_a_long_record(char_model: Path) -> None:
+def test_a_few_bytes_do_not_decode_to_a_long_record(char_model: Path) -> None:
     codec = RecordCodec(char_model)
     long = b"the quick brown fox " * 10_000
     assert codec.decode(codec.encode(long)) == long

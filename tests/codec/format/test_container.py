@@ -1,4 +1,4 @@
-"""Numbers, headers and the reader: what is written is read, and nothing else passes for it."""
+"""Varints, headers and the reader: what is written is read back, and anything else is refused."""
 
 import io
 
@@ -23,14 +23,14 @@ def test_numbers(number: int, before: bytes, after: bytes) -> None:
 
 @pytest.mark.parametrize("data", [b"\x80\0", b"\xff" * 8, b"\x81\x80\0"])
 def test_malformed_numbers(data: bytes) -> None:
-    """A zero too many at the end, or no end."""
+    """A superfluous zero at the end, or no end."""
     with pytest.raises(ValueError, match="a number"):
         decode_varint(data)
     with pytest.raises(DamagedFileError, match=f"a malformed number before byte {len(data)} of"):
         ByteReader(io.BytesIO(data)).varint()
 
 
-def test_a_number_that_is_cut_short() -> None:
+def test_a_truncated_number() -> None:
     with pytest.raises(ValueError, match="no end"):
         decode_varint(b"\x80")
     with pytest.raises(TruncatedFileError, match="it ends after 1 bytes, too early"):
@@ -72,6 +72,6 @@ def test_headers(mode: Mode, records: bool) -> None:
         (b"\xc7cl\x11abc", TruncatedFileError),
     ],
 )
-def test_what_is_no_header(data: bytes, kind: type[Exception]) -> None:
+def test_invalid_headers(data: bytes, kind: type[Exception]) -> None:
     with pytest.raises(kind):
         Header.read(ByteReader(io.BytesIO(data)))

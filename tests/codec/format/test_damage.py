@@ -1,4 +1,4 @@
-"""Each way a file can be bad ends in its own error, and never in wrong bytes that pass for good."""
+"""Each kind of damage to a file has its own error, and never decompresses to wrong bytes."""
 
 import io
 import random
@@ -28,8 +28,8 @@ _HEADER = Header("mixing", PlainEngine().fingerprint).to_bytes()
 _TEXT = b"it was the best of times, it was the worst of times, " * 8
 
 
-def _bad(blob: bytes, kind: type[CompressedFileError], message: str) -> CompressedFileError:
-    """Decompresses, with one thread and with two; gives the error."""
+def _error_of(blob: bytes, kind: type[CompressedFileError], message: str) -> CompressedFileError:
+    """Decompresses with one thread and with two; returns the error."""
     for threads in (2, 1):
         with pytest.raises(CompressedFileError, match=message) as caught:
             Codec(PlainEngine(), threads=threads).decompress(blob)
@@ -38,58 +38,58 @@ def _bad(blob: bytes, kind: type[CompressedFileError], message: str) -> Compress
     return caught.value
 
 
-def test_what_is_not_ours() -> None:
-    _bad(b"", NotCompressedError, "empty")
-    _bad(b"\x1f\x8b\x08 gzip", NotCompressedError, "not a file that charloom compressed")
-    _bad(b"\xc7", TruncatedFileError, "too early")
-    _bad(MAGIC, TruncatedFileError, "too early")
-    _bad(b"\xc8", NotCompressedError, "not a file")
+def test_files_of_other_formats() -> None:
+    _error_of(b"", NotCompressedError, "empty")
+    _error_of(b"\x1f\x8b\x08 gzip", NotCompressedError, "not a file that charloom compressed")
+    _error_of(b"\xc7", TruncatedFileError, "too early")
+    _error_of(MAGIC, TruncatedFileError, "too early")
+    _error_of(b"\xc8", NotCompressedError, "not a file")
 
 
 def test_other_versions_and_kinds() -> None:
     blob = bytearray(Codec(PlainEngine()).compress(_TEXT))
     for byte, kind, message in ((0x22, LaterVersionError, "version 2"), (0xFF, LaterVersionError, "version 15")):
         blob[3] = byte
-        _bad(bytes(blob), kind, message)
+        _error_of(bytes(blob), kind, message)
     for byte in (0x02, 0x10, 0x13, 0x1F):
         blob[3] = byte
-        _bad(bytes(blob), DamagedFileError, f"{byte:#04x}")
+        _error_of(bytes(blob), DamagedFileError, f"{byte:#04x}")
 
 
 def test_the_wrong_model() -> None:
-    """Names both."""
+    """The error names both."""
     blob = Codec(PlainEngine(start=b"other")).compress(_TEXT)
-    error = str(_bad(blob, WrongModelError, "another model"))
+    error = str(_error_of(blob, WrongModelError, "another model"))
     assert PlainEngine().fingerprint[:8].hex() in error
     assert PlainEngine(start=b"other").fingerprint[:8].hex() in error
 
 
 def test_hostile_numbers() -> None:
-    """Nothing is allocated for a length but what is there: the limits are in test_damage_limits.py."""
-    _bad(_HEADER + segment_head(MAX_SEGMENT + 1, 0), DamagedFileError, "cannot be")
-    _bad(_HEADER + segment_head(1 << 52, STORED), DamagedFileError, "cannot be")
-    _bad(_HEADER + segment_head(0, 1), DamagedFileError, "cannot be")
-    _bad(_HEADER + segment_head(63, 5) + bytes(100), DamagedFileError, "cannot be")  # more lanes than bytes
-    _bad(_HEADER + b"\xff" * 50, DamagedFileError, "malformed number")
-    _bad(_HEADER + b"\x80\x00", DamagedFileError, "malformed number")
-    _bad(_HEADER + b"\xff", TruncatedFileError, "too early")
-    _bad(_HEADER + segment_head(MAX_SEGMENT, STORED) + b"abc", TruncatedFileError, "too early")
-    _bad(_HEADER + segment_head(100, 6) + bytes(200), DamagedFileError, "cannot be")  # a code that does not exist
-    _bad(_HEADER + segment_head(100, 0) + encode_varint(101) + bytes(200), DamagedFileError, "too large")
-    _bad(_HEADER + segment_head(MAX_SEGMENT, 0) + b"\0" * 5, DamagedFileError, "bytes 0 to 16,777,215")
+    """Memory is allocated only for bytes that exist: the limits are in test_damage_limits.py."""
+    _error_of(_HEADER + segment_head(MAX_SEGMENT + 1, 0), DamagedFileError, "cannot be")
+    _error_of(_HEADER + segment_head(1 << 52, STORED), DamagedFileError, "cannot be")
+    _error_of(_HEADER + segment_head(0, 1), DamagedFileError, "cannot be")
+    _error_of(_HEADER + segment_head(63, 5) + bytes(100), DamagedFileError, "cannot be")  # more lanes than bytes
+    _error_of(_HEADER + b"\xff" * 50, DamagedFileError, "malformed number")
+    _error_of(_HEADER + b"\x80\x00", DamagedFileError, "malformed number")
+    _error_of(_HEADER + b"\xff", TruncatedFileError, "too early")
+    _error_of(_HEADER + segment_head(MAX_SEGMENT, STORED) + b"abc", TruncatedFileError, "too early")
+    _error_of(_HEADER + segment_head(100, 6) + bytes(200), DamagedFileError, "cannot be")  # an undefined code
+    _error_of(_HEADER + segment_head(100, 0) + encode_varint(101) + bytes(200), DamagedFileError, "too large")
+    _error_of(_HEADER + segment_head(MAX_SEGMENT, 0) + b"\0" * 5, DamagedFileError, "bytes 0 to 16,777,215")
 
 
 def test_the_end() -> None:
     blob = Codec(PlainEngine()).compress(_TEXT)
     assert blob.endswith(END)
-    _bad(blob[:-1], TruncatedFileError, f"after {len(blob) - 1} bytes")
-    _bad(blob + b"x", TrailingDataError, f"at byte {len(blob)}")
-    _bad(blob + blob, TrailingDataError, "two files in one")
+    _error_of(blob[:-1], TruncatedFileError, f"after {len(blob) - 1} bytes")
+    _error_of(blob + b"x", TrailingDataError, f"at byte {len(blob)}")
+    _error_of(blob + blob, TrailingDataError, "two files in one")
 
 
 @pytest.mark.parametrize("lanes_and_size", [(1, 5 * BLOCK), (16, 1 << 20)])
 def test_a_damaged_block_is_named(lanes_and_size: tuple[int, int]) -> None:
-    """What came before it is given; with lanes, each of which lacks its end, nothing of the segment."""
+    """The blocks before it are returned; with lanes, all of which lack their end, nothing of the segment is."""
     lanes, size = lanes_and_size
     data = (_TEXT * (1 << 12))[:size]
     whole = Codec(ZlibEngine()).compress(data)
@@ -110,7 +110,7 @@ def test_a_damaged_block_is_named(lanes_and_size: tuple[int, int]) -> None:
 
 
 class _Halves(Engine):
-    """An engine without memory, for data whose every byte comes twice: its blocks decode anywhere."""
+    """An engine without memory, for data whose every byte is doubled: its blocks decode anywhere."""
 
     def __init__(self) -> None:
         self.name = "fast"
@@ -137,8 +137,8 @@ class _Halves(Engine):
         raise NotImplementedError
 
 
-def test_blocks_and_segments_that_changed_places() -> None:
-    """Each is whole in itself; only its checksum knows where it belongs."""
+def test_swapped_blocks_and_segments() -> None:
+    """Each is valid by itself; only its checksum covers its position."""
     data = b"".join(bytes([byte, byte]) for byte in random.Random(1).randbytes(3 * BLOCK))
     segment = 2 * BLOCK
     whole = compressed(data, _Halves(), segment)
@@ -162,7 +162,7 @@ def test_blocks_and_segments_that_changed_places() -> None:
 
 
 def test_segments_of_two_files() -> None:
-    """Each is where it belongs; only the checksum of the whole knows that they are of two files."""
+    """Each is at a valid position; only the checksum of the whole shows that they are of two files."""
     first, second = (random.Random(seed).randbytes(3 * BLOCK) for seed in (1, 2))
     blobs = [compressed(data, ZlibEngine(), 2 * BLOCK) for data in (first, second)]
     assert len(blobs[0]) == len(blobs[1])
@@ -182,7 +182,7 @@ _SAMPLES = {
 
 
 def test_a_changed_head_is_found() -> None:
-    """An engine may decode with another number of lanes; the bytes would come in another order."""
+    """An engine may decode with another number of lanes, to bytes in another order."""
     whole = _SAMPLES["several blocks"]
     head = segment_head(len(_TEXT) * 500, 0)
     assert whole[HEADER_BYTES:].startswith(head)
@@ -195,8 +195,8 @@ def test_a_changed_head_is_found() -> None:
 @pytest.mark.parametrize("name", _SAMPLES)
 @settings(max_examples=80)
 @given(seed=st.integers(0, 2**32))
-def test_damage_is_never_unseen(name: str, seed: int) -> None:
-    """An error, or the very same bytes."""
+def test_damage_is_always_detected(name: str, seed: int) -> None:
+    """Decompression raises an error or returns the same bytes."""
     whole = _SAMPLES[name]
     codec = Codec(PlainEngine() if name == "text" else ZlibEngine())
     original = codec.decompress(whole)

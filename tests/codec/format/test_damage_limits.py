@@ -1,4 +1,4 @@
-"""Damaged files within the time and memory of whole ones; limits that the kernel keeps."""
+"""Damaged files within the time and memory of undamaged ones; the kernel enforces the limits."""
 
 import io
 import json
@@ -16,15 +16,17 @@ from charloom.codec.engines.opening import make_engine
 from fake_engines import PlainEngine, ZlibEngine
 from golden_engines import MODEL, PRIMING
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
-_native = pytest.mark.skipif(chosen_instruction_set() is None, reason="the plain engines take longer than that")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of address space need Linux")
+_native = pytest.mark.skipif(
+    chosen_instruction_set() is None, reason="the reference engines take longer than the limit"
+)
 
 _TEXT = b"it was the best of times, it was the worst of times, " * 20
 
 
 @pytest.fixture
-def stand_ins(tmp_path: Path) -> Path:
-    """Samples of the container's own tests; the first word names the engine."""
+def fake_samples(tmp_path: Path) -> Path:
+    """Samples of the container's own tests; the first part of a name is the engine's."""
     noise = random.Random(1).randbytes(300_000)
     samples = {
         "plain": Codec(PlainEngine()).compress(_TEXT),
@@ -37,7 +39,7 @@ def stand_ins(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def real_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def real_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Samples of the native engines."""
     samples = {}
     for fast in (True, False):
@@ -79,21 +81,21 @@ def _run(folder: Path, cases: int) -> None:
     assert {"DamagedFileError", "TruncatedFileError", "TrailingDataError"} <= set(result["counts"])
 
 
-def test_a_hundred(stand_ins: Path) -> None:
-    _run(stand_ins, 100)
+def test_a_hundred(fake_samples: Path) -> None:
+    _run(fake_samples, 100)
 
 
 @pytest.mark.slow
-def test_ten_thousand(stand_ins: Path) -> None:
-    _run(stand_ins, 10_000)
+def test_ten_thousand(fake_samples: Path) -> None:
+    _run(fake_samples, 10_000)
 
 
 @_native
-def test_fifty_of_the_real_engines(real_ones: Path) -> None:
-    _run(real_ones, 50)
+def test_fifty_of_the_real_engines(real_samples: Path) -> None:
+    _run(real_samples, 50)
 
 
 @_native
 @pytest.mark.slow
-def test_ten_thousand_of_the_real_engines(real_ones: Path) -> None:
-    _run(real_ones, 10_000)
+def test_ten_thousand_of_the_real_engines(real_samples: Path) -> None:
+    _run(real_samples, 10_000)

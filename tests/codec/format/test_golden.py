@@ -1,4 +1,4 @@
-"""The format, byte by byte: what this version writes, and what every later one must read."""
+"""The format, byte by byte: golden files of this version that every later one must read."""
 
 import io
 import re
@@ -39,7 +39,7 @@ def test_golden_bytes(name: str) -> None:
 
 
 def test_golden_segments() -> None:
-    """Four coded segments, the whole's checksum at the end."""
+    """Four coded segments and the checksum of the whole at the end."""
     data = bytes(range(26)) + _SENTENCE * 3 + bytes(100)
     golden = (
         "c7 63 6c 12 70 d0 41 d2 6c b8 85 b3 80 04 2d ff ff 1f 14 b2 7b 95 60 75 35 0f c2 87 58 9c 69 39 25 cc 14 57 "
@@ -82,7 +82,6 @@ def test_golden_records() -> None:
 
 
 def test_the_page_shows_these_bytes() -> None:
-    """The examples of docs/format.md, their hexadecimal columns put together."""
     examples = _PAGE.partition("## Example")[2]
     rows = re.findall(r"^\| `([0-9a-f ]+)` \|", examples, re.MULTILINE)
     assert " ".join(rows) == f"{_GOLDEN['a sentence'][1]} {_GOLDEN_RECORDS}"

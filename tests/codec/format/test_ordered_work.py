@@ -1,4 +1,4 @@
-"""Work of several threads: results in order, few tasks alive, nothing left behind."""
+"""Work of several threads: results in order, few tasks at a time, no thread left behind."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from charloom.codec.format.ordered_work import OrderedWork, checked_threads
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_results_come_in_order(threads: int) -> None:
-    """However long each takes: here, each waits for the one after it, as far as there are threads."""
+    """Whatever their duration: here each task waits for the next, as far as there are threads."""
     ready = [threading.Event() for _ in range(21)]
 
     def task(number: int) -> int:
@@ -45,7 +45,7 @@ def test_few_tasks_are_drawn_ahead() -> None:
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_an_error_comes_after_the_results_before_it(threads: int) -> None:
-    """Whether the task fails or the drawing of it."""
+    """Whether the task fails or the iterator of tasks."""
 
     def failing() -> int:
         raise KeyError("task")

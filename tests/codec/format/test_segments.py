@@ -27,7 +27,7 @@ _WORK = OrderedWork(1)
 
 
 @given(data=st.binary(max_size=200), lanes=st.sampled_from(LANES))
-def test_lanes_are_chunks_side_by_side(data: bytes, lanes: int) -> None:
+def test_lanes_are_adjacent_chunks(data: bytes, lanes: int) -> None:
     coded = interleave(data, lanes)
     assert deinterleave(coded, lanes) == data
     chunks = [coded[lane::lanes] for lane in range(lanes)]
@@ -42,7 +42,7 @@ def _read_back(blob: bytes, position: int) -> tuple[bytes, Exception | None]:
 
 
 @pytest.mark.parametrize("size", [1, 100, BLOCK, BLOCK + 1, 3 * BLOCK + 7])
-def test_what_shrinks_is_coded_and_noise_is_stored(size: int) -> None:
+def test_compressible_data_is_coded_and_noise_is_stored(size: int) -> None:
     for data, grows_by in ((b"ab" * size, 0), (random.Random(size).randbytes(size), 9)):
         blob = encode_segment(_ENGINE, data, 5, _WORK)
         assert len(blob) <= len(data) + max(grows_by, 9)
@@ -56,7 +56,7 @@ def test_a_stored_segment_is_its_bytes_between_a_number_and_a_checksum() -> None
 
 
 def test_a_segment_that_was_moved_is_damaged() -> None:
-    """Its checksum begins with its place in the original."""
+    """Its checksum starts with its position in the original."""
     blob = encode_segment(_ENGINE, b"ab" * 300, 5, _WORK)
     data, error = _read_back(blob, 6)
     assert data == b""
@@ -64,7 +64,7 @@ def test_a_segment_that_was_moved_is_damaged() -> None:
     assert (error.start, error.end) == (6, 606)
 
 
-def test_the_blocks_before_a_damaged_or_missing_one_are_handed_out() -> None:
+def test_the_blocks_before_a_damaged_or_missing_one_are_returned() -> None:
     data = b"it was the best of times\n" * (3 * BLOCK // 25)
     blob = encode_segment(_ENGINE, data, 0, _WORK)
     good, error = _read_back(blob[:-1], 0)

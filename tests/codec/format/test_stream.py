@@ -1,4 +1,4 @@
-"""Streams in and out: cut anywhere, counted, in segments."""
+"""Streams for input and output: chunks of any size, counted, in segments."""
 
 import io
 import random
@@ -16,8 +16,8 @@ def _words(size: int) -> bytes:
     return (b"it was the best of times, it was the worst of times\n" * (size // 50))[:size]
 
 
-class _Dripping(io.RawIOBase):
-    """A pipe that gives a few bytes at a time."""
+class _ShortReads(io.RawIOBase):
+    """A pipe that returns a few bytes per read."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.place = data, 0
@@ -27,19 +27,19 @@ class _Dripping(io.RawIOBase):
         return True
 
     def read(self, count: int = -1) -> bytes:
-        assert count > 0, "reads to the end at once are not bounded"
+        assert count > 0, "a read to the end takes unbounded memory"
         data = self.data[self.place : self.place + min(count, self.source.randrange(1, 5000))]
         self.place += len(data)
         return data
 
 
-def test_streams_that_give_a_little_at_a_time() -> None:
+def test_streams_with_short_reads() -> None:
     data = _words(100_000) + _noise(200_000)
     codec = Codec(ZlibEngine())
     blob, back = io.BytesIO(), io.BytesIO()
-    codec.compress_stream(_Dripping(data), blob)  # type: ignore[arg-type]
+    codec.compress_stream(_ShortReads(data), blob)  # type: ignore[arg-type]
     assert blob.getvalue() == codec.compress(data)
-    codec.decompress_stream(_Dripping(blob.getvalue()), back)  # type: ignore[arg-type]
+    codec.decompress_stream(_ShortReads(blob.getvalue()), back)  # type: ignore[arg-type]
     assert back.getvalue() == data
 
 

@@ -1,4 +1,4 @@
-"""Numbers that a kernel could overflow with are refused."""
+"""Models whose numbers could overflow a kernel's are refused."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from charloom.codec.model.integer_model import IntegerModel
 from integer_models import random_model
 
 
-def test_a_row_of_weights_may_not_sum_to_what_overflows() -> None:
+def test_a_row_of_weights_whose_sum_could_overflow() -> None:
     model = random_model(0, "rnn_tanh", hidden=1000, vocabulary=3)
     arrays = model.arrays()
     arrays["output.weights"] = np.full((3, 1000), 127, np.int8)

@@ -1,4 +1,4 @@
-"""The integer model as a file: what is saved is loaded, and nothing unsound gets in."""
+"""The integer model as a file: it loads as it was saved, and invalid content is refused."""
 
 import json
 import random
@@ -49,7 +49,7 @@ def test_a_loaded_model_is_the_saved_one(cell: str, tmp_path: Path) -> None:
         assert np.array_equal(mine.frequencies, theirs.frequencies)
 
 
-def test_every_number_is_in_the_fingerprint() -> None:
+def test_the_fingerprint_covers_every_number() -> None:
     model = _model("gru")
     seen = {model.fingerprint()}
     for name in model.arrays():
@@ -62,7 +62,7 @@ def test_every_number_is_in_the_fingerprint() -> None:
 
 
 def test_the_fingerprint_is_the_same_everywhere() -> None:
-    """Of numbers that no library's random generator or fit has a say in."""
+    """The numbers come from no library's generator or fit."""
     arrays = {name: np.zeros_like(array) for name, array in _model("rnn_tanh").arrays().items()}
     arrays["header"][0] = 1
     for name in ("output", "layers.0.hidden", "layers.1.hidden", "layers.1.input"):
@@ -99,7 +99,7 @@ def _retyped(name: str, dtype: type) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-def _gone(name: str) -> Callable[[dict[str, Any]], None]:
+def _removed(name: str) -> Callable[[dict[str, Any]], None]:
     return lambda arrays: arrays.pop(name)
 
 
@@ -114,7 +114,7 @@ _BAD: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "begin token": (_set("header", 5, 2), "begin_token is none of the tokens"),
     "negative begin token": (_set("header", -1, 2), "begin_token is none of the tokens"),
     "short header": (_shorter("header"), "header is not three int32"),
-    "no header": (_gone("header"), "header"),
+    "no header": (_removed("header"), "header"),
     "short table": (_shorter("token_table"), "token_table is int16"),
     "floats": (_retyped("token_table", np.float32), "token_table is float32"),
     "wide weights": (_retyped("output.weights", np.int16), "output.weights is int16"),
@@ -151,7 +151,7 @@ _BAD: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
 
 
 @pytest.mark.parametrize("name", list(_BAD))
-def test_unsound_files_are_refused_in_one_line(name: str, tmp_path: Path) -> None:
+def test_invalid_files_are_refused_in_one_line(name: str, tmp_path: Path) -> None:
     change, message = _BAD[name]
     arrays = {n: a.copy("C") for n, a in _model().arrays().items()}
     if name == "overflow":
@@ -166,7 +166,7 @@ def test_unsound_files_are_refused_in_one_line(name: str, tmp_path: Path) -> Non
     assert "\n" not in str(error.value)
 
 
-def test_files_that_are_none(tmp_path: Path) -> None:
+def test_files_without_a_model(tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match="cannot read the integer model"):
         IntegerModel.load(tmp_path / "missing")
     with pytest.raises(ModelFolderError, match="cannot read the integer model"):
@@ -182,8 +182,8 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 @settings(max_examples=150)
 @given(seed=st.integers(0, 2**32))
-def test_a_damaged_file_is_refused_or_sound(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Damage that breaks no rule is found by the fingerprint."""
+def test_a_damaged_file_is_refused_or_valid(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The fingerprint finds damage that no rule excludes."""
     draw = random.Random(seed)
     file = tmp_path_factory.getbasetemp() / "damaged"
     model = _model("gru")

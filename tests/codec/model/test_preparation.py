@@ -1,4 +1,4 @@
-"""The two files that a folder has for compression: damaged, mixed up, missing or no files at all."""
+"""The two files of a model folder for compression: damaged, mixed up, missing, or special files."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", [_CODEC, _PRIMING])
 def test_a_flipped_bit_is_refused_or_changes_nothing(name: str, folder: Path) -> None:
-    """Nothing is ever compressed that the sound folder could not open."""
+    """Nothing is compressed that the undamaged folder could not decompress."""
     mode = {_CODEC: True, _PRIMING: False}[name]
     sound = open_engine(folder, fast=mode).fingerprint
     file = folder / name
@@ -50,13 +50,13 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(name: str, folder: Path) ->
         else:
             message = name
             assert found == sound
-            assert at < header  # where the names of the metadata are
+            assert at < header  # the names of the metadata
         assert name in message
         assert "\n" not in message
     assert refused > 0.8 * len(places)
 
 
-def test_a_priming_that_is_missing_or_anothers(folder: Path, tmp_path: Path) -> None:
+def test_a_missing_priming_and_one_of_another_model(folder: Path, tmp_path: Path) -> None:
     other = _saved(tmp_path / "other", 1, _TEXT * 5)
     packed = {fast: Codec(folder, fast=fast).compress(_TEXT) for fast in (False, True)}
     kept = (folder / _PRIMING).read_bytes()
@@ -75,7 +75,7 @@ def test_a_priming_that_is_missing_or_anothers(folder: Path, tmp_path: Path) -> 
     assert Codec(folder).compress(_TEXT) == packed[False]
 
 
-def test_a_priming_where_none_belongs(folder: Path, tmp_path: Path) -> None:
+def test_an_unexpected_priming(folder: Path, tmp_path: Path) -> None:
     bare = _saved(tmp_path / "bare", 1, b"")
     packed = Codec(bare).compress(_TEXT)
     shutil.copy(folder / _PRIMING, bare)
@@ -97,13 +97,13 @@ def _without_metadata(file: Path) -> None:
 
 @pytest.mark.parametrize("name", [_CODEC, _PRIMING])
 def test_files_without_fingerprints_are_refused(name: str, folder: Path) -> None:
-    """Nothing would tell that they belong together."""
+    """Nothing would show that they belong together."""
     _without_metadata(folder / name)
     with pytest.raises(ModelFolderError, match=name):
         Codec(folder).compress(_TEXT)
 
 
-def test_integers_that_are_missing_are_made_again_with_a_warning(folder: Path) -> None:
+def test_missing_integers_are_made_again_with_a_warning(folder: Path) -> None:
     packed = Codec(folder).compress(_TEXT)
     (folder / _CODEC).unlink()
     with pytest.warns(CharloomWarning, match=r"codec.safetensors was missing, and was made again"):
@@ -114,7 +114,7 @@ def test_integers_that_are_missing_are_made_again_with_a_warning(folder: Path) -
 
 
 def _make_hole(file: Path) -> None:
-    """A file of a TiB that takes no room."""
+    """Makes a sparse file of a TiB."""
     file.touch()
     os.truncate(file, 1 << 40)
 
@@ -129,10 +129,10 @@ _NO_FILES: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.skipif(os.name != "posix", reason="pipes and devices in folders are Unix's")
+@pytest.mark.skipif(os.name != "posix", reason="pipes and devices in folders need Unix")
 @pytest.mark.parametrize("kind", list(_NO_FILES))
 @pytest.mark.parametrize("name", [_CODEC, _PRIMING])
-def test_what_is_no_such_file_is_refused_at_once(name: str, kind: str, folder: Path) -> None:
+def test_special_files_are_refused_at_once(name: str, kind: str, folder: Path) -> None:
     (folder / name).unlink()
     _NO_FILES[kind](folder / name)
     with pytest.raises(ModelFolderError, match=name):

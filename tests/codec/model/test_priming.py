@@ -1,4 +1,4 @@
-"""The text that ships with a model for compression."""
+"""The text in a model folder that primes compression."""
 
 from pathlib import Path
 from typing import Any
@@ -19,35 +19,35 @@ def test_equal_primings_are_equal_files() -> None:
 
 @settings(max_examples=30)
 @given(st.binary(max_size=200), st.binary(max_size=200))
-def test_goes_to_a_file_and_back(seen: bytes, unseen: bytes) -> None:
-    priming = Priming.of_text(seen, unseen)
-    assert (priming.text, priming.silent) == (seen + unseen, len(seen))
+def test_round_trip_through_a_file(trained_on: bytes, held_out: bytes) -> None:
+    priming = Priming.of_text(trained_on, held_out)
+    assert (priming.text, priming.silent) == (trained_on + held_out, len(trained_on))
     again = Priming.from_file(priming.to_file())
     assert again == priming
     assert again.fingerprint() == priming.fingerprint()
 
 
-def test_the_end_of_a_long_text_is_kept_and_the_unseen_first() -> None:
-    seen, unseen = bytes(MAX_PRIMING), b"u" * 1000
-    priming = Priming.of_text(b"first" + seen, unseen)
+def test_the_end_of_a_long_text_is_kept_and_validation_text_first() -> None:
+    trained_on, held_out = bytes(MAX_PRIMING), b"u" * 1000
+    priming = Priming.of_text(b"first" + trained_on, held_out)
     assert len(priming.text) == MAX_PRIMING
-    assert priming.text[priming.silent :] == unseen
-    assert Priming.of_text(seen, b"u" * (MAX_PRIMING + 1)).silent == 0
+    assert priming.text[priming.silent :] == held_out
+    assert Priming.of_text(trained_on, b"u" * (MAX_PRIMING + 1)).silent == 0
 
 
-def test_fingerprints_differ_where_primings_do() -> None:
+def test_fingerprints_of_different_primings_differ() -> None:
     primings = [Priming(), Priming(b"a"), Priming(b"a", 1), Priming(b"b", 1)]
     assert len({priming.fingerprint() for priming in primings}) == len(primings)
 
 
-def test_none_is_an_empty_one(tmp_path: Path) -> None:
+def test_a_folder_without_priming_has_an_empty_one(tmp_path: Path) -> None:
     assert Priming.load(tmp_path) == Priming()
     (tmp_path / PRIMING_FILE).write_bytes(Priming(b"text", 2).to_file())
     assert Priming.load(tmp_path) == Priming(b"text", 2)
 
 
 def test_damage(tmp_path: Path) -> None:
-    """Cut short, or a bit turned: an error in one line or the same priming, never a crash."""
+    """A truncation or a flipped bit: an error in one line or the same priming, never a crash."""
     whole = Priming(b"some text, some text" * 20, 100)
     data = whole.to_file()
     file = tmp_path / PRIMING_FILE
@@ -61,13 +61,13 @@ def test_damage(tmp_path: Path) -> None:
             message = str(error)
         else:
             message = "not a priming"
-            assert Priming.load(tmp_path) == whole  # what no check covers: names in the header
+            assert Priming.load(tmp_path) == whole  # no checksum covers the names in the header
         assert "not a priming" in message
         assert "\n" not in message
 
 
 def test_hostile_lengths(tmp_path: Path) -> None:
-    """A small file that would unpack to gigabytes."""
+    """A small file that would decompress to gigabytes."""
     import lzma
 
     packed = np.frombuffer(lzma.compress(bytes(1 << 28), preset=0), np.uint8)

@@ -1,4 +1,4 @@
-"""Integers against the model they were made of."""
+"""Integers compared with the model that they were made from."""
 
 import math
 from typing import Any
@@ -18,7 +18,7 @@ _VOCABULARY = Vocabulary.of_text(_TEXT)
 
 
 def _model(vocabulary: Vocabulary = _VOCABULARY, seed: int = 0, **settings: Any) -> LanguageModel:
-    """Weights large enough for predictions worth comparing, and too small for chaos, where states drift apart."""
+    """Weights large enough for predictions worth comparing, and too small for chaos, in which states drift apart."""
     model = charloom.build_model(
         vocabulary, ModelSettings(**{"hidden_size": 48, "init_sigma": 0.2} | settings), seed=seed
     )
@@ -32,7 +32,7 @@ def _model(vocabulary: Vocabulary = _VOCABULARY, seed: int = 0, **settings: Any)
 
 
 def _lost_bits(model: LanguageModel, integers: IntegerModel, steps: int = 40, lanes: int = 16) -> float:
-    """The mean Kullback-Leibler divergence: what a text of the model's own costs more with the integers."""
+    """Returns the mean Kullback-Leibler divergence: the extra bits of a text of the model's own with the integers."""
     random = np.random.default_rng(1)
     network = ReferenceNetwork(integers, lanes)
     state = model.begin_state(lanes)
@@ -63,11 +63,11 @@ _KINDS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", list(_KINDS))
-def test_little_is_lost(kind: str) -> None:
+def test_loss_by_quantization_is_small(kind: str) -> None:
     model = _model(**_KINDS[kind])
     integers = quantize(model)
     assert _lost_bits(model, integers) < 0.001
-    # And it is the model that is computed: a wrong bias in one gate costs more than that.
+    # The computed model matters: a wrong bias in one gate costs more than that.
     with torch.no_grad():
         model.layer.get_parameter("bias_hh_l0")[-10:] += 0.7
     assert _lost_bits(model, integers) > 0.001
@@ -98,7 +98,7 @@ def test_tokens_are_their_bytes() -> None:
         quantize(_model(Vocabulary.of_text("")))
 
 
-def test_the_same_integers_each_time() -> None:
+def test_quantization_is_deterministic() -> None:
     for settings in _KINDS.values():
         model = _model(**settings)
         assert quantize(model).fingerprint() == quantize(model).fingerprint()
@@ -108,7 +108,7 @@ def test_the_same_integers_each_time() -> None:
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 @pytest.mark.parametrize("size", [1e-6, 3.0, 60.0])
 def test_tiny_and_huge_weights(cell: str, size: float) -> None:
-    """They need not be good; sound they are, or refused."""
+    """The integers need not be accurate; they must be valid or refused."""
     model = _model(cell=cell, num_layers=2)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -119,7 +119,7 @@ def test_tiny_and_huge_weights(cell: str, size: float) -> None:
     assert (network.frequencies.sum(axis=1) == 1 << 22).all()
 
 
-def test_relu_states_that_grow_are_saturated() -> None:
+def test_growing_relu_states_are_saturated() -> None:
     model = _model(cell="rnn", nonlinearity="relu", init_sigma=1.0)
     network = ReferenceNetwork(quantize(model), 4)
     for _ in range(30):
@@ -127,7 +127,7 @@ def test_relu_states_that_grow_are_saturated() -> None:
     assert (network.frequencies.sum(axis=1) == 1 << 22).all()
 
 
-def test_what_cannot_be_had_is_refused() -> None:
+def test_refusals() -> None:
     projected = LanguageModel(charloom.layers.LSTM(len(_VOCABULARY), 8, proj_size=4), _VOCABULARY)
     with pytest.raises(InputError, match="proj_size cannot be made integers"):
         quantize(projected)
@@ -154,8 +154,8 @@ def test_what_cannot_be_had_is_refused() -> None:
         quantize(beyond)
 
 
-def test_a_bound_that_a_model_breaks_is_an_error_of_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever ``integer_model_checks`` finds: training goes on to write its history."""
+def test_a_broken_bound_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training catches it, so that its history is written, for any finding of ``integer_model_checks``."""
     monkeypatch.setattr("charloom.codec.model.bounds.MAX_TOKEN", 2)
     with pytest.raises(InputError, match="cannot be made integers: a token has more than 2 bytes"):
         quantize(_model())

@@ -1,4 +1,4 @@
-"""Groups of records and their index: damage is found, and said of the records that it hit alone."""
+"""Groups of records and their index: damage is detected, and reported of the damaged records alone."""
 
 import random
 
@@ -18,8 +18,8 @@ from damage import damaged
 
 @settings(max_examples=200)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 300))
-def test_a_groups_damage_is_found(seed: int, count: int) -> None:
-    """Whatever happens to its bytes, each record is right or named."""
+def test_damage_of_a_group_is_found(seed: int, count: int) -> None:
+    """For any damage, each record is right or named."""
     source = random.Random(seed)
     blobs = [source.randbytes(source.choice([0, 1, 20, 300])) for _ in range(count)]
     data = encode_group(blobs)
@@ -33,7 +33,7 @@ def test_a_groups_damage_is_found(seed: int, count: int) -> None:
 
 
 @given(lengths=st.lists(st.sampled_from([0, 1, 20, 21, 5000]), min_size=1, max_size=60))
-def test_a_group_takes_little_beside_its_records(lengths: list[int]) -> None:
+def test_the_overhead_of_a_group(lengths: list[int]) -> None:
     """A few bits for each length, and a checksum for each row and column of a square."""
     blobs = [bytes(length) for length in lengths]
     data = encode_group(blobs)
@@ -41,7 +41,7 @@ def test_a_group_takes_little_beside_its_records(lengths: list[int]) -> None:
     assert len(data) <= sum(lengths) + 4 * len(lengths) + 40
 
 
-def test_one_damaged_record_is_named_alone() -> None:
+def test_only_the_damaged_record_is_named() -> None:
     blobs = [bytes([number]) * 10 for number in range(100)]
     data = bytearray(encode_group(blobs))
     data[data.index(blobs[37]) + 3] ^= 1

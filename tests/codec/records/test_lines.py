@@ -1,4 +1,4 @@
-"""Lines as records: the text comes back with its line ends, whatever the threads."""
+"""Lines as records: the text comes back with its line ends, for any number of threads."""
 
 import io
 
@@ -20,13 +20,13 @@ def _text_blob(text: bytes, threads: int = 1) -> bytes:
 
 @settings(max_examples=100)
 @given(text=st.binary(max_size=300).map(lambda data: data.replace(b"a", b"\n")), threads=st.integers(1, 2))
-def test_lines_come_back_whatever_ends_them(text: bytes, threads: int) -> None:
+def test_round_trip_of_any_line_ends(text: bytes, threads: int) -> None:
     blob = _text_blob(text, threads)
     assert Codec(ZlibEngine()).decompress(blob) == text
     assert blob == _text_blob(text)
 
 
-def test_a_line_that_is_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_is_too_long_for_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "MAX_RECORD", 10)
     for text in (b"0123456789\n0123456789", b"\n" * 30):
         assert Codec(ZlibEngine()).decompress(_text_blob(text)) == text

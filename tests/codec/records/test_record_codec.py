@@ -26,7 +26,7 @@ def test_round_trip(engine: Engine, check: bool, record: bytes) -> None:
 
 
 class _Echo(Engine):
-    """An engine whose payloads are the records turned round: any first byte comes up."""
+    """An engine whose payloads are the reversed records, so that any first byte occurs."""
 
     def __init__(self) -> None:
         self.name = "fast"
@@ -44,8 +44,8 @@ class _Echo(Engine):
         return payload[::-1]
 
 
-def test_every_first_byte_goes_through() -> None:
-    """Payloads that look like an escape get one; only those are longer."""
+def test_every_first_byte_round_trips() -> None:
+    """Payloads that look like an escape get one; only those grow."""
     codec = RecordCodec(_Echo())
     for last in range(256):
         record = b"ab" + bytes([last])
@@ -64,8 +64,8 @@ def test_long_records_are_stored() -> None:
         assert codec.decode(blob) == text[:size]
 
 
-def test_records_that_shrink_beyond_belief_are_stored() -> None:
-    """Else a few bytes, damaged, might stand for as much."""
+def test_records_with_an_extreme_ratio_are_stored() -> None:
+    """Otherwise a few damaged bytes could decode to as much."""
     codec = RecordCodec(ZlibEngine())
     assert len(codec.encode(bytes(4096))) < 100
     blob = codec.encode(bytes(MAX_CODED_RECORD))
@@ -77,7 +77,7 @@ def test_records_that_shrink_beyond_belief_are_stored() -> None:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_batches(threads: int) -> None:
-    """What one by one gives, in order, whatever the threads."""
+    """Results equal those of single records, in order, for any number of threads."""
     source = random.Random(1)
     records = [source.randbytes(source.randrange(30)).hex().encode() for _ in range(1500)]
     codec = RecordCodec(ZlibEngine(), threads=threads)
@@ -91,7 +91,7 @@ def test_batches(threads: int) -> None:
     assert caught.value.records == (1234,)
 
 
-def test_what_cannot_be_a_record() -> None:
+def test_invalid_records() -> None:
     codec = RecordCodec(ZlibEngine())
     with pytest.raises(DamagedRecordError, match="cannot be decoded"):
         codec.decode(b"\x07\x07\x07")
@@ -104,7 +104,7 @@ def test_what_cannot_be_a_record() -> None:
 
 
 def test_the_check_byte() -> None:
-    """Finds what an engine cannot see: damage in a stored record, and another model."""
+    """It detects what an engine cannot: damage in a stored record, and another model."""
     codec = RecordCodec(PlainEngine(), check=True)
     blob = bytearray(codec.encode(b"\x01\x99"))
     assert blob[0] == 0xFF

@@ -1,4 +1,4 @@
-"""A file of records: any one without the others, little beside the records themselves, damage named."""
+"""A file of records: random access, little overhead, damage named."""
 
 import io
 import os
@@ -59,8 +59,8 @@ def test_any_record(count: int, tmp_path: Path) -> None:
             file[0]
 
 
-def test_reading_one_record_reads_its_group_alone(tmp_path: Path) -> None:
-    """The others may be anything."""
+def test_reading_one_record_reads_only_its_group(tmp_path: Path) -> None:
+    """The other groups may hold any bytes."""
     records = _records(5 * GROUP_RECORDS)
     path = tmp_path / "r.cl"
     RecordFile.write(path, records, ZlibEngine())
@@ -106,7 +106,7 @@ def test_less_than_a_byte_each(tmp_path: Path) -> None:
     assert path.stat().st_size - own < 1000
 
 
-def test_a_damaged_record_is_named_and_the_others_stay(tmp_path: Path) -> None:
+def test_a_damaged_record_is_named_and_the_others_are_readable(tmp_path: Path) -> None:
     records = _records(2000)
     records[700] = b"the only one of its kind"
     path = tmp_path / "r.cl"
@@ -128,17 +128,17 @@ def test_a_damaged_record_is_named_and_the_others_stay(tmp_path: Path) -> None:
     assert target.getvalue() == b"".join(record + b"\n" for record in records[:700])
 
 
-@pytest.mark.parametrize("where", ["end", "middle", "cut"])
-def test_a_damaged_index(where: str, tmp_path: Path) -> None:
-    """Is said; the groups can be found without it."""
+@pytest.mark.parametrize("damage", ["end", "middle", "cut"])
+def test_a_damaged_index(damage: str, tmp_path: Path) -> None:
+    """It is reported; the groups can be found without it."""
     records = _records(3000)
     path = tmp_path / "r.cl"
     RecordFile.write(path, records, ZlibEngine())
     blob = bytearray(path.read_bytes())
-    if where == "cut":
+    if damage == "cut":
         del blob[-7:]
     else:
-        blob[-2 if where == "end" else -12] ^= 1
+        blob[-2 if damage == "end" else -12] ^= 1
     path.write_bytes(blob)
     with pytest.raises(DamagedFileError, match="rebuild_index"):
         RecordFile(path, ZlibEngine())
@@ -148,7 +148,7 @@ def test_a_damaged_index(where: str, tmp_path: Path) -> None:
         Codec(ZlibEngine()).decompress(bytes(blob))
 
 
-def test_errors_of_their_own(tmp_path: Path) -> None:
+def test_errors_of_invalid_arguments(tmp_path: Path) -> None:
     path = tmp_path / "r.cl"
     RecordFile.write(path, [b"a" * 30], ZlibEngine())
     blob = path.read_bytes()
@@ -175,7 +175,7 @@ _TEXT = b"\n".join(_records(200))
 
 @settings(max_examples=200)
 @given(seed=st.integers(0, 2**32))
-def test_damage_is_never_unseen(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_damage_is_always_detected(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Reading through gives the text or an error; reading any record gives it or an error."""
     blob = damaged(_BLOB, random.Random(seed))
     try:
@@ -196,8 +196,8 @@ def test_damage_is_never_unseen(seed: int, tmp_path_factory: pytest.TempPathFact
                 continue
 
 
-def test_numbers_that_no_group_has(tmp_path: Path) -> None:
-    """With checksums made right: a size that none takes, and more records than there may be."""
+def test_invalid_numbers_of_groups(tmp_path: Path) -> None:
+    """With valid checksums: a size that no group has, and more records than the limit."""
     with pytest.raises(DamagedFileError):
         Index.from_bytes(Index([(1, 1)]).to_bytes()[:-INDEX_SIZE_BYTES])
     file = tmp_path / "records"
@@ -210,6 +210,6 @@ def test_numbers_that_no_group_has(tmp_path: Path) -> None:
         assert len(records) == 0
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(CompressedFileError, match=r"none: cannot be read \(No such file or directory\); give the path"):
         RecordFile(tmp_path / "none", ZlibEngine())

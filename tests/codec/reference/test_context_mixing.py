@@ -1,4 +1,4 @@
-"""The mixture learns what repeats, and coding and decoding see the same predictions."""
+"""The mixture learns repetitions; coding and decoding compute the same predictions."""
 
 import math
 
@@ -11,9 +11,9 @@ from charloom.codec.reference.network_prediction import NetworkPrediction
 
 
 def _bits_of(text: bytes, memory: Memory) -> list[float]:
-    """What each byte takes, by the probabilities of its bits."""
+    """Returns the bits that each byte takes, by the probabilities of its bits."""
     buffer = TextBuffer(b"", len(text), 1)
-    mixture, lane, network = Mixture(memory, buffer), Lane(0), NetworkPrediction([b"a"])  # one that has not begun
+    mixture, lane, network = Mixture(memory, buffer), Lane(0), NetworkPrediction([b"a"])  # without a token started
     taken = []
     for byte in text:
         mixture.start_byte(lane, network)
@@ -30,7 +30,7 @@ def _bits_of(text: bytes, memory: Memory) -> list[float]:
     return taken
 
 
-def test_what_repeats_takes_less_and_what_is_random_does_not() -> None:
+def test_repetitions_take_fewer_bits_and_random_bytes_do_not() -> None:
     words = _bits_of(b"it was the best of times, " * 4, Memory(12, 12))
     assert sum(words[:26]) > 5 * 26
     assert sum(words[-26:]) < 0.5 * 26
@@ -38,7 +38,7 @@ def test_what_repeats_takes_less_and_what_is_random_does_not() -> None:
     assert 7.9 * 100 < sum(_bits_of(noise, Memory(12, 12))) < 9 * 100
 
 
-def test_the_same_memory_gives_the_same_predictions_and_goes_on_learning() -> None:
+def test_equal_memories_give_equal_predictions_and_learn() -> None:
     memory = Memory(12, 12)
     first = _bits_of(b"abracadabra", memory)
     assert first == _bits_of(b"abracadabra", Memory(12, 12))
@@ -47,8 +47,8 @@ def test_the_same_memory_gives_the_same_predictions_and_goes_on_learning() -> No
     assert memory.bytes_with_network == 0
 
 
-def test_what_a_network_says_is_heard() -> None:
-    """Of two equal texts that nothing was learnt from, that which the network foretells takes less."""
+def test_a_network_prediction_is_used() -> None:
+    """Without anything learned, the text that the network predicts takes fewer bits."""
     taken = []
     for likely in (b"a", b"b"):
         network = NetworkPrediction([b"a", b"b"])
@@ -75,7 +75,7 @@ def test_numbers_wrap_around_and_rates_fall_to_the_last() -> None:
     assert _rate_after(10**9, 655, 20_000) == 100
 
 
-def test_all_that_predicts_learns() -> None:
+def test_every_predictor_learns() -> None:
     text = b"it was the best, it was the worst\n" * 3
     memory, fresh = Memory(12, 12), Memory(12, 12)
     _bits_of(text, memory)

@@ -1,9 +1,9 @@
-"""What the mixture predicts from."""
+"""Contexts of the mixture's predictions."""
 
 from charloom.codec.reference.contexts import Match, TextBuffer
 
 
-def test_a_match_goes_no_further_than_what_was_written() -> None:
+def test_a_match_ends_at_the_last_byte() -> None:
     history = TextBuffer(b"abcabc", 4, 2)
     match = Match(3, at=6)
     assert match.expected(history) == 0

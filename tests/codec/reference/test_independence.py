@@ -1,10 +1,10 @@
-"""The specification stands alone: a fast path that it used could not be tested against it."""
+"""The reference implementation is independent: a fast path that it used could not be tested against it."""
 
 import subprocess
 import sys
 
 
-def test_the_specification_imports_no_native_code_and_no_torch() -> None:
+def test_the_reference_imports_no_native_code_and_no_torch() -> None:
     code = (
         "import sys, charloom.codec.reference.plain_engine\n"
         "fast = {'charloom._codec', 'charloom.codec.engines.native', 'charloom._kernels', 'torch'}\n"

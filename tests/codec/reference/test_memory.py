@@ -1,4 +1,4 @@
-"""What the mixture remembers: slots by context, and weights by circumstance."""
+"""Memory of the mixture: slots by context, and weights by weight set."""
 
 import numpy as np
 from hypothesis import given
@@ -10,15 +10,15 @@ from charloom.codec.reference.state_maps import ONE
 
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=30, unique_by=lambda key: key & 0xFFFF or 1))
 def test_a_context_finds_its_slot_again(keys: list[int]) -> None:
-    """In a table that is large enough."""
+    """If the table is large enough."""
     table = Table(22, full=True)
     for number, key in enumerate(keys):
         table.find(key).count[0] = number + 1
     assert [table.find(key).count[0] for key in keys] == [number + 1 for number in range(len(keys))]
 
 
-def test_the_neighbour_that_has_seen_least_is_taken() -> None:
-    table = Table(0, full=True)  # one home; its neighbours are 1 and 2
+def test_the_neighbor_with_the_smallest_count_is_replaced() -> None:
+    table = Table(0, full=True)  # one home slot; its neighbors are 1 and 2
     for key, seen in ((1, 5), (2, 3), (3, 9)):
         table.find(key).count[0] = seen
     slot = table.find(4)
@@ -36,7 +36,7 @@ def test_a_check_is_never_zero_and_of_one_byte_in_light_tables() -> None:
     assert Table(4, full=False).find(0x100).check == 1
 
 
-def test_what_the_network_alone_makes_begins_as_the_others_stand() -> None:
+def test_weights_of_network_sets_start_as_those_without_a_network() -> None:
     memory = Memory(4, 4)
     assert memory.weights.shape == (sum(SET_SIZES), INPUTS)
     memory.weights[:] = np.arange(len(memory.weights))[:, None]
@@ -45,7 +45,7 @@ def test_what_the_network_alone_makes_begins_as_the_others_stand() -> None:
     rows = memory.weights[:, 0]
     for place in range(SET_SIZES[0]):  # (length, order, confidence): of confidence 0
         assert rows[place] == place - place % 8
-    for place in range(SET_SIZES[1]):  # (is likeliest, partial): of one that is not
+    for place in range(SET_SIZES[1]):  # (is most likely, partial): of one that is not
         assert rows[FIRST_ROWS[1] + place] == FIRST_ROWS[1] + place % 256
     for place in range(LOGIT_STEPS * 64):  # (logit, confidence, bit): of the bit alone
         assert rows[FIRST_ROWS[4] + place] == FIRST_ROWS[4] + place % 8

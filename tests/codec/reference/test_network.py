@@ -14,7 +14,7 @@ from charloom.settings.cells import CELLS
 from integer_models import random_model
 
 
-def test_tanh_and_sigmoid_are_those_of_floats() -> None:
+def test_tanh_and_sigmoid_approximate_those_of_floats() -> None:
     z = np.arange(-40_000, 40_001, 7)
     exact = np.tanh(np.clip(z, -32_768, 32_767) / 4096) * 32_768
     assert np.abs(tanh(z, fit_tanh()) - exact).max() < 11
@@ -24,7 +24,7 @@ def test_tanh_and_sigmoid_are_those_of_floats() -> None:
 
 
 @given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=40))
-def test_frequencies_are_shares_of_powers_of_two(numbers: list[int]) -> None:
+def test_frequencies_are_proportional_to_powers_of_two(numbers: list[int]) -> None:
     logits = np.array([numbers])
     (found,) = frequencies(logits, fit_exp2()).astype(np.int64)
     assert found.sum() == 1 << FREQUENCY_BITS
@@ -43,11 +43,11 @@ def test_products_are_scaled_and_rounded_down() -> None:
         [((-1 >> 2) * 3) >> 1, ((-100 >> 2) * 5) >> 1],
     ]
     assert saturated(np.array([-40_000, 3, 40_000])).tolist() == [-32_768, 3, 32_767]
-    assert times(np.array([1 << 14, -(1 << 14), 16_383]), 1).tolist() == [1, 0, 0], "to nearest, halves up"
+    assert times(np.array([1 << 14, -(1 << 14), 16_383]), 1).tolist() == [1, 0, 0], "to the nearest integer, halves up"
 
 
 @pytest.mark.parametrize("cell", [cell.name for cell in CELLS])
-def test_lanes_know_nothing_of_each_other_and_a_negative_token_is_none(cell: Any) -> None:
+def test_lanes_are_independent_and_a_negative_token_is_skipped(cell: Any) -> None:
     model = random_model(3, cell, hidden=6, vocabulary=9, layers=2)
     texts = np.random.default_rng(0).integers(0, 9, (3, 5))
     several = ReferenceNetwork(model, 3)

@@ -24,17 +24,17 @@ def _bits(token: bytes) -> str:
     return "".join(f"{byte:08b}" for byte in token)
 
 
-def _begun(frequencies: np.ndarray[tuple[int], np.dtype[np.int64]]) -> NetworkPrediction:
+def _started(frequencies: np.ndarray[tuple[int], np.dtype[np.int64]]) -> NetworkPrediction:
     prediction = NetworkPrediction(CHARACTERS)
     prediction.begin(frequencies.astype(np.uint32))
     return prediction
 
 
 @given(_FREQUENCIES, st.sampled_from(CHARACTERS[1:]))
-def test_a_bits_probability_is_a_share_of_the_tokens_that_fit(
+def test_the_probability_of_a_bit_is_the_share_of_the_tokens_that_fit(
     frequencies: np.ndarray[tuple[int], np.dtype[np.int64]], token: bytes
 ) -> None:
-    prediction = _begun(frequencies)
+    prediction = _started(frequencies)
     bits = _bits(token)
     likeliest = max(range(1, len(CHARACTERS)), key=lambda i: (frequencies[i], -sorted(CHARACTERS).index(CHARACTERS[i])))
     assert prediction.most_likely_byte() == CHARACTERS[likeliest][0]
@@ -50,10 +50,10 @@ def test_a_bits_probability_is_a_share_of_the_tokens_that_fit(
 
 
 @given(_FREQUENCIES, st.sampled_from(CHARACTERS[1:]))
-def test_parts_of_bytes_lie_side_by_side_below_escape(
+def test_parts_of_bytes_are_adjacent_below_escape(
     frequencies: np.ndarray[tuple[int], np.dtype[np.int64]], token: bytes
 ) -> None:
-    prediction = _begun(frequencies)
+    prediction = _started(frequencies)
     for place, byte in enumerate(token):
         end = 0
         for candidate in range(256):
@@ -66,14 +66,14 @@ def test_parts_of_bytes_lie_side_by_side_below_escape(
                 assert prediction.byte_at(start) == prediction.byte_at(end - 1) == candidate
         assert end == prediction.escape() < prediction.total()
         if place == 0:
-            assert prediction.total() == 1 << FREQUENCY_BITS, "what <unk> has is for all other bytes"
+            assert prediction.total() == 1 << FREQUENCY_BITS, "the frequency of <unk> is for all other bytes"
         for bit in f"{byte:08b}":
             prediction.read(int(bit))
 
 
-def test_a_byte_that_fits_no_token_is_lost_and_a_new_token_begins() -> None:
-    prediction = _begun(np.full(len(CHARACTERS), 100))
-    for bit in "11111111":  # no UTF-8
+def test_a_byte_that_fits_no_token_is_lost_and_a_new_token_starts() -> None:
+    prediction = _started(np.full(len(CHARACTERS), 100))
+    for bit in "11111111":  # not UTF-8
         prediction.read(int(bit))
     assert not prediction.predicts()
     assert not prediction.is_most_likely()
@@ -85,12 +85,12 @@ def test_a_byte_that_fits_no_token_is_lost_and_a_new_token_begins() -> None:
     assert prediction.take_token() == CHARACTERS.index(b"a")
 
 
-def test_confidence_grows_with_the_likeliest_token() -> None:
+def test_confidence_grows_with_the_most_likely_token() -> None:
     found = []
     for percent in (10, 25, 40, 60, 80, 90, 96, 99.5):
         frequencies = np.full(len(CHARACTERS), (100 - percent) * 1000 / (len(CHARACTERS) - 2))
         frequencies[5] = percent * 1000
-        found.append(_begun(frequencies.astype(np.int64)).confidence)
+        found.append(_started(frequencies.astype(np.int64)).confidence)
     assert found == list(range(8))
 
 
@@ -99,7 +99,7 @@ def test_tokens_without_bytes_are_refused() -> None:
         NetworkPrediction([b""])
 
 
-def test_lanes_predict_what_the_network_alone_says_of_each_text() -> None:
+def test_lanes_predict_as_the_network_does_for_each_text() -> None:
     model = with_tokens(random_model(5, "gru", hidden=5, vocabulary=len(CHARACTERS)), CHARACTERS)
     lanes = NetworkLanes(model, 2)
     lanes.begin()

@@ -1,4 +1,4 @@
-"""The native engines against the plain ones: the same bytes on every instruction set, and each decodes the others'."""
+"""The native engines against the reference: the same bytes on every instruction set, and each decodes the others'."""
 
 import random
 
@@ -16,8 +16,8 @@ from small_engines import BLOCKS, MODELS, PRIMINGS, TEXT, engine_of
 _native = pytest.mark.skipif(not supported(), reason="charloom was built without native code")
 
 
-def _others(model: IntegerModel, priming: Priming, *, fast: bool) -> list[Engine]:
-    """One for each instruction set."""
+def _other_engines(model: IntegerModel, priming: Priming, *, fast: bool) -> list[Engine]:
+    """Returns an engine for each instruction set."""
     return [engine_of(model, priming, name, fast=fast) for name in supported()]
 
 
@@ -28,10 +28,10 @@ def test_fast_gives_the_same_bytes(model: IntegerModel, lanes: int) -> None:
     plain = ReferenceEngine(model, None)
     session = plain.begin(lanes)
     payloads = [session.encode(block) for block in BLOCKS]
-    for engine in _others(model, Priming(), fast=True):
+    for engine in _other_engines(model, Priming(), fast=True):
         session = engine.begin(lanes)
         assert [session.encode(block) for block in BLOCKS] == payloads
-    for engine in [plain, *_others(model, Priming(), fast=True)]:
+    for engine in [plain, *_other_engines(model, Priming(), fast=True)]:
         session = engine.begin(lanes)
         found = [session.decode(p, len(block)) for p, block in zip(payloads, BLOCKS, strict=True)]
         assert found == BLOCKS
@@ -59,7 +59,7 @@ def test_mixing_gives_the_same_bytes(name: str, primed: str, lanes: int) -> None
     model, priming = MODELS[name], PRIMINGS[primed]
     plain = ReferenceEngine(model, priming).begin(lanes)
     payloads = [plain.encode(block) for block in BLOCKS]
-    for engine in _others(model, priming, fast=False):
+    for engine in _other_engines(model, priming, fast=False):
         session = engine.begin(lanes)
         assert [session.encode(block) for block in BLOCKS] == payloads
         session = engine.begin(lanes)
@@ -84,7 +84,7 @@ def test_records_give_the_same_bytes(model: IntegerModel, fast: bool) -> None:
         plain = engine_of(model, priming, "reference", fast=fast).records()
         payloads = [plain.encode(record) for record in records]
         assert plain.decode(payloads[2], 100) == records[2]
-        for engine in _others(model, priming, fast=fast):
+        for engine in _other_engines(model, priming, fast=fast):
             session = engine.records()
             assert [session.encode(record) for record in records] == payloads
             assert [session.decode(payload, 100) for payload in payloads] == records
@@ -93,38 +93,38 @@ def test_records_give_the_same_bytes(model: IntegerModel, fast: bool) -> None:
 @_native
 @pytest.mark.parametrize("fast", [True, False])
 def test_long_texts_agree_between_instruction_sets(fast: bool) -> None:
-    """Longer than the plain engines have time for: tables fill, counts reach their limits, slots change hands."""
+    """Longer than the reference has time for: tables fill, counts reach their limits, slots are replaced."""
     source = random.Random(3)
     words = [source.randbytes(source.randrange(1, 6)) for _ in range(2000)]
     text = b" ".join(source.choices(words, k=4000)) + TEXT.encode() * 60 + bytes(10_000) + source.randbytes(10_000)
     model = MODELS["characters"]
     for lanes in (1, 16):
-        sessions = [engine.begin(lanes) for engine in _others(model, PRIMINGS["primed"], fast=fast)]
+        sessions = [engine.begin(lanes) for engine in _other_engines(model, PRIMINGS["primed"], fast=fast)]
         payloads = {session.encode(text) for session in sessions}
         assert len(payloads) == 1
         (payload,) = payloads
-        for engine in _others(model, PRIMINGS["primed"], fast=fast):
+        for engine in _other_engines(model, PRIMINGS["primed"], fast=fast):
             assert engine.begin(lanes).decode(payload, len(text)) == text
 
 
 @_native
 @pytest.mark.parametrize("lanes", [1, 4])
 def test_small_tables(monkeypatch: pytest.MonkeyPatch, lanes: int) -> None:
-    """Where contexts push each other out all the time, within one byte too."""
+    """Contexts replace each other all the time, within one byte too."""
     monkeypatch.setattr(engine_module, "FULL_BITS", 2)
     monkeypatch.setattr(engine_module, "LIGHT_BITS", 3)
     model, priming = MODELS["characters"], PRIMINGS["primed"]
     plain = ReferenceEngine(model, priming).begin(lanes)
     payload = plain.encode(TEXT.encode())
-    for engine in _others(model, priming, fast=False):
+    for engine in _other_engines(model, priming, fast=False):
         assert engine.begin(lanes).encode(TEXT.encode()) == payload
         assert engine.begin(lanes).decode(payload, len(TEXT.encode())) == TEXT.encode()
 
 
 @_native
 @pytest.mark.parametrize("fast", [True, False])
-def test_the_network_helps(fast: bool) -> None:
-    """So that equal bytes are not those of networks whose predictions are not used."""
+def test_the_network_reduces_the_size(fast: bool) -> None:
+    """Otherwise equal bytes could be those of engines that ignore the network."""
     for name in ("reference", supported()[-1]):
         text = TEXT[:60].encode()
         sizes = [
@@ -134,6 +134,6 @@ def test_the_network_helps(fast: bool) -> None:
         assert sizes[0] < 0.7 * sizes[1]
 
 
-def test_a_model_without_a_word_to_say() -> None:
+def test_a_model_whose_tokens_have_no_bytes() -> None:
     with pytest.raises(ValueError, match="no token has bytes"):
         with_tokens(random_model(1, "gru", hidden=3, vocabulary=1), [b""])

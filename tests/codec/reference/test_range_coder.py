@@ -1,4 +1,4 @@
-"""The plain range coder, alone: what is coded comes back, in hardly more bits than it takes."""
+"""The reference's range coder alone: what is coded is decoded, in few bits more than the entropy."""
 
 import math
 import random
@@ -61,9 +61,9 @@ def test_any_bytes_decode_or_end_in_an_error(payload: bytes, seed: int) -> None:
 
 @pytest.mark.parametrize("above", [0, 1])
 def test_carries_run_through_many_bytes(above: int) -> None:
-    """Parts are chosen so that the interval goes on holding the number 1/2, and the last one lies on one side of it."""
+    """Parts are chosen so that the interval always contains 1/2; the last part is on one side of it."""
     encoder = Encoder()
-    low, size, half = 0, (1 << 64) - 1, 1 << 63  # of the interval, in numbers of any length, without carries
+    low, size, half = 0, (1 << 64) - 1, 1 << 63  # of the interval, as integers without a limit and without carries
     bits = []
     for step in range(400):
         p = 20_000 + 97 * step
@@ -83,7 +83,7 @@ def test_carries_run_through_many_bytes(above: int) -> None:
     decoder.finish()
 
 
-def test_nothing_takes_no_bytes() -> None:
+def test_no_symbols_take_no_bytes() -> None:
     assert Encoder().finish() == b""
     Decoder(b"").finish()
     with pytest.raises(ValueError, match="after their end"):

@@ -3,7 +3,7 @@
 from charloom.codec.reference.state_maps import HISTORIES, LOGIT_LIMIT, learn, squash, state_map, stretch
 
 
-def test_states_of_histories_fit_a_byte() -> None:
+def test_bit_history_states_fit_into_a_byte() -> None:
     assert len(HISTORIES.next) == len(HISTORIES.zeros) <= 256
 
 
@@ -13,8 +13,8 @@ def test_stretch_is_the_inverse_of_squash() -> None:
     assert squash(0) == 1 << 15
 
 
-def test_a_state_map_learns_what_it_sees() -> None:
-    """At first fast, then slower, and never to certainty."""
+def test_a_state_map_learns_the_bits_that_it_gets() -> None:
+    """Fast at first, then slower, and never to certainty."""
     number = state_map(1 << 15, 0)
     seen = [(number := learn(number, 1)) >> 16 for _ in range(2000)]
     assert seen == sorted(seen)

@@ -1,4 +1,4 @@
-"""The contents of a checkpoint: all of a run comes back, and what no run wrote is refused."""
+"""The contents of a checkpoint: the whole state of a run round-trips, and invalid contents are refused."""
 
 import math
 from pathlib import Path
@@ -12,26 +12,26 @@ from charloom.training.checkpoints.checkpoint import save_checkpoint
 from charloom.training.checkpoints.file_format import read_checkpoint, write_checkpoint
 from charloom.training.processes import Processes
 from charloom.training.state import TrainingState
-from interrupted_runs import begin_or_go_on, corpus_of, settings_of_kind
+from interrupted_runs import corpus_of, settings_of_kind, train_or_resume
 
 _CORPUS = corpus_of("A fox, a dog and a crow. The crow had a chunk of cheese; the fox had an idea. " * 6)
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    """Of a run with AdamW that was validated twice."""
-    begin_or_go_on("dropout", _CORPUS, tmp_path, epochs=2)
+    """A checkpoint of a run with AdamW after two validations."""
+    train_or_resume("dropout", _CORPUS, tmp_path, epochs=2)
     return newest_checkpoint(tmp_path).path
 
 
-def _begun() -> TrainingState:
+def _started() -> TrainingState:
     model_settings, settings = settings_of_kind("dropout", epochs=2)
     return TrainingState(build_model(_CORPUS.vocabulary, model_settings, seed=7), settings)
 
 
-def test_a_perplexity_without_end_comes_back(tmp_path: Path) -> None:
+def test_an_infinite_perplexity_round_trips(tmp_path: Path) -> None:
     """JSON has no infinity."""
-    training = _begun()
+    training = _started()
     records = [EpochRecord(1, math.inf, math.inf, 1.5, 0.1), EpochRecord(2, 0.1 + 0.2, 1e300, 2.5, 1e7)]
     training.history[:] = records
     path = tmp_path / "file"
@@ -60,7 +60,7 @@ def test_a_perplexity_without_end_comes_back(tmp_path: Path) -> None:
         {"training": {"no_setting": 1}},
     ],
 )
-def test_facts_that_no_run_wrote(checkpoint: Path, wrong: dict[str, Any]) -> None:
+def test_invalid_facts(checkpoint: Path, wrong: dict[str, Any]) -> None:
     facts, tensors = read_checkpoint(checkpoint)
     write_checkpoint(checkpoint, facts | wrong, tensors)
     with pytest.raises(CheckpointError, match="damaged"):
@@ -82,20 +82,20 @@ def test_tensors_that_do_not_fit(checkpoint: Path, wrong: dict[str, torch.Tensor
     facts, tensors = read_checkpoint(checkpoint)
     write_checkpoint(checkpoint, facts, tensors | wrong)
     with pytest.raises(CheckpointError, match="damaged, or of another model"):
-        Checkpoint.read(checkpoint).restore(_begun(), Processes())
+        Checkpoint.read(checkpoint).restore(_started(), Processes())
 
 
 @pytest.mark.parametrize("missing", ["optimizer/0/exp_avg_sq", "weights/output.bias", "generator", "random/0"])
-def test_tensors_that_are_missing(checkpoint: Path, missing: str) -> None:
+def test_missing_tensors(checkpoint: Path, missing: str) -> None:
     facts, tensors = read_checkpoint(checkpoint)
     del tensors[missing]
     write_checkpoint(checkpoint, facts, tensors)
     with pytest.raises(CheckpointError, match="damaged, or of another model"):
-        Checkpoint.read(checkpoint).restore(_begun(), Processes())
+        Checkpoint.read(checkpoint).restore(_started(), Processes())
 
 
-def test_all_of_the_optimizer_comes_back(checkpoint: Path) -> None:
-    training = _begun()
+def test_the_state_of_the_optimizer_round_trips(checkpoint: Path) -> None:
+    training = _started()
     Checkpoint.read(checkpoint).restore(training, Processes())
     _, tensors = read_checkpoint(checkpoint)
     kept = training.optimizer.state_dict()["state"]

@@ -1,4 +1,4 @@
-"""When checkpoints are written, which stay, and what happens where they cannot be written or read."""
+"""The folder of checkpoints: when they are written, which are kept, and errors of writing and reading."""
 
 import errno
 import shutil
@@ -15,14 +15,14 @@ from charloom.training.checkpoints.file_format import read_checkpoint, write_che
 from charloom.training.checkpoints.folder import checkpoint_files, newest_checkpoint_of
 from charloom.training.events import EpochEnded, Event, StepEnded, StopTraining
 from charloom.training.processes import Processes
-from interrupted_runs import assert_same, begin_or_go_on, corpus_of
+from interrupted_runs import assert_same, corpus_of, train_or_resume
 
 pytestmark = pytest.mark.filterwarnings("ignore:validation perplexity was best")
 _CORPUS = corpus_of("A fox, a dog and a crow. The crow had a chunk of cheese; the fox had an idea. " * 6)
 
 
 def _numbers(folder: Path) -> list[int]:
-    """Of the steps of which there are checkpoints."""
+    """Returns the steps of the checkpoints."""
     return sorted(int(file.name[5:15]) for file in (folder / "checkpoints").glob("*.checkpoint"))
 
 
@@ -38,21 +38,21 @@ def _at_step(number: int, act: Callable[[], Any]) -> Callable[[Event], None]:
     return listen
 
 
-def test_so_many_steps_apart_and_the_last_few_kept(tmp_path: Path) -> None:
+def test_checkpoints_at_an_interval_of_steps_and_the_last_few_kept(tmp_path: Path) -> None:
     seen: list[list[int]] = []
 
     def look(event: Event) -> None:
         if isinstance(event, StepEnded):
             seen.append(_numbers(tmp_path))
 
-    begin_or_go_on("the section's", _CORPUS, tmp_path, look, checkpoint_steps=4, keep_checkpoints=3, epochs=2)
+    train_or_resume("the section's", _CORPUS, tmp_path, look, checkpoint_steps=4, keep_checkpoints=3, epochs=2)
     assert seen[:13] == [[0]] * 4 + [[0, 4]] * 4 + [[0, 4, 8]] * 4 + [[4, 8, 12]]
-    assert _numbers(tmp_path) == [len(seen)]  # at the end the last alone, to train longer from
+    assert _numbers(tmp_path) == [len(seen)]  # at the end only the last, to train longer from
     assert len(newest_checkpoint(tmp_path).history) == 2
 
 
-def test_so_many_minutes_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that says ten seconds a step."""
+def test_checkpoints_at_an_interval_of_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock on which a step takes ten seconds."""
     now = [0.0]
     monkeypatch.setattr("charloom.training.checkpoints.folder.time.monotonic", lambda: now[0])
     seen: list[list[int]] = []
@@ -62,24 +62,24 @@ def test_so_many_minutes_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             seen.append(_numbers(tmp_path))
             now[0] += 10
 
-    begin_or_go_on("the section's", _CORPUS, tmp_path, tick, checkpoint_minutes=1, keep_checkpoints=100)
+    train_or_resume("the section's", _CORPUS, tmp_path, tick, checkpoint_minutes=1, keep_checkpoints=100)
     assert seen[-1] == list(range(0, len(seen), 6))
 
 
-def test_none_but_the_first_and_the_last(tmp_path: Path) -> None:
+def test_only_the_first_and_the_last(tmp_path: Path) -> None:
     seen: set[int] = set()
-    begin_or_go_on("the section's", _CORPUS, tmp_path, lambda _: seen.update(_numbers(tmp_path)), checkpoint_minutes=0)
+    train_or_resume("the section's", _CORPUS, tmp_path, lambda _: seen.update(_numbers(tmp_path)), checkpoint_minutes=0)
     assert seen == {0}
     assert len(_numbers(tmp_path)) == 1
 
 
-def test_what_a_run_that_was_killed_left_is_swept_up(tmp_path: Path) -> None:
-    begin_or_go_on("the section's", _CORPUS, tmp_path, _at_step(5, _stop), checkpoint_steps=2)
+def test_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
+    train_or_resume("the section's", _CORPUS, tmp_path, _at_step(5, _stop), checkpoint_steps=2)
     half = tmp_path / "checkpoints" / ".step-0000000006.checkpoint.0123abcd"
     half.write_bytes(b"charloom checkp")
     mine = tmp_path / "checkpoints" / ".mine"
     mine.write_text("")
-    begin_or_go_on("the section's", _CORPUS, tmp_path)
+    train_or_resume("the section's", _CORPUS, tmp_path)
     assert not half.exists()
     assert mine.exists()
 
@@ -88,10 +88,10 @@ def _stop() -> None:
     raise StopTraining
 
 
-def test_a_damaged_one_is_told_and_the_one_before_it_taken(tmp_path: Path) -> None:
-    expected = begin_or_go_on("dropout", _CORPUS, tmp_path / "whole")
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(tmp_path: Path) -> None:
+    expected = train_or_resume("dropout", _CORPUS, tmp_path / "whole")
     folder = tmp_path / "again"
-    begin_or_go_on("dropout", _CORPUS, folder, _at_step(9, _stop), checkpoint_steps=3, keep_checkpoints=3)
+    train_or_resume("dropout", _CORPUS, folder, _at_step(9, _stop), checkpoint_steps=3, keep_checkpoints=3)
     assert _numbers(folder) == [3, 6, 9]
     for number, data in ((9, b""), (6, None)):
         file = folder / "checkpoints" / f"step-{number:010d}.checkpoint"
@@ -102,11 +102,11 @@ def test_a_damaged_one_is_told_and_the_one_before_it_taken(tmp_path: Path) -> No
     assert [str(note.message).count("step-0000000009") for note in notes] == [1, 0]
     assert "SHA-256" in str(notes[1].message)
     with pytest.warns(CharloomWarning):
-        found = begin_or_go_on("dropout", _CORPUS, folder)
+        found = train_or_resume("dropout", _CORPUS, folder)
     assert_same(*found, *expected)
 
 
-def test_none_that_can_be_read(tmp_path: Path) -> None:
+def test_no_readable_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such folder"):
         newest_checkpoint(tmp_path / "nothing")
     with pytest.raises(CheckpointError, match="no checkpoint there to go on from"):
@@ -120,7 +120,7 @@ def test_none_that_can_be_read(tmp_path: Path) -> None:
 
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """A switch: while it is on, no file can be written to the disk."""
+    """A flag: while it is set, no file can be written to the disk."""
     full = [False]
 
     def save(path: Path, *rest: Any) -> None:
@@ -132,8 +132,8 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return full
 
 
-def test_one_that_cannot_be_written_is_told_once_and_ends_nothing(tmp_path: Path, full_disk: list[bool]) -> None:
-    expected = begin_or_go_on("dropout", _CORPUS, tmp_path / "whole")
+def test_a_write_error_is_reported_once_and_training_continues(tmp_path: Path, full_disk: list[bool]) -> None:
+    expected = train_or_resume("dropout", _CORPUS, tmp_path / "whole")
 
     def fill() -> None:
         full_disk[0] = True
@@ -145,17 +145,17 @@ def test_one_that_cannot_be_written_is_told_once_and_ends_nothing(tmp_path: Path
         pytest.warns(CharloomWarning, match=r"No space left.*0000000004\.checkpoint \(epoch 1, .*tried again") as w,
         pytest.raises(KeyboardInterrupt),
     ):
-        begin_or_go_on(
+        train_or_resume(
             "dropout", _CORPUS, tmp_path / "again", _at_step(5, fill), _at_step(20, lose_power), checkpoint_steps=2
         )
     assert len(w) == 1
-    assert _numbers(tmp_path / "again") == [4]  # the one before it went, to make room
+    assert _numbers(tmp_path / "again") == [4]  # the one before it was removed, to make room
     full_disk[0] = False
-    assert_same(*begin_or_go_on("dropout", _CORPUS, tmp_path / "again"), *expected)
+    assert_same(*train_or_resume("dropout", _CORPUS, tmp_path / "again"), *expected)
 
 
-def test_the_oldest_makes_room_for_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a disk that holds two."""
+def test_the_oldest_is_removed_to_make_room_for_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a disk with space for two."""
 
     def save(path: Path, *rest: Any) -> None:
         if len(_numbers(tmp_path)) >= 2:
@@ -164,7 +164,7 @@ def test_the_oldest_makes_room_for_the_newest(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr("charloom.training.checkpoints.folder.save_checkpoint", save)
     seen: list[list[int]] = []
-    begin_or_go_on(
+    train_or_resume(
         "the section's",
         _CORPUS,
         tmp_path,
@@ -176,8 +176,8 @@ def test_the_oldest_makes_room_for_the_newest(tmp_path: Path, monkeypatch: pytes
     assert seen[3] == [2, 3]
 
 
-def test_a_folder_that_goes_away_is_made_anew(tmp_path: Path) -> None:
-    expected = begin_or_go_on("dropout", _CORPUS, tmp_path / "whole")
+def test_a_folder_that_is_removed_is_created_again(tmp_path: Path) -> None:
+    expected = train_or_resume("dropout", _CORPUS, tmp_path / "whole")
     folder = tmp_path / "again"
 
     def stop_later(event: Event) -> None:
@@ -185,14 +185,14 @@ def test_a_folder_that_goes_away_is_made_anew(tmp_path: Path) -> None:
             raise StopTraining
 
     with pytest.warns(CharloomWarning, match="checkpoints is gone; it is made anew"):
-        begin_or_go_on(
+        train_or_resume(
             "dropout", _CORPUS, folder, _at_step(5, lambda: shutil.rmtree(folder)), stop_later, checkpoint_steps=2
         )
-    assert_same(*begin_or_go_on("dropout", _CORPUS, folder), *expected)
+    assert_same(*train_or_resume("dropout", _CORPUS, folder), *expected)
 
 
-def test_a_new_run_clears_the_old_ones_away(tmp_path: Path) -> None:
-    begin_or_go_on("the section's", _CORPUS, tmp_path, epochs=2)
+def test_a_new_run_removes_the_old_checkpoints(tmp_path: Path) -> None:
+    train_or_resume("the section's", _CORPUS, tmp_path, epochs=2)
     CheckpointFolder(tmp_path)  # nothing yet
     assert _numbers(tmp_path) != [0]
     from charloom import build_model, train
@@ -209,8 +209,8 @@ def test_a_new_run_clears_the_old_ones_away(tmp_path: Path) -> None:
     assert newest_checkpoint(tmp_path).steps == 1
 
 
-def test_no_weights_that_are_not_finite(tmp_path: Path) -> None:
-    """A checkpoint of what a step has just broken would be the last good one by name only."""
+def test_weights_that_are_not_finite_are_not_checkpointed(tmp_path: Path) -> None:
+    """Otherwise a checkpoint of broken weights could replace the last good one."""
     from charloom import TrainingDivergedError, build_model, train
     from interrupted_runs import settings_of_kind
 
@@ -226,9 +226,9 @@ def test_no_weights_that_are_not_finite(tmp_path: Path) -> None:
     assert newest_checkpoint(tmp_path).steps == 6
 
 
-def test_a_restart_takes_no_other_runs_checkpoint(tmp_path: Path) -> None:
-    """However far that one came."""
-    begin_or_go_on("the section's", _CORPUS, tmp_path, epochs=1)
+def test_a_restart_uses_no_other_runs_checkpoint(tmp_path: Path) -> None:
+    """However far that run came."""
+    train_or_resume("the section's", _CORPUS, tmp_path, epochs=1)
     mine, other = Processes(run="mine"), Processes(run="other")
     (path,) = checkpoint_files(tmp_path / "checkpoints")
     assert newest_checkpoint_of(mine, tmp_path) is not None

@@ -1,4 +1,4 @@
-"""A run that is interrupted and resumed, as often as you like, is the run that was not."""
+"""A run that is interrupted and resumed, any number of times, equals the uninterrupted run."""
 
 import dataclasses
 import math
@@ -23,17 +23,17 @@ from charloom.errors import Argument
 from charloom.recurrence.backend import backend
 from charloom.training.checkpoints.resumption import describe_end
 from charloom.training.events import EpochEnded, Event, StepEnded, StopTraining, ValidationAdvanced
-from interrupted_runs import KINDS, assert_same, begin_or_go_on, corpus_of, settings_of_kind
+from interrupted_runs import KINDS, assert_same, corpus_of, settings_of_kind, train_or_resume
 from native import Switch
 
 pytestmark = pytest.mark.filterwarnings("ignore:validation perplexity was best")
 _FABLE = "A fox, a dog and a crow. The crow had a chunk of cheese; the fox had an idea. "
 _TEXT = _FABLE * 5 + _FABLE[::-1]
-"""What is kept out to validate on is another language."""
+"""The held-out part is another language."""
 
 
 class _StopAt:
-    """Stops a run at its event of this number, from 1; within a validation, which begins anew, none is counted."""
+    """Stops a run at its event of this number, from 1; events within a validation, which is repeated, do not count."""
 
     def __init__(self, number: int) -> None:
         self.left = number
@@ -47,47 +47,47 @@ class _StopAt:
 @pytest.mark.parametrize("path", ["auto", "reference", "pytorch"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_stopped_and_resumed(kind: str, path: str, tmp_path: Path, compute_by: Switch) -> None:
-    """After each of its steps in turn, on every way to compute: in the middle of epochs, and at their ends."""
+    """After each of its steps in turn, on every backend: in the middle of epochs, and at their ends."""
     compute_by(path)
     corpus = corpus_of(_TEXT)
-    expected = begin_or_go_on(kind, corpus, tmp_path / "whole")
+    expected = train_or_resume(kind, corpus, tmp_path / "whole")
     every = 1 if path == "auto" else 7
     resumptions = 0
     while True:
-        found = begin_or_go_on(kind, corpus, tmp_path / "again", _StopAt(every))
+        found = train_or_resume(kind, corpus, tmp_path / "again", _StopAt(every))
         if newest_checkpoint(tmp_path / "again").steps == newest_checkpoint(tmp_path / "whole").steps:
             break
         resumptions += 1
     assert resumptions >= 20 / every
-    found = begin_or_go_on(kind, corpus, tmp_path / "again")
+    found = train_or_resume(kind, corpus, tmp_path / "again")
     assert_same(*found, *expected)
 
 
 @settings(max_examples=12)
 @given(kind=st.sampled_from(sorted(KINDS)), stops=st.lists(st.integers(1, 40), min_size=1, max_size=5), data=st.data())
 def test_lost_and_resumed(kind: str, stops: list[int], data: st.DataObject, tmp_path_factory: Any) -> None:
-    """As by a power cut: what was trained after the last checkpoint is trained again."""
+    """As by a power failure: steps after the last checkpoint are repeated."""
     folder = tmp_path_factory.mktemp("runs")
     corpus = corpus_of(_TEXT)
     every = data.draw(st.integers(1, 9))
-    expected = begin_or_go_on(kind, corpus, folder / "whole", checkpoint_steps=every)
+    expected = train_or_resume(kind, corpus, folder / "whole", checkpoint_steps=every)
     for number in stops:
         with pytest.MonkeyPatch.context() as patch:
             seen = 0
 
-            def vanish(event: Event, number: int = number, patch: pytest.MonkeyPatch = patch) -> None:
+            def fail(event: Event, number: int = number, patch: pytest.MonkeyPatch = patch) -> None:
                 nonlocal seen
                 seen += isinstance(event, StepEnded)
                 if seen == number:
                     patch.setattr(CheckpointFolder, "write", lambda *_: None)
                     raise StopTraining
 
-            begin_or_go_on(kind, corpus, folder / "again", vanish, checkpoint_steps=every)
-    found = begin_or_go_on(kind, corpus, folder / "again", checkpoint_steps=every)
+            train_or_resume(kind, corpus, folder / "again", fail, checkpoint_steps=every)
+    found = train_or_resume(kind, corpus, folder / "again", checkpoint_steps=every)
     assert_same(*found, *expected)
 
 
-def test_the_listeners_see_every_step_once(tmp_path: Path) -> None:
+def test_listeners_get_every_step_once(tmp_path: Path) -> None:
     corpus = corpus_of(_TEXT)
     whole: list[tuple[int, float, float]] = []
     parts: list[tuple[int, float, float]] = []
@@ -99,53 +99,53 @@ def test_the_listeners_see_every_step_once(tmp_path: Path) -> None:
 
         return listen
 
-    begin_or_go_on("dropout", corpus, tmp_path / "whole", keep(whole))
+    train_or_resume("dropout", corpus, tmp_path / "whole", keep(whole))
     for number in (5, 9, 1, 2, 10**9):
-        begin_or_go_on("dropout", corpus, tmp_path / "again", keep(parts), _StopAt(number))
+        train_or_resume("dropout", corpus, tmp_path / "again", keep(parts), _StopAt(number))
     assert parts == whole
 
 
 def test_trained_longer(tmp_path: Path) -> None:
-    """A run of two epochs that goes on for two more is a run of four; other ways to end are told."""
+    """A run of two epochs that is resumed for two more equals a run of four; changes of how it ends are reported."""
     corpus = corpus_of(_TEXT)
-    expected = begin_or_go_on("the section's", corpus, tmp_path / "four", epochs=4)
-    begin_or_go_on("the section's", corpus, tmp_path / "two", epochs=2)
+    expected = train_or_resume("the section's", corpus, tmp_path / "four", epochs=4)
+    train_or_resume("the section's", corpus, tmp_path / "two", epochs=2)
     checkpoint = newest_checkpoint(tmp_path / "two")
     end = describe_end(checkpoint, checkpoint.settings)
     assert end == ("the run ended after 2 epochs; to train longer, add ", Argument("epochs", 4))
     assert describe_end(checkpoint, dataclasses.replace(checkpoint.settings, epochs=4)) is None
-    _, history = begin_or_go_on("the section's", corpus, tmp_path / "two", epochs=2)
+    _, history = train_or_resume("the section's", corpus, tmp_path / "two", epochs=2)
     assert len(history) == 2
-    found = begin_or_go_on("the section's", corpus, tmp_path / "two", epochs=4)
+    found = train_or_resume("the section's", corpus, tmp_path / "two", epochs=4)
     assert_same(*found, *expected)
 
 
-def test_patience_that_ran_out_and_more_of_it(tmp_path: Path) -> None:
+def test_patience_that_ran_out_is_raised(tmp_path: Path) -> None:
     corpus = corpus_of(_TEXT)
-    expected = begin_or_go_on("patience", corpus, tmp_path / "four", patience=4)
-    _, short = begin_or_go_on("patience", corpus, tmp_path / "two", patience=2)
+    expected = train_or_resume("patience", corpus, tmp_path / "four", patience=4)
+    _, short = train_or_resume("patience", corpus, tmp_path / "two", patience=2)
     checkpoint = newest_checkpoint(tmp_path / "two")
     assert Argument("patience", 4) in (describe_end(checkpoint, checkpoint.settings) or ())
-    found = begin_or_go_on("patience", corpus, tmp_path / "two", patience=4)
+    found = train_or_resume("patience", corpus, tmp_path / "two", patience=4)
     assert len(short) < len(found[1])
     assert_same(*found, *expected)
 
 
-def test_the_best_that_was_not_asked_for_at_first(tmp_path: Path) -> None:
-    """Every checkpoint has the weights that were best in validation."""
+def test_the_best_weights_if_not_asked_for_at_first(tmp_path: Path) -> None:
+    """Every checkpoint has the weights of the best validation."""
     corpus = corpus_of(_TEXT)
-    expected = begin_or_go_on("the best", corpus, tmp_path / "best")
-    begin_or_go_on("the best", corpus, tmp_path / "last", keep_best=False)
-    found = begin_or_go_on("the best", corpus, tmp_path / "last", keep_best=True)
+    expected = train_or_resume("the best", corpus, tmp_path / "best")
+    train_or_resume("the best", corpus, tmp_path / "last", keep_best=False)
+    found = train_or_resume("the best", corpus, tmp_path / "last", keep_best=True)
     assert found[0].provenance["results"]["epoch"] < len(found[1])
     assert_same(*found, *expected)
 
 
-def test_in_another_folder(tmp_path: Path) -> None:
-    """The run goes on there, and where it was nothing changes."""
+def test_resumed_in_another_folder(tmp_path: Path) -> None:
+    """The run continues there, and the original folder is unchanged."""
     corpus = corpus_of(_TEXT)
-    expected = begin_or_go_on("dropout", corpus, tmp_path / "whole")
-    begin_or_go_on("dropout", corpus, tmp_path / "here", _StopAt(9))
+    expected = train_or_resume("dropout", corpus, tmp_path / "whole")
+    train_or_resume("dropout", corpus, tmp_path / "here", _StopAt(9))
     before = {file: file.read_bytes() for file in (tmp_path / "here" / "checkpoints").iterdir()}
     checkpoint = newest_checkpoint(tmp_path / "here")
     model = checkpoint.make_model()
@@ -153,7 +153,7 @@ def test_in_another_folder(tmp_path: Path) -> None:
     assert_same(model, history, *expected)
     assert {file: file.read_bytes() for file in (tmp_path / "here" / "checkpoints").iterdir()} == before
     assert newest_checkpoint(tmp_path / "there").steps > checkpoint.steps
-    # And a checkpoint is not used up by being resumed.
+    # Resuming does not change the checkpoint.
     again = checkpoint.make_model()
     assert_same(again, train(again, corpus, resume=checkpoint), *expected)
 
@@ -175,26 +175,26 @@ def test_in_another_folder(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_may_not_change(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_changes_that_are_refused(changes: dict[str, Any], tmp_path: Path) -> None:
     corpus = corpus_of(_TEXT)
-    begin_or_go_on("dropout", corpus, tmp_path, _StopAt(9))
+    train_or_resume("dropout", corpus, tmp_path, _StopAt(9))
     (name,) = changes
     with pytest.raises(SettingsError, match=f"^{name} is .*; leave it out, or start a new run"):
-        begin_or_go_on("dropout", corpus, tmp_path, **changes)
+        train_or_resume("dropout", corpus, tmp_path, **changes)
     assert newest_checkpoint(tmp_path).steps == 9
 
 
 def test_another_text_is_refused(tmp_path: Path) -> None:
-    begin_or_go_on("random order", corpus_of(_TEXT), tmp_path, _StopAt(9))
+    train_or_resume("random order", corpus_of(_TEXT), tmp_path, _StopAt(9))
     swapped = _TEXT.replace("fox", "xof")
     with pytest.raises(CheckpointError, match=r"as many tokens, 468, but others.*start a new run"):
-        begin_or_go_on("random order", corpus_of(swapped), tmp_path)
+        train_or_resume("random order", corpus_of(swapped), tmp_path)
     with pytest.raises(CharloomError, match=r"it has 936 tokens, not 468"):
-        begin_or_go_on("random order", corpus_of(_TEXT * 2), tmp_path)
+        train_or_resume("random order", corpus_of(_TEXT * 2), tmp_path)
 
 
-def test_a_diverging_run_names_the_checkpoint_to_go_on_from(tmp_path: Path) -> None:
-    """It is from before the fall, and a lower learning rate goes on from there."""
+def test_a_diverging_run_names_the_checkpoint_to_resume_from(tmp_path: Path) -> None:
+    """It is from before the divergence, and a lower learning rate continues from there."""
     corpus = corpus_of(_TEXT)
 
     def break_it(event: Event) -> None:
@@ -204,7 +204,7 @@ def test_a_diverging_run_names_the_checkpoint_to_go_on_from(tmp_path: Path) -> N
 
     models: list[Any] = []
     _, settings = settings_of_kind("random order", checkpoint_steps=3)
-    begin_or_go_on("random order", corpus, tmp_path, _StopAt(1), checkpoint_steps=3)
+    train_or_resume("random order", corpus, tmp_path, _StopAt(1), checkpoint_steps=3)
     checkpoint = newest_checkpoint(tmp_path)
     models[:] = [checkpoint.make_model()]
     with pytest.raises(
@@ -217,30 +217,30 @@ def test_a_diverging_run_names_the_checkpoint_to_go_on_from(tmp_path: Path) -> N
     assert good.path.name in str(e.value)
     assert good.place in str(e.value)
     assert all(tensor.isfinite().all() for tensor in good.make_model().state_dict().values())
-    _, history = begin_or_go_on("random order", corpus, tmp_path, learning_rate=0.001, checkpoint_steps=3)
+    _, history = train_or_resume("random order", corpus, tmp_path, learning_rate=0.001, checkpoint_steps=3)
     assert len(history) == settings.epochs
     assert all(math.isfinite(record.perplexity) for record in history)
 
 
-def test_a_listener_that_fails_costs_no_step(tmp_path: Path) -> None:
-    """Whatever ends a run between two steps, it can go on from there."""
+def test_a_failing_listener_costs_no_step(tmp_path: Path) -> None:
+    """Whatever ends a run between two steps, it can be resumed there."""
     corpus = corpus_of(_TEXT)
 
     def fail(event: Event) -> None:
         if isinstance(event, EpochEnded) and event.record.epoch == 2:
             raise OSError(32, "Broken pipe")
 
-    expected = begin_or_go_on("dropout", corpus, tmp_path / "whole")
+    expected = train_or_resume("dropout", corpus, tmp_path / "whole")
     with pytest.raises(OSError, match="Broken pipe"):
-        begin_or_go_on("dropout", corpus, tmp_path / "again", fail)
+        train_or_resume("dropout", corpus, tmp_path / "again", fail)
     assert newest_checkpoint(tmp_path / "again").place == "the end of epoch 2"
-    assert_same(*begin_or_go_on("dropout", corpus, tmp_path / "again"), *expected)
+    assert_same(*train_or_resume("dropout", corpus, tmp_path / "again"), *expected)
 
 
-def test_other_kernels_are_told(tmp_path: Path, compute_by: Switch) -> None:
+def test_other_kernels_are_reported(tmp_path: Path, compute_by: Switch) -> None:
     from charloom.training.checkpoints.resumption import differences
 
-    begin_or_go_on("random order", corpus_of(_TEXT), tmp_path, _StopAt(2))
+    train_or_resume("random order", corpus_of(_TEXT), tmp_path, _StopAt(2))
     checkpoint = newest_checkpoint(tmp_path)
     assert differences(checkpoint) == ""
     compute_by("reference")
@@ -248,9 +248,9 @@ def test_other_kernels_are_told(tmp_path: Path, compute_by: Switch) -> None:
 
 
 def test_stopped_within_a_validation(tmp_path: Path) -> None:
-    """It is read again."""
+    """The validation is repeated."""
     corpus = corpus_of(_TEXT)
-    expected = begin_or_go_on("the best", corpus, tmp_path / "whole")
+    expected = train_or_resume("the best", corpus, tmp_path / "whole")
     seen: list[float] = []
 
     def stop(event: Event) -> None:
@@ -258,16 +258,15 @@ def test_stopped_within_a_validation(tmp_path: Path) -> None:
             seen.append(event.fraction)
             raise StopTraining
 
-    begin_or_go_on("the best", corpus, tmp_path / "again", stop)
+    train_or_resume("the best", corpus, tmp_path / "again", stop)
     assert seen
     assert len(newest_checkpoint(tmp_path / "again").history) == 2
-    assert_same(*begin_or_go_on("the best", corpus, tmp_path / "again"), *expected)
+    assert_same(*train_or_resume("the best", corpus, tmp_path / "again"), *expected)
 
 
-def test_fewer_epochs_than_are_begun_are_those_that_ended(tmp_path: Path) -> None:
-    """Weights, and what is said of them."""
+def test_fewer_epochs_than_were_started_are_those_that_ended(tmp_path: Path) -> None:
     corpus = corpus_of(_TEXT)
-    short = begin_or_go_on("random order", corpus, tmp_path / "short", epochs=2)
-    begin_or_go_on("random order", corpus, tmp_path / "long", _StopAt(2 * 12 + 5))
+    short = train_or_resume("random order", corpus, tmp_path / "short", epochs=2)
+    train_or_resume("random order", corpus, tmp_path / "long", _StopAt(2 * 12 + 5))
     assert newest_checkpoint(tmp_path / "long").done
-    assert_same(*begin_or_go_on("random order", corpus, tmp_path / "long", epochs=2), *short)
+    assert_same(*train_or_resume("random order", corpus, tmp_path / "long", epochs=2), *short)

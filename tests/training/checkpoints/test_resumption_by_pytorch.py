@@ -1,4 +1,4 @@
-"""Runs that PyTorch computes, resumed: in mixed precision, and on a GPU."""
+"""Resumption of runs that PyTorch computes: in mixed precision, and on a GPU."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from charloom.training.events import StepEnded, StopTraining
-from interrupted_runs import KINDS, assert_same, begin_or_go_on, corpus_of
+from interrupted_runs import KINDS, assert_same, corpus_of, train_or_resume
 from native import Switch
 
 pytestmark = pytest.mark.filterwarnings("ignore:validation perplexity was best")
@@ -28,34 +28,34 @@ def _stop_at(step: int) -> Callable[[Any], None]:
 
 
 def test_pytorchs_mixed_precision(tmp_path: Path, compute_by: Switch) -> None:
-    """As GPUs have it: carried state and weights are float32, and all there is to keep."""
+    """As on GPUs: carried state and weights are float32, and the whole state."""
     compute_by("pytorch")
     corpus = corpus_of(_TEXT)
-    expected = begin_or_go_on("dropout", corpus, tmp_path / "whole", precision="bfloat16")
+    expected = train_or_resume("dropout", corpus, tmp_path / "whole", precision="bfloat16")
     for number in (3, 8):
-        begin_or_go_on("dropout", corpus, tmp_path / "again", _stop_at(number), precision="bfloat16")
-    assert_same(*begin_or_go_on("dropout", corpus, tmp_path / "again", precision="bfloat16"), *expected)
-    plain = begin_or_go_on("dropout", corpus, tmp_path / "plain")
+        train_or_resume("dropout", corpus, tmp_path / "again", _stop_at(number), precision="bfloat16")
+    assert_same(*train_or_resume("dropout", corpus, tmp_path / "again", precision="bfloat16"), *expected)
+    plain = train_or_resume("dropout", corpus, tmp_path / "plain")
     assert not torch.equal(plain[0].output.weight, expected[0].output.weight)
 
 
 @pytest.mark.gpu
 def test_on_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bit-identical where PyTorch computes deterministically."""
+    """Bit-identical if PyTorch computes deterministically."""
     if not torch.cuda.is_available():
         pytest.skip("no GPU")
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     corpus = corpus_of(_TEXT)
     torch.use_deterministic_algorithms(True)
     try:
-        # But for dropout between layers: cuDNN draws it from a state of its own that nobody can keep (pytorch #104697).
+        # Except dropout between layers: cuDNN draws it from a state of its own that cannot be saved (pytorch #104697).
         kinds = [kind for kind, (model, _) in KINDS.items() if not (model.get("num_layers") and model.get("dropout"))]
         for kind, precision in [*((kind, "float32") for kind in kinds), ("dropout, random order", "bfloat16")]:
             place, how = tmp_path / f"{kind}, {precision}", {"device": "cuda", "precision": precision}
-            expected = begin_or_go_on(kind, corpus, place / "whole", **how)
+            expected = train_or_resume(kind, corpus, place / "whole", **how)
             for number in (3, 8, 1):
-                begin_or_go_on(kind, corpus, place / "again", _stop_at(number), **how)
-            found = begin_or_go_on(kind, corpus, place / "again", **how)
+                train_or_resume(kind, corpus, place / "again", _stop_at(number), **how)
+            found = train_or_resume(kind, corpus, place / "again", **how)
             assert found[0].device.type == "cuda"
             assert_same(*found, *expected)
     finally:

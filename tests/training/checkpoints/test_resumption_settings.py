@@ -1,4 +1,4 @@
-"""A run is resumed under whatever the caller has switched on in PyTorch, and is the run that was not interrupted."""
+"""A resumed run equals the uninterrupted one under any setting of PyTorch that the caller has enabled."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from charloom import generate_samples, newest_checkpoint
 from charloom.training.events import StepEnded, StopTraining
-from interrupted_runs import assert_same, begin_or_go_on, corpus_of
+from interrupted_runs import assert_same, corpus_of, train_or_resume
 from native import Switch
 from torch_settings import CHANGING, SETTINGS
 
@@ -26,10 +26,10 @@ def test_resumed_under_a_setting(setting: str, kernels: str, tmp_path: Path, com
     compute_by(kernels)
     kind, corpus = "dropout", corpus_of(_TEXT)
     with SETTINGS[setting]():
-        expected = begin_or_go_on(kind, corpus, tmp_path / "whole", epochs=2)
-        begin_or_go_on(kind, corpus, tmp_path / "again", _stop, epochs=2)
+        expected = train_or_resume(kind, corpus, tmp_path / "whole", epochs=2)
+        train_or_resume(kind, corpus, tmp_path / "again", _stop, epochs=2)
         assert newest_checkpoint(tmp_path / "again").done
-        found = begin_or_go_on(kind, corpus, tmp_path / "again", epochs=2)
+        found = train_or_resume(kind, corpus, tmp_path / "again", epochs=2)
         assert_same(*found, *expected)
         assert generate_samples(found[0], "A", 0, num_samples=2) == ["A", "A"]
         assert len(generate_samples(found[0], "A", 3, num_samples=2)[1]) == 4
