@@ -9,7 +9,7 @@ import torch
 import charloom
 from process import SMALL, call
 
-_TEXT = "A fox, a dog and a crow.\nThe crow had a chunk of cheese; the fox had an idea.\n" * 20
+_TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
 _NEW = "A quick fox: 12 zebras jump!\n" * 30
 
 
@@ -80,7 +80,7 @@ def test_characters_outside_the_models_vocabulary(home: Path) -> None:
     size = len(model.vocabulary)
     assert tuned.vocabulary.tokens[:size] == model.vocabulary.tokens
     assert set("quick: 12 zebras jump!") <= set(tuned.vocabulary.tokens)
-    ids = model.vocabulary.encode("the crow had a chunk of cheese")[None]
+    ids = model.vocabulary.encode("the crow had a piece of cheese")[None]
     torch.testing.assert_close(tuned(ids)[0][..., :size], model(ids)[0], rtol=1e-5, atol=1e-5)
     assert call(home, "generate", "tuned", "--prefix", "12 zebras", "--num-chars", "3").done().startswith("12 zebras")
 

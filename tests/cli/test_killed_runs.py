@@ -24,7 +24,7 @@ from charloom.cli.app import run_command_line
 from interrupted_runs import KINDS, settings_of_kind
 from process import call, start, wait_until
 
-_TEXT = "A fox, a dog and a crow.\nThe crow had a chunk of cheese; the fox had an idea.\n" * 12
+_TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 12
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from charloom import CheckpointFolder
 from charloom.io.lock import FolderLock
 from process import PATIENCE, SMALL, call, run, start, wait_until
 
-_TEXT = "A fox, a dog and a crow.\nThe crow had a chunk of cheese; the fox had an idea.\n" * 20
+_TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
 _OPTIONS = [*SMALL, "--epochs", "3", "--checkpoint-steps", "5", "--prefix", "A fox", "--dropout", "0.1"]
 _STEPS = 36
 """Steps of one epoch."""

@@ -14,7 +14,7 @@ from charloom.training.checkpoints.file_format import read_checkpoint, write_che
 from charloom.training.checkpoints.folder import newest_checkpoint
 from process import SMALL, call
 
-_TEXT = "A fox, a dog and a crow.\nThe crow had a chunk of cheese; the fox had an idea.\n" * 20
+_TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
 _OPTIONS = [*SMALL, "--epochs", "2", "--checkpoint-steps", "5", "--sample-every", "0", "--validation-fraction", "0.1"]
 
 

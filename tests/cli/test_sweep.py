@@ -19,7 +19,7 @@ from charloom.sweeps.results import SweepRun
 from forked_workers import workers_forked
 from process import PATIENCE, SMALL, call, start, wait_until
 
-_TEXT = "A fox, a dog and a crow.\nThe crow had a chunk of cheese; the fox had an idea.\n" * 20
+_TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
 _VARY = ["--vary", "hidden-size=4,8", "--vary", "dropout=0,0.5", "--validation-fraction", "0.1"]
 _FIXED = [option for option in SMALL if option not in ("--hidden-size", "16")]
 

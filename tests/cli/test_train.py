@@ -11,7 +11,7 @@ import charloom
 from native import Switch
 from process import PATIENCE, SMALL, Result, call, environment, run, start, wait_until
 
-_TEXT = "A fox, a dog and a crow.\nThe crow had a chunk of cheese; the fox had an idea.\n"
+_TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n"
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from process import SMALL, call, environment, run
 
 pytestmark = pytest.mark.slow
 
-_TEXT = "A fox, a dog and a crow.\nThe crow had a chunk of cheese; the fox had an idea.\n" * 20
+_TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
 
 
 @pytest.fixture

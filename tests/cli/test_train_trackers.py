@@ -9,7 +9,7 @@ import pytest
 
 from process import SMALL, Result, call, run
 
-_TEXT = "A fox, a dog and a crow.\nThe crow had a chunk of cheese; the fox had an idea.\n" * 20
+_TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20
 _OPTIONS = [*SMALL, "--epochs", "2", "--prefix", "A fox", "--sample-every", "1", "--validation-fraction", "0.1"]
 
 

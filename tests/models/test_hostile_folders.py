@@ -15,7 +15,7 @@ from process import SMALL, call
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of address space need Linux")
 _SUPPORT = Path(__file__).parents[1] / "support"
-_TEXT = "A fox, a dog and a crow.\nThe crow had a chunk of cheese; the fox had an idea.\n" * 5
+_TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 5
 
 
 @pytest.fixture(scope="module")

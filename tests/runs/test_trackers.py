@@ -22,7 +22,7 @@ from charloom import (
 from charloom.training.events import EpochEnded, Event, SampleDrawn, StepEnded
 
 pytest.importorskip("tensorboard")
-_CORPUS = corpus_from("A fox, a dog and a crow.\nThe crow had a chunk of cheese; the fox had an idea.\n" * 20)
+_CORPUS = corpus_from("A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had an idea.\n" * 20)
 
 
 def _recorded(folder: Path) -> Any:

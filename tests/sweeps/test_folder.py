@@ -24,7 +24,7 @@ _RECIPE = Recipe(
     ModelSettings(hidden_size=8),
     TrainingSettings(batch_size=4, num_steps=10, epochs=1, validation_fraction=0.1, device="cpu"),
 )
-_TEXT = "A fox, a dog and a crow. The crow had a chunk of cheese; the fox had an idea. " * 20
+_TEXT = "A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 20
 
 
 @pytest.fixture(scope="module")

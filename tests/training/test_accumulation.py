@@ -11,7 +11,7 @@ from charloom.training.events import Event, StepEnded
 from interrupted_runs import corpus_of
 from native import Switch
 
-_CORPUS = corpus_of("A fox, a dog and a crow. The crow had a chunk of cheese; the fox had an idea. " * 8)
+_CORPUS = corpus_of("A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 8)
 _SETTINGS = TrainingSettings(
     batch_size=6, num_steps=10, epochs=2, learning_rate=0.5, clip_norm=0.1, device="cpu", sample_every=0
 )

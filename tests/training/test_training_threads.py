@@ -32,6 +32,7 @@ def test_no_bit_of_a_run_depends_on_the_number_of_threads(optimizer: Literal["sg
         model = build_model(corpus.vocabulary, ModelSettings(cell="rnn", hidden_size=300), seed=1)
         settings = TrainingSettings(
             optimizer=optimizer,
+            learning_rate=0.01 if optimizer == "adamw" else 1.0,
             weight_decay=0.1,
             epochs=1,
             batch_size=16,

@@ -14,7 +14,7 @@ from charloom.training.processes import Processes
 from charloom.training.state import TrainingState
 from interrupted_runs import corpus_of, settings_of_kind, train_or_resume
 
-_CORPUS = corpus_of("A fox, a dog and a crow. The crow had a chunk of cheese; the fox had an idea. " * 6)
+_CORPUS = corpus_of("A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 6)
 
 
 @pytest.fixture

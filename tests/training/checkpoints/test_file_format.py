@@ -9,7 +9,7 @@ from charloom import Checkpoint, CheckpointError
 from charloom.training.checkpoints.file_format import read_checkpoint, write_checkpoint
 from interrupted_runs import corpus_of, train_or_resume
 
-_CORPUS = corpus_of("A fox, a dog and a crow. The crow had a chunk of cheese; the fox had an idea. " * 6)
+_CORPUS = corpus_of("A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 6)
 
 
 def test_round_trip(tmp_path: Path) -> None:

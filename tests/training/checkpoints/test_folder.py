@@ -18,7 +18,7 @@ from charloom.training.processes import Processes
 from interrupted_runs import assert_same, corpus_of, train_or_resume
 
 pytestmark = pytest.mark.filterwarnings("ignore:validation perplexity was best")
-_CORPUS = corpus_of("A fox, a dog and a crow. The crow had a chunk of cheese; the fox had an idea. " * 6)
+_CORPUS = corpus_of("A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 6)
 
 
 def _numbers(folder: Path) -> list[int]:

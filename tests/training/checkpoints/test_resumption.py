@@ -27,7 +27,7 @@ from interrupted_runs import KINDS, assert_same, corpus_of, settings_of_kind, tr
 from native import Switch
 
 pytestmark = pytest.mark.filterwarnings("ignore:validation perplexity was best")
-_FABLE = "A fox, a dog and a crow. The crow had a chunk of cheese; the fox had an idea. "
+_FABLE = "A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. "
 _TEXT = _FABLE * 5 + _FABLE[::-1]
 """The held-out part is another language."""
 

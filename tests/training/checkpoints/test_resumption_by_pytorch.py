@@ -12,7 +12,7 @@ from interrupted_runs import KINDS, assert_same, corpus_of, train_or_resume
 from native import Switch
 
 pytestmark = pytest.mark.filterwarnings("ignore:validation perplexity was best")
-_TEXT = "A fox, a dog and a crow. The crow had a chunk of cheese; the fox had an idea. " * 5
+_TEXT = "A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 5
 
 
 def _stop_at(step: int) -> Callable[[Any], None]:

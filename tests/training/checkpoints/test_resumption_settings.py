@@ -11,7 +11,7 @@ from native import Switch
 from torch_settings import CHANGING, SETTINGS
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-_TEXT = "A fox, a dog and a crow. The crow had a chunk of cheese; the fox had an idea. " * 6
+_TEXT = "A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 6
 _NOT_PLAIN = {"fake tensors", "allow_mutation_on_saved_tensors", *CHANGING}
 
 
