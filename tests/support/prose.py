@@ -47,7 +47,7 @@ _BANNED_PATTERNS = {
 _SUPERLATIVE = re.compile(r"\b_?(?:LARGEST|LONGEST|FARTHEST|MOST|FEWEST|SMALLEST|LEAST|SHORTEST|NARROWEST)_\w+")
 # What the words above may be part of.
 _ALLOWED = re.compile(
-    r"""begin_state | \.c?begin\(\) | \bstd::begin | \bbegin\b(?=\s*[,)(+;<-])  # PyTorch's word of the book; C++ ranges
+    r"""begin_state | \.c?begin\b | \bstd::begin | \bbegin\b(?=\s*[,)(+;<-])  # PyTorch's word of the book; C++ ranges
     | \bpiece\ of\ cheese | he\ said\ nothing | \bsaid\ nothing\ at\ all | \.tell\(\)
     | -----BEGIN | BEGIN\b  # formats of others
     """,

@@ -18,8 +18,10 @@ SEGMENT = 1 << 22
 
 def compress_stream(source: BinaryIO, engine: Engine, work: OrderedWork) -> Generator[bytes]:
     """The chunks of the compressed file. They do not depend on the number of threads."""
-    yield Header(engine.name, engine.fingerprint).to_bytes()
-    position = running = 0
+    header = Header(engine.name, engine.fingerprint).to_bytes()
+    yield header
+    position = 0
+    running = crc32(header)
 
     def tasks() -> Iterator[Callable[[], bytes]]:
         nonlocal position, running
@@ -33,7 +35,7 @@ def compress_stream(source: BinaryIO, engine: Engine, work: OrderedWork) -> Gene
         segments += 1
         yield segment
     yield END
-    if segments > 1:
+    if segments != 1:
         yield checksum_bytes(running)
 
 
@@ -62,7 +64,8 @@ def decompress_stream(source: ByteReader, header: Header, engines: EngineChoice,
                 return
             position += segment.length
 
-    running = segments = 0
+    running = crc32(header.to_bytes())
+    segments = 0
     for data, error in work.results(tasks()):
         segments += 1
         running = crc32(data, running)
@@ -70,8 +73,9 @@ def decompress_stream(source: ByteReader, header: Header, engines: EngineChoice,
             yield data
         if error is not None:
             raise error
-    # The last checksum of a single segment covers the whole.
-    if segments > 1 and source.exactly(CHECKSUM_BYTES) != checksum_bytes(running):
+    # The last checksum of a single segment covers the whole. Without any segment, nothing but this checksum
+    # distinguishes an empty original from a damaged file whose segments are lost.
+    if segments != 1 and source.exactly(CHECKSUM_BYTES) != checksum_bytes(running):
         raise DamagedFileError("damaged: the checksum of the whole differs, though every block's own is right")
     if not source.ended():
         raise TrailingDataError(
