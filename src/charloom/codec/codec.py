@@ -6,7 +6,7 @@ from typing import BinaryIO
 from charloom.arguments import check_bytes, check_stream
 from charloom.codec.engines.opening import AnyModel, EngineChoice
 from charloom.codec.format.container import ByteReader, Header
-from charloom.codec.format.ordered_work import OrderedWork, Progress, checked_threads, write_chunks
+from charloom.codec.format.ordered_work import OrderedWork, Progress, resolve_threads, write_chunks
 from charloom.codec.format.stream import compress_stream, decompress_stream
 from charloom.codec.records.lines import Lines, compress_records, decompress_lines
 
@@ -34,7 +34,7 @@ class Codec:
         """
         self._engines = EngineChoice(model, fast=fast)
         self.mode = self._engines.mode
-        self.threads = checked_threads(threads)
+        self.threads = resolve_threads(threads)
 
     @property
     def fingerprint(self) -> bytes:

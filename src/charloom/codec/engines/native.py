@@ -87,7 +87,7 @@ def _network(model: IntegerModel, instruction_set: str) -> "_native.Network":
 
     return _native.Network(
         instruction_set,
-        (CELL_NAMED[model.cell].number, model.hidden_size, model.vocabulary_size, model.begin_token),
+        (CELL_NAMED[model.cell].number, model.hidden_size, model.vocabulary_size, model.start_token),
         address(model.token_table),
         [
             (matrix(layer.hidden), matrix(layer.input), address(layer.bias), address(layer.candidate_bias))

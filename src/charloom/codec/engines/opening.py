@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 
 from charloom.arguments import PATH, check_type
 from charloom.codec.engines.engine import Engine, Mode
-from charloom.codec.engines.native import NativeEngine, chosen_instruction_set
+from charloom.codec.engines.native import NativeEngine, choose_instruction_set
 from charloom.codec.format.container import FINGERPRINT_BYTES, Header
 from charloom.codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
 from charloom.codec.model.preparation import save_codec_files
@@ -98,7 +98,7 @@ def open_engine(model: "str | Path | LanguageModel", *, fast: bool) -> Engine:
 
 def make_engine(model: IntegerModel, priming: Priming | None) -> Engine:
     """Returns the engine of an integer model, native if possible; with a priming it is in mixing mode."""
-    instruction_set = chosen_instruction_set()
+    instruction_set = choose_instruction_set()
     return ReferenceEngine(model, priming) if instruction_set is None else NativeEngine(model, priming, instruction_set)
 
 

@@ -23,7 +23,7 @@ def resolve_threads(threads: int | None) -> int:
     if threads is None:
         # The affinity, not the number of processors, counts in a container. Not every system has it.
         processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return min(processors, _MAX_THREADS_UNASKED)
+        return min(processors, _MAX_DEFAULT_THREADS)
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise SettingsError("it must be an integer, at least 1", setting="threads", value=threads)
     return threads
@@ -87,7 +87,7 @@ def _submit(tasks: Iterable[Callable[[], Result]], executor: ThreadPoolExecutor)
 
 def write_chunks(chunks: Generator[bytes], target: BinaryIO) -> None:
     """Writes all chunks to ``target``."""
-    # Closing the generator stops its threads if writing fails: the garbage collector may do so much later.
+    # Closing the generator stops its threads if writing fails: the garbage collector may do so long after.
     with contextlib.closing(chunks):
         for chunk in chunks:
             target.write(chunk)

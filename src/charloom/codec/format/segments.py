@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charloom.codec.engines.engine import BLOCK, LANES, MAX_SEGMENT, Engine
-from charloom.codec.format.container import CHECKSUM_BYTES, ByteReader, checksum_bytes, encode_varint
+from charloom.codec.format.container import CHECKSUM_BYTES, ByteReader, encode_checksum, encode_varint
 from charloom.codec.format.ordered_work import OrderedWork
 from charloom.errors import CompressedFileError, DamagedFileError
 
@@ -33,16 +33,16 @@ def encode_segment(engine: Engine, data: bytes, position: int, work: OrderedWork
     """
     lanes = engine.lanes_for(len(data))
     coded = interleave(data, lanes)
-    session = engine.begin(lanes)
-    segment = bytearray(segment_head(len(data), LANES.index(lanes)))
-    stored_head = segment_head(len(data), STORED)
-    stored = stored_head + data + checksum_bytes(crc32(data, _first_checksum(position, stored_head)))
+    session = engine.start_session(lanes)
+    segment = bytearray(encode_segment_head(len(data), LANES.index(lanes)))
+    stored_head = encode_segment_head(len(data), STORED)
+    stored = stored_head + data + encode_checksum(crc32(data, _first_checksum(position, stored_head)))
     running = _first_checksum(position, bytes(segment))
     for start in range(0, len(coded), BLOCK):
         block = coded[start : start + BLOCK]
         payload = session.encode(block)
         running = crc32(block, running)
-        segment += encode_varint(len(payload)) + payload + checksum_bytes(running)
+        segment += encode_varint(len(payload)) + payload + encode_checksum(running)
         # As early as possible, since incompressible data would take as long as any other. Of a task that was stopped,
         # nobody reads the result.
         if len(segment) >= len(stored) or work.is_stopped:
@@ -120,9 +120,9 @@ def decode_segment(engine: Engine | None, segment: Segment, work: OrderedWork) -
         segment: Segment to decode.
         work: Executor that gets the progress, and may stop the task.
     """
-    running = _first_checksum(segment.position, segment_head(segment.length, segment.code))
+    running = _first_checksum(segment.position, encode_segment_head(segment.length, segment.code))
     lanes = LANES[segment.code] if engine is not None else 1
-    session = engine.begin(lanes) if engine is not None else None
+    session = engine.start_session(lanes) if engine is not None else None
     good: list[bytes] = []
     done, end = 0, segment.position + segment.length
     error = segment.error
@@ -134,7 +134,7 @@ def decode_segment(engine: Engine | None, segment: Segment, work: OrderedWork) -
             length = min(BLOCK, segment.length - done)
             data = session.decode(payload, length) if session is not None else payload
             running = crc32(data, running)
-            if checksum_bytes(running) != expected:
+            if encode_checksum(running) != expected:
                 raise ValueError("the checksum differs")
         except ValueError:
             # All lanes lack their ends, so the damage starts with the segment.

@@ -7,7 +7,7 @@ from zlib import crc32
 
 from charloom.codec.engines.engine import Engine
 from charloom.codec.engines.opening import EngineChoice
-from charloom.codec.format.container import CHECKSUM_BYTES, END, ByteReader, Header, checksum_bytes, waited_for
+from charloom.codec.format.container import CHECKSUM_BYTES, END, ByteReader, Header, check_blocking, encode_checksum
 from charloom.codec.format.ordered_work import OrderedWork
 from charloom.codec.format.segments import STORED, Chunk, decode_segment, encode_segment, read_segment
 from charloom.errors import DamagedFileError, TrailingDataError
@@ -35,7 +35,7 @@ def compress_stream(source: BinaryIO, engine: Engine, work: OrderedWork) -> Gene
     yield END
     # The running checksum of a single segment covers all bytes already.
     if segments > 1:
-        yield checksum_bytes(running)
+        yield encode_checksum(running)
 
 
 def _read(source: BinaryIO, count: int) -> bytes:
@@ -84,7 +84,7 @@ def decompress_stream(source: ByteReader, header: Header, engines: EngineChoice,
         if error is not None:
             raise error
     # A single segment's own checksum covers everything.
-    if segments > 1 and source.exactly(CHECKSUM_BYTES) != checksum_bytes(running):
+    if segments > 1 and source.exactly(CHECKSUM_BYTES) != encode_checksum(running):
         raise DamagedFileError("damaged: the checksum of the whole file differs, although all blocks are intact")
     if not source.is_at_end():
         raise TrailingDataError(

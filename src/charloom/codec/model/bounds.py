@@ -68,7 +68,7 @@ def check_arrays(arrays: dict[str, Array], cell: str) -> None:
     _check_exp2(arrays["exp2"])
     _check_tokens(arrays["token_bytes"].tobytes(), offsets.astype(np.int64))
     if not 0 <= arrays["header"][2] < vocabulary:
-        raise ValueError("begin_token is not a token of the vocabulary")
+        raise ValueError("start_token is not a token of the vocabulary")
 
 
 def row_bounds(weights: NDArray[np.int8]) -> NDArray[np.int64]:

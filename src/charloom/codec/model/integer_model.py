@@ -100,7 +100,7 @@ class IntegerModel:
     exp2: Int16s
     token_bytes: NDArray[np.uint8]
     token_offsets: Int32s
-    begin_token: int
+    start_token: int
 
     def __post_init__(self) -> None:
         """Raises ValueError if the arrays do not fit together or a sum could overflow."""
@@ -125,7 +125,7 @@ class IntegerModel:
     def arrays(self) -> dict[str, Array]:
         """Returns all arrays of the model, by their names in files."""
         arrays: dict[str, Array] = {
-            "header": np.array([FORMAT_VERSION, CELL_NAMED[self.cell].number, self.begin_token], np.int32),
+            "header": np.array([FORMAT_VERSION, CELL_NAMED[self.cell].number, self.start_token], np.int32),
             **{name: getattr(self, name) for name in _TABLES},
             **_matrix_arrays("output", self.output),
             "output.bias": self.output_bias,
@@ -184,7 +184,7 @@ class IntegerModel:
         header = left.pop("header")
         if header.dtype != np.int32 or header.shape != (3,):
             raise ValueError("header is not three int32")
-        version, cell, begin_token = header.tolist()
+        version, cell, start_token = header.tolist()
         if version != FORMAT_VERSION:
             raise ValueError(f"version {version}, this charloom reads {FORMAT_VERSION}: run prepare_codec again")
         if not 0 <= cell < len(CELLS):
@@ -205,7 +205,7 @@ class IntegerModel:
             layers=tuple(layers),
             output=_pop_matrix(left, "output"),
             output_bias=left.pop("output.bias"),
-            begin_token=begin_token,
+            start_token=start_token,
             **{name: left.pop(name) for name in _TABLES},
         )
         # An unknown array may come from a later version, which computes something else.

@@ -44,16 +44,16 @@ class Priming:
             raise ValueError(f"{self.silent} silent bytes of a priming text of {len(self.text)}")
 
     @classmethod
-    def of_text(cls, seen: bytes, unseen: bytes) -> "Priming":
-        """Returns the priming of ``seen + unseen``, of which the last MAX_PRIMING bytes are kept.
+    def of_text(cls, seen: bytes, held_out: bytes) -> "Priming":
+        """Returns the priming of ``seen + held_out``, of which the last MAX_PRIMING bytes are kept.
 
         Args:
             seen: Text that the network was trained on; it is read silently.
-            unseen: Text that the network was not trained on.
+            held_out: Text that the network was not trained on.
         """
-        unseen = unseen[-MAX_PRIMING:]
-        seen = seen[max(0, len(seen) - (MAX_PRIMING - len(unseen))) :]
-        return cls(seen + unseen, len(seen))
+        held_out = held_out[-MAX_PRIMING:]
+        seen = seen[max(0, len(seen) - (MAX_PRIMING - len(held_out))) :]
+        return cls(seen + held_out, len(seen))
 
     def fingerprint(self) -> bytes:
         """Returns the SHA-256, 32 bytes, of the number of silent bytes and the text."""

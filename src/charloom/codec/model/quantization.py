@@ -97,7 +97,7 @@ def _integers(model: LanguageModel) -> IntegerModel:
     to_logits = 2.0**_LOGITS / np.log(2)
     output_weights = _floats(model.output.weight)
     output = _matrix(output_weights, np.full(len(output_weights), to_logits * 2.0 ** -formats[-1]))
-    token_bytes, token_offsets, begin_token = _tokens(model.vocabulary)
+    token_bytes, token_offsets, start_token = _tokens(model.vocabulary)
     return IntegerModel(
         cell,
         np.rint(shares).clip(-(1 << 15), (1 << 15) - 1).astype(np.int16),
@@ -108,7 +108,7 @@ def _integers(model: LanguageModel) -> IntegerModel:
         fit_exp2(),
         token_bytes,
         token_offsets,
-        begin_token,
+        start_token,
     )
 
 
