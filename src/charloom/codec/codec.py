@@ -52,6 +52,7 @@ class Codec:
     def decompress(self, blob: bytes) -> bytes:
         """Returns the data that ``compress`` got. Raises CompressedFileError if the blob cannot be decompressed."""
         check_bytes(blob=blob)
+        # In memory as a whole, unlike decompress_stream: the caller gets all of the data or none.
         target = io.BytesIO()
         self.decompress_stream(io.BytesIO(blob), target)
         return target.getvalue()
@@ -66,6 +67,7 @@ class Codec:
         """
         check_stream("read", source=source)
         check_stream("write", target=target)
+        # A new executor for each call, because it has the state of one file.
         work = OrderedWork(self.threads, progress)
         write_chunks(compress_stream(source, self._engines.to_compress(), work), target)
 

@@ -35,6 +35,7 @@ def choose_instruction_set() -> str | None:
     The compressed bytes do not depend on it. Raises SettingsError for a variant that this machine cannot run.
     """
     name = choose(supported(), _SAME_AS)
+    # A name that is not supported here is that of the fallback in Python.
     return name if name in supported() else None
 
 
@@ -58,6 +59,7 @@ class NativeEngine(Engine):
         """Returns a session for records; in mixing mode, it has read the priming line by line."""
         if self._priming is None:
             return _native.FastRecords(self._network)
+        # A separate memory, for which the priming was read line by line.
         return self._mixing(self._priming, records=True).records(engine.RECORD_CAPACITY)
 
     def _mixing(self, priming: Priming, *, records: bool) -> "_native.Mixing":

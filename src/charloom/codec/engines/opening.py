@@ -53,6 +53,7 @@ class EngineChoice:
                 "decompress"
             )
         engine = self._of_mode(header.mode)
+        # A file contains only the first bytes of the fingerprint.
         if engine.fingerprint[:FINGERPRINT_BYTES] != header.fingerprint:
             ours = engine.fingerprint[:FINGERPRINT_BYTES].hex()
             raise WrongModelError(
@@ -90,8 +91,10 @@ def open_engine(model: "str | Path | LanguageModel", *, fast: bool) -> Engine:
     if isinstance(model, PATH):
         integers, priming = _read_folder(Path(model), fast=fast)
     else:
+        # Imported here, because it imports PyTorch.
         from charloom.codec.model.quantization import quantize
 
+        # A model in memory has no priming: the context models start empty.
         integers, priming = quantize(model), Priming()
     return make_engine(integers, None if fast else priming)
 
@@ -108,6 +111,7 @@ def _read_folder(folder: Path, *, fast: bool) -> tuple[IntegerModel, Priming]:
     if not file.exists() and not file.is_symlink():
         return _make_integers(folder)
     integers, named = IntegerModel.load(file)
+    # The fast mode does not use the priming, and must work if its file is damaged.
     if fast:
         return integers, Priming()
     priming = Priming.load(folder)

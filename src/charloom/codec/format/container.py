@@ -30,7 +30,7 @@ def encode_varint(number: int) -> bytes:
 
     The high bit is set in all bytes but the last.
     """
-    assert 0 <= number < 1 << 7 * MAX_VARINT
+    assert 0 <= number < 1 << 7 * MAX_VARINT  # no caller has larger numbers
     data = bytearray()
     while number > 0x7F:
         data.append(number & 0x7F | 0x80)
@@ -88,6 +88,7 @@ class ByteReader:
 
     def varint(self) -> int:
         """Returns the next varint. Raises DamagedFileError if it is too long or not in its shortest form."""
+        # Byte by byte, because reading further than requested could block.
         data = self.exactly(1)
         while data[-1] >= 0x80 and len(data) < MAX_VARINT:
             data += self.exactly(1)
@@ -158,6 +159,7 @@ class Header:
                 f"version {version} of the format; this charloom reads version {VERSION}: install a later charloom"
             )
         for mode, number in _MODES.items():
+            # All other bits must be 0, so that later versions can use them.
             if version == VERSION and kind & ~_RECORDS == number:
                 return cls(mode, source.exactly(FINGERPRINT_BYTES), bool(kind & _RECORDS))
         raise DamagedFileError(f"damaged: the header contains a kind that does not exist ({byte:#04x})")

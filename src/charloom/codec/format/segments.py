@@ -23,7 +23,7 @@ def encode_segment_head(length: int, code: int) -> bytes:
 
 
 def encode_segment(engine: Engine, data: bytes, position: int, work: OrderedWork) -> bytes:
-    """Returns a segment, coded or, if that is not longer, stored.
+    """Returns a segment: coded, or stored if that is not longer.
 
     Args:
         engine: Engine to code with.
@@ -83,6 +83,7 @@ def read_segment(source: ByteReader, head: int, position: int) -> Segment:
         DamagedFileError: No segment has this head.
     """
     length, code = head >> 3, head & 7
+    # The writer never uses more lanes than bytes, so that no lane is empty.
     if not 0 < length <= MAX_SEGMENT or (code != STORED and (code >= len(LANES) or LANES[code] > length)):
         raise DamagedFileError(
             f"damaged: an impossible segment before byte {source.position:,} of the compressed file; "
@@ -104,6 +105,7 @@ def read_segment(source: ByteReader, head: int, position: int) -> Segment:
             room -= size
             blocks.append((source.exactly(size), source.exactly(CHECKSUM_BYTES)))
     except CompressedFileError as error:
+        # Not raised yet: the blocks before the error can be decoded.
         return Segment(length, code, position, blocks, error)
     return Segment(length, code, position, blocks, None)
 
@@ -162,6 +164,7 @@ def interleave(data: bytes, lanes: int) -> bytes:
     """Returns the bytes in coding order: lanes are contiguous chunks of the original, interleaved byte by byte."""
     if lanes == 1:
         return data
+    # The first `len % lanes` lanes have one byte more, which comes last in coding order.
     longer, shorter = _chunks(np.frombuffer(data, np.uint8), lanes)
     even = np.concatenate([longer[:, : shorter.shape[1]], shorter])
     return even.T.tobytes() + longer[:, shorter.shape[1] :].tobytes()

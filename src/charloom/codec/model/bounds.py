@@ -71,7 +71,7 @@ def check_arrays(arrays: dict[str, Array], cell: str) -> None:
         raise ValueError("start_token is not a token of the vocabulary")
 
 
-def row_bounds(weights: NDArray[np.int8]) -> NDArray[np.int64]:
+def compute_row_bounds(weights: NDArray[np.int8]) -> NDArray[np.int64]:
     """Returns the largest magnitude of each row's product with activations, int64 (rows,)."""
     # int16 first: the magnitude of -128 does not fit int8.
     sums: NDArray[np.int64] = np.abs(weights.astype(np.int16)).sum(axis=1, dtype=np.int64)
@@ -88,7 +88,7 @@ def _check_matrix(arrays: dict[str, Array], name: str, shape: tuple[int, int]) -
     _expect(arrays, f"{name}.weights", np.int8, shape)
     _expect(arrays, f"{name}.multipliers", np.int16, shape[:1])
     _expect(arrays, f"{name}.shifts", np.int32, (2,))
-    bounds = row_bounds(arrays[f"{name}.weights"])
+    bounds = compute_row_bounds(arrays[f"{name}.weights"])
     if bounds.max() > MAX_ROW_SUM * MAX_ACTIVATION:
         raise ValueError(f"{name}.weights: the magnitudes of a row sum to more than {MAX_ROW_SUM}")
     first, second = arrays[f"{name}.shifts"].tolist()
@@ -107,7 +107,7 @@ def _check_bias(arrays: dict[str, Array], name: str, size: int) -> None:
         raise ValueError(f"{name} contains a magnitude of more than {MAX_BIAS}")
 
 
-def polynomial(coefficients: list[Array], x: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def evaluate_polynomial(coefficients: list[Array], x: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Returns all intermediate values of Horner's scheme, with each product rounded to 15 bits as in the kernels.
 
     Args:
@@ -124,11 +124,11 @@ def _check_tanh(table: NDArray[np.int16]) -> None:
     # There are few arguments, so all are tried: this is a proof, not a sample.
     z = np.arange(MAX_ACTIVATION + 1)
     segment = z >> 10
-    _check_range("tanh", polynomial([row[segment] for row in table], (z & 1023) << 5))
+    _check_range("tanh", evaluate_polynomial([row[segment] for row in table], (z & 1023) << 5))
 
 
 def _check_exp2(cubic: NDArray[np.int16]) -> None:
-    _check_range("exp2", polynomial([*cubic], np.arange(4096) << 3))
+    _check_range("exp2", evaluate_polynomial([*cubic], np.arange(4096) << 3))
     # The likeliest token's weight, 2^8 times this, is then at least the frequencies' total of 2^22.
     if cubic[0] < 1 << 14:
         raise ValueError("exp2 exceeds 16 bits")

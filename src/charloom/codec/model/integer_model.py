@@ -84,7 +84,7 @@ class IntegerModel:
         output: Output layer, (vocabulary, hidden), from the last layer's state to logits of base 2, Q12.
         output_bias: Bias of the logits, int32 (vocabulary,).
         tanh: Coefficients of a quadratic for each segment of 1/4, int16 (3, 32), see ``reference.network.tanh``.
-        exp2: Coefficients of a cubic, int16 (4,), see ``reference.network.frequencies``.
+        exp2: Coefficients of a cubic, int16 (4,), see ``reference.network.compute_frequencies``.
         token_bytes: Concatenated bytes of the tokens, uint8. No token is a prefix of another.
         token_offsets: Offset of each token in ``token_bytes``, and the end, int32 (vocabulary + 1,). ``<unk>``, id 0 of
             a vocabulary of characters, is empty.
@@ -156,6 +156,7 @@ class IntegerModel:
         """
         # safetensors stores the memory of an array, and would ignore strides.
         dense = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
+        # The fingerprint detects damage; that of the priming detects that files of two models were mixed up.
         fingerprints = {_FINGERPRINT: self.fingerprint().hex(), _PRIMING: priming.hex()}
         metadata = {"format": "charloom integer model"} | fingerprints
         # safetensors writes metadata in a random order; equal models must give equal files.
@@ -169,6 +170,7 @@ class IntegerModel:
             model, metadata = cls.from_arrays(safetensors.numpy.load(data)), metadata_of(data)
             fingerprint, priming = metadata[_FINGERPRINT], metadata[_PRIMING]
         except OSError as error:
+            # Also for a folder or a special file of this name.
             raise ModelFolderError(f"{path}: cannot read the integer model ({error.strerror or error})") from None
         except (safetensors.SafetensorError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
             reason = f"{error!s:.200}"  # parts of a hostile file may be in the message
@@ -180,15 +182,17 @@ class IntegerModel:
     @classmethod
     def from_arrays(cls, arrays: dict[str, Array]) -> "IntegerModel":
         """Returns the model of the arrays that ``arrays`` returned. Raises KeyError or ValueError for any others."""
-        left = dict(arrays)
+        left = dict(arrays)  # the arrays that no field has taken yet
         header = left.pop("header")
         if header.dtype != np.int32 or header.shape != (3,):
             raise ValueError("header is not three int32")
         version, cell, start_token = header.tolist()
+        # The version comes first: the arrays of another version may differ.
         if version != FORMAT_VERSION:
             raise ValueError(f"version {version}, this charloom reads {FORMAT_VERSION}: run prepare_codec again")
         if not 0 <= cell < len(CELLS):
             raise ValueError(f"cell {cell} does not exist")
+        # The number of layers is not stored: it follows from the names.
         layers: list[IntegerLayer] = []
         while f"layers.{len(layers)}.hidden.weights" in left:
             name = f"layers.{len(layers)}"

@@ -51,6 +51,7 @@ class Priming:
             seen: Text that the network was trained on; it is read silently.
             held_out: Text that the network was not trained on.
         """
+        # The end of each text is kept, because it is the latest; held-out text takes precedence over seen text.
         held_out = held_out[-MAX_PRIMING:]
         seen = seen[max(0, len(seen) - (MAX_PRIMING - len(held_out))) :]
         return cls(seen + held_out, len(seen))
@@ -61,6 +62,7 @@ class Priming:
 
     def to_file(self) -> bytes:
         """Returns the contents of a file that ``from_file`` reads."""
+        # The best preset: the text is written once and shipped with the model.
         packed = lzma.compress(self.text, preset=9 | lzma.PRESET_EXTREME)
         arrays: dict[str, Array] = {
             "header": np.array([_FORMAT_VERSION, self.silent], np.int32),
@@ -78,6 +80,7 @@ class Priming:
             if header.dtype != np.int32 or header.shape != (2,) or packed.dtype != np.uint8:
                 raise ValueError("its arrays are not those of a priming")
             version, silent = header.tolist()
+            # Before the text is decompressed, whose format another version may have changed.
             if version != _FORMAT_VERSION:
                 raise ValueError(f"version {version}, this charloom reads {_FORMAT_VERSION}")
             # A hostile file must neither exhaust memory (the limit) nor expand without end (the length below).
@@ -99,7 +102,7 @@ class Priming:
         try:
             return cls.from_file(read_tensor_file(file))
         except FileNotFoundError:
-            return cls()
+            return cls()  # valid: the caller compares the fingerprint with that in the integer model
         except OSError as error:
             raise ModelFolderError(f"{file}: cannot be read ({error.strerror or error})") from None
         except (ValueError, RecursionError) as error:

@@ -20,7 +20,7 @@ from charloom.codec.model.bounds import (
     MAX_VOCABULARY,
     SECOND_SHIFTS,
     TANH_SEGMENTS,
-    row_bounds,
+    compute_row_bounds,
 )
 from charloom.codec.model.integer_model import IntegerLayer, IntegerMatrix, IntegerModel
 from charloom.errors import Argument, InputError
@@ -164,7 +164,7 @@ def _matrix(weights: Floats, scale: Floats) -> _Scaled:
     step = np.maximum(largest / 127, sums / max(MAX_ROW_SUM - weights.shape[1] / 2 - 1, 1))
     step[step == 0] = 1  # a row of zeros
     integers = np.rint(weights / step[:, None]).clip(-127, 127).astype(np.int8)
-    bounds, factors = row_bounds(integers), step * scale
+    bounds, factors = compute_row_bounds(integers), step * scale
     # The first shift loses precision, so the smallest with which all products fit 32 bits is chosen.
     for first in range(FIRST_SHIFTS[0], FIRST_SHIFTS[1] + 1):
         ratios = factors * 2.0**first

@@ -39,6 +39,7 @@ Group: TypeAlias = tuple[list[bytes], tuple[int, ...]]
 def encode_group(blobs: Sequence[bytes]) -> bytes:
     """Returns the bytes of a group: count, lengths, records, checksums of rows and columns, checksum of all."""
     body = encode_varint(len(blobs)) + _encode_lengths([len(blob) for blob in blobs]) + b"".join(blobs)
+    # The checksums cover the coded records, so that damage is found without decoding.
     body += b"".join(encode_checksum(value) for value in _grid(blobs))
     return body + encode_checksum(crc32(body))
 
@@ -62,6 +63,8 @@ def decode_group(body: bytes) -> Group:
     found = [encode_checksum(value) for value in _grid(blobs)]
     stored = [body[start : start + CHECKSUM_BYTES] for start in range(grid_start, len(body), CHECKSUM_BYTES)][:-1]
     good = [mine == theirs for mine, theirs in zip(found, stored, strict=True)]
+    # If several records are damaged, an intact one may share a row with one and a column with another. It then counts
+    # as damaged too.
     damaged = tuple(n for n in range(count) if not good[n // width] and not good[height + n % width])
     return blobs, damaged
 
@@ -108,7 +111,9 @@ def _decode_lengths(body: bytes, place: int, count: int) -> tuple[list[int], int
     lengths = []
     at = 0
     for _ in range(count):
+        # A string of digits, because `find` searches it without a loop over bits.
         zero = bits.find("0", at)
+        # A damaged k could request a huge shift.
         if zero < 0 or zero + k >= len(bits) or k > _MAX_RICE:
             raise ValueError("lengths are damaged")
         number = (zero - at) << k | int("0" + bits[zero + 1 : zero + 1 + k], 2)

@@ -42,6 +42,7 @@ class Lines:
     def __iter__(self) -> Iterator[bytes]:
         """Yields each line. Raises InputError if a line is too long for a record."""
         number = 0
+        # The limit bounds the memory for a file without line feeds: a record, its line feed, and one byte too many.
         while line := self._source.readline(MAX_RECORD + 2):
             number += 1
             self.open_end = not line.endswith(LINE_FEED)
@@ -75,6 +76,7 @@ def compress_records(records: Iterable[bytes], engine: Engine, work: OrderedWork
         yield encode_varint(len(data)) + data
     # Only now, after the last line was read, is it known.
     index.open_end = isinstance(records, Lines) and records.open_end
+    # The index is last, because it is known only now and a pipe cannot be rewound.
     yield END + index.to_bytes()
 
 
@@ -90,6 +92,7 @@ def _groups(records: Iterable[bytes]) -> Iterator[list[bytes]]:
             )
         group.append(record)
         size += len(record)
+        # Large groups have less overhead, small ones are read faster for a single record.
         if len(group) == GROUP_RECORDS or size >= GROUP_BYTES:
             yield group
             group, size = [], 0
@@ -159,6 +162,7 @@ def _decoding_tasks(
                 f"the records from {first:,} (counted from 0) are lost"
             )
         body = source.exactly(size)
+        # Here and not in the task, because the index and the numbers of records must be in order.
         try:
             blobs, damaged = decode_group(body)
         except ValueError:

@@ -62,6 +62,7 @@ class RecordCodec:
         """Returns the bytes that ``encode`` was given. Raises DamagedRecordError if damage of the blob is detected."""
         check_bytes(blob=blob)
         blob = bytes(blob)
+        # An empty blob with `check` has no check byte, which the comparison below detects.
         if not self.check:
             return self._sessions.decode(blob)
         record = self._sessions.decode(blob[:-1])
@@ -111,6 +112,7 @@ class RecordSessions:
 
     def encode(self, record: bytes) -> bytes:
         """Returns the blob of a record, at most one byte longer than the record."""
+        # Longer records are stored, which bounds the memory of a session's lane.
         if len(record) <= MAX_CODED_RECORD:
             with self._session() as session:
                 payload = session.encode(record)

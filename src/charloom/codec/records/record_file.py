@@ -105,6 +105,7 @@ class RecordFile(Sequence[bytes]):
         check_type(bool, force=force)
         engine = EngineChoice(model, fast=fast).to_compress()
         chunks = compress_records(records, engine, OrderedWork(resolve_threads(threads)))
+        # A half-written file would have no index.
         with atomic_file(Path(path), overwrite=force) as file:
             write_chunks(chunks, file)
 
@@ -129,10 +130,11 @@ class RecordFile(Sequence[bytes]):
     def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
-        number = range(len(self))[index]  # IndexError as for any sequence
+        number = range(len(self))[index]  # negative indices and IndexError as for any sequence
         place = bisect.bisect_right(self._firsts, number) - 1
         first = self._firsts[place]
         blobs, damaged = self._group(place)
+        # Only the requested record: others of the group can still be read.
         if number - first in damaged:
             raise damaged_records(first, damaged)
         return decode_record(self._sessions, blobs[number - first], number)

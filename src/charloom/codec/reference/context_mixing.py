@@ -110,6 +110,7 @@ class ContextMixing:
         self._inputs = np.array(inputs, np.int64)
 
         last, before = lane.text.last4 & 0xFF, lane.text.last4 >> 8 & 0xFF
+        # Each set is selected by a different property: two sets with the same one would learn the same weights.
         length_class = length if length < 8 else 8 if length < 13 else 9
         chosen = (
             length_class * 64 + order * 8 + confidence,
@@ -161,6 +162,7 @@ class ContextMixing:
             mixed_hash(lane.text.last4 & 0xFFFFFF, partial) & 0xFFFF,
             expected * 64 + length * 2,
         )
+        # The 4 rounds the division by 8 below to nearest.
         p = 2 * self._mixed + 4
         for stage, context in enumerate(apm_contexts):
             points = self._memory.apms[stage].get(context, INITIAL_POINTS)
@@ -180,6 +182,7 @@ class ContextMixing:
             step = (((bit << 16) - squash(answer)) * self._rate) >> 10
             steps.append(max(-_MAX_STEP, min(_MAX_STEP, step)))
         changes = (np.outer(steps, self._inputs) + (1 << 14)) >> 15
+        # The rows are from different sets, so none occurs twice.
         changed = memory.weights[self._rows] + changes
         memory.weights[self._rows] = np.minimum(np.maximum(changed, -32_768), 32_767)
 
@@ -193,6 +196,7 @@ class ContextMixing:
             p, count = slot.p[node], slot.count[node]
             # ``- bit`` because a probability of 16 bits is at most 65,535.
             p += (((bit << 16) - bit - p) * RATES[count]) >> 16
+            # Certainty would cost too much if the next bit differs.
             slot.p[node] = max(32, min(ONE - 33, p))
             slot.count[node] = min(count + 1, 250)
         for k, matched in enumerate(self._matched):

@@ -45,6 +45,7 @@ class TextBuffer:
     def __init__(self, primed: bytes, capacity: int, lanes: int) -> None:
         self.primed = len(primed)
         self.capacity = capacity
+        # A memoryview gives single bytes as ints, and faster than an array does.
         self.text = memoryview(np.zeros(len(primed) + capacity * lanes, np.uint8).data)
         self.text[: len(primed)] = primed
         self.written = [len(primed) + capacity * lane for lane in range(lanes)]
@@ -52,7 +53,7 @@ class TextBuffer:
     def has(self, position: int) -> bool:
         """Returns whether a byte was written at a position."""
         if position < self.primed:
-            return True
+            return True  # the priming text is complete
         lane = (position - self.primed) // self.capacity
         return lane < len(self.written) and position < self.written[lane]
 
@@ -172,10 +173,12 @@ class Match:
                 self.pointer = 0 if self.misses >= 8 else self.pointer + 1
         else:
             self.pointer = 0
+        # A long agreement makes up for earlier differences.
         if self.length > 20 and self.misses:
             self.misses -= 1
         if position - start < self.min_length:
             return
+        # The same polynomial hash as in match.h: the multiplier is odd and spreads the bits upwards.
         key = 0
         for byte in text[position - self.min_length : position][::-1]:
             key = (key + byte + 1) * 0x2F0B4C47 & _32_BITS

@@ -53,10 +53,10 @@ class ReferenceNetwork:
             if layer.input is None or layer.bias is None:
                 from_input = model.token_table[tokens[active]].astype(np.int64)
             else:
-                from_input = layer.bias + product(below, layer.input)
-            from_hidden = product(h, layer.hidden)
+                from_input = layer.bias + multiply(below, layer.input)
+            from_hidden = multiply(h, layer.hidden)
             if model.cell == "rnn_relu":
-                h = np.maximum(saturated(from_input + from_hidden), 0)
+                h = np.maximum(saturate(from_input + from_hidden), 0)
             elif model.cell == "rnn_tanh":
                 h = tanh(from_input + from_hidden, table)
             elif model.cell == "gru":
@@ -65,10 +65,10 @@ class ReferenceNetwork:
             else:
                 h, self._cell[number, active] = _lstm(from_input + from_hidden, self._cell[number, active], table)
             self._hidden[number, active] = below = h
-        self.frequencies[active] = frequencies(model.output_bias + product(below, model.output), model.exp2)
+        self.frequencies[active] = compute_frequencies(model.output_bias + multiply(below, model.output), model.exp2)
 
 
-def product(x: Integers, matrix: IntegerMatrix) -> Integers:
+def multiply(x: Integers, matrix: IntegerMatrix) -> Integers:
     """Returns the scaled products of ``x``, (lanes, columns), and the rows of a matrix: (lanes, rows)."""
     # int64 shows no overflow; the bounds of the matrix ensure that 32 bits, as in the kernels, give the same.
     sums = x @ matrix.weights.T.astype(np.int64)
@@ -76,12 +76,12 @@ def product(x: Integers, matrix: IntegerMatrix) -> Integers:
     return scaled
 
 
-def saturated(x: Integers) -> Integers:
+def saturate(x: Integers) -> Integers:
     """Returns the nearest numbers within int16."""
     return np.clip(x, -(1 << 15), (1 << 15) - 1)
 
 
-def times(x: Integers, y: Integers | int) -> Integers:
+def multiply_q15(x: Integers, y: Integers | int) -> Integers:
     """Returns the products of ``x`` and numbers with 15 fraction bits, rounded to nearest."""
     return (x * y + (1 << 14)) >> 15
 
@@ -93,11 +93,11 @@ def tanh(z: Integers, table: NDArray[np.int16]) -> Integers:
         z: Arguments in format 12, not saturated yet.
         table: Coefficients of the quadratics, (3, segments).
     """
-    z = saturated(z)
+    z = saturate(z)
     size = np.minimum(np.abs(z), (1 << 15) - 1)  # the magnitude of -32,768 does not fit int16
     segment, x = size >> 10, (size & 1023) << 5
     at_start, slope, bend = (row[segment].astype(np.int64) for row in table)
-    result: Integers = at_start + times(slope + times(bend, x), x)
+    result: Integers = at_start + multiply_q15(slope + multiply_q15(bend, x), x)
     return np.where(z < 0, -result, result)
 
 
@@ -112,19 +112,19 @@ def _gru(
     size = h.shape[1]
     gates = sigmoid(from_input[:, : 2 * size] + from_hidden[:, : 2 * size], table)
     reset, update = gates[:, :size], gates[:, size:]
-    candidate_h = saturated(candidate_bias + from_hidden[:, 2 * size :])
-    candidate = tanh(from_input[:, 2 * size :] + 2 * times(candidate_h, reset), table)
-    return saturated(times(candidate, 32767 - update) + times(h, update))
+    candidate_h = saturate(candidate_bias + from_hidden[:, 2 * size :])
+    candidate = tanh(from_input[:, 2 * size :] + 2 * multiply_q15(candidate_h, reset), table)
+    return saturate(multiply_q15(candidate, 32767 - update) + multiply_q15(h, update))
 
 
 def _lstm(z: Integers, c: Integers, table: NDArray[np.int16]) -> tuple[Integers, Integers]:
     z_input, z_forget, z_candidate, z_output = np.split(z, 4, axis=1)
-    added = times(sigmoid(z_input, table), tanh(z_candidate, table))
-    c = saturated(times(c, sigmoid(z_forget, table)) + times(added, 1 << 11))
-    return times(tanh(2 * c, table), sigmoid(z_output, table)), c
+    added = multiply_q15(sigmoid(z_input, table), tanh(z_candidate, table))
+    c = saturate(multiply_q15(c, sigmoid(z_forget, table)) + multiply_q15(added, 1 << 11))
+    return multiply_q15(tanh(2 * c, table), sigmoid(z_output, table)), c
 
 
-def frequencies(logits: Integers, exp2: NDArray[np.int16]) -> Frequencies:
+def compute_frequencies(logits: Integers, exp2: NDArray[np.int16]) -> Frequencies:
     """Returns the frequencies of logits, uint32 (lanes, vocabulary).
 
     A range coder needs that every frequency is at least 1 and that encoder and decoder agree on the sum, which is
@@ -135,7 +135,7 @@ def frequencies(logits: Integers, exp2: NDArray[np.int16]) -> Frequencies:
     below = np.minimum(logits.max(axis=1, keepdims=True) - logits, (24 << 12) - 1)
     x = (below & 4095) << 3
     c0, c1, c2, c3 = exp2.astype(np.int64).tolist()
-    power = c0 + times(c1 + times(c2 + times(x, c3), x), x)  # 2^-x, format 15
+    power = c0 + multiply_q15(c1 + multiply_q15(c2 + multiply_q15(x, c3), x), x)  # 2^-x, format 15
     weights = (power << 8) >> (below >> 12)
     # Less than 2^32, because the weight of the likeliest token alone is at least 2^22.
     share = ((total - vocabulary) << 32) // weights.sum(axis=1, keepdims=True)

@@ -57,7 +57,7 @@ class NetworkPrediction:
         """Sets the frequencies of the next token, (vocabulary,)."""
         of_tokens = frequencies[self._ids].tolist()
         self._sums = list(itertools.accumulate(of_tokens, initial=0))
-        self._likeliest = of_tokens.index(max(of_tokens))
+        self._likeliest = of_tokens.index(max(of_tokens))  # the first of equal ones, as in the native code
         self.confidence = sum(max(of_tokens) * 100 >= self._sums[-1] * hundredths for hundredths in _CONFIDENCE)
         self._predicted = True
 
@@ -76,6 +76,7 @@ class NetworkPrediction:
     def p(self) -> int:
         """Returns the probability that the next bit is 1, of 16 bits."""
         _, ones = self._halves()
+        # Never 0 or 1, so that the coder can code either bit.
         return max(1, min(65_535, (self._sum(*ones) << 16) // self._sum(*self._now())))
 
     def start_byte(self) -> None:
@@ -88,6 +89,7 @@ class NetworkPrediction:
         if not self.predicts():
             return
         first, last = self._halves()[bit]
+        # An empty range: no token continues with this bit.
         self._range = (first, last) if first < last else None
         self._depth += 1
 
@@ -175,6 +177,7 @@ class NetworkLanes:
         self._complete[lane] = -1 if token is None else token
         if lane < len(self._predictions) - 1 or self._complete.max() < 0:
             return
+        # One step for all lanes: the weights are read once.
         self._network.step(self._complete)
         for number in np.flatnonzero(self._complete >= 0):
             self._predictions[number].predict(self._network.frequencies[number])

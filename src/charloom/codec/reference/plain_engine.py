@@ -35,6 +35,7 @@ class FastLanes:
         """Codes the next byte of a lane, or decodes it if ``coder`` is a decoder, and returns it."""
         network = self._networks[lane]
         network.start_byte()
+        # Whole bytes rather than bits: one interval for each byte is faster, and this engine has no other predictor.
         escape, total = network.escape(), network.total()
         if isinstance(coder, Decoder) and (number := coder.decode_target(total)) < escape:
             byte = network.byte_at(number)
@@ -96,6 +97,7 @@ class MixingLanes:
     def _code(self, number: int, code_bit: Callable[[int, int], int]) -> int:
         """Codes a byte with ``code_bit(i, p)``, which codes bit i, 1 with probability p, and returns it."""
         lane, network = self._lanes[number], self._networks[number]
+        # The buffer is allocated once; the next lane's bytes follow.
         if lane.position - self.buffer.primed >= (number + 1) * self.buffer.capacity:
             raise ValueError("more than a lane has room for")
         self._mixture.start_byte(lane, network)
@@ -134,11 +136,12 @@ class ReferenceSession:
 
     def __init__(self, lanes: FastLanes | MixingLanes, count: int) -> None:
         self._lanes = lanes
-        self._turns = itertools.cycle(range(count))
+        self._turns = itertools.cycle(range(count))  # continues across blocks
 
     def encode(self, data: bytes) -> bytes:
         """Returns the payload of the next block."""
         encoder = Encoder()
+        # A new coder for each block, so that each has its own payload; the lanes keep their state.
         for byte in data:
             self._lanes.code(next(self._turns), encoder, byte)
         return encoder.finish()
@@ -171,6 +174,8 @@ class ReferenceRecordSession:
         lanes, encoder = self._start_lane(), Encoder()
         for i, byte in enumerate([*record, _RECORD_END]):
             lanes.code(0, encoder, byte)
+            # Records may contain line feeds, so each is marked. If it ends the record, as nearly always, this takes
+            # 0.0014 bits.
             if byte == _RECORD_END:
                 encoder.code_bit(int(i == len(record)), _IS_END)
         return encoder.finish()
@@ -212,17 +217,20 @@ class ReferenceEngine(Engine):
         lanes = MixingLanes(
             self._model, self._primed_memory(self._priming, records), self._priming.text, capacity, count
         )
+        # The network starts from scratch: unlike the context models, it does not continue the priming text.
         lanes.start_network()
         return lanes
 
     def _primed_memory(self, priming: Priming, records: bool) -> Memory:
         """Returns a new copy of the memory after the priming."""
         # Pickled, because that copies faster than deepcopy.
+        # The lock lets the priming be read once, although several threads may ask for it.
         with self._lock:
             if records not in self._primed:
                 memory = Memory(engine.FULL_BITS, engine.LIGHT_BITS)
                 prime(self._model, memory, priming, records=records)
                 self._primed[records] = pickle.dumps(memory)
+        # Only of bytes that this engine pickled itself.
         memory = pickle.loads(self._primed[records])
         assert isinstance(memory, Memory)
         return memory

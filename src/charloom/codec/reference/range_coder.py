@@ -24,7 +24,7 @@ class Coder:
     """
 
     def __init__(self) -> None:
-        self.size = _MASK
+        self.size = _MASK  # 2^64 - 1 fits 64 bits, unlike 2^64
         self.code = 0
 
     def code_interval(self, start: int, size: int, total: int) -> None:
@@ -76,7 +76,7 @@ class Encoder(Coder):
         """Returns the payload: the number within the interval that has the fewest bytes."""
         for count in range(9):
             unit = 1 << (64 - 8 * count)
-            end = -(-self._low // unit) * unit
+            end = -(-self._low // unit) * unit  # the first multiple of the unit within the interval, if there is one
             if end - self._low < self.size:
                 break
         self._move(end - self._low)
@@ -123,6 +123,7 @@ class Decoder(Coder):
         self.code -= start
 
     def _shift(self) -> None:
+        # Encoders omit zeros at the end, but no more bytes than the look-ahead.
         byte = self._payload[self._next] if self._next < len(self._payload) else 0
         self._next += 1
         if self._next > len(self._payload) + _LOOK_AHEAD:
