@@ -69,7 +69,7 @@ class RecordFile(Sequence[bytes]):
     def _open(self, engines: EngineChoice, rebuild_index: bool) -> None:
         header = Header.read(ByteReader(self._file))
         if not header.records:
-            raise NotCompressedError("this is a compressed stream, not a file of records: use Codec.decompress_stream")
+            raise NotCompressedError("this is a compressed stream, not a file of records: decompress it as a whole")
         self._sessions = RecordSessions(engines.for_file(header))
         self._size = self._file.seek(0, io.SEEK_END)
         self._index = self._scanned_index() if rebuild_index else self._stored_index()
