@@ -89,14 +89,14 @@ def _measure_sessions(folder: Path, text: bytes, rounds: int, seconds: float) ->
 def _measure_session(engine: Engine, lanes: int, text: bytes, seconds: float) -> dict[str, float]:
     data = interleave(text, lanes)
     parts = [data[at : at + BLOCK] for at in range(0, len(data), BLOCK)]
-    session = engine.begin(lanes)
+    session = engine.start_session(lanes)
     payloads = [session.encode(parts[0])]
     start = time.thread_time()
     while time.thread_time() - start < seconds and len(payloads) < len(parts):
         payloads.append(session.encode(parts[len(payloads)]))
     counted = (len(payloads) - 1) * BLOCK
     speeds = {"compress": counted / (time.thread_time() - start)}
-    session = engine.begin(lanes)
+    session = engine.start_session(lanes)
     decoded = [session.decode(payloads[0], BLOCK)]
     start = time.thread_time()
     decoded += [session.decode(payload, BLOCK) for payload in payloads[1:]]

@@ -78,14 +78,14 @@ def _interleaved_blocks(model: IntegerModel, tokens: NDArray[np.int64]) -> list[
 
 
 def _integer_bits(model: IntegerModel, tokens: NDArray[np.int64]) -> float:
-    session = NativeEngine(model, None, supported()[-1]).begin(_LANES)
+    session = NativeEngine(model, None, supported()[-1]).start_session(_LANES)
     return 8 * sum(len(session.encode(block)) for block in _interleaved_blocks(model, tokens)) / tokens.size
 
 
 def _speeds(model: IntegerModel, lanes: int, seconds: float, rounds: int) -> dict[str, list[float]]:
     """Returns characters per second of each instruction set, by round."""
     random = np.random.default_rng(0)
-    sessions = {name: NativeEngine(model, None, name).begin(lanes) for name in supported()}
+    sessions = {name: NativeEngine(model, None, name).start_session(lanes) for name in supported()}
     speeds: dict[str, list[float]] = {name: [] for name in sessions}
     steps = dict.fromkeys(sessions, 50)
     for round_number in range(rounds + 1):
@@ -129,7 +129,7 @@ def main() -> None:
             model = _train(settings, corpus, options.epochs or epochs, options.precision)
         integers = quantize(model)
         tokens = _in_lanes(model, held_out)
-        in_floats, in_integers = _float_bits(model, integers.begin_token, tokens), _integer_bits(integers, tokens)
+        in_floats, in_integers = _float_bits(model, integers.start_token, tokens), _integer_bits(integers, tokens)
         result: dict[str, Any] = {
             "text": options.text.name,
             "characters": tokens.size,

@@ -15,7 +15,7 @@ import numpy as np
 import charloom
 from charloom import Codec, RecordCodec
 from charloom.codec.engines.engine import Engine
-from charloom.codec.engines.native import NativeEngine, chosen_instruction_set
+from charloom.codec.engines.native import NativeEngine, choose_instruction_set
 from charloom.codec.engines.opening import open_engine
 from charloom.codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
 from charloom.codec.model.priming import PRIMING_FILE, Priming
@@ -56,7 +56,7 @@ def make_model(first_part: bytes, recipe: Recipe, precision: str, folder: Path) 
 
 def open_engines(folder: Path) -> dict[str, Engine]:
     """Returns charloom's engines by contestant."""
-    instruction_set = chosen_instruction_set()
+    instruction_set = choose_instruction_set()
     assert instruction_set is not None, "this benchmark needs the native kernels"
     (model, _), priming = IntegerModel.load(folder / INTEGER_MODEL_FILE), Priming.load(folder)
     return {

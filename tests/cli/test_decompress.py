@@ -64,7 +64,7 @@ def test_records(home: Path) -> None:
         assert "--record" in call(home, "decompress", "log.loom", "-m", "model", f"--record={words}").error(2)
     assert "3,000 records" in call(home, "decompress", "log.loom", "-m", "model", "--record", "3001").error(2)
     call(home, "compress", "a.txt", "-m", "model").done()
-    assert "one compressed stream" in call(home, "decompress", "a.txt.loom", "-m", "model", "--record", "1").error()
+    assert "a compressed stream" in call(home, "decompress", "a.txt.loom", "-m", "model", "--record", "1").error()
     assert "reads one file" in call(home, "decompress", "-", "-m", "model", "--record", "1").error(2)
 
 
@@ -73,7 +73,7 @@ def test_a_damaged_record_is_numbered_as_lines_are(home: Path) -> None:
     (home / "log").write_bytes(b"\n".join(lines))
     call(home, "compress", "log", "-m", "model", "--by-line").done()
     blob = bytearray((home / "log.loom").read_bytes())
-    record = ZlibEngine("mixing", start=b"model").records().encode(lines[41])
+    record = ZlibEngine("mixing", start=b"model").start_record_session().encode(lines[41])
     blob[blob.index(record) + 5] ^= 1
     (home / "log.loom").write_bytes(blob)
     assert "record 42 (counted from 1) lost" in call(home, "decompress", "log.loom", "-m", "model", "-f").error()

@@ -67,7 +67,7 @@ def test_the_overhead_of_a_small_text() -> None:
     """The whole file: header, one segment, one block, end."""
     data = _words(20_000)
     engine = PlainEngine()
-    payload = engine.begin(1).encode(data)
+    payload = engine.start_session(1).encode(data)
     assert len(Codec(engine).compress(data)) - len(payload) <= 24
 
 
@@ -146,7 +146,7 @@ def test_stored_data_needs_no_model() -> None:
 
 def test_input_that_is_not_bytes_is_refused() -> None:
     codec = Codec(PlainEngine())
-    with pytest.raises(InputError, match="a int is no model: give a model's folder"):
+    with pytest.raises(InputError, match="the model is of type int: it must be a model folder"):
         Codec(5)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="must be bytes"):
         codec.compress("text")  # type: ignore[arg-type]
@@ -158,12 +158,12 @@ def test_input_that_is_not_bytes_is_refused() -> None:
 
 @pytest.mark.parametrize("work", [Codec.compress_stream, Codec.compress_lines, Codec.decompress_stream])
 @pytest.mark.parametrize("late", [b"a line\n", b"half a line"])
-def test_a_stream_that_does_not_wait_is_refused(work: Callable[..., None], late: bytes) -> None:
+def test_a_non_blocking_stream_is_refused(work: Callable[..., None], late: bytes) -> None:
     """What comes later would be missing."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     os.write(writing, late if work is not Codec.decompress_stream else Codec(PlainEngine()).compress(late)[:-1])
-    with os.fdopen(reading, "rb") as source, pytest.raises(InputError, match="does not wait for its data"):
+    with os.fdopen(reading, "rb") as source, pytest.raises(InputError, match="the stream is non-blocking"):
         work(Codec(PlainEngine()), source, io.BytesIO())
     os.close(writing)
 

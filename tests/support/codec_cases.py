@@ -42,7 +42,7 @@ def _fields(model: IntegerModel) -> Iterator[NDArray[Any] | bytes | int]:
         yield from (m.weights, m.multipliers, *m.shifts.tolist()) if m is not None else (b"", b"", 0, 0)
 
     yield from (CELL_NAMED[model.cell].number, len(model.layers))
-    yield from (model.hidden_size, model.vocabulary_size, model.begin_token)
+    yield from (model.hidden_size, model.vocabulary_size, model.start_token)
     yield model.token_table
     for layer in model.layers:
         yield from matrix(layer.hidden)
@@ -65,10 +65,10 @@ def _bytes_of(field: NDArray[Any] | bytes | int) -> bytes:
 
 def _results(name: str, engine: Engine) -> Iterator[str]:
     for lanes in (1, 4, 16, 64):
-        session = engine.begin(lanes)
+        session = engine.start_session(lanes)
         for number, block in enumerate(_BLOCKS):
             yield f"{name}.{lanes}.{number} {session.encode(block).hex()}\n"
-    records = engine.records()
+    records = engine.start_record_session()
     for number, record in enumerate(_RECORDS):
         yield f"{name}.record.{number} {records.encode(record).hex()}\n"
 

@@ -145,10 +145,10 @@ class PlainEngine(Engine):
     def lanes_for(self, length: int) -> int:
         return _lanes_for(length)
 
-    def begin(self, lanes: int) -> PlainSession:
+    def start_session(self, lanes: int) -> PlainSession:
         return PlainSession(lanes, self.start)
 
-    def records(self) -> PlainRecords:
+    def start_record_session(self) -> PlainRecords:
         return PlainRecords(self.start)
 
 
@@ -204,11 +204,11 @@ class ZlibEngine(Engine):
     def lanes_for(self, length: int) -> int:
         return _lanes_for(length)
 
-    def begin(self, lanes: int) -> ZlibSession:
+    def start_session(self, lanes: int) -> ZlibSession:
         assert lanes
         return ZlibSession(self.start)
 
-    def records(self) -> ZlibRecords:
+    def start_record_session(self) -> ZlibRecords:
         return ZlibRecords(self.start)
 
 

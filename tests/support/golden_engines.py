@@ -33,7 +33,7 @@ def encoded(engine: Engine) -> dict[str, list[str]]:
     """Returns payloads, records and a whole file of an engine, in hexadecimal digits."""
     found = {}
     for lanes in (1, 4):
-        session = engine.begin(lanes)
+        session = engine.start_session(lanes)
         found[f"{lanes} lanes"] = [session.encode(block).hex() for block in _BLOCKS]
     records = RecordCodec(engine)
     found["records"] = [records.encode(record).hex() for record in _RECORDS]
@@ -47,7 +47,7 @@ def encoded(engine: Engine) -> dict[str, list[str]]:
 def decoded(engine: Engine, golden: dict[str, list[str]]) -> bool:
     """Returns True if golden bytes decode to their originals."""
     for lanes in (1, 4):
-        session = engine.begin(lanes)
+        session = engine.start_session(lanes)
         for payload, block in zip(golden[f"{lanes} lanes"], _BLOCKS, strict=True):
             if session.decode(bytes.fromhex(payload), len(block)) != block:
                 return False

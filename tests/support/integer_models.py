@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.codec.model.bounds import MAX_BIAS, MAX_ROW_SUM, row_bounds
+from charloom.codec.model.bounds import MAX_BIAS, MAX_ROW_SUM, compute_row_bounds
 from charloom.codec.model.integer_model import IntegerLayer, IntegerMatrix, IntegerModel
 from charloom.codec.model.quantization import fit_exp2, fit_tanh
 from charloom.settings.cells import CELL_NAMED
@@ -34,7 +34,7 @@ def random_model(
             multiplier, shifts = 1 << 15, (int(random.integers(10, 17)), int(random.integers(3, 16)))
         sums = np.abs(weights).sum(axis=1, keepdims=True)
         weights = (weights * np.minimum(1, MAX_ROW_SUM / np.maximum(sums, 1))).astype(np.int8)
-        most = np.minimum(multiplier - 1, ((1 << 31) - 1) // ((row_bounds(weights) >> shifts[0]) + 1))
+        most = np.minimum(multiplier - 1, ((1 << 31) - 1) // ((compute_row_bounds(weights) >> shifts[0]) + 1))
         fraction = 1.0 if style == "saturating" else random.random(rows)
         return IntegerMatrix(weights, (most * fraction).astype(np.int16), np.array(shifts, np.int32))
 

@@ -1,1 +1,1 @@
-"""Compression: bytes to fewer bytes under a model, and back bit-exactly on any machine. Needs no PyTorch."""
+"""Lossless compression with a language model, bit-exact on any machine. Decompression needs no PyTorch."""

@@ -1,4 +1,4 @@
-"""Compression of bytes and streams with a model."""
+"""Compression of bytes and streams with a model; ``records`` compresses many small messages instead."""
 
 import io
 from typing import BinaryIO
@@ -6,63 +6,75 @@ from typing import BinaryIO
 from charloom.arguments import check_bytes, check_stream
 from charloom.codec.engines.opening import AnyModel, EngineChoice
 from charloom.codec.format.container import ByteReader, Header
-from charloom.codec.format.ordered_work import OrderedWork, Progress, checked_threads, write_chunks
+from charloom.codec.format.ordered_work import OrderedWork, Progress, resolve_threads, write_chunks
 from charloom.codec.format.stream import compress_stream, decompress_stream
 from charloom.codec.records.lines import Lines, compress_records, decompress_lines
 
 
 class Codec:
-    """Compresses any bytes with a model, and decompresses them bit-exactly on any machine with the same model.
+    """Compressor of any bytes with a model; any machine with the same model decompresses them bit-exactly.
 
-    Text like the model's own shrinks best; anything else goes through too and grows by at most 25 bytes, and 0.0002 %.
-    The model is not in the compressed data, which names it by fingerprint: who decompresses needs it.
-    ``docs/format.md`` is the format.
+    Text like the model's training text is compressed best. Any other data can be compressed too and grow by at most
+    25 bytes and 0.0002 %. The compressed data do not contain the model but name it by fingerprint: decompression
+    needs the same model. ``docs/format.md`` specifies the format.
 
     Attributes:
-        mode: What ``compress`` uses: "fast", the network alone, or "mixing", which also learns while it reads. What
-            data was made with stands in it: ``decompress`` takes either.
-        threads: How many work on one stream; the bytes are the same for any number.
+        mode: Engine of ``compress``: "fast", the network alone, or "mixing", the network mixed with context models
+            that adapt to the data. Compressed data name their mode, so ``decompress`` accepts both.
+        threads: Number of threads for one stream. The compressed bytes do not depend on it.
     """
 
     def __init__(self, model: AnyModel | None, *, fast: bool = False, threads: int | None = None) -> None:
-        """From a model's folder or a model. Without one, only what was stored as it is can be decompressed."""
+        """Initializes the codec.
+
+        Args:
+            model: Model folder, model or engine. With None, only data that were stored uncompressed can be read.
+            fast: True to compress with the network alone.
+            threads: Number of threads, by default 2 at most.
+        """
         self._engines = EngineChoice(model, fast=fast)
         self.mode = self._engines.mode
-        self.threads = checked_threads(threads)
+        self.threads = resolve_threads(threads)
 
     @property
     def fingerprint(self) -> bytes:
-        """32 bytes that name what data from ``compress`` can be decompressed with."""
+        """Hash, 32 bytes, of everything that decompression of data from ``compress`` depends on."""
         return self._engines.to_compress().fingerprint
 
     def compress(self, data: bytes) -> bytes:
-        """The data, compressed: the same bytes each time."""
+        """Returns the compressed data. The result is deterministic."""
         check_bytes(data=data)
+        # The same code as for streams, so that both give the same bytes.
         target = io.BytesIO()
         self.compress_stream(io.BytesIO(data), target)
         return target.getvalue()
 
     def decompress(self, blob: bytes) -> bytes:
-        """What ``compress`` was given. Raises a CompressedFileError that says what is wrong with the blob."""
+        """Returns the data that ``compress`` got. Raises CompressedFileError if the blob cannot be decompressed."""
         check_bytes(blob=blob)
+        # In memory as a whole, unlike decompress_stream: the caller gets all of the data or none.
         target = io.BytesIO()
         self.decompress_stream(io.BytesIO(blob), target)
         return target.getvalue()
 
     def compress_stream(self, source: BinaryIO, target: BinaryIO, progress: Progress | None = None) -> None:
-        """Reads ``source`` to its end and writes it compressed, in bounded memory.
+        """Compresses ``source`` to its end into ``target``, in bounded memory.
 
-        progress: Called with the bytes of the original that were done since the last call.
+        Args:
+            source: Binary stream to compress.
+            target: Binary stream for the compressed data.
+            progress: Callback that gets the number of bytes of the original compressed since the last call.
         """
         check_stream("read", source=source)
         check_stream("write", target=target)
+        # A new executor for each call, because it has the state of one file.
         work = OrderedWork(self.threads, progress)
         write_chunks(compress_stream(source, self._engines.to_compress(), work), target)
 
     def compress_lines(self, source: BinaryIO, target: BinaryIO, progress: Progress | None = None) -> None:
-        """As ``compress_stream``, each line a record: RecordFile then reads any line without the others.
+        """Compresses each line of ``source`` as a record, so that RecordFile reads any line without the others.
 
-        Raises InputError for a line of more than 16 MiB, which is no record.
+        The arguments are those of ``compress_stream``. Raises InputError for a line of more than 16 MiB.
         """
         check_stream("read", source=source)
         check_stream("write", target=target)
@@ -70,16 +82,23 @@ class Codec:
         write_chunks(compress_records(Lines(source), self._engines.to_compress(), work), target)
 
     def decompress_stream(self, source: BinaryIO, target: BinaryIO, progress: Progress | None = None) -> None:
-        """Reads ``source`` to its end and writes the original, in bounded memory.
+        """Decompresses ``source`` to its end into ``target``, in bounded memory.
 
-        What is written was checked block by block; that nothing is missing is known when this returns. Raises a
-        CompressedFileError that says what is wrong, after having written what comes before it.
+        Each block is verified before it is written. The output is known to be complete only when this returns.
 
-        progress: Called with the bytes of the original that were done since the last call.
+        Args:
+            source: Binary stream that ``compress_stream`` or ``compress_lines`` wrote.
+            target: Binary stream for the original.
+            progress: Callback that gets the number of bytes of the original decompressed since the last call.
+
+        Raises:
+            CompressedFileError: The data are damaged, truncated or from another model. The bytes before the damage are
+                written first.
         """
         check_stream("read", source=source)
         check_stream("write", target=target)
         reader = ByteReader(source)
+        # The header states what follows: the caller need not know how the file was made.
         header = Header.read(reader)
         function = decompress_lines if header.records else decompress_stream
         write_chunks(function(reader, header, self._engines, OrderedWork(self.threads, progress)), target)

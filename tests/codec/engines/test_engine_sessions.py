@@ -31,14 +31,14 @@ def test_a_session_does_not_depend_on_others(fast: bool, primed: str) -> None:
     model, priming, name = MODELS["characters"], PRIMINGS[primed], supported()[-1]
     source = random.Random(2)
     texts = [TEXT.encode(), b"", source.randbytes(3000), TEXT.encode() * 30, source.randbytes(200_000)]
-    expected = [engine_of(model, priming, name, fast=fast).begin(4).encode(text) for text in texts]
+    expected = [engine_of(model, priming, name, fast=fast).start_session(4).encode(text) for text in texts]
     engine = engine_of(model, priming, name, fast=fast)
-    beside = engine.begin(1)
+    beside = engine.start_session(1)
     for number in [0, 2, 0, 1, 3, 0, 4, 0, 2, 3]:
         beside.encode(texts[number][:100])
         with contextlib.suppress(ValueError):
-            engine.begin(16).decode(source.randbytes(50), 1000)
-        assert engine.begin(4).encode(texts[number]) == expected[number]
+            engine.start_session(16).decode(source.randbytes(50), 1000)
+        assert engine.start_session(4).encode(texts[number]) == expected[number]
 
 
 @_native
@@ -80,13 +80,13 @@ def _record_sessions(fast: bool) -> tuple[RecordSession, bytes, bytes]:
     """Returns a session to use, a payload of a fresh one, and its record."""
     engine = engine_of(MODELS["characters"], PRIMINGS["primed"], supported()[-1], fast=fast)
     record = TEXT[:50].encode()
-    return engine.records(), engine.records().encode(record), record
+    return engine.start_record_session(), engine.start_record_session().encode(record), record
 
 
 @_native
 def test_a_record_that_is_too_long_leaves_the_session_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "RECORD_CAPACITY", 10)
-    session = engine_of(MODELS["characters"], PRIMINGS["silent"], supported()[0], fast=False).records()
+    session = engine_of(MODELS["characters"], PRIMINGS["silent"], supported()[0], fast=False).start_record_session()
     before = session.encode(b"it was")
     with pytest.raises(ValueError, match="room"):
         session.encode(b"it was the")
@@ -101,12 +101,12 @@ def test_a_truncated_payload_ends_the_decoding(fast: bool, name: str) -> None:
     """For any requested length, decoding ends with an error when the payload ends."""
     engine = engine_of(MODELS["characters"], Priming(), name, fast=fast)
     noise = random.Random(9).randbytes(60)
-    payload = engine.begin(1).encode(noise)
+    payload = engine.start_session(1).encode(noise)
     for size in (0, 1, len(payload) // 2, len(payload) - 9):
         with pytest.raises(ValueError, match="end too early"):
-            engine.begin(1).decode(payload[:size], 1 << 16)
-    with pytest.raises(ValueError, match="continue after their end"):  # some zeros more say the same
-        engine.begin(1).decode(payload + bytes(9), 60)
+            engine.start_session(1).decode(payload[:size], 1 << 16)
+    with pytest.raises(ValueError, match="continue after their end"):  # trailing zeros are redundant
+        engine.start_session(1).decode(payload + bytes(9), 60)
 
 
 @_native
@@ -115,7 +115,7 @@ def test_damaged_payloads_decode_alike(fast: bool) -> None:
     """Reference and native decoders return the same bytes or raise the same error."""
     engines = [engine_of(MODELS["characters"], Priming(), name, fast=fast) for name in ("reference", *supported())]
     source = random.Random(4)
-    payload = engines[0].begin(4).encode(TEXT[:30].encode())
+    payload = engines[0].start_session(4).encode(TEXT[:30].encode())
     for _ in range(15):
         damaged = bytearray(payload)
         for _ in range(source.randrange(1, 4)):
@@ -123,7 +123,7 @@ def test_damaged_payloads_decode_alike(fast: bool) -> None:
         results = []
         for engine in engines:
             try:
-                results.append(engine.begin(4).decode(bytes(damaged), 30))
+                results.append(engine.start_session(4).decode(bytes(damaged), 30))
             except ValueError as error:
                 results.append(str(error).encode())
         assert len(set(results)) == 1
@@ -142,9 +142,9 @@ def test_any_payload_ends(name: str, payload: bytes, lanes: int) -> None:
     for fast in (True, False):
         engine = _fuzzed_engine(name, fast)
         with contextlib.suppress(ValueError):
-            assert len(engine.begin(lanes).decode(payload, 500)) == 500
+            assert len(engine.start_session(lanes).decode(payload, 500)) == 500
         with contextlib.suppress(ValueError):
-            assert len(engine.records().decode(payload, 500)) <= 500
+            assert len(engine.start_record_session().decode(payload, 500)) <= 500
 
 
 @functools.cache

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom.codec.engines.native import NativeEngine, chosen_instruction_set, supported
+from charloom.codec.engines.native import NativeEngine, choose_instruction_set, supported
 from charloom.codec.model.integer_model import IntegerModel
 from charloom.codec.model.priming import Priming
 from charloom.codec.reference.network import ReferenceNetwork
@@ -27,7 +27,7 @@ _native = pytest.mark.skipif(not supported(), reason="charloom was built without
 
 def _payloads(model: IntegerModel, lanes: int, text: bytes) -> dict[str, bytes]:
     names = ["reference", *supported()]
-    return {name: engine_of(model, Priming(), name, fast=True).begin(lanes).encode(text) for name in names}
+    return {name: engine_of(model, Priming(), name, fast=True).start_session(lanes).encode(text) for name in names}
 
 
 @_native
@@ -115,7 +115,7 @@ def test_an_instruction_set_that_is_none() -> None:
 def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch, compute_by: Switch) -> None:
     def chosen(word: str) -> Any:
         compute_by(word)
-        return chosen_instruction_set()
+        return choose_instruction_set()
 
     assert chosen("reference") is None
     assert chosen("pytorch") is None

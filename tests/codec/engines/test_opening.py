@@ -36,16 +36,16 @@ def test_an_engine_is_returned_as_given() -> None:
     assert choice.mode == "mixing"
     assert choice.to_compress() is engine
     assert choice.for_file(Header("mixing", engine.fingerprint[:8])) is engine
-    with pytest.raises(WrongModelError, match="made by the engine 'fast'; this one is 'mixing'"):
+    with pytest.raises(WrongModelError, match="made by the engine 'fast', but this engine is 'mixing'"):
         choice.for_file(Header("fast", engine.fingerprint[:8]))
-    with pytest.raises(WrongModelError, match="made with another model: its fingerprint is 00"):
+    with pytest.raises(WrongModelError, match="made with another model, fingerprint 00"):
         choice.for_file(Header("mixing", bytes(8)))
 
 
 def test_invalid_models() -> None:
-    with pytest.raises(InputError, match="a int is no model"):
+    with pytest.raises(InputError, match="the model is of type int"):
         EngineChoice(5)  # type: ignore[arg-type]
-    with pytest.raises(WrongModelError, match="compressing takes a model"):
+    with pytest.raises(WrongModelError, match="compression needs a model"):
         EngineChoice(None).to_compress()
 
 

@@ -18,11 +18,11 @@ from charloom import (
     RecordFile,
     WrongModelError,
 )
-from charloom.codec.engines.native import chosen_instruction_set
+from charloom.codec.engines.native import choose_instruction_set
 from damage import damaged
 
 pytestmark = pytest.mark.skipif(
-    chosen_instruction_set() is None,
+    choose_instruction_set() is None,
     reason="the reference engines would take hours",
 )
 

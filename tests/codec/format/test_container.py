@@ -24,16 +24,16 @@ def test_numbers(number: int, before: bytes, after: bytes) -> None:
 @pytest.mark.parametrize("data", [b"\x80\0", b"\xff" * 8, b"\x81\x80\0"])
 def test_malformed_numbers(data: bytes) -> None:
     """A superfluous zero at the end, or no end."""
-    with pytest.raises(ValueError, match="a number"):
+    with pytest.raises(ValueError, match="a varint"):
         decode_varint(data)
     with pytest.raises(DamagedFileError, match=f"a malformed number before byte {len(data)} of"):
         ByteReader(io.BytesIO(data)).varint()
 
 
 def test_a_truncated_number() -> None:
-    with pytest.raises(ValueError, match="no end"):
+    with pytest.raises(ValueError, match="truncated or too long"):
         decode_varint(b"\x80")
-    with pytest.raises(TruncatedFileError, match="it ends after 1 bytes, too early"):
+    with pytest.raises(TruncatedFileError, match="it ends too early, after 1 bytes"):
         ByteReader(io.BytesIO(b"\x80")).varint()
 
 
@@ -44,9 +44,9 @@ def test_a_reader_reads_no_further_than_asked() -> None:
     assert not reader.starts_with(b"ax")
     assert reader.exactly(3) == b"abc"
     assert (reader.position, stream.tell()) == (3, 3)
-    assert not reader.ended()
+    assert not reader.is_at_end()
     assert reader.exactly(3) == b"def"
-    assert reader.ended()
+    assert reader.is_at_end()
     assert reader.exactly(0) == b""
 
 

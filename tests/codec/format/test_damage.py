@@ -19,7 +19,7 @@ from charloom import (
 )
 from charloom.codec.engines.engine import BLOCK, MAX_SEGMENT, Engine, RecordSession
 from charloom.codec.format.container import END, HEADER_BYTES, MAGIC, Header, encode_varint
-from charloom.codec.format.segments import STORED, segment_head
+from charloom.codec.format.segments import STORED, encode_segment_head
 from damage import damaged
 from fake_engines import PlainEngine, ZlibEngine
 from small_segments import compressed
@@ -66,17 +66,21 @@ def test_the_wrong_model() -> None:
 
 def test_hostile_numbers() -> None:
     """Memory is allocated only for bytes that exist: the limits are in test_damage_limits.py."""
-    _error_of(_HEADER + segment_head(MAX_SEGMENT + 1, 0), DamagedFileError, "cannot be")
-    _error_of(_HEADER + segment_head(1 << 52, STORED), DamagedFileError, "cannot be")
-    _error_of(_HEADER + segment_head(0, 1), DamagedFileError, "cannot be")
-    _error_of(_HEADER + segment_head(63, 5) + bytes(100), DamagedFileError, "cannot be")  # more lanes than bytes
+    _error_of(_HEADER + encode_segment_head(MAX_SEGMENT + 1, 0), DamagedFileError, "impossible segment")
+    _error_of(_HEADER + encode_segment_head(1 << 52, STORED), DamagedFileError, "impossible segment")
+    _error_of(_HEADER + encode_segment_head(0, 1), DamagedFileError, "impossible segment")
+    _error_of(
+        _HEADER + encode_segment_head(63, 5) + bytes(100), DamagedFileError, "impossible segment"
+    )  # more lanes than bytes
     _error_of(_HEADER + b"\xff" * 50, DamagedFileError, "malformed number")
     _error_of(_HEADER + b"\x80\x00", DamagedFileError, "malformed number")
     _error_of(_HEADER + b"\xff", TruncatedFileError, "too early")
-    _error_of(_HEADER + segment_head(MAX_SEGMENT, STORED) + b"abc", TruncatedFileError, "too early")
-    _error_of(_HEADER + segment_head(100, 6) + bytes(200), DamagedFileError, "cannot be")  # an undefined code
-    _error_of(_HEADER + segment_head(100, 0) + encode_varint(101) + bytes(200), DamagedFileError, "too large")
-    _error_of(_HEADER + segment_head(MAX_SEGMENT, 0) + b"\0" * 5, DamagedFileError, "bytes 0 to 16,777,215")
+    _error_of(_HEADER + encode_segment_head(MAX_SEGMENT, STORED) + b"abc", TruncatedFileError, "too early")
+    _error_of(
+        _HEADER + encode_segment_head(100, 6) + bytes(200), DamagedFileError, "impossible segment"
+    )  # an undefined code
+    _error_of(_HEADER + encode_segment_head(100, 0) + encode_varint(101) + bytes(200), DamagedFileError, "too large")
+    _error_of(_HEADER + encode_segment_head(MAX_SEGMENT, 0) + b"\0" * 5, DamagedFileError, "bytes 0 to 16,777,215")
 
 
 def test_the_end() -> None:
@@ -84,7 +88,7 @@ def test_the_end() -> None:
     assert blob.endswith(END)
     _error_of(blob[:-1], TruncatedFileError, f"after {len(blob) - 1} bytes")
     _error_of(blob + b"x", TrailingDataError, f"at byte {len(blob)}")
-    _error_of(blob + blob, TrailingDataError, "two files in one")
+    _error_of(blob + blob, TrailingDataError, "split concatenated files")
 
 
 @pytest.mark.parametrize("lanes_and_size", [(1, 5 * BLOCK), (16, 1 << 20)])
@@ -93,7 +97,7 @@ def test_a_damaged_block_is_named(lanes_and_size: tuple[int, int]) -> None:
     lanes, size = lanes_and_size
     data = (_TEXT * (1 << 12))[:size]
     whole = Codec(ZlibEngine()).compress(data)
-    session = ZlibEngine().begin(lanes)
+    session = ZlibEngine().start_session(lanes)
     first = whole.index(session.encode(data[:BLOCK])) if lanes == 1 else len(whole) // 16
     assert lanes == 16 or whole.index(session.encode(data[BLOCK : 2 * BLOCK])) > first
     blob = bytearray(whole)
@@ -120,7 +124,7 @@ class _Halves(Engine):
         assert length
         return 1
 
-    def begin(self, lanes: int) -> "_Halves":
+    def start_session(self, lanes: int) -> "_Halves":
         assert lanes == 1
         return self
 
@@ -133,7 +137,7 @@ class _Halves(Engine):
             raise ValueError
         return data
 
-    def records(self) -> RecordSession:
+    def start_record_session(self) -> RecordSession:
         raise NotImplementedError
 
 
@@ -144,7 +148,7 @@ def test_swapped_blocks_and_segments() -> None:
     whole = compressed(data, _Halves(), segment)
     assert Codec(_Halves()).decompress(whole) == data
     block = len(encode_varint(BLOCK // 2)) + BLOCK // 2 + 4
-    head = len(segment_head(segment, 0))
+    head = len(encode_segment_head(segment, 0))
     first = HEADER_BYTES + head
     second = first + 2 * block + head
     parts = [whole[start : start + block] for start in (first, first + block, second, second + block)]
@@ -184,10 +188,10 @@ _SAMPLES = {
 def test_a_changed_head_is_found() -> None:
     """An engine may decode with another number of lanes, to bytes in another order."""
     whole = _SAMPLES["several blocks"]
-    head = segment_head(len(_TEXT) * 500, 0)
+    head = encode_segment_head(len(_TEXT) * 500, 0)
     assert whole[HEADER_BYTES:].startswith(head)
     for code in range(1, 6):
-        changed = whole[:HEADER_BYTES] + segment_head(len(_TEXT) * 500, code) + whole[HEADER_BYTES + len(head) :]
+        changed = whole[:HEADER_BYTES] + encode_segment_head(len(_TEXT) * 500, code) + whole[HEADER_BYTES + len(head) :]
         with pytest.raises(DamagedFileError):
             Codec(ZlibEngine()).decompress(changed)
 

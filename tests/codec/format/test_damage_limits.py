@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from charloom import Codec
-from charloom.codec.engines.native import chosen_instruction_set
+from charloom.codec.engines.native import choose_instruction_set
 from charloom.codec.engines.opening import make_engine
 from fake_engines import PlainEngine, ZlibEngine
 from golden_engines import MODEL, PRIMING
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of address space need Linux")
 _native = pytest.mark.skipif(
-    chosen_instruction_set() is None, reason="the reference engines take longer than the limit"
+    choose_instruction_set() is None, reason="the reference engines take longer than the limit"
 )
 
 _TEXT = b"it was the best of times, it was the worst of times, " * 20

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from charloom import SettingsError
-from charloom.codec.format.ordered_work import OrderedWork, checked_threads
+from charloom.codec.format.ordered_work import OrderedWork, resolve_threads
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -38,9 +38,9 @@ def test_few_tasks_are_drawn_ahead() -> None:
     results = work.results(tasks())
     assert [next(results) for _ in range(5)] == [1, 2, 3, 4, 5]
     assert drawn <= 5 + 2
-    assert not work.stopped
+    assert not work.is_stopped
     results.close()  # type: ignore[attr-defined] # a generator
-    assert work.stopped
+    assert work.is_stopped
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -66,14 +66,14 @@ def test_an_error_comes_after_the_results_before_it(threads: int) -> None:
 def test_progress_is_counted_by_one_thread_at_a_time() -> None:
     counts: list[int] = []
     work = OrderedWork(4, counts.append)
-    list(work.results(partial(work.done, number) for number in range(100)))
+    list(work.results(partial(work.add_progress, number) for number in range(100)))
     assert sum(counts) == sum(range(100))
-    OrderedWork(1).done(5)
+    OrderedWork(1).add_progress(5)
 
 
 def test_numbers_of_threads() -> None:
-    assert checked_threads(3) == 3
-    assert checked_threads(None) in (1, 2)
+    assert resolve_threads(3) == 3
+    assert resolve_threads(None) in (1, 2)
     for wrong in (0, -1, True, 1.5, "2"):
         with pytest.raises(SettingsError, match="at least 1"):
-            checked_threads(wrong)  # type: ignore[arg-type]
+            resolve_threads(wrong)  # type: ignore[arg-type]

@@ -109,32 +109,32 @@ def _renamed(name: str, other: str) -> Callable[[dict[str, Any]], None]:
 
 _BAD: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "later version": (_set("header", 2, 0), "version 2, this charloom reads 1"),
-    "no such cell": (_set("header", 4, 1), "cell 4 is none"),
+    "no such cell": (_set("header", 4, 1), "cell 4 does not exist"),
     "another cell": (_set("header", 2, 1), "candidate_bias"),
-    "begin token": (_set("header", 5, 2), "begin_token is none of the tokens"),
-    "negative begin token": (_set("header", -1, 2), "begin_token is none of the tokens"),
+    "start token": (_set("header", 5, 2), "start_token is not a token of the vocabulary"),
+    "negative start token": (_set("header", -1, 2), "start_token is not a token of the vocabulary"),
     "short header": (_shorter("header"), "header is not three int32"),
     "no header": (_removed("header"), "header"),
     "short table": (_shorter("token_table"), "token_table is int16"),
     "floats": (_retyped("token_table", np.float32), "token_table is float32"),
     "wide weights": (_retyped("output.weights", np.int16), "output.weights is int16"),
     "short bias": (_shorter("layers.1.bias"), "layers.1.bias is int32"),
-    "large bias": (_set("output.bias", (1 << 28) + 1, 3), "output.bias holds more than"),
-    "lowest bias": (_set("output.bias", -(1 << 31), 3), "output.bias holds more than"),
+    "large bias": (_set("output.bias", (1 << 28) + 1, 3), "output.bias contains a magnitude of more than"),
+    "lowest bias": (_set("output.bias", -(1 << 31), 3), "output.bias contains a magnitude of more than"),
     "negative multiplier": (_set("output.multipliers", -1, 0), "output.multipliers are negative"),
     "first shift": (_set("layers.0.hidden.shifts", 17, 0), "layers.0.hidden.shifts 17"),
     "second shift": (_set("layers.1.input.shifts", 2, 1), "layers.1.input.shifts"),
     "negative shift": (_set("output.shifts", -1, 0), "output.shifts -1"),
-    "overflow": (_set("output.shifts", 0, 0), "so large that a scaled product leaves 32 bits"),
+    "overflow": (_set("output.shifts", 0, 0), "so large that a scaled product exceeds 32 bits"),
     "missing layer": (
         _renamed("layers.0.hidden.weights", "layers.7.hidden.weights"),
-        "0 layers are not between 1 and 64",
+        "0 layers: the number must be between 1 and 64",
     ),
-    "extra": (lambda arrays: arrays.update(more=np.zeros(3, np.int8)), "more belongs to no part of it"),
-    "steep tanh": (_set("tanh", 32767), "tanh leaves 16 bits"),
-    "negative tanh": (_set("tanh", -1, (0, 3)), "tanh leaves 16 bits"),
-    "high exp2": (_set("exp2", 32767), "exp2 leaves 16 bits"),
-    "low exp2": (_set("exp2", 100), "exp2 leaves 16 bits"),
+    "extra": (lambda arrays: arrays.update(more=np.zeros(3, np.int8)), "unknown array more"),
+    "steep tanh": (_set("tanh", 32767), "tanh exceeds 16 bits"),
+    "negative tanh": (_set("tanh", -1, (0, 3)), "tanh exceeds 16 bits"),
+    "high exp2": (_set("exp2", 32767), "exp2 exceeds 16 bits"),
+    "low exp2": (_set("exp2", 100), "exp2 exceeds 16 bits"),
     "offset beyond": (_set("token_offsets", 6, -1), "token_offsets do not fit token_bytes"),
     "offset back": (_set("token_offsets", 0, 3), "token_offsets do not fit|has no bytes"),
     "offset before": (_set("token_offsets", -1, 0), "token_offsets do not fit token_bytes"),
@@ -144,7 +144,7 @@ _BAD: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
         ),
         "has no bytes|no token has bytes|do not fit",
     ),
-    "same token twice": (_set("token_bytes", 1, 2), "a token is the beginning of another"),
+    "same token twice": (_set("token_bytes", 1, 2), "a token is a prefix of another"),
     "flat weights": (lambda arrays: arrays.update({"output.weights": np.zeros(45, np.int8)}), "wrong shape"),
     "no units": (lambda arrays: arrays.update({"output.weights": np.zeros((5, 0), np.int8)}), "0 units"),
 }
@@ -176,7 +176,7 @@ def test_files_without_a_model(tmp_path: Path) -> None:
         (tmp_path / "bad").write_bytes(data)
         with pytest.raises(ModelFolderError, match="not an integer model"):
             IntegerModel.load(tmp_path / "bad")
-    with pytest.raises(ModelFolderError, match="cannot save what compression needs"):
+    with pytest.raises(ModelFolderError, match="cannot save the files for compression"):
         save_codec_files(tmp_path / "no folder", _model(), Priming())
 
 

@@ -36,7 +36,7 @@ def _lost_bits(model: LanguageModel, integers: IntegerModel, steps: int = 40, la
     random = np.random.default_rng(1)
     network = ReferenceNetwork(integers, lanes)
     state = model.begin_state(lanes)
-    tokens = np.full(lanes, integers.begin_token)
+    tokens = np.full(lanes, integers.start_token)
     total = 0.0
     for _ in range(steps):
         with torch.inference_mode():
@@ -78,7 +78,7 @@ def test_bytes() -> None:
     integers = quantize(model)
     assert _lost_bits(model, integers) < 0.003
     assert integers.tokens() == [bytes([v]) for v in range(256)]
-    assert integers.begin_token == ord("\n")
+    assert integers.start_token == ord("\n")
 
 
 def test_a_layer_without_biases() -> None:
@@ -91,9 +91,9 @@ def test_a_layer_without_biases() -> None:
 def test_tokens_are_their_bytes() -> None:
     integers = quantize(_model())
     assert integers.tokens() == [b"", *(character.encode() for character in _VOCABULARY.tokens[1:])]  # type: ignore[union-attr]
-    assert integers.tokens()[integers.begin_token] == b"\n"
-    assert quantize(_model(Vocabulary.of_text("ab c"))).begin_token == Vocabulary.of_text("ab c").encode(" ").item()
-    assert quantize(_model(Vocabulary.of_text("abc"))).begin_token == 1
+    assert integers.tokens()[integers.start_token] == b"\n"
+    assert quantize(_model(Vocabulary.of_text("ab c"))).start_token == Vocabulary.of_text("ab c").encode(" ").item()
+    assert quantize(_model(Vocabulary.of_text("abc"))).start_token == 1
     with pytest.raises(InputError, match="no characters"):
         quantize(_model(Vocabulary.of_text("")))
 
@@ -129,7 +129,7 @@ def test_growing_relu_states_are_saturated() -> None:
 
 def test_refusals() -> None:
     projected = LanguageModel(charloom.layers.LSTM(len(_VOCABULARY), 8, proj_size=4), _VOCABULARY)
-    with pytest.raises(InputError, match="proj_size cannot be made integers"):
+    with pytest.raises(InputError, match="proj_size cannot be quantized"):
         quantize(projected)
     huge = Vocabulary([chr(i) for i in range(0x10000, 0x10000 + 65536)])
     with pytest.raises(InputError, match=r"65537 tokens is too large .* train with unit='byte'"):
@@ -142,7 +142,7 @@ def test_refusals() -> None:
     large = _model()
     with torch.no_grad():
         large.output.weight[0, 0] = 1e30
-    with pytest.raises(InputError, match=r"weights as large as 1e\+30 cannot be made integers"):
+    with pytest.raises(InputError, match=r"weights as large as 1e\+30 cannot be quantized"):
         quantize(large)
     deep = _model(num_layers=65)
     with pytest.raises(InputError, match=r"num_layers is 65: too large for compression \(at most 64\)"):
@@ -150,12 +150,12 @@ def test_refusals() -> None:
     beyond = _model().double()
     with torch.no_grad():
         beyond.output.weight[0, 0] = 1e308
-    with pytest.raises(InputError, match="cannot be made integers"):
+    with pytest.raises(InputError, match="cannot be quantized"):
         quantize(beyond)
 
 
 def test_a_broken_bound_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training catches it, so that its history is written, for any finding of ``integer_model_checks``."""
     monkeypatch.setattr("charloom.codec.model.bounds.MAX_TOKEN", 2)
-    with pytest.raises(InputError, match="cannot be made integers: a token has more than 2 bytes"):
+    with pytest.raises(InputError, match="cannot be quantized: a token has more than 2 bytes"):
         quantize(_model())

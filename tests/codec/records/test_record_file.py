@@ -79,7 +79,7 @@ def test_reading_one_record_reads_only_its_group(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked here")
 def test_forked_processes_read_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Groups of one size, so that no checksum tells them apart."""
+    """Groups of one size, so that no checksum distinguishes them."""
     monkeypatch.setattr(lines, "GROUP_RECORDS", 2)
     records = [random.Random(number).randbytes(100) for number in range(2000)]
     RecordFile.write(tmp_path / "r.cl", records, PlainEngine())
@@ -162,9 +162,9 @@ def test_errors_of_invalid_arguments(tmp_path: Path) -> None:
         with pytest.raises(TruncatedFileError):
             Codec(ZlibEngine()).decompress(blob[:length])
     path.write_bytes(Codec(ZlibEngine()).compress(b"abc"))
-    with pytest.raises(NotCompressedError, match="one compressed stream"):
+    with pytest.raises(NotCompressedError, match="a compressed stream, not a file of records"):
         RecordFile(path, ZlibEngine())
-    with pytest.raises(InputError, match="largest has"):
+    with pytest.raises(InputError, match="is too long: the limit is"):
         RecordFile.write(path, [bytes((1 << 24) + 1)], ZlibEngine(), force=True)
     assert list(tmp_path.iterdir()) == [path]
 
@@ -211,5 +211,5 @@ def test_invalid_numbers_of_groups(tmp_path: Path) -> None:
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(CompressedFileError, match=r"none: cannot be read \(No such file or directory\); give the path"):
+    with pytest.raises(CompressedFileError, match=r"none: cannot be read \(No such file or directory\): give the path"):
         RecordFile(tmp_path / "none", ZlibEngine())

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from charloom.codec.reference.context_mixing import Lane, Mixture, _int32, _rate_after
+from charloom.codec.reference.context_mixing import ContextMixing, Lane, _int32, _rate_after
 from charloom.codec.reference.contexts import TextBuffer
 from charloom.codec.reference.memory import Memory
 from charloom.codec.reference.network_prediction import NetworkPrediction
@@ -13,7 +13,11 @@ from charloom.codec.reference.network_prediction import NetworkPrediction
 def _bits_of(text: bytes, memory: Memory) -> list[float]:
     """Returns the bits that each byte takes, by the probabilities of its bits."""
     buffer = TextBuffer(b"", len(text), 1)
-    mixture, lane, network = Mixture(memory, buffer), Lane(0), NetworkPrediction([b"a"])  # without a token started
+    mixture, lane, network = (
+        ContextMixing(memory, buffer),
+        Lane(0),
+        NetworkPrediction([b"a"]),
+    )  # without a token started
     taken = []
     for byte in text:
         mixture.start_byte(lane, network)
@@ -22,7 +26,7 @@ def _bits_of(text: bytes, memory: Memory) -> list[float]:
             p, bit = mixture.predict(lane, network), byte >> i & 1
             assert 1 <= p <= 65_535
             bits -= math.log2((p if bit else 65_536 - p) / 65_536)
-            mixture.learn(lane, network, bit)
+            mixture.update(lane, network, bit)
         assert mixture.end_byte(lane) == byte
         buffer.written[0] = lane.position
         taken.append(bits)
@@ -52,9 +56,9 @@ def test_a_network_prediction_is_used() -> None:
     taken = []
     for likely in (b"a", b"b"):
         network = NetworkPrediction([b"a", b"b"])
-        network.begin(np.array([999, 1] if likely == b"a" else [1, 999], np.uint32))
+        network.start(np.array([999, 1] if likely == b"a" else [1, 999], np.uint32))
         memory, buffer, lane = Memory(8, 8), TextBuffer(b"", 1, 1), Lane(0)
-        mixture = Mixture(memory, buffer)
+        mixture = ContextMixing(memory, buffer)
         mixture.start_byte(lane, network)
         assert memory.bytes_with_network == 1
         ps = []
@@ -62,7 +66,7 @@ def test_a_network_prediction_is_used() -> None:
             bit = ord("a") >> i & 1
             p = mixture.predict(lane, network)
             ps.append(p if bit else 65_536 - p)
-            mixture.learn(lane, network, bit)
+            mixture.update(lane, network, bit)
         taken.append(-math.log2(math.prod(p / 65_536 for p in ps)))
     assert taken[0] < taken[1] - 1
 

@@ -5,7 +5,7 @@ from charloom.codec.reference.contexts import Match, TextBuffer
 
 def test_a_match_ends_at_the_last_byte() -> None:
     history = TextBuffer(b"abcabc", 4, 2)
-    match = Match(3, at=6)
+    match = Match(3, pointer=6)
     assert match.expected(history) == 0
     history.text[6] = ord("x")
     history.written[0] = 7

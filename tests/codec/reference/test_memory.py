@@ -41,7 +41,7 @@ def test_weights_of_network_sets_start_as_those_without_a_network() -> None:
     assert memory.weights.shape == (sum(SET_SIZES), INPUTS)
     memory.weights[:] = np.arange(len(memory.weights))[:, None]
     memory.weights_of_sets[9] = [9] * 7
-    memory.start_network()
+    memory.initialize_network_weights()
     rows = memory.weights[:, 0]
     for place in range(SET_SIZES[0]):  # (length, order, confidence): of confidence 0
         assert rows[place] == place - place % 8

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from charloom.codec.model.integer_model import FREQUENCY_BITS, IntegerMatrix
 from charloom.codec.model.quantization import fit_exp2, fit_tanh
-from charloom.codec.reference.network import ReferenceNetwork, frequencies, product, saturated, sigmoid, tanh, times
+from charloom.codec.reference.network import (
+    ReferenceNetwork,
+    compute_frequencies,
+    multiply,
+    multiply_q15,
+    saturate,
+    sigmoid,
+    tanh,
+)
 from charloom.settings.cells import CELLS
 from integer_models import random_model
 
@@ -26,7 +34,7 @@ def test_tanh_and_sigmoid_approximate_those_of_floats() -> None:
 @given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=40))
 def test_frequencies_are_proportional_to_powers_of_two(numbers: list[int]) -> None:
     logits = np.array([numbers])
-    (found,) = frequencies(logits, fit_exp2()).astype(np.int64)
+    (found,) = compute_frequencies(logits, fit_exp2()).astype(np.int64)
     assert found.sum() == 1 << FREQUENCY_BITS
     assert found.min() >= 1
     assert found.argmax() == np.argmax(numbers)
@@ -37,13 +45,15 @@ def test_frequencies_are_proportional_to_powers_of_two(numbers: list[int]) -> No
 def test_products_are_scaled_and_rounded_down() -> None:
     weights = np.array([[1, -2], [100, 3]], np.int8)
     matrix = IntegerMatrix(weights, np.array([3, 5], np.int16), np.array([2, 1], np.int32))
-    found = product(np.array([[10, -7], [-1, 0]]), matrix)
+    found = multiply(np.array([[10, -7], [-1, 0]]), matrix)
     assert found.tolist() == [
         [((24 >> 2) * 3) >> 1, ((979 >> 2) * 5) >> 1],
         [((-1 >> 2) * 3) >> 1, ((-100 >> 2) * 5) >> 1],
     ]
-    assert saturated(np.array([-40_000, 3, 40_000])).tolist() == [-32_768, 3, 32_767]
-    assert times(np.array([1 << 14, -(1 << 14), 16_383]), 1).tolist() == [1, 0, 0], "to the nearest integer, halves up"
+    assert saturate(np.array([-40_000, 3, 40_000])).tolist() == [-32_768, 3, 32_767]
+    assert multiply_q15(np.array([1 << 14, -(1 << 14), 16_383]), 1).tolist() == [1, 0, 0], (
+        "to the nearest integer, halves up"
+    )
 
 
 @pytest.mark.parametrize("cell", [cell.name for cell in CELLS])

@@ -26,7 +26,7 @@ def _bits(token: bytes) -> str:
 
 def _started(frequencies: np.ndarray[tuple[int], np.dtype[np.int64]]) -> NetworkPrediction:
     prediction = NetworkPrediction(CHARACTERS)
-    prediction.begin(frequencies.astype(np.uint32))
+    prediction.start(frequencies.astype(np.uint32))
     return prediction
 
 
@@ -37,27 +37,27 @@ def test_the_probability_of_a_bit_is_the_share_of_the_tokens_that_fit(
     prediction = _started(frequencies)
     bits = _bits(token)
     likeliest = max(range(1, len(CHARACTERS)), key=lambda i: (frequencies[i], -sorted(CHARACTERS).index(CHARACTERS[i])))
-    assert prediction.most_likely_byte() == CHARACTERS[likeliest][0]
+    assert prediction.likeliest_byte() == CHARACTERS[likeliest][0]
     for place, bit in enumerate(bits):
-        assert prediction.take_token() is None
+        assert prediction.take_complete_token() is None
         fit = [i for i, one in enumerate(CHARACTERS) if one and _bits(one).startswith(bits[:place])]
         ones = [i for i in fit if _bits(CHARACTERS[i])[place] == "1"]
         share = sum(int(frequencies[i]) for i in ones) * 65_536 // sum(int(frequencies[i]) for i in fit)
         assert prediction.p() == max(1, min(65_535, share))
-        assert prediction.is_most_likely() == (likeliest in fit)
-        prediction.read(int(bit))
-    assert prediction.take_token() == CHARACTERS.index(token)
+        assert prediction.is_likeliest() == (likeliest in fit)
+        prediction.update(int(bit))
+    assert prediction.take_complete_token() == CHARACTERS.index(token)
 
 
 @given(_FREQUENCIES, st.sampled_from(CHARACTERS[1:]))
-def test_parts_of_bytes_are_adjacent_below_escape(
+def test_intervals_of_bytes_are_adjacent_below_escape(
     frequencies: np.ndarray[tuple[int], np.dtype[np.int64]], token: bytes
 ) -> None:
     prediction = _started(frequencies)
     for place, byte in enumerate(token):
         end = 0
         for candidate in range(256):
-            start, size = prediction.part_of(candidate)
+            start, size = prediction.interval_of(candidate)
             fit = [one for one in CHARACTERS if one[: place + 1] == token[:place] + bytes([candidate])]
             assert size == sum(int(frequencies[CHARACTERS.index(one)]) for one in fit)
             if size:
@@ -68,21 +68,21 @@ def test_parts_of_bytes_are_adjacent_below_escape(
         if place == 0:
             assert prediction.total() == 1 << FREQUENCY_BITS, "the frequency of <unk> is for all other bytes"
         for bit in f"{byte:08b}":
-            prediction.read(int(bit))
+            prediction.update(int(bit))
 
 
 def test_a_byte_that_fits_no_token_is_lost_and_a_new_token_starts() -> None:
     prediction = _started(np.full(len(CHARACTERS), 100))
     for bit in "11111111":  # not UTF-8
-        prediction.read(int(bit))
+        prediction.update(int(bit))
     assert not prediction.predicts()
-    assert not prediction.is_most_likely()
-    assert prediction.take_token() is None
+    assert not prediction.is_likeliest()
+    assert prediction.take_complete_token() is None
     prediction.start_byte()
     assert prediction.predicts()
     for bit in f"{ord('a'):08b}":
-        prediction.read(int(bit))
-    assert prediction.take_token() == CHARACTERS.index(b"a")
+        prediction.update(int(bit))
+    assert prediction.take_complete_token() == CHARACTERS.index(b"a")
 
 
 def test_confidence_grows_with_the_most_likely_token() -> None:
@@ -102,22 +102,22 @@ def test_tokens_without_bytes_are_refused() -> None:
 def test_lanes_predict_as_the_network_does_for_each_text() -> None:
     model = with_tokens(random_model(5, "gru", hidden=5, vocabulary=len(CHARACTERS)), CHARACTERS)
     lanes = NetworkLanes(model, 2)
-    lanes.begin()
+    lanes.start()
     texts = ("日a".encode(), "cab語".encode()[:4])
     for column in zip(*texts, strict=True):
         for lane, byte in enumerate(column):
             lanes[lane].start_byte()
             for bit in f"{byte:08b}":
-                lanes[lane].read(int(bit))
+                lanes[lane].update(int(bit))
             lanes.end_byte(lane)
     for lane, text in enumerate(("日a", "cab")):
         alone, expected = ReferenceNetwork(model, 1), NetworkPrediction(CHARACTERS)
         for char in text:
             alone.step(np.array([CHARACTERS.index(char.encode())]))
-        expected.begin(alone.frequencies[0])
+        expected.start(alone.frequencies[0])
         if lane == 0:
             assert lanes[0].p() == expected.p()
         else:
             for bit in f"{texts[1][3]:08b}":
-                expected.read(int(bit))
+                expected.update(int(bit))
             assert lanes[1].escape() == expected.escape()

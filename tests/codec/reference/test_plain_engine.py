@@ -26,13 +26,13 @@ def _other_engines(model: IntegerModel, priming: Priming, *, fast: bool) -> list
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_fast_gives_the_same_bytes(model: IntegerModel, lanes: int) -> None:
     plain = ReferenceEngine(model, None)
-    session = plain.begin(lanes)
+    session = plain.start_session(lanes)
     payloads = [session.encode(block) for block in BLOCKS]
     for engine in _other_engines(model, Priming(), fast=True):
-        session = engine.begin(lanes)
+        session = engine.start_session(lanes)
         assert [session.encode(block) for block in BLOCKS] == payloads
     for engine in [plain, *_other_engines(model, Priming(), fast=True)]:
-        session = engine.begin(lanes)
+        session = engine.start_session(lanes)
         found = [session.decode(p, len(block)) for p, block in zip(payloads, BLOCKS, strict=True)]
         assert found == BLOCKS
 
@@ -57,12 +57,12 @@ _MIXTURES = [
 )
 def test_mixing_gives_the_same_bytes(name: str, primed: str, lanes: int) -> None:
     model, priming = MODELS[name], PRIMINGS[primed]
-    plain = ReferenceEngine(model, priming).begin(lanes)
+    plain = ReferenceEngine(model, priming).start_session(lanes)
     payloads = [plain.encode(block) for block in BLOCKS]
     for engine in _other_engines(model, priming, fast=False):
-        session = engine.begin(lanes)
+        session = engine.start_session(lanes)
         assert [session.encode(block) for block in BLOCKS] == payloads
-        session = engine.begin(lanes)
+        session = engine.start_session(lanes)
         found = [session.decode(p, len(block)) for p, block in zip(payloads, BLOCKS, strict=True)]
         assert found == BLOCKS
 
@@ -70,7 +70,7 @@ def test_mixing_gives_the_same_bytes(name: str, primed: str, lanes: int) -> None
 @pytest.mark.parametrize("lanes", [1, 4])
 def test_plain_mixing_decodes_what_it_encoded(lanes: int) -> None:
     engine = ReferenceEngine(MODELS["characters"], PRIMINGS["primed"])
-    session, decoding = engine.begin(lanes), engine.begin(lanes)
+    session, decoding = engine.start_session(lanes), engine.start_session(lanes)
     for block in BLOCKS:
         assert decoding.decode(session.encode(block), len(block)) == block
 
@@ -81,11 +81,11 @@ def test_plain_mixing_decodes_what_it_encoded(lanes: int) -> None:
 def test_records_give_the_same_bytes(model: IntegerModel, fast: bool) -> None:
     records = [b"", b"\n", b"it was the\nbest of times,\n", TEXT[-20:].encode(), b"\n\n\xff", b"QQQ", b"12:30 a=7"]
     for priming in [PRIMINGS["unprimed"]] if fast else PRIMINGS.values():
-        plain = engine_of(model, priming, "reference", fast=fast).records()
+        plain = engine_of(model, priming, "reference", fast=fast).start_record_session()
         payloads = [plain.encode(record) for record in records]
         assert plain.decode(payloads[2], 100) == records[2]
         for engine in _other_engines(model, priming, fast=fast):
-            session = engine.records()
+            session = engine.start_record_session()
             assert [session.encode(record) for record in records] == payloads
             assert [session.decode(payload, 100) for payload in payloads] == records
 
@@ -99,12 +99,12 @@ def test_long_texts_agree_between_instruction_sets(fast: bool) -> None:
     text = b" ".join(source.choices(words, k=4000)) + TEXT.encode() * 60 + bytes(10_000) + source.randbytes(10_000)
     model = MODELS["characters"]
     for lanes in (1, 16):
-        sessions = [engine.begin(lanes) for engine in _other_engines(model, PRIMINGS["primed"], fast=fast)]
+        sessions = [engine.start_session(lanes) for engine in _other_engines(model, PRIMINGS["primed"], fast=fast)]
         payloads = {session.encode(text) for session in sessions}
         assert len(payloads) == 1
         (payload,) = payloads
         for engine in _other_engines(model, PRIMINGS["primed"], fast=fast):
-            assert engine.begin(lanes).decode(payload, len(text)) == text
+            assert engine.start_session(lanes).decode(payload, len(text)) == text
 
 
 @_native
@@ -114,11 +114,11 @@ def test_small_tables(monkeypatch: pytest.MonkeyPatch, lanes: int) -> None:
     monkeypatch.setattr(engine_module, "FULL_BITS", 2)
     monkeypatch.setattr(engine_module, "LIGHT_BITS", 3)
     model, priming = MODELS["characters"], PRIMINGS["primed"]
-    plain = ReferenceEngine(model, priming).begin(lanes)
+    plain = ReferenceEngine(model, priming).start_session(lanes)
     payload = plain.encode(TEXT.encode())
     for engine in _other_engines(model, priming, fast=False):
-        assert engine.begin(lanes).encode(TEXT.encode()) == payload
-        assert engine.begin(lanes).decode(payload, len(TEXT.encode())) == TEXT.encode()
+        assert engine.start_session(lanes).encode(TEXT.encode()) == payload
+        assert engine.start_session(lanes).decode(payload, len(TEXT.encode())) == TEXT.encode()
 
 
 @_native
@@ -128,7 +128,7 @@ def test_the_network_reduces_the_size(fast: bool) -> None:
     for name in ("reference", supported()[-1]):
         text = TEXT[:60].encode()
         sizes = [
-            len(engine_of(model, Priming(), name, fast=fast).begin(1).encode(text))
+            len(engine_of(model, Priming(), name, fast=fast).start_session(1).encode(text))
             for model in (MODELS["characters"], MODELS["characters, at random"])
         ]
         assert sizes[0] < 0.7 * sizes[1]

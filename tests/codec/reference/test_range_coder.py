@@ -29,7 +29,7 @@ def test_round_trip(symbols: list[tuple[int, ...]]) -> None:
             bits -= math.log2(p / 65536 if bit else 1 - p / 65536)
         else:
             start, size, total = symbol
-            encoder.take(start, size, total)
+            encoder.code_interval(start, size, total)
             bits -= math.log2(size / total)
     payload = encoder.finish()
     assert len(payload) <= bits / 8 + 1 + 1e-6 * len(symbols)
@@ -39,8 +39,8 @@ def test_round_trip(symbols: list[tuple[int, ...]]) -> None:
             assert decoder.code_bit(None, symbol[1]) == symbol[0]
         else:
             start, size, total = symbol
-            assert start <= decoder.find(total) < start + size
-            decoder.take(start, size, total)
+            assert start <= decoder.decode_target(total) < start + size
+            decoder.code_interval(start, size, total)
     decoder.finish()
 
 
@@ -52,9 +52,9 @@ def test_any_bytes_decode_or_end_in_an_error(payload: bytes, seed: int) -> None:
         decoder = Decoder(payload)
         for _ in range(200):
             total = source.randrange(1, 1 << 22)
-            number = decoder.find(total)
+            number = decoder.decode_target(total)
             assert 0 <= number < total
-            decoder.take(number, 1, total)
+            decoder.code_interval(number, 1, total)
             decoder.code_bit(None, source.randrange(1, 65536))
         decoder.finish()
 

@@ -1,10 +1,17 @@
 """Logits, StateMaps and bit histories."""
 
-from charloom.codec.reference.state_maps import HISTORIES, LOGIT_LIMIT, learn, squash, state_map, stretch
+from charloom.codec.reference.state_maps import (
+    BIT_HISTORY_TABLE,
+    LOGIT_LIMIT,
+    make_state_map,
+    squash,
+    stretch,
+    update_state_map,
+)
 
 
 def test_bit_history_states_fit_into_a_byte() -> None:
-    assert len(HISTORIES.next) == len(HISTORIES.zeros) <= 256
+    assert len(BIT_HISTORY_TABLE.next) == len(BIT_HISTORY_TABLE.zeros) <= 256
 
 
 def test_stretch_is_the_inverse_of_squash() -> None:
@@ -15,8 +22,8 @@ def test_stretch_is_the_inverse_of_squash() -> None:
 
 def test_a_state_map_learns_the_bits_that_it_gets() -> None:
     """Fast at first, then slower, and never to certainty."""
-    number = state_map(1 << 15, 0)
-    seen = [(number := learn(number, 1)) >> 16 for _ in range(2000)]
+    number = make_state_map(1 << 15, 0)
+    seen = [(number := update_state_map(number, 1)) >> 16 for _ in range(2000)]
     assert seen == sorted(seen)
     assert seen[0] > 50_000
     assert 65_000 < seen[-1] < 65_536

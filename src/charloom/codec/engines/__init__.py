@@ -1,1 +1,1 @@
-"""Engines: what turns bytes into payloads. Their interface, the native ones, and from a model to its engine."""
+"""Engines, which code bytes as payloads: their interface, the native engines, and the choice of one for a model."""

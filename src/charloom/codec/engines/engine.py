@@ -1,7 +1,7 @@
-"""The engine: the interface between the file format, which knows files, and models, which know probabilities.
+"""Interface of engines, between the file format and the models, which supply probabilities.
 
-An engine turns bytes into payloads. Everything it computes is integers, so that the same bytes give the same payload on
-every machine. The format cuts, counts and checks; it never looks into a payload.
+An engine codes bytes as payloads. It computes with integers alone, so that the same bytes give the same payload on
+every machine. The format divides data into blocks and adds checksums; it does not interpret payloads.
 """
 
 import hashlib
@@ -11,58 +11,63 @@ from charloom.codec.model.integer_model import IntegerModel
 from charloom.codec.model.priming import Priming
 
 BLOCK = 1 << 16
-"""Bytes of the original that a block covers, in coding order: what one call codes, what a checksum covers."""
+"""Bytes of the original in a block, in coding order: one call codes a block, and one checksum covers it."""
 MAX_SEGMENT = 1 << 24
-"""Bytes of a segment that a reader accepts: with it, the memory that it takes is bounded."""
+"""Bytes of the longest segment that a reader accepts, which bounds the memory of the reader."""
 MAX_CODED_RECORD = 1 << 20
-"""Bytes of a record that an engine codes; longer ones are stored."""
+"""Bytes of the longest record that an engine codes; longer records are stored."""
 LANES = (1, 4, 8, 16, 32, 64)
-"""Numbers of lanes by their code in a file, 0 to 5."""
+"""Numbers of lanes, indexed by their code in a file, 0 to 5."""
 FULL_BITS, LIGHT_BITS = 18, 21
-"""Slots of the mixture's tables, as exponents of two: 16 and 32 MiB."""
+"""Binary logarithms of the numbers of full and light slots: 16 and 32 MiB."""
 RECORD_CAPACITY = MAX_CODED_RECORD + 2
-"""Bytes: the line feed at the end, and the byte by which a record is found to be too long."""
-_FAST_LANE = 1 << 12  # bytes that pay for a lane's beginning
+"""Bytes of a lane for records: the record, its line feed, and one byte that shows that a record is too long."""
+_FAST_LANE = 1 << 12  # bytes of a lane at least: the start of a lane costs compression
+# Several lanes are faster but compress worse, which short texts would suffer from most.
 _MIXING_LANES, _MIXING_LANES_FROM = 16, 1 << 20
 
 Mode: TypeAlias = Literal["fast", "mixing"]
-"""Prediction of an engine: the network alone, or mixed with context models that learn while they read."""
+"""Mode of an engine: the network alone ("fast"), or the network mixed with context models that adapt ("mixing")."""
 
 
 class Session(Protocol):
-    """One segment on its way through an engine, block by block, in one direction.
+    """Coding of one segment, block by block, in one direction.
 
-    With ``lanes`` lanes, byte number p of the segment in coding order belongs to lane p % lanes. All blocks but the
-    last have BLOCK bytes, which every number of lanes divides. Releases the GIL while it codes.
+    With ``lanes`` lanes, byte p of the segment in coding order belongs to lane p % lanes. All blocks but the last have
+    BLOCK bytes, which is a multiple of every number of lanes. Releases the GIL while it codes.
     """
 
     def encode(self, data: bytes) -> bytes:
-        """The payload of the next block, whole in itself. The session learns from the block."""
+        """Returns the payload of the next block, and adapts to the block."""
 
     def decode(self, payload: bytes, length: int) -> bytes:
-        """The block of ``length`` bytes whose payload this is. Inverse of ``encode``; learns the same.
+        """Returns the block of ``length`` bytes that a payload codes, and adapts to it as ``encode`` does.
 
-        Raises ValueError as soon as the payload cannot be right. A payload that is wrong may also give wrong bytes: the
-        checksum of its block finds that. Takes no more time and memory than an honest block of that length.
+        Takes no more time and memory for a wrong payload than for a valid block of that length. A wrong payload may
+        also decode to wrong bytes: the checksum of the block detects them.
+
+        Raises:
+            ValueError: No block has this payload.
         """
 
 
 class RecordSession(Protocol):
-    """Codes many records, each from the same state: it learns within a record, then forgets. Releases the GIL."""
+    """Coding of independent records: it adapts within a record, then resets to the same state. Releases the GIL."""
 
     def encode(self, record: bytes) -> bytes:
-        """The payload of one record. Where the record ends is coded in it."""
+        """Returns the payload of one record. The payload also codes the record's end."""
 
     def decode(self, payload: bytes, limit: int) -> bytes:
-        """The record; ValueError if the payload cannot be right, or gives more than ``limit`` bytes."""
+        """Returns the record of a payload. Raises ValueError if there is none of at most ``limit`` bytes."""
 
 
 class Engine:
-    """Turns bytes into payloads, by an integer model.
+    """Base class of engines, which code bytes as payloads with an integer model.
 
     Attributes:
-        name: Its mode: "mixing" with a priming, "fast" without one.
-        fingerprint: 32 bytes, a hash of everything that coding depends on: equal fingerprints decode each other.
+        name: Mode of the engine: "mixing" with a priming, "fast" without one.
+        fingerprint: Hash, 32 bytes, of everything that coding depends on. Engines with equal fingerprints decode each
+            other's payloads.
     """
 
     name: Mode
@@ -70,29 +75,31 @@ class Engine:
 
     def __init__(self, model: IntegerModel, priming: Priming | None) -> None:
         self.name = "fast" if priming is None else "mixing"
+        # The 1 is the version of the engine: a later one that codes otherwise must have other fingerprints.
         digest = hashlib.sha256(f"charloom {self.name} 1\n".encode() + model.fingerprint())
         if priming is not None:
             digest.update(priming.fingerprint())
         self.fingerprint = digest.digest()
 
     def lanes_for(self, length: int) -> int:
-        """The lanes, one of LANES, that suit a segment of so many bytes: its length alone decides.
-
-        Fast: as many as pay for their beginnings. Mixing: one for a short text, whose ratio lanes would spoil.
-        """
+        """Returns the number of lanes, one of LANES, for a segment of ``length`` bytes."""
+        # The length alone decides, so that the compressed bytes do not depend on the machine.
         if self.name == "fast":
             return max((lanes for lanes in LANES if lanes * _FAST_LANE <= length), default=1)
         return 1 if length < _MIXING_LANES_FROM else _MIXING_LANES
 
-    def begin(self, lanes: int) -> Session:
-        """A session in the state that is the same at every ``begin``; a mixing one has read the priming."""
+    def start_session(self, lanes: int) -> Session:
+        """Returns a session in the initial state, which is always the same: in mixing mode, after the priming."""
         raise NotImplementedError
 
-    def records(self) -> RecordSession:
-        """A session for records, one thread's; several may live at once. A mixing one has read the priming by line."""
+    def start_record_session(self) -> RecordSession:
+        """Returns a session for records of one thread; several may exist at once.
+
+        In mixing mode, each record starts from the state after the priming, read as one text for each line.
+        """
         raise NotImplementedError
 
 
 def lane_capacity(lanes: int) -> int:
-    """Bytes that a lane of the mixture has room for."""
+    """Returns the capacity of a lane of a mixing session, in bytes."""
     return -(-MAX_SEGMENT // lanes)

@@ -1,4 +1,4 @@
-"""The engines in native code (``kernels/codec``), and the choice of an instruction set. The only user of ``_codec``."""
+"""Engines in native code (``kernels/codec``) and the choice of an instruction set. No other module uses ``_codec``."""
 
 import threading
 
@@ -17,30 +17,30 @@ try:
 except ImportError:
     _native = None  # type: ignore[assignment]
 else:
+    # A stale build whose cells have other numbers would compute another model.
     check_native_cells("charloom._codec", getattr(_native, "CELLS", {}))
 
-# What is tried, in this order, for a name of the training kernels that the codec divides otherwise.
+# Variants of the codec, tried in this order, for a variant of the training kernels that the codec does not have.
 _SAME_AS = {"avx512": ("avx512vnni", "avx2"), "avx512bf16": ("avx512vnni",)}
 
 
 def supported() -> list[str]:
-    """The instruction sets of the native code that this processor can run, the best last; none without it."""
+    """Returns the variants of the native code that this processor can run, the fastest last; none without a build."""
     return [] if _native is None else _native.supported()
 
 
-def chosen_instruction_set() -> str | None:
-    """Returns the instruction set that the environment asks for; None for plain Python.
+def choose_instruction_set() -> str | None:
+    """Returns the variant that the environment selects as for training (``settings.native_code``); None for Python.
 
-    Raises SettingsError for one that this machine lacks.
-
-    As for training (``settings.native_code``). The bytes are the same.
+    The compressed bytes do not depend on it. Raises SettingsError for a variant that this machine cannot run.
     """
     name = choose(supported(), _SAME_AS)
+    # A name that is not supported here is that of the fallback in Python.
     return name if name in supported() else None
 
 
 class NativeEngine(Engine):
-    """Codes by the network alone, or, with a priming, by mixing it with context models."""
+    """Native engine: it codes with the network alone or, with a priming, by context mixing."""
 
     def __init__(self, model: IntegerModel, priming: Priming | None, instruction_set: str) -> None:
         super().__init__(model, priming)
@@ -49,20 +49,22 @@ class NativeEngine(Engine):
         self._primed: dict[bool, _native.Mixing] = {}
         self._lock = threading.Lock()
 
-    def begin(self, lanes: int) -> Session:
-        """A session; a mixing one has read the priming."""
+    def start_session(self, lanes: int) -> Session:
+        """Returns a session; in mixing mode, it has read the priming."""
         if self._priming is None:
             return _native.FastSession(self._network, lanes)
         return self._mixing(self._priming, records=False).session(lanes, lane_capacity(lanes))
 
-    def records(self) -> RecordSession:
-        """A session for records; a mixing one has read the priming line by line."""
+    def start_record_session(self) -> RecordSession:
+        """Returns a session for records; in mixing mode, it has read the priming line by line."""
         if self._priming is None:
             return _native.FastRecords(self._network)
+        # A separate memory, for which the priming was read line by line.
         return self._mixing(self._priming, records=True).records(engine.RECORD_CAPACITY)
 
     def _mixing(self, priming: Priming, *, records: bool) -> "_native.Mixing":
-        """Read when it is first needed: it takes up to a few seconds."""
+        """Returns the mixing engine after the priming."""
+        # Primed on first use, because it takes up to a few seconds; with the lock, so that it happens once.
         with self._lock:
             if records not in self._primed:
                 self._primed[records] = _native.Mixing(
@@ -72,11 +74,11 @@ class NativeEngine(Engine):
 
 
 def _network(model: IntegerModel, instruction_set: str) -> "_native.Network":
-    arrays: list[Array] = []  # kept until they have been read
+    arrays: list[Array] = []  # alive until the native code, which gets addresses, has copied them
 
     def address(array: Array | None) -> int:
         if array is None:
-            return 0
+            return 0  # a null pointer
         arrays.append(np.ascontiguousarray(array))
         return int(arrays[-1].ctypes.data)
 
@@ -87,7 +89,7 @@ def _network(model: IntegerModel, instruction_set: str) -> "_native.Network":
 
     return _native.Network(
         instruction_set,
-        (CELL_NAMED[model.cell].number, model.hidden_size, model.vocabulary_size, model.begin_token),
+        (CELL_NAMED[model.cell].number, model.hidden_size, model.vocabulary_size, model.start_token),
         address(model.token_table),
         [
             (matrix(layer.hidden), matrix(layer.input), address(layer.bias), address(layer.candidate_bias))

@@ -1,4 +1,4 @@
-"""From a model to its engine: the one that a caller asks for, or the one that a file names."""
+"""Choice of the engine of a model: the one that a caller requests, or the one that a compressed file names."""
 
 import warnings
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 
 from charloom.arguments import PATH, check_type
 from charloom.codec.engines.engine import Engine, Mode
-from charloom.codec.engines.native import NativeEngine, chosen_instruction_set
+from charloom.codec.engines.native import NativeEngine, choose_instruction_set
 from charloom.codec.format.container import FINGERPRINT_BYTES, Header
 from charloom.codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
 from charloom.codec.model.preparation import save_codec_files
@@ -18,52 +18,58 @@ if TYPE_CHECKING:
     from charloom.models.language_model import LanguageModel
 
 AnyModel: TypeAlias = Union[str, Path, "LanguageModel", Engine]
-"""A model's folder, a model, or an engine."""
+"""Model folder, model or engine."""
 
 
 class EngineChoice:
-    """The engines of one model, each opened when it is first used.
+    """Engines of one model, each opened on first use.
 
     Attributes:
-        mode: What to compress with: as asked; an engine's own if the model is one.
+        mode: Mode to compress in: the requested one, or that of the engine if the model is one.
     """
 
     def __init__(self, model: AnyModel | None, *, fast: bool = False) -> None:
-        """Raises InputError for what is no model."""
-        # A language model is known by what it can do: its module takes PyTorch, which decompression does without.
+        """Initializes the choice. Raises InputError if ``model`` is of another type."""
+        # A language model is recognized by a method: importing its class would import PyTorch, which decompression
+        # does without.
         if not (model is None or isinstance(model, (str, Path, Engine)) or hasattr(model, "to_config")):
-            raise InputError(f"a {type(model).__name__} is no model: give a model's folder, or a LanguageModel")
+            raise InputError(
+                f"the model is of type {type(model).__name__}: it must be a model folder or a LanguageModel"
+            )
         check_type(bool, fast=fast)
         self.mode: Mode = model.name if isinstance(model, Engine) else "fast" if fast else "mixing"
         self._model = model
         self._opened: dict[Mode, Engine] = {}
 
     def to_compress(self) -> Engine:
-        """The engine of this mode. WrongModelError if there is no model."""
+        """Returns the engine of this mode. Raises WrongModelError if there is no model."""
         return self._of_mode(self.mode)
 
     def for_file(self, header: Header) -> Engine:
-        """The engine that a file was made with. WrongModelError if this model's is another."""
+        """Returns the engine that compressed a file. Raises WrongModelError if it is not one of this model."""
         if self._model is None:
             raise WrongModelError(
-                "decompressing it takes the model that it was made with, fingerprint "
-                f"{header.fingerprint.hex()}: give that"
+                f"compressed with the model whose fingerprint is {header.fingerprint.hex()}: give that model to "
+                "decompress"
             )
         engine = self._of_mode(header.mode)
+        # A file contains only the first bytes of the fingerprint.
         if engine.fingerprint[:FINGERPRINT_BYTES] != header.fingerprint:
             ours = engine.fingerprint[:FINGERPRINT_BYTES].hex()
             raise WrongModelError(
-                f"made with another model: its fingerprint is {header.fingerprint.hex()}, this one's {ours}; "
-                "give the model that it was made with, its codec.safetensors and priming.safetensors whole"
+                f"made with another model, fingerprint {header.fingerprint.hex()}; that of this model is {ours}: "
+                "give the model that it was made with, including its codec.safetensors and priming.safetensors"
             )
         return engine
 
     def _of_mode(self, mode: Mode) -> Engine:
         if self._model is None:
-            raise WrongModelError("compressing takes a model: give one")
+            raise WrongModelError("compression needs a model: give one")
         if isinstance(self._model, Engine):
             if self._model.name != mode:
-                raise WrongModelError(f"made by the engine {mode!r}; this one is {self._model.name!r}")
+                raise WrongModelError(
+                    f"made by the engine {mode!r}, but this engine is {self._model.name!r}: give the other"
+                )
             return self._model
         if mode not in self._opened:
             self._opened[mode] = open_engine(self._model, fast=mode == "fast")
@@ -71,39 +77,49 @@ class EngineChoice:
 
 
 def open_engine(model: "str | Path | LanguageModel", *, fast: bool) -> Engine:
-    """The engine of a model's folder, or of a model in memory: the network alone (``fast``), or mixing.
+    """Returns the engine of a model folder or a model.
 
-    A folder's integers are read without PyTorch if they are there; else they are made and saved in it. Raises
-    ModelFolderError if that fails.
+    The integer model of a folder is read without PyTorch. If the folder has none, it is made and saved there.
+
+    Args:
+        model: Model folder or model.
+        fast: True for the network alone, False for context mixing.
+
+    Raises:
+        ModelFolderError: A file of the folder cannot be read or written.
     """
     if isinstance(model, PATH):
         integers, priming = _read_folder(Path(model), fast=fast)
     else:
+        # Imported here, because it imports PyTorch.
         from charloom.codec.model.quantization import quantize
 
+        # A model in memory has no priming: the context models start empty.
         integers, priming = quantize(model), Priming()
     return make_engine(integers, None if fast else priming)
 
 
 def make_engine(model: IntegerModel, priming: Priming | None) -> Engine:
-    """The engine of a model in integers, mixing with a priming: native if ``chosen_instruction_set`` finds one."""
-    instruction_set = chosen_instruction_set()
+    """Returns the engine of an integer model, native if possible; with a priming it is in mixing mode."""
+    instruction_set = choose_instruction_set()
     return ReferenceEngine(model, priming) if instruction_set is None else NativeEngine(model, priming, instruction_set)
 
 
 def _read_folder(folder: Path, *, fast: bool) -> tuple[IntegerModel, Priming]:
     file = folder / INTEGER_MODEL_FILE
+    # A dangling link is not a missing file: replacing it would hide that the integers are elsewhere.
     if not file.exists() and not file.is_symlink():
         return _make_integers(folder)
     integers, named = IntegerModel.load(file)
+    # The fast mode does not use the priming, and must work if its file is damaged.
     if fast:
         return integers, Priming()
     priming = Priming.load(folder)
     if named != priming.fingerprint().hex():
-        what = f"another than {INTEGER_MODEL_FILE} was made with" if priming.text else "missing"
+        what = f"not the priming of {INTEGER_MODEL_FILE}" if priming.text else "missing"
         raise ModelFolderError(
-            f"{folder / PRIMING_FILE}: {what}: take it from a copy of this model (what was compressed with ",
-            *(Argument("fast", True), " does without)"),
+            f"{folder / PRIMING_FILE}: {what}: restore it from a copy of this model (data compressed with ",
+            *(Argument("fast", True), " do not need it)"),
         )
     return integers, priming
 
@@ -115,12 +131,12 @@ def _make_integers(folder: Path) -> tuple[IntegerModel, Priming]:
     from charloom.models.language_model import LanguageModel
 
     integers, priming = quantize(LanguageModel.load(folder)), Priming.load(folder)
-    # Kept: another machine's floats may give other integers, and what was compressed with these needs just these.
+    # Saved, because another machine's floats may give other integers, and data compressed with these need these.
     save_codec_files(folder, integers, priming)
     if priming.text:
         warnings.warn(
-            f"{folder / INTEGER_MODEL_FILE} was missing, and was made again: if its integers are not those of the "
-            "machine that trained the model, what was compressed before needs that machine's file",
+            f"{folder / INTEGER_MODEL_FILE} was missing and was made again: if its integers differ from those of the "
+            "machine that trained the model, files that were compressed before need that machine's file",
             CharloomWarning,
             stacklevel=2,
         )

@@ -1,1 +1,1 @@
-"""The compressed file: header, segments, blocks; any bytes, read and written in bounded memory."""
+"""Format of compressed files: header, segments and blocks, read and written in bounded memory."""

@@ -1,4 +1,4 @@
-"""The parts of a compressed file: its header, its numbers, its checksums. ``docs/format.md`` is the specification."""
+"""Header, varints and checksums of compressed files; ``docs/format.md`` is the specification."""
 
 from dataclasses import dataclass
 from typing import BinaryIO, get_args
@@ -7,27 +7,30 @@ from charloom.codec.engines.engine import Mode
 from charloom.errors import DamagedFileError, InputError, LaterVersionError, NotCompressedError, TruncatedFileError
 
 MAGIC = b"\xc7cl"
-"""Not the beginning of any UTF-8 text."""
+"""First bytes of a compressed file; no UTF-8 text starts with them."""
 VERSION = 1
 FINGERPRINT_BYTES = 8
-"""Bytes of the engine's fingerprint that a file names its model by."""
+"""Bytes of the engine's fingerprint that a file contains to name its model."""
 HEADER_BYTES = len(MAGIC) + 1 + FINGERPRINT_BYTES
 CHECKSUM_BYTES = 4
 END = b"\0"
-"""The number 0 ends a file's segments, or its groups of records."""
+"""The varint 0, which ends the segments or the groups of records of a file."""
 MAX_VARINT = 8
-"""Bytes of the longest number: numbers are below 2^56."""
-DOES_NOT_WAIT = "the stream does not wait for its data (it is non-blocking): give one that does"
+"""Bytes of the longest varint: numbers are below 2^56."""
+NON_BLOCKING = "the stream is non-blocking: give a blocking one"
 
 _RECORDS = 4
 _MODES = {mode: number for number, mode in enumerate(get_args(Mode), 1)}
 _CHUNK = 1 << 16
-"""Bytes asked of the stream at once: a length that lies makes no larger allocation than the bytes behind it."""
+"""Bytes requested from the stream at once, so that a wrong length allocates no more memory than there are data."""
 
 
 def encode_varint(number: int) -> bytes:
-    """A number below 2^56 as a varint: seven bits a byte, the lowest first, the high bit set on all but the last."""
-    assert 0 <= number < 1 << 7 * MAX_VARINT
+    """Returns a number below 2^56 as a varint (LEB128): 7 bits in each byte, the lowest first.
+
+    The high bit is set in all bytes but the last.
+    """
+    assert 0 <= number < 1 << 7 * MAX_VARINT  # no caller has larger numbers
     data = bytearray()
     while number > 0x7F:
         data.append(number & 0x7F | 0x80)
@@ -37,34 +40,35 @@ def encode_varint(number: int) -> bytes:
 
 
 def decode_varint(data: bytes, start: int = 0) -> tuple[int, int]:
-    """The number that begins at ``start``, and where it ends. ValueError if it is cut short or too long."""
+    """Returns the varint at ``start`` and the index of its end. Raises ValueError if it is truncated or too long."""
     number = 0
     for count, byte in enumerate(data[start : start + MAX_VARINT]):
         number |= (byte & 0x7F) << 7 * count
         if byte < 0x80:
+            # One form for each number: otherwise a changed file could decompress to the same bytes unnoticed.
             if byte == 0 and count:
-                raise ValueError("a number is not in its shortest form")
+                raise ValueError("a varint is not in its shortest form")
             return number, start + count + 1
-    raise ValueError("a number has no end")
+    raise ValueError("a varint is truncated or too long")
 
 
-def checksum_bytes(value: int) -> bytes:
-    """A CRC-32 as a file holds it."""
+def encode_checksum(value: int) -> bytes:
+    """Returns a CRC-32 as files contain it."""
     return value.to_bytes(CHECKSUM_BYTES, "little")
 
 
-def waited_for(data: bytes | None) -> bytes:
-    """What a stream's ``read`` gave. Raises InputError if it gave None, which is not the end."""
+def check_blocking(data: bytes | None) -> bytes:
+    """Returns the result of a stream's ``read``. Raises InputError if it is None, which does not mean the end."""
     if data is None:
-        raise InputError(DOES_NOT_WAIT)
+        raise InputError(NON_BLOCKING)
     return data
 
 
 class ByteReader:
-    """A stream that is read forwards, never further than asked.
+    """Reader of a stream that is read forwards, and never further than requested.
 
     Attributes:
-        position: Bytes handed out so far.
+        position: Number of bytes returned so far.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -73,17 +77,18 @@ class ByteReader:
         self._ahead = bytearray()
 
     def exactly(self, count: int) -> bytes:
-        """The next ``count`` bytes. TruncatedFileError if the stream ends before."""
+        """Returns the next ``count`` bytes. Raises TruncatedFileError if the stream ends before."""
         self._look_ahead(count)
         if len(self._ahead) < count:
-            raise TruncatedFileError(f"truncated: it ends after {self.position + len(self._ahead):,} bytes, too early")
+            raise TruncatedFileError(f"truncated: it ends too early, after {self.position + len(self._ahead):,} bytes")
         data = bytes(self._ahead[:count])
         del self._ahead[:count]
         self.position += count
         return data
 
     def varint(self) -> int:
-        """The next number. DamagedFileError if it is not in the shortest form, or never ends."""
+        """Returns the next varint. Raises DamagedFileError if it is too long or not in its shortest form."""
+        # Byte by byte, because reading further than requested could block.
         data = self.exactly(1)
         while data[-1] >= 0x80 and len(data) < MAX_VARINT:
             data += self.exactly(1)
@@ -95,18 +100,20 @@ class ByteReader:
             ) from None
 
     def starts_with(self, data: bytes) -> bool:
-        """Tells if the stream continues with these bytes, or ends within them."""
+        """Returns whether the stream continues with these bytes or ends within them."""
+        # A truncated header counts as a header, so that the error is "truncated", not "not compressed".
         self._look_ahead(len(data))
         return data.startswith(self._ahead[: len(data)])
 
-    def ended(self) -> bool:
-        """If nothing is left."""
+    def is_at_end(self) -> bool:
+        """Returns whether no bytes are left."""
         self._look_ahead(1)
         return not self._ahead
 
     def _look_ahead(self, count: int) -> None:
         while len(self._ahead) < count:
-            data = waited_for(self._stream.read(min(count - len(self._ahead), _CHUNK)))
+            # A pipe may return less than requested before its end.
+            data = check_blocking(self._stream.read(min(count - len(self._ahead), _CHUNK)))
             if not data:
                 break
             self._ahead += data
@@ -114,12 +121,12 @@ class ByteReader:
 
 @dataclass(frozen=True)
 class Header:
-    """The first bytes of a file.
+    """Header of a compressed file.
 
     Attributes:
-        mode: The engine's.
-        fingerprint: The first FINGERPRINT_BYTES of the engine's.
-        records: If records follow, instead of one stream.
+        mode: Mode of the engine.
+        fingerprint: First FINGERPRINT_BYTES of the engine's fingerprint, or all of it when a file is written.
+        records: True if records follow, False if one stream does.
     """
 
     mode: Mode
@@ -127,29 +134,37 @@ class Header:
     records: bool = False
 
     def to_bytes(self) -> bytes:
-        """Magic; version and kind, four bits each; fingerprint."""
+        """Returns the magic bytes, version and kind of 4 bits each, and the fingerprint."""
         kind = _MODES[self.mode] | (_RECORDS if self.records else 0)
         return MAGIC + bytes([VERSION << 4 | kind]) + self.fingerprint[:FINGERPRINT_BYTES]
 
     @classmethod
     def read(cls, source: ByteReader) -> "Header":
-        """The header of a file. NotCompressedError, LaterVersionError or DamagedFileError for anything else."""
-        if source.ended():
+        """Returns the header of a file.
+
+        Raises:
+            NotCompressedError: charloom did not write the file.
+            LaterVersionError: The format is of a later version.
+            DamagedFileError: The kind of the file does not exist.
+        """
+        if source.is_at_end():
             raise NotCompressedError("empty: charloom's compressed files are never empty")
         if not source.starts_with(MAGIC):
-            raise NotCompressedError("not a file that charloom compressed (it does not begin as one)")
+            raise NotCompressedError("not a file that charloom compressed (its first bytes differ)")
         byte = source.exactly(len(MAGIC) + 1)[-1]
         version, kind = byte >> 4, byte & 15
+        # The version comes first, because later versions may define other kinds.
         if version > VERSION:
             raise LaterVersionError(
-                f"version {version} of the format; this charloom reads version {VERSION}: take a later charloom"
+                f"version {version} of the format; this charloom reads version {VERSION}: install a later charloom"
             )
         for mode, number in _MODES.items():
+            # All other bits must be 0, so that later versions can use them.
             if version == VERSION and kind & ~_RECORDS == number:
                 return cls(mode, source.exactly(FINGERPRINT_BYTES), bool(kind & _RECORDS))
-        raise DamagedFileError(f"damaged: its header names a kind that does not exist ({byte:#04x})")
+        raise DamagedFileError(f"damaged: the header contains a kind that does not exist ({byte:#04x})")
 
 
 def is_compressed(start: bytes) -> bool:
-    """If a file that begins so is charloom's."""
+    """Returns whether charloom compressed the file that starts with these bytes."""
     return start.startswith(MAGIC)

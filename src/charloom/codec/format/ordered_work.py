@@ -1,4 +1,4 @@
-"""Work for several threads, whose results are wanted in order."""
+"""Tasks for several threads whose results are returned in order."""
 
 import contextlib
 import os
@@ -12,45 +12,48 @@ from charloom.errors import SettingsError
 
 Result = TypeVar("Result")
 Progress: TypeAlias = Callable[[int], None]
-"""Called with the bytes of the original that were done since the last call, from whichever thread did them."""
+"""Callback that gets the number of bytes of the original processed since the last call; any thread may call it."""
 
-_MAX_THREADS_UNASKED = 2
-"""Each thread takes the tables of a session, tens of megabytes."""
+_MAX_DEFAULT_THREADS = 2
+"""Number of threads by default at most, because each needs the tables of a session: tens of megabytes."""
 
 
-def checked_threads(threads: int | None) -> int:
-    """The number asked for, or the default. Raises SettingsError."""
+def resolve_threads(threads: int | None) -> int:
+    """Returns the number of threads, the default for None. Raises SettingsError if it is not a positive int."""
     if threads is None:
+        # The affinity, not the number of processors, counts in a container. Not every system has it.
         processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return min(processors, _MAX_THREADS_UNASKED)
+        return min(processors, _MAX_DEFAULT_THREADS)
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise SettingsError("it must be an integer, at least 1", setting="threads", value=threads)
     return threads
 
 
 class OrderedWork:
-    """The tasks of one file: their order, their progress, their end.
+    """Executor of the tasks of one file, with their progress.
 
     Attributes:
-        stopped: If nobody waits for results any more: tasks then end early.
+        is_stopped: True once the results are no longer needed: tasks then return early.
     """
 
     def __init__(self, threads: int, progress: Progress | None = None) -> None:
-        self.stopped = False
+        self.is_stopped = False
         self._threads = threads
         self._progress = progress
         self._lock = threading.Lock()
 
-    def done(self, count: int) -> None:
-        """Counts bytes of the original. For any thread."""
+    def add_progress(self, count: int) -> None:
+        """Reports ``count`` processed bytes of the original. Any thread may call it."""
+        # The lock lets callbacks be simple: no two of them run at once.
         if self._progress is not None:
             with self._lock:
                 self._progress(count)
 
     def results(self, tasks: Iterable[Callable[[], Result]]) -> Iterator[Result]:
-        """Each task's result, in order. At most ``threads`` + 1 tasks are alive at once: that bounds memory.
+        """Yields the result of each task, in order.
 
-        If drawing the next task raises, the results of those before it come first. One thread: the caller's own.
+        If drawing the next task raises, the results of the tasks before it are yielded first. A single thread is that
+        of the caller.
         """
         if self._threads == 1:
             yield from (task() for task in tasks)
@@ -58,19 +61,21 @@ class OrderedWork:
         executor = ThreadPoolExecutor(self._threads, thread_name_prefix="charloom-codec")
         waiting: deque[Future[Result]] = deque()
         try:
-            for future in _submitted(tasks, executor):
+            for future in _submit(tasks, executor):
                 waiting.append(future)
+                # At most threads + 1 tasks exist at once, which bounds the memory.
                 if len(waiting) > self._threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            self.stopped = True
+            # Also if the caller closes the generator or a task raises: no thread outlives it.
+            self.is_stopped = True
             executor.shutdown(cancel_futures=True)
 
 
-def _submitted(tasks: Iterable[Callable[[], Result]], executor: ThreadPoolExecutor) -> Iterator[Future[Result]]:
-    """The tasks at work; if drawing one raises, that is the last one's result."""
+def _submit(tasks: Iterable[Callable[[], Result]], executor: ThreadPoolExecutor) -> Iterator[Future[Result]]:
+    """Yields the futures of the tasks. If drawing a task raises, the last future has that exception."""
     try:
         for task in tasks:
             yield executor.submit(task)
@@ -81,7 +86,8 @@ def _submitted(tasks: Iterable[Callable[[], Result]], executor: ThreadPoolExecut
 
 
 def write_chunks(chunks: Generator[bytes], target: BinaryIO) -> None:
-    """Writes what threads work for; they end at once, also if writing fails."""
+    """Writes all chunks to ``target``."""
+    # Closing the generator stops its threads if writing fails: the garbage collector may do so long after.
     with contextlib.closing(chunks):
         for chunk in chunks:
             target.write(chunk)

@@ -1,4 +1,4 @@
-"""A stream to a compressed file and back, in bounded memory, checked block by block."""
+"""Compression and decompression of one stream, in bounded memory; ``records.lines`` is the same for records."""
 
 import functools
 from collections.abc import Callable, Generator, Iterator
@@ -7,17 +7,17 @@ from zlib import crc32
 
 from charloom.codec.engines.engine import Engine
 from charloom.codec.engines.opening import EngineChoice
-from charloom.codec.format.container import CHECKSUM_BYTES, END, ByteReader, Header, checksum_bytes, waited_for
+from charloom.codec.format.container import CHECKSUM_BYTES, END, ByteReader, Header, check_blocking, encode_checksum
 from charloom.codec.format.ordered_work import OrderedWork
 from charloom.codec.format.segments import STORED, Chunk, decode_segment, encode_segment, read_segment
 from charloom.errors import DamagedFileError, TrailingDataError
 
 SEGMENT = 1 << 22
-"""Bytes of the original that a segment of this writer has."""
+"""Bytes of the original in each segment that this version writes."""
 
 
 def compress_stream(source: BinaryIO, engine: Engine, work: OrderedWork) -> Generator[bytes]:
-    """The chunks of the compressed file. They do not depend on the number of threads."""
+    """Yields the chunks of the compressed file, which do not depend on the number of threads."""
     header = Header(engine.name, engine.fingerprint).to_bytes()
     yield header
     position = 0
@@ -36,22 +36,32 @@ def compress_stream(source: BinaryIO, engine: Engine, work: OrderedWork) -> Gene
         yield segment
     yield END
     if segments != 1:
-        yield checksum_bytes(running)
+        yield encode_checksum(running)
 
 
 def _read(source: BinaryIO, count: int) -> bytes:
-    """``count`` bytes, less only at the end: a pipe gives what it has."""
+    """Returns ``count`` bytes, or less at the end of the stream."""
+    # In a loop, because a pipe returns the bytes that it has. Segments must not depend on its timing.
     data = bytearray()
-    while len(data) < count and (more := waited_for(source.read(count - len(data)))):
+    while len(data) < count and (more := check_blocking(source.read(count - len(data)))):
         data += more
     return bytes(data)
 
 
 def decompress_stream(source: ByteReader, header: Header, engines: EngineChoice, work: OrderedWork) -> Generator[bytes]:
-    """The chunks of the original; ``source`` stands behind the header.
+    """Yields the chunks of the original, each verified.
 
-    Each is checked before it is handed out; nothing is known to be whole before the last. Raises a
-    CompressedFileError; reads to the stream's end and takes memory for a few segments, whatever the file says.
+    The output is known to be complete only at the end. Reads to the end of the stream and needs memory for a few
+    segments, also if the file is damaged.
+
+    Args:
+        source: Reader at the end of the header.
+        header: Header of the file.
+        engines: Engines of the model, not used if all segments are stored.
+        work: Executor of the tasks.
+
+    Raises:
+        CompressedFileError: The file is damaged, truncated or from another model.
     """
 
     def tasks() -> Iterator[Callable[[], Chunk]]:
@@ -60,6 +70,7 @@ def decompress_stream(source: ByteReader, header: Header, engines: EngineChoice,
             segment = read_segment(source, head, position)
             engine = None if segment.code == STORED else engines.for_file(header)
             yield functools.partial(decode_segment, engine, segment, work)
+            # The blocks before the error are decoded; the file cannot be read further.
             if segment.error is not None:
                 return
             position += segment.length
@@ -71,13 +82,14 @@ def decompress_stream(source: ByteReader, header: Header, engines: EngineChoice,
         running = crc32(data, running)
         if data:
             yield data
+        # After the data, so that the caller gets all bytes before the damage.
         if error is not None:
             raise error
     # The last checksum of a single segment covers the whole. Without any segment, nothing but this checksum
     # distinguishes an empty original from a damaged file whose segments are lost.
-    if segments != 1 and source.exactly(CHECKSUM_BYTES) != checksum_bytes(running):
-        raise DamagedFileError("damaged: the checksum of the whole differs, though every block's own is right")
-    if not source.ended():
+    if segments != 1 and source.exactly(CHECKSUM_BYTES) != encode_checksum(running):
+        raise DamagedFileError("damaged: the checksum of the whole file differs, although all blocks are intact")
+    if not source.is_at_end():
         raise TrailingDataError(
-            f"something follows the end, at byte {source.position:,} of the compressed file: is it two files in one?"
+            f"data follow the end of the compressed file, at byte {source.position:,}: split concatenated files"
         )

@@ -1,1 +1,1 @@
-"""The numbers of an engine: the model in integers, its bounds, and the text that the mixture starts from."""
+"""Data of an engine: the integer model, its bounds, and the text that primes the context models."""

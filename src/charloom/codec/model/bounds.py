@@ -1,6 +1,6 @@
-"""What must hold of an integer model's numbers, so that no kernel can overflow or read beside a table.
+"""Bounds of an integer model's numbers, within which no kernel overflows or reads outside a table.
 
-The bounds are those that the native kernels rely on without looking again.
+The native kernels rely on these bounds and do not check them again: files are checked here, when they are read.
 """
 
 import itertools
@@ -14,35 +14,39 @@ from charloom.settings.cells import CELL_NAMED
 Array: TypeAlias = NDArray[Any]
 
 MAX_VOCABULARY = 1 << 16
-"""Beyond, the frequencies' total would leave less than 64 for each token."""
+"""Largest vocabulary: with more tokens, the frequencies' total of 2^22 would leave less than 64 for each token."""
 MAX_ROW_SUM = (1 << 16) - 1
-"""Of the magnitudes of a row's weights: times 2^15, below 2^31."""
+"""Largest sum of the magnitudes of a row's weights: times 2^15 it is below 2^31."""
 MAX_ACTIVATION = (1 << 15) - 1
 MAX_BIAS = 1 << 28
-"""And no scaled product is larger, for the second shift is 3 at least: three of them and more fit 32 bits."""
+"""Largest magnitude of a bias. Scaled products are not larger, because the second shift is at least 3, so that sums of
+three of them and more fit 32 bits."""
 FIRST_SHIFTS = (0, 16)
 SECOND_SHIFTS = (3, 30)
 MAX_LAYERS = 64
 MAX_HIDDEN = 1 << 16
 MAX_TOKEN = 8
-"""Bytes: tokens are walked bit by bit, recursively."""
+"""Bytes of the longest token: the native code walks the bits of tokens recursively."""
 
 TANH_SEGMENTS = 32
 SHIFT_OF_UNIT = 15
 
 
 def check_arrays(arrays: dict[str, Array], cell: str) -> None:
-    """Raises ValueError, naming the array, for what breaks a rule above or does not fit the rest."""
+    """Raises ValueError, with the array's name, if an array violates a bound or does not fit the others."""
+    # The shapes of these two determine all others, so they come first.
     offsets, weights = arrays["token_offsets"], arrays["output.weights"]
     if offsets.ndim != 1 or weights.ndim != 2:
         raise ValueError("token_offsets or output.weights has a wrong shape")
     vocabulary, hidden = len(offsets) - 1, weights.shape[1]
     if not (1 <= vocabulary <= MAX_VOCABULARY and 1 <= hidden <= MAX_HIDDEN):
-        raise ValueError(f"{vocabulary} tokens and {hidden} units are beyond what is allowed")
+        raise ValueError(
+            f"{vocabulary} tokens and {hidden} units: at most {MAX_VOCABULARY} and {MAX_HIDDEN} are allowed"
+        )
     gates = CELL_NAMED[cell].gates * hidden
     layers = sum(name.startswith("layers.") and name.endswith(".hidden.weights") for name in arrays)
     if not 1 <= layers <= MAX_LAYERS:
-        raise ValueError(f"{layers} layers are not between 1 and {MAX_LAYERS}")
+        raise ValueError(f"{layers} layers: the number must be between 1 and {MAX_LAYERS}")
 
     _expect(arrays, "header", np.int32, (3,))
     _expect(arrays, "token_table", np.int16, (vocabulary, gates))
@@ -53,6 +57,7 @@ def check_arrays(arrays: dict[str, Array], cell: str) -> None:
     _expect(arrays, "token_bytes", np.uint8, (arrays["token_bytes"].size,))
     _expect(arrays, "token_offsets", np.int32, (vocabulary + 1,))
     for layer in range(layers):
+        # The first layer has no input matrix: the token table contains its products, biases included.
         _check_matrix(arrays, f"layers.{layer}.hidden", (gates, hidden))
         if layer:
             _check_matrix(arrays, f"layers.{layer}.input", (gates, hidden))
@@ -63,11 +68,12 @@ def check_arrays(arrays: dict[str, Array], cell: str) -> None:
     _check_exp2(arrays["exp2"])
     _check_tokens(arrays["token_bytes"].tobytes(), offsets.astype(np.int64))
     if not 0 <= arrays["header"][2] < vocabulary:
-        raise ValueError("begin_token is none of the tokens")
+        raise ValueError("start_token is not a token of the vocabulary")
 
 
-def row_bounds(weights: NDArray[np.int8]) -> NDArray[np.int64]:
-    """The largest magnitude that a row's product with activations can have."""
+def compute_row_bounds(weights: NDArray[np.int8]) -> NDArray[np.int64]:
+    """Returns the largest magnitude of each row's product with activations, int64 (rows,)."""
+    # int16 first: the magnitude of -128 does not fit int8.
     sums: NDArray[np.int64] = np.abs(weights.astype(np.int16)).sum(axis=1, dtype=np.int64)
     return sums * MAX_ACTIVATION
 
@@ -82,26 +88,32 @@ def _check_matrix(arrays: dict[str, Array], name: str, shape: tuple[int, int]) -
     _expect(arrays, f"{name}.weights", np.int8, shape)
     _expect(arrays, f"{name}.multipliers", np.int16, shape[:1])
     _expect(arrays, f"{name}.shifts", np.int32, (2,))
-    bounds = row_bounds(arrays[f"{name}.weights"])
+    bounds = compute_row_bounds(arrays[f"{name}.weights"])
     if bounds.max() > MAX_ROW_SUM * MAX_ACTIVATION:
         raise ValueError(f"{name}.weights: the magnitudes of a row sum to more than {MAX_ROW_SUM}")
     first, second = arrays[f"{name}.shifts"].tolist()
     if not (FIRST_SHIFTS[0] <= first <= FIRST_SHIFTS[1] and SECOND_SHIFTS[0] <= second <= SECOND_SHIFTS[1]):
-        raise ValueError(f"{name}.shifts {first}, {second} are beyond {FIRST_SHIFTS}, {SECOND_SHIFTS}")
+        raise ValueError(f"{name}.shifts {first}, {second} are outside {FIRST_SHIFTS}, {SECOND_SHIFTS}")
     multipliers = arrays[f"{name}.multipliers"].astype(np.int64)
-    # The shift of a negative number rounds away from zero, hence the 1.
+    # An arithmetic shift of a negative number rounds away from zero, hence the 1.
     if multipliers.min() < 0 or (((bounds >> first) + 1) * multipliers).max() >= 1 << 31:
-        raise ValueError(f"{name}.multipliers are negative, or so large that a scaled product leaves 32 bits")
+        raise ValueError(f"{name}.multipliers are negative, or so large that a scaled product exceeds 32 bits")
 
 
 def _check_bias(arrays: dict[str, Array], name: str, size: int) -> None:
     _expect(arrays, name, np.int32, (size,))
+    # int64, because the magnitude of the least int32 does not fit int32.
     if np.abs(arrays[name].astype(np.int64)).max() > MAX_BIAS:
-        raise ValueError(f"{name} holds more than {MAX_BIAS}")
+        raise ValueError(f"{name} contains a magnitude of more than {MAX_BIAS}")
 
 
-def polynomial(coefficients: list[Array], x: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Horner's scheme as the kernels have it, each product rounded to 15 bits; all the intermediate values."""
+def evaluate_polynomial(coefficients: list[Array], x: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Returns all intermediate values of Horner's scheme, with each product rounded to 15 bits as in the kernels.
+
+    Args:
+        coefficients: Coefficients in 15 fraction bits, the constant one first.
+        x: Arguments in 15 fraction bits, from 0 to below 1.
+    """
     values = [coefficients[-1].astype(np.int64)]
     for coefficient in coefficients[-2::-1]:
         values.append(coefficient + ((values[-1] * x + (1 << 14)) >> SHIFT_OF_UNIT))
@@ -109,27 +121,29 @@ def polynomial(coefficients: list[Array], x: NDArray[np.int64]) -> list[NDArray[
 
 
 def _check_tanh(table: NDArray[np.int16]) -> None:
+    # There are few arguments, so all are tried: this is a proof, not a sample.
     z = np.arange(MAX_ACTIVATION + 1)
     segment = z >> 10
-    _check_range("tanh", polynomial([row[segment] for row in table], (z & 1023) << 5))
+    _check_range("tanh", evaluate_polynomial([row[segment] for row in table], (z & 1023) << 5))
 
 
 def _check_exp2(cubic: NDArray[np.int16]) -> None:
-    _check_range("exp2", polynomial([*cubic], np.arange(4096) << 3))
-    # So that the likeliest token's weight is more than the frequencies' total.
+    _check_range("exp2", evaluate_polynomial([*cubic], np.arange(4096) << 3))
+    # The likeliest token's weight, 2^8 times this, is then at least the frequencies' total of 2^22.
     if cubic[0] < 1 << 14:
-        raise ValueError("exp2 leaves 16 bits")
+        raise ValueError("exp2 exceeds 16 bits")
 
 
 def _check_range(name: str, values: list[NDArray[np.int64]]) -> None:
-    """All within 16 bits, and the last, the result, not negative."""
+    """Raises ValueError if a value exceeds 16 bits or if the last, the result, is negative."""
     if max(np.abs(v).max() for v in values) > MAX_ACTIVATION or values[-1].min() < 0:
-        raise ValueError(f"{name} leaves 16 bits")
+        raise ValueError(f"{name} exceeds 16 bits")
 
 
 def _check_tokens(data: bytes, offsets: NDArray[np.int64]) -> None:
     if offsets[0] != 0 or offsets[-1] != len(data) or np.diff(offsets).min() < 0:
         raise ValueError("token_offsets do not fit token_bytes")
+    # Only token 0 may be empty: it is <unk> in a vocabulary of characters, and is never coded.
     empty = np.flatnonzero(np.diff(offsets) == 0)
     if any(empty != 0):
         raise ValueError(f"token {empty[-1]} has no bytes")
@@ -138,7 +152,9 @@ def _check_tokens(data: bytes, offsets: NDArray[np.int64]) -> None:
     if np.diff(offsets).max() > MAX_TOKEN:
         raise ValueError(f"a token has more than {MAX_TOKEN} bytes")
     ends = offsets.tolist()
-    tokens = sorted(data[begin:end] for begin, end in itertools.pairwise(ends) if begin < end)
+    tokens = sorted(data[start:end] for start, end in itertools.pairwise(ends) if start < end)
+    # In this order, a token that is a prefix of others is one of its successor. A decoder could not find the end of
+    # such a token.
     for token, following in itertools.pairwise(tokens):
         if following.startswith(token):
-            raise ValueError("a token is the beginning of another")
+            raise ValueError("a token is a prefix of another")

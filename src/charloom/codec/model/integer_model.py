@@ -1,7 +1,7 @@
-"""A language model in integers: what the codec computes with, on any machine the same.
+"""Language model in integers, from which the codec computes the same probabilities on any machine.
 
-Made once from a trained model (``quantization``) and stored; nothing in it is ever computed from floats again. What the
-numbers mean is written in ``reference.network``, the specification of every native kernel. Needs no PyTorch.
+``quantization`` makes it once from a trained model. It is then stored and never computed from floats again, because
+floating-point results differ between machines. ``reference.network`` specifies what the numbers mean. Needs no PyTorch.
 
 Formats: activations, gates and the arguments of tanh are int16; "Q12" is a number times 2^12.
 """
@@ -24,15 +24,15 @@ from charloom.settings.cells import CELL_NAMED, CELLS
 
 FORMAT_VERSION = 1
 FREQUENCY_BITS = 22
-"""The frequencies of the tokens sum to 2 to the power of this; none is zero."""
+"""Binary logarithm of the sum of the tokens' frequencies, none of which is zero."""
 INTEGER_MODEL_FILE = "codec.safetensors"
-"""Its name in a model folder."""
+"""Name of the integer model's file in a model folder."""
 
 _FINGERPRINT, _PRIMING = "fingerprint", "priming"
-"""In the file's metadata, in hexadecimal: its own, and its priming's."""
+"""Keys of the file's metadata: the fingerprints of the model and of its priming, in hexadecimal."""
 
 _TABLES = ("token_table", "tanh", "exp2", "token_bytes", "token_offsets")
-"""Fields that stand in files by their own names."""
+"""Fields whose arrays have the same names in files."""
 
 Int8s: TypeAlias = NDArray[np.int8]
 Int16s: TypeAlias = NDArray[np.int16]
@@ -40,14 +40,14 @@ Int32s: TypeAlias = NDArray[np.int32]
 
 
 class IntegerMatrix(NamedTuple):
-    """A matrix of 8-bit weights, a scale for each row.
+    """Matrix of 8-bit weights with a scale for each row.
 
     Attributes:
-        weights: (rows, columns). The magnitudes of a row sum to 65,535 at most, so that its product with any
+        weights: int8 (rows, columns). The magnitudes of a row sum to at most 65,535, so that its product with any
             activations fits 32 bits.
-        multipliers: (rows,), not negative.
-        shifts: (2,). A product ``p`` counts as ``((p >> shifts[0]) * multiplier) >> shifts[1]``, and no step of that
-            leaves 32 bits.
+        multipliers: int16 (rows,), not negative.
+        shifts: int32 (2,). A product ``p`` is scaled to ``((p >> shifts[0]) * multiplier) >> shifts[1]``, and each step
+            fits 32 bits.
     """
 
     weights: Int8s
@@ -57,13 +57,14 @@ class IntegerMatrix(NamedTuple):
 
 @dataclass(frozen=True)
 class IntegerLayer:
-    """One recurrent layer.
+    """Recurrent layer in integers.
 
     Attributes:
-        hidden: (gates * hidden, hidden), what multiplies the layer's own state.
-        input: The same for the state of the layer below; None for the first, whose input is the token table.
-        bias: int32 (gates * hidden,), beside ``input``; None for the first.
-        candidate_bias: int32 (hidden,), of the hidden state's share of a GRU's candidate; None for other cells.
+        hidden: Hidden-to-hidden weights, (gates * hidden, hidden).
+        input: Input-to-hidden weights, (gates * hidden, hidden); None for the first layer, whose input is the token
+            table.
+        bias: Bias of the gates, int32 (gates * hidden,); None for the first layer, whose token table includes it.
+        candidate_bias: Bias of the hidden state's share in a GRU's candidate, int32 (hidden,); None for other cells.
     """
 
     hidden: IntegerMatrix
@@ -74,20 +75,20 @@ class IntegerLayer:
 
 @dataclass(frozen=True)
 class IntegerModel:
-    """A language model in integers.
+    """Language model in integers.
 
     Attributes:
-        cell: The name of one of ``CELLS``.
-        token_table: (vocabulary, gates * hidden), each token's share of the first layer's gates, biases included.
-        layers: From the lowest.
-        output: (vocabulary, hidden), from the last layer's state to logits of base 2, Q12.
-        output_bias: int32 (vocabulary,).
-        tanh: (3, 32), a quadratic for each segment of a quarter, see ``reference.network.tanh``.
-        exp2: (4,), a cubic, see ``reference.network.frequencies``.
-        token_bytes: uint8, the tokens' bytes one after the other; none is the beginning of another.
-        token_offsets: int32 (vocabulary + 1,), where each begins. ``<unk>``, id 0 of a vocabulary of characters, is
-            empty.
-        begin_token: What is read before a text, so that its first token has a distribution.
+        cell: Name of one of ``CELLS``.
+        token_table: Each token's share of the first layer's gates, biases included, int16 (vocabulary, gates * hidden).
+        layers: Recurrent layers, the lowest first.
+        output: Output layer, (vocabulary, hidden), from the last layer's state to logits of base 2, Q12.
+        output_bias: Bias of the logits, int32 (vocabulary,).
+        tanh: Coefficients of a quadratic for each segment of 1/4, int16 (3, 32), see ``reference.network.tanh``.
+        exp2: Coefficients of a cubic, int16 (4,), see ``reference.network.compute_frequencies``.
+        token_bytes: Concatenated bytes of the tokens, uint8. No token is a prefix of another.
+        token_offsets: Offset of each token in ``token_bytes``, and the end, int32 (vocabulary + 1,). ``<unk>``, id 0 of
+            a vocabulary of characters, is empty.
+        start_token: Id of the token that the network reads before a text, so that the first token has a distribution.
     """
 
     cell: str
@@ -99,31 +100,32 @@ class IntegerModel:
     exp2: Int16s
     token_bytes: NDArray[np.uint8]
     token_offsets: Int32s
-    begin_token: int
+    start_token: int
 
     def __post_init__(self) -> None:
-        """Raises ValueError for numbers that do not fit together, or with which a sum could overflow."""
+        """Raises ValueError if the arrays do not fit together or a sum could overflow."""
+        # Here, so that no integer model exists on which a native kernel would overflow.
         check_arrays(self.arrays(), self.cell)
 
     @property
     def vocabulary_size(self) -> int:
-        """Tokens."""
+        """Number of tokens."""
         return len(self.output_bias)
 
     @property
     def hidden_size(self) -> int:
-        """Units of each layer."""
+        """Number of units of each layer."""
         return int(self.output.weights.shape[1])
 
     def tokens(self) -> list[bytes]:
-        """The bytes of each token."""
+        """Returns the bytes of each token, by id."""
         data, offsets = self.token_bytes.tobytes(), self.token_offsets.tolist()
-        return [data[begin:end] for begin, end in itertools.pairwise(offsets)]
+        return [data[start:end] for start, end in itertools.pairwise(offsets)]
 
     def arrays(self) -> dict[str, Array]:
-        """All that the model is, by the names that files have."""
+        """Returns all arrays of the model, by their names in files."""
         arrays: dict[str, Array] = {
-            "header": np.array([FORMAT_VERSION, CELL_NAMED[self.cell].number, self.begin_token], np.int32),
+            "header": np.array([FORMAT_VERSION, CELL_NAMED[self.cell].number, self.start_token], np.int32),
             **{name: getattr(self, name) for name in _TABLES},
             **_matrix_arrays("output", self.output),
             "output.bias": self.output_bias,
@@ -138,48 +140,59 @@ class IntegerModel:
         return arrays
 
     def fingerprint(self) -> bytes:
-        """32 bytes that two models share only if every integer is the same: SHA-256 of names, types, shapes, bytes."""
+        """Returns the SHA-256, 32 bytes, of the arrays' names, types, shapes and bytes."""
         digest = hashlib.sha256()
         for name, array in sorted(self.arrays().items()):
+            # The byte order of files, so that big-endian machines compute the same fingerprint.
             little = array.astype(array.dtype.newbyteorder("<"))
             digest.update(f"{name} {array.dtype.name} {array.shape}\n".encode() + little.tobytes())
         return digest.digest()
 
     def to_file(self, priming: bytes) -> bytes:
-        """Returns the bytes that ``load`` reads. priming: Fingerprint of the priming of the model's mixing engine."""
+        """Returns the contents of a file that ``load`` reads.
+
+        Args:
+            priming: Fingerprint of the priming of the model's mixing engine.
+        """
+        # safetensors stores the memory of an array, and would ignore strides.
         dense = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
+        # The fingerprint detects damage; that of the priming detects that files of two models were mixed up.
         fingerprints = {_FINGERPRINT: self.fingerprint().hex(), _PRIMING: priming.hex()}
         metadata = {"format": "charloom integer model"} | fingerprints
+        # safetensors writes metadata in a random order; equal models must give equal files.
         return with_sorted_metadata(safetensors.numpy.save(dense, metadata))
 
     @classmethod
     def load(cls, path: Path) -> tuple["IntegerModel", str]:
-        """The model, and the fingerprint, in hexadecimal, of its priming. ModelFolderError for all but a sound file."""
+        """Returns the model in a file and its priming's fingerprint, in hexadecimal. Raises ModelFolderError."""
         try:
             data = read_tensor_file(path)
             model, metadata = cls.from_arrays(safetensors.numpy.load(data)), metadata_of(data)
             fingerprint, priming = metadata[_FINGERPRINT], metadata[_PRIMING]
         except OSError as error:
+            # Also for a folder or a special file of this name.
             raise ModelFolderError(f"{path}: cannot read the integer model ({error.strerror or error})") from None
         except (safetensors.SafetensorError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
-            reason = f"{error!s:.200}"
+            reason = f"{error!s:.200}"  # parts of a hostile file may be in the message
             raise ModelFolderError(f"{path}: not an integer model that this charloom can use ({reason})") from None
         if fingerprint != model.fingerprint().hex():
-            raise ModelFolderError(f"{path}: damaged (its fingerprint is another than it says): take it from a copy")
+            raise ModelFolderError(f"{path}: damaged (its fingerprint does not match): restore it from a copy")
         return model, priming
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Array]) -> "IntegerModel":
-        """The inverse of ``arrays``. Raises KeyError or ValueError for anything else."""
-        left = dict(arrays)
+        """Returns the model of the arrays that ``arrays`` returned. Raises KeyError or ValueError for any others."""
+        left = dict(arrays)  # the arrays that no field has taken yet
         header = left.pop("header")
         if header.dtype != np.int32 or header.shape != (3,):
             raise ValueError("header is not three int32")
-        version, cell, begin_token = header.tolist()
+        version, cell, start_token = header.tolist()
+        # The version comes first: the arrays of another version may differ.
         if version != FORMAT_VERSION:
-            raise ValueError(f"version {version}, this charloom reads {FORMAT_VERSION}: make the model's codec again")
+            raise ValueError(f"version {version}, this charloom reads {FORMAT_VERSION}: run prepare_codec again")
         if not 0 <= cell < len(CELLS):
-            raise ValueError(f"cell {cell} is none")
+            raise ValueError(f"cell {cell} does not exist")
+        # The number of layers is not stored: it follows from the names.
         layers: list[IntegerLayer] = []
         while f"layers.{len(layers)}.hidden.weights" in left:
             name = f"layers.{len(layers)}"
@@ -196,11 +209,12 @@ class IntegerModel:
             layers=tuple(layers),
             output=_pop_matrix(left, "output"),
             output_bias=left.pop("output.bias"),
-            begin_token=begin_token,
+            start_token=start_token,
             **{name: left.pop(name) for name in _TABLES},
         )
+        # An unknown array may come from a later version, which computes something else.
         if left:
-            raise ValueError(f"{min(left)} belongs to no part of it")
+            raise ValueError(f"unknown array {min(left)}")
         return model
 
 

@@ -1,4 +1,4 @@
-"""What a model's folder needs for compression: the model in integers, and what its mixing engine reads first."""
+"""Preparation of a model folder for compression: the integer model and the priming of its mixing engine."""
 
 from pathlib import Path
 from types import NoneType
@@ -17,19 +17,23 @@ if TYPE_CHECKING:
 def prepare_codec(
     folder: str | Path, model: "LanguageModel | None" = None, *, seen: bytes = b"", unseen: bytes = b""
 ) -> None:
-    """Makes ready a saved model's folder for compression, as ``charloom train`` does by itself.
+    """Prepares the folder of a saved model for compression, as ``charloom train`` does automatically.
 
-    The folder then holds ``codec.safetensors`` and, where there is text, ``priming.safetensors``. Compressed files name
-    both by fingerprint and are decompressed with just these: making them again with other text makes them unreadable.
+    The folder then contains ``codec.safetensors`` and, if there is text, ``priming.safetensors``. Compressed files name
+    both by fingerprint and can be decompressed only with these: if they are made again with another text, files that
+    were compressed before become unreadable.
 
     Args:
-        folder: Where the model was saved.
-        model: That model, where it is at hand; else it is read.
-        seen: Text like what is to be compressed that the network was trained on: its end, where it is more than a MiB.
-        unseen: Such text that the network was not trained on: how far to trust the network is learnt from it.
+        folder: Folder of the saved model.
+        model: The saved model, by default read from the folder.
+        seen: Text like the data to compress that the network was trained on. Of more than a MiB, the end is used.
+        unseen: Such text that the network was not trained on. The weights of the network prediction adapt to it.
 
-    Raises InputError for a model that cannot be made integers, ModelFolderError where writing fails.
+    Raises:
+        InputError: The model cannot be quantized to integers.
+        ModelFolderError: The files cannot be written.
     """
+    # Imported here: both import PyTorch, which decompression does without.
     from charloom.codec.model.quantization import quantize
     from charloom.models.language_model import LanguageModel
 
@@ -42,11 +46,14 @@ def prepare_codec(
 
 
 def save_codec_files(folder: Path, integers: IntegerModel, priming: Priming) -> None:
-    """Writes both files, together or not at all; no priming file without text. ModelFolderError if that fails."""
+    """Writes both files in one atomic step, or raises ModelFolderError. An empty priming has no file."""
     files = {folder / INTEGER_MODEL_FILE: integers.to_file(priming.fingerprint())}
     if priming.text:
         files[folder / PRIMING_FILE] = priming.to_file()
     try:
+        # The integer model names the priming by fingerprint: an old priming must not stay beside a new model.
         write_atomically(files, remove=[] if priming.text else [folder / PRIMING_FILE])
     except OSError as error:
-        raise ModelFolderError(f"{folder}: cannot save what compression needs ({error.strerror or error})") from error
+        raise ModelFolderError(
+            f"{folder}: cannot save the files for compression ({error.strerror or error})"
+        ) from error

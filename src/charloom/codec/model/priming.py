@@ -1,7 +1,7 @@
-"""The text that a model's mixing engine has read before it codes anything.
+"""Priming: the text that a mixing engine reads before it codes anything, so that its tables are not empty.
 
-It ships with the model, compressed, as ``priming.safetensors``: reading it gives the same tables on every machine, and
-is far less than the tables would be.
+The text is part of the model folder, compressed, as ``priming.safetensors``. Reading it yields the same tables on every
+machine, and it is far smaller than the tables.
 """
 
 import hashlib
@@ -18,22 +18,22 @@ from charloom.errors import ModelFolderError
 from charloom.io.tensor_files import metadata_of, read_tensor_file, with_sorted_metadata
 
 PRIMING_FILE = "priming.safetensors"
-"""Its name in a model folder."""
+"""Name of the priming's file in a model folder."""
 MAX_PRIMING = 1 << 20
-"""Bytes: a few seconds of reading."""
+"""Bytes of the longest priming text, which takes a few seconds to read."""
 _FORMAT_VERSION = 1
 _FINGERPRINT = "fingerprint"
-"""In the file's metadata, in hexadecimal."""
+"""Key of the file's metadata: the fingerprint of the priming, in hexadecimal."""
 
 
 @dataclass(frozen=True)
 class Priming:
-    """What is read before anything is coded.
+    """Text that a mixing engine reads before it codes anything.
 
     Attributes:
-        text: Text like what is to be compressed.
-        silent: So many bytes from its start are read without the network, which was trained on them: it is surer of
-            what it knows by heart than it ought to be of anything else.
+        text: Text like the data to compress.
+        silent: Number of bytes from the start that are read without the network, because it was trained on them. On
+            text that it has memorized, its predictions are more confident than they should be on any other.
     """
 
     text: bytes = b""
@@ -44,18 +44,25 @@ class Priming:
             raise ValueError(f"{self.silent} silent bytes of a priming text of {len(self.text)}")
 
     @classmethod
-    def of_text(cls, seen: bytes, unseen: bytes) -> "Priming":
-        """Of the text that a network was trained on and what follows it, as far as there is room, the end first."""
-        unseen = unseen[-MAX_PRIMING:]
-        seen = seen[max(0, len(seen) - (MAX_PRIMING - len(unseen))) :]
-        return cls(seen + unseen, len(seen))
+    def of_text(cls, seen: bytes, held_out: bytes) -> "Priming":
+        """Returns the priming of ``seen + held_out``, of which the last MAX_PRIMING bytes are kept.
+
+        Args:
+            seen: Text that the network was trained on; it is read silently.
+            held_out: Text that the network was not trained on.
+        """
+        # The end of each text is kept, because it is the latest; held-out text takes precedence over seen text.
+        held_out = held_out[-MAX_PRIMING:]
+        seen = seen[max(0, len(seen) - (MAX_PRIMING - len(held_out))) :]
+        return cls(seen + held_out, len(seen))
 
     def fingerprint(self) -> bytes:
-        """32 bytes that tell primings apart."""
+        """Returns the SHA-256, 32 bytes, of the number of silent bytes and the text."""
         return hashlib.sha256(f"{self.silent}\n".encode() + self.text).digest()
 
     def to_file(self) -> bytes:
-        """What ``from_file`` reads."""
+        """Returns the contents of a file that ``from_file`` reads."""
+        # The best preset: the text is written once and shipped with the model.
         packed = lzma.compress(self.text, preset=9 | lzma.PRESET_EXTREME)
         arrays: dict[str, Array] = {
             "header": np.array([_FORMAT_VERSION, self.silent], np.int32),
@@ -66,34 +73,36 @@ class Priming:
 
     @classmethod
     def from_file(cls, data: bytes) -> "Priming":
-        """Raises ValueError for anything but what ``to_file`` wrote."""
+        """Returns the priming in a file's contents. Raises ValueError if ``to_file`` did not write them."""
         try:
             arrays = safetensors.numpy.load(data)
             header, packed = arrays["header"], arrays["text"]
             if header.dtype != np.int32 or header.shape != (2,) or packed.dtype != np.uint8:
-                raise ValueError("its arrays are not a priming's")
+                raise ValueError("its arrays are not those of a priming")
             version, silent = header.tolist()
+            # Before the text is decompressed, whose format another version may have changed.
             if version != _FORMAT_VERSION:
                 raise ValueError(f"version {version}, this charloom reads {_FORMAT_VERSION}")
+            # A hostile file must neither exhaust memory (the limit) nor expand without end (the length below).
             decompressor = lzma.LZMADecompressor(memlimit=1 << 28)
             text = decompressor.decompress(packed.tobytes(), MAX_PRIMING + 1)
             if not decompressor.eof or decompressor.unused_data:
-                raise ValueError("its text is not whole")
+                raise ValueError("its text is truncated or too long")
             found = cls(text, silent)
             if metadata_of(data)[_FINGERPRINT] != found.fingerprint().hex():
-                raise ValueError("damaged: its fingerprint is another than it says")
+                raise ValueError("damaged: its fingerprint does not match")
             return found
         except (safetensors.SafetensorError, lzma.LZMAError, KeyError) as error:
             raise ValueError(str(error)) from None
 
     @classmethod
     def load(cls, folder: Path) -> "Priming":
-        """A model's; an empty one where it has none. Raises ModelFolderError for a file that is not one."""
+        """Returns the priming of a model folder, empty if it has none. Raises ModelFolderError for any other file."""
         file = folder / PRIMING_FILE
         try:
             return cls.from_file(read_tensor_file(file))
         except FileNotFoundError:
-            return cls()
+            return cls()  # valid: the caller compares the fingerprint with that in the integer model
         except OSError as error:
             raise ModelFolderError(f"{file}: cannot be read ({error.strerror or error})") from None
         except (ValueError, RecursionError) as error:

@@ -1,7 +1,7 @@
-"""From a trained model to integers, once. The only file of the codec that knows floats.
+"""Quantization of a trained model to integers, the only module of the codec that computes with floats.
 
 Weights become 8-bit integers with a scale for each row. Scales, biases and the tables of tanh and exp are stored as
-integers beside them, so that no machine ever has to compute them again. Formats are those of ``reference.network``.
+integers too, so that no machine computes them again. ``reference.network`` specifies the formats.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from charloom.codec.model.bounds import (
     MAX_VOCABULARY,
     SECOND_SHIFTS,
     TANH_SEGMENTS,
-    row_bounds,
+    compute_row_bounds,
 )
 from charloom.codec.model.integer_model import IntegerLayer, IntegerMatrix, IntegerModel
 from charloom.errors import Argument, InputError
@@ -32,24 +32,24 @@ from charloom.text.vocabulary import Vocabulary
 
 Floats: TypeAlias = NDArray[np.float64]
 
-_BOUNDED, _ARGUMENT, _CANDIDATE_SHARE, _LOGITS = 15, 12, 11, 12  # formats
-_COARSEST_RELU = 5  # states up to 1,024: with more the logits would leave 32 bits
+_BOUNDED, _ARGUMENT, _CANDIDATE_SHARE, _LOGITS = 15, 12, 11, 12  # formats: numbers of fraction bits
+_COARSEST_RELU = 5  # fraction bits of states up to 1,024; with larger ones the logits would exceed 32 bits
 _MAX_MULTIPLIER = (1 << 15) - 1
 
 
 class _Scaled(NamedTuple):
-    """A matrix in integers, and what its shifts lose by rounding down, (rows,), in units of the result."""
+    """Matrix in integers, and the mean loss of its shifts by rounding down, (rows,), in units of the result."""
 
     matrix: IntegerMatrix
     lost: Floats
 
 
 def quantize(model: LanguageModel) -> IntegerModel:
-    """The model in integers. Raises InputError for one that cannot be had so."""
+    """Returns the model in integers. Raises InputError if it cannot be represented."""
     if problem := model.unknown_part():
-        raise InputError(f"this model cannot be compressed with: {problem}")
+        raise InputError(f"this model cannot be used for compression: {problem}")
     if model.layer.proj_size:
-        raise InputError("layers with proj_size cannot be made integers: train a model without it")
+        raise InputError("layers with proj_size cannot be quantized: train a model without it")
     if len(model.vocabulary) > MAX_VOCABULARY:
         raise InputError(
             f"a vocabulary of {len(model.vocabulary)} tokens is too large for compression (at most "
@@ -72,17 +72,20 @@ def quantize(model: LanguageModel) -> IntegerModel:
     except InputError:
         raise
     except (ValueError, OverflowError) as error:  # a bound of model.bounds; float64 weights beyond all bounds
-        raise InputError(f"the model cannot be made integers: {error}") from None
+        raise InputError(f"the model cannot be quantized: {error}") from None
 
 
 def _integers(model: LanguageModel) -> IntegerModel:
     cell = CELL_OF_MODE[model.layer.mode].name
     weights = model.layer.named_weights()
     if weights is None:
-        raise InputError("the model's layer has no weights of its own: they were replaced or removed")
+        raise InputError(
+            "the model's layer has no standard weights (replaced or removed): use a model with PyTorch's own"
+        )
     # Each token's share of the first layer's gates, (vocabulary, gates * hidden), without biases.
     token_shares = _floats(weights[0].input).T
     if model.embedding is not None:
+        # Embedding and input weights become one table: the product of two roundings would be less exact.
         token_shares = _floats(model.embedding.weight) @ token_shares
     formats = _relu_formats(model, token_shares) if cell == "rnn_relu" else [_BOUNDED] * len(weights)
     first, bias = _layer(cell, weights[0], formats[0], None)
@@ -90,10 +93,11 @@ def _integers(model: LanguageModel) -> IntegerModel:
     for own, below, layer_weights in zip(formats[1:], formats[:-1], weights[1:], strict=True):
         layers.append(_layer(cell, layer_weights, own, below)[0])
     shares = token_shares * _gate_formats(cell, model.layer.hidden_size, formats[0]) + bias
+    # Base 2, so that frequencies are computed by shifts.
     to_logits = 2.0**_LOGITS / np.log(2)
     output_weights = _floats(model.output.weight)
     output = _matrix(output_weights, np.full(len(output_weights), to_logits * 2.0 ** -formats[-1]))
-    token_bytes, token_offsets, begin_token = _tokens(model.vocabulary)
+    token_bytes, token_offsets, start_token = _tokens(model.vocabulary)
     return IntegerModel(
         cell,
         np.rint(shares).clip(-(1 << 15), (1 << 15) - 1).astype(np.int16),
@@ -104,20 +108,25 @@ def _integers(model: LanguageModel) -> IntegerModel:
         fit_exp2(),
         token_bytes,
         token_offsets,
-        begin_token,
+        start_token,
     )
 
 
 def _layer(cell: str, weights: CellWeights, own: int, below: int | None) -> tuple[IntegerLayer, Floats]:
-    """A layer in integers, from the formats of its states and of those below; and its biases, scaled.
+    """Returns a layer in integers, and its biases, (gates * hidden,), in the formats of the gates' arguments.
 
-    below: None for the first layer, whose input is the token table. The biases, (gates * hidden,), are added to that.
+    Args:
+        cell: Name of the cell.
+        weights: Weights of the layer.
+        own: Format of the layer's states.
+        below: Format of the states of the layer below; None for the first layer, whose token table takes the biases.
     """
     size = weights.hidden.shape[1]
     result = _gate_formats(cell, size, own)
     hidden_result = result.copy()
-    joined = np.ones(len(result))  # gates to whose argument the hidden state's share is simply added
+    joined = np.ones(len(result))  # 1 for gates whose argument is the sum of the shares of input and hidden state
     if cell == "gru":
+        # The reset gate multiplies the hidden state's share of the candidate, which therefore has its own format.
         hidden_result[2 * size :], joined[2 * size :] = 2.0**_CANDIDATE_SHARE, 0
     hidden = _matrix(_floats(weights.hidden), hidden_result * 2.0**-own)
     input_bias, hidden_bias = (0.0 if b is None else _floats(b) for b in (weights.input_bias, weights.hidden_bias))
@@ -135,7 +144,8 @@ def _floats(parameter: torch.Tensor) -> Floats:
 
 
 def _gate_formats(cell: str, size: int, relu_format: int) -> Floats:
-    """What each gate's argument is multiplied by, (gates * hidden,): those of sigmoids are stored halved."""
+    """Returns the factor of each gate's argument, (gates * hidden,)."""
+    # Arguments of sigmoids are stored halved: sigmoid(z) is (tanh(z / 2) + 1) / 2.
     tanh, sigmoid = 2.0**_ARGUMENT, 2.0 ** (_ARGUMENT - 1)
     gates = {
         "rnn_tanh": [tanh],
@@ -147,12 +157,15 @@ def _gate_formats(cell: str, size: int, relu_format: int) -> Floats:
 
 
 def _matrix(weights: Floats, scale: Floats) -> _Scaled:
-    """A matrix whose product with integers, scaled, is ``scale`` times that of ``weights``; scale: (rows,)."""
+    """Returns a matrix whose scaled product with integers is ``scale``, (rows,), times that of ``weights``."""
+    # A row's step is the finest with which its weights fit 8 bits and its sum of magnitudes fits MAX_ROW_SUM, also
+    # after rounding, which adds half a step for each weight at most.
     largest, sums = np.abs(weights).max(axis=1), np.abs(weights).sum(axis=1)
     step = np.maximum(largest / 127, sums / max(MAX_ROW_SUM - weights.shape[1] / 2 - 1, 1))
-    step[step == 0] = 1
+    step[step == 0] = 1  # a row of zeros
     integers = np.rint(weights / step[:, None]).clip(-127, 127).astype(np.int8)
-    bounds, factors = row_bounds(integers), step * scale
+    bounds, factors = compute_row_bounds(integers), step * scale
+    # The first shift loses precision, so the smallest with which all products fit 32 bits is chosen.
     for first in range(FIRST_SHIFTS[0], FIRST_SHIFTS[1] + 1):
         ratios = factors * 2.0**first
         second = int(np.floor(np.log2(_MAX_MULTIPLIER / ratios.max())))
@@ -162,9 +175,9 @@ def _matrix(weights: Floats, scale: Floats) -> _Scaled:
         multipliers = np.rint(ratios * 2.0**second).astype(np.int64)
         if (((bounds >> first) + 1) * multipliers).max() < 1 << 31:
             matrix = IntegerMatrix(integers, multipliers.astype(np.int16), np.array([first, second], np.int32))
-            # Both shifts round down: on average by half a unit, but for sums that fill no unit of the first.
+            # Both shifts round down, by half a unit on average; the first one only by the bits that it discards.
             return _Scaled(matrix, 0.5 + 0.5 * (1 - 2.0**-first) * multipliers * 2.0**-second)
-    raise InputError(f"weights as large as {largest.max():.3g} cannot be made integers: train with weight decay")
+    raise InputError(f"weights as large as {largest.max():.3g} cannot be quantized: train with weight decay")
 
 
 def _rounded(x: Floats) -> NDArray[np.int32]:
@@ -172,7 +185,8 @@ def _rounded(x: Floats) -> NDArray[np.int32]:
 
 
 def _relu_formats(model: LanguageModel, table: Floats) -> list[int]:
-    """For each layer the finest format that holds twice what its states reach on text that the model makes itself."""
+    """Returns for each layer the finest format of twice the largest state on text that the model generates."""
+    # The states of relu have no bound, so their range is measured. No corpus is needed: the model generates the text.
     largest = np.zeros(model.layer.num_layers)
     generator = torch.Generator().manual_seed(0)
     with predicting(model):
@@ -183,38 +197,42 @@ def _relu_formats(model: LanguageModel, table: Floats) -> list[int]:
             assert isinstance(state, torch.Tensor)
             largest = np.maximum(largest, _floats(state.abs().amax(dim=(1, 2))))
             ids = torch.multinomial(torch.softmax(logits.nan_to_num(0, 0, 0), 1).cpu(), 1, generator=generator)[:, 0]
-    needed = 2 * np.nan_to_num(largest, nan=1e9, posinf=1e9)  # states may grow without bound
+    needed = 2 * np.nan_to_num(largest, nan=1e9, posinf=1e9)  # states may overflow
+    # The token table of the first layer is in the same format.
     needed[0] = max(needed[0], np.abs(table).max())
     return [int(np.clip(np.floor(np.log2(32767 / max(x, 1e-3))), _COARSEST_RELU, _BOUNDED)) for x in needed]
 
 
 def _tokens(vocabulary: Vocabulary) -> tuple[NDArray[np.uint8], NDArray[np.int32], int]:
-    """The tokens' bytes, where each begins, and the token that stands before a text."""
+    """Returns the tokens' bytes, their offsets, and the id of the token that precedes a text."""
+    # A vocabulary may contain lone surrogates, which strict UTF-8 cannot encode.
     tokens = [
         token if isinstance(token, bytes) else token.encode("utf-8", "surrogatepass") for token in vocabulary.tokens
     ]
     if vocabulary.unknown_id is not None:
         tokens[vocabulary.unknown_id] = b""
     offsets = np.cumsum([0, *map(len, tokens)]).astype(np.int32)
-    begin = next((tokens.index(token) for token in (b"\n", b" ") if token in tokens), 1 % len(tokens))
-    return np.frombuffer(b"".join(tokens), np.uint8), offsets, begin
+    # A text most likely starts as a line or a word does. Otherwise the first token that is not <unk> is taken.
+    start_token = next((tokens.index(token) for token in (b"\n", b" ") if token in tokens), 1 % len(tokens))
+    return np.frombuffer(b"".join(tokens), np.uint8), offsets, start_token
 
 
 def fit_tanh() -> NDArray[np.int16]:
-    """The quadratics of ``reference.network.tanh``, each through Chebyshev's points of its segment."""
+    """Returns the quadratics of ``reference.network.tanh``, each through the Chebyshev points of its segment."""
     quarters = np.arange(TANH_SEGMENTS) / 4
-    rows = [_fit(lambda x, begin=begin: np.tanh(begin + x / 4), 2) for begin in quarters]  # type: ignore[misc]
+    rows = [_fit(lambda x, start=start: np.tanh(start + x / 4), 2) for start in quarters]  # type: ignore[misc]
     quadratics = np.rint(np.array(rows).T * 32767).astype(np.int16)
-    quadratics[0, 0] = 0
+    quadratics[0, 0] = 0  # tanh(0) is exactly 0: the function is then odd without a step
     return quadratics
 
 
 def fit_exp2() -> NDArray[np.int16]:
-    """The cubic for 2^-x between 0 and 1."""
+    """Returns the coefficients of a cubic for 2^-x between 0 and 1."""
     return np.rint(_fit(lambda x: 2.0**-x, 3) * 32767).astype(np.int16)
 
 
 def _fit(function: Callable[[Floats], Floats], degree: int) -> Floats:
-    """Coefficients, the lowest first, of a polynomial near a function between 0 and 1."""
+    """Returns the coefficients, the lowest first, of a polynomial that approximates a function between 0 and 1."""
+    # Interpolation at Chebyshev points is close to the best approximation in the maximum norm.
     near = np.polynomial.Chebyshev.interpolate(function, degree, [0, 1])
     return np.asarray(near.convert(kind=np.polynomial.Polynomial).coef, np.float64)

@@ -1,4 +1,7 @@
-"""A file of records, written and read from beginning to end, in bounded memory."""
+"""Compression and decompression of a file of records from start to end, in bounded memory.
+
+``record_file`` reads single records instead.
+"""
 
 import functools
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -9,7 +12,7 @@ from zlib import crc32
 from charloom.arguments import check_bytes
 from charloom.codec.engines.engine import Engine
 from charloom.codec.engines.opening import EngineChoice
-from charloom.codec.format.container import CHECKSUM_BYTES, DOES_NOT_WAIT, END, ByteReader, Header, encode_varint
+from charloom.codec.format.container import CHECKSUM_BYTES, END, NON_BLOCKING, ByteReader, Header, encode_varint
 from charloom.codec.format.ordered_work import OrderedWork
 from charloom.codec.records.groups import (
     GROUP_BYTES,
@@ -26,10 +29,10 @@ LINE_FEED = b"\n"
 
 
 class Lines:
-    """The lines of a stream as records, without their line feeds.
+    """Iterable of the lines of a stream as records, without their line feeds.
 
     Attributes:
-        open_end: If the last line has no line feed; known when the lines were read.
+        open_end: True if the last line has no line feed; valid after all lines were read.
     """
 
     def __init__(self, source: BinaryIO) -> None:
@@ -37,24 +40,31 @@ class Lines:
         self._source = source
 
     def __iter__(self) -> Iterator[bytes]:
-        """Each line. Raises InputError for one that is too long for a record."""
+        """Yields each line. Raises InputError if a line is too long for a record."""
         number = 0
+        # The limit bounds the memory for a file without line feeds: a record, its line feed, and one byte too many.
         while line := self._source.readline(MAX_RECORD + 2):
             number += 1
             self.open_end = not line.endswith(LINE_FEED)
             if len(line) > MAX_RECORD + 1 - self.open_end:
                 raise InputError(
-                    f"line {number:,} is longer than {MAX_RECORD:,} bytes: this is not a text of small records; "
-                    "compress it as one stream"
+                    f"line {number:,} is longer than {MAX_RECORD:,} bytes, too long for a record: compress the data as "
+                    "one stream"
                 )
             yield line.removesuffix(LINE_FEED)
-        # Of a stream that does not wait, `readline` gives what is there as if it were the end.
+        # `readline` of a non-blocking stream returns the available bytes as if the stream ended.
         if self._source.read(1) != b"":
-            raise InputError(DOES_NOT_WAIT)
+            raise InputError(NON_BLOCKING)
 
 
 def compress_records(records: Iterable[bytes], engine: Engine, work: OrderedWork) -> Generator[bytes]:
-    """The chunks of a file of records, the same for any number of threads. ``records`` are lines, or any bytes."""
+    """Yields the chunks of a file of records, which do not depend on the number of threads.
+
+    Args:
+        records: Records, or the Lines of a text.
+        engine: Engine to code with.
+        work: Executor of the tasks.
+    """
     sessions = RecordSessions(engine)
     index = Index()
     yield Header(engine.name, engine.fingerprint, records=True).to_bytes()
@@ -64,7 +74,9 @@ def compress_records(records: Iterable[bytes], engine: Engine, work: OrderedWork
             index.checksum = crc32(record + LINE_FEED, index.checksum)
         index.groups.append((len(data), len(group)))
         yield encode_varint(len(data)) + data
+    # Only now, after the last line was read, is it known.
     index.open_end = isinstance(records, Lines) and records.open_end
+    # The index is last, because it is known only now and a pipe cannot be rewound.
     yield END + index.to_bytes()
 
 
@@ -73,11 +85,14 @@ def _groups(records: Iterable[bytes]) -> Iterator[list[bytes]]:
     size = 0
     for record in records:
         check_bytes(record=record)
-        record = bytes(record)
+        record = bytes(record)  # the caller may change a bytearray while a thread codes it
         if len(record) > MAX_RECORD:
-            raise InputError(f"a record of {len(record):,} bytes: the largest has {MAX_RECORD:,}")
+            raise InputError(
+                f"a record of {len(record):,} bytes is too long: the limit is {MAX_RECORD:,}; compress it as a stream"
+            )
         group.append(record)
         size += len(record)
+        # Large groups have less overhead, small ones are read faster for a single record.
         if len(group) == GROUP_RECORDS or size >= GROUP_BYTES:
             yield group
             group, size = [], 0
@@ -88,21 +103,29 @@ def _groups(records: Iterable[bytes]) -> Iterator[list[bytes]]:
 def _encode(sessions: RecordSessions, group: list[bytes], work: OrderedWork) -> tuple[list[bytes], bytes]:
     blobs = []
     for record in group:
-        if work.stopped:
-            return group, b""
+        if work.is_stopped:
+            return group, b""  # nobody reads the result
         blobs.append(sessions.encode(record))
-        work.done(len(record) + 1)
+        work.add_progress(len(record) + 1)
     return group, encode_group(blobs)
 
 
 def decompress_lines(source: ByteReader, header: Header, engines: EngineChoice, work: OrderedWork) -> Generator[bytes]:
-    """The chunks of the text whose lines the records are; ``source`` stands behind the header.
+    """Yields the chunks of the text whose lines are the records, each verified.
 
-    Raises a CompressedFileError after the records before the damage. What is handed out was checked by its group.
+    Args:
+        source: Reader at the end of the header.
+        header: Header of the file.
+        engines: Engines of the model.
+        work: Executor of the tasks.
+
+    Raises:
+        CompressedFileError: The file is damaged, truncated or from another model. The records before the damage are
+            yielded first.
     """
     sessions = RecordSessions(engines.for_file(header))
     index = Index()
-    held = b""  # the last record's line feed, until it is known if there is one
+    held = b""  # line feed of the last record, until the index shows whether there is one
     for records, error in work.results(_decoding_tasks(source, sessions, index, work)):
         text = LINE_FEED.join(records)
         if records:
@@ -112,17 +135,20 @@ def decompress_lines(source: ByteReader, header: Header, engines: EngineChoice, 
         if error is not None:
             yield held
             raise error
+    # The whole index is compared, with the end of the text either way.
     stored, closed_end = source.exactly(len(index.to_bytes())), index.to_bytes()
     if stored not in (closed_end, replace(index, open_end=True).to_bytes()):
-        raise DamagedFileError("damaged: the index does not fit the records")
-    if not source.ended():
-        raise TrailingDataError(f"something follows the end, at byte {source.position:,} of the compressed file")
+        raise DamagedFileError("damaged: the index does not match the records")
+    if not source.is_at_end():
+        raise TrailingDataError(
+            f"data follow the end of the compressed file, at byte {source.position:,}: split concatenated files"
+        )
     if stored == closed_end:
         yield held
 
 
 _Decoded: TypeAlias = tuple[list[bytes], CharloomError | None]
-"""The records of a group, and the error that ended them."""
+"""Records of a group, and the error after them or None."""
 
 
 def _decoding_tasks(
@@ -132,15 +158,16 @@ def _decoding_tasks(
     while size := source.varint():
         if not CHECKSUM_BYTES < size <= MAX_GROUP:
             raise DamagedFileError(
-                f"damaged: a group of {size:,} bytes, before byte {source.position:,} of the compressed file; "
-                f"records from {first:,} (counted from 0) on are lost"
+                f"damaged: a group of {size:,} bytes before byte {source.position:,} of the compressed file; "
+                f"the records from {first:,} (counted from 0) are lost"
             )
         body = source.exactly(size)
+        # Here and not in the task, because the index and the numbers of records must be in order.
         try:
             blobs, damaged = decode_group(body)
         except ValueError:
             raise DamagedRecordError(
-                f"damaged: a group of records from {first:,} (counted from 0) on is lost", records=(first,)
+                f"damaged: a group of records from {first:,} (counted from 0) is lost", records=(first,)
             ) from None
         index.groups.append((size, len(blobs)))
         yield functools.partial(_decode, sessions, blobs, damaged, first, work)
@@ -151,25 +178,27 @@ def _decode(
     sessions: RecordSessions, blobs: list[bytes], damaged: tuple[int, ...], first: int, work: OrderedWork
 ) -> _Decoded:
     records: list[bytes] = []
+    # Coded records may decode to more bytes than they have: the limit bounds the memory for damaged ones.
     room = MAX_GROUP
     for number, blob in enumerate(blobs):
-        if work.stopped:
+        if work.is_stopped:
             break
         try:
             if number in damaged:
                 raise damaged_records(first, damaged)
             records.append(decode_record(sessions, blob, first + number, room))
+            # A stored record is not bounded by the limit of decode_record.
             if len(records[-1]) > room:
                 raise damaged_records(first + number, (0,))
         except DamagedRecordError as error:
             return records, error
         room -= len(records[-1])
-        work.done(len(records[-1]) + 1)
+        work.add_progress(len(records[-1]) + 1)
     return records, None
 
 
 def decode_record(sessions: RecordSessions, blob: bytes, number: int, limit: int = MAX_GROUP) -> bytes:
-    """One record whose bytes are as they were written. DamagedRecordError all the same where it cannot be decoded."""
+    """Returns the record of a blob whose checksums are right. Raises DamagedRecordError if it cannot be decoded."""
     try:
         return sessions.decode(blob, limit)
     except DamagedRecordError:
@@ -177,7 +206,12 @@ def decode_record(sessions: RecordSessions, blob: bytes, number: int, limit: int
 
 
 def damaged_records(first: int, numbers: Sequence[int]) -> DamagedRecordError:
-    """The error for some records of the group whose first record has number ``first``."""
+    """Returns the error for damaged records.
+
+    Args:
+        first: Number of the group's first record.
+        numbers: Numbers of the damaged records within the group.
+    """
     records = tuple(first + number for number in numbers)
     shown = ", ".join(f"{number:,}" for number in records[:8]) + (", ..." if len(records) > 8 else "")
     plural, verb = ("s", "are") if len(records) > 1 else ("", "is")

@@ -1,4 +1,4 @@
-"""Many small messages, each compressed so that it can be decoded alone."""
+"""Compression of many small messages, each decoded without the others; ``record_file`` keeps them in a file."""
 
 import functools
 import threading
@@ -10,44 +10,51 @@ from charloom.arguments import check_bytes, check_type
 from charloom.codec.engines.engine import MAX_CODED_RECORD, Engine, RecordSession
 from charloom.codec.engines.opening import AnyModel, EngineChoice
 from charloom.codec.format.container import FINGERPRINT_BYTES
-from charloom.codec.format.ordered_work import OrderedWork, checked_threads
+from charloom.codec.format.ordered_work import OrderedWork, resolve_threads
 from charloom.errors import DamagedRecordError
 
 MAX_RECORD = 1 << 24
-"""Bytes of a record in a file of records."""
+"""Bytes of the longest record in a file of records."""
 _ESCAPED = b"\xfe"
-"""First byte: the payload follows, and begins with this byte or the next."""
+"""First byte of a blob whose payload, which follows, starts with this byte or the next."""
 _STORED = b"\xff"
-"""First byte: the record itself follows."""
+"""First byte of a blob that contains the record itself."""
 _BATCH = 256
 
 
 class RecordCodec:
-    """Compresses records (log lines, chat messages, small JSON) one by one; each is decoded without the others.
+    """Compressor of records (log lines, chat messages, small JSON) that are decoded without each other.
 
-    A record's bytes are the engine's payload and, at most, one byte more; nothing in them names the model or says that
-    they are undamaged unless ``check`` is on: keep ``fingerprint`` beside them, or use a RecordFile, which has
-    checksums and an index. Safe to use from several threads.
+    A blob is the engine's payload plus at most one byte. It does not name the model, and damage is not detected unless
+    ``check`` is True: store ``fingerprint`` with the blobs, or use a RecordFile, which has checksums and an index.
+    Safe to use from several threads.
 
     Attributes:
-        fingerprint: 32 bytes that name what these records can be decoded with.
-        check: Whether each has a check byte, which finds 255 of 256 damages and wrong models.
-        threads: How many work on a batch.
+        fingerprint: Hash, 32 bytes, of everything that decoding depends on.
+        check: True if each blob has a check byte, which detects 255 of 256 damaged blobs and wrong models.
+        threads: Number of threads for a batch.
     """
 
     def __init__(self, model: AnyModel, *, fast: bool = False, check: bool = False, threads: int | None = None) -> None:
-        """From a model's folder or a model; ``fast`` as for Codec. Both ends must agree on ``fast`` and ``check``."""
+        """Initializes the codec. Encoder and decoder must have the same model, ``fast`` and ``check``.
+
+        Args:
+            model: Model folder, model or engine.
+            fast: True to code with the network alone.
+            check: True to add a check byte to each record.
+            threads: Number of threads for a batch, by default 2 at most.
+        """
         check_type(bool, check=check)
-        self.threads = checked_threads(threads)
+        self.threads = resolve_threads(threads)
         self.check = check
         engine = EngineChoice(model, fast=fast).to_compress()
         self.fingerprint = engine.fingerprint
         self._sessions = RecordSessions(engine)
 
     def encode(self, record: bytes) -> bytes:
-        """The record compressed; one byte longer than the record at most, or two with ``check``."""
+        """Returns the compressed record, at most one byte longer than the record, or two with ``check``."""
         check_bytes(record=record)
-        record = bytes(record)
+        record = bytes(record)  # any buffer is accepted
         blob = self._sessions.encode(record)
         return blob + self._check_byte(record) if self.check else blob
 
@@ -55,25 +62,26 @@ class RecordCodec:
         """Returns the bytes that ``encode`` was given. Raises DamagedRecordError if damage of the blob is detected."""
         check_bytes(blob=blob)
         blob = bytes(blob)
+        # An empty blob with `check` has no check byte, which the comparison below detects.
         if not self.check:
             return self._sessions.decode(blob)
         record = self._sessions.decode(blob[:-1])
         if self._check_byte(record) != blob[-1:]:
-            raise DamagedRecordError("damaged: the record's check byte differs, or it was made with another model")
+            raise DamagedRecordError("damaged, or made with another model: the record's check byte differs")
         return record
 
     def encode_batch(self, records: Sequence[bytes]) -> list[bytes]:
-        """Each record as by ``encode``, several at a time."""
+        """Returns each record as ``encode`` does, on several threads."""
         return self._batch(self.encode, records)
 
     def decode_batch(self, blobs: Sequence[bytes]) -> list[bytes]:
-        """Each record as by ``decode``. Raises DamagedRecordError with the number of the first that is damaged."""
+        """Returns each record as ``decode`` does. Raises DamagedRecordError with the first damaged number."""
         return self._batch(self.decode, blobs)
 
     def _batch(self, function: Callable[[bytes], bytes], items: Sequence[bytes]) -> list[bytes]:
         check_type(Sequence, records=items)
 
-        def some(start: int) -> list[bytes]:
+        def process(start: int) -> list[bytes]:
             results = []
             for number, item in enumerate(items[start : start + _BATCH], start):
                 try:
@@ -84,16 +92,18 @@ class RecordCodec:
                     ) from None
             return results
 
-        tasks = (functools.partial(some, start) for start in range(0, len(items), _BATCH))
+        tasks = (functools.partial(process, start) for start in range(0, len(items), _BATCH))
+        # The start of threads takes longer than a small batch.
         threads = self.threads if len(items) > _BATCH else 1
         return [result for results in OrderedWork(threads).results(tasks) for result in results]
 
     def _check_byte(self, record: bytes) -> bytes:
+        # The fingerprint comes first, so that a wrong model is detected too.
         return bytes([crc32(record, crc32(self.fingerprint[:FINGERPRINT_BYTES])) & 0xFF])
 
 
 class RecordSessions:
-    """An engine's sessions for records, as many as threads use at once, and the escape for what does not shrink."""
+    """Pool of an engine's sessions for records, with the escape for records that cannot be compressed."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -101,38 +111,43 @@ class RecordSessions:
         self._lock = threading.Lock()
 
     def encode(self, record: bytes) -> bytes:
-        """The record's bytes; at most one more than the record's own."""
+        """Returns the blob of a record, at most one byte longer than the record."""
+        # Longer records are stored, which bounds the memory of a session's lane.
         if len(record) <= MAX_CODED_RECORD:
             with self._session() as session:
                 payload = session.encode(record)
             blob = _ESCAPED + payload if payload[:1] >= _ESCAPED else payload
-            if len(blob) <= len(record) <= _longest_record_of(payload):
+            # The decoder accepts no longer record of this payload.
+            if len(blob) <= len(record) <= _max_record_of(payload):
                 return blob
         return _STORED + record
 
     def decode(self, blob: bytes, limit: int = MAX_CODED_RECORD) -> bytes:
-        """The record, of at most ``limit`` bytes if it is coded. Raises DamagedRecordError."""
+        """Returns the record of a blob, of at most ``limit`` bytes if it is coded. Raises DamagedRecordError."""
         if blob.startswith(_STORED):
             return blob[1:]
         payload = blob.removeprefix(_ESCAPED)
         if len(payload) < len(blob) and payload[:1] < _ESCAPED:
-            raise DamagedRecordError("damaged: the record's first byte is not needed")
+            # Each record has one form.
+            raise DamagedRecordError("damaged: the record has an unnecessary escape byte")
         try:
             with self._session() as session:
-                return session.decode(payload, min(limit, _longest_record_of(payload)))
+                return session.decode(payload, min(limit, _max_record_of(payload)))
         except ValueError:
             raise DamagedRecordError("damaged: the record cannot be decoded") from None
 
     @contextmanager
     def _session(self) -> Iterator[RecordSession]:
-        """One that no other thread uses. One that failed is not used again."""
+        """Lends a session that no other thread uses."""
         with self._lock:
-            session = self._idle.pop() if self._idle else self._engine.records()
+            session = self._idle.pop() if self._idle else self._engine.start_record_session()
         yield session
+        # Not in a finally clause: a session that failed may be in any state, and is not reused.
         with self._lock:
             self._idle.append(session)
 
 
-def _longest_record_of(payload: bytes) -> int:
-    """Bytes of the longest record that a payload may stand for: a few damaged bytes must not turn into a MiB."""
+def _max_record_of(payload: bytes) -> int:
+    """Returns the length of the longest record that is accepted for a payload."""
+    # A few damaged bytes must not decode to a MiB.
     return min(MAX_CODED_RECORD, 4096 + 256 * len(payload))

@@ -1,4 +1,4 @@
-"""A file of records on disk: any record, without reading the rest."""
+"""Random access to the records of a file; ``lines`` reads such a file from start to end."""
 
 import bisect
 import io
@@ -11,7 +11,7 @@ from typing import BinaryIO, overload
 from charloom.arguments import PATH, check_type
 from charloom.codec.engines.opening import AnyModel, EngineChoice
 from charloom.codec.format.container import END, HEADER_BYTES, MAX_VARINT, ByteReader, Header, decode_varint
-from charloom.codec.format.ordered_work import OrderedWork, checked_threads, write_chunks
+from charloom.codec.format.ordered_work import OrderedWork, resolve_threads, write_chunks
 from charloom.codec.records.groups import (
     INDEX_DAMAGED,
     INDEX_SIZE_BYTES,
@@ -28,21 +28,27 @@ from charloom.io.atomic import atomic_file
 
 
 class RecordFile(Sequence[bytes]):
-    """The records of a file that ``RecordFile.write`` or ``charloom compress --by-line`` made.
+    """Sequence of the records in a file that ``RecordFile.write`` or ``charloom compress --by-line`` wrote.
 
-    ``len``, ``[n]``, slices and iteration; the group of the last record read is kept. Damage to some records raises
-    DamagedRecordError for those alone. One thread's, though forked processes may share it. Close it, or use it in a
-    ``with``.
+    Supports ``len``, ``[n]``, slices and iteration; the group of the last record read is cached. Reading a damaged
+    record raises DamagedRecordError; the others can be read. Not thread-safe, but forked processes can share it. Close
+    it, or use it as a context manager.
 
     Attributes:
-        open_end: If the text that the records were lines of does not end with a line feed.
+        open_end: True if the records are the lines of a text that does not end with a line feed.
     """
 
     def __init__(self, path: str | Path, model: AnyModel | None, *, rebuild_index: bool = False) -> None:
-        """Opens the file. Raises a CompressedFileError for one that is damaged, or another model's, or cannot be read.
+        """Opens the file.
 
-        rebuild_index: Find the groups by their own heads, as far as they can be followed, where the file's end is
-            damaged or missing. Records may then be missing at the end.
+        Args:
+            path: File of records.
+            model: Model folder, model or engine that the file was written with.
+            rebuild_index: True to find the groups by their sizes, as far as possible, for a file whose end is damaged
+                or missing. The last records may then be missing.
+
+        Raises:
+            CompressedFileError: The file cannot be read, is damaged or was written with another model.
         """
         check_type(PATH, path=path)
         check_type(bool, rebuild_index=rebuild_index)
@@ -51,19 +57,19 @@ class RecordFile(Sequence[bytes]):
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             reason = getattr(error, "strerror", None) or error
             raise CompressedFileError(
-                f"{path}: cannot be read ({reason}); give the path of a file that RecordFile.write made"
+                f"{path}: cannot be read ({reason}): give the path of a file that RecordFile.write wrote"
             ) from None
-        self._kept: tuple[int, Group] | None = None
+        self._cached: tuple[int, Group] | None = None
         try:
             self._open(EngineChoice(model), rebuild_index)
-        except BaseException:
+        except BaseException:  # nobody else has the file to close it
             self.close()
             raise
 
     def _open(self, engines: EngineChoice, rebuild_index: bool) -> None:
         header = Header.read(ByteReader(self._file))
         if not header.records:
-            raise NotCompressedError("this is one compressed stream, not a file of records: decompress it whole")
+            raise NotCompressedError("this is a compressed stream, not a file of records: decompress it as a whole")
         self._sessions = RecordSessions(engines.for_file(header))
         self._size = self._file.seek(0, io.SEEK_END)
         self._index = self._scanned_index() if rebuild_index else self._stored_index()
@@ -81,12 +87,25 @@ class RecordFile(Sequence[bytes]):
         threads: int | None = None,
         force: bool = False,
     ) -> None:
-        """Writes a file of records, whole or not at all. Raises InputError if it is there and not forced."""
+        """Writes a file of records atomically.
+
+        Args:
+            path: File to write.
+            records: Records, of at most 16 MiB each.
+            model: Model folder, model or engine to compress with.
+            fast: True to compress with the network alone.
+            threads: Number of threads, by default 2 at most.
+            force: True to overwrite an existing file.
+
+        Raises:
+            InputError: The file exists and ``force`` is False, or a record is too long.
+        """
         check_type(PATH, path=path)
         check_type(Iterable, records=records)
         check_type(bool, force=force)
         engine = EngineChoice(model, fast=fast).to_compress()
-        chunks = compress_records(records, engine, OrderedWork(checked_threads(threads)))
+        chunks = compress_records(records, engine, OrderedWork(resolve_threads(threads)))
+        # A half-written file would have no index.
         with atomic_file(Path(path), overwrite=force) as file:
             write_chunks(chunks, file)
 
@@ -97,9 +116,9 @@ class RecordFile(Sequence[bytes]):
         self.close()
 
     def close(self) -> None:
-        """Closes the file; reading from it is then a ValueError."""
+        """Closes the file. Later reads raise ValueError."""
         self._file.close()
-        self._kept = None
+        self._cached = None
 
     def __len__(self) -> int:
         return self._firsts[-1]
@@ -111,10 +130,11 @@ class RecordFile(Sequence[bytes]):
     def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
-        number = range(len(self))[index]  # IndexError as for any sequence
+        number = range(len(self))[index]  # negative indices and IndexError as for any sequence
         place = bisect.bisect_right(self._firsts, number) - 1
         first = self._firsts[place]
         blobs, damaged = self._group(place)
+        # Only the requested record: others of the group can still be read.
         if number - first in damaged:
             raise damaged_records(first, damaged)
         return decode_record(self._sessions, blobs[number - first], number)
@@ -123,7 +143,8 @@ class RecordFile(Sequence[bytes]):
         return (self[number] for number in range(len(self)))
 
     def _group(self, place: int) -> Group:
-        if self._kept is None or self._kept[0] != place:
+        # Neighbors are often read together, and a group must be read as a whole for its checksums.
+        if self._cached is None or self._cached[0] != place:
             size, count = self._index.groups[place]
             body = self._read(HEADER_BYTES + self._starts[place + 1] - size, size)
             try:
@@ -132,33 +153,35 @@ class RecordFile(Sequence[bytes]):
                     raise ValueError
             except ValueError:
                 raise damaged_records(self._firsts[place], range(count)) from None
-            self._kept = place, group
-        return self._kept[1]
+            self._cached = place, group
+        return self._cached[1]
 
     def _read(self, place: int, size: int) -> bytes:
-        """Without the file's own position if the system can: forked processes share it."""
+        """Returns ``size`` bytes at a position of the file, or less at its end."""
+        # Forked processes share the file's own position, so it is not used if the system has an alternative.
         if hasattr(os, "pread"):
             return os.pread(self._file.fileno(), size, place)
         self._file.seek(place)
         return self._file.read(size)
 
     def _stored_index(self) -> Index:
-        """From the file's end."""
+        """Returns the index at the end of the file. Raises DamagedFileError."""
         try:
             length = int.from_bytes(self._read(max(0, self._size - INDEX_SIZE_BYTES), INDEX_SIZE_BYTES), "little")
             start = self._size - INDEX_SIZE_BYTES - length
             if start <= HEADER_BYTES:
                 raise DamagedFileError(INDEX_DAMAGED)
+            # The groups must end exactly at the start of the index.
             before, index = self._read(start - len(END), len(END)), Index.from_bytes(self._read(start, length))
             if before != END or HEADER_BYTES + index.starts()[0][-1] != start - len(END):
                 raise DamagedFileError(INDEX_DAMAGED)
         except CompressedFileError as error:
-            hint = (", or the file is truncated; ", Argument("rebuild_index", True), " reads what can be read")
+            hint = (", or the file is truncated: ", Argument("rebuild_index", True), " reads the intact records")
             raise DamagedFileError(*error.parts, *hint) from None
         return index
 
     def _scanned_index(self) -> Index:
-        """From the groups' own heads."""
+        """Returns an index of the groups, found by the sizes that precede them."""
         index = Index()
         place = HEADER_BYTES
         while True:
@@ -168,6 +191,7 @@ class RecordFile(Sequence[bytes]):
                 count, _ = decode_varint(head, start)
             except ValueError:
                 return index
+            # The first impossible group is the end: nothing marks the start of the next one.
             if not 0 < size <= MAX_GROUP or not 0 < count <= MAX_RECORDS or place + start + size > self._size:
                 return index
             index.groups.append((size, count))

@@ -1,1 +1,1 @@
-"""The specification of what engines compute, in plain Python; it imports no native code."""
+"""Reference implementation of the engines in plain Python, which specifies the native code and does not use it."""

@@ -1,8 +1,9 @@
-"""The mixture of context models and the network, in plain Python: the specification of ``context_mixing.h``.
+"""Context mixing, as in PAQ and lpaq, the reference implementation of ``kernels/codec/mixing/context_mixing.h``.
 
-For each context a slot of 15 nodes tells how bits went after it. What the nodes say is mixed with two matches and the
-network, as logits, by seven sets of weights, each chosen by another circumstance; the sets' answers are mixed again,
-and corrected by three APMs. After each bit everything that had a part in its prediction learns.
+Each context has a slot of 15 nodes, which describe the bits that followed it. The predictions of the nodes, two match
+models and the network are mixed as logits by seven weight sets, of each of which another property of the context
+selects a weight vector. A final mixer combines their outputs, and three APMs refine the result. After each bit, all
+components that took part in its prediction are updated.
 """
 
 import numpy as np
@@ -20,45 +21,45 @@ from charloom.codec.reference.contexts import (
 from charloom.codec.reference.memory import APMS, FIRST_ROWS, LOGIT_STEPS, SETS, WEIGHT_BITS, Memory, Slot
 from charloom.codec.reference.network_prediction import NetworkPrediction
 from charloom.codec.reference.state_maps import (
-    FIRST_POINTS,
-    HISTORIES,
+    BIT_HISTORY_TABLE,
+    INITIAL_POINTS,
     LOGIT_LIMIT,
     ONE,
     RATES,
-    apm_place,
     clamp_logit,
-    learn,
-    learn_point,
+    locate_in_apm,
     squash,
     stretch,
+    update_point,
+    update_state_map,
 )
 
-_FIRST_RATE, _NETWORK_RATE, _LAST_RATE = 655, 328, 100
+_INITIAL_RATE, _NETWORK_RATE, _FINAL_RATE = 655, 328, 100
 _HALF_WAY, _NETWORK_HALF_WAY = 20_000, 2_000
-"""Bytes after which a rate has fallen half way to the last."""
+"""Number of bytes after which half of a learning rate's decay to _FINAL_RATE has happened."""
 _MAX_STEP = 32_767
 
 
 class Lane:
-    """One text on its way through the mixture."""
+    """State of one text in the mixture."""
 
-    def __init__(self, begin: int) -> None:
-        self.begin = self.position = begin
-        self.text = TextState(line=begin, line_above=begin)
+    def __init__(self, start: int) -> None:
+        self.start = self.position = start
+        self.text = TextState(line=start, line_above=start)
         self.matches = [Match(length) for length in MATCH_LENGTHS]
         self.contexts: list[int] = []
         self.slots: list[Slot] = []
         self.bit = 0
-        self.partial = 1  # the bits of the byte that are known, after a leading 1
+        self.partial = 1  # the known bits of the byte, after a leading 1
 
 
-class Mixture:
-    """The probability of the next bit, and learning from it. ``predict`` and ``learn`` take turns."""
+class ContextMixing:
+    """Predictor of the next bit. The caller calls ``predict`` and ``update`` alternately."""
 
     def __init__(self, memory: Memory, buffer: TextBuffer) -> None:
         self._memory = memory
         self._buffer = buffer
-        # Of the bit that was predicted last:
+        # The values of the last prediction, which ``update`` needs:
         self._inputs = np.zeros(0, np.int64)
         self._rows: list[int] = []
         self._answers: list[int] = []
@@ -71,25 +72,26 @@ class Mixture:
         self._rate = 0
 
     def start_byte(self, lane: Lane, network: NetworkPrediction) -> None:
-        """Before the eight bits of a byte."""
+        """Prepares the prediction of the eight bits of a byte."""
         lane.contexts = lane.text.contexts(self._buffer, lane.position)
-        for match, places in zip(lane.matches, self._memory.places, strict=True):
-            match.read(self._buffer, lane.position, lane.begin, places)
+        for match, table in zip(lane.matches, self._memory.match_tables, strict=True):
+            match.update(self._buffer, lane.position, lane.start, table)
         self._find_slots(lane, lane.contexts)
         network.start_byte()
         lane.bit, lane.partial = 0, 1
         self._set_rate(network)
 
     def predict(self, lane: Lane, network: NetworkPrediction) -> int:
-        """The probability, of 16 bits, that the next bit is 1."""
+        """Returns the probability that the next bit is 1, of 16 bits."""
         memory, bit, partial = self._memory, lane.bit, lane.partial
-        in_half = bit & 3
+        in_half = bit & 3  # a slot has the nodes of half a byte
         self._node = node = (1 << in_half) - 1 + (partial & ((1 << in_half) - 1))
 
         inputs: list[int] = []
         order = 0
         for i, slot in enumerate(lane.slots):
             state = slot.history[node]
+            # A context that was never seen has no prediction, rather than one of 1/2 that a weight could amplify.
             inputs += _two_inputs(memory.histories[i][state] >> 16) if state else (0, 0)
             order += bool(state) and 0 < i < ORDERS
         inputs += [stretch(slot.p[node]) if slot.history[node] else 0 for slot in lane.slots[:FULL]]
@@ -104,22 +106,24 @@ class Mixture:
             inputs += (logit, stretch(memory.network_maps[self._network_map] >> 16))
         else:
             inputs += (0, 0)
-        inputs.append(256)
+        inputs.append(256)  # the constant, from which a bias is learned
         self._inputs = np.array(inputs, np.int64)
 
         last, before = lane.text.last4 & 0xFF, lane.text.last4 >> 8 & 0xFF
+        # Each set is selected by a different property: two sets with the same one would learn the same weights.
         length_class = length if length < 8 else 8 if length < 13 else 9
         chosen = (
             length_class * 64 + order * 8 + confidence,
-            partial + 256 * network.is_most_likely(),
+            partial + 256 * network.is_likeliest(),
             last,
             (bit * 16 + order) * 8 + min(length // 2, 7),
             logit_step * 64 + confidence * 8 + bit,
             before * 8 + bit,
-            network.most_likely_byte(),
+            network.likeliest_byte(),
         )
         self._rows = [first + row for first, row in zip(FIRST_ROWS, chosen, strict=True)]
         sums = memory.weights[self._rows] @ self._inputs
+        # 32 bits, as the native code sums them.
         self._answers = [clamp_logit(_int32(s) >> WEIGHT_BITS) for s in sums.tolist()]
         self._set_weights = memory.weights_of_sets[(order * 8 + bit) + 64 * confidence]
         total = sum(w * a for w, a in zip(self._set_weights, self._answers, strict=True))
@@ -129,11 +133,15 @@ class Mixture:
         return self._refine(lane, logit, expected, length)
 
     def _add_matches(self, lane: Lane, inputs: list[int]) -> tuple[int, int]:
-        """Adds two inputs for each match; returns the byte that the longest one expects, and its length; 0 for none."""
+        """Adds the predictions of the match models to the inputs.
+
+        Returns the byte that the longest match predicts, and 1 plus the class of its length; 0 without a match.
+        """
         expected = length = 0
         self._matched = []
         for k, match in enumerate(lane.matches):
             byte = match.expected(self._buffer)
+            # The known bits already contradict the predicted byte.
             if not byte or byte >> (8 - lane.bit) != lane.partial:
                 inputs += (0, 0)
                 self._matched.append(None)
@@ -148,65 +156,71 @@ class Mixture:
     def _refine(self, lane: Lane, logit: int, expected: int, length: int) -> int:
         """Returns the mean of the mixer's probability and those of the APMs, of 16 bits."""
         partial, last = lane.partial, lane.text.last4 & 0xFF
-        low, weight = apm_place(logit)
+        low, weight = locate_in_apm(logit)
         apm_contexts = (
             partial | last << 8,
             mixed_hash(lane.text.last4 & 0xFFFFFF, partial) & 0xFFFF,
             expected * 64 + length * 2,
         )
+        # The 4 rounds the division by 8 below to nearest.
         p = 2 * self._mixed + 4
         for stage, context in enumerate(apm_contexts):
-            points = self._memory.apms[stage].get(context, FIRST_POINTS)
+            points = self._memory.apms[stage].get(context, INITIAL_POINTS)
             p += 2 * ((points[low] * (1024 - weight) + points[low + 1] * weight) >> 10)
         self._nearer = [(context, low + (weight >> 9)) for context in apm_contexts]
         return max(1, min(ONE - 1, p >> 3))
 
-    def learn(self, lane: Lane, network: NetworkPrediction, bit: int) -> None:
-        """After the bit that was predicted."""
+    def update(self, lane: Lane, network: NetworkPrediction, bit: int) -> None:
+        """Updates all components with the bit that was predicted."""
         memory, node = self._memory, self._node
         error = (bit << 16) - self._mixed
         steps = []
         for s in range(SETS):
             answer = self._answers[s]
+            # Gradient steps on the coding cost: of a mixer of logits, the gradient is error times input.
             self._set_weights[s] = _int32(self._set_weights[s] + ((answer * error * 8 + (1 << 20)) >> 21))
             step = (((bit << 16) - squash(answer)) * self._rate) >> 10
             steps.append(max(-_MAX_STEP, min(_MAX_STEP, step)))
         changes = (np.outer(steps, self._inputs) + (1 << 14)) >> 15
+        # The rows are from different sets, so none occurs twice.
         changed = memory.weights[self._rows] + changes
         memory.weights[self._rows] = np.minimum(np.maximum(changed, -32_768), 32_767)
 
-        # One after the other: two contexts may have come to the same slot.
+        # In this order, because two contexts may have the same slot.
         for i, slot in enumerate(lane.slots):
             state = slot.history[node]
             if state:
-                memory.histories[i][state] = learn(memory.histories[i][state], bit)
-            slot.history[node] = HISTORIES.next[state][bit]
+                memory.histories[i][state] = update_state_map(memory.histories[i][state], bit)
+            slot.history[node] = BIT_HISTORY_TABLE.next[state][bit]
         for slot in lane.slots[:FULL]:
             p, count = slot.p[node], slot.count[node]
+            # ``- bit`` because a probability of 16 bits is at most 65,535.
             p += (((bit << 16) - bit - p) * RATES[count]) >> 16
+            # Certainty would cost too much if the next bit differs.
             slot.p[node] = max(32, min(ONE - 33, p))
             slot.count[node] = min(count + 1, 250)
         for k, matched in enumerate(self._matched):
             if matched is not None:
-                memory.matches[k][matched] = learn(memory.matches[k][matched], bit)
+                memory.matches[k][matched] = update_state_map(memory.matches[k][matched], bit)
         if self._network_map is not None:
-            memory.network_maps[self._network_map] = learn(memory.network_maps[self._network_map], bit)
+            memory.network_maps[self._network_map] = update_state_map(memory.network_maps[self._network_map], bit)
         for stage in range(APMS):
             context, nearer = self._nearer[stage]
-            points = memory.apms[stage].setdefault(context, FIRST_POINTS[:])
-            points[nearer] = learn_point(points[nearer], bit)
-        network.read(bit)
+            points = memory.apms[stage].setdefault(context, INITIAL_POINTS[:])
+            points[nearer] = update_point(points[nearer], bit)
+        network.update(bit)
         lane.partial = lane.partial * 2 + bit
         lane.bit += 1
+        # A context has one slot for each half of a byte. The hash of the second includes the first four bits.
         if lane.bit == 4:
             self._find_slots(lane, [mixed_hash(context, lane.partial * 31 + 5) for context in lane.contexts])
 
     def end_byte(self, lane: Lane) -> int:
-        """After eight bits: the byte."""
+        """Ends a byte after its eight bits, and returns it."""
         byte = lane.partial & 255
         self._buffer.text[lane.position] = byte
         lane.position += 1
-        lane.text.read(byte, lane.position)
+        lane.text.update(byte, lane.position)
         return byte
 
     def _find_slots(self, lane: Lane, keys: list[int]) -> None:
@@ -214,11 +228,12 @@ class Mixture:
         lane.slots = [table.find(key) for table, key in zip(tables, keys, strict=True)]
 
     def _set_rate(self, network: NetworkPrediction) -> None:
-        """Rates begin high and end low; when the network predicts first, they rise once more."""
+        """Sets the learning rate, which decays with the number of bytes."""
+        # The rate rises again when the network predicts for the first time, because its weights are new.
         memory = self._memory
         if network.predicts() and not memory.bytes_with_network:
-            memory.start_network()
-        self._rate = _rate_after(memory.bytes_read, _FIRST_RATE, _HALF_WAY)
+            memory.initialize_network_weights()
+        self._rate = _rate_after(memory.bytes_read, _INITIAL_RATE, _HALF_WAY)
         memory.bytes_read += 1
         if network.predicts():
             self._rate = max(self._rate, _rate_after(memory.bytes_with_network, _NETWORK_RATE, _NETWORK_HALF_WAY))
@@ -230,9 +245,10 @@ def _two_inputs(p: int) -> tuple[int, int]:
 
 
 def _int32(x: int) -> int:
-    """Wrapped around to 32 bits: so any order of the sum gives the same."""
+    """Returns ``x`` wrapped around to 32 bits."""
+    # Wrapping around, unlike saturation, makes a sum independent of the order of its terms.
     return (x + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
 def _rate_after(count: int, first: int, half_way: int) -> int:
-    return _LAST_RATE + (first - _LAST_RATE) * half_way // (half_way + count)
+    return _FINAL_RATE + (first - _FINAL_RATE) * half_way // (half_way + count)

@@ -1,7 +1,7 @@
-"""What the mixture predicts from, in plain Python.
+"""Contexts and match models that context mixing predicts from.
 
-The specification of ``contexts.h`` and ``match.h`` in ``kernels/codec``. Hashes and what goes into them are of 32 bits
-and wrap around.
+The reference implementation of ``contexts.h`` and ``match.h`` in ``kernels/codec/mixing``. Hashes and their arguments
+have 32 bits and wrap around.
 """
 
 from dataclasses import dataclass
@@ -9,63 +9,69 @@ from dataclasses import dataclass
 import numpy as np
 
 ORDERS, FULL, CONTEXTS = 6, 5, 13
-"""Contexts 0 to ORDERS - 1 are the last bytes; the first FULL of them keep probabilities beside the histories."""
+"""Numbers of orders (the last bytes), of contexts with full slots (probabilities beside bit histories), of contexts."""
 MATCHES = 2
 MATCH_LENGTHS = (6, 16)
-"""Bytes that must agree before a match follows a place."""
+"""Bytes that must agree before each match model follows a position."""
 MATCH_HASH_BITS = 18
 MATCH_LENGTH_CLASSES, MATCH_MISSES = 15, 4
 MATCH_MAPS = MATCH_LENGTH_CLASSES * MATCH_MISSES * 2 * 8
 MAX_COMPARED = 40
-
+"""Bytes that are compared at most: all longer matches are of the same class."""
 _32_BITS = (1 << 32) - 1
 _64_BITS = (1 << 64) - 1
-_FIELD_BEGINS = b' [:=/.(,"'
+_FIELD_STARTS = b' [:=/.(,"'
 
 
 def mixed_hash(a: int, b: int) -> int:
-    """Of two numbers of 32 bits, the upper half of a number of 64 bits."""
+    """Returns a hash of two numbers of 32 bits."""
+    # The upper half of a product, because its bits depend on the lower bits of both arguments too.
     x = a * 0x9E3779B1 + b * 0x85EBCA77 + 0x27D4EB2F
     return (x * 0xD6E8FEB86659FD93 & _64_BITS) >> 32
 
 
 class TextBuffer:
-    """Where the bytes of all lanes stand: the text learnt from first, then room for each lane's.
+    """Bytes of all lanes: first the priming text, then the text of each lane.
+
+    A lane may match the text of another lane, but only what that lane has read so far.
 
     Attributes:
-        text: All bytes; zeros where none was written yet.
-        written: Of each lane, where its next byte goes.
+        primed: Number of bytes of the priming text.
+        capacity: Number of bytes reserved for each lane.
+        text: All bytes; zeros for those not yet written.
+        written: Position of the next byte of each lane.
     """
 
     def __init__(self, primed: bytes, capacity: int, lanes: int) -> None:
         self.primed = len(primed)
         self.capacity = capacity
+        # A memoryview gives single bytes as ints, and faster than an array does.
         self.text = memoryview(np.zeros(len(primed) + capacity * lanes, np.uint8).data)
         self.text[: len(primed)] = primed
         self.written = [len(primed) + capacity * lane for lane in range(lanes)]
 
     def has(self, position: int) -> bool:
-        """Whether a byte was written there."""
+        """Returns whether a byte was written at a position."""
         if position < self.primed:
-            return True
+            return True  # the priming text is complete
         lane = (position - self.primed) // self.capacity
         return lane < len(self.written) and position < self.written[lane]
 
 
 @dataclass
 class TextState:
-    """What a lane remembers of its text.
+    """State of a lane's text, updated byte by byte.
 
     Attributes:
-        last4: The last four bytes, the latest in the low end.
-        before4: The four before them.
-        word: A hash of the word so far; 0 between words.
-        previous_word: That of the last whole one.
-        mark: The last byte that is neither of a word nor a space.
-        field_number: Of the field in its line.
-        in_field: A hash of what the field has so far, all digits alike.
-        line: Where the line begins.
-        line_above: Where the one before it begins.
+        line: Position at which the current line starts.
+        line_above: Position at which the previous line starts.
+        last4: The last four bytes, the latest lowest.
+        before4: The four bytes before them.
+        word: Hash of the current word; 0 between words.
+        previous_word: Hash of the last complete word.
+        mark: The last byte that is neither a letter nor a space.
+        field: Index of the current field in its line.
+        in_field: Hash of the bytes of the current field.
     """
 
     line: int
@@ -75,14 +81,20 @@ class TextState:
     word: int = 0
     previous_word: int = 0
     mark: int = 0
-    field_number: int = 0
+    field: int = 0
     in_field: int = 0
 
-    def read(self, byte: int, position_after: int) -> None:
-        """After a byte."""
+    def update(self, byte: int, position_after: int) -> None:
+        """Updates the state with a byte.
+
+        Args:
+            byte: Byte of the text.
+            position_after: Position of the byte after it.
+        """
         self.before4 = (self.before4 << 8 | self.last4 >> 24) & _32_BITS
         self.last4 = (self.last4 << 8 | byte) & _32_BITS
         lower = byte | 32
+        # All bytes from 128 count as letters: they are parts of UTF-8 characters.
         if ord("a") <= lower <= ord("z") or byte >= 128:
             self.word = mixed_hash(self.word, lower)
         else:
@@ -92,15 +104,16 @@ class TextState:
                 self.mark = byte
         if byte == ord("\n"):
             self.line_above, self.line = self.line, position_after
-            self.field_number = self.in_field = 0
-        elif byte in _FIELD_BEGINS:
-            self.field_number = (self.field_number + 1) & _32_BITS
+            self.field = self.in_field = 0
+        elif byte in _FIELD_STARTS:
+            self.field = (self.field + 1) & _32_BITS
             self.in_field = byte
         else:
+            # All digits are equal: numbers vary, their shape does not.
             self.in_field = mixed_hash(self.in_field, ord("0") if ord("0") <= byte <= ord("9") else byte)
 
     def contexts(self, buffer: TextBuffer, position: int) -> list[int]:
-        """A hash of each context."""
+        """Returns a hash of each context."""
         last, last4 = self.last4 & 0xFF, self.last4
         column = position - self.line
         above = buffer.text[self.line_above + column] | 256 if self.line_above + column < self.line else 0
@@ -114,75 +127,85 @@ class TextState:
             mixed_hash(self.word, last),
             mixed_hash(self.word, self.previous_word),
             mixed_hash(self.word ^ 0x5555, mixed_hash(self.previous_word, self.mark)),
-            mixed_hash(self.field_number, self.in_field),
-            mixed_hash(above, (last | self.field_number << 8) & _32_BITS),
-            mixed_hash((self.field_number * 3 + 1) & _32_BITS, last4 & 0xFFFF),
+            mixed_hash(self.field, self.in_field),
+            mixed_hash(above, (last | self.field << 8) & _32_BITS),
+            mixed_hash((self.field * 3 + 1) & _32_BITS, last4 & 0xFFFF),
             mixed_hash(column, last << 8 | 7),
         )
+        # The index keeps equal values of different contexts apart, which share the hash tables.
         return [mixed_hash(context, i * 77 + 1) for i, context in enumerate(of)]
 
 
 @dataclass
 class Match:
-    """Follows one earlier place, as a lane goes.
+    """Match model of a lane: predicts the byte that followed the last occurrence of the current context.
 
     Attributes:
-        min_length: Bytes that must agree before a place is followed.
-        at: What is expected next; 0 where nothing is.
-        length: Bytes that agreed.
-        misses: How often it was wrong lately.
+        min_length: Bytes that must agree before a match is followed.
+        pointer: Position of the predicted byte; 0 without a match.
+        length: Number of bytes that agreed.
+        misses: Number of recent wrong predictions.
     """
 
     min_length: int
-    at: int = 0
+    pointer: int = 0
     length: int = 0
     misses: int = 0
 
-    def read(self, buffer: TextBuffer, position: int, begin: int, places: dict[int, int]) -> None:
-        """After a byte: goes on, or looks for a new place.
+    def update(self, buffer: TextBuffer, position: int, start: int, table: dict[int, int]) -> None:
+        """Updates the match after a byte: continues it, or looks for a new one.
 
-        begin: where what may be compared begins. places: by a hash of the bytes before it, the last place.
+        Args:
+            buffer: Bytes of all lanes.
+            position: Position after the byte.
+            start: Position from which bytes may be compared.
+            table: The last position for each hash of ``min_length`` bytes.
         """
         text = buffer.text
-        if self.at and buffer.has(self.at):
-            if text[self.at] == text[position - 1]:
+        if self.pointer and buffer.has(self.pointer):
+            if text[self.pointer] == text[position - 1]:
                 self.length = min(self.length + 1, 65535)
-                self.at += 1
+                self.pointer += 1
             else:
+                # A single difference does not end the match: text often continues after it. Eight recent ones do.
                 self.length = 0
                 self.misses += 1
-                self.at = 0 if self.misses >= 8 else self.at + 1
+                self.pointer = 0 if self.misses >= 8 else self.pointer + 1
         else:
-            self.at = 0
+            self.pointer = 0
+        # A long agreement makes up for earlier differences.
         if self.length > 20 and self.misses:
             self.misses -= 1
-        if position - begin < self.min_length:
+        if position - start < self.min_length:
             return
+        # The same polynomial hash as in match.h: the multiplier is odd and spreads the bits upwards.
         key = 0
         for byte in text[position - self.min_length : position][::-1]:
             key = (key + byte + 1) * 0x2F0B4C47 & _32_BITS
         key >>= 32 - MATCH_HASH_BITS
-        place = places.get(key, 0)
-        if self.length < self.min_length and place and buffer.has(place - 1):
+        entry = table.get(key, 0)
+        if self.length < self.min_length and entry and buffer.has(entry - 1):
+            # Equal hashes do not imply equal bytes.
             n = 0
-            most = min(MAX_COMPARED, place, position - begin)
-            while n < most and text[place - 1 - n] == text[position - 1 - n]:
+            max_length = min(MAX_COMPARED, entry, position - start)
+            while n < max_length and text[entry - 1 - n] == text[position - 1 - n]:
                 n += 1
             if n >= self.min_length and n > self.length:
-                self.at, self.length, self.misses = place, n, 0
-        places[key] = position
+                self.pointer, self.length, self.misses = entry, n, 0
+        table[key] = position
 
     def expected(self, buffer: TextBuffer) -> int:
-        """The byte expected, | 256; 0 where there is none."""
-        return buffer.text[self.at] | 256 if self.at and buffer.has(self.at) else 0
+        """Returns the predicted byte | 256, or 0 without a match."""
+        return buffer.text[self.pointer] | 256 if self.pointer and buffer.has(self.pointer) else 0
 
     def length_class(self) -> int:
-        """0 to 14."""
+        """Returns a class of the length, 0 to 14."""
+        # Fine for short matches, coarse for long ones: the probability changes most at the start.
         if self.length < 4:
             return int(self.length > 0)
         return self.length // 2 if self.length < 16 else 4 + self.length // 4 if self.length < 40 else 14
 
     def map(self, expected_bit: int, bit: int) -> int:
-        """Which of MATCH_MAPS probabilities tells what came of such an expectation."""
+        """Returns the index of the StateMap, of MATCH_MAPS, that learns how often such predictions were right."""
         misses = min(self.misses, MATCH_MISSES - 1)
         return ((self.length_class() * MATCH_MISSES + misses) * 2 + expected_bit) * 8 + bit

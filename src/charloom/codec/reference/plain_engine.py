@@ -1,7 +1,7 @@
-"""The engine in plain Python: bytes through the network or the mixture, and sessions over them.
+"""Engine in plain Python: coding by the network alone or by context mixing, and its sessions.
 
-The specification of ``coders.h`` and ``sessions.h`` in ``kernels/codec``, and what codes if there is no native code:
-the same bytes, a hundred times slower and more.
+The reference implementation of ``coders.h`` and ``sessions.h`` in ``kernels/codec/coding``, and the fallback without
+native code, with the same bytes but at least a hundred times slower.
 """
 
 import itertools
@@ -13,7 +13,7 @@ from charloom.codec.engines import engine
 from charloom.codec.engines.engine import Engine, RecordSession, Session, lane_capacity
 from charloom.codec.model.integer_model import IntegerModel
 from charloom.codec.model.priming import Priming
-from charloom.codec.reference.context_mixing import Lane, Mixture
+from charloom.codec.reference.context_mixing import ContextMixing, Lane
 from charloom.codec.reference.contexts import TextBuffer
 from charloom.codec.reference.memory import Memory
 from charloom.codec.reference.network_prediction import NetworkLanes
@@ -21,114 +21,133 @@ from charloom.codec.reference.range_coder import Decoder, Encoder
 
 _RECORD_END = ord("\n")
 _IS_END = 65_472
-"""The probability, of 16 bits, that a line feed ends its record."""
+"""Probability that a line feed ends its record, of 16 bits."""
 
 
 class FastLanes:
-    """Coding by the network alone, each lane a text that begins."""
+    """Coder of bytes by the network alone. Each lane is a text of its own."""
 
     def __init__(self, model: IntegerModel, lanes: int) -> None:
         self._networks = NetworkLanes(model, lanes)
-        self._networks.begin()
+        self._networks.start()
 
     def code(self, lane: int, coder: Encoder | Decoder, byte: int | None = None) -> int:
-        """Codes a byte; a decoder gives it."""
+        """Codes the next byte of a lane, or decodes it if ``coder`` is a decoder, and returns it."""
         network = self._networks[lane]
         network.start_byte()
+        # Whole bytes rather than bits: one interval for each byte is faster, and this engine has no other predictor.
         escape, total = network.escape(), network.total()
-        if isinstance(coder, Decoder) and (number := coder.find(total)) < escape:
+        if isinstance(coder, Decoder) and (number := coder.decode_target(total)) < escape:
             byte = network.byte_at(number)
-        start, size = (0, 0) if byte is None else network.part_of(byte)
+        start, size = (0, 0) if byte is None else network.interval_of(byte)
         if size:
-            coder.take(start, size, total)
-        else:  # a byte that the network has no token for
-            coder.take(escape, total - escape, total)
-            byte = coder.find(256) if isinstance(coder, Decoder) else byte
+            coder.code_interval(start, size, total)
+        else:  # escape: no token continues with this byte
+            coder.code_interval(escape, total - escape, total)
+            byte = coder.decode_target(256) if isinstance(coder, Decoder) else byte
             assert byte is not None
-            coder.take(byte, 1, 256)
+            coder.code_interval(byte, 1, 256)
         assert byte is not None
         for i in range(7, -1, -1):
-            network.read(byte >> i & 1)
+            network.update(byte >> i & 1)
         self._networks.end_byte(lane)
         return byte
 
 
 class MixingLanes:
-    """Coding by the mixture, which all lanes share.
+    """Coder of bytes by context mixing. All lanes update one memory, and each may match the text of the others.
 
     Attributes:
-        memory: What it has learnt. It is the lanes' own.
-        buffer: What it has read.
+        memory: Learned state, used by these lanes only.
+        buffer: Bytes read by all lanes.
     """
 
     def __init__(self, model: IntegerModel, memory: Memory, primed: bytes, capacity: int, lanes: int) -> None:
-        """primed: what the memory has read. capacity: bytes that each lane has room for."""
+        """Initializes the lanes.
+
+        Args:
+            model: Integer model.
+            memory: Learned state, which is changed.
+            primed: Text that the memory has read.
+            capacity: Number of bytes of each lane at most.
+            lanes: Number of lanes.
+        """
         self.memory = memory
         self.buffer = TextBuffer(primed, capacity, lanes)
-        self._mixture = Mixture(memory, self.buffer)
+        self._mixture = ContextMixing(memory, self.buffer)
         self._networks = NetworkLanes(model, lanes)
-        self._lanes = [Lane(begin) for begin in self.buffer.written]
+        self._lanes = [Lane(start) for start in self.buffer.written]
 
     def start_texts(self) -> None:
-        """Each lane begins a text, after what it has read before."""
+        """Starts a text in each lane, after what the lane has read before."""
         self._lanes = [Lane(lane.position) for lane in self._lanes]
 
     def start_network(self) -> None:
-        """The network predicts from here on, as of texts that begin."""
-        self._networks.begin()
+        """Starts the network in each lane, as at the start of a text."""
+        self._networks.start()
 
     def code(self, lane: int, coder: Encoder | Decoder, byte: int | None = None) -> int:
-        """Codes a byte; a decoder gives it."""
+        """Codes the next byte of a lane, or decodes it if ``coder`` is a decoder, and returns it."""
         return self._code(lane, lambda i, p: coder.code_bit(None if byte is None else byte >> i & 1, p))
 
-    def read(self, lane: int, byte: int) -> None:
+    def update(self, lane: int, byte: int) -> None:
         """Reads a byte without coding it."""
         self._code(lane, lambda i, _: byte >> i & 1)
 
-    def _code(self, number: int, of_bit: Callable[[int, int], int]) -> int:
-        """of_bit(i, p): bit number i of the byte, which is 1 with probability p."""
+    def _code(self, number: int, code_bit: Callable[[int, int], int]) -> int:
+        """Codes a byte with ``code_bit(i, p)``, which codes bit i, 1 with probability p, and returns it."""
         lane, network = self._lanes[number], self._networks[number]
+        # The buffer is allocated once; the next lane's bytes follow.
         if lane.position - self.buffer.primed >= (number + 1) * self.buffer.capacity:
             raise ValueError("more than a lane has room for")
         self._mixture.start_byte(lane, network)
         for i in range(7, -1, -1):
             p = self._mixture.predict(lane, network)
-            self._mixture.learn(lane, network, of_bit(i, p))
+            self._mixture.update(lane, network, code_bit(i, p))
         byte = self._mixture.end_byte(lane)
+        # From now on, other lanes may match this byte.
         self.buffer.written[number] = lane.position
         self._networks.end_byte(number)
         return byte
 
 
 def prime(model: IntegerModel, memory: Memory, priming: Priming, *, records: bool) -> None:
-    """Reads a text: its silent bytes without the network, the rest with it. records: each line as a text of its own."""
+    """Reads a priming text, the silent bytes without the network and the rest with it.
+
+    Args:
+        model: Integer model.
+        memory: Learned state, which is changed.
+        priming: Text to read.
+        records: True to read each line as a text of its own.
+    """
     text, silent = priming.text, priming.silent
     lanes = MixingLanes(model, memory, b"", len(text), 1)
     for i, byte in enumerate(text):
-        begins = i == 0 or (records and text[i - 1] == _RECORD_END)
-        if begins:
+        starts_text = i == 0 or (records and text[i - 1] == _RECORD_END)
+        if starts_text:
             lanes.start_texts()
-        if (begins and i >= silent) if records else i == silent:
+        if (starts_text and i >= silent) if records else i == silent:
             lanes.start_network()
-        lanes.read(0, byte)
+        lanes.update(0, byte)
 
 
 class ReferenceSession:
-    """One segment: an ``engines.engine.Session``."""
+    """Session for one segment, an ``engines.engine.Session``."""
 
     def __init__(self, lanes: FastLanes | MixingLanes, count: int) -> None:
         self._lanes = lanes
-        self._turns = itertools.cycle(range(count))
+        self._turns = itertools.cycle(range(count))  # continues across blocks
 
     def encode(self, data: bytes) -> bytes:
-        """The payload of the next block."""
+        """Returns the payload of the next block."""
         encoder = Encoder()
+        # A new coder for each block, so that each has its own payload; the lanes keep their state.
         for byte in data:
             self._lanes.code(next(self._turns), encoder, byte)
         return encoder.finish()
 
     def decode(self, payload: bytes, length: int) -> bytes:
-        """The block. Raises ValueError where the payload cannot be right."""
+        """Returns the block of a payload. Raises ValueError if there is none."""
         decoder = Decoder(payload)
         data = bytes(self._lanes.code(next(self._turns), decoder) for _ in range(length))
         decoder.finish()
@@ -136,27 +155,36 @@ class ReferenceSession:
 
 
 class ReferenceRecordSession:
-    """Records: an ``engines.engine.RecordSession``. ``begin``: one lane, in the state that every record begins with.
+    """Session for records, an ``engines.engine.RecordSession``.
 
-    A record is coded with a line feed at its end; after each line feed a bit tells whether it is that end.
+    Each record is a text of its own that ends with a line feed. After each line feed a bit states whether it is the
+    end.
     """
 
-    def __init__(self, begin: Callable[[], FastLanes | MixingLanes]) -> None:
-        self._begin = begin
+    def __init__(self, start_lane: Callable[[], FastLanes | MixingLanes]) -> None:
+        """Initializes the session.
+
+        Args:
+            start_lane: Function that returns one lane in the state at the start of each record.
+        """
+        self._start_lane = start_lane
 
     def encode(self, record: bytes) -> bytes:
-        """The payload of one record."""
-        lanes, encoder = self._begin(), Encoder()
+        """Returns the payload of one record."""
+        lanes, encoder = self._start_lane(), Encoder()
         for i, byte in enumerate([*record, _RECORD_END]):
             lanes.code(0, encoder, byte)
+            # Records may contain line feeds, so each is marked. If it ends the record, as nearly always, this takes
+            # 0.0014 bits.
             if byte == _RECORD_END:
                 encoder.code_bit(int(i == len(record)), _IS_END)
         return encoder.finish()
 
     def decode(self, payload: bytes, limit: int) -> bytes:
-        """The record. ValueError where the payload cannot be right, or gives more than ``limit`` bytes."""
-        lanes, decoder = self._begin(), Decoder(payload)
+        """Returns the record of a payload. Raises ValueError if there is none of at most ``limit`` bytes."""
+        lanes, decoder = self._start_lane(), Decoder(payload)
         record = bytearray()
+        # The limit bounds the memory: a damaged payload may code far more bytes than it has.
         while (byte := lanes.code(0, decoder)) != _RECORD_END or not decoder.code_bit(None, _IS_END):
             if len(record) >= limit:
                 raise ValueError("longer than records may be")
@@ -166,7 +194,7 @@ class ReferenceRecordSession:
 
 
 class ReferenceEngine(Engine):
-    """Codes by the network alone, or, with a priming, by mixing it with context models."""
+    """Engine in plain Python: it codes with the network alone or, with a priming, by context mixing."""
 
     def __init__(self, model: IntegerModel, priming: Priming | None) -> None:
         super().__init__(model, priming)
@@ -175,12 +203,12 @@ class ReferenceEngine(Engine):
         self._primed: dict[bool, bytes] = {}
         self._lock = threading.Lock()
 
-    def begin(self, lanes: int) -> Session:
-        """A session; a mixing one has read the priming."""
+    def start_session(self, lanes: int) -> Session:
+        """Returns a session; in mixing mode, it has read the priming."""
         return ReferenceSession(self._lanes(lanes, lane_capacity(lanes), records=False), lanes)
 
-    def records(self) -> RecordSession:
-        """A session for records; a mixing one has read the priming line by line."""
+    def start_record_session(self) -> RecordSession:
+        """Returns a session for records; in mixing mode, it has read the priming line by line."""
         return ReferenceRecordSession(lambda: self._lanes(1, engine.RECORD_CAPACITY, records=True))
 
     def _lanes(self, count: int, capacity: int, *, records: bool) -> FastLanes | MixingLanes:
@@ -189,16 +217,20 @@ class ReferenceEngine(Engine):
         lanes = MixingLanes(
             self._model, self._primed_memory(self._priming, records), self._priming.text, capacity, count
         )
+        # The network starts from scratch: unlike the context models, it does not continue the priming text.
         lanes.start_network()
         return lanes
 
     def _primed_memory(self, priming: Priming, records: bool) -> Memory:
-        """A copy of its own: pickled memories are copied fastest."""
+        """Returns a new copy of the memory after the priming."""
+        # Pickled, because that copies faster than deepcopy.
+        # The lock lets the priming be read once, although several threads may ask for it.
         with self._lock:
             if records not in self._primed:
                 memory = Memory(engine.FULL_BITS, engine.LIGHT_BITS)
                 prime(self._model, memory, priming, records=records)
                 self._primed[records] = pickle.dumps(memory)
+        # Only of bytes that this engine pickled itself.
         memory = pickle.loads(self._primed[records])
         assert isinstance(memory, Memory)
         return memory

@@ -1,45 +1,56 @@
-"""The range coder in plain Python: the specification of ``kernels/codec/coding/range_coder.h``.
+"""Range coder, the reference implementation of ``kernels/codec/coding/range_coder.h``.
 
-A payload is a number between 0 and 1, written to base 256. Coding something narrows the interval that the number lies
-in to a part of it. The interval is ``low`` and ``size``, both in units that shrink by 256 with every byte that is out;
-its size is of 64 bits and is kept at 2^48 or more. Bytes that are missing at the end are zeros.
+It codes intervals of a range 0 to total, or bits with their probabilities. A payload is a number between 0 and 1 to
+base 256, and each coded symbol narrows the interval that contains the number. The state is the start of the interval
+and its 64-bit size. Renormalization keeps the size at 2^48 or more, so that the rounding of probabilities costs nothing
+measurable. Bytes that are missing at the end are zeros.
+
+The method is G. N. N. Martin, Range encoding (1979), with carry propagation.
 """
 
 _TOP = 1 << 64
 _MIN_VALUE = 1 << 48
 _MASK = _TOP - 1
 _LOOK_AHEAD = 8
-"""Bytes that a decoder has read before it needs them: as many may be missing."""
+"""Bytes that a decoder reads before it needs them: as many may be missing at the end."""
 
 
 class Coder:
-    """Base of encoder and decoder: narrows the interval to a part of it.
+    """Base class of encoder and decoder, which narrow the same interval.
 
     Attributes:
-        size: Of the interval.
-        number: Of a decoder: where the number lies, from the interval's start.
+        size: Size of the interval.
+        code: Position of the number, counted from the start of the interval; used by decoders only.
     """
 
     def __init__(self) -> None:
-        self.size = _MASK
-        self.number = 0
+        self.size = _MASK  # 2^64 - 1 fits 64 bits, unlike 2^64
+        self.code = 0
 
-    def take(self, start: int, size: int, total: int) -> None:
-        """The part from ``start``, ``size`` long, of ``total``; the last part has what division leaves over."""
+    def code_interval(self, start: int, size: int, total: int) -> None:
+        """Narrows the interval to the ``size`` parts from ``start`` of ``total`` equal parts."""
+        # At least 2^16 for totals up to 2^32, since the size is at least 2^48: no interval becomes empty.
         unit = self.size // total
+        # The last part includes the remainder of the division.
         self._narrow(start * unit, size * unit if start + size < total else self.size - start * unit)
 
     def code_bit(self, bit: int | None, p: int) -> int:
-        """A bit that is 1 with a probability of ``p`` / 2^16; a decoder gives it."""
+        """Codes a bit, or decodes it if it is None, and returns it.
+
+        Args:
+            bit: Bit to encode; None in a decoder.
+            p: Probability that the bit is 1, times 2^16, from 1 to 65,535 so that neither interval is empty.
+        """
         ones = (self.size >> 16) * p
         if bit is None:
-            bit = int(self.number < ones)
+            bit = int(self.code < ones)
         self._narrow(*((0, ones) if bit else (ones, self.size - ones)))
         return bit
 
     def _narrow(self, start: int, size: int) -> None:
         self._move(start)
         self.size = size
+        # Renormalization.
         while self.size < _MIN_VALUE:
             self._shift()
             self.size <<= 8
@@ -49,12 +60,12 @@ class Coder:
         raise NotImplementedError
 
     def _shift(self) -> None:
-        """Goes on by a byte of the payload."""
+        """Moves on by one byte of the payload: the unit of ``size`` becomes 256 times smaller."""
         raise NotImplementedError
 
 
 class Encoder(Coder):
-    """Turns parts of the range, and bits, into a payload."""
+    """Encoder of intervals and bits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,10 +73,10 @@ class Encoder(Coder):
         self._low = 0
 
     def finish(self) -> bytes:
-        """The payload: of the numbers within the interval that which has the fewest bytes."""
+        """Returns the payload: the number within the interval that has the fewest bytes."""
         for count in range(9):
             unit = 1 << (64 - 8 * count)
-            end = -(-self._low // unit) * unit
+            end = -(-self._low // unit) * unit  # the first multiple of the unit within the interval, if there is one
             if end - self._low < self.size:
                 break
         self._move(end - self._low)
@@ -75,6 +86,7 @@ class Encoder(Coder):
         self._low += start
         if self._low >= _TOP:
             self._low -= _TOP
+            # Propagates the carry: bytes of 255 become 0 and pass it on.
             place = len(self._out) - 1
             while place >= 0 and self._out[place] == 255:
                 self._out[place] = 0
@@ -88,7 +100,7 @@ class Encoder(Coder):
 
 
 class Decoder(Coder):
-    """The inverse. Every method raises ValueError if more bytes are missing than an encoder leaves out."""
+    """Decoder of intervals and bits. All methods raise ValueError if more bytes are missing than an encoder omits."""
 
     def __init__(self, payload: bytes) -> None:
         super().__init__()
@@ -97,21 +109,23 @@ class Decoder(Coder):
         for _ in range(_LOOK_AHEAD):
             self._shift()
 
-    def find(self, total: int) -> int:
-        """Returns the number's place in ``total``. The part around it must then be taken."""
-        return min(self.number // (self.size // total), total - 1)
+    def decode_target(self, total: int) -> int:
+        """Returns the position of the number in 0 to ``total``. The caller then codes the interval that contains it."""
+        # The remainder of the division belongs to the last part.
+        return min(self.code // (self.size // total), total - 1)
 
     def finish(self) -> None:
-        """Raises ValueError if bytes are left over, which an encoder would not have written."""
+        """Raises ValueError if bytes are left over, which an encoder does not write."""
         if self._next < len(self._payload):
             raise ValueError("the data continue after their end")
 
     def _move(self, start: int) -> None:
-        self.number -= start
+        self.code -= start
 
     def _shift(self) -> None:
+        # Encoders omit zeros at the end, but no more bytes than the look-ahead.
         byte = self._payload[self._next] if self._next < len(self._payload) else 0
         self._next += 1
         if self._next > len(self._payload) + _LOOK_AHEAD:
             raise ValueError("the data end too early")
-        self.number = (self.number << 8 | byte) & _MASK
+        self.code = (self.code << 8 | byte) & _MASK
