@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom.forecasting.autoregression import Linear, Regression, average, choose_lags, fit_lags, least_squares
+from charloom.forecasting.autoregression import Linear, Regression, average_models, fit_average, fit_least_squares
+from charloom.forecasting.cross_validation import weigh_specs
 
 
 def _plain_forecast(values: list[float], model: Linear, horizon: int) -> list[float]:
@@ -26,7 +27,7 @@ def test_many_steps_equal_one_step_repeated(order: int, horizon: int, seed: int)
     found = model.forecast(values, origins, horizon)
     for row, origin in zip(found, origins, strict=True):
         assert row == pytest.approx(_plain_forecast(list(values[:origin]), model, horizon))
-    assert model.next_values(values) == pytest.approx(
+    assert model.predict_next(values) == pytest.approx(
         [_plain_forecast(list(values[:t]), model, 1)[0] for t in range(order, len(values))]
     )
 
@@ -38,9 +39,9 @@ def test_without_shrinkage_a_regression_on_differences_is_least_squares_on_them(
 ) -> None:
     values = np.random.default_rng(seed).normal(size=80).cumsum()
     regression = Regression(values, lag, order)
-    (model,) = regression.solve(np.ones(len(regression.places), dtype=bool), (0.0,))
+    (model,) = regression.solve(np.ones(len(regression.indices), dtype=bool), (0.0,))
     differences = values[lag:] - values[:-lag] if lag else values
-    plain = least_squares(differences, order)
+    plain = fit_least_squares(differences, order)
     change = plain.forecast(differences, np.array([len(differences)]), 1)[0, 0]
     expected = change + (values[-lag] if lag else 0.0)
     assert model.forecast(values, np.array([len(values)]), 1)[0, 0] == pytest.approx(expected)
@@ -51,7 +52,7 @@ def test_without_shrinkage_a_regression_on_differences_is_least_squares_on_them(
 def test_held_out_targets_have_no_effect() -> None:
     values = np.random.default_rng(1).normal(size=100)
     regression = Regression(values, 0, 3)
-    kept = (regression.places < 50) | (regression.places >= 60)
+    kept = (regression.indices < 50) | (regression.indices >= 60)
     (model,) = regression.solve(kept, (1.0,))
     # Only targets are held out: with an order of 3 the points 50 to 59 are inputs of 60 to 62 still.
     rows = [t for t in range(3, 100) if not 50 <= t < 60]
@@ -66,7 +67,7 @@ def test_held_out_targets_have_no_effect() -> None:
 
 def test_an_average_forecasts_the_average_of_one_step() -> None:
     models = [Linear(np.array([0.5]), 1.0), Linear(np.array([0.1, 0.2, 0.3]), -1.0)]
-    mixed = average(models, [0.25, 0.75])
+    mixed = average_models(models, [0.25, 0.75])
     values = np.array([1.0, -2.0, 3.0])
     single = [model.forecast(values, np.array([3]), 1)[0, 0] for model in models]
     assert mixed.forecast(values, np.array([3]), 1)[0, 0] == pytest.approx(0.25 * single[0] + 0.75 * single[1])
@@ -75,10 +76,10 @@ def test_an_average_forecasts_the_average_of_one_step() -> None:
 def test_a_random_walk_is_differenced_and_a_wave_is_not() -> None:
     random = np.random.default_rng(0)
     walk = random.normal(size=400).cumsum() + 0.5 * np.arange(400)
-    lags = choose_lags((walk - walk.mean()) / walk.std(), 16, 1, None)
+    lags = weigh_specs((walk - walk.mean()) / walk.std(), 16, 1, None)
     assert all(kind.lag == 1 for kind in lags)
     wave = np.sin(0.3 * np.arange(400)) + random.normal(0, 0.3, 400)
-    lags = choose_lags(wave, 16, 1, None)
+    lags = weigh_specs(wave, 16, 1, None)
     fixed_mean = sum(weight for kind, weight in lags.items() if kind.lag == 0)
     assert fixed_mean > 0.9
     assert sum(lags.values()) == pytest.approx(1)
@@ -86,7 +87,7 @@ def test_a_random_walk_is_differenced_and_a_wave_is_not() -> None:
 
 def test_a_wave_without_noise_is_continued_exactly() -> None:
     wave = np.sin(0.2 * np.arange(300))
-    model = fit_lags(choose_lags(wave[:200], 16, 1, None), wave[:200])
+    model = fit_average(weigh_specs(wave[:200], 16, 1, None), wave[:200])
     found = model.forecast(wave, np.arange(200, 284), 16)
     expected = np.array([wave[origin : origin + 16] for origin in range(200, 284)])
     assert found == pytest.approx(expected, abs=1e-3)

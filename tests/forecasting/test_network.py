@@ -7,15 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charloom.forecasting.autoregression import Linear
-from charloom.forecasting.network import (
-    CorrectionNetwork,
-    Member,
-    Reading,
-    cut_windows,
-    draw_paths,
-    gaussian_nats,
-    make_batch,
-)
+from charloom.forecasting.network import CorrectionConfig, CorrectionNetwork, Member, compute_gaussian_nll, draw_paths
+from charloom.forecasting.network_training import cut_windows, make_batch
 
 _SIZES = st.tuples(st.integers(2, 12), st.integers(1, 6), st.integers(0, 20), st.integers(0, 2**32 - 1))
 
@@ -69,7 +62,7 @@ def _member(seed: int) -> Member:
 
 def test_many_steps_without_noise_equal_one_step_repeated() -> None:
     """``draw_paths`` carries the network's state; here every step reads everything from the start."""
-    member, reading = _member(0), Reading(context=5, window_spread=1.3, trust=0.75)
+    member, reading = _member(0), CorrectionConfig(context=5, window_spread=1.3, shrinkage=0.75)
     values = np.random.default_rng(0).normal(size=20)
     found = draw_paths(member, reading, values, np.array([12, 20]), 4, 1, None)[0]
     for row, origin in zip(found, (12, 20), strict=True):
@@ -94,7 +87,7 @@ def test_paths_have_the_spread_of_the_process() -> None:
     member = Member(Linear(np.array([0.9]), 0.0), 2.0, CorrectionNetwork("gru", 4).eval(), (0, 1))
     values = np.array([0.0, 1.0, 2.0, 3.0])
     generator = torch.Generator().manual_seed(0)
-    paths = draw_paths(member, Reading(2, 1.0, 1.0), values, np.array([4]), 5, 20_000, generator)[:, 0]
+    paths = draw_paths(member, CorrectionConfig(2, 1.0, 1.0), values, np.array([4]), 5, 20_000, generator)[:, 0]
     assert paths.mean(0) == pytest.approx(3 * 0.9 ** np.arange(1, 6), abs=1e-4)
     assert paths.std(0) == pytest.approx(2 * np.sqrt(np.cumsum(0.81 ** np.arange(5))), rel=0.02)
     assert np.corrcoef(paths[:, 0], paths[:, 1])[0, 1] == pytest.approx(0.9 / np.sqrt(1.81), abs=0.02)
@@ -103,7 +96,7 @@ def test_paths_have_the_spread_of_the_process() -> None:
 def test_nats_equal_pytorchs_gaussian_loss() -> None:
     mean, log_variance, targets = torch.randn(3, 4, 2, dtype=torch.float64)
     expected = torch.nn.functional.gaussian_nll_loss(mean, targets, log_variance.exp(), reduction="none")
-    torch.testing.assert_close(gaussian_nats((mean, log_variance), targets), expected)
+    torch.testing.assert_close(compute_gaussian_nll((mean, log_variance), targets), expected)
 
 
 def test_a_new_network_corrects_nothing() -> None:
