@@ -119,6 +119,7 @@ def backtest(
     for baseline in baselines or ():
         check_type(Baseline, baselines=baseline)
     num_fitted = len(series) - _check_held_out(len(series), settings, held_out)
+    # Neither the scale nor the season may depend on held-out points.
     training = series.head(num_fitted)
     chosen, *others = fit_all(training, settings, progress, compared=baselines is None)
     compared = [chosen, *others] if baselines is None else [chosen]
@@ -138,6 +139,7 @@ def backtest(
     true = select_future(series.values, origins, settings.horizon)
     # Squares of values divided by this power of two stay in the range of floats, and such a division is exact.
     exponent = int(np.frexp(np.max(np.abs(series.values)))[1])
+    # The unit of MASE uses the training part only, so that it does not depend on what is forecast.
     past = np.ldexp(training.values, -exponent)
     unit = float(np.mean(np.abs(past[chosen.season :] - past[: -chosen.season]))) or 1.0
     scores = {name: _compute_scores(true, mean, exponent, unit) for name, mean in means.items()}

@@ -52,6 +52,7 @@ class Baseline:
         Raises:
             InputError: ``fit`` was not called, or an origin has too few values before it.
         """
+        # Naive baselines have it as a class attribute and need no fit.
         if not hasattr(self, "linear"):
             raise InputError(f"{self.name} is not fitted; call fit first")
         check_count("horizon", horizon, minimum=1, maximum=MAX_HORIZON)
@@ -73,6 +74,7 @@ class SeasonalMean(Baseline):
         check_count("num_seasons", num_seasons, minimum=1, maximum=_MAX_PAST // season)
         self.min_points = season * num_seasons
         self.name = f"seasonal mean ({season})"
+        # The same point is season, 2 season, ... values back: coefficients are the latest first.
         self.linear = Linear(np.tile(np.append(np.zeros(season - 1), 1 / num_seasons), num_seasons), 0.0)
 
 
@@ -103,6 +105,7 @@ class Mean(Baseline):
     has_intercept = True
 
     def _estimate(self, values: Values) -> None:
+        # A forecast needs an order of at least 1, so a coefficient of 0.
         self.linear = Linear(np.zeros(1), float(values.mean()))
 
 

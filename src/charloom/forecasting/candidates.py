@@ -124,8 +124,10 @@ def estimate_optimism(
     after, _ = compute_later_errors(
         lambda end: fit_average(specs, values[:end]), starts, values, settings.horizon, estimated=True
     )
+    # The networks would need training on each fold; the linear parts show the effect of new levels.
     linear = [replace(member, network=None) for member in members]
     between, _ = compute_block_errors(linear, CorrectionConfig(config.context, 1.0, 0.0), values, settings, noise=False)
+    # Errors of different points are not comparable.
     common = np.isfinite(after) & np.isfinite(between)
     sizes = [np.where(common, np.abs(errors), 0.0).sum(0) for errors in (after, between)]
     counts = common.sum(0)
@@ -176,6 +178,7 @@ def compute_block_errors(
     errors, spreads = np.full_like(true, np.nan), np.full_like(true, np.nan)
     for member in members:
         start, end = member.block
+        # The first origin with enough points before it that can forecast into the block.
         first = max(member.linear.order + config.context, start - settings.horizon + 1)
         rows = np.flatnonzero((grid >= first) & (grid < end))
         if len(rows):

@@ -185,6 +185,7 @@ def read_numbers(
             )
         values[index] = value
     _check_digits(cells, values, lines, name, settings)
+    # A separator in the settings decides what the point means.
     if settings.decimal is None and settings.thousands is None:
         _check_grouping(cells, lines, name, delimiter)
     return values
@@ -239,6 +240,7 @@ def _check_digits(
     Fractions are refused only if the rounding error is not small against the range of the column.
     """
     known = [index for index, cell in enumerate(cells) if not is_missing(cell)]
+    # Decimal is slow, and most columns have short numbers.
     if all(len(cells[index]) <= _EXACT_DIGITS for index in known):
         return
     exact = {index: Decimal(_to_python_notation(cells[index], settings.decimal, settings.thousands)) for index in known}

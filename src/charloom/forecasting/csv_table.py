@@ -80,6 +80,7 @@ def read_table(file: str, settings: TableSettings) -> Table:
             )
     delimiter = settings.delimiter or ("tab" if file.lower().endswith(".tsv") else ",")
     delimiter = DELIMITER_NAMES.get(delimiter, delimiter)
+    # strict: a stray quote is an error, not a part of a cell.
     reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True, strict=True)
     rows, lines = [], []
     line = settings.skip_rows + 1
@@ -141,6 +142,7 @@ def _make_table(rows: list[list[str]], lines: list[int], delimiter: str, setting
     skip_hint = ("give ", Argument("skip_rows", line))
     if not width:
         raise SeriesError(f"line {line} is empty", hint=skip_hint)
+    # Excel writes its delimiter into the first line.
     if rows[0][0].lower().startswith("sep="):
         raise SeriesError(
             f"line {line}: Excel's note of the delimiter is not part of the table",

@@ -92,6 +92,7 @@ def read_dates(labels: Sequence[str], lines: Sequence[int], name: str, date_form
     Raises:
         SeriesError: A row is not a date, is not later than the one before, or has a distance to it unlike the others.
     """
+    # The first date fixes the notation: a mixture may have two meanings.
     notation = date_format or find_notation(labels[0]) or ""
     times = []
     for label, line in zip(labels, lines, strict=True):
@@ -103,8 +104,10 @@ def read_dates(labels: Sequence[str], lines: Sequence[int], name: str, date_form
     _check_order(labels, times, lines)
     lengths = [calendar.monthrange(time.year, time.month)[1] for time in times]
     days = [time.day for time in times]
+    # A series of month ends must continue at month ends.
     day = 31 if days == lengths else max(days)  # 30 April and 28 February alone are ends of months
     steps = [(b.year - a.year) * 12 + b.month - a.month for a, b in itertools.pairwise(times)]
+    # Steps of months have different numbers of days, so try months first.
     on_day = days == [min(day, length) for length in lengths] and len({time.time() for time in times}) == 1
     by_month = on_day and all(steps)
     if not by_month:

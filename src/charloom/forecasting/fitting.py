@@ -103,7 +103,9 @@ def fit_all(
     """
     check_type((Callable, type(None)), progress=progress)
     report = progress or (lambda _: None)
+    # Refuse before the work, not after it.
     check_length(len(series), settings)
+    # The time of fitting grows with the number of points.
     latest = series.values[-MAX_POINTS:]
     if len(latest) < len(series):
         message = f"the series has {len(series):,} points: only the last {MAX_POINTS:,} are used to fit"
@@ -130,6 +132,7 @@ def fit_all(
     for method, baseline in baselines.items():
         if compared or settings.method in ("auto", method) or is_constant(latest):
             candidates.append(fit_baseline(method, baseline, values, settings))
+    # With a named method the others are fitted only for comparison.
     named = [candidate for candidate in candidates if candidate.method == settings.method]
     best = named[0] if named else choose_candidate(candidates)
     report(1.0)

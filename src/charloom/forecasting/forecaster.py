@@ -61,6 +61,7 @@ class Forecast:
         """
         half = interpolate_half_width(self._half_widths, level, self.mean.shape[-1]) * self._spread
         rounding = _ROUNDING * (np.abs(self._center) + abs(self._scale.offset) / self._scale.spread)
+        # A baseline without errors has a spread of 0 and an interval without width.
         half = np.where(self._spread > 0, np.maximum(half, rounding), 0.0)
         # The running maximum alone would accumulate the sampling errors of the spreads: average it with the largest
         # non-decreasing sequence below the widths.
@@ -69,6 +70,7 @@ class Forecast:
         half = (above + below) / 2
         low, high = (self._scale.from_unit(self._center + sign * half) for sign in (-1, 1))
         low, high = self._scale.round_bounds(low, high)
+        # After clipping and rounding the mean may lie slightly outside its interval.
         return np.minimum(low, self.mean), np.maximum(high, self.mean)
 
 
@@ -117,9 +119,6 @@ class Forecaster:
             horizon: Number of steps ahead; None for that of the settings. Intervals of steps after that of the settings
                 grow with the spread of the model, and have the calibration of the last calibrated step.
             history: Evenly spaced values to forecast from; None for the fitted series.
-
-        Returns:
-            The forecast from one origin.
 
         Raises:
             InputError: The history is too short, or has values too far from those of the fitted series.
@@ -188,6 +187,7 @@ class Forecaster:
 
     def _draw(self, scaled: Values, origins: Indices, horizon: int, num_paths: int) -> Values:
         """Samples paths on the model's scale, equally many of each member: (paths, origins, horizon)."""
+        # Numbers of paths differ by at most one between members.
         shares = np.diff(np.linspace(0, num_paths, len(self._members) + 1).astype(int))
         with use_threads(self.settings.threads):
             # A new generator for each call: the same arguments give the same forecast.
@@ -207,6 +207,7 @@ class Forecaster:
         Raises:
             ModelFolderError: Writing failed, or the folder contains a language model.
         """
+        # A language model in the folder must not be overwritten.
         check_kind(path, KIND)
         tensors = {
             "half_widths": torch.from_numpy(self._half_widths),
@@ -238,14 +239,12 @@ class Forecaster:
     def load(cls, path: str | Path) -> "Forecaster":
         """Reads a folder written by ``save``, without the dates of the series. Runs no code from it.
 
-        Args:
-            path: Folder to read.
-
         Raises:
             ModelFolderError: The folder is missing, damaged, or contains another kind of model.
         """
         config, tensors = read_model_folder(path, KIND)
         try:
+            # The file may come from anywhere: check everything that a forecast relies on.
             check_finite(tensors)
             settings = ForecastSettings(**config["settings"])
             method, name, season, num_fitted = (
@@ -290,6 +289,7 @@ class Forecaster:
 
 def _load_network(settings: ForecastSettings, tensors: dict[str, torch.Tensor], prefix: str) -> CorrectionNetwork:
     """Makes a network from the tensors whose names have the prefix."""
+    # The file has all weights, so none are drawn.
     with WithoutInitialWeights():
         network = CorrectionNetwork(settings.cell, settings.hidden_size, device="meta")
     weights = {key.removeprefix(prefix): tensor.float() for key, tensor in tensors.items() if key.startswith(prefix)}

@@ -80,11 +80,13 @@ def calibrate(errors: Values) -> Values:
         return np.tile(_NORMAL_WIDTHS * _compute_student_factors(_MIN_FREEDOM), (errors.shape[1], 1))
     measured = np.flatnonzero(counts)
     columns = [sizes[known[:, step], step] for step in measured]
+    # The mean size is known better than extreme quantiles, so it scales the normal part.
     scales = np.array([column.mean() for column in columns])
     shapes = np.array([np.quantile(column, LEVELS) for column in columns])
     freedoms = np.array(
         [_estimate_degrees_of_freedom(some, int(at) + 1) for some, at in zip(columns, measured, strict=True)]
     )
+    # Steps without errors get widths too.
     steps = np.arange(1, errors.shape[1] + 1)
     knots = np.unique(np.geomspace(1, steps[-1], _MAX_KNOTS).astype(int))
     rows = []
@@ -98,6 +100,7 @@ def calibrate(errors: Values) -> Values:
         rows.append(
             ((1 - normal_share) * (weights @ shapes) + normal_share * normal) * _compute_student_factors(freedom)
         )
+    # Knots are geometric, so interpolate over the logarithm of the step.
     return np.array([np.interp(np.log(steps), np.log(knots), column) for column in np.array(rows).T]).T
 
 

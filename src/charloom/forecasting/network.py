@@ -39,6 +39,7 @@ class CorrectionNetwork(nn.Module):
         super().__init__()
         self.layer = LAYERS[cell](2, hidden_size, dtype=torch.float32, device=device)
         self.head = nn.Linear(hidden_size, 2, dtype=torch.float32, device=device)
+        # Training starts from the linear forecast.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -55,6 +56,7 @@ class CorrectionNetwork(nn.Module):
         """
         outputs, state = self.layer(inputs, state)
         mean, log_variance = self.head(outputs).unbind(-1)
+        # The exponential of an unlimited log variance could overflow in training.
         return (mean, log_variance.clamp(-_MAX_LOG_VARIANCE, _MAX_LOG_VARIANCE)), state
 
 
@@ -123,12 +125,15 @@ def draw_paths(
         Paths: (paths, origins, horizon).
     """
     order, context = member.linear.order, config.context
+    # The order of time, as the layer reads it; the coefficients are reversed to match.
     past = torch.from_numpy(select_past(values, origins, order + context)[:, ::-1].copy())
     weights = torch.from_numpy(member.linear.coefficients[::-1].copy())
     center = past[:, order:].mean(1)
+    # The residuals of the context are inputs of the network.
     known = past.unfold(1, order, 1)[:, :-1] @ weights + member.linear.intercept
     errors = (past[:, order:] - known) / member.spread
     with torch.no_grad():
+        # Without a network: residuals of mean 0 and unit variance, in units of the spread.
         mean = log_variance = torch.zeros(num_paths * len(origins), dtype=torch.float32, device="cpu")
         if member.network is not None:
             seen = torch.stack([(past[:, order:] - center[:, None]) / config.window_spread, errors], dim=-1)
@@ -143,12 +148,15 @@ def draw_paths(
             error = config.shrinkage * mean
             if generator is not None:
                 error = error + torch.exp(0.5 * log_variance) * _draw_paired_noise(num_paths, len(origins), generator)
+            # The path is float64, like the linear part; the network works in float32.
             value = (linear + member.spread * error.double()).clamp(-_MAX_DISTANCE, _MAX_DISTANCE)
             path[:, order + step] = value
+            # Nothing needs the prediction after the last step.
             if member.network is not None and step + 1 < horizon:
                 seen = torch.stack([(value - center) / config.window_spread, error.double()], dim=-1)
                 (means, log_variances), state = member.network(seen.float()[None], state)
                 mean, log_variance = means[0], log_variances[0]
+    # Rows are ordered path by path: repeat() puts all origins of a path together.
     return path[:, order:].reshape(num_paths, len(origins), horizon).numpy()
 
 

@@ -67,7 +67,9 @@ def make_batch(centered: Values, errors: Values, block: tuple[int, int], context
     # Validation has the full context, as forecasts do. Half of it is enough for training, and gives more targets.
     fitted[:, : context // 2 + 1] = False
     held_out[:, :context] = False
+    # NaN would spread through the loss even with a weight of 0.
     targets = np.where(known, errors[indices], 0.0)
+    # The residual of a step is a target of the step before it and an input of its own.
     inputs = np.stack([centered, targets], axis=-1)[:, :-1]
     parts = (inputs, targets[:, 1:], fitted[:, 1:], held_out[:, 1:])
     return WindowBatch(*(torch.tensor(part, dtype=torch.float32, device="cpu") for part in parts))
@@ -90,6 +92,7 @@ def fit_members(
     outside = [np.delete(some, slice(*block)) for some, block in zip(errors, blocks, strict=True)]
     # All members share one spread: a member whose block has the only change of a series has no residuals elsewhere.
     spread = max(float(np.sqrt(np.mean([np.mean(some[~np.isnan(some)] ** 2) for some in outside]))), _MIN_SPREAD)
+    # A short series needs windows that are shorter than itself.
     context = min(settings.context, len(values) // 4)
     windows, window_spread = cut_windows(values, context, max(1, min(_MAX_AHEAD, len(values) // 8)))
     batches = [make_batch(windows, some / spread, block, context) for some, block in zip(errors, blocks, strict=True)]
@@ -111,6 +114,7 @@ def _train(
     ]
     # Only windows that reach into the block have targets to validate on.
     held_out = [WindowBatch(*(part[batch.held_out.sum(1) > 0] for part in batch)) for batch in batches]
+    # Epoch 0, the linear forecast without corrections, may be the best.
     best, best_epoch = _compute_held_out_nll(networks, held_out), 0
     best_weights = copy.deepcopy([one.state_dict() for one in networks])
     for epoch in range(1, settings.epochs + 1):
@@ -141,6 +145,7 @@ def _train_epoch(
     for start in range(0, min(steps * batch_size, num_windows), batch_size):
         chosen = order[start : start + batch_size]
         weights = batch.fitted[chosen].T
+        # The loss would be 0 / 0.
         if not weights.any():
             continue
         correction, _ = network(batch.inputs[chosen].transpose(0, 1).contiguous())

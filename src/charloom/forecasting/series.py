@@ -44,6 +44,7 @@ class Series:
         check_type(str, name=self.name)
         check_type((Dates, type(None)), dates=self.dates)
         check_count("filled", self.filled)
+        # Also pandas and PyTorch objects, without an import of either.
         array = as_array(self.values)
         if array is None or array.dtype.kind not in "biuf":
             raise SeriesError("the series is not a sequence of numbers; give a list or an array of floats")
@@ -55,6 +56,7 @@ class Series:
         if self.dates is None and hasattr(index := getattr(self.values, "index", None), "dtype"):
             # The class is frozen for its users.
             object.__setattr__(self, "dates", _read_index_dates(np.asarray(index)))
+        # A forecaster keeps the series that it was fitted to: nobody may change it.
         values.setflags(write=False)
         object.__setattr__(self, "values", values)
 
@@ -80,6 +82,7 @@ SeriesLike: TypeAlias = Series | Sequence[float] | NDArray[np.floating]
 
 def as_series(series: SeriesLike) -> Series:
     """Converts a sequence of numbers to a series. Raises SeriesError if it cannot be forecast."""
+    # The constructor validates; Series declares its argument as an array.
     return series if isinstance(series, Series) else Series(series)  # type: ignore[arg-type]
 
 
@@ -112,6 +115,7 @@ def _read_index_dates(index: NDArray[np.generic]) -> Dates | None:
     """Reads the dates of a pandas index; None for one of numbers. Raises SeriesError if it is not evenly spaced."""
     remedy = "sort the series by its index and fill its gaps, or give its values alone if they are evenly spaced"
     if index.dtype.kind in "iufm":
+        # Numbers carry no calendar: only even spacing matters.
         steps = np.diff(index).astype(np.float64)
         if len(steps) and not (index[0] < index[1] and np.allclose(steps, steps[0], rtol=1e-9, atol=0)):
             raise SeriesError("the numbers of the index are not increasing in even steps", hint=remedy)

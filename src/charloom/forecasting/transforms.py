@@ -103,8 +103,10 @@ def make_scale(values: Values, transform: Transform, season: int, domain: Domain
             *(Argument("transform", "log"), " needs positive values"),
             hint=("give ", Argument("transform", "none"), ", or add a constant to the values"),
         )
+    # A power of two changes no digit of a value.
     exponent = int(np.frexp(np.max(np.abs(values)))[1])
     divided = np.ldexp(values, -exponent)
+    # The regression needs the logarithm of every level.
     is_log = transform == "log" or (
         transform == "auto" and np.min(values) > 0 and _has_growing_changes(divided, season)
     )
@@ -116,6 +118,7 @@ def make_scale(values: Values, transform: Transform, season: int, domain: Domain
     spread = 1.0 if constant else float((divided - offset).std())
     sign, is_integer = 0, False
     if domain == "auto":
+        # A series of zeros only counts as not negative.
         sign = 1 if np.min(values) >= 0 else -1 if np.max(values) <= 0 else 0
         is_integer = bool(np.all(values == np.rint(values)))
     return Scale("log" if is_log else "none", exponent, offset, spread, sign, is_integer)
@@ -132,8 +135,10 @@ def _has_growing_changes(values: Values, season: int) -> bool:
     start = len(changes) - num_blocks * length
     levels = np.log(values[1 + start :].reshape(num_blocks, length).mean(1))
     spreads = changes[start:].reshape(num_blocks, length).std(1)
+    # A block without changes has no logarithm, and a constant level no slope.
     if np.any(spreads <= 0) or np.ptp(levels) < np.log(_MIN_RISE):
         return False
+    # Regression through the origin of the centered logarithms: the slope is the rate of growth.
     x, y = levels - levels.mean(), np.log(spreads) - np.log(spreads).mean()
     slope = float(x @ y / (x @ x))
     error = float(np.sqrt(np.sum((y - slope * x) ** 2) / (num_blocks - 2) / (x @ x)))
