@@ -96,7 +96,7 @@ def _measure_wave(seed: int, frequency: float, noise: float, small: dict[str, An
     }
     return {
         "seed": seed,
-        "trust": report.forecaster.trust,
+        "shrinkage": report.forecaster.shrinkage,
         "rmse": {_name_in_page(name): _at(scores.rmse, SHOWN) for name, scores in report.scores.items()},
         "coverage": {str(level): _at(shares, SHOWN) for level, shares in report.coverage.items()},
         "perfect": {level: _at(shares, SHOWN) for level, shares in perfect.items()},
@@ -108,7 +108,7 @@ def _measure_nonlinear(values: Values, small: dict[str, Any]) -> dict[str, Any]:
     settings = ForecastSettings(horizon=4, **small)
     report = forecasting.backtest(values, settings, held_out=LENGTH - FITTED, baselines=[Naive(), AutoRegression(4)])
     return {
-        "trust": report.forecaster.trust,
+        "shrinkage": report.forecaster.shrinkage,
         "rmse": {_name_in_page(name): _at(scores.rmse, _NONLINEAR_STEPS) for name, scores in report.scores.items()},
         "coverage": {str(level): _at(shares, _NONLINEAR_STEPS) for level, shares in report.coverage.items()},
     }

@@ -182,13 +182,13 @@ def test_a_single_value_is_singular(home: Path) -> None:
 _WRONG_CALLS: list[tuple[list[str], str]] = [
     (
         ["sales.csv", "--column", "unit"],
-        "--column is 'unit': there is no such column; there are 'month', 'units', 'note'; or",
+        "--column is 'unit': there is no such column; give one of 'month', 'units', 'note'; or",
     ),
     (
         ["sales.csv", "--column", "units", "--horizon", "-3"],
         "--horizon is -3: it must be an integer, at least 1",
     ),
-    (["sales.csv", "--column", "units", "--season", "50"], "--season is 50: 72 points have fewer than two"),
+    (["sales.csv", "--column", "units", "--season", "50"], "--season is 50: 72 points are fewer than two"),
     (["sales.csv", "--column", "units", "--level", "95"], "--level is 95.0: it must be above 0 and at most 0.9999"),
     (
         ["sales.csv", "--column", "units", "--missing", "drop"],
@@ -210,7 +210,7 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
     ),
     (
         ["sales.csv", "--column", "units", "--held-out", "5"],
-        "--held-out is 5: to measure 24 ahead takes 24; raise it, or lower the horizon",
+        "--held-out is 5: a horizon of 24 needs at least 24; raise it, or lower the horizon",
     ),
     (["sales.csv", "--column", "units", "--held-out", "0"], "--held-out is 0: it must be an integer"),
     (["short.csv", "--held-out", "0", "--horizon", "6"], "--held-out is 0: it must be an integer"),
@@ -218,17 +218,17 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
     (["sales.csv", "--column", "units", "--no-backtest", "--held-out", "30"], "--held-out is the backtest's"),
     (
         ["sales.csv", "--column", "units", "--num-lags", "50", "--method", "ar", "--no-backtest"],
-        "--num-lags is 50: 96 points to fit to need one below 48",
+        "--num-lags is 50: with 96 points to fit it must be below 48",
     ),
     (["sales.csv", "--column", "units", "--num-lags", "0"], "--num-lags is 0"),
     (
         ["sales.csv", "--column", "units", "--num-paths", "1"],
         "--num-paths is 1: it must be an integer, at least 20",
     ),
-    (["same.csv", "--method", "ar"], "--method is 'ar': all 4 values are the same; --method auto repeats them"),
+    (["same.csv", "--method", "ar"], "--method is 'ar': all 4 values are the same; give --method auto to repeat them"),
     (["sales.csv", "--column", "units", "--time", "nope"], "--time is 'nope': there is no such column"),
-    (["sales.csv", "--column", "units", "--time", "units"], "--time is 'units': that is the column of the series"),
-    (["sales.csv", "--skip-rows", "1000"], "--skip-rows is 1000: there are 97 lines"),
+    (["sales.csv", "--column", "units", "--time", "units"], "--time is 'units': it is also the column to forecast"),
+    (["sales.csv", "--skip-rows", "1000"], "--skip-rows is 1000: the file has only 97 lines"),
     (["sales.csv", "--column", "units", "--output", "nowhere/f.csv"], "nowhere: no such folder"),
     (["sales.csv", "--column", "units", "-o", "sales.csv"], "the input is the output; name another file with --output"),
     (["sales.csv", "--plot", "a.png", "--output", "a.png"], "--plot and --output name the same file"),
@@ -240,11 +240,11 @@ _WRONG_FILES: list[tuple[list[str], str]] = [
     (["sales.csv", "--column", "note"], "line 2: 'x0' in column 'note' is not a number like -1234.5"),
     (["sales.csv", "--column", "units", "--time", "note"], "line 2: 'x0' in column 'note' is not an ISO date"),
     (["one.csv", "--time", "none", "--no-backtest"], "1 point is too few to forecast 24 ahead: 4 are needed"),
-    (["header.csv"], "header.csv: a header ('a', 'b') and no rows under it"),
+    (["header.csv"], "header.csv: a header ('a', 'b') without rows"),
     (["empty.csv"], "empty.csv: empty; there is nothing to forecast"),
     (
         ["gap.csv", "--column", "x", "--time", "none"],
-        "line 4: no value in column 'x' (1 of 5 rows is missing); --missing interpolate",
+        "line 4: no value in column 'x' (1 of 5 rows is missing); give --missing interpolate",
     ),
     (["two.csv"], "line 2: '1' in column 'a' is not an ISO date"),
     (["sales.csv"], "sales.csv: several columns ('month', 'units', 'note'); name the series with --column"),

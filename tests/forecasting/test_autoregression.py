@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom.forecasting.autoregression import Linear, Regression, average, choose_lags, fit_lags, least_squares
+from charloom.forecasting.autoregression import Linear, Regression, average_models, fit_least_squares
 
 
-def _plain_forecast(values: list[float], model: Linear, horizon: int) -> list[float]:
+def _reference_forecast(values: list[float], model: Linear, horizon: int) -> list[float]:
     """Computes the definition: each step is a sum over the values before it, forecasts among them."""
     known = list(values)
     for _ in range(horizon):
@@ -25,23 +25,23 @@ def test_many_steps_equal_one_step_repeated(order: int, horizon: int, seed: int)
     origins = np.array([order, order + 3, order + 5])
     found = model.forecast(values, origins, horizon)
     for row, origin in zip(found, origins, strict=True):
-        assert row == pytest.approx(_plain_forecast(list(values[:origin]), model, horizon))
-    assert model.next_values(values) == pytest.approx(
-        [_plain_forecast(list(values[:t]), model, 1)[0] for t in range(order, len(values))]
+        assert row == pytest.approx(_reference_forecast(list(values[:origin]), model, horizon))
+    assert model.predict_next(values) == pytest.approx(
+        [_reference_forecast(list(values[:t]), model, 1)[0] for t in range(order, len(values))]
     )
 
 
 @given(st.sampled_from([0, 1, 4]), st.integers(1, 5), st.integers(0, 2**32 - 1))
 @settings(max_examples=30)
-def test_without_shrinkage_a_regression_on_differences_is_least_squares_on_them(
+def test_without_a_penalty_a_regression_on_differences_is_least_squares_on_them(
     lag: int, order: int, seed: int
 ) -> None:
     values = np.random.default_rng(seed).normal(size=80).cumsum()
     regression = Regression(values, lag, order)
-    (model,) = regression.solve(np.ones(len(regression.places), dtype=bool), (0.0,))
+    (model,) = regression.solve(np.ones(len(regression.indices), dtype=bool), (0.0,))
     differences = values[lag:] - values[:-lag] if lag else values
-    plain = least_squares(differences, order)
-    change = plain.forecast(differences, np.array([len(differences)]), 1)[0, 0]
+    expected_model = fit_least_squares(differences, order)
+    change = expected_model.forecast(differences, np.array([len(differences)]), 1)[0, 0]
     expected = change + (values[-lag] if lag else 0.0)
     assert model.forecast(values, np.array([len(values)]), 1)[0, 0] == pytest.approx(expected)
     if lag:
@@ -51,42 +51,22 @@ def test_without_shrinkage_a_regression_on_differences_is_least_squares_on_them(
 def test_held_out_targets_have_no_effect() -> None:
     values = np.random.default_rng(1).normal(size=100)
     regression = Regression(values, 0, 3)
-    kept = (regression.places < 50) | (regression.places >= 60)
+    kept = (regression.indices < 50) | (regression.indices >= 60)
     (model,) = regression.solve(kept, (1.0,))
     # Only targets are held out: with an order of 3 the points 50 to 59 are inputs of 60 to 62 still.
     rows = [t for t in range(3, 100) if not 50 <= t < 60]
     inputs = np.array([[values[t - 1], values[t - 2], values[t - 3]] for t in rows]) / values.std()
     targets = values[rows] / values.std()
-    centred = inputs - inputs.mean(0)
-    power = centred.T @ centred
+    centered = inputs - inputs.mean(0)
+    power = centered.T @ centered
     # p^2 / (p^2 + s^2) of the least-squares solution in each direction.
-    expected = np.linalg.solve(power @ power + np.eye(3), power @ (centred.T @ (targets - targets.mean())))
+    expected = np.linalg.solve(power @ power + np.eye(3), power @ (centered.T @ (targets - targets.mean())))
     assert model.coefficients == pytest.approx(expected)
 
 
 def test_an_average_forecasts_the_average_of_one_step() -> None:
     models = [Linear(np.array([0.5]), 1.0), Linear(np.array([0.1, 0.2, 0.3]), -1.0)]
-    mixed = average(models, [0.25, 0.75])
+    mixed = average_models(models, [0.25, 0.75])
     values = np.array([1.0, -2.0, 3.0])
     single = [model.forecast(values, np.array([3]), 1)[0, 0] for model in models]
     assert mixed.forecast(values, np.array([3]), 1)[0, 0] == pytest.approx(0.25 * single[0] + 0.75 * single[1])
-
-
-def test_a_random_walk_is_differenced_and_a_wave_is_not() -> None:
-    random = np.random.default_rng(0)
-    walk = random.normal(size=400).cumsum() + 0.5 * np.arange(400)
-    lags = choose_lags((walk - walk.mean()) / walk.std(), 16, 1, None)
-    assert all(kind.lag == 1 for kind in lags)
-    wave = np.sin(0.3 * np.arange(400)) + random.normal(0, 0.3, 400)
-    lags = choose_lags(wave, 16, 1, None)
-    fixed_mean = sum(weight for kind, weight in lags.items() if kind.lag == 0)
-    assert fixed_mean > 0.9
-    assert sum(lags.values()) == pytest.approx(1)
-
-
-def test_a_wave_without_noise_is_continued_exactly() -> None:
-    wave = np.sin(0.2 * np.arange(300))
-    model = fit_lags(choose_lags(wave[:200], 16, 1, None), wave[:200])
-    found = model.forecast(wave, np.arange(200, 284), 16)
-    expected = np.array([wave[origin : origin + 16] for origin in range(200, 284)])
-    assert found == pytest.approx(expected, abs=1e-3)

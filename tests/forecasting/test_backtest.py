@@ -31,9 +31,9 @@ def test_every_model_of_a_backtest_has_a_unique_name() -> None:
     found = backtest(values, replace(_QUICK, method="mean"), baselines=[naive, seasonal])
     assert list(found.scores) == ["mean", "naive", "seasonal naive (4)"]
     for model, baselines in (("naive", [naive]), ("mean", [naive, seasonal, naive])):
-        with pytest.raises(SettingsError, match="baselines hold a second model named 'naive'"):
+        with pytest.raises(SettingsError, match="baselines contain two models named 'naive'"):
             backtest(values, replace(_QUICK, method=model), baselines=baselines)  # type: ignore[arg-type]
-    with pytest.raises(SeriesError, match=r"32 points to fit seasonal naive \(35\) to: 35 are needed"):
+    with pytest.raises(SeriesError, match=r"seasonal naive \(35\) needs 35 points to fit, not 32"):
         backtest(values, replace(_QUICK, method="naive"), baselines=[forecasting.SeasonalNaive(35)])
 
 
@@ -66,7 +66,7 @@ def test_number_of_held_out_points() -> None:
     settings = replace(_QUICK, method="naive")
     assert backtest(np.arange(50.0), settings).num_fitted == 40
     assert backtest(np.arange(50.0), settings, held_out=7).num_fitted == 43
-    with pytest.raises(SettingsError, match="held_out is 4: to measure 5 ahead takes 5"):
+    with pytest.raises(SettingsError, match="held_out is 4: a horizon of 5 needs at least 5"):
         backtest(np.arange(50.0), settings, held_out=4)
     with pytest.raises(SeriesError, match="lower held_out to 46 or less"):
         backtest(np.arange(50.0), settings, held_out=47)

@@ -12,16 +12,16 @@ from charloom.forecasting import Drift, ForecastSettings, Mean, Naive
 from charloom.forecasting.autoregression import Linear
 from charloom.forecasting.candidates import (
     Candidate,
-    best_of,
-    choose,
-    errors_after,
-    evenly_spaced,
-    fit_plain,
+    choose_candidate,
+    compute_later_errors,
+    compute_rmse,
+    fit_baseline,
+    make_baselines,
     mean_log_error,
-    plain_models,
-    root_mean_squares,
+    select_best,
+    space_evenly,
 )
-from charloom.forecasting.network import Reading
+from charloom.forecasting.network import CorrectionConfig
 from charloom.forecasting.series import Values
 
 _NAN = math.nan
@@ -29,7 +29,7 @@ _NAN = math.nan
 
 @given(st.integers(0, 50), st.integers(0, 2000), st.integers(1, 700))
 def test_origins_are_evenly_spaced_and_limited_in_number(start: int, length: int, most: int) -> None:
-    places = evenly_spaced(start, start + length, most)
+    places = space_evenly(start, start + length, most)
     assert len(places) == length if length <= most else most / 2 <= len(places) <= most
     if length:
         assert places[0] == start
@@ -39,7 +39,7 @@ def test_origins_are_evenly_spaced_and_limited_in_number(start: int, length: int
 
 def test_unknown_errors_do_not_count() -> None:
     errors = np.array([[3.0, _NAN, _NAN], [4.0, 2.0, _NAN]])
-    found = root_mean_squares(errors)
+    found = compute_rmse(errors)
     assert found[:2] == pytest.approx([math.sqrt(12.5), 2.0])
     assert np.isnan(found[2])
     assert mean_log_error(np.array([math.e, math.e**3, _NAN])) == pytest.approx(2)
@@ -49,9 +49,9 @@ def test_unknown_errors_do_not_count() -> None:
 
 
 def test_the_first_is_kept_unless_another_is_better_by_enough() -> None:
-    assert best_of([1.0, 0.9, 0.95], 0.05) == 1
-    assert best_of([1.0, 0.96, 0.97], 0.05) == 0
-    assert best_of([1.0], 0.0) == 0
+    assert select_best([1.0, 0.9, 0.95], 0.05) == 1
+    assert select_best([1.0, 0.96, 0.97], 0.05) == 0
+    assert select_best([1.0], 0.0) == 0
 
 
 def test_errors_equal_those_of_a_loop() -> None:
@@ -63,7 +63,7 @@ def test_errors_equal_those_of_a_loop() -> None:
         fitted_to.append(end)
         return Linear(np.zeros(1), float(values[:end].mean()))
 
-    errors, growths = errors_after(fitted, np.array([10, 18]), values, 3, estimated=True)
+    errors, growths = compute_later_errors(fitted, np.array([10, 18]), values, 3, estimated=True)
     assert fitted_to == [10, 18]
     for origin in range(30):
         for step in range(3):
@@ -76,48 +76,48 @@ def test_errors_equal_those_of_a_loop() -> None:
 
 
 def _candidate(errors: Values) -> Candidate:
-    return Candidate("naive", "naive", [], Reading(0, 1.0, 0.0), errors, errors)
+    return Candidate("naive", "naive", [], CorrectionConfig(0, 1.0, 0.0), errors, errors)
 
 
 def test_candidates_are_compared_on_the_points_that_all_can_forecast() -> None:
     first, second = np.full((400, 1), 2.0), np.full((400, 1), 1.0)
     candidates = [_candidate(first), _candidate(second)]
-    assert choose(candidates) is candidates[1]
+    assert choose_candidate(candidates) is candidates[1]
     second[::2] = _NAN
     first[1::2] = 1.0  # better only if the other has no forecast
     candidates = [_candidate(first), _candidate(second)]
-    assert choose(candidates) is candidates[0]
+    assert choose_candidate(candidates) is candidates[0]
 
 
 def test_a_small_lead_on_few_points_is_not_significant() -> None:
     for length, chosen in ((5, 0), (500, 1)):  # half a point's share is 10 %, or 0.1 %
         candidates = [_candidate(np.full((length, 1), 1.0)), _candidate(np.full((length, 1), 0.95))]
-        assert choose(candidates) is candidates[chosen]
+        assert choose_candidate(candidates) is candidates[chosen]
 
 
 def test_baselines_that_a_length_allows() -> None:
     settings = ForecastSettings()
-    assert list(plain_models(3, 1, settings)) == ["naive"]
-    assert list(plain_models(8, 4, settings)) == ["seasonal-naive", "naive", "mean", "drift"]
-    assert list(plain_models(24, 4, settings)) == ["seasonal-naive", "seasonal-mean", "naive", "mean", "drift", "ar"]
-    assert list(plain_models(23, 1, settings)) == ["naive", "mean", "drift"]
+    assert list(make_baselines(3, 1, settings)) == ["naive"]
+    assert list(make_baselines(8, 4, settings)) == ["seasonal-naive", "naive", "mean", "drift"]
+    assert list(make_baselines(24, 4, settings)) == ["seasonal-naive", "seasonal-mean", "naive", "mean", "drift", "ar"]
+    assert list(make_baselines(23, 1, settings)) == ["naive", "mean", "drift"]
     for season, why in ((1, "no season was found"), (9, "a season of 9 is seen fewer than three times")):
         with pytest.raises(SeriesError, match=f"method is 'seasonal-mean': {why}; give season"):
-            plain_models(20, season, ForecastSettings(method="seasonal-mean"))
+            make_baselines(20, season, ForecastSettings(method="seasonal-mean"))
 
 
 def test_a_baseline_is_evaluated_on_points_that_it_was_not_fitted_to() -> None:
     values = np.random.default_rng(0).normal(size=40)
     settings = ForecastSettings(horizon=2)
     for baseline in (Mean(), Drift()):
-        found = fit_plain("mean", baseline, values, settings)
+        found = fit_baseline("mean", baseline, values, settings)
         changed = values.copy()
         changed[30:] += 100
-        other = fit_plain("mean", type(baseline)(), changed, settings)
+        other = fit_baseline("mean", type(baseline)(), changed, settings)
         assert np.isnan(found.errors[:10]).all(), "the first quarter is fitted to"
         np.testing.assert_array_equal(found.errors[:29], other.errors[:29])
         assert found.members[0].num_fitted == 40
-    naive = fit_plain("naive", Naive(), values, settings)
+    naive = fit_baseline("naive", Naive(), values, settings)
     assert naive.errors[1:39, 1] == pytest.approx(values[2:] - values[:38])
     assert naive.members[0].spread == pytest.approx(np.sqrt(np.mean(np.diff(values) ** 2)))
     assert naive.spreads[5] == pytest.approx(naive.members[0].spread * np.sqrt([1, 2]))

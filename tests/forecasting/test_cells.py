@@ -169,7 +169,7 @@ def test_signs_that_look_alike() -> None:
     [
         (["1,5"], ",", "line 2: '1,5' in column 'v' is not a number like -1234.5 or 1e6; give"),
         (["NA", "1.002,5"], ";", "line 3: '1.002,5' in column 'v' is not a number like -1234.5"),
-        (["1,234"], ",", "give decimal or thousands if it has other signs, delimiter if it is several columns"),
+        (["1,234"], ",", "give decimal or thousands if it has other separators, delimiter if it is several columns"),
         (["7", "$5"], ",", "line 3: '$5' in column 'v' is not a number like -1234.5 or 1e6; give"),
         (["7", "\u22125"], ",", "line 3: '\u22125' (it has a MINUS SIGN) in column 'v'"),
         (["7", "\u0663"], ",", "(it has a ARABIC-INDIC DIGIT THREE)"),

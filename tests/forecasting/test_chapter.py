@@ -38,5 +38,5 @@ def test_networks_predict_chaos_that_linear_models_cannot() -> None:
         values[t] = 3.8 * values[t - 1] * (1 - values[t - 1])
     settings = ForecastSettings(horizon=2, members=4, learning_rate=1e-2, method="network")
     report = forecasting.backtest(values, settings, held_out=100, baselines=[AutoRegression(4)])
-    assert report.forecaster.trust > 0.5
+    assert report.forecaster.shrinkage > 0.5
     assert report.scores["network"].rmse[0] < 0.4 * report.scores["AR(4)"].rmse[0]

@@ -79,12 +79,12 @@ def test_columns_by_name_and_number(home: Path) -> None:
         _read(home, table)
     with pytest.raises(
         SettingsError,
-        match=r"column is 'c': there is no such column; there are 'date', 'n', 'b'; or give a number from 1 to 3",
+        match=r"column is 'c': there is no such column; give one of 'date', 'n', 'b'; or a number from 1 to 3",
     ):
         _read(home, table, "c")
-    with pytest.raises(SettingsError, match="time is 'n': that is the column of the series"):
+    with pytest.raises(SettingsError, match="time is 'n': it is also the column to forecast"):
         _read(home, table, "n", time="n")
-    with pytest.raises(SettingsError, match="column is 'x': 2 columns have this header; give the number of one"):
+    with pytest.raises(SettingsError, match="column is 'x': 2 columns have this header; give the number of the column"):
         _read(home, "d,x,x\n2001,1,2\n2002,2,3\n", "x")
 
 
@@ -151,29 +151,35 @@ def test_headers(home: Path, name: str) -> None:
         (b"\xd0\xcf\x11\xe0\0\0", "line 1: not UTF-8 .byte 0xd0.; save the table as CSV in UTF-8"),
         ("x\r\r\n1\r\r\n2\r\r\n", "lines end in two carriage returns and a line feed"),
         ("x\n1\ntwo\n3\n", "line 3: 'two' in column 'x' is not a number like -1234.5"),
-        ("x\n1\n2,5\n3\n", "line 3 has 2 columns, and line 1 1; .* a cell that has it needs quotes"),
-        ("x\n1\n\n2\nNA\n3\n", r"line 3: no value in column 'x' \(2 of 5 rows are missing\); missing='interpolate'"),
+        ("x\n1\n2,5\n3\n", "line 3 has 2 columns, line 1 has 1; .* a cell that contains it needs quotes"),
+        (
+            "x\n1\n\n2\nNA\n3\n",
+            r"line 3: no value in column 'x' \(2 of 5 rows are missing\); give missing='interpolate' to fill them",
+        ),
         ("x\n1\n# 2\n3\n", "line 3: '# 2' in column 'x' is not a number like -1234.5"),
         ("x\n1\n2 # 3\n3\n", "line 3: '2 # 3' in column 'x' is not a number like -1234.5"),
         ("d,x\n2001,1\n\n2002,2\n", "line 3 is empty; delete it, or if the header follows give skip_rows=3"),
         ("\nd,x\n2001,1\n2002,2\n", "line 1 is empty; give skip_rows=1"),
         ("x\n1\n1e301\n3\n", "value 2 is 1e.301, more than 1e.300"),
         ("date,x\n2001-02,1\n2001-01,2\n", "line 3: 2001-01 is earlier than 2001-02 in line 2"),
-        ("a,x\nu,1\nv\n", "line 3 has 1 column, and line 1 2; delete the row if it is not part of the table"),
-        ("a,x\n2001,1\n2002,2,\n", "line 3 has 3 columns, and line 1 2"),
-        ("Title\nd,x\n2001,1\n", "line 2 has 2 columns, and line 1 1; .* if this line is the header, give skip_rows=1"),
+        ("a,x\nu,1\nv\n", "line 3 has 1 column, line 1 has 2; delete the row if it is not part of the table"),
+        ("a,x\n2001,1\n2002,2,\n", "line 3 has 3 columns, line 1 has 2"),
+        ("Title\nd,x\n2001,1\n", "line 2 has 2 columns, line 1 has 1; .* if this line is the header, give skip_rows=1"),
         ('d,x\n2001,1\n2002,"2\n2003,3\n', "line 3: not CSV .unexpected end of data.; check the quotes"),
         ('d,x\n2001,1\n2002,"2"0\n', "line 3: not CSV"),
         ('d,x\n2001,1\n"20\n02",2\n2003,x\n', r"line 3: '20\\n02' in column 'd' is not an ISO date like '2001'"),
-        ("sep=;\nd;x\n2001;1\n", "line 1: .* Excel's note of the delimiter; give skip_rows=1 and delimiter"),
+        (
+            "sep=;\nd;x\n2001;1\n",
+            "line 1: Excel's note of the delimiter is not part of the table; give skip_rows=1 and delimiter",
+        ),
         (
             "d;x\n2001;1\n2002;2\n",
             "line 2: '2001;1' in column 'd;x' is not a number like -1234.5 or 1e6; .* delimiter if it is several",
         ),
-        ("d;x\n2001;1,5\n2002;2,5\n", "line 2 has 2 columns, and line 1 1; give delimiter if another"),
-        ("a,b\n", r"a header \('a', 'b'\) and no rows under it"),
-        (",\n,\n", r"a header \('', ''\) and no rows under it"),
-        ("units\n\n", r"a header \('units'\) and no rows under it"),
+        ("d;x\n2001;1,5\n2002;2,5\n", "line 2 has 2 columns, line 1 has 1; give delimiter if another"),
+        ("a,b\n", r"a header \('a', 'b'\) without rows"),
+        (",\n,\n", r"a header \('', ''\) without rows"),
+        ("units\n\n", r"a header \('units'\) without rows"),
     ],
 )
 def test_refusals(home: Path, content: str | bytes, message: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from charloom import SeriesError, SettingsError
 from charloom.forecasting import csv_table
-from charloom.forecasting.csv_table import Table, listed, read_table, shown
+from charloom.forecasting.csv_table import Table, join_names, quote_cell, read_table
 from charloom.settings import TableSettings
 
 _CELLS = st.text(st.sampled_from("ab,;\t\"\n 'ä"), max_size=5).map(lambda cell: f"x{cell}x")  # no spaces at the ends
@@ -45,17 +45,19 @@ def test_a_column_is_found_by_its_header_or_its_number() -> None:
     assert table.find("d", "column") == table.find(1, "column") == table.find("1", "column") == 0
     assert table.find("2", "column") == 1, "a header has precedence over a number"
     assert table.find(3, "column") == 2
-    with pytest.raises(SettingsError, match="time is 'v': 2 columns have this header; give the number of one"):
+    with pytest.raises(SettingsError, match="time is 'v': 2 columns have this header; give the number of the column"):
         table.find("v", "time")
-    with pytest.raises(SettingsError, match=r"column is 5: there is no such column; there are 'd', '2'.* from 1 to 4"):
+    with pytest.raises(
+        SettingsError, match=r"column is 5: there is no such column; give one of 'd', '2'.* from 1 to 4"
+    ):
         table.find(5, "column")
 
 
 def test_long_cells_and_lists_are_shortened_in_messages() -> None:
-    assert shown("x" * 40) == repr("x" * 40)
-    assert shown("x" * 41) == repr("x" * 40 + "...")
-    assert listed(["a", "b"]) == "'a', 'b'"
-    assert listed(["a"] * 21) == ", ".join(["'a'"] * 20) + ", ..."
+    assert quote_cell("x" * 40) == repr("x" * 40)
+    assert quote_cell("x" * 41) == repr("x" * 40 + "...")
+    assert join_names(["a", "b"]) == "'a', 'b'"
+    assert join_names(["a"] * 21) == ", ".join(["'a'"] * 20) + ", ..."
 
 
 @pytest.mark.parametrize(
@@ -66,11 +68,11 @@ def test_long_cells_and_lists_are_shortened_in_messages() -> None:
         (b" \n", "empty; there is nothing to forecast"),
         (b"d,v\r\r\n2001,1\r\r\n", "two carriage returns"),
         (b'd,v\n2001,"1\n', "line 2: not CSV .*check the quotes"),
-        (b"d,v\n2001,1\n2002\n", "line 3 has 1 column, and line 1 2; delete the row"),
-        (b"d,v\n2001,1,5\n", "line 2 has 3 columns, and line 1 2; give delimiter .* give skip_rows=1"),
+        (b"d,v\n2001,1\n2002\n", "line 3 has 1 column, line 1 has 2; delete the row"),
+        (b"d,v\n2001,1,5\n", "line 2 has 3 columns, line 1 has 2; give delimiter .* give skip_rows=1"),
         (b"d,v\n\n2001,1\n", "line 2 is empty; delete it, or if the header follows give skip_rows=2"),
-        (b"d,v\n", "a header \\('d', 'v'\\) and no rows under it"),
-        (b"sep=;\nd;v\n2001;1\n", "line 1: not part of the table but Excel's note"),
+        (b"d,v\n", "a header \\('d', 'v'\\) without rows"),
+        (b"sep=;\nd;v\n2001;1\n", "line 1: Excel's note of the delimiter is not part"),
     ],
 )
 def test_an_invalid_table_is_refused_by_its_line(tmp_path: Path, content: bytes, message: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charloom import SeriesError
-from charloom.forecasting.dates import Dates, format_date, notation_of, parse_date, read_dates
+from charloom.forecasting.dates import Dates, find_notation, format_date, parse_date, read_dates
 
 _DAYS = st.dates(date(1900, 1, 1), date(2100, 12, 28))
 FORMATS = ("%d.%m.%Y", "%m/%d/%Y", "%d-%b-%Y", "%B %d, %Y", "%Y/%m/%d", "%d%m%Y", "%A, %d %B %Y", "%d.%m.%Y %H:%M")
@@ -88,7 +88,7 @@ def test_months_continue_on_their_day_or_their_last(first: date, step: int, numb
 @given(st.datetimes(datetime(1000, 1, 1), datetime(2999, 12, 31)), st.integers(0, 3))
 def test_iso_dates_are_parsed_exactly(time: datetime, form: int) -> None:
     label = (f"{time:%Y-%m-%d}", f"{time:%Y-%m}", f"{time:%G-W%V}", time.isoformat(sep=" "))[form]
-    notation = notation_of(label)
+    notation = find_notation(label)
     assert notation is not None
     found = parse_date(label, notation)
     assert found is not None
@@ -112,7 +112,7 @@ def test_iso_dates_are_parsed_exactly(time: datetime, form: int) -> None:
     ],
 )
 def test_invalid_iso_dates(label: str) -> None:
-    notation = notation_of(label)
+    notation = find_notation(label)
     assert notation is None or parse_date(label, notation) is None
 
 
@@ -173,28 +173,40 @@ def test_unpadded_dates_are_unambiguous_between_separators() -> None:
         ("2001-01 2001-02 2001-01", "line 4: 2001-01 is earlier than 2001-02 in line 3; sort the rows, the oldest"),
         ("2001-01 2001-02 2001-01", "; if the file holds several series, keep the rows of one"),
         ("2001-01 2001-01 2001-02", "line 3: 2001-01 is the same date as 2001-01 in line 2; sort the rows, the old"),
-        ("2001-01-01 2001-01-02 2001-01-04 2001-01-05", "line 4: 2001-01-04 comes 2 days after 2001-01-02, others"),
-        ("2001-01-28 2001-02-28 2001-03-31 2001-04-30", "line 5: 2001-04-30 comes 30 days after 2001-03-31, others"),
+        (
+            "2001-01-01 2001-01-02 2001-01-04 2001-01-05",
+            "line 4: 2001-01-04 is 2 days after 2001-01-02, other steps are",
+        ),
+        (
+            "2001-01-28 2001-02-28 2001-03-31 2001-04-30",
+            "line 5: 2001-04-30 is 30 days after 2001-03-31, other steps are",
+        ),
         (
             "2001-01-01T00:00 2001-01-02T01:00 2001-01-03T02:00 2001-01-04T02:00 2001-01-05T02:00 2001-01-06T02:00",
-            "line 4: 2001-01-03T02:00 comes 1 day, 1:00:00 after 2001-01-02T01:00, others 1 day",
+            "line 4: 2001-01-03T02:00 is 1 day, 1:00:00 after 2001-01-02T01:00, other steps are 1 day",
         ),
-        ("2001-01 2001-02 2001-03 2001-05 2001-06", "line 5: 2001-05 comes 2 months after 2001-03, others 1 month"),
+        (
+            "2001-01 2001-02 2001-03 2001-05 2001-06",
+            "line 5: 2001-05 is 2 months after 2001-03, other steps are 1 month",
+        ),
         (
             "2001-01 2001-02 Total",
             "line 4: 'Total' in column 'd' is not an ISO date like '2001-01'; correct the row, or",
         ),
         ("2001-01 2001-13 2001-03", "line 3: '2001-13' in column 'd' is not an ISO date like '2001-01'"),
         ("2001-12 2001 2002-01", "line 3: '2001' in column 'd' is not an ISO date like '2001-12'"),
-        ("2001-01-01T00:00Z 2001-01-02T00:00", "line 3: of '2001-01-02T00:00' and '2001-01-01T00:00Z' one has a time"),
+        (
+            "2001-01-01T00:00Z 2001-01-02T00:00",
+            "line 3: only one of '2001-01-02T00:00' and '2001-01-01T00:00Z' has a time",
+        ),
         (
             "north north",
-            "line 2: 'north' in column 'd' is not an ISO date such as 2001-12-31; give date_format, as %d",
+            "line 2: 'north' in column 'd' is not an ISO date such as 2001-12-31; give date_format, for example %d",
         ),
-        ("north north", "or the column of dates with time; time='none' takes the rows in the order of the file"),
+        ("north north", "or the column of dates with time; or time='none' if the rows are evenly spaced"),
         (
             "29/04/2001 30/04/2001",
-            "is not an ISO date such as 2001-12-31; give date_format, as %d.%m.%Y for 31.12.2001",
+            "is not an ISO date such as 2001-12-31; give date_format, for example %d.%m.%Y for 31.12.2001",
         ),
         (
             "31.12.2001 Total",
@@ -220,5 +232,5 @@ def test_many_steps_take_no_longer() -> None:
 def test_dates_end_with_the_year_9999() -> None:
     dates = _read(["9999-11", "9999-12"])
     assert dates is not None
-    with pytest.raises(SeriesError, match="beyond year 9999; time='none' numbers the points instead"):
+    with pytest.raises(SeriesError, match="beyond year 9999; give time='none' to number the points instead"):
         dates.label(2)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from charloom import CharloomWarning, SeriesError, SettingsError, forecasting
 from charloom.forecasting import ForecastSettings
-from charloom.forecasting.fitting import MAX_POINTS, check_length, fewest_points, fit_all, with_horizon
+from charloom.forecasting.fitting import MAX_POINTS, check_length, fit_all, min_points, replace_horizon
 from charloom.forecasting.series import Series
 from charloom.settings.forecasting import Method
 from noisy_seasons import SETTINGS, noisy_seasons
@@ -17,16 +17,16 @@ from noisy_seasons import SETTINGS, noisy_seasons
 
 @pytest.mark.parametrize("model", ["auto", "network"])
 @pytest.mark.parametrize("length", [1, 3, 4, 5, 12, 23, 24, 25, 31])
-def test_what_a_short_series_is_told_helps(length: int, model: Method) -> None:
+def test_hint_for_a_short_series_helps(length: int, model: Method) -> None:
     """A shorter horizon is advised if there is one that fits, another model if that one fits."""
     settings = replace(SETTINGS, horizon=40, method=model)
     for attempt, left in ((forecasting.fit, length), (forecasting.backtest, length - 1)):
-        if attempt is forecasting.fit and left >= fewest_points(40, model):
+        if attempt is forecasting.fit and left >= min_points(40, model):
             continue
         with pytest.raises(SeriesError, match="too few") as caught:
             attempt(noisy_seasons(150)[:length], settings)
-        assert ("lower the horizon" in str(caught.value)) == (left >= fewest_points(1, model))
-        if left >= fewest_points(1, "auto"):
+        assert ("lower the horizon" in str(caught.value)) == (left >= min_points(1, model))
+        if left >= min_points(1, "auto"):
             assert "lower the horizon" in str(caught.value) or "give method='auto'" in str(caught.value)
 
 
@@ -34,7 +34,7 @@ def test_what_a_short_series_is_told_helps(length: int, model: Method) -> None:
 def test_the_advice_for_held_out_points_suffices(length: int, horizon: int, held_out: int, model: Method) -> None:
     """With the advised number held out the same series is long enough; one more is refused."""
     settings = ForecastSettings(horizon=horizon, method=model)
-    most = length - fewest_points(horizon, model)
+    most = length - min_points(horizon, model)
     if held_out <= most:
         check_length(length, settings, held_out)
         return
@@ -49,7 +49,7 @@ def test_the_advice_for_held_out_points_suffices(length: int, horizon: int, held
 def test_only_the_last_points_are_fitted() -> None:
     values = np.append(np.full(50, 1e9), np.tile([1.0, 2.0], MAX_POINTS // 2))
     settings = ForecastSettings(horizon=2, method="mean", season=1, domain="real")
-    with pytest.warns(CharloomWarning, match="10,050 points: the last 10,000 are fitted to"):
+    with pytest.warns(CharloomWarning, match="10,050 points: only the last 10,000 are used to fit"):
         found = forecasting.fit(values, settings)
     assert found.forecast().mean == pytest.approx([1.5, 1.5])
 
@@ -64,18 +64,20 @@ def test_a_constant_series_is_repeated_or_refused() -> None:
     series = Series(np.full(30, 2.5))
     for model in ("auto", "mean"):
         assert [one.method for one in fit_all(series, replace(SETTINGS, method=model), None)] == ["naive"]
-    with pytest.raises(SeriesError, match="method is 'ar': all 30 values are the same; method='auto' repeats them"):
+    with pytest.raises(
+        SeriesError, match="method is 'ar': all 30 values are the same; give method='auto' to repeat them"
+    ):
         fit_all(series, replace(SETTINGS, method="ar"), None)
 
 
 def test_a_season_must_be_seen_twice() -> None:
     plain = replace(SETTINGS, method="seasonal-naive")
     assert forecasting.fit(noisy_seasons(40), replace(plain, season=20)).season == 20
-    with pytest.raises(SettingsError, match="season is 21: 40 points have fewer than two of them"):
+    with pytest.raises(SettingsError, match="season is 21: 40 points are fewer than two seasons"):
         forecasting.fit(noisy_seasons(40), replace(plain, season=21))
 
 
 def test_another_horizon_keeps_the_other_settings() -> None:
-    assert with_horizon(None, None) == ForecastSettings()
-    assert with_horizon(SETTINGS, None) is SETTINGS
-    assert with_horizon(SETTINGS, 9) == replace(SETTINGS, horizon=9)
+    assert replace_horizon(None, None) == ForecastSettings()
+    assert replace_horizon(SETTINGS, None) is SETTINGS
+    assert replace_horizon(SETTINGS, 9) == replace(SETTINGS, horizon=9)

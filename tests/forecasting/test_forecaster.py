@@ -88,7 +88,7 @@ def test_only_what_is_read_must_have_a_logarithm() -> None:
     fitted = forecasting.fit(np.exp(0.1 * noisy_seasons()), replace(SETTINGS, method="ar", transform="log"))
     history = np.exp(0.1 * noisy_seasons(60, seed=1))
     expected = fitted.forecast(history=history)
-    history[: -fitted.fewest_points] = 0.0
+    history[: -fitted.min_points] = 0.0
     assert (fitted.forecast(history=history).mean == expected.mean).all()
     origins = [20, 40, 60]
     several = fitted.forecast_from(np.exp(0.1 * noisy_seasons(60)), origins)
@@ -105,7 +105,9 @@ def test_refusals(forecaster: Forecaster) -> None:
         forecasting.fit(noisy_seasons(30), ForecastSettings(method="network"))
     with pytest.raises(SeriesError, match="3 points are too few to forecast 24 ahead: 4 are needed"):
         forecasting.fit(noisy_seasons(3))
-    with pytest.raises(SeriesError, match="method is 'network': all 60 values are the same; method='auto' repeats"):
+    with pytest.raises(
+        SeriesError, match="method is 'network': all 60 values are the same; give method='auto' to repeat"
+    ):
         forecasting.fit(np.full(60, 2.5), SETTINGS)
     with pytest.raises(SeriesError, match="method is 'seasonal-naive': no season was found"):
         forecasting.fit(np.random.default_rng(0).normal(size=60), ForecastSettings(method="seasonal-naive"))
@@ -119,9 +121,9 @@ def test_refusals(forecaster: Forecaster) -> None:
         forecasting.fit(["a", "b"])  # type: ignore[list-item]
     with pytest.raises(SeriesError, match="not a sequence of numbers"):
         forecasting.fit(noisy_seasons().astype(np.complex128))
-    with pytest.raises(SettingsError, match="season is 80: 150 points have fewer than two"):
+    with pytest.raises(SettingsError, match="season is 80: 150 points are fewer than two seasons"):
         forecasting.fit(noisy_seasons(), ForecastSettings(horizon=6, season=80))
-    with pytest.raises(InputError, match=f"a forecast needs {forecaster.fewest_points} values before it, and there"):
+    with pytest.raises(InputError, match=f"a forecast needs {forecaster.min_points} values before it, and there"):
         forecaster.forecast(history=noisy_seasons(10))
     with pytest.raises(SettingsError, match="horizon is 0"):
         forecaster.forecast(0)

@@ -107,7 +107,7 @@ def test_a_changed_config_is_refused_or_valid(forecaster: Forecaster, tmp_path: 
     for one in (forecaster, forecasting.fit(noisy_seasons(), replace(SETTINGS, method="ar"))):
         one.save(folder)
         config = json.loads((folder / "config.json").read_text())
-        for place in _places({name: config[name] for name in config if name not in _OTHERS}):
+        for place in _paths_of({name: config[name] for name in config if name not in _OTHERS}):
             for wrong in (*_WRONG, "auto", "log"):
                 changed: Any = copy.deepcopy(config)
                 functools.reduce(lambda part, key: part[key], place[:-1], changed)[place[-1]] = wrong
@@ -128,8 +128,8 @@ def test_a_changed_config_is_refused_or_valid(forecaster: Forecaster, tmp_path: 
     assert refused > 100
 
 
-def _places(part: Any) -> Iterator[tuple[Any, ...]]:
+def _paths_of(part: Any) -> Iterator[tuple[Any, ...]]:
     """Yields the path of keys to each leaf; of several members, of the first."""
     for key in part if isinstance(part, dict) else range(len(part[:1])) if isinstance(part, list) else ():
         yield (key,)
-        yield from ((key, *more) for more in _places(part[key]))
+        yield from ((key, *more) for more in _paths_of(part[key]))

@@ -61,7 +61,7 @@ def test_an_evenly_spaced_index(index: Any, later: str) -> None:
         (_DAYS[::-1], "line 2: 2001-01-05 is earlier than 2001-01-06 in line 1"),
         (_DAYS[[0, 1, 2, 3, 5, 4]], "line 6: 2001-01-05 is earlier than"),
         (_DAYS[[0, 1, 1, 2, 3, 4]], "line 3: 2001-01-02 is the same date as"),
-        (_DAYS + np.array([0, 0, 0, 1, 1, 1]), "line 4: 2001-01-05 comes 2 days after 2001-01-03, others 1 day"),
+        (_DAYS + np.array([0, 0, 0, 1, 1, 1]), "line 4: 2001-01-05 is 2 days after 2001-01-03, other steps are 1 day"),
         ([*_DAYS[:5], np.datetime64("NaT")], "'NaT' .* is not an ISO date"),
         (_DAYS[0] + np.arange(6) * np.timedelta64(1, "ns"), "is not an ISO date"),
         (np.array(list("abcdef"), object), "'a' .* is not an ISO date"),

@@ -46,14 +46,14 @@ def test_forecasts_stay_on_the_series_side_of_zero_and_finite() -> None:
 
 def test_integers_stay_integers_and_their_bounds_include_those_between() -> None:
     scale = make_scale(np.array([1.0, 4.0, 2.0]), "none", 1, "auto")
-    assert (scale.whole, scale.sign) == (True, 1)
-    assert scale.rounded(np.array([0.4, 0.6, 2.0])).tolist() == [0, 1, 2]
-    low, high = scale.rounded_bounds(np.array([0.5, 0.6, 1.4]), np.array([2.5, 2.4, 1.6]))
+    assert (scale.is_integer, scale.sign) == (True, 1)
+    assert scale.round_values(np.array([0.4, 0.6, 2.0])).tolist() == [0, 1, 2]
+    low, high = scale.round_bounds(np.array([0.5, 0.6, 1.4]), np.array([2.5, 2.4, 1.6]))
     assert (low.tolist(), high.tolist()) == ([0, 1, 1], [3, 2, 2])
     real = make_scale(np.array([1.0, 4.0, 2.0]), "none", 1, "real")
-    assert (real.whole, real.sign) == (False, 0)
-    assert real.rounded(np.array([0.4])).tolist() == [0.4]
-    assert not make_scale(np.array([1.0, 2.5]), "none", 1, "auto").whole
+    assert (real.is_integer, real.sign) == (False, 0)
+    assert real.round_values(np.array([0.4])).tolist() == [0.4]
+    assert not make_scale(np.array([1.0, 2.5]), "none", 1, "auto").is_integer
 
 
 def test_logarithms_are_taken_if_swings_grow_with_the_level() -> None:
@@ -76,7 +76,7 @@ def test_a_constant_series_is_exactly_zero() -> None:
 
 def test_values_outside_the_scale_are_refused() -> None:
     scale = Scale("log", 0, 0.0, 1.0)
-    with pytest.raises(SeriesError, match="not positive: fit with transform='none'"):
+    with pytest.raises(SeriesError, match="not positive; fit with transform='none'"):
         scale.to_unit(np.array([1.0, 0.0]))
     with pytest.raises(InputError, match=r"a value of 1e\+300 is too far from the fitted series"):
         Scale("none", 0, 0.0, 1.0).to_unit(np.array([1.0, 1e300]))

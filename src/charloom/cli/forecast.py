@@ -71,10 +71,10 @@ def forecast(
 
     from charloom import forecasting
     from charloom.cli import forecast_tables
-    from charloom.forecasting.intervals import sorted_levels
+    from charloom.forecasting.intervals import sort_levels
     from charloom.io.atomic import write_atomically
 
-    levels = sorted_levels(level)
+    levels = sort_levels(level)
     picture = plot or _picture_beside(file)
     table_file = None if output in (None, STANDARD_INPUT) else Path(str(output))
     check_targets(

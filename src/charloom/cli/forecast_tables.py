@@ -11,7 +11,7 @@ from charloom.cli import screen
 from charloom.errors import pluralize
 from charloom.forecasting import Backtest, Forecast, Forecaster, Series, backtest
 from charloom.forecasting.backtest import default_held_out
-from charloom.forecasting.fitting import MAX_POINTS, fewest_points
+from charloom.forecasting.fitting import MAX_POINTS, min_points
 from charloom.forecasting.series import Values, is_constant
 from charloom.settings import ForecastSettings
 from charloom.settings.forecasting import Method
@@ -33,7 +33,7 @@ def show_backtest(
     """Errors and coverage at some steps ahead. Returns the method to take: the settings', or the best for auto."""
     if is_constant(series.values):
         return settings.method
-    needed = default_held_out(len(series), settings.horizon) + fewest_points(settings.horizon, settings.method)
+    needed = default_held_out(len(series), settings.horizon) + min_points(settings.horizon, settings.method)
     if held_out is None and len(series) < needed:
         console.print("Too short to hold a part out: nothing is measured.")
         return settings.method
@@ -75,12 +75,12 @@ def show_forecast(
     horizon = len(found.mean)
     notes = f" by {forecaster.name}" + (f", a season of {forecaster.season}" if forecaster.season > 1 else "")
     notes += ", on a logarithmic scale" if forecaster.scale.transform == "log" else ""
-    notes += ", in whole numbers" if forecaster.scale.whole else ""
+    notes += ", in whole numbers" if forecaster.scale.is_integer else ""
     console.print(f"\nForecast{notes}, fitted to {pluralize(min(len(series), MAX_POINTS), 'point')}:")
     headings = ["time" if series.dates is not None else "point", "forecast"]
     rows = []
     bounds = [found.interval(level) for level in levels]
-    decimals = _decimals(series.values, whole=forecaster.scale.whole)
+    decimals = _decimals(series.values, whole=forecaster.scale.is_integer)
     for step in range(min(horizon, _SHOWN_ROWS)):
         spans = [f"{low[step]:z.{decimals}} .. {high[step]:z.{decimals}}" for low, high in bounds]
         rows.append((series.label(len(series) + step), f"{found.mean[step]:z.{decimals}}", *spans))
@@ -118,6 +118,6 @@ def csv_of(series: Series, found: Forecast, levels: tuple[float, ...], forecaste
     bounds = [bound for level in levels for bound in found.interval(level)]
     for step, mean in enumerate(found.mean):
         values = (float(value) for value in (mean, *(bound[step] for bound in bounds)))
-        numbers = [int(value) if forecaster.scale.whole else value for value in values]
+        numbers = [int(value) if forecaster.scale.is_integer else value for value in values]
         writer.writerow([series.label(len(series) + step), *numbers])
     return text.getvalue()

@@ -1,11 +1,12 @@
-"""Forecasts of a numeric series with intervals that are measured, on charloom's recurrent layers.
+"""Forecasts of a numeric series, with prediction intervals calibrated on held-out errors.
 
     series = forecasting.read_series("co2.csv", "co2")  # or any sequence of numbers
     forecaster = forecasting.fit(series, horizon=24)
     forecast = forecaster.forecast()
     forecast.mean, forecast.interval(0.95)
 
-``backtest`` says beforehand how good such forecasts are, beside naive ones and a plain autoregression.
+``backtest`` measures the errors of such forecasts on the end of the series, next to those of baselines: naive
+forecasts and a least-squares autoregression.
 """
 
 from charloom.forecasting.backtest import Backtest, Scores, backtest

@@ -1,4 +1,4 @@
-"""Errors of forecasts in the past: the end of a series is held out, and forecast from every point of it."""
+"""Backtest: errors and coverage of forecasts from every point of the held-out end of a series."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,30 +8,33 @@ from numpy.typing import NDArray
 
 from charloom.arguments import check_type
 from charloom.errors import SettingsError
-from charloom.forecasting.autoregression import future_values
+from charloom.forecasting.autoregression import select_future
 from charloom.forecasting.baselines import Baseline
-from charloom.forecasting.candidates import MIN_GAIN, best_of, mean_log_error, root_mean_squares
-from charloom.forecasting.fitting import check_length, fit_all, with_horizon
+from charloom.forecasting.candidates import MIN_GAIN, compute_rmse, mean_log_error, select_best
+from charloom.forecasting.fitting import check_length, fit_all, replace_horizon
 from charloom.forecasting.forecaster import Forecaster
-from charloom.forecasting.intervals import sorted_levels
+from charloom.forecasting.intervals import sort_levels
 from charloom.forecasting.network import Progress
 from charloom.forecasting.series import SeriesLike, Values, as_series
 from charloom.settings.forecasting import DEFAULT_LEVELS, ForecastSettings
 from charloom.settings.limits import check_count
 
 _NUM_PATHS = 100
+"""Paths per origin: fewer than for a final forecast, because there are many origins."""
 _MIN_VALUE = float(np.finfo(np.float64).tiny)
+"""Smallest error that counts: that of a perfect forecast has no logarithm."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Errors by steps ahead, each (horizon,).
+    """Forecast errors by number of steps ahead, each (horizon,).
 
     Attributes:
-        rmse: Root of the mean square error, in the series' unit.
-        mae: Mean absolute error.
-        mase: The same, scaled by that of the seasonal naive forecast (naive if there is no season) within the training
-            part. Source: Hyndman and Koehler, Another look at measures of forecast accuracy, 2006.
+        rmse: Root mean square error, in the series' unit.
+        mae: Mean absolute error, in the series' unit.
+        mase: Mean absolute scaled error: ``mae`` divided by that of the seasonal naive forecast (naive if there is no
+            season) within the training part. Source: Hyndman and Koehler, Another look at measures of forecast
+            accuracy, 2006.
     """
 
     rmse: Values
@@ -41,16 +44,16 @@ class Scores:
 
 @dataclass(frozen=True)
 class Backtest:
-    """Errors and coverage on the end that was held out.
+    """Errors and coverage on the held-out end of a series.
 
     Attributes:
-        scores: By the model's or the baseline's name.
+        scores: Scores of each model and baseline, by name.
         best: The forecaster with the smallest errors, unless its lead over the one that ``fit`` chooses is small.
-        coverage: By the level that was claimed, the share of true values inside the intervals of ``best``: (horizon,).
-        num_forecasts: How many forecasts of each step there were: (horizon,).
-        num_fitted: Points that everything was fitted to.
-        season: Points in a season, 1 if there is none.
-        forecaster: The forecaster that ``fit`` chooses of the first ``num_fitted`` points alone.
+        coverage: Share of true values inside the prediction intervals of ``best``, by their nominal level: (horizon,).
+        num_forecasts: Number of forecasts of each step: (horizon,).
+        num_fitted: Number of points in the training part, which every model was fitted to.
+        season: Points per season, 1 if there is none.
+        forecaster: The forecaster that ``fit`` chooses from the training part alone.
     """
 
     scores: dict[str, Scores]
@@ -62,22 +65,22 @@ class Backtest:
     forecaster: Forecaster
 
     def mean_log_error(self, name: str) -> float:
-        """Logarithm of a model's root mean square error, averaged over steps 1, 2, 4, ... and the last."""
+        """Returns the logarithm of a model's RMSE, averaged over steps 1, 2, 4, ... and the last."""
         return mean_log_error(self.scores[name].rmse, _MIN_VALUE)
 
 
 def default_held_out(length: int, horizon: int) -> int:
-    """A fifth of the series, and no fewer points than the horizon."""
+    """Returns the default number of held-out points: a fifth of the series, at least the horizon."""
     return max(length // 5, horizon)
 
 
-def _num_held_out(length: int, settings: ForecastSettings, held_out: int | None) -> int:
-    """Raises SeriesError or SettingsError if these points, or those that are left, are too few."""
-    usual = default_held_out(length, settings.horizon)
-    number = usual if held_out is None else check_count("held_out", held_out, minimum=1)
+def _check_held_out(length: int, settings: ForecastSettings, held_out: int | None) -> int:
+    """Returns the number of held-out points. Raises SeriesError or SettingsError if these or the others are too few."""
+    default = default_held_out(length, settings.horizon)
+    number = default if held_out is None else check_count("held_out", held_out, minimum=1)
     if number < settings.horizon:
         raise SettingsError(
-            f"to measure {settings.horizon} ahead takes {settings.horizon}; raise it, or lower the horizon",
+            f"a horizon of {settings.horizon} needs at least {settings.horizon}; raise it, or lower the horizon",
             setting="held_out",
             value=number,
         )
@@ -95,58 +98,65 @@ def backtest(
     levels: Sequence[float] = DEFAULT_LEVELS,
     progress: Progress | None = None,
 ) -> Backtest:
-    """Fits to the beginning of a series once, then forecasts from every point of the end, given all before it.
+    """Fits to the first part of a series once, then forecasts from every later point, given all values before it.
 
     Args:
         series: Evenly spaced values, the oldest first.
-        settings: The defaults if None. A model that they name is ``best`` whatever the others do.
-        horizon: Steps ahead, in place of the settings'.
-        held_out: How many points at the end are held out; a fifth, at least the horizon, if None.
-        baselines: Scored beside the settings' model; if None, all models that the series is long enough for.
-        levels: Of intervals whose coverage is measured.
-        progress: Called with the share of the fit that is done.
+        settings: Settings; the defaults if None. A method other than ``auto`` is ``best`` in any case.
+        horizon: Number of steps ahead; overrides the settings.
+        held_out: Number of points held out at the end; if None a fifth of the series, at least the horizon.
+        baselines: Baselines to score with the settings' model; if None, all models that the series is long enough for.
+        levels: Levels of the prediction intervals whose coverage is measured.
+        progress: Callback with the completed share of the fit, 0 to 1.
 
-    Raises SeriesError if too little is left to fit to.
+    Raises:
+        SeriesError: The training part is too short to fit to.
     """
-    settings = with_horizon(settings, horizon)
+    settings = replace_horizon(settings, horizon)
     series = as_series(series)
-    levels = sorted_levels(levels)
+    levels = sort_levels(levels)
     check_type((Sequence, type(None)), baselines=baselines)
     for baseline in baselines or ():
         check_type(Baseline, baselines=baseline)
-    num_fitted = len(series) - _num_held_out(len(series), settings, held_out)
+    num_fitted = len(series) - _check_held_out(len(series), settings, held_out)
+    # Neither the scale nor the season may depend on held-out points.
     training = series.head(num_fitted)
     chosen, *others = fit_all(training, settings, progress, compared=baselines is None)
     compared = [chosen, *others] if baselines is None else [chosen]
     names = [one.name for one in compared] + [one.name for one in baselines or ()]
     if repeated := next((name for name in names if names.count(name) > 1), None):
-        raise SettingsError(f"hold a second model named {repeated!r}; leave it out", setting="baselines")
+        raise SettingsError(f"contain two models named {repeated!r}; remove one", setting="baselines")
     origins = np.arange(num_fitted, len(series))
-    found = {
+    forecasts = {
         one.name: one.forecast_from(series, origins, num_paths=max(_NUM_PATHS, settings.members)) for one in compared
     }
-    means = {name: forecast.mean for name, forecast in found.items()}
+    # Every forecaster has an interval; the scores need the mean only.
+    means = {name: forecast.mean for name, forecast in forecasts.items()}
     for baseline in baselines or ():
         baseline.fit(training.values)
-        with np.errstate(all="ignore"):  # an unstable autoregression leaves the range of floats
+        with np.errstate(all="ignore"):  # an unstable autoregression may leave the range of floats
             means[baseline.name] = baseline.forecast(series.values, origins, settings.horizon)
-    true = future_values(series.values, origins, settings.horizon)
-    # No square of values that are divided by this power of two leaves the range of floats.
+    true = select_future(series.values, origins, settings.horizon)
+    # Squares of values divided by this power of two stay in the range of floats, and such a division is exact.
     exponent = int(np.frexp(np.max(np.abs(series.values)))[1])
+    # The unit of MASE uses the training part only, so that it does not depend on what is forecast.
     past = np.ldexp(training.values, -exponent)
     unit = float(np.mean(np.abs(past[chosen.season :] - past[: -chosen.season]))) or 1.0
-    scores = {name: _score(true, mean, exponent, unit) for name, mean in means.items()}
+    scores = {name: _compute_scores(true, mean, exponent, unit) for name, mean in means.items()}
     best = chosen
     if settings.method == "auto":
+        # The forecaster that ``fit`` chose stays unless another leads clearly: a small lead may be chance.
         log_errors = [mean_log_error(scores[one.name].rmse, _MIN_VALUE) for one in compared]
-        best = compared[best_of(log_errors, MIN_GAIN)]
+        best = compared[select_best(log_errors, MIN_GAIN)]
     counts = np.sum(~np.isnan(true), axis=0)
-    bounds = {level: found[best.name].interval(level) for level in levels}
+    # Coverage is that of one forecaster, which the user would use, not the best at each level.
+    bounds = {level: forecasts[best.name].interval(level) for level in levels}
     coverage = {level: np.sum((low <= true) & (true <= high), 0) / counts for level, (low, high) in bounds.items()}
     return Backtest(scores, best, coverage, counts, num_fitted, chosen.season, chosen)
 
 
-def _score(true: Values, mean: Values, exponent: int, unit: float) -> Scores:
+def _compute_scores(true: Values, mean: Values, exponent: int, unit: float) -> Scores:
+    """Computes scores in the series' unit. ``unit`` is the error that MASE divides by, over two to the exponent."""
     errors = np.ldexp(true, -exponent) - np.ldexp(mean, -exponent)
     mae = np.nanmean(np.abs(errors), axis=0)
-    return Scores(np.ldexp(root_mean_squares(errors), exponent), np.ldexp(mae, exponent), mae / unit)
+    return Scores(np.ldexp(compute_rmse(errors), exponent), np.ldexp(mae, exponent), mae / unit)

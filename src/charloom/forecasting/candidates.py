@@ -1,4 +1,7 @@
-"""Models that can forecast a series, their errors on points that they were not fitted to, and the best by these."""
+"""Candidates: models that can forecast a series, their errors on held-out points, and the choice of the best.
+
+``fitting`` decides which of them to fit; ``backtest`` measures the errors of the result.
+"""
 
 import itertools
 import math
@@ -9,146 +12,181 @@ import numpy as np
 import torch
 
 from charloom.errors import Argument, SeriesError
-from charloom.forecasting.autoregression import (
-    Kind,
-    Linear,
-    Places,
-    choose_lags,
-    compared_steps,
-    fit_lags,
-    future_values,
-)
+from charloom.forecasting.autoregression import AutoregressionSpec, Indices, Linear, fit_average, select_future
 from charloom.forecasting.baselines import AutoRegression, Baseline, Drift, Mean, Naive, SeasonalMean, SeasonalNaive
-from charloom.forecasting.network import Member, Progress, Reading, draw_paths, fit_members
+from charloom.forecasting.cross_validation import select_steps, weigh_specs
+from charloom.forecasting.network import CorrectionConfig, Member, Progress, draw_paths
+from charloom.forecasting.network_training import fit_members
 from charloom.forecasting.series import Values
 from charloom.recurrence.threads import use_threads
 from charloom.settings.forecasting import ForecastSettings, Method
 
-_TRUSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_CORRECTION_SHRINKAGES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _MIN_GAIN = 0.002
-"""Minimum gain in error for which corrections are used."""
+"""Minimum gain in log RMSE for which the networks' corrections are used."""
 _NUM_PATHS = 40
+"""Paths per origin, of which the mean and the spread are used."""
 _MAX_ORIGINS = 600
 _FOLDS = 5
 _BANDWIDTH = 0.5
+"""Bandwidth of the average over steps, on a logarithmic scale."""
 _DEAD_BAND = 1.1
-"""A ratio of errors that fewer fitted points may explain."""
+"""Ratio of errors that may come from fewer fitted points alone."""
 _MAX_OPTIMISM = 3.0
 _TINY = 1e-12
 """Errors below this share of the series' spread are rounding."""
 MIN_GAIN = 0.02
-"""Least relative gain in error over the preferred model."""
+"""Minimum relative gain in error over the preferred model."""
 _MAX_FITS = 40
+"""Fits of a baseline to growing parts of the series."""
 _MAX_SEASONS = 3
-"""That a seasonal mean averages: more of them lag behind a level that moves."""
-_MIN_FOR_REGRESSION = 24
+"""Limit of averaged seasons: the mean of more of them follows a moving level too slowly."""
+_MIN_AUTOREGRESSION_POINTS = 24
 
 
-def evenly_spaced(begin: int, end: int, most: int) -> Places:
-    """All places from ``begin`` to before ``end``, or at most so many of them."""
-    return np.arange(begin, end, max(1, math.ceil((end - begin) / most)), dtype=np.int64)
+def space_evenly(start: int, end: int, max_indices: int) -> Indices:
+    """Returns evenly spaced indices from ``start`` to ``end - 1``, at most ``max_indices``."""
+    return np.arange(start, end, max(1, math.ceil((end - start) / max_indices)), dtype=np.int64)
 
 
-def root_mean_squares(errors: Values) -> Values:
-    """Root mean squares of errors (origins, horizon), NaN if unknown, by steps ahead; NaN if all of a step's are."""
-    with np.errstate(all="ignore"):
-        found: Values = np.sqrt(np.nansum(errors**2, axis=0) / np.sum(~np.isnan(errors), axis=0))
-    return found
+def compute_rmse(errors: Values) -> Values:
+    """Computes the RMSE of each step from errors (origins, horizon); NaN errors are ignored.
 
-
-def mean_log_error(errors: Values, smallest: float = _TINY) -> float:
-    """Logarithm of root mean square errors (horizon,), averaged over the compared steps that have one.
-
-    Models are compared by it: no step decides alone, however large its errors. Smaller errors than ``smallest`` count
-    as this. Returns infinity for none, and for errors beyond floats.
+    Returns (horizon,), NaN for a step without errors.
     """
-    found = errors[compared_steps(len(errors)) - 1]
-    found = np.log(np.maximum(found[~np.isnan(found)], smallest))
+    with np.errstate(all="ignore"):
+        rmse: Values = np.sqrt(np.nansum(errors**2, axis=0) / np.sum(~np.isnan(errors), axis=0))
+    return rmse
+
+
+def mean_log_error(errors: Values, min_error: float = _TINY) -> float:
+    """Returns the logarithm of RMSEs (horizon,), averaged over those steps of ``select_steps`` that have one.
+
+    Errors below ``min_error`` count as ``min_error``. Returns infinity if there are no errors or an infinite one.
+    """
+    # Models are compared by a mean of logarithms, so that no step with large errors decides alone.
+    found = errors[select_steps(len(errors)) - 1]
+    found = np.log(np.maximum(found[~np.isnan(found)], min_error))
     return float(found.mean()) if len(found) and np.isfinite(found).all() else math.inf
 
 
-def best_of(scores: Sequence[float], least_gain: float) -> int:
-    """The place of the smallest score; 0 if it gains no more than this over the first: less may be chance."""
+def select_best(scores: Sequence[float], min_gain: float) -> int:
+    """Returns the index of the smallest score; 0 if its gain over the first one is at most ``min_gain``."""
     best = int(np.argmin(scores))
-    return best if scores[best] < scores[0] - least_gain else 0
+    return best if scores[best] < scores[0] - min_gain else 0
 
 
-def errors_after(
-    fitted: Callable[[int], Linear], starts: Places, values: Values, horizon: int, *, estimated: bool
+def compute_later_errors(
+    fit_before: Callable[[int], Linear], starts: Indices, values: Values, horizon: int, *, estimated: bool
 ) -> tuple[Values, Values]:
-    """Errors on points after those that a linear model was fitted to, and how they are expected to grow.
+    """Computes errors of a linear model on points after those that it was fitted to.
 
-    fitted: The model of the points before a place; origins from one of the ``starts`` to before the next are forecast
-    by the same one. estimated: The intercept is estimated from the points, so that its error counts in the growth.
+    Args:
+        fit_before: Fits the model to the points before an index.
+        starts: Indices at which the model is fitted again; it forecasts from the origins up to the next one.
+        values: The series: (points,).
+        horizon: Number of steps ahead.
+        estimated: Whether the intercept is estimated from the points; if so its error counts in the growth.
 
-    Returns both as (origins, horizon) for at most 600 origins of the series; not a number where unknown.
+    Returns:
+        The errors and their expected growth (``Linear.compute_error_growth``), each (origins, horizon), for at most 600
+        origins; NaN if unknown.
     """
-    grid = evenly_spaced(0, len(values), _MAX_ORIGINS)
-    true = future_values(values, grid, horizon)
+    # All candidates use this grid of origins, so that they can be compared on common points.
+    grid = space_evenly(0, len(values), _MAX_ORIGINS)
+    true = select_future(values, grid, horizon)
     errors, growths = np.full_like(true, np.nan), np.full_like(true, np.nan)
-    for begin, end in itertools.pairwise([*starts.tolist(), len(values)]):
-        linear = fitted(begin)
-        rows = np.flatnonzero((grid >= max(begin, linear.order)) & (grid < end))
+    for start, end in itertools.pairwise([*starts.tolist(), len(values)]):
+        linear = fit_before(start)
+        rows = np.flatnonzero((grid >= max(start, linear.order)) & (grid < end))
         if len(rows):
             errors[rows] = true[rows] - linear.forecast(values, grid[rows], horizon)
-            growths[rows] = linear.error_growth(horizon, begin if estimated else None)
+            growths[rows] = linear.compute_error_growth(horizon, start if estimated else None)
     return errors, growths
 
 
-def optimism(
-    members: list[Member], lags: dict[Kind, float], reading: Reading, values: Values, settings: ForecastSettings
+def estimate_optimism(
+    members: list[Member],
+    specs: dict[AutoregressionSpec, float],
+    config: CorrectionConfig,
+    values: Values,
+    settings: ForecastSettings,
 ) -> Values:
-    """By how much errors after the fitted points exceed those on blocks between them: (horizon,), 1 or more.
+    """Estimates the ratio of errors after the fitted points to errors on blocks between them.
 
-    A block between others is easier to forecast than the future if the series goes where it has not been. Compared are
-    the linear parts, on the same points of the second half. Half of the excess counts, on a logarithmic scale: models
-    of the past had fewer points than this one.
+    A block between others is easier to forecast than the future if the series reaches new levels. The linear parts are
+    compared, on the same points of the second half of the series.
+
+    Returns:
+        Factors for the errors on blocks: (horizon,), from 1 to the square root of 3.
     """
-    starts = evenly_spaced(len(values) // 2, len(values), _FOLDS)
-    after, _ = errors_after(lambda end: fit_lags(lags, values[:end]), starts, values, settings.horizon, estimated=True)
+    starts = space_evenly(len(values) // 2, len(values), _FOLDS)
+    after, _ = compute_later_errors(
+        lambda end: fit_average(specs, values[:end]), starts, values, settings.horizon, estimated=True
+    )
+    # The networks would need training on each fold; the linear parts show the effect of new levels.
     linear = [replace(member, network=None) for member in members]
-    between, _ = errors_ahead(linear, Reading(reading.context, 1.0, 0.0), values, settings, noise=False)
+    between, _ = compute_block_errors(linear, CorrectionConfig(config.context, 1.0, 0.0), values, settings, noise=False)
+    # Errors of different points are not comparable.
     common = np.isfinite(after) & np.isfinite(between)
     sizes = [np.where(common, np.abs(errors), 0.0).sum(0) for errors in (after, between)]
     counts = common.sum(0)
     steps = np.arange(1, settings.horizon + 1)
     found = np.ones(settings.horizon)
     for step in steps[counts > 0]:
+        # A ratio of single steps would be too noisy; steps of similar distance have similar ratios.
         near = np.exp(-0.5 * (np.log(steps / step) / _BANDWIDTH) ** 2) * (counts > 0)
         means = [(near * size / np.maximum(counts, 1)).sum() for size in sizes]
         found[step - 1] = means[0] / means[1] if means[1] > 0 else 1.0
+    # The square root: half of the excess counts, on a logarithmic scale, because the models of the past were fitted to
+    # fewer points than the final one.
     return np.sqrt(np.clip(found / _DEAD_BAND, 1.0, _MAX_OPTIMISM))
 
 
-def choose_trust(members: list[Member], reading: Reading, values: Values, settings: ForecastSettings) -> Reading:
-    """With as much trust in corrections as helps most on the blocks, over all steps; none if it helps little."""
-    tried = [replace(reading, trust=trust) for trust in _TRUSTS]
-    errors = [errors_ahead(members, one, values, settings, noise=False)[0] for one in tried]
-    return tried[best_of([mean_log_error(root_mean_squares(some)) for some in errors], _MIN_GAIN)]
+def choose_shrinkage(
+    members: list[Member], config: CorrectionConfig, values: Values, settings: ForecastSettings
+) -> CorrectionConfig:
+    """Returns the config with the shrinkage of corrections that has the smallest errors on the blocks.
+
+    It is 0, without corrections, if they gain less than 0.2 % over all steps.
+    """
+    # 0 comes first: ``select_best`` prefers it, so that corrections of pure noise are not used.
+    tried = [replace(config, shrinkage=shrinkage) for shrinkage in _CORRECTION_SHRINKAGES]
+    errors = [compute_block_errors(members, one, values, settings, noise=False)[0] for one in tried]
+    return tried[select_best([mean_log_error(compute_rmse(some)) for some in errors], _MIN_GAIN)]
 
 
-def errors_ahead(
-    members: list[Member], reading: Reading, values: Values, settings: ForecastSettings, *, noise: bool = True
+def compute_block_errors(
+    members: list[Member], config: CorrectionConfig, values: Values, settings: ForecastSettings, *, noise: bool = True
 ) -> tuple[Values, Values]:
-    """Errors on the members' own blocks, and the spreads of the paths there.
+    """Computes each member's errors on the block that it was not fitted to, and the spreads of its paths there.
 
-    noise: Without, each member's one-step forecast is fed back to itself, and spreads are zero.
+    Args:
+        members: Ensemble members.
+        config: Context, units and shrinkage of the networks.
+        values: The series: (points,).
+        settings: The horizon and the seed.
+        noise: Whether paths are sampled. If not, each member's one-step forecasts are fed back to it and spreads are 0.
 
-    Returns both for the origins of ``errors_after``; not a number where no member can forecast, and after the end.
+    Returns:
+        Errors and spreads, each (origins, horizon), for the origins of ``compute_later_errors``; NaN if no member can
+        forecast from the origin, and after the end.
     """
     generator = torch.Generator("cpu").manual_seed(settings.seed) if noise else None
-    grid = evenly_spaced(0, len(values), _MAX_ORIGINS)
-    true = future_values(values, grid, settings.horizon)
+    grid = space_evenly(0, len(values), _MAX_ORIGINS)
+    true = select_future(values, grid, settings.horizon)
     errors, spreads = np.full_like(true, np.nan), np.full_like(true, np.nan)
     for member in members:
-        begin, end = member.block
-        first = max(member.linear.order + reading.context, begin - settings.horizon + 1)
+        start, end = member.block
+        # The first origin with enough points before it that can forecast into the block.
+        first = max(member.linear.order + config.context, start - settings.horizon + 1)
         rows = np.flatnonzero((grid >= first) & (grid < end))
         if len(rows):
             origins, num_paths = grid[rows], _NUM_PATHS if noise else 1
-            paths = draw_paths(member, reading, values, origins, settings.horizon, num_paths, generator)
-            places = origins[:, None] + np.arange(settings.horizon)
-            inside = (places >= begin) & (places < end)
+            paths = draw_paths(member, config, values, origins, settings.horizon, num_paths, generator)
+            # A forecast from before the block may end in it, and one from within may end after it.
+            indices = origins[:, None] + np.arange(settings.horizon)
+            inside = (indices >= start) & (indices < end)
             errors[rows] = np.where(inside, true[rows] - paths.mean(0), errors[rows])
             spreads[rows] = np.where(inside, paths.std(0), spreads[rows])
     return errors, spreads
@@ -156,82 +194,93 @@ def errors_ahead(
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model fitted to a whole series, and errors (origins, horizon) that it makes on points it was not fitted to.
+    """Model that is fitted to a whole series, with its errors on held-out points.
 
-    Errors are not a number where there is none; ``spreads`` is what the model gives for them.
+    Attributes:
+        method: Method of the model.
+        name: Name for tables.
+        members: Ensemble members; one for a baseline.
+        config: Context, units and shrinkage of the networks.
+        errors: Errors on points that the model, or a member, was not fitted to: (origins, horizon); NaN if unknown.
+        spreads: Standard deviations that the model predicts for these errors: (origins, horizon).
     """
 
     method: Method
     name: str
     members: list[Member]
-    reading: Reading
+    config: CorrectionConfig
     errors: Values
     spreads: Values
 
 
-def choose(candidates: Sequence[Candidate]) -> Candidate:
-    """The candidate with the smallest errors on the points that all can forecast; the first if others gain little."""
+def choose_candidate(candidates: Sequence[Candidate]) -> Candidate:
+    """Returns the candidate with the smallest errors on common points; the first one if the gain is small."""
     common = np.all([np.isfinite(candidate.errors) for candidate in candidates], axis=0)
-    errors = [root_mean_squares(np.where(common, candidate.errors, np.nan)) for candidate in candidates]
+    errors = [compute_rmse(np.where(common, candidate.errors, np.nan)) for candidate in candidates]
+    # Few points may favor a model by chance, so the margin grows as they become fewer.
     margin = max(MIN_GAIN, 0.5 / max(1, int(common[:, 0].sum())))
-    return candidates[best_of([mean_log_error(some) for some in errors], margin)]
+    return candidates[select_best([mean_log_error(some) for some in errors], margin)]
 
 
-def plain_models(length: int, season: int, settings: ForecastSettings) -> dict[Method, Baseline]:
-    """The models without a network that a series of this length allows, the preferred one first.
+def make_baselines(length: int, season: int, settings: ForecastSettings) -> dict[Method, Baseline]:
+    """Makes the baselines that a series of this length allows, the preferred one first.
 
-    Raises SeriesError if the settings name a seasonal one and the series is too short for it.
+    Raises:
+        SeriesError: The method is a seasonal one, and the series has no season or is too short for it.
     """
-    found: dict[Method, Baseline] = {}
+    baselines: dict[Method, Baseline] = {}
     order = settings.num_lags or (season + 1 if season > 1 else 4)
     if 1 < season < length:
-        found["seasonal-naive"] = SeasonalNaive(season)
+        baselines["seasonal-naive"] = SeasonalNaive(season)
         if length >= 3 * season:
-            found["seasonal-mean"] = SeasonalMean(season, min(_MAX_SEASONS, length // season - 1))
-    if settings.method in ("seasonal-naive", "seasonal-mean") and settings.method not in found:
-        what = f"a season of {season} is seen fewer than three times" if season > 1 else "no season was found"
-        raise SeriesError(what, setting="method", value=settings.method, hint=("give ", Argument("season")))
-    found["naive"] = Naive()
+            baselines["seasonal-mean"] = SeasonalMean(season, min(_MAX_SEASONS, length // season - 1))
+    if settings.method in ("seasonal-naive", "seasonal-mean") and settings.method not in baselines:
+        problem = f"a season of {season} is seen fewer than three times" if season > 1 else "no season was found"
+        raise SeriesError(problem, setting="method", value=settings.method, hint=("give ", Argument("season")))
+    baselines["naive"] = Naive()
     if length > 3:
-        found["mean"] = Mean()
-        found["drift"] = Drift()
-    if settings.method == "ar" or length >= max(_MIN_FOR_REGRESSION, 3 * order + 9):
-        found["ar"] = AutoRegression(order)
-    return found
+        baselines["mean"] = Mean()
+        baselines["drift"] = Drift()
+    if settings.method == "ar" or length >= max(_MIN_AUTOREGRESSION_POINTS, 3 * order + 9):
+        baselines["ar"] = AutoRegression(order)
+    return baselines
 
 
-def fit_plain(method: Method, baseline: Baseline, values: Values, settings: ForecastSettings) -> Candidate:
-    """A plain model as a candidate. Its errors are on what follows the points that it was fitted to."""
+def fit_baseline(method: Method, baseline: Baseline, values: Values, settings: ForecastSettings) -> Candidate:
+    """Fits a baseline and measures its errors on points after those that it was fitted to. Returns the candidate."""
 
-    def fitted(end: int) -> Linear:
+    def fit_before(end: int) -> Linear:
         baseline.fit(values[:end])
         return baseline.linear
 
-    # If nothing is estimated once is enough.
-    begin = max(baseline.fewest_points, len(values) // (2 if method == "ar" else 4))
-    starts = evenly_spaced(begin, len(values), _MAX_FITS) if baseline.has_level else np.array([baseline.fewest_points])
-    errors, growths = errors_after(fitted, starts, values, settings.horizon, estimated=baseline.has_level)
-    baseline.fit(values)
+    start = max(baseline.min_points, len(values) // (2 if method == "ar" else 4))
+    # A baseline without estimates is the same for all origins: one fit is enough.
+    starts = space_evenly(start, len(values), _MAX_FITS) if baseline.has_intercept else np.array([baseline.min_points])
+    errors, growths = compute_later_errors(
+        fit_before, starts, values, settings.horizon, estimated=baseline.has_intercept
+    )
+    baseline.fit(values)  # the errors were of fits to a part
     first_steps = errors[:, 0][np.isfinite(errors[:, 0])]
     spread = float(np.sqrt(np.mean(first_steps**2))) if len(first_steps) else float(values.std())
-    member = Member(baseline.linear, spread, num_fitted=len(values) if baseline.has_level else None)
-    return Candidate(method, baseline.name, [member], Reading(0, 1.0, 0.0), errors, spread * growths)
+    member = Member(baseline.linear, spread, num_fitted=len(values) if baseline.has_intercept else None)
+    return Candidate(method, baseline.name, [member], CorrectionConfig(0, 1.0, 0.0), errors, spread * growths)
 
 
-def fit_network(values: Values, season: int, settings: ForecastSettings, tell: Progress) -> Candidate:
-    """The networks as a candidate: the linear parts, the networks' weights, the trust in them, their errors."""
+def fit_network(values: Values, season: int, settings: ForecastSettings, report: Progress) -> Candidate:
+    """Fits the ensemble of linear parts and networks, and measures its errors. Returns the candidate."""
     with (
         use_threads(settings.threads),
         torch.random.fork_rng(devices=[]),
-        torch.inference_mode(False),  # the caller's may be on; the networks are trained here
+        torch.inference_mode(False),  # the caller may be in inference mode, which forbids training
         torch.enable_grad(),
     ):
         torch.manual_seed(settings.seed)
-        lags = choose_lags(values, settings.horizon, season, settings.max_lags)
-        tell(0.1)
-        members, reading = fit_members(values, lags, settings, lambda share: tell(0.1 + 0.6 * share))
-        reading = choose_trust(members, reading, values, settings)
-        tell(0.8)
-        errors, spreads = errors_ahead(members, reading, values, settings)
-        errors = errors * optimism(members, lags, reading, values, settings)
-    return Candidate("network", "network", members, reading, errors, spreads)
+        specs = weigh_specs(values, settings.horizon, season, settings.max_lags)
+        report(0.1)  # approximate share of the time
+        members, config = fit_members(values, specs, settings, lambda share: report(0.1 + 0.6 * share))
+        config = choose_shrinkage(members, config, values, settings)
+        report(0.8)
+        errors, spreads = compute_block_errors(members, config, values, settings)
+        # The errors calibrate the intervals of real forecasts, which always lie after the fitted points.
+        errors = errors * estimate_optimism(members, specs, config, values, settings)
+    return Candidate("network", "network", members, config, errors, spreads)

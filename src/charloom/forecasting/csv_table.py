@@ -1,4 +1,7 @@
-"""A table in a text file (CSV): bytes to columns of cells. Each row counts, none is guessed to be something else."""
+"""A table in a CSV file: decodes bytes to columns of cells. No row is skipped, and no notation is inferred.
+
+``csv_series`` selects and parses the columns of a series.
+"""
 
 import codecs
 import csv
@@ -20,13 +23,14 @@ _MAX_SHOWN_NAMES = 20
 
 @dataclass(frozen=True)
 class Table:
-    """Cells of a table.
+    """Table of cells.
 
     Attributes:
-        names: The header of each column, or its number from 1 if there is no header.
-        columns: The cells of each column, without spaces around them.
-        lines: The line in the file at which each row begins.
-        header_line: The line of the header; 0 if there is none.
+        names: Header of each column, or its number from 1 if there is no header.
+        columns: Cells of each column, without surrounding spaces.
+        lines: Line number in the file at which each row starts.
+        header_line: Line number of the header; 0 if there is none.
+        delimiter: Character between columns.
     """
 
     names: list[str]
@@ -36,11 +40,12 @@ class Table:
     delimiter: str
 
     def find(self, wanted: str | int, option: str) -> int:
-        """The place of the column of this header, or this number from 1. Raises SettingsError, naming the option."""
+        """Returns the index of the column with this header or number from 1. Raises SettingsError for ``option``."""
+        # A header wins over a number: a column may be named 2001.
         if (matches := self.names.count(str(wanted))) and isinstance(wanted, str):
             if matches > 1:
                 raise SettingsError(
-                    f"{matches} columns have this header; give the number of one", setting=option, value=wanted
+                    f"{matches} columns have this header; give the number of the column", setting=option, value=wanted
                 )
             return self.names.index(wanted)
         numbers = [str(i + 1) for i in range(len(self.names))]
@@ -50,30 +55,32 @@ class Table:
             "there is no such column",
             setting=option,
             value=wanted,
-            hint=f"there are {listed(self.names)}; or give a number from 1 to {len(self.names)}",
+            hint=f"give one of {join_names(self.names)}; or a number from 1 to {len(self.names)}",
         )
 
 
-def shown(cell: str) -> str:
-    """A cell in quotes, its end left out if it is long."""
+def quote_cell(cell: str) -> str:
+    """Returns the cell in quotes, truncated if it is long."""
     return repr(cell if len(cell) <= _MAX_SHOWN_CHARS else cell[:_MAX_SHOWN_CHARS] + "...")
 
 
-def listed(names: Sequence[str]) -> str:
-    """The names of columns in a message."""
-    return ", ".join(map(shown, names[:_MAX_SHOWN_NAMES])) + (", ..." if len(names) > _MAX_SHOWN_NAMES else "")
+def join_names(names: Sequence[str]) -> str:
+    """Joins column names for a message; further ones than the first 20 are left out."""
+    return ", ".join(map(quote_cell, names[:_MAX_SHOWN_NAMES])) + (", ..." if len(names) > _MAX_SHOWN_NAMES else "")
 
 
 def read_table(file: str, settings: TableSettings) -> Table:
-    """The cells of a file, or of standard input (``-``). Raises SeriesError with the line of what is no table."""
+    """Reads the cells of a file, or of standard input (``-``). Raises SeriesError with the line of an invalid row."""
+    # newline="" leaves line ends to the CSV reader: a quoted cell may contain some.
     stream = io.StringIO(_decode(_read_bytes(file)), newline="")
     for skipped in range(settings.skip_rows):
         if not stream.readline():
             raise SettingsError(
-                f"there are {pluralize(skipped, 'line')}", setting="skip_rows", value=settings.skip_rows
+                f"the file has only {pluralize(skipped, 'line')}", setting="skip_rows", value=settings.skip_rows
             )
     delimiter = settings.delimiter or ("tab" if file.lower().endswith(".tsv") else ",")
     delimiter = DELIMITER_NAMES.get(delimiter, delimiter)
+    # strict: a stray quote is an error, not a part of a cell.
     reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True, strict=True)
     rows, lines = [], []
     line = settings.skip_rows + 1
@@ -81,6 +88,7 @@ def read_table(file: str, settings: TableSettings) -> Table:
         for row in reader:
             rows.append([cell.strip(" \t") for cell in row])
             lines.append(line)
+            # A row with quoted line ends spans several lines.
             line = settings.skip_rows + reader.line_num + 1
     except csv.Error as error:
         raise SeriesError(f"line {line}: not CSV ({error})", hint="check the quotes") from None
@@ -91,8 +99,9 @@ def _read_bytes(file: str) -> bytes:
     if not file:
         raise SeriesError("the name of the file is empty")
     try:
+        # A device such as /dev/zero never ends.
         if file != STANDARD_INPUT and (Path(file).is_char_device() or Path(file).is_block_device()):
-            raise SeriesError("a device, not a file; use - for standard input")
+            raise SeriesError("a device, not a file; give - for standard input")
         with nullcontext(sys.stdin.buffer) if file == STANDARD_INPUT else Path(file).open("rb") as stream:
             data = stream.read(_MAX_BYTES + 1)
     except SeriesError:
@@ -101,12 +110,12 @@ def _read_bytes(file: str) -> bytes:
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise SeriesError(reason[:1].lower() + reason[1:]) from None
     if len(data) > _MAX_BYTES:
-        raise SeriesError("larger than a gibibyte", hint="cut it to its last points")
+        raise SeriesError("larger than a gibibyte", hint="keep only the last points")
     return data
 
 
 def _decode(data: bytes) -> str:
-    """The text of UTF-8, or of UTF-16 that says so in its first bytes."""
+    """Decodes UTF-8, or UTF-16 if the data starts with its byte order mark."""
     encoding = "UTF-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "UTF-8"
     try:
         text = data.decode(encoding).removeprefix("\ufeff")
@@ -115,57 +124,63 @@ def _decode(data: bytes) -> str:
         raise SeriesError(
             f"line {line}: not {encoding} (byte 0x{data[error.start]:02x})", hint="save the table as CSV in UTF-8"
         ) from None
-    if (place := text.find("\0")) >= 0:
-        raise SeriesError(f"not a text file (a NUL byte at {place})", hint="save the table as CSV in UTF-8")
+    if (index := text.find("\0")) >= 0:
+        raise SeriesError(f"not a text file (a NUL byte at {index})", hint="save the table as CSV in UTF-8")
     if not text.strip():
         raise SeriesError("empty; there is nothing to forecast")
+    # The CSV module would read an empty row after each row.
     if "\r\r\n" in text:
         raise SeriesError("lines end in two carriage returns and a line feed", hint="write the file with newline=''")
     return text
 
 
 def _make_table(rows: list[list[str]], lines: list[int], delimiter: str, settings: TableSettings) -> Table:
-    """The columns of rows that are all as wide as the first; rows and columns without content at the end left out."""
+    """Makes the table from rows of equal width, without empty rows and columns at the end."""
     if not rows:
-        raise SettingsError("no lines are left", setting="skip_rows", value=settings.skip_rows)
-    headed, width, line = settings.header is not False, len(rows[0]), lines[0]
-    skip_it = ("give ", Argument("skip_rows", line))
+        raise SettingsError("the file has no further lines", setting="skip_rows", value=settings.skip_rows)
+    has_header, width, line = settings.header is not False, len(rows[0]), lines[0]
+    skip_hint = ("give ", Argument("skip_rows", line))
     if not width:
-        raise SeriesError(f"line {line} is empty", hint=skip_it)
+        raise SeriesError(f"line {line} is empty", hint=skip_hint)
+    # Excel writes its delimiter into the first line.
     if rows[0][0].lower().startswith("sep="):
         raise SeriesError(
-            f"line {line}: not part of the table but Excel's note of the delimiter",
-            hint=(*skip_it, " and ", Argument("delimiter")),
+            f"line {line}: Excel's note of the delimiter is not part of the table",
+            hint=(*skip_hint, " and ", Argument("delimiter")),
         )
-    # A column's quoted empty cell is a missing value.
-    while len(rows) > headed and (not rows[-1] or (width > 1 and not any(rows[-1]))):
+    # In a table of one column a quoted empty cell is a missing value: [""], while an empty line is [].
+    while len(rows) > has_header and (not rows[-1] or (width > 1 and not any(rows[-1]))):
         rows.pop()
         lines.pop()
-    if len(rows) == headed:
-        raise SeriesError(f"a header ({listed(rows[0])}) and no rows under it" if headed else "no row has a value")
-    for place, row in enumerate(rows):
-        if width == 1 and not row:
-            rows[place] = [""]
+    if len(rows) == has_header:
+        raise SeriesError(f"a header ({join_names(rows[0])}) without rows" if has_header else "no row has a value")
+    for index, row in enumerate(rows):
+        if width == 1 and not row:  # an empty line between others
+            rows[index] = [""]
         elif len(row) != width:
-            raise _uneven(row, lines[place], width, lines[0])
+            raise _make_width_error(row, lines[index], width, lines[0])
     columns = [list(column) for column in zip(*rows, strict=True)]
-    while headed and len(columns) > 1 and not any(columns[-1]):
+    while has_header and len(columns) > 1 and not any(columns[-1]):
         columns.pop()
-    names = [column[0] if headed else str(place + 1) for place, column in enumerate(columns)]
-    cells = [column[headed:] for column in columns]
-    return Table(names, cells, lines[headed:], lines[0] if headed else 0, delimiter)
+    names = [column[0] if has_header else str(index + 1) for index, column in enumerate(columns)]
+    cells = [column[has_header:] for column in columns]
+    return Table(names, cells, lines[has_header:], lines[0] if has_header else 0, delimiter)
 
 
-def _uneven(row: list[str], line: int, width: int, first: int) -> SeriesError:
+def _make_width_error(row: list[str], line: int, width: int, first: int) -> SeriesError:
     if not row:
         return SeriesError(
             f"line {line} is empty", hint=("delete it, or if the header follows give ", Argument("skip_rows", line))
         )
     hint = (
-        *("give ", Argument("delimiter"), " if another character is between columns; a cell that has it needs quotes"),
+        *(
+            "give ",
+            Argument("delimiter"),
+            " if another character separates columns; a cell that contains it needs quotes",
+        ),
         *("; if this line is the header, give ", Argument("skip_rows", line - 1)),
     )
     return SeriesError(
-        f"line {line} has {pluralize(len(row), 'column')}, and line {first} {width}",
+        f"line {line} has {pluralize(len(row), 'column')}, line {first} has {width}",
         hint=hint if len(row) > width else "delete the row if it is not part of the table",
     )

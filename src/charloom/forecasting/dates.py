@@ -1,6 +1,6 @@
-"""The dates of a series: read, checked to be evenly spaced, and continued after its end.
+"""Dates of a series: parsing, a check that they are evenly spaced, and dates after the end.
 
-A date is written in one of the usual forms of ISO 8601, or in a format for ``strptime``.
+Dates are in one of the common forms of ISO 8601, or in a format for ``strptime``.
 """
 
 import calendar
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from charloom.errors import Argument, Part, SeriesError, pluralize
-from charloom.forecasting.csv_table import shown
+from charloom.forecasting.csv_table import quote_cell
 
 _WITHOUT_DATES = Argument("time", "none")
 _ISO = {
@@ -29,15 +29,17 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True)
 class Dates:
-    """Evenly spaced times: a whole number of months (on the same day, or a shorter month's last), or of seconds.
+    """Evenly spaced times.
+
+    They are a number of months apart (on the same day of the month, or the last day of a shorter month) or a time step.
 
     Attributes:
-        labels: As the file has them.
-        times: The same as times.
-        months: Months from one to the next; 0 if ``step`` counts.
-        day: Each is this day of its month, or the last of a shorter month; used if ``months`` counts.
-        step: Time from one to the next.
-        notation: The kind of ISO date that the labels are, or their format for ``strptime``.
+        labels: Dates as in the file.
+        times: Parsed dates.
+        months: Number of months between dates; 0 if ``step`` applies.
+        day: Day of the month, or the last day of a shorter month; used if ``months`` is not 0.
+        step: Time between dates; used if ``months`` is 0.
+        notation: Kind of ISO date of the labels, or their format for ``strptime``.
     """
 
     labels: tuple[str, ...]
@@ -48,7 +50,7 @@ class Dates:
     notation: str
 
     def time(self, place: int) -> datetime:
-        """The time of a point, which may lie after the end. Raises SeriesError beyond the year 9999."""
+        """Returns the time of a point, also after the end. Raises SeriesError after the year 9999."""
         if place < len(self.times):
             return self.times[place]
         later = place - len(self.times) + 1
@@ -61,14 +63,14 @@ class Dates:
             return self.times[-1] + later * self.step
         except (ValueError, OverflowError):
             raise SeriesError(
-                "the forecast goes beyond year 9999", hint=(_WITHOUT_DATES, " numbers the points instead")
+                "the forecast goes beyond year 9999", hint=("give ", _WITHOUT_DATES, " to number the points instead")
             ) from None
 
     def label(self, place: int) -> str:
-        """The label of a point, which may lie after the end.
+        """Returns the label of a point, also after the end.
 
-        Later ISO dates are written as the last one is, others as ``strftime`` writes the format: with leading zeros,
-        English names in its case, six digits of %f, and +0100 for %z.
+        Later ISO dates have the notation of the last one. Others are formatted by ``strftime``: leading zeros, English
+        names in its case, six digits for %f, and +0100 for %z.
         """
         if place < len(self.labels):
             return self.labels[place]
@@ -76,101 +78,115 @@ class Dates:
 
 
 def read_dates(labels: Sequence[str], lines: Sequence[int], name: str, date_format: str | None = None) -> Dates | None:
-    """The dates of a column, ISO dates if there is no format; None if there is only one, which tells no distance.
+    """Parses the dates of a column and checks that they are evenly spaced.
 
-    Raises SeriesError, with the line, for what is not a date, later than the one before, or as far from it as others.
+    Args:
+        labels: Dates of the rows.
+        lines: Line number of each row, for messages.
+        name: Name of the column, for messages.
+        date_format: Format for ``strptime``; None for ISO dates.
+
+    Returns:
+        The dates; None if there is only one, because it has no distance to another.
+
+    Raises:
+        SeriesError: A row is not a date, is not later than the one before, or has a distance to it unlike the others.
     """
-    notation = date_format or notation_of(labels[0]) or ""
+    # The first date fixes the notation: a mixture may have two meanings.
+    notation = date_format or find_notation(labels[0]) or ""
     times = []
     for label, line in zip(labels, lines, strict=True):
         if (time := parse_date(label, notation)) is None:
-            raise _not_a_date(label, line, labels[0], name, date_format)
+            raise _make_date_error(label, line, labels[0], name, date_format)
         times.append(time)
     if len(times) < 2:
         return None
     _check_order(labels, times, lines)
     lengths = [calendar.monthrange(time.year, time.month)[1] for time in times]
     days = [time.day for time in times]
-    day = 31 if days == lengths else max(days)  # 30 April and 28 February alone are month ends
+    # A series of month ends must continue at month ends.
+    day = 31 if days == lengths else max(days)  # 30 April and 28 February alone are ends of months
     steps = [(b.year - a.year) * 12 + b.month - a.month for a, b in itertools.pairwise(times)]
+    # Steps of months have different numbers of days, so try months first.
     on_day = days == [min(day, length) for length in lengths] and len({time.time() for time in times}) == 1
     by_month = on_day and all(steps)
     if not by_month:
         steps = [(b - a) // _MICROSECOND for a, b in itertools.pairwise(times)]
-    usual = Counter(steps).most_common(1)[0][0]
-    # Summer time moves the clock by an hour, and back.
-    tolerance = 0 if by_month or usual * _MICROSECOND < timedelta(days=1) else timedelta(hours=1) // _MICROSECOND
+    common_step = Counter(steps).most_common(1)[0][0]
+    # Daylight saving time moves the clock by an hour, and back.
+    tolerance = 0 if by_month or common_step * _MICROSECOND < timedelta(days=1) else timedelta(hours=1) // _MICROSECOND
+    # Offsets from the even grid: compared with their extremes, so that many small shifts do not add up unnoticed.
     earliest = latest = 0
-    for place, moved in enumerate(itertools.accumulate(step - usual for step in steps)):
-        earliest, latest = min(earliest, moved), max(latest, moved)
+    for index, offset in enumerate(itertools.accumulate(step - common_step for step in steps)):
+        earliest, latest = min(earliest, offset), max(latest, offset)
         if latest - earliest > tolerance:
-            told, others = (_told(step, by_month=by_month) for step in (steps[place], usual))
+            found, others = (_format_step(step, by_month=by_month) for step in (steps[index], common_step))
             raise SeriesError(
-                f"line {lines[place + 1]}: {labels[place + 1]} comes {told} after {labels[place]}, others {others}",
+                f"line {lines[index + 1]}: {labels[index + 1]} is {found} after {labels[index]}, "
+                f"other steps are {others}",
                 hint=(
-                    *("add the rows that are missing; ", _WITHOUT_DATES),
-                    " takes the rows as evenly spaced, as of working days, and numbers them",
+                    *("add the missing rows, or give ", _WITHOUT_DATES),
+                    " if the rows are evenly spaced anyway (working days), to number them",
                 ),
             )
-    months, step = (usual, timedelta()) if by_month else (0, usual * _MICROSECOND)
+    months, step = (common_step, timedelta()) if by_month else (0, common_step * _MICROSECOND)
     return Dates(tuple(labels), tuple(times), months, day, step, notation)
 
 
-def _not_a_date(label: str, line: int, first: str, name: str, date_format: str | None) -> SeriesError:
+def _make_date_error(label: str, line: int, first: str, name: str, date_format: str | None) -> SeriesError:
     hint: tuple[Part, ...] = ("correct the row, or delete it if it is not part of the series",)
     if label == first:
         hint = (
-            *("give ", Argument("date_format"), ", as %d.%m.%Y for 31.12.2001, or the column of dates with "),
-            *(Argument("time"), "; ", _WITHOUT_DATES, " takes the rows in the order of the file as evenly spaced"),
-            ", the oldest first",
+            *("give ", Argument("date_format"), ", for example %d.%m.%Y for 31.12.2001, or the column of dates with "),
+            *(Argument("time"), "; or ", _WITHOUT_DATES, " if the rows are evenly spaced, the oldest first"),
         )
-    kind = "an ISO date " + ("such as 2001-12-31" if label == first else f"like {shown(first)}")
+    kind = "an ISO date " + ("such as 2001-12-31" if label == first else f"like {quote_cell(first)}")
     if date_format is not None:
         kind = f"a date in the format {date_format!r}"
-    return SeriesError(f"line {line}: {shown(label)} in column {shown(name)} is not {kind}", hint=hint)
+    return SeriesError(f"line {line}: {quote_cell(label)} in column {quote_cell(name)} is not {kind}", hint=hint)
 
 
 def _check_order(labels: Sequence[str], times: Sequence[datetime], lines: Sequence[int]) -> None:
     zones = [time.tzinfo is not None for time in times]
     if len(set(zones)) > 1:
-        place = zones.index(not zones[0])
+        index = zones.index(not zones[0])
         raise SeriesError(
-            f"line {lines[place]}: of {shown(labels[place])} and {shown(labels[0])} one has a time zone, the other none"
+            f"line {lines[index]}: only one of {quote_cell(labels[index])} and {quote_cell(labels[0])} has a time zone"
         )
-    for place in range(1, len(times)):
-        if times[place] <= times[place - 1]:
-            how = "the same date as" if times[place] == times[place - 1] else "earlier than"
+    for index in range(1, len(times)):
+        if times[index] <= times[index - 1]:
+            relation = "the same date as" if times[index] == times[index - 1] else "earlier than"
             raise SeriesError(
-                f"line {lines[place]}: {labels[place]} is {how} {labels[place - 1]} in line {lines[place - 1]}",
+                f"line {lines[index]}: {labels[index]} is {relation} {labels[index - 1]} in line {lines[index - 1]}",
                 hint="sort the rows, the oldest first; if the file holds several series, keep the rows of one",
             )
 
 
-def _told(step: int, *, by_month: bool) -> str:
+def _format_step(step: int, *, by_month: bool) -> str:
     if by_month:
         return pluralize(step, "month")
     time = step * _MICROSECOND
     return pluralize(time.days, "day") if time.days and not time.seconds else str(time)
 
 
-def notation_of(label: str) -> str | None:
-    """The kind of ISO date that a label has the form of; None if it has none."""
+def find_notation(label: str) -> str | None:
+    """Returns the kind of ISO date that the label has the form of; None if it is not an ISO date."""
     return next((kind for kind, pattern in _ISO.items() if pattern.fullmatch(label)), None)
 
 
 def parse_date(label: str, notation: str) -> datetime | None:
-    """The time that a label stands for, the first of a month, quarter or week; None if it is none.
+    """Parses a date in a notation, which is a kind of ISO date or a format with ``%``.
 
-    notation: A kind of ISO date, or a format with ``%``.
+    Returns the start of the year, month, quarter or week; None if the label is not such a date.
     """
     try:
         if "%" in notation:
             time = datetime.strptime(label, notation)
-            # Digits without separators may be cut in two ways (1112023), and strptime ignores some codes (%W, %Z, a
-            # wrong %a, %p after %H).
-            written = _digits_and_words(label)
-            formats = _with_fractions_and_zones(notation, time)
-            return time if any(_digits_and_words(time.strftime(one)) == written for one in formats) else None
+            # Formatting must give the label back: digits without separators may be split in two ways (1112023), and
+            # strptime ignores some codes (%W, %Z, a wrong %a, %p after %H).
+            written = _split_runs(label)
+            formats = _expand_format(notation, time)
+            return time if any(_split_runs(time.strftime(one)) == written for one in formats) else None
         if notation not in _ISO or not (found := _ISO[notation].fullmatch(label)):
             return None
         if notation == "quarter":
@@ -181,7 +197,7 @@ def parse_date(label: str, notation: str) -> datetime | None:
 
 
 def format_date(time: datetime, notation: str, like: str) -> str:
-    """The time in the same notation as the label ``like``."""
+    """Formats the time in the notation of the label ``like``."""
     if "%" in notation:
         return time.strftime(notation)
     if notation in (lengths := {"year": 4, "month": 7, "day": 10}):
@@ -196,8 +212,8 @@ def format_date(time: datetime, notation: str, like: str) -> str:
     return _format_time(time, like)
 
 
-def _with_fractions_and_zones(notation: str, time: datetime) -> list[str]:
-    """The format with the time's fraction of a second and its zone in each form that ``strptime`` reads."""
+def _expand_format(notation: str, time: datetime) -> list[str]:
+    """Returns the format with the fraction of a second and the zone in each form that ``strptime`` accepts."""
     digits = f"{time.microsecond:06d}"
     fractions = [digits[:end] for end in range(1, 7) if not digits[end:].strip("0")] if "%f" in notation else [""]
     zones = ["%z", time.isoformat()[-6:], *([] if time.utcoffset() else ["Z"])] if "%z" in notation else [""]
@@ -205,13 +221,16 @@ def _with_fractions_and_zones(notation: str, time: datetime) -> list[str]:
 
 
 def _format_time(time: datetime, like: str) -> str:
-    """As many digits as ``like`` has, or more if the time needs them; its time zone, which is the same."""
+    """Formats a time with as many digits as ``like``, or more if needed, and with its time zone."""
     end = 11 + len(re.split("[Z+-]", like[11:])[0])
     clock = time.replace(tzinfo=None)
     text = clock.isoformat(like[10], "microseconds").ljust(end, "0")
     return (clock.isoformat(like[10]) if text[end:].strip("0:.") else text[:end]) + like[end:]
 
 
-def _digits_and_words(text: str) -> list[str]:
-    """The runs of digits, without leading zeros, and of letters. Digits other than 0 to 9 are kept apart from these."""
+def _split_runs(text: str) -> list[str]:
+    """Returns the runs of digits, without leading zeros, and of letters.
+
+    Digits of other scripts differ from 0 to 9.
+    """
     return [run.lstrip("0").casefold() for run in re.findall(r"\d+|[^\W\d_]+", text)]

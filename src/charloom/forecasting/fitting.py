@@ -1,4 +1,7 @@
-"""Fits the models: of the network the linear parts, then the networks, then the widths of intervals."""
+"""Fitting: scales a series, fits the candidates, chooses one and calibrates its prediction intervals.
+
+``candidates`` has the models and their errors; ``fit`` is the public function.
+"""
 
 import warnings
 from collections.abc import Callable
@@ -8,7 +11,7 @@ import numpy as np
 from charloom.arguments import check_type
 from charloom.errors import Argument, CharloomWarning, Part, SeriesError, SettingsError, pluralize
 from charloom.forecasting.baselines import Baseline, Naive
-from charloom.forecasting.candidates import choose, fit_network, fit_plain, plain_models
+from charloom.forecasting.candidates import choose_candidate, fit_baseline, fit_network, make_baselines
 from charloom.forecasting.forecaster import Forecaster
 from charloom.forecasting.intervals import calibrate
 from charloom.forecasting.network import Progress
@@ -18,37 +21,37 @@ from charloom.forecasting.transforms import make_scale
 from charloom.settings.forecasting import ForecastSettings, Method
 
 MIN_POINTS = 4
-MIN_FOR_NETWORK = 24
+MIN_NETWORK_POINTS = 24
 MAX_POINTS = 10_000
-"""At the end of a series, that are fitted to."""
+"""Maximum number of points, at the end of a series, that models are fitted to."""
 
 
-def fewest_points(horizon: int, method: Method = "auto") -> int:
-    """The shortest series that a model can forecast so far; of ``auto``, which falls back on the plain ones."""
-    return max(MIN_FOR_NETWORK, 2 * horizon + 8) if method == "network" else MIN_POINTS
+def min_points(horizon: int, method: Method = "auto") -> int:
+    """Returns the minimum length of a series for this horizon; for ``auto`` that of the baselines, its fallback."""
+    return max(MIN_NETWORK_POINTS, 2 * horizon + 8) if method == "network" else MIN_POINTS
 
 
 def check_length(length: int, settings: ForecastSettings, held_out: int = 0) -> None:
-    """Raises SeriesError, with what helps, if so many points without those held out are too few to fit to."""
+    """Raises SeriesError, with a remedy, if ``length`` points less those held out are too few to fit to."""
     horizon, method = settings.horizon, settings.method
-    needed = fewest_points(horizon, method)
-    most = length - needed
-    if held_out <= most:
+    needed = min_points(horizon, method)
+    max_held_out = length - needed
+    if held_out <= max_held_out:
         return
-    longest = length - 1 if held_out else length  # what a shorter horizon may leave
-    change: tuple[Part, ...] = ()
-    if held_out and most >= horizon:
-        change = ("lower ", Argument("held_out"), f" to {most} or less")
-    elif longest >= fewest_points(1, method):
-        change = ("lower ", *((Argument("held_out"), " and ") if held_out > horizon else ()), "the horizon")
+    longest = length - 1 if held_out else length  # points to fit to at a horizon of 1
+    remedy: tuple[Part, ...] = ()
+    if held_out and max_held_out >= horizon:
+        remedy = ("lower ", Argument("held_out"), f" to {max_held_out} or less")
+    elif longest >= min_points(1, method):
+        remedy = ("lower ", *((Argument("held_out"), " and ") if held_out > horizon else ()), "the horizon")
     if method == "network" and longest >= MIN_POINTS:
-        change += (*((", or ",) if change else ()), "give ", Argument("method", "auto"))
+        remedy += (*((", or ",) if remedy else ()), "give ", Argument("method", "auto"))
     raise SeriesError(
         f"{pluralize(length, 'point')} {'is' if length == 1 else 'are'} too few to forecast {horizon} ahead"
         f"{f' with {held_out} held out' if held_out else ''}: {needed} are needed to fit to",
         setting="method" if method == "network" else "held_out" if held_out else None,
         value=method if method == "network" else held_out,
-        hint=change,
+        hint=remedy,
     )
 
 
@@ -61,85 +64,101 @@ def fit(
 ) -> Forecaster:
     """Fits a forecaster to a series.
 
-    ``method="auto"`` fits all models that the series is long enough for, and returns the one whose errors on points
-    left out are smallest; the network if others gain little. Its ``method`` says which. Each of the ``members`` of a
-    network is fitted without one block of the series. The number of passes and how far corrections are trusted are
-    chosen for all by their errors on their blocks; so, small as the series is, the networks cost nothing if there is
-    nothing to correct.
+    ``method="auto"`` fits all models that the series is long enough for, and returns the one with the smallest errors
+    on held-out points; the network if the gain of others is small. ``Forecaster.method`` is the method chosen.
+
+    Each ensemble member of the network is fitted without one block of the series. The number of epochs and the
+    shrinkage of corrections are chosen for all members from the errors on these blocks, so that networks that have
+    nothing to correct do no harm, even on a short series.
 
     Args:
-        series: Evenly spaced values, the oldest first; 4 or more.
-        settings: The defaults if None.
-        horizon: Steps ahead, in place of the settings'.
-        progress: Called with the share that is done.
+        series: At least 4 evenly spaced values, the oldest first.
+        settings: Settings; the defaults if None.
+        horizon: Number of steps ahead; overrides the settings.
+        progress: Callback with the completed share, 0 to 1.
 
-    Raises SeriesError for a series that is too short for the model and the horizon, or that cannot be forecast.
+    Returns:
+        The fitted forecaster.
+
+    Raises:
+        SeriesError: The series is too short for the model and the horizon, or cannot be forecast.
     """
-    return fit_all(as_series(series), with_horizon(settings, horizon), progress)[0]
+    return fit_all(as_series(series), replace_horizon(settings, horizon), progress)[0]
 
 
 def fit_all(
     series: Series, settings: ForecastSettings, progress: Progress | None, *, compared: bool = False
 ) -> list[Forecaster]:
-    """The settings' model, fitted, and behind it others.
+    """Fits the model of the settings, and others to compare it with.
 
-    The first is the one that the settings name or, for ``auto``, the best of all by errors on points left out. Behind
-    it are the others if ``auto`` had to fit them, and the plain models if they are to be compared.
+    Args:
+        series: The series.
+        settings: Method, horizon and hyperparameters.
+        progress: Callback with the completed share, 0 to 1.
+        compared: Whether to fit all baselines, also if the settings name one method.
+
+    Returns:
+        Forecasters. The first is that of the named method or, for ``auto``, the best one by errors on held-out points;
+        the others are those that ``auto`` or ``compared`` required.
     """
     check_type((Callable, type(None)), progress=progress)
-    tell = progress or (lambda _: None)
+    report = progress or (lambda _: None)
+    # Refuse before the work, not after it.
     check_length(len(series), settings)
+    # The time of fitting grows with the number of points.
     latest = series.values[-MAX_POINTS:]
     if len(latest) < len(series):
-        told = f"the series has {len(series):,} points: the last {MAX_POINTS:,} are fitted to"
-        warnings.warn(told, CharloomWarning, stacklevel=3)
-    scale = make_scale(latest, settings.transform, _season(settings.season, latest), settings.domain)
+        message = f"the series has {len(series):,} points: only the last {MAX_POINTS:,} are used to fit"
+        warnings.warn(message, CharloomWarning, stacklevel=3)
+    scale = make_scale(latest, settings.transform, _choose_season(settings.season, latest), settings.domain)
     values = scale.to_unit(latest)
-    season = _season(settings.season, values)
+    # Logarithms may show a season that the values do not, so it is detected again after the transform.
+    season = _choose_season(settings.season, values)
     if is_constant(latest):
         if settings.method in ("network", "ar"):
             raise SeriesError(
                 f"all {len(values)} values are the same",
                 setting="method",
                 value=settings.method,
-                hint=(Argument("method", "auto"), " repeats them"),
+                hint=("give ", Argument("method", "auto"), " to repeat them"),
             )
-        plain: dict[Method, Baseline] = {"naive": Naive()}
+        # Nothing can be estimated from a constant, and its naive forecast is exact.
+        baselines: dict[Method, Baseline] = {"naive": Naive()}
         candidates = []
     else:
-        plain = plain_models(len(values), season, settings)
-        by_network = settings.method in ("auto", "network") and len(values) >= fewest_points(
-            settings.horizon, "network"
-        )
-        candidates = [fit_network(values, season, settings, tell)] if by_network else []
-    for method, baseline in plain.items():
+        baselines = make_baselines(len(values), season, settings)
+        has_network = settings.method in ("auto", "network") and len(values) >= min_points(settings.horizon, "network")
+        candidates = [fit_network(values, season, settings, report)] if has_network else []
+    for method, baseline in baselines.items():
         if compared or settings.method in ("auto", method) or is_constant(latest):
-            candidates.append(fit_plain(method, baseline, values, settings))
+            candidates.append(fit_baseline(method, baseline, values, settings))
+    # With a named method the others are fitted only for comparison.
     named = [candidate for candidate in candidates if candidate.method == settings.method]
-    best = named[0] if named else choose(candidates)
-    tell(1.0)
+    best = named[0] if named else choose_candidate(candidates)
+    report(1.0)
     best_first = [best, *(candidate for candidate in candidates if candidate is not best)]
+    # A model without errors has a spread of 0: any divisor will do.
     widths = [calibrate(one.errors / np.where(one.spreads > 0, one.spreads, 1.0)) for one in best_first]
     return [
-        Forecaster(settings, one.method, one.name, one.members, one.reading, width, scale, season, series)
+        Forecaster(settings, one.method, one.name, one.members, one.config, width, scale, season, series)
         for one, width in zip(best_first, widths, strict=True)
     ]
 
 
-def with_horizon(settings: ForecastSettings | None, horizon: int | None) -> ForecastSettings:
-    """The settings, with another horizon if one is given."""
+def replace_horizon(settings: ForecastSettings | None, horizon: int | None) -> ForecastSettings:
+    """Returns the settings, the defaults if None, with the given horizon if it is not None."""
     check_type((ForecastSettings, type(None)), settings=settings)
     settings = settings or ForecastSettings()
     return settings if horizon is None else ForecastSettings(**(vars(settings) | {"horizon": horizon}))
 
 
-def _season(season: int | None, values: Values) -> int:
-    """The season that is asked for, or found. Raises SettingsError if it is seen fewer than two times."""
+def _choose_season(season: int | None, values: Values) -> int:
+    """Returns the given season, or detects it. Raises SettingsError if fewer than two seasons are given."""
     if season is None:
         return find_season(values)
     if season > max(1, len(values) // 2):
         raise SettingsError(
-            f"{len(values)} points have fewer than two of them; give a shorter one, or 1 for none",
+            f"{len(values)} points are fewer than two seasons; give a shorter season, or 1 for none",
             setting="season",
             value=season,
         )

@@ -1,4 +1,7 @@
-"""A fitted forecaster: its forecasts with intervals, and its folder on disk."""
+"""Fitted forecaster: forecasts with prediction intervals, sampled paths, and its folder on disk.
+
+``fitting`` makes it; ``network`` samples the paths of an ensemble.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, replace
@@ -9,9 +12,9 @@ import torch
 
 from charloom.arguments import check_type
 from charloom.errors import CharloomError, ModelFolderError
-from charloom.forecasting.autoregression import Linear, Places, check_origins
-from charloom.forecasting.intervals import LEVELS, half_width
-from charloom.forecasting.network import CorrectionNetwork, Member, Reading, draw_paths
+from charloom.forecasting.autoregression import Indices, Linear, check_origins
+from charloom.forecasting.intervals import LEVELS, interpolate_half_width
+from charloom.forecasting.network import CorrectionConfig, CorrectionNetwork, Member, draw_paths
 from charloom.forecasting.series import Series, SeriesLike, Values, as_series
 from charloom.forecasting.transforms import Scale
 from charloom.models.folder import WithoutInitialWeights, check_kind, read_model_folder, write_model_folder
@@ -22,20 +25,20 @@ from charloom.settings.limits import check_choice, check_count
 from charloom.version import __version__
 
 KIND = "forecaster"
-"""Of its folder, in ``config.json``."""
+"""Kind of the folder, in ``config.json``."""
 _EXPONENTS = range(-1074, 1025)
-"""Of the powers of two that floats lie below."""
+"""Exponents of the powers of two between which floats lie."""
 _ROUNDING = 1e-12
-"""How far off, for its size, even the forecast of a perfect line is."""
+"""Relative rounding error that the forecast even of a perfect line has."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Values to come, from one origin or from several.
+    """Forecast from one origin or from several.
 
     Attributes:
-        mean: (horizon,) or (origins, horizon): the forecast. The mean of the paths that the networks draw, or the plain
-            model's value; the nearest whole number if the series is one of whole numbers.
+        mean: Forecast values: (horizon,) or (origins, horizon). The mean of the networks' sampled paths, or the value
+            of the baseline; rounded if all values of the series are integers.
     """
 
     mean: Values
@@ -45,139 +48,174 @@ class Forecast:
     _scale: Scale
 
     def interval(self, level: float = 0.95) -> tuple[Values, Values]:
-        """Lower and upper bounds, shaped like ``mean``, that are to hold this share of the true values.
+        """Computes a prediction interval.
 
-        They grow no narrower from one step to the next, on the scale that is forecast. Those of whole numbers are whole
-        numbers, and those of a series with no value below zero have none below it.
+        It does not become narrower from one step to the next, on the scale that is forecast. Its bounds are integers if
+        all values of the series are, and are not negative if no value of the series is.
+
+        Args:
+            level: Nominal coverage: the share of true values that the interval should contain, above 0, at most 0.9999.
+
+        Returns:
+            Lower and upper bounds, each shaped like ``mean``.
         """
-        half = half_width(self._half_widths, level, self.mean.shape[-1]) * self._spread
+        half = interpolate_half_width(self._half_widths, level, self.mean.shape[-1]) * self._spread
         rounding = _ROUNDING * (np.abs(self._center) + abs(self._scale.offset) / self._scale.spread)
+        # A baseline without errors has a spread of 0 and an interval without width.
         half = np.where(self._spread > 0, np.maximum(half, rounding), 0.0)
-        # Of bounds that grow no narrower the larger alone would add up the chance in the spreads of few paths.
+        # The running maximum alone would accumulate the sampling errors of the spreads: average it with the largest
+        # non-decreasing sequence below the widths.
         above = np.maximum.accumulate(half, axis=-1)
         below = np.minimum.accumulate(half[..., ::-1], axis=-1)[..., ::-1]
         half = (above + below) / 2
         low, high = (self._scale.from_unit(self._center + sign * half) for sign in (-1, 1))
-        low, high = self._scale.rounded_bounds(low, high)
+        low, high = self._scale.round_bounds(low, high)
+        # After clipping and rounding the mean may lie slightly outside its interval.
         return np.minimum(low, self.mean), np.maximum(high, self.mean)
 
 
 @dataclass(eq=False, repr=False)
 class Forecaster:
-    """A fitted model; made by ``fit``, or read by ``load``.
+    """Fitted model, made by ``fit`` or read by ``load``.
 
     Attributes:
-        settings: What it was fitted with.
-        method: The method that forecasts, as in ``ForecastSettings``; never auto.
-        name: The same for tables: AR(13) for ar.
-        scale: The map between the series and what the model sees.
-        season: Points in a season, 1 if there is none.
-        series: What it was fitted to; forecasts start at its end.
+        settings: Settings that it was fitted with.
+        method: Forecasting method, as in ``ForecastSettings``, except auto.
+        name: Name of the method for tables: AR(13) for ar.
+        scale: Map between the unit of the series and that of the model.
+        season: Points per season, 1 if there is none.
+        series: Series that it was fitted to; forecasts start at its end.
     """
 
     settings: ForecastSettings
     method: Method
     name: str
     _members: list[Member]
-    _reading: Reading
+    _config: CorrectionConfig
     _half_widths: Values
     scale: Scale
     season: int
     series: Series
 
     @property
-    def trust(self) -> float:
-        """How much of the networks' corrections to the mean is used, 0 to 1."""
-        return self._reading.trust
+    def shrinkage(self) -> float:
+        """Factor of the networks' corrections to the mean, 0 (none) to 1 (full)."""
+        return self._config.shrinkage
 
     @property
     def order(self) -> int:
-        """How many past values the linear part looks at."""
+        """Maximum order of the linear part: number of past values that it uses."""
         return max(member.linear.order for member in self._members)
 
     @property
-    def fewest_points(self) -> int:
-        """How many past values a forecast needs."""
-        return self.order + self._reading.context
+    def min_points(self) -> int:
+        """Number of past values that a forecast needs."""
+        return self.order + self._config.context
 
     def forecast(self, horizon: int | None = None, *, history: SeriesLike | None = None) -> Forecast:
-        """Forecasts what follows ``history``, or the series that this was fitted to.
+        """Forecasts the values after ``history``, or after the series that it was fitted to.
 
-        horizon: Steps ahead, the settings' if None; intervals of later steps are as wide as the model's spread says
-        and the last measured one demands. Raises InputError for a history that is too short to forecast from, or has
-        values too far from those of the fitted series.
+        Args:
+            horizon: Number of steps ahead; None for that of the settings. Intervals of steps after that of the settings
+                grow with the spread of the model, and have the calibration of the last calibrated step.
+            history: Evenly spaced values to forecast from; None for the fitted series.
+
+        Raises:
+            InputError: The history is too short, or has values too far from those of the fitted series.
         """
         series = self.series if history is None else as_series(history)
-        found = self.forecast_from(series, [len(series)], horizon, num_paths=self.settings.num_paths)
-        return replace(found, mean=found.mean[0], _center=found._center[0], _spread=found._spread[0])
+        forecast = self.forecast_from(series, [len(series)], horizon, num_paths=self.settings.num_paths)
+        return replace(forecast, mean=forecast.mean[0], _center=forecast._center[0], _spread=forecast._spread[0])
 
     def forecast_from(
-        self, values: SeriesLike, origins: Sequence[int] | Places, horizon: int | None = None, *, num_paths: int = 100
+        self, values: SeriesLike, origins: Sequence[int] | Indices, horizon: int | None = None, *, num_paths: int = 100
     ) -> Forecast:
-        """Forecasts from several origins, each the place of the first value that is not known, at once.
+        """Forecasts from several origins at once.
 
-        values: (points,); values at or after an origin are not used for it.
+        Args:
+            values: Evenly spaced values: (points,). Values at or after an origin are not used for it.
+            origins: Indices of the first unknown values.
+            horizon: Number of steps ahead; None for that of the settings.
+            num_paths: Number of sampled paths per origin.
+
+        Returns:
+            The forecast, with arrays (origins, horizon).
         """
-        scaled, places, horizon = self._read(values, origins, horizon, num_paths)
+        scaled, indices, horizon = self._prepare(values, origins, horizon, num_paths)
         if self.method != "network":
             member = self._members[0]
-            center = member.linear.forecast(scaled, places, horizon)
-            growth = member.linear.error_growth(horizon, member.num_fitted)
+            center = member.linear.forecast(scaled, indices, horizon)
+            growth = member.linear.compute_error_growth(horizon, member.num_fitted)
             spread = np.broadcast_to(member.spread * growth, center.shape)
             mean = self.scale.from_unit(center)
         else:
-            paths = self._draw(scaled, places, horizon, num_paths)
+            paths = self._draw(scaled, indices, horizon, num_paths)
             center, spread = paths.mean(0), paths.std(0)
-            # Paths below zero count: a mean without them would be too large.
+            # The exponential of a mean is not the mean of exponentials. Without a logarithm the paths below zero count:
+            # a mean of clipped paths would be too large.
             mean = (
                 self.scale.from_unit(paths).mean(0) if self.scale.transform == "log" else self.scale.from_unit(center)
             )
-        return Forecast(self.scale.rounded(mean), center, spread, self._half_widths, self.scale)
+        return Forecast(self.scale.round_values(mean), center, spread, self._half_widths, self.scale)
 
     def sample_paths(self, num_paths: int, horizon: int | None = None) -> Values:
-        """Possible futures after the series; each value is drawn given the one drawn before (ancestral sampling).
+        """Samples paths after the series; each value is drawn given the ones before (ancestral sampling).
 
-        Returns (paths, horizon). Raises SettingsError for fewer than a path for each member.
+        Args:
+            num_paths: Number of paths, at least one for each ensemble member.
+            horizon: Number of steps ahead; None for that of the settings.
+
+        Returns:
+            Paths in the unit of the series: (paths, horizon).
         """
-        scaled, places, horizon = self._read(self.series, [len(self.series)], horizon, num_paths)
-        paths = self._draw(scaled, places, horizon, num_paths)[:, 0]
-        return self.scale.rounded(self.scale.from_unit(paths))
+        scaled, indices, horizon = self._prepare(self.series, [len(self.series)], horizon, num_paths)
+        paths = self._draw(scaled, indices, horizon, num_paths)[:, 0]
+        return self.scale.round_values(self.scale.from_unit(paths))
 
-    def _read(
-        self, values: SeriesLike, origins: Sequence[int] | Places, horizon: int | None, num_paths: int
-    ) -> tuple[Values, Places, int]:
-        """Checks arguments. Returns the values needed, as the models see them, origins in these, and the horizon."""
+    def _prepare(
+        self, values: SeriesLike, origins: Sequence[int] | Indices, horizon: int | None, num_paths: int
+    ) -> tuple[Values, Indices, int]:
+        """Checks arguments. Returns the needed values on the model's scale, origins in these, and the horizon."""
         horizon = self.settings.horizon if horizon is None else horizon
         check_count("horizon", horizon, minimum=1, maximum=MAX_HORIZON)
         check_count("num_paths", num_paths, minimum=len(self._members), maximum=MAX_PATHS)
         known = as_series(values).values
-        places = check_origins(origins, self.fewest_points, len(known))
-        begin = places.min() - self.fewest_points
-        return self.scale.to_unit(known[begin : places.max()]), places - begin, horizon
+        indices = check_origins(origins, self.min_points, len(known))
+        # Values before these may be too far from the fitted series to be scaled, and are not needed.
+        start = indices.min() - self.min_points
+        return self.scale.to_unit(known[start : indices.max()]), indices - start, horizon
 
-    def _draw(self, scaled: Values, origins: Places, horizon: int, num_paths: int) -> Values:
-        """Paths on the members' scale, as many of each member: (paths, origins, horizon)."""
+    def _draw(self, scaled: Values, origins: Indices, horizon: int, num_paths: int) -> Values:
+        """Samples paths on the model's scale, equally many of each member: (paths, origins, horizon)."""
+        # Numbers of paths differ by at most one between members.
         shares = np.diff(np.linspace(0, num_paths, len(self._members) + 1).astype(int))
         with use_threads(self.settings.threads):
+            # A new generator for each call: the same arguments give the same forecast.
             generator = torch.Generator("cpu").manual_seed(self.settings.seed)
             drawn = [
-                draw_paths(member, self._reading, scaled, origins, horizon, int(share), generator)
+                draw_paths(member, self._config, scaled, origins, horizon, int(share), generator)
                 for member, share in zip(self._members, shares, strict=True)
             ]
         return np.concatenate(drawn)
 
     def save(self, path: str | Path) -> None:
-        """Writes a folder with ``config.json`` and ``model.safetensors``, the end of the series among them.
+        """Writes a folder with ``config.json`` and ``model.safetensors``, which include the values of the series.
 
-        Raises ModelFolderError if that fails, or if the folder holds a model of text.
+        Args:
+            path: Folder; it is created, or a forecaster in it is replaced.
+
+        Raises:
+            ModelFolderError: Writing failed, or the folder contains a language model.
         """
+        # A language model in the folder must not be overwritten.
         check_kind(path, KIND)
         tensors = {
             "half_widths": torch.from_numpy(self._half_widths),
             "values": torch.tensor(self.series.values, device="cpu"),
             "intercepts": torch.from_numpy(np.array([member.linear.intercept for member in self._members])),
             "spreads": torch.from_numpy(np.array([member.spread for member in self._members])),
-            "reading": torch.from_numpy(np.array(astuple(self._reading), dtype=np.float64)),
+            # A key of the file format: the attributes of CorrectionConfig in order.
+            "reading": torch.from_numpy(np.array(astuple(self._config), dtype=np.float64)),
             "scale": torch.from_numpy(np.array(astuple(self.scale)[1:], dtype=np.float64)),
         }
         for i, member in enumerate(self._members):
@@ -199,12 +237,14 @@ class Forecaster:
 
     @classmethod
     def load(cls, path: str | Path) -> "Forecaster":
-        """Reads what ``save`` wrote, but for the dates of the series. Runs no code from it.
+        """Reads a folder written by ``save``, without the dates of the series. Runs no code from it.
 
-        Raises ModelFolderError for a folder that is missing, damaged, or of something else.
+        Raises:
+            ModelFolderError: The folder is missing, damaged, or contains another kind of model.
         """
         config, tensors = read_model_folder(path, KIND)
         try:
+            # The file may come from anywhere: check everything that a forecast relies on.
             check_finite(tensors)
             settings = ForecastSettings(**config["settings"])
             method, name, season, num_fitted = (
@@ -215,10 +255,10 @@ class Forecaster:
             check_type(str, method_name=name)
             check_count("season", season, minimum=1)
             check_count("num_fitted", 1 if num_fitted is None else num_fitted, minimum=1)
-            exponent, offset, spread, sign, whole = tensors["scale"].tolist()
-            scale = Scale(config["transform"], int(exponent), offset, spread, int(sign), bool(whole))
-            context, window_spread, trust = tensors["reading"].tolist()
-            reading = Reading(int(context), window_spread, trust)
+            exponent, offset, spread, sign, is_integer = tensors["scale"].tolist()
+            scale = Scale(config["transform"], int(exponent), offset, spread, int(sign), bool(is_integer))
+            context, window_spread, shrinkage = tensors["reading"].tolist()
+            correction_config = CorrectionConfig(int(context), window_spread, shrinkage)
             members = []
             for i, (intercept, spread) in enumerate(zip(tensors["intercepts"], tensors["spreads"], strict=True)):
                 linear = Linear(as_series(tensors[f"members.{i}.coefficients"].numpy()).values, float(intercept))
@@ -233,19 +273,23 @@ class Forecaster:
                 or "auto" in (method, scale.transform)
                 or exponent not in _EXPONENTS
                 or sign not in (-1, 0, 1)
-                or whole not in (0, 1)
+                or is_integer not in (0, 1)
                 or context not in range(settings.context + 1)
-                or not (scale.spread > 0 and reading.window_spread > 0 and 0 <= reading.trust <= 1)
-                or (reading.context > 0) != (method == "network")
+                or not (
+                    scale.spread > 0 and correction_config.window_spread > 0 and 0 <= correction_config.shrinkage <= 1
+                )
+                or (correction_config.context > 0) != (method == "network")
             ):
-                raise ValueError("a model that fit makes has other parts")
+                raise ValueError("values that no fitted model has")
             series = Series(tensors["values"].numpy(), config["name"])
-            return cls(settings, method, name, members, reading, half_widths, scale, season, series)
+            return cls(settings, method, name, members, correction_config, half_widths, scale, season, series)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, CharloomError) as error:
             raise ModelFolderError(f"{path}: config.json and model.safetensors do not fit ({error!r})") from None
 
 
 def _load_network(settings: ForecastSettings, tensors: dict[str, torch.Tensor], prefix: str) -> CorrectionNetwork:
+    """Makes a network from the tensors whose names have the prefix."""
+    # The file has all weights, so none are drawn.
     with WithoutInitialWeights():
         network = CorrectionNetwork(settings.cell, settings.hidden_size, device="meta")
     weights = {key.removeprefix(prefix): tensor.float() for key, tensor in tensors.items() if key.startswith(prefix)}

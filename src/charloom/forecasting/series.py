@@ -1,4 +1,7 @@
-"""A numeric series, and what a series must be to be forecast."""
+"""Series of evenly spaced numbers, validated for forecasting.
+
+``csv_series`` reads one from a file.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +18,9 @@ from charloom.settings.limits import check_count
 Values: TypeAlias = NDArray[np.float64]
 
 _MAX_VALUE = 1e300
-"""Forecasts and intervals of larger values may leave the range of floats."""
+"""Limit of values: forecasts and intervals of larger ones may leave the range of floats."""
 _MAX_EXACT = 2**53
-"""Floats hold any whole number up to this."""
+"""Limit below which a float holds every integer."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,11 @@ class Series:
     """Evenly spaced numbers. Raises SeriesError for values that cannot be forecast.
 
     Attributes:
-        values: (points,), finite; a copy of what is given, which cannot be written to.
-        name: What they are, for tables and pictures.
-        dates: What each point's time is called; None if only their order is known. Default: the index of a pandas
-            series, if it is one of dates.
-        filled: How many values were missing and were interpolated.
+        values: Finite values, a read-only copy of the argument: (points,).
+        name: Name of the values, for tables and plots.
+        dates: Dates of the points; None if only their order is known. Default: the index of a pandas series, if it
+            contains dates.
+        filled: Number of missing values that were interpolated.
     """
 
     values: Values
@@ -41,16 +44,19 @@ class Series:
         check_type(str, name=self.name)
         check_type((Dates, type(None)), dates=self.dates)
         check_count("filled", self.filled)
+        # Also pandas and PyTorch objects, without an import of either.
         array = as_array(self.values)
         if array is None or array.dtype.kind not in "biuf":
             raise SeriesError("the series is not a sequence of numbers; give a list or an array of floats")
         if array.ndim != 1:
-            raise SeriesError(f"the series has {array.ndim} dimensions: it must be a sequence of numbers, one a point")
-        with np.errstate(over="ignore"):  # of longer floats, which are then refused as infinite
+            raise SeriesError(f"the series has {array.ndim} dimensions; give one number per point")
+        with np.errstate(over="ignore"):  # longer floats overflow, and are then refused as infinite
             values = np.ma.filled(array.astype(np.float64), np.nan)
         _check_values(array, values)
         if self.dates is None and hasattr(index := getattr(self.values, "index", None), "dtype"):
-            object.__setattr__(self, "dates", _dates_of(np.asarray(index)))
+            # The class is frozen for its users.
+            object.__setattr__(self, "dates", _read_index_dates(np.asarray(index)))
+        # A forecaster keeps the series that it was fitted to: nobody may change it.
         values.setflags(write=False)
         object.__setattr__(self, "values", values)
 
@@ -58,7 +64,7 @@ class Series:
         return len(self.values)
 
     def head(self, length: int) -> "Series":
-        """The first ``length`` points."""
+        """Returns the first ``length`` points."""
         check_count("length", length, minimum=1, maximum=len(self))
         dates = self.dates
         if dates is not None:
@@ -66,7 +72,7 @@ class Series:
         return Series(self.values[:length], self.name, dates)
 
     def label(self, place: int) -> str:
-        """The time of a point, which may lie after the end: its date, or its number from 1."""
+        """Returns the label of a point, also after the end: its date, or its number from 1."""
         check_count("place", place)
         return str(place + 1) if self.dates is None else self.dates.label(place)
 
@@ -75,12 +81,13 @@ SeriesLike: TypeAlias = Series | Sequence[float] | NDArray[np.floating]
 
 
 def as_series(series: SeriesLike) -> Series:
-    """A series of whatever holds numbers. Raises SeriesError for what cannot be forecast."""
+    """Converts a sequence of numbers to a series. Raises SeriesError if it cannot be forecast."""
+    # The constructor validates; Series declares its argument as an array.
     return series if isinstance(series, Series) else Series(series)  # type: ignore[arg-type]
 
 
 def as_array(numbers: object) -> NDArray[np.generic] | None:
-    """An array of any type, masked if ``numbers`` is; None for what cannot be one."""
+    """Converts to an array, masked if ``numbers`` is masked. Returns None if that is impossible."""
     try:
         return np.asanyarray(numbers)
     except (TypeError, ValueError, OverflowError, RuntimeError):  # NumPy's and PyTorch's
@@ -88,29 +95,30 @@ def as_array(numbers: object) -> NDArray[np.generic] | None:
 
 
 def _check_values(array: NDArray[np.generic], values: Values) -> None:
-    """Raises SeriesError, naming the first place, for what is not finite, too large, or another number as a float."""
+    """Raises SeriesError for the first value that is not finite, too large, or not exact as a float."""
     if not len(values):
-        raise SeriesError("the series is empty: there is nothing to forecast")
+        raise SeriesError("the series is empty; there is nothing to forecast")
     if len(bad := np.flatnonzero(~np.isfinite(values))):
-        what = "missing (not a number)" if np.isnan(values[bad[0]]) else "infinite"
-        raise SeriesError(f"value {bad[0] + 1} of {len(values)} is {what}: fill such values, or leave them out")
+        problem = "missing (not a number)" if np.isnan(values[bad[0]]) else "infinite"
+        raise SeriesError(f"value {bad[0] + 1} of {len(values)} is {problem}; replace such values, or remove them")
     if len(large := np.flatnonzero(np.abs(values) > _MAX_VALUE)):
-        raise SeriesError(f"value {large[0] + 1} is {values[large[0]]:g}, more than {_MAX_VALUE:g}: use a larger unit")
-    for place in np.flatnonzero(np.abs(values) >= _MAX_EXACT) if array.dtype.kind in "iu" else ():
-        if int(values[place]) != array[place].item():
+        raise SeriesError(f"value {large[0] + 1} is {values[large[0]]:g}, more than {_MAX_VALUE:g}; use a larger unit")
+    for index in np.flatnonzero(np.abs(values) >= _MAX_EXACT) if array.dtype.kind in "iu" else ():
+        if int(values[index]) != array[index].item():
             raise SeriesError(
-                f"value {place + 1} is {array[place]}, more digits than a float holds",
+                f"value {index + 1} is {array[index]}, more digits than a float holds",
                 hint="subtract a constant from the series, or round it",
             )
 
 
-def _dates_of(index: NDArray[np.generic]) -> Dates | None:
-    """The dates of a pandas index; None for one of numbers. Raises SeriesError if it is not evenly spaced."""
-    how = "sort the series by its index and fill its gaps, or give its values alone to take them as evenly spaced"
+def _read_index_dates(index: NDArray[np.generic]) -> Dates | None:
+    """Reads the dates of a pandas index; None for one of numbers. Raises SeriesError if it is not evenly spaced."""
+    remedy = "sort the series by its index and fill its gaps, or give its values alone if they are evenly spaced"
     if index.dtype.kind in "iufm":
+        # Numbers carry no calendar: only even spacing matters.
         steps = np.diff(index).astype(np.float64)
         if len(steps) and not (index[0] < index[1] and np.allclose(steps, steps[0], rtol=1e-9, atol=0)):
-            raise SeriesError("the numbers of the index are not increasing in even steps", hint=how)
+            raise SeriesError("the numbers of the index are not increasing in even steps", hint=remedy)
         return None
     if index.dtype.kind == "M":
         times = index.astype(np.datetime64)
@@ -118,9 +126,9 @@ def _dates_of(index: NDArray[np.generic]) -> Dates | None:
     try:
         return read_dates([str(label) for label in index], range(1, len(index) + 1), "index")
     except SeriesError as error:
-        raise SeriesError("the index (line 1 is its first label): ", *error.message, hint=how) from None
+        raise SeriesError("the index (line 1 is its first label): ", *error.message, hint=remedy) from None
 
 
 def is_constant(values: Values) -> bool:
-    """All values are the same."""
+    """Returns True if all values are the same."""
     return bool(np.all(values == values[0]))

@@ -1,0 +1,169 @@
+"""Training of the ensemble of ``network``: windows of the series, batches, epochs with early stopping."""
+
+import copy
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from charloom.forecasting.autoregression import AutoregressionSpec, fit_average
+from charloom.forecasting.cross_validation import split_blocks
+from charloom.forecasting.network import CorrectionConfig, CorrectionNetwork, Member, Progress, compute_gaussian_nll
+from charloom.forecasting.series import Values
+from charloom.settings.forecasting import ForecastSettings
+
+_MAX_STEPS = 60
+"""Maximum number of minibatches per epoch; on a long series an epoch uses a part of the windows."""
+_PATIENCE = 6
+_MIN_GAIN = 1e-4
+_MIN_SPREAD = 1e-12
+"""Minimum spread of residuals, given the series' spread of 1: smaller residuals are rounding errors."""
+_MAX_AHEAD = 32
+"""Maximum number of points of a window after its context."""
+
+
+def cut_windows(values: Values, context: int, ahead: int) -> tuple[Values, float]:
+    """Cuts all windows of ``context + ahead`` points and subtracts the mean of the first ``context`` points.
+
+    Returns the windows in units of their standard deviation, (windows, steps), and that deviation.
+    """
+    # Centering makes the inputs independent of the level, which may move beyond the fitted range.
+    windows = np.lib.stride_tricks.sliding_window_view(values, context + ahead)
+    centered = windows - windows[:, :context].mean(1, keepdims=True)
+    spread = float(centered.std()) or 1.0
+    return centered / spread, spread
+
+
+class WindowBatch(NamedTuple):
+    """Windows that a network is trained and validated on.
+
+    Attributes:
+        inputs: Centered values and residuals of the linear part: (windows, steps, 2).
+        targets: Residuals of the next points: (windows, steps).
+        fitted: 1 for targets to train on, else 0: (windows, steps).
+        held_out: 1 for targets to validate on, in the held-out block, else 0: (windows, steps).
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    fitted: Tensor
+    held_out: Tensor
+
+
+def make_batch(centered: Values, errors: Values, block: tuple[int, int], context: int) -> WindowBatch:
+    """Makes the batch of all windows for a member.
+
+    Args:
+        centered: Centered windows: (windows, steps).
+        errors: Residuals of the member's linear part, NaN if unknown: (points,).
+        block: Start and end of the held-out block.
+        context: Context length.
+    """
+    indices = np.arange(len(centered))[:, None] + np.arange(centered.shape[1])
+    known, inside = ~np.isnan(errors[indices]), (indices >= block[0]) & (indices < block[1])
+    fitted, held_out = known & ~inside, known & inside
+    # Validation has the full context, as forecasts do. Half of it is enough for training, and gives more targets.
+    fitted[:, : context // 2 + 1] = False
+    held_out[:, :context] = False
+    # NaN would spread through the loss even with a weight of 0.
+    targets = np.where(known, errors[indices], 0.0)
+    # The residual of a step is a target of the step before it and an input of its own.
+    inputs = np.stack([centered, targets], axis=-1)[:, :-1]
+    parts = (inputs, targets[:, 1:], fitted[:, 1:], held_out[:, 1:])
+    return WindowBatch(*(torch.tensor(part, dtype=torch.float32, device="cpu") for part in parts))
+
+
+def fit_members(
+    values: Values, specs: dict[AutoregressionSpec, float], settings: ForecastSettings, report: Progress
+) -> tuple[list[Member], CorrectionConfig]:
+    """Fits an ensemble member for each block of the series. Returns the members, and a config with full corrections.
+
+    Args:
+        values: Values on the model's scale: (points,).
+        specs: Weight of each autoregression of the linear part.
+        settings: Number of members and hyperparameters of the networks.
+        report: Callback with the completed share, 0 to 1.
+    """
+    blocks = split_blocks(len(values), settings.members)
+    linears = [fit_average(specs, values, block) for block in blocks]
+    errors = [np.append(np.full(one.order, np.nan), values[one.order :] - one.predict_next(values)) for one in linears]
+    outside = [np.delete(some, slice(*block)) for some, block in zip(errors, blocks, strict=True)]
+    # All members share one spread: a member whose block has the only change of a series has no residuals elsewhere.
+    spread = max(float(np.sqrt(np.mean([np.mean(some[~np.isnan(some)] ** 2) for some in outside]))), _MIN_SPREAD)
+    # A short series needs windows that are shorter than itself.
+    context = min(settings.context, len(values) // 4)
+    windows, window_spread = cut_windows(values, context, max(1, min(_MAX_AHEAD, len(values) // 8)))
+    batches = [make_batch(windows, some / spread, block, context) for some, block in zip(errors, blocks, strict=True)]
+    networks = [CorrectionNetwork(settings.cell, settings.hidden_size) for _ in blocks]
+    _train(networks, batches, settings, report)
+    members = [Member(one, spread, net, block) for one, net, block in zip(linears, networks, blocks, strict=True)]
+    return members, CorrectionConfig(context, window_spread, shrinkage=1.0)
+
+
+def _train(
+    networks: list[CorrectionNetwork], batches: list[WindowBatch], settings: ForecastSettings, report: Progress
+) -> None:
+    """Trains all networks with early stopping on their common validation loss, and restores the best epoch."""
+    # One stopping epoch for all: the loss on a single block is too noisy to choose an epoch for each network.
+    generator = torch.Generator("cpu").manual_seed(settings.seed)
+    optimizers = [
+        torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        for network in networks
+    ]
+    # Only windows that reach into the block have targets to validate on.
+    held_out = [WindowBatch(*(part[batch.held_out.sum(1) > 0] for part in batch)) for batch in batches]
+    # Epoch 0, the linear forecast without corrections, may be the best.
+    best, best_epoch = _compute_held_out_nll(networks, held_out), 0
+    best_weights = copy.deepcopy([one.state_dict() for one in networks])
+    for epoch in range(1, settings.epochs + 1):
+        for network, optimizer, batch in zip(networks, optimizers, batches, strict=True):
+            _train_epoch(network, optimizer, batch, settings.batch_size, generator)
+        nats = _compute_held_out_nll(networks, held_out)
+        if nats < best - _MIN_GAIN:
+            best, best_epoch, best_weights = nats, epoch, copy.deepcopy([one.state_dict() for one in networks])
+        report(max(epoch / settings.epochs, (epoch - best_epoch) / _PATIENCE))
+        if epoch - best_epoch >= _PATIENCE:
+            break
+    for network, weights in zip(networks, best_weights, strict=True):
+        network.load_state_dict(weights)
+
+
+def _train_epoch(
+    network: CorrectionNetwork,
+    optimizer: torch.optim.Optimizer,
+    batch: WindowBatch,
+    batch_size: int,
+    generator: torch.Generator,
+) -> None:
+    """Trains for one epoch, on half of the windows."""
+    # Windows overlap, so that half of them contain each point many times.
+    num_windows = len(batch.inputs)
+    steps = min(max(1, num_windows // batch_size // 2), _MAX_STEPS)
+    order = torch.randperm(num_windows, generator=generator, dtype=torch.int64, device="cpu")
+    for start in range(0, min(steps * batch_size, num_windows), batch_size):
+        chosen = order[start : start + batch_size]
+        weights = batch.fitted[chosen].T
+        # The loss would be 0 / 0.
+        if not weights.any():
+            continue
+        correction, _ = network(batch.inputs[chosen].transpose(0, 1).contiguous())
+        loss = (weights * compute_gaussian_nll(correction, batch.targets[chosen].T)).sum() / weights.sum()
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+
+
+def _compute_held_out_nll(networks: list[CorrectionNetwork], batches: list[WindowBatch]) -> float:
+    """Computes the mean loss on all held-out targets; infinity if there are none or it is not finite."""
+    total, count = 0.0, 0.0
+    with torch.no_grad():
+        for network, batch in zip(networks, batches, strict=True):
+            if not len(batch.inputs):
+                continue
+            correction, _ = network(batch.inputs.transpose(0, 1).contiguous())
+            total += float((batch.held_out.T * compute_gaussian_nll(correction, batch.targets.T)).sum())
+            count += float(batch.held_out.sum())
+    return total / count if count and math.isfinite(total) else math.inf
