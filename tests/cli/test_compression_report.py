@@ -58,7 +58,7 @@ def test_bytes_that_are_not_utf8(home: Path, char_model: Path) -> None:
 def test_refusals(home: Path, char_model: Path) -> None:
     (home / "empty").write_bytes(b"")
     message = call(home, "compress", "--report", "empty", "-m", char_model).error()
-    assert message == "empty: empty; there is nothing to measure"
+    assert message == "empty: the text is empty: give a text to measure"
     assert "takes --plot" in call(home, "compress", "--report", "-", "-m", char_model).error(2)
     assert "one file" in call(home, "compress", "--report", "fox.txt", "-o", "x", "-m", char_model).error(2)
 
@@ -86,7 +86,7 @@ def test_a_missing_library(absent: str, home: Path, char_model: Path) -> None:
     assert "gzip -9" in result.out
     if absent == "torch":
         assert "entropy under the model" in result.done()
-        assert "takes PyTorch, which is not on this machine" in result.out
+        assert "needs PyTorch, which is not installed" in result.out
         assert (home / "fox.txt.compression.png").exists()
     else:
         assert "no picture: drawing takes matplotlib, which is not on this machine" in result.error()

@@ -33,5 +33,5 @@ def test_the_model_is_its_integers_and_its_priming(tmp_path: Path) -> None:
 
 
 def test_an_empty_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="empty; there is nothing to measure"):
+    with pytest.raises(CorpusError, match="the text is empty: give a text to measure"):
         report_compression(b"", tmp_path)

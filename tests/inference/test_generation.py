@@ -140,7 +140,7 @@ def test_unknown_characters_in_the_prefix(call: Any) -> None:
     assert "".join(call(model, "axb", 1, unknown="unk")) == "a<unk>bc"
     with pytest.raises(UnknownCharacterError, match="empty"):
         call(model, "", 3)
-    with pytest.raises(UnknownCharacterError, match="nothing of it is known"):
+    with pytest.raises(UnknownCharacterError, match="no character that the model knows"):
         call(model, "xyz", 3, unknown="skip")
     with pytest.raises(SettingsError, match="num_chars is -1"):
         call(model, "a", -1)

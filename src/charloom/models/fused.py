@@ -1,7 +1,7 @@
-"""A language model as the native kernels take it, if its parts are exactly the ones that they know.
+"""Native training steps and generation for language models whose parts are all of the types that the kernels compute.
 
-A part can be replaced, subclassed, parametrized, pruned or hooked. Whatever is not known here to compute the same is
-left to the parts' own ``forward``.
+A part of a model can be replaced, subclassed, parametrized, pruned or hooked. A model with any part that may compute
+something else than the kernels is left to PyTorch.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,12 +28,16 @@ if TYPE_CHECKING:
 
 
 def unknown_part(model: "LanguageModel", methods: Mapping[str, object]) -> str | None:
-    """Describes the first part of a model that is not the one that its configuration has; None if all are.
+    """Describes the first part of a model that its configuration does not describe.
 
     Args:
-        model: A ``LanguageModel``, or a subclass of it.
-        methods: What ``LanguageModel`` defines by name: a subclass, an instance or a patched class may have others.
+        model: An instance of ``LanguageModel`` or a subclass.
+        methods: Methods of ``LanguageModel`` by name, with which the model's are compared.
+
+    Returns:
+        The description; None if the configuration describes every part.
     """
+    # A subclass, an instance or a patched class may have other methods.
     model_class, attributes = type(model), vars(model)
     for name, method in methods.items():
         if getattr(model_class, name) is not method or name in attributes:
@@ -66,12 +70,12 @@ def unknown_part(model: "LanguageModel", methods: Mapping[str, object]) -> str |
     return _unknown_input(model.embedding, layer, vocabulary_size)
 
 
-# As PyTorch has them: who puts another function into a class of torch.nn wants it called.
+# Read at import: a function that replaces one of these in a class of torch.nn later is meant to be called.
 _CALL, _DROPOUT, _LINEAR, _EMBEDDING = nn.Module.__call__, nn.Dropout.forward, nn.Linear.forward, nn.Embedding.forward
 
 
 def _calls_another(part: nn.Module, forward: Callable[..., object]) -> bool:
-    """Tells if a call of a part runs another function than this ``forward``."""
+    """Returns True if calling a part runs another function than ``forward``."""
     kind = type(part)
     return kind.forward is not forward or kind.__call__ is not _CALL or "forward" in vars(part)
 
@@ -81,6 +85,7 @@ def _unknown_input(embedding: nn.Embedding | None, layer: RecurrentLayer, vocabu
         return None if layer.input_size == vocabulary_size else f"layer.input_size is {layer.input_size}"
     if type(embedding) is not nn.Embedding or _calls_another(embedding, _EMBEDDING):
         return f"embedding is a {_name(embedding)}"
+    # Each of these changes the embedding's output or its gradient; the kernels implement the defaults only.
     for option, default in {
         "padding_idx": None,
         "max_norm": None,
@@ -95,10 +100,8 @@ def _unknown_input(embedding: nn.Embedding | None, layer: RecurrentLayer, vocabu
 
 
 def _native_parameters(model: "LanguageModel") -> tuple[Kernels, ModelShape, OptionalTensors] | None:
-    """Reads sizes and, by name, parameters of a model; None unless the kernels compute what ``forward`` would.
-
-    Shapes and dtypes of the parameters are for the call of the kernels to check.
-    """
+    """Returns kernels, sizes and parameters of a model; None unless the kernels compute the same as ``forward``."""
+    # Shapes and dtypes of the parameters are checked later, by kernel_calls. ``covers()`` here is for the modes alone.
     kernels = backend().kernels
     if kernels is None or not covers() or model.unknown_part() or are_hooked([model, *model.children()]):
         return None
@@ -114,8 +117,9 @@ def _native_parameters(model: "LanguageModel") -> tuple[Kernels, ModelShape, Opt
 
 
 def native_generator(model: "LanguageModel", precision: GenerationPrecision) -> NativeGenerator | None:
-    """Packs a model's weights for generation; None if the kernels do not cover the model."""
+    """Packs a model's weights for generation; returns None if the kernels do not cover the model."""
     found = _native_parameters(model)
+    # int8 needs hidden states in [-1, 1] for its fixed scale: relu's are unbounded.
     if found is None or (precision == "int8" and not CELL_OF_MODE[model.layer.mode].bounded):
         return None
     kernels, shape, parameters = found
@@ -129,7 +133,7 @@ def native_generator(model: "LanguageModel", precision: GenerationPrecision) -> 
 def run_native(
     model: "LanguageModel", ids: Tensor, targets: Tensor, state: State | None, *, backpropagate: bool
 ) -> tuple[Tensor, State] | None:
-    """``LanguageModel.loss`` or ``backpropagate`` in one call; None unless the kernels compute what PyTorch would."""
+    """Computes ``LanguageModel.loss`` or ``backpropagate`` natively; returns None if the kernels do not cover it."""
     found = native_step(model, ids, targets, state)
     if found is None:
         return None
@@ -147,7 +151,8 @@ def run_native(
 def native_step(
     model: "LanguageModel", ids: Tensor, targets: Tensor, state: State | None
 ) -> tuple[Step, OptionalTensors] | None:
-    """The arguments of a native step; None unless the kernels compute what ``LanguageModel.forward`` would."""
+    """Returns the arguments of a native step; None unless the kernels compute the same as ``LanguageModel.forward``."""
+    # Without gradients the step would compute them in vain; in a graph of torch.compile only the operator is known.
     if not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return None
     found = _native_parameters(model)
@@ -160,6 +165,7 @@ def native_step(
     dropout = model.dropout.p if model.dropout.training else 0.0
     layer_dropout = layer.dropout if layer.training else 0.0
     if (
+        # forward raises the errors for a state or ids that do not fit; a state with a graph needs its gradient.
         len(parts) != num_parts
         or (isinstance(state, tuple) and num_parts == 1)
         or max(dropout, layer_dropout) >= 1
@@ -172,7 +178,7 @@ def native_step(
 
 
 def _is_watched(parameter: Tensor) -> bool:
-    """Tells if only autograd's engine knows what is to be done with a gradient."""
+    """Returns True if only the autograd engine can handle the gradient of a parameter."""
     if not parameter.is_leaf or has_gradient_hooks(parameter):
         return True
     gradient = parameter.grad
