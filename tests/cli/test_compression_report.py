@@ -58,7 +58,7 @@ def test_bytes_that_are_not_utf8(home: Path, char_model: Path) -> None:
 def test_refusals(home: Path, char_model: Path) -> None:
     (home / "empty").write_bytes(b"")
     message = call(home, "compress", "--report", "empty", "-m", char_model).error()
-    assert message == "empty: the text is empty: give a text to measure"
+    assert message == "empty: empty; there is nothing to measure"
     assert "takes --plot" in call(home, "compress", "--report", "-", "-m", char_model).error(2)
     assert "one file" in call(home, "compress", "--report", "fox.txt", "-o", "x", "-m", char_model).error(2)
 

@@ -82,9 +82,9 @@ def test_the_environment_is_read_once_per_process() -> None:
 def test_a_description_is_of_the_backend_and_not_of_a_later_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     with use_backend("pytorch"):
         chosen = backend()
-        said = chosen.describe()
+        description = chosen.describe()
         monkeypatch.delenv("CHARLOOM_KERNELS")
-        assert chosen.describe() == said
+        assert chosen.describe() == description
         monkeypatch.undo()
 
 

@@ -35,6 +35,7 @@ class Baseline:
 
 def measure_baselines(text: str | bytes, vocabulary_size: int) -> list[Baseline]:
     """Measures uniform, unigram, gzip and xz on a text that is not empty."""
+    # Text from Python can have lone surrogates, which strict UTF-8 does not encode.
     data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     unigram = sum(count * math.log2(len(text) / count) for count in Counter(text).values())
     return [
@@ -80,6 +81,7 @@ def _run(data: bytes, names: list[str], *options: str, made: str | None = None) 
     command = next(filter(None, map(shutil.which, names)), None)
     if command is None:
         return None
+    # Archivers read files only, and write their name into the archive: in all cases it is one byte.
     with tempfile.TemporaryDirectory(prefix="charloom-") as folder:
         (Path(folder) / "x").write_bytes(data)
         try:
@@ -93,5 +95,6 @@ def _run(data: bytes, names: list[str], *options: str, made: str | None = None) 
                 check=True,
             )
             return (Path(folder) / made).stat().st_size if made else len(done.stdout)
+        # A comparison with the other compressors is worth more than an error of one of them.
         except (OSError, subprocess.SubprocessError):
             return None

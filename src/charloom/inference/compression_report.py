@@ -84,11 +84,13 @@ def report_compression(
     for name, fast in (("charloom", False), ("charloom --fast", True)):
         codec = Codec(model, fast=fast, threads=threads)
         blob = codec.compress(data)
+        # A size without this check would be worth nothing.
         if codec.decompress(blob) != data:
             raise CharloomError("the decompressed text differs from the original: please report this")
         rows.append(Row(name, len(blob), ours=True))
         # Four parts: entropy, two modes of charloom, and all other compressors together.
         report_progress(len(rows) / 4)
+    # Without the first row: the entropy is a limit, not a file.
     best = min(rows[1:], key=lambda row: row.num_bytes or 0)
     model_bytes = size_of_model(model)
     for name, size in measure_compressors(data).items():
@@ -119,6 +121,7 @@ def break_even(num_bytes: int, ours: float, theirs: float | None, model_bytes: i
 def known_share(data: bytes, priming: bytes) -> float:
     """Returns the share of a text's 64-byte blocks that the priming contains at any position."""
     positions = range(0, max(1, len(data) - _BLOCK_BYTES + 1), _BLOCK_BYTES)
+    # The text is cut into blocks, the priming is searched at every offset: a shared passage need not be aligned.
     blocks = {priming[i : i + _BLOCK_BYTES] for i in range(max(0, len(priming) - _BLOCK_BYTES + 1))}
     return sum(data[i : i + _BLOCK_BYTES] in blocks for i in positions) / len(positions)
 
@@ -131,6 +134,7 @@ def size_of_model(model: Path) -> int:
 def _entropy_row(data: bytes, model: Path) -> Row:
     """Measures the entropy under the float model, unknown characters as <unk>; no size if it cannot read the text."""
     name = "entropy under the model"
+    # Imported here, since PyTorch takes seconds to import, and may be missing.
     try:
         from charloom.inference.evaluation import evaluate
         from charloom.models.language_model import LanguageModel
@@ -160,6 +164,7 @@ def _num_chars(data: bytes) -> int | None:
 
 def plot_report(report: CompressionReport, title: str, format: plots.PictureFormat = "png") -> bytes:  # noqa: A002
     """Draws bars of bits per byte, and below them the total size over the length of the text, model included."""
+    # Imported here: matplotlib is optional, and needed for pictures only.
     from matplotlib.ticker import EngFormatter
 
     figure = plots.new_figure(7.5, 7)
@@ -169,8 +174,8 @@ def plot_report(report: CompressionReport, title: str, format: plots.PictureForm
     colors = ["tab:blue" if row.ours else "tab:gray" for row, _ in rows]
     bars.barh([row.name for row, _ in rows], bits, color=colors)
     bars.bar_label(bars.containers[0], fmt="%.3f", padding=3, fontsize=8)
-    bars.invert_yaxis()
-    bars.margins(x=0.12)
+    bars.invert_yaxis()  # the first row at the top
+    bars.margins(x=0.12)  # room for the labels at the ends of the bars
     bars.set_xlabel("bits for each byte of the text")
     bars.set_title(title)
     others = [(row, size) for row, size in rows if not row.ours]
@@ -190,7 +195,7 @@ def plot_report(report: CompressionReport, title: str, format: plots.PictureForm
     lines.set_xlabel("length of the text (bytes)")
     lines.set_ylabel("compressed size (bytes)")
     lines.set_xlim(0, max_length)
-    lines.set_ylim(0, None)
+    lines.set_ylim(0, None)  # from 0, so that lengths compare by eye
     lines.grid(visible=True, alpha=0.25)
     lines.legend(fontsize=8)
     return plots.render_figure(figure, format)

@@ -141,19 +141,25 @@ def evaluate_chunks(
     check_type(Predictor, model=model)
     check_type(Sequence, chunks=chunks)
     check_type((Callable, NoneType), progress=progress)
+    # Before the text is encoded, which takes long for a large one.
     check_weights(model)
     vocabulary = model.vocabulary
+    # A vocabulary can lack <unk>, as that of bytes does; no id equals -1.
     unknown_id = -1 if vocabulary.unknown_id is None else vocabulary.unknown_id
     chunks = [vocabulary.in_units(chunk) for chunk in chunks]
     cleaned = list(vocabulary.clean_up.each(chunks))
+    # Cleaned chunk by chunk, so that the length of each chunk after cleaning is known; ``each`` handles white space
+    # that crosses a border.
     whole = joined(cleaned, vocabulary.unit)
     # Encoding cleans a second time, which changes nothing: tokens and cleaned characters still correspond one to one.
     ids = vocabulary.encode(whole, "unk" if isinstance(unknown, str) and unknown == "skip" else unknown)
     read = (ids != unknown_id if unknown == "skip" else torch.ones_like(ids)).nonzero().flatten()
+    # ``scored`` are positions in the cleaned text, to which the surprisals are assigned below.
     ids, scored = ids[read], read[1:]
     if not len(scored):
         raise CorpusError("the text is too short to evaluate: give at least two characters that the model knows")
     is_unknown = ids[1:] == unknown_id
+    # float64: the sum over millions of tokens would lose digits in float32.
     nats = torch.zeros(len(scored), dtype=torch.float64, device="cpu")
     done = 0
     for (scores,) in _score(model, sequential_batches(ids, 1, _CHUNK_TOKENS, 0, with_rest=True)):
@@ -172,7 +178,7 @@ def evaluate_chunks(
         """Sums values of the scored tokens over each chunk."""
         # Differences of running sums: a slice for each of a million one-character chunks would take minutes.
         running = torch.zeros(len(whole) + 1, dtype=values.dtype, device="cpu")
-        running[scored + 1] = values
+        running[scored + 1] = values  # shifted by one, so that the first running sum is 0
         return running.cumsum(0)[ends].diff().tolist()
 
     evaluation = Evaluation(len(scored), len(scored_bytes), float(nats.sum()), int(is_unknown.sum()))
@@ -221,6 +227,7 @@ def evaluate_lines(
     if top is not None:
         check_count("top", top, minimum=1)
     check_type(Predictor, model=model)
+    # Before splitting: a byte model's lines are lines of bytes, even if the text is a str.
     units = model.vocabulary.in_units(text)
     evaluation, lines = evaluate_chunks(model, split_lines(units), unknown=unknown, progress=progress)
     if sort == "bits-per-char":
@@ -255,6 +262,7 @@ def nats_in_lanes(
     length, num_read = (len(ids) - 1) // num_lanes, len(range(num_lanes)[rows])
     if not num_read:
         return 0.0, 0
+    # Fewer tokens per lane if there are many lanes, so that the logits take the same memory.
     batches = sequential_batches(ids, num_lanes, max(1, _CHUNK_TOKENS // num_read), 0, rows, with_rest=True)
     # Summed batch by batch: a surprisal takes 8 bytes, more than its character in the stored text.
     total, done = 0.0, 0
@@ -271,8 +279,11 @@ def _score(model: Predictor, batches: Iterable[tuple[Ids, Ids]]) -> Iterator[Ten
     """
     state = None
     for inputs, targets in batches:
+        # Not around the yield: the context would otherwise apply to the caller's code.
         with predicting(model):
             logits, state = model(inputs.to(model.device), model.begin_state(len(inputs)) if state is None else state)
+            # Logits are time first, targets batch first.
             logits = logits.transpose(0, 1).flatten(0, 1)
             nats = functional.cross_entropy(logits, targets.flatten().to(model.device), reduction="none")
+        # The callers sum: float32 would lose digits over a long text.
         yield nats.view(len(inputs), -1).double().cpu()

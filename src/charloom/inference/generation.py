@@ -106,6 +106,7 @@ def check_samples(num_samples: int, num_chars: int) -> None:
             setting="num_samples",
             value=num_samples,
         )
+    # One sample has no limit: it can be streamed.
     if num_samples > 1 and num_samples * num_chars > MAX_CHARS_OF_SAMPLES:
         raise SettingsError(
             f"{num_samples:,} samples of {num_chars:,} characters are too much for the memory: at most "
@@ -128,6 +129,7 @@ def generate_ids(
     """
     sampling = SamplingSettings() if sampling is None else sampling
     check_type(SamplingSettings, sampling=sampling)
+    # This function is no generator itself, so that errors occur at the call and not at the first chunk.
     sampler = Sampler(sampling, num_samples)
     check_choice("precision", precision, GenerationPrecision)
     check_weights(model)
@@ -143,6 +145,7 @@ def generate_ids(
     # The prefix is read here, next to the packing of the weights, so that both use the same weights, no matter when the
     # caller asks for the first chunk.
     with predicting(model):
+        # Read once per sample, since the state that the samples continue from needs a row for each.
         ids = prefix_ids.to(model.device).repeat(num_samples, 1)
         logits, state = model(ids, model.begin_state(num_samples))
     last, forbidden = logits[-1], model.vocabulary.unknown_id
@@ -201,10 +204,11 @@ def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: 
     check_type(Predictor, model=model)
     check_type(TEXT, prefix=prefix)
     check_count("num_chars", num_chars)
+    # Encoding cleans the prefix, which can leave nothing of it: so the ids are checked, not the prefix.
     ids = model.vocabulary.encode(prefix, unknown)
     if not len(ids):
         raise UnknownCharacterError(
-            "it has no character that the model knows: give at least one", setting="prefix", value=prefix
+            "it is empty, or has no character that the model knows: give at least one", setting="prefix", value=prefix
         )
     return ids
 

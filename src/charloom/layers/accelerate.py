@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from charloom.errors import InputError
-from charloom.layers.recurrent_layer import RecurrentLayer, Resume
+from charloom.layers.recurrent_layer import DeferredRestoration, RecurrentLayer
 from charloom.layers.torch_layers import LAYERS
 from charloom.settings.limits import check_choice
 from charloom.settings.model import Precision
@@ -111,8 +111,8 @@ def restore(module: _Module) -> _Module:
         raise InputError(f"a {type(module).__name__} is not a torch.nn.Module: nothing to restore")
     for layer in module.modules():
         # torch.jit.script may have left the layer in PyTorch's class, not yet used again.
-        if isinstance(layer._compiled_call_impl, Resume):
-            layer._compiled_call_impl.resume()
+        if isinstance(layer._compiled_call_impl, DeferredRestoration):
+            layer._compiled_call_impl.restore()
         if _exchange_class(layer, ((accelerated, torch_class) for torch_class, accelerated in _CLASSES)):
             vars(layer).pop("_precision", None)  # torch.nn's layers have no such attribute
     return module

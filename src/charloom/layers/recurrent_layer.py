@@ -148,7 +148,7 @@ class RecurrentLayer(nn.RNNBase):
     def __prepare_scriptable__(self) -> nn.Module:
         """Returns this layer with PyTorch's class for compilation; ``torch.jit.script`` calls this."""
         # TorchScript looks the overloads of forward up by the class itself: a subclass has none.
-        Resume(self, type(self))
+        DeferredRestoration(self, type(self))
         torch_class: Any = _TORCH_CLASSES[self.mode]
         self.__class__ = torch_class
         return self
@@ -247,7 +247,7 @@ def _check_memory(*arguments: object) -> None:
             )
 
 
-class Resume:
+class DeferredRestoration:
     """The return of a layer from the class that ``torch.jit.script`` needs to its own, at its next use in Python."""
 
     # torch.jit.script works on the model itself, not on a copy, and has no callback for its end. Until the next use,
@@ -266,10 +266,10 @@ class Resume:
         return self._use("__call__", *args, **kwargs)
 
     def _use(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        self.resume()
+        self.restore()
         return getattr(self._layer, name)(*args, **kwargs)
 
-    def resume(self) -> None:
+    def restore(self) -> None:
         """Restores the layer's class and members; a precision that was set since then is kept."""
         layer = self._layer
         if vars(layer).get("_compiled_call_impl") is self:

@@ -30,7 +30,8 @@ def build_model(vocabulary: Vocabulary, settings: ModelSettings | None = None, *
     check_type((ModelSettings, NoneType), settings=settings)
     check_count("seed", seed)
     settings = settings or ModelSettings()
-    # Tensors that are created in inference mode can never be trained: the caller's mode must not apply here.
+    # fork_rng: building a model must not change the state of the caller's random-number generator. Tensors that are
+    # created in inference mode can never be trained: the caller's mode must not apply here.
     with torch.random.fork_rng(devices=[]), torch.inference_mode(mode=False):
         torch.manual_seed(seed)
         layer = LAYERS[settings.cell](
@@ -80,6 +81,7 @@ def extend_model(
             "must start with all tokens of the model's: create it with model.vocabulary.extended", setting="vocabulary"
         )
     ModelSettings(init_sigma=init_sigma)  # for its check of the range
+    # By way of the configuration, which rejects models with parts that would be lost.
     config, weights = model.to_config()
     config = config | {"vocabulary": vocabulary.to_json()}
     if model.embedding is None:
@@ -88,6 +90,7 @@ def extend_model(
         torch.manual_seed(seed)
         longer = model_from_config(LanguageModel, config, dtype=model.output.weight.dtype)
         _initialize(longer, init_sigma)
+    # no_grad: the weights are leaves that require gradients, which must not be changed in place otherwise.
     with torch.no_grad():
         for name, tensor in longer.own_tensors().items():
             # The new tokens come last, as rows, or as columns of the input weights if the input is one-hot.

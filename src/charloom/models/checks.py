@@ -24,6 +24,7 @@ def check_ids(num_dims: int, /, **arguments: object) -> None:
 def check_step(ids: Tensor, targets: Tensor) -> None:
     """Raises InputError for ids and targets that are not int64 tensors (batch, steps) of one shape."""
     check_ids(2, ids=ids, targets=targets)
+    # Equal numbers of elements are not enough: cross-entropy flattens both, and would compare the wrong tokens.
     if ids.shape != targets.shape:
         raise InputError(f"ids are {tuple(ids.shape)} and targets {tuple(targets.shape)}: give equal shapes")
 
@@ -50,6 +51,7 @@ def check_range(ids: Tensor, vocabulary_size: int) -> None:
 
 def check_state(state: object, expected: object) -> None:
     """Raises InputError for a state whose parts have other shapes than the expected state's."""
+    # Nested shapes are compared as they are: a tensor instead of a pair is found as well as a wrong size.
     found, shapes = _shapes_of(state), _shapes_of(expected)
     if found != shapes:
         raise InputError(f"the state is {found}: for these ids it must be {shapes}")
@@ -74,6 +76,7 @@ def check_parts(
     if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
         raise InputError("it must be a number from 0 to 1", setting="dropout", value=dropout)
     _check_layer(layer, embedding_size or len(vocabulary), "embedding_size" if embedding_size else "vocabulary")
+    # A shared weight has one shape: the embedding's rows must be as long as the layer's outputs.
     output_size = layer.proj_size or layer.hidden_size
     if tied_output and embedding_size != output_size:
         raise InputError(
@@ -91,5 +94,6 @@ def _check_layer(layer: RecurrentLayer, input_size: int, source: str) -> None:
         )
     if layer.batch_first:
         raise InputError("the layer is batch_first: create it without; the model transposes its inputs itself")
+    # The error names the argument that determines the size: embedding_size, or the vocabulary if the input is one-hot.
     if layer.input_size != input_size:
         raise InputError(f"the layer's input_size is {layer.input_size}: it must be the {source}'s size, {input_size}")

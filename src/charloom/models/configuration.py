@@ -85,6 +85,7 @@ def model_from_config(
     """
     try:
         layer = dict(config["layer"])
+        # Before the layers are created: a small file could otherwise ask for billions of them.
         if layer["num_layers"] > max_layers:
             raise ValueError(f"more than {max_layers} layers")
         model = model_class(

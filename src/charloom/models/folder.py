@@ -69,7 +69,7 @@ def write_model_folder(path: str | Path, config: Config, tensors: dict[str, Tens
         raise ModelFolderError(f"{folder}: cannot save the model ({reason})") from error
 
 
-def kind_of(path: Path) -> str | None:
+def read_kind(path: Path) -> str | None:
     """Returns the kind of model in a folder; None for a language model, and for a folder that does not exist."""
     kind = _read_config(path).get("kind") if path.is_dir() else None
     return kind if isinstance(kind, str) else None
@@ -139,6 +139,7 @@ def _describe_kind(kind: object) -> str:
 def describe_misfit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> str | None:
     """Describes why tensors do not fit a model with the expected ones; returns None if they fit."""
     shapes = [{(name, tuple(t.shape)) for name, t in tensors.items()} for tensors in (expected, found)]
+    # One sorted name instead of a list: a model of another size differs in every tensor.
     if shapes[0] != shapes[1]:
         return f"tensor {min(shapes[0] ^ shapes[1])[0]} is missing, of another model or of another shape"
     if len(dtypes := {t.dtype for t in found.values()}) > 1 or not dtypes <= _DTYPES:
@@ -156,6 +157,7 @@ def _read_config(folder: Path) -> Config:
             raise ModelFolderError(f"{file}: too large to be a model's configuration")
         config = parse_json(data)
     except OSError as error:
+        # Without config.json, the state of the run determines what the user can do.
         if not file.exists() and FolderLock(folder, "a run").is_held:
             raise ModelFolderError(
                 f"{folder}: no model yet: a run in progress saves it at its end; wait, or stop the run with "

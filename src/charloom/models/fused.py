@@ -39,6 +39,7 @@ def unknown_part(model: "LanguageModel", methods: Mapping[str, object]) -> str |
     """
     # A subclass, an instance or a patched class may have other methods.
     model_class, attributes = type(model), vars(model)
+    # This runs on every training step: it compares identities and shapes only.
     for name, method in methods.items():
         if getattr(model_class, name) is not method or name in attributes:
             return f"{model_class.__qualname__} has a {name} of its own"
@@ -107,6 +108,7 @@ def _native_parameters(model: "LanguageModel") -> tuple[Kernels, ModelShape, Opt
         return None
     layer, output = model.layer, model.output
     embedding = None if model.embedding is None else model.embedding.weight
+    # By name on every call: functional_call and weight drop replace attributes.
     weights = layer.named_weights()
     if weights is None or len(weights) > kernels.max_layers:
         return None
@@ -123,8 +125,9 @@ def native_generator(model: "LanguageModel", precision: GenerationPrecision) -> 
     if found is None or (precision == "int8" and not CELL_OF_MODE[model.layer.mode].bounded):
         return None
     kernels, shape, parameters = found
+    # Packing copies the weights once per text, so that a copy of non-contiguous ones does not matter.
     dense = [None if p is None else p.detach().contiguous() for p in parameters]
-    try:
+    try:  # other dtypes, shapes and devices than the kernels take are found here
         return NativeGenerator(kernels, shape, precision == "int8", dense)
     except KernelArgumentError:
         return None
@@ -138,6 +141,7 @@ def run_native(
     if found is None:
         return None
     if backpropagate:
+        # Without a parameter that is trained, autograd raises an error, which the slower path then does too.
         parameters = [p for p in found[1] if p is not None]
         if any(map(_is_watched, parameters)) or not any(p.requires_grad for p in parameters):
             return None
@@ -162,6 +166,7 @@ def native_step(
     expected = (layer.num_layers, len(ids), layer.hidden_size)
     num_parts = CELLS[shape.cell].state_parts
     parts = state_to_tuple(state) if state is not None else (ids.new_zeros(expected, dtype=torch.float32),) * num_parts
+    # Each part has its own mode, which may differ from the model's: eval() of the layer alone is valid.
     dropout = model.dropout.p if model.dropout.training else 0.0
     layer_dropout = layer.dropout if layer.training else 0.0
     if (
@@ -181,6 +186,7 @@ def _is_watched(parameter: Tensor) -> bool:
     """Returns True if only the autograd engine can handle the gradient of a parameter."""
     if not parameter.is_leaf or has_gradient_hooks(parameter):
         return True
+    # A sparse gradient, or one of a subclass of Tensor, is added by its own rules.
     gradient = parameter.grad
     return gradient is not None and (type(gradient) is not Tensor or gradient.layout is not torch.strided)
 

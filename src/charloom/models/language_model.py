@@ -75,7 +75,7 @@ class LanguageModel(nn.Module):
         checks.check_parts(layer, vocabulary, embedding_size, dropout, tied_output)
         self.layer = layer
         self.vocabulary = vocabulary
-        self.provenance: Mapping[str, Any] = {}
+        self.provenance: Mapping[str, Any] = {}  # filled by ``train``; saved with the model
         # The layer's device and dtype, not the defaults of the process.
         like = state_to_tuple(layer.begin_state(1))[0]
         options: Any = {"device": like.device, "dtype": like.dtype}
@@ -152,7 +152,7 @@ class LanguageModel(nn.Module):
         """Reads one id for each sequence, (batch,); returns logits (batch, vocabulary) and the state."""
         checks.check_ids(1, ids=ids)
         logits, state = self(ids.unsqueeze(1), state)
-        return logits[0], state
+        return logits[0], state  # logits are time first
 
     def __prepare_scriptable__(self) -> "LanguageModel":
         """Raises InputError: ``torch.jit.script`` calls this, for a module that contains the model too."""
@@ -174,6 +174,7 @@ class LanguageModel(nn.Module):
         with self._mixed_precision():
             logits, state = self(ids, state)
         checks.check_range(targets, logits.shape[-1])
+        # Under autocast the logits are bfloat16: too coarse for a loss.
         dtype = self._example.dtype
         logits = logits.to(dtype).flatten(0, 1)
         loss = functional.cross_entropy(logits, targets.t().flatten(), ignore_index=_NO_TARGET)
@@ -223,7 +224,7 @@ class LanguageModel(nn.Module):
     def _encode(self, ids: Ids) -> Inputs:
         """Returns the layer's input, (steps, batch, features), for ids (batch, steps)."""
         if self.embedding is not None:
-            embedded: Tensor = self.dropout(self.embedding(ids.t()))
+            embedded: Tensor = self.dropout(self.embedding(ids.t()))  # one-hot inputs have no dropout
             return embedded
         dtype = self._example.dtype
         one_hot = torch.zeros(*ids.t().shape, len(self.vocabulary), dtype=dtype, device=ids.device)
@@ -279,12 +280,12 @@ class LanguageModel(nn.Module):
         model = model_without_weights(cls, config, len(tensors))
         if wrong := describe_misfit(model.own_tensors(), tensors):
             raise InputError(f"{WEIGHTS_FILE} does not fit {CONFIG_FILE} ({wrong})")
-        check_finite(tensors)
+        check_finite(tensors)  # an error when the model is loaded is better than NaN in its first text
         tied = model.tied_output  # before load_state_dict, whose assign=True unties the weights
         model.load_state_dict(tensors, assign=True, strict=not tied)
         if tied and model.embedding is not None:
             model.output.weight = model.embedding.weight
-        model.layer.flatten_parameters()
+        model.layer.flatten_parameters()  # assign=True has replaced the tensors that cuDNN's flat buffer refers to
         return model.eval()
 
 

@@ -64,6 +64,7 @@ class GeneratingPredictor(Predictor, Protocol):
 @contextlib.contextmanager
 def predicting(model: Predictor) -> Iterator[None]:
     """Disables gradients and dropout, and applies ``use_threads``, within the context."""
+    # inference_mode, not no_grad: without version counters, small operations are faster.
     with _in_eval_mode(model), torch.inference_mode(), use_threads():
         yield
 
@@ -77,12 +78,13 @@ _modes: dict[int, tuple[int, list[tuple[torch.nn.Module, bool]]]] = {}
 @contextlib.contextmanager
 def _in_eval_mode(model: Predictor) -> Iterator[None]:
     """Sets a module and its submodules to ``eval`` mode; the last of several contexts restores their modes."""
-    if not isinstance(model, torch.nn.Module):
+    if not isinstance(model, torch.nn.Module):  # a predictor need not be a module
         yield
         return
     with _lock:
         count, before = _modes.get(id(model)) or (0, [(part, part.training) for part in model.modules()])
         _modes[id(model)] = count + 1, before
+        # eval() visits every submodule: that is not needed for each chunk of a text if they are in this mode.
         if not count and any(training for _, training in before):
             model.eval()
     try:
@@ -108,6 +110,7 @@ def check_weights(model: Predictor) -> None:
 def check_finite(tensors: Mapping[str, Tensor]) -> None:
     """Raises InputError naming the first tensor that holds NaN or infinite values."""
     for name, tensor in tensors.items():
+        # isfinite of a meta tensor has no value: the condition below would raise PyTorch's own error.
         if tensor.is_meta:
             raise InputError(
                 f"the weights {name} are on the meta device, which holds no values: load the weights first"

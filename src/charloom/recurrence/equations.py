@@ -50,6 +50,7 @@ def rnn_tanh_step(x: Tensor, state: CellState, w: CellWeights) -> CellState:
 def rnn_relu_step(x: Tensor, state: CellState, w: CellWeights) -> CellState:
     """Computes H_t = max(0, X_t W_xh + b_xh + H_{t-1} W_hh + b_hh)."""
     from_input, from_hidden = _project(x, state[0], w)
+    # Unlike all other cells, this one has unbounded hidden states.
     return (torch.relu(from_input + from_hidden),)
 
 
@@ -76,6 +77,7 @@ def lstm_step(x: Tensor, state: CellState, w: CellWeights) -> CellState:
     # torch.nn's order of the gates: weights of a state_dict are laid out by it.
     input_gate, forget_gate, candidate, output_gate = (from_input + from_hidden).chunk(4, dim=-1)
     c = torch.sigmoid(forget_gate) * c + torch.sigmoid(input_gate) * torch.tanh(candidate)
+    # The hidden state first: ``state[0]`` is the output of every cell.
     return torch.sigmoid(output_gate) * torch.tanh(c), c
 
 

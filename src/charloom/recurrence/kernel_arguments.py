@@ -16,6 +16,7 @@ from charloom.settings.model import Precision
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 """Precisions in the order of ``Precision`` in kernels.h."""
 
+# None stands for a bias or an embedding that the model lacks, so that positions stay the same for all models.
 OptionalTensors: TypeAlias = Sequence[Tensor | None]
 
 
@@ -91,6 +92,7 @@ class ModelShape(NamedTuple):
 def _parameter_shapes(shape: ModelShape) -> list[tuple[int, ...]]:
     shapes: list[tuple[int, ...]] = [(shape.vocabulary, shape.embedding_size)]
     for number in range(shape.layers):
+        # Upper layers read the hidden states of the layer below.
         inputs = shape.hidden if number else shape.embedding_size or shape.vocabulary
         shapes += weight_shapes(CELLS[shape.cell], inputs, shape.hidden)
     return [*shapes, (shape.vocabulary, shape.hidden), (shape.vocabulary,)]
@@ -106,13 +108,13 @@ def dense_address(tensor: Tensor | None, dtype: torch.dtype = torch.float32) -> 
         and tensor.layout is torch.strided
         and tensor.is_cpu
         and not tensor.is_nested
-        and not tensor.is_neg()
+        and not tensor.is_neg()  # a lazy negative view: its memory has the values with the other sign
     ):
         # A storage can be freed or shrunk while its tensors live: fully_shard and offloading do so with weights. Then
         # data_ptr() is an address that the kernels must not read.
         extent = tensor.numel() if tensor.is_contiguous() else _extent(tensor)
         if (tensor.storage_offset() + extent) * dtype.itemsize <= tensor.untyped_storage().nbytes():
-            found_at: int = tensor.data_ptr()
+            found_at: int = tensor.data_ptr()  # 0 for an empty tensor, too
             return found_at
     return 0
 
@@ -167,7 +169,7 @@ def parameter_addresses(parameters: OptionalTensors, shape: ModelShape) -> list[
     return [*addresses(parameters[:-1], shapes), address(parameters[-1], output_bias)]
 
 
-def memory_cell_address(shape: LayerShape, c: Tensor | None) -> int:
+def cell_state_address(shape: LayerShape, c: Tensor | None) -> int:
     """Returns the address of an LSTM's cell state; 0 for other cells."""
     return address(c, shape.state) if CELLS[shape.cell].state_parts == 2 else 0
 
@@ -181,7 +183,7 @@ def state_addresses(shape: ModelShape, batch: int, state: Sequence[Tensor]) -> t
     return first, rest[0] if rest else 0
 
 
-def own_address(made: Tensor | None) -> int:
+def address_of_new(made: Tensor | None) -> int:
     """Returns the address of a tensor that the caller has just created, without a check; 0 for None."""
     # Such tensors are contiguous and of the right size by construction; an empty one is valid here.
     return 0 if made is None else made.data_ptr()

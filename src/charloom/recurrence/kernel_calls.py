@@ -22,9 +22,9 @@ from charloom.recurrence.kernel_arguments import (
     ModelShape,
     OptionalTensors,
     address,
+    address_of_new,
     addresses,
-    memory_cell_address,
-    own_address,
+    cell_state_address,
     parameter_addresses,
     state_addresses,
 )
@@ -62,7 +62,7 @@ class LayerCall(NamedTuple):
             "weights": addresses(self.weights, self.shape.weights),
             "x": address(self.x, self.shape.input),
             "first_hidden": address(self.h, self.shape.state),
-            "first_cell": memory_cell_address(self.shape, self.c),
+            "first_cell": cell_state_address(self.shape, self.c),
         }
 
 
@@ -80,14 +80,15 @@ def layer_forward(call: LayerCall, keep: bool) -> tuple[Tensor, Tensor, Tensor |
     arguments, h, c = call.arguments(), call.h, call.c
     # new_empty, not empty: the default dtype and the default device of the process may be others than the kernels'.
     y = h.new_empty(call.shape.steps, *call.shape.state)
+    # Contiguous, because ``call`` has contiguous states: empty_like would otherwise copy their strides.
     last_h, last_c = torch.empty_like(h), None if c is None else torch.empty_like(c)
     reserve = h.new_empty(call.kernels.reserve_bytes(call.shape), dtype=torch.uint8) if keep else None
     call.kernels.layer_forward(
         **arguments,
-        y=own_address(y),
-        last_hidden=own_address(last_h),
-        last_cell=own_address(last_c),
-        reserve=own_address(reserve),
+        y=address_of_new(y),
+        last_hidden=address_of_new(last_h),
+        last_cell=address_of_new(last_c),
+        reserve=address_of_new(reserve),
     )
     return y, last_h, last_c, reserve
 
@@ -110,7 +111,7 @@ def layer_backward(
     dy, dh, dc = upstream
     arguments = call.arguments()
     gradients = [None if t is None else torch.empty_like(t) for t in (x if needs_dx else None, h, c, *weights)]
-    dx, d_first_hidden, d_first_cell, *d_weights = map(own_address, gradients)
+    dx, d_first_hidden, d_first_cell, *d_weights = map(address_of_new, gradients)
     kernels.layer_backward(
         **arguments,
         gradients=d_weights,
@@ -118,7 +119,7 @@ def layer_backward(
         reserve=address(reserve, (kernels.reserve_bytes(shape),), torch.uint8),
         dy=address(dy, (shape.steps, *shape.state)),
         d_last_hidden=address(dh, shape.state),
-        d_last_cell=memory_cell_address(shape, dc),
+        d_last_cell=cell_state_address(shape, dc),
         dx=dx,
         d_first_hidden=d_first_hidden,
         d_first_cell=d_first_cell,
@@ -167,7 +168,9 @@ def language_model_step(step: Step, parameters: OptionalTensors) -> tuple[Tensor
     kernels, shape, precision, ids, targets, state, dropout, layer_dropout = step
     batch, num_steps = ids.shape
     first_hidden, first_cell = state_addresses(shape, batch, state)
+    # Parameters that the kernels do not take are found before the gradients are allocated.
     at_parameters = parameter_addresses(parameters, shape)
+    # The kernels fill these; new_empty keeps to float32 on the CPU, like the state.
     loss = state[0].new_empty(())
     gradients = [None if p is None else torch.empty_like(p) for p in parameters]
     last = tuple(torch.empty_like(part) for part in state)
@@ -178,20 +181,21 @@ def language_model_step(step: Step, parameters: OptionalTensors) -> tuple[Tensor
             steps=num_steps,
             batch=batch,
             threads=thread_limit(),
+            # With strides, since minibatches can be views: the bindings copy them to (steps, batch) in any case.
             ids=address(ids, (batch, num_steps), torch.int64, contiguous=False),
             targets=address(targets, (batch, num_steps), torch.int64, contiguous=False),
             strides=[*ids.stride(), *targets.stride()],
             parameters=at_parameters,
-            gradients=[own_address(gradient) for gradient in gradients],
+            gradients=[address_of_new(gradient) for gradient in gradients],
             dropout=dropout,
             layer_dropout=layer_dropout,
             # From PyTorch's generator, so that manual_seed fixes the masks; none is drawn without dropout, as torch.nn.
             seed=int(torch.randint(2**63 - 1, (), device="cpu")) if max(dropout, layer_dropout) > 0 else 0,
             first_hidden=first_hidden,
             first_cell=first_cell,
-            last_hidden=own_address(last[0]),
-            last_cell=own_address(last[-1]) if len(last) == 2 else 0,
-            loss=own_address(loss),
+            last_hidden=address_of_new(last[0]),
+            last_cell=address_of_new(last[-1]) if len(last) == 2 else 0,
+            loss=address_of_new(loss),
         )
     # The bindings check the ids while they copy them; a check here would read them a second time.
     except IndexError as error:
@@ -234,6 +238,7 @@ class NativeGenerator:
             The token ids, int64 (samples, steps).
         """
         samples, steps = draws.shape
+        # The device is given, because the process may have another default device.
         ids = torch.empty(draws.shape, dtype=torch.int64, device="cpu")
         hidden, cell = state_addresses(self._shape, samples, state)
         self._generator.run(
@@ -242,6 +247,7 @@ class NativeGenerator:
             greedy=settings.greedy,
             # The exponent of a greedy choice is infinite; the kernels have a flag of its own for it.
             exponent=0.0 if settings.greedy else settings.exponent,
+            # The kernels take numbers only: 0 for no top_k, 1 for no top_p, -1 for no forbidden token.
             top_k=min(settings.top_k or 0, self._shape.vocabulary),
             top_p=1.0 if settings.top_p is None else settings.top_p,
             forbidden=-1 if forbidden is None else forbidden,
@@ -249,7 +255,7 @@ class NativeGenerator:
             logits=address(logits, (samples, self._shape.vocabulary)),
             hidden=hidden,
             cell=cell,
-            ids=own_address(ids),
+            ids=address_of_new(ids),
         )
         return ids
 
@@ -271,6 +277,7 @@ def descend(
     """
     if values and len(values) != len(gradients):
         raise KernelArgumentError(f"{len(values)} values do not fit {len(gradients)} gradients")
+    # Any shape of a gradient; that of its parameter must be equal.
     changed = [address(g, None) for g in gradients]
     changed += [address(v, g.shape) for v, g in zip(values, gradients, strict=False)]
     sizes = [g.numel() for g in gradients]

@@ -238,8 +238,8 @@ def _differentiable_gradients(
     # A transform of the gradient whose forward ran outside it: torch.autograd.grad would not see the transform.
     if is_differentiated() and not torch.is_grad_enabled():
         present = (t.detach() for t in inputs if t is not None)
-        _, pull, *_others = torch.func.vjp(lambda *tensors: outputs_of(in_place_of(inputs, tensors)), *present)
-        return in_place_of(inputs, pull(upstream))
+        _, pull, *_others = torch.func.vjp(lambda *tensors: outputs_of(fill_places(inputs, tensors)), *present)
+        return fill_places(inputs, pull(upstream))
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
         # Views, so that differentiation ends at this call's inputs: one input may be computed from another, as in a
@@ -249,10 +249,10 @@ def _differentiable_gradients(
     wanted = [t if t is not None and t.requires_grad else None for t in views]
     sources = [t for t in wanted if t is not None]
     found = torch.autograd.grad(outputs, sources, upstream, create_graph=create_graph, allow_unused=True)
-    return in_place_of(wanted, found)
+    return fill_places(wanted, found)
 
 
-def in_place_of(places: Iterable[Tensor | None], values: Iterable[Tensor | None]) -> list[Tensor | None]:
+def fill_places(places: Iterable[Tensor | None], values: Iterable[Tensor | None]) -> list[Tensor | None]:
     """Returns a list with the values, in order, at the places that are not None, and None at the others."""
     remaining = iter(values)
     return [None if place is None else next(remaining) for place in places]

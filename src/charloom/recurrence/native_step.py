@@ -20,7 +20,7 @@ from charloom.recurrence import kernel_calls
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
 from charloom.recurrence.kernel_arguments import OptionalTensors
 from charloom.recurrence.kernel_calls import Step
-from charloom.recurrence.native import in_place_of
+from charloom.recurrence.native import fill_places
 from charloom.recurrence.scan import scan_direction, scan_layers
 from charloom.recurrence.torch_internals import is_batched, is_differentiated, keeps_graph
 from charloom.settings.cells import CELLS
@@ -114,7 +114,7 @@ def _differentiable_gradients(step: Step, parameters: OptionalTensors, scale: Te
     loss = _loss_by_equations(step, views)
     wanted = [p if p is not None and p.requires_grad else None for p in views]
     found = torch.autograd.grad(loss, [p for p in wanted if p is not None], scale, create_graph=True)
-    return in_place_of(wanted, found)
+    return fill_places(wanted, found)
 
 
 def _loss_by_equations(step: Step, parameters: Sequence[Any]) -> Tensor:

@@ -34,6 +34,7 @@ def scan_direction(
     for t in order:
         state = step(inputs[t], state, weights)
         hidden_states[t] = state[0]
+    # A list and one stack, because writes into a tensor in place would complicate differentiation.
     return torch.stack(hidden_states), state
 
 
@@ -75,5 +76,6 @@ def scan_layers(
             hidden_states, last = run_direction(inputs, tuple(s[i] for s in state), weights[i], direction == 1)
             outputs.append(hidden_states)
             last_states.append(last)
+        # torch.nn's order: the forward direction's features first.
         inputs = torch.cat(outputs, dim=-1) if bidirectional else outputs[0]
     return inputs, tuple(torch.stack(parts) for parts in zip(*last_states, strict=True))

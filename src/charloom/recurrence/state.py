@@ -14,6 +14,7 @@ def state_to_tuple(state: State) -> tuple[Tensor, ...]:
 
 def tuple_to_state(parts: Iterable[Tensor]) -> Tensor | tuple[Tensor, Tensor]:
     """Returns the state that consists of these parts: a tensor for one, a pair for two."""
+    # A bare tensor, not a tuple of one: torch.nn's convention for RNN and GRU.
     first, *rest = parts
     return (first, rest[0]) if rest else first
 

@@ -47,6 +47,7 @@ def is_transformed() -> bool:
 
 def is_differentiated() -> bool:
     """Returns True inside a function transform or forward-mode differentiation."""
+    # Forward-mode differentiation alone puts no interpreter on functorch's stack.
     return is_transformed() or forward_ad._current_level >= 0
 
 
