@@ -24,7 +24,7 @@ def test_share_of_a_text_known_from_the_priming() -> None:
     assert known_share(b"short", priming) == 0
 
 
-def test_the_model_is_its_integers_and_its_priming(tmp_path: Path) -> None:
+def test_the_size_of_a_model_is_that_of_integers_and_priming(tmp_path: Path) -> None:
     (tmp_path / INTEGER_MODEL_FILE).write_bytes(bytes(70))
     (tmp_path / "model.safetensors").write_bytes(bytes(1000))
     assert size_of_model(tmp_path) == 70

@@ -31,8 +31,8 @@ def test_greedy_takes_the_most_likely() -> None:
     assert generate(cyclic_predictor(), "c", 0) == "c"
 
 
-def test_the_section_by_hand() -> None:
-    """The loop of the section's predict function, over a real model."""
+def test_equals_generation_by_hand() -> None:
+    """The textbook's predict function gives the same text with a real model."""
     vocabulary = Vocabulary(list("abcdef"))
     model = build_model(vocabulary, ModelSettings(cell="gru", hidden_size=8, init_sigma=1.0), seed=4)
     text, state = "fade", model.begin_state(1)

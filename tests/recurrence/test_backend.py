@@ -88,7 +88,7 @@ def test_a_description_is_of_the_backend_and_not_of_a_later_environment(monkeypa
         monkeypatch.undo()
 
 
-def test_use_backend_puts_the_environment_back() -> None:
+def test_use_backend_restores_the_environment() -> None:
     before, name = dict(os.environ), backend().name
     with use_backend("pytorch"), use_backend("reference"):
         assert backend().name == "reference"

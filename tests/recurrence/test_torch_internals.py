@@ -91,7 +91,7 @@ _RUNS: dict[str, Callable[[Callable[[Tensor], Tensor]], Any]] = {
         (is_wrapped, True, {"grad", "vmap"}),
     ],
 )
-def test_inside_what_a_function_runs(question: Callable[..., bool], of_tensor: bool, yes: set[str]) -> None:
+def test_predicates_inside_each_mode(question: Callable[..., bool], of_tensor: bool, yes: set[str]) -> None:
     found = {name for name, run in _RUNS.items() if _answer(question, run, of_tensor)}
     assert found == yes
 

@@ -237,7 +237,7 @@ def evaluate_lines(
     return evaluation, lines[:top]
 
 
-def nats_in_lanes(
+def sum_nats_in_lanes(
     model: Predictor,
     ids: AnyIds,
     num_lanes: int,

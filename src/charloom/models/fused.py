@@ -45,7 +45,7 @@ def unknown_part(model: "LanguageModel", methods: Mapping[str, object]) -> str |
             return f"{model_class.__qualname__} has a {name} of its own"
     layer, output, dropout, vocabulary_size = model.layer, model.output, model.dropout, len(model.vocabulary)
     known = isinstance(layer, RecurrentLayer) and has_torch_forward(layer.mode)
-    if not known or _calls_another(layer, RecurrentLayer.forward):
+    if not known or _runs_other_forward(layer, RecurrentLayer.forward):
         return f"layer is a {_name(layer)} with a forward of its own"
     if not 0 <= layer.dropout <= 1:
         return f"layer.dropout is {layer.dropout}"
@@ -53,11 +53,11 @@ def unknown_part(model: "LanguageModel", methods: Mapping[str, object]) -> str |
         return "layer is parametrized"
     if layer.bidirectional or layer.batch_first:
         return "layer is bidirectional or batch first"
-    if type(dropout) is not nn.Dropout or _calls_another(dropout, _DROPOUT):
+    if type(dropout) is not nn.Dropout or _runs_other_forward(dropout, _DROPOUT):
         return f"dropout is a {_name(dropout)}"
     if not 0 <= dropout.p <= 1:
         return f"dropout.p is {dropout.p}"
-    if type(output) is not nn.Linear or _calls_another(output, _LINEAR):
+    if type(output) is not nn.Linear or _runs_other_forward(output, _LINEAR):
         return f"output is a {_name(output)}"
     weight, bias = output.weight, output.bias
     if bias is None:
@@ -75,7 +75,7 @@ def unknown_part(model: "LanguageModel", methods: Mapping[str, object]) -> str |
 _CALL, _DROPOUT, _LINEAR, _EMBEDDING = nn.Module.__call__, nn.Dropout.forward, nn.Linear.forward, nn.Embedding.forward
 
 
-def _calls_another(part: nn.Module, forward: Callable[..., object]) -> bool:
+def _runs_other_forward(part: nn.Module, forward: Callable[..., object]) -> bool:
     """Returns True if calling a part runs another function than ``forward``."""
     kind = type(part)
     return kind.forward is not forward or kind.__call__ is not _CALL or "forward" in vars(part)
@@ -84,7 +84,7 @@ def _calls_another(part: nn.Module, forward: Callable[..., object]) -> bool:
 def _unknown_input(embedding: nn.Embedding | None, layer: RecurrentLayer, vocabulary_size: int) -> str | None:
     if embedding is None:
         return None if layer.input_size == vocabulary_size else f"layer.input_size is {layer.input_size}"
-    if type(embedding) is not nn.Embedding or _calls_another(embedding, _EMBEDDING):
+    if type(embedding) is not nn.Embedding or _runs_other_forward(embedding, _EMBEDDING):
         return f"embedding is a {_name(embedding)}"
     # Each of these changes the embedding's output or its gradient; the kernels implement the defaults only.
     for option, default in {
@@ -143,7 +143,7 @@ def run_native(
     if backpropagate:
         # Without a parameter that is trained, autograd raises an error, which the slower path then does too.
         parameters = [p for p in found[1] if p is not None]
-        if any(map(_is_watched, parameters)) or not any(p.requires_grad for p in parameters):
+        if any(map(_needs_autograd_engine, parameters)) or not any(p.requires_grad for p in parameters):
             return None
     try:
         loss, last = (native_backpropagation if backpropagate else native_loss)(*found)
@@ -182,7 +182,7 @@ def native_step(
     return Step(kernels, shape, precision, ids, targets, parts, dropout, layer_dropout), parameters
 
 
-def _is_watched(parameter: Tensor) -> bool:
+def _needs_autograd_engine(parameter: Tensor) -> bool:
     """Returns True if only the autograd engine can handle the gradient of a parameter."""
     if not parameter.is_leaf or has_gradient_hooks(parameter):
         return True

@@ -191,7 +191,7 @@ def _differentiate(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]
     if all(gradient is None for gradient in given):
         return (None,) * 12
     inputs = [u.memory if t is None and u else t for t, u in zip(saved, ctx.unsaved, strict=True)]
-    upstream = _without_none(inputs[0], inputs[1], *given)
+    upstream = _fill_missing_gradients(inputs[0], inputs[1], *given)
     # While torch.compile traces the backward pass, tensors are of a subclass; its graph must contain the operator.
     if type(reserve) is not Tensor and not torch.is_grad_enabled():
         gradients: Sequence[Any] = torch.ops.charloom.recurrence_backward(*upstream, *inputs, reserve, *ctx.options)
@@ -207,7 +207,7 @@ def _differentiate(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]
     return (*(None if t is None else g for t, g in zip(inputs, gradients, strict=True)), *[None] * 5)
 
 
-def _without_none(
+def _fill_missing_gradients(
     x: Tensor, h: Tensor, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, _: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Returns the upstream gradients of y, h and c, zeros for those that are None."""
