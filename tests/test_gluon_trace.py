@@ -80,7 +80,7 @@ def test_vocabulary_and_ids(corpus: charloom.Corpus) -> None:
 @pytest.mark.parametrize("path", ["auto", "reference"])
 @pytest.mark.parametrize("name", list(_LAYERS))
 def test_losses(name: str, path: str, corpus: charloom.Corpus, compute_by: Switch) -> None:
-    """Losses are as close as those of PyTorch's layers: training of plain RNNs is chaotic, and diverges after the first epoch."""
+    """PyTorch's layers are no closer: training of plain RNNs is chaotic, and diverges after the first epoch."""
     compute_by(path)
     losses, _ = _train(_traced_model(name, corpus.vocabulary), corpus.ids[:], 3)
     expected = _TRACE[name]["losses"]

@@ -14,7 +14,7 @@ from charloom.io import plots
 from charloom.text.decoding import decoded, for_a_model_of_characters
 
 _BLOCK_BYTES = 64
-"""Length of the blocks that are looked up in the priming: longer than phrases that texts have in common by chance."""
+"""Length of the blocks of a text that are looked up in the priming."""
 
 
 @dataclass(frozen=True)

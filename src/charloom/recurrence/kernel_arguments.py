@@ -183,7 +183,7 @@ def state_addresses(shape: ModelShape, batch: int, state: Sequence[Tensor]) -> t
     return first, rest[0] if rest else 0
 
 
-def address_of_new(made: Tensor | None) -> int:
+def address_of_new(tensor: Tensor | None) -> int:
     """Returns the address of a tensor that the caller has just created, without a check; 0 for None."""
     # Such tensors are contiguous and of the right size by construction; an empty one is valid here.
-    return 0 if made is None else made.data_ptr()
+    return 0 if tensor is None else tensor.data_ptr()

@@ -80,7 +80,7 @@ def layer_forward(call: LayerCall, keep: bool) -> tuple[Tensor, Tensor, Tensor |
     arguments, h, c = call.arguments(), call.h, call.c
     # new_empty, not empty: the default dtype and the default device of the process may be others than the kernels'.
     y = h.new_empty(call.shape.steps, *call.shape.state)
-    # Contiguous, because ``call`` has contiguous states: empty_like would otherwise copy their strides.
+    # Contiguous like the states, which ``call.arguments`` has checked.
     last_h, last_c = torch.empty_like(h), None if c is None else torch.empty_like(c)
     reserve = h.new_empty(call.kernels.reserve_bytes(call.shape), dtype=torch.uint8) if keep else None
     call.kernels.layer_forward(

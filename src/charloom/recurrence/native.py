@@ -71,7 +71,7 @@ def native_direction(
     run: Any = (
         torch.ops.charloom.recurrence if torch.compiler.is_compiling() else _Recurrence.apply if keep else _forward
     )
-    # Contiguous here, so that autograd saves a copy of a view: a later change of the view's base then has no effect.
+    # Made contiguous here, so that autograd saves the copy: a later change of the original has no effect on it.
     y, last_h, last_c, _ = run(inputs.contiguous(), h, c, *weights, *options)
     return y, (last_h,) if c is None else (last_h, last_c)
 

@@ -11,7 +11,7 @@ import torch
 
 from charloom.arguments import check_listeners, check_type
 from charloom.errors import InputError, SettingsError, TrainingDivergedError
-from charloom.inference.evaluation import sum_nats_in_lanes, perplexity_of
+from charloom.inference.evaluation import perplexity_of, sum_nats_in_lanes
 from charloom.inference.generation import generate
 from charloom.models.device import find_device
 from charloom.models.language_model import LanguageModel
