@@ -7,7 +7,7 @@ import pytest
 from charloom import CorpusError
 from charloom.codec.model.integer_model import INTEGER_MODEL_FILE
 from charloom.codec.model.priming import PRIMING_FILE
-from charloom.inference.compression_report import break_even, known_share, report_compression, size_of_model
+from charloom.inference.compression_report import break_even, measure_known_share, report_compression, size_of_model
 
 
 def test_break_even() -> None:
@@ -19,9 +19,9 @@ def test_break_even() -> None:
 
 def test_share_of_a_text_known_from_the_priming() -> None:
     priming = bytes(range(256))
-    assert known_share(priming[10:138], priming) == 1
-    assert known_share(bytes(64) + priming[10:74], priming) == 0.5
-    assert known_share(b"short", priming) == 0
+    assert measure_known_share(priming[10:138], priming) == 1
+    assert measure_known_share(bytes(64) + priming[10:74], priming) == 0.5
+    assert measure_known_share(b"short", priming) == 0
 
 
 def test_the_size_of_a_model_is_that_of_integers_and_priming(tmp_path: Path) -> None:

@@ -55,8 +55,8 @@ def measure_compressors(data: bytes) -> dict[str, int | None]:
         "zstd -19": _run(data, ["zstd"], "-19", "-q", "-c", "x"),
         "brotli -q 11": _run(data, ["brotli"], "-q", "11", "-c", "x"),
         # Archives of one file: their names and headers count, some hundred bytes.
-        "7z PPMd": _run(data, ["7zz", "7z", "7za", "7zr"], "a", "-bd", _PPMD, "x.7z", "x", made="x.7z"),
-        "zpaq -m5": _run(data, ["zpaq"], "a", "x.zpaq", "x", "-m5", "-t1", made="x.zpaq"),
+        "7z PPMd": _run(data, ["7zz", "7z", "7za", "7zr"], "a", "-bd", _PPMD, "x.7z", "x", output_file="x.7z"),
+        "zpaq -m5": _run(data, ["zpaq"], "a", "x.zpaq", "x", "-m5", "-t1", output_file="x.zpaq"),
     }
 
 
@@ -69,14 +69,14 @@ def _xz(data: bytes) -> int:
     return len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
 
 
-def _run(data: bytes, names: list[str], *options: str, made: str | None = None) -> int | None:
+def _run(data: bytes, names: list[str], *options: str, output_file: str | None = None) -> int | None:
     """Runs a compressor on a file ``x`` and returns the bytes of its output; None if it is missing or fails.
 
     Args:
         data: Contents of the file.
         names: Names of the command, of which the first that exists is run.
         options: Options of the command.
-        made: File that the command creates; None if it writes to standard output.
+        output_file: File that the command creates; None if it writes to standard output.
     """
     command = next(filter(None, map(shutil.which, names)), None)
     if command is None:
@@ -94,7 +94,7 @@ def _run(data: bytes, names: list[str], *options: str, made: str | None = None) 
                 timeout=_TIMEOUT,
                 check=True,
             )
-            return (Path(folder) / made).stat().st_size if made else len(done.stdout)
+            return (Path(folder) / output_file).stat().st_size if output_file else len(done.stdout)
         # A comparison with the other compressors is worth more than an error of one of them.
         except (OSError, subprocess.SubprocessError):
             return None

@@ -24,7 +24,7 @@ class Row:
     Attributes:
         name: Name of the method, with its options.
         num_bytes: Size in bytes; None if it could not be measured.
-        ours: True if the model is needed for decompression.
+        needs_model: True if the model is needed for decompression.
         note: Condition under which the figure holds, or the reason why there is none.
         breaks_even_at: For another compressor, the length of such text in bytes from which charloom's output and the
             model together are smaller; infinite if never.
@@ -32,7 +32,7 @@ class Row:
 
     name: str
     num_bytes: float | None
-    ours: bool = False
+    needs_model: bool = False
     note: str = ""
     breaks_even_at: float = math.inf
 
@@ -87,7 +87,7 @@ def report_compression(
         # A size without this check would be worth nothing.
         if codec.decompress(blob) != data:
             raise CharloomError("the decompressed text differs from the original: please report this")
-        rows.append(Row(name, len(blob), ours=True))
+        rows.append(Row(name, len(blob), needs_model=True))
         # Four parts: entropy, two modes of charloom, and all other compressors together.
         report_progress(len(rows) / 4)
     # Without the first row: the entropy is a limit, not a file.
@@ -97,28 +97,28 @@ def report_compression(
         note = "" if size is not None else "not on this machine"
         at = break_even(len(data), best.num_bytes or 0, size, model_bytes)
         rows.append(Row(name, size, note=note, breaks_even_at=at))
-    known = known_share(data, Priming.load(Path(model)).text)
+    known = measure_known_share(data, Priming.load(Path(model)).text)
     return CompressionReport(len(data), _num_chars(data), model_bytes, rows, best, known)
 
 
-def break_even(num_bytes: int, ours: float, theirs: float | None, model_bytes: int) -> float:
+def break_even(num_bytes: int, charloom_bytes: float, other_bytes: float | None, model_bytes: int) -> float:
     """Returns the length in bytes from which charloom's output and the model are smaller than another's output.
 
     Args:
         num_bytes: Length of the measured text.
-        ours: Size of charloom's output in bytes.
-        theirs: Size of the other compressor's output in bytes; None if unknown.
+        charloom_bytes: Size of charloom's output in bytes.
+        other_bytes: Size of the other compressor's output in bytes; None if unknown.
         model_bytes: Size of the model in bytes.
 
     Returns:
         The length, on the assumption that both keep the rate of the measured text; infinite if there is none.
     """
-    if theirs is None or ours >= theirs:
+    if other_bytes is None or charloom_bytes >= other_bytes:
         return math.inf
-    return model_bytes * num_bytes / (theirs - ours)
+    return model_bytes * num_bytes / (other_bytes - charloom_bytes)
 
 
-def known_share(data: bytes, priming: bytes) -> float:
+def measure_known_share(data: bytes, priming: bytes) -> float:
     """Returns the share of a text's 64-byte blocks that the priming contains at any position."""
     positions = range(0, max(1, len(data) - _BLOCK_BYTES + 1), _BLOCK_BYTES)
     # The text is cut into blocks, the priming is searched at every offset: a shared passage need not be aligned.
@@ -141,18 +141,18 @@ def _entropy_row(data: bytes, model: Path) -> Row:
     except ImportError as error:  # the codec does not need PyTorch, and this report should not either
         if error.name != "torch":
             raise
-        return Row(name, None, ours=True, note="needs PyTorch, which is not installed")
+        return Row(name, None, needs_model=True, note="needs PyTorch, which is not installed")
     loaded = LanguageModel.load(model)
     try:
         with for_a_model_of_characters():
             text = data if loaded.vocabulary.unit == "byte" else "".join(decoded([data], "the text"))
         result = evaluate(loaded, text, unknown="unk")
     except CorpusError as error:
-        return Row(name, None, ours=True, note=str(error))
+        return Row(name, None, needs_model=True, note=str(error))
     # Cleaning loses information, so that this figure is no bound for the compressors, which keep every byte.
     clean = any(vars(loaded.vocabulary.clean_up).values())
     note = f"{'of the text cleaned as for training, and ' if clean else ''}unknown characters as one"
-    return Row(name, result.total_nats / math.log(2) / 8, ours=True, note=note)
+    return Row(name, result.total_nats / math.log(2) / 8, needs_model=True, note=note)
 
 
 def _num_chars(data: bytes) -> int | None:
@@ -171,14 +171,14 @@ def plot_report(report: CompressionReport, title: str, format: plots.PictureForm
     bars, lines = figure.subplots(2, 1, height_ratios=[1, 1.2])
     rows = [(row, row.num_bytes) for row in report.rows if row.num_bytes is not None]
     bits = [8 * size / report.num_bytes for _, size in rows]
-    colors = ["tab:blue" if row.ours else "tab:gray" for row, _ in rows]
+    colors = ["tab:blue" if row.needs_model else "tab:gray" for row, _ in rows]
     bars.barh([row.name for row, _ in rows], bits, color=colors)
     bars.bar_label(bars.containers[0], fmt="%.3f", padding=3, fontsize=8)
     bars.invert_yaxis()  # the first row at the top
     bars.margins(x=0.12)  # room for the labels at the ends of the bars
     bars.set_xlabel("bits for each byte of the text")
     bars.set_title(title)
-    others = [(row, size) for row, size in rows if not row.ours]
+    others = [(row, size) for row, size in rows if not row.needs_model]
     finite = [row.breaks_even_at for row, _ in others if row.breaks_even_at < math.inf]
     # Twice the last break-even length, so that every crossing of two lines is visible.
     max_length = max([4 * report.num_bytes, *(2 * at for at in finite)])

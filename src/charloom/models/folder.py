@@ -90,11 +90,11 @@ def check_kind(path: str | Path, kind: str) -> None:
 def _codec_of_others(folder: Path, weights_sha256: object) -> list[Path]:
     """Returns the codec's files in a folder if they were derived from other weights than the new model's."""
     try:
-        ours = _read_config(folder)["weights_sha256"] == weights_sha256
+        same_weights = _read_config(folder)["weights_sha256"] == weights_sha256
     except (ModelFolderError, KeyError):
-        ours = False
+        same_weights = False
     # The codec reads only these files: it would compress with the old model.
-    return [] if ours else [folder / name for name in CODEC_FILES]
+    return [] if same_weights else [folder / name for name in CODEC_FILES]
 
 
 def read_model_folder(path: str | Path, kind: str | None = None) -> tuple[Config, dict[str, Tensor]]:

@@ -42,11 +42,11 @@ def unknown_part(model: "LanguageModel", methods: Mapping[str, object]) -> str |
     # This runs on every training step: it compares identities and shapes only.
     for name, method in methods.items():
         if getattr(model_class, name) is not method or name in attributes:
-            return f"{model_class.__qualname__} has a {name} of its own"
+            return f"{model_class.__qualname__} overrides {name}"
     layer, output, dropout, vocabulary_size = model.layer, model.output, model.dropout, len(model.vocabulary)
     known = isinstance(layer, RecurrentLayer) and has_torch_forward(layer.mode)
     if not known or _runs_other_forward(layer, RecurrentLayer.forward):
-        return f"layer is a {_name(layer)} with a forward of its own"
+        return f"layer is a {_name(layer)} that overrides forward"
     if not 0 <= layer.dropout <= 1:
         return f"layer.dropout is {layer.dropout}"
     if "parametrizations" in layer._modules:
@@ -67,7 +67,7 @@ def unknown_part(model: "LanguageModel", methods: Mapping[str, object]) -> str |
     if bias.shape != (vocabulary_size,):
         return f"output.bias is {tuple(bias.shape)}"
     if type(layer).begin_state is not RecurrentLayer.begin_state or "begin_state" in vars(layer):
-        return "layer has a begin_state of its own"
+        return "layer overrides begin_state"
     return _unknown_input(model.embedding, layer, vocabulary_size)
 
 
