@@ -70,13 +70,13 @@ _TEXT = (
 
 @pytest.fixture(scope="session")
 def text() -> str:
-    """A few kilobytes of English (Dickens, A Tale of Two Cities), as a user's own text."""
+    """Returns a few kilobytes of English (Dickens, A Tale of Two Cities), as a user's own text."""
     return _TEXT * 8
 
 
 @pytest.fixture
 def corpora() -> Path:
-    """The folder with the texts that are not in this repository."""
+    """Returns the folder with the texts that are not in this repository."""
     folder = os.environ.get("CHARLOOM_DATA")
     if not folder or not (Path(folder) / "timemachine.txt").exists():
         pytest.skip("needs timemachine.txt: name its folder in CHARLOOM_DATA")
@@ -113,7 +113,7 @@ def _no_process_is_left() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def char_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a model that has memorized one sentence, trained by the command."""
+    """Trains a model that memorizes one sentence, by the command; returns its folder."""
     home = tmp_path_factory.mktemp("char")
     (home / "fox.txt").write_text(SENTENCE * 30)
     options = ["--cell", "lstm", "--hidden-size", "32", "--batch-size", "8", "--num-steps", "20", "--epochs", "40"]
@@ -123,7 +123,7 @@ def char_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def byte_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a byte model of a binary file."""
+    """Trains a byte model of a binary file; returns its folder."""
     home = tmp_path_factory.mktemp("byte")
     (home / "file.bin").write_bytes(bytes(range(256)) * 8)
     call(home, "train", "file.bin", "--unit", "byte", *SMALL, "--epochs", "3", "--output", "model").done()
@@ -132,7 +132,7 @@ def byte_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def kept_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of this test's own for texts of more than 100 bytes, including files of the last seconds."""
+    """Sets up a cache for this test only, for texts of more than 100 bytes, including files of the last seconds."""
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sources, "_SETTLED_NANOSECONDS", -(10**18))
     monkeypatch.setattr(encoding, "MAX_IN_MEMORY", 100)
@@ -159,7 +159,7 @@ def compute_by() -> "Iterator[Switch]":
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 kB."""
+    """Mounts a file system of 256 kB."""
     place = tmp_path / "small"
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
@@ -178,7 +178,7 @@ def long_text(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def encoded_chunks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The first characters of each chunk that is encoded from now on."""
+    """Returns a list to which each chunk that is encoded during the test adds its first characters."""
     chunks: list[str] = []
     take = Encoder.take
 

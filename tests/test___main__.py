@@ -10,7 +10,7 @@ from charloom.cli import app, stopping
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """The calls of ``stopping``, in order; no handler of this process is changed."""
+    """Returns the calls of ``stopping``, in order; no handler of this process is changed."""
     found: list[object] = []
     monkeypatch.setattr(stopping, "stop_on_signals", lambda file: found.append(("stop_on_signals", file)))
     monkeypatch.setattr(stopping, "leave_if_asked", lambda: found.append("leave_if_asked"))

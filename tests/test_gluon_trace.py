@@ -39,7 +39,7 @@ def corpus(corpora: Path) -> charloom.Corpus:
 
 
 def _traced_model(name: str, vocabulary: charloom.Vocabulary) -> charloom.LanguageModel:
-    """The model with the trace's initial weights, drawn in the trace's order."""
+    """Returns the model with the trace's initial weights, drawn in the trace's order."""
     trace = _TRACE[name]
     layer = _LAYERS[name](len(vocabulary), trace["hidden_size"], trace["num_layers"])
     model = charloom.LanguageModel(layer, vocabulary)
@@ -80,7 +80,7 @@ def test_vocabulary_and_ids(corpus: charloom.Corpus) -> None:
 @pytest.mark.parametrize("path", ["auto", "reference"])
 @pytest.mark.parametrize("name", list(_LAYERS))
 def test_losses(name: str, path: str, corpus: charloom.Corpus, compute_by: Switch) -> None:
-    """As close as PyTorch's layers: training of plain RNNs is chaotic, and diverges after the first epoch."""
+    """PyTorch's layers are no closer: training of plain RNNs is chaotic, and diverges after the first epoch."""
     compute_by(path)
     losses, _ = _train(_traced_model(name, corpus.vocabulary), corpus.ids[:], 3)
     expected = _TRACE[name]["losses"]

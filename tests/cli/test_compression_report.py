@@ -86,7 +86,7 @@ def test_a_missing_library(absent: str, home: Path, char_model: Path) -> None:
     assert "gzip -9" in result.out
     if absent == "torch":
         assert "entropy under the model" in result.done()
-        assert "takes PyTorch, which is not on this machine" in result.out
+        assert "needs PyTorch, which is not installed" in result.out
         assert (home / "fox.txt.compression.png").exists()
     else:
         assert "no picture: drawing takes matplotlib, which is not on this machine" in result.error()

@@ -132,4 +132,4 @@ def test_a_finished_run_is_left_unchanged(home: Path) -> None:
 def test_a_run_without_a_model_yet_names_the_command_to_resume(home: Path) -> None:
     _interrupted_run(home)
     message = call(home, "generate", "cut").error()
-    assert message == "cut: no model yet, but a run that was interrupted; training goes on with --resume cut"
+    assert message == "cut: no model yet, only an interrupted run; resume it with --resume cut"

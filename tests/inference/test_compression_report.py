@@ -7,7 +7,7 @@ import pytest
 from charloom import CorpusError
 from charloom.codec.model.integer_model import INTEGER_MODEL_FILE
 from charloom.codec.model.priming import PRIMING_FILE
-from charloom.inference.compression_report import break_even, known_share, report_compression, size_of_model
+from charloom.inference.compression_report import break_even, measure_known_share, report_compression, size_of_model
 
 
 def test_break_even() -> None:
@@ -19,12 +19,12 @@ def test_break_even() -> None:
 
 def test_share_of_a_text_known_from_the_priming() -> None:
     priming = bytes(range(256))
-    assert known_share(priming[10:138], priming) == 1
-    assert known_share(bytes(64) + priming[10:74], priming) == 0.5
-    assert known_share(b"short", priming) == 0
+    assert measure_known_share(priming[10:138], priming) == 1
+    assert measure_known_share(bytes(64) + priming[10:74], priming) == 0.5
+    assert measure_known_share(b"short", priming) == 0
 
 
-def test_the_model_is_its_integers_and_its_priming(tmp_path: Path) -> None:
+def test_the_size_of_a_model_is_that_of_integers_and_priming(tmp_path: Path) -> None:
     (tmp_path / INTEGER_MODEL_FILE).write_bytes(bytes(70))
     (tmp_path / "model.safetensors").write_bytes(bytes(1000))
     assert size_of_model(tmp_path) == 70
@@ -33,5 +33,5 @@ def test_the_model_is_its_integers_and_its_priming(tmp_path: Path) -> None:
 
 
 def test_an_empty_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="empty; there is nothing to measure"):
+    with pytest.raises(CorpusError, match="the text is empty: give a text to measure"):
         report_compression(b"", tmp_path)

@@ -31,8 +31,8 @@ def test_greedy_takes_the_most_likely() -> None:
     assert generate(cyclic_predictor(), "c", 0) == "c"
 
 
-def test_the_section_by_hand() -> None:
-    """The loop of the section's predict function, over a real model."""
+def test_equals_generation_by_hand() -> None:
+    """The textbook's predict function gives the same text with a real model."""
     vocabulary = Vocabulary(list("abcdef"))
     model = build_model(vocabulary, ModelSettings(cell="gru", hidden_size=8, init_sigma=1.0), seed=4)
     text, state = "fade", model.begin_state(1)
@@ -140,7 +140,7 @@ def test_unknown_characters_in_the_prefix(call: Any) -> None:
     assert "".join(call(model, "axb", 1, unknown="unk")) == "a<unk>bc"
     with pytest.raises(UnknownCharacterError, match="empty"):
         call(model, "", 3)
-    with pytest.raises(UnknownCharacterError, match="nothing of it is known"):
+    with pytest.raises(UnknownCharacterError, match="no character that the model knows"):
         call(model, "xyz", 3, unknown="skip")
     with pytest.raises(SettingsError, match="num_chars is -1"):
         call(model, "a", -1)

@@ -13,7 +13,7 @@ _LOGITS = st.lists(st.floats(-20, 20, width=32), min_size=1, max_size=8).map(lam
 
 
 def _powers(logits: Tensor, alpha: float) -> Tensor:
-    """The section's p^alpha, spelled out."""
+    """Returns the textbook's p^alpha, term by term."""
     p = torch.softmax(logits.double(), -1) ** alpha
     return p / p.sum(-1, keepdim=True)
 

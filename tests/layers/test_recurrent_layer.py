@@ -1,4 +1,4 @@
-"""What a layer adds to PyTorch's: its initial state, weights read by name, precision; and the fallback to PyTorch."""
+"""Additions to PyTorch's layers: initial state, weights read by name, precision; and the fallback to PyTorch."""
 
 import pytest
 import torch

@@ -31,7 +31,7 @@ def test_a_longer_vocabulary() -> None:
     ],
 )
 def test_another_vocabulary_is_refused(other: Vocabulary) -> None:
-    with pytest.raises(InputError, match="vocabulary must begin with all of the model's"):
+    with pytest.raises(InputError, match="vocabulary must start with all tokens of the model's"):
         extend_model(build_model(_VOCABULARY, ModelSettings(hidden_size=5)), other)
 
 

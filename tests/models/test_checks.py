@@ -72,8 +72,8 @@ def test_a_projection_is_the_outputs_size() -> None:
     ("parts", "message"),
     [
         ({"layer": torch.nn.GRU(4, 5)}, "the layer is a GRU: give a charloom.layers.RNN, GRU or LSTM"),
-        ({"layer": layers.GRU(4, 5, bidirectional=True)}, "must not see what it predicts"),
-        ({"layer": layers.GRU(4, 5, batch_first=True)}, "make it time first"),
+        ({"layer": layers.GRU(4, 5, bidirectional=True)}, "must not read the tokens that it predicts"),
+        ({"layer": layers.GRU(4, 5, batch_first=True)}, "batch_first: create it without"),
         ({"layer": layers.GRU(3, 5)}, "input_size is 3: it must be the vocabulary's size, 4"),
         ({"layer": layers.GRU(4, 5), "embedding_size": 3}, "it must be the embedding_size's size, 3"),
         ({"vocabulary": "abc"}, "vocabulary is of type str"),

@@ -45,7 +45,7 @@ def _model(corpus: Corpus) -> LanguageModel:
 
 @pytest.mark.parametrize("bad", _BAD)
 @pytest.mark.parametrize("name", [name for name, _ in _model(corpus_from("ab")).named_parameters()])
-def test_a_single_bad_number(name: str, bad: float, corpus: Corpus, tmp_path: Path) -> None:
+def test_a_single_nan_or_infinity_is_refused(name: str, bad: float, corpus: Corpus, tmp_path: Path) -> None:
     model = _model(corpus)
     model.save(tmp_path)
     with torch.no_grad():
@@ -68,7 +68,7 @@ def test_a_single_bad_number(name: str, bad: float, corpus: Corpus, tmp_path: Pa
 
 
 def test_a_folder_with_one_is_refused_by_every_command(corpus: Corpus, tmp_path: Path) -> None:
-    """As another program, or an earlier version, may have written it."""
+    """Another program, or an earlier version, may have written such a folder."""
     model, folder = _model(corpus), tmp_path / "model"
     model.save(folder)
     tensors = safetensors.torch.load_file(folder / "model.safetensors")

@@ -20,7 +20,7 @@ _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had a
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model, a run in the middle of an epoch with a checkpoint, and another model."""
+    """Creates a model, a run in the middle of an epoch with a checkpoint, and another model."""
     folder = tmp_path_factory.mktemp("folders")
     (folder / "fable.txt").write_text(_TEXT)
     options = [*SMALL, "--prefix", "A fox", "--checkpoint-steps", "3", "--validation-fraction", "0.2"]

@@ -52,7 +52,7 @@ def test_a_carried_state_equals_one_pass() -> None:
     torch.testing.assert_close(torch.cat([first, rest]), whole)
 
 
-def test_is_one_hot_layer_dense() -> None:
+def test_forward_is_one_hot_input_layer_and_output() -> None:
     """The section's model, spelled out."""
     layer = layers.RNN(len(_VOCABULARY), 7)
     model = LanguageModel(layer, _VOCABULARY)

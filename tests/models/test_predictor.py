@@ -37,7 +37,7 @@ def test_modes_are_restored(modes: list[bool], fails: bool) -> None:
 
 
 def test_parts_whose_change_of_mode_has_effects() -> None:
-    """As low-rank adapters, which merge themselves into the weights in ``eval`` mode."""
+    """Low-rank adapters, for example, merge themselves into the weights in ``eval`` mode."""
 
     class Adapter(torch.nn.Module):
         merged = False

@@ -27,7 +27,7 @@ _KINDS = (nn.RNN, nn.GRU, nn.LSTM)
 
 @pytest.fixture(scope="module")
 def samples_of() -> Any:
-    """PyTorch's entries for the three layers; private, so that another version may not have them."""
+    """Returns PyTorch's test inputs for the three layers; they are private: another version may lack them."""
     try:
         # PyTorch's tests take a base class from it. The fixture may be made twice in a process, stub included.
         if "expecttest" not in sys.modules and importlib.util.find_spec("expecttest") is None:

@@ -82,13 +82,13 @@ def test_the_environment_is_read_once_per_process() -> None:
 def test_a_description_is_of_the_backend_and_not_of_a_later_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     with use_backend("pytorch"):
         chosen = backend()
-        said = chosen.describe()
+        description = chosen.describe()
         monkeypatch.delenv("CHARLOOM_KERNELS")
-        assert chosen.describe() == said
+        assert chosen.describe() == description
         monkeypatch.undo()
 
 
-def test_use_backend_puts_the_environment_back() -> None:
+def test_use_backend_restores_the_environment() -> None:
     before, name = dict(os.environ), backend().name
     with use_backend("pytorch"), use_backend("reference"):
         assert backend().name == "reference"

@@ -12,10 +12,10 @@ from charloom.recurrence.kernel_arguments import (
     LayerShape,
     ModelShape,
     address,
+    address_of_new,
     addresses,
+    cell_state_address,
     dense_address,
-    memory_cell_address,
-    own_address,
     parameter_addresses,
     state_addresses,
 )
@@ -41,15 +41,15 @@ def test_shapes_are_those_of_a_models_parameters(cell: Cell, embedding_size: int
 def test_only_an_lstm_has_a_cell_state(cell: Cell) -> None:
     shape = LayerShape(cell.number, 0, steps=7, batch=2, inputs=3, hidden=5)
     c = torch.zeros(2, 5)
-    assert memory_cell_address(shape, c) == (c.data_ptr() if cell.name == "lstm" else 0)
+    assert cell_state_address(shape, c) == (c.data_ptr() if cell.name == "lstm" else 0)
 
 
 def test_the_address_is_that_of_the_first_element() -> None:
     whole = torch.arange(12.0).reshape(3, 4)
     assert dense_address(whole[1]) == whole.data_ptr() + 16
-    assert address(whole, (3, 4)) == address(whole, None) == own_address(whole) == whole.data_ptr()
+    assert address(whole, (3, 4)) == address(whole, None) == address_of_new(whole) == whole.data_ptr()
     assert address(whole.t(), (4, 3), contiguous=False) == whole.data_ptr()
-    assert own_address(None) == dense_address(None) == 0
+    assert address_of_new(None) == dense_address(None) == 0
 
 
 class _Subclass(Tensor):

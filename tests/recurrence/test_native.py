@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from charloom import layers
-from charloom.recurrence.native import in_place_of
+from charloom.recurrence.native import fill_places
 from charloom.recurrence.threads import use_threads
 from charloom.settings.cells import CELL_OF_MODE
 from native import INSTRUCTION_SETS, Switch, switching
@@ -147,7 +147,7 @@ def test_vanishing_gradients_become_zero_and_the_processor_flags_are_restored() 
 
 def test_values_fill_the_places_that_are_not_none() -> None:
     a, b = torch.zeros(1), torch.ones(1)
-    assert in_place_of([b, None, a, None], iter([a, b])) == [a, None, b, None]
+    assert fill_places([b, None, a, None], iter([a, b])) == [a, None, b, None]
 
 
 @pytest.mark.parametrize("cell", range(len(_CELLS)))

@@ -236,7 +236,7 @@ def test_autocast_equals_pytorchs(cell: str, compute_by: Switch) -> None:
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_bfloat16_without_kernels_equals_pytorchs(cell: str, compute_by: Switch) -> None:
-    """As on a GPU: factors of products are rounded; weights, gradients, loss and the carried state are not."""
+    """The path of a GPU: factors of products are rounded; weights, gradients, loss and the carried state are not."""
     compute_by("pytorch")
     model = _model(cell=cell, num_layers=2, embedding_size=8)
     ids, targets = _text(model, 3, 4)

@@ -84,7 +84,7 @@ def test_dropout_between_layers_only(compute_by: Switch) -> None:
 
 
 def _adding(x: Tensor, state: CellState, _: CellWeights) -> CellState:
-    """A cell whose hidden state is ten times the previous one plus the input."""
+    """Computes a step of a cell whose hidden state is ten times the previous one plus the input."""
     return (10 * state[0] + x,)
 
 

@@ -56,13 +56,13 @@ def test_a_given_number_applies_to_both() -> None:
     assert _numbers() == (3, 3)
 
 
-def test_the_numbers_are_put_back_after_one_that_pytorch_refuses() -> None:
+def test_thread_numbers_are_restored_after_an_invalid_one() -> None:
     with pytest.raises(RuntimeError, match="positive"), use_threads(-1):
         pass
     assert _numbers() == (3, 3)
 
 
-def test_the_numbers_are_put_back_after_an_error() -> None:
+def test_thread_numbers_are_restored_after_an_error() -> None:
     with pytest.raises(KeyError), use_threads(), use_threads(2):
         raise KeyError
     assert _numbers() == (3, 3)

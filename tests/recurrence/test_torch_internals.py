@@ -91,7 +91,7 @@ _RUNS: dict[str, Callable[[Callable[[Tensor], Tensor]], Any]] = {
         (is_wrapped, True, {"grad", "vmap"}),
     ],
 )
-def test_inside_what_a_function_runs(question: Callable[..., bool], of_tensor: bool, yes: set[str]) -> None:
+def test_predicates_inside_each_mode(question: Callable[..., bool], of_tensor: bool, yes: set[str]) -> None:
     found = {name for name, run in _RUNS.items() if _answer(question, run, of_tensor)}
     assert found == yes
 
@@ -132,7 +132,7 @@ def test_versions() -> None:
 
 
 def _hooked(register: Callable[[nn.Module], Any]) -> tuple[bool, bool]:
-    """What is said of a module with a hook, and of the module around it."""
+    """Returns ``are_hooked`` for a module with a hook, and for the module that contains it."""
     inner = nn.Linear(2, 2)
     outer = nn.Sequential(inner)
     handle = register(inner)
@@ -245,7 +245,7 @@ def test_attributes_that_a_layer_reads_of_its_base_class() -> None:
 
 
 def test_a_call_goes_through_the_attribute_that_compile_sets() -> None:
-    """``Resume`` is there until a layer that torch.jit.script was given is used again."""
+    """``DeferredRestoration`` is present until a layer that torch.jit.script has compiled is used again."""
     module = nn.Linear(2, 2)
     module._compiled_call_impl = lambda *_: "called"
     assert module(torch.ones(2)) == "called"

@@ -63,7 +63,7 @@ def _graphs(backend: str, seen: list[str]) -> Any:
 
 
 def compile_layers(backend: str, every: bool) -> None:
-    """In parts, PyTorch's default for recurrent layers, and as one graph, which then has charloom's operator."""
+    """Compiles layers in parts, PyTorch's default for them, and as one graph, which has charloom's operator."""
     for cell, bidirectional, whole in itertools.product(_CELLS, (False, True), (False, True)):
         if not every and (cell is layers.GRU) == (bidirectional == whole):
             continue

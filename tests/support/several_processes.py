@@ -134,10 +134,10 @@ def _failure(processes: Processes, ranks: tuple[int, ...]) -> str:
 
 
 def _disagreements(processes: Processes) -> dict[str, str]:
-    """What ``train`` says if the last process was given another thing than the first."""
+    """Returns the errors of ``train`` if the last process has another argument than the first, by argument."""
     sizes = ModelSettings(hidden_size=8, init_sigma=0)
     settings = TrainingSettings(batch_size=_BATCH, num_steps=_STEPS, epochs=1, device="cpu", sample_every=0)
-    said = {}
+    errors = {}
     for other in ("text", "weights", "settings", "checkpoints"):
         differs = not processes.first and other
         corpus = charloom.corpus_from(text_of(3).translate({ord("a"): "b"} if differs == "text" else {}), name="made")
@@ -146,8 +146,8 @@ def _disagreements(processes: Processes) -> dict[str, str]:
         try:
             charloom.train(model, corpus, replace(settings, seed=seed), checkpoints=folder, processes=processes)
         except CharloomError as error:
-            said[other] = f"{type(error).__name__}: {error}"
-    return said
+            errors[other] = f"{type(error).__name__}: {error}"
+    return errors
 
 
 def _shared_gradients(processes: Processes) -> list[list[float] | None]:
@@ -162,7 +162,7 @@ def _shared_gradients(processes: Processes) -> list[list[float] | None]:
 
 
 def _error_after_loss(processes: Processes) -> str:
-    """What the first process gets to know where the other is gone."""
+    """Returns the error of the first process after the other one has ended."""
     if not processes.first:
         os._exit(0)  # any other end, and torchrun would end the first one too
     try:

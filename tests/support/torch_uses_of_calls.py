@@ -91,7 +91,7 @@ def _gradient_of_the_inputs_only(module: Any, _: Case) -> Any:
 
 @use
 def _gradients_given(module: Any, _: Case) -> Any:
-    """Upstream gradients that are expanded, not contiguous, or absent."""
+    """Computes gradients from upstream gradients that are expanded, not contiguous, or absent."""
     outputs, state = module(inputs_for(module))
     one = torch.ones((), dtype=outputs.dtype, device=outputs.device)
     strided = torch.ones_like(outputs).permute(2, 1, 0).contiguous().permute(2, 1, 0)

@@ -135,6 +135,8 @@ def _show_report(report: "CompressionReport") -> None:
 def _figures(row: "Row", report: "CompressionReport") -> tuple[str, str, str, str]:
     if row.num_bytes is None:
         return "", "", "", ""
-    pays = "" if row.ours else "never" if row.breaks_even_at == math.inf else f"{math.ceil(row.breaks_even_at):,}"
+    pays = (
+        "" if row.needs_model else "never" if row.breaks_even_at == math.inf else f"{math.ceil(row.breaks_even_at):,}"
+    )
     per_char = f"{8 * row.num_bytes / report.num_chars:.4f}" if report.num_chars else ""
     return f"{math.ceil(row.num_bytes):,}", per_char, f"{8 * row.num_bytes / report.num_bytes:.4f}", pays

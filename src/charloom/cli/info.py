@@ -26,7 +26,7 @@ def info(model: Path | None = None, /) -> None:
 
     from charloom.forecasting.forecaster import KIND, Forecaster
     from charloom.models.device import find_device
-    from charloom.models.folder import kind_of
+    from charloom.models.folder import read_kind
     from charloom.models.language_model import LanguageModel
     from charloom.recurrence.backend import backend
 
@@ -41,7 +41,7 @@ def info(model: Path | None = None, /) -> None:
         ("recurrence", backend().describe()),
     ]
     if model is not None:
-        is_forecaster = kind_of(model) == KIND
+        is_forecaster = read_kind(model) == KIND
         found = _forecaster_rows(Forecaster.load(model)) if is_forecaster else _model_rows(LanguageModel.load(model))
         rows += [("", ""), ("model", str(model)), *found]
     shown = [(name, screen.printable(value)) for name, value in rows]

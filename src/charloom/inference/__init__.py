@@ -1,1 +1,1 @@
-"""Uses of a trained model: generate, evaluate, compare with other compressors."""
+"""Uses of a trained model: generation, evaluation and comparison with other compressors."""

@@ -1,4 +1,4 @@
-"""Baselines without a model: simple statistics, and compressors of Python's library and of the machine."""
+"""Baselines without a model: simple statistics, compressors of Python's library, and compressors on the machine."""
 
 import bz2
 import gzip
@@ -11,19 +11,20 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-_SECONDS = 600
-"""After which a compressor is given up."""
+_TIMEOUT = 600
+"""Seconds after which a compressor is stopped."""
 _PPMD = "-m0=PPMd:o=6:mem=256m"
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A text by a simple means.
+    """The size of a text under a simple method.
 
     Attributes:
-        total_bits: What the whole text takes.
-        note: What must be known to read the figure.
-        compressed: Whether it is what a compressor wrote, headers and all.
+        name: Name of the method, with its options.
+        total_bits: Bits for the entire text.
+        note: Condition under which the figure holds.
+        compressed: True for the output of a compressor, including its headers.
     """
 
     name: str
@@ -33,7 +34,8 @@ class Baseline:
 
 
 def measure_baselines(text: str | bytes, vocabulary_size: int) -> list[Baseline]:
-    """Uniform, unigram, gzip and xz on one non-empty text."""
+    """Measures uniform, unigram, gzip and xz on a text that is not empty."""
+    # Text from Python can have lone surrogates, which strict UTF-8 does not encode.
     data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     unigram = sum(count * math.log2(len(text) / count) for count in Counter(text).values())
     return [
@@ -45,7 +47,7 @@ def measure_baselines(text: str | bytes, vocabulary_size: int) -> list[Baseline]
 
 
 def measure_compressors(data: bytes) -> dict[str, int | None]:
-    """The bytes that compressors make of the data at their best level; None for a command that the machine lacks."""
+    """Returns the bytes that each compressor takes at its best level; None for a command that is missing or fails."""
     return {
         "gzip -9": _gzip(data),
         "bzip2 -9": len(bz2.compress(data, 9)),
@@ -53,12 +55,13 @@ def measure_compressors(data: bytes) -> dict[str, int | None]:
         "zstd -19": _run(data, ["zstd"], "-19", "-q", "-c", "x"),
         "brotli -q 11": _run(data, ["brotli"], "-q", "11", "-c", "x"),
         # Archives of one file: their names and headers count, some hundred bytes.
-        "7z PPMd": _run(data, ["7zz", "7z", "7za", "7zr"], "a", "-bd", _PPMD, "x.7z", "x", made="x.7z"),
-        "zpaq -m5": _run(data, ["zpaq"], "a", "x.zpaq", "x", "-m5", "-t1", made="x.zpaq"),
+        "7z PPMd": _run(data, ["7zz", "7z", "7za", "7zr"], "a", "-bd", _PPMD, "x.7z", "x", output_file="x.7z"),
+        "zpaq -m5": _run(data, ["zpaq"], "a", "x.zpaq", "x", "-m5", "-t1", output_file="x.zpaq"),
     }
 
 
 def _gzip(data: bytes) -> int:
+    # The time is part of gzip's header: without it, the same text always has the same bytes.
     return len(gzip.compress(data, 9, mtime=0))
 
 
@@ -66,22 +69,32 @@ def _xz(data: bytes) -> int:
     return len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
 
 
-def _run(data: bytes, names: list[str], *options: str, made: str | None = None) -> int | None:
-    """Size of what the first of these commands makes of the file ``x`` (``made``, or its output); None if it fails."""
+def _run(data: bytes, names: list[str], *options: str, output_file: str | None = None) -> int | None:
+    """Runs a compressor on a file ``x`` and returns the bytes of its output; None if it is missing or fails.
+
+    Args:
+        data: Contents of the file.
+        names: Names of the command, of which the first that exists is run.
+        options: Options of the command.
+        output_file: File that the command creates; None if it writes to standard output.
+    """
     command = next(filter(None, map(shutil.which, names)), None)
     if command is None:
         return None
+    # Archivers read files only, and write their name into the archive: in all cases it is one byte.
     with tempfile.TemporaryDirectory(prefix="charloom-") as folder:
         (Path(folder) / "x").write_bytes(data)
         try:
             done = subprocess.run(
                 [command, *options],
+                # Some archivers ask before they overwrite or create: without input they fail instead of waiting.
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 cwd=folder,
-                timeout=_SECONDS,
+                timeout=_TIMEOUT,
                 check=True,
             )
-            return (Path(folder) / made).stat().st_size if made else len(done.stdout)
+            return (Path(folder) / output_file).stat().st_size if output_file else len(done.stdout)
+        # A comparison with the other compressors is worth more than an error of one of them.
         except (OSError, subprocess.SubprocessError):
             return None

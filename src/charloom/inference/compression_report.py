@@ -1,4 +1,4 @@
-"""What a text takes with a model and with other compressors, and from how much text on the model pays for itself."""
+"""A comparison of a text's size under charloom and under other compressors, with the break-even length of the model."""
 
 import math
 from collections.abc import Callable
@@ -13,40 +13,42 @@ from charloom.inference.baselines import measure_compressors
 from charloom.io import plots
 from charloom.text.decoding import decoded, for_a_model_of_characters
 
-_STRETCH = 64
+_BLOCK_BYTES = 64
+"""Length of the blocks of a text that are looked up in the priming."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One way to write the text.
+    """The size of the text under one method.
 
     Attributes:
-        num_bytes: What the text takes so; None where it could not be measured.
-        ours: Whether it takes the model to read it.
-        note: What must be known to read the figure.
-        breaks_even_at: For another compressor: bytes of such text from which on charloom and its model together are
-            smaller; infinite where never.
+        name: Name of the method, with its options.
+        num_bytes: Size in bytes; None if it could not be measured.
+        needs_model: True if the model is needed for decompression.
+        note: Condition under which the figure holds, or the reason why there is none.
+        breaks_even_at: For another compressor, the length of such text in bytes from which charloom's output and the
+            model together are smaller; infinite if never.
     """
 
     name: str
     num_bytes: float | None
-    ours: bool = False
+    needs_model: bool = False
     note: str = ""
     breaks_even_at: float = math.inf
 
 
 @dataclass(frozen=True)
 class CompressionReport:
-    """All of it.
+    """The sizes of a text under all methods.
 
     Attributes:
-        num_bytes: Of the text.
-        num_chars: Of the text; None where it is not UTF-8.
-        model_bytes: What it takes to send the model along.
-        rows: The model's entropy first, then charloom, then the others.
-        best: The row of charloom that breaks even is reckoned with.
-        known: Share of the text that is in the priming too, in stretches of 64 bytes: what has been read before takes
-            next to nothing, and says nothing of other texts.
+        num_bytes: Length of the text in bytes.
+        num_chars: Length of the text in characters; None if it is not UTF-8.
+        model_bytes: Size in bytes of the model's files that decompression needs.
+        rows: Row of the model's entropy, then those of charloom, then those of other compressors.
+        best: Row of charloom with the smaller size, for which the break-even lengths are computed.
+        known: Share of the text, in blocks of 64 bytes, that the priming contains too. Such blocks take almost no
+            space, so that the result does not generalize to other texts.
     """
 
     num_bytes: int
@@ -60,74 +62,97 @@ class CompressionReport:
 def report_compression(
     data: bytes, model: Path, *, threads: int | None = None, progress: Callable[[float], None] | None = None
 ) -> CompressionReport:
-    """Compresses the text in every way that there is on this machine; what charloom made is decompressed and compared.
+    """Compresses a text by every method available on this machine; charloom's output is decompressed and compared.
 
-    progress: Called with the share of the ways that are done. Raises CorpusError for an empty text.
+    Args:
+        data: Bytes of the text.
+        model: Folder of the model.
+        threads: Number of threads of the codec; its default if None.
+        progress: Callback for the fraction that is done, from 0 to 1.
+
+    Returns:
+        The sizes.
+
+    Raises:
+        CorpusError: The text is empty.
     """
     if not data:
-        raise CorpusError("empty; there is nothing to measure")
-    tell = progress or (lambda _: None)
-    tell(0.0)
+        raise CorpusError("the text is empty: give a text to measure")
+    report_progress = progress or (lambda _: None)
+    report_progress(0.0)
     rows = [_entropy_row(data, model)]
     for name, fast in (("charloom", False), ("charloom --fast", True)):
         codec = Codec(model, fast=fast, threads=threads)
         blob = codec.compress(data)
+        # A size without this check would be worth nothing.
         if codec.decompress(blob) != data:
-            raise CharloomError("what was compressed did not come back the same: please report this")
-        rows.append(Row(name, len(blob), ours=True))
-        tell(len(rows) / 4)
+            raise CharloomError("the decompressed text differs from the original: please report this")
+        rows.append(Row(name, len(blob), needs_model=True))
+        # Four parts: entropy, two modes of charloom, and all other compressors together.
+        report_progress(len(rows) / 4)
+    # Without the first row: the entropy is a limit, not a file.
     best = min(rows[1:], key=lambda row: row.num_bytes or 0)
     model_bytes = size_of_model(model)
     for name, size in measure_compressors(data).items():
         note = "" if size is not None else "not on this machine"
         at = break_even(len(data), best.num_bytes or 0, size, model_bytes)
         rows.append(Row(name, size, note=note, breaks_even_at=at))
-    known = known_share(data, Priming.load(Path(model)).text)
+    known = measure_known_share(data, Priming.load(Path(model)).text)
     return CompressionReport(len(data), _num_chars(data), model_bytes, rows, best, known)
 
 
-def break_even(num_bytes: int, ours: float, theirs: float | None, model_bytes: int) -> float:
-    """Bytes of such text from which on ``ours`` and the model are less than ``theirs``; infinite where never.
+def break_even(num_bytes: int, charloom_bytes: float, other_bytes: float | None, model_bytes: int) -> float:
+    """Returns the length in bytes from which charloom's output and the model are smaller than another's output.
 
-    As if both went on at the rate that they had on these ``num_bytes``.
+    Args:
+        num_bytes: Length of the measured text.
+        charloom_bytes: Size of charloom's output in bytes.
+        other_bytes: Size of the other compressor's output in bytes; None if unknown.
+        model_bytes: Size of the model in bytes.
+
+    Returns:
+        The length, on the assumption that both keep the rate of the measured text; infinite if there is none.
     """
-    if theirs is None or ours >= theirs:
+    if other_bytes is None or charloom_bytes >= other_bytes:
         return math.inf
-    return model_bytes * num_bytes / (theirs - ours)
+    return model_bytes * num_bytes / (other_bytes - charloom_bytes)
 
 
-def known_share(data: bytes, priming: bytes) -> float:
-    """Share of the bytes of a text that lie in stretches of 64 which the priming has too, at any place."""
-    places = range(0, max(1, len(data) - _STRETCH + 1), _STRETCH)
-    stretches = {priming[i : i + _STRETCH] for i in range(max(0, len(priming) - _STRETCH + 1))}
-    return sum(data[i : i + _STRETCH] in stretches for i in places) / len(places)
+def measure_known_share(data: bytes, priming: bytes) -> float:
+    """Returns the share of a text's 64-byte blocks that the priming contains at any position."""
+    positions = range(0, max(1, len(data) - _BLOCK_BYTES + 1), _BLOCK_BYTES)
+    # The text is cut into blocks, the priming is searched at every offset: a shared passage need not be aligned.
+    blocks = {priming[i : i + _BLOCK_BYTES] for i in range(max(0, len(priming) - _BLOCK_BYTES + 1))}
+    return sum(data[i : i + _BLOCK_BYTES] in blocks for i in positions) / len(positions)
 
 
 def size_of_model(model: Path) -> int:
-    """Bytes of what decompressing takes: the model in integers, and what it begins with."""
+    """Returns the size in bytes of the files that decompression needs: the integer model and the priming."""
     return sum((model / name).stat().st_size for name in (INTEGER_MODEL_FILE, PRIMING_FILE) if (model / name).exists())
 
 
 def _entropy_row(data: bytes, model: Path) -> Row:
-    """The float model's own, characters that it lacks read as <unk>; nothing where it cannot read the text."""
+    """Measures the entropy under the float model, unknown characters as <unk>; no size if it cannot read the text."""
     name = "entropy under the model"
+    # Imported here, since PyTorch takes seconds to import, and may be missing.
     try:
         from charloom.inference.evaluation import evaluate
         from charloom.models.language_model import LanguageModel
-    except ImportError as error:  # compressing does without
+    except ImportError as error:  # the codec does not need PyTorch, and this report should not either
         if error.name != "torch":
             raise
-        return Row(name, None, ours=True, note="takes PyTorch, which is not on this machine")
+        return Row(name, None, needs_model=True, note="needs PyTorch, which is not installed")
     loaded = LanguageModel.load(model)
     try:
         with for_a_model_of_characters():
             text = data if loaded.vocabulary.unit == "byte" else "".join(decoded([data], "the text"))
         result = evaluate(loaded, text, unknown="unk")
     except CorpusError as error:
-        return Row(name, None, ours=True, note=str(error))
+        return Row(name, None, needs_model=True, note=str(error))
+    # Cleaning loses information, so that this figure is no bound for the compressors, which keep every byte.
     clean = any(vars(loaded.vocabulary.clean_up).values())
     note = f"{'of the text cleaned as for training, and ' if clean else ''}unknown characters as one"
-    return Row(name, result.total_nats / math.log(2) / 8, ours=True, note=note)
+    return Row(name, result.total_nats / math.log(2) / 8, needs_model=True, note=note)
 
 
 def _num_chars(data: bytes) -> int | None:
@@ -138,24 +163,26 @@ def _num_chars(data: bytes) -> int | None:
 
 
 def plot_report(report: CompressionReport, title: str, format: plots.PictureFormat = "png") -> bytes:  # noqa: A002
-    """Bars of bits a byte; below, total size over the length of the text, the model counted."""
+    """Draws bars of bits per byte, and below them the total size over the length of the text, model included."""
+    # Imported here: matplotlib is optional, and needed for pictures only.
     from matplotlib.ticker import EngFormatter
 
     figure = plots.new_figure(7.5, 7)
     bars, lines = figure.subplots(2, 1, height_ratios=[1, 1.2])
     rows = [(row, row.num_bytes) for row in report.rows if row.num_bytes is not None]
     bits = [8 * size / report.num_bytes for _, size in rows]
-    colors = ["tab:blue" if row.ours else "tab:gray" for row, _ in rows]
+    colors = ["tab:blue" if row.needs_model else "tab:gray" for row, _ in rows]
     bars.barh([row.name for row, _ in rows], bits, color=colors)
     bars.bar_label(bars.containers[0], fmt="%.3f", padding=3, fontsize=8)
-    bars.invert_yaxis()
-    bars.margins(x=0.12)
+    bars.invert_yaxis()  # the first row at the top
+    bars.margins(x=0.12)  # room for the labels at the ends of the bars
     bars.set_xlabel("bits for each byte of the text")
     bars.set_title(title)
-    others = [(row, size) for row, size in rows if not row.ours]
+    others = [(row, size) for row, size in rows if not row.needs_model]
     finite = [row.breaks_even_at for row, _ in others if row.breaks_even_at < math.inf]
-    longest = max([4 * report.num_bytes, *(2 * at for at in finite)])
-    lengths = [longest * step / 200 for step in range(1, 201)]
+    # Twice the last break-even length, so that every crossing of two lines is visible.
+    max_length = max([4 * report.num_bytes, *(2 * at for at in finite)])
+    lengths = [max_length * step / 200 for step in range(1, 201)]
     rate = (report.best.num_bytes or 0) / report.num_bytes
     lines.plot(
         lengths, [report.model_bytes + rate * n for n in lengths], label=f"{report.best.name} and its model", lw=2
@@ -167,8 +194,8 @@ def plot_report(report: CompressionReport, title: str, format: plots.PictureForm
     lines.yaxis.set_major_formatter(EngFormatter(unit="B"))
     lines.set_xlabel("length of the text (bytes)")
     lines.set_ylabel("compressed size (bytes)")
-    lines.set_xlim(0, longest)
-    lines.set_ylim(0, None)
+    lines.set_xlim(0, max_length)
+    lines.set_ylim(0, None)  # from 0, so that lengths compare by eye
     lines.grid(visible=True, alpha=0.25)
     lines.legend(fontsize=8)
     return plots.render_figure(figure, format)

@@ -1,7 +1,7 @@
-"""How surprising a text is to a model.
+"""Evaluation of a model on a text: surprisal, bits per character and perplexity.
 
-The protocol: one pass over the text from a zero state, carried through. Each token but the first, which nothing
-precedes, is scored by its surprisal: minus the logarithm of the probability that the model gave it.
+The text is read in one pass from a zero state. Each token except the first, which nothing precedes, is scored by its
+surprisal: minus the logarithm of the probability that the model assigns to it.
 """
 
 import math
@@ -25,23 +25,24 @@ from charloom.text.chunks import joined, split_lines
 from charloom.text.stored_ids import AnyIds
 
 _CHUNK_TOKENS = 2048
-"""Tokens read at once: bounds the memory that the logits take."""
+"""Number of tokens per call of the model: limits the memory for the logits."""
 
 
 def perplexity_of(mean_nats: float) -> float:
-    """Perplexity: exp of a mean surprisal; infinite where a float cannot hold it."""
+    """Returns the perplexity, exp of a mean surprisal in nats; infinite if a float cannot represent it."""
+    # math.exp raises OverflowError above 709.
     return math.exp(mean_nats) if mean_nats < 700 else math.inf
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A text under a model.
+    """The surprisal of a text under a model.
 
     Attributes:
-        num_chars: Tokens scored: all but the first (bytes, for a byte model).
-        num_bytes: Bytes that the scored tokens take in UTF-8.
-        total_nats: Their surprisal, summed.
-        num_unknown: Scored tokens that the model does not know, read as ``<unk>``.
+        num_chars: Number of scored tokens: all except the first (bytes, for a byte model).
+        num_bytes: Length of the scored tokens in UTF-8, in bytes.
+        total_nats: Sum of their surprisals in nats.
+        num_unknown: Number of scored tokens that are out of vocabulary and read as ``<unk>``.
     """
 
     num_chars: int
@@ -66,7 +67,7 @@ class Evaluation:
 
     @property
     def perplexity(self) -> float:
-        """exp(nats_per_char): 1 for a text foreseen, the vocabulary's length for blind guessing."""
+        """exp(nats_per_char): 1 for certain predictions, the vocabulary's length for uniform ones."""
         return perplexity_of(self.nats_per_char)
 
 
@@ -75,11 +76,11 @@ class Surprisal:
     r"""A chunk of a text and its surprisal.
 
     Attributes:
-        number: Which chunk of the text, from 1.
-        text: The chunk as it was given; bytes that are not UTF-8 as ``\xff``.
-        num_chars: Tokens of it that were scored: none for the first character of a text.
-        nats: Their surprisal, summed.
-        num_unknown: Scored tokens that the model does not know, read as ``<unk>``.
+        number: Number of the chunk in the text, from 1.
+        text: The chunk before cleaning; bytes that are not UTF-8 as ``\xff``.
+        num_chars: Number of its scored tokens: all except the first token of the text.
+        nats: Sum of their surprisals in nats.
+        num_unknown: Number of scored tokens that are out of vocabulary and read as ``<unk>``.
     """
 
     number: int
@@ -90,26 +91,38 @@ class Surprisal:
 
     @property
     def bits(self) -> float:
-        """Their surprisal in bits."""
+        """Sum of the scored tokens' surprisals in bits."""
         return self.nats / math.log(2)
 
     @property
     def bits_per_char(self) -> float:
-        """Mean surprisal in bits; 0 where nothing was scored."""
+        """Mean surprisal in bits; 0 if nothing was scored."""
         return self.bits / self.num_chars if self.num_chars else 0.0
 
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Called now and then with the tokens read and the tokens there are."""
+"""A callback for the number of tokens that have been scored and the number of all tokens to score."""
 
 
 def evaluate(
     model: Predictor, text: str | bytes, *, unknown: UnknownPolicy = "refuse", progress: Progress | None = None
 ) -> Evaluation:
-    """Measures a text, cleaned as the model's training text was.
+    """Measures the surprisal of a text, which is cleaned like the model's training text.
 
-    Raises UnknownCharacterError for characters the model does not know unless ``unknown`` says otherwise, CorpusError
-    for a text of fewer than two tokens, InputError for a model with NaN or infinite weights.
+    Args:
+        model: A language model.
+        text: The text.
+        unknown: Treatment of characters that are out of vocabulary: raise (refuse), read as ``<unk>`` (unk), or leave
+            out (skip).
+        progress: Callback, called after every 2,048 tokens.
+
+    Returns:
+        The evaluation.
+
+    Raises:
+        UnknownCharacterError: ``unknown`` is refuse and a character is out of vocabulary.
+        CorpusError: The text has fewer than two tokens.
+        InputError: The model's weights or predictions have NaN or infinite values.
     """
     return evaluate_chunks(model, [text], unknown=unknown, progress=progress)[0]
 
@@ -121,26 +134,32 @@ def evaluate_chunks(
     unknown: UnknownPolicy = "refuse",
     progress: Progress | None = None,
 ) -> tuple[Evaluation, list[Surprisal]]:
-    """As ``evaluate`` on all the chunks joined, in the same one pass, and the surprisal of each.
+    """Measures the concatenation of chunks as ``evaluate`` does, and the surprisal of each chunk in the same pass.
 
-    ``split_lines`` and ``split_chars`` make the chunks.
+    ``split_lines`` and ``split_chars`` split a text into chunks. The other arguments are those of ``evaluate``.
     """
     check_type(Predictor, model=model)
     check_type(Sequence, chunks=chunks)
     check_type((Callable, NoneType), progress=progress)
+    # Before the text is encoded, which takes long for a large one.
     check_weights(model)
     vocabulary = model.vocabulary
+    # A vocabulary can lack <unk>, as that of bytes does; no id equals -1.
     unknown_id = -1 if vocabulary.unknown_id is None else vocabulary.unknown_id
     chunks = [vocabulary.in_units(chunk) for chunk in chunks]
     cleaned = list(vocabulary.clean_up.each(chunks))
+    # Cleaned chunk by chunk, so that the length of each chunk after cleaning is known; ``each`` handles white space
+    # that crosses a border.
     whole = joined(cleaned, vocabulary.unit)
-    # Encoding cleans once more, which changes nothing, so that tokens and cleaned characters stay one to one.
+    # Encoding cleans a second time, which changes nothing: tokens and cleaned characters still correspond one to one.
     ids = vocabulary.encode(whole, "unk" if isinstance(unknown, str) and unknown == "skip" else unknown)
     read = (ids != unknown_id if unknown == "skip" else torch.ones_like(ids)).nonzero().flatten()
+    # ``scored`` are positions in the cleaned text, to which the surprisals are assigned below.
     ids, scored = ids[read], read[1:]
     if not len(scored):
-        raise CorpusError("the text is too short to evaluate: it takes two characters that the model knows")
-    lacking = ids[1:] == unknown_id
+        raise CorpusError("the text is too short to evaluate: give at least two characters that the model knows")
+    is_unknown = ids[1:] == unknown_id
+    # float64: the sum over millions of tokens would lose digits in float32.
     nats = torch.zeros(len(scored), dtype=torch.float64, device="cpu")
     done = 0
     for (scores,) in _score(model, sequential_batches(ids, 1, _CHUNK_TOKENS, 0, with_rest=True)):
@@ -148,6 +167,7 @@ def evaluate_chunks(
         done += len(scores)
         if progress is not None:
             progress(done, len(scored))
+    # Finite weights can still overflow in the products; NaN would otherwise appear as a result.
     if not nats.isfinite().all():
         raise InputError("the model's predictions are not finite: its weights are too large to compute with")
     scored_text = vocabulary.decode(ids[1:]) if unknown == "skip" else whole[1:]
@@ -155,13 +175,14 @@ def evaluate_chunks(
     ends = torch.tensor([0, *map(len, cleaned)], device="cpu").cumsum(0)
 
     def sums(values: Tensor) -> list[Any]:
-        """Of each chunk. Differences of running sums: a part for each of a million characters would take minutes."""
+        """Sums values of the scored tokens over each chunk."""
+        # Differences of running sums: a slice for each of a million one-character chunks would take minutes.
         running = torch.zeros(len(whole) + 1, dtype=values.dtype, device="cpu")
-        running[scored + 1] = values
+        running[scored + 1] = values  # shifted by one, so that the first running sum is 0
         return running.cumsum(0)[ends].diff().tolist()
 
-    evaluation = Evaluation(len(scored), len(scored_bytes), float(nats.sum()), int(lacking.sum()))
-    columns = zip(chunks, sums(torch.ones_like(scored)), sums(nats), sums(lacking), strict=True)
+    evaluation = Evaluation(len(scored), len(scored_bytes), float(nats.sum()), int(is_unknown.sum()))
+    columns = zip(chunks, sums(torch.ones_like(scored)), sums(nats), sums(is_unknown), strict=True)
     return evaluation, [
         Surprisal(number, chunk.decode("utf-8", "backslashreplace") if isinstance(chunk, bytes) else chunk, *of_chunk)
         for number, (chunk, *of_chunk) in enumerate(columns, 1)
@@ -177,35 +198,36 @@ def evaluate_lines(
     top: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[Evaluation, list[Surprisal]]:
-    """Measures a text and each of its lines, in one pass; finds odd lines in a log.
+    """Measures the surprisal of a text and of each of its lines in one pass, for example to find anomalies in a log.
 
-    Characters that the model does not know are the most surprising ones there are, so by default they do not keep a
-    text from being measured. Each costs minus the logarithm of the probability that the model gives to ``<unk>``, which
-    stands for all of them, and the cost is part of its line's; ``num_unknown`` says how many they are.
+    Characters that are out of vocabulary are what such a search looks for, so that by default they are measured too:
+    each costs minus the logarithm of the probability of ``<unk>``, which stands for all of them. The cost is part of
+    its line's; ``num_unknown`` is the number of such characters.
 
     Args:
         model: A language model.
-        text: The text; cleaned as the model's training text was.
-        unknown: What to do with characters that the model does not know: read them as ``<unk>`` (unk), leave them out
-            (skip), or raise (refuse).
-        sort: The most surprising lines first: by their bits, or by their bits per character. If None, the lines are in
-            the order of the text, unless ``top`` is given: then they are sorted by bits.
+        text: The text, which is cleaned like the model's training text.
+        unknown: Treatment of characters that are out of vocabulary: read as ``<unk>`` (unk), leave out (skip), or raise
+            (refuse).
+        sort: Order of the lines, the most surprising first: by bits, or by bits per character. If None, the lines are
+            in the order of the text, unless ``top`` is given: then they are sorted by bits.
         top: The number of lines to return; all if None.
-        progress: Called now and then with the tokens read and the tokens there are.
+        progress: Callback, called after every 2,048 tokens.
 
     Returns:
         The evaluation of the whole text, and the lines.
 
     Raises:
-        SettingsError: If ``sort`` is no order or ``top`` is below 1.
-        UnknownCharacterError: If ``unknown`` is refuse and the model does not know a character.
-        CorpusError: If the text has fewer than two tokens.
+        SettingsError: ``sort`` is not an order, or ``top`` is below 1.
+        UnknownCharacterError: ``unknown`` is refuse and a character is out of vocabulary.
+        CorpusError: The text has fewer than two tokens.
     """
     if sort is not None:
         check_choice("sort", sort, LineOrder)
     if top is not None:
         check_count("top", top, minimum=1)
     check_type(Predictor, model=model)
+    # Before splitting: a byte model's lines are lines of bytes, even if the text is a str.
     units = model.vocabulary.in_units(text)
     evaluation, lines = evaluate_chunks(model, split_lines(units), unknown=unknown, progress=progress)
     if sort == "bits-per-char":
@@ -215,25 +237,34 @@ def evaluate_lines(
     return evaluation, lines[:top]
 
 
-def nats_in_lanes(
+def sum_nats_in_lanes(
     model: Predictor,
     ids: AnyIds,
     num_lanes: int,
     rows: slice = ALL_ROWS,
     progress: Callable[[float], None] = lambda _: None,
 ) -> tuple[float, int]:
-    """Surprisal in nats, summed, and the number of ids that it is of; the text in lanes, each from a zero state.
+    """Measures a text in lanes, each from a zero state, for validation during training.
 
-    Lanes are read side by side: many times faster than one pass, and a little higher, as each begins without context.
-    What validation during training calls.
+    Lanes are read side by side, many times faster than in one pass. The surprisal is slightly higher than in one pass,
+    because each lane starts without context.
 
-    rows: The lanes that are read. progress: Told, again and again, what fraction has been.
+    Args:
+        model: A language model.
+        ids: Token ids of the text.
+        num_lanes: Number of lanes into which the text is divided.
+        rows: Lanes that are read.
+        progress: Callback for the fraction that has been read.
+
+    Returns:
+        The sum of the surprisals in nats, and the number of scored ids.
     """
     length, num_read = (len(ids) - 1) // num_lanes, len(range(num_lanes)[rows])
     if not num_read:
         return 0.0, 0
+    # Fewer tokens per lane if there are many lanes, so that the logits take the same memory.
     batches = sequential_batches(ids, num_lanes, max(1, _CHUNK_TOKENS // num_read), 0, rows, with_rest=True)
-    # Summed as they come: a surprisal takes 8 bytes, which is more than its character did.
+    # Summed batch by batch: a surprisal takes 8 bytes, more than its character in the stored text.
     total, done = 0.0, 0
     for nats in _score(model, batches):
         total, done = total + float(nats.sum()), done + nats.shape[1]
@@ -242,14 +273,17 @@ def nats_in_lanes(
 
 
 def _score(model: Predictor, batches: Iterable[tuple[Ids, Ids]]) -> Iterator[Tensor]:
-    """Surprisal in nats of the targets after the inputs before them, from the first state, carried through.
+    """Yields the surprisals of each batch's targets in nats, (lanes, steps), float64 on the CPU.
 
-    Batches and what is yielded for each: (lanes, steps); float64 on the CPU.
+    The state is carried from batch to batch, from the zero state before the first.
     """
     state = None
     for inputs, targets in batches:
+        # Not around the yield: the context would otherwise apply to the caller's code.
         with predicting(model):
             logits, state = model(inputs.to(model.device), model.begin_state(len(inputs)) if state is None else state)
+            # Logits are time first, targets batch first.
             logits = logits.transpose(0, 1).flatten(0, 1)
             nats = functional.cross_entropy(logits, targets.flatten().to(model.device), reduction="none")
+        # The callers sum: float32 would lose digits over a long text.
         yield nats.view(len(inputs), -1).double().cpu()

@@ -1,4 +1,4 @@
-"""Writing text with a model: prediction from a prefix."""
+"""Generation of text from a prefix."""
 
 import codecs
 import itertools
@@ -20,9 +20,9 @@ from charloom.shapes import Ids, State, StepLogits, TextIds
 
 MAX_SAMPLES = 10_000
 MAX_CHARS_OF_SAMPLES = 20_000_000
-"""In all samples together: they are kept until they are done, a few dozen bytes a character."""
+"""Maximum for all samples together: they stay in memory until they are complete, a few dozen bytes per character."""
 _MAX_CHUNK = 256
-"""Tokens of one native call: a hundredth of a second, so that Ctrl-C and a screen do not wait."""
+"""Maximum number of tokens per native call: a hundredth of a second, so that Ctrl-C and output are not delayed."""
 
 
 def generate(
@@ -35,20 +35,23 @@ def generate(
     unknown: UnknownPolicy = "refuse",
     precision: GenerationPrecision = "float32",
 ) -> AnyStr:
-    """The prefix, continued by ``num_chars`` tokens.
+    """Returns the prefix with ``num_chars`` generated tokens after it.
+
+    ``stream`` takes the same arguments and yields the text while it is generated.
 
     Args:
-        model: A LanguageModel, or anything that meets ``Predictor``.
-        prefix: What to go on from; at least one character that the model knows. It is cleaned as the model's training
-            text was. Bytes in, bytes out (for byte models); a byte model given a str decodes what it wrote as UTF-8,
-            with replacement characters where that is not text.
-        num_chars: Tokens to write after the prefix; 0 or more.
-        sampling: How to choose; greedy where None.
-        stop: End before this text where the model writes it.
-        unknown: What to do with characters of the prefix that the model does not know.
-        precision: Of the weights while generating: float32, or int8, which is faster and a little less exact.
+        model: A LanguageModel, or any other ``Predictor``.
+        prefix: Text to continue, with at least one character that the model knows. It is cleaned like the model's
+            training text. Bytes, for byte models only, give bytes; for a str, the output of a byte model is decoded as
+            UTF-8, with replacement characters for invalid bytes.
+        num_chars: Number of tokens to generate; 0 or more.
+        sampling: Sampling settings; greedy choice if None.
+        stop: Text before which generation ends.
+        unknown: Treatment of characters of the prefix that are out of vocabulary.
+        precision: Precision of the weights: float32, or int8, which is faster and slightly less accurate.
 
-    For the chunks as they come, iterate ``stream``, which takes the same arguments.
+    Returns:
+        The cleaned prefix and the generated text.
     """
     chunks = stream(model, prefix, num_chars, sampling, stop=stop, unknown=unknown, precision=precision)
     return prefix[:0].join(chunks)
@@ -64,10 +67,10 @@ def stream(
     unknown: UnknownPolicy = "refuse",
     precision: GenerationPrecision = "float32",
 ) -> Iterator[AnyStr]:
-    """As ``generate``, chunk by chunk: the (cleaned) prefix first, then what the model writes, as it comes.
+    """Yields the text that ``generate`` returns, in chunks: the cleaned prefix, then each chunk when it is generated.
 
-    The prefix is read when this is called. Do not change the model until the last chunk: without native kernels, each
-    chunk is computed with the weights that the model has by then.
+    The prefix is read when this is called. Do not change the model before the last chunk: without native kernels, each
+    chunk is computed with the model's weights at that time.
     """
     prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
     chunks = generate_ids(model, prefix_ids, num_chars, sampling, precision=precision)
@@ -85,7 +88,7 @@ def generate_samples(
     unknown: UnknownPolicy = "refuse",
     precision: GenerationPrecision = "float32",
 ) -> list[AnyStr]:
-    """Several continuations of one prefix, computed side by side; sample 0 is what ``generate`` gives."""
+    """Generates several continuations of one prefix side by side; sample 0 is the result of ``generate``."""
     check_samples(num_samples, num_chars)
     prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
     chunks = list(generate_ids(model, prefix_ids, num_chars, sampling, num_samples=num_samples, precision=precision))
@@ -99,14 +102,15 @@ def check_samples(num_samples: int, num_chars: int) -> None:
     check_count("num_chars", num_chars)
     if num_samples > MAX_SAMPLES:
         raise SettingsError(
-            f"at most {MAX_SAMPLES:,} are computed side by side; ask again with another seed for more",
+            f"at most {MAX_SAMPLES:,} are computed side by side; run again with another seed for more",
             setting="num_samples",
             value=num_samples,
         )
+    # One sample has no limit: it can be streamed.
     if num_samples > 1 and num_samples * num_chars > MAX_CHARS_OF_SAMPLES:
         raise SettingsError(
             f"{num_samples:,} samples of {num_chars:,} characters are too much for the memory: at most "
-            f"{MAX_CHARS_OF_SAMPLES:,} characters in all; ask for fewer or shorter ones, or for one at a time"
+            f"{MAX_CHARS_OF_SAMPLES:,} characters in all; generate fewer or shorter ones, or one at a time"
         )
 
 
@@ -121,68 +125,78 @@ def generate_ids(
 ) -> Iterator[Ids]:
     """Yields the ids that follow a prefix, (samples, some steps) at a time; ``<unk>`` is never chosen.
 
-    Arguments, and that the weights are finite, are checked when this is called.
+    Arguments are validated when this is called, and so are the weights, which must be finite.
     """
     sampling = SamplingSettings() if sampling is None else sampling
     check_type(SamplingSettings, sampling=sampling)
+    # This function is no generator itself, so that errors occur at the call and not at the first chunk.
     sampler = Sampler(sampling, num_samples)
     check_choice("precision", precision, GenerationPrecision)
     check_weights(model)
-    writer = model.make_generator(precision) if isinstance(model, GeneratingPredictor) else None
-    if writer is None and precision != "float32":
+    generator = model.make_generator(precision) if isinstance(model, GeneratingPredictor) else None
+    # An error, not a fallback: int8 changes the text, so that the same command must not depend on the machine.
+    if generator is None and precision != "float32":
         raise SettingsError(
             "it is for models whose hidden states lie between -1 and 1 (not the relu cell), without hooks or replaced "
             "parts, on a CPU, with charloom's native kernels (charloom info); generate with float32",
             setting="precision",
             value=precision,
         )
-    # Here, as the writer is made, so that both know the same weights however late the first chunk is asked for.
+    # The prefix is read here, next to the packing of the weights, so that both use the same weights, no matter when the
+    # caller asks for the first chunk.
     with predicting(model):
+        # Read once per sample, since the state that the samples continue from needs a row for each.
         ids = prefix_ids.to(model.device).repeat(num_samples, 1)
         logits, state = model(ids, model.begin_state(num_samples))
     last, forbidden = logits[-1], model.vocabulary.unknown_id
     _check_predictions(last)
-    if writer is not None:
-        return _written(writer, last, state, num_steps, forbidden, sampler)
-    return _chosen(model, last, state, num_steps, forbidden, sampler)
+    if generator is not None:
+        return _generate_natively(generator, last, state, num_steps, forbidden, sampler)
+    return _generate_stepwise(model, last, state, num_steps, forbidden, sampler)
 
 
 def _check_predictions(logits: StepLogits) -> None:
-    if not logits.amax(-1).isfinite().all():  # NaN comes through a maximum
+    # The maximum alone: single tokens may have -inf, and NaN propagates through a maximum.
+    if not logits.amax(-1).isfinite().all():
         raise InputError("the model's predictions are not numbers: its weights are too large to compute with")
 
 
-def _chosen(
+def _generate_stepwise(
     model: Predictor, logits: StepLogits, state: State, num_steps: int, forbidden: int | None, sampler: Sampler
 ) -> Iterator[Ids]:
-    for written in range(1, num_steps + 1):
-        # Not around the yield: a generator would leave the caller without gradients between two chunks.
+    for done in range(1, num_steps + 1):
+        # Not around the yield: the context would otherwise apply to the caller's code between two chunks.
         with predicting(model):
             if forbidden is not None:
-                logits = logits.clone()  # the predictor may keep its own
+                logits = logits.clone()  # the predictor may return a tensor that it uses again
                 logits[:, forbidden] = -torch.inf
             _check_predictions(logits)
             chosen = sampler.choose(logits)
         yield chosen.unsqueeze(1)
-        if written < num_steps:
+        if done < num_steps:  # the last token need not be read
             with predicting(model):
                 logits, state = model.step(chosen, state)
 
 
-def _written(
-    writer: NativeGenerator, logits: StepLogits, state: State, num_steps: int, forbidden: int | None, sampler: Sampler
+def _generate_natively(
+    generator: NativeGenerator,
+    logits: StepLogits,
+    state: State,
+    num_steps: int,
+    forbidden: int | None,
+    sampler: Sampler,
 ) -> Iterator[Ids]:
-    """As ``_chosen``, in ever larger chunks: the first text is there at once, the rest fast."""
-    with torch.inference_mode():  # copies, which the writer writes to
+    with torch.inference_mode():  # copies, because the generator overwrites logits and state
         logits, *parts = (
             part.clone(memory_format=torch.contiguous_format) for part in (logits, *state_to_tuple(state))
         )
-    chunk, written = 1, 0
-    while written < num_steps:
-        chunk = min(2 * chunk, _MAX_CHUNK, num_steps - written)
-        ids = writer.run(logits, tuple(parts), sampler.settings, forbidden, sampler.draws(chunk))
+    # Chunks start small and double: the first text appears at once, and the rest takes few calls.
+    chunk, done = 1, 0
+    while done < num_steps:
+        chunk = min(2 * chunk, _MAX_CHUNK, num_steps - done)
+        ids = generator.run(logits, tuple(parts), sampler.settings, forbidden, sampler.draws(chunk))
         _check_predictions(logits)
-        written += chunk
+        done += chunk
         yield ids
 
 
@@ -190,10 +204,11 @@ def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: 
     check_type(Predictor, model=model)
     check_type(TEXT, prefix=prefix)
     check_count("num_chars", num_chars)
+    # Encoding cleans the prefix, which can leave nothing of it: so the ids are checked, not the prefix.
     ids = model.vocabulary.encode(prefix, unknown)
     if not len(ids):
         raise UnknownCharacterError(
-            "empty, or nothing of it is known: give at least one known character", setting="prefix", value=prefix
+            "it is empty, or has no character that the model knows: give at least one", setting="prefix", value=prefix
         )
     return ids
 
@@ -201,31 +216,33 @@ def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: 
 def _chunks(
     model: Predictor, prefix: AnyStr, prefix_ids: TextIds, ids: Iterable[list[int]], stop: AnyStr | None
 ) -> Iterator[AnyStr]:
-    """Ids as text of the prefix's own type: the prefix, then chunk by chunk as the ids come."""
+    """Decodes the prefix and each chunk of ids to the prefix's type."""
     if stop is not None and not (isinstance(stop, type(prefix)) and stop):
         raise SettingsError(
-            f"it must be a {type(prefix).__name__}, as the prefix is, and not empty", setting="stop", value=stop
+            f"it must be a {type(prefix).__name__}, like the prefix, and not empty", setting="stop", value=stop
         )
     decode = model.vocabulary.decode
     start: Any = decode(prefix_ids)
-    written: Any = (decode(chunk) for chunk in ids)
+    generated: Any = (decode(chunk) for chunk in ids)
     if model.vocabulary.unit == "byte" and isinstance(prefix, str):
         start = start.decode("utf-8", "replace")
-        written = codecs.iterdecode(written, "utf-8", "replace")
-    return itertools.chain([start], written if stop is None else _before(stop, written))
+        # Incrementally: a chunk can end within the bytes of a character.
+        generated = codecs.iterdecode(generated, "utf-8", "replace")
+    return itertools.chain([start], generated if stop is None else _until(stop, generated))
 
 
-def _before(stop: AnyStr, chunks: Iterable[AnyStr]) -> Iterator[AnyStr]:
-    """The chunks up to ``stop``; what may be its beginning is held back until that is clear."""
+def _until(stop: AnyStr, chunks: Iterable[AnyStr]) -> Iterator[AnyStr]:
+    """Yields the text before ``stop``; holds text back while it may be the start of ``stop``."""
     held = stop[:0]
     for chunk in chunks:
         held += chunk
         if (end := held.find(stop)) >= 0:
             held = held[:end]
             break
-        begun = next(size for size in range(min(len(stop) - 1, len(held)), -1, -1) if held.endswith(stop[:size]))
-        if len(held) > begun:
-            yield held[: len(held) - begun]
-            held = held[len(held) - begun :]
+        # Length of the longest start of ``stop`` at the end of the text; size 0 always matches.
+        matched = next(size for size in range(min(len(stop) - 1, len(held)), -1, -1) if held.endswith(stop[:size]))
+        if len(held) > matched:
+            yield held[: len(held) - matched]
+            held = held[len(held) - matched :]
     if held:
         yield held

@@ -1,4 +1,4 @@
-"""Recurrent layers: ``torch.nn``'s own with ``begin_state`` and charloom's choice of how they are computed."""
+"""Recurrent layers: those of ``torch.nn`` with ``begin_state``, computed by the backend that charloom selects."""
 
 from charloom.layers.accelerate import accelerate, restore
 from charloom.layers.recurrent_layer import RecurrentLayer

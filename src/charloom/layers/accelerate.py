@@ -1,4 +1,4 @@
-"""Turns the recurrent layers of any PyTorch model into charloom's, in place, and back."""
+"""Conversion of the recurrent layers of any PyTorch model to charloom's, in place, and back."""
 
 import copyreg
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from charloom.errors import InputError
-from charloom.layers.recurrent_layer import RecurrentLayer, Resume
+from charloom.layers.recurrent_layer import DeferredRestoration, RecurrentLayer
 from charloom.layers.torch_layers import LAYERS
 from charloom.settings.limits import check_choice
 from charloom.settings.model import Precision
@@ -17,26 +17,23 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 
 class _EqualToTorch(type):
-    """Makes an accelerated class equal to the class of ``torch.nn`` that it stands for, as a key of a dict too.
+    """A metaclass whose classes equal the class of ``torch.nn`` that they replace, as keys of a dict too."""
 
-    Initializers, ``torch.ao.quantization`` and profilers ask ``type(layer) == nn.LSTM`` or look the type up.
-    """
-
+    # Initializers, torch.ao.quantization and profilers compare type(layer) == nn.LSTM, or look the type up in a dict.
     def __eq__(cls, other: object) -> bool:
         return cls is other or vars(cls).get("_torch_class", cls) is other
 
     def __hash__(cls) -> int:
-        stands_for = vars(cls).get("_torch_class")
-        return type.__hash__(cls) if stands_for is None else hash(stands_for)
+        # From vars(), not getattr: a subclass is another class than the one that its parent replaces.
+        replaced = vars(cls).get("_torch_class")
+        return type.__hash__(cls) if replaced is None else hash(replaced)
 
 
 def _accelerated(layer: type, torch_class: type) -> type:
-    """A class equal to one of ``torch.nn``.
-
-    Its module is PyTorch's too, by which ``torch.fx`` and others recognize its own layers.
-    """
+    """Creates the class that replaces a class of ``torch.nn``."""
     members = {
         "__doc__": f"Equal to ``torch.nn.{layer.__name__}``.",
+        # torch.fx, among others, recognizes PyTorch's own layers by the module of their class.
         "__module__": torch_class.__module__,
         "__qualname__": f"_Accelerated.{layer.__name__}",
         "_torch_class": torch_class,
@@ -53,7 +50,7 @@ def _accelerated_named(name: str) -> type:
 
 
 def _reduce_class(accelerated: type) -> Any:
-    """Lets pickle find a class that is not where its ``__module__`` says."""
+    """Pickles an accelerated class by its name here, since pickle does not find it in its ``__module__``."""
     if _ACCELERATED.get(accelerated.__name__) is accelerated:
         return _accelerated_named, (accelerated.__name__,)
     return accelerated.__qualname__
@@ -63,16 +60,16 @@ copyreg.pickle(_EqualToTorch, _reduce_class)
 
 
 def accelerate(module: _Module, *, precision: Precision | None = None) -> _Module:
-    """Turns every ``torch.nn.RNN``, ``GRU`` and ``LSTM`` in a model into charloom's, in place.
+    """Converts every ``torch.nn.RNN``, ``GRU`` and ``LSTM`` in a model to charloom's class, in place.
 
     The layers stay the same objects with the same parameters, hooks, ``state_dict`` and results, computed by the native
-    kernels if these cover the call. ``type(layer) == torch.nn.LSTM`` remains true. Subclasses of those three are left
-    as they are, since their ``forward`` is their own; parametrized layers are accelerated.
+    kernels if these cover the call. ``type(layer) == torch.nn.LSTM`` remains true. Subclasses of the three classes stay
+    unchanged, since they may define another ``forward``; parametrized layers are converted.
 
     Args:
         module: A layer, or any module with layers inside.
-        precision: Precision of the kernels' products: float32, or bfloat16 with float32 sums and weights. None: float32
-            for the layers that are changed; those that are charloom's already keep theirs.
+        precision: Precision of the kernels' products: float32, or bfloat16 with float32 sums and weights. If None,
+            float32 for the layers that are converted; layers that are charloom's already keep theirs.
 
     Returns:
         The module itself.
@@ -86,6 +83,7 @@ def accelerate(module: _Module, *, precision: Precision | None = None) -> _Modul
     if not isinstance(module, nn.Module):
         raise InputError(f"a {type(module).__name__} is not a torch.nn.Module: nothing to accelerate")
     for layer in module.modules():
+        # The class alone is exchanged: new layers would lose hooks and the references of optimizers and DDP.
         _exchange_class(layer, _CLASSES)
     layers = [layer for layer in module.modules() if isinstance(layer, RecurrentLayer)]
     if not layers:
@@ -97,10 +95,11 @@ def accelerate(module: _Module, *, precision: Precision | None = None) -> _Modul
 
 
 def restore(module: _Module) -> _Module:
-    """Turns every layer that ``accelerate`` changed back into ``torch.nn``'s class, in place.
+    """Converts every layer that ``accelerate`` changed back to the class of ``torch.nn``, in place.
 
     Args:
-        module: A layer, or any module with layers inside. Layers made as ``charloom.layers.LSTM`` stay as they are.
+        module: A layer, or any module with layers inside. Layers created as ``charloom.layers.LSTM`` and the like stay
+            unchanged.
 
     Returns:
         The module itself.
@@ -111,26 +110,28 @@ def restore(module: _Module) -> _Module:
     if not isinstance(module, nn.Module):
         raise InputError(f"a {type(module).__name__} is not a torch.nn.Module: nothing to restore")
     for layer in module.modules():
-        if isinstance(layer._compiled_call_impl, Resume):
-            layer._compiled_call_impl.resume()
+        # torch.jit.script may have left the layer in PyTorch's class, not yet used again.
+        if isinstance(layer._compiled_call_impl, DeferredRestoration):
+            layer._compiled_call_impl.restore()
         if _exchange_class(layer, ((accelerated, torch_class) for torch_class, accelerated in _CLASSES)):
-            vars(layer).pop("_precision", None)
+            vars(layer).pop("_precision", None)  # torch.nn's layers have no such attribute
     return module
 
 
 def _exchange_class(layer: nn.Module, classes: Iterable[tuple[type, type]]) -> bool:
-    """Gives a layer that is of exactly a first class, parametrizations aside, the second; tells if it is of one.
+    """Replaces the class of a layer if it is, apart from parametrizations, the first of one of the pairs.
 
-    By identity: some classes are equal.
+    Returns:
+        True if the class was replaced.
     """
     parametrized = parametrize.is_parametrized(layer)
     # A parametrized module's class is a subclass made for it, with a property for each parametrized tensor.
     own = type(layer).__bases__[0] if parametrized else type(layer)
     for old, new in classes:
-        if old is own:
+        if old is own:  # identity: an accelerated class equals the class that it replaces
             if parametrized:
-                made = ("__dict__", "__weakref__")  # for each class
-                members = {name: value for name, value in vars(type(layer)).items() if name not in made}
+                automatic = ("__dict__", "__weakref__")  # Python creates these two for each class
+                members = {name: value for name, value in vars(type(layer)).items() if name not in automatic}
                 new = type(new)(type(layer).__name__, (new,), members)
             layer.__class__ = new
             return True

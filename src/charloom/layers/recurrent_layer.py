@@ -1,4 +1,4 @@
-"""The recurrent layer that RNN, GRU and LSTM share: ``torch.nn``'s own, with a faster ``forward``."""
+"""The base class of RNN, GRU and LSTM: ``torch.nn``'s recurrent layer with a faster ``forward``."""
 
 from contextlib import nullcontext
 from functools import partial
@@ -26,19 +26,20 @@ from charloom.shapes import State
 class RecurrentLayer(nn.RNNBase):
     """A ``torch.nn`` recurrent layer with the same parameters, options, ``state_dict`` and results.
 
-    ``forward`` uses the native kernels for exactly the calls that they cover. All others, those that PyTorch refuses
-    among them, go to PyTorch's own ``forward``. docs/how-to/acceleration.md has the table.
+    ``forward`` uses the native kernels for the calls that they cover. PyTorch's own ``forward`` computes all others and
+    raises PyTorch's errors. docs/how-to/acceleration.md lists the calls that are covered.
 
     Attributes:
         precision: Precision of the native kernels' products: float32, or bfloat16 with float32 sums and weights (fast
             on processors with AMX or AVX512_BF16).
     """
 
+    # On the class, not set in __init__: ``accelerate`` changes the class of a layer that has been created already.
     _precision: Precision = "float32"
 
     @property
     def precision(self) -> Precision:
-        """See the class."""
+        """Precision of the native kernels' products; see the class."""
         return self._precision
 
     @precision.setter
@@ -52,44 +53,52 @@ class RecurrentLayer(nn.RNNBase):
         """Returns the zero state.
 
         Args:
-            batch_size: Sequences in a batch.
-            device: The layer's own if None.
-            dtype: The layer's own if None.
+            batch_size: Number of sequences in a batch.
+            device: Device of the state; the layer's if None.
+            dtype: Dtype of the state; the layer's if None.
 
         Returns:
-            A tensor (layers * directions, batch, hidden); for an LSTM a pair of hidden state and memory cell.
+            A tensor (layers * directions, batch, hidden); for an LSTM a pair of hidden state and cell state.
 
         Raises:
-            InputError: ``batch_size`` is not a positive int, or there is no such ``device``.
+            InputError: ``batch_size`` is not an int from 1 to 2**31 - 1, or ``device`` is not a device of PyTorch.
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or not 1 <= batch_size < 2**31:
             raise InputError("it must be an int from 1 to 2**31 - 1", setting="batch_size", value=batch_size)
+        # A layer can be without parameters: weight drop, for example, replaces them with plain tensors.
         weight: Any = next(self.parameters(), self._flat_weights[0])
         try:
-            where = weight.device if device is None else torch.device(device)
+            found = weight.device if device is None else torch.device(device)
         except (RuntimeError, TypeError):
             raise InputError("it must be a device of PyTorch, such as cpu", setting="device", value=device) from None
         layers = self.num_layers * (2 if self.bidirectional else 1)
+        # A projection (proj_size) applies to the hidden state only, as in torch.nn.LSTM.
         sizes = [self.proj_size or self.hidden_size, self.hidden_size][: CELL_OF_MODE[self.mode].state_parts]
-        parts = [torch.zeros(layers, batch_size, size, device=where, dtype=dtype or weight.dtype) for size in sizes]
+        parts = [torch.zeros(layers, batch_size, size, device=found, dtype=dtype or weight.dtype) for size in sizes]
         return tuple_to_state(parts)
 
     def named_weights(self) -> list[CellWeights] | None:
-        """Returns the weights of each layer and direction, read by name, or None if PyTorch would not read them so.
+        """Returns the weights of each layer and direction, read by attribute name.
 
-        By name, because ``torch.func.functional_call``, pruning and weight drop replace the attributes, and what they
-        put there need not be parameters. PyTorch reads ``_flat_weights`` instead if somebody changed that list and not
-        the attributes, or if an attribute is missing. Parametrized weights are computed at each access, perhaps with
-        side effects (power iterations, dropout), so that only PyTorch's own number of accesses gives its results.
+        Returns None for a layer whose weights PyTorch reads in another way or the kernels do not take.
         """
         names, flat = self._flat_weights_names, self._flat_weights
+        # Parametrized weights are computed at each access, perhaps with side effects (power iterations, dropout): only
+        # PyTorch's own number of accesses gives its results.
         if self.proj_size or "parametrizations" in self._modules or len(names) != self._num_weights:
             return None
-        mine, parameters = vars(self), self._parameters  # where getattr looks, in a third of its time
+        # By name on every call, because torch.func.functional_call, pruning and weight drop replace the attributes, not
+        # always with parameters. The two dictionaries that getattr searches, in a third of its time.
+        attributes, parameters = vars(self), self._parameters
         weights: list[Any] = [
-            mine[name] if name in mine else parameters[name] if name in parameters else getattr(self, name, None)
+            attributes[name]
+            if name in attributes
+            else parameters[name]
+            if name in parameters
+            else getattr(self, name, None)
             for name in names
         ]
+        # PyTorch reads _flat_weights if that list was changed but no attribute, or if an attribute is missing.
         if any(weight is None for weight in weights) or len(flat) != len(names):
             return None
         same = all(old is new for old, new in zip(flat, weights, strict=True))
@@ -103,9 +112,9 @@ class RecurrentLayer(nn.RNNBase):
         """Computes outputs and last state, as the ``torch.nn`` layer of the same name.
 
         Args:
-            input: (steps, batch, features), or (batch, steps, features) with ``batch_first``; or whatever else
-                PyTorch's layer takes.
-            hx: The first state, as ``begin_state`` returns it; zeros if None.
+            input: (steps, batch, features), or (batch, steps, features) with ``batch_first``; or any other input of
+                PyTorch's layer.
+            hx: Initial state, as ``begin_state`` returns it; zeros if None.
 
         Returns:
             Outputs (steps, batch, directions * hidden), or batch first, and the last state.
@@ -114,7 +123,7 @@ class RecurrentLayer(nn.RNNBase):
         run_direction = None if weights is None else self._native_direction(input, hx, weights)
         if run_direction is None or weights is None:
             for argument in (input, hx, *(hx if isinstance(hx, tuple) else ())):
-                if isinstance(argument, Proxy):  # torch.fx keeps torch.nn's own layers whole
+                if isinstance(argument, Proxy):  # torch.fx does not trace into torch.nn's own layers
                     tracer: Any = argument.tracer
                     options = {} if hx is None else {"hx": hx}
                     return tracer.create_proxy("call_module", tracer.path_of_module(self), (input,), options)
@@ -137,9 +146,9 @@ class RecurrentLayer(nn.RNNBase):
         return outputs.transpose(0, 1) if self.batch_first else outputs, tuple_to_state(last)
 
     def __prepare_scriptable__(self) -> nn.Module:
-        """Lets ``torch.jit.script``, which calls this, compile PyTorch's own layer over the same tensors."""
-        # TorchScript finds the overloads of forward by the class itself, so that no subclass will do.
-        Resume(self, type(self))
+        """Returns this layer with PyTorch's class for compilation; ``torch.jit.script`` calls this."""
+        # TorchScript looks the overloads of forward up by the class itself: a subclass has none.
+        DeferredRestoration(self, type(self))
         torch_class: Any = _TORCH_CLASSES[self.mode]
         self.__class__ = torch_class
         return self
@@ -154,10 +163,11 @@ class RecurrentLayer(nn.RNNBase):
         return self.num_layers * (2 if self.bidirectional else 1) * kinds
 
     def _native_direction(self, inputs: Any, hx: Any, weights: list[CellWeights]) -> RunDirection | None:
-        """Chooses a way to run a direction; None for PyTorch's own ``forward``."""
+        """Returns the implementation of a direction for a call; None for PyTorch's own ``forward``."""
         path = backend().name
         if path == "pytorch" or not has_torch_forward(self.mode):
             return None
+        # Before anything is computed: PyTorch's forward raises its own error for arguments that do not fit.
         if not self._arguments_fit(inputs, hx) or not self._weights_fit(weights):
             return None
         if path == "reference":
@@ -168,7 +178,8 @@ class RecurrentLayer(nn.RNNBase):
         return partial(native_direction, self.mode, self.precision, path)
 
     def _suits_one_dnn(self, weights: list[CellWeights] | None) -> bool:
-        """False if oneDNN would read past the end of an LSTM's weights; PyTorch's own code refuses these."""
+        """Returns False if oneDNN would read past the end of an LSTM's weights."""
+        # oneDNN does not check sizes; PyTorch's code without it raises an error.
         if self.mode != "LSTM":
             return True
         if len(self._flat_weights_names) != self._num_weights:
@@ -176,7 +187,7 @@ class RecurrentLayer(nn.RNNBase):
         return weights is None or self._weights_fit(weights)
 
     def _arguments_fit(self, inputs: object, hx: object) -> bool:
-        """Tells if input and state have the shapes that the layer's options say; PyTorch refuses the others."""
+        """Returns True if input and state have the shapes that the layer's options require."""
         if not isinstance(inputs, Tensor) or inputs.is_nested:
             return False
         if inputs.dim() != 3 or inputs.shape[2] != self.input_size:
@@ -184,6 +195,7 @@ class RecurrentLayer(nn.RNNBase):
         if hx is None:
             return True
         parts = hx if self._state_parts > 1 else (hx,)
+        # Exactly a tuple: PyTorch's own forward decides about lists and named tuples.
         if type(parts) is not tuple or len(parts) != self._state_parts:
             return False
         layers = self.num_layers * (2 if self.bidirectional else 1)
@@ -191,7 +203,7 @@ class RecurrentLayer(nn.RNNBase):
         return all(isinstance(part, Tensor) and not part.is_nested and part.shape == expected for part in parts)
 
     def _weights_fit(self, weights: list[CellWeights]) -> bool:
-        """Tells if the weights have the shapes that the layer's options say."""
+        """Returns True if the weights have the shapes that the layer's options require."""
         directions = 2 if self.bidirectional else 1
         for i, cell in enumerate(weights):
             inputs = self.input_size if i < directions else directions * self.hidden_size
@@ -209,17 +221,19 @@ class RecurrentLayer(nn.RNNBase):
         return (zeros,) * self._state_parts
 
 
+# Read at import, to detect that a method of torch.nn's classes has been replaced since.
 _TORCH_CLASSES: dict[str, type[nn.RNNBase]] = {cell.mode: getattr(nn, cell.layer) for cell in CELLS}
 _TORCH_FORWARDS = {mode: torch_class.forward for mode, torch_class in _TORCH_CLASSES.items()}
 
 
 def has_torch_forward(mode: str) -> bool:
-    """False if somebody has put another ``forward`` in the place of a class's of ``torch.nn``: it is to be called."""
+    """Returns False if the ``forward`` of a class of ``torch.nn`` has been replaced: the new one must be called."""
     return _TORCH_CLASSES[mode].forward is _TORCH_FORWARDS[mode]
 
 
 def _check_memory(*arguments: object) -> None:
-    """Raises RuntimeError for a tensor whose memory has been freed or shrunk: PyTorch may read beyond it, or crash."""
+    """Raises RuntimeError for a tensor whose memory has been freed or shrunk."""
+    # PyTorch does not check this: it reads past the end of the memory, or crashes.
     if torch.compiler.is_compiling() or is_observed():
         return
     for tensor in arguments:
@@ -233,13 +247,13 @@ def _check_memory(*arguments: object) -> None:
             )
 
 
-class Resume:
-    """Turns a layer back from the class that ``torch.jit.script`` needs, when it is next used in Python.
+class DeferredRestoration:
+    """The return of a layer from the class that ``torch.jit.script`` needs to its own, at its next use in Python."""
 
-    ``torch.jit.script`` changes the model that it is given and tells nobody when it is done. Until then the layer has
-    members of its own: in the place of ``Module.__call__``, as ``Module.compile`` does; for what charloom's class has;
-    and for copies, which would stay PyTorch's.
-    """
+    # torch.jit.script works on the model itself, not on a copy, and has no callback for its end. Until the next use,
+    # the layer's instance has members that restore the class first: one in the place of Module.__call__, as
+    # Module.compile sets it; one for begin_state, which PyTorch's class lacks; one for copies, which would keep
+    # PyTorch's class.
 
     def __init__(self, layer: RecurrentLayer, layer_class: type[RecurrentLayer]) -> None:
         self._layer, self._class = layer, layer_class
@@ -248,15 +262,15 @@ class Resume:
         vars(layer).update(self._members, _compiled_call_impl=self, precision=vars(layer).get("_precision", "float32"))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Calls the layer that is there again."""
+        """Restores the layer's class and calls the layer."""
         return self._use("__call__", *args, **kwargs)
 
     def _use(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        self.resume()
+        self.restore()
         return getattr(self._layer, name)(*args, **kwargs)
 
-    def resume(self) -> None:
-        """Makes the layer what it was, with a precision that has been set meanwhile."""
+    def restore(self) -> None:
+        """Restores the layer's class and members; a precision that was set since then is kept."""
         layer = self._layer
         if vars(layer).get("_compiled_call_impl") is self:
             layer._compiled_call_impl = self._compiled_before

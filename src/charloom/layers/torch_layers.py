@@ -1,4 +1,4 @@
-"""The layers: ``torch.nn``'s own with ``begin_state``; same arguments, parameters and results."""
+"""RNN, GRU and LSTM: the layers of ``torch.nn`` with ``begin_state``; same arguments, parameters and results."""
 
 from torch import nn
 
@@ -7,25 +7,26 @@ from charloom.settings.cells import CELLS
 
 
 class RNN(RecurrentLayer, nn.RNN):
-    """``torch.nn.RNN`` with ``begin_state``: plain, tanh or relu. Prefer the others if a text's structure is long.
+    """``torch.nn.RNN`` with ``begin_state``, with tanh or relu. Prefer GRU and LSTM for long-range structure.
 
     Source: Elman, Finding Structure in Time, 1990.
     """
 
 
 class GRU(RecurrentLayer, nn.GRU):
-    """``torch.nn.GRU`` with ``begin_state``: nearly an LSTM's memory at three quarters of its parameters.
+    """``torch.nn.GRU`` with ``begin_state``: nearly the range of an LSTM with three quarters of its parameters.
 
     Source: Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, 2014.
     """
 
 
 class LSTM(RecurrentLayer, nn.LSTM):
-    """``torch.nn.LSTM`` with ``begin_state``: the strongest on text; its state is (hidden state, memory cell).
+    """``torch.nn.LSTM`` with ``begin_state``: the most accurate on text; its state is (hidden state, cell state).
 
     Source: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997.
     """
 
 
+# From the table of cells, so that a cell that is added there without a layer here fails at import.
 LAYERS: dict[str, type[RNN | GRU | LSTM]] = {cell.setting: globals()[cell.layer] for cell in CELLS}
-"""The layers by the names that settings give them."""
+"""The layers by the names of the setting ``cell``."""

@@ -1,1 +1,1 @@
-"""Language models: the contract, the model, building one, its folder, and the fused step."""
+"""Language models: the predictor protocol, the model, its construction, its folder and the fused training step."""

@@ -1,4 +1,4 @@
-"""A new language model: from settings, or of another's weights for more characters."""
+"""Construction of language models: from settings, or from another model for a longer vocabulary."""
 
 from types import NoneType
 
@@ -16,18 +16,29 @@ from charloom.text.vocabulary import Vocabulary
 
 
 def build_model(vocabulary: Vocabulary, settings: ModelSettings | None = None, *, seed: int = 0) -> LanguageModel:
-    """A new model of these settings, the section's where None, with initial weights that depend on the seed alone."""
+    """Builds a model with initial weights that depend on settings and seed only.
+
+    Args:
+        vocabulary: Tokens of the model.
+        settings: Settings of the model; the defaults if None.
+        seed: Seed of the initial weights.
+
+    Returns:
+        The model, on the CPU, float32, in training mode.
+    """
     check_type(Vocabulary, vocabulary=vocabulary)
     check_type((ModelSettings, NoneType), settings=settings)
     check_count("seed", seed)
     settings = settings or ModelSettings()
-    # In the caller's inference mode the weights would be such that they cannot be trained.
+    # fork_rng: building a model must not change the state of the caller's random-number generator. Tensors that are
+    # created in inference mode can never be trained: the caller's mode must not apply here.
     with torch.random.fork_rng(devices=[]), torch.inference_mode(mode=False):
         torch.manual_seed(seed)
         layer = LAYERS[settings.cell](
             settings.embedding_size or len(vocabulary),
             settings.hidden_size,
             settings.num_layers,
+            # torch.nn warns about dropout between layers if there is only one.
             dropout=settings.dropout if settings.num_layers > 1 else 0.0,
             device="cpu",
             dtype=torch.float32,
@@ -40,17 +51,26 @@ def build_model(vocabulary: Vocabulary, settings: ModelSettings | None = None, *
             dropout=settings.dropout,
             tied_output=settings.tied_output,
         )
-        _initialise(model, settings.init_sigma)
+        _initialize(model, settings.init_sigma)
     return model
 
 
 def extend_model(
     model: LanguageModel, vocabulary: Vocabulary, *, init_sigma: float = 0.0, seed: int = 0
 ) -> LanguageModel:
-    """A model with a longer vocabulary: what it reads and writes of the new characters is initialised, all else kept.
+    """Copies a model for a longer vocabulary; only the weights of the new characters are initialized.
 
-    vocabulary: The model's own, ``extended``. init_sigma: As in ``ModelSettings``. Raises InputError for a vocabulary
-    that is not the model's with more characters after it.
+    Args:
+        model: Model to copy; it is not changed.
+        vocabulary: The model's vocabulary after ``extended``.
+        init_sigma: Standard deviation of the new weights, as in ``ModelSettings``; 0 for PyTorch's initialization.
+        seed: Seed of the new weights.
+
+    Returns:
+        The new model, on the CPU.
+
+    Raises:
+        InputError: The vocabulary is not the model's with more characters at its end.
     """
     check_type(LanguageModel, model=model)
     check_type(Vocabulary, vocabulary=vocabulary)
@@ -58,9 +78,10 @@ def extend_model(
     own = model.vocabulary
     if vocabulary.unit != own.unit or vocabulary != own.extended(map(str, vocabulary.tokens[1:])):
         raise InputError(
-            "must begin with all of the model's: make it by model.vocabulary.extended", setting="vocabulary"
+            "must start with all tokens of the model's: create it with model.vocabulary.extended", setting="vocabulary"
         )
-    ModelSettings(init_sigma=init_sigma)  # checks it
+    ModelSettings(init_sigma=init_sigma)  # for its check of the range
+    # By way of the configuration, which rejects models with parts that would be lost.
     config, weights = model.to_config()
     config = config | {"vocabulary": vocabulary.to_json()}
     if model.embedding is None:
@@ -68,16 +89,17 @@ def extend_model(
     with torch.random.fork_rng(devices=[]), torch.inference_mode(mode=False):
         torch.manual_seed(seed)
         longer = model_from_config(LanguageModel, config, dtype=model.output.weight.dtype)
-        _initialise(longer, init_sigma)
+        _initialize(longer, init_sigma)
+    # no_grad: the weights are leaves that require gradients, which must not be changed in place otherwise.
     with torch.no_grad():
         for name, tensor in longer.own_tensors().items():
-            # New rows, or columns where the input is one-hot, come after the old ones.
+            # The new tokens come last, as rows, or as columns of the input weights if the input is one-hot.
             tensor[tuple(slice(size) for size in weights[name].shape)] = weights[name]
     return longer
 
 
-def _initialise(model: LanguageModel, sigma: float) -> None:
-    """N(0, sigma), biases zero; at 0 PyTorch's own initial weights stay."""
+def _initialize(model: LanguageModel, sigma: float) -> None:
+    """Draws the weights from N(0, sigma) and sets biases to zero; keeps PyTorch's initial weights if sigma is 0."""
     if sigma:
         for name, parameter in model.named_parameters():
             if "bias" in name:

@@ -1,4 +1,4 @@
-"""Checks of what a language model is given."""
+"""Validation of the arguments of a language model."""
 
 import torch
 from torch import Tensor
@@ -6,13 +6,13 @@ from torch import Tensor
 from charloom.arguments import check_type
 from charloom.errors import InputError
 from charloom.layers import RecurrentLayer
-from charloom.recurrence.torch_internals import is_observed
+from charloom.recurrence.torch_internals import is_in_distributed_forward, is_observed
 from charloom.settings.limits import check_count
 from charloom.text.vocabulary import Vocabulary
 
 
 def check_ids(num_dims: int, /, **arguments: object) -> None:
-    """Raises InputError for arguments, by name, that are not int64 tensors (batch, steps), or (batch,) of one dim."""
+    """Raises InputError for a keyword argument that is not int64 (batch, steps), or (batch,) if 1 dimension."""
     shape = "(batch, steps)" if num_dims == 2 else "(batch,)"
     for name, ids in arguments.items():
         if not isinstance(ids, Tensor):
@@ -24,12 +24,23 @@ def check_ids(num_dims: int, /, **arguments: object) -> None:
 def check_step(ids: Tensor, targets: Tensor) -> None:
     """Raises InputError for ids and targets that are not int64 tensors (batch, steps) of one shape."""
     check_ids(2, ids=ids, targets=targets)
+    # Equal numbers of elements are not enough: cross-entropy flattens both, and would compare the wrong tokens.
     if ids.shape != targets.shape:
         raise InputError(f"ids are {tuple(ids.shape)} and targets {tuple(targets.shape)}: give equal shapes")
 
 
+def check_can_backpropagate() -> None:
+    """Raises InputError within the forward of DistributedDataParallel, which averages ``backward``'s gradients."""
+    if is_in_distributed_forward():
+        raise InputError(
+            "backpropagate within DistributedDataParallel does not average the gradients of the processes: wrap a "
+            "module whose forward returns model.loss(...), and call backward() on the result"
+        )
+
+
 def check_range(ids: Tensor, vocabulary_size: int) -> None:
     """Raises InputError for ids outside the vocabulary, if their values can be read."""
+    # Reading a value would break the graph of torch.compile, and raises an error in a function transform.
     if ids.is_meta or not ids.numel() or torch.compiler.is_compiling() or is_observed():
         return
     smallest, largest = (int(bound) for bound in ids.aminmax())
@@ -39,14 +50,15 @@ def check_range(ids: Tensor, vocabulary_size: int) -> None:
 
 
 def check_state(state: object, expected: object) -> None:
-    """Raises InputError for a state that has not the shapes of the expected one."""
+    """Raises InputError for a state whose parts have other shapes than the expected state's."""
+    # Nested shapes are compared as they are: a tensor instead of a pair is found as well as a wrong size.
     found, shapes = _shapes_of(state), _shapes_of(expected)
     if found != shapes:
         raise InputError(f"the state is {found}: for these ids it must be {shapes}")
 
 
 def _shapes_of(state: object) -> object:
-    """The shape of a tensor, those of a tuple's elements, or the name of another type."""
+    """Returns the shape of a tensor, those of a tuple's elements, or the name of another type."""
     if isinstance(state, tuple):
         return tuple(map(_shapes_of, state))
     return tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
@@ -55,14 +67,16 @@ def _shapes_of(state: object) -> object:
 def check_parts(
     layer: RecurrentLayer, vocabulary: Vocabulary, embedding_size: int | None, dropout: float, tied_output: bool
 ) -> None:
-    """Raises InputError or SettingsError for arguments of ``LanguageModel`` that make no model."""
+    """Raises InputError or SettingsError for arguments of ``LanguageModel`` that do not fit together."""
     check_type(Vocabulary, vocabulary=vocabulary)
     check_type(bool, tied_output=tied_output)
     if embedding_size is not None:
         check_count("embedding_size", embedding_size, minimum=1)
+    # bool is a subclass of int, but ``dropout=True`` is a mistake, not a probability of 1.
     if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
         raise InputError("it must be a number from 0 to 1", setting="dropout", value=dropout)
     _check_layer(layer, embedding_size or len(vocabulary), "embedding_size" if embedding_size else "vocabulary")
+    # A shared weight has one shape: the embedding's rows must be as long as the layer's outputs.
     output_size = layer.proj_size or layer.hidden_size
     if tied_output and embedding_size != output_size:
         raise InputError(
@@ -75,8 +89,11 @@ def _check_layer(layer: RecurrentLayer, input_size: int, source: str) -> None:
     if not isinstance(layer, RecurrentLayer):
         raise InputError(f"the layer is a {type(layer).__name__}: give a charloom.layers.RNN, GRU or LSTM")
     if layer.bidirectional:
-        raise InputError("the layer is bidirectional: a language model must not see what it predicts")
+        raise InputError(
+            "the layer is bidirectional: create it without; a language model must not read the tokens that it predicts"
+        )
     if layer.batch_first:
-        raise InputError("the layer is batch_first: make it time first; the model lays out its inputs itself")
+        raise InputError("the layer is batch_first: create it without; the model transposes its inputs itself")
+    # The error names the argument that determines the size: embedding_size, or the vocabulary if the input is one-hot.
     if layer.input_size != input_size:
         raise InputError(f"the layer's input_size is {layer.input_size}: it must be the {source}'s size, {input_size}")

@@ -1,4 +1,4 @@
-"""A language model's configuration: the JSON values that a model of the same parts is made from."""
+"""A language model's configuration: the JSON values from which a model with the same parts is created."""
 
 import json
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from charloom.errors import InputError
 from charloom.layers import LAYERS, RNN
 from charloom.models.folder import CONFIG_FILE, Config, WithoutInitialWeights
 from charloom.models.predictor import predicting
+from charloom.recurrence.torch_internals import are_hooked
 from charloom.settings.cells import CELL_OF_MODE
 from charloom.shapes import State
 from charloom.text.clean_up import CleanUp
@@ -26,17 +27,21 @@ def config_of(model: "LanguageModel") -> Config:
     """Returns the configuration of a model without unknown parts.
 
     Raises:
-        InputError: The model's provenance is not JSON, or its vocabulary is a subclass's.
+        InputError: The model's provenance is not JSON, or its vocabulary is of a subclass.
     """
     layer, vocabulary = model.layer, model.vocabulary
+    # Exact types: a subclass could encode text differently, and a configuration cannot name it.
     if type(vocabulary) is not Vocabulary or type(vocabulary.clean_up) is not CleanUp:
-        raise InputError("the vocabulary or its clean_up is a subclass's: a saved model would have charloom's own")
+        raise InputError(
+            "the vocabulary or its clean_up is of a subclass, which saving would lose: use charloom's own classes"
+        )
     return {
         "vocabulary": vocabulary.to_json(),
         "layer": {
             "cell": CELL_OF_MODE[layer.mode].setting,
             **{name: getattr(layer, name) for name in ("input_size", "hidden_size", "num_layers", "bias", "dropout")},
             **({"nonlinearity": layer.nonlinearity} if isinstance(layer, RNN) else {}),
+            # Only if used, so that the configurations of all other models are the same as before it was supported.
             **({"proj_size": layer.proj_size} if layer.proj_size else {}),
         },
         "embedding_size": model.embedding.embedding_dim if model.embedding else None,
@@ -47,6 +52,7 @@ def config_of(model: "LanguageModel") -> Config:
 
 
 def _json_values(provenance: Mapping[str, object]) -> Config:
+    # Before a file is written: json.dumps would write NaN, which is not JSON, by default.
     try:
         json.dumps(values := dict(provenance), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -62,44 +68,78 @@ def model_from_config(
     device: str = "cpu",
     dtype: torch.dtype | None = None,
 ) -> _Model:
-    """Makes a model with new weights of a configuration from anywhere, which may ask for so many layers.
+    """Creates a model with new weights from an untrusted configuration.
+
+    Args:
+        model_class: ``LanguageModel`` or a subclass.
+        config: The configuration.
+        max_layers: Maximum number of layers that the configuration may have.
+        device: Device of the weights.
+        dtype: Dtype of the weights; PyTorch's default if None.
+
+    Returns:
+        The model.
 
     Raises:
-        InputError: There is no model of this configuration.
+        InputError: The configuration does not describe a model.
     """
     try:
         layer = dict(config["layer"])
+        # Before the layers are created: a small file could otherwise ask for billions of them.
         if layer["num_layers"] > max_layers:
             raise ValueError(f"more than {max_layers} layers")
         model = model_class(
-            LAYERS[layer.pop("cell")](**layer, device=device, dtype=dtype),  # a TypeError if it names its own
+            # A configuration that has a device or dtype of its own raises TypeError here, as a repeated keyword.
+            LAYERS[layer.pop("cell")](**layer, device=device, dtype=dtype),
             Vocabulary.from_json(config["vocabulary"]),
             embedding_size=config["embedding_size"],
             dropout=config["dropout"],
             tied_output=config["tied_output"],
         )
         model.provenance = dict(config["provenance"])
+    # A configuration can have any JSON value anywhere: these are the errors that PyTorch and Python raise for them.
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
         raise InputError(f"{CONFIG_FILE} does not describe a model ({error!r:.200})") from None
     return model
 
 
 def model_without_weights(model_class: type[_Model], config: Config, num_tensors: int) -> _Model:
-    """As ``model_from_config`` on the meta device: a hostile configuration cannot ask for more memory than it has."""
+    """Creates a model on the meta device, with at most ``num_tensors`` layers."""
+    # A hostile configuration can name any size: on the meta device tensors take no memory, but each layer takes some,
+    # and every layer has a tensor in the file.
     with WithoutInitialWeights():
         return model_from_config(model_class, config, num_tensors, device="meta")
 
 
+def hooks_change(
+    model: "LanguageModel", model_class: type["LanguageModel"], config: Config, tensors: Mapping[str, Tensor]
+) -> bool:
+    """Returns True if a model's hooks change its results.
+
+    Args:
+        model: The model, which may have hooks.
+        model_class: The class ``LanguageModel``, as this module cannot import it.
+        config: Configuration of the model.
+        tensors: Weights of the model.
+    """
+    if not are_hooked(model.modules()):
+        return False
+    # Hooks that only observe, as profilers set them, must not prevent saving: the results decide.
+    copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+    return differ(model, model_class.from_config(config, copies).to(model.device))
+
+
 def differ(model: "LanguageModel", other: "LanguageModel") -> bool:
-    """Tells if two models of one vocabulary give other logits or states in two calls in a row."""
+    """Returns True if two models with one vocabulary compute different logits or states in two successive calls."""
     try:
         torch.testing.assert_close(_two_calls(model), _two_calls(other), equal_nan=True)
-    except (AssertionError, TypeError, ValueError):  # these two for what is no tensor
+    except (AssertionError, TypeError, ValueError):  # the last two for a result that is not a tensor
         return True
     return False
 
 
 def _two_calls(model: "LanguageModel") -> list[Tensor | State]:
+    # Every token once; a second call, because a hook may change the state, or only a state that is not zero.
     ids = torch.arange(len(model.vocabulary), device=model.device).unsqueeze(0)
     with predicting(model):
         logits, state = model(ids)

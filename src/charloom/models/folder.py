@@ -1,7 +1,7 @@
-"""A model on disk: a folder with ``config.json`` and ``model.safetensors``. No pickle: reading one runs no code.
+"""A model on disk: a folder with ``config.json`` and ``model.safetensors``. Without pickle: loading it runs no code.
 
-``config.json`` names the format's version and the SHA-256 of the weights file, so that damage and mixed-up files are
-found before anything is computed with them.
+``config.json`` contains the format's version and the SHA-256 of the weights file, so that damaged and mixed-up files
+are detected before anything is computed with them.
 """
 
 import hashlib
@@ -24,34 +24,44 @@ from charloom.models.predictor import check_finite
 
 FORMAT_VERSION = 1
 CHECKPOINTS = "checkpoints"
-"""The folder within, of a run."""
+"""Subfolder of a run's checkpoints."""
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CODEC_FILES = ("codec.safetensors", "priming.safetensors")
-"""What ``charloom.codec`` adds to a folder: made of its weights, and read without them."""
+"""Files that ``charloom.codec`` adds to a folder: derived from the weights, and read without them."""
 Config: TypeAlias = dict[str, Any]
 """The values of ``config.json``."""
+# The vocabulary is the only part without a small bound; a million tokens take far less. A larger file is hostile.
 _MAX_CONFIG_BYTES = 64 * 2**20
 _DTYPES = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
-"""Types that PyTorch computes a model in; it has others for storage only."""
+"""Dtypes that PyTorch can compute a model in; its other ones, such as float8, are for storage."""
 
 
 def write_model_folder(path: str | Path, config: Config, tensors: dict[str, Tensor]) -> None:
-    """Writes both files, each whole or not at all.
+    """Writes both files atomically.
 
-    Raises ModelFolderError if that fails, and InputError for tensors with NaN or infinite values.
+    Args:
+        path: Folder, which is created if necessary.
+        config: JSON values for ``config.json``.
+        tensors: Weights by name.
+
+    Raises:
+        ModelFolderError: The folder cannot be written.
+        InputError: A tensor has NaN or infinite values.
     """
     check_type(PATH, path=path)
     folder = Path(path)
     check_finite(tensors)
-    # Copies, since safetensors takes no two tensors that share memory.
+    # Copies, since safetensors raises an error for two tensors that share memory.
     copies = {name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
     weights = safetensors.torch.save(copies)
     head = {"format_version": FORMAT_VERSION, "weights_sha256": hashlib.sha256(weights).hexdigest()}
-    # A file's name may hold bytes that are not UTF-8, as lone surrogates: they become JSON's own escapes (udcff).
+    # File names in the provenance may have bytes that are not UTF-8, as lone surrogates: backslashreplace turns these
+    # into JSON's own escapes (udcff).
     text = json.dumps(head | config, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        # The weights first: an interruption between the two leaves a SHA-256 that differs, which reading detects.
         files = {folder / WEIGHTS_FILE: weights, folder / CONFIG_FILE: text.encode("utf-8", "backslashreplace")}
         write_atomically(files, remove=_codec_of_others(folder, head["weights_sha256"]))
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -59,28 +69,32 @@ def write_model_folder(path: str | Path, config: Config, tensors: dict[str, Tens
         raise ModelFolderError(f"{folder}: cannot save the model ({reason})") from error
 
 
-def kind_of(path: Path) -> str | None:
-    """Returns the kind of model in a folder; None for a language model, and for a folder that is not there."""
+def read_kind(path: Path) -> str | None:
+    """Returns the kind of model in a folder; None for a language model, and for a folder that does not exist."""
     kind = _read_config(path).get("kind") if path.is_dir() else None
     return kind if isinstance(kind, str) else None
 
 
 def check_kind(path: str | Path, kind: str) -> None:
-    """Raises ModelFolderError for a folder with a model of another kind: some of its files would stay beside ours."""
+    """Raises ModelFolderError for a folder with a model of another kind."""
     check_type(PATH, path=path)
     folder = Path(path)
+    # Saving over another kind would leave some of its files beside the new ones.
     taken = [name for name in (CONFIG_FILE, CHECKPOINTS) if (folder / name).exists()]
     if taken and (found := _read_config(folder).get("kind")) != kind:
-        raise ModelFolderError(f"{folder}: {_in_words(found)} is there; name another folder for {_in_words(kind)}")
+        raise ModelFolderError(
+            f"{folder}: contains {_describe_kind(found)}; give another folder for {_describe_kind(kind)}"
+        )
 
 
 def _codec_of_others(folder: Path, weights_sha256: object) -> list[Path]:
-    """What compression made of other weights that stand here: not the new model's."""
+    """Returns the codec's files in a folder if they were derived from other weights than the new model's."""
     try:
-        ours = _read_config(folder)["weights_sha256"] == weights_sha256
+        same_weights = _read_config(folder)["weights_sha256"] == weights_sha256
     except (ModelFolderError, KeyError):
-        ours = False
-    return [] if ours else [folder / name for name in CODEC_FILES]
+        same_weights = False
+    # The codec reads only these files: it would compress with the old model.
+    return [] if same_weights else [folder / name for name in CODEC_FILES]
 
 
 def read_model_folder(path: str | Path, kind: str | None = None) -> tuple[Config, dict[str, Tensor]]:
@@ -88,10 +102,10 @@ def read_model_folder(path: str | Path, kind: str | None = None) -> tuple[Config
 
     Args:
         path: The folder.
-        kind: The config's ``kind``; a language model has none.
+        kind: Expected ``kind`` in the config; None for a language model.
 
     Raises:
-        ModelFolderError: It is anything but a whole model of this kind; the message names file and reason.
+        ModelFolderError: The folder does not contain a complete model of this kind; the message names file and reason.
     """
     check_type(PATH, path=path)
     folder = Path(path)
@@ -99,7 +113,7 @@ def read_model_folder(path: str | Path, kind: str | None = None) -> tuple[Config
         raise ModelFolderError(f"{folder}: no such model folder" if not folder.exists() else f"{folder}: not a folder")
     config = _read_config(folder)
     if (found := config.get("kind")) != kind:
-        raise ModelFolderError(f"{folder}: {_in_words(found)}, not {_in_words(kind)}")
+        raise ModelFolderError(f"{folder}: {_describe_kind(found)}, not {_describe_kind(kind)}")
     try:
         data = read_tensor_file(folder / WEIGHTS_FILE)
     except OSError as error:
@@ -107,6 +121,7 @@ def read_model_folder(path: str | Path, kind: str | None = None) -> tuple[Config
     except (ValueError, RecursionError) as error:
         reason = f"is damaged, or belongs to another {CONFIG_FILE} ({error!s:.200})"
         raise ModelFolderError(f"{folder}: {WEIGHTS_FILE} {reason}") from None
+    # Before the tensors are created: a folder copied while a run saves can have files of two models.
     if hashlib.sha256(data).hexdigest() != config.get("weights_sha256"):
         raise ModelFolderError(
             f"{folder}: {WEIGHTS_FILE} is damaged, or belongs to another {CONFIG_FILE} (its SHA-256 differs)"
@@ -117,13 +132,14 @@ def read_model_folder(path: str | Path, kind: str | None = None) -> tuple[Config
         raise ModelFolderError(f"{folder}: {WEIGHTS_FILE} cannot be read ({error})") from None
 
 
-def _in_words(kind: object) -> str:
+def _describe_kind(kind: object) -> str:
     return "a language model" if kind is None else f"a {kind!s:.40}"
 
 
-def misfit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> str | None:
-    """Describes why the tensors found are not those of the expected model; None if they are."""
+def describe_misfit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> str | None:
+    """Describes why tensors do not fit a model with the expected ones; returns None if they fit."""
     shapes = [{(name, tuple(t.shape)) for name, t in tensors.items()} for tensors in (expected, found)]
+    # One sorted name instead of a list: a model of another size differs in every tensor.
     if shapes[0] != shapes[1]:
         return f"tensor {min(shapes[0] ^ shapes[1])[0]} is missing, of another model or of another shape"
     if len(dtypes := {t.dtype for t in found.values()}) > 1 or not dtypes <= _DTYPES:
@@ -134,21 +150,23 @@ def misfit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> str | None:
 def _read_config(folder: Path) -> Config:
     file = folder / CONFIG_FILE
     try:
+        # Not read_text: a device or a pipe of this name could block, and the size is limited before it is read.
         with open_regular(file) as stream:
             data = stream.read(_MAX_CONFIG_BYTES + 1)
         if len(data) > _MAX_CONFIG_BYTES:
             raise ModelFolderError(f"{file}: too large to be a model's configuration")
         config = parse_json(data)
     except OSError as error:
+        # Without config.json, the state of the run determines what the user can do.
         if not file.exists() and FolderLock(folder, "a run").is_held:
             raise ModelFolderError(
-                f"{folder}: no model yet: a run is at work there, and saves it at its end; wait, or stop it with "
-                "Ctrl-C, which saves what it has learnt"
+                f"{folder}: no model yet: a run in progress saves it at its end; wait, or stop the run with "
+                "Ctrl-C, which saves the model too"
             ) from None
         if (folder / CHECKPOINTS).is_dir() and not file.exists():
             raise ModelFolderError(
-                f"{folder}: no model yet, but a run that was interrupted",
-                hint=("training goes on with ", Argument("resume", str(folder))),
+                f"{folder}: no model yet, only an interrupted run",
+                hint=("resume it with ", Argument("resume", str(folder))),
             ) from None
         raise ModelFolderError(f"{folder}: not a model folder (cannot read {CONFIG_FILE}: {error.strerror})") from None
     except (ValueError, RecursionError) as error:
@@ -164,7 +182,9 @@ def _read_config(folder: Path) -> Config:
 
 
 class WithoutInitialWeights(TorchFunctionMode):
-    """Draws no initial weights, which are to be replaced: on the meta device that takes a second of imports."""
+    """A mode in which no initial weights are drawn, for a model whose weights are replaced."""
+
+    # On the meta device, drawing them would import modules of PyTorch for a second.
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__module__", None) == "torch.nn.init":

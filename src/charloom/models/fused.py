@@ -1,7 +1,7 @@
-"""A language model as the native kernels take it, if its parts are exactly the ones that they know.
+"""Native training steps and generation for language models whose parts are all of the types that the kernels compute.
 
-A part can be replaced, subclassed, parametrized, pruned or hooked. Whatever is not known here to compute the same is
-left to the parts' own ``forward``.
+A part of a model can be replaced, subclassed, parametrized, pruned or hooked. A model with any part that may compute
+something else than the kernels is left to PyTorch.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,31 +28,36 @@ if TYPE_CHECKING:
 
 
 def unknown_part(model: "LanguageModel", methods: Mapping[str, object]) -> str | None:
-    """Describes the first part of a model that is not the one that its configuration has; None if all are.
+    """Describes the first part of a model that its configuration does not describe.
 
     Args:
-        model: A ``LanguageModel``, or a subclass of it.
-        methods: What ``LanguageModel`` defines by name: a subclass, an instance or a patched class may have others.
+        model: An instance of ``LanguageModel`` or a subclass.
+        methods: Methods of ``LanguageModel`` by name, with which the model's are compared.
+
+    Returns:
+        The description; None if the configuration describes every part.
     """
+    # A subclass, an instance or a patched class may have other methods.
     model_class, attributes = type(model), vars(model)
+    # This runs on every training step: it compares identities and shapes only.
     for name, method in methods.items():
         if getattr(model_class, name) is not method or name in attributes:
-            return f"{model_class.__qualname__} has a {name} of its own"
+            return f"{model_class.__qualname__} overrides {name}"
     layer, output, dropout, vocabulary_size = model.layer, model.output, model.dropout, len(model.vocabulary)
     known = isinstance(layer, RecurrentLayer) and has_torch_forward(layer.mode)
-    if not known or _calls_another(layer, RecurrentLayer.forward):
-        return f"layer is a {_name(layer)} with a forward of its own"
+    if not known or _runs_other_forward(layer, RecurrentLayer.forward):
+        return f"layer is a {_name(layer)} that overrides forward"
     if not 0 <= layer.dropout <= 1:
         return f"layer.dropout is {layer.dropout}"
     if "parametrizations" in layer._modules:
         return "layer is parametrized"
     if layer.bidirectional or layer.batch_first:
         return "layer is bidirectional or batch first"
-    if type(dropout) is not nn.Dropout or _calls_another(dropout, _DROPOUT):
+    if type(dropout) is not nn.Dropout or _runs_other_forward(dropout, _DROPOUT):
         return f"dropout is a {_name(dropout)}"
     if not 0 <= dropout.p <= 1:
         return f"dropout.p is {dropout.p}"
-    if type(output) is not nn.Linear or _calls_another(output, _LINEAR):
+    if type(output) is not nn.Linear or _runs_other_forward(output, _LINEAR):
         return f"output is a {_name(output)}"
     weight, bias = output.weight, output.bias
     if bias is None:
@@ -62,16 +67,16 @@ def unknown_part(model: "LanguageModel", methods: Mapping[str, object]) -> str |
     if bias.shape != (vocabulary_size,):
         return f"output.bias is {tuple(bias.shape)}"
     if type(layer).begin_state is not RecurrentLayer.begin_state or "begin_state" in vars(layer):
-        return "layer has a begin_state of its own"
+        return "layer overrides begin_state"
     return _unknown_input(model.embedding, layer, vocabulary_size)
 
 
-# As PyTorch has them: who puts another function into a class of torch.nn wants it called.
+# Read at import: a function that replaces one of these in a class of torch.nn later is meant to be called.
 _CALL, _DROPOUT, _LINEAR, _EMBEDDING = nn.Module.__call__, nn.Dropout.forward, nn.Linear.forward, nn.Embedding.forward
 
 
-def _calls_another(part: nn.Module, forward: Callable[..., object]) -> bool:
-    """Tells if a call of a part runs another function than this ``forward``."""
+def _runs_other_forward(part: nn.Module, forward: Callable[..., object]) -> bool:
+    """Returns True if calling a part runs another function than ``forward``."""
     kind = type(part)
     return kind.forward is not forward or kind.__call__ is not _CALL or "forward" in vars(part)
 
@@ -79,8 +84,9 @@ def _calls_another(part: nn.Module, forward: Callable[..., object]) -> bool:
 def _unknown_input(embedding: nn.Embedding | None, layer: RecurrentLayer, vocabulary_size: int) -> str | None:
     if embedding is None:
         return None if layer.input_size == vocabulary_size else f"layer.input_size is {layer.input_size}"
-    if type(embedding) is not nn.Embedding or _calls_another(embedding, _EMBEDDING):
+    if type(embedding) is not nn.Embedding or _runs_other_forward(embedding, _EMBEDDING):
         return f"embedding is a {_name(embedding)}"
+    # Each of these changes the embedding's output or its gradient; the kernels implement the defaults only.
     for option, default in {
         "padding_idx": None,
         "max_norm": None,
@@ -95,15 +101,14 @@ def _unknown_input(embedding: nn.Embedding | None, layer: RecurrentLayer, vocabu
 
 
 def _native_parameters(model: "LanguageModel") -> tuple[Kernels, ModelShape, OptionalTensors] | None:
-    """Reads sizes and, by name, parameters of a model; None unless the kernels compute what ``forward`` would.
-
-    Shapes and dtypes of the parameters are for the call of the kernels to check.
-    """
+    """Returns kernels, sizes and parameters of a model; None unless the kernels compute the same as ``forward``."""
+    # Shapes and dtypes of the parameters are checked later, by kernel_calls. ``covers()`` here is for the modes alone.
     kernels = backend().kernels
     if kernels is None or not covers() or model.unknown_part() or are_hooked([model, *model.children()]):
         return None
     layer, output = model.layer, model.output
     embedding = None if model.embedding is None else model.embedding.weight
+    # By name on every call: functional_call and weight drop replace attributes.
     weights = layer.named_weights()
     if weights is None or len(weights) > kernels.max_layers:
         return None
@@ -114,13 +119,15 @@ def _native_parameters(model: "LanguageModel") -> tuple[Kernels, ModelShape, Opt
 
 
 def native_generator(model: "LanguageModel", precision: GenerationPrecision) -> NativeGenerator | None:
-    """Packs a model's weights for generation; None if the kernels do not cover the model."""
+    """Packs a model's weights for generation; returns None if the kernels do not cover the model."""
     found = _native_parameters(model)
+    # int8 needs hidden states in [-1, 1] for its fixed scale: relu's are unbounded.
     if found is None or (precision == "int8" and not CELL_OF_MODE[model.layer.mode].bounded):
         return None
     kernels, shape, parameters = found
+    # Packing copies the weights once per text, so that a copy of non-contiguous ones does not matter.
     dense = [None if p is None else p.detach().contiguous() for p in parameters]
-    try:
+    try:  # other dtypes, shapes and devices than the kernels take are found here
         return NativeGenerator(kernels, shape, precision == "int8", dense)
     except KernelArgumentError:
         return None
@@ -129,13 +136,14 @@ def native_generator(model: "LanguageModel", precision: GenerationPrecision) -> 
 def run_native(
     model: "LanguageModel", ids: Tensor, targets: Tensor, state: State | None, *, backpropagate: bool
 ) -> tuple[Tensor, State] | None:
-    """``LanguageModel.loss`` or ``backpropagate`` in one call; None unless the kernels compute what PyTorch would."""
+    """Computes ``LanguageModel.loss`` or ``backpropagate`` natively; returns None if the kernels do not cover it."""
     found = native_step(model, ids, targets, state)
     if found is None:
         return None
     if backpropagate:
+        # Without a parameter that is trained, autograd raises an error, which the slower path then does too.
         parameters = [p for p in found[1] if p is not None]
-        if any(map(_is_watched, parameters)) or not any(p.requires_grad for p in parameters):
+        if any(map(_needs_autograd_engine, parameters)) or not any(p.requires_grad for p in parameters):
             return None
     try:
         loss, last = (native_backpropagation if backpropagate else native_loss)(*found)
@@ -147,7 +155,8 @@ def run_native(
 def native_step(
     model: "LanguageModel", ids: Tensor, targets: Tensor, state: State | None
 ) -> tuple[Step, OptionalTensors] | None:
-    """The arguments of a native step; None unless the kernels compute what ``LanguageModel.forward`` would."""
+    """Returns the arguments of a native step; None unless the kernels compute the same as ``LanguageModel.forward``."""
+    # Without gradients the step would compute them in vain; in a graph of torch.compile only the operator is known.
     if not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return None
     found = _native_parameters(model)
@@ -157,9 +166,11 @@ def native_step(
     expected = (layer.num_layers, len(ids), layer.hidden_size)
     num_parts = CELLS[shape.cell].state_parts
     parts = state_to_tuple(state) if state is not None else (ids.new_zeros(expected, dtype=torch.float32),) * num_parts
+    # Each part has its own mode, which may differ from the model's: eval() of the layer alone is valid.
     dropout = model.dropout.p if model.dropout.training else 0.0
     layer_dropout = layer.dropout if layer.training else 0.0
     if (
+        # forward raises the errors for a state or ids that do not fit; a state with a graph needs its gradient.
         len(parts) != num_parts
         or (isinstance(state, tuple) and num_parts == 1)
         or max(dropout, layer_dropout) >= 1
@@ -171,10 +182,11 @@ def native_step(
     return Step(kernels, shape, precision, ids, targets, parts, dropout, layer_dropout), parameters
 
 
-def _is_watched(parameter: Tensor) -> bool:
-    """Tells if only autograd's engine knows what is to be done with a gradient."""
+def _needs_autograd_engine(parameter: Tensor) -> bool:
+    """Returns True if only the autograd engine can handle the gradient of a parameter."""
     if not parameter.is_leaf or has_gradient_hooks(parameter):
         return True
+    # A sparse gradient, or one of a subclass of Tensor, is added by its own rules.
     gradient = parameter.grad
     return gradient is not None and (type(gradient) is not Tensor or gradient.layout is not torch.strided)
 

@@ -1,4 +1,4 @@
-"""The language model: one-hot (or embedded) input, a recurrent layer, an output layer."""
+"""The language model: one-hot or embedded input, recurrent layers, an output layer."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -13,15 +13,21 @@ from torch.nn import functional
 from charloom.arguments import check_type
 from charloom.errors import InputError, ModelFolderError
 from charloom.layers import RecurrentLayer
-from charloom.models.checks import check_ids, check_parts, check_range, check_state, check_step
-from charloom.models.configuration import config_of, differ, model_without_weights
-from charloom.models.folder import CONFIG_FILE, WEIGHTS_FILE, Config, misfit, read_model_folder, write_model_folder
+from charloom.models import checks
+from charloom.models.configuration import config_of, hooks_change, model_without_weights
+from charloom.models.folder import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    Config,
+    describe_misfit,
+    read_model_folder,
+    write_model_folder,
+)
 from charloom.models.fused import native_generator, run_native, unknown_part
 from charloom.models.predictor import check_finite
 from charloom.recurrence.backend import backend
 from charloom.recurrence.kernel_calls import NativeGenerator
 from charloom.recurrence.state import map_state, state_to_tuple
-from charloom.recurrence.torch_internals import are_hooked, is_in_distributed_forward
 from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.model import ModelSettings, Precision
 from charloom.settings.sampling import GenerationPrecision
@@ -29,18 +35,18 @@ from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLog
 from charloom.text.vocabulary import Vocabulary
 
 _NO_TARGET = torch.iinfo(torch.int64).min
-"""PyTorch's cross-entropy would ignore targets of -100, its default."""
+"""Target that cross-entropy ignores; its default, -100, would hide a wrong id."""
 
 
 class LanguageModel(nn.Module):
-    """Predicts the next token of a text; meets ``charloom.Predictor``.
+    """A model that predicts the next token of a text; implements ``charloom.Predictor``.
 
     Attributes:
         layer: The recurrent layer.
-        vocabulary: The tokens.
+        vocabulary: Vocabulary of the token ids.
         embedding: The learned embedding, or None for one-hot input.
         output: The dense layer from hidden states to logits.
-        provenance: How the model came to be, as JSON values: what ``train`` writes of text, settings and results.
+        provenance: Text, settings and results of the training, as JSON values that ``train`` records.
     """
 
     def __init__(
@@ -52,29 +58,30 @@ class LanguageModel(nn.Module):
         dropout: float = 0.0,
         tied_output: bool = False,
     ) -> None:
-        """Puts a model around a recurrent layer, whose weights it leaves as they are.
+        """Creates a model around a recurrent layer, whose weights are not changed.
 
         Args:
-            layer: ``charloom.layers.RNN``, ``GRU`` or ``LSTM``, reading forward, time first. Its ``input_size`` is the
+            layer: ``charloom.layers.RNN``, ``GRU`` or ``LSTM``, unidirectional, time first. Its ``input_size`` is the
                 vocabulary's length for one-hot input, else ``embedding_size``.
-            vocabulary: What the ids stand for.
-            embedding_size: Size of a learned input embedding; None for one-hot.
-            dropout: Probability, after the embedding and before the output layer.
+            vocabulary: Vocabulary of the token ids.
+            embedding_size: Size of a learned input embedding; None for one-hot input.
+            dropout: Probability of dropout after the embedding and before the output layer.
             tied_output: Share the embedding's weights with the output layer.
 
-        Raises InputError for a layer that does not fit.
+        Raises:
+            InputError: An argument is invalid, or the layer does not fit the other arguments.
         """
         super().__init__()
-        check_parts(layer, vocabulary, embedding_size, dropout, tied_output)
+        checks.check_parts(layer, vocabulary, embedding_size, dropout, tied_output)
         self.layer = layer
         self.vocabulary = vocabulary
-        self.provenance: Mapping[str, Any] = {}
-        # Of the layer's device and dtype, whatever the process's defaults are.
+        self.provenance: Mapping[str, Any] = {}  # filled by ``train``; saved with the model
+        # The layer's device and dtype, not the defaults of the process.
         like = state_to_tuple(layer.begin_state(1))[0]
-        made: Any = {"device": like.device, "dtype": like.dtype}
-        self.embedding = nn.Embedding(len(vocabulary), embedding_size, **made) if embedding_size else None
+        options: Any = {"device": like.device, "dtype": like.dtype}
+        self.embedding = nn.Embedding(len(vocabulary), embedding_size, **options) if embedding_size else None
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(layer.proj_size or layer.hidden_size, len(vocabulary), **made)
+        self.output = nn.Linear(layer.proj_size or layer.hidden_size, len(vocabulary), **options)
         if tied_output and self.embedding is not None:
             self.output.weight = self.embedding.weight
 
@@ -85,7 +92,7 @@ class LanguageModel(nn.Module):
 
     @property
     def settings(self) -> ModelSettings:
-        """Settings that build a model like this; ``init_sigma``, which no model remembers, is the default."""
+        """Settings that build a model like this; ``init_sigma``, which a model does not store, is the default."""
         layer, cell = self.layer, CELL_OF_MODE[self.layer.mode]
         return ModelSettings(
             cell=cell.setting,
@@ -104,7 +111,7 @@ class LanguageModel(nn.Module):
 
     @property
     def precision(self) -> Precision:
-        """What is multiplied in training: float32, or bfloat16 with float32 weights (by PyTorch where not natively)."""
+        """Precision of the products in training: float32, or bfloat16 with float32 weights, by kernels or PyTorch."""
         return getattr(self.layer, "precision", "float32")  # torch.nn's layers have none
 
     @precision.setter
@@ -112,53 +119,62 @@ class LanguageModel(nn.Module):
         self.layer.precision = precision
 
     def begin_state(self, batch_size: int) -> State:
-        """The zero state: (layers, batch, hidden); for an LSTM a pair of hidden state and memory cell."""
+        """Returns the zero state: (layers, batch, hidden); for an LSTM a pair of hidden state and cell state."""
         if not hasattr(self.layer, "begin_state"):  # one of torch.nn's
             return RecurrentLayer.begin_state(self.layer, batch_size)
         return self.layer.begin_state(batch_size)
 
     def forward(self, ids: Ids, state: State | None = None) -> tuple[Logits, State]:
-        """Reads ids (batch, steps) from a state, the zero state if None.
+        """Computes logits and state for token ids.
 
-        Returns the logits of each next token, (steps, batch, vocabulary), and the state after the last step. Raises
-        InputError for ids that are not whole numbers (batch, steps).
+        Args:
+            ids: Token ids, int64 (batch, steps).
+            state: State before them; the zero state if None.
+
+        Returns:
+            The logits of each next token, (steps, batch, vocabulary), and the state after the last step.
+
+        Raises:
+            InputError: The ids are not int64 (batch, steps), or one is not in the vocabulary.
         """
-        check_ids(2, ids=ids)
+        checks.check_ids(2, ids=ids)
         if state is not None and isinstance(self.layer, RecurrentLayer):
-            check_state(state, self.begin_state(max(1, len(ids))))
+            checks.check_state(state, self.begin_state(max(1, len(ids))))
         try:
             inputs = self._encode(ids)
-        except (IndexError, RuntimeError):
-            check_range(ids, len(self.vocabulary))
+        except (IndexError, RuntimeError):  # only now, because a check before would cost a pass over the ids
+            checks.check_range(ids, len(self.vocabulary))
             raise
         outputs, state = self.layer(inputs, state)
         return self.output(self.dropout(outputs)), state
 
     def step(self, ids: StepIds, state: State) -> tuple[StepLogits, State]:
         """Reads one id for each sequence, (batch,); returns logits (batch, vocabulary) and the state."""
-        check_ids(1, ids=ids)
+        checks.check_ids(1, ids=ids)
         logits, state = self(ids.unsqueeze(1), state)
-        return logits[0], state
+        return logits[0], state  # logits are time first
 
     def __prepare_scriptable__(self) -> "LanguageModel":
-        """Is called by ``torch.jit.script``, for a module around the model too."""
+        """Raises InputError: ``torch.jit.script`` calls this, for a module that contains the model too."""
         raise InputError(
             "torch.jit.script does not take a LanguageModel: script its layer, or take a graph of the model with "
             "torch.jit.trace or torch.export"
         )
 
     def loss(self, ids: Ids, targets: Ids, state: State | None = None) -> tuple[Scalar, State]:
-        """Mean cross-entropy in nats of ``targets`` (batch, steps) after ``ids``, and the state, detached.
+        """Computes the mean cross-entropy in nats of ``targets`` (batch, steps) after ``ids``.
 
-        Detached, because back-propagation ends at the minibatch's border: the state can be carried into the next call.
+        Returns:
+            The loss, a scalar, and the last state, detached: it can be passed to the next call (truncated BPTT).
         """
-        check_step(ids, targets)
+        checks.check_step(ids, targets)
         found = run_native(self, ids, targets, state, backpropagate=False)
         if found is not None:
             return found
         with self._mixed_precision():
             logits, state = self(ids, state)
-        check_range(targets, logits.shape[-1])
+        checks.check_range(targets, logits.shape[-1])
+        # Under autocast the logits are bfloat16: too coarse for a loss.
         dtype = self._example.dtype
         logits = logits.to(dtype).flatten(0, 1)
         loss = functional.cross_entropy(logits, targets.t().flatten(), ignore_index=_NO_TARGET)
@@ -167,22 +183,17 @@ class LanguageModel(nn.Module):
     def backpropagate(self, ids: Ids, targets: Ids, state: State | None = None) -> tuple[Scalar, State]:
         """Computes ``loss`` and adds its gradients to the parameters' ``grad``, as ``backward`` does.
 
-        Hooks that are registered on a parameter's ``AccumulateGrad`` node cannot be seen and may not run; for them,
-        call ``loss`` and ``backward``.
+        Hooks on a parameter's ``AccumulateGrad`` node cannot be detected and may not run; with such hooks, call
+        ``loss`` and ``backward``.
 
         Returns:
             The loss and the last state, both detached.
 
         Raises:
-            InputError: As ``loss``; or this is called within DistributedDataParallel's forward, which would not see
-                the gradients: return ``loss`` there.
+            InputError: As for ``loss``; or within the forward of DistributedDataParallel: return ``loss`` there.
         """
-        if is_in_distributed_forward():
-            raise InputError(
-                "backpropagate within DistributedDataParallel leaves each process its own gradients: wrap a module "
-                "whose forward returns model.loss(...), and call backward() on that"
-            )
-        check_step(ids, targets)
+        checks.check_can_backpropagate()
+        checks.check_step(ids, targets)
         found = run_native(self, ids, targets, state, backpropagate=True)
         if found is not None:
             return found
@@ -191,11 +202,11 @@ class LanguageModel(nn.Module):
         return loss.detach(), last
 
     def make_generator(self, precision: GenerationPrecision = "float32") -> NativeGenerator | None:
-        """Packs the model's present weights for fast generation; None if the kernels do not cover the model."""
+        """Packs the present weights for fast generation; returns None if the kernels do not cover the model."""
         return native_generator(self, precision)
 
     def unknown_part(self) -> str | None:
-        """Describes what makes this another model than its configuration says; None if nothing does."""
+        """Describes the first part that a configuration cannot describe; returns None if there is none."""
         return unknown_part(self, _METHODS)
 
     @property
@@ -204,61 +215,57 @@ class LanguageModel(nn.Module):
         return next(self.parameters(), torch.empty(0, dtype=torch.float32, device="cpu"))
 
     def _mixed_precision(self) -> AbstractContextManager[object]:
-        """PyTorch's way to multiply in bfloat16, if the native kernels, which have their own, do not compute."""
-        own = isinstance(self.layer, RecurrentLayer) and self.device.type == "cpu" and backend().kernels is not None
-        if self.precision == "float32" or own:
+        """Returns the context for bfloat16 by PyTorch; the native kernels convert their operands themselves."""
+        native = isinstance(self.layer, RecurrentLayer) and self.device.type == "cpu" and backend().kernels is not None
+        if self.precision == "float32" or native:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
 
     def _encode(self, ids: Ids) -> Inputs:
-        """Ids (batch, steps) to what the layer reads, (steps, batch, features)."""
+        """Returns the layer's input, (steps, batch, features), for ids (batch, steps)."""
         if self.embedding is not None:
-            embedded: Tensor = self.dropout(self.embedding(ids.t()))
+            embedded: Tensor = self.dropout(self.embedding(ids.t()))  # one-hot inputs have no dropout
             return embedded
         dtype = self._example.dtype
         one_hot = torch.zeros(*ids.t().shape, len(self.vocabulary), dtype=dtype, device=ids.device)
         return one_hot.scatter_(2, ids.t().unsqueeze(2), 1.0)
 
     def save(self, path: str | Path) -> None:
-        """Writes the model to a folder: ``config.json`` and ``model.safetensors``; each file whole or not at all."""
+        """Writes ``config.json`` and ``model.safetensors`` to a folder, each atomically."""
         write_model_folder(path, *self.to_config())
 
     def own_tensors(self) -> dict[str, Tensor]:
-        """Returns the ``state_dict``, with tensors that parts share under one name."""
+        """Returns the ``state_dict``, with tied weights under one name only."""
         shared = "output.weight" if self.tied_output else None
         return {name: tensor for name, tensor in self.state_dict().items() if name != shared}
 
     def to_config(self) -> tuple[Config, dict[str, Tensor]]:
-        """Returns the arguments of ``from_config``: configuration, as JSON values, and tensors, shared ones once.
+        """Returns the arguments of ``from_config``: the configuration, as JSON values, and the tensors.
 
         Raises:
-            InputError: The model is not what a configuration can describe, since a part of it was replaced.
+            InputError: A part of the model was replaced by one that a configuration cannot describe.
         """
         problem, tensors = self.unknown_part(), self.own_tensors()
         if problem is None:
             config = config_of(self)
-            wrong = misfit(model_without_weights(LanguageModel, config, len(tensors)).own_tensors(), tensors)
-            if wrong is None and not self._hooks_change_it(config, tensors):
+            empty = model_without_weights(LanguageModel, config, len(tensors))
+            wrong = describe_misfit(empty.own_tensors(), tensors)
+            if wrong is None and not hooks_change(self, LanguageModel, config, tensors):
                 return config, tensors
-            problem = wrong or "hooks change it"
+            problem = wrong or "hooks change its results"
         raise InputError(
             f"this model cannot be saved as a folder, which would load as another model: {problem}. Remove "
             "parametrizations and pruning masks first (remove_parametrizations, prune.remove), or save its "
             "state_dict with torch.save"
         )
 
-    def _hooks_change_it(self, config: Config, tensors: Mapping[str, Tensor]) -> bool:
-        if not are_hooked(self.modules()):
-            return False
-        plain = LanguageModel.from_config(config, {name: tensor.detach().clone() for name, tensor in tensors.items()})
-        return differ(self, plain.to(self.device))
-
     @classmethod
-    @torch.inference_mode(mode=False)  # in which a loaded model could not be trained
+    @torch.inference_mode(mode=False)  # a model that is loaded in the caller's inference mode could not be trained
     def load(cls, path: str | Path) -> "LanguageModel":
-        """Reads a model from a folder, onto the CPU, ready for use (``eval`` mode).
+        """Loads a model from a folder, onto the CPU, in ``eval`` mode; runs no code from the folder.
 
-        Raises ModelFolderError for a folder that is missing, damaged, or of a later format. Runs no code from it.
+        Raises:
+            ModelFolderError: The folder is missing, damaged, or of a later format.
         """
         config, tensors = read_model_folder(path)
         try:
@@ -268,17 +275,17 @@ class LanguageModel(nn.Module):
 
     @classmethod
     def from_config(cls, config: Config, tensors: dict[str, Tensor]) -> "LanguageModel":
-        """The model of a configuration and tensors from anywhere. Raises InputError if they make none."""
+        """Creates a model from an untrusted configuration and tensors; raises InputError if they fit no model."""
         check_type(Mapping, config=config, tensors=tensors)
         model = model_without_weights(cls, config, len(tensors))
-        if wrong := misfit(model.own_tensors(), tensors):
+        if wrong := describe_misfit(model.own_tensors(), tensors):
             raise InputError(f"{WEIGHTS_FILE} does not fit {CONFIG_FILE} ({wrong})")
-        check_finite(tensors)
-        tied = model.tied_output
+        check_finite(tensors)  # an error when the model is loaded is better than NaN in its first text
+        tied = model.tied_output  # before load_state_dict, whose assign=True unties the weights
         model.load_state_dict(tensors, assign=True, strict=not tied)
         if tied and model.embedding is not None:
             model.output.weight = model.embedding.weight
-        model.layer.flatten_parameters()
+        model.layer.flatten_parameters()  # assign=True has replaced the tensors that cuDNN's flat buffer refers to
         return model.eval()
 
 
@@ -288,4 +295,4 @@ _METHODS = {
     if name == "__call__"
     or (isinstance(value, FunctionType | property) and not name.startswith("__") and name != "save")
 }
-"""What a model computes, and what is saved of it."""
+"""The methods and properties that determine a model's results and what is saved of it."""

@@ -1,6 +1,6 @@
-"""The contract between a model and everything that is done with one.
+"""The protocol of a model that predicts the next token, and the context in which it predicts.
 
-Generation and evaluation see a model only through this; tests give them a fake with known probabilities.
+Generation and evaluation use a model only through this protocol; tests pass a fake with known probabilities.
 """
 
 import contextlib
@@ -21,27 +21,32 @@ from charloom.text.vocabulary import Vocabulary
 
 @runtime_checkable
 class Predictor(Protocol):
-    """Predicts the next token from the ones before it.
+    """A model that predicts the next token from the tokens before it.
 
-    The state is an argument and a result, never hidden in the predictor; ``step`` repeated equals a call.
-    Called, and not by ``forward``: a module's hooks belong to what it predicts.
+    The state is an argument and a result, never an attribute. A call equals repeated calls of ``step``. A predictor is
+    called as a function, not by ``forward``, because a module's hooks are part of its predictions.
     """
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """What the ids stand for."""
+        """Vocabulary of the token ids."""
 
     @property
     def device(self) -> torch.device:
-        """Where ids are expected and logits come."""
+        """Device of ids and logits."""
 
     def begin_state(self, batch_size: int) -> State:
-        """The state before anything has been read."""
+        """Returns the state before the first token."""
 
     def __call__(self, ids: Ids, state: State | None = None) -> tuple[Logits, State]:
-        """Reads ids (batch, steps); returns the logits of each next token, (steps, batch, vocabulary), and the state.
+        """Reads token ids.
 
-        A state of None is ``begin_state``'s.
+        Args:
+            ids: Token ids, int64 (batch, steps).
+            state: State before them; that of ``begin_state`` if None.
+
+        Returns:
+            The logits of each next token, (steps, batch, vocabulary), and the state after the last step.
         """
 
     def step(self, ids: StepIds, state: State) -> tuple[StepLogits, State]:
@@ -50,33 +55,36 @@ class Predictor(Protocol):
 
 @runtime_checkable
 class GeneratingPredictor(Predictor, Protocol):
-    """A predictor that can write faster than step by step."""
+    """A predictor that can generate faster than step by step."""
 
     def make_generator(self, precision: GenerationPrecision) -> NativeGenerator | None:
-        """None where the fast way does not cover this model, or is not there."""
+        """Returns a generator with the model's weights; None if the native kernels do not cover the model."""
 
 
 @contextlib.contextmanager
 def predicting(model: Predictor) -> Iterator[None]:
-    """Without gradients, with dropout off, and with ``use_threads``'s choice, for as long as the context lasts."""
+    """Disables gradients and dropout, and applies ``use_threads``, within the context."""
+    # inference_mode, not no_grad: without version counters, small operations are faster.
     with _in_eval_mode(model), torch.inference_mode(), use_threads():
         yield
 
 
+# Several threads may predict with one model: the first to end must not restore training mode for the others.
 _lock = threading.Lock()
 _modes: dict[int, tuple[int, list[tuple[torch.nn.Module, bool]]]] = {}
-"""By id of each module that is predicting: how many contexts it is in, and each part's mode before the first."""
+"""Number of open contexts, and the submodules' modes before the first, by the id of each module that is predicting."""
 
 
 @contextlib.contextmanager
 def _in_eval_mode(model: Predictor) -> Iterator[None]:
-    """Puts a module and all its parts in ``eval`` mode, and back when the last of the threads that do so is done."""
-    if not isinstance(model, torch.nn.Module):
+    """Sets a module and its submodules to ``eval`` mode; the last of several contexts restores their modes."""
+    if not isinstance(model, torch.nn.Module):  # a predictor need not be a module
         yield
         return
     with _lock:
         count, before = _modes.get(id(model)) or (0, [(part, part.training) for part in model.modules()])
         _modes[id(model)] = count + 1, before
+        # eval() visits every submodule: that is not needed for each chunk of a text if they are in this mode.
         if not count and any(training for _, training in before):
             model.eval()
     try:
@@ -87,14 +95,14 @@ def _in_eval_mode(model: Predictor) -> Iterator[None]:
             if count > 1:
                 _modes[id(model)] = count - 1, before
             else:
-                # Parents come first: train() of a part sets those below it, which are then set to their own mode.
+                # Parents come first: train() of a module sets its submodules too, which are then set to their own mode.
                 for part, training in before:
                     if part.training != training:
                         part.train(training)
 
 
 def check_weights(model: Predictor) -> None:
-    """Raises InputError for a module with a parameter that holds NaN or infinite values: it predicts nothing."""
+    """Raises InputError for a module with a parameter that holds NaN or infinite values."""
     if isinstance(model, torch.nn.Module):
         check_finite(dict(model.named_parameters()))
 
@@ -102,6 +110,7 @@ def check_weights(model: Predictor) -> None:
 def check_finite(tensors: Mapping[str, Tensor]) -> None:
     """Raises InputError naming the first tensor that holds NaN or infinite values."""
     for name, tensor in tensors.items():
+        # isfinite of a meta tensor has no value: the condition below would raise PyTorch's own error.
         if tensor.is_meta:
             raise InputError(
                 f"the weights {name} are on the meta device, which holds no values: load the weights first"

@@ -1,7 +1,7 @@
-"""The one place that chooses what computes a recurrence, and tells what the native kernels cover.
+"""The choice of the backend that computes recurrences, and the calls that the native kernels cover.
 
-``settings.native_code`` says how the environment chooses. Whatever is chosen, what the kernels do not cover
-(``covers``) is PyTorch's to compute.
+``settings.native_code`` describes how an environment variable selects the backend. Calls that the kernels do not cover
+(``covers``) are computed by PyTorch, whichever backend is selected.
 """
 
 import functools
@@ -30,18 +30,18 @@ else:
 
 
 class Backend(NamedTuple):
-    """What computes the recurrences.
+    """The code that computes recurrences.
 
     Attributes:
         name: ``reference``, ``pytorch`` or an instruction set.
-        kernels: Those of the instruction set; None for the two others.
+        kernels: Native kernels for the instruction set; None for ``reference`` and ``pytorch``.
     """
 
     name: str
     kernels: Kernels | None
 
     def describe(self) -> str:
-        """What computes, in words."""
+        """Returns a description of the backend for messages."""
         if self.kernels is not None:
             return f"native kernels ({self.name})"
         if self.name == "reference":
@@ -51,12 +51,13 @@ class Backend(NamedTuple):
         return "PyTorch's own (charloom was installed without native kernels: no C++ compiler was found then)"
 
 
+# torch.compile would otherwise trace the lookup in the environment, and break the graph there.
 @constant_for_compiler
 def backend() -> Backend:
-    """What computes the recurrences in this process; the environment is read at the first call.
+    """Returns the backend of this process; the environment is read at the first call.
 
     Raises:
-        SettingsError: The environment asks for what is unknown, or not available here.
+        SettingsError: The environment names a backend that is unknown or not available on this machine.
     """
     return _resolved()
 
@@ -64,23 +65,26 @@ def backend() -> Backend:
 @functools.cache
 def _resolved() -> Backend:
     supported = _supported()
-    name = choose(list(supported), {"avx512vnni": ("avx512",)})  # a name of the codec's
+    # The codec has kernels for avx512vnni, these have not: one variable selects both, so the name is valid here too.
+    name = choose(list(supported), {"avx512vnni": ("avx512",)})
     return Backend(name, supported.get(name))
 
 
-if hasattr(os, "register_at_fork"):  # a forked process reads the environment too
+# A parent may set the variable between its own first call and a fork. Windows has no fork.
+if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_resolved.cache_clear)
 
 
 @contextmanager
-def use_backend(word: str) -> Iterator[None]:
-    """Has this process, and those that it starts, compute by another backend for as long as the context lasts.
+def use_backend(name: str) -> Iterator[None]:
+    """Selects another backend for this process, and for those that it starts, within the context.
 
     Args:
-        word: As in the environment; it is looked at when something is computed.
+        name: Value of the environment variable; checked when a recurrence is next computed.
     """
     before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = word
+    # Through the environment, because child processes must inherit the choice.
+    os.environ[VARIABLE] = name
     _resolved.cache_clear()
     try:
         yield
@@ -95,29 +99,32 @@ def use_backend(word: str) -> Iterator[None]:
 @functools.cache
 def _supported() -> dict[str, Kernels]:
     try:
-        # After torch, whose OpenMP library it then shares: a second one would mean a second pool of threads.
+        # After torch, whose OpenMP library it then shares: a second library would mean a second pool of threads.
         import charloom._kernels as native
     except ImportError:
         return {}
+    # Extension and Python code may come from two versions of charloom: a cell must have the same number in both.
     check_native_cells("charloom._kernels", getattr(native, "CELLS", {}))
     return {kernels.name: kernels for kernels in native.supported()}
 
 
 def kernels_named(name: str) -> Kernels:
-    """The kernels of an instruction set that this machine has."""
+    """Returns the kernels for an instruction set that this machine supports."""
     return _supported()[name]
 
 
 def covers(*tensors: Tensor) -> bool:
-    """Tells if the kernels can compute with these now, with the results that PyTorch's operators would have.
+    """Returns True if the kernels can compute with these tensors now, with the results of PyTorch's operators.
 
-    They take plain float32 tensors on the CPU, when nothing observes or changes what PyTorch's operators do: autocast,
+    The kernels take plain float32 tensors on the CPU, if nothing observes or changes PyTorch's operators: autocast,
     function transforms (``torch.func``), forward-mode differentiation, dispatch modes (``FakeTensorMode``, FLOP
-    counters), the capture of a graph that others will run (``torch.jit.trace``, ``torch.export``, ONNX), and hooks on
-    saved tensors (checkpointing, lossy compression), which would alter what only the kernels can read.
+    counters), the capture of a graph for another runtime (``torch.jit.trace``, ``torch.export``, ONNX), or hooks on
+    saved tensors (checkpointing, lossy compression).
     """
     if torch.is_autocast_enabled("cpu") or torch.compiler.is_exporting():
         return False
-    if torch.compiler.is_compiling():  # the graph is for this process, and its guards hold dtypes and devices
+    # The graph runs in this process only, and its guards check dtypes and devices; its tensors have no address yet.
+    if torch.compiler.is_compiling():
         return not is_transformed() and all(t.dtype is torch.float32 and t.is_cpu and t.numel() for t in tensors)
+    # Hooks could alter the saved reserve, whose bytes have a meaning for the kernels only.
     return not has_saved_tensor_hooks() and not is_observed() and all(map(dense_address, tensors))

@@ -1,7 +1,7 @@
 """One time step of each cell: the specification that every faster path is tested against.
 
 The equations and the gate order are those of ``torch.nn.RNN``, ``GRU`` and ``LSTM``; the letters are the textbook's
-(X_t input, H_t hidden state, C_t memory cell; R, Z, N the reset, update and candidate gates; I, F, G, O the input,
+(X_t input, H_t hidden state, C_t cell state; R, Z, N the reset, update and candidate gates; I, F, G, O the input,
 forget, candidate and output gates).
 """
 
@@ -18,8 +18,11 @@ CellState: TypeAlias = tuple[Tensor, ...]
 class CellWeights(NamedTuple):
     """The parameters of one layer in one direction, gates stacked along the first dimension.
 
-    input: (gates * hidden, input features). hidden: (gates * hidden, hidden).
-    input_bias, hidden_bias: (gates * hidden,), or None for a layer without bias.
+    Attributes:
+        input: Input weights, (gates * hidden, input features).
+        hidden: Hidden weights, (gates * hidden, hidden).
+        input_bias: Bias (gates * hidden,), or None for a layer without bias.
+        hidden_bias: Bias (gates * hidden,), or None for a layer without bias.
     """
 
     input: Tensor
@@ -33,26 +36,28 @@ CellStep: TypeAlias = Callable[[Tensor, CellState, CellWeights], CellState]
 
 
 def _project(x: Tensor, h: Tensor, w: CellWeights) -> tuple[Tensor, Tensor]:
-    """The input's and the hidden state's share of every gate, each (batch, gates * hidden)."""
+    """Returns the contributions of the input and of the hidden state to all gates, each (batch, gates * hidden)."""
+    # Two products, not one of concatenated matrices: the GRU's candidate needs the hidden state's part alone.
     return torch.nn.functional.linear(x, w.input, w.input_bias), torch.nn.functional.linear(h, w.hidden, w.hidden_bias)
 
 
 def rnn_tanh_step(x: Tensor, state: CellState, w: CellWeights) -> CellState:
-    """H_t = tanh(X_t W_xh + b_xh + H_{t-1} W_hh + b_hh)."""
+    """Computes H_t = tanh(X_t W_xh + b_xh + H_{t-1} W_hh + b_hh)."""
     from_input, from_hidden = _project(x, state[0], w)
     return (torch.tanh(from_input + from_hidden),)
 
 
 def rnn_relu_step(x: Tensor, state: CellState, w: CellWeights) -> CellState:
-    """H_t = max(0, X_t W_xh + b_xh + H_{t-1} W_hh + b_hh)."""
+    """Computes H_t = max(0, X_t W_xh + b_xh + H_{t-1} W_hh + b_hh)."""
     from_input, from_hidden = _project(x, state[0], w)
+    # Unlike all other cells, this one has unbounded hidden states.
     return (torch.relu(from_input + from_hidden),)
 
 
 def gru_step(x: Tensor, state: CellState, w: CellWeights) -> CellState:
-    """R, Z = sigmoid(...), N = tanh(X part + R * H part), H_t = (1 - Z) * N + Z * H_{t-1}.
+    """Computes R, Z = sigmoid(...), N = tanh(X part + R * H part), H_t = (1 - Z) * N + Z * H_{t-1}.
 
-    The reset gate multiplies the hidden state's share after its product (cuDNN's form), not the state before it.
+    The reset gate multiplies the product of hidden state and weights (cuDNN's form), not the hidden state itself.
     """
     (h,) = state
     from_input, from_hidden = _project(x, h, w)
@@ -60,16 +65,19 @@ def gru_step(x: Tensor, state: CellState, w: CellWeights) -> CellState:
     reset_h, update_h, candidate_h = from_hidden.chunk(3, dim=-1)
     reset = torch.sigmoid(reset_x + reset_h)
     update = torch.sigmoid(update_x + update_h)
+    # Cho et al. (2014) and the textbook multiply the state before the product; torch.nn.GRU does as here.
     candidate = torch.tanh(candidate_x + reset * candidate_h)
     return ((1 - update) * candidate + update * h,)
 
 
 def lstm_step(x: Tensor, state: CellState, w: CellWeights) -> CellState:
-    """I, F, O = sigmoid(...), G = tanh(...), C_t = F * C_{t-1} + I * G, H_t = O * tanh(C_t)."""
+    """Computes I, F, O = sigmoid(...), G = tanh(...), C_t = F * C_{t-1} + I * G, H_t = O * tanh(C_t)."""
     h, c = state
     from_input, from_hidden = _project(x, h, w)
+    # torch.nn's order of the gates: weights of a state_dict are laid out by it.
     input_gate, forget_gate, candidate, output_gate = (from_input + from_hidden).chunk(4, dim=-1)
     c = torch.sigmoid(forget_gate) * c + torch.sigmoid(input_gate) * torch.tanh(candidate)
+    # The hidden state first: ``state[0]`` is the output of every cell.
     return torch.sigmoid(output_gate) * torch.tanh(c), c
 
 
@@ -79,4 +87,4 @@ STEPS: dict[str, CellStep] = {
     "GRU": gru_step,
     "LSTM": lstm_step,
 }
-"""By the name that ``torch.nn.RNNBase.mode`` gives the cell."""
+"""Time steps by the name of the cell in ``torch.nn.RNNBase.mode``."""

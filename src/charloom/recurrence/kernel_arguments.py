@@ -1,4 +1,4 @@
-"""Sizes of what the native kernels compute with, and addresses of tensors that have been compared with them."""
+"""Sizes that the native kernels compute with, and addresses of tensors that have been checked against them."""
 
 import functools
 from collections.abc import Sequence
@@ -14,17 +14,27 @@ from charloom.settings.cells import CELLS, Cell
 from charloom.settings.model import Precision
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
-"""In the order of ``Precision`` in kernels.h."""
+"""Precisions in the order of ``Precision`` in kernels.h."""
 
+# None stands for a bias or an embedding that the model lacks, so that positions stay the same for all models.
 OptionalTensors: TypeAlias = Sequence[Tensor | None]
 
 
 class KernelArgumentError(InputError):
-    """A tensor is not one that the kernels can take; PyTorch may."""
+    """An error for a tensor that the kernels cannot take; PyTorch may take it."""
 
 
 class LayerShape(NamedTuple):
-    """Sizes of one layer in one direction. precision: A number of ``PRECISIONS``."""
+    """Sizes of one layer in one direction.
+
+    Attributes:
+        cell: Index into ``CELLS``.
+        precision: Index into ``PRECISIONS``.
+        steps: Number of time steps.
+        batch: Number of sequences.
+        inputs: Number of input features.
+        hidden: Number of hidden units.
+    """
 
     cell: int
     precision: int
@@ -50,13 +60,21 @@ class LayerShape(NamedTuple):
 
 
 def weight_shapes(cell: Cell, inputs: int, hidden: int) -> list[tuple[int, ...]]:
-    """Shapes of a layer's input weights, hidden weights and two biases."""
+    """Returns the shapes of a layer's input weights, hidden weights and two biases."""
     rows = cell.gates * hidden
     return [(rows, inputs), (rows, hidden), (rows,), (rows,)]
 
 
 class ModelShape(NamedTuple):
-    """Sizes of a language model. embedding_size: 0 for one-hot input."""
+    """Sizes of a language model.
+
+    Attributes:
+        cell: Index into ``CELLS``.
+        hidden: Number of hidden units.
+        layers: Number of layers.
+        vocabulary: Number of tokens.
+        embedding_size: Size of the input embedding; 0 for one-hot input.
+    """
 
     cell: int
     hidden: int
@@ -70,10 +88,11 @@ class ModelShape(NamedTuple):
         return _parameter_shapes(self)
 
 
-@functools.lru_cache  # the same at each step of a training
+@functools.lru_cache  # every training step asks for the same shapes
 def _parameter_shapes(shape: ModelShape) -> list[tuple[int, ...]]:
     shapes: list[tuple[int, ...]] = [(shape.vocabulary, shape.embedding_size)]
     for number in range(shape.layers):
+        # Upper layers read the hidden states of the layer below.
         inputs = shape.hidden if number else shape.embedding_size or shape.vocabulary
         shapes += weight_shapes(CELLS[shape.cell], inputs, shape.hidden)
     return [*shapes, (shape.vocabulary, shape.hidden), (shape.vocabulary,)]
@@ -81,10 +100,7 @@ def _parameter_shapes(shape: ModelShape) -> list[tuple[int, ...]]:
 
 @hidden_from_compiler
 def dense_address(tensor: Tensor | None, dtype: torch.dtype = torch.float32) -> int:
-    """Returns the address of a plain, non-empty tensor in the CPU's memory; 0 for all others.
-
-    A storage may have been freed or shrunk while its tensors live, as ``fully_shard`` and offloading do with weights.
-    """
+    """Returns the address of a plain, non-empty tensor in the CPU's memory; 0 for any other tensor and for None."""
     if (
         tensor is not None
         and type(tensor) in (Tensor, Parameter)  # a subclass may be anything: quantized, sharded, fake
@@ -92,31 +108,41 @@ def dense_address(tensor: Tensor | None, dtype: torch.dtype = torch.float32) -> 
         and tensor.layout is torch.strided
         and tensor.is_cpu
         and not tensor.is_nested
-        and not tensor.is_neg()
+        and not tensor.is_neg()  # a lazy negative view: its memory has the values with the other sign
     ):
+        # A storage can be freed or shrunk while its tensors live: fully_shard and offloading do so with weights. Then
+        # data_ptr() is an address that the kernels must not read.
         extent = tensor.numel() if tensor.is_contiguous() else _extent(tensor)
         if (tensor.storage_offset() + extent) * dtype.itemsize <= tensor.untyped_storage().nbytes():
-            found_at: int = tensor.data_ptr()
+            found_at: int = tensor.data_ptr()  # 0 for an empty tensor, too
             return found_at
     return 0
 
 
 def _extent(tensor: Tensor) -> int:
-    """Elements of the storage from a tensor's first to its last."""
+    """Returns the number of elements of the storage from a tensor's first to its last."""
     return 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
 
 
 def address(
     tensor: Tensor | None, shape: tuple[int, ...] | None, dtype: torch.dtype = torch.float32, contiguous: bool = True
 ) -> int:
-    """As ``dense_address``; raises KernelArgumentError for a tensor that is not what a kernel expects.
+    """Returns the address of a tensor after checking it.
 
-    shape: None for any. contiguous: False if the kernel takes the strides.
+    Args:
+        tensor: A plain, non-empty tensor on the CPU.
+        shape: Expected shape; None for any.
+        dtype: Expected dtype.
+        contiguous: False if the kernel takes the strides.
+
+    Raises:
+        KernelArgumentError: The tensor is not what a kernel expects.
     """
     found_at = dense_address(tensor, dtype)
     if found_at and tensor is not None and shape in (None, tensor.shape) and (not contiguous or tensor.is_contiguous()):
         return found_at
     dense = "contiguous " if contiguous else ""
+    # The type's name alone for other objects and nested tensors: these have no shape, those perhaps no dtype.
     found = type(tensor).__name__
     if isinstance(tensor, Tensor) and not tensor.is_nested:
         found = f"{tensor.dtype} {tuple(tensor.shape)} on {tensor.device}, "
@@ -130,24 +156,26 @@ def addresses(tensors: OptionalTensors, shapes: Sequence[tuple[int, ...]]) -> li
     if len(tensors) != len(shapes):
         raise KernelArgumentError(f"the kernels expect {len(shapes)} tensors, not {len(tensors)}")
     return [
+        # Biases have one dimension; an embedding of size 0 is one-hot input. A weight matrix must be there.
         0 if t is None and (len(shape) == 1 or 0 in shape) else address(t, shape)
         for t, shape in zip(tensors, shapes, strict=True)
     ]
 
 
 def parameter_addresses(parameters: OptionalTensors, shape: ModelShape) -> list[int]:
-    """Returns the addresses of a language model's parameters, or of their gradients, as ``addresses``."""
+    """Returns the addresses of a language model's parameters, or of their gradients; 0 as in ``addresses``."""
+    # The output bias is required, unlike those of the layers, so that ``addresses`` may not read None as 0 for it.
     *shapes, output_bias = shape.parameters
     return [*addresses(parameters[:-1], shapes), address(parameters[-1], output_bias)]
 
 
-def memory_cell_address(shape: LayerShape, c: Tensor | None) -> int:
-    """Returns the address of an LSTM's memory cell; 0 for other cells."""
+def cell_state_address(shape: LayerShape, c: Tensor | None) -> int:
+    """Returns the address of an LSTM's cell state; 0 for other cells."""
     return address(c, shape.state) if CELLS[shape.cell].state_parts == 2 else 0
 
 
 def state_addresses(shape: ModelShape, batch: int, state: Sequence[Tensor]) -> tuple[int, int]:
-    """Returns the addresses of a language model's state (layers, batch, hidden); the second is 0 but for an LSTM."""
+    """Returns the addresses of a language model's state (layers, batch, hidden); the second is 0 without an LSTM."""
     cell = CELLS[shape.cell]
     if len(state) != cell.state_parts:
         raise KernelArgumentError(f"the state of a {cell.layer} has {cell.state_parts} tensors, not {len(state)}")
@@ -155,6 +183,7 @@ def state_addresses(shape: ModelShape, batch: int, state: Sequence[Tensor]) -> t
     return first, rest[0] if rest else 0
 
 
-def own_address(made: Tensor | None) -> int:
-    """Returns the address of a tensor that the caller has just made, so that it needs no check; 0 for None."""
-    return 0 if made is None else made.data_ptr()
+def address_of_new(tensor: Tensor | None) -> int:
+    """Returns the address of a tensor that the caller has just created, without a check; 0 for None."""
+    # Such tensors are contiguous and of the right size by construction; an empty one is valid here.
+    return 0 if tensor is None else tensor.data_ptr()

@@ -1,9 +1,9 @@
 """The only calls of the native kernels: tensors in, addresses out.
 
-The kernels read and write memory at bare addresses. Each address is taken here, from a tensor whose shape, dtype and
-layout have just been compared with what the kernel expects (``kernel_arguments``), and from nowhere else.
+The kernels read and write memory at bare addresses. Addresses are taken only here, from tensors whose shape, dtype and
+layout have just been compared with those that the kernel expects (``kernel_arguments``).
 
-All functions raise KernelArgumentError for a tensor that is not what the sizes say.
+All functions raise KernelArgumentError for a tensor that does not fit the sizes.
 """
 
 import operator
@@ -22,9 +22,9 @@ from charloom.recurrence.kernel_arguments import (
     ModelShape,
     OptionalTensors,
     address,
+    address_of_new,
     addresses,
-    memory_cell_address,
-    own_address,
+    cell_state_address,
     parameter_addresses,
     state_addresses,
 )
@@ -33,15 +33,15 @@ from charloom.settings.sampling import SamplingSettings
 
 
 class LayerCall(NamedTuple):
-    """One layer in one direction.
+    """The arguments of a call for one layer in one direction.
 
     Attributes:
-        kernels: The kernels of one instruction set.
+        kernels: Kernels for one instruction set.
         shape: Sizes that the tensors are compared with.
         backward_in_time: Read the steps from the last to the first.
         x: Input, (steps, batch, inputs).
-        h: First hidden state, (batch, hidden).
-        c: First memory cell of an LSTM, (batch, hidden).
+        h: Initial hidden state, (batch, hidden).
+        c: Initial cell state of an LSTM, (batch, hidden); None for other cells.
         weights: Input weights, hidden weights and two biases, which may be None.
     """
 
@@ -54,7 +54,7 @@ class LayerCall(NamedTuple):
     weights: OptionalTensors
 
     def arguments(self) -> dict[str, Any]:
-        """What the kernels' functions for both ways have in common, by name."""
+        """Returns the keyword arguments that the kernels' forward and backward functions share."""
         return {
             "sizes": self.shape,
             "backward_in_time": self.backward_in_time,
@@ -62,27 +62,33 @@ class LayerCall(NamedTuple):
             "weights": addresses(self.weights, self.shape.weights),
             "x": address(self.x, self.shape.input),
             "first_hidden": address(self.h, self.shape.state),
-            "first_cell": memory_cell_address(self.shape, self.c),
+            "first_cell": cell_state_address(self.shape, self.c),
         }
 
 
 def layer_forward(call: LayerCall, keep: bool) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Runs a layer over time.
 
-    Returns hidden states (steps, batch, hidden), the last one, the last memory cell of an LSTM and, to ``keep``, the
-    reserve that ``layer_backward`` needs, uint8.
+    Args:
+        call: The arguments.
+        keep: Return the reserve for ``layer_backward``.
+
+    Returns:
+        Hidden states (steps, batch, hidden), the last hidden state, the last cell state of an LSTM or None, and the
+        reserve, uint8, or None.
     """
     arguments, h, c = call.arguments(), call.h, call.c
-    # new_empty, not empty: neither the default dtype nor the default device of the process is the kernels'.
+    # new_empty, not empty: the default dtype and the default device of the process may be others than the kernels'.
     y = h.new_empty(call.shape.steps, *call.shape.state)
+    # Contiguous like the states, which ``call.arguments`` has checked.
     last_h, last_c = torch.empty_like(h), None if c is None else torch.empty_like(c)
     reserve = h.new_empty(call.kernels.reserve_bytes(call.shape), dtype=torch.uint8) if keep else None
     call.kernels.layer_forward(
         **arguments,
-        y=own_address(y),
-        last_hidden=own_address(last_h),
-        last_cell=own_address(last_c),
-        reserve=own_address(reserve),
+        y=address_of_new(y),
+        last_hidden=address_of_new(last_h),
+        last_cell=address_of_new(last_c),
+        reserve=address_of_new(reserve),
     )
     return y, last_h, last_c, reserve
 
@@ -90,23 +96,30 @@ def layer_forward(call: LayerCall, keep: bool) -> tuple[Tensor, Tensor, Tensor |
 def layer_backward(
     call: LayerCall, reserve: Tensor, upstream: tuple[Tensor, Tensor, Tensor | None], needs_dx: bool
 ) -> list[Tensor | None]:
-    """Returns the gradients of x, h, c and the four weights; None for what is None or not needed.
+    """Computes the gradients of x, h, c and the four weights.
 
-    call: As ``layer_forward`` had it, of the same instruction set. reserve: As it was filled there; it is overwritten.
-    upstream: Gradients of hidden states, last hidden state and last memory cell.
+    Args:
+        call: The arguments of ``layer_forward``, with kernels for the same instruction set.
+        reserve: Reserve that ``layer_forward`` returned; it is overwritten.
+        upstream: Gradients of hidden states, last hidden state and last cell state.
+        needs_dx: Compute the gradient of x.
+
+    Returns:
+        The gradients; None for a tensor that is None, and for x if it is not needed.
     """
     kernels, shape, _, x, h, c, weights = call
     dy, dh, dc = upstream
     arguments = call.arguments()
     gradients = [None if t is None else torch.empty_like(t) for t in (x if needs_dx else None, h, c, *weights)]
-    dx, d_first_hidden, d_first_cell, *d_weights = map(own_address, gradients)
+    dx, d_first_hidden, d_first_cell, *d_weights = map(address_of_new, gradients)
     kernels.layer_backward(
         **arguments,
         gradients=d_weights,
+        # Its layout is the instruction set's own; the size is all that can be checked.
         reserve=address(reserve, (kernels.reserve_bytes(shape),), torch.uint8),
         dy=address(dy, (shape.steps, *shape.state)),
         d_last_hidden=address(dh, shape.state),
-        d_last_cell=memory_cell_address(shape, dc),
+        d_last_cell=cell_state_address(shape, dc),
         dx=dx,
         d_first_hidden=d_first_hidden,
         d_first_cell=d_first_cell,
@@ -115,17 +128,17 @@ def layer_backward(
 
 
 class Step(NamedTuple):
-    """The inputs of a training step but for the parameters.
+    """The arguments of a training step, except the parameters.
 
     Attributes:
-        kernels: The kernels of one instruction set.
+        kernels: Kernels for one instruction set.
         shape: Sizes that the tensors are compared with.
-        precision: A number of ``PRECISIONS``.
-        ids: int64 (batch, steps), of any strides.
-        targets: As ``ids``.
-        state: Hidden state and, for an LSTM, memory cell: (layers, batch, hidden).
-        dropout: Probability, of what the first layer and the output layer read.
-        layer_dropout: Probability, between the layers.
+        precision: Index into ``PRECISIONS``.
+        ids: Token ids, int64 (batch, steps), with any strides.
+        targets: Ids of the next tokens, int64 (batch, steps), with any strides.
+        state: Hidden state and, for an LSTM, cell state, each (layers, batch, hidden).
+        dropout: Probability of dropout on the inputs of the first layer and of the output layer.
+        layer_dropout: Probability of dropout between the layers.
     """
 
     kernels: Kernels
@@ -139,15 +152,25 @@ class Step(NamedTuple):
 
 
 def language_model_step(step: Step, parameters: OptionalTensors) -> tuple[Tensor, list[Tensor | None], CellState]:
-    """Returns a minibatch's mean loss in nats, (), all gradients, None where the parameter is, and the last state.
+    """Computes loss, gradients and last state of a minibatch.
 
-    parameters: As ``shape.parameters``; the embedding is None for one-hot input, biases of layers may be. Raises
-    InputError for an id that is not in the vocabulary.
+    Args:
+        step: All arguments except the parameters.
+        parameters: Parameters in the order of ``shape.parameters``; the embedding is None for one-hot input, biases of
+            layers may be None.
+
+    Returns:
+        The mean loss in nats, a scalar; the gradients, None for a parameter that is None; and the last state.
+
+    Raises:
+        InputError: An id is not in the vocabulary.
     """
     kernels, shape, precision, ids, targets, state, dropout, layer_dropout = step
     batch, num_steps = ids.shape
     first_hidden, first_cell = state_addresses(shape, batch, state)
+    # Parameters that the kernels do not take are found before the gradients are allocated.
     at_parameters = parameter_addresses(parameters, shape)
+    # The kernels fill these; new_empty keeps to float32 on the CPU, like the state.
     loss = state[0].new_empty(())
     gradients = [None if p is None else torch.empty_like(p) for p in parameters]
     last = tuple(torch.empty_like(part) for part in state)
@@ -158,37 +181,43 @@ def language_model_step(step: Step, parameters: OptionalTensors) -> tuple[Tensor
             steps=num_steps,
             batch=batch,
             threads=thread_limit(),
+            # With strides, since minibatches can be views: the bindings copy them to (steps, batch) in any case.
             ids=address(ids, (batch, num_steps), torch.int64, contiguous=False),
             targets=address(targets, (batch, num_steps), torch.int64, contiguous=False),
             strides=[*ids.stride(), *targets.stride()],
             parameters=at_parameters,
-            gradients=[own_address(gradient) for gradient in gradients],
+            gradients=[address_of_new(gradient) for gradient in gradients],
             dropout=dropout,
             layer_dropout=layer_dropout,
+            # From PyTorch's generator, so that manual_seed fixes the masks; none is drawn without dropout, as torch.nn.
             seed=int(torch.randint(2**63 - 1, (), device="cpu")) if max(dropout, layer_dropout) > 0 else 0,
             first_hidden=first_hidden,
             first_cell=first_cell,
-            last_hidden=own_address(last[0]),
-            last_cell=own_address(last[-1]) if len(last) == 2 else 0,
-            loss=own_address(loss),
+            last_hidden=address_of_new(last[0]),
+            last_cell=address_of_new(last[-1]) if len(last) == 2 else 0,
+            loss=address_of_new(loss),
         )
+    # The bindings check the ids while they copy them; a check here would read them a second time.
     except IndexError as error:
         raise InputError(str(error)) from None
     return loss, gradients, last
 
 
 class NativeGenerator:
-    """The loop over characters in one native call for many of them: step, logits, sampling.
+    """Generation of many tokens in one native call: time step, logits and sampling.
 
-    Choices are those of ``sampling.Sampler`` for the same logits and the same random draws, which come from Python: a
-    seed gives the same text with the loop in either place.
+    For the same logits and random draws it chooses the same tokens as ``sampling.Sampler``. The draws come from Python,
+    so that a seed gives the same text with and without native kernels.
     """
 
     def __init__(self, kernels: Kernels, shape: ModelShape, int8: bool, parameters: OptionalTensors) -> None:
-        """Packs a language model's weights; later changes of them are not seen.
+        """Packs a copy of a language model's weights; later changes of the model have no effect.
 
-        int8: Round the weights to 8 bits with a scale for each row, if the cell is ``bounded``; else float32.
-        parameters: As in ``language_model_step``.
+        Args:
+            kernels: Kernels for one instruction set.
+            shape: Sizes that the parameters are compared with.
+            int8: Round the weights to 8 bits with a scale for each row, if the cell is ``bounded``; else float32.
+            parameters: Parameters in the order of ``shape.parameters``.
         """
         self._shape = shape
         self._generator = kernels.generator(shape, int8=int8, parameters=parameter_addresses(parameters, shape))
@@ -196,26 +225,29 @@ class NativeGenerator:
     def run(
         self, logits: Tensor, state: CellState, settings: SamplingSettings, forbidden: int | None, draws: Tensor
     ) -> Tensor:
-        """Chooses and reads as many tokens as there are draws.
+        """Generates one token for each draw.
 
         Args:
-            logits: (samples, vocabulary), what the first tokens are chosen by; afterwards those of the next, in place.
-            state: tensors (layers, samples, hidden), before; afterwards the state after the last token, in place.
-            settings: How to choose.
-            forbidden: A token that is never chosen.
-            draws: float64 (samples, steps), uniform in [0, 1).
+            logits: Logits of the first tokens, (samples, vocabulary); overwritten with those after the last token.
+            state: State before the first tokens, tensors (layers, samples, hidden); overwritten with the last state.
+            settings: Sampling settings; their seed is not used.
+            forbidden: Id of a token that is never chosen; None to allow all.
+            draws: Random numbers, float64 (samples, steps), uniform in [0, 1).
 
         Returns:
-            The tokens, (samples, steps).
+            The token ids, int64 (samples, steps).
         """
         samples, steps = draws.shape
+        # The device is given, because the process may have another default device.
         ids = torch.empty(draws.shape, dtype=torch.int64, device="cpu")
         hidden, cell = state_addresses(self._shape, samples, state)
         self._generator.run(
             samples=samples,
             steps=steps,
             greedy=settings.greedy,
+            # The exponent of a greedy choice is infinite; the kernels have a flag of its own for it.
             exponent=0.0 if settings.greedy else settings.exponent,
+            # The kernels take numbers only: 0 for no top_k, 1 for no top_p, -1 for no forbidden token.
             top_k=min(settings.top_k or 0, self._shape.vocabulary),
             top_p=1.0 if settings.top_p is None else settings.top_p,
             forbidden=-1 if forbidden is None else forbidden,
@@ -223,7 +255,7 @@ class NativeGenerator:
             logits=address(logits, (samples, self._shape.vocabulary)),
             hidden=hidden,
             cell=cell,
-            ids=own_address(ids),
+            ids=address_of_new(ids),
         )
         return ids
 
@@ -231,16 +263,25 @@ class NativeGenerator:
 def descend(
     kernels: Kernels, gradients: Sequence[Tensor], values: Sequence[Tensor], max_norm: float, learning_rate: float
 ) -> None:
-    """Scales the gradients down to a global norm of ``max_norm``, which may be infinite; in place.
+    """Clips gradients to a global norm and takes a step of gradient descent, in place.
 
-    values: As many tensors, less ``learning_rate`` times their gradients afterwards; or none. Raises
-    KernelArgumentError for two tensors that share memory, too: threads would change it at the same time.
+    Args:
+        kernels: Kernels for one instruction set.
+        gradients: Gradients, scaled down if their global norm exceeds ``max_norm``.
+        values: Parameters of the gradients, from which ``learning_rate`` times the gradients is subtracted; or none.
+        max_norm: Maximum of the global norm; may be infinite.
+        learning_rate: Learning rate.
+
+    Raises:
+        KernelArgumentError: A tensor is not dense float32 on the CPU, shapes differ, or two tensors share memory.
     """
     if values and len(values) != len(gradients):
         raise KernelArgumentError(f"{len(values)} values do not fit {len(gradients)} gradients")
+    # Any shape of a gradient; that of its parameter must be equal.
     changed = [address(g, None) for g in gradients]
     changed += [address(v, g.shape) for v, g in zip(values, gradients, strict=False)]
     sizes = [g.numel() for g in gradients]
+    # Threads would change shared memory at the same time. Sorted by address, each must end before the next one starts.
     ends = [at + 4 * size for at, size in zip(changed, sizes * 2, strict=False)]
     if any(map(operator.gt, sorted(ends), sorted(changed)[1:])):
         raise KernelArgumentError("the kernels expect tensors that share no memory")

@@ -1,6 +1,7 @@
-"""A layer computed by the native kernels, as torch operators with shape functions and gradients.
+"""One layer in one direction by the native kernels, as a PyTorch operator that autograd and ``torch.compile`` can use.
 
-``charloom::recurrence`` runs one layer in one direction. It composes with autograd and ``torch.compile``.
+The operator is ``charloom::recurrence``; ``scan.scan_direction`` is its reference. For the loss of a language model,
+``native_step`` is faster: it needs one native call for all layers.
 """
 
 from collections.abc import Iterable, Sequence
@@ -46,37 +47,49 @@ def native_direction(
     weights: CellWeights,
     backward_in_time: bool = False,
 ) -> tuple[Tensor, CellState]:
-    """As ``scan.scan_direction``, by the kernels of an instruction set, forward and backward.
+    """Runs one layer in one direction as ``scan.scan_direction`` does, forward and backward by native kernels.
 
-    ``backend().name`` names them; ``covers`` tells if they may be used.
+    Args:
+        mode: ``torch.nn.RNNBase.mode`` of the cell.
+        precision: Precision of the matrix products.
+        kernels: Instruction set of the kernels, as ``backend().name``; ``covers`` must be true for the tensors.
+        inputs: (steps, batch, features).
+        state: Initial state, tensors (batch, hidden).
+        weights: Weights of the layer in this direction.
+        backward_in_time: Read the inputs from the last to the first.
+
+    Returns:
+        The hidden states in the order of the inputs, (steps, batch, hidden), and the state after the step read last.
     """
     h, c = state[0], state[1] if len(state) == 2 else None
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (inputs, *state, *weights) if t is not None)
     if CELL_OF_MODE[mode].backward_reads_state and keep and not weights.hidden.requires_grad:
-        h = h.clone()  # PyTorch lets the state change before the backward pass; these kernels read it again there
+        # torch.nn allows the state to change before the backward pass; these kernels read it again there.
+        h = h.clone()
     options = CELL_OF_MODE[mode].number, PRECISIONS.index(precision), backward_in_time, kernels, keep
-    # The operator is for the graphs of torch.compile. Without it a small call takes three quarters of the time.
+    # Only the graphs of torch.compile need the operator. Without it a small call takes three quarters of the time.
     run: Any = (
         torch.ops.charloom.recurrence if torch.compiler.is_compiling() else _Recurrence.apply if keep else _forward
     )
-    # Contiguous here, so that a copy is what autograd saves; a later change of what it is a view of does not matter.
+    # Made contiguous here, so that autograd saves the copy: a later change of the original has no effect on it.
     y, last_h, last_c, _ = run(inputs.contiguous(), h, c, *weights, *options)
     return y, (last_h,) if c is None else (last_h, last_c)
 
 
 @hidden_from_compiler
 def _forward(*arguments: Any) -> tuple[Tensor, ...]:
-    """Arguments in the order of the operator."""
+    """Implements the operator; the arguments are in its order."""
     *arguments_of_both, keep = arguments
     call = _call(arguments_of_both[:7], *arguments_of_both[7:])
     y, last_h, last_c, reserve = kernel_calls.layer_forward(call, keep)
-    last_c = y.new_empty(0) if last_c is None else last_c  # an operator returns tensors only
+    last_c = y.new_empty(0) if last_c is None else last_c  # the operator's schema has no optional results
     return y, last_h, last_c, y.new_empty(0, dtype=torch.uint8) if reserve is None else reserve
 
 
 @hidden_from_compiler
 def _backward(*arguments: Any) -> tuple[Tensor, ...]:
-    """Arguments in the order of the operator."""
+    """Implements the backward operator; the arguments are in its order."""
+    # The schema declares no mutation, so that torch.compile may reuse the reserve: a copy is overwritten instead.
     upstream, inputs, (reserve, *options) = arguments[:3], arguments[3:10], arguments[10:]
     gradients = _consuming_backward(upstream, inputs, reserve.clone(), True, *options)
     none = reserve.new_empty(0, dtype=torch.float32)
@@ -87,7 +100,7 @@ def _backward(*arguments: Any) -> tuple[Tensor, ...]:
 def _consuming_backward(
     upstream: tuple[Tensor, Tensor, Tensor], inputs: OptionalTensors, reserve: Tensor, needs_dx: bool, *options: Any
 ) -> list[Tensor | None]:
-    """The gradients of x to b_hh; None for what is None or not needed. Overwrites the reserve."""
+    """Computes the gradients of x to b_hh, None for those of None or not needed; overwrites the reserve."""
     dy, dh, dc = (gradient.contiguous() for gradient in upstream)
     return kernel_calls.layer_backward(_call(inputs, *options), reserve, (dy, dh, dc), needs_dx)
 
@@ -120,7 +133,8 @@ def _backward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     (x, h, c, *weights), (cell, *options, _) = inputs[:7], inputs[7:]
     w_ih, w_hh = weights[:2]
-    # What first derivatives do not need may change before the backward pass, as in torch.nn; so it is not saved.
+    # As in torch.nn, tensors that first derivatives do not read may change before the backward pass: they are not
+    # saved, because autograd raises an error for a saved tensor that has changed.
     needs_h = w_hh.requires_grad or CELLS[cell].backward_reads_state
     needed = w_ih.requires_grad, needs_h, True, x.requires_grad, True, False, False
     # Detached, so that backward reads the memory that forward read, even after `weight.data = another`.
@@ -129,11 +143,12 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
     ctx.unsaved = [None if kept else _Unsaved.of(t, t) for t, kept in zip((x, h, c), needed, strict=False)]
     ctx.unsaved += map(_Unsaved.of, weights, memory[3:])
     ctx.options = cell, *options
+    # None for an output without gradient: if no output has one, _differentiate has nothing to compute.
     ctx.set_materialize_grads(False)
 
 
 class _Recurrence(torch.autograd.Function):
-    """The operator outside graphs."""
+    """The operator for eager mode, which calls the kernels without the dispatcher."""
 
     @staticmethod
     @hidden_from_compiler
@@ -148,9 +163,12 @@ class _Recurrence(torch.autograd.Function):
 
 
 class _Unsaved(NamedTuple):
-    """A tensor that only second derivatives need.
+    """A tensor that only second derivatives read, with the means to detect that it has changed.
 
-    memory: An alias, which keeps what forward read. version: None if it has none, as in inference mode.
+    Attributes:
+        tensor: The tensor that was passed to forward.
+        memory: An alias of the memory that forward read, even after ``tensor.data`` is replaced.
+        version: Version counter at forward; None for a tensor without one, as in inference mode.
     """
 
     tensor: Tensor | None
@@ -173,25 +191,26 @@ def _differentiate(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]
     if all(gradient is None for gradient in given):
         return (None,) * 12
     inputs = [u.memory if t is None and u else t for t, u in zip(saved, ctx.unsaved, strict=True)]
-    upstream = _without_none(inputs[0], inputs[1], *given)
-    if type(reserve) is not Tensor and not torch.is_grad_enabled():  # torch.compile takes a graph
+    upstream = _fill_missing_gradients(inputs[0], inputs[1], *given)
+    # While torch.compile traces the backward pass, tensors are of a subclass; its graph must contain the operator.
+    if type(reserve) is not Tensor and not torch.is_grad_enabled():
         gradients: Sequence[Any] = torch.ops.charloom.recurrence_backward(*upstream, *inputs, reserve, *ctx.options)
     elif torch.is_grad_enabled() or is_observed() or any(map(is_batched, upstream)):
         gradients = _differentiable_gradients(ctx, saved, upstream)
     else:
-        if keeps_graph():  # else nobody will read the reserve again
+        if keeps_graph():  # otherwise the reserve is not read again and can be overwritten
             reserve = reserve.clone()
         try:
             gradients = _consuming_backward(upstream, inputs, reserve, ctx.needs_input_grad[0], *ctx.options)
-        except KernelArgumentError:  # upstream of a subclass of Tensor
+        except KernelArgumentError:  # an upstream gradient may be of a subclass of Tensor
             gradients = _differentiable_gradients(ctx, saved, upstream)
     return (*(None if t is None else g for t, g in zip(inputs, gradients, strict=True)), *[None] * 5)
 
 
-def _without_none(
+def _fill_missing_gradients(
     x: Tensor, h: Tensor, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, _: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of y, h and c; zeros for those of an output that nothing was computed from."""
+    """Returns the upstream gradients of y, h and c, zeros for those that are None."""
     dy = x.new_zeros((*x.shape[:2], h.shape[1])) if dy is None else dy
     dh = torch.zeros_like(h) if dh is None else dh
     return dy, dh, torch.zeros_like(h) if dc is None else dc  # only an LSTM's is read
@@ -200,7 +219,7 @@ def _without_none(
 def _differentiable_gradients(
     ctx: Any, saved: Sequence[Tensor | None], upstream: tuple[Tensor, ...]
 ) -> list[Tensor | None]:
-    """The gradients by way of the equations: for derivatives of them, and for what the kernels do not take."""
+    """Computes the gradients from the equations: differentiable, and for tensors that the kernels do not take."""
     if any(unsaved is not None and unsaved.may_have_changed() for unsaved in ctx.unsaved):
         raise RuntimeError(
             "an input or a weight of a recurrent layer was changed in place after forward: no derivative of its "
@@ -216,10 +235,11 @@ def _differentiable_gradients(
         y, last = scan_direction(STEPS[CELLS[cell].mode], x, state, CellWeights._make(weights), backward_in_time)
         return y, *last
 
-    if is_differentiated() and not torch.is_grad_enabled():  # a transform of the gradient, whose forward ran outside
+    # A transform of the gradient whose forward ran outside it: torch.autograd.grad would not see the transform.
+    if is_differentiated() and not torch.is_grad_enabled():
         present = (t.detach() for t in inputs if t is not None)
-        _, pull, *_others = torch.func.vjp(lambda *tensors: outputs_of(in_place_of(inputs, tensors)), *present)
-        return in_place_of(inputs, pull(upstream))
+        _, pull, *_others = torch.func.vjp(lambda *tensors: outputs_of(fill_places(inputs, tensors)), *present)
+        return fill_places(inputs, pull(upstream))
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
         # Views, so that differentiation ends at this call's inputs: one input may be computed from another, as in a
@@ -229,11 +249,11 @@ def _differentiable_gradients(
     wanted = [t if t is not None and t.requires_grad else None for t in views]
     sources = [t for t in wanted if t is not None]
     found = torch.autograd.grad(outputs, sources, upstream, create_graph=create_graph, allow_unused=True)
-    return in_place_of(wanted, found)
+    return fill_places(wanted, found)
 
 
-def in_place_of(places: Iterable[Tensor | None], values: Iterable[Tensor | None]) -> list[Tensor | None]:
-    """The values in the places that are not None; None in the others."""
+def fill_places(places: Iterable[Tensor | None], values: Iterable[Tensor | None]) -> list[Tensor | None]:
+    """Returns a list with the values, in order, at the places that are not None, and None at the others."""
     remaining = iter(values)
     return [None if place is None else next(remaining) for place in places]
 

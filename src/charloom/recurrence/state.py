@@ -1,4 +1,4 @@
-"""A recurrent layer's state as its parts: one tensor, or an LSTM's two."""
+"""Conversion of a recurrent layer's state to a tuple of its parts and back: one tensor, or an LSTM's two."""
 
 from collections.abc import Callable, Iterable
 
@@ -8,16 +8,17 @@ from charloom.shapes import State
 
 
 def state_to_tuple(state: State) -> tuple[Tensor, ...]:
-    """(layers, batch, hidden); of an LSTM hidden state and memory cell."""
+    """Returns the parts of a state, each (layers, batch, hidden): hidden state and, for an LSTM, cell state."""
     return state if isinstance(state, tuple) else (state,)
 
 
 def tuple_to_state(parts: Iterable[Tensor]) -> Tensor | tuple[Tensor, Tensor]:
-    """The state of its parts."""
+    """Returns the state that consists of these parts: a tensor for one, a pair for two."""
+    # A bare tensor, not a tuple of one: torch.nn's convention for RNN and GRU.
     first, *rest = parts
     return (first, rest[0]) if rest else first
 
 
 def map_state(change: Callable[[Tensor], Tensor], state: State) -> Tensor | tuple[Tensor, Tensor]:
-    """The state, each part of it changed, perhaps to another shape."""
+    """Returns a state whose parts are the results of ``change``, which may have other shapes."""
     return tuple_to_state(map(change, state_to_tuple(state)))

@@ -1,10 +1,8 @@
-"""How many threads a computation takes.
+"""The number of threads of the native kernels and of PyTorch's operations between their calls.
 
-The native kernels take PyTorch's number, and fewer if that is faster: one for little work, and one while other programs
-keep the processors busy (``thread_choice.h``). PyTorch's own operations between two calls of the kernels take
-one: the threads of OpenMP spin between operations, and beside busy processes each operation on several threads waits
-for a time slice of the scheduler, which is longer than the operation by orders of magnitude. A number that was asked
-for is kept to by both.
+By default the kernels use PyTorch's number of threads, or fewer if that is faster: one for little work, and one while
+other programs keep the processors busy (``thread_choice.h``). PyTorch's own operations between two calls of the kernels
+then use one thread. A number that the caller gives applies to both exactly.
 """
 
 import threading
@@ -16,34 +14,37 @@ import torch
 from charloom.recurrence.backend import backend
 
 
-class _OfThisThread(threading.local):
-    """limit: As ``thread_limit``, within ``use_threads``; None outside."""
+class _ThreadLocalLimit(threading.local):
+    """The limit of the present Python thread.
+
+    Attributes:
+        limit: Value of ``thread_limit`` within ``use_threads``; None outside.
+    """
 
     limit: int | None = None
 
 
-_here = _OfThisThread()
+_here = _ThreadLocalLimit()
 _lock = threading.Lock()
+# PyTorch passes its number on to new Python threads. A thread that starts within another thread's context would
+# read the temporary number as the process's own, and restore it at its end for good.
 _outside: list[int] = []
-"""PyTorch's number of threads outside every ``use_threads``, once for each context that any Python thread is within.
-
-PyTorch hands its number to new Python threads: read within another thread's context, it would be the wrong one, and put
-back later it would stay.
-"""
+"""PyTorch's number of threads outside every ``use_threads``, once for each open context of any Python thread."""
 
 
 def thread_limit() -> int:
-    """The most threads that the kernels take; negative if they take exactly so many, however busy the machine is."""
+    """Returns the maximum number of threads of the kernels; if negative, its absolute value is the exact number."""
+    # The sign is the kernels' convention: with an exact number they do not look at the machine's load.
     return torch.get_num_threads() if _here.limit is None else _here.limit
 
 
 @contextmanager
 def use_threads(number: int | None = None) -> Iterator[None]:
-    """Sets the threads of the kernels and of PyTorch's own operations for as long as the context lasts.
+    """Sets the number of threads of the kernels and of PyTorch's own operations within the context.
 
     Args:
-        number: Exactly so many for both. None: the kernels choose, and PyTorch takes one; within another context, as
-            there; without native kernels, as outside.
+        number: Exact number for both. If None, the kernels choose and PyTorch's operations use one thread; within
+            another ``use_threads`` its choice stays, and without native kernels PyTorch's number stays.
     """
     if number is None and (_here.limit is not None or backend().kernels is None):
         yield
@@ -54,10 +55,13 @@ def use_threads(number: int | None = None) -> Iterator[None]:
         _outside.append(outside)
     try:
         _here.limit = outside if number is None else -number
+        # OpenMP's threads spin between operations. Beside busy processes, each operation on several threads waits for
+        # a time slice of the scheduler, which is longer than the operation by orders of magnitude.
         torch.set_num_threads(number or 1)
         yield
     finally:
         with _lock:
             _outside.pop()
+        # The outermost context restores the process's number, whatever this thread inherited at its start.
         torch.set_num_threads(outside if limit_before is None else number_before)
         _here.limit = limit_before

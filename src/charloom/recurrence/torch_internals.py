@@ -1,4 +1,4 @@
-"""PyTorch's private parts: all that charloom asks of them, one small function each.
+"""PyTorch's private functions and attributes that charloom uses, each in one small function.
 
 ``tests/recurrence/test_torch_internals.py`` fails if PyTorch changes one of them.
 """
@@ -20,42 +20,42 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def constant_for_compiler(function: _Function) -> _Function:
-    """Has torch.compile take what a function answers, and not trace it.
-
-    As ``torch.compiler.assume_constant_result``, which would import the compiler for everyone.
-    """
+    """Marks a function whose result torch.compile takes as a constant, without tracing the function."""
+    # torch.compiler.assume_constant_result does the same, but imports the compiler in every process.
     vars(function)["_dynamo_marked_constant"] = True
     return function
 
 
 def hidden_from_compiler(function: _Function) -> _Function:
-    """Has torch.compile run a function, and what it calls, as it is.
-
-    Else it compiles an operator's own Python where that runs outside a graph, and hands the kernels sizes as symbols.
-    As ``torch.compiler.disable``, which would import the compiler for everyone.
-    """
+    """Marks a function that torch.compile runs uncompiled, with all functions that it calls."""
+    # Otherwise torch.compile compiles an operator's Python code that runs outside a graph, and passes symbolic sizes to
+    # the kernels. torch.compiler.disable has the same effect, but imports the compiler in every process.
     try:
         compiler: Any = torch._C._dynamo.eval_frame
         skip, plain = compiler._FrameAction.SKIP, cast(FunctionType, function)
         compiler.set_code_exec_strategy(plain.__code__, compiler._FrameExecStrategy(skip, skip))
-    except AttributeError:  # PyTorch's own affair: nothing else depends on it
+    except AttributeError:  # a PyTorch without these names; only torch.compile needs the mark
         pass
     return function
 
 
 @constant_for_compiler
 def is_transformed() -> bool:
-    """True inside a function transform (``torch.func``)."""
+    """Returns True inside a function transform (``torch.func``)."""
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def is_differentiated() -> bool:
-    """True inside a function transform or forward-mode differentiation."""
+    """Returns True inside a function transform or forward-mode differentiation."""
+    # Forward-mode differentiation alone puts no interpreter on functorch's stack.
     return is_transformed() or forward_ad._current_level >= 0
 
 
 def is_observed() -> bool:
-    """True inside a function transform, forward-mode differentiation, a dispatch mode, or ``torch.jit.trace``."""
+    """Returns True inside a function transform, forward-mode differentiation, a dispatch mode, or ``torch.jit.trace``.
+
+    Each of them replaces or records PyTorch's operators, and would not see a native kernel.
+    """
     return (
         is_differentiated()
         or torch._C._len_torch_dispatch_stack() > 0
@@ -65,34 +65,35 @@ def is_observed() -> bool:
 
 
 def is_batched(tensor: Tensor) -> bool:
-    """True under ``vmap``, PyTorch's present one or the one that ``is_grads_batched`` uses."""
+    """Returns True for a tensor of ``vmap``, either PyTorch's present one or the one of ``is_grads_batched``."""
     functorch = torch._C._functorch
     return functorch.is_batchedtensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
 
 
 def is_wrapped(tensor: Tensor) -> bool:
-    """True for a tensor of a function transform."""
+    """Returns True for a tensor of a function transform."""
     return torch._C._functorch.is_functorch_wrapped_tensor(tensor)
 
 
 def has_saved_tensor_hooks() -> bool:
-    """True within ``torch.autograd.graph.saved_tensors_hooks``."""
-    hooks: Any = torch._C._autograd._top_saved_tensors_default_hooks(False)  # False: while tracing too
+    """Returns True within ``torch.autograd.graph.saved_tensors_hooks``."""
+    # The argument ignore_is_tracing: hooks are reported while tracing too.
+    hooks: Any = torch._C._autograd._top_saved_tensors_default_hooks(False)
     return hooks is not None
 
 
 def keeps_graph() -> bool:
-    """Tells, in a backward pass, if what was saved for it may be read again (``retain_graph``)."""
+    """Returns True in a backward pass after which the saved tensors may be read again (``retain_graph``)."""
     return torch._C._autograd._get_current_graph_task_keep_graph()
 
 
 def version_of(tensor: Tensor) -> int | None:
-    """How often a tensor has been written to; None if nobody counts, as in inference mode."""
+    """Returns a tensor's version counter, which in-place operations increase; None for an inference tensor."""
     return None if tensor.is_inference() else tensor._version
 
 
 def are_hooked(modules: Iterable[nn.Module | None]) -> bool:
-    """True if a hook listens to a call of these modules themselves, forward or backward, theirs or everyone's."""
+    """Returns True if a call of one of these modules runs a hook: forward or backward, its own or a global one."""
     everyones: Any = torch_module._has_any_global_hook()  # type: ignore[no-untyped-call] # torch's
     return bool(everyones) or any(
         part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks
@@ -102,21 +103,22 @@ def are_hooked(modules: Iterable[nn.Module | None]) -> bool:
 
 
 def has_gradient_hooks(parameter: Tensor) -> bool:
-    """Tells if a hook waits for a parameter's gradient.
+    """Returns True if a hook is registered for a parameter's gradient.
 
-    Hooks on the nodes that accumulate gradients (``parameter.view_as(parameter).grad_fn.next_functions``) are not seen.
+    Hooks on the nodes that accumulate gradients (``parameter.view_as(parameter).grad_fn.next_functions``) are not
+    found.
     """
     return bool(parameter._backward_hooks or parameter._post_accumulate_grad_hooks)
 
 
 def has_step_hooks(of: Optimizer) -> bool:
-    """Tells if a hook waits for an optimizer's step, its own or everyone's."""
+    """Returns True if a hook is registered for an optimizer's step, its own or a global one."""
     own = of._optimizer_step_pre_hooks or of._optimizer_step_post_hooks
     return bool(own or optimizer._global_optimizer_pre_hooks or optimizer._global_optimizer_post_hooks)
 
 
 def is_in_distributed_forward() -> bool:
-    """True within the forward of ``DistributedDataParallel``."""
+    """Returns True within the forward of ``DistributedDataParallel``."""
     return DistributedDataParallel._active_ddp_module is not None
 
 
@@ -125,10 +127,12 @@ _one_dnn_lock = threading.RLock()
 
 @contextmanager
 def without_one_dnn() -> Iterator[None]:
-    """Switches oneDNN off. The flag is the process's, so that threads must not put each other's value back."""
+    """Switches oneDNN off within the context."""
+    # The flag belongs to the process: a thread could otherwise restore a value that another one has set meanwhile.
     with _one_dnn_lock:
         before = torch._C._get_mkldnn_enabled()
-        torch._C._set_mkldnn_enabled(False)  # torch.backends.mkldnn.flags sets other flags too, and warns of one
+        # torch.backends.mkldnn.flags sets other flags too, and warns about one of them.
+        torch._C._set_mkldnn_enabled(False)
         try:
             yield
         finally:

@@ -11,7 +11,7 @@ import torch
 
 from charloom.arguments import check_listeners, check_type
 from charloom.errors import InputError, SettingsError, TrainingDivergedError
-from charloom.inference.evaluation import nats_in_lanes, perplexity_of
+from charloom.inference.evaluation import perplexity_of, sum_nats_in_lanes
 from charloom.inference.generation import generate
 from charloom.models.device import find_device
 from charloom.models.language_model import LanguageModel
@@ -206,7 +206,7 @@ class _Trainer:
         def progress(fraction: float) -> None:
             self._tell(ValidationAdvanced(training.epoch, fraction))
 
-        scored = nats_in_lanes(training.model, ids, num_lanes, self._processes.share(num_lanes), progress)
+        scored = sum_nats_in_lanes(training.model, ids, num_lanes, self._processes.share(num_lanes), progress)
         of_all = torch.stack(self._processes.gather(torch.tensor(scored, dtype=torch.float64)))
         nats, count = of_all.sum(0).tolist()
         return perplexity_of(nats / count)
