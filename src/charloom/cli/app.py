@@ -46,7 +46,7 @@ class PositionalWord(str):
     __slots__ = ()
 
 
-def refuse_wrong_words(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts.ArgumentCollection) -> None:
+def check_tokens(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts.ArgumentCollection) -> None:
     """Raises CycloptsError for arguments that cyclopts would accept with an unintended meaning."""
     options = [name for argument in arguments for name in argument.names if name.startswith("--")]
     for argument in arguments:
@@ -77,7 +77,7 @@ app = cyclopts.App(
     help_format="markdown",
     version=__version__,
     suppress_keyboard_interrupt=False,  # run_command_line reports it, with the exit status of the signal
-    config=(refuse_wrong_words, recipe_defaults),
+    config=(check_tokens, recipe_defaults),
 )
 for command in (train, sweep, generate, evaluate, compress, decompress, forecast, info, recipes, cache):
     app.command(command)

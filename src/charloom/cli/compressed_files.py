@@ -180,7 +180,7 @@ def _standard_output() -> Iterator[BinaryIO]:
 
 
 def without_suffix(file: str) -> str:
-    """Returns the name of the original. Raises CompressedFileError if the name of the file has no suffix."""
+    """Returns the name of the original. Raises CompressedFileError if the name of the file lacks the suffix."""
     if not file.endswith(SUFFIX) or Path(file).name == SUFFIX:
         raise CompressedFileError(f"the file name does not end in {SUFFIX}: give a file with --output")
     return file.removesuffix(SUFFIX)

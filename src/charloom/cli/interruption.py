@@ -8,7 +8,7 @@ import signal
 import time
 from types import FrameType
 
-from charloom.cli.stopping import PATIENCE, listened_to
+from charloom.cli.stopping import PATIENCE, handled_signals
 
 
 class Interruption:
@@ -31,7 +31,7 @@ class Interruption:
         return 128 + self.requested if self.requested else 0
 
     def __enter__(self) -> "Interruption":
-        self._before = {number: signal.signal(number, self._request) for number in listened_to()}
+        self._before = {number: signal.signal(number, self._request) for number in handled_signals()}
         return self
 
     def __exit__(self, *_: object) -> None:
