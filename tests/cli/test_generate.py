@@ -62,8 +62,8 @@ def test_unknown_characters(char_model: Path, tmp_path: Path) -> None:
         (["--top-p", "2"], "--top-p is 2.0: it must be above 0 and at most 1"),
         (["--top-k", "0"], "--top-k is 0"),
         (["--num-chars", "-5"], "--num-chars is -5"),
-        (["--num-samples", "3", "--greedy"], "greedy samples would all be the same"),
-        (["--greedy", "--top-k", "3"], "--greedy and other sampling options contradict each other"),
+        (["--num-samples", "3", "--greedy"], "all greedy samples are the same"),
+        (["--greedy", "--top-k", "3"], "--greedy contradicts the other sampling options"),
         (["--stop", ""], "--stop is ''"),
     ],
 )

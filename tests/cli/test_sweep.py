@@ -123,7 +123,7 @@ def test_a_stopped_sweep_resumes(number: signal.Signals, home: Path, undisturbed
         assert process.returncode == -number
     else:
         assert process.returncode == 128 + number
-        assert f"Stopped by {number.name}: {4 - done} runs are still to do; the same command goes on.".encode() in out
+        assert f"Stopped by {number.name}: {pluralize(4 - done, "run")} left; to resume, repeat the command.".encode() in out
         assert not (home / "out" / ".work").exists()
     _wait_for_workers_to_end(home / "out")
     result = call(home, "sweep", *_LONG)
@@ -148,7 +148,7 @@ def test_a_signal_to_this_process_after_the_first_run(
         patch.setattr(SweepFolder, "add_run", then_signal)
         result = call(home, "sweep", *_SHORT)
     assert (result.status, result.errors) == (128 + number, "")
-    assert f"Stopped by {number.name}: 3 runs are still to do; the same command goes on." in result.out
+    assert f"Stopped by {number.name}: 3 runs left; to resume, repeat the command." in result.out
     assert not (home / "out" / ".work").exists()
     assert "3 runs to do, 1 done before" in call(home, "sweep", *_SHORT).done()
     assert len(_results(home / "out")) == 4
@@ -191,7 +191,7 @@ def test_diverged_runs_are_in_the_table(home: Path) -> None:
         (["-", "--vary", "max-chars=500,600"], 2, "standard input can be read only once"),
         (["--num-seeds", "0"], 2, "--num-seeds is 0"),
         (["--num-seeds", "2", "--jobs", "0"], 2, "--jobs is 0"),
-        (["--num-seeds", "1.5"], 2, "1.5 for --num-seeds is not a whole number"),
+        (["--num-seeds", "1.5"], 2, "1.5 for --num-seeds is not an integer"),
         (["--seed", "x"], 2, "--seed"),
         (["--combinations", "none.toml"], 2, "none.toml: No such file"),
         (["--combinations", "fable.txt"], 2, "fable.txt: "),

@@ -57,7 +57,7 @@ def evaluate(
     by_char
         Print the surprisal of each character as JSON lines, and the summary to standard error.
     by_line
-        Print the surprisal of each line, including its line end, as JSON lines.
+        Print the surprisal of each line, including its line end, as JSON lines, and the summary to standard error.
     sort
         Sort key of --by-line, highest first: bits, or bits per character. Default: the order of the text.
     top

@@ -51,7 +51,7 @@ def train(
     force
         Overwrite an existing model.
     no_priming
-        Do not store the last MiB of the text in the folder. 'charloom compress' uses it to prime its context models.
+        Do not store the last MiB of the text in the folder, from which 'charloom compress' starts.
     resume
         Folder of an interrupted run, which continues exactly, with its text, recipe and options. Options of duration,
         display and device may be changed; after divergence, --learning-rate and --clip-norm, too. With --output, it
