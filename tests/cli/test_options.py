@@ -33,7 +33,7 @@ def _value_type(hint: Any) -> type:
 
 def _vocabulary() -> dict[str, str]:
     """Returns the table of the page: each option name and the type of its value."""
-    table = _PAGE.read_text(encoding="utf-8").partition("| word |")[2].partition("\n\n")[0]
+    table = _PAGE.read_text(encoding="utf-8").partition("| name |")[2].partition("\n\n")[0]
     rows = [line.split("|")[1:3] for line in table.splitlines()[2:]]
     return {word: takes.strip() for words, takes in rows for word in re.findall(r"`([^`]+)`", words)}
 
