@@ -59,7 +59,7 @@ def test_refusals(home: Path, char_model: Path) -> None:
     (home / "empty").write_bytes(b"")
     message = call(home, "compress", "--report", "empty", "-m", char_model).error()
     assert message == "empty: the file is empty; give one with text"
-    assert "takes --plot" in call(home, "compress", "--report", "-", "-m", char_model).error(2)
+    assert "requires --plot" in call(home, "compress", "--report", "-", "-m", char_model).error(2)
     assert "one file" in call(home, "compress", "--report", "fox.txt", "-o", "x", "-m", char_model).error(2)
 
 

@@ -89,7 +89,7 @@ def test_files_are_overwritten_only_if_asked(home: Path) -> None:
     options = ["--plot", "new.png", "--save", "model"]
     assert "model: the folder exists; give --force" in call(home, "forecast", "sales.csv", *options).error(2)
     assert "nowhere: no such folder" in call(home, "forecast", "sales.csv", "--plot", "nowhere/x.png").error(2)
-    assert "a folder; name a file" in call(home, "forecast", "sales.csv", "--plot", ".").error(2)
+    assert "this is a folder; give a file" in call(home, "forecast", "sales.csv", "--plot", ".").error(2)
 
 
 def test_a_short_series_is_forecast_by_a_baseline(home: Path) -> None:

@@ -51,7 +51,7 @@ def test_the_input_is_never_the_output(home: Path, option: str, target: str) -> 
 
 
 @pytest.mark.parametrize("wrong", [("--level", "95"), ("--held-out", "0")])
-def test_a_wrong_option_is_said_before_a_file_that_is_there(home: Path, wrong: tuple[str, str]) -> None:
+def test_wrong_option_is_reported_before_existing_file(home: Path, wrong: tuple[str, str]) -> None:
     (home / "two.csv.forecast.png").write_text("")
     assert call(home, "forecast", "two.csv", *wrong).error(2).startswith(f"{wrong[0]} is ")
 

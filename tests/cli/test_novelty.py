@@ -28,7 +28,7 @@ def test_the_text_goes_to_standard_output_and_the_report_to_standard_error(char_
     copied, ordinary, _, row = _lines(result)
     assert copied.startswith("Copied: 100.0 % of the 60 generated characters")
     assert "passages of at least 32 that occur in fox.txt; the longest has 60" in copied
-    assert ordinary.startswith("Ordinary: of 2 chunks of that text itself, as long, 100.0 %")
+    assert ordinary.startswith("Ordinary: of 2 chunks of the same length from that text, 100.0 %")
     assert "fox.txt, line 1 (character 9)" in row
     assert row.endswith('"' + (SENTENCE * 3)[9:69].replace("\n", "\\n") + '"')
 
