@@ -80,7 +80,10 @@ def test_refusals(home: Path) -> None:
     assert call(home, "compress", "model", "-m", "model").error() == "model: this is a folder: give its files"
     assert call(home, "compress", "nothing", "-m", "model").error() == "nothing: no such file or directory"
     assert "/dev/null: a device" in call(home, "compress", "/dev/null", "-m", "model").error()
-    assert "the input is the output" in call(home, "compress", "a.txt", "-m", "model", "-o", "a.txt", "-f").error()
+    assert (
+        "input and output are the same file"
+        in call(home, "compress", "a.txt", "-m", "model", "-o", "a.txt", "-f").error()
+    )
     assert "model is a folder" in call(home, "compress", "a.txt", "-m", "model", "-o", "model", "-f").error()
     assert "no input file" in call(home, "compress", "-m", "model").error(2)
     assert "--output names one" in call(home, "compress", "a.txt", "a.txt", "-m", "model", "-o", "x").error(2)

@@ -77,6 +77,7 @@ def compress(
     def transform(source: BufferedReader, target: BinaryIO, progress: Callable[[object], None]) -> None:
         if target.isatty() and not force:
             raise InputError("compressed data is not written to a terminal: give a file with --output, or --force")
+        # peek does not consume the header, which the codec reads next; standard input cannot seek.
         if not force and is_compressed(source.peek(HEADER_BYTES)):
             raise InputError("already compressed; to compress it again, give --force")
         work(source, target, progress)
@@ -90,6 +91,7 @@ def _report_on(file: str, model: Path, plot: Path | None, *, threads: int | None
         if file == STANDARD_INPUT:
             raise SettingsError("--report of standard input requires --plot: give a file for the picture")
         plot = Path(file + _PICTURE)
+    # Wrong names are reported before the measurement, which takes minutes for a long file.
     drawn_as = picture_format(plot)
     check_targets(file, [("--plot", plot)], force=force)
 
@@ -101,6 +103,7 @@ def _report_on(file: str, model: Path, plot: Path | None, *, threads: int | None
         raise CorpusError(f"{shown(file)}: the file is empty; give one with text")
     with screen.reading_progress("measuring") as show:
         report = report_compression(data, model, threads=threads, progress=show)
+    # Printed before the plot, so that a missing matplotlib does not lose the measurement.
     _show_report(report)
     try:
         drawn = plot_report(report, Path(shown(file)).name, drawn_as)

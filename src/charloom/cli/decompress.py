@@ -41,6 +41,7 @@ def decompress(
         standard output.
     """
     options.check(files)
+    # Checked here because the codec reads the model only when a file needs it.
     if model is not None and not model.is_dir():
         raise ModelFolderError(
             f"{model}: {'not a folder' if model.exists() else 'no such model folder'}; give another with --model"

@@ -78,7 +78,7 @@ def evaluate(
     from charloom.text.decoding import for_a_model_of_characters
     from charloom.text.sources import read_sources
 
-    _check_options(by_char, by_line, sort, top, as_json)
+    _check_options(by_char, by_line, sort, top, as_json)  # before a long text is read
     results = screen.results()
     loaded = LanguageModel.load(model).to(find_device(device))
     vocabulary = loaded.vocabulary
@@ -101,6 +101,7 @@ def evaluate(
         show_lines(results, surprisals, sort or "bits")
     elif by_char or by_line:
         _write_json_lines(surprisals, "line" if by_line else "char")
+    # Standard output must contain nothing but JSON lines, for other programs to read.
     console = screen.messages() if by_char or by_line else results
     _show_summary(console, result, baselines, measured, vocabulary.unit)
 
@@ -175,7 +176,7 @@ def _show_summary(
         shown = f"{perplexity:.3f}" if perplexity < _MAX_PERPLEXITY else f"{perplexity:.3g}"
         shown_rows.append((name, f"{nats:.4f}", f"{per_char:.4f}", f"{per_byte:.4f}", shown, note))
     columns = [*zip(("", f"nats/{unit}", f"bits/{unit}", "bits/byte", "perplexity", ""), *shown_rows, strict=True)]
-    if unit == "byte":
+    if unit == "byte":  # bits/unit and bits/byte are the same
         del columns[2]
     headings, *cells = zip(*columns, strict=True)
     screen.show_table(console, headings, cells, texts=(0, len(columns) - 1))

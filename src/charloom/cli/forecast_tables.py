@@ -45,6 +45,7 @@ def show_backtest(
     with screen.reading_progress("measuring") as show:
         report = backtest(series, settings, held_out=held_out, levels=levels, progress=show)
     horizon = len(report.num_forecasts)
+    # Steps are spaced geometrically, since errors change most at the first ones.
     steps = sorted({max(1, round(horizon ** (i / (_SHOWN_STEPS - 1)))) for i in range(_SHOWN_STEPS)})
     season = f", a season of {report.season}" if report.season > 1 else ""
     fitted = pluralize(min(report.num_fitted, MAX_POINTS), "point")
@@ -67,6 +68,7 @@ def _verdict(report: Backtest) -> str:
         return f"{used} has the smallest errors and is used."
     if report.best.settings.method == "auto":
         return f"{used} is used: {best} is only slightly better."
+    # A difference of mean logarithms is the logarithm of the ratio of geometric means.
     share = 1 - np.exp(report.mean_log_error(best) - report.mean_log_error(used))
     return f"The errors of {best} are {100 * share:.0f} % smaller than those of {used}; --method auto uses {best}."
 

@@ -40,6 +40,7 @@ def info(model: Path | None = None, /) -> None:
         ("threads", str(torch.get_num_threads())),
         ("recurrence", backend().describe()),
     ]
+    # A folder states its kind, so that a forecaster is not loaded as a language model.
     if model is not None:
         is_forecaster = kind_of(model) == KIND
         found = _forecaster_rows(Forecaster.load(model)) if is_forecaster else _model_rows(LanguageModel.load(model))

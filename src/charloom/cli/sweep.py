@@ -70,12 +70,13 @@ def sweep(
     recipe
         Recipe, as for 'charloom train'.
     """
+    # Imported here: "charloom --help" must not wait for PyTorch.
     from charloom.sweeps.plan import grid, read_combinations
 
     fixed, asked = Recipe(text, model, training), grid(_values(vary))
     if combinations is not None:
         asked = read_combinations(combinations, asked, fixed)
-    if asked == [{}] and num_seeds == 1:
+    if asked == [{}] and num_seeds == 1:  # a single run, which is "charloom train"
         raise SettingsError(f"nothing is varied: give --vary, --combinations or --num-seeds; {_FORM}")
     from charloom.sweeps.events import SweepStarted
     from charloom.sweeps.sweep import sweep as run_sweep
@@ -110,6 +111,7 @@ def sweep(
             "repeat the command."
         )
         return interruption.exit_status
+    # A mistake in the settings fails in every run with the same message.
     for name, reason in list(results.failures.items())[:_MAX_FAILURES]:
         screen.show_error(f"{name}: {reason}")
     if results.failures:

@@ -68,6 +68,7 @@ def train(
     from charloom.runs.plan import RunPlan
     from charloom.runs.training_run import TrainingRun
 
+    # Checked before the text is read and the folder is locked.
     check_installed(tensorboard=tensorboard, wandb=wandb)
     plan = RunPlan(
         corpus,

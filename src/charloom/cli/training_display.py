@@ -95,6 +95,7 @@ class TrainingDisplay:
             self._show_progress(event.epoch, 1.0, lambda: f"validation, {event.fraction:.0%}")
 
     def _show_progress(self, epoch: int, fraction: float, figures: Callable[[], str]) -> None:
+        # figures() reads the loss, which waits for a GPU: it is called only when the bar is redrawn.
         if not self._progress.disable and self._progress.get_time() - self._shown_at >= 1 / _REFRESHES_PER_SECOND:
             self._shown_at = self._progress.get_time()
             self._progress.update(self._task, completed=epoch - 1 + fraction, epoch=epoch, figures=figures())
