@@ -101,7 +101,7 @@ def forecast(
     written = forecast_tables.csv_of(series, found, levels, forecaster)
     if table_file is not None:
         files[table_file] = written.encode()
-    write_atomically(files)  # all together: a plot never belongs to another forecast than the table
+    write_atomically(files)  # both are complete before either replaces a file of an earlier forecast
     if save is not None:
         forecaster.save(save)
     if picture is None:
