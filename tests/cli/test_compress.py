@@ -79,7 +79,7 @@ def test_refusals(home: Path) -> None:
     assert "already compressed" in call(home, "compress", "-", "-m", "model", stdin=there).error()
     assert call(home, "compress", "model", "-m", "model").error() == "model: this is a folder: give its files"
     assert call(home, "compress", "nothing", "-m", "model").error() == "nothing: no such file or directory"
-    assert "/dev/null: a device" in call(home, "compress", "/dev/null", "-m", "model").error()
+    assert "/dev/null: this is a device" in call(home, "compress", "/dev/null", "-m", "model").error()
     assert (
         "input and output are the same file"
         in call(home, "compress", "a.txt", "-m", "model", "-o", "a.txt", "-f").error()

@@ -181,10 +181,10 @@ def test_diverged_runs_are_in_the_table(home: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        ([], 2, "nothing is varied: give --vary, --combinations or --num-seeds; it is written --vary NAME=VALUE,VALUE"),
+        ([], 2, "nothing is varied: give --vary, --combinations or --num-seeds; the form is --vary NAME=VALUE,VALUE"),
         (["--vary", "hiden-size=4"], 2, "no setting 'hiden-size'; did you mean --hidden-size?"),
-        (["--vary", "hidden-size"], 2, "--vary hidden-size: it is written --vary NAME=VALUE"),
-        (["--vary", "hidden-size="], 2, "it is written --vary NAME=VALUE"),
+        (["--vary", "hidden-size"], 2, "--vary hidden-size: the form is --vary NAME=VALUE"),
+        (["--vary", "hidden-size="], 2, "the form is --vary NAME=VALUE"),
         (["--vary", "hidden-size=4,,8"], 2, "--hidden-size is '': it must be an integer"),
         (["--vary", "hidden-size=4,0"], 2, "--hidden-size is 0: it must be an integer, at least 1"),
         (["--vary", "hidden-size=4", "--vary", "hidden-size=8"], 2, "--hidden-size is varied twice"),
