@@ -13,7 +13,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Returns the calls of ``stopping``, in order; no handler of this process is changed."""
     found: list[object] = []
     monkeypatch.setattr(stopping, "stop_on_signals", lambda file: found.append(("stop_on_signals", file)))
-    monkeypatch.setattr(stopping, "leave_if_asked", lambda: found.append("leave_if_asked"))
+    monkeypatch.setattr(stopping, "exit_if_stopped", lambda: found.append("exit_if_stopped"))
     monkeypatch.setattr(stopping, "exit_at_once", lambda status: found.append(("exit_at_once", status)))
     return found
 
@@ -45,4 +45,4 @@ def test_any_exception_is_attributed_to_a_signal_that_came(
     monkeypatch.setattr(app, "run_command_line", fail)
     with pytest.raises(error):
         entry.main()
-    assert calls == [("stop_on_signals", entry.__file__), "leave_if_asked"]
+    assert calls == [("stop_on_signals", entry.__file__), "exit_if_stopped"]

@@ -6,14 +6,15 @@ from charloom.cli import stopping
 
 
 def main() -> None:
-    """Runs the command line and exits: 0 done, 1 failed, 2 called wrongly, 128 + n stopped by signal n."""
+    """Runs the command line and exits with its status: see ``cli.app.run_command_line``."""
     try:
         stopping.stop_on_signals(__file__)
+        # Imported after the handlers are installed: the imports take seconds, and Ctrl-C must end them, too.
         from charloom.cli.app import run_command_line
 
         status = run_command_line(sys.argv[1:])
     except BaseException:
-        stopping.leave_if_asked()  # some library may have made another error of the signal's exception
+        stopping.exit_if_stopped()  # a library may have converted the exception of the signal to another one
         raise
     stopping.exit_at_once(status)
     sys.exit(status)

@@ -31,6 +31,7 @@ def check_type(kinds: Any, **arguments: object) -> None:
     for name, value in arguments.items():
         # A str is a Sequence whose characters would be taken for the elements of the list.
         allowed = tuple(k for k in kinds if k not in (Sequence, Iterable)) if isinstance(value, TEXT) else kinds
+        # An os.PathLike may yield bytes, which pathlib refuses with an obscure TypeError.
         of_bytes = os.PathLike in kinds and isinstance(value, os.PathLike) and not isinstance(value.__fspath__(), str)
         if not isinstance(value, allowed) or of_bytes:
             words = [_TYPE_NAMES.get(kind, f"a {kind.__name__}") for kind in kinds if kind is not type(None)]

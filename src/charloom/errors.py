@@ -61,7 +61,7 @@ class Message:
         With a setting, the line starts with it: ``dropout is 1.5: ...``, or ``patience ...`` without a value. The hint
         follows after a semicolon.
         """
-        super().__init__(*message)
+        super().__init__(*message)  # pickle, which multiprocessing uses, calls the class with these arguments
         self.message = message
         self.setting = setting
         self.value = value
@@ -72,6 +72,7 @@ class Message:
         """All parts of the line, for an error that extends this one."""
         start: tuple[Part, ...] = ()
         if self.setting is not None:
+            # "--no-keep-best: ..." reads better than "--keep-best is False: ...".
             if isinstance(self.value, bool):
                 start = (Argument(self.setting, self.value), ": ")
             else:

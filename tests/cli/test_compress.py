@@ -56,7 +56,7 @@ def test_remove_and_keep(home: Path) -> None:
     call(home, "decompress", "a.txt.loom", "-m", "model", "--remove", "-f").done()
     assert _names(home) == ["a.txt"]
     assert "contradict" in call(home, "compress", "a.txt", "-m", "model", "-k", "--remove").error(2)
-    assert "--remove goes with" in call(home, "compress", "a.txt", "-m", "model", "--remove", "-o", "-").error(2)
+    assert "--remove requires" in call(home, "compress", "a.txt", "-m", "model", "--remove", "-o", "-").error(2)
 
 
 def test_fast_threads_and_names(home: Path) -> None:
@@ -74,15 +74,18 @@ def test_refusals(home: Path) -> None:
     """Each is one line; --force overrides some; no partial output is left and no input is lost."""
     call(home, "compress", "a.txt", "-m", "model").done()
     there = (home / "a.txt.loom").read_bytes()
-    assert "a.txt.loom is there already: --force" in call(home, "compress", "a.txt", "-m", "model").error()
-    assert "compressed already" in call(home, "compress", "a.txt.loom", "-m", "model").error()
-    assert "compressed already" in call(home, "compress", "-", "-m", "model", stdin=there).error()
-    assert call(home, "compress", "model", "-m", "model").error() == "model: a folder; name its files"
+    assert "a.txt.loom exists: give --force" in call(home, "compress", "a.txt", "-m", "model").error()
+    assert "already compressed" in call(home, "compress", "a.txt.loom", "-m", "model").error()
+    assert "already compressed" in call(home, "compress", "-", "-m", "model", stdin=there).error()
+    assert call(home, "compress", "model", "-m", "model").error() == "model: this is a folder: give its files"
     assert call(home, "compress", "nothing", "-m", "model").error() == "nothing: no such file or directory"
-    assert "/dev/null: a device" in call(home, "compress", "/dev/null", "-m", "model").error()
-    assert "the input is the output" in call(home, "compress", "a.txt", "-m", "model", "-o", "a.txt", "-f").error()
+    assert "/dev/null: this is a device" in call(home, "compress", "/dev/null", "-m", "model").error()
+    assert (
+        "input and output are the same file"
+        in call(home, "compress", "a.txt", "-m", "model", "-o", "a.txt", "-f").error()
+    )
     assert "model is a folder" in call(home, "compress", "a.txt", "-m", "model", "-o", "model", "-f").error()
-    assert "no file given" in call(home, "compress", "-m", "model").error(2)
+    assert "no input file" in call(home, "compress", "-m", "model").error(2)
     assert "--output names one" in call(home, "compress", "a.txt", "a.txt", "-m", "model", "-o", "x").error(2)
     assert "name of the output is empty" in call(home, "compress", "a.txt", "-m", "model", "-o", "").error(2)
     assert call(home, "compress", "a.txt", "-m", "nowhere").error() == "nowhere: no such model folder"
@@ -114,7 +117,7 @@ def test_no_binary_output_to_a_terminal(home: Path) -> None:
     controller, terminal = pty.openpty()
     try:
         place = os.ttyname(terminal)
-        assert "not for a terminal" in call(home, "compress", "a.txt", "-m", "model", "-o", place).error()
+        assert "not written to a terminal" in call(home, "compress", "a.txt", "-m", "model", "-o", place).error()
         call(home, "compress", "a.txt", "-m", "model", "-o", place, "-f").done()
         assert os.read(controller, 10).startswith(b"\xc7cl")
     finally:

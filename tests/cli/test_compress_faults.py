@@ -173,7 +173,7 @@ def test_no_binary_output_to_a_terminal(home: Path, command: list[str]) -> None:
         os.close(terminal)
         os.close(controller)
     assert done.returncode == 1
-    assert b"not for a terminal" in done.stderr
+    assert b"not written to a terminal" in done.stderr
 
 
 def test_a_closed_pipe_ends_it_silently(home: Path, command: list[str]) -> None:

@@ -28,10 +28,10 @@ def _out(file: str) -> str:
 @pytest.mark.parametrize(
     ("files", "options", "message"),
     [
-        ([], {}, "no file given"),
-        (["a", "b"], {"output": "x"}, "--output names one file, and 2 are to be read"),
-        (["a"], {"output": ""}, "the name of the output is empty"),
-        (["a"], {"output": "-", "remove": True}, "--remove goes with an output in a file"),
+        ([], {}, "no input file"),
+        (["a", "b"], {"output": "x"}, "--output is one file, but there are 2 input files"),
+        (["a"], {"output": ""}, "--output is empty"),
+        (["a"], {"output": "-", "remove": True}, "--remove requires an output file"),
         (["a"], {"keep": True, "remove": True}, "contradict each other"),
     ],
 )
@@ -81,7 +81,7 @@ def test_an_input_that_was_replaced_while_it_was_read_is_kept(
         other.replace(file)
 
     assert each_file([str(file)], replace, FileOptions(remove=True), _out, force=False) == 1
-    assert "it changed while it was read, and is kept" in capsys.readouterr().err
+    assert "the file changed while it was read, so it is kept" in capsys.readouterr().err
     assert file.read_bytes() == b"dog"
 
 
@@ -94,12 +94,12 @@ def test_an_input_that_changed_while_it_was_read_is_kept(tmp_path: Path, capsys:
         file.write_bytes(b"other")
 
     assert each_file([str(file)], change, FileOptions(remove=True), _out, force=False) == 1
-    assert "it changed while it was read, and is kept" in capsys.readouterr().err
+    assert "the file changed while it was read, so it is kept" in capsys.readouterr().err
     assert file.read_bytes() == b"other"
 
 
 def test_the_name_of_the_decompressed_file() -> None:
     assert without_suffix("a/b.txt.loom") == "a/b.txt"
     for name in ("b.txt", "a/.loom"):
-        with pytest.raises(CompressedFileError, match=r"does not end in \.loom: say with --output"):
+        with pytest.raises(CompressedFileError, match=r"does not end in \.loom: give a file with --output"):
             without_suffix(name)

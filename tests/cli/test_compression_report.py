@@ -37,11 +37,11 @@ def test_the_table_and_the_picture(home: Path, char_model: Path) -> None:
         assert f"{8 * size / len(_TEXT):.4f}" in rows[name]
     peers = {"gzip -9", "bzip2 -9", "xz -9e", "zstd -19", "brotli -q 11", "7z PPMd", "zpaq -m5"}
     assert {"entropy under the model", *peers} <= set(rows)
-    assert "pays from" in table
+    assert "break-even" in table
     assert f"{size_of_model(char_model):,}" in table
     picture = home / "fox.txt.compression.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert "--force overwrites it" in call(home, "compress", "--report", "fox.txt", "-m", char_model).error(2)
+    assert "give --force to overwrite it" in call(home, "compress", "--report", "fox.txt", "-m", char_model).error(2)
     call(home, "compress", "--report", "fox.txt", "-m", char_model, "--plot", "other.png").done()
     assert (home / "other.png").exists()
     assert sorted(file.name for file in home.iterdir()) == ["fox.txt", "fox.txt.compression.png", "other.png"]
@@ -58,8 +58,8 @@ def test_bytes_that_are_not_utf8(home: Path, char_model: Path) -> None:
 def test_refusals(home: Path, char_model: Path) -> None:
     (home / "empty").write_bytes(b"")
     message = call(home, "compress", "--report", "empty", "-m", char_model).error()
-    assert message == "empty: empty; there is nothing to measure"
-    assert "takes --plot" in call(home, "compress", "--report", "-", "-m", char_model).error(2)
+    assert message == "empty: the file is empty; give one with text"
+    assert "requires --plot" in call(home, "compress", "--report", "-", "-m", char_model).error(2)
     assert "one file" in call(home, "compress", "--report", "fox.txt", "-o", "x", "-m", char_model).error(2)
 
 
@@ -75,7 +75,7 @@ def test_other_formats_of_pictures_are_refused_before_any_measurement(
 ) -> None:
     monkeypatch.delattr("charloom.inference.compression_report.report_compression")
     result = call(home, "compress", "--report", "fox.txt", "-m", char_model, "--plot", name)
-    assert f"--plot {name}: its name must end in .png, .svg or .pdf" in result.error(2)
+    assert f"--plot {name}: the file name must end in .png, .svg or .pdf" in result.error(2)
 
 
 @pytest.mark.parametrize("absent", ["torch", "matplotlib"])
@@ -89,7 +89,7 @@ def test_a_missing_library(absent: str, home: Path, char_model: Path) -> None:
         assert "needs PyTorch, which is not installed" in result.out
         assert (home / "fox.txt.compression.png").exists()
     else:
-        assert "no picture: drawing takes matplotlib, which is not on this machine" in result.error()
+        assert "no picture: matplotlib is not installed" in result.error()
         assert not (home / "fox.txt.compression.png").exists()
 
 

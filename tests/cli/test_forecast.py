@@ -29,7 +29,7 @@ def test_forecast(home: Path) -> None:
         home, "forecast", "sales.csv", "--column", "units", *_QUICK, "--output", "out.csv", "--save", "model"
     ).done()
     assert out.startswith("units: 96 points, 2000-01 to 2007-12\n")
-    assert "fitted to 77 points, a season of 12; the 19 after them are held out" in out
+    assert "fitted to 77 points, a season of 12; the last 19 are held out" in out
     for name in (
         "network",
         "naive",
@@ -37,11 +37,11 @@ def test_forecast(home: Path) -> None:
         "mean",
         "seasonal naive (12)",
         "AR(13)",
-        "true values in the 0.8 interval",
+        "coverage of the 0.8 interval",
     ):
         assert any(line.startswith(name + "  ") for line in out.splitlines()), name
     assert "2008-06" in out
-    assert "Drawn in sales.csv.forecast.png\nWritten to out.csv\nSaved in model" in out
+    assert "Plot saved to sales.csv.forecast.png\nForecast saved to out.csv\nForecaster saved to model" in out
     assert (home / "sales.csv.forecast.png").read_bytes().startswith(b"\x89PNG")
     rows = list(csv.DictReader((home / "out.csv").read_text().splitlines()))
     assert [row["time"] for row in rows] == [f"2008-{month:02d}" for month in range(1, 7)]
@@ -70,7 +70,7 @@ def test_standard_input_to_standard_output(home: Path) -> None:
     rows = list(csv.reader(io.StringIO(result.out)))
     assert rows[0] == ["time", "forecast", "lower_50", "upper_50"]
     assert len(rows) == 7
-    assert "No picture is drawn, since standard input is a pipe: --plot names a place." in result.errors
+    assert "No plot: standard input is a pipe; give a picture file with --plot." in result.errors
     assert not list(home.glob("*.png"))
     assert "Backtest" not in result.errors
 
@@ -78,7 +78,7 @@ def test_standard_input_to_standard_output(home: Path) -> None:
 def test_files_are_overwritten_only_if_asked(home: Path) -> None:
     (home / "out.csv").write_text("mine")
     message = call(home, "forecast", "sales.csv", "--column", "units", *_QUICK, "--output", "out.csv").error(2)
-    assert message == "out.csv: there is a file already; --force overwrites it, another name keeps it"
+    assert message == "out.csv: the file exists; give --force to overwrite it, or another file with --output"
     assert (home / "out.csv").read_text() == "mine"
     assert not (home / "sales.csv.forecast.png").exists()
     call(
@@ -87,19 +87,19 @@ def test_files_are_overwritten_only_if_asked(home: Path) -> None:
     assert (home / "out.csv").read_text() != "mine"
     (home / "model").mkdir()
     options = ["--plot", "new.png", "--save", "model"]
-    assert "model: there already; --force" in call(home, "forecast", "sales.csv", *options).error(2)
+    assert "model: the folder exists; give --force" in call(home, "forecast", "sales.csv", *options).error(2)
     assert "nowhere: no such folder" in call(home, "forecast", "sales.csv", "--plot", "nowhere/x.png").error(2)
-    assert "a folder; name a file" in call(home, "forecast", "sales.csv", "--plot", ".").error(2)
+    assert "this is a folder; give a file" in call(home, "forecast", "sales.csv", "--plot", ".").error(2)
 
 
 def test_a_short_series_is_forecast_by_a_baseline(home: Path) -> None:
     lines = (home / "sales.csv").read_text().splitlines()[:11]
     (home / "short.csv").write_text("\n".join(lines))
     out = call(home, "forecast", "short.csv", "--column", "units", *_QUICK).done()
-    assert "fitted to 4 points; the 6 after them are held out" in out
+    assert "fitted to 4 points; the last 6 are held out" in out
     assert re.search(r"Forecast by (naive|drift|mean), fitted to 10 points:", out)
     out = call(home, "forecast", "short.csv", "--column", "units", "--horizon", "7", "-f").done()
-    assert "Too short to hold a part out: nothing is measured." in out
+    assert "No backtest: the series is too short to hold out a part." in out
     message = call(
         home, "forecast", "short.csv", "--column", "units", *_QUICK, "--method", "network", "--no-backtest", "-f"
     ).error(2)
@@ -116,13 +116,13 @@ def test_a_price_that_changes_once(home: Path) -> None:
     prices = "".join(f"{9.99 if i < 40 else 12.49}\n" for i in range(60))
     (home / "prices.csv").write_text("price\n" + prices)
     out = call(home, "forecast", "prices.csv", "--time", "none", *_QUICK, "--output", "out.csv").done()
-    assert "The smallest errors are those of naive, which is used." in out
+    assert "naive has the smallest errors and is used." in out
     assert "Forecast by naive, fitted to 60 points:" in out
     rows = list(csv.DictReader((home / "out.csv").read_text().splitlines()))
     assert all(float(row["forecast"]) == 12.49 for row in rows)
     assert all(5 < float(row["lower_95"]) < 12.49 < float(row["upper_95"]) < 20 for row in rows)
     out = call(home, "forecast", "prices.csv", "--time", "none", *_QUICK, "--method", "mean", "-f").done()
-    assert "naive was better: its errors are 100 % smaller than those of mean; --method auto uses it." in out
+    assert "The errors of naive are 100 % smaller than those of mean; --method auto uses naive." in out
     assert "Forecast by mean, fitted to 60 points:" in out
 
 
@@ -215,7 +215,10 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
     (["sales.csv", "--column", "units", "--held-out", "0"], "--held-out is 0: it must be an integer"),
     (["short.csv", "--held-out", "0", "--horizon", "6"], "--held-out is 0: it must be an integer"),
     (["short.csv", "--num-lags", "0", "--horizon", "6"], "--num-lags is 0: it must be an integer, at least 1"),
-    (["sales.csv", "--column", "units", "--no-backtest", "--held-out", "30"], "--held-out is the backtest's"),
+    (
+        ["sales.csv", "--column", "units", "--no-backtest", "--held-out", "30"],
+        "--held-out and --no-backtest contradict each other",
+    ),
     (
         ["sales.csv", "--column", "units", "--num-lags", "50", "--method", "ar", "--no-backtest"],
         "--num-lags is 50: with 96 points to fit it must be below 48",
@@ -230,8 +233,8 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
     (["sales.csv", "--column", "units", "--time", "units"], "--time is 'units': it is also the column to forecast"),
     (["sales.csv", "--skip-rows", "1000"], "--skip-rows is 1000: the file has only 97 lines"),
     (["sales.csv", "--column", "units", "--output", "nowhere/f.csv"], "nowhere: no such folder"),
-    (["sales.csv", "--column", "units", "-o", "sales.csv"], "the input is the output; name another file with --output"),
-    (["sales.csv", "--plot", "a.png", "--output", "a.png"], "--plot and --output name the same file"),
+    (["sales.csv", "--column", "units", "-o", "sales.csv"], "this is the input file; give another file with --output"),
+    (["sales.csv", "--plot", "a.png", "--output", "a.png"], "--plot and --output are the same file"),
     (["one.csv", "--time", "none", "--no-backtest", "--method", "network"], "--method is 'network': 1 point is too"),
     (["short.csv", "--method", "seasonal-naive", "--season", "1"], "--method is 'seasonal-naive': no season was found"),
 ]

@@ -45,20 +45,20 @@ def test_the_input_is_never_the_output(home: Path, option: str, target: str) -> 
     before = (home / "two.csv").read_bytes()
     names = sorted(home.rglob("*"))
     found = call(home, "forecast", "two.csv", *_QUICK, "-f", option, target).error(2)
-    assert found == f"{Path(target)}: the input is the output; name another file with {option}"
+    assert found == f"{Path(target)}: this is the input file; give another file with {option}"
     assert (home / "two.csv").read_bytes() == before
     assert sorted(home.rglob("*")) == names
 
 
 @pytest.mark.parametrize("wrong", [("--level", "95"), ("--held-out", "0")])
-def test_a_wrong_option_is_said_before_a_file_that_is_there(home: Path, wrong: tuple[str, str]) -> None:
+def test_wrong_option_is_reported_before_existing_file(home: Path, wrong: tuple[str, str]) -> None:
     (home / "two.csv.forecast.png").write_text("")
     assert call(home, "forecast", "two.csv", *wrong).error(2).startswith(f"{wrong[0]} is ")
 
 
 def test_the_input_by_another_name_is_not_the_output_either(home: Path) -> None:
     found = call(home, "forecast", "folder/by-symlink.csv", *_QUICK, "-f", "--output", "two.csv").error(2)
-    assert found.startswith("two.csv: the input is the output")
+    assert found.startswith("two.csv: this is the input file")
 
 
 def test_a_file_on_standard_input_is_refused_as_output(home: Path) -> None:
@@ -74,22 +74,25 @@ def test_a_file_on_standard_input_is_refused_as_output(home: Path) -> None:
             check=False,
         )
     assert done.returncode == 2
-    assert b"two.csv: the input is the output" in done.stderr
+    assert b"two.csv: this is the input file" in done.stderr
     assert (home / "two.csv").read_bytes() == before
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--output", "new.png", "--plot", "new.png"], "new.png: --plot and --output name the same file; name two"),
-        (["--output", "new.png", "--plot", "by-folder/./new.png"], "new.png: --plot and --output name the same file"),
-        (["--output", "two.csv.forecast.png"], "two.csv.forecast.png: --plot and --output name the same file"),
-        (["--output", "old.png", "--plot", "old-link.png"], "old.png: --plot and --output name the same file"),
-        (["--output", "new", "--save", "new"], "new: --output and --save name the same file"),
-        (["--save", "old.png"], "old.png: a file; name a folder with --save"),
-        (["--output", "pipe"], "pipe: not a file that can be replaced; name another with --output"),
-        (["--plot", "x.foo"], "--plot x.foo: its name must end in .png, .svg or .pdf"),
-        (["--plot", "png"], "--plot png: its name must end in .png, .svg or .pdf"),
+        (
+            ["--output", "new.png", "--plot", "new.png"],
+            "new.png: --plot and --output are the same file; give two different files",
+        ),
+        (["--output", "new.png", "--plot", "by-folder/./new.png"], "new.png: --plot and --output are the same file"),
+        (["--output", "two.csv.forecast.png"], "two.csv.forecast.png: --plot and --output are the same file"),
+        (["--output", "old.png", "--plot", "old-link.png"], "old.png: --plot and --output are the same file"),
+        (["--output", "new", "--save", "new"], "new: --output and --save are the same file"),
+        (["--save", "old.png"], "old.png: this is a file; give a folder with --save"),
+        (["--output", "pipe"], "pipe: not a regular file; give another with --output"),
+        (["--plot", "x.foo"], "--plot x.foo: the file name must end in .png, .svg or .pdf"),
+        (["--plot", "png"], "--plot png: the file name must end in .png, .svg or .pdf"),
     ],
 )
 def test_results_that_would_be_lost(home: Path, arguments: list[str], message: str) -> None:
@@ -105,7 +108,7 @@ def test_results_that_would_be_lost(home: Path, arguments: list[str], message: s
 
 def test_a_dangling_symlink_is_overwritten_only_if_asked(home: Path) -> None:
     (home / "later.csv").symlink_to("nothing.csv")
-    message = "later.csv: there is a file already; --force overwrites it"
+    message = "later.csv: the file exists; give --force to overwrite it"
     assert message in call(home, "forecast", "two.csv", *_QUICK, "--output", "later.csv").error(2)
 
 
@@ -162,7 +165,7 @@ def test_no_picture_is_drawn_beside_a_pipe(home: Path) -> None:
         os.close(writer)
         result = call(home, "forecast", f"/dev/fd/{reader}", *_QUICK, *plot)
         os.close(reader)
-        assert ("No picture is drawn, since /dev/fd/" in result.done()) == (not plot)
+        assert ("No plot: /dev/fd/" in result.done()) == (not plot)
         assert (home / "new.png").exists() == bool(plot)
 
 
@@ -171,5 +174,5 @@ def test_no_picture_is_drawn_beside_a_pipe(home: Path) -> None:
 )
 def test_the_picture_has_the_format_of_its_suffix(home: Path, name: str, magic: bytes) -> None:
     out = call(home, "forecast", "two.csv", *_QUICK, "--plot", name).done()
-    assert f"Drawn in {name}" in out
+    assert f"Plot saved to {name}" in out
     assert (home / name).read_bytes().startswith(magic)

@@ -53,13 +53,13 @@ def test_only_the_last_points_are_fitted(tmp_path: Path) -> None:
 def test_counts_with_a_gap_stay_counts(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("v\n" + "".join(f"{i * i % 37 if i != 30 else 'NA'}\n" for i in range(60)))
     out = call(tmp_path, "forecast", "x.csv", "--missing", "interpolate", "--no-backtest", "--horizon", "2").done()
-    assert ", in whole numbers" in out
+    assert ", as integers" in out
 
 
 def test_constant_counts(tmp_path: Path) -> None:
     (tmp_path / "same.csv").write_text("units\n" + "7\n" * 12)
     out = call(tmp_path, "forecast", "same.csv", "--time", "none", "--horizon", "6", "--output", "out.csv").done()
-    assert "All 12 values are the same, so nothing shows how much they may change: the intervals have no width." in out
+    assert "All 12 values are equal, so their variation is unknown: the intervals have zero width." in out
     assert (tmp_path / "out.csv").read_text().splitlines()[1] == "13,7,7,7,7,7"
 
 

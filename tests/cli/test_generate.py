@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from charloom.cli.generate import _write
+from charloom.cli.generate import _print_chunks
 from process import PATIENCE, call, run, start
 
 _SENTENCE = "the quick brown fox jumps over the lazy dog\n"
@@ -62,8 +62,8 @@ def test_unknown_characters(char_model: Path, tmp_path: Path) -> None:
         (["--top-p", "2"], "--top-p is 2.0: it must be above 0 and at most 1"),
         (["--top-k", "0"], "--top-k is 0"),
         (["--num-chars", "-5"], "--num-chars is -5"),
-        (["--num-samples", "3", "--greedy"], "greedy samples would all be the same"),
-        (["--greedy", "--top-k", "3"], "--greedy and other sampling options contradict each other"),
+        (["--num-samples", "3", "--greedy"], "all greedy samples are the same"),
+        (["--greedy", "--top-k", "3"], "--greedy contradicts the other sampling options"),
         (["--stop", ""], "--stop is ''"),
     ],
 )
@@ -136,5 +136,5 @@ def test_choice_is_random_by_default(char_model: Path, tmp_path: Path) -> None:
 def test_all_bytes_are_shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Including bytes that start a character which the model did not complete."""
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    _write([b"a\xc3", b"\xa9b", b"\xf0\x9f"], keep=False)
+    _print_chunks([b"a\xc3", b"\xa9b", b"\xf0\x9f"], keep=False)
     assert capsys.readouterr().out == "aéb\ufffd\n"

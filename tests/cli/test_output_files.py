@@ -22,16 +22,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("targets", "folder", "force", "message"),
     [
-        (["in.csv"], None, True, "in.csv: the input is the output; name another file with --a"),
-        (["link.csv"], None, True, "link.csv: the input is the output"),
-        (["new", "./new"], None, True, "new: --a and --b name the same file; name two"),
-        (["new"], "new", True, "new: --a and --save name the same file"),
-        (["old.png"], None, False, "old.png: there is a file already; --force overwrites it, another name keeps it"),
-        (["folder"], None, True, "folder: a folder; name a file"),
-        (["none/new"], None, True, "none: no such folder; make it first, or name another place"),
-        (["/dev/null"], None, True, "/dev/null: not a file that can be replaced; name another with --a"),
-        ([], "folder", False, "folder: there already; --force overwrites it, another name keeps it"),
-        ([], "old.png", True, "old.png: a file; name a folder with --save"),
+        (["in.csv"], None, True, "in.csv: this is the input file; give another file with --a"),
+        (["link.csv"], None, True, "link.csv: this is the input file"),
+        (["new", "./new"], None, True, "new: --a and --b are the same file; give two different files"),
+        (["new"], "new", True, "new: --a and --save are the same file"),
+        (["old.png"], None, False, "old.png: the file exists; give --force to overwrite it, or another file with --a"),
+        (["folder"], None, True, "folder: this is a folder; give a file"),
+        (["none/new"], None, True, "none: no such folder; create it, or give another file with --a"),
+        (["/dev/null"], None, True, "/dev/null: not a regular file; give another with --a"),
+        ([], "folder", False, "folder: the folder exists; give --force to overwrite it, or another folder with --save"),
+        ([], "old.png", True, "old.png: this is a file; give a folder with --save"),
     ],
 )
 def test_paths_that_are_refused(targets: list[str], folder: str | None, force: bool, message: str) -> None:
@@ -49,5 +49,5 @@ def test_paths_that_are_accepted() -> None:
 
 def test_the_format_of_a_picture() -> None:
     assert [picture_format(Path(name)) for name in ("a.svg", "a.PNG", "b.c.pdf")] == ["svg", "png", "pdf"]
-    with pytest.raises(SettingsError, match=r"--plot a.jpg: its name must end in .png, .svg or .pdf"):
+    with pytest.raises(SettingsError, match=r"--plot a.jpg: the file name must end in .png, .svg or .pdf"):
         picture_format(Path("a.jpg"))

@@ -189,7 +189,7 @@ def test_stopped_by_a_signal(number: signal.Signals, home: Path) -> None:
     process.send_signal(number)
     out, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (128 + number, b"")
-    assert b"To go on: charloom train --resume model" in out
+    assert b"To resume: charloom train --resume model" in out
     assert call(home, "generate", "model", "--prefix", "A fox", "--num-chars", "5").done().startswith("A fox")
     call(home, "compress", "fable.txt", "-m", "model").done()
     stopped = charloom.newest_checkpoint(home / "model")

@@ -206,10 +206,10 @@ def _catches(pid: int, number: signal.Signals) -> bool:
 def test_signals_that_are_handled() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        assert signal.SIGHUP not in stopping.listened_to()
+        assert signal.SIGHUP not in stopping.handled_signals()
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        assert set(stopping.listened_to()) <= {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-        assert signal.SIGHUP in stopping.listened_to()
+        assert set(stopping.handled_signals()) <= {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+        assert signal.SIGHUP in stopping.handled_signals()
     finally:
         signal.signal(signal.SIGHUP, before)
 
@@ -258,6 +258,6 @@ def test_where_nobody_set_it_up_nothing_ends(monkeypatch: pytest.MonkeyPatch) ->
     """As for a caller of ``run_command_line`` who has a life of its own."""
     monkeypatch.setattr(os, "_exit", lambda _: pytest.fail("ended"))
     before = signal.getsignal(signal.SIGTERM)
-    stopping.leave_if_asked()
+    stopping.exit_if_stopped()
     stopping.exit_at_once(0)
     assert signal.getsignal(signal.SIGTERM) is before

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import charloom
+from charloom.errors import pluralize
 from charloom.sweeps.folder import SweepFolder
 from charloom.sweeps.plan import PlannedRun
 from charloom.sweeps.results import SweepRun
@@ -45,7 +46,7 @@ def _results(out: Path) -> dict[str, Any]:
 def test_a_sweep_and_its_files(home: Path) -> None:
     options = ["fable.txt", *_FIXED, *_VARY, "--output", "out", "--epochs", "2"]
     out = call(home, "sweep", *options, "--jobs", "1").done()
-    assert "recipe own-text, 4 runs to do" in out
+    assert "recipe own-text, 4 runs; " in out
     table = re.findall(r"^(\d+) +(0\.\d) +(\d+\.\d{3}) +\d+\.\d{3} +\d+ +\d+\.\d{3} +\d+\.\d +1$", out, re.MULTILINE)
     assert sorted(row[:2] for row in table) == [("4", "0.0"), ("4", "0.5"), ("8", "0.0"), ("8", "0.5")]
     figures = [float(row[2]) for row in table]
@@ -54,7 +55,7 @@ def test_a_sweep_and_its_files(home: Path) -> None:
     before = _results(home / "out")
 
     more = call(home, "sweep", *options, "--num-seeds", "2", "--jobs", "2", "--keep-models").done()
-    assert "8 runs to do, 4 done before" in more  # runs without a model are repeated
+    assert "8 runs, 4 already done" in more  # runs without a model are repeated
     assert " ± " in more
     after = _results(home / "out")
     assert len(after) == 8
@@ -123,11 +124,14 @@ def test_a_stopped_sweep_resumes(number: signal.Signals, home: Path, undisturbed
         assert process.returncode == -number
     else:
         assert process.returncode == 128 + number
-        assert f"Stopped by {number.name}: {4 - done} runs are still to do; the same command goes on.".encode() in out
+        assert (
+            f"Stopped by {number.name}: {pluralize(4 - done, 'run')} left; to resume, repeat the command.".encode()
+            in out
+        )
         assert not (home / "out" / ".work").exists()
     _wait_for_workers_to_end(home / "out")
     result = call(home, "sweep", *_LONG)
-    assert f"{4 - done} runs to do, {done} done before" in result.done()
+    assert f"{pluralize(4 - done, 'run')}, {done} already done" in result.done()
     assert _results(home / "out") == undisturbed
     assert not (home / "out" / ".work").exists()
 
@@ -148,9 +152,9 @@ def test_a_signal_to_this_process_after_the_first_run(
         patch.setattr(SweepFolder, "add_run", then_signal)
         result = call(home, "sweep", *_SHORT)
     assert (result.status, result.errors) == (128 + number, "")
-    assert f"Stopped by {number.name}: 3 runs are still to do; the same command goes on." in result.out
+    assert f"Stopped by {number.name}: 3 runs left; to resume, repeat the command." in result.out
     assert not (home / "out" / ".work").exists()
-    assert "3 runs to do, 1 done before" in call(home, "sweep", *_SHORT).done()
+    assert "3 runs, 1 already done" in call(home, "sweep", *_SHORT).done()
     assert len(_results(home / "out")) == 4
 
 
@@ -177,10 +181,10 @@ def test_diverged_runs_are_in_the_table(home: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        ([], 2, "nothing is varied: give --vary, --combinations or --num-seeds; it is written --vary NAME=VALUE,VALUE"),
+        ([], 2, "nothing is varied: give --vary, --combinations or --num-seeds; the form is --vary NAME=VALUE,VALUE"),
         (["--vary", "hiden-size=4"], 2, "no setting 'hiden-size'; did you mean --hidden-size?"),
-        (["--vary", "hidden-size"], 2, "--vary hidden-size: it is written --vary NAME=VALUE"),
-        (["--vary", "hidden-size="], 2, "it is written --vary NAME=VALUE"),
+        (["--vary", "hidden-size"], 2, "--vary hidden-size: the form is --vary NAME=VALUE"),
+        (["--vary", "hidden-size="], 2, "the form is --vary NAME=VALUE"),
         (["--vary", "hidden-size=4,,8"], 2, "--hidden-size is '': it must be an integer"),
         (["--vary", "hidden-size=4,0"], 2, "--hidden-size is 0: it must be an integer, at least 1"),
         (["--vary", "hidden-size=4", "--vary", "hidden-size=8"], 2, "--hidden-size is varied twice"),
@@ -191,7 +195,7 @@ def test_diverged_runs_are_in_the_table(home: Path) -> None:
         (["-", "--vary", "max-chars=500,600"], 2, "standard input can be read only once"),
         (["--num-seeds", "0"], 2, "--num-seeds is 0"),
         (["--num-seeds", "2", "--jobs", "0"], 2, "--jobs is 0"),
-        (["--num-seeds", "1.5"], 2, "1.5 for --num-seeds is not a whole number"),
+        (["--num-seeds", "1.5"], 2, "1.5 for --num-seeds is not an integer"),
         (["--seed", "x"], 2, "--seed"),
         (["--combinations", "none.toml"], 2, "none.toml: No such file"),
         (["--combinations", "fable.txt"], 2, "fable.txt: "),

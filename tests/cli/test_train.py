@@ -73,7 +73,7 @@ def test_early_stopping(home: Path) -> None:
     options = ["--validation-fraction", "0.1", "--epochs", "500", "--learning-rate", "0.05", "--patience", "2"]
     out = _train(home, "fable.txt", *options, "--output", "model").done()
     epochs = len((home / "model" / "history.jsonl").read_text().splitlines())
-    assert f"Stopped after epoch {epochs}: validation was no better for 2 epochs." in out
+    assert f"Stopped early after epoch {epochs}: validation did not improve for 2 epochs." in out
     assert f" of epoch {epochs - 2}, the best, after {epochs} epochs, " in out
     assert charloom.LanguageModel.load(home / "model").provenance["results"]["epoch"] == epochs - 2
     message = _train(home, "fable.txt", "--validation-fraction", "0", "--patience", "2", "--output", "other").error(2)
@@ -119,7 +119,7 @@ def test_a_named_corpus_that_is_unavailable(home: Path) -> None:
 def test_the_data_directory(home: Path, corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHARLOOM_DATA", str(corpora))
     out = call(home, "train", "--epochs", "1", "--output", "model").done()
-    assert "time-machine: the first 10,000 characters, 44 different tokens" in out
+    assert "time-machine: the first 10,000 characters, 44 distinct tokens" in out
 
 
 def test_recipes_and_options(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""The ``charloom`` command: its subcommands, and what happens when one of them fails."""
+"""The ``charloom`` command: its subcommands, the checks of its arguments, and the reports of errors."""
 
 import difflib
 import os
@@ -25,46 +25,50 @@ from charloom.errors import CharloomError
 from charloom.text.sources import STANDARD_INPUT
 from charloom.version import __version__
 
-HELP = """Recurrent language models of your own text, on the CPU you have.
+HELP = """Train recurrent language models on your own text, on an ordinary CPU.
 
-Train one, let it write, measure how surprising a text is to it, compress text with it:
+Train a model, generate text, measure the perplexity of a text, and compress files:
 
     charloom train --output model
     charloom generate model --prefix "time traveller"
     charloom evaluate model FILE
     charloom compress FILE -m model
 
-and forecast numbers with the same layers:
+Forecast a numeric series with the same layers:
 
     charloom forecast FILE.csv --column NAME --horizon 24
 """
 
 
 class PositionalWord(str):
-    """A word after ``--``: no option, whatever it begins with."""
+    """An argument after ``--``: positional, even if it starts with a hyphen."""
 
     __slots__ = ()
 
 
-def refuse_wrong_words(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts.ArgumentCollection) -> None:
-    """Refuses words that cyclopts would take for something else than was meant.
-
-    An unknown option would be a positional argument, since these may be ``-`` for standard input; an empty path
-    (``--output "$UNSET"``) the current folder; and a fraction would be rounded to a whole number.
-    """
+def check_tokens(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts.ArgumentCollection) -> None:
+    """Raises CycloptsError for arguments that cyclopts would accept with an unintended meaning."""
     options = [name for argument in arguments for name in argument.names if name.startswith("--")]
     for argument in arguments:
         kinds = (argument.hint, *get_args(argument.hint))
         for word in (token.value for token in argument.tokens):
             is_positional = not argument.name.startswith("-") and not isinstance(word, PositionalWord)
+            # Positional arguments allow a leading hyphen, for ``-`` as standard input, so cyclopts would take an
+            # unknown option for a file.
             if is_positional and word.startswith("-") and word != STANDARD_INPUT:
                 near = difflib.get_close_matches(word.partition("=")[0], options, 1)
-                hint = f"Did you mean {near[0]}?" if near else f"(A file of that name goes after --, or is ./{word}.)"
+                hint = (
+                    f"Did you mean {near[0]}?"
+                    if near
+                    else f"(For a file of this name, write ./{word} or put it after --.)"
+                )
                 raise cyclopts.CycloptsError(msg=f"Unknown option: {word}. {hint}")
+            # Path("") is the current folder: --output "$UNSET" would write there.
             if Path in kinds and not word:
-                raise cyclopts.CycloptsError(msg=f"{argument.name} is empty; the current folder is written as a dot.")
+                raise cyclopts.CycloptsError(msg=f"{argument.name} is empty; for the current folder, give a dot.")
+            # cyclopts rounds a fraction to an int.
             if int in kinds and str not in kinds and "." in word:
-                raise cyclopts.CycloptsError(msg=f"{word} for {argument.name} is not a whole number.")
+                raise cyclopts.CycloptsError(msg=f"{word} for {argument.name} is not an integer.")
 
 
 app = cyclopts.App(
@@ -72,25 +76,26 @@ app = cyclopts.App(
     help=HELP,
     help_format="markdown",
     version=__version__,
-    suppress_keyboard_interrupt=False,
-    config=(refuse_wrong_words, recipe_defaults),
+    suppress_keyboard_interrupt=False,  # run_command_line reports it, with the exit status of the signal
+    config=(check_tokens, recipe_defaults),
 )
 for command in (train, sweep, generate, evaluate, compress, decompress, forecast, info, recipes, cache):
     app.command(command)
 
 
 def run_command_line(arguments: list[str]) -> int:
-    """Runs a command and returns its exit status; an error is shown in one line on standard error.
+    """Runs a command and returns its exit status. An error is reported in one line on standard error.
 
-    0: done. 1: the work failed. 2: the call is wrong, an option or an argument must be changed. 128 + n: stopped by
-    signal n.
+    Returns:
+        0 if the command succeeded, 1 if it failed, 2 if an option or an argument is wrong, 128 + n if signal n stopped
+        it.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        # None where the shell closed it (<&-).
+        # Python sets a stream to None if the shell closed it (<&-); every print would then fail.
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character gets its code instead of a crash.
+        # A terminal whose encoding lacks a character shows its code; the default is a UnicodeEncodeError.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     screen.show_warnings_in_one_line()
     try:
@@ -103,7 +108,7 @@ def run_command_line(arguments: list[str]) -> int:
         )
         sys.stdout.flush()
     except cyclopts.CycloptsError as error:
-        screen.show_error(f"{error}; see charloom --help" if error.app is None else f"{error} (--help tells more)")
+        screen.show_error(f"{error}; see charloom --help" if error.app is None else f"{error} (see --help)")
         return 2
     except CharloomError as error:
         screen.show_error(*error.parts)
@@ -114,30 +119,31 @@ def run_command_line(arguments: list[str]) -> int:
         stopping.exit_at_once(status)
         return status
     except BrokenPipeError:
-        # Whoever read us has seen enough.
+        # The reader of a pipe closed it (charloom ... | head), which is no error.
         return 0
     except OSError as error:
         screen.show_error(f"{error.filename + ': ' if error.filename else ''}{error.strerror or error}")
         return 1
     except (MemoryError, RuntimeError) as error:
-        # PyTorch reports what it cannot allocate as a RuntimeError, and only the text tells.
+        # PyTorch reports a failed allocation as a RuntimeError; only its text distinguishes it from others.
         if isinstance(error, RuntimeError) and not re.search("allocate memory|out of memory", str(error)):
             raise
-        screen.show_error("out of memory: lower --hidden-size, --batch-size or --num-steps, or read less text")
+        screen.show_error("out of memory: decrease --hidden-size, --batch-size or --num-steps, or use less text")
         return 1
     finally:
-        _drop_what_cannot_be_written()
+        _flush_or_discard()
     return result if isinstance(result, int) else 0
 
 
 def _marked(arguments: list[str]) -> list[str]:
-    """The arguments with those after ``--`` marked as positional."""
+    """Returns the arguments, with those after ``--`` marked as positional."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return [*arguments[: end + 1], *map(PositionalWord, arguments[end + 1 :])]
 
 
-def _drop_what_cannot_be_written() -> None:
-    """Python writes what it still has buffered at exit, and complains if nobody reads it, or the disk is full."""
+def _flush_or_discard() -> None:
+    """Flushes the standard streams; discards buffered text that cannot be written."""
+    # Python flushes at exit, too, and then prints a traceback if the pipe is closed or the disk is full.
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

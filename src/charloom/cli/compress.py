@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _PICTURE = ".compression.png"
 _KNOWN = 0.02
-"""Share of a text that may be in the priming by chance, such as headers."""
+"""Share of a text that may be in the priming text by chance, such as headers."""
 
 
 def compress(
@@ -36,60 +36,62 @@ def compress(
 ) -> int:
     """Compress files with a model.
 
-    Each FILE becomes FILE.loom beside it, with its time and permissions; what was compressed is kept. Any file goes
-    through; text like the model's own shrinks best. Decompressing takes the same model, on any machine. Where one file
-    fails the others go on, and the status is 1.
+    FILE is compressed to FILE.loom, with the same modification time and permissions; FILE is kept. Any file can be
+    compressed; text that resembles the training text compresses best. Decompression needs the same model, on any
+    machine. If a file fails, the others are still compressed, and the exit status is 1.
 
     Parameters
     ----------
     files
-        What to compress; - for standard input, which goes to standard output.
+        Files to compress; - reads standard input and writes to standard output.
     model
-        A model's folder.
+        Folder of the model.
     force
-        Overwrite outputs; compress what is compressed already; write to a terminal.
+        Overwrite existing output files, compress files that are compressed already, and allow output to a terminal.
     fast
-        With the network alone: several times as fast, and not as small.
+        Use the network alone: several times faster, with larger output.
     by_line
-        Each line by itself, a record: any can be read without the others (charloom decompress --record N).
+        Compress each line as a separate record, which 'charloom decompress --record N' reads without the others.
     report
-        Write no .loom: show what the file takes with this model and with other compressors, and from how much text on
-        the model pays for itself; draw it, too.
+        Compare the compressed size with that of other compressors, compute the break-even size of the text, and plot
+        both. No .loom file is written.
     plot
-        With --report: where the picture goes, a name in .png, .svg or .pdf. Default: FILE.compression.png.
+        Picture file of --report (.png, .svg or .pdf). Default: FILE.compression.png.
     """
     options.check(files)
     if report:
         if len(files) > 1 or options.output or options.remove or by_line or fast:
-            raise SettingsError("--report takes one file, --model, --plot, --threads and --force alone")
+            raise SettingsError("--report allows one file and the options --model, --plot, --threads and --force only")
         _report_on(files[0], model, plot, threads=options.threads, force=force)
         return 0
     if plot is not None:
-        raise SettingsError("--plot goes with --report")
+        raise SettingsError("--plot requires --report: give both, or neither")
 
     from charloom.codec.codec import Codec
     from charloom.codec.format.container import HEADER_BYTES, is_compressed
 
     codec = Codec(model, fast=fast, threads=options.threads)
-    _ = codec.fingerprint  # what is wrong with the model is said once, before any file
+    _ = codec.fingerprint  # reads the model now: a damaged one is reported once, not for each file
     work = codec.compress_lines if by_line else codec.compress_stream
 
     def transform(source: BufferedReader, target: BinaryIO, progress: Callable[[object], None]) -> None:
         if target.isatty() and not force:
-            raise InputError("compressed data is not for a terminal: name a file with --output, or --force it")
+            raise InputError("compressed data is not written to a terminal: give a file with --output, or --force")
+        # peek does not consume the header, which the codec reads next; standard input cannot seek.
         if not force and is_compressed(source.peek(HEADER_BYTES)):
-            raise InputError("compressed already: --force compresses it once more")
+            raise InputError("already compressed; to compress it again, give --force")
         work(source, target, progress)
 
     return each_file(files, transform, options, lambda name: name + SUFFIX, force=force)
 
 
 def _report_on(file: str, model: Path, plot: Path | None, *, threads: int | None, force: bool) -> None:
-    """Measures, prints the table to standard output, writes the picture."""
+    """Measures a file, prints the table to standard output and writes the picture."""
     if plot is None:
         if file == STANDARD_INPUT:
-            raise SettingsError("--report of standard input takes --plot: where should the picture go?")
+            raise SettingsError("--report of standard input requires --plot: give a file for the picture")
         plot = Path(file + _PICTURE)
+    # Wrong names are reported before the measurement, which takes minutes for a long file.
     drawn_as = picture_format(plot)
     check_targets(file, [("--plot", plot)], force=force)
 
@@ -98,45 +100,49 @@ def _report_on(file: str, model: Path, plot: Path | None, *, threads: int | None
     with opened(file) as (stream, _):
         data = stream.read()
     if not data:
-        raise CorpusError(f"{shown(file)}: empty; there is nothing to measure")
+        raise CorpusError(f"{shown(file)}: the file is empty; give one with text")
     with screen.reading_progress("measuring") as show:
         report = report_compression(data, model, threads=threads, progress=show)
+    # Printed before the plot, so that a missing matplotlib does not lose the measurement.
     _show_report(report)
     try:
         drawn = plot_report(report, Path(shown(file)).name, drawn_as)
     except ImportError as error:
         library = (error.name or "").partition(".")[0]
-        raise CharloomError(f"no picture: drawing takes {library}, which is not on this machine") from None
+        raise CharloomError(f"no picture: {library} is not installed; install it with pip") from None
     with atomic_file(plot, overwrite=force) as picture:
         picture.write(drawn)
-    screen.log().print(f"Drawn in {plot}")
+    screen.log().print(f"Plot saved to {plot}")
 
 
 def _show_report(report: "CompressionReport") -> None:
+    """Prints the table of sizes, with the notes that its numbers need."""
     console = screen.log()
-    headings = ("", "bytes", "bits/char", "bits/byte", "pays from (bytes of text)", "")
+    headings = ("", "bytes", "bits/char", "bits/byte", "break-even (bytes of text)", "")
     rows = [(row.name, *_figures(row, report), row.note) for row in report.rows]
     screen.show_table(console, headings, rows, texts=(0, 5))
     chars = "" if report.num_chars is None else f", {report.num_chars:,} characters"
     console.print(
-        f"The text has {report.num_bytes:,} bytes{chars}; the model, which both ends need, {report.model_bytes:,}."
+        f"The text has {report.num_bytes:,} bytes{chars}; the model, which decompression also needs, has "
+        f"{report.model_bytes:,} bytes."
     )
     if report.known > _KNOWN:
         console.print(
-            f"Not representative: the priming, which the model ships with, contains {report.known:.0%} of this text. "
+            f"Not representative: the priming text in the model folder contains {report.known:.0%} of this text. "
             "Measure a text that the model was not trained on, or train with --no-priming."
         )
     console.print(
-        f"A model pays from where {report.best.name} and the model together are smaller than the other, if both go on "
-        "as on this text."
+        f"Break-even: the size of text from which {report.best.name} with the model is smaller than the other "
+        "compressor's output, if both ratios stay the same."
     )
 
 
 def _figures(row: "Row", report: "CompressionReport") -> tuple[str, str, str, str]:
+    """Returns the cells of a row: bytes, bits per character, bits per byte, break-even."""
     if row.num_bytes is None:
         return "", "", "", ""
-    pays = (
+    break_even = (
         "" if row.needs_model else "never" if row.breaks_even_at == math.inf else f"{math.ceil(row.breaks_even_at):,}"
     )
     per_char = f"{8 * row.num_bytes / report.num_chars:.4f}" if report.num_chars else ""
-    return f"{math.ceil(row.num_bytes):,}", per_char, f"{8 * row.num_bytes / report.num_bytes:.4f}", pays
+    return f"{math.ceil(row.num_bytes):,}", per_char, f"{8 * row.num_bytes / report.num_bytes:.4f}", break_even

@@ -1,4 +1,4 @@
-"""Files in and out for ``compress`` and ``decompress``: what is refused, what is left behind, and what goes on."""
+"""Input and output files of ``compress`` and ``decompress``: checks, atomic writes, and errors file by file."""
 
 import contextlib
 import io
@@ -22,19 +22,19 @@ from charloom.text.sources import STANDARD_INPUT
 SUFFIX = ".loom"
 
 Transform: TypeAlias = Callable[[io.BufferedReader, BinaryIO, Callable[[object], None]], None]
-"""Reads the first to its end and writes the second; calls the last now and then, to show how much is read."""
+"""Function that reads a source to its end, writes a target, and calls a progress function after each part."""
 
 
 @dataclass(frozen=True)
 class FileOptions:
-    """Options of both commands.
+    """Options of ``compress`` and ``decompress``.
 
     Attributes:
-        output: Where to write; - for standard output. With one file only.
-        keep: Keep the input: the default, accepted as other compressors need it said.
-        remove: Delete each input when its output is in place.
-        threads: How many at once, each with its own memory. The output is the same for any number. Default: 2, 1 on one
-            core.
+        output: Output file, for a single input; - for standard output.
+        keep: Keep the input files. This is the default; the option exists for scripts written for other compressors.
+        remove: Delete each input file after its output is complete.
+        threads: Worker threads; each needs its own memory. The output does not depend on their number. Default: 2, or 1
+            on a processor with one core.
     """
 
     output: OutputFile = None
@@ -43,15 +43,17 @@ class FileOptions:
     threads: int | None = None
 
     def check(self, files: Sequence[str]) -> None:
-        """Raises SettingsError for what goes not together."""
+        """Raises SettingsError if options contradict each other or the number of files."""
         if not files:
-            raise SettingsError("no file given: name one or more, or - for standard input")
+            raise SettingsError("no input file: give one or more, or - for standard input")
         if self.output is not None and len(files) > 1:
-            raise SettingsError(f"--output names one file, and {len(files)} are to be read: give one")
+            raise SettingsError(
+                f"--output is one file, but there are {len(files)} input files: give one, or leave out --output"
+            )
         if self.output == "":
-            raise SettingsError("the name of the output is empty")
+            raise SettingsError("--output is empty: give a file name, or - for standard output")
         if self.remove and self.output == STANDARD_INPUT:
-            raise SettingsError("--remove goes with an output in a file")
+            raise SettingsError("--remove requires an output file: leave it out, or give a file with --output")
         if self.keep and self.remove:
             raise SettingsError("--keep and --remove contradict each other: give one")
 
@@ -59,9 +61,17 @@ class FileOptions:
 def each_file(
     files: Sequence[str], transform: Transform, options: FileOptions, name: Callable[[str], str], *, force: bool
 ) -> int:
-    """Transforms each file to the one of its ``name``. An error is shown and does not keep the others from being done.
+    """Transforms each file. An error is reported, and the next file is transformed.
 
-    Returns the exit status: 0, or the highest of any file, 1 if it failed and 2 if the options do not fit it.
+    Args:
+        files: Input files; ``-`` for standard input.
+        transform: Function that compresses or decompresses a stream.
+        options: Options of the command.
+        name: Function that returns the name of the output file for that of an input file.
+        force: Overwrite existing files.
+
+    Returns:
+        Exit status: the highest of all files; 0 if a file succeeded, 1 if it failed, 2 if an option is wrong for it.
     """
     status = 0
     for file in files:
@@ -69,7 +79,7 @@ def each_file(
             target = options.output or (STANDARD_INPUT if file == STANDARD_INPUT else name(file))
             _transform(file, target, transform, remove=options.remove, force=force)
         except BrokenPipeError:
-            raise
+            raise  # standard output is closed: no other file could be written there either
         except CharloomError as error:
             screen.show_error(f"{shown(file)}: ", *error.parts)
             status = max(status, screen.exit_status(error))
@@ -81,39 +91,47 @@ def each_file(
 
 
 def _transform(file: str, target: str, transform: Transform, *, remove: bool, force: bool) -> None:
-    """To the target's name: whole or not at all."""
+    """Transforms a file to a target, which is complete or absent afterwards."""
     with (
         opened(file) as (stream, status),
         screen.reading_progress(screen.printable(Path(shown(file)).name)) as show,
         _opened_target(target, status, remove=remove, force=force) as to,
     ):
         size = status.st_size if status else 0
+        # A file in /proc has the size 0 and still has contents: then the bar has no total.
         transform(stream, to, lambda _: show(stream.tell() if size else 0, size or None))
     if remove and status is not None:
+        # Deleting a file that another process wrote to meanwhile would lose data.
         now = Path(file).stat()
         if not os.path.samestat(now, status) or (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
-            raise InputError("it changed while it was read, and is kept: its output may hold some of both")
+            raise InputError(
+                "the file changed while it was read, so it is kept and the output may mix both versions; try again"
+            )
         Path(file).unlink()
 
 
 def shown(file: str) -> str:
-    """A file's name for messages."""
+    """Returns the name of a file for messages."""
     return "standard input" if file == STANDARD_INPUT else file
 
 
 @contextlib.contextmanager
 def opened(file: str) -> Iterator[tuple[io.BufferedReader, os.stat_result | None]]:
-    """The input, and what the file system says of it; None for standard input. Refuses folders and devices."""
+    """Opens an input file. Yields its stream and its status, which is None for standard input.
+
+    Raises:
+        InputError: The file is a folder or a device, or standard input is closed.
+    """
     if file == STANDARD_INPUT:
         if getattr(sys.stdin, "name", None) == os.devnull:
-            raise InputError("it is closed: there is nothing to read")
-        yield sys.stdin.buffer, None  # type: ignore[misc] # it is one
+            raise InputError("standard input is closed: give a file")
+        yield sys.stdin.buffer, None  # type: ignore[misc] # typed as BinaryIO, but a BufferedReader
         return
     status = Path(file).stat()
     if stat.S_ISDIR(status.st_mode):
-        raise InputError("a folder; name its files")
+        raise InputError("this is a folder: give its files")
     if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
-        raise InputError("a device, not a file; - is standard input")
+        raise InputError("this is a device: give a file, or - for standard input")
     with Path(file).open("rb") as stream:
         yield stream, status
 
@@ -121,35 +139,36 @@ def opened(file: str) -> Iterator[tuple[io.BufferedReader, os.stat_result | None
 def _opened_target(
     target: str, source: os.stat_result | None, *, remove: bool, force: bool
 ) -> AbstractContextManager[BinaryIO]:
-    if target == STANDARD_INPUT:
+    """Opens the target for writing: standard output, a pipe or device, or a file that is renamed when complete."""
+    if target == STANDARD_INPUT:  # "-" means standard output for a target
         return _standard_output()
     path = Path(target)
     with contextlib.suppress(FileNotFoundError):
         there = path.stat()
         if stat.S_ISDIR(there.st_mode):
-            raise InputError(f"{target} is a folder: name a file")
+            raise InputError(f"{target} is a folder: give a file")
         if source is not None and os.path.samestat(there, source):
-            raise InputError("the input is the output")
-        if not stat.S_ISREG(there.st_mode):  # /dev/null, a named pipe: there is nothing to put in place
+            raise InputError("input and output are the same file: give another file with --output")
+        # /dev/null or a named pipe: an atomic write would replace it with a regular file.
+        if not stat.S_ISREG(there.st_mode):
             if remove:
-                raise InputError(f"--remove goes with an output in a file, and {target} is none")
+                raise InputError(f"--remove requires an output file, and {target} is not a regular file")
             return path.open("wb")
         if not force:
-            raise InputError(f"{target} is there already: --force overwrites it")
+            raise InputError(f"{target} exists: give --force to overwrite it")
     return atomic_file(path, overwrite=force, like=source)
 
 
 @contextlib.contextmanager
 def _standard_output() -> Iterator[BinaryIO]:
-    """Where all is written or an error is raised, once.
-
-    Unbuffered, Python's own would leave out what does not fit; buffered, it would fail again with that as it is closed.
-    """
+    """Opens standard output so that a full disk raises one error. Yields the stream."""
+    # sys.stdout.buffer is not used: with PYTHONUNBUFFERED its write() may write a part only, without an error, and
+    # otherwise it keeps what it cannot write and fails a second time when Python closes it at exit.
     out = screen.output()
     out.flush()
     try:
         buffered = open(out.fileno(), "wb", closefd=False)  # noqa: SIM115
-    except io.UnsupportedOperation:  # a stand-in that is in memory
+    except io.UnsupportedOperation:  # a stream in memory, as in tests, has no file descriptor
         yield out.buffer
         return
     try:
@@ -161,7 +180,7 @@ def _standard_output() -> Iterator[BinaryIO]:
 
 
 def without_suffix(file: str) -> str:
-    """The name of what was compressed. Raises CompressedFileError if the name does not tell."""
+    """Returns the name of the original. Raises CompressedFileError if the name of the file lacks the suffix."""
     if not file.endswith(SUFFIX) or Path(file).name == SUFFIX:
-        raise CompressedFileError(f"its name does not end in {SUFFIX}: say with --output where to")
+        raise CompressedFileError(f"the file name does not end in {SUFFIX}: give a file with --output")
     return file.removesuffix(SUFFIX)

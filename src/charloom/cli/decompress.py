@@ -22,31 +22,34 @@ def decompress(
     force: Force = False,
     record: str | None = None,
 ) -> int:
-    """Decompress files that charloom compressed.
+    """Decompress files that 'charloom compress' compressed.
 
-    Each FILE.loom becomes FILE beside it, with its time and permissions, once all of it was checked; FILE.loom is kept.
-    To standard output each block goes when it was checked: an error may then come after good output. Where one file
-    fails the others go on, and the status is 1.
+    FILE.loom is decompressed to FILE, with the same modification time and permissions, after all of it has been
+    verified; FILE.loom is kept. On standard output each block is written after its verification, so an error may follow
+    correct output. If a file fails, the others are still decompressed, and the exit status is 1.
 
     Parameters
     ----------
     files
-        What to decompress; - for standard input, which goes to standard output.
+        Files to decompress; - reads standard input and writes to standard output.
     model
-        The folder of the model that it was compressed with. Only files that were stored as they are need none.
+        Folder of the model that compressed the files. Files that are stored uncompressed need no model.
     force
-        Overwrite outputs.
+        Overwrite existing output files.
     record
-        Of a file made with --by-line, only this line (5) or these (5-9, 5-), counted from 1; to standard output unless
-        --output says otherwise.
+        Decompress only these lines of a file compressed with --by-line: 5, 5-9 or 5-, counted from 1. Default output:
+        standard output.
     """
     options.check(files)
+    # Checked here because the codec reads the model only when a file needs it.
     if model is not None and not model.is_dir():
-        raise ModelFolderError(f"{model}: {'not a folder' if model.exists() else 'no such model folder'}")
+        raise ModelFolderError(
+            f"{model}: {'not a folder' if model.exists() else 'no such model folder'}; give another with --model"
+        )
     if record is not None:
         if len(files) > 1 or files[0] == STANDARD_INPUT or options.remove:
-            raise SettingsError("--record reads one file, which it keeps: name that")
-        transform = _writer_of_records(files[0], model, record)
+            raise SettingsError("--record reads one file and keeps it: give one file, without --remove")
+        transform = _record_reader(files[0], model, record)
         return each_file(files, transform, options, lambda _: STANDARD_INPUT, force=force)
 
     from charloom.codec.codec import Codec
@@ -60,43 +63,47 @@ def decompress(
     return each_file(files, decompress_stream, options, without_suffix, force=force)
 
 
-def _writer_of_records(file: str, model: Path | None, record: str) -> Transform:
+def _record_reader(file: str, model: Path | None, record: str) -> Transform:
+    """Returns a function that writes the lines of a range to a target."""
     first, last = _range(record)
 
+    # The stream is not used: RecordFile opens the file itself, to seek to the records.
     def write(_: object, target: BinaryIO, __: object) -> None:
         from charloom.codec.records.record_file import RecordFile
 
         with _lines_counted_from_one(), RecordFile(file, model) as records:
             if max(first, last or 0) > len(records):
-                reason = f"the file has {len(records):,} records"
+                reason = f"the file has only {len(records):,} records"
                 raise SettingsError(reason, setting="record", value=max(first, last or 0))
             for number in range(first - 1, last or len(records)):
-                ends = number < len(records) - 1 or not records.open_end
-                target.write(records[number] + (b"\n" if ends else b""))
+                # The last line of the original may lack a line end; the output then lacks it, too.
+                has_line_end = number < len(records) - 1 or not records.open_end
+                target.write(records[number] + (b"\n" if has_line_end else b""))
 
     return write
 
 
 def _range(record: str) -> tuple[int, int | None]:
-    """First and last, counted from 1; None for the end."""
+    """Returns the first and the last line of a range, counted from 1; None for the end of the file."""
+    # 18 digits fit 64 bits, and Python refuses to parse an int of thousands of digits.
     found = re.fullmatch(r"([0-9]{1,18})(-([0-9]{1,18})?)?", record)
     first = int(found[1]) if found else 0
     last = None if found and found[2] == "-" else int((found and found[3]) or first)
     if first < 1 or (last is not None and last < first):
-        reason = "write 5, 5-9 or 5-: lines are counted from 1, and the last cannot come before the first"
+        reason = "give a range such as 5, 5-9 or 5-; lines are counted from 1, and the last must not precede the first"
         raise SettingsError(reason, setting="record", value=record)
     return first, last
 
 
 @contextlib.contextmanager
 def _lines_counted_from_one() -> Iterator[None]:
-    """Says of damaged records which lines they are: the library counts from 0."""
+    """Converts the record numbers of an error, which the library counts from 0, to line numbers from 1."""
     try:
         yield
     except DamagedRecordError as error:
         lines = [f"{number + 1:,}" for number in error.records]
         shown = ", ".join(lines[:8]) + (f" and {len(lines) - 8:,} more" if len(lines) > 8 else "")
         raise DamagedRecordError(
-            f"damaged: record{'s' if len(lines) > 1 else ''} {shown} (counted from 1) lost; --record reads others",
+            f"damaged: record{'s' if len(lines) > 1 else ''} {shown} (counted from 1) lost; --record reads the others",
             records=error.records,
         ) from None

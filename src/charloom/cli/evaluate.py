@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from charloom.inference.evaluation import Evaluation, Surprisal
 
 _MIN_COMPRESSED = 500
-"""Bytes of a text that other compressors are shown for."""
+"""Minimum size in bytes of a text for which other compressors are shown: of a shorter one they write headers mostly."""
 _MAX_PERPLEXITY = 1e7
 _MIN_TEXT = 20
-"""Columns of a line's text beside two scores."""
+"""Minimum number of columns for the text of a line beside two scores."""
 _ONE_LINE = str.maketrans("\t\n", "  ")
-_PROTOCOL = "One pass from a zero state, carried through; every {unit} but the first is scored."
+_PROTOCOL = "One pass from a zero state, which is carried through; every {unit} but the first is scored."
 
 
 def evaluate(
@@ -42,33 +42,33 @@ def evaluate(
     unknown: UnknownPolicy | None = None,
     device: str = "cpu",
 ) -> None:
-    """Measure how surprising a text is to a model.
+    """Compute the perplexity of a text under a model.
 
-    One pass over the text from a zero state, carried through; every character but the first is scored. The text is
-    cleaned as the training text was; uniform, unigram, gzip and xz are measured on the same cleaned text, without what
-    is skipped.
+    The text is read in one pass from a zero state, which is carried through; every character but the first is scored.
+    The text is cleaned as the training text was. The baselines uniform, unigram, gzip and xz are measured on the same
+    clean text, without skipped characters.
 
     Parameters
     ----------
     model
-        A model's folder.
+        Folder of the model.
     file
-        The text (.gz, .xz and .zst are decompressed); - for standard input.
+        Text file (.gz, .xz and .zst are decompressed); - for standard input.
     by_char
-        Write the surprisal of each character as JSON lines; the summary goes to standard error.
+        Print the surprisal of each character as JSON lines, and the summary to standard error.
     by_line
-        Write the surprisal of each line as JSON lines, its line end included.
+        Print the surprisal of each line, including its line end, as JSON lines, and the summary to standard error.
     sort
-        With --by-line: the most surprising lines first, by their bits or by their bits per character.
+        Sort key of --by-line, highest first: bits, or bits per character. Default: the order of the text.
     top
-        With --by-line: show only so many lines, the most surprising first, as a table. Default order: by bits.
+        Print a table of this number of lines with the highest surprisal, with --by-line. Default sort key: bits.
     as_json
-        Write the summary as JSON.
+        Print the summary as JSON.
     unknown
-        Characters the model does not know: refuse them by name, read them as `<unk>` (unk), or skip them. Default:
-        refuse; with --by-line unk, so that each costs its line the bits of the model's probability of `<unk>`.
+        Handling of out-of-vocabulary characters: refuse (an error), unk (read them as `<unk>`), or skip. Default:
+        refuse; with --by-line unk, so that each adds the bits of the probability of `<unk>` to its line.
     device
-        Where to compute (cpu, cuda, ...); auto takes a GPU when there is one.
+        Device to run on (cpu, cuda, ...); auto uses a GPU if there is one.
     """
     from charloom.inference.baselines import measure_baselines
     from charloom.inference.evaluation import evaluate_chunks, evaluate_lines
@@ -78,7 +78,7 @@ def evaluate(
     from charloom.text.decoding import for_a_model_of_characters
     from charloom.text.sources import read_sources
 
-    _check_options(by_char, by_line, sort, top, as_json)
+    _check_options(by_char, by_line, sort, top, as_json)  # before a long text is read
     results = screen.results()
     loaded = LanguageModel.load(model).to(find_device(device))
     vocabulary = loaded.vocabulary
@@ -91,7 +91,7 @@ def evaluate(
         else:
             chunks = split_chars(text) if by_char else [text]
             result, surprisals = evaluate_chunks(loaded, chunks, unknown=unknown, progress=show)
-    # What is skipped is skipped for all.
+    # The baselines must measure the same characters as the model, or the comparison would be unfair.
     measured = vocabulary.decode(vocabulary.encode(text, unknown)) if unknown == "skip" else vocabulary.clean_up(text)
     baselines = measure_baselines(measured, len(vocabulary))
     if as_json:
@@ -101,16 +101,17 @@ def evaluate(
         show_lines(results, surprisals, sort or "bits")
     elif by_char or by_line:
         _write_json_lines(surprisals, "line" if by_line else "char")
+    # Standard output must contain nothing but JSON lines, for other programs to read.
     console = screen.messages() if by_char or by_line else results
     _show_summary(console, result, baselines, measured, vocabulary.unit)
 
 
 def _check_options(by_char: bool, by_line: bool, sort: LineOrder | None, top: int | None, as_json: bool) -> None:
     if by_char + by_line + as_json > 1:
-        raise SettingsError("--by-char, --by-line and --json each take the whole output: give one")
+        raise SettingsError("--by-char, --by-line and --json write different output: give one of them")
     for option, value in (("--top", top), ("--sort", sort)):
         if value is not None and not by_line:
-            raise SettingsError(f"{option} goes with --by-line")
+            raise SettingsError(f"{option} requires --by-line: give both, or neither")
     if top is not None and top < 1:
         raise SettingsError("it must be at least 1", setting="top", value=top)
 
@@ -124,7 +125,7 @@ def _summary(result: "Evaluation", baselines: list["Baseline"], num_chars: int) 
 
 def _write_json_lines(surprisals: list["Surprisal"], name: str) -> None:
     out = sys.stdout
-    to_unicode = codecs.lookup(out.encoding).name == "utf-8"  # else as JSON's own escapes
+    to_unicode = codecs.lookup(out.encoding).name == "utf-8"  # otherwise JSON's escapes, which any encoding can write
     for chunk in surprisals:
         row: dict[str, object] = {name: chunk.number, "bits": chunk.bits if chunk.num_chars else None}
         if name == "line":
@@ -135,10 +136,11 @@ def _write_json_lines(surprisals: list["Surprisal"], name: str) -> None:
 
 
 def show_lines(console: Console, lines: list["Surprisal"], order: LineOrder) -> None:
-    """A table with the score that lines are sorted by before the other; only the text is cut to the terminal.
+    """Prints a table of lines: number, the score that they are sorted by, the other score, text.
 
-    The other score is left out of a terminal that has no room for it.
+    On a terminal the text is truncated to the width; a narrow terminal does not show the other score.
     """
+    # Not a rich table: that would shrink the numbers, too.
     columns = [
         ["line", *(f"{line.number}" for line in lines)],
         ["bits", *(f"{line.bits:.1f}" for line in lines)],
@@ -174,15 +176,17 @@ def _show_summary(
         shown = f"{perplexity:.3f}" if perplexity < _MAX_PERPLEXITY else f"{perplexity:.3g}"
         shown_rows.append((name, f"{nats:.4f}", f"{per_char:.4f}", f"{per_byte:.4f}", shown, note))
     columns = [*zip(("", f"nats/{unit}", f"bits/{unit}", "bits/byte", "perplexity", ""), *shown_rows, strict=True)]
-    if unit == "byte":
+    if unit == "byte":  # bits/unit and bits/byte are the same
         del columns[2]
     headings, *cells = zip(*columns, strict=True)
     screen.show_table(console, headings, cells, texts=(0, len(columns) - 1))
     if too_short:
-        console.print(f"gzip and xz are left out: of less than {_MIN_COMPRESSED} bytes they write headers mostly.")
+        console.print(
+            f"gzip and xz are not shown: their output for less than {_MIN_COMPRESSED} bytes is mostly headers."
+        )
     console.print(f"{result.num_chars:,} {unit}s scored. {_PROTOCOL.format(unit=unit)}")
     if result.num_unknown:
         console.print(
-            f"{pluralize(result.num_unknown, 'character')} out of vocabulary: each counts the bits of the probability "
-            "of <unk>."
+            f"{pluralize(result.num_unknown, 'character')} out of vocabulary: each is scored with the probability of "
+            "<unk>."
         )

@@ -33,11 +33,11 @@ def forecast(
     table: Annotated[TableSettings, Parameter(name="*", group="Table")] = TableSettings(),
     settings: Annotated[ForecastSettings, Parameter(name="*", group="Forecast")] = ForecastSettings(),
 ) -> None:
-    """Forecast a column of numbers in a CSV file, with intervals.
+    """Forecast a column of a CSV file, with prediction intervals.
 
-    First the end of the series is held out and forecast from each of its points, by a network and by plain models: a
-    table shows the errors of each, and how often the intervals held. Then the best model (or the one that
-    --method names) is fitted to all points, and its forecast is shown and drawn.
+    A backtest holds out the end of the series, forecasts it from each of its points with a network and with baselines,
+    and prints a table of the errors and the coverage of the intervals. Then the best method, or that of --method, is
+    fitted to all points, and its forecast is printed and plotted.
 
         charloom forecast sales.csv --column units --horizon 12 --output forecast.csv
 
@@ -46,29 +46,30 @@ def forecast(
     Parameters
     ----------
     file
-        A table in a text file with a header, its columns separated by commas; - for standard input. Numbers are plain
-        (-1234.5, 1e6) and dates ISO 8601 (2001-12-31, 2001-12, 2001, 2001-Q4, 2001-W52, 2001-12-31 23:30) unless the
-        options under Table say otherwise. Nothing is inferred and no row is left out.
+        CSV file with a header; - for standard input. The default formats are plain numbers (-1234.5, 1e6) and ISO 8601
+        dates (2001-12-31, 2001-12, 2001, 2001-Q4, 2001-W52, 2001-12-31 23:30); the options under Table change them.
+        Formats are not inferred, and no row is skipped.
     held_out
-        How many points at the end the backtest holds out. Default: a fifth, at least the horizon.
+        Number of points at the end that the backtest holds out. Default: a fifth, at least the horizon.
     level
-        Share of true values that an interval is to hold; repeat the option for several.
+        Coverage level of a prediction interval, between 0 and 1; repeat the option for several.
     no_backtest
-        Forecast without measuring first: half the time. The model is then chosen by errors on points left out.
+        Skip the backtest, which takes half of the time. The method is then chosen by its errors on held-out blocks.
     output
-        Write the forecast as CSV to this file; - for standard output, with everything else on standard error.
+        CSV file for the forecast; - for standard output, with all other output on standard error.
     plot
-        Where the picture goes, a name in .png, .svg or .pdf. Default: FILE.forecast.png; no picture of a pipe.
+        Picture file (.png, .svg or .pdf). Default: FILE.forecast.png; none if the input is a pipe.
     save
-        Save the fitted forecaster to this folder, for charloom.forecasting.Forecaster.load.
+        Folder to save the fitted forecaster in; charloom.forecasting.Forecaster.load reads it.
     force
-        Overwrite files that are there.
+        Overwrite existing output files.
     """
     if no_backtest and held_out is not None:
-        raise SettingsError("--held-out is the backtest's: give it without --no-backtest")
+        raise SettingsError("--held-out and --no-backtest contradict each other: give one")
     if held_out is not None:
         check_count("held_out", held_out, minimum=1)
 
+    # Imported here: importing PyTorch takes seconds, and wrong options are reported before that.
     from charloom import forecasting
     from charloom.cli import forecast_tables
     from charloom.forecasting.intervals import sort_levels
@@ -86,7 +87,7 @@ def forecast(
     drawn_as = picture_format(picture) if picture else None
     _check_save(save)
     if output == STANDARD_INPUT:
-        screen.output()  # refused at once if it is closed
+        screen.output()  # raises an error now, not after minutes of fitting, if standard output is closed
     series = forecasting.read_series(file, **vars(table))
     console = screen.messages() if output == STANDARD_INPUT else screen.log()
     forecast_tables.show_series(console, series)
@@ -100,25 +101,26 @@ def forecast(
     written = forecast_tables.csv_of(series, found, levels, forecaster)
     if table_file is not None:
         files[table_file] = written.encode()
-    write_atomically(files)
+    write_atomically(files)  # both are complete before either replaces a file of an earlier forecast
     if save is not None:
         forecaster.save(save)
     if picture is None:
         pipe = "standard input" if file == STANDARD_INPUT else file
-        console.print(f"No picture is drawn, since {pipe} is a pipe: --plot names a place.")
-    for what, place in (("Drawn in", picture), ("Written to", table_file), ("Saved in", save)):
+        console.print(f"No plot: {pipe} is a pipe; give a picture file with --plot.")
+    for what, place in (("Plot", picture), ("Forecast", table_file), ("Forecaster", save)):
         if place is not None:
-            console.print(f"{what} {place}")
+            console.print(f"{what} saved to {place}")
     if output == STANDARD_INPUT:
-        sys.stdout.write(written)  # last: if nobody reads it, the files are there
+        sys.stdout.write(written)  # last: if the reader has closed the pipe, the files are complete
 
 
 def _check_save(folder: Path | None) -> None:
-    """Raises SettingsError if the folder has something other than a forecaster."""
+    """Raises SettingsError if the folder contains anything but a forecaster."""
     from charloom.forecasting.forecaster import KIND
     from charloom.models.folder import check_kind
 
     if folder is not None:
+        # Checked before fitting: saving would refuse to overwrite a language model only after minutes of work.
         try:
             check_kind(folder, KIND)
         except ModelFolderError as error:
@@ -126,6 +128,6 @@ def _check_save(folder: Path | None) -> None:
 
 
 def _picture_beside(file: str) -> Path | None:
-    """The default place; None for a pipe, whether it is standard input or named by a shell."""
+    """Returns the default picture file; None for a pipe: standard input, or a named one such as ``<(...)``."""
     is_pipe = file == STANDARD_INPUT or (Path(file).exists() and not Path(file).is_file())
     return None if is_pipe else Path(file + _PICTURE)

@@ -1,4 +1,4 @@
-"""What ``charloom forecast`` shows and writes of a backtest and a forecast."""
+"""The tables of ``charloom forecast``: the backtest, the forecast, and the forecast as CSV."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ _SHOWN_STEPS = 6
 
 
 def show_series(console: Console, series: Series) -> None:
-    """What was read, in a line."""
+    """Prints the name, length and dates of a series in one line."""
     span = f", {series.label(0)} to {series.label(len(series) - 1)}" if series.dates is not None else ""
     filled = f"; {pluralize(series.filled, 'missing value')} interpolated" if series.filled else ""
     console.print(f"{screen.printable(series.name)}: {pluralize(len(series), 'point')}{span}{filled}")
@@ -30,52 +30,57 @@ def show_series(console: Console, series: Series) -> None:
 def show_backtest(
     console: Console, series: Series, settings: ForecastSettings, held_out: int | None, levels: tuple[float, ...]
 ) -> Method:
-    """Errors and coverage at some steps ahead. Returns the method to take: the settings', or the best for auto."""
+    """Runs a backtest and prints errors and coverage at some steps ahead.
+
+    Returns:
+        The method to fit: the best one, if the setting is ``auto``.
+    """
+    # All errors of a constant series are zero, so that no method is better.
     if is_constant(series.values):
         return settings.method
     needed = default_held_out(len(series), settings.horizon) + min_points(settings.horizon, settings.method)
     if held_out is None and len(series) < needed:
-        console.print("Too short to hold a part out: nothing is measured.")
+        console.print("No backtest: the series is too short to hold out a part.")
         return settings.method
     with screen.reading_progress("measuring") as show:
         report = backtest(series, settings, held_out=held_out, levels=levels, progress=show)
     horizon = len(report.num_forecasts)
+    # Steps are spaced geometrically, since errors change most at the first ones.
     steps = sorted({max(1, round(horizon ** (i / (_SHOWN_STEPS - 1)))) for i in range(_SHOWN_STEPS)})
     season = f", a season of {report.season}" if report.season > 1 else ""
     fitted = pluralize(min(report.num_fitted, MAX_POINTS), "point")
-    console.print(
-        f"\nBacktest: fitted to {fitted}{season}; the {len(series) - report.num_fitted:,} after them are held out."
-    )
+    console.print(f"\nBacktest: fitted to {fitted}{season}; the last {len(series) - report.num_fitted:,} are held out.")
     rows = [
         [name, *(f"{scores.rmse[step - 1]:.4g}" for step in steps)]
         for name, scores in sorted(report.scores.items(), key=lambda item: item[1].rmse.mean())
     ]
     for level, shares in report.coverage.items():
-        rows.append([f"true values in the {level:.4g} interval", *(f"{shares[step - 1]:.2f}" for step in steps)])
-    screen.show_table(console, ["root mean square error, steps ahead", *map(str, steps)], rows)
+        rows.append([f"coverage of the {level:.4g} interval", *(f"{shares[step - 1]:.2f}" for step in steps)])
+    screen.show_table(console, ["root mean squared error, steps ahead", *map(str, steps)], rows)
     console.print(_verdict(report))
     return report.best.method
 
 
 def _verdict(report: Backtest) -> str:
-    """The model that is used, and the best if that is another."""
+    """Returns a sentence about the method that is used, and the best if that is another."""
     best, used = min(report.scores, key=report.mean_log_error), report.best.name
     if best == used:
-        return f"The smallest errors are those of {used}, which is used."
+        return f"{used} has the smallest errors and is used."
     if report.best.settings.method == "auto":
-        return f"{best} is not better by much: {used} is used."
+        return f"{used} is used: {best} is only slightly better."
+    # A difference of mean logarithms is the logarithm of the ratio of geometric means.
     share = 1 - np.exp(report.mean_log_error(best) - report.mean_log_error(used))
-    return f"{best} was better: its errors are {100 * share:.0f} % smaller than those of {used}; --method auto uses it."
+    return f"The errors of {best} are {100 * share:.0f} % smaller than those of {used}; --method auto uses {best}."
 
 
 def show_forecast(
     console: Console, series: Series, found: Forecast, levels: tuple[float, ...], forecaster: Forecaster
 ) -> None:
-    """The first steps."""
+    """Prints a table of the first steps of a forecast, with intervals."""
     horizon = len(found.mean)
     notes = f" by {forecaster.name}" + (f", a season of {forecaster.season}" if forecaster.season > 1 else "")
     notes += ", on a logarithmic scale" if forecaster.scale.transform == "log" else ""
-    notes += ", in whole numbers" if forecaster.scale.is_integer else ""
+    notes += ", as integers" if forecaster.scale.is_integer else ""
     console.print(f"\nForecast{notes}, fitted to {pluralize(min(len(series), MAX_POINTS), 'point')}:")
     headings = ["time" if series.dates is not None else "point", "forecast"]
     rows = []
@@ -87,21 +92,21 @@ def show_forecast(
     screen.show_table(console, [*headings, *(f"{level:.4g} interval" for level in levels)], rows)
     if is_constant(series.values):
         console.print(
-            f"All {pluralize(len(series), 'value')} are the same, so nothing shows how much they may change: "
-            "the intervals have no width."
+            f"All {pluralize(len(series), 'value')} are equal, so their variation is unknown: "
+            "the intervals have zero width."
         )
     if horizon > _SHOWN_ROWS:
-        console.print(f"... and {horizon - _SHOWN_ROWS} more (--output FILE writes all)")
+        console.print(f"... and {horizon - _SHOWN_ROWS} more (--output FILE saves all)")
 
 
 def _decimals(values: Values, *, whole: bool) -> str:
-    """A format that shows changes from one point to the next to three digits, and whole numbers as such."""
+    """Returns a format with three significant digits of the mean change between points; integers without decimals."""
     largest = float(abs(values).max())
     if whole and largest < 1e9:
         return "0f"
     if is_constant(values):
         return "12g"
-    quarters = values / 4  # differences of the largest floats are too large for one
+    quarters = values / 4  # the difference of two huge floats overflows; that of their quarters does not
     change = 4 * float(abs(quarters[1:] - quarters[:-1]).mean())
     digits = 2 - math.floor(math.log10(change)) if change > 0 else 17
     if 0 <= digits <= 8 and largest < 1e9:
@@ -110,7 +115,7 @@ def _decimals(values: Values, *, whole: bool) -> str:
 
 
 def csv_of(series: Series, found: Forecast, levels: tuple[float, ...], forecaster: Forecaster) -> str:
-    """The whole forecast as a table in a text file, every number to its last digit."""
+    """Returns the forecast as CSV, with numbers in full precision."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     header = [f"{bound}_{100 * level:.10g}" for level in levels for bound in ("lower", "upper")]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from charloom.novelty.report import CopiedStretch, NoveltyReport
 
 _SHOWN_CHARS = 300
-"""Maximum length of a passage that is shown: a model that memorized its text copies pages."""
+"""Maximum number of characters of a copied passage that are shown: a model that memorized its text copies pages."""
 _Repeated = Parameter(allow_leading_hyphen=True, negative="", show_default=False)
 
 
@@ -45,36 +45,36 @@ def generate(
     check_novelty: Annotated[tuple[str, ...], _Repeated] = (),
     min_copied_chars: int | None = None,
 ) -> None:
-    """Let a model write on from a prefix.
+    """Generate text that continues a prefix.
 
-    Characters are drawn at random, at a temperature of 0.7 unless a sampling option is given; --seed makes the text
-    reproducible. --greedy takes the most likely character each time, which often repeats itself.
+    Characters are sampled at a temperature of 0.7 unless a sampling option is given; with --seed the text is
+    reproducible. --greedy generates the most likely characters, which are often repetitive.
 
     Parameters
     ----------
     model
-        A model's folder.
+        Folder of the model.
     prefix
-        What to go on from, cleaned as the training text was. Default: the first prefix of the training run.
+        Text to continue, cleaned as the training text was. Default: the first prefix of the training run.
     num_chars
-        Characters (bytes, for a byte model) to write after the prefix.
+        Characters (bytes, for a byte model) to generate after the prefix.
     greedy
-        Take the most likely character each time, as --temperature 0 does.
+        Generate the most likely character at each step; the same as --temperature 0.
     num_samples
-        Texts to write, 10,000 at most. Several are computed side by side and shown when they are done.
+        Number of texts to generate, at most 10,000. Several are computed in one batch and printed at the end.
     stop
-        End before this text where the model writes it.
+        End a sample before the first occurrence of this text.
     unknown
-        Characters of the prefix that the model does not know: refuse them by name, read them as `<unk>`, or skip them.
+        Handling of out-of-vocabulary characters in the prefix: refuse (an error), unk (read them as `<unk>`), or skip.
     device
-        Where to compute (cpu, cuda, ...); auto takes a GPU when there is one.
+        Device to run on (cpu, cuda, ...); auto uses a GPU if there is one.
     precision
-        Of the weights while generating: float32, or int8, which is faster and a little less exact (CPU only).
+        Precision of the weights: float32, or int8, which is faster and slightly less accurate (CPU only).
     check_novelty
-        Say afterwards, on standard error, what of the written text (without the prefix) is copied from this corpus, as
-        'charloom train' takes it: a name, a file or a folder (repeated for several), cleaned as the training text was.
+        Report on standard error the passages of the generated text that are copied from this corpus: a name, file or
+        folder as for 'charloom train', cleaned as the training text was; repeat the option for several.
     min_copied_chars
-        With --check-novelty: a stretch of so many characters (bytes, for a byte model) counts as copied. Default: 32.
+        Minimum length of a copied passage in characters (bytes, for a byte model), with --check-novelty. Default: 32.
     """
     from charloom.inference.generation import check_samples, generate_samples, stream
     from charloom.models.device import find_device
@@ -83,54 +83,57 @@ def generate(
     from charloom.text.decoding import for_a_model_of_characters
 
     check_samples(num_samples, num_chars)
-    screen.output()  # refused at once if it is closed
+    screen.output()  # raises an error now if standard output is closed, not after loading the model
     sampling = _with_defaults(sampling, greedy=greedy)
     _check_novelty_options(check_novelty, min_copied_chars, num_chars * num_samples)
     loaded = LanguageModel.load(model).to(find_device(device))
     if num_samples > 1 and sampling.greedy:
-        raise SettingsError("greedy samples would all be the same: leave out --greedy, or give a --temperature above 0")
+        raise SettingsError("all greedy samples are the same: leave out --greedy, or give a --temperature above 0")
     unit = loaded.vocabulary.unit
     start = _default_prefix(loaded) if prefix is None else prefix
+    # fsencode restores the bytes of an argument that is not UTF-8.
     texts = (start, stop) if unit == "char" else (os.fsencode(start), None if stop is None else os.fsencode(stop))
     with for_a_model_of_characters():
         corpus = read_corpus(check_novelty, unit) if check_novelty else []
-    how: dict[str, Any] = {"stop": texts[1], "unknown": unknown, "precision": precision}
+    options: dict[str, Any] = {"stop": texts[1], "unknown": unknown, "precision": precision}
     if num_samples == 1:
-        samples = [_write(stream(loaded, texts[0], num_chars, sampling, **how), keep=bool(corpus))]
+        samples = [_print_chunks(stream(loaded, texts[0], num_chars, sampling, **options), keep=bool(corpus))]
     else:
-        samples = generate_samples(loaded, texts[0], num_chars, sampling, num_samples=num_samples, **how)
+        samples = generate_samples(loaded, texts[0], num_chars, sampling, num_samples=num_samples, **options)
         for number, text in enumerate(samples, 1):
             sys.stdout.write(f"--- sample {number} of {num_samples} ---\n{_shown(text)}\n")
     if corpus:
         sys.stdout.flush()
+        # Clean-up and <unk> may change the length of the prefix, so that of its decoded tokens counts.
         after = len(loaded.vocabulary.decode(loaded.vocabulary.encode(start, unknown)))
         _show_novelty(loaded, [sample[after:] for sample in samples], check_novelty, corpus, min_copied_chars)
 
 
 def _with_defaults(sampling: SamplingSettings, *, greedy: bool) -> SamplingSettings:
-    """The settings to sample with; on a terminal the seed that makes the same text again is shown."""
+    """Returns the sampling settings with a temperature and a seed; prints the seed if standard error is a terminal."""
     asked = (sampling.temperature, sampling.power, sampling.top_k, sampling.top_p)
     if greedy:
         if any(value is not None for value in asked):
-            raise SettingsError("--greedy and other sampling options contradict each other: give one")
+            raise SettingsError("--greedy contradicts the other sampling options: leave it out, or leave them out")
         return sampling
     if all(value is None for value in asked):
         sampling = replace(sampling, temperature=DEFAULT_TEMPERATURE)
     if sampling.seed is None and not sampling.greedy:
-        sampling = replace(sampling, seed=secrets.randbelow(10**6))
+        sampling = replace(sampling, seed=secrets.randbelow(10**6))  # six digits are easy to type again
         if sys.stderr.isatty():
-            screen.messages().print(f"charloom: note: --seed {sampling.seed} writes this text again")
+            screen.messages().print(f"charloom: note: to generate the same text again, add --seed {sampling.seed}")
     return sampling
 
 
-def _write(chunks: Iterable[str | bytes], *, keep: bool) -> str | bytes:
-    """Shows a text as it comes. Returns it if it is to be kept."""
+def _print_chunks(chunks: Iterable[str | bytes], *, keep: bool) -> str | bytes:
+    """Prints chunks as they are generated. Returns the whole text if ``keep`` is set, otherwise the first chunk."""
+    # A terminal shows text, and a character of UTF-8 may be split between two chunks.
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     kept: list[Any] = []
     for chunk in chunks:
         if keep or not kept:
             kept.append(chunk)
-        # A byte model writes its bytes as they are, except to a terminal.
+        # A file or pipe receives the exact bytes of a byte model.
         if isinstance(chunk, bytes) and not sys.stdout.isatty():
             sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
@@ -149,22 +152,25 @@ def _shown(text: str | bytes) -> str:
 
 
 def _default_prefix(model: "LanguageModel") -> str:
+    """Returns the first prefix of the training run. Raises SettingsError if the folder does not contain one."""
     prefixes = model.provenance.get("prefix") or []
     if not isinstance(prefixes, list) or not prefixes or not isinstance(prefixes[0], str):
-        raise SettingsError("this model's folder names no prefix to go on from: give one with --prefix")
+        raise SettingsError("the model folder contains no prefix: give one with --prefix")
     return prefixes[0]
 
 
 def _check_novelty_options(corpus: Sequence[str], min_length: int | None, num_chars: int) -> None:
-    """Raises SettingsError for what cannot be checked, before anything is written."""
+    """Raises SettingsError if the check is not possible, before any text is generated."""
     from charloom.novelty.report import MAX_TEXTS
 
     if min_length is not None:
         if not corpus:
-            raise SettingsError("--min-copied-chars goes with --check-novelty")
+            raise SettingsError("--min-copied-chars requires --check-novelty: give both, or neither")
         check_count("min_copied_chars", min_length, minimum=1)
     if corpus and num_chars > MAX_TEXTS:
-        raise SettingsError(f"--check-novelty takes at most {MAX_TEXTS:,} characters in all samples together")
+        raise SettingsError(
+            f"--check-novelty is limited to {MAX_TEXTS:,} characters in all samples: decrease --num-chars"
+        )
 
 
 def _show_novelty(
@@ -174,7 +180,7 @@ def _show_novelty(
     parts: list[tuple[str, str | bytes]],
     min_length: int | None,
 ) -> None:
-    """Looks for the texts in the parts of the corpus, and prints what is found to standard error."""
+    """Searches the corpus for passages of the texts, and prints a report to standard error."""
     from charloom.novelty.report import DEFAULT_MIN_LENGTH, check_novelty
 
     clean_up, unit = model.vocabulary.clean_up, model.vocabulary.unit
@@ -185,26 +191,28 @@ def _show_novelty(
 
 
 def _show_copied(report: "NoveltyReport", corpus: str, unit: str) -> None:
+    """Prints the share of copied text, the share that is ordinary, and a table of the copied passages."""
     console = screen.messages()
-    written = sum(sample.num_chars for sample in report.samples)
-    if not written:
-        console.print("Copied: nothing, for nothing was written.")
+    num_chars = sum(sample.num_chars for sample in report.samples)
+    if not num_chars:
+        console.print("Copied: nothing, since no text was generated.")
         return
     console.print(
-        f"Copied: {100 * report.share:.1f} % of {written:,} {unit} written lie in stretches of {report.min_length} or "
-        f"more that stand in {screen.printable(corpus)}; the longest has {report.longest}."
+        f"Copied: {100 * report.share:.1f} % of the {num_chars:,} generated {unit} are in passages of at least "
+        f"{report.min_length} that occur in {screen.printable(corpus)}; the longest has {report.longest}."
     )
     if report.num_chunks:
         console.print(
-            f"Ordinary: of {report.num_chunks} chunks of that text itself, as long, {100 * report.ordinary.share:.1f} "
-            f"% stand elsewhere in it, too; the longest has {report.ordinary.longest}."
+            f"Ordinary: of {report.num_chunks} chunks of the same length from that text, "
+            f"{100 * report.ordinary.share:.1f} % occur elsewhere in it; the longest passage has "
+            f"{report.ordinary.longest}."
         )
     else:
-        console.print("Ordinary: cannot be told, that text is too short for chunks of this length to be cut out.")
+        console.print("Ordinary: unknown, since that text is too short for chunks of this length.")
     if not report.stretches:
         return
     several = len(report.samples) > 1
-    headings = (*(("sample",) if several else ()), "from", "length", "stands in", "stretch")
+    headings = (*(("sample",) if several else ()), "start", "length", "found in", "passage")
     rows = []
     for stretch in report.stretches:
         sample = (str(stretch.sample + 1),) if several else ()
@@ -214,6 +222,7 @@ def _show_copied(report: "NoveltyReport", corpus: str, unit: str) -> None:
 
 
 def _in_one_line(stretch: "CopiedStretch") -> str:
+    """Returns the start of a copied passage in quotes, with its line ends escaped."""
     text: str | bytes = stretch.text[:_SHOWN_CHARS]
     shown = text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
     shown = screen.printable(shown.replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t"))
@@ -231,7 +240,8 @@ def _other_text(model: "LanguageModel", parts: list[tuple[str, str | bytes]]) ->
     start = text[:num_chars]
     if hashlib.sha256(start if isinstance(start, bytes) else start.encode()).hexdigest() != trained.get("sha256"):
         name = screen.printable(str(trained.get("name", "")))
-        return f"Note: this is not the text that the model was trained on ({name}, {num_chars:,} long)."
+        return f"Note: the model was trained on another text ({name}, length {num_chars:,})."
+    unit = "bytes" if isinstance(text, bytes) else "characters"
     if num_chars < len(text):
-        return f"Note: the model was trained on the first {num_chars:,} of that text's {len(text):,}."
+        return f"Note: the model was trained on the first {num_chars:,} of the {len(text):,} {unit} of that text."
     return ""

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def info(model: Path | None = None, /) -> None:
-    """Show versions, device and threads; for a model its sizes and what it was trained on.
+    """Show versions, device and threads, and the properties of a model.
 
     Parameters
     ----------
     model
-        A model's folder, of 'charloom train' or 'charloom forecast --save'.
+        Folder of a model, saved by 'charloom train' or 'charloom forecast --save'. Default: no model is shown.
     """
     import numpy as np
     import torch
@@ -40,6 +40,7 @@ def info(model: Path | None = None, /) -> None:
         ("threads", str(torch.get_num_threads())),
         ("recurrence", backend().describe()),
     ]
+    # A folder states its kind, so that a forecaster is not loaded as a language model.
     if model is not None:
         is_forecaster = read_kind(model) == KIND
         found = _forecaster_rows(Forecaster.load(model)) if is_forecaster else _model_rows(LanguageModel.load(model))
@@ -49,6 +50,7 @@ def info(model: Path | None = None, /) -> None:
 
 
 def _model_rows(model: "LanguageModel") -> list[tuple[str, str]]:
+    """Returns names and values of a language model's properties, and of its training as far as it is known."""
     layer, vocabulary = model.layer, model.vocabulary
     parameters = sum(parameter.numel() for parameter in model.parameters())
     clean_up = [name.replace("_", " ") for name, on in vars(vocabulary.clean_up).items() if on]
@@ -60,18 +62,19 @@ def _model_rows(model: "LanguageModel") -> list[tuple[str, str]]:
         ("clean-up", ", ".join(clean_up) or "none"),
         ("parameters", f"{parameters:,} ({sum(p.nbytes for p in model.parameters()):,} bytes)"),
     ]
-    # What a folder says of its past is shown as far as it is there: it may come from anywhere.
+    # The folder may come from another program or a later version: only what is present and a table is shown.
     provenance = model.provenance
     for title, table in (("text", "corpus"), ("result", "results"), ("training", "training")):
         values = provenance.get(table)
         if isinstance(values, dict):
             rows += [(f"{title} {name.replace('_', ' ')}", _shown(value)) for name, value in values.items()]
     if "charloom" in provenance:
-        rows.append(("made by", f"charloom {provenance['charloom']}"))
+        rows.append(("saved by", f"charloom {provenance['charloom']}"))
     return rows
 
 
 def _forecaster_rows(forecaster: "Forecaster") -> list[tuple[str, str]]:
+    """Returns names and values of a forecaster's properties."""
     settings, has_networks = forecaster.settings, forecaster.method == "network"
     return [
         ("kind", "forecaster"),
@@ -80,13 +83,14 @@ def _forecaster_rows(forecaster: "Forecaster") -> list[tuple[str, str]]:
         ("cell", f"{settings.cell}, {settings.hidden_size} units" if has_networks else "none"),
         ("members", str(settings.members if has_networks else 1)),
         ("season", pluralize(forecaster.season, "point") if forecaster.season > 1 else "none"),
-        ("scale", "logarithmic" if forecaster.scale.transform == "log" else "as it is"),
+        ("scale", "logarithmic" if forecaster.scale.transform == "log" else "linear"),
         ("horizon", pluralize(settings.horizon, "step")),
         ("series", f"{forecaster.series.name}, {pluralize(len(forecaster.series), 'point')}"),
     ]
 
 
 def _shown(value: object) -> str:
+    # JSON has one type of number, so an int may come back as a float: 3.0 is shown as 3.
     if isinstance(value, float) and value == value // 1:
         return f"{value:.0f}"
     return "not set" if value is None else f"{value:.6g}" if isinstance(value, float) else f"{value}"

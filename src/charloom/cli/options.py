@@ -1,4 +1,4 @@
-"""Options and arguments that several commands have: one name and one type for each meaning."""
+"""Types of the options and arguments that several commands share."""
 
 from typing import Annotated, TypeAlias, TypeVar
 
@@ -7,12 +7,12 @@ from cyclopts import Parameter
 _T = TypeVar("_T")
 
 Word: TypeAlias = Annotated[_T, Parameter(allow_leading_hyphen=True)]
-"""A text that may begin with a hyphen, such as - for standard input."""
+"""A value that may start with a hyphen, such as - for standard input."""
 Flag: TypeAlias = Annotated[bool, Parameter(negative="")]
-"""Off unless given; it has no --no- form."""
+"""A bool that is False by default and has no option --no-..."""
 Force: TypeAlias = Annotated[bool, Parameter(name=["--force", "-f"], negative="")]
 OutputFile: TypeAlias = Annotated[str | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)]
-"""A file; - for standard output."""
+"""An output file; - for standard output."""
 OutputFolder: TypeAlias = Annotated[_T, Parameter(name=["--output", "-o"])]
 ModelOption: TypeAlias = Annotated[_T, Parameter(name=["--model", "-m"])]
-"""The model's folder, for commands that take any number of files, or files that need no model."""
+"""Folder of a model, as an option, for commands whose positional arguments are files."""

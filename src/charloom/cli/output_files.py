@@ -1,4 +1,4 @@
-"""Where results go: what is refused before minutes are spent on them."""
+"""Checks of output files, made before the computation so that a wrong name does not cost minutes."""
 
 import os
 from collections.abc import Sequence
@@ -11,51 +11,61 @@ from charloom.text.sources import STANDARD_INPUT
 
 
 def picture_format(plot: Path) -> PictureFormat:
-    """The format that a picture's name asks for. Raises SettingsError for one that cannot be drawn."""
+    """Returns the format of a picture from its file name. Raises SettingsError for an unsupported format."""
     *others, last = known = get_args(PictureFormat)
     if (ending := plot.suffix.lower().removeprefix(".")) not in known:
-        raise SettingsError(f"--plot {plot}: its name must end in .{', .'.join(others)} or .{last}")
+        raise SettingsError(f"--plot {plot}: the file name must end in .{', .'.join(others)} or .{last}")
     return cast(PictureFormat, ending)
 
 
 def check_targets(
     file: str, targets: Sequence[tuple[str, Path]], folder: tuple[str, Path] | None = None, *, force: bool
 ) -> None:
-    """Raises SettingsError if a result cannot go to its place, or would overwrite another, or the input ``file``."""
+    """Raises SettingsError if an output cannot be written, or would overwrite another output or the input.
+
+    Args:
+        file: Input file; ``-`` for standard input.
+        targets: Output files, each with its option.
+        folder: Output folder with its option.
+        force: Allow existing outputs.
+    """
+    # A shell may have redirected standard input from one of the outputs; /dev/stdin resolves to that file.
     read = Path("/dev/stdin" if file == STANDARD_INPUT else file)
     before: list[tuple[str, Path]] = []
     for option, target in [*targets, *([folder] if folder else [])]:
         if _is_same(read, target):
-            raise SettingsError(f"{target}: the input is the output; name another file with {option}")
+            raise SettingsError(f"{target}: this is the input file; give another file with {option}")
         for other, taken in before:
             if _is_same(taken, target):
-                raise SettingsError(f"{target}: {other} and {option} name the same file; name two")
+                raise SettingsError(f"{target}: {other} and {option} are the same file; give two different files")
         before.append((option, target))
         if (option, target) != folder:
             _check_target(option, target, force)
         elif target.exists() and not force:
-            raise SettingsError(f"{target}: there already; --force overwrites it, another name keeps it")
+            raise SettingsError(
+                f"{target}: the folder exists; give --force to overwrite it, or another folder with {option}"
+            )
         elif target.exists() and not target.is_dir():
-            raise SettingsError(f"{target}: a file; name a folder with {option}")
+            raise SettingsError(f"{target}: this is a file; give a folder with {option}")
 
 
 def _check_target(option: str, target: Path, force: bool) -> None:
     if target.is_dir():
-        raise SettingsError(f"{target}: a folder; name a file")
-    there = target.exists() or target.is_symlink()
-    if there and not force:
-        raise SettingsError(f"{target}: there is a file already; --force overwrites it, another name keeps it")
-    if target.exists() and not target.is_file():  # a file would take the place of /dev/null
-        raise SettingsError(f"{target}: not a file that can be replaced; name another with {option}")
+        raise SettingsError(f"{target}: this is a folder; give a file with {option}")
+    is_present = target.exists() or target.is_symlink()  # exists() is False for a broken link
+    if is_present and not force:
+        raise SettingsError(f"{target}: the file exists; give --force to overwrite it, or another file with {option}")
+    if target.exists() and not target.is_file():  # an atomic write would replace /dev/null with a file
+        raise SettingsError(f"{target}: not a regular file; give another with {option}")
     if not target.parent.is_dir():
-        raise SettingsError(f"{target.parent}: no such folder; make it first, or name another place")
+        raise SettingsError(f"{target.parent}: no such folder; create it, or give another file with {option}")
     if not os.access(target.parent, os.W_OK):
-        raise SettingsError(f"{target.parent}: cannot be written to; name another place with {option}")
+        raise SettingsError(f"{target.parent}: the folder is not writable; give another file with {option}")
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    """Tells if both names are one file's, or will be."""
+    """Returns True if both paths are, or would become, the same file."""
     try:
         return one.samefile(other)
-    except OSError:
+    except OSError:  # one does not exist yet
         return one.resolve() == other.resolve()

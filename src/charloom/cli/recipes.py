@@ -1,4 +1,4 @@
-"""``charloom recipes``, and how a recipe's settings become the defaults of ``charloom train`` and ``sweep``."""
+"""``charloom recipes``, and recipes as the defaults of the options of ``charloom train`` and ``sweep``."""
 
 import contextlib
 import itertools
@@ -16,18 +16,19 @@ from charloom.text.named_corpora import default_recipe
 
 
 def recipes(name: Annotated[str | None, Parameter(show_default=False)] = None, /) -> None:
-    """List the recipes, or print one with the reason beside each number.
+    """List the recipes, or print one with the reasons for its numbers.
 
     Parameters
     ----------
     name
-        A recipe, or the path of a .toml file of your own: it is checked first.
+        Name of a recipe, or path of a .toml file, whose settings are checked first. Default: list all.
     """
     out = screen.results()
     if name is not None:
-        load_recipe(name)  # refused as training would
+        load_recipe(name)  # raises the errors that training would raise
         out.print(read_recipe(name), end="")
         return
+    # The first sentence of the comment at the top of a recipe is its description.
     for recipe in recipe_names():
         comment = itertools.takewhile(lambda line: line.startswith("# "), read_recipe(recipe).splitlines())
         sentence, *_ = " ".join(line.removeprefix("# ") for line in comment).split(". ")
@@ -35,10 +36,7 @@ def recipes(name: Annotated[str | None, Parameter(show_default=False)] = None, /
 
 
 def recipe_defaults(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Gives ``train`` and ``sweep`` settings wherever the command line sets none.
-
-    The recipe's, or those of what training goes on from.
-    """
+    """Sets the defaults of ``train`` and ``sweep``: those of the recipe, the resumed run or the initial model."""
     if commands not in (("train",), ("sweep",)):
         return
     given = {argument.name: [token.value for token in argument.tokens] for argument in arguments}
@@ -46,7 +44,7 @@ def recipe_defaults(app: App, commands: tuple[str, ...], arguments: ArgumentColl
     if resume := given.get("--resume"):
         from charloom.runs.start import recipe_of_run
 
-        # What goes wrong, the command will meet and say too.
+        # Errors and warnings are suppressed here because the command reads the same files and reports them.
         with contextlib.suppress(CharloomError), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             recipe = recipe_of_run(Path(resume[-1]))
@@ -60,5 +58,6 @@ def recipe_defaults(app: App, commands: tuple[str, ...], arguments: ArgumentColl
 
             with contextlib.suppress(CharloomError):
                 recipe = recipe.with_changes(fixed_settings(LanguageModel.load(Path(init_from[-1]))))
+    # cyclopts would pass None and () on as given values; without an entry the default of the dataclass holds.
     settings = {name: value for name, value in recipe.values.items() if value is not None and value != ()}
     Dict(settings, use_commands_as_keys=False, source=source)(app, commands, arguments)

@@ -1,4 +1,7 @@
-"""What all commands print with: results on standard output, everything else on standard error."""
+"""Consoles, tables, progress bars and error lines of all commands.
+
+Results go to standard output, everything else to standard error.
+"""
 
 import contextlib
 import errno
@@ -9,6 +12,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TextIO, cast
 
 from rich.console import Console
@@ -20,49 +24,49 @@ from charloom.errors import Argument, CharloomError, CharloomWarning, InputError
 _READER_HAS_GONE = (errno.EPIPE, errno.EIO)
 """Error numbers of a closed pipe and of a closed terminal."""
 _MIN_HELP = 20
-"""Columns: rich may never end to lay out a table in two."""
+"""Minimum width of the help in columns: rich does not finish the layout of a table in two."""
 _DEFAULT_WIDTH = 80
 _BAR_WITH_FIGURES = 104
-"""Columns."""
+"""Width in columns of a progress bar with all its figures."""
 _WIDE = 100_000
-"""Columns of what is not a terminal: nothing is cut there."""
+"""Width in columns of a file or pipe, so that no line is wrapped or truncated there."""
 
 
 def output() -> TextIO:
-    """Standard output, for a command whose result is what it prints. Raises InputError if the shell closed it."""
-    if getattr(sys.stdout, "name", None) == os.devnull:  # what app.py puts in the place of a closed stream
-        raise InputError("standard output is closed")
+    """Returns standard output, for a command that prints its result. Raises InputError if the shell closed it."""
+    if getattr(sys.stdout, "name", None) == os.devnull:  # app.py replaces a closed stream with it
+        raise InputError("standard output is closed: leave out >&-, or write to a file")
     return sys.stdout
 
 
 def results() -> Console:
-    """The console on ``output``: a closed pipe ends the command."""
+    """Returns a console on standard output, for results: the command ends if the pipe is closed."""
     return _console(output())
 
 
 def log() -> Console:
-    """The console on standard output, of a command whose result is a file: the work continues if nobody reads this."""
-    return _console(_Lasting(sys.stdout))
+    """Returns a console on standard output, for a command that writes files: it continues if the pipe is closed."""
+    return _console(_DiscardingStream(sys.stdout))
 
 
 def help_console() -> Console:
-    """The console for the help, as wide as the terminal unless that is very narrow, or says that it is (COLUMNS=0)."""
+    """Returns the console of the help, with a default width if the terminal or COLUMNS is very narrow."""
     return _Console(width=None if _Console().width >= _MIN_HELP else _DEFAULT_WIDTH)
 
 
 def messages() -> Console:
-    """The console on standard error. Nothing depends on whether anybody reads it."""
-    return _console(_Lasting(sys.stderr))
+    """Returns a console on standard error, for messages: the command continues if the pipe is closed."""
+    return _console(_DiscardingStream(sys.stderr))
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Rich would end the process by itself."""
-        raise  # rich calls this where it caught the error
+        """Raises the error again; rich's method would exit the process."""
+        raise  # rich calls this method in an except block, so that a bare raise has an exception
 
 
-class _Lasting:
-    """A stream that can still be written to when its reader has gone: what is written is then discarded."""
+class _DiscardingStream:
+    """A stream that discards text after its reader has closed it, instead of raising an error."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -92,13 +96,15 @@ class _Lasting:
 
 
 def discard(stream: TextIO) -> None:
-    """Sends to nowhere what the stream still holds, and all that is written to it from now on."""
+    """Discards the text that a stream has buffered, and all that is written to it later."""
+    # Closing the stream would flush it, and fail again. Instead its file descriptor now refers to the null device.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 
-def _console(stream: "TextIO | _Lasting") -> Console:
+def _console(stream: "TextIO | _DiscardingStream") -> Console:
+    # Markup and emoji codes are disabled: a text may contain [bold] or :smile:.
     return _Console(
         file=cast(TextIO, stream),
         width=None if stream.isatty() else _WIDE,
@@ -110,7 +116,7 @@ def _console(stream: "TextIO | _Lasting") -> Console:
 
 
 def as_option(argument: Argument) -> str:
-    """An argument that a message mentions, as a shell takes it: ``--num-steps``, ``--unit byte``, ``--decimal ','``."""
+    """Formats an argument in a message as an option: ``--num-steps``, ``--unit byte``, ``--decimal ','``."""
     name = argument.name.replace("_", "-")
     if argument.value is False:
         return f"--no-{name}"
@@ -118,44 +124,52 @@ def as_option(argument: Argument) -> str:
     return f"--{name}" if named_only else f"--{name} {shlex.quote(str(argument.value))}"
 
 
+def path_argument(path: Path) -> str:
+    """Returns a path as a shell takes it, and charloom as an argument that is not an option."""
+    name = str(path)  # pathlib drops a leading "./", which distinguishes a name from an option
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
+
+
 def show_error(*message: Part) -> None:
-    """Shows one line on standard error, with arguments as options."""
-    _say(f"charloom: error: {_one_line(in_words(message))}")
+    """Prints an error in one line on standard error, with arguments as options."""
+    _print_message(f"charloom: error: {_one_line(in_words(message))}")
 
 
 def exit_status(error: CharloomError) -> int:
-    """2 if an argument is wrong, 1 if the work failed."""
+    """Returns the exit status of an error: 2 if an argument is wrong, otherwise 1."""
     return 2 if isinstance(error, SettingsError) or error.setting is not None else 1
 
 
 def in_words(message: Iterable[Part]) -> str:
-    """A message of the library with arguments as options."""
+    """Returns the text of a message of the library, with arguments as options."""
     return format_parts(message, as_option)
 
 
-def _say(line: str) -> None:
-    """On standard error; there is no place to say that it cannot be written."""
+def _print_message(line: str) -> None:
+    """Prints a line on standard error."""
+    # A failure cannot be reported anywhere else.
     with contextlib.suppress(OSError):
         print(line, file=sys.stderr)  # noqa: T201
 
 
 def show_warnings_in_one_line() -> None:
-    """Makes charloom's warnings notes to the user; those of libraries stay as they are."""
-    usual = warnings.showwarning
+    """Formats charloom's warnings as notes in one line; those of other libraries are not changed."""
+    show_other = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *rest: object, **named: object) -> None:
         if issubclass(category, CharloomWarning):
             parts = message.parts if isinstance(message, CharloomWarning) else (str(message),)
-            _say(f"charloom: note: {_one_line(in_words(parts))}")
+            _print_message(f"charloom: note: {_one_line(in_words(parts))}")
         else:
-            usual(message, category, *rest, **named)  # type: ignore[arg-type]
+            show_other(message, category, *rest, **named)  # type: ignore[arg-type]
 
     warnings.simplefilter("always", CharloomWarning)
     warnings.showwarning = show
 
 
 def printable(text: str) -> str:
-    """The text with control characters made visible, so that no model can steer the terminal; any line end is one."""
+    """Returns a text with its control characters escaped and its line ends normalized to one newline."""
+    # Generated text and file names may contain escape sequences, which would control the terminal.
     text = text.replace("\r\n", "\n")
     return "".join(
         char if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf", "Cs") else f"\\x{ord(char):02x}"
@@ -166,7 +180,14 @@ def printable(text: str) -> str:
 def show_table(
     console: Console, headings: Sequence[str], rows: Iterable[Sequence[str]], *, texts: Container[int] = (0,)
 ) -> None:
-    """Shows a table. ``texts`` are the numbers of the columns that hold no numbers, and are flush left."""
+    """Prints a table.
+
+    Args:
+        console: Console to print to.
+        headings: Headings of the columns; no heading row if all are empty.
+        rows: Cells of each row.
+        texts: Indices of the columns of text, which are left-justified; numbers are right-justified.
+    """
     table = Table(box=None, pad_edge=False, show_header=any(headings), padding=(0, 2, 0, 0))
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="left" if number in texts else "right")
@@ -177,11 +198,11 @@ def show_table(
 
 @contextmanager
 def reading_progress(description: str) -> Iterator[Callable[..., None]]:
-    """A progress bar on standard error, gone when the work is done. Yields what shows how much is done, and of what."""
+    """Shows a progress bar on standard error during the block. Yields a function of the amount done and the total."""
     with work_progress(messages(), "{task.description}") as progress:
 
         def show(done: float, total: float | None = 1.0) -> None:
-            if not progress.tasks:
+            if not progress.tasks:  # short work never calls this and shows no bar
                 progress.add_task(description)
             progress.update(progress.task_ids[0], completed=done, total=total)
 
@@ -189,16 +210,20 @@ def reading_progress(description: str) -> Iterator[Callable[..., None]]:
 
 
 def is_narrow(console: Console) -> bool:
-    """Whether a bar with all its figures has no room in a line."""
+    """Returns True if a progress bar with all its figures is wider than the console."""
     return console.width < _BAR_WITH_FIGURES
 
 
 def work_progress(
     console: Console, counted: str, *, figures: bool = False, refreshes_per_second: float = 10
 ) -> Progress:
-    """A progress bar for minutes of work, with the time that is left; on a terminal only, and gone at the end.
+    """Returns a progress bar with the remaining time. It is shown on a terminal only, and removed at the end.
 
-    counted: What stands before the bar, in rich's words. figures: Whether tasks have a field of that name to show.
+    Args:
+        console: Console to show it on.
+        counted: Text before the bar, a format string of rich.
+        figures: Show the field ``figures`` of the tasks.
+        refreshes_per_second: Number of redraws per second.
     """
     return Progress(
         TextColumn(counted, markup=False),

@@ -1,10 +1,9 @@
-"""Signals end the process in one line at any moment, and nothing half-written is left.
+"""Signals end the process at any time, with one line on standard error and without incomplete files.
 
-A signal raises ``Stopped`` in the main thread, so that files that are being written are removed and locks are freed.
-Two things keep Python from doing just that by itself. An exception raised within an import leaves half a module behind,
-and some libraries catch it there: while anything is being imported, the exception waits for the import's end. And an
-exception that is raised in a destructor or a callback is printed and lost: until ``Stopped`` is being handled, it is
-raised again and again.
+A signal raises ``Stopped`` in the main thread, so that temporary files are removed and locks are released. Python's own
+KeyboardInterrupt is not enough, for two reasons. An exception during an import leaves an incomplete module, and some
+libraries catch it; therefore ``Stopped`` is raised after the import. An exception in a destructor or a callback is
+printed and lost; therefore ``Stopped`` is raised repeatedly until it is being handled.
 """
 
 import atexit
@@ -18,16 +17,17 @@ SIGNALS = tuple(
     number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None
 )
 MESSAGE = "stopped"
-_AGAIN_SECONDS = 0.02
+_RETRY_SECONDS = 0.02
+"""Seconds after which ``Stopped`` is raised again."""
 PATIENCE = 1.0
-"""Seconds after a signal in which an import may end, or a cleanup; later the process ends at once if a signal comes."""
+"""Seconds that an import or a cleanup has after a signal; another signal after that ends the process immediately."""
 
 
 class Stopped(KeyboardInterrupt):
-    """The process is to end.
+    """A signal requested the end of the process.
 
     Attributes:
-        number: The signal's.
+        number: Number of the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -39,9 +39,9 @@ class _State:
     """Signal state of this process.
 
     Attributes:
-        entry: The file of its first function; None if signals do not end it in this module's way.
-        number: The signal that came.
-        since: When it came, by ``time.monotonic``.
+        entry: File of its first function; None if ``stop_on_signals`` was not called.
+        number: Number of the received signal; None if there was none.
+        since: Time of the signal, by ``time.monotonic``.
     """
 
     entry: str | None = None
@@ -49,52 +49,55 @@ class _State:
     since = 0.0
 
 
-def listened_to() -> list[signal.Signals]:
-    """The signals that end this process: all but those that the starting process has it ignore (nohup, ``&``)."""
+def handled_signals() -> list[signal.Signals]:
+    """Returns the signals that end this process."""
+    # nohup and a shell's "&" start a process with signals ignored; they must stay ignored.
     return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def stop_on_signals(entry: str) -> None:
-    """Makes each of ``listened_to`` raise ``Stopped``. For the process' own command line: call it first.
+    """Installs handlers that raise ``Stopped``. The entry point of the command line calls this first.
 
     Args:
-        entry: The file of the function that calls this, in which nobody handles exceptions.
+        entry: File of the calling function; a signal that interrupts code of this file ends the process, since no
+            caller handles exceptions there.
     """
     _State.entry = entry
-    atexit.register(_ignore)  # first, and so called last
-    for number in listened_to():
+    atexit.register(_ignore_signals)  # atexit calls functions in reverse order: the first registered is last
+    for number in handled_signals():
         signal.signal(number, _stop)
-    if hasattr(signal, "setitimer"):
+    if hasattr(signal, "setitimer"):  # Windows has none
         signal.signal(signal.SIGALRM, lambda _, frame: _raise(frame))
 
 
-def leave_if_asked() -> None:
-    """Ends the process here if a signal came."""
+def exit_if_stopped() -> None:
+    """Ends the process if a signal was received."""
     if _State.number is not None:
-        _leave()
+        _exit_now()
 
 
 def exit_at_once(status: int) -> None:
-    """Call it when all is done and said: a signal now ends the process with the status that it has anyway."""
+    """Makes further signals end the process with its own exit status. Called when the command is complete."""
     if _State.entry is None:
         return
     _State.number = None
-    _wait(0)
-    for number in listened_to():
+    _set_alarm(0)
+    for number in handled_signals():
         signal.signal(number, lambda *_: os._exit(status))
 
 
-def _ignore() -> None:
-    """Python takes its handlers away as it ends, but for this: a signal would then kill a process whose work is done.
-
-    To block signals would not do: that is for each thread, and PyTorch has others.
-    """
-    for number in listened_to():
+def _ignore_signals() -> None:
+    """Ignores signals while Python exits."""
+    # Python restores the default handlers at exit, except for SIG_IGN. A signal would then kill a process whose work is
+    # complete. Blocking signals is not enough: a mask is per thread, and PyTorch has threads of its own.
+    for number in handled_signals():
         signal.signal(number, signal.SIG_IGN)
 
 
-def _leave() -> None:
-    number, _State.number = _State.number or signal.SIGINT, None  # once: the alarm may come in here
+def _exit_now() -> None:
+    """Removes temporary files, prints the message and ends the process."""
+    # The state is reset first, since the alarm may interrupt this function.
+    number, _State.number = _State.number or signal.SIGINT, None
     if "charloom.io.atomic" in sys.modules:
         sys.modules["charloom.io.atomic"].remove_unfinished()
     os.write(2, f"charloom: error: {MESSAGE}\n".encode())
@@ -102,30 +105,32 @@ def _leave() -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    """Handles a signal: raises ``Stopped``, or ends the process if cleanup takes too long."""
     now = time.monotonic()
     if _State.number is None:
         _State.number, _State.since = number, now
-    elif now - _State.since > PATIENCE:  # the user asks again: something hangs
-        _leave()
+    elif now - _State.since > PATIENCE:  # a second request: the cleanup hangs
+        _exit_now()
     _raise(frame)
 
 
 def _raise(frame: FrameType | None) -> None:
+    """Raises ``Stopped`` unless it is being handled or an import is in progress; sets the alarm to try again."""
     if _State.number is None:
         return
-    will_come_again = _wait(_AGAIN_SECONDS)
+    will_retry = _set_alarm(_RETRY_SECONDS)
     if _is_handled(sys.exc_info()[1]):
         return
     if frame is not None and frame.f_code.co_filename in (_State.entry, __file__):
-        _leave()  # before the command, or after it: nobody is there to handle an exception
+        _exit_now()  # before or after the command, no caller handles an exception
     if not _is_importing(frame):
         raise Stopped(_State.number)
-    if not will_come_again or time.monotonic() - _State.since > PATIENCE:
-        _leave()
+    if not will_retry or time.monotonic() - _State.since > PATIENCE:
+        _exit_now()
 
 
-def _wait(seconds: float) -> bool:
-    """Sets the alarm, or none for 0. Returns False if this system has none."""
+def _set_alarm(seconds: float) -> bool:
+    """Sets the alarm, or cancels it for 0. Returns False if the system has no alarms (Windows)."""
     if not hasattr(signal, "setitimer"):
         return False
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -133,7 +138,8 @@ def _wait(seconds: float) -> bool:
 
 
 def _is_handled(error: BaseException | None) -> bool:
-    """Tells if the interrupted code runs because of ``Stopped``: an ``except``, a ``finally``, an ``__exit__``."""
+    """Returns True if the interrupted code handles ``Stopped``: an ``except``, ``finally`` or ``__exit__``."""
+    # A chain of contexts may be circular.
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         if isinstance(error, Stopped):
@@ -144,6 +150,7 @@ def _is_handled(error: BaseException | None) -> bool:
 
 
 def _is_importing(frame: FrameType | None) -> bool:
+    """Returns True if a frame or one of its callers is in Python's import system."""
     while frame is not None:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
             return True

@@ -1,7 +1,6 @@
 """``charloom sweep``."""
 
 import functools
-import shlex
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from charloom.sweeps.events import SweepEvent
     from charloom.sweeps.results import MeanAndSpread, SweepResults, SweepRun
 
-_FORM = "it is written --vary NAME=VALUE,VALUE,..., as in --vary hidden-size=64,128"
+_FORM = "the form is --vary NAME=VALUE,VALUE,..., for example --vary hidden-size=64,128"
 _MAX_FAILURES = 5
 
 
@@ -40,44 +39,44 @@ def sweep(
     model: Annotated[ModelSettings, Parameter(name="*", group=Group("Model"))] = ModelSettings(),
     training: Annotated[TrainingSettings, Parameter(name="*", group=Group("Training"))] = TrainingSettings(),
 ) -> int:
-    """Train under many settings, and compare.
+    """Train with many combinations of settings, and compare the results.
 
-    Every combination of the values given with --vary is trained with each seed; all other settings are those of
-    'charloom train'. Ctrl-C stops; the same command goes on where it stopped, and one with more values or seeds does
-    what is new. The folder has every run's history, results.csv (the table), results.jsonl (a line a run) and
-    sweep.png. Without --validation-fraction only what was learnt by heart can be compared.
+    Each combination of the values of --vary is trained with each seed; all other settings are those of 'charloom
+    train'. Ctrl-C stops the sweep, and the same command resumes it; a command with more values or seeds trains only the
+    new combinations. The folder contains the history of each run, results.csv (the table), results.jsonl (one line per
+    run) and sweep.png. Without --validation-fraction only the training perplexities can be compared.
 
-    The defaults shown below are those of the textbook's recipe; 'charloom recipes own-text' shows what a text of your
-    own is trained with.
+    The defaults shown below are those of the recipe section; 'charloom recipes own-text' shows those for other texts.
 
     Parameters
     ----------
     corpus
-        What to train on, as for 'charloom train'.
+        Text to train on, as for 'charloom train'.
     output
         Folder for the runs and the results.
     vary
-        A setting and its values, as hidden-size=64,128,256: any option of the groups Text, Model and Training but the
-        seed (the option is repeated for each).
+        A setting and its values, such as hidden-size=64,128,256: any option of the groups Text, Model and Training
+        except --seed. Repeat the option for several settings.
     combinations
-        A .toml file of combinations, each a table [[combination]] of settings; with --vary, each is run with every
-        combination of its values.
+        A .toml file with a table [[combination]] of settings for each combination; each is combined with all values of
+        --vary.
     num_seeds
-        Runs of each combination, with --seed and the numbers after it.
+        Runs of each combination, with consecutive seeds from --seed.
     jobs
-        Processes side by side, each of one thread unless --threads says otherwise; results do not depend on it.
-        Default: one for each processor, which is faster than more threads for one; on a GPU one.
+        Parallel processes, each with one thread unless --threads is given; results do not depend on their number.
+        Default: one per processor, which is faster than one process with more threads; one on a GPU.
     keep_models
-        Keep each run's model.
+        Save the model of each run.
     recipe
-        As for 'charloom train'.
+        Recipe, as for 'charloom train'.
     """
+    # Imported here: "charloom --help" must not wait for PyTorch.
     from charloom.sweeps.plan import grid, read_combinations
 
     fixed, asked = Recipe(text, model, training), grid(_values(vary))
     if combinations is not None:
         asked = read_combinations(combinations, asked, fixed)
-    if asked == [{}] and num_seeds == 1:
+    if asked == [{}] and num_seeds == 1:  # a single run, which is "charloom train"
         raise SettingsError(f"nothing is varied: give --vary, --combinations or --num-seeds; {_FORM}")
     from charloom.sweeps.events import SweepStarted
     from charloom.sweeps.sweep import sweep as run_sweep
@@ -89,7 +88,9 @@ def sweep(
         stack.callback(progress.stop)
 
         def interrupt(event: "SweepEvent") -> None:
-            if isinstance(event, SweepStarted):  # before it a signal ends the process: nothing is there to save
+            if isinstance(
+                event, SweepStarted
+            ):  # before this event there is nothing to save, and a signal ends the process
                 stack.enter_context(interruption)
             interruption(event)
 
@@ -106,20 +107,21 @@ def sweep(
     _show_results(console, results, output)
     if interruption.requested and results.num_missing:
         console.print(
-            f"Stopped by {interruption.requested.name}: {results.num_missing} runs are still to do; "
-            "the same command goes on."
+            f"Stopped by {interruption.requested.name}: {pluralize(results.num_missing, 'run')} left; to resume, "
+            "repeat the command."
         )
         return interruption.exit_status
+    # A mistake in the settings fails in every run with the same message.
     for name, reason in list(results.failures.items())[:_MAX_FAILURES]:
         screen.show_error(f"{name}: {reason}")
     if results.failures:
-        screen.show_error(f"{len(results.failures)} runs failed; the same command tries them again")
+        screen.show_error(f"{pluralize(len(results.failures), 'run')} failed; to retry, repeat the command")
         return 1
     return 0
 
 
 def _values(vary: tuple[str, ...]) -> dict[str, list[Value]]:
-    """The values to vary settings over, from words of the command line."""
+    """Returns the values of each varied setting, parsed from the options."""
     from charloom.sweeps.plan import variable
 
     values: dict[str, list[Value]] = {}
@@ -129,20 +131,20 @@ def _values(vary: tuple[str, ...]) -> dict[str, list[Value]]:
             raise SettingsError(f"--vary {words}: {_FORM}")
         name = variable(name)
         if name in values:
-            raise SettingsError("is varied twice: give all its values at once", setting=name)
+            raise SettingsError("is varied twice: give all its values in one option", setting=name)
         values[name] = [parse_value(name, word.strip()) for word in rest.split(",")]
     return values
 
 
 def _show(progress: Progress, recipe: str, event: "SweepEvent") -> None:
-    """Shows one event. The bar is there on a terminal only, and gone at the end; the lines stay."""
+    """Shows an event: a progress bar, which disappears at the end, and a line for each run."""
     from charloom.sweeps.events import RunEnded, SweepProgressed, SweepStarted
 
     if isinstance(event, SweepStarted):
-        done = f", {event.num_done} done before" if event.num_done else ""
-        side_by_side = f"{event.num_jobs} at a time, " if event.num_jobs > 1 else ""
+        done = f", {event.num_done} already done" if event.num_done else ""
+        parallel = f"{event.num_jobs} at a time, " if event.num_jobs > 1 else ""
         progress.console.print(
-            f"sweep   recipe {recipe}, {event.num_to_do} runs to do{done}; {side_by_side}"
+            f"sweep   recipe {recipe}, {pluralize(event.num_to_do, 'run')}{done}; {parallel}"
             f"{pluralize(event.threads, 'thread')} each"
         )
         progress.start()
@@ -159,9 +161,10 @@ def _show(progress: Progress, recipe: str, event: "SweepEvent") -> None:
 
 
 def _describe(run: "SweepRun") -> str:
-    name = run.folder.name.rpartition("-")[0] if run.folder else ""
+    """Returns a line about a finished run."""
+    name = run.folder.name.rpartition("-")[0] if run.folder else ""  # the part after the last hyphen is a hash
     if run.outcome == "diverged":
-        return f"{name}: diverged after {len(run.history)} epochs"
+        return f"{name}: diverged after {pluralize(len(run.history), 'epoch')}"
     line = f"{name}: perplexity {run.perplexity:.3f}"
     if run.validation_perplexity is not None:
         line += f", validation {run.validation_perplexity:.3f}"
@@ -169,7 +172,7 @@ def _describe(run: "SweepRun") -> str:
 
 
 def _show_results(console: Console, results: "SweepResults", output: Path) -> None:
-    """The table, the best first."""
+    """Prints the table of combinations, the best first."""
     combinations = results.combinations()
     if not combinations:
         return
@@ -187,14 +190,14 @@ def _show_results(console: Console, results: "SweepResults", output: Path) -> No
         rows.append(row)
     screen.show_table(console, [*rows[0]], [[*row.values()] for row in rows], texts=range(len(results.varied)))
     console.print(
-        "Perplexities are means over seeds and their standard deviation"
-        + ("; best: the lowest of any epoch." if validated else "; no text is kept out to validate on.")
+        "Perplexities are means and standard deviations over seeds"
+        + ("; best: the lowest of any epoch." if validated else "; without a validation text, of training.")
     )
-    folder = shlex.quote(str(output))
-    console.print(f"In {folder}: results.csv, results.jsonl, sweep.png, and runs with their histories.")
+    console.print(f"Saved to {screen.path_argument(output)}: results.csv, results.jsonl, sweep.png, and the runs.")
 
 
 def _figure(pair: "MeanAndSpread | None") -> str:
+    """Returns a mean with its standard deviation, if there are several runs."""
     if pair is None:
         return ""
     return f"{pair.mean:.3f}" + (f" ± {pair.spread:.3f}" if pair.spread is not None else "")

@@ -1,4 +1,4 @@
-"""The programs beside which ``charloom train`` records a run: TensorBoard, Weights & Biases."""
+"""Experiment trackers of ``charloom train``: TensorBoard and Weights & Biases."""
 
 import re
 from collections.abc import Iterator
@@ -16,21 +16,27 @@ if TYPE_CHECKING:
 _RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
-def check_installed(**wanted: bool | None) -> None:
-    """Raises SettingsError for a program that is wanted and not installed: before a text of gigabytes is read."""
-    for program, is_wanted in wanted.items():
-        if is_wanted and find_spec(program) is None:
-            raise SettingsError(f"{program} is not installed: pip install 'charloom[{program}]'")
+def check_installed(**requested: bool | None) -> None:
+    """Raises SettingsError if a requested tracker is not installed."""
+    # Called before the text is read, which takes minutes for gigabytes. find_spec does not import the package.
+    for package, is_requested in requested.items():
+        if is_requested and find_spec(package) is None:
+            raise SettingsError(f"{package} is not installed: pip install 'charloom[{package}]'")
 
 
 @contextmanager
 def open_trackers(
     run: "TrainingRun", *, tensorboard: bool | None, wandb: bool
 ) -> Iterator[tuple[list["Tracker"], dict[str, object]]]:
-    """Opens those that are wanted, in the first process; closes them at the end, as failed if an error ends the run.
+    """Opens the requested trackers in the first process, and closes them at the end, as failed after an error.
 
-    TensorBoard is wanted by default if the run that is resumed had it. What leaves the machine is asked for each time:
-    a folder from elsewhere does not begin it. Yields listeners, and what a checkpoint keeps of them as JSON values.
+    Args:
+        run: The training run.
+        tensorboard: True to record for TensorBoard. Default: as the resumed run did; otherwise no.
+        wandb: True to record on Weights & Biases. A resumed run does not turn it on.
+
+    Yields:
+        The trackers as listeners, and their JSON values for the checkpoints.
     """
     before = run.start.source.get("trackers")
     before = before if isinstance(before, dict) else {}
@@ -43,16 +49,19 @@ def open_trackers(
         if before.get("tensorboard") is True if tensorboard is None else tensorboard:
             if find_spec("tensorboard") is None:
                 raise SettingsError(
-                    "the run was recorded for TensorBoard, which is not installed here: pip install "
-                    "'charloom[tensorboard]', or go on with --no-tensorboard"
+                    "the run was recorded for TensorBoard, which is not installed: pip install "
+                    "'charloom[tensorboard]', or resume with --no-tensorboard"
                 )
             from charloom.runs.trackers import TensorBoard
 
             listeners.append(stack.enter_context(TensorBoard(run.folder.path, _config(run))))
             stored["tensorboard"] = True
+        # Only the option starts an upload: a folder from someone else must not send data from this machine.
         if wandb:
             from charloom.runs.trackers import WeightsAndBiases
 
+            # A run continued in another folder is a new run there. The stored id is checked:
+            # the folder may come from anywhere.
             known = run.plan.continues_in_folder and _RUN_ID.fullmatch(str(before.get("wandb", "")))
             name, run_id = run.folder.path.resolve().name, before["wandb"] if known else None
             tracker = stack.enter_context(WeightsAndBiases(name, _config(run), run_id=run_id))
@@ -62,7 +71,7 @@ def open_trackers(
 
 
 def _config(run: "TrainingRun") -> dict[str, object]:
-    """The run's settings, flat."""
+    """Returns the settings of a run as one flat dictionary."""
     start = run.start
     text = {"name": start.corpus.name, "num_chars": len(start.corpus.ids), "sha256": start.corpus.fingerprint}
     parts = {"corpus": text, "model": asdict(start.model.settings), "training": asdict(start.settings)}

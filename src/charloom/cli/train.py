@@ -33,42 +33,42 @@ def train(
 ) -> int:
     """Train a language model and save it to a folder.
 
-    Without options it runs the textbook section's recipe: a plain RNN of 256 units on the first 10,000 characters of
-    The Time Machine. A text of your own starts from the recipe own-text. Ctrl-C ends training and saves what there is;
-    --resume goes on from there, or from the last checkpoint of a run that was killed.
+    The default is the recipe section, from the textbook: a plain RNN of 256 units on the first 10,000 characters of The
+    Time Machine. For any other text, the default is the recipe own-text. Ctrl-C stops training and saves the model;
+    --resume continues the run from there, or from the last checkpoint if the process was killed.
 
-    The defaults shown below are those of that recipe, the textbook's; 'charloom recipes own-text' shows what a text of
-    your own is trained with.
+    The defaults shown below are those of the recipe section; 'charloom recipes own-text' shows those for other texts.
 
     Parameters
     ----------
     corpus
-        What to train on: time-machine (the default), tiny-shakespeare or python-reference; one or more files (.gz,
-        .xz and .zst are decompressed); a folder; standard input, as -; a data set, as hf:NAME[:SPLIT[:COLUMN]].
+        Text to train on: time-machine (the default), tiny-shakespeare or python-reference; one or more files (.gz, .xz
+        and .zst are decompressed); a folder; - for standard input; or a data set, hf:NAME[:SPLIT[:COLUMN]].
     output
-        Folder for the model, history.jsonl and history.png. Default: the corpus' name and -model.
+        Folder for the model, history.jsonl and history.png. Default: the name of the corpus with -model.
     recipe
-        Settings to start from: a name from 'charloom recipes', or the path of a .toml file. Options override it.
+        Recipe with the defaults of the other options: a name from 'charloom recipes', or the path of a .toml file.
     force
-        Replace the model that is in the folder.
+        Overwrite an existing model.
     no_priming
-        Keep the text out of the folder. With it (its last MiB) 'charloom compress' begins with what it has read.
+        Do not store the last MiB of the text in the folder, from which 'charloom compress' starts.
     resume
-        The folder of a run that was interrupted: go on exactly where it was, with its text, recipe and options.
-        Options that only say how long to train, what to show and where to compute may be changed, and --learning-rate
-        and --clip-norm for a run that diverged. With --output it continues in another folder.
+        Folder of an interrupted run, which continues exactly, with its text, recipe and options. Options of duration,
+        display and device may be changed; after divergence, --learning-rate and --clip-norm, too. With --output, it
+        continues in another folder.
     init_from
-        The folder of a model whose weights the new run begins with, to train it further or on another text.
+        Folder of a model whose weights the run starts from, on the same or another text.
     extend_vocabulary
-        With --init-from: add the characters of the text that the model does not know.
+        Add the out-of-vocabulary characters of the text to the vocabulary, with --init-from.
     tensorboard
-        Write curves and samples for TensorBoard into the folder too: tensorboard --logdir FOLDER shows them.
+        Record curves and samples for TensorBoard in the folder. Default: as the resumed run; otherwise no.
     wandb
-        Record the run on Weights & Biases; with WANDB_MODE=offline, in a folder that 'wandb sync' sends later.
+        Record the run on Weights & Biases; with WANDB_MODE=offline, in a folder for 'wandb sync'.
     """
     from charloom.runs.plan import RunPlan
     from charloom.runs.training_run import TrainingRun
 
+    # Checked before the text is read and the folder is locked.
     check_installed(tensorboard=tensorboard, wandb=wandb)
     plan = RunPlan(
         corpus,
@@ -81,6 +81,7 @@ def train(
         priming=not no_priming,
     )
     console = screen.log()
+    # OtherProcessFailedError: the process that failed has reported its error already.
     with suppress(OtherProcessFailedError), ExitStack() as stack:
         with reading_progress() as show:
             run = stack.enter_context(TrainingRun(plan, progress=show))
@@ -90,6 +91,7 @@ def train(
             Interruption() as interruption,
         ):
             outcome = run.train([*trackers, *displays, interruption], notes={"trackers": stored})
+            # Raised within the block, so that the trackers record the run as failed.
             if run.processes.first and outcome.error is not None:
                 raise outcome.error
         if run.processes.first:

@@ -1,4 +1,4 @@
-"""What a training run shows: how it begins, a progress bar, a line every so many epochs, samples, how it ends."""
+"""The display of a training run: its start, progress, samples and end."""
 
 import os
 import shlex
@@ -20,18 +20,21 @@ if TYPE_CHECKING:
     from charloom.training.history import EpochRecord, History
 
 _MEASURED_SECONDS = 2.0
-_EPOCHS_SEEN = 2
-_WORTH_TELLING_SECONDS = 10.0
+"""Minimum time of the measurement of the training speed."""
+_WARMUP_EPOCHS = 2
+_MIN_REPORTED_SECONDS = 10.0
+"""Minimum remaining time that is worth a line."""
 _REFRESHES_PER_SECOND = 4
-"""Drawing costs milliseconds of the processor that trains."""
+"""Refreshes of the progress bar; each costs milliseconds of the processor that trains."""
 _LONG_TEXT = 1 << 25
-"""Bytes of a text that takes long enough to read for a progress bar."""
+"""Minimum size in bytes of a text whose reading shows a progress bar."""
 
 
 @contextmanager
 def reading_progress() -> Iterator[Callable[[int, int | None], None]]:
-    """A progress bar while a long text is read, in one process on a machine."""
+    """Shows a progress bar while a long text is read, in the first process of each machine."""
     with screen.reading_progress("reading the text") as show:
+        # torchrun's number of this process on its machine; without torchrun there is only one process.
         shown = os.environ.get("LOCAL_RANK", "0") == "0"
 
         def show_long(done: int, total: int | None) -> None:
@@ -43,7 +46,7 @@ def reading_progress() -> Iterator[Callable[[int, int | None], None]]:
 
 @contextmanager
 def training_display(console: Console, run: "TrainingRun") -> Iterator[list["Listener"]]:
-    """Shows the start and the progress of a run, in its first process. Yields listeners."""
+    """Prints the start of a run in its first process. Yields the listeners that show its progress."""
     if run.is_done or not run.processes.first:
         yield []
         return
@@ -53,7 +56,7 @@ def training_display(console: Console, run: "TrainingRun") -> Iterator[list["Lis
 
 
 class TrainingDisplay:
-    """A listener that shows. The bar is there on a terminal only, and gone at the end; the lines stay."""
+    """A listener that shows a progress bar, which disappears at the end, and lines, which stay."""
 
     def __init__(self, console: Console, settings: TrainingSettings, epochs: int = 0) -> None:
         self._settings = settings
@@ -64,9 +67,9 @@ class TrainingDisplay:
             "", total=settings.epochs, completed=epochs, epoch=min(epochs + 1, settings.epochs), figures=""
         )
         self._shown_at = 0.0
-        self._began = 0.0, 0.0
+        self._measured_from = 0.0, 0.0  # time, epochs done
         self._epochs_seen: list[int] = []
-        self._told_how_long = False
+        self._is_time_shown = False
 
     def __enter__(self) -> "TrainingDisplay":
         self._progress.start()
@@ -76,7 +79,7 @@ class TrainingDisplay:
         self._progress.stop()
 
     def __call__(self, event: "Event") -> None:
-        """Shows one event."""
+        """Shows an event."""
         from charloom.training.events import EpochEnded, SampleDrawn, StepEnded, ValidationAdvanced
 
         if isinstance(event, EpochEnded):
@@ -86,31 +89,33 @@ class TrainingDisplay:
         elif isinstance(event, SampleDrawn):
             self._progress.console.print(f" - {screen.printable(event.text)}")
         elif isinstance(event, StepEnded):
-            self._tell_how_long(event)
+            self._show_remaining_time(event)
             self._show_progress(event.epoch, event.fraction, lambda: self._figures(event))
         elif isinstance(event, ValidationAdvanced):
             self._show_progress(event.epoch, 1.0, lambda: f"validation, {event.fraction:.0%}")
 
     def _show_progress(self, epoch: int, fraction: float, figures: Callable[[], str]) -> None:
+        # figures() reads the loss, which waits for a GPU: it is called only when the bar is redrawn.
         if not self._progress.disable and self._progress.get_time() - self._shown_at >= 1 / _REFRESHES_PER_SECOND:
             self._shown_at = self._progress.get_time()
             self._progress.update(self._task, completed=epoch - 1 + fraction, epoch=epoch, figures=figures())
 
-    def _tell_how_long(self, event: "StepEnded") -> None:
-        """Once, from the run's own first steps: what it will take, where that is more than a moment."""
+    def _show_remaining_time(self, event: "StepEnded") -> None:
+        """Prints an estimate of the remaining time once, from the speed of the first steps, unless it is short."""
         now, done = time.monotonic(), event.epoch - 1 + event.fraction
-        if self._told_how_long:
+        if self._is_time_shown:
             return
-        if len(self._epochs_seen) < _EPOCHS_SEEN and event.epoch not in self._epochs_seen:
-            # With a run's first epoch come imports and the first sample: if it is short, the second tells.
+        if len(self._epochs_seen) < _WARMUP_EPOCHS and event.epoch not in self._epochs_seen:
+            # The first epoch includes imports and the first sample; if it is short, the second one is measured.
             self._epochs_seen.append(event.epoch)
-            self._began = now, done
-        elif now - self._began[0] >= _MEASURED_SECONDS:
-            self._told_how_long = True
-            left = (self._settings.epochs - done) * (now - self._began[0]) / (done - self._began[1])
-            if left > _WORTH_TELLING_SECONDS:
-                told = f"{event.chars_per_second:,.0f} characters/s: {_in_words(left)}"
-                self._progress.console.print(f"speed   {told} for {pluralize(self._settings.epochs, 'epoch')}")
+            self._measured_from = now, done
+        elif now - self._measured_from[0] >= _MEASURED_SECONDS:
+            self._is_time_shown = True
+            since, before = self._measured_from
+            left = (self._settings.epochs - done) * (now - since) / (done - before)
+            if left > _MIN_REPORTED_SECONDS:
+                speed = f"{event.chars_per_second:,.0f} characters/s: {_describe_time(left)}"
+                self._progress.console.print(f"speed   {speed} for {pluralize(self._settings.epochs, 'epoch')}")
 
     def _figures(self, event: "StepEnded") -> str:
         from charloom.inference.evaluation import perplexity_of
@@ -128,15 +133,15 @@ class TrainingDisplay:
 
 
 def _better_before(history: "History", kept: "EpochRecord") -> str:
-    """Which epoch was better than the one that is kept, where one was."""
+    """Returns a sentence about a better epoch than the saved one; an empty string if there is none."""
     best = history.best
     if best is None or kept.validation_perplexity is None or best.validation_perplexity == kept.validation_perplexity:
         return ""
     return f" Validation was best after epoch {best.epoch}, {best.validation_perplexity:.3f}."
 
 
-def _in_words(seconds: float) -> str:
-    """As "about 5 more minutes"; of less than two minutes in seconds, of more than two hours in hours."""
+def _describe_time(seconds: float) -> str:
+    """Returns a remaining time in words, such as "about 5 more minutes"."""
     for unit, size in (("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"about {seconds / size:,.0f} more {unit}"
@@ -144,7 +149,7 @@ def _in_words(seconds: float) -> str:
 
 
 def show_start(console: Console, run: "TrainingRun") -> None:
-    """Shows what is about to be trained, on what, and what it takes."""
+    """Prints the text, the model with its memory, and the settings of a run."""
     import torch
 
     from charloom.models.device import find_device
@@ -157,21 +162,21 @@ def show_start(console: Console, run: "TrainingRun") -> None:
     length = pluralize(len(corpus.ids), "byte" if corpus.vocabulary.unit == "byte" else "character")
     limit = start.source.get("settings", {}).get("max_chars")
     part = f"the first {length}" if limit == len(corpus.ids) else length
-    console.print(f"text    {corpus.name}: {part}, {len(corpus.vocabulary)} different tokens")
+    console.print(f"text    {corpus.name}: {part}, {len(corpus.vocabulary)} distinct tokens")
     memory = estimate_memory(model, settings, corpus.ids) / 1e6
     console.print(
         f"model   {type(layer).__name__}, {layer.num_layers} x {layer.hidden_size} units, {parameters:,} parameters; "
-        f"memory: about {max(memory, 1):,.0f} MB more for training"
+        f"training needs about {max(memory, 1):,.0f} MB more memory"
     )
     threads = settings.threads or torch.get_num_threads()
-    where = f"{find_device(settings.device)}, {pluralize(threads, 'thread')}"
+    device = f"{find_device(settings.device)}, {pluralize(threads, 'thread')}"
     if processes.size > 1:
-        where = f"{processes.size} processes, each on {processes.device} with {pluralize(threads, 'thread')}"
-    console.print(f"run     {start.description}, {pluralize(settings.epochs, 'epoch')}, {where}")
+        device = f"{processes.size} processes, each on {processes.device} with {pluralize(threads, 'thread')}"
+    console.print(f"run     {start.description}, {pluralize(settings.epochs, 'epoch')}, {device}")
 
 
 def show_end(console: Console, run: "TrainingRun", outcome: "Outcome", stopped_by: Signals | None) -> None:
-    """Shows how the run ended, where the model is, and what to do next."""
+    """Prints the end of a run, its results, the model's folder and the next command."""
     settings, folder, kept = run.start.settings, run.folder, outcome.kept
     epochs = len(outcome.history)
     if run.end_reason is not None:
@@ -179,16 +184,17 @@ def show_end(console: Console, run: "TrainingRun", outcome: "Outcome", stopped_b
         if run.is_done:
             return
     if stopped_by:
-        where = f", from {outcome.last_checkpoint}" if outcome.last_checkpoint else ""
+        checkpoint = f" from {outcome.last_checkpoint}" if outcome.last_checkpoint else ""
         console.print(
-            f"Stopped by {stopped_by.name} after {pluralize(epochs, 'whole epoch')}; what was learnt is saved. "
-            f"To go on{where}: charloom train --resume {shlex.quote(str(folder.path))}"
+            f"Stopped by {stopped_by.name} after {pluralize(epochs, 'complete epoch')}; the model is saved. "
+            f"To resume{checkpoint}: charloom train --resume {screen.path_argument(folder.path)}"
         )
     elif outcome.status == "stopped":
-        console.print(f"Stopped because another process was asked to, after {pluralize(epochs, 'whole epoch')}.")
+        console.print(f"Stopped after {pluralize(epochs, 'complete epoch')}: another process of the run was stopped.")
     elif epochs < settings.epochs:
         console.print(
-            f"Stopped after epoch {epochs}: validation was no better for {pluralize(settings.patience or 0, 'epoch')}."
+            f"Stopped early after epoch {epochs}: validation did not improve for "
+            f"{pluralize(settings.patience or 0, 'epoch')}."
         )
     if kept is not None:
         validation = kept.validation_perplexity
@@ -199,8 +205,8 @@ def show_end(console: Console, run: "TrainingRun", outcome: "Outcome", stopped_b
             + f" after {pluralize(epochs, 'epoch')}, {outcome.history[-1].seconds:.1f} s."
             + _better_before(outcome.history, kept)
         )
-    console.print(f"Saved in {folder.path}: " + ", ".join(folder.files))
+    console.print(f"Saved to {folder.path}: " + ", ".join(folder.files))
     prefix = next(iter(outcome.model.provenance["prefix"]), "")
-    # Bytes that no shell takes, or no screen shows, are the default anyway.
+    # A prefix with control characters cannot be shown; it is the default of "charloom generate", so it can be left out.
     option = f" --prefix {shlex.quote(prefix)}" if prefix and prefix.isprintable() else ""
-    console.print(f"Next: charloom generate {shlex.quote(str(folder.path))}{option}")
+    console.print(f"Next: charloom generate {screen.path_argument(folder.path)}{option}")

@@ -46,6 +46,7 @@ class Cell(NamedTuple):
         return self.setting.upper()
 
 
+# The numbers are stored in compressed files: a new cell gets a new number, and none is ever reused.
 CELLS = (
     Cell("rnn_tanh", 0, "rnn", "tanh", gates=1, state_parts=1, kept_per_unit=3),
     Cell("rnn_relu", 1, "rnn", "relu", gates=1, state_parts=1, kept_per_unit=3, bounded=False),
@@ -59,6 +60,7 @@ CELL_OF_MODE = {cell.mode: cell for cell in CELLS}
 
 def check_native_cells(module: str, found: Mapping[str, tuple[int, int]]) -> None:
     """Raises CharloomError if a native module was built with other cells, numbers or gates."""
+    # Native modules index their kernels by these numbers, and a stale build would silently compute another cell.
     expected = {cell.name: (cell.number, cell.gates) for cell in CELLS}
     if found != expected:
         raise CharloomError(

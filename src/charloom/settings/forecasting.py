@@ -57,6 +57,7 @@ class TableSettings:
     skip_rows: int = 0
 
     def __post_init__(self) -> None:
+        # A str is a header; check_int handles numbers of columns and None.
         for name in ("column", "time"):
             if not isinstance(getattr(self, name), str):
                 check_int(self, name, optional=True)
@@ -74,12 +75,15 @@ class TableSettings:
                 value=self.thousands,
                 hint=("give ", Argument("decimal", "," if self.thousands == "." else ".")),
             )
-        mark = self.delimiter
-        named = isinstance(mark, str) and mark in DELIMITER_NAMES
-        one = isinstance(mark, str) and len(mark) == 1 and not mark.isalnum() and mark not in '"\r\n'
-        if mark is not None and not named and not one:
+        delimiter = self.delimiter
+        is_name = isinstance(delimiter, str) and delimiter in DELIMITER_NAMES
+        # A letter or digit would split numbers and headers; a quote or line end has a meaning of its own in CSV.
+        is_character = (
+            isinstance(delimiter, str) and len(delimiter) == 1 and not delimiter.isalnum() and delimiter not in '"\r\n'
+        )
+        if delimiter is not None and not is_name and not is_character:
             raise SettingsError(
-                "it must be one character, not a letter, digit or quote; or tab", setting="delimiter", value=mark
+                "it must be one character, not a letter, digit or quote; or tab", setting="delimiter", value=delimiter
             )
         if self.date_format is not None:
             self._check_date_format()
@@ -87,6 +91,8 @@ class TableSettings:
     def _check_date_format(self) -> None:
         if not isinstance(self.date_format, str):
             raise SettingsError("it must be a string such as %d.%m.%Y", setting="date_format", value=self.date_format)
+        # The round trip of a sample date finds formats that strptime refuses, some of them with re.error, and formats
+        # without a year, which strptime sets to 1900.
         try:
             year = datetime.strptime(_SAMPLE.strftime(self.date_format), self.date_format).year
         except (ValueError, re.error) as error:
@@ -152,6 +158,7 @@ class ForecastSettings:
         check_int(self, "season", "max_lags", "num_lags", optional=True)
         check_int(self, "hidden_size", "batch_size")
         check_int(self, "context", minimum=2)
+        # Each member is measured on a block that it was not fitted to, so there must be a second block.
         check_int(self, "members", minimum=2, maximum=100)
         check_int(self, "num_paths", minimum=20, maximum=MAX_PATHS)
         if self.num_paths < self.members:

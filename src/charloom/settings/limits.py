@@ -22,15 +22,18 @@ def check_int(
     for name in names:
         value = getattr(settings, name)
         if value is not None or not optional:
+            # The dataclasses are frozen: only object's own method can store the converted value.
             object.__setattr__(settings, name, check_count(name, value, minimum=minimum, maximum=maximum))
 
 
 def check_count(name: str, value: object, *, minimum: int = 0, maximum: int = _MAX_VALUE) -> int:
     """Returns an argument as an int. Raises SettingsError if it is not one, or out of bounds."""
+    # operator.index accepts NumPy's ints and refuses floats, which int() would round.
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         number = None
+    # bool is a subclass of int, but True is never meant as 1.
     if number is None or isinstance(value, bool) or not minimum <= number <= maximum:
         upper = f" and at most {maximum}" if number is not None and number > maximum else ""
         raise SettingsError(f"it must be an integer, at least {minimum}{upper}", setting=name, value=value)
@@ -54,6 +57,7 @@ def check_number(
             number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
         except OverflowError:  # an int too large for a float
             number = math.inf
+        # NaN must be refused before the comparisons below, which are all False for it.
         if not math.isfinite(number):
             raise SettingsError("it must be a finite number", setting=name, value=value)
         if number < minimum or number > maximum or (above_minimum and number == minimum):
@@ -63,14 +67,15 @@ def check_number(
         object.__setattr__(settings, name, number)
 
 
-def check_str(settings: object, **words: object) -> None:
+def check_str(settings: object, **literals: object) -> None:
     """Checks that each field is one of the choices of its Literal."""
-    for name, literal in words.items():
+    for name, literal in literals.items():
         check_choice(name, getattr(settings, name), literal)
 
 
 def check_choice(name: str, value: object, literal: object) -> None:
     """Raises SettingsError unless an argument is one of the choices of a Literal."""
+    # A value that is not hashable or comparable, such as an array, must not raise another error.
     if not isinstance(value, str) or value not in get_args(literal):
         raise SettingsError(f"choose one of {', '.join(get_args(literal))}", setting=name, value=value)
 

@@ -44,6 +44,7 @@ class ModelSettings:
         check_number(self, "dropout", maximum=1.0)
         check_number(self, "init_sigma")
         check_bool(self, "tied_output")
+        # PyTorch accepts 1, which zeroes all activations: nothing could be learned.
         if self.dropout == 1.0:
             raise SettingsError("it must be less than 1", setting="dropout", value=self.dropout)
         if self.nonlinearity != "tanh" and self.cell != "rnn":

@@ -18,6 +18,7 @@ Value: TypeAlias = str | int | float | bool | tuple[str, ...] | None
 TABLES: Mapping[str, type] = {"corpus": CorpusSettings, "model": ModelSettings, "training": TrainingSettings}
 """Groups of settings, named as in recipes. No two groups have a setting of the same name."""
 
+# field.type is the type itself, not a string: the modules of the dataclasses do not postpone annotations.
 _TYPES = {field.name: field.type for kind in TABLES.values() for field in fields(kind)}
 _BOOLS = {"true": True, "yes": True, "false": False, "no": False}
 _TYPE_NAMES = {int: "an integer", float: "a number", bool: "true or false", NoneType: "none", str: "a string"}

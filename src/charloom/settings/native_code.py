@@ -32,6 +32,7 @@ def choose(supported: Sequence[str], same_as: Mapping[str, Sequence[str]] | None
         raise SettingsError(f"{VARIABLE}={choice}: choose one of {', '.join(_CHOICES)}")
     if choice == "auto":
         return supported[-1] if supported else "pytorch"
+    # The codec and the recurrence are built for different instruction sets, and one variable selects both.
     for name in (same_as or {}).get(choice, (choice,)):
         if name in _NOT_NATIVE or name in supported:
             return name

@@ -48,6 +48,7 @@ class Recipe:
     def with_changes(self, changes: Mapping[str, object]) -> "Recipe":
         """Returns a copy with some settings changed. Raises SettingsError for an unknown name or a wrong value."""
         check_type(Mapping, changes=changes)
+        # find_setting also accepts the names of options, with hyphens.
         named = {find_setting(name): value for name, value in changes.items()}
         groups: dict[str, Any] = {}
         for table in TABLES:
@@ -72,7 +73,7 @@ def read_recipe(name: str) -> str:
         return (resources.files("charloom.recipes") / f"{name}.toml").read_text(encoding="utf-8")
     try:
         return Path(name).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a null character in the path
         raise SettingsError(f"recipe {name}: {getattr(error, 'strerror', None) or error}") from None
 
 
@@ -96,6 +97,7 @@ def load_recipe(name: str) -> Recipe:
     """
     check_type(str, name=name)
     tables = parse_toml(read_recipe(name), f"recipe {name}")
+    # Unknown keys are refused, since a misspelled setting would otherwise silently keep its default.
     for table, values in tables.items():
         if table in TABLES and not isinstance(values, dict):
             raise SettingsError(f"recipe {name}: {table} is {values!r}: it must be a table [{table}]")

@@ -50,6 +50,7 @@ class SamplingSettings:
             return self.power
         if self.temperature is not None:
             return 1 / self.temperature if self.temperature > 0 else float("inf")
+        # top_k and top_p restrict the distribution, so they imply sampling, with the probabilities unchanged.
         return float("inf") if self.top_k is None and self.top_p is None else 1.0
 
     @property

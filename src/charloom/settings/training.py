@@ -103,6 +103,7 @@ class TrainingSettings:
         check_number(self, "decay_factor", maximum=1.0, above_minimum=True)
         check_number(self, "validation_fraction", maximum=0.9)
         check_bool(self, "keep_best", optional=True)
+        # Without a validation text there is no best epoch: training would ignore these settings.
         if not self.validation_fraction and (self.patience is not None or self.keep_best):
             name = "patience" if self.patience is not None else "keep_best"
             raise SettingsError(
