@@ -1,4 +1,4 @@
-"""What is done to a text before its characters are counted."""
+"""Clean-up of a text before its characters are counted."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
