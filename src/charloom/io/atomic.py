@@ -76,7 +76,7 @@ def remove_unfinished() -> None:
 
 @contextlib.contextmanager
 def _hidden_file(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """A new file in the target's folder, open to its owner alone; removed at the end unless it was put in place."""
+    """Creates a file in the target's folder, accessible to its owner only; removes it unless it was put in place."""
     # A character takes up to four bytes, and a name up to 255.
     hidden = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}")
     _unfinished.add(hidden)  # before it exists: a signal may come between any two steps
@@ -122,7 +122,8 @@ def _put_in_place(hidden: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def _errors_naming(target: Path) -> Iterator[None]:
-    """Errors name the file that the user knows: not the hidden one, and not none, as that of a full disk does."""
+    """Sets the file name of an OSError to the target."""
+    # Otherwise it would name the hidden file, or no file, as the error for a full disk does.
     try:
         yield
     except OSError as error:

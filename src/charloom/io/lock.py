@@ -13,28 +13,28 @@ _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
 class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
-    """Held while entered. A hidden file in the folder, which is removed with it.
+    """A lock on a folder, held inside a ``with`` block: a hidden file that is removed on release.
 
-    On a file system without locks (some of those on networks) it keeps nobody out.
+    On a file system without locks (some network file systems) it excludes no other process.
     """
 
     _taken: os.stat_result | None = None
 
     def __init__(self, folder: Path, user: str, *, name: str = ".lock", wait: bool = False) -> None:
-        """Nothing is locked yet.
+        """Initializes the lock without acquiring it.
 
         Args:
-            folder: It must exist.
-            user: What works there, as the error for another process calls it.
-            name: Of the file, if the lock is not for all of the folder.
-            wait: Wait until the lock is free.
+            folder: Existing folder to lock.
+            user: Description of the lock's holder, for the error that another process gets.
+            name: Name of the lock file. Another name locks one purpose instead of the whole folder.
+            wait: Wait until the lock is free instead of raising an error.
         """
         self._path, self._user = folder / name, user
         # Opens neither a link nor a pipe that somebody put there.
         self._lock = FileLock(self._path, blocking=wait, thread_local=False, fallback_to_soft=False)
 
     def take(self) -> None:
-        """Raises ModelFolderError if another process has it, OSError if the folder cannot be written to."""
+        """Acquires the lock. Raises ModelFolderError if it is held elsewhere, OSError if the folder is not writable."""
         try:
             self._lock.acquire()
         except Timeout:
@@ -49,7 +49,7 @@ class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
 
     @property
     def is_held(self) -> bool:
-        """Whether a process holds the lock now."""
+        """True if any process holds the lock now."""
         if self._path.is_file():
             try:
                 with self._lock.acquire(blocking=False):
@@ -68,7 +68,7 @@ class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
         self.release()
 
     def release(self) -> None:
-        """Lets others in; does nothing if it is not held."""
+        """Releases the lock; does nothing if it is not held."""
         if self._lock.is_locked:
             # filelock leaves the file. It is removed while it is locked, and if the folder was not replaced meanwhile.
             with contextlib.suppress(OSError):

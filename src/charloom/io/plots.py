@@ -12,7 +12,7 @@ PictureFormat: TypeAlias = Literal["png", "svg", "pdf"]
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure of a width and height in inches."""
+    """Returns an empty figure; ``width`` and ``height`` are in inches."""
     # Without pyplot: no window system, no global state, half the time to import.
     from matplotlib.figure import Figure
 
@@ -20,7 +20,7 @@ def new_figure(width: float, height: float) -> "Figure":
 
 
 def render_figure(figure: "Figure", format: PictureFormat = "png") -> bytes:  # noqa: A002
-    """The figure as a file of this format."""
+    """Returns the content of an image file of the figure in the given format."""
     from matplotlib import rc_context
 
     picture = io.BytesIO()
@@ -31,7 +31,7 @@ def render_figure(figure: "Figure", format: PictureFormat = "png") -> bytes:  # 
 
 
 def set_perplexity_axis(axes: "Axes") -> None:
-    """Makes the vertical axis one of perplexities, on a logarithmic scale."""
+    """Configures the vertical axis for perplexities, on a logarithmic scale."""
     from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
     axes.set_yscale("log")

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 _MAX_HEADER_BYTES = 100 * 2**20
-"""Of safetensors: that library takes no larger one."""
+"""Maximum size of a header: the safetensors library rejects larger ones."""
 
 
 def read_tensor_file(path: Path, preamble: int = 0) -> bytes:
-    """The safetensors in a file, after so many bytes of something else. Nothing is read of one that is not whole.
+    """Returns the safetensors data in a file, after ``preamble`` bytes. Reads no tensors from an incomplete file.
 
-    Raises OSError, ValueError or RecursionError for what is no such file.
+    Raises OSError, ValueError or RecursionError if it is not such a file.
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size - preamble
@@ -35,7 +35,7 @@ def read_tensor_file(path: Path, preamble: int = 0) -> bytes:
 
 
 def metadata_of(data: bytes) -> dict[str, str]:
-    """What a writer said of its tensors. data: As ``read_tensor_file`` gives it. Raises ValueError for what is none."""
+    """Returns the metadata of data from ``read_tensor_file``. Raises ValueError if the header is invalid."""
     metadata = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__") or {}
     if not isinstance(metadata, dict):
         raise ValueError("a header of another kind")
@@ -43,7 +43,8 @@ def metadata_of(data: bytes) -> dict[str, str]:
 
 
 def with_sorted_metadata(data: bytes) -> bytes:
-    """The same tensors, so that equal ones are equal files: the library writes the metadata in random order."""
+    """Returns the data with its metadata sorted by name."""
+    # The library writes metadata in random order; sorted, equal tensors make equal files.
     length = int.from_bytes(data[:8], "little")
     header = parse_json(data[8 : 8 + length])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
@@ -52,7 +53,8 @@ def with_sorted_metadata(data: bytes) -> bytes:
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Opens a file to read. Raises OSError, for a pipe or device too, which would make its reader wait for ever."""
+    """Opens a file for reading. Raises OSError if it cannot be opened or is not a regular file."""
+    # Reading a pipe or device could block forever; O_NONBLOCK keeps the opening itself from blocking.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -61,7 +63,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def parse_json(data: bytes) -> Any:
-    """JSON as the standard has it. Raises ValueError or RecursionError for anything else, NaN and infinity included."""
+    """Parses standard JSON. Raises ValueError or RecursionError for anything else, including NaN and infinity."""
     return json.loads(data, parse_constant=_refuse_constant)
 
 

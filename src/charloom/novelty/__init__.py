@@ -1,1 +1,1 @@
-"""What of a text is copied from another."""
+"""Detection of text that is copied from a corpus."""

@@ -1,1 +1,1 @@
-"""Texts: where they come from, how they are cleaned, and how they become ids."""
+"""Texts: sources, clean-up and encoding as ids."""

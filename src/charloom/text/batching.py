@@ -38,14 +38,14 @@ def check_length(length: int, batch_size: int, num_steps: int, gradient_accumula
 
 
 def draw_offset(length: int, batch_size: int, num_steps: int, generator: torch.Generator) -> int:
-    """A random place to begin an epoch: below ``num_steps``, and leaving room for one minibatch at least."""
+    """Returns a random offset for an epoch, below ``num_steps``, that leaves room for at least one minibatch."""
     check_length(length, batch_size, num_steps)
     bound = min(num_steps, length - batch_size * num_steps)
     return int(torch.randint(bound, (1,), generator=generator))
 
 
 def end_of_equal_lanes(length: int, batch_size: int, num_steps: int, offset: int) -> int:
-    """The end of a text of ``length`` ids that makes its lanes as long from this offset as from every other.
+    """Returns the end of a text of ``length`` ids that gives its lanes the same length at every offset.
 
     If their length changed with the offset, as it does on the whole text, so would their borders, and some ids would
     stay in the gap at a lane's end whatever the offset. Lanes of one length have every id trained on before long.
@@ -56,7 +56,7 @@ def end_of_equal_lanes(length: int, batch_size: int, num_steps: int, offset: int
 
 
 def count_batches(length: int, batch_size: int, num_steps: int, offset: int) -> int:
-    """The number of minibatches of an epoch, in either way."""
+    """Returns the number of minibatches in an epoch, for either sampling method."""
     return (length - offset - 1) // (batch_size * num_steps)
 
 

@@ -1,4 +1,4 @@
-"""A text in chunks, str or bytes: split, put together, in chunks of another size."""
+"""Texts in chunks, str or bytes: splitting, joining and resizing."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar, cast
@@ -7,35 +7,35 @@ from charloom.arguments import TEXT, check_type
 from charloom.settings.corpus import Unit
 
 AnyText = TypeVar("AnyText", bound=str | bytes)
-"""str or bytes: what goes in comes out."""
+"""str or bytes: a function returns the type that it is given."""
 
 _CHARS_AT_ONCE = 1 << 20
-"""Smaller chunks are put together, as each costs a few calls; larger ones are cut, as each takes much memory."""
+"""Length of a chunk. Smaller ones are joined, as each costs a few calls; larger ones are cut to limit memory."""
 
 
 def split_lines(text: AnyText) -> list[AnyText]:
-    """The lines of a text, each with its line feed; joined they are the text."""
+    """Returns the lines of a text, each with its line feed; joined, they are the text."""
     check_type(TEXT, text=text)
-    # Not splitlines: of a str, that takes more than line feeds for ends.
+    # Not splitlines: on a str, it also splits at characters other than line feeds.
     feed: Any = "\n" if isinstance(text, str) else b"\n"
     *lines, rest = text.split(feed)
     return [line + feed for line in lines] + ([rest] if rest else [])
 
 
 def split_chars(text: AnyText) -> list[AnyText]:
-    """The characters, or single bytes, of a text."""
+    """Returns the characters of a str, or the single bytes of bytes."""
     check_type(TEXT, text=text)
     whole: Any = text
     return [whole[i : i + 1] for i in range(len(text))]
 
 
 def joined(chunks: Sequence[str | bytes], unit: Unit) -> str | bytes:
-    """One text of chunks that are all of the unit's kind."""
+    """Joins chunks, all bytes if the unit is the byte and all str otherwise, into one text."""
     return b"".join(cast("Sequence[bytes]", chunks)) if unit == "byte" else "".join(cast("Sequence[str]", chunks))
 
 
 def resized(chunks: Iterable[str | bytes], unit: Unit) -> Iterator[str | bytes]:
-    """The same text in chunks that are neither small nor very large."""
+    """Yields the same text in chunks of bounded size, without many small ones."""
     waiting: list[str | bytes] = []
     length = 0
     for chunk in chunks:
@@ -50,7 +50,8 @@ def resized(chunks: Iterable[str | bytes], unit: Unit) -> Iterator[str | bytes]:
 
 
 def beginning(chunks: Iterable[str | bytes], count: int | None) -> Iterator[str | bytes]:
-    """The chunks of the first ``count`` characters, all if None; no more are asked for."""
+    """Yields the chunks of the first ``count`` characters, or all if None."""
+    # Returns before the next chunk is read, which could be slow to arrive or never come.
     for chunk in chunks:
         yield chunk[:count]
         if count is not None and (count := count - len(chunk)) <= 0:

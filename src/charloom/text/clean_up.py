@@ -1,4 +1,4 @@
-"""What is done to a text before its characters are counted."""
+"""Clean-up of a text before its characters are counted."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class CleanUp:
         check_bool(self, "lowercase", "collapse_whitespace")
 
     def __call__(self, text: AnyText) -> AnyText:
-        """The cleaned text."""
+        """Returns the cleaned text."""
         clean: Any = text
         if self.lowercase:
             if isinstance(clean, str):

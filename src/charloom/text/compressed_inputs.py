@@ -45,7 +45,7 @@ _KINDS: dict[str, Callable[[], _Decompressor]] = {
 
 
 def compression_of(name: str) -> str | None:
-    """How a file is compressed, by the end of its name; None for one that is not."""
+    """Returns the suffix that identifies a file's compression, or None if its name has no such suffix."""
     return next((kind for kind in _KINDS if name.lower().endswith(kind)), None)
 
 

@@ -100,7 +100,7 @@ def kind_of(head: bytes) -> str | None:
 
 
 def _encoding_of(head: bytes) -> str | None:
-    """UTF-16 and UTF-32 are recognized by their byte order mark, or by their zeros."""
+    """Detects UTF-16 and UTF-32 by their byte order mark, or UTF-16 by its zero bytes; None for anything else."""
     for mark, encoding in _BYTE_ORDER_MARKS:
         if head.startswith(mark):
             return encoding
@@ -111,7 +111,7 @@ def _encoding_of(head: bytes) -> str | None:
 
 
 def is_binary(head: bytes) -> bool:
-    """Whether a file is not text in any encoding, by its first bytes. Text in UTF-16 is not binary."""
+    """Returns True if the first bytes of a file show that it is not text. Text in UTF-16 is not binary."""
     if _encoding_of(head):
         return False
     if kind_of(head):

@@ -75,7 +75,7 @@ class StoredIds:
         return self._wide(self._stored[first : last + 1][:: places.step].copy())
 
     def __iter__(self) -> Iterator[int]:
-        """One after the other."""
+        """Yields the ids in order, reading many at once."""
         for start in range(0, len(self), _IDS_AT_ONCE):
             yield from self[start : start + _IDS_AT_ONCE].tolist()
 
@@ -83,11 +83,11 @@ class StoredIds:
         return f"StoredIds({len(self)} ids of {self.bytes_per_id} bytes)"
 
     def tolist(self) -> list[int]:
-        """As a tensor's."""
+        """Returns the ids as a list of int."""
         return list(self)
 
     def part(self, start: int, stop: int | None = None) -> "StoredIds":
-        """Those from ``start`` to before ``stop``, both 0 or more."""
+        """Returns the ids from ``start`` up to, not including, ``stop``, both 0 or more."""
         check_count("start", start)
         if stop is not None:
             check_count("stop", stop)
@@ -95,7 +95,7 @@ class StoredIds:
         return StoredIds(self._stored, self._id_of, part=slice(places.start, places.stop))
 
     def sequences(self, starts: NDArray[np.int64], length: int) -> Ids:
-        """So many ids from each of these places on, int64 (places, length). The places are an int64 array."""
+        """Returns the sequences at ``starts``, a 1-D int64 array, as int64 ids of shape (len(starts), length)."""
         check_count("length", length)
         listed = isinstance(starts, np.ndarray) and starts.ndim == 1 and starts.dtype == np.int64
         if not listed or (len(starts) and not 0 <= starts.min() <= starts.max() <= len(self) - length):
@@ -127,7 +127,7 @@ AnyIds: TypeAlias = TextIds | StoredIds
 
 
 def as_stored(ids: AnyIds) -> StoredIds:
-    """The ids as StoredIds; a tensor's are shared."""
+    """Returns the ids as StoredIds, which share a tensor's memory."""
     return ids if isinstance(ids, StoredIds) else StoredIds(ids.numpy(force=True))
 
 
@@ -138,7 +138,7 @@ class FileNumbers:
     """
 
     def __init__(self, file: BinaryIO, dtype: str | np.dtype[np.integer], length: int) -> None:
-        """The first ``length`` numbers of the file, which may then be closed, or removed."""
+        """Gives access to the first ``length`` numbers of the file, which may then be closed or removed."""
         self.dtype, self._length = np.dtype(dtype), length
         self._descriptor = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._descriptor)
@@ -151,12 +151,12 @@ class FileNumbers:
         raise TypeError("ids in a file cannot be copied or sent to another process: load the corpus there")
 
     def __getitem__(self, part: slice) -> Integers:
-        """The numbers between two places, as an array."""
+        """Returns the numbers of a slice as an array."""
         numbers: Integers = self.sequences(np.array([part.start]), part.stop - part.start)[0]
         return numbers
 
     def sequences(self, starts: NDArray[np.int64], length: int) -> Integers:
-        """So many numbers from each of these places on, (places, length). The places are an int64 array."""
+        """Returns the sequences at ``starts``, a 1-D int64 array, as an array of shape (len(starts), length)."""
         size = length * self.dtype.itemsize
         chunks = [(at, min(_BYTES_AT_ONCE, size - at)) for at in range(0, size, _BYTES_AT_ONCE)]
         starts = (starts * self.dtype.itemsize).tolist()

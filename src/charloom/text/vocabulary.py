@@ -162,13 +162,13 @@ class Vocabulary:
         return bytes(self._codes.take(array).astype("<u4")).decode("utf-32-le", "surrogatepass")
 
     def to_json(self) -> dict[str, Any]:
-        """What ``from_json`` makes it from again."""
+        """Returns the data from which ``from_json`` restores the vocabulary."""
         characters = None if self.unit == "byte" else list(self.tokens[1:])
         return {"unit": self.unit, "characters": characters, "clean_up": vars(self.clean_up)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Vocabulary":
-        """The inverse of ``to_json``. Raises KeyError, TypeError or ValueError for anything else."""
+        """Restores a vocabulary from ``to_json`` data. Raises KeyError, TypeError or ValueError for anything else."""
         characters = data["characters"]
         if data["unit"] != ("byte" if characters is None else "char"):
             raise ValueError("unit and characters contradict each other")
@@ -176,7 +176,7 @@ class Vocabulary:
 
 
 def code_points(text: str) -> NDArray[np.int64]:
-    """The code point of each character, int64."""
+    """Returns the code point of each character, int64."""
     # surrogatepass: a command line may carry bytes that are not UTF-8 as lone surrogates; they are then unknown.
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)
 
