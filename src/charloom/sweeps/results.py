@@ -58,7 +58,7 @@ class SweepRun:
 
     @property
     def validation_perplexity(self) -> float | None:
-        """Validation perplexity of the weights that it ended with; infinite for a run that diverged, None without validation."""
+        """Validation perplexity of the final weights; infinite for a run that diverged, None without validation."""
         if not self.recipe.training.validation_fraction:
             return None
         kept = self.kept.validation_perplexity if self.kept else None
@@ -147,7 +147,7 @@ class SweepResults:
     failures: dict[str, str] = field(default_factory=dict)
 
     def combinations(self) -> list[CombinationResult]:
-        """Returns the combinations, best first, by validation perplexity; without validation, by training perplexity."""
+        """Returns the combinations, best first: by validation perplexity, else by training perplexity."""
         groups: dict[tuple[Value, ...], CombinationResult] = {}
         for run in sorted(self.runs, key=lambda run: run.recipe.training.seed):
             values = {name: run.recipe.values[name] for name in self.varied}

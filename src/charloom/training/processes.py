@@ -1,8 +1,9 @@
 """Distributed data-parallel training: the process group, its rendezvous and its collectives.
 
-The processes, on one or more machines, are started by torchrun or another launcher that sets RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as
-Slurm scripts and Kubeflow do. Each process has a replica of the model and a part of the lanes: rank r of W reads, of a minibatch
-of B sequences, the rows r B/W to (r + 1) B/W. ``SharedGradients`` averages their gradients.
+The processes, on one or more machines, are started by torchrun or another launcher that sets RANK, WORLD_SIZE,
+MASTER_ADDR and MASTER_PORT, as Slurm scripts and Kubeflow do. Each process has a replica of the model and a part of the
+lanes: rank r of W reads, of a minibatch of B sequences, the rows r B/W to (r + 1) B/W. ``SharedGradients`` averages
+their gradients.
 """
 
 import os

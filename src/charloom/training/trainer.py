@@ -73,7 +73,8 @@ def train(
     Raises SettingsError for a text shorter than a minibatch or an unavailable device; TrainingDivergedError if
     the loss is no longer finite, with the weights of the last good epoch (or the best) in the model; CheckpointError
     for a text or settings with which the checkpoint cannot be resumed; InputError in
-    processes with different arguments. Warns of a loss that explodes and stays finite, and of validation that has risen for epochs if the last weights count.
+    processes with different arguments. Warns of a loss that explodes and stays finite, and of
+    validation that has risen for epochs if the last weights count.
     """
     check_type(LanguageModel, model=model)
     check_type(Corpus, corpus=corpus)
