@@ -57,13 +57,13 @@ class Processes:
     run: str = field(default_factory=lambda: uuid.uuid4().hex, compare=False)
 
     @property
-    def first(self) -> bool:
+    def is_rank_zero(self) -> bool:
         """True for rank 0, which writes files and displays progress."""
         return self.rank == 0
 
     def start_training(self) -> None:
         """Marks the start of training: a restart after this call resumes the run, an earlier one repeats the start."""
-        if self.store is not None and self.first:
+        if self.store is not None and self.is_rank_zero:
             self.store.set(_RUN, self.run)
             self.store.add(_STARTED, 1)
 
@@ -85,30 +85,30 @@ class Processes:
                 value=batch_size,
             )
 
-    def agree_on(self, **given: object) -> None:
+    def check_equal(self, **given: object) -> None:
         """Raises InputError, in all processes, for an argument that is not equal in all of them."""
         hashes = [list(sha256(repr(thing).encode()).digest()) for thing in given.values()]
-        of_all = torch.stack(self.gather(torch.tensor(hashes, device="cpu")))
+        of_all = torch.stack(self.all_gather(torch.tensor(hashes, device="cpu")))
         for name, values in zip(given, of_all.unbind(1), strict=True):
             if (values != values[0]).any():
                 what = name.replace("_", " ")
                 raise InputError(f"the processes that train together differ in their {what}: give all the same")
 
-    def share(self, rows: int) -> slice:
+    def rows_of_rank(self, rows: int) -> slice:
         """Returns this rank's slice of a number of rows; sizes differ by at most one between ranks."""
         return slice(self.rank * rows // self.size, (self.rank + 1) * rows // self.size)
 
-    def gather(self, part: Tensor) -> list[Tensor]:
+    def all_gather(self, part: Tensor) -> list[Tensor]:
         """Returns the tensors of all ranks, on the CPU, to each rank. Shapes and dtypes must be equal."""
         if self.size == 1:
             return [part]
         part = part.detach().cpu().contiguous()
         parts = [torch.empty_like(part) for _ in range(self.size)]
-        talk(lambda: distributed.all_gather(parts, part))
+        call_collective(lambda: distributed.all_gather(parts, part))
         return parts
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def barrier(self) -> Iterator[None]:
         """Waits for all processes at the end of the context; if one of them failed, raises an error in each.
 
         The lowest rank that failed raises its error, all others an OtherProcessFailedError.
@@ -120,7 +120,7 @@ class Processes:
             if self.size == 1:
                 raise
             failure = error
-        failed = [bool(flag) for flag in self.gather(torch.tensor(failure is not None))]
+        failed = [bool(flag) for flag in self.all_gather(torch.tensor(failure is not None))]
         if failure is not None and not any(failed[: self.rank]):
             raise failure
         if any(failed) and self.size > 1:
@@ -145,7 +145,7 @@ def init_processes(device: str = "auto") -> Iterator[Processes]:
         with _killed_by_signals():
             store, rank, size = next(rendezvous("env://", timeout=_TIMEOUT))
             store.set_timeout(_TIMEOUT)
-            room, restarts = _meet(store, rank, size)
+            room, restarts = _rendezvous(store, rank, size)
             if size > 1:
                 # all_gather is called with CPU tensors, all_reduce with gradients on their own device.
                 backend = "cpu:gloo,cuda:nccl" if own_device.startswith("cuda") else "gloo"
@@ -164,7 +164,7 @@ def init_processes(device: str = "auto") -> Iterator[Processes]:
             distributed.destroy_process_group()
 
 
-def _meet(store: Store, rank: int, size: int) -> tuple[str, int]:
+def _rendezvous(store: Store, rank: int, size: int) -> tuple[str, int]:
     """Returns a prefix of the store's keys for this start of the group, and the number of restarts."""
     # torchrun keeps one store for all restarts, with stale addresses of lost processes. So rank 0 makes a new prefix
     # and answers each request for it until all current processes have acknowledged it.
@@ -187,7 +187,7 @@ def _meet(store: Store, rank: int, size: int) -> tuple[str, int]:
     return meeting, int(meeting.partition("/")[2])
 
 
-def talk(call: Callable[[], object]) -> None:
+def call_collective(call: Callable[[], object]) -> None:
     """Calls a collective. Raises ProcessLostError if it fails because another process is lost."""
     try:
         call()
@@ -218,7 +218,7 @@ class SharedGradients:
         self._pending = self._agreed = Requests()
         parameters = [parameter.detach() for parameter in model.parameters()]
         weights = torch.cat([parameter.flatten() for parameter in parameters])
-        talk(lambda: distributed.broadcast(weights, 0))
+        call_collective(lambda: distributed.broadcast(weights, 0))
         _spread(weights, parameters)
 
     def average(self, parameters: Iterable[Tensor], loss: Scalar) -> Scalar:
@@ -230,7 +230,7 @@ class SharedGradients:
         flags = loss.new_tensor([*self._pending, *(parameter.grad is not None for parameter in trained)])
         gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in trained]
         message = torch.cat([loss.view(1), flags, *(gradient.flatten() for gradient in gradients)])
-        talk(lambda: distributed.all_reduce(message))
+        call_collective(lambda: distributed.all_reduce(message))
         message /= self.processes.size
         start = 1 + len(flags)
         reduced = message[1:start].bool().tolist()

@@ -64,8 +64,7 @@ def train(
         checkpoints: Folder to write checkpoints to, as often as the settings say; None to write none.
         resume: Checkpoint to resume, including its weights (``checkpoint.make_model()`` makes a model for them). The
             result equals that of an uninterrupted run, bit for bit on the same machine.
-        processes: Process group (``init_processes``), whose processes all give the same arguments; None for a single
-            process.
+        processes: Process group (``init_processes``), all with the same arguments; None for a single process.
 
     Returns the history. ``model.provenance``, which is saved with the model, has the text's fingerprint, the settings
     and the record of the epoch whose weights the model has: the last, or, with ``keep_best``, the best in validation.
@@ -85,7 +84,7 @@ def train(
     check_type((Processes, NoneType), processes=processes)
     settings = settings or (resume.settings if resume else TrainingSettings())
     processes = processes or Processes()
-    processes.agree_on(
+    processes.check_equal(
         text=corpus.fingerprint,
         vocabulary=model.vocabulary.tokens,
         weights=[(name, tensor.shape, tensor.requires_grad) for name, tensor in model.named_parameters()],
@@ -194,7 +193,7 @@ class _Trainer:
         record = EpochRecord(epoch, perplexity, validation, round(training.seconds, 3), round(training.speed, 1))
         training.epoch_ended(record)
         self._emit(EpochEnded(record, training.steps))
-        if self._processes.first:
+        if self._processes.is_rank_zero:
             training.warn()
         every = training.settings.sample_every
         if every and epoch % every == 0 and not training.finished:
@@ -209,15 +208,15 @@ class _Trainer:
         def progress(fraction: float) -> None:
             self._emit(ValidationAdvanced(training.epoch, fraction))
 
-        scored = nats_in_lanes(training.model, ids, num_lanes, self._processes.share(num_lanes), progress)
-        of_all = torch.stack(self._processes.gather(torch.tensor(scored, dtype=torch.float64)))
+        scored = nats_in_lanes(training.model, ids, num_lanes, self._processes.rows_of_rank(num_lanes), progress)
+        of_all = torch.stack(self._processes.all_gather(torch.tensor(scored, dtype=torch.float64)))
         nats, count = of_all.sum(0).tolist()
         return perplexity_of(nats / count)
 
     def _draw_samples(self, epoch: int) -> None:
         settings = self._training.settings
         sampling = SamplingSettings(temperature=DEFAULT_TEMPERATURE, seed=settings.seed + epoch)
-        for prefix in self._prefixes if self._processes.first else ():
+        for prefix in self._prefixes if self._processes.is_rank_zero else ():
             if isinstance(prefix, str):
                 text = generate(self._training.model, prefix, settings.sample_chars, sampling)
             else:
@@ -241,10 +240,7 @@ class _Trainer:
 
 
 def check_possible(settings: TrainingSettings, length: int, device_name: str | None = None) -> torch.device:
-    """Returns the device, ``device_name`` or that of the settings. Raises SettingsError for a text that is too short.
-
-    Also for settings that this machine does not support.
-    """
+    """Returns the device. Raises SettingsError for a text that is too short, or unsupported settings."""
     check_length(
         training_length(length, settings), settings.batch_size, settings.num_steps, settings.gradient_accumulation_steps
     )
@@ -284,10 +280,7 @@ def _provenance(corpus: Corpus, training: TrainingState, prefixes: Sequence[str 
 
 @contextmanager
 def _own_settings(model: LanguageModel, settings: TrainingSettings, device: torch.device) -> Iterator[None]:
-    """Sets threads, precision and random state of the run, and restores the caller's at the end.
-
-    PyTorch's modes that the caller has enabled have no effect on the training.
-    """
+    """Sets threads, precision and random state of the run, and restores the caller's at the end."""
     # Under the caller's autocast, each step would compute with the copies of the weights cached in the first step.
     precision = model.precision
     on_cpu = torch.get_default_device().type == "cpu"

@@ -216,7 +216,7 @@ def train_epoch(
     every minibatch. progress: Position to resume; ``generator`` must have its state of the epoch's start.
     """
     batch_size, num_steps = settings.rows, settings.num_steps
-    rows = shared.processes.share(batch_size) if shared is not None else ALL_ROWS
+    rows = shared.processes.rows_of_rank(batch_size) if shared is not None else ALL_ROWS
     offset = draw_offset(len(ids), batch_size, num_steps, generator)
     device = optimizer.param_groups[0]["params"][0].device
     zero_state = model.begin_state(len(range(batch_size)[rows]))
