@@ -68,7 +68,7 @@ def _contestants(
         processor_seconds.setdefault(name, []).append(time.process_time() - start)
 
     def one() -> None:
-        if processes.first:
+        if processes.is_rank_zero:
             measured("one", Processes())
 
     return {"one": one, "two": lambda: measured("two", processes)}
@@ -111,7 +111,7 @@ def _measure(rank: int, port: int, rows: list[Row], rounds: int) -> None:
                 del values[0]  # the uncounted warm-up round
             model = _model(row, _corpus(row, 1).vocabulary)
             message = _message_seconds(model)
-            if not processes.first:
+            if not processes.is_rank_zero:
                 continue
             ratio, processor_ratio = (_ratio(each["one"], each["two"]) for each in (seconds, processor_seconds))
             parameters = sum(parameter.numel() for parameter in model.parameters())

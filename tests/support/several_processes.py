@@ -125,7 +125,7 @@ def _stopped_and_resumed(processes: Processes, folder: Path) -> dict[str, Any]:
 
 def _failure(processes: Processes, ranks: tuple[int, ...]) -> str:
     try:
-        with processes.together():
+        with processes.barrier():
             if processes.rank in ranks:
                 raise CorpusError(f"a reason of {processes.rank}")
     except CharloomError as error:
@@ -139,7 +139,7 @@ def _disagreements(processes: Processes) -> dict[str, str]:
     settings = TrainingSettings(batch_size=_BATCH, num_steps=_STEPS, epochs=1, device="cpu", sample_every=0)
     errors = {}
     for other in ("text", "weights", "settings", "checkpoints"):
-        differs = not processes.first and other
+        differs = not processes.is_rank_zero and other
         corpus = charloom.corpus_from(text_of(3).translate({ord("a"): "b"} if differs == "text" else {}), name="made")
         model = charloom.build_model(corpus.vocabulary, replace(sizes, cell="gru" if differs == "weights" else "rnn"))
         seed, folder = int(differs == "settings"), CheckpointFolder(sys.argv[1]) if differs == "checkpoints" else None
@@ -155,7 +155,7 @@ def _shared_gradients(processes: Processes) -> list[list[float] | None]:
     module = nn.ParameterList([torch.zeros(2) for _ in range(4)])
     module[3].requires_grad_(False)
     shared = SharedGradients(module, processes)
-    for parameter in list(module)[: 1 if processes.first else 2]:
+    for parameter in list(module)[: 1 if processes.is_rank_zero else 2]:
         parameter.grad = torch.full((2,), 1.0 + processes.rank)
     shared.average(module, torch.tensor(0.0))
     return [None if parameter.grad is None else parameter.grad.tolist() for parameter in module]
@@ -163,11 +163,11 @@ def _shared_gradients(processes: Processes) -> list[list[float] | None]:
 
 def _error_after_loss(processes: Processes) -> str:
     """Returns the error of the first process after the other one has ended."""
-    if not processes.first:
+    if not processes.is_rank_zero:
         os._exit(0)  # any other end, and torchrun would end the first one too
     try:
         while True:
-            processes.gather(torch.ones(()))
+            processes.all_gather(torch.ones(()))
     except CharloomError as error:
         return f"{type(error).__name__}: {error}"
 

@@ -8,7 +8,7 @@ from charloom.training.processes import Processes, init_processes
 
 @pytest.mark.parametrize(("rows", "size"), [(32, 2), (33, 4), (3, 4)])
 def test_shares_are_all_lanes_once(rows: int, size: int) -> None:
-    shares = [range(rows)[Processes(rank, size).share(rows)] for rank in range(size)]
+    shares = [range(rows)[Processes(rank, size).rows_of_rank(rows)] for rank in range(size)]
     assert [row for share in shares for row in share] == list(range(rows))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 

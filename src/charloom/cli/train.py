@@ -92,9 +92,9 @@ def train(
         ):
             outcome = run.train([*trackers, *displays, interruption], notes={"trackers": stored})
             # Raised within the block, so that the trackers record the run as failed.
-            if run.processes.first and outcome.error is not None:
+            if run.processes.is_rank_zero and outcome.error is not None:
                 raise outcome.error
-        if run.processes.first:
+        if run.processes.is_rank_zero:
             show_end(console, run, outcome, interruption.requested)
         return interruption.exit_status if outcome.error is None else 1
     return 1

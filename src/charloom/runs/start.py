@@ -38,7 +38,7 @@ class Start:
         settings: Settings of the training loop.
         source: Origin of the text, as JSON values, for checkpoints.
         checkpoint: The checkpoint that the run continues from; None for a new run.
-        description: One line for people.
+        description: One line to display.
     """
 
     corpus: Corpus

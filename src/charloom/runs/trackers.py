@@ -1,7 +1,7 @@
 """Curves and samples of a run, for TensorBoard and for Weights & Biases: listeners of what the progress bar shows.
 
 Both programs are optional (``pip install 'charloom[tensorboard]'``, ``'charloom[wandb]'``), and neither decides about
-a run: what fails in them is told once, and training goes on without.
+a run: an error in them is reported once, and training continues without them.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 _SECONDS_BETWEEN_POINTS = 1.0
-"""Of a curve within an epoch: reading the loss makes a GPU wait."""
+"""Interval between the points of a curve within an epoch: reading the loss synchronizes with the GPU."""
 
 
 class Tracker(ABC):
@@ -93,13 +93,13 @@ class Tracker(ABC):
 class TensorBoard(Tracker):
     """Writes to a folder that ``tensorboard --logdir FOLDER`` shows while the run goes on.
 
-    A run that goes on from a checkpoint writes to the same folder: what was recorded after that checkpoint is hidden.
+    A run resumed from a checkpoint writes to the same folder: what was recorded after that checkpoint is hidden.
     """
 
     name = "TensorBoard"
 
     def __init__(self, path: str | Path, config: Mapping[str, object] | None = None) -> None:
-        """Nothing is written before the first event. Raises SettingsError where TensorBoard is not installed.
+        """Nothing is written before the first event. Raises SettingsError if TensorBoard is not installed.
 
         config: Settings of the run, shown as a text.
         """
@@ -147,15 +147,15 @@ class WeightsAndBiases(Tracker):
     The variables of that program apply (``WANDB_PROJECT``, ``WANDB_ENTITY``, ``WANDB_MODE``, ``WANDB_DIR``, ...).
 
     Attributes:
-        run_id: By which a run that goes on is known there. Steps that it has already are not recorded twice.
+        run_id: Identifier there, by which a run is resumed. Steps that it already has are not recorded twice.
     """
 
     name = "Weights & Biases"
 
     def __init__(self, name: str, config: Mapping[str, object] | None = None, *, run_id: str | None = None) -> None:
-        """Begins the run there, in the project "charloom" where the environment names no other, or goes on with one.
+        """Starts or resumes a run there, in the project "charloom" unless the environment names another.
 
-        Raises SettingsError where wandb is not installed, CharloomError where it does not begin (no key, no network).
+        Raises SettingsError if wandb is not installed, CharloomError if the run cannot be started (no key, no network).
         """
         super().__init__()
         check_type(str, name=name)

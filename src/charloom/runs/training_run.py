@@ -116,20 +116,20 @@ class TrainingRun:
             if self._joins:
                 self.processes = stack.enter_context(init_processes(recipe.training.device))
             processes = self.processes
-            if not processes.first:  # the first process warns
+            if not processes.is_rank_zero:  # the first process warns
                 stack.enter_context(warnings.catch_warnings())
                 warnings.simplefilter("ignore", CharloomWarning)
-            with processes.together():
+            with processes.barrier():
                 processes.check(recipe.training)
                 if STANDARD_INPUT in plan.texts and processes.size > 1:
                     raise SettingsError("standard input has one reader, and here are several processes: use a file")
-                if processes.first:
+                if processes.is_rank_zero:
                     in_place = plan.continues_in_folder
                     if self.folder.path.exists() or not in_place:
                         stack.callback(self.folder.leave)
                         self.folder.enter(force=plan.force or in_place or processes.restarts > 0)
             checkpoint = self._checkpoint()  # under the lock, so that no other process brings the run further
-            with processes.together():
+            with processes.barrier():
                 recipe, model = settle(plan, recipe, checkpoint, processes.restarts)
                 if isinstance(plan.corpus, Corpus):
                     corpus = plan.corpus
@@ -142,7 +142,7 @@ class TrainingRun:
                     self.start = start_resumed(plan, recipe, model, checkpoint, corpus, processes.restarts)
                     self.end_reason = describe_end(checkpoint, recipe.training)
                 check_possible(recipe.training, len(corpus.ids), processes.device)
-                if processes.first:
+                if processes.is_rank_zero:
                     self.folder.begin(checkpoint.history if checkpoint else None)
             processes.start_training()
             self._stack = stack.pop_all()
@@ -217,7 +217,7 @@ class TrainingRun:
                 start.model,
                 start.corpus,
                 start.settings,
-                listeners=[self.folder, *listeners] if processes.first else listeners,
+                listeners=[self.folder, *listeners] if processes.is_rank_zero else listeners,
                 checkpoints=checkpoints,
                 resume=start.checkpoint,
                 processes=processes,
@@ -227,7 +227,7 @@ class TrainingRun:
         saved: tuple[Part, ...] = ()
         # Of a run that failed there may be nothing to save: nothing was trained, or no epoch of it.
         trained = failure is None or (start.model.provenance is not before and self.history)
-        if trained and processes.first and plan.save_model:
+        if trained and processes.is_rank_zero and plan.save_model:
             self._save(listeners, priming=priming)
             if failure is not None:
                 epoch = start.model.provenance["results"]["epoch"]

@@ -1,4 +1,4 @@
-"""What a sweep tells its listeners. One that raises ``StopTraining`` ends it; what is done stays done."""
+"""The events that a sweep emits. A listener that raises ``StopTraining`` ends it; finished runs are kept."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from charloom.sweeps.results import SweepRun
 
 @dataclass(frozen=True)
 class SweepStarted:
-    """All has been checked; processes are about to start.
+    """The start of the worker processes, after all checks.
 
     Attributes:
-        num_done: Runs that had been done before.
-        num_to_do: Runs that are to be done now.
-        num_jobs: Processes.
-        threads: Of each.
+        num_done: Runs that were finished before.
+        num_to_do: Runs to train now.
+        num_jobs: Number of worker processes.
+        threads: Threads of each worker process.
     """
 
     num_done: int
@@ -26,10 +26,10 @@ class SweepStarted:
 
 @dataclass(frozen=True)
 class SweepProgressed:
-    """A few times in a second.
+    """The progress of a sweep, emitted a few times per second.
 
     Attributes:
-        fraction: Of the epochs that are to be trained now, those that are.
+        fraction: Fraction of the epochs to train that are finished.
     """
 
     fraction: float
@@ -37,18 +37,18 @@ class SweepProgressed:
 
 @dataclass(frozen=True)
 class RunEnded:
-    """A run came to its end, and is in the folder."""
+    """The end of a run, which is in the folder."""
 
     run: SweepRun
 
 
 @dataclass(frozen=True)
 class RunFailed:
-    """A run did not, and is tried again by the next sweep in the folder.
+    """The failure of a run, which the next sweep in the folder repeats.
 
     Attributes:
-        name: Of its folder, had there been one.
-        message: Why.
+        name: Name that its folder would have.
+        message: Reason of the failure.
     """
 
     name: str

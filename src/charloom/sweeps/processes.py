@@ -1,4 +1,4 @@
-"""The processes of a sweep, as the one that gives them orders sees them."""
+"""The worker processes of a sweep, from the side of the main process."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ Process: TypeAlias = "subprocess.Popen[str]"
 
 
 class Workers(contextlib.AbstractContextManager["Workers"]):
-    """Processes that train, each ordered by a thread. All end when the context is left, whatever they are at."""
+    """Worker processes, each served by a thread. All are killed at the end of the context."""
 
     def __init__(self, number: int) -> None:
         self._threads = ThreadPoolExecutor(number)
@@ -42,7 +42,7 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
                     stream.close()
 
     def train(self, order: Mapping[str, object], on_epoch: Callable[[int], None]) -> "Future[dict[str, str]]":
-        """Has a run trained as soon as a process is free. Gives its last answer, ``{"failed": why}`` if it died."""
+        """Submits a run for the next idle worker. The result is its last answer, ``{"failed": reason}`` if it died."""
         self._orders.append(self._threads.submit(self._train, order, on_epoch))
         return self._orders[-1]
 

@@ -1,4 +1,4 @@
-"""What a sweep found: its runs, and what they say together."""
+"""The results of a sweep: its runs, and statistics over seeds."""
 
 import csv
 import io
@@ -53,12 +53,12 @@ class SweepRun:
 
     @property
     def perplexity(self) -> float:
-        """In training, in the epoch whose weights it ended with; infinite for a run that diverged."""
+        """Training perplexity of the epoch whose weights it ended with; infinite for a run that diverged."""
         return self.kept.perplexity if self.kept else math.inf
 
     @property
     def validation_perplexity(self) -> float | None:
-        """Of the weights that it ended with; infinite for a run that diverged, None if nothing was kept out."""
+        """Validation perplexity of the final weights; infinite for a run that diverged, None without validation."""
         if not self.recipe.training.validation_fraction:
             return None
         kept = self.kept.validation_perplexity if self.kept else None
@@ -66,17 +66,17 @@ class SweepRun:
 
     @property
     def best_validation_perplexity(self) -> float | None:
-        """The lowest of any epoch."""
+        """The lowest validation perplexity of any epoch."""
         return self.best.validation_perplexity if self.best else None
 
     @property
     def best_epoch(self) -> int | None:
-        """When that was."""
+        """The epoch with the lowest validation perplexity."""
         return self.best.epoch if self.best else None
 
     @property
     def seconds(self) -> float:
-        """How long it trained."""
+        """Training time of the run."""
         return self.history[-1].seconds if self.history else 0.0
 
 
@@ -106,27 +106,27 @@ class CombinationResult:
 
     @property
     def perplexity(self) -> MeanAndSpread:
-        """In training."""
+        """Training perplexity."""
         return _mean_and_spread([run.perplexity for run in self.runs])
 
     @property
     def validation_perplexity(self) -> MeanAndSpread | None:
-        """Of the weights that the runs ended with; None if nothing was kept out."""
+        """Validation perplexity of the weights that the runs ended with; None without validation."""
         return _of_those_that_have_it([run.validation_perplexity for run in self.runs])
 
     @property
     def best_validation_perplexity(self) -> MeanAndSpread | None:
-        """The lowest of any epoch."""
+        """The lowest validation perplexity of any epoch."""
         return _of_those_that_have_it([run.best_validation_perplexity for run in self.runs])
 
     @property
     def best_epoch(self) -> MeanAndSpread | None:
-        """When that was."""
+        """The epoch with the lowest validation perplexity."""
         return _of_those_that_have_it([run.best_epoch for run in self.runs])
 
     @property
     def seconds(self) -> MeanAndSpread:
-        """How long a run trained."""
+        """Training time of the runs."""
         return _mean_and_spread([run.seconds for run in self.runs])
 
 
@@ -147,7 +147,7 @@ class SweepResults:
     failures: dict[str, str] = field(default_factory=dict)
 
     def combinations(self) -> list[CombinationResult]:
-        """The best first, by validation perplexity; by training perplexity if nothing was kept out."""
+        """Returns the combinations, best first: by validation perplexity, else by training perplexity."""
         groups: dict[tuple[Value, ...], CombinationResult] = {}
         for run in sorted(self.runs, key=lambda run: run.recipe.training.seed):
             values = {name: run.recipe.values[name] for name in self.varied}
@@ -155,7 +155,7 @@ class SweepResults:
         return sorted(groups.values(), key=lambda one: (one.validation_perplexity or one.perplexity).mean)
 
     def find(self, **values: Value) -> CombinationResult:
-        """The combination with these values of what was varied. Raises KeyError if there is not exactly one."""
+        """Returns the combination with these values of varied settings. Raises KeyError if there is not exactly one."""
         found = [one for one in self.combinations() if values.items() <= one.values.items()]
         if len(found) != 1:
             raise KeyError(f"{len(found)} combinations have {values}")
@@ -163,7 +163,7 @@ class SweepResults:
 
 
 def runs_as_json_lines(results: SweepResults) -> str:
-    """A line for each run: what was varied, seed, outcome, and what came of it."""
+    """Returns a JSON line for each run: varied settings, seed, outcome and results."""
     lines = []
     for combination in results.combinations():
         for run in combination.runs:

@@ -113,7 +113,7 @@ def _results(
     to_do = [run for run in planned if not folder.has(run, with_model=keep_models)]
     num_jobs, threads = min(jobs, len(to_do)), planned[0].recipe.training.threads or 1
     try:
-        _tell(listeners, SweepStarted(len(folder.runs), len(to_do), num_jobs, threads))
+        _emit(listeners, SweepStarted(len(folder.runs), len(to_do), num_jobs, threads))
         if to_do:
             _work(folder, to_do, corpora, num_jobs, keep_models, listeners, failures)
     except StopTraining:
@@ -166,13 +166,13 @@ def _work(
                     raise CharloomError(f"{run.name}: {answer['error']}")
                 if "failed" in answer:
                     failures[run.name] = answer["failed"]
-                    _tell(listeners, RunFailed(run.name, answer["failed"]))
+                    _emit(listeners, RunFailed(run.name, answer["failed"]))
                 else:
-                    _tell(listeners, RunEnded(folder.add_run(run)))
-            _tell(listeners, SweepProgressed(sum(epochs.values()) / num_epochs))
+                    _emit(listeners, RunEnded(folder.add_run(run)))
+            _emit(listeners, SweepProgressed(sum(epochs.values()) / num_epochs))
 
 
-def _tell(listeners: Sequence[SweepListener], event: SweepEvent) -> None:
+def _emit(listeners: Sequence[SweepListener], event: SweepEvent) -> None:
     for listener in listeners:
         listener(event)
 

@@ -1,4 +1,4 @@
-"""The events that a training run tells its listeners: progress bars, files, tests.
+"""The events that a training run emits to its listeners: progress bars, files, tests.
 
 A listener is called with each event as it happens, between two steps, when weights and history agree. It may raise
 ``StopTraining`` to end the run there.
@@ -15,15 +15,16 @@ from charloom.training.history import EpochRecord
 
 @dataclass(frozen=True)
 class StepEnded:
-    """One minibatch was trained on.
+    """The end of one optimizer step.
 
     Attributes:
         epoch: Counted from 1.
-        fraction: Of the epoch's minibatches that are done.
-        mean_loss: Mean loss of the epoch so far, in nats; left on the device, so that only who reads it waits for it.
+        fraction: Fraction of the epoch's minibatches that are done.
+        mean_loss: Mean loss of the epoch so far, in nats; left on the device, so that only a listener that reads it
+            waits for the device.
         chars_per_second: Training speed over the epoch so far.
-        steps: Minibatches trained on since the run began.
-        learning_rate: Step size of the optimizer, as it was in this minibatch.
+        steps: Minibatches trained on since the start of the run.
+        learning_rate: Learning rate of this step.
     """
 
     epoch: int
@@ -36,11 +37,11 @@ class StepEnded:
 
 @dataclass(frozen=True)
 class ValidationAdvanced:
-    """Some of the validation text was read, after an epoch's minibatches.
+    """Progress of the validation after an epoch's minibatches.
 
     Attributes:
         epoch: Counted from 1.
-        fraction: Of the validation text that has been read.
+        fraction: Fraction of the validation text that has been read.
     """
 
     epoch: int
@@ -49,11 +50,11 @@ class ValidationAdvanced:
 
 @dataclass(frozen=True)
 class EpochEnded:
-    """An epoch ended; its record is in the history.
+    """The end of an epoch, whose record is in the history.
 
     Attributes:
-        record: What was measured.
-        steps: Minibatches trained on since the run began.
+        record: Measurements of the epoch.
+        steps: Minibatches trained on since the start of the run.
     """
 
     record: EpochRecord
@@ -62,12 +63,12 @@ class EpochEnded:
 
 @dataclass(frozen=True)
 class SampleDrawn:
-    """The model wrote on from a prefix.
+    """A sample that the model generated from a prefix.
 
     Attributes:
-        epoch: Whose weights the model has.
-        text: With the prefix.
-        steps: Minibatches trained on since the run began.
+        epoch: Epoch whose weights the model has.
+        text: The prefix and its continuation.
+        steps: Minibatches trained on since the start of the run.
     """
 
     epoch: int
@@ -85,4 +86,4 @@ Listener: TypeAlias = Callable[[Event], None]
 
 
 class StopTraining(Exception):  # noqa: N818 - a request, not an error
-    """Raised by a listener to end training; what was learnt and recorded is kept."""
+    """Raised by a listener to end training; the weights and the history are kept."""

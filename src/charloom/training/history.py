@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch.
+    """The measurements of one epoch.
 
     Attributes:
         epoch: Counted from 1.
-        perplexity: exp of the mean training loss over the epoch, weights moving on as it went.
-        validation_perplexity: On the part kept out of training, at the epoch's end; None without one.
-        seconds: Since training began, at the epoch's end.
-        chars_per_second: Training speed over the epoch, validation and samples left out.
+        perplexity: exp of the mean training loss over the epoch, during which the weights change.
+        validation_perplexity: Perplexity of the held-out part at the epoch's end; None without validation.
+        seconds: Training time from the start of the run to the epoch's end.
+        chars_per_second: Training speed over the epoch, without validation and sampling.
     """
 
     epoch: int
@@ -25,14 +25,15 @@ class EpochRecord:
     chars_per_second: float
 
     def to_dict(self) -> dict[str, int | float | None]:
-        """Values for JSON, which has no infinity: a perplexity too large for a float is None."""
+        """Returns values for JSON: a perplexity too large for a float is None."""
+        # JSON has no infinity.
         return {name: None if value == math.inf else value for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, float | None], *, validated: bool) -> "EpochRecord":
-        """Undoes ``to_dict``: what is None, but should be a number, is infinite.
+        """Returns the inverse of ``to_dict``: None in the place of a number is read as infinity.
 
-        validated: True if there was a text to validate on. Raises KeyError, TypeError, ValueError or OverflowError for
+        validated: True if the run had a held-out part. Raises KeyError, TypeError, ValueError or OverflowError for
         other values.
         """
         found = {name: math.inf if value is None else value + 0.0 for name, value in values.items()}
@@ -40,20 +41,20 @@ class EpochRecord:
         return cls(int(found["epoch"]), found["perplexity"], validation, found["seconds"], found["chars_per_second"])
 
     def to_json(self) -> str:
-        """One line of ``history.jsonl``."""
+        """Returns a line of ``history.jsonl``, without the line break."""
         return json.dumps(self.to_dict())
 
 
 class History(list[EpochRecord]):
-    """The records of a run, in order: a list, ``history[-1]`` the last."""
+    """The list of a run's records, in order of epochs."""
 
     @property
     def best(self) -> EpochRecord | None:
-        """The first record with the lowest validation perplexity; None if nothing was validated on."""
+        """The first record with the lowest validation perplexity; None without validation."""
         validated = [record for record in self if record.validation_perplexity is not None]
         return min(validated, key=lambda record: record.validation_perplexity or math.inf, default=None)
 
     def out_of_patience(self, patience: int | None) -> bool:
-        """True if validation has not become better for so many epochs; never if patience is None."""
+        """Returns True if validation has not improved for ``patience`` epochs; False if patience is None."""
         best = self.best
         return best is not None and patience is not None and len(self) - best.epoch >= patience

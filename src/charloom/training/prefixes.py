@@ -1,4 +1,4 @@
-"""The texts that a run's samples begin with."""
+"""The prefixes of a training run's samples."""
 
 import re
 import warnings
@@ -9,14 +9,14 @@ from charloom.settings.training import TrainingSettings
 from charloom.text.corpora import Corpus
 
 _PREFIX_CHARS = 20
-"""Length of the default prefix, the beginning of the text."""
-_LOOKED_AT = 1 << 20
-"""Characters that the beginning is looked for in."""
+"""Length of the default prefix, which is the start of the text."""
+_SEARCHED_CHARS = 1 << 20
+"""Characters that are searched for a readable default prefix."""
 _READABLE = re.compile(rb"[ -~]{4,%d}" % _PREFIX_CHARS)
 
 
 def sample_prefixes(model: LanguageModel, corpus: Corpus, settings: TrainingSettings) -> list[str | bytes]:
-    """The prefixes the model can read; the beginning of the text if there are none."""
+    """Returns the prefixes whose characters are in the vocabulary; the start of the text if there are none."""
     known: list[str | bytes] = []
     for prefix in settings.prefix:
         try:
@@ -24,17 +24,18 @@ def sample_prefixes(model: LanguageModel, corpus: Corpus, settings: TrainingSett
             known.append(prefix)
         except UnknownCharacterError as error:
             warnings.warn(CharloomWarning(f"no samples for the prefix {prefix!r}: ", *error.message), stacklevel=3)
-    return known or [_beginning(corpus.vocabulary.decode(corpus.ids[:_LOOKED_AT]))]
+    return known or [_start_of(corpus.vocabulary.decode(corpus.ids[:_SEARCHED_CHARS]))]
 
 
-def _beginning(text: str | bytes) -> str | bytes:
-    """The first line with something on it, cut short; of bytes that are no text, the first word that can be read."""
+def _start_of(text: str | bytes) -> str | bytes:
+    """Returns the first line that is not blank, truncated; for binary data, the first printable ASCII run."""
     if isinstance(text, str):
         return next(iter(text.strip().splitlines()), text)[:_PREFIX_CHARS]
     first_line = next(iter(text.strip().splitlines()), text)[:_PREFIX_CHARS]
+    # The cut may go through a UTF-8 character, which has at most 4 bytes: up to 3 undecodable bytes are dropped.
     readable = first_line.decode("utf-8", "ignore").encode()
-    whole_but_for_a_cut_character = first_line.startswith(readable) and len(first_line) - len(readable) < 4
-    if readable and whole_but_for_a_cut_character and readable.decode().isprintable():
+    is_text = first_line.startswith(readable) and len(first_line) - len(readable) < 4
+    if readable and is_text and readable.decode().isprintable():
         first_line = readable
     elif word := _READABLE.search(text):
         first_line = word[0]

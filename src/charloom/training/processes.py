@@ -1,8 +1,9 @@
-"""Training in several processes, on one machine or more: who takes part, and what they tell each other.
+"""Distributed data-parallel training: the process group, its rendezvous and its collectives.
 
-torchrun starts them, or anything else that sets RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as Slurm scripts and
-Kubeflow do. Each has the whole model and a share of the lanes: of a minibatch of B sequences among W processes, process
-r reads rows r B/W to (r + 1) B/W. ``SharedGradients`` makes one step of theirs.
+The processes, on one or more machines, are started by torchrun or another launcher that sets RANK, WORLD_SIZE,
+MASTER_ADDR and MASTER_PORT, as Slurm scripts and Kubeflow do. Each process has a replica of the model and a part of the
+lanes: rank r of W reads, of a minibatch of B sequences, the rows r B/W to (r + 1) B/W. ``SharedGradients`` averages
+their gradients.
 """
 
 import os
@@ -27,24 +28,25 @@ from charloom.settings.training import TrainingSettings
 from charloom.shapes import Scalar
 
 _TIMEOUT = timedelta(minutes=30)
-"""A process waits so long for another: longer than one encodes a long text that another has kept. One that ends is
-noticed at once, as its connections close."""
-_LOOKS_EVERY = 0.02
-"""Seconds."""
-_BEGUN, _RUN = "charloom/begun", "charloom/run"
+"""Timeout of rendezvous and collectives. One process may encode a long text that another has cached, so it is long. A
+process that ends is noticed at once, because its connections close."""
+_POLL_SECONDS = 0.02
+_STARTED, _RUN = "charloom/started", "charloom/run"
 _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass(frozen=True)
 class Processes:
-    """Who trains: one process, or one of several.
+    """The process group as one of its processes sees it; by default a single process.
 
     Attributes:
-        rank: Which one this is, from 0. The first one writes and shows.
-        device: Where this one computes, if it is not the settings' to say.
-        restarts: How often torchrun has started them anew since training began, as one was lost.
-        store: What torchrun keeps for all restarts; None without it.
-        run: A name for what torchrun was started for, through all restarts; of the first process.
+        rank: Rank of this process, from 0. Rank 0 writes files and displays progress.
+        size: World size: number of processes.
+        device: Device of this process; None for the settings' device.
+        restarts: Number of restarts by torchrun after training started, each after the loss of a process.
+        store: Key-value store of the rendezvous, which torchrun keeps through restarts; None without a
+            rendezvous.
+        run: Identifier of the run, the same after each restart; that of rank 0 counts.
     """
 
     rank: int = 0
@@ -55,18 +57,18 @@ class Processes:
     run: str = field(default_factory=lambda: uuid.uuid4().hex, compare=False)
 
     @property
-    def first(self) -> bool:
-        """True if this is the one that writes and shows."""
+    def is_rank_zero(self) -> bool:
+        """True for rank 0, which writes files and displays progress."""
         return self.rank == 0
 
     def start_training(self) -> None:
-        """From here on a restart goes on with this run. Before, it is tried anew, and refused again if it was."""
-        if self.store is not None and self.first:
+        """Marks the start of training: a restart after this call resumes the run, an earlier one repeats the start."""
+        if self.store is not None and self.is_rank_zero:
             self.store.set(_RUN, self.run)
-            self.store.add(_BEGUN, 1)
+            self.store.add(_STARTED, 1)
 
     def check(self, settings: TrainingSettings) -> None:
-        """Raises SettingsError if the lanes cannot be shared out evenly, or are to be gone through in turn."""
+        """Raises SettingsError if the batch is not a multiple of the world size, or gradients are to be accumulated."""
         batch_size = settings.batch_size
         if self.size > 1 and settings.gradient_accumulation_steps > 1:
             raise SettingsError(
@@ -83,33 +85,33 @@ class Processes:
                 value=batch_size,
             )
 
-    def agree_on(self, **given: object) -> None:
-        """Raises InputError, in all processes, for a thing of which they were given different ones."""
+    def check_equal(self, **given: object) -> None:
+        """Raises InputError, in all processes, for an argument that is not equal in all of them."""
         hashes = [list(sha256(repr(thing).encode()).digest()) for thing in given.values()]
-        of_all = torch.stack(self.gather(torch.tensor(hashes, device="cpu")))
+        of_all = torch.stack(self.all_gather(torch.tensor(hashes, device="cpu")))
         for name, values in zip(given, of_all.unbind(1), strict=True):
             if (values != values[0]).any():
                 what = name.replace("_", " ")
                 raise InputError(f"the processes that train together differ in their {what}: give all the same")
 
-    def share(self, rows: int) -> slice:
-        """This process' part of so many lanes, as even as it can be; all of them for a single process."""
+    def rows_of_rank(self, rows: int) -> slice:
+        """Returns this rank's slice of a number of rows; sizes differ by at most one between ranks."""
         return slice(self.rank * rows // self.size, (self.rank + 1) * rows // self.size)
 
-    def gather(self, part: Tensor) -> list[Tensor]:
-        """The parts of all processes, by rank, for each to have; on the CPU. They must be of one shape and kind."""
+    def all_gather(self, part: Tensor) -> list[Tensor]:
+        """Returns the tensors of all ranks, on the CPU, to each rank. Shapes and dtypes must be equal."""
         if self.size == 1:
             return [part]
         part = part.detach().cpu().contiguous()
         parts = [torch.empty_like(part) for _ in range(self.size)]
-        talk(lambda: distributed.all_gather(parts, part))
+        call_collective(lambda: distributed.all_gather(parts, part))
         return parts
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """For what each does by itself before they work together: where one fails, all end.
+    def barrier(self) -> Iterator[None]:
+        """Waits for all processes at the end of the context; if one of them failed, raises an error in each.
 
-        The first that fails raises its error; in all others it is an OtherProcessFailedError.
+        The lowest rank that failed raises its error, all others an OtherProcessFailedError.
         """
         failure: Exception | None = None
         try:
@@ -118,19 +120,21 @@ class Processes:
             if self.size == 1:
                 raise
             failure = error
-        failed = [bool(flag) for flag in self.gather(torch.tensor(failure is not None))]
+        failed = [bool(flag) for flag in self.all_gather(torch.tensor(failure is not None))]
         if failure is not None and not any(failed[: self.rank]):
             raise failure
         if any(failed) and self.size > 1:
-            raise OtherProcessFailedError(f"process {failed.index(True)} of this run failed; it says why") from failure
+            raise OtherProcessFailedError(
+                f"process {failed.index(True)} of this run failed; its own error gives the reason"
+            ) from failure
 
 
 @contextmanager
 def init_processes(device: str = "auto") -> Iterator[Processes]:
-    """The processes of this run, connected for as long as the context lasts; where there is no other, this one alone.
+    """Initializes the process group for the duration of the context; without torchrun, a single process.
 
-    device: As in the settings. gloo on CPUs, NCCL on GPUs, one GPU to a process. Raises SettingsError where the others
-    cannot be reached, or there is no GPU left for this one.
+    device: Device, as in the settings. gloo is used on CPUs, NCCL on GPUs, with one GPU per process. Raises
+    SettingsError if the other processes cannot be reached, or if this process has no GPU.
     """
     alone = os.environ.get("WORLD_SIZE", "1") == "1" and not distributed.is_torchelastic_launched()
     if alone or not all(os.environ.get(name) for name in _NEEDED):
@@ -141,9 +145,9 @@ def init_processes(device: str = "auto") -> Iterator[Processes]:
         with _killed_by_signals():
             store, rank, size = next(rendezvous("env://", timeout=_TIMEOUT))
             store.set_timeout(_TIMEOUT)
-            room, restarts = _meet(store, rank, size)
+            room, restarts = _rendezvous(store, rank, size)
             if size > 1:
-                # Words between processes are on the CPU, gradients where they are computed.
+                # all_gather is called with CPU tensors, all_reduce with gradients on their own device.
                 backend = "cpu:gloo,cuda:nccl" if own_device.startswith("cuda") else "gloo"
                 room_store = PrefixStore(room, store)
                 distributed.init_process_group(backend, store=room_store, rank=rank, world_size=size, timeout=_TIMEOUT)
@@ -160,33 +164,31 @@ def init_processes(device: str = "auto") -> Iterator[Processes]:
             distributed.destroy_process_group()
 
 
-def _meet(store: Store, rank: int, size: int) -> tuple[str, int]:
-    """A name for this meeting that all have, and no earlier one had; and how often training has begun before.
-
-    torchrun keeps one store for all restarts, where stale addresses of processes that are gone would be found. So the
-    first process names the meeting anew, and tells it to whoever knocks, until all that are here now have heard it.
-    """
+def _rendezvous(store: Store, rank: int, size: int) -> tuple[str, int]:
+    """Returns a prefix of the store's keys for this start of the group, and the number of restarts."""
+    # torchrun keeps one store for all restarts, with stale addresses of lost processes. So rank 0 makes a new prefix
+    # and answers each request for it until all current processes have acknowledged it.
     own_name = uuid.uuid4().hex
     if rank:
         store.set(f"charloom/knock/{rank}", own_name)
         meeting = store.get(f"charloom/answer/{own_name}").decode()
         store.set(f"charloom/here/{meeting}/{rank}", "")
     else:
-        meeting = f"{own_name}/{store.add(_BEGUN, 0)}"
+        meeting = f"{own_name}/{store.add(_STARTED, 0)}"
         absent, ends_at = set(range(1, size)), time.monotonic() + _TIMEOUT.total_seconds()
         while absent:
             if time.monotonic() > ends_at:
-                raise ValueError(f"{len(absent)} of {size} did not come")
+                raise ValueError(f"{len(absent)} of {size} did not join")
             for other in absent:
                 if store.check([f"charloom/knock/{other}"]):
                     store.set(f"charloom/answer/{store.get(f'charloom/knock/{other}').decode()}", meeting)
             absent = {other for other in absent if not store.check([f"charloom/here/{meeting}/{other}"])}
-            time.sleep(_LOOKS_EVERY)
+            time.sleep(_POLL_SECONDS)
     return meeting, int(meeting.partition("/")[2])
 
 
-def talk(call: Callable[[], object]) -> None:
-    """Makes a call that needs the other processes. Raises ProcessLostError if one of them is gone."""
+def call_collective(call: Callable[[], object]) -> None:
+    """Calls a collective. Raises ProcessLostError if it fails because another process is lost."""
     try:
         call()
     except RuntimeError as error:
@@ -198,7 +200,7 @@ def talk(call: Callable[[], object]) -> None:
 
 
 class Requests(NamedTuple):
-    """Requests of one process to all; or what all do now."""
+    """Requests of one rank, or those of any rank that all ranks carry out now."""
 
     stop: bool = False
     checkpoint: bool = False
@@ -207,42 +209,42 @@ class Requests(NamedTuple):
 class SharedGradients:
     """Averages gradients, so that all processes take the same step.
 
-    One message a step goes round, however long the text: the gradients and, with them, the loss and the wishes.
+    Each step needs a single all-reduce, of the gradients, the loss and the requests.
     """
 
     def __init__(self, model: nn.Module, processes: Processes) -> None:
-        """Gives all processes the first one's weights."""
+        """Broadcasts the weights of rank 0."""
         self.processes = processes
-        self._wishes = self._heard = Requests()
+        self._pending = self._agreed = Requests()
         parameters = [parameter.detach() for parameter in model.parameters()]
         weights = torch.cat([parameter.flatten() for parameter in parameters])
-        talk(lambda: distributed.broadcast(weights, 0))
+        call_collective(lambda: distributed.broadcast(weights, 0))
         _spread(weights, parameters)
 
     def average(self, parameters: Iterable[Tensor], loss: Scalar) -> Scalar:
-        """Puts the mean of all processes' gradients in place of this one's; returns the mean loss.
+        """Replaces the gradients by their mean over all processes, and returns the mean loss.
 
         A gradient that some processes lack is zero there; one that all lack stays None.
         """
         trained = [parameter for parameter in parameters if parameter.requires_grad]
-        flags = loss.new_tensor([*self._wishes, *(parameter.grad is not None for parameter in trained)])
+        flags = loss.new_tensor([*self._pending, *(parameter.grad is not None for parameter in trained)])
         gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in trained]
         message = torch.cat([loss.view(1), flags, *(gradient.flatten() for gradient in gradients)])
-        talk(lambda: distributed.all_reduce(message))
+        call_collective(lambda: distributed.all_reduce(message))
         message /= self.processes.size
-        begin = 1 + len(flags)
-        heard = message[1:begin].bool().tolist()
-        self._heard = Requests(*heard[: len(self._wishes)])
-        _spread(message[begin:], gradients)
-        for parameter, gradient, is_used in zip(trained, gradients, heard[len(self._wishes) :], strict=True):
+        start = 1 + len(flags)
+        reduced = message[1:start].bool().tolist()
+        self._agreed = Requests(*reduced[: len(self._pending)])
+        _spread(message[start:], gradients)
+        for parameter, gradient, is_used in zip(trained, gradients, reduced[len(self._pending) :], strict=True):
             parameter.grad = gradient if is_used else None
         return message[0].clone()
 
-    def all_reduce_requests(self, wishes: Requests) -> Requests:
-        """Between two steps: returns what all do here. What one wishes, all do after the next step."""
+    def all_reduce_requests(self, requests: Requests) -> Requests:
+        """Returns the requests to carry out now; the given ones are carried out after the next step, by all ranks."""
         # A checkpoint that is written now is no longer due.
-        self._wishes = wishes._replace(checkpoint=wishes.checkpoint and not self._heard.checkpoint)
-        return self._heard
+        self._pending = requests._replace(checkpoint=requests.checkpoint and not self._agreed.checkpoint)
+        return self._agreed
 
 
 def _spread(values: Tensor, tensors: list[Tensor]) -> None:
@@ -252,7 +254,7 @@ def _spread(values: Tensor, tensors: list[Tensor]) -> None:
 
 
 def _own_device(device: str) -> str:
-    """Of the machine's GPUs this process' own, where they are to be used."""
+    """Returns this process' GPU by its local rank, or the CPU."""
     on_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
     if not on_gpu:
         return "cpu" if device == "auto" else device
@@ -271,7 +273,8 @@ def _own_device(device: str) -> str:
 
 @contextmanager
 def _killed_by_signals() -> Iterator[None]:
-    """PyTorch waits for processes that do not come outside of Python, whose handlers do not run meanwhile."""
+    """Restores the default action of SIGINT and SIGTERM for the duration of the context."""
+    # The rendezvous waits in native code, during which Python's signal handlers do not run.
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: handler for number in numbers if callable(handler := signal.getsignal(number))}
     for number in before:
@@ -284,5 +287,5 @@ def _killed_by_signals() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """The first sentence, without where in PyTorch it came from."""
+    """Returns the first sentence of an error, without PyTorch's source location."""
     return re.sub(r"^\[\S+\]\s*", "", (str(error).strip().splitlines() or [""])[0]).partition(". ")[0]

@@ -1,4 +1,4 @@
-"""A run between two steps: everything that decides how it goes on, and what it ends with."""
+"""The state of a training run between two steps: everything that its continuation depends on."""
 
 import math
 import warnings
@@ -18,20 +18,22 @@ Weights: TypeAlias = dict[str, Tensor]
 
 _RISEN_FOR_EPOCHS = 3
 _RISEN_BY = 0.01
-"""By how much, and for how long, validation is above its best when a user is told: less is noise."""
+"""The overfitting warning is given if validation is above its best by this fraction, after this many epochs: less is
+noise."""
 
 
 class TrainingState:
-    """A run's state. PyTorch's global random state, of which dropout is drawn, is the rest of it.
+    """The state of a run, except PyTorch's global random state, from which dropout is drawn.
 
     Attributes:
         last_good: The weights after the last epoch that ended, or before the first.
-        best: The weights of the epoch that was best in validation; None if nothing was validated on.
-        kept: The record of the epoch whose weights the model ended with.
-        epoch_began_with: The generator's state when the epoch that is being trained began, or is to begin.
-        progress: Of that epoch; None before its first minibatch.
-        seconds: Of the run so far.
-        epoch_seconds: Of the epoch's minibatches so far.
+        best: The weights of the best epoch in validation; None without validation.
+        kept: The record of the epoch whose weights the model has after the run.
+        epoch_began_with: State of the generator at the start of the current epoch.
+        progress: Progress of the current epoch; None before its first minibatch.
+        steps: Minibatches trained on since the start of the run.
+        seconds: Training time of the run so far.
+        epoch_seconds: Training time of the current epoch's minibatches so far.
     """
 
     def __init__(self, model: LanguageModel, settings: TrainingSettings) -> None:
@@ -49,12 +51,12 @@ class TrainingState:
         self._warned_of: set[str] = set()
 
     def check_loss(self) -> None:
-        """Raises TrainingDivergedError if the mean loss is not finite, with good weights back in the model."""
+        """Raises TrainingDivergedError if the mean loss is not finite, after restoring the last good weights."""
         if self.progress is not None and not math.isfinite(loss := float(self.progress.mean_loss)):
             self._diverged(f"the loss is {loss}")
 
     def check(self) -> None:
-        """Raises TrainingDivergedError likewise if a weight is not finite either: the next loss would not be."""
+        """Raises TrainingDivergedError, as ``check_loss``, also if a weight is not finite."""
         self.check_loss()
         if not all(bool(tensor.isfinite().all()) for tensor in weights_of(self.model).values()):
             self._diverged("a weight is no longer finite")
@@ -71,7 +73,7 @@ class TrainingState:
 
     @property
     def random_state(self) -> Tensor:
-        """PyTorch's global one, uint8; on a GPU with the GPU's after it."""
+        """State of PyTorch's global random-number generator, uint8; on a GPU, followed by that of the GPU."""
         states = [torch.get_rng_state()]
         if self.model.device.type == "cuda":
             states.append(torch.cuda.get_rng_state(self.model.device))
@@ -86,22 +88,22 @@ class TrainingState:
 
     @property
     def epoch(self) -> int:
-        """The epoch that is being trained, or comes next; from 1."""
+        """The current epoch, from 1."""
         return len(self.history) + 1
 
     @property
     def speed(self) -> float:
-        """Characters a second, in the epoch's minibatches so far."""
+        """Characters per second in the current epoch's minibatches so far."""
         done = self.progress.done if self.progress else 0
         return done * self.settings.rows * self.settings.num_steps / max(self.epoch_seconds, 1e-9)
 
     @property
     def finished(self) -> bool:
-        """True if nothing is left to train."""
+        """True if all epochs are trained, or patience is exhausted."""
         return self.epoch > self.settings.epochs or self.history.out_of_patience(self.settings.patience)
 
     def epoch_ended(self, record: EpochRecord) -> None:
-        """Records an epoch, and keeps its weights."""
+        """Records an epoch and copies its weights."""
         self.history.append(record)
         self.last_good = _copy_of(weights_of(self.model))
         if record.validation_perplexity is not None and self.history.best is record:
@@ -111,24 +113,24 @@ class TrainingState:
         self.epoch_seconds = 0.0
 
     def end(self) -> None:
-        """Puts the weights that the run is to end with into the model."""
+        """Loads the weights of the best or the last epoch into the model, as set by ``ends_with_best``."""
         self.kept = self.history[-1] if self.history else None
         if self.settings.ends_with_best and self.best is not None:
             self.put_weights(self.best)
             self.kept = self.history.best
         elif self.finished and self.progress is not None:
-            self.put_weights(self.last_good)  # resumed within an epoch that is no longer wanted
+            self.put_weights(self.last_good)  # resumed within an epoch beyond the new number of epochs
 
     def put_weights(self, weights: Weights) -> None:
-        """Copies these into the model."""
+        """Copies weights into the model."""
         with torch.no_grad():
             for name, tensor in weights_of(self.model).items():
                 tensor.copy_(weights[name])
 
     def warn(self) -> None:
-        """As an epoch ends, says once each if the loss explodes and stays finite, and if the model overfits.
+        """Warns, once each, of a loss that explodes and stays finite, and of overfitting.
 
-        The latter if validation has become worse for a while and the last weights count.
+        Overfitting is reported if validation has been worse for some epochs and the last weights are kept.
         """
         best, last, num_tokens = self.history.best, self.history[-1], len(self.model.vocabulary)
         if last.perplexity > num_tokens**2:  # more than twice the loss of a guess
@@ -145,7 +147,7 @@ class TrainingState:
             self._warn_of(
                 "overfitting",
                 f"validation perplexity was best after epoch {best.epoch} ({lowest:.3f}) and has risen to {value:.3f} "
-                f"by epoch {last.epoch}: the model is learning its text by heart; ",
+                f"by epoch {last.epoch}: the model is overfitting; ",
                 *(Argument("patience", 5), " stops in time and keeps the best weights, "),
                 *(Argument("keep_best", True), " only keeps them"),
             )
@@ -157,14 +159,14 @@ class TrainingState:
 
 
 def describe_position(epochs: int, done: int, num_batches: int) -> str:
-    """After so many whole epochs, and of the next so many minibatches."""
+    """Describes a position in a run by its finished epochs and the minibatches of the next epoch."""
     if done:
         return f"epoch {epochs + 1}, minibatch {done} of {num_batches}"
-    return f"the end of epoch {epochs}" if epochs else "the beginning"
+    return f"the end of epoch {epochs}" if epochs else "the start"
 
 
 def weights_of(model: LanguageModel) -> Weights:
-    """The model's own tensors, not copies."""
+    """Returns the model's own tensors, not copies."""
     return {name: tensor.detach() for name, tensor in model.own_tensors().items()}
 
 

@@ -1,4 +1,4 @@
-"""A training run from settings to history."""
+"""The training loop: epochs, validation, samples, checkpoints and events."""
 
 import os
 import time
@@ -41,7 +41,7 @@ from charloom.training.truncated_bptt import check_trainable, train_epoch
 from charloom.version import __version__
 
 _FINITE_CHECK_STEPS = 50
-"""Looking at the loss makes a GPU wait: not at every step."""
+"""Reading the loss synchronizes with the GPU, so it is not checked at every step."""
 
 
 def train(
@@ -54,25 +54,26 @@ def train(
     resume: Checkpoint | None = None,
     processes: Processes | None = None,
 ) -> History:
-    """Trains a model in place, from the weights that it has.
+    """Trains a model in place, starting from its current weights.
 
     Args:
         model: Its vocabulary must be the corpus'. It is moved to the settings' device, and left in ``eval`` mode.
         corpus: The text; the validation part is its end.
-        settings: The section's where None; the checkpoint's where one is resumed.
+        settings: Training settings. None: the defaults, or those of the checkpoint to resume.
         listeners: Called with each event; one may raise ``StopTraining``.
-        checkpoints: Where to write checkpoints, as often as the settings say; None for nowhere.
-        resume: Go on from here: the weights come from it (``checkpoint.make_model()`` is a model for them), and the run
-            ends as if it had never been interrupted, to the last bit on the same machine.
-        processes: Who trains, if several do, each with the same arguments (``init_processes``).
+        checkpoints: Folder to write checkpoints to, as often as the settings say; None to write none.
+        resume: Checkpoint to resume, including its weights (``checkpoint.make_model()`` makes a model for them). The
+            result equals that of an uninterrupted run, bit for bit on the same machine.
+        processes: Process group (``init_processes``), all with the same arguments; None for a single process.
 
     Returns the history. ``model.provenance``, which is saved with the model, has the text's fingerprint, the settings
     and the record of the epoch whose weights the model has: the last, or, with ``keep_best``, the best in validation.
 
-    Raises SettingsError for a text shorter than a minibatch or a device that is not there; TrainingDivergedError where
+    Raises SettingsError for a text shorter than a minibatch or an unavailable device; TrainingDivergedError if
     the loss is no longer finite, with the weights of the last good epoch (or the best) in the model; CheckpointError
-    for a text or settings that a checkpoint cannot go on with; InputError in processes with different arguments. Warns
-    of a loss that explodes and stays finite, and of validation that has risen for epochs if the last weights count.
+    for a text or settings with which the checkpoint cannot be resumed; InputError in
+    processes with different arguments. Warns of a loss that explodes and stays finite, and of
+    validation that has risen for epochs if the last weights count.
     """
     check_type(LanguageModel, model=model)
     check_type(Corpus, corpus=corpus)
@@ -83,7 +84,7 @@ def train(
     check_type((Processes, NoneType), processes=processes)
     settings = settings or (resume.settings if resume else TrainingSettings())
     processes = processes or Processes()
-    processes.agree_on(
+    processes.check_equal(
         text=corpus.fingerprint,
         vocabulary=model.vocabulary.tokens,
         weights=[(name, tensor.shape, tensor.requires_grad) for name, tensor in model.named_parameters()],
@@ -102,7 +103,7 @@ def train(
     prefixes = sample_prefixes(model, corpus, settings)
 
     with _own_settings(model, settings, device):
-        torch.manual_seed(settings.seed + processes.rank)  # dropout: of other lanes, other units
+        torch.manual_seed(settings.seed + processes.rank)  # so that dropout differs between ranks
         model.to(device).train()
         training = TrainingState(model, settings)
         if resume is not None:
@@ -145,25 +146,25 @@ class _Trainer:
         self._asked_to_stop = False
 
     def run(self) -> None:
-        """All epochs that are left, or as many as patience lasts for."""
+        """Trains the remaining epochs, or fewer if early stopping ends the run."""
         training, settings, generator = self._training, self._training.settings, self._training.generator
         model, optimizer, ids = training.model, training.optimizer, self._training_ids
-        began = time.perf_counter() - training.seconds
+        started = time.perf_counter() - training.seconds
         while not training.finished:
-            epoch, epoch_began = training.epoch, time.perf_counter() - training.epoch_seconds
+            epoch, epoch_started = training.epoch, time.perf_counter() - training.epoch_seconds
             minibatches = train_epoch(
                 model, optimizer, ids, settings, generator, epoch, self._shared, training.progress
             )
             for progress in minibatches:
                 now = time.perf_counter()
                 training.progress, training.steps = progress, training.steps + 1
-                training.seconds, training.epoch_seconds = now - began, now - epoch_began
+                training.seconds, training.epoch_seconds = now - started, now - epoch_started
                 if progress.done % _FINITE_CHECK_STEPS == 0 or progress.done == progress.num_batches:
                     training.check_loss()
                 done, rate = progress.done / progress.num_batches, optimizer.param_groups[0]["lr"]
-                self._tell(StepEnded(epoch, done, progress.mean_loss, training.speed, training.steps, rate))
+                self._emit(StepEnded(epoch, done, progress.mean_loss, training.speed, training.steps, rate))
                 self._save_or_stop()
-            self._end_epoch(began)
+            self._end_epoch(started)
         if self._checkpoints is not None:
             self._checkpoints.finish(training)
             self._checkpoints = None  # from here on the model may have the weights of an earlier epoch
@@ -172,58 +173,60 @@ class _Trainer:
             self._draw_samples(training.kept.epoch)
 
     def _save_or_stop(self) -> None:
-        """Writes a checkpoint if it is time for one, and raises ``StopTraining`` if that was asked for."""
+        """Writes a checkpoint if one is due, and raises ``StopTraining`` if a listener of any rank requested it."""
         training = self._training
-        wishes = Requests(self._asked_to_stop, bool(self._checkpoints and self._checkpoints.due(training)))
-        agreed = wishes if self._shared is None else self._shared.all_reduce_requests(wishes)
+        requests = Requests(self._asked_to_stop, bool(self._checkpoints and self._checkpoints.due(training)))
+        agreed = requests if self._shared is None else self._shared.all_reduce_requests(requests)
         every = training.settings.checkpoint_steps
         if self._checkpoints and (any(agreed) or (every and training.steps % every == 0)):
             self._checkpoints.write(training)
         if agreed.stop:
             raise StopTraining
 
-    def _end_epoch(self, began: float) -> None:
+    def _end_epoch(self, started: float) -> None:
         training, epoch = self._training, self._training.epoch
         assert training.progress is not None
         training.check()  # the last step may have left weights that the loss before it does not show
         perplexity = perplexity_of(float(training.progress.mean_loss))
         validation = self._validate() if len(self._validation_ids) else None
-        training.seconds = time.perf_counter() - began
+        training.seconds = time.perf_counter() - started
         record = EpochRecord(epoch, perplexity, validation, round(training.seconds, 3), round(training.speed, 1))
         training.epoch_ended(record)
-        self._tell(EpochEnded(record, training.steps))
-        if self._processes.first:
+        self._emit(EpochEnded(record, training.steps))
+        if self._processes.is_rank_zero:
             training.warn()
         every = training.settings.sample_every
         if every and epoch % every == 0 and not training.finished:
             self._draw_samples(epoch)
 
     def _validate(self) -> float:
-        """As long a text may take longer than one who asks for the end will wait: listeners are told meanwhile."""
+        """Returns the perplexity of the held-out part."""
+        # A long text takes long: events are emitted meanwhile, so that a listener can stop the run.
         training, ids = self._training, self._validation_ids
         num_lanes = max(1, min(training.settings.batch_size, (len(ids) - 1) // training.settings.num_steps))
 
         def progress(fraction: float) -> None:
-            self._tell(ValidationAdvanced(training.epoch, fraction))
+            self._emit(ValidationAdvanced(training.epoch, fraction))
 
-        scored = sum_nats_in_lanes(training.model, ids, num_lanes, self._processes.share(num_lanes), progress)
-        of_all = torch.stack(self._processes.gather(torch.tensor(scored, dtype=torch.float64)))
+        scored = sum_nats_in_lanes(training.model, ids, num_lanes, self._processes.rows_of_rank(num_lanes), progress)
+        of_all = torch.stack(self._processes.all_gather(torch.tensor(scored, dtype=torch.float64)))
         nats, count = of_all.sum(0).tolist()
         return perplexity_of(nats / count)
 
     def _draw_samples(self, epoch: int) -> None:
         settings = self._training.settings
         sampling = SamplingSettings(temperature=DEFAULT_TEMPERATURE, seed=settings.seed + epoch)
-        for prefix in self._prefixes if self._processes.first else ():
+        for prefix in self._prefixes if self._processes.is_rank_zero else ():
             if isinstance(prefix, str):
                 text = generate(self._training.model, prefix, settings.sample_chars, sampling)
             else:
                 data = generate(self._training.model, prefix, settings.sample_chars, sampling)
                 text = data.decode("utf-8", "backslashreplace")
-            self._tell(SampleDrawn(epoch, text, self._training.steps))
+            self._emit(SampleDrawn(epoch, text, self._training.steps))
 
-    def _tell(self, event: Event) -> None:
-        """Calls the listeners. If several processes train, none stops by itself: the others would wait for it."""
+    def _emit(self, event: Event) -> None:
+        """Calls the listeners. If several processes train, ``StopTraining`` is deferred to the end of the step."""
+        # A rank that stopped alone would leave the others waiting in their next all-reduce.
         for listener in self._listeners:
             try:
                 listener(event)
@@ -237,7 +240,7 @@ class _Trainer:
 
 
 def check_possible(settings: TrainingSettings, length: int, device_name: str | None = None) -> torch.device:
-    """The device, or the one named. Raises SettingsError if this text's length or this machine does not allow it."""
+    """Returns the device. Raises SettingsError for a text that is too short, or unsupported settings."""
     check_length(
         training_length(length, settings), settings.batch_size, settings.num_steps, settings.gradient_accumulation_steps
     )
@@ -253,7 +256,7 @@ def check_possible(settings: TrainingSettings, length: int, device_name: str | N
 
 
 def training_length(length: int, settings: TrainingSettings) -> int:
-    """The length of what is trained on; the rest, nothing or two characters at least, is for validation."""
+    """Returns the length of the training part; the rest, none or at least two characters, is the held-out part."""
     num_validation = int(length * settings.validation_fraction)
     if settings.validation_fraction and num_validation < 2:
         raise SettingsError(
@@ -277,11 +280,8 @@ def _provenance(corpus: Corpus, training: TrainingState, prefixes: Sequence[str 
 
 @contextmanager
 def _own_settings(model: LanguageModel, settings: TrainingSettings, device: torch.device) -> Iterator[None]:
-    """Threads, precision and random state of the run; the caller's are put back at the end.
-
-    What the caller has switched on in PyTorch is kept out of the training. Under the caller's autocast each step would
-    compute with copies of the weights that PyTorch made in the first.
-    """
+    """Sets threads, precision and random state of the run, and restores the caller's at the end."""
+    # Under the caller's autocast, each step would compute with the copies of the weights cached in the first step.
     precision = model.precision
     on_cpu = torch.get_default_device().type == "cpu"
     with (

@@ -1,4 +1,4 @@
-"""Truncated back-propagation through time: one minibatch, one epoch of them; the optimizer and its step size."""
+"""Truncated back-propagation through time: minibatch, epoch, optimizer and learning-rate schedule."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,7 +31,7 @@ from charloom.training.processes import SharedGradients
 
 _COSINE_WARM_UP_EPOCHS = 0.5
 _FIRST_SHARE = 0.02
-"""Of the learning rate, where it rises: a first step of nothing would be lost."""
+"""Fraction of the learning rate at the start of a warm-up: a first step with rate 0 would be wasted."""
 
 
 def check_trainable(model: LanguageModel) -> None:
@@ -49,24 +49,24 @@ def check_trainable(model: LanguageModel) -> None:
 def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainingSettings) -> Optimizer:
     """Returns SGD or AdamW, with PyTorch's weight decay if none is set.
 
-    On the CPU fused: an update in one pass, on one thread faster than the loop over operations is on two. Fused updates
-    go through memory in its order: they are only right for contiguous parameters (and gradients, see
-    ``train_step``).
+    On the CPU the optimizer is fused if all parameters are contiguous.
     """
+    # A fused update makes one pass and is faster on one thread than the loop over operations on two. It goes through
+    # memory in storage order, which is only right for contiguous parameters (and gradients, see ``train_step``).
     parameters = list(parameters)
-    kind, usual_decay = (torch.optim.SGD, 0.0) if settings.optimizer == "sgd" else (torch.optim.AdamW, 0.01)
-    decay = usual_decay if settings.weight_decay is None else settings.weight_decay
+    kind, default_decay = (torch.optim.SGD, 0.0) if settings.optimizer == "sgd" else (torch.optim.AdamW, 0.01)
+    decay = default_decay if settings.weight_decay is None else settings.weight_decay
     fused = all(p.is_cpu and p.is_contiguous() for p in parameters) or None  # None leaves the choice to PyTorch
     return kind(parameters, lr=settings.learning_rate, fused=fused, weight_decay=decay)
 
 
 def set_learning_rate(optimizer: Optimizer, settings: TrainingSettings, epochs: float) -> None:
-    """That of the schedule after so many epochs."""
+    """Sets the learning rate of the schedule after ``epochs`` epochs, which may be fractional."""
     warm_up = settings.warmup_epochs
     if warm_up is None:
         warm_up = _COSINE_WARM_UP_EPOCHS if settings.schedule == "cosine" else 0.0
     if settings.schedule == "constant" and not warm_up:
-        return  # so that who drives the optimizer otherwise is left alone
+        return  # a caller may set the learning rate of its optimizer otherwise
     rate = settings.learning_rate * (min(1.0, _FIRST_SHARE + epochs / warm_up) if warm_up else 1.0)
     if settings.schedule == "cosine":
         rate *= 0.5 + 0.5 * math.cos(math.pi * epochs / settings.epochs)
@@ -103,7 +103,7 @@ def train_step(
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for parameter in parameters:
-        parameter.grad = None  # as zero_grad, without its bookkeeping, which a small step would feel
+        parameter.grad = None  # zero_grad without its bookkeeping, a measurable part of a small step
     if gradient_accumulation_steps == 1:
         loss, state = model.backpropagate(inputs, targets, state)
     else:
@@ -124,7 +124,7 @@ def train_step(
 def _backpropagate_in_parts(
     model: LanguageModel, parameters: list[Tensor], inputs: Ids, targets: Ids, state: State, number: int
 ) -> tuple[Scalar, State]:
-    """As ``model.backpropagate`` of the whole batch, within rounding."""
+    """Computes ``model.backpropagate`` of the whole batch in equal parts; the result differs by rounding only."""
     losses: list[Tensor] = []
     states: list[tuple[Tensor, ...]] = []
     first_states = zip(*(part.chunk(number, dim=1) for part in state_to_tuple(state)), strict=True)
@@ -149,9 +149,9 @@ def clip_gradients(parameters: Sequence[Tensor], max_norm: float) -> None:
 
 
 def descend(parameters: Sequence[Tensor], max_norm: float, learning_rate: float | None) -> bool:
-    """``clip_gradients``, then subtracts ``learning_rate``, if there is one, times its gradient from each parameter.
+    """Clips gradients and, unless ``learning_rate`` is None, makes a step of gradient descent, in one native call.
 
-    In one native call. Returns False, with nothing done, if the kernels do not cover it.
+    Returns False, with nothing done, if the kernels do not support the tensors.
     """
     kernels = backend().kernels
     with_gradient = [p for p in parameters if p.grad is not None]
@@ -169,10 +169,8 @@ def descend(parameters: Sequence[Tensor], max_norm: float, learning_rate: float 
 
 
 def _rate_of_plain_descent(optimizer: Optimizer) -> float | None:
-    """The learning rate of an optimizer that does nothing but subtract it times the gradient; None for any other.
-
-    Anything that someone has hung on the optimizer, such as a scheduler's wrapper around ``step``, makes it another.
-    """
+    """Returns the learning rate of an optimizer that is plain gradient descent; None for any other."""
+    # Hooks and wrappers, such as a scheduler's around ``step``, must run: the optimizer is then not plain.
     if type(optimizer) is not torch.optim.SGD or len(optimizer.param_groups) != 1 or "step" in vars(optimizer):
         return None
     group = optimizer.param_groups[0]
@@ -182,13 +180,13 @@ def _rate_of_plain_descent(optimizer: Optimizer) -> float | None:
 
 
 class EpochProgress(NamedTuple):
-    """The place in an epoch between two minibatches: with the weights, all that its rest depends on.
+    """The position in an epoch between two minibatches. It and the weights determine the rest of the epoch.
 
     Attributes:
         done: Minibatches trained on.
         num_batches: Minibatches of the epoch.
         total_loss: Sum of their mean losses (nats), left on the device. It grows in place.
-        state: What the next minibatch reads on from; of sequences in random order the zero state.
+        state: Recurrent state before the next minibatch; the zero state with random sequences.
     """
 
     done: int
@@ -198,7 +196,7 @@ class EpochProgress(NamedTuple):
 
     @property
     def mean_loss(self) -> Tensor:
-        """Of the minibatches so far."""
+        """Mean loss (nats) of the minibatches so far."""
         return self.total_loss / self.done
 
 
@@ -210,19 +208,19 @@ def train_epoch(
     generator: torch.Generator,
     epoch: int = 1,
     shared: SharedGradients | None = None,
-    begun: EpochProgress | None = None,
+    progress: EpochProgress | None = None,
 ) -> Iterator[EpochProgress]:
     """Trains one pass over a text, from a random offset; yields after each minibatch.
 
-    epoch: From 1, for the schedule. shared: As in ``train_step``: each minibatch is shared out among the processes.
-    begun: The place to continue from; ``generator`` must be as it was when the epoch began.
+    epoch: Number of the epoch, from 1, for the schedule. shared: As in ``train_step``; each rank reads its rows of
+    every minibatch. progress: Position to resume; ``generator`` must have its state of the epoch's start.
     """
     batch_size, num_steps = settings.rows, settings.num_steps
-    rows = shared.processes.share(batch_size) if shared is not None else ALL_ROWS
+    rows = shared.processes.rows_of_rank(batch_size) if shared is not None else ALL_ROWS
     offset = draw_offset(len(ids), batch_size, num_steps, generator)
     device = optimizer.param_groups[0]["params"][0].device
     zero_state = model.begin_state(len(range(batch_size)[rows]))
-    done, _, total, state = begun or (0, 0, torch.zeros((), dtype=torch.float32, device=device), zero_state)
+    done, _, total, state = progress or (0, 0, torch.zeros((), dtype=torch.float32, device=device), zero_state)
     if settings.partitioning == "sequential":
         ids = as_stored(ids).part(0, end_of_equal_lanes(len(ids), batch_size, num_steps, offset))
         batches = sequential_batches(ids, batch_size, num_steps, offset, rows, done)

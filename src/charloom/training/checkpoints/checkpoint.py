@@ -135,7 +135,7 @@ class Checkpoint:
         if self.done:
             total = _like(tensors["epoch/total_loss"], torch.zeros((), dtype=torch.float32)).to(device)
             parts = state_to_tuple(training.model.begin_state(training.settings.rows))
-            lanes = processes.share(training.settings.rows)
+            lanes = processes.rows_of_rank(training.settings.rows)
             found = [_like(tensors[f"epoch/state/{i}"], part)[:, lanes].contiguous() for i, part in enumerate(parts)]
             state = tuple_to_state(part.to(device) for part in found)
             training.progress = EpochProgress(self.done, self.num_batches, total, state)

@@ -22,7 +22,7 @@ from charloom.io.atomic import remove_leftovers
 from charloom.models.folder import CHECKPOINTS
 from charloom.recurrence.state import map_state
 from charloom.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
-from charloom.training.processes import Processes, talk
+from charloom.training.processes import Processes, call_collective
 from charloom.training.state import TrainingState, describe_position
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -64,7 +64,7 @@ class CheckpointFolder:
         self._about["corpus"] = corpus
         self._processes = processes or Processes()
         self._written_at = time.monotonic()
-        if self._processes.first:
+        if self._processes.is_rank_zero:
             remove_leftovers(self.path, _NAME)
             after = -1
             if resumed is not None and resumed.path.parent.resolve() == self.path.resolve():
@@ -77,7 +77,7 @@ class CheckpointFolder:
     def due(self, training: TrainingState) -> bool:
         """True if it is time to write one, by the first process' clock."""
         minutes = training.settings.checkpoint_minutes
-        return self._processes.first and bool(minutes) and time.monotonic() - self._written_at >= 60 * minutes
+        return self._processes.is_rank_zero and bool(minutes) and time.monotonic() - self._written_at >= 60 * minutes
 
     def write(self, training: TrainingState) -> None:
         """Writes one now. All processes call it, after the same step.
@@ -85,11 +85,11 @@ class CheckpointFolder:
         Raises TrainingDivergedError if the run is worth none; warns if the disk takes none.
         """
         training.check()
-        random_states = self._processes.gather(training.random_state)
+        random_states = self._processes.all_gather(training.random_state)
         state = training.progress.state if training.progress is not None else None
         if state is not None:
-            state = map_state(lambda part: torch.cat(self._processes.gather(part), 1), state)
-        if not self._processes.first:
+            state = map_state(lambda part: torch.cat(self._processes.all_gather(part), 1), state)
+        if not self._processes.is_rank_zero:
             return
         path = self.path / f"step-{training.steps:010d}.checkpoint"
         try:
@@ -121,7 +121,7 @@ class CheckpointFolder:
     def finish(self, training: TrainingState) -> None:
         """Writes the last one of a run that is at its end, and keeps it alone: from it, one can train longer."""
         self.write(training)
-        if self._processes.first and not self.behind:
+        if self._processes.is_rank_zero and not self.behind:
             self._keep(1)
 
     @property
@@ -199,13 +199,13 @@ def newest_checkpoint_of(processes: Processes, path: Path, *, of_this_run: bool 
         found = newest_checkpoint(path)
     if found is not None and of_this_run and found.source.get("run") != processes.run:
         found = None
-    steps = [int(count) for count in processes.gather(torch.tensor(found.steps if found else -1))]
+    steps = [int(count) for count in processes.all_gather(torch.tensor(found.steps if found else -1))]
     source = steps.index(max(steps))
     if processes.size == 1 or steps[source] < 0:
         return found
     is_source = processes.rank == source
     content = [found.path.read_bytes() if found and is_source else b""]
-    talk(lambda: distributed.broadcast_object_list(content, source))
+    call_collective(lambda: distributed.broadcast_object_list(content, source))
     if is_source:
         return found
     with tempfile.NamedTemporaryFile(prefix="charloom-", suffix=".checkpoint") as file:
