@@ -51,7 +51,7 @@ def test_unknown_characters(char_model: Path, tmp_path: Path) -> None:
     assert "'ü' (U+00FC) (at 5)" in message
     assert "--unknown unk" in message
     assert call(tmp_path, *common, "--unknown", "skip").done().startswith("the qick")
-    assert "--prefix is '': empty" in call(tmp_path, "generate", char_model, "--prefix", "").error(2)
+    assert "--prefix is '': it is empty" in call(tmp_path, "generate", char_model, "--prefix", "").error(2)
 
 
 @pytest.mark.parametrize(

@@ -59,10 +59,7 @@ def test_resumes_from_its_folder_alone(home: Path) -> None:
     with (folder / "history.jsonl").open("a") as file:
         file.write('{"epoch": 2, "perplexity": 3.0, "validation_perpl')
     message = call(home, "train", "fable.txt", "--output", "model").error()
-    assert (
-        message
-        == "model: there is a run that was interrupted; --resume model goes on with it, --force begins a new one"
-    )
+    assert message == "model: there is a run that was interrupted; --resume model resumes it, --force starts a new one"
     (home / "elsewhere").mkdir()
     out = call(home / "elsewhere", "train", "--resume", "../model").done()
     assert "run     resumed at epoch 2, minibatch 9 of 36, 3 epochs" in out
@@ -166,7 +163,7 @@ def test_a_text_from_standard_input(home: Path) -> None:
 
 def test_no_run_to_resume(home: Path) -> None:
     assert "nothing: no such folder" in call(home, "train", "--resume", "nothing").error()
-    assert "no checkpoint there to go on from" in call(home, "train", "--resume", ".").error()
+    assert "no checkpoint to resume from" in call(home, "train", "--resume", ".").error()
     assert "--resume is empty" in call(home, "train", "--resume", "").error(2)
 
 
@@ -225,7 +222,7 @@ def test_a_disk_that_fills_up_during_training(home: Path, small_disk: Path) -> N
     assert "No space left" in message
     notes = [line for line in result.errors.splitlines() if "note: no checkpoint written" in line]
     assert len(notes) == 1
-    assert "; as long as training goes on, it is tried again" in notes[0]
+    assert "; as long as training continues, it is tried again" in notes[0]
     assert "step-0000000045.checkpoint (epoch 2, minibatch 9 of 36)" in notes[0]
     refuge = next(word for word in message.split() if word.startswith(str(home / "charloom-")))
     assert _weights(Path(refuge)) == _weights(home / "whole")
@@ -271,6 +268,6 @@ def test_a_folder_that_is_deleted_during_training(home: Path) -> None:
         result = call(home, "train", "fable.txt", *_OPTIONS, "--output", "model")
     assert result.status == 0, result
     assert result.errors.count("\n") == 1
-    assert "checkpoints is gone; it is made anew, as training goes on" in result.errors
+    assert "checkpoints is missing; it is created again, as training continues" in result.errors
     assert _epochs(home / "model") == [1, 2, 3]
     call(home, "evaluate", "model", "fable.txt").done()

@@ -10,7 +10,7 @@ from charloom.cli import trackers
 
 
 def _run(before: object, *, is_done: bool = False, first: bool = True) -> Any:
-    start, processes = SimpleNamespace(source={"trackers": before}), SimpleNamespace(first=first)
+    start, processes = SimpleNamespace(source={"trackers": before}), SimpleNamespace(is_rank_zero=first)
     return SimpleNamespace(start=start, is_done=is_done, processes=processes)
 
 
@@ -37,6 +37,6 @@ def test_a_resumed_run_reports_its_missing_tracker(monkeypatch: pytest.MonkeyPat
 
 
 def test_only_the_first_process_of_a_run_that_trains_records() -> None:
-    for run in (_run({"tensorboard": True}, is_done=True), _run({"tensorboard": True}, first=False)):
+    for run in (_run({"tensorboard": True}, is_done=True), _run({"tensorboard": True}, is_rank_zero=False)):
         with trackers.open_trackers(run, tensorboard=True, wandb=True) as opened:
             assert opened == ([], {})

@@ -64,7 +64,7 @@ class RunFolder:
             found, hint = "a model already", ("name another folder, or give ", _FORCE)
         elif checkpoint_files(self.path / CHECKPOINTS, after=0):
             found = "a run that was interrupted"
-            hint = (Argument("resume", str(self.path)), " goes on with it, ", _FORCE, " begins a new one")
+            hint = (Argument("resume", str(self.path)), " resumes it, ", _FORCE, " starts a new one")
         if hint and not force:
             self._lock.release()
             raise ModelFolderError(f"{self.path}: there is {found}", hint=hint)
@@ -97,7 +97,7 @@ class RunFolder:
             except OSError as error:
                 if not self._failing:
                     warnings.warn(
-                        f"{self.path / HISTORY_FILE} cannot be written ({error.strerror or error}): training goes on, "
+                        f"{self.path / HISTORY_FILE} cannot be written ({error.strerror or error}): training continues, "
                         "and tries again after each epoch",
                         CharloomWarning,
                         stacklevel=2,

@@ -175,7 +175,7 @@ def stored_texts(checkpoint: Checkpoint) -> list[str]:
     again = "name it again"
     texts = checkpoint.source.get("texts")
     if not isinstance(texts, list) or not texts or not all(isinstance(name, str) and name for name in texts):
-        raise CheckpointError(f"{checkpoint.path}: does not say where its text is", hint=again)
+        raise CheckpointError(f"{checkpoint.path}: does not name its text", hint=again)
     for name in texts:
         if name == STANDARD_INPUT:
             raise CheckpointError(f"{checkpoint.path}: its text came from standard input", hint=again)

@@ -69,7 +69,7 @@ class Tracker(ABC):
             self._failed = True
             reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
             warnings.warn(
-                f"{self.name}: nothing more is recorded there ({reason:.300}); training goes on",
+                f"{self.name}: nothing more is recorded there ({reason:.300}); training continues",
                 CharloomWarning,
                 stacklevel=3,
             )

@@ -69,7 +69,7 @@ def decompressed(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
             ) from None
         reason = " ".join(str(error).split()).rstrip(".")
         raise CorpusError(
-            f"{name}: damaged, or not compressed as its name says ({reason}); another name has it read as it stands"
+            f"{name}: damaged, or not compressed in the format of its name ({reason}); rename it to read it uncompressed"
         ) from None
 
 

@@ -39,10 +39,10 @@ def _in_units(document: object, place: str, unit: Unit, column: str | None) -> s
     if text is None:
         return b"" if unit == "byte" else ""  # a data set's way to say that there is none
     if not isinstance(text, TEXT):
-        raise CorpusError(f"{place}: {type(text).__name__}, where a text was expected")
+        raise CorpusError(f"{place}: expected a text, not {type(text).__name__}")
     if isinstance(text, bytes):
         if unit == "char":
-            raise CorpusError(f"{place}: bytes, where a text was expected", hint=BYTES_INSTEAD)
+            raise CorpusError(f"{place}: expected a text, not bytes", hint=BYTES_INSTEAD)
         return text
     try:
         data = text.encode("utf-8", "surrogateescape" if unit == "byte" else "strict")

@@ -228,3 +228,13 @@ def test_every_truncation_and_every_flipped_bit(name: str) -> None:
         blob = bytearray(whole)
         blob[place // 8] ^= 1 << place % 8
         assert _outcome(codec, bytes(blob))[0] in (None, original)
+
+
+def test_a_file_that_lost_its_segments_does_not_decompress_to_nothing() -> None:
+    """An empty stream ends with a checksum of its header: no segment of it has one."""
+    blob = Codec(PlainEngine()).compress(_TEXT)
+    _error_of(blob[:HEADER_BYTES] + END, TruncatedFileError, "too early")
+    empty = bytearray(Codec(PlainEngine()).compress(b""))
+    assert Codec(PlainEngine()).decompress(bytes(empty)) == b""
+    empty[HEADER_BYTES - 1] ^= 1
+    _error_of(bytes(empty), DamagedFileError, "the checksum of the whole file differs")

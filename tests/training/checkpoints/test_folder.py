@@ -97,7 +97,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(tmp_path: P
         file = folder / "checkpoints" / f"step-{number:010d}.checkpoint"
         whole = file.read_bytes()
         file.write_bytes(data if data is not None else whole[:-1] + bytes([whole[-1] ^ 1]))
-    with pytest.warns(CharloomWarning, match="going on from the one before it") as notes:
+    with pytest.warns(CharloomWarning, match="resuming from the previous checkpoint") as notes:
         assert newest_checkpoint(folder).steps == 3
     assert [str(note.message).count("step-0000000009") for note in notes] == [1, 0]
     assert "SHA-256" in str(notes[1].message)
@@ -109,7 +109,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(tmp_path: P
 def test_no_readable_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such folder"):
         newest_checkpoint(tmp_path / "nothing")
-    with pytest.raises(CheckpointError, match="no checkpoint there to go on from"):
+    with pytest.raises(CheckpointError, match="no checkpoint to resume from"):
         newest_checkpoint(tmp_path)
     (tmp_path / "checkpoints").mkdir()
     for name in ("step-0000000001.checkpoint", "step-0000000002.checkpoint"):
@@ -184,7 +184,7 @@ def test_a_folder_that_is_removed_is_created_again(tmp_path: Path) -> None:
         if isinstance(event, EpochEnded) and event.record.epoch == 2:
             raise StopTraining
 
-    with pytest.warns(CharloomWarning, match="checkpoints is gone; it is made anew"):
+    with pytest.warns(CharloomWarning, match="checkpoints is missing; it is created again"):
         train_or_resume(
             "dropout", _CORPUS, folder, _at_step(5, lambda: shutil.rmtree(folder)), stop_later, checkpoint_steps=2
         )

@@ -94,7 +94,7 @@ class CheckpointFolder:
         path = self.path / f"step-{training.steps:010d}.checkpoint"
         try:
             if self.last is not None and not self.path.is_dir():
-                _note(f"{self.path} is gone; it is made anew, as training goes on")
+                _note(f"{self.path} is missing; it is created again, and training continues")
             self.path.mkdir(parents=True, exist_ok=True)
             try:
                 save_checkpoint(path, training, state, random_states, self._about)
@@ -107,8 +107,8 @@ class CheckpointFolder:
             if not self.behind:  # told once, until one succeeds again
                 there = f"the last good one is {self.describe_last}" if self.last else "there is none yet"
                 _note(
-                    f"no checkpoint written to {self.path} ({error.strerror or error}): {there}; as long as training "
-                    "goes on, it is tried again"
+                    f"no checkpoint written to {self.path} ({error.strerror or error}): {there}; "
+                    "training continues and tries again"
                 )
             self.behind = True
         else:
@@ -174,13 +174,13 @@ def newest_checkpoint(path: str | Path) -> Checkpoint:
             damaged.append(error)
             continue
         for reason in damaged:
-            _note(f"{reason}; going on from the one before it")
+            _note(f"{reason}; resuming from the previous checkpoint")
         return checkpoint
     if damaged:
         raise CheckpointError(f"{run}: no checkpoint can be read; the newest: {damaged[0]}")
     if not run.is_dir():
         raise CheckpointError(f"{run}: no such folder")
-    raise CheckpointError(f"{run}: no checkpoint there to go on from")
+    raise CheckpointError(f"{run}: no checkpoint to resume from")
 
 
 def _note(message: str) -> None:
