@@ -87,13 +87,13 @@ def test_refusals(home: Path) -> None:
     assert "model is a folder" in call(home, "compress", "a.txt", "-m", "model", "-o", "model", "-f").error()
     assert "no input file" in call(home, "compress", "-m", "model").error(2)
     assert "--output is one file" in call(home, "compress", "a.txt", "a.txt", "-m", "model", "-o", "x").error(2)
-    assert "name of the output is empty" in call(home, "compress", "a.txt", "-m", "model", "-o", "").error(2)
-    assert call(home, "compress", "a.txt", "-m", "nowhere").error() == "nowhere: no such model folder"
-    assert call(home, "decompress", "a.txt.loom", "-m", "nowhere").error() == "nowhere: no such model folder"
+    assert "--output is empty" in call(home, "compress", "a.txt", "-m", "model", "-o", "").error(2)
+    assert call(home, "compress", "a.txt", "-m", "nowhere").error().startswith("nowhere: no such model folder")
+    assert call(home, "decompress", "a.txt.loom", "-m", "nowhere").error().startswith("nowhere: no such model folder")
     assert "not a file that charloom" in call(home, "decompress", "a.txt", "-m", "model", "-o", "x").error()
-    assert "a.txt is there already" in call(home, "decompress", "a.txt.loom", "-m", "model").error()
+    assert "a.txt exists" in call(home, "decompress", "a.txt.loom", "-m", "model").error()
     assert "--model" in call(home, "compress", "a.txt").errors
-    assert "--plot goes with" in call(home, "compress", "a.txt", "-m", "model", "--plot", "x").error(2)
+    assert "--plot requires --report" in call(home, "compress", "a.txt", "-m", "model", "--plot", "x").error(2)
     assert call(home, "compress", "a.txt", "-m", "model", "--froce").status == 2
     assert _names(home) == ["a.txt", "a.txt.loom"]
     assert (home / "a.txt.loom").read_bytes() == there

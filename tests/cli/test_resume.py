@@ -222,7 +222,7 @@ def test_a_disk_that_fills_up_during_training(home: Path, small_disk: Path) -> N
     assert "No space left" in message
     notes = [line for line in result.errors.splitlines() if "note: no checkpoint written" in line]
     assert len(notes) == 1
-    assert "; as long as training continues, it is tried again" in notes[0]
+    assert "; training continues and tries again" in notes[0]
     assert "step-0000000045.checkpoint (epoch 2, minibatch 9 of 36)" in notes[0]
     refuge = next(word for word in message.split() if word.startswith(str(home / "charloom-")))
     assert _weights(Path(refuge)) == _weights(home / "whole")
@@ -268,6 +268,6 @@ def test_a_folder_that_is_deleted_during_training(home: Path) -> None:
         result = call(home, "train", "fable.txt", *_OPTIONS, "--output", "model")
     assert result.status == 0, result
     assert result.errors.count("\n") == 1
-    assert "checkpoints is missing; it is created again, as training continues" in result.errors
+    assert "checkpoints is missing; it is created again, and training continues" in result.errors
     assert _epochs(home / "model") == [1, 2, 3]
     call(home, "evaluate", "model", "fable.txt").done()

@@ -37,6 +37,6 @@ def test_a_resumed_run_reports_its_missing_tracker(monkeypatch: pytest.MonkeyPat
 
 
 def test_only_the_first_process_of_a_run_that_trains_records() -> None:
-    for run in (_run({"tensorboard": True}, is_done=True), _run({"tensorboard": True}, is_rank_zero=False)):
+    for run in (_run({"tensorboard": True}, is_done=True), _run({"tensorboard": True}, first=False)):
         with trackers.open_trackers(run, tensorboard=True, wandb=True) as opened:
             assert opened == ([], {})

@@ -169,6 +169,6 @@ def test_the_command_line_trains_on_a_long_text(text: Path, tmp_path: Path, monk
     listed = call(tmp_path, "cache").done()
     assert "large.txt" in listed
     assert "1 text, 40.0 MB in" in listed
-    assert call(tmp_path, "cache", "--clear").done() == f"40.0 MB removed from {tmp_path}/cache\n"
+    assert call(tmp_path, "cache", "--clear").done() == f"Removed 40.0 MB from {tmp_path}/cache\n"
     assert _cached_kinds(tmp_path) == []
     assert "large.txt" in call(tmp_path, "info", "model").done()

@@ -97,8 +97,8 @@ class RunFolder:
             except OSError as error:
                 if not self._failing:
                     warnings.warn(
-                        f"{self.path / HISTORY_FILE} cannot be written ({error.strerror or error}): training continues, "
-                        "and tries again after each epoch",
+                        f"{self.path / HISTORY_FILE} cannot be written ({error.strerror or error}): training "
+                        "continues, and tries again after each epoch",
                         CharloomWarning,
                         stacklevel=2,
                     )

@@ -69,7 +69,7 @@ def decompressed(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
             ) from None
         reason = " ".join(str(error).split()).rstrip(".")
         raise CorpusError(
-            f"{name}: damaged, or not compressed in the format of its name ({reason}); rename it to read it uncompressed"
+            f"{name}: damaged, or not compressed in the format of its name ({reason}); rename it to read it as it is"
         ) from None
 
 

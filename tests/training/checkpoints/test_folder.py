@@ -142,7 +142,7 @@ def test_a_write_error_is_reported_once_and_training_continues(tmp_path: Path, f
         raise KeyboardInterrupt
 
     with (
-        pytest.warns(CharloomWarning, match=r"No space left.*0000000004\.checkpoint \(epoch 1, .*tried again") as w,
+        pytest.warns(CharloomWarning, match=r"No space left.*0000000004\.checkpoint \(epoch 1, .*tries again") as w,
         pytest.raises(KeyboardInterrupt),
     ):
         train_or_resume(
