@@ -17,7 +17,7 @@ from charloom.text.clean_up import CleanUp
 DEFAULT_MIN_LENGTH = 32
 """Minimum length of a copied stretch, in characters.
 
-In stretches of this length, 1 to 2 % of a book at most is repeated within the book itself; of a log, most is.
+Less than 1 to 2 % of a book, but most of a log, repeats itself in stretches of this length.
 """
 MAX_TEXTS = 2_000_000
 """Maximum number of characters of all texts together; each takes 100 bytes of memory or more."""
