@@ -101,7 +101,7 @@ def find(path: Path, progress: Progress | None = None) -> tuple[EncodedText, Fil
         if crc != text.encoded.crc32:
             _remove(path)
             return None
-        with contextlib.suppress(OSError):  # the folder may be read-only
+        with contextlib.suppress(OSError):  # the cache may be read-only
             os.utime(path)
         return text.encoded, text.encoded.in_file(file)
 

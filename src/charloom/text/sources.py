@@ -168,10 +168,10 @@ def _is_model(folder: Path) -> bool:
 
 
 def _head(file: Path) -> bytes:
-    """Returns the first bytes of a file, decompressed; none if it cannot be read, as reading it will raise the error."""
+    """Returns the first bytes of a file, decompressed; none if it cannot be read."""
     try:
         return next(decompressed(_read_in_chunks(file), str(file)), b"")[:HEAD_BYTES]
-    except CorpusError:
+    except CorpusError:  # raised again when the whole file is read
         return b""
 
 

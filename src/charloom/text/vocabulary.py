@@ -34,7 +34,7 @@ class Vocabulary:
     """
 
     def __init__(self, characters: Sequence[str] | None = None, *, clean_up: CleanUp | None = None) -> None:
-        """Creates a vocabulary of ``<unk>`` and the given characters, in this order; of bytes if ``characters`` is None.
+        """Creates a vocabulary of ``<unk>`` and the given characters, in this order, or of bytes.
 
         Args:
             characters: Distinct single characters, which get the ids from 1; None for a vocabulary of bytes.
