@@ -5,9 +5,8 @@
 - Random partitioning: the text is divided into sequences of ``num_steps`` ids, taken in random order; no state is
   carried over.
 
-Both start at an offset that is drawn for each epoch, so that over the epochs every id is the first of a sequence. Ids
-at the end of the text, or of each lane, that do not fill a sequence are left out. The targets are the inputs shifted
-by one id.
+Both start at an offset that is drawn for each epoch, so that a sequence may start at any id. Ids at the end of the
+text, or of each lane, that do not fill a sequence are left out. The targets are the inputs shifted by one id.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from charloom.text.stored_ids import AnyIds, as_stored
 
 ALL_ROWS = slice(None)
 MAX_LISTED = 1 << 24
+"""Maximum length of a permutation that is held in memory, 128 MiB as int64."""
 _NUM_ROUNDS = 8
 _IDS_AT_ONCE = 1 << 16
 """Number of ids that sequential batches read at once, all lanes together."""
@@ -152,8 +152,8 @@ def random_order(count: int, generator: torch.Generator) -> Callable[[int, int],
 
     def order(start: int, stop: int) -> NDArray[np.int64]:
         results = mixed(np.arange(start, stop, dtype=np.uint64))
-        # Cycle walking: a result out of range is mixed again, fewer than two times on average, as 2**num_bits is less
-        # than twice ``count``.
+        # Cycle walking: a result out of range is mixed again. As 2**num_bits is less than twice ``count``, a number
+        # takes fewer than two mixings on average.
         while len(outside := np.flatnonzero(results >= count)):
             results[outside] = mixed(results[outside])
         return results.astype(np.int64)
