@@ -20,6 +20,7 @@ Text: TypeAlias = str | bytes
 
 _BLOCK = 1 << 22
 """Number of characters of the corpus that are searched together; memory grows with it."""
+# 2**64 divided by the golden ratio, odd. An array, because NumPy warns when a scalar overflows.
 _HASH_FACTOR = np.array([0x9E3779B97F4A7C15], np.uint64)
 _FIRST_SEPARATOR = 0x110000
 """First code of a separator, above every code point."""
@@ -50,6 +51,7 @@ def longest_matches(
         blocks = _blocks(corpus, without, longest)
         # Without duplicates: a corpus repeats its phrases many times.
         shared = list(dict.fromkeys(itertools.chain.from_iterable(_shared(block, known, length) for block in blocks)))
+        # In groups, because a suffix array takes many times the memory of its text.
         groups = np.cumsum([len(stretch) for stretch in shared]) // _BLOCK
         for _, group in itertools.groupby(zip(groups, shared, strict=True), operator.itemgetter(0)):
             np.maximum(matches, _matches(samples, [stretch for _, stretch in group]), out=matches)

@@ -22,7 +22,9 @@ Less than 1 to 2 % of a book, but most of a log, repeats itself in stretches of 
 MAX_TEXTS = 2_000_000
 """Maximum number of characters of all texts together; each takes 100 bytes of memory or more."""
 _MAX_CHUNKS = 50
+"""Maximum number of chunks of the baseline."""
 _MAX_SHARE_OF_CHUNKS = 0.1
+"""Maximum fraction of the corpus that is cut out for the baseline."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,7 @@ def _stretches(
     ]
     chosen: list[CopiedStretch] = []
     for length, number, start in sorted(maximal, key=lambda each: (-each[0], each[1:])):
+        # The first one is reported whatever its length.
         if len(chosen) == most or (chosen and length < min_length):
             break
         text: Any = samples[number][start : start + length]
@@ -217,6 +220,7 @@ class _Places:
     """A cleaned text that maps its characters to the parts and lines that they come from."""
 
     def __init__(self, parts: Sequence[tuple[str, str | bytes]], clean: CleanUp) -> None:
+        # Cleaned line by line, to know the start of each line in the clean text.
         lines = [(name, number, line) for name, text in parts for number, line in enumerate(split_lines(text), 1)]
         cleaned = list(clean.each(line for *_, line in lines))
         self.text = joined(cleaned, "byte" if cleaned and isinstance(cleaned[0], bytes) else "char")

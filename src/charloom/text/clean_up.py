@@ -32,7 +32,7 @@ class CleanUp:
         clean: Any = text
         if self.lowercase:
             if isinstance(clean, str):
-                # The only letter whose lower case depends on the next ones, which may be in the next chunk.
+                # The only letter whose lower case depends on its neighbors, which may be in another chunk.
                 clean = clean.replace("Σ", "σ")  # noqa: RUF001
             clean = clean.lower()
         if self.collapse_whitespace:

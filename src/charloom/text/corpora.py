@@ -31,6 +31,7 @@ from charloom.text.stored_ids import FileNumbers, Integers, StoredIds
 from charloom.text.vocabulary import Vocabulary
 
 _IDS_AT_ONCE = 1 << 22
+"""Number of ids that are decoded at once, 32 MiB as int64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +133,7 @@ def load_corpus(
         lowercase=usual.lowercase if lowercase is None else lowercase,
         collapse_whitespace=usual.collapse_whitespace if collapse_whitespace is None else collapse_whitespace,
     )
+    # Not cached: named corpora are short, and changes of a data set cannot be detected.
     if not isinstance(text, TextFiles):
         return _encode(name, text, settings, progress)
     path = encoded_texts.path_of(text, settings)
@@ -140,6 +142,7 @@ def load_corpus(
         if path is not None and (found := encoded_texts.find(path, progress)):
             return _corpus(name, *found, settings)
         corpus = _encode(name, (chunk for _, chunk in text.chunks(progress)), settings, files=text)
+    # The corpus is usable, though it may mix two versions of the file. It was not cached.
     if text.changed:
         warnings.warn(f"{text.name}: changed while it was read", CharloomWarning, stacklevel=2)
     return corpus
@@ -197,6 +200,7 @@ def _find(
         try:
             return _find(TIME_MACHINE, unit)
         except CorpusUnavailableError as error:
+            # stacklevel 3 is the caller of load_corpus.
             warnings.warn(
                 CharloomWarning(*error.parts, ". Training continues with the reference text that Python carries."),
                 stacklevel=3,
@@ -244,6 +248,7 @@ def _encode(
     try:
         clean = _clean_up(settings).each(resized(chunks, settings.unit))
         for chunk in beginning(clean, settings.max_chars):
+            # Around the encoder only: an OSError from reading the source does not concern the cache.
             with _in_the_cache(name):
                 encoder.take(chunk)
             if progress is not None:

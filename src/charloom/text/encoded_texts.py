@@ -29,6 +29,7 @@ from charloom.text.sources import Progress, TextFiles
 from charloom.text.stored_ids import FileNumbers
 
 _FORMAT_VERSION = 1
+# At the end of a file, as the description is known only after all numbers have been written.
 _END = struct.Struct("<IQ")
 """CRC-32 and length in bytes of the JSON that precedes them."""
 _READ_AT_ONCE = 1 << 22
@@ -36,8 +37,9 @@ _STALE_SECONDS = 600
 """Age after which an unfinished file is removed: one that is being written changes more often."""
 _UNUSED_SECONDS = 60 * 24 * 3600
 _UNFINISHED = ".encoding-"
+"""Prefix of the names of files that are being written."""
 _MAX_COMPRESSED = 16
-"""Ratio of a text's size to that of its compressed files, for the estimate of whether the text needs a file."""
+"""Maximum assumed ratio of a text's size to that of its compressed files, to estimate whether it needs a cache file."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def find(path: Path, progress: Progress | None = None) -> tuple[EncodedText, Fil
             return None
         with contextlib.suppress(OSError):  # the cache may be read-only
             os.utime(path)
+        # in_file duplicates the descriptor: the numbers stay readable if another process removes the file.
         return text.encoded, text.encoded.in_file(file)
 
 
@@ -118,6 +121,7 @@ def _read(path: Path) -> CachedText | None:
         if zlib.crc32(data) == crc:
             facts = json.loads(data)
             text = CachedText(path, facts["name"], EncodedText(**facts["encoded"]))
+            # The JSON's checksum does not cover the numbers, some of which may be missing.
             if num_bytes == text.size + length + _END.size:
                 return text
     except OSError:
@@ -145,6 +149,7 @@ def one_at_a_time(path: Path | None, num_bytes: int | None) -> Iterator[None]:
         if path is not None and (num_bytes or 0) > encoding.MAX_IN_MEMORY / _MAX_COMPRESSED:
             with contextlib.suppress(OSError):  # writing the file raises it again, with a message for the user
                 path.parent.mkdir(parents=True, exist_ok=True)
+                # A lock for each text, so that different texts can be encoded at the same time.
                 lock = FolderLock(path.parent, "another process", name=f".{path.stem}.lock", wait=True)
                 stack.enter_context(lock)
         yield

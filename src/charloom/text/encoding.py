@@ -82,8 +82,7 @@ class Encoder:
         self.num_ids = self._crc = 0
         self._hash = hashlib.sha256()
         self._characters: list[str] = []
-        # Large, but np.zeros gets pages from the system only when they are written to: those of the few characters
-        # that occur.
+        # Large, but the system provides a page of np.zeros only when it is written to, and few characters occur.
         self._number_of = np.zeros(_NUM_CODE_POINTS, np.int32)
         self._counts = np.zeros(_NUM_CODE_POINTS + 1, np.int64)
 

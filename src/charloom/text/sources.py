@@ -60,6 +60,7 @@ class TextFiles:
         self.name = _names(sources)
         self._unit = unit
         self._files = _each_once(sources, unit)
+        # A file written within the clock's last tick could be written again without a change of its times.
         settled_before = time.time_ns() - _SETTLED_NANOSECONDS
         self._found = found = _facts_of(self._files)
         self.num_bytes = None if found is None else sum(size for size, *_ in found)
@@ -73,7 +74,7 @@ class TextFiles:
         """True if a file has changed since it was found; False if this cannot be determined, as for a pipe."""
         try:
             return self._found is not None and _facts_of(self._files) != self._found
-        except CorpusError:
+        except CorpusError:  # a file was removed
             return True
 
     def parts(self) -> list[tuple[str, str | bytes]]:
@@ -114,6 +115,7 @@ def _facts_of(files: Sequence[str | Path]) -> list[tuple[int, int, int, int]] | 
             raise CorpusError(f"{file}: {_reason(error)}") from None
         if status is None or not stat.S_ISREG(status.st_mode):
             return None
+        # The inode detects a file that was replaced by one with the same size and time of modification.
         facts.append((status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns))
     return facts
 
@@ -143,6 +145,7 @@ def _files_of(source: str | Path, unit: Unit) -> list[str | Path]:
         # ValueError: a NUL character in the name.
         name = " ".join(str(getattr(error, "filename", None) or path).split())
         raise CorpusError(f"{name[:_MAX_NAME]}: {_reason(error)}") from None
+    # Devices such as /dev/zero or a terminal may have no end.
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         raise CorpusError(f"{path}: a device, not a file; use - for standard input")
     if not stat.S_ISDIR(mode):
@@ -164,6 +167,7 @@ def _files_of(source: str | Path, unit: Unit) -> list[str | Path]:
 
 
 def _is_model(folder: Path) -> bool:
+    # A run that has not saved a model yet has checkpoints only.
     return (folder / "model.safetensors").exists() or any(folder.glob("checkpoints/step-*.checkpoint"))
 
 

@@ -47,9 +47,11 @@ class StoredIds:
         """
         in_file = isinstance(stored, FileNumbers)
         integers = in_file or (isinstance(stored, np.ndarray) and stored.ndim == 1 and stored.dtype.kind in "iu")
+        # uint64 is rejected: values of 2**63 and above would become negative ids.
         if not integers or not np.can_cast(stored.dtype, np.int64):
             raise InputError("it must be an array of integers, (ids,)", setting="stored", value=stored)
         self._stored, self._id_of = stored, id_of
+        # A range checks indices and resolves slices as a list does, negative ones included.
         self._places = range(len(stored))[part]
 
     def __len__(self) -> int:
@@ -111,12 +113,13 @@ class StoredIds:
     def renumbered(self, numbers: Sequence[int]) -> "StoredIds":
         """Returns a view in which each id ``i`` reads as ``numbers[i]``.
 
-        Raises InputError if an id has no number.
+        Raises InputError if the view already maps its numbers to ids and one of these is not an index of ``numbers``.
         """
         check_type(Sequence, numbers=numbers)
         for number in numbers:
             check_count("numbers", number)
         new = np.array(numbers, np.int64)
+        # Both tables are composed into one, so that reading takes a single look-up.
         try:
             id_of = new if self._id_of is None else new.take(self._id_of)
         except IndexError:
@@ -125,6 +128,7 @@ class StoredIds:
 
     def _wide(self, stored: Integers) -> Tensor:
         ids = stored.astype(np.int64, copy=False) if self._id_of is None else self._id_of.take(stored)
+        # The device is explicit because torch.set_default_device would otherwise apply.
         return torch.as_tensor(ids, device="cpu")
 
 

@@ -73,11 +73,13 @@ class Vocabulary:
         check_type(Mapping, counts=counts)
         for character, count in counts.items():
             check_type(str, character=character)
+            # bool is a subclass of int.
             if isinstance(count, bool) or not isinstance(count, int) or count < 0:
                 raise SettingsError(
                     f"must have a whole number, 0 or more, for each character; not so for {character!r:.20}",
                     setting="counts",
                 )
+        # Ties are sorted by character, so that ids do not depend on the order of ``counts``.
         by_frequency = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         return cls([character for character, _ in by_frequency], clean_up=clean_up)
 
@@ -102,6 +104,7 @@ class Vocabulary:
         return isinstance(other, Vocabulary) and self.to_json() == other.to_json()
 
     def __hash__(self) -> int:
+        # Without the clean-up, which __eq__ compares: equal vocabularies still have equal hashes.
         return hash(self.tokens)
 
     def __repr__(self) -> str:
