@@ -1,9 +1,9 @@
-"""For every place of some texts, the longest stretch ending there that a corpus has too; exact, without a Python loop.
+"""Longest matches between texts and a corpus, one for each character of the texts, computed exactly with NumPy.
 
-A hash of every n-gram finds the places of the corpus that share one with the texts; in prose that is next to nothing.
-These and the texts go into one suffix array, built by prefix doubling (Manber and Myers, Suffix arrays: a new method
-for on-line string searches, 1993). The stretch of the corpus that agrees longest with a place of the texts is that
-place's nearest neighbor in the array.
+A hash of each n-gram selects the stretches of the corpus that share an n-gram with the texts; in prose these are few.
+The selected stretches and the texts are sorted in one suffix array, built by prefix doubling (Manber and Myers, Suffix
+arrays: a new method for on-line string searches, 1993). The corpus suffix with the longest prefix in common with a
+suffix of the texts is one of its two nearest neighbors in the array.
 """
 
 import itertools
@@ -19,34 +19,39 @@ from charloom.text.vocabulary import code_points
 Text: TypeAlias = str | bytes
 
 _BLOCK = 1 << 22
-"""Characters of the corpus that are searched together. More take more memory."""
+"""Number of characters of the corpus that are searched together; memory grows with it."""
+# 2**64 divided by the golden ratio, odd. An array, because NumPy warns when a scalar overflows.
 _HASH_FACTOR = np.array([0x9E3779B97F4A7C15], np.uint64)
 _FIRST_SEPARATOR = 0x110000
-"""Above every code point."""
+"""First code of a separator, above every code point."""
 
 
 def longest_matches(
     samples: Sequence[Text], corpus: Text, *, enough: int, without: Sequence[tuple[int, int]] = ()
 ) -> list[list[int]]:
-    """By sample and character, the length of the longest stretch ending with it that the corpus has.
+    """Returns, for each character of each sample, the length of the longest match that ends with it.
 
-    Exact where that is at least ``enough``, and for the longest stretch of all; others may be given as shorter.
+    A match is a stretch that also occurs in the corpus. Lengths of at least ``enough``, and the longest of all, are
+    exact; other lengths may be too small.
 
     Args:
-        samples: All str or all bytes.
-        corpus: Likewise.
-        enough: 1 or more.
-        without: Ranges (start, end) of the corpus that are left out of it, in order; none is empty.
+        samples: Texts to search for, all str or all bytes.
+        corpus: Text to search in, of the same type as the samples.
+        enough: Minimum length that has to be exact, 1 or more.
+        without: Ranges (start, end) of the corpus to ignore, in order, none empty.
     """
     longest = max(map(len, samples), default=0)
     ends = np.cumsum([len(sample) + 1 for sample in samples]) - 1
     matches = np.zeros(ends[-1] + 1 if samples else 0, np.int64)
+    # The longest power of two, for _hashes, such that every match of min(enough, longest) contains an n-gram of it.
     length = 1 << max(0, min(enough, longest).bit_length() - 1)
+    # Shorter n-grams select far more of the corpus: they are tried only if there is no match at all.
     while length and longest and not matches.any():
         known = np.unique(np.concatenate([_hashes(sample, length) for sample in samples]))
         blocks = _blocks(corpus, without, longest)
-        # A corpus says the same again and again.
+        # Without duplicates: a corpus repeats its phrases many times.
         shared = list(dict.fromkeys(itertools.chain.from_iterable(_shared(block, known, length) for block in blocks)))
+        # In groups, because a suffix array takes many times the memory of its text.
         groups = np.cumsum([len(stretch) for stretch in shared]) // _BLOCK
         for _, group in itertools.groupby(zip(groups, shared, strict=True), operator.itemgetter(0)):
             np.maximum(matches, _matches(samples, [stretch for _, stretch in group]), out=matches)
@@ -55,7 +60,7 @@ def longest_matches(
 
 
 def _blocks(corpus: Text, without: Sequence[tuple[int, int]], longest: int) -> Iterator[Text]:
-    """The corpus in chunks that overlap: a stretch of ``longest`` characters at most is whole in one of them."""
+    """Yields overlapping chunks of the corpus; each stretch of up to ``longest`` characters is contained in one."""
     borders = [0, *(border for part in without for border in part), len(corpus)]
     step = max(_BLOCK, longest)
     for start, end in zip(borders[::2], borders[1::2], strict=True):
@@ -68,7 +73,8 @@ def _codes(text: Text) -> Integers:
 
 
 def _hashes(text: Text, length: int) -> Integers:
-    """A hash of each n-gram of a length that is a power of two, uint64. Two n-grams may have the same."""
+    """Returns a uint64 hash of each n-gram of ``length`` characters, a power of two."""
+    # Collisions are harmless: they select stretches of the corpus in vain, which _matches then compares exactly.
     hashes, size, factor = _codes(text).astype(np.uint64), 1, _HASH_FACTOR
     while size < length:
         hashes, size, factor = hashes[:-size] * factor + hashes[size:], 2 * size, factor * factor
@@ -76,7 +82,7 @@ def _hashes(text: Text, length: int) -> Integers:
 
 
 def _shared(block: Text, known: Integers, length: int) -> list[Text]:
-    """The stretches of the block that have all its n-grams of this length whose hashes are known."""
+    """Returns the stretches of the block that consist of n-grams of ``length`` characters with known hashes."""
     hashes = _hashes(block, length)
     if not len(known) or not len(hashes):
         return []
@@ -86,9 +92,12 @@ def _shared(block: Text, known: Integers, length: int) -> list[Text]:
 
 
 def _matches(samples: Sequence[Text], stretches: Sequence[Text]) -> Integers:
-    """For each character of the samples, a separator after each, the longest match that ends with it."""
+    """Returns the length of the longest match that ends with each character of the joined samples.
+
+    A separator follows each sample; its length is in the result too.
+    """
     texts = [*samples, *stretches]
-    # No two separators are the same: no match crosses one.
+    # All separators differ, so that no match contains one.
     codes = np.concatenate([np.append(_codes(text), _FIRST_SEPARATOR + i) for i, text in enumerate(texts)])
     num_ours = sum(len(sample) + 1 for sample in samples)
     levels = _ranks(codes, max(map(len, samples)))
@@ -100,14 +109,17 @@ def _matches(samples: Sequence[Text], stretches: Sequence[Text]) -> Integers:
     for neighbor in (after - 1, after):
         nearest = theirs[neighbor.clip(0, len(theirs) - 1)]
         np.maximum(lengths, _common(levels, starts, nearest), out=lengths)
-    # Matches that start later end no earlier, so the longest to a place is the first that reaches it.
+    # Matches that start later do not end earlier, so the longest match that ends here is the first to reach this index.
     firsts = np.searchsorted(starts + lengths, starts, side="right")
     longest: Integers = np.maximum(starts + 1 - firsts, 0)
     return longest
 
 
 def _ranks(codes: Integers, longest: int) -> Sequence[Integers]:
-    """At 2**level characters, the rank of each suffix by its first ones, up to more than ``longest`` of them."""
+    """Returns, for each level, the rank of every suffix by its first 2**level characters.
+
+    The last level compares more than ``longest`` characters, or ranks all suffixes differently.
+    """
     levels = [np.unique(codes, return_inverse=True)[1].astype(np.int32)]
     while (step := 1 << (len(levels) - 1)) <= longest and (largest := int(levels[-1].max()) + 1) < len(codes):
         pairs = levels[-1].astype(np.int64) * largest
@@ -117,8 +129,9 @@ def _ranks(codes: Integers, longest: int) -> Sequence[Integers]:
 
 
 def _common(levels: Sequence[Integers], first: Integers, second: Integers) -> Integers:
-    """How many of their first characters two different suffixes have in common, for each pair of them."""
+    """Returns the length of the common prefix of each pair of different suffixes."""
     common = np.zeros(len(first), np.int64)
+    # Binary search for the length, from its highest bit: equal ranks at a level are 2**level equal characters.
     for level, ranks in reversed(list(enumerate(levels))):
         common += (ranks[first + common] == ranks[second + common]).astype(np.int64) << level
     return common

@@ -1,4 +1,4 @@
-"""What of a text is copied: its longest stretches that stand letter by letter in a corpus, and its share in them."""
+"""Reports on copying: the stretches of a text that occur verbatim in a corpus, and their share of the text."""
 
 import bisect
 import itertools
@@ -15,24 +15,29 @@ from charloom.text.chunks import AnyText, joined, split_lines
 from charloom.text.clean_up import CleanUp
 
 DEFAULT_MIN_LENGTH = 32
-"""Characters. Less than 1 or 2 % of a book stands in it a second time in stretches as long, but most of a log."""
+"""Minimum length of a copied stretch, in characters.
+
+Less than 1 to 2 % of a book, but most of a log, repeats itself in stretches of this length.
+"""
 MAX_TEXTS = 2_000_000
-"""Characters of all texts together; each takes 100 bytes of memory or more."""
+"""Maximum number of characters of all texts together; each takes 100 bytes of memory or more."""
 _MAX_CHUNKS = 50
+"""Maximum number of chunks of the baseline."""
 _MAX_SHARE_OF_CHUNKS = 0.1
+"""Maximum fraction of the corpus that is cut out for the baseline."""
 
 
 @dataclass(frozen=True)
 class CopiedStretch:
-    """A stretch of a text that the corpus has too.
+    """A stretch of a text that also occurs in the corpus.
 
     Attributes:
-        text: What was copied, cleaned as the corpus is.
-        sample: Which of the texts it stands in, from 0.
-        start: Its first character in that text, from 0.
-        source: The name of the part of the corpus where it stands first; empty where parts have no names.
-        line: The line, from 1, of that part as it was before the clean-up.
-        corpus_start: Its first character in the whole corpus, cleaned, from 0.
+        text: Copied text, after the clean-up.
+        sample: Index of the text that contains the stretch, from 0.
+        start: Index of its first character in that text after the clean-up, from 0.
+        source: Name of the part of the corpus with its first occurrence; empty if the corpus is a single text.
+        line: Line number of this occurrence in that part before the clean-up, from 1.
+        corpus_start: Index of its first character in the whole corpus after the clean-up, from 0.
     """
 
     text: str | bytes
@@ -45,12 +50,12 @@ class CopiedStretch:
 
 @dataclass(frozen=True)
 class Copied:
-    """How much of some texts is copied.
+    """Amount of copied text in one or more texts.
 
     Attributes:
-        num_chars: All their characters (bytes, for bytes).
-        num_copied: Those that lie in copied stretches of the least length that counts, or longer.
-        longest: The longest copied stretch, however short.
+        num_chars: Number of characters (bytes, if the texts are bytes).
+        num_copied: Number of characters in copied stretches of at least the minimum length.
+        longest: Length of the longest copied stretch, which may be below the minimum length.
     """
 
     num_chars: int
@@ -59,22 +64,22 @@ class Copied:
 
     @property
     def share(self) -> float:
-        """Copied characters of all, 0 to 1."""
+        """Copied characters as a fraction of all characters, 0 to 1."""
         return self.num_copied / self.num_chars if self.num_chars else 0.0
 
 
 @dataclass(frozen=True)
 class NoveltyReport:
-    """What of some texts is copied from a corpus.
+    """Result of ``check_novelty``.
 
     Attributes:
-        min_length: From how many characters on a stretch counts as copied.
-        samples: Each text by itself.
-        stretches: The longest stretches, longest first, none overlapping or repeating another; the first is there
-            however short it is, the others where they count.
-        num_chunks: How many chunks of the corpus itself were looked for in the rest of it, each as long as a text;
-            0 where the corpus is too short for that.
-        ordinary: What was found of them: how much is copied where nobody copies.
+        min_length: Minimum length of a stretch that counts as copied, in characters.
+        samples: Amount of copied text in each text.
+        stretches: Longest copied stretches, longest first, none overlapping or repeating another. The first is
+            included even if it is shorter than ``min_length``.
+        num_chunks: Number of chunks of the corpus that were searched for in the rest of it, each as long as the longest
+            text; 0 if the corpus is too short.
+        ordinary: Baseline: amount of these chunks that is repeated in the rest of the corpus.
     """
 
     min_length: int
@@ -85,12 +90,12 @@ class NoveltyReport:
 
     @property
     def share(self) -> float:
-        """Copied characters of all that the texts have, 0 to 1."""
+        """Copied characters as a fraction of all characters of the texts, 0 to 1."""
         return total(self.samples).share
 
     @property
     def longest(self) -> int:
-        """Characters of the longest copied stretch."""
+        """Length of the longest copied stretch, in characters."""
         return total(self.samples).longest
 
 
@@ -102,23 +107,24 @@ def check_novelty(
     min_length: int = DEFAULT_MIN_LENGTH,
     num_stretches: int = 5,
 ) -> NoveltyReport:
-    """Looks for the texts in a corpus, letter by letter.
+    """Finds the stretches of texts that occur verbatim in a corpus.
 
-    A little of any text stands elsewhere by chance and by custom. So the report says, too, what the same measure makes
-    of the corpus' own: chunks as long as the texts, cut out of it (a tenth of it at most) and looked for in the rest.
+    Any text shares some stretches with others, by chance or as set phrases. The report therefore includes a baseline:
+    the same measure for chunks of the corpus itself, each as long as the longest text, cut out of the corpus (10 % of
+    it at most) and searched for in the rest.
 
     Args:
-        texts: One or several, without the prefix that they were asked to go on from.
-        corpus: What they may be copied from: a text, or the parts that it is joined from, each with its name.
-        clean_up: How both are cleaned first: that of the model's vocabulary. None for not at all.
-        min_length: From how many characters (bytes, for bytes) on a stretch counts as copied.
-        num_stretches: How many stretches to tell of.
+        texts: Text or texts to check, without the prefix that they were generated from.
+        corpus: Text that they may be copied from, or its parts as (name, text) pairs.
+        clean_up: Clean-up of both before the search, that of the model's vocabulary. None for no clean-up.
+        min_length: Minimum length of a stretch that counts as copied, in characters (bytes, if the texts are bytes).
+        num_stretches: Maximum number of stretches in the report.
 
-    Time grows with the lengths of texts and corpus together: about two seconds for 5 million characters of corpus, and
-    as much for a million of texts.
+    The time grows with the total length of texts and corpus: about two seconds for 5 million characters of corpus, and
+    the same for 1 million characters of texts.
 
-    Raises SettingsError for a min_length below 1, InputError where texts are str and the corpus bytes or the other way,
-    or for more than ``MAX_TEXTS``; CorpusError for an empty corpus.
+    Raises SettingsError for a ``min_length`` below 1, InputError if some of the texts and the corpus are str and others
+    bytes, or for more than ``MAX_TEXTS`` characters of texts, and CorpusError for an empty corpus.
     """
     check_type((*TEXT, Sequence), texts=texts, corpus=corpus)
     for one in () if isinstance(texts, TEXT) else texts:
@@ -142,6 +148,7 @@ def check_novelty(
     if not places.text:
         raise CorpusError("the corpus is empty: there is nothing to copy from")
     found = longest_matches(samples, places.text, enough=min_length)
+    # The chunks are left out of the corpus that they are searched for in: each would be found in itself.
     chunks, ranges = _chunks(places.text, max(map(len, samples), default=0))
     ordinary = longest_matches(chunks, places.text, enough=min_length, without=ranges)
     return NoveltyReport(
@@ -154,7 +161,7 @@ def check_novelty(
 
 
 def total(parts: Sequence[Copied]) -> Copied:
-    """Several together."""
+    """Returns the sum of the amounts of several texts, and the longest of their copied stretches."""
     return Copied(
         sum(part.num_chars for part in parts),
         sum(part.num_copied for part in parts),
@@ -163,8 +170,9 @@ def total(parts: Sequence[Copied]) -> Copied:
 
 
 def _copied(matches: Sequence[int], min_length: int) -> Copied:
-    """matches: By character of a text, the longest match that ends there."""
+    """Returns the amount of copied text, given the length of the longest match that ends at each character."""
     count = 0
+    # Matches overlap: a character is counted once, in the first match of at least min_length that contains it.
     copied_to = 0
     for end, length in enumerate(matches, 1):
         if length >= min_length:
@@ -174,8 +182,9 @@ def _copied(matches: Sequence[int], min_length: int) -> Copied:
 
 
 def _chunks(corpus: str | bytes, length: int) -> tuple[list[str | bytes], list[tuple[int, int]]]:
-    """Chunks of that length, at even distances in the corpus, and where they were."""
+    """Returns chunks of ``length`` characters at equal distances in the corpus, and their (start, end) ranges."""
     count = min(_MAX_CHUNKS, int(_MAX_SHARE_OF_CHUNKS * len(corpus)) // length) if length else 0
+    # Centered in equal intervals: chunks never overlap, as they are a tenth of the corpus at most.
     starts = [(2 * number + 1) * len(corpus) // (2 * count) - length // 2 for number in range(count)]
     ranges = [(start, start + length) for start in starts]
     return [corpus[start:end] for start, end in ranges], ranges
@@ -184,7 +193,8 @@ def _chunks(corpus: str | bytes, length: int) -> tuple[list[str | bytes], list[t
 def _stretches(
     samples: Sequence[str | bytes], found: Sequence[Sequence[int]], places: "_Places", min_length: int, most: int
 ) -> list[CopiedStretch]:
-    """The longest that cannot be made longer; none that overlaps a longer one, or says nothing that it does not say."""
+    """Returns the ``most`` longest maximal matches, skipping those that overlap a longer one or are contained in it."""
+    # A match is maximal if the one that ends at the next character is not longer: it then starts later.
     maximal = [
         (length, number, end - length)
         for number, matches in enumerate(found)
@@ -193,6 +203,7 @@ def _stretches(
     ]
     chosen: list[CopiedStretch] = []
     for length, number, start in sorted(maximal, key=lambda each: (-each[0], each[1:])):
+        # The first one is reported whatever its length.
         if len(chosen) == most or (chosen and length < min_length):
             break
         text: Any = samples[number][start : start + length]
@@ -206,9 +217,10 @@ def _stretches(
 
 
 class _Places:
-    """A clean text that remembers what it was made from."""
+    """A cleaned text that maps its characters to the parts and lines that they come from."""
 
     def __init__(self, parts: Sequence[tuple[str, str | bytes]], clean: CleanUp) -> None:
+        # Cleaned line by line, to know the start of each line in the clean text.
         lines = [(name, number, line) for name, text in parts for number, line in enumerate(split_lines(text), 1)]
         cleaned = list(clean.each(line for *_, line in lines))
         self.text = joined(cleaned, "byte" if cleaned and isinstance(cleaned[0], bytes) else "char")
@@ -216,7 +228,7 @@ class _Places:
         self._starts = list(itertools.accumulate(map(len, cleaned), initial=0))[:-1]
 
     def of(self, stretch: str | bytes) -> tuple[str, int, int]:
-        """Name of the part, line in it and place in all of a stretch that is there: where it stands first."""
+        """Returns the part's name, the line number and the index in ``text`` of a stretch's first occurrence."""
         start = self.text.index(stretch)  # type: ignore[arg-type] # both are str or both bytes
-        # The last line that begins there: those before it are nothing once they are cleaned.
+        # Several lines may start at one index: all but the last are empty after the clean-up.
         return (*self._lines[bisect.bisect_right(self._starts, start) - 1], start)

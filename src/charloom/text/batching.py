@@ -1,11 +1,12 @@
-"""A long text as minibatches, in the textbook's two ways.
+"""Minibatches of a long text, by the textbook's sequential or random partitioning.
 
-- Sequential partitioning: the text is cut into ``batch_size`` lanes, and each minibatch takes the next ``num_steps``
-  ids of every lane, so that the state of one minibatch is where the next begins.
-- Random partitioning: the text is cut into sequences of ``num_steps`` ids, taken in random order; no state is carried.
+- Sequential partitioning: the text is divided into ``batch_size`` lanes, and each minibatch takes the next
+  ``num_steps`` ids of every lane, so that the final state of a minibatch is the initial state of the next.
+- Random partitioning: the text is divided into sequences of ``num_steps`` ids, taken in random order; no state is
+  carried over.
 
-Either starts at an offset, drawn for each epoch, so that sequences begin at every place. What does not fill a sequence
-is left out: at the end of the text, or of each lane. Targets are the inputs, one character on.
+Both start at an offset that is drawn for each epoch, so that a sequence may start at any id. Ids at the end of the
+text, or of each lane, that do not fill a sequence are left out. The targets are the inputs shifted by one id.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,13 +21,14 @@ from charloom.text.stored_ids import AnyIds, as_stored
 
 ALL_ROWS = slice(None)
 MAX_LISTED = 1 << 24
+"""Maximum length of a permutation that is held in memory, 128 MiB as int64."""
 _NUM_ROUNDS = 8
 _IDS_AT_ONCE = 1 << 16
-"""Of all lanes together, which are read together."""
+"""Number of ids that sequential batches read at once, all lanes together."""
 
 
 def check_length(length: int, batch_size: int, num_steps: int, gradient_accumulation_steps: int = 1) -> None:
-    """Raises SettingsError if a text of ``length`` ids does not fill one minibatch, or as many as make one step."""
+    """Raises SettingsError if a text of ``length`` ids does not fill the minibatches of one training step."""
     batch_size *= gradient_accumulation_steps
     needed = batch_size * num_steps + 1
     if length < needed:
@@ -45,11 +47,10 @@ def draw_offset(length: int, batch_size: int, num_steps: int, generator: torch.G
 
 
 def end_of_equal_lanes(length: int, batch_size: int, num_steps: int, offset: int) -> int:
-    """Returns the end of a text of ``length`` ids that gives its lanes the same length at every offset.
-
-    If their length changed with the offset, as it does on the whole text, so would their borders, and some ids would
-    stay in the gap at a lane's end whatever the offset. Lanes of one length have every id trained on before long.
-    """
+    """Returns the end to cut a text of ``length`` ids at, so that its lanes have the same length at every offset."""
+    # On the whole text, the length of the lanes and with it their borders would depend on the offset, and some ids
+    # would be in the gap at a lane's end at every offset. With lanes of equal length, all ids are trained on over the
+    # epochs.
     num_offsets = min(num_steps, length - batch_size * num_steps)
     lane_length = (length - num_offsets) // batch_size
     return offset + batch_size * lane_length + 1
@@ -70,16 +71,24 @@ def sequential_batches(
     *,
     with_rest: bool = False,
 ) -> Iterator[tuple[Ids, Ids]]:
-    """Yields (inputs, targets), each (batch, steps), neighbouring minibatches neighbours in the text.
+    """Yields (inputs, targets), each (batch, steps); consecutive minibatches are consecutive in the text.
 
-    Lanes are as long as they can be; up to ``num_steps - 1`` ids at a lane's end are left out, as in the textbook.
-    rows: The part of each minibatch that is yielded. first: The number of the minibatch to begin with. with_rest: Yield
-    the ids at the lanes' ends too, as a shorter minibatch.
+    Lanes have the maximum length; up to ``num_steps - 1`` ids at the end of each are left out, as in the textbook.
+
+    Args:
+        ids: Token ids of the text, (number of tokens,).
+        batch_size: Number of lanes.
+        num_steps: Number of time steps of a minibatch.
+        offset: Number of ids to skip at the start of the text.
+        rows: Rows of each minibatch to yield. Default: all.
+        first: Index of the first minibatch to yield, from 0.
+        with_rest: True to yield the ids at the ends of the lanes too, as a last, shorter minibatch.
     """
     stored = as_stored(ids)
     lane_length = (len(stored) - offset - 1) // batch_size
     starts = offset + lane_length * np.arange(batch_size)[rows]
     end = lane_length if with_rest else lane_length // num_steps * num_steps
+    # Each read of a file costs a system call per lane: one for many minibatches, not one for each.
     many = num_steps * max(1, _IDS_AT_ONCE // (len(starts) * num_steps))
     for begin in range(first * num_steps, end, many):
         block = stored.sequences(starts + begin, min(many, end - begin) + 1)
@@ -95,7 +104,17 @@ def random_batches(
     rows: slice = ALL_ROWS,
     first: int = 0,
 ) -> Iterator[tuple[Ids, Ids]]:
-    """Yields (inputs, targets), each (batch, steps), sequences in random order; rows and first as above."""
+    """Yields (inputs, targets), each (batch, steps), of sequences in random order.
+
+    Args:
+        ids: Token ids of the text, (number of tokens,).
+        batch_size: Number of sequences in a minibatch.
+        num_steps: Number of time steps of a sequence.
+        offset: Number of ids to skip at the start of the text.
+        generator: Random-number generator of the order.
+        rows: Rows of each minibatch to yield. Default: all.
+        first: Index of the first minibatch to yield, from 0.
+    """
     stored = as_stored(ids)
     order = random_order((len(stored) - offset - 1) // num_steps, generator)
     num_batches = count_batches(len(stored), batch_size, num_steps, offset)
@@ -106,16 +125,21 @@ def random_batches(
 
 
 def random_order(count: int, generator: torch.Generator) -> Callable[[int, int], NDArray[np.int64]]:
-    """An order of the numbers below ``count``, 1 or more: ``order(start, stop)`` gives those at these places.
+    """Returns a random permutation of ``range(count)`` as a function: ``order(start, stop)`` is its slice, int64.
 
-    Up to 16 million it is PyTorch's permutation. Above, where a list would take gigabytes, the bits of a number are
-    mixed in rounds that can be undone: each, and so all together, gives every number of so many bits exactly once, in
-    an order that only the keys know. A result that is ``count`` or more is mixed again until it is below (J. Black and
-    P. Rogaway, Ciphers with Arbitrary Finite Domains, 2002).
+    Up to 16 million numbers it is PyTorch's permutation. A larger one, which could take gigabytes, is computed on
+    demand by a keyed bijection with cycle walking (J. Black and P. Rogaway, Ciphers with Arbitrary Finite Domains,
+    2002).
+
+    Args:
+        count: Length of the permutation, 1 or more.
+        generator: Random-number generator of the permutation or of the keys.
     """
     if count <= MAX_LISTED:
         listed = torch.randperm(count, generator=generator).numpy()
         return lambda start, stop: listed[start:stop]
+    # Each round is invertible (an odd factor modulo 2**num_bits, a shift and exclusive or), so all rounds together are
+    # a permutation of the numbers of num_bits bits.
     keys = torch.randint(2**63 - 1, (_NUM_ROUNDS,), generator=generator).numpy().astype(np.uint64)
     num_bits = (count - 1).bit_length()
     mask, shift = np.uint64(2**num_bits - 1), np.uint64(num_bits // 2 + 1)
@@ -128,6 +152,8 @@ def random_order(count: int, generator: torch.Generator) -> Callable[[int, int],
 
     def order(start: int, stop: int) -> NDArray[np.int64]:
         results = mixed(np.arange(start, stop, dtype=np.uint64))
+        # Cycle walking: a result out of range is mixed again. As 2**num_bits is less than twice ``count``, a number
+        # takes fewer than two mixings on average.
         while len(outside := np.flatnonzero(results >= count)):
             results[outside] = mixed(results[outside])
         return results.astype(np.int64)

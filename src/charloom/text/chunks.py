@@ -7,10 +7,10 @@ from charloom.arguments import TEXT, check_type
 from charloom.settings.corpus import Unit
 
 AnyText = TypeVar("AnyText", bound=str | bytes)
-"""str or bytes: a function returns the type that it is given."""
+"""Type of a text, str or bytes: a function returns the type that it is given."""
 
 _CHARS_AT_ONCE = 1 << 20
-"""Length of a chunk. Smaller ones are joined, as each costs a few calls; larger ones are cut to limit memory."""
+"""Length of a chunk. Smaller chunks are joined, as each costs a few calls; larger ones are split to limit memory."""
 
 
 def split_lines(text: AnyText) -> list[AnyText]:
@@ -26,6 +26,7 @@ def split_chars(text: AnyText) -> list[AnyText]:
     """Returns the characters of a str, or the single bytes of bytes."""
     check_type(TEXT, text=text)
     whole: Any = text
+    # Slices, not items: an item of bytes is an int.
     return [whole[i : i + 1] for i in range(len(text))]
 
 
@@ -51,7 +52,7 @@ def resized(chunks: Iterable[str | bytes], unit: Unit) -> Iterator[str | bytes]:
 
 def beginning(chunks: Iterable[str | bytes], count: int | None) -> Iterator[str | bytes]:
     """Yields the chunks of the first ``count`` characters, or all if None."""
-    # Returns before the next chunk is read, which could be slow to arrive or never come.
+    # Returns before the next chunk is requested: a pipe may deliver it late or never.
     for chunk in chunks:
         yield chunk[:count]
         if count is not None and (count := count - len(chunk)) <= 0:

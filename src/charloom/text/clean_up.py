@@ -7,18 +7,18 @@ from typing import Any, cast
 from charloom.settings.limits import check_bool
 from charloom.text.chunks import AnyText
 
-# What a pattern's \s matches, but for the space itself; none is beyond U+3000.
+# The characters that the pattern \s matches, except the space; none is beyond U+3000.
 _WHITE_SPACE = [character for character in map(chr, range(0x3001)) if character.isspace() and character != " "]
 _WHITE_SPACE_BYTES = (b"\t", b"\n", b"\x0b", b"\x0c", b"\r")
 
 
 @dataclass(frozen=True)
 class CleanUp:
-    """The textbook's two clean-ups, each on its own switch. Calling it on a clean text changes nothing.
+    """The textbook's two clean-up steps, each optional. Cleaning a clean text again does not change it.
 
     Attributes:
-        lowercase: Lower-case everything (in bytes: ASCII letters only).
-        collapse_whitespace: Turn every run of white space, line ends included, into one space.
+        lowercase: True to convert the text to lower case (in bytes, ASCII letters only).
+        collapse_whitespace: True to replace each run of white space, line ends included, by one space.
     """
 
     lowercase: bool = False
@@ -32,11 +32,11 @@ class CleanUp:
         clean: Any = text
         if self.lowercase:
             if isinstance(clean, str):
-                # The one letter whose lower case depends on its neighbours; here a text may come in chunks.
+                # The only letter whose lower case depends on its neighbors, which may be in another chunk.
                 clean = clean.replace("Σ", "σ")  # noqa: RUF001
             clean = clean.lower()
         if self.collapse_whitespace:
-            # Several times as fast as one replacement of a pattern for every run.
+            # Several times as fast as re.sub, which replaces the runs one by one.
             one, two = (" ", "  ") if isinstance(clean, str) else (b" ", b"  ")
             for other in _WHITE_SPACE if isinstance(clean, str) else _WHITE_SPACE_BYTES:
                 clean = clean.replace(other, one)
@@ -45,11 +45,11 @@ class CleanUp:
         return cast("AnyText", clean)
 
     def each(self, lines: Iterable[AnyText]) -> Iterator[AnyText]:
-        """Cleans a text line by line, so that the cleaned lines joined are the cleaned whole."""
+        """Yields the cleaned lines (or chunks) of a text; joined, they equal the cleaned text."""
         after_space = False
         for line in lines:
             cleaned: Any = self(line)
-            # A run of white space may cross the border between two lines.
+            # A run of white space may continue from the line before.
             if self.collapse_whitespace and after_space and cleaned[:1].isspace():
                 cleaned = cleaned[1:]
             if cleaned:

@@ -1,4 +1,4 @@
-"""Compressed files as texts: ``.gz``, ``.xz`` and ``.zst`` are read through, chunk by chunk, in bounded memory."""
+"""Decompression of ``.gz``, ``.xz`` and ``.zst`` files in chunks, in bounded memory."""
 
 import lzma
 import re
@@ -15,23 +15,25 @@ else:
     from backports.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
 
 _CHUNK = 1 << 20
-"""Bytes that are decompressed at once: a small file may hold a very large text."""
+"""Maximum number of bytes per decompressed chunk: a small file may contain a very large text."""
 _MAX_DICTIONARY = 1 << 28
-"""Bytes of memory that a file may ask for: four times what ``xz -9`` does, more than ``zstd --ultra``."""
+"""Maximum memory in bytes that a file may require: four times that of ``xz -9``, more than ``zstd --ultra``."""
 _TOO_MUCH_MEMORY = re.compile("[Mm]emory")
 _BY_HAND = {".xz": "xz -dc", ".zst": "zstd -dc --long=31"}
 
 
 class _Gzip:
-    """zlib's, which keeps what it could not read yet to itself, as the others do."""
+    """zlib's decompressor with the interface of lzma's and zstd's, which hold input that is not yet decompressed."""
 
     def __init__(self) -> None:
+        # 31: the gzip format (16) with the largest window (15).
         self._stream = zlib.decompressobj(wbits=31)
         self.needs_input, self.eof, self.unused_data = True, False, b""
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
         out = self._stream.decompress(self._stream.unconsumed_tail + data, max_length)
         self.eof, self.unused_data = self._stream.eof, self._stream.unused_data
+        # Full output may mean that more is waiting in zlib's internal buffer, even without unconsumed input.
         self.needs_input = not self._stream.unconsumed_tail and len(out) < max_length
         return out
 
@@ -50,9 +52,15 @@ def compression_of(name: str) -> str | None:
 
 
 def decompressed(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """The content of a file, given in chunks, by the end of its name; that of any other name as it stands.
+    """Yields the content of a file, decompressed if its name has the suffix of a compressed file.
 
-    Several streams in one file are one text. Raises CorpusError for compressed data that is damaged or not whole.
+    Concatenated streams in one file are one text.
+
+    Args:
+        chunks: Content of the file as stored.
+        name: Name of the file, for its suffix and for messages.
+
+    Raises CorpusError for compressed data that is damaged or truncated.
     """
     if (kind := compression_of(name)) is None:
         yield from chunks
@@ -62,6 +70,7 @@ def decompressed(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
     except EOFError:
         raise CorpusError(f"{name}: not whole: it ends in the middle of its compressed data") from None
     except (zlib.error, lzma.LZMAError, ZstdError) as error:
+        # lzma and zstd have no error class of their own for the memory limit: only the message differs.
         if kind in _BY_HAND and _TOO_MUCH_MEMORY.search(str(error)):
             raise CorpusError(
                 f"{name}: it takes more memory to decompress than is given to it ({_MAX_DICTIONARY >> 20} MiB): "
@@ -74,19 +83,20 @@ def decompressed(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
 
 
 def _streams(chunks: Iterable[bytes], make: Callable[[], _Decompressor]) -> Iterator[bytes]:
-    """Raises EOFError where the data ends before a stream does."""
+    """Yields the decompressed data of consecutive streams. Raises EOFError if the last stream is truncated."""
     stream, begun = None, False
     for chunk in chunks:
         data = chunk
         while True:
             if stream is None:
-                # Between streams there may be zeros, to fill up a tape's block or the last four bytes.
+                # Zeros may follow a stream: gzip files are padded to a tape's block, xz files to four bytes.
                 data = data.lstrip(b"\0") if begun else data
                 if not data:
                     break
                 stream, begun = make(), True
             if out := stream.decompress(data, _CHUNK):
                 yield out
+            # The decompressor holds the input that it has not used: an empty call continues with it.
             data = b""
             if stream.eof:
                 data, stream = stream.unused_data, None

@@ -1,4 +1,4 @@
-"""A corpus: a clean text as ids, and the vocabulary between them."""
+"""Corpora: cleaned texts as token ids, each with its vocabulary."""
 
 import re
 import warnings
@@ -31,19 +31,20 @@ from charloom.text.stored_ids import FileNumbers, Integers, StoredIds
 from charloom.text.vocabulary import Vocabulary
 
 _IDS_AT_ONCE = 1 << 22
+"""Number of ids that are decoded at once, 32 MiB as int64."""
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
     """A text ready for training.
 
-    It may be larger than memory: ``ids`` reads what it is asked for, and so does
-    ``vocabulary.decode(ids[start:stop])``.
+    The text may be larger than memory: indexing ``ids`` reads only the requested part, and
+    ``vocabulary.decode(ids[start:stop])`` returns its text.
 
     Attributes:
-        name: Its name, or its files'.
-        ids: The text's ids, (number of tokens,). A slice is an int64 tensor.
-        vocabulary: The tokens.
+        name: Name of the corpus, or the names of its files.
+        ids: Token ids of the text, (number of tokens,). A slice is an int64 tensor.
+        vocabulary: Vocabulary of the text.
         fingerprint: SHA-256 of the clean text (as UTF-8), hexadecimal.
     """
 
@@ -58,10 +59,10 @@ class Corpus:
         return {"name": self.name, "sha256": self.fingerprint, "num_chars": len(self.ids)}
 
     def in_vocabulary(self, vocabulary: Vocabulary) -> "Corpus":
-        """The same text with the ids of another model's vocabulary; nothing is read.
+        """Returns the same text with the ids of another vocabulary, without reading the text.
 
-        Raises UnknownCharacterError where it lacks characters of this corpus' vocabulary, InputError where it cleans
-        texts in another way.
+        Raises UnknownCharacterError if that vocabulary lacks characters of this corpus' vocabulary, and InputError if
+        its unit or its clean-up differs.
         """
         check_type(Vocabulary, vocabulary=vocabulary)
         if vocabulary == self.vocabulary:
@@ -76,12 +77,14 @@ class Corpus:
             )
         if vocabulary.unit == "byte":
             return self
+        # Only the table from stored numbers to ids changes: the text may be gigabytes in a file.
         new = vocabulary.encode("".join(map(str, self.vocabulary.tokens[1:])))
         return replace(self, ids=self.ids.renumbered([0, *new.tolist()]), vocabulary=vocabulary)
 
     @cached_property
     def text(self) -> str | bytes:
-        """The whole clean text, in memory: str, or bytes where the unit is the byte."""
+        """The whole clean text, in memory: str, or bytes if the unit is the byte."""
+        # In parts: at once, the int64 ids would take eight times the memory of a text stored in one byte per id.
         starts = range(0, len(self.ids), _IDS_AT_ONCE)
         chunks = [self.vocabulary.decode(self.ids[start : start + _IDS_AT_ONCE]) for start in starts]
         return joined(chunks, self.vocabulary.unit)
@@ -98,23 +101,25 @@ def load_corpus(
 ) -> Corpus:
     """Loads a text and counts its vocabulary, in one pass.
 
-    A text of more than 32 MiB is kept as ids in the cache folder (CHARLOOM_CACHE names another) and read from there:
-    it takes little memory, and is not encoded again while its files do not change.
+    A text whose ids take more than 32 MiB is stored as ids in the cache folder (set by CHARLOOM_CACHE) and read from
+    there. It then takes little memory, and it is not encoded again until its files change.
 
     Args:
         source: ``"time-machine"``, ``"tiny-shakespeare"`` or ``"python-reference"``; a file, a folder, ``"-"`` for
-            standard input, or several of them; ``"hf:NAME"``, ``"hf:NAME:SPLIT"`` or ``"hf:NAME:SPLIT:COLUMN"`` for a
-            data set of Hugging Face's hub (``NAME`` may be ``OWNER/NAME@CONFIGURATION``). Files whose names end in
-            ``.gz``, ``.xz`` or ``.zst`` are decompressed. Default: ``"time-machine"``, and where it cannot be had (no
-            network) the reference text that Python carries, with a warning.
-        unit: ``"char"`` or ``"byte"``.
-        max_chars: Keep the first so many characters (or bytes) of the clean text, and read no more; all if None.
-        lowercase: Lower-case the text. Default: as the named corpus' source does; no for files.
-        collapse_whitespace: Turn runs of white space into one space. Default: likewise.
-        progress: Called now and then with the bytes read and the bytes there are (of a data set: the characters, None).
+            standard input, or a sequence of files and folders; ``"hf:NAME"``, ``"hf:NAME:SPLIT"`` or
+            ``"hf:NAME:SPLIT:COLUMN"`` for a data set of the Hugging Face hub (``NAME`` may be
+            ``OWNER/NAME@CONFIGURATION``). Files with the suffixes ``.gz``, ``.xz`` and ``.zst`` are decompressed.
+            Default: ``"time-machine"``; if it is not available (no network), Python's own reference text, with a
+            warning.
+        unit: Unit of a token, ``"char"`` or ``"byte"``.
+        max_chars: Maximum number of characters (or bytes) of the clean text; reading stops there. None for all.
+        lowercase: True to convert the text to lower case. Default: the named corpus' own setting; False for files.
+        collapse_whitespace: True to replace each run of white space by one space. Default: as for ``lowercase``.
+        progress: Callback that receives the number of bytes read and the total, or None if the total is not known. For
+            a named corpus or a data set it receives the number of tokens so far, and None.
 
-    Raises CorpusError for a text that is missing, empty, or not what its unit needs, and for one that there is no room
-    for on the disk.
+    Raises CorpusError for a text that is missing, empty or not valid in its unit, and if the disk has no room for the
+    ids.
     """
     settings = CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)
     check_type((Callable, NoneType), progress=progress)
@@ -128,13 +133,16 @@ def load_corpus(
         lowercase=usual.lowercase if lowercase is None else lowercase,
         collapse_whitespace=usual.collapse_whitespace if collapse_whitespace is None else collapse_whitespace,
     )
+    # Not cached: named corpora are short, and changes of a data set cannot be detected.
     if not isinstance(text, TextFiles):
         return _encode(name, text, settings, progress)
     path = encoded_texts.path_of(text, settings)
+    # Locked before the search: a process that waited for another one then finds the text already encoded.
     with encoded_texts.one_at_a_time(path, text.num_bytes):
         if path is not None and (found := encoded_texts.find(path, progress)):
             return _corpus(name, *found, settings)
         corpus = _encode(name, (chunk for _, chunk in text.chunks(progress)), settings, files=text)
+    # The corpus is usable, though it may mix two versions of the file. It was not cached.
     if text.changed:
         warnings.warn(f"{text.name}: changed while it was read", CharloomWarning, stacklevel=2)
     return corpus
@@ -152,22 +160,22 @@ def corpus_from(
     separator: str = "\n",
     progress: Progress | None = None,
 ) -> Corpus:
-    """A corpus of text that is at hand, or that comes from anywhere, once and in chunks.
+    """Creates a corpus from a text in memory, or from an iterable of texts that is read once.
 
     Args:
-        documents: A text; or texts, such as a list, a generator, or a data set of Hugging Face's ``datasets``,
+        documents: A text, or an iterable of texts: a list, a generator, or a data set of Hugging Face's ``datasets``,
             streamed or not. Rows of a data set are dictionaries.
-        name: What the corpus is called.
-        column: Which of a row's columns is the text. Default: ``text``, or the only one that is text.
-        unit: As in ``load_corpus``; bytes are taken where it is the byte.
-        max_chars: Likewise.
-        lowercase: Likewise.
-        collapse_whitespace: Likewise.
-        separator: What comes after each document that does not end in it, but for the last; ``""`` for chunks of one
-            text.
-        progress: Called now and then with the number of tokens so far, and None.
+        name: Name of the corpus.
+        column: Name of the column that holds the text. Default: ``text``, or the only column with text.
+        unit: Unit of a token, ``"char"`` or ``"byte"``. Documents of type bytes require ``"byte"``.
+        max_chars: Maximum number of characters (or bytes) of the clean text; reading stops there. None for all.
+        lowercase: True to convert the text to lower case.
+        collapse_whitespace: True to replace each run of white space by one space.
+        separator: Text inserted between two documents unless the first ends with it; ``""`` if the documents are
+            chunks of one text.
+        progress: Callback that receives the number of tokens so far, and None.
 
-    Raises CorpusError for what is empty, or no text.
+    Raises CorpusError if the documents are empty or not text.
     """
     settings = CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)
     check_type(str, name=name, separator=separator)
@@ -177,7 +185,7 @@ def corpus_from(
 
 
 def read_corpus(source: str | Path | Sequence[str | Path], unit: Unit) -> list[tuple[str, str | bytes]]:
-    """The text that ``load_corpus`` cleans, as it stands: its files, or a named corpus, each after its name."""
+    """Returns (name, text) of each file, or of a named corpus, before the clean-up of ``load_corpus``."""
     name, text, _ = _find(source, unit)
     if isinstance(text, TextFiles):
         return text.parts()
@@ -187,19 +195,21 @@ def read_corpus(source: str | Path | Sequence[str | Path], unit: Unit) -> list[t
 def _find(
     source: str | Path | Sequence[str | Path] | None, unit: Unit
 ) -> tuple[str, TextFiles | Iterable[str | bytes], CleanUp]:
-    """Name, text as it stands, and the clean-up that is usual for it."""
+    """Returns the name of a source, its text before any clean-up, and its default clean-up."""
     if source is None:
         try:
             return _find(TIME_MACHINE, unit)
         except CorpusUnavailableError as error:
+            # stacklevel 3 is the caller of load_corpus.
             warnings.warn(
                 CharloomWarning(*error.parts, ". Training continues with the reference text that Python carries."),
                 stacklevel=3,
             )
             name, text, _ = _find(PYTHON_REFERENCE, unit)
+            # The clean-up of the text that it replaces, so that the model has the same kind of vocabulary.
             return name, text, NAMED_CORPORA[TIME_MACHINE].clean_up
     sources = [source] if isinstance(source, PATH) else source
-    # A str may be a corpus' name; another path is a file's.
+    # Only a str may name a corpus; a Path always names a file.
     sources = [one if isinstance(one, str) else Path(one) for one in sources]
     source = sources[0] if len(sources) == 1 else None
     if isinstance(source, str) and (source in NAMED_CORPORA or source == PYTHON_REFERENCE):
@@ -211,6 +221,7 @@ def _find(
         return source, joined_documents(documents, source, unit, column), CleanUp()
     if not sources:
         raise CorpusError("no text was named")
+    # A single word is more likely a misspelled corpus than a missing file: the error lists the corpora.
     if isinstance(source, str) and re.fullmatch(r"[\w-]{2,40}", source) and not Path(source).exists():
         names = ", ".join([*NAMED_CORPORA, PYTHON_REFERENCE])
         raise CorpusError(f"{source}: no such file, and no corpus of that name; corpora: {names}")
@@ -224,11 +235,20 @@ def _encode(
     progress: Progress | None = None,
     files: TextFiles | None = None,
 ) -> Corpus:
-    """The one pass. files: Where the chunks come from, if from files. progress: As that of ``corpus_from``."""
+    """Cleans and encodes a text in one pass.
+
+    Args:
+        name: Name of the corpus.
+        chunks: Chunks of the text before the clean-up.
+        settings: Unit, clean-up and maximum length.
+        progress: Callback of ``corpus_from``.
+        files: Files that the chunks are read from; None if they come from elsewhere, and are then not cached.
+    """
     encoder = Encoder(settings.unit, encoded_texts.new_file)
     try:
         clean = _clean_up(settings).each(resized(chunks, settings.unit))
         for chunk in beginning(clean, settings.max_chars):
+            # Around the encoder only: an OSError from reading the source does not concern the cache.
             with _in_the_cache(name):
                 encoder.take(chunk)
             if progress is not None:
@@ -237,10 +257,12 @@ def _encode(
             encoded = encoder.finish()
         if encoder.file is None:
             return _corpus(name, encoded, encoder.array(), settings)
+        # A file that changed during the pass has the old version's key and, possibly, the new one's text.
         if files is not None and not files.changed and (path := encoded_texts.path_of(files, settings)):
             encoded_texts.keep(encoder.file, encoded, files.name, path)
         return _corpus(name, encoded, encoded.in_file(encoder.file), settings)
     finally:
+        # The corpus holds its own file descriptor, so the file may be closed here.
         if encoder.file is not None:
             encoded_texts.discard(encoder.file)
 
@@ -256,7 +278,7 @@ def _clean_up(settings: CorpusSettings) -> CleanUp:
 
 @contextmanager
 def _in_the_cache(name: str) -> Iterator[None]:
-    """What cannot be written there is an error with a way out."""
+    """Turns an OSError from writing to the cache folder into a CorpusError that names CHARLOOM_CACHE."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""UTF-8 to text, chunk by chunk; files that are something else are known by their first bytes, and errors say so."""
+"""Decoding of UTF-8 in chunks, and detection of other kinds of file by their first bytes."""
 
 import codecs
 import itertools
@@ -11,7 +11,7 @@ BYTES_INSTEAD = (Argument("unit", "byte"), " takes any file")
 _OTHER_MODEL = ("the model reads characters; one trained with ", *BYTES_INSTEAD)
 _BYTE_ORDER_MARK = "\ufeff"
 HEAD_BYTES = 1 << 13
-"""How much of a file ``kind_of`` and ``is_binary`` look at, as git and grep do."""
+"""Number of bytes at the start of a file that ``kind_of`` and ``is_binary`` inspect, similar to git and grep."""
 _BYTE_ORDER_MARKS = (
     (b"\xff\xfe\0\0", "UTF-32"),
     (b"\0\0\xfe\xff", "UTF-32"),
@@ -40,14 +40,14 @@ _WITHIN_ZIP = (
     (b"epub+zip", "an e-book (.epub)"),
 )
 _CONTROL = bytes({*range(32)} - {*b"\a\b\t\n\v\f\r\x1b"})
-"""What no text holds in any encoding that extends ASCII; the rule of file(1)."""
+"""Control characters that no text contains in any encoding that extends ASCII, as defined by file(1)."""
 
 
 def decoded(chunks: Iterable[bytes], name: str) -> Iterator[str]:
-    """The text of a file that comes in chunks, a leading byte order mark left out.
+    """Yields the text of a file in chunks, without a leading byte order mark.
 
-    Raises CorpusError for what is not text. It names the kind of file if that is known (``kind_of``), else the place of
-    the first byte that is not UTF-8, else that of the first NUL character.
+    Raises CorpusError for a file that is not text. The message names the kind of file if ``kind_of`` detects it, or
+    else the position of the first byte that is not UTF-8, or else that of the first NUL character.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     bytes_before, lines_before, chars_before = 0, 1, 0
@@ -56,17 +56,18 @@ def decoded(chunks: Iterable[bytes], name: str) -> Iterator[str]:
     for data, final in itertools.chain(((chunk, False) for chunk in chunks), [(b"", True)]):
         if not bytes_before:
             kind = kind_of(data[:HEAD_BYTES])
+        # Bytes of an incomplete character at the end of the previous chunk, which an error's position counts from.
         pending = len(decoder.getstate()[0])
         try:
             text = decoder.decode(data, final)
         except UnicodeDecodeError as error:
-            # What it failed on is the bytes that it had kept and the new ones.
+            # error.object consists of the pending bytes and the new chunk.
             whole, at = error.object, error.start
             line = lines_before + whole.count(b"\n", 0, at)
             wrong = f"not UTF-8 at byte {bytes_before - pending + at} (0x{whole[at]:02x}, line {line})"
             raise CorpusError(f"{name}: {kind or wrong}", hint=BYTES_INSTEAD) from None
         if nul is None and (place := text.find("\0")) >= 0:
-            nul = chars_before + place  # read on: of a file that is not even UTF-8, that is what is said
+            nul = chars_before + place  # reading continues: an error of UTF-8 has priority
         if nul is None and (shown := text if chars_before else text.removeprefix(_BYTE_ORDER_MARK)):
             yield shown
         bytes_before += len(data)
@@ -78,7 +79,7 @@ def decoded(chunks: Iterable[bytes], name: str) -> Iterator[str]:
 
 @contextmanager
 def for_a_model_of_characters() -> Iterator[None]:
-    """Gives errors within the hint for a text that a trained model reads: its unit can no longer be chosen."""
+    """Replaces the hint of a CorpusError to choose the unit, which is fixed once a model is trained."""
     try:
         yield
     except CorpusError as error:
@@ -88,11 +89,12 @@ def for_a_model_of_characters() -> Iterator[None]:
 
 
 def kind_of(head: bytes) -> str | None:
-    """The kind of file by its first bytes, and what to do about it; None for text, and for what is not known."""
+    """Returns the kind of file by its first bytes, and what to do about it; None for text or an unrecognized kind."""
     if encoding := _encoding_of(head):
         name = encoding if encoding in ("UTF-16", "UTF-32") else "UTF-16 without a byte order mark"
         return f"text in {name}; convert it to UTF-8 first, as with iconv -f {encoding} -t UTF-8"
     for beginning, kind in _KINDS:
+        # A short signature in letters, such as BZh, may also be the start of a text.
         if head.startswith(beginning) and not (head.isascii() and len(beginning) < 5):
             within = _WITHIN_ZIP if beginning == _ZIP else ()
             return next((f"{document}; {_AS_TEXT}" for name, document in within if name in head), kind)
@@ -104,6 +106,7 @@ def _encoding_of(head: bytes) -> str | None:
     for mark, encoding in _BYTE_ORDER_MARKS:
         if head.startswith(mark):
             return encoding
+    # UTF-16 of mostly ASCII text: zeros in every second byte, and none in the others.
     for order, zeros, others in (("LE", head[1::2], head[::2]), ("BE", head[::2], head[1::2])):
         if len(zeros) >= 4 and zeros.count(0) > 0.4 * len(zeros) and others.isascii() and not others.count(0):
             return f"UTF-16{order}"

@@ -1,4 +1,4 @@
-"""Texts that come one by one: lists, generators, data sets of Hugging Face's ``datasets``."""
+"""Readers of iterables of texts: lists, generators and data sets of Hugging Face's ``datasets``."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -9,14 +9,18 @@ from charloom.settings.corpus import Unit
 from charloom.text.decoding import BYTES_INSTEAD
 
 HUGGING_FACE = "hf:"
-"""What the name of a data set of the hub begins with."""
+"""Prefix of the name of a data set of the hub."""
 _DEFAULT_COLUMN = "text"
 
 
 def joined_documents(
     documents: object, name: str, unit: Unit, column: str | None = None, separator: str = "\n"
 ) -> Iterator[str | bytes]:
-    """The one text that ``corpus_from`` makes of these, in chunks. Raises CorpusError for what is empty, or no text."""
+    """Yields the documents of ``corpus_from`` and the separators between them.
+
+    Raises CorpusError if the documents are empty or not text.
+    """
+    # A numpy array or tensor without dimensions has __iter__, which raises TypeError only when it is called.
     whole = (documents,) if isinstance(documents, TEXT) else documents
     if not isinstance(whole, Iterable) or getattr(whole, "ndim", 1) == 0:
         raise CorpusError(f"{name}: {type(documents).__name__} is neither a text nor texts one after the other")
@@ -37,7 +41,7 @@ def joined_documents(
 def _in_units(document: object, place: str, unit: Unit, column: str | None) -> str | bytes:
     text = _text_of_row(document, place, column) if isinstance(document, Mapping) else document
     if text is None:
-        return b"" if unit == "byte" else ""  # a data set's way to say that there is none
+        return b"" if unit == "byte" else ""  # a missing value of a data set
     if not isinstance(text, TEXT):
         raise CorpusError(f"{place}: expected a text, not {type(text).__name__}")
     if isinstance(text, bytes):
@@ -62,10 +66,10 @@ def _text_of_row(row: Mapping[str, object], place: str, column: str | None) -> o
 
 
 def open_hugging_face(source: str) -> tuple[Iterable[object], str | None]:
-    """The rows of ``hf:NAME[@CONFIGURATION][:SPLIT[:COLUMN]]``, as they come from the hub, and the column.
+    """Returns the streamed rows of ``hf:NAME[@CONFIGURATION][:SPLIT[:COLUMN]]``, and the column or None.
 
-    Raises CorpusError where ``datasets`` is not installed. The rows raise CorpusUnavailableError where there is no such
-    data set, or no network any more.
+    Raises CorpusError if the name is malformed or ``datasets`` is not installed. Iterating over the rows raises
+    CorpusUnavailableError if the data set does not exist, or the network is not or no longer available.
     """
     name, split, column, *more = [*source.removeprefix(HUGGING_FACE).split(":"), "", ""]
     if not name or any(more[:-2]):
@@ -79,7 +83,7 @@ def open_hugging_face(source: str) -> tuple[Iterable[object], str | None]:
     def rows() -> Iterator[object]:
         try:
             yield from load_dataset(path, configuration or None, split=split or "train", streaming=True)
-        except Exception as error:  # its own, requests', the file system's: they have no common base
+        except Exception as error:  # errors of datasets, requests and the file system have no common base
             reason = " ".join(str(error).split())[:200]
             raise CorpusUnavailableError(f"{source}: cannot be had ({type(error).__name__}: {reason})") from None
 

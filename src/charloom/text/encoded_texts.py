@@ -1,8 +1,8 @@
-"""Encoded texts in the cache folder: a long text is encoded once, and found again while its files do not change.
+"""Cache of encoded texts: a long text is encoded once and reused until its files change.
 
-Each is one file, ``KEY.ids``: the numbers, then JSON that says what they mean, then the JSON's checksum and length. KEY
-is a hash of the files' names, sizes, times and inodes, and of how they were read. Nothing that is found is trusted
-before its checksum has been verified.
+Each text is one file, ``KEY.ids``: the numbers, JSON that describes them, and the JSON's checksum and length. KEY is a
+hash of the files' names, sizes, times and inodes, and of the settings that they were read with. The checksums of the
+JSON and of the numbers are verified before a text is used.
 """
 
 import contextlib
@@ -29,20 +29,28 @@ from charloom.text.sources import Progress, TextFiles
 from charloom.text.stored_ids import FileNumbers
 
 _FORMAT_VERSION = 1
+# At the end of a file, as the description is known only after all numbers have been written.
 _END = struct.Struct("<IQ")
-"""CRC-32 and length of the JSON before it."""
+"""CRC-32 and length in bytes of the JSON that precedes them."""
 _READ_AT_ONCE = 1 << 22
 _STALE_SECONDS = 600
-"""A file of numbers that are being written changes within this."""
+"""Age after which an unfinished file is removed: one that is being written changes more often."""
 _UNUSED_SECONDS = 60 * 24 * 3600
 _UNFINISHED = ".encoding-"
+"""Prefix of the names of files that are being written."""
 _MAX_COMPRESSED = 16
-"""How many times as long a text may be as its files."""
+"""Maximum assumed ratio of a text's size to that of its compressed files, to estimate whether it needs a cache file."""
 
 
 @dataclass(frozen=True)
 class CachedText:
-    """An encoded text in the folder; ``name`` says what it was read from."""
+    """An encoded text in the cache folder.
+
+    Attributes:
+        path: File of the text.
+        name: Names of the files that the text was read from.
+        encoded: Description of the numbers.
+    """
 
     path: Path
     name: str
@@ -50,11 +58,12 @@ class CachedText:
 
     @property
     def size(self) -> int:
-        """Bytes of its numbers."""
+        """Size of the numbers in bytes."""
         return self.encoded.num_ids * self.encoded.bytes_per_id
 
     def used(self) -> float:
-        """When it was used last, in seconds since 1970; 0 for one that is gone."""
+        """Returns the time of last use in seconds since 1970; 0 if the file no longer exists."""
+        # The time of modification: ``find`` sets it, as file systems often do not record accesses.
         try:
             return self.path.stat().st_mtime
         except OSError:
@@ -62,22 +71,22 @@ class CachedText:
 
 
 def path_of(files: TextFiles, settings: CorpusSettings) -> Path | None:
-    """Where a text is or will be kept; None if its files would not tell that they have changed."""
+    """Returns the cache file of a text; None if later changes of its files could not be detected."""
     if files.version is None:
         return None
-    # All that the numbers depend on, the tables of lower-case letters included.
+    # Everything that the numbers depend on, including Python's Unicode tables, which define lower case.
     key = f"{files.version} {settings} {unicodedata.unidata_version} {_FORMAT_VERSION}"
     return _folder() / f"{sha256(key.encode()).hexdigest()[:32]}.ids"
 
 
 def cached_texts() -> list[CachedText]:
-    """All there are, the one used last first. What is damaged is removed."""
+    """Returns all cached texts, most recently used first. Damaged files are removed."""
     found = [text for path in _folder().glob("*.ids") if (text := _read(path))]
     return sorted(found, key=CachedText.used, reverse=True)
 
 
 def find(path: Path, progress: Progress | None = None) -> tuple[EncodedText, FileNumbers] | None:
-    """A text that was encoded before; None if it was not, or if what there was is damaged, and removed."""
+    """Returns a cached text; None if there is none, or if it was damaged, in which case its file is removed."""
     if (text := _read(path)) is None:
         return None
     try:
@@ -94,13 +103,14 @@ def find(path: Path, progress: Progress | None = None) -> tuple[EncodedText, Fil
         if crc != text.encoded.crc32:
             _remove(path)
             return None
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the cache may be read-only
             os.utime(path)
+        # in_file duplicates the descriptor: the numbers stay readable if another process removes the file.
         return text.encoded, text.encoded.in_file(file)
 
 
 def _read(path: Path) -> CachedText | None:
-    """The text in a file; None if it is gone, or is not what ``keep`` wrote, and removed."""
+    """Reads the description of a cached text; returns None if the file is missing, or invalid and now removed."""
     try:
         with path.open("rb") as file:
             num_bytes = file.seek(0, os.SEEK_END)
@@ -111,11 +121,12 @@ def _read(path: Path) -> CachedText | None:
         if zlib.crc32(data) == crc:
             facts = json.loads(data)
             text = CachedText(path, facts["name"], EncodedText(**facts["encoded"]))
+            # The JSON's checksum does not cover the numbers, some of which may be missing.
             if num_bytes == text.size + length + _END.size:
                 return text
     except OSError:
         return None
-    except Exception:  # anything may be in a damaged file
+    except Exception:  # a damaged file may raise any error: struct's, JSON's, KeyError, TypeError
         pass
     _remove(path)
     return None
@@ -128,34 +139,45 @@ def _remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def one_at_a_time(path: Path | None, num_bytes: int | None) -> Iterator[None]:
-    """One process encodes a long text (by the bytes of its files), and others wait for it, and find it."""
+    """Makes other processes wait while one encodes the same long text, which they then find in the cache.
+
+    Args:
+        path: Cache file of the text; None for a text that is not cached.
+        num_bytes: Size of its files, compressed if they are; a short text is encoded without a lock.
+    """
     with contextlib.ExitStack() as stack:
         if path is not None and (num_bytes or 0) > encoding.MAX_IN_MEMORY / _MAX_COMPRESSED:
-            with contextlib.suppress(OSError):  # which whoever writes there will tell
+            with contextlib.suppress(OSError):  # writing the file raises it again, with a message for the user
                 path.parent.mkdir(parents=True, exist_ok=True)
+                # A lock for each text, so that different texts can be encoded at the same time.
                 lock = FolderLock(path.parent, "another process", name=f".{path.stem}.lock", wait=True)
                 stack.enter_context(lock)
         yield
 
 
 def new_file() -> BinaryIO:
-    """An empty file for the numbers of a text. Raises OSError if the folder cannot be written to."""
+    """Creates an empty file for the numbers of a text. Raises OSError if the folder cannot be written to."""
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True)
     _remove_unfinished()
+    # In the cache folder itself, as ``keep`` renames it: a rename does not cross file systems.
     return cast("BinaryIO", tempfile.NamedTemporaryFile(dir=folder, prefix=_UNFINISHED, delete=False))
 
 
 def discard(file: BinaryIO) -> None:
-    """Closes a file of ``new_file``, and removes it unless ``keep`` put it in its place."""
+    """Closes a file of ``new_file`` and removes it, unless ``keep`` has renamed it."""
     with contextlib.suppress(OSError):
         file.close()
     _remove(Path(file.name))
 
 
 def keep(file: BinaryIO, encoded: EncodedText, name: str, path: Path) -> None:
-    """Puts the file of a text's numbers in its place, if the disk takes it: else the text will be encoded again."""
+    """Completes the file of a text's numbers and renames it to ``path``.
+
+    Also removes texts that have not been used for 60 days.
+    """
     data = json.dumps({"name": name, "encoded": asdict(encoded)}).encode()
+    # A full disk is no error here: the corpus is usable, and the text will be encoded again next time.
     with contextlib.suppress(OSError):
         file.write(data + _END.pack(zlib.crc32(data), len(data)))
         file.flush()
@@ -166,7 +188,7 @@ def keep(file: BinaryIO, encoded: EncodedText, name: str, path: Path) -> None:
 
 
 def clear() -> int:
-    """Removes all encoded texts; how many bytes they took."""
+    """Removes all encoded texts and returns their size in bytes."""
     texts = cached_texts()
     for text in texts:
         _remove(text.path)
@@ -178,7 +200,7 @@ def _folder() -> Path:
 
 
 def _remove_unfinished() -> int:
-    """What processes left that were killed, and how many bytes it took: a file that is being written is never old."""
+    """Removes unfinished files and locks of processes that were killed; returns the size of the files in bytes."""
     removed = 0
     for path in _folder().glob(f"{_UNFINISHED}*"):
         with contextlib.suppress(OSError):
@@ -188,5 +210,5 @@ def _remove_unfinished() -> int:
                 removed += status.st_size
     for path in _folder().glob(".*.lock"):
         with contextlib.suppress(OSError, ModelFolderError), FolderLock(path.parent, "", name=path.name):
-            pass  # nobody held it, and it goes with this lock
+            pass  # no process held the lock: leaving it removes its file
     return removed

@@ -1,8 +1,8 @@
-"""From a text in chunks to ids in as few bytes as they need, in one pass and bounded memory.
+"""Encoding of a text in chunks as ids of 1, 2 or 4 bytes, in one pass and bounded memory.
 
-Characters are numbered as they first come, from 1. Which id of the vocabulary each number stands for is known at the
-end, when all have been counted, and is looked up whenever ids are read (``StoredIds``): nothing is written twice, but
-for a text that turns out to have more characters than the bytes so far can tell apart.
+Characters are numbered from 1 in order of first appearance. The vocabulary, sorted by frequency, is known only at the
+end, so the numbers are mapped to its ids whenever they are read (``StoredIds``). The numbers are therefore written
+once, unless the text turns out to have more distinct characters than the current width can represent.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from charloom.text.stored_ids import FileNumbers, Integers, StoredIds
 from charloom.text.vocabulary import Vocabulary, code_points
 
 MAX_IN_MEMORY = 32 << 20
-"""Bytes of ids: a longer text goes to a file."""
+"""Maximum size of ids in memory, in bytes; longer texts are written to a file."""
 _NUM_CODE_POINTS = 0x110000
 _WIDTHS: list[np.dtype[np.integer]] = [np.dtype(np.uint8), np.dtype("<u2"), np.dtype("<u4")]
 _COPIED_AT_ONCE = 1 << 22
@@ -27,14 +27,16 @@ _COPIED_AT_ONCE = 1 << 22
 
 @dataclass(frozen=True)
 class EncodedText:
-    """What a text became.
+    """Description of an encoded text, without its numbers.
 
     Attributes:
-        bytes_per_id: 1, 2 or 4, little-endian.
-        characters: In order of first appearance; empty for bytes.
-        counts: How often each comes.
+        unit: Unit of a token, ``"char"`` or ``"byte"``.
+        num_ids: Number of ids.
+        bytes_per_id: Width of a number, 1, 2 or 4 bytes, little-endian.
+        characters: Distinct characters in order of first appearance; empty for bytes.
+        counts: Number of occurrences of each character.
         fingerprint: SHA-256 of the clean text (as UTF-8), hexadecimal.
-        crc32: Of the numbers as they are stored, where they are in a file.
+        crc32: Checksum of the numbers as stored in a file; 0 for numbers in memory.
     """
 
     unit: Unit
@@ -46,25 +48,31 @@ class EncodedText:
     crc32: int
 
     def vocabulary(self, clean_up: CleanUp) -> Vocabulary:
-        """The text's own."""
+        """Returns the vocabulary of the text's own characters."""
         if self.unit == "byte":
             return Vocabulary(clean_up=clean_up)
         return Vocabulary.of_counts(dict(zip(self.characters, self.counts, strict=True)), clean_up)
 
     def ids(self, stored: "Integers | FileNumbers", vocabulary: Vocabulary) -> StoredIds:
-        """The ids in a vocabulary that has all the characters."""
+        """Returns the stored numbers as ids of a vocabulary that contains all characters of the text."""
         if self.unit == "byte":
             return StoredIds(stored)
+        # Numbers start at 1: the first entry is never looked up.
         id_of = {token: number for number, token in enumerate(vocabulary.tokens)}
         return StoredIds(stored, np.array([0, *(id_of[character] for character in self.characters)], np.int64))
 
     def in_file(self, file: BinaryIO) -> FileNumbers:
-        """The numbers in the file that they were written to."""
+        """Returns access to the numbers in the file that they were written to."""
         return FileNumbers(file, f"<u{self.bytes_per_id}", self.num_ids)
 
 
 class Encoder:
-    """Takes a clean text chunk by chunk; ``file``, made when it comes to that, has what is too much for memory."""
+    """Encoder of a clean text, chunk by chunk, in memory or, above ``MAX_IN_MEMORY`` bytes, in ``file``.
+
+    Attributes:
+        file: File of the numbers, created when they exceed ``MAX_IN_MEMORY`` bytes; None before.
+        num_ids: Number of ids so far.
+    """
 
     def __init__(self, unit: Unit, make_file: Callable[[], BinaryIO]) -> None:
         self.file: BinaryIO | None = None
@@ -74,12 +82,12 @@ class Encoder:
         self.num_ids = self._crc = 0
         self._hash = hashlib.sha256()
         self._characters: list[str] = []
-        # Large, but the system gives memory only to what is written to: the few characters that come.
+        # Large, but the system provides a page of np.zeros only when it is written to, and few characters occur.
         self._number_of = np.zeros(_NUM_CODE_POINTS, np.int32)
         self._counts = np.zeros(_NUM_CODE_POINTS + 1, np.int64)
 
     def take(self, chunk: str | bytes) -> None:
-        """One more chunk. Raises OSError where a file cannot be written, UnicodeEncodeError for half characters."""
+        """Encodes a chunk. Raises OSError if the file cannot be written, UnicodeEncodeError for lone surrogates."""
         if isinstance(chunk, bytes):
             self._hash.update(chunk)
             numbers: Integers = np.frombuffer(chunk, np.uint8)
@@ -87,6 +95,7 @@ class Encoder:
             self._hash.update(chunk.encode("utf-8"))
             codes = code_points(chunk)
             numbers = self._number_of.take(codes)
+            # 0 is the number of characters that are new. After the first chunks there are hardly any.
             if not numbers.all():
                 self._number_new(codes[numbers == 0])
                 numbers = self._number_of.take(codes)
@@ -98,7 +107,7 @@ class Encoder:
             self._write()
 
     def finish(self) -> EncodedText:
-        """What it all became; nothing can be taken after this."""
+        """Returns the description of the encoded text; ``take`` must not be called after it."""
         if self.file is not None:
             self.file.flush()
         counts = tuple(self._counts[1 : len(self._characters) + 1].tolist())
@@ -108,11 +117,12 @@ class Encoder:
         return EncodedText(self._unit, self.num_ids, size, characters, counts, digest, self._crc)
 
     def array(self) -> Integers:
-        """The numbers, where they stayed in memory."""
+        """Returns the numbers of a text that did not need a file."""
         return np.concatenate(self._arrays, dtype=self._dtype) if self._arrays else np.zeros(0, self._dtype)
 
     def _number_new(self, codes: Integers) -> None:
-        """Numbers the characters that come for the first time, in their order."""
+        """Assigns the next numbers to new characters, in order of first appearance."""
+        # np.unique sorts by code point: argsort of the first indices restores the order of the text.
         new, first = np.unique(codes, return_index=True)
         new = new[np.argsort(first)]
         start = len(self._characters) + 1
@@ -122,22 +132,24 @@ class Encoder:
             self._widen()
 
     def _write(self) -> None:
-        """What is in memory, to the file."""
+        """Moves the numbers in memory to the file."""
         if self.file is None:
             self.file = self._make_file()
         for array in self._arrays:
+            # An array from before _widen still has the narrower type.
             data = array.astype(self._dtype, copy=False).tobytes()
             self.file.write(data)
             self._crc = zlib.crc32(data, self._crc)
         self._arrays = []
 
     def _widen(self) -> None:
-        """Goes on with more bytes for each, and gives them to what is in the file, from its end."""
+        """Switches to the next width and converts the numbers already in the file."""
         before, self._dtype = self._dtype, _WIDTHS[_WIDTHS.index(self._dtype) + 1]
         if self.file is None:
             return
         self._crc = 0
         num_written = self.file.tell() // before.itemsize
+        # In place and from the end, so that wider numbers never overwrite narrower ones that are not yet read.
         for start in reversed(range(0, num_written, _COPIED_AT_ONCE)):
             self.file.seek(start * before.itemsize)
             count = min(_COPIED_AT_ONCE, num_written - start)

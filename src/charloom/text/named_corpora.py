@@ -1,6 +1,6 @@
-"""Corpora known by name: where they are to be had, and the hash that says it is they.
+"""Corpora with names: their URLs, hashes and clean-ups.
 
-To add one, add a line to ``NAMED_CORPORA``.
+To add a corpus, add an entry to ``NAMED_CORPORA``.
 """
 
 import hashlib
@@ -21,7 +21,14 @@ _TIMEOUT_SECONDS = 15
 
 @dataclass(frozen=True)
 class NamedCorpus:
-    """A text with a public home: its file's name and hash, its homes in the order they are tried, its clean-up."""
+    """A text with public URLs.
+
+    Attributes:
+        file_name: Name of its file in the data directory and in the cache.
+        sha256: SHA-256 of the file, hexadecimal.
+        urls: URLs in the order in which they are tried.
+        clean_up: Default clean-up.
+    """
 
     file_name: str
     sha256: str
@@ -31,7 +38,7 @@ class NamedCorpus:
 
 TIME_MACHINE = "time-machine"
 PYTHON_REFERENCE = "python-reference"
-"""English that every CPython carries; its text differs a little from one Python version to the next."""
+"""Name of the reference text in English that is part of CPython; it differs slightly between Python versions."""
 
 NAMED_CORPORA = {
     # As the textbook distributes it (sha1 090b5e7e70c295757f55df93cb0a180b9691891a), with the textbook's clean-up.
@@ -54,14 +61,17 @@ NAMED_CORPORA = {
 
 
 def cache_folder() -> Path:
-    """The folder for what can be made, or downloaded, again: of CHARLOOM_CACHE, else in the user's cache folder."""
+    """Returns the folder for files that can be created or downloaded again.
+
+    It is the value of CHARLOOM_CACHE, or else ``charloom`` in the user's cache folder.
+    """
     return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("charloom"))
 
 
 def read_named(name: str) -> bytes:
-    """The bytes of a named corpus: from the data directory, else the cache, else its homes on the network.
+    """Returns the bytes of a named corpus from the data directory, the cache or its URLs, in this order.
 
-    Raises CorpusUnavailableError with what was tried and the way out.
+    Raises CorpusUnavailableError with the attempts and what to do.
     """
     if name == PYTHON_REFERENCE:
         import pydoc_data.topics  # large, and needed only here
@@ -88,7 +98,7 @@ def read_named(name: str) -> bytes:
             sha256 = f"sha256:{corpus.sha256}"
             return Path(pooch.retrieve(url, sha256, corpus.file_name, cache, downloader=downloader)).read_bytes()
         except Exception as error:  # requests, urllib3, pooch and the file system have no common base
-            # Network libraries nest long messages: the kind of failure is what a user can act on.
+            # Network libraries nest long messages; a user can act only on the kind of failure.
             connected = not any("Connection" in kind.__name__ for kind in type(error).__mro__)
             tried.append(f"{url}: " + (f"{type(error).__name__}: {error}"[:120] if connected else "no connection"))
     raise CorpusUnavailableError(
@@ -98,5 +108,5 @@ def read_named(name: str) -> bytes:
 
 
 def default_recipe(corpus: Sequence[str]) -> str:
-    """Returns the recipe for a corpus if none is named: the section's for its own text, one for all other texts."""
+    """Returns the default recipe of a corpus: the section's for the section's own text, another for all others."""
     return SECTION if tuple(corpus) in ((), (TIME_MACHINE,)) else OWN_TEXT

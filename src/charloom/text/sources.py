@@ -1,4 +1,4 @@
-"""Reading a user's text: files, folders and standard input, chunk by chunk."""
+"""Readers of a user's text in chunks: files, folders and standard input."""
 
 import hashlib
 import itertools
@@ -20,41 +20,47 @@ from charloom.text.compressed_inputs import decompressed
 from charloom.text.decoding import HEAD_BYTES, decoded, is_binary
 
 Progress: TypeAlias = Callable[[int, int | None], None]
-"""Called now and then with the bytes read and the bytes there are, None where that is not known."""
+"""Callback that receives the number of bytes read and the total, or None if the total is not known."""
 
 STANDARD_INPUT = "-"
 _MAX_NAME = 200
 _MAX_NAMES = 5
 _SETTLED_NANOSECONDS = 2_000_000_000
-"""The coarsest clock of a file system's ticks once in this."""
+"""Coarsest resolution of a file system's times, 2 s (FAT)."""
 _CHUNK = 1 << 20
-"""Bytes that are read at once."""
+"""Number of bytes per read."""
 
 
 def read_sources(sources: Sequence[str | Path], unit: Unit) -> str | bytes:
-    """The text of ``TextFiles``, whole. Raises CorpusError for what is missing, empty, damaged or not UTF-8."""
+    """Returns the whole text of ``TextFiles``.
+
+    Raises CorpusError if a file is missing, damaged or not UTF-8, or if the text is empty.
+    """
     return joined([chunk for _, chunk in TextFiles(sources, unit).chunks()], unit)
 
 
 class TextFiles:
-    """Files, folders (every file below, in order of name) and ``-`` as one text, that is read once.
+    """A text read once from files, folders (all files below, sorted by name) and standard input (``-``).
 
-    Files of characters that do not end with a line end get one, so that two files never share a line; ``.gz``, ``.xz``
-    and ``.zst`` are decompressed. A file that is found twice, in folders, is read once, with a warning. Models and runs
-    of charloom in folders are left out, and files that are not text if the unit is the character, with a warning that
-    names and counts them.
+    If the unit is the character, a line feed is inserted after a file that does not end with one, so that two files
+    never share a line. ``.gz``, ``.xz`` and ``.zst`` files are decompressed. A file that is found a second time in a
+    folder is read once, with a warning. In folders, models and runs of charloom are skipped, as are files that are not
+    text if the unit is the character; a warning counts and names them.
 
     Attributes:
-        num_bytes: What the files take, compressed where they are; None if one has no size (a pipe).
-        version: A hash of the files' names, sizes, times and inodes, another one once a file has changed. None if that
-            cannot be told: of a pipe, and of a file that could change again in the tick of the clock it was written in.
+        name: Names of the sources, comma-separated.
+        num_bytes: Total size of the files, compressed if they are; None if one has no size (a pipe).
+        version: Hash of the files' names, sizes, times and inodes, which differs once a file has changed. None if a
+            change could go undetected: for a pipe, and for a file so recent that a second change could leave its times
+            the same.
     """
 
     def __init__(self, sources: Sequence[str | Path], unit: Unit) -> None:
-        """Finds them. Raises CorpusError for what is not there."""
+        """Finds the files. Raises CorpusError if one is missing."""
         self.name = _names(sources)
         self._unit = unit
         self._files = _each_once(sources, unit)
+        # A file written within the clock's last tick could be written again without a change of its times.
         settled_before = time.time_ns() - _SETTLED_NANOSECONDS
         self._found = found = _facts_of(self._files)
         self.num_bytes = None if found is None else sum(size for size, *_ in found)
@@ -65,19 +71,19 @@ class TextFiles:
 
     @property
     def changed(self) -> bool:
-        """Whether a file is no longer as it was found; False if that cannot be told, as of a pipe."""
+        """True if a file has changed since it was found; False if this cannot be determined, as for a pipe."""
         try:
             return self._found is not None and _facts_of(self._files) != self._found
-        except CorpusError:
+        except CorpusError:  # a file was removed
             return True
 
     def parts(self) -> list[tuple[str, str | bytes]]:
-        """The text of each file that has one, after its name; put together they are the whole."""
+        """Returns (name, text) of each file that is not empty; the texts joined are the whole text."""
         by_file = itertools.groupby(self.chunks(), operator.itemgetter(0))
         return [(_names([self._files[n]]), joined([text for _, text in chunks], self._unit)) for n, chunks in by_file]
 
     def chunks(self, progress: Progress | None = None) -> Iterator[tuple[int, str | bytes]]:
-        """The text in chunks, none empty, each after its file's number. Raises CorpusError for a text that is empty."""
+        """Yields (file number, chunk) pairs, no chunk empty. Raises CorpusError if the whole text is empty."""
         bytes_read = 0
 
         def count(data: bytes) -> bytes:
@@ -90,7 +96,7 @@ class TextFiles:
         last: str | bytes = ""
         for number, file in enumerate(self._files):
             if isinstance(last, str) and last and not last.endswith("\n"):
-                yield number - 1, (last := "\n")  # it belongs to the file that lacks it
+                yield number - 1, (last := "\n")  # counted as text of the file without it
             data = decompressed(map(count, _read_in_chunks(file)), str(file))
             texts: Iterator[str] | Iterator[bytes] = data if self._unit == "byte" else decoded(data, _names([file]))
             for last in texts:
@@ -100,7 +106,7 @@ class TextFiles:
 
 
 def _facts_of(files: Sequence[str | Path]) -> list[tuple[int, int, int, int]] | None:
-    """Size, inode and times of each file, which tell that it changed; None if one is no file with a size."""
+    """Returns size, inode and times of each file, by which a change is detected; None if one is not a regular file."""
     facts = []
     for file in files:
         try:
@@ -109,6 +115,7 @@ def _facts_of(files: Sequence[str | Path]) -> list[tuple[int, int, int, int]] | 
             raise CorpusError(f"{file}: {_reason(error)}") from None
         if status is None or not stat.S_ISREG(status.st_mode):
             return None
+        # The inode detects a file that was replaced by one with the same size and time of modification.
         facts.append((status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns))
     return facts
 
@@ -130,16 +137,20 @@ def _files_of(source: str | Path, unit: Unit) -> list[str | Path]:
     path = Path(source)
     try:
         mode = path.stat().st_mode
+        # Hidden files and folders are skipped: .git, .ipynb_checkpoints, .DS_Store.
         found = sorted(
             file for file in path.rglob("*") if file.is_file() and "/." not in f"/{file.relative_to(path).as_posix()}"
         )
     except (OSError, ValueError) as error:
+        # ValueError: a NUL character in the name.
         name = " ".join(str(getattr(error, "filename", None) or path).split())
         raise CorpusError(f"{name[:_MAX_NAME]}: {_reason(error)}") from None
+    # Devices such as /dev/zero or a terminal may have no end.
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         raise CorpusError(f"{path}: a device, not a file; use - for standard input")
     if not stat.S_ISDIR(mode):
         return [path]
+    # Output of charloom in a folder of texts (such as the current one) must not become training text.
     folders = {folder for file in found for folder in file.relative_to(path).parents}
     models = {folder for folder in folders if _is_model(path / folder)}
     if models:
@@ -156,20 +167,25 @@ def _files_of(source: str | Path, unit: Unit) -> list[str | Path]:
 
 
 def _is_model(folder: Path) -> bool:
+    # A run that has not saved a model yet has checkpoints only.
     return (folder / "model.safetensors").exists() or any(folder.glob("checkpoints/step-*.checkpoint"))
 
 
 def _head(file: Path) -> bytes:
-    """The first bytes of the text; of a file that cannot be read none, as reading it will say why."""
+    """Returns the first bytes of a file, decompressed; none if it cannot be read."""
     try:
         return next(decompressed(_read_in_chunks(file), str(file)), b"")[:HEAD_BYTES]
-    except CorpusError:
+    except CorpusError:  # raised again when the whole file is read
         return b""
 
 
 def _each_once(sources: Sequence[str | Path], unit: Unit) -> list[str | Path]:
-    """All files. One that is in two folders, or in a folder and named too, is there once; one named twice is twice."""
+    """Returns all files of the sources.
+
+    A file found in two folders, or in a folder and by its name, is returned once; a file named twice is returned twice.
+    """
     files: list[str | Path] = []
+    # By device and inode, which links share: True if the file was found in a folder.
     seen: dict[tuple[int, int], bool] = {}
     for source in sources:
         found = _files_of(source, unit)

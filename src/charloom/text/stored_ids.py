@@ -1,6 +1,7 @@
-"""Token ids in as few bytes as they need, in memory or in a file, read as int64.
+"""Token ids stored in 1, 2, 4 or 8 bytes each, in memory or in a file, and read as int64.
 
-A text of four billion characters is a file of four gigabytes, of which a minibatch reads a few kilobytes.
+A text of four billion characters from an alphabet of up to 255 is a file of four gigabytes; a minibatch reads a few
+kilobytes of it.
 """
 
 import os
@@ -22,33 +23,35 @@ from charloom.shapes import Ids, TextIds
 Integers: TypeAlias = NDArray[np.integer]
 _IDS_AT_ONCE = 1 << 20
 _BYTES_AT_ONCE = 1 << 30
-"""No system reads more than 2 GiB in one call."""
+"""Maximum number of bytes per system call; no system reads 2 GiB or more in one call."""
 
 
 class StoredIds:
-    """The token ids of a text: stored narrow, read wide.
+    """The token ids of a text, in a narrow integer type in memory or in a file.
 
-    Indexing reads: ``ids[:70]`` is an int64 tensor, (70,), of the reader's own; ``ids[:]`` is all of them, 8 bytes an
-    id. ``part`` reads nothing: it shows some of the same ids.
+    Indexing reads ids: ``ids[:70]`` is a new int64 tensor, (70,); ``ids[:]`` reads all ids and takes 8 bytes per id.
+    ``part`` returns a view and reads nothing.
     """
 
     def __init__(
         self, stored: "Integers | FileNumbers", id_of: NDArray[np.int64] | None = None, *, part: slice = slice(None)
     ) -> None:
-        """Shows integers, (ids,).
+        """Creates a view of stored integers.
 
         Args:
-            stored: An array, or numbers in a file.
-            id_of: The id that each stored number stands for, int64 (numbers,); None if they are the ids.
-            part: Of the stored numbers, all those between two places; default: all.
+            stored: Array of integers, (number of tokens,), or numbers in a file.
+            id_of: Id of each stored number, int64 of shape (max. number + 1,); None if the numbers are the ids.
+            part: Slice of the stored numbers, with step 1. Default: all.
 
-        Raises InputError if it is another array.
+        Raises InputError if ``stored`` is not a 1-D array of integers that fit into int64.
         """
         in_file = isinstance(stored, FileNumbers)
         integers = in_file or (isinstance(stored, np.ndarray) and stored.ndim == 1 and stored.dtype.kind in "iu")
+        # uint64 is rejected: values of 2**63 and above would become negative ids.
         if not integers or not np.can_cast(stored.dtype, np.int64):
             raise InputError("it must be an array of integers, (ids,)", setting="stored", value=stored)
         self._stored, self._id_of = stored, id_of
+        # A range checks indices and resolves slices as a list does, negative ones included.
         self._places = range(len(stored))[part]
 
     def __len__(self) -> int:
@@ -56,26 +59,28 @@ class StoredIds:
 
     @property
     def shape(self) -> tuple[int]:
-        """As a tensor's."""
+        """Shape of the equivalent tensor, (number of tokens,)."""
         return (len(self),)
 
     @property
     def bytes_per_id(self) -> int:
-        """What one takes where it is stored."""
+        """Size of a stored id in bytes."""
         size: int = self._stored.dtype.itemsize
         return size
 
     def __getitem__(self, place: int | slice) -> Tensor:
-        """The ids at a place, or of a slice, int64."""
+        """Returns the id at an index, or the ids of a slice, as an int64 tensor."""
         if not isinstance(place, slice):
             at = self._places[place]
             return self._wide(self._stored[at : at + 1][0])
         places = self._places[place]
+        # The stored numbers are read forward; a step, which may be negative, is applied to the result. The copy keeps
+        # the tensor from sharing memory with the text.
         first, last = sorted((places[0], places[-1])) if places else (0, -1)
         return self._wide(self._stored[first : last + 1][:: places.step].copy())
 
     def __iter__(self) -> Iterator[int]:
-        """Yields the ids in order, reading many at once."""
+        """Yields the ids in order, as int, reading a block at a time."""
         for start in range(0, len(self), _IDS_AT_ONCE):
             yield from self[start : start + _IDS_AT_ONCE].tolist()
 
@@ -106,11 +111,15 @@ class StoredIds:
         return self._wide(self._stored[places[:, None] + np.arange(length)])
 
     def renumbered(self, numbers: Sequence[int]) -> "StoredIds":
-        """The same, each id i read as ``numbers[i]``."""
+        """Returns a view in which each id ``i`` reads as ``numbers[i]``.
+
+        Raises InputError if the view already maps its numbers to ids and one of these is not an index of ``numbers``.
+        """
         check_type(Sequence, numbers=numbers)
         for number in numbers:
             check_count("numbers", number)
         new = np.array(numbers, np.int64)
+        # Both tables are composed into one, so that reading takes a single look-up.
         try:
             id_of = new if self._id_of is None else new.take(self._id_of)
         except IndexError:
@@ -119,11 +128,12 @@ class StoredIds:
 
     def _wide(self, stored: Integers) -> Tensor:
         ids = stored.astype(np.int64, copy=False) if self._id_of is None else self._id_of.take(stored)
+        # The device is explicit because torch.set_default_device would otherwise apply.
         return torch.as_tensor(ids, device="cpu")
 
 
 AnyIds: TypeAlias = TextIds | StoredIds
-"""A text as token ids, in either form."""
+"""Token ids of a text, as a tensor or stored."""
 
 
 def as_stored(ids: AnyIds) -> StoredIds:
@@ -132,14 +142,16 @@ def as_stored(ids: AnyIds) -> StoredIds:
 
 
 class FileNumbers:
-    """Numbers in a file, read when they are asked for: they take no memory, and a file that is cut short is an error.
+    """Numbers in a file, read on demand with system calls.
 
-    A memory map would bring megabytes around each sequence that is read, and end the process if the file is cut short.
+    They take no memory, and a truncated file raises an error. A memory map would load megabytes around each sequence
+    that is read, and would kill the process if the file were truncated.
     """
 
     def __init__(self, file: BinaryIO, dtype: str | np.dtype[np.integer], length: int) -> None:
-        """Gives access to the first ``length`` numbers of the file, which may then be closed or removed."""
+        """Opens the first ``length`` numbers of the file, which the caller may then close or remove."""
         self.dtype, self._length = np.dtype(dtype), length
+        # The duplicate stays valid after the file is closed or removed.
         self._descriptor = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._descriptor)
 
@@ -147,7 +159,7 @@ class FileNumbers:
         return self._length
 
     def __reduce__(self) -> NoReturn:
-        """Raises TypeError: a copy, or another process, would read whatever file has the number of ours by then."""
+        """Raises TypeError: the descriptor of a copy, or of another process, could belong to another file."""
         raise TypeError("ids in a file cannot be copied or sent to another process: load the corpus there")
 
     def __getitem__(self, part: slice) -> Integers:
@@ -168,7 +180,7 @@ class FileNumbers:
 
 if hasattr(os, "pread"):
     _read_at = os.pread
-else:  # Windows
+else:  # Windows has no pread: the lock keeps another thread from seeking between the two calls
     _reading = threading.Lock()
 
     def _read_at(descriptor: int, size: int, start: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The tokens of a model, and the way from a text to ids and back."""
+"""The vocabulary of a model, which encodes texts as token ids and decodes ids."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,16 +20,28 @@ UNKNOWN = "<unk>"
 
 
 class Vocabulary:
-    """The textbook's vocabulary: ``<unk>`` first, then characters by falling frequency, ties by character.
+    """The textbook's vocabulary: ``<unk>`` first, then characters by decreasing frequency, ties in code point order.
 
-    With ``unit="byte"`` the tokens are the 256 byte values, each its own id: nothing is unknown.
+    With ``unit="byte"`` the tokens are the 256 byte values, each its own id, so that no byte is out of vocabulary.
 
-    ``encode`` cleans a text as the training text was cleaned, so that a model of lower-case text can be prompted with,
-    and evaluated on, any text.
+    ``encode`` applies the clean-up of the training text, so that a model of lower-case text can be prompted with, and
+    evaluated on, any text.
+
+    Attributes:
+        clean_up: Clean-up applied before encoding.
+        unit: Unit of a token, ``"char"`` or ``"byte"``.
+        tokens: Tokens by id, str or bytes.
     """
 
     def __init__(self, characters: Sequence[str] | None = None, *, clean_up: CleanUp | None = None) -> None:
-        """Makes a vocabulary of these characters after ``<unk>``; of bytes if there are none."""
+        """Creates a vocabulary of ``<unk>`` and the given characters, in this order, or of bytes.
+
+        Args:
+            characters: Distinct single characters, which get the ids from 1; None for a vocabulary of bytes.
+            clean_up: Clean-up applied before encoding. Default: none.
+
+        Raises InputError if an item is not a single character, or is repeated.
+        """
         check_type((CleanUp, NoneType), clean_up=clean_up)
         self.clean_up = clean_up or CleanUp()
         self.unit: Unit = "byte" if characters is None else "char"
@@ -44,33 +56,38 @@ class Vocabulary:
         if len(set(characters)) != len(characters):
             raise InputError("a vocabulary is made of single characters, each once: one is there twice")
         self.tokens = (UNKNOWN, *characters)
-        # By id. No character has the code of <unk>.
+        # Codes by id; -1 for <unk> is no character's code. Sorted for the binary search in encode.
         self._codes = np.append(-1, code_points("".join(characters)))
         self._sorted_ids = np.argsort(self._codes)
         self._sorted_codes = self._codes[self._sorted_ids]
 
     @classmethod
     def of_text(cls, text: str, clean_up: CleanUp | None = None) -> "Vocabulary":
-        """Counts the characters of a text that is already clean."""
+        """Creates the vocabulary of a text that is already clean."""
         check_type(str, text=text)
         return cls.of_counts(Counter(text), clean_up)
 
     @classmethod
     def of_counts(cls, counts: Mapping[str, int], clean_up: CleanUp | None = None) -> "Vocabulary":
-        """As ``of_text``, of a text whose characters have been counted."""
+        """Creates the vocabulary of a text from the number of occurrences of each character."""
         check_type(Mapping, counts=counts)
         for character, count in counts.items():
             check_type(str, character=character)
+            # bool is a subclass of int.
             if isinstance(count, bool) or not isinstance(count, int) or count < 0:
                 raise SettingsError(
                     f"must have a whole number, 0 or more, for each character; not so for {character!r:.20}",
                     setting="counts",
                 )
+        # Ties are sorted by character, so that ids do not depend on the order of ``counts``.
         by_frequency = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         return cls([character for character, _ in by_frequency], clean_up=clean_up)
 
     def extended(self, characters: Iterable[str]) -> "Vocabulary":
-        """This vocabulary with more characters, whose ids follow those there are."""
+        """Returns a vocabulary with additional characters, whose ids follow the existing ones.
+
+        A vocabulary of bytes, which has all bytes, is returned unchanged.
+        """
         if self.unit == "byte":
             return self
         check_type((str, Iterable), characters=characters)
@@ -87,6 +104,7 @@ class Vocabulary:
         return isinstance(other, Vocabulary) and self.to_json() == other.to_json()
 
     def __hash__(self) -> int:
+        # Without the clean-up, which __eq__ compares: equal vocabularies still have equal hashes.
         return hash(self.tokens)
 
     def __repr__(self) -> str:
@@ -94,14 +112,18 @@ class Vocabulary:
 
     @property
     def unknown_id(self) -> int | None:
-        """The id of ``<unk>``, which no text that a model writes contains; None for bytes."""
+        """Id of ``<unk>``, which models never generate; None for bytes."""
         return 0 if self.unit == "char" else None
 
     def encode(self, text: str | bytes, unknown: UnknownPolicy = "refuse") -> TextIds:
-        """The ids of a text, cleaned first.
+        """Returns the token ids of a text after the clean-up, int64 of shape (number of tokens,).
 
-        Bytes are taken where the unit is the byte; text is then encoded as UTF-8. Raises UnknownCharacterError with
-        the first few characters that the vocabulary lacks, unless ``unknown`` says otherwise.
+        Args:
+            text: Text to encode. If the unit is the byte, it may be bytes; a str is then encoded as UTF-8.
+            unknown: Treatment of characters that are out of vocabulary: ``"refuse"`` raises an error, ``"unk"`` encodes
+                them as ``<unk>``, ``"skip"`` leaves them out.
+
+        Raises UnknownCharacterError, which names the first few characters that are out of vocabulary.
         """
         check_choice("unknown", unknown, UnknownPolicy)
         units = self.in_units(text)
@@ -109,19 +131,24 @@ class Vocabulary:
             return torch.from_numpy(np.frombuffer(self.clean_up(units), np.uint8).astype(np.int64))
         clean = self.clean_up(units)
         codes = code_points(clean)
+        # A binary search takes memory for the vocabulary only, not for a table of all code points.
         places = np.searchsorted(self._sorted_codes, codes).clip(max=len(self._sorted_codes) - 1)
         ids = np.where(self._sorted_codes[places] == codes, self._sorted_ids[places], 0)
         return torch.from_numpy(self._ids_with_policy(clean, ids, unknown))
 
     def in_units(self, text: str | bytes) -> str | bytes:
-        """The text as the vocabulary's unit has it: str for characters; bytes for bytes, a str as UTF-8."""
+        """Returns the text in the vocabulary's unit: str for characters; bytes for bytes, with str encoded as UTF-8.
+
+        Raises InputError for bytes if the unit is the character, and UnknownCharacterError for a str that is not
+        Unicode text if the unit is the byte.
+        """
         check_type(TEXT, text=text)
         if self.unit == "char":
             if isinstance(text, bytes):
                 raise InputError("this vocabulary is of characters: give it a str, not bytes")
             return text
         try:
-            # surrogateescape: bytes of a command line that are not UTF-8 come as lone surrogates.
+            # surrogateescape: Python decodes bytes of a command line that are not UTF-8 as lone surrogates.
             return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError as error:
             raise UnknownCharacterError(f"not Unicode text: {text[error.start]!a} (at {error.start})") from None
@@ -144,7 +171,10 @@ class Vocabulary:
         return ids[ids != 0] if unknown == "skip" else ids
 
     def decode(self, ids: TextIds | Iterable[int]) -> str | bytes:
-        """The text of some ids: str for characters, bytes for bytes. Raises InputError for what is not an id."""
+        """Returns the text of token ids: str for characters, bytes for bytes.
+
+        Raises InputError if the ids are not a 1-D sequence of ints below the size of the vocabulary.
+        """
         try:
             array = ids.numpy(force=True) if isinstance(ids, torch.Tensor) else np.asarray(list(ids))
         except (TypeError, ValueError, OverflowError) as error:
@@ -156,9 +186,10 @@ class Vocabulary:
             raise InputError(f"hold {wrong}: this vocabulary's are 0 to {len(self) - 1}", setting="ids")
         if self.unit == "byte":
             return bytes(array.astype(np.uint8))
+        # <unk> is five characters: it has no code and needs the slower join of tokens.
         if not len(array) or array.min() == 0:
             return "".join(map(self.tokens.__getitem__, array.tolist()))  # type: ignore[arg-type] # str tokens here
-        # A long text in a tenth of the time.
+        # Takes a tenth of the time of the join for a long text.
         return bytes(self._codes.take(array).astype("<u4")).decode("utf-32-le", "surrogatepass")
 
     def to_json(self) -> dict[str, Any]:
@@ -177,10 +208,10 @@ class Vocabulary:
 
 def code_points(text: str) -> NDArray[np.int64]:
     """Returns the code point of each character, int64."""
-    # surrogatepass: a command line may carry bytes that are not UTF-8 as lone surrogates; they are then unknown.
+    # surrogatepass: bytes of a command line that are not UTF-8 are lone surrogates in a str, out of vocabulary.
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)
 
 
 def named_character(character: str) -> str:
-    """The character as a reader finds it: one beyond ASCII with its code point, for not every screen can show it."""
+    """Returns the character in quotes, with its code point if it is not ASCII, as not every terminal can show it."""
     return repr(character) if character.isascii() else f"{character!r} (U+{ord(character):04X})"
