@@ -81,8 +81,8 @@ def test_resized_chunks_are_the_same_text(texts: list[str], unit: Any, count: in
         found = list(chunks.resized(cut, unit))
     assert chunks.joined(found, unit) == whole
     assert all(len(chunk) <= 5 for chunk in found)
-    assert chunks.joined(list(chunks.beginning(cut, count)), unit) == whole[:count]
-    assert list(chunks.beginning(cut, None)) == cut
+    assert chunks.joined(list(chunks.take_first(cut, count)), unit) == whole[:count]
+    assert list(chunks.take_first(cut, None)) == cut
 
 
 @pytest.mark.parametrize("text", ["a\n\nb\r\nc\u2028d", "", "\n", "x\n"])

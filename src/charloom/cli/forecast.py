@@ -68,7 +68,6 @@ def forecast(
         raise SettingsError("--held-out and --no-backtest contradict each other: give one")
     if held_out is not None:
         check_count("held_out", held_out, minimum=1)
-
     # Imported here: importing PyTorch takes seconds, and wrong options are reported before that.
     from charloom import forecasting
     from charloom.cli import forecast_tables
@@ -105,8 +104,7 @@ def forecast(
     if save is not None:
         forecaster.save(save)
     if picture is None:
-        pipe = "standard input" if file == STANDARD_INPUT else file
-        console.print(f"No plot: {pipe} is a pipe; give a picture file with --plot.")
+        console.print("No plot: the input is a pipe; give a picture file with --plot.")
     for what, place in (("Plot", picture), ("Forecast", table_file), ("Forecaster", save)):
         if place is not None:
             console.print(f"{what} saved to {place}")

@@ -88,9 +88,8 @@ def sweep(
         stack.callback(progress.stop)
 
         def interrupt(event: "SweepEvent") -> None:
-            if isinstance(
-                event, SweepStarted
-            ):  # before this event there is nothing to save, and a signal ends the process
+            # Before this event there is nothing to save, and a signal ends the process.
+            if isinstance(event, SweepStarted):
                 stack.enter_context(interruption)
             interruption(event)
 

@@ -90,8 +90,8 @@ def sequential_batches(
     end = lane_length if with_rest else lane_length // num_steps * num_steps
     # Each read of a file costs a system call per lane: one for many minibatches, not one for each.
     many = num_steps * max(1, _IDS_AT_ONCE // (len(starts) * num_steps))
-    for begin in range(first * num_steps, end, many):
-        block = stored.sequences(starts + begin, min(many, end - begin) + 1)
+    for start in range(first * num_steps, end, many):
+        block = stored.sequences(starts + start, min(many, end - start) + 1)
         yield from zip(*(torch.split(part, num_steps, 1) for part in (block[:, :-1], block[:, 1:])), strict=True)
 
 

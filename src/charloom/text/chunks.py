@@ -50,7 +50,7 @@ def resized(chunks: Iterable[str | bytes], unit: Unit) -> Iterator[str | bytes]:
         yield joined(waiting, unit)
 
 
-def beginning(chunks: Iterable[str | bytes], count: int | None) -> Iterator[str | bytes]:
+def take_first(chunks: Iterable[str | bytes], count: int | None) -> Iterator[str | bytes]:
     """Yields the chunks of the first ``count`` characters, or all if None."""
     # Returns before the next chunk is requested: a pipe may deliver it late or never.
     for chunk in chunks:

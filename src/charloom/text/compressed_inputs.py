@@ -84,16 +84,16 @@ def decompressed(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
 
 def _streams(chunks: Iterable[bytes], make: Callable[[], _Decompressor]) -> Iterator[bytes]:
     """Yields the decompressed data of consecutive streams. Raises EOFError if the last stream is truncated."""
-    stream, begun = None, False
+    stream, started = None, False
     for chunk in chunks:
         data = chunk
         while True:
             if stream is None:
                 # Zeros may follow a stream: gzip files are padded to a tape's block, xz files to four bytes.
-                data = data.lstrip(b"\0") if begun else data
+                data = data.lstrip(b"\0") if started else data
                 if not data:
                     break
-                stream, begun = make(), True
+                stream, started = make(), True
             if out := stream.decompress(data, _CHUNK):
                 yield out
             # The decompressor holds the input that it has not used: an empty call continues with it.
@@ -102,5 +102,5 @@ def _streams(chunks: Iterable[bytes], make: Callable[[], _Decompressor]) -> Iter
                 data, stream = stream.unused_data, None
             elif stream.needs_input:
                 break
-    if stream is not None or not begun:
+    if stream is not None or not started:
         raise EOFError

@@ -13,7 +13,7 @@ from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, CharloomWarning, CorpusError, CorpusUnavailableError, InputError, comma_separated
 from charloom.settings.corpus import CorpusSettings, Unit
 from charloom.text import encoded_texts
-from charloom.text.chunks import beginning, joined, resized
+from charloom.text.chunks import take_first, joined, resized
 from charloom.text.clean_up import CleanUp
 from charloom.text.decoding import decoded
 from charloom.text.documents import HUGGING_FACE, joined_documents, open_hugging_face
@@ -127,11 +127,11 @@ def load_corpus(
         check_type((*PATH, Sequence), source=source)
         for one in () if isinstance(source, PATH) else source:
             check_type(PATH, source=one)
-    name, text, usual = _find(source, unit)
+    name, text, default = _find(source, unit)
     settings = replace(
         settings,
-        lowercase=usual.lowercase if lowercase is None else lowercase,
-        collapse_whitespace=usual.collapse_whitespace if collapse_whitespace is None else collapse_whitespace,
+        lowercase=default.lowercase if lowercase is None else lowercase,
+        collapse_whitespace=default.collapse_whitespace if collapse_whitespace is None else collapse_whitespace,
     )
     # Not cached: named corpora are short, and changes of a data set cannot be detected.
     if not isinstance(text, TextFiles):
@@ -214,8 +214,8 @@ def _find(
     source = sources[0] if len(sources) == 1 else None
     if isinstance(source, str) and (source in NAMED_CORPORA or source == PYTHON_REFERENCE):
         data = read_named(source)
-        usual = NAMED_CORPORA[source].clean_up if source in NAMED_CORPORA else CleanUp()
-        return source, [data] if unit == "byte" else decoded([data], source), usual
+        default = NAMED_CORPORA[source].clean_up if source in NAMED_CORPORA else CleanUp()
+        return source, [data] if unit == "byte" else decoded([data], source), default
     if isinstance(source, str) and source.startswith(HUGGING_FACE):
         documents, column = open_hugging_face(source)
         return source, joined_documents(documents, source, unit, column), CleanUp()
@@ -247,7 +247,7 @@ def _encode(
     encoder = Encoder(settings.unit, encoded_texts.new_file)
     try:
         clean = _clean_up(settings).each(resized(chunks, settings.unit))
-        for chunk in beginning(clean, settings.max_chars):
+        for chunk in take_first(clean, settings.max_chars):
             # Around the encoder only: an OSError from reading the source does not concern the cache.
             with _in_the_cache(name):
                 encoder.take(chunk)

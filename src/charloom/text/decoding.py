@@ -93,10 +93,10 @@ def kind_of(head: bytes) -> str | None:
     if encoding := _encoding_of(head):
         name = encoding if encoding in ("UTF-16", "UTF-32") else "UTF-16 without a byte order mark"
         return f"text in {name}; convert it to UTF-8 first, as with iconv -f {encoding} -t UTF-8"
-    for beginning, kind in _KINDS:
+    for start, kind in _KINDS:
         # A short signature in letters, such as BZh, may also be the start of a text.
-        if head.startswith(beginning) and not (head.isascii() and len(beginning) < 5):
-            within = _WITHIN_ZIP if beginning == _ZIP else ()
+        if head.startswith(start) and not (head.isascii() and len(start) < 5):
+            within = _WITHIN_ZIP if start == _ZIP else ()
             return next((f"{document}; {_AS_TEXT}" for name, document in within if name in head), kind)
     return None
 

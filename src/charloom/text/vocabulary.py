@@ -76,7 +76,7 @@ class Vocabulary:
             # bool is a subclass of int.
             if isinstance(count, bool) or not isinstance(count, int) or count < 0:
                 raise SettingsError(
-                    f"must have a whole number, 0 or more, for each character; not so for {character!r:.20}",
+                    f"must have an integer, at least 0, for each character; it has not for {character!r:.20}",
                     setting="counts",
                 )
         # Ties are sorted by character, so that ids do not depend on the order of ``counts``.
@@ -178,9 +178,9 @@ class Vocabulary:
         try:
             array = ids.numpy(force=True) if isinstance(ids, torch.Tensor) else np.asarray(list(ids))
         except (TypeError, ValueError, OverflowError) as error:
-            raise InputError(f"must be whole numbers in one dimension ({error!s:.100})", setting="ids") from None
+            raise InputError(f"must be integers in one dimension ({error!s:.100})", setting="ids") from None
         if array.ndim != 1 or (len(array) and array.dtype.kind not in "iu"):
-            raise InputError(f"must be whole numbers in one dimension, not {array.dtype} {array.shape}", setting="ids")
+            raise InputError(f"must be integers in one dimension, not {array.dtype} {array.shape}", setting="ids")
         if len(array) and not (array.min() >= 0 and array.max() < len(self)):
             wrong = next(number for number in array.tolist() if not 0 <= number < len(self))
             raise InputError(f"hold {wrong}: this vocabulary's are 0 to {len(self) - 1}", setting="ids")
