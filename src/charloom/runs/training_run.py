@@ -188,7 +188,7 @@ class TrainingRun:
     def _saved_model(self) -> LanguageModel | None:
         """Model in the folder, if a run with nothing left to train would save the same one; else None."""
         start, checkpoint = self.start, self.start.checkpoint
-        # Only this process sees the folder for certain: if it skipped training, the others would wait for it.
+        # With several processes, all train: if one skipped it, the others would wait in their first collective call.
         if checkpoint is None or self.end_reason is None or self.processes.size > 1:
             return None
         if not (self.folder.path / PLOT_FILE).exists():  # the plot is written last: the process was killed while saving
