@@ -72,7 +72,7 @@ def train(
         the record of the epoch whose weights the model has: the last or, with ``keep_best``, the best in validation.
 
     Raises:
-        SettingsError: The text is shorter than a minibatch, or a setting is unavailable here or not to be resumed with.
+        SettingsError: The text is too short, or a setting is not supported here or cannot be changed in a resumed run.
         TrainingDivergedError: The loss or a weight is not finite; the model has the last good or the best weights.
         CheckpointError: The checkpoint is damaged, or of another text or model.
         InputError: The model has another vocabulary than the corpus, or processes have different arguments.
@@ -188,7 +188,7 @@ class _Trainer:
     def _end_epoch(self, started: float) -> None:
         training, epoch = self._training, self._training.epoch
         assert training.progress is not None
-        training.check()  # the loss is computed before the last step, which may have made weights infinite
+        training.check()  # the loss is computed before the last step, which may have made a weight NaN
         perplexity = perplexity_of(float(training.progress.mean_loss))
         validation = self._validate() if len(self._validation_ids) else None
         training.seconds = time.perf_counter() - started
