@@ -1,6 +1,6 @@
-"""The folder of a training run: the model, ``history.jsonl`` (a line as each epoch ends) and ``history.png``.
+"""The folder of a training run: the model, ``history.jsonl`` (a line per epoch) and ``history.png``.
 
-Checkpoints are in a folder within; see ``training.checkpoints``.
+Checkpoints are in a subfolder; see ``training.checkpoints``.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ _WRITTEN_HERE = re.compile("|".join(map(re.escape, (CONFIG_FILE, WEIGHTS_FILE, *
 
 @contextlib.contextmanager
 def writing_to(folder: Path) -> Iterator[None]:
-    """Raises ModelFolderError instead of OSError."""
+    """Converts an OSError within the ``with`` statement to a ModelFolderError that names the folder."""
     try:
         yield
     except OSError as error:
@@ -40,7 +40,12 @@ def writing_to(folder: Path) -> Iterator[None]:
 
 
 class RunFolder:
-    """Writes a run to its folder. As a listener it keeps the history, and writes it, while training goes on."""
+    """Folder that a run is written to. As a listener, it records the history and writes it after each epoch.
+
+    Attributes:
+        path: Path of the folder.
+        history: Records of the epochs so far.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -50,9 +55,14 @@ class RunFolder:
         self._lock = FolderLock(path, "another run")
 
     def enter(self, *, force: bool = False) -> None:
-        """Makes the folder and keeps other runs out of it. Raises ModelFolderError if that fails.
+        """Creates the folder and locks it against other runs.
 
-        Also if a model or a run is in it already, unless ``force`` is set.
+        Args:
+            force: If True, accepts a folder that contains a model or an interrupted run.
+
+        Raises:
+            ModelFolderError: The path is a file, the folder cannot be written or is locked by another run, or, without
+                ``force``, it contains a model or an interrupted run.
         """
         if self.path.is_file():
             raise ModelFolderError(f"{self.path} is a file", hint=("name a folder with ", Argument("output")))
@@ -62,6 +72,7 @@ class RunFolder:
         hint: tuple[Part, ...] = ()
         if (self.path / CONFIG_FILE).exists():
             found, hint = "a model already", ("name another folder, or give ", _FORCE)
+        # A checkpoint of step 0 holds no training, so it may be replaced.
         elif checkpoint_files(self.path / CHECKPOINTS, after=0):
             found = "a run that was interrupted"
             hint = (Argument("resume", str(self.path)), " resumes it, ", _FORCE, " starts a new one")
@@ -70,7 +81,14 @@ class RunFolder:
             raise ModelFolderError(f"{self.path}: there is {found}", hint=hint)
 
     def begin(self, history: History | None = None) -> None:
-        """Readies the folder for a run, or one that goes on with its history. Raises ModelFolderError if that fails."""
+        """Prepares the folder for a run; call it after ``enter``.
+
+        Args:
+            history: Epochs of the run that is resumed; None or empty for a new run.
+
+        Raises:
+            ModelFolderError: The folder cannot be written.
+        """
         with writing_to(self.path):
             remove_leftovers(self.path, _WRITTEN_HERE)
             if history:
@@ -79,17 +97,17 @@ class RunFolder:
 
     @property
     def files(self) -> list[str]:
-        """The names of what is in it, but for hidden files."""
+        """Sorted names of the files and folders in it, except hidden ones."""
         return sorted(file.name for file in self.path.iterdir() if not file.name.startswith("."))
 
     def leave(self) -> None:
-        """Lets other runs in; removes the folder if nothing was written to it."""
+        """Unlocks the folder, and removes it if it is empty."""
         self._lock.release()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # rmdir fails, as intended, if anything is in the folder
             self.path.rmdir()
 
     def __call__(self, event: Event) -> None:
-        """Appends each epoch to the history; warns once as long as that fails."""
+        """Appends the record of each epoch to the history; warns once if the file cannot be written."""
         if isinstance(event, EpochEnded):
             self.history.append(event.record)
             try:
@@ -105,8 +123,10 @@ class RunFolder:
                 self._failing = True
 
     def _write_history(self) -> None:
-        """Appends what the file lacks; writes it whole if it is another run's, gone, or perhaps ends in half a line."""
+        """Appends the missing lines, or writes the whole file if it may be incomplete or of another run."""
         file = self.path / HISTORY_FILE
+        # The count is 0 until a write succeeds: a failed append may leave half a line, after which the next call
+        # writes the whole file.
         begin, self._num_written = self._num_written if file.exists() else 0, 0
         lines = "".join(record.to_json() + "\n" for record in self.history[begin:])
         if begin:
@@ -118,7 +138,14 @@ class RunFolder:
         self._num_written, self._failing = len(self.history), False
 
     def finish(self, model: LanguageModel, texts: tuple[bytes, bytes] = (b"", b"")) -> None:
-        """Writes the model first, as it cannot be made again; what compression needs of the texts; the plot last."""
+        """Writes the model, the files for compression, the history and its plot.
+
+        Args:
+            model: The trained model.
+            texts: Ends of the training part and of the held-out part (``texts_for_codec``); empty to store none.
+        """
+        # The plot is deleted first and written last: a folder with a plot has a completely saved model, which
+        # TrainingRun relies on. The model comes before all that can be made from it again.
         (self.path / PLOT_FILE).unlink(missing_ok=True)
         model.save(self.path)
         seen, unseen = texts
@@ -135,9 +162,10 @@ class RunFolder:
 
 
 def texts_for_codec(corpus: Corpus, settings: TrainingSettings) -> tuple[bytes, bytes]:
-    """The ends of what is trained on and of what is kept out, in bytes, as much as a priming can take."""
+    """Returns the ends of the training part and of the held-out part, ``MAX_PRIMING`` tokens at most, as bytes."""
 
     def end(start: int, stop: int) -> bytes:
+        # Priming takes at most this many bytes: of a long text, nothing before them is decoded.
         text = corpus.vocabulary.decode(corpus.ids[max(start, stop - priming.MAX_PRIMING) : stop])
         return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
 
@@ -146,7 +174,15 @@ def texts_for_codec(corpus: Corpus, settings: TrainingSettings) -> tuple[bytes, 
 
 
 def plot_history(history: History, kept_epoch: int | None = None) -> bytes:
-    """Perplexity over epochs, training and validation, as a PNG; the kept epoch is marked if it is before the last."""
+    """Plots training and validation perplexity over epochs.
+
+    Args:
+        history: Records of at least one epoch.
+        kept_epoch: Epoch whose weights were saved, marked if it is not the last; None for the last.
+
+    Returns:
+        The plot as a PNG.
+    """
     from matplotlib.ticker import MaxNLocator
 
     figure = plots.new_figure(7, 4.2)

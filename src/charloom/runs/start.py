@@ -1,4 +1,4 @@
-"""The start of a training run: text, model and, if a run is resumed, its checkpoint; the memory that it will take."""
+"""The start of a training run: text, model and, if a run is resumed, its checkpoint; and an estimate of its memory."""
 
 import warnings
 from collections.abc import Mapping
@@ -33,12 +33,12 @@ class Start:
     """The start of a run.
 
     Attributes:
-        corpus: The text.
+        corpus: The text, in the vocabulary of the model.
         model: The model, with the weights that training starts from.
         settings: Settings of the training loop.
         source: Origin of the text, as JSON values, for checkpoints.
         checkpoint: The checkpoint that the run continues from; None for a new run.
-        description: One line to display.
+        description: Description of the start for display, in one line.
     """
 
     corpus: Corpus
@@ -50,7 +50,10 @@ class Start:
 
 
 def recipe_of(plan: RunPlan) -> Recipe:
-    """Returns the plan's recipe, or the one that goes with its start."""
+    """Returns the plan's recipe. Without one: that of the resumed run, or the default of the text.
+
+    To fine-tune, the default takes the settings that the model dictates.
+    """
     if plan.recipe is not None:
         return plan.recipe
     if resume := plan.resumes:
@@ -82,24 +85,36 @@ def _recipe_of(checkpoint: Checkpoint, model: LanguageModel) -> Recipe:
 def fixed_settings(model: LanguageModel) -> Facts:
     """Returns the settings that a model's weights and vocabulary dictate, and its dropout, by name."""
     settings = asdict(model.settings)
-    del settings["init_sigma"]
+    del settings["init_sigma"]  # a model does not store it; only new weights need it
     return {"unit": model.vocabulary.unit, **asdict(model.vocabulary.clean_up), **settings}
 
 
 def settle(
     plan: RunPlan, recipe: Recipe, checkpoint: Checkpoint | None, restarts: int
 ) -> tuple[Recipe, LanguageModel | None]:
-    """Returns all settings of the run, and the model that it continues from; None for a new one.
+    """Returns all settings of the run and the model that it starts from.
 
-    After a restart by torchrun, settings of text and model are the checkpoint's: the command line is that of the first
-    start. Raises SettingsError for a setting that contradicts the model or the resumed run.
+    Args:
+        plan: Plan of the run.
+        recipe: Settings as given.
+        checkpoint: Checkpoint to resume; None for a new run.
+        restarts: Number of restarts by torchrun.
+
+    Returns:
+        The recipe, with settings of the resumed run or of the model filled in, and the model; None if a new model is to
+        be built.
+
+    Raises:
+        SettingsError: A setting contradicts the model or the resumed run.
     """
     if checkpoint is not None:
         model = checkpoint.make_model()
         own = _recipe_of(checkpoint, model)
+        # torchrun repeats the command line of the first start, which need not fit the checkpoint.
         if restarts:
             recipe = replace(own, training=recipe.training)
         else:
+            # A model does not store init_sigma, so there is no value to contradict.
             own = replace(own, model=replace(own.model, init_sigma=recipe.model.init_sigma))
             given = {name: value for name, value in vars(recipe.corpus).items() if value is not None}
             recipe = replace(recipe, corpus=replace(own.corpus, **given))
@@ -114,6 +129,7 @@ def settle(
     left_open = [name for name, value in vars(recipe.corpus).items() if value is None and name in known]
     recipe = recipe.with_changes({name: known[name] for name in left_open})
     _refuse_changes(known, recipe.values, f"the model in {plan.init_from} has")
+    # Dropout has no weights, so it may change. PyTorch warns of dropout between layers if there is only one.
     model.dropout.p = recipe.model.dropout
     model.layer.dropout = recipe.model.dropout if recipe.model.num_layers > 1 else 0.0
     return recipe, model
@@ -122,7 +138,7 @@ def settle(
 def start_resumed(
     plan: RunPlan, recipe: Recipe, model: LanguageModel, checkpoint: Checkpoint, corpus: Corpus, restarts: int
 ) -> Start:
-    """Starts where an interrupted run was. Raises CheckpointError if the text is another."""
+    """Returns the start of a resumed run. Raises CheckpointError if the corpus is not its text."""
     check_corpus(checkpoint, corpus)
     if others := differences(checkpoint):
         warnings.warn(f"{others}: the last bits may differ", CharloomWarning, stacklevel=2)
@@ -133,9 +149,16 @@ def start_resumed(
 
 
 def start_new(plan: RunPlan, recipe: Recipe, model: LanguageModel | None, corpus: Corpus) -> Start:
-    """Starts from new weights or, to fine-tune, from those of a model.
+    """Returns the start of a run from new weights or, to fine-tune, from those of a model.
 
-    Raises UnknownCharacterError if the text has characters that the model lacks, and ``extend_vocabulary`` is not set.
+    Args:
+        plan: Plan of the run.
+        recipe: All settings of the run.
+        model: Model to fine-tune; None to build one.
+        corpus: The text.
+
+    Raises:
+        UnknownCharacterError: The text has characters that the model lacks, and ``extend_vocabulary`` is not set.
     """
     source = _source(plan, corpus, recipe.corpus)
     seed = recipe.training.seed
@@ -145,6 +168,7 @@ def start_new(plan: RunPlan, recipe: Recipe, model: LanguageModel | None, corpus
         return Start(corpus, model, recipe.training, source, None, description)
     description = f"from the weights in {plan.init_from}"
     known = set(model.vocabulary.tokens)
+    # Token 0 stands for all tokens out of vocabulary, and has its place in every vocabulary.
     missing = [token for token in corpus.vocabulary.tokens[1:] if token not in known]
     if missing and recipe.corpus.unit == "char":
         if not plan.extend_vocabulary:
@@ -161,7 +185,8 @@ def start_new(plan: RunPlan, recipe: Recipe, model: LanguageModel | None, corpus
 
 
 def _source(plan: RunPlan, corpus: Corpus, settings: CorpusSettings) -> Facts:
-    """Returns names and absolute paths, and the clean-up that was applied, as JSON values."""
+    """Returns the names or absolute paths of the texts, and the corpus settings, as JSON values."""
+    # Absolute, so that the run can be resumed from another working folder.
     places = [name if _is_no_file(name) else str(Path(name).absolute()) for name in plan.texts]
     if isinstance(plan.corpus, Corpus):
         places = []
@@ -171,7 +196,7 @@ def _source(plan: RunPlan, corpus: Corpus, settings: CorpusSettings) -> Facts:
 
 
 def stored_texts(checkpoint: Checkpoint) -> list[str]:
-    """Returns what the text of a run was named by. Raises CheckpointError if it cannot be found there again."""
+    """Returns the names or paths of a run's texts. Raises CheckpointError if they cannot be read from there again."""
     again = "name it again"
     texts = checkpoint.source.get("texts")
     if not isinstance(texts, list) or not texts or not all(isinstance(name, str) and name for name in texts):
@@ -180,7 +205,7 @@ def stored_texts(checkpoint: Checkpoint) -> list[str]:
         if name == STANDARD_INPUT:
             raise CheckpointError(f"{checkpoint.path}: its text came from standard input", hint=again)
         named = len(texts) == 1 and name in (*NAMED_CORPORA, PYTHON_REFERENCE)
-        # A pipe would be waited for, and whoever made the checkpoint may have named any.
+        # Only files and folders: opening a pipe would block, and a checkpoint from elsewhere may name one.
         if not named and not _is_no_file(name) and not (Path(name).is_file() or Path(name).is_dir()):
             raise CheckpointError(f"{name}: the run's text is not there any more", hint="name its new place")
     return texts
@@ -197,14 +222,20 @@ def _refuse_changes(before: Mapping[str, object], now: Mapping[str, object], rea
 
 
 def estimate_memory(model: LanguageModel, settings: TrainingSettings, ids: StoredIds) -> int:
-    """Bytes that training takes at its peak beside the program itself: parameters, minibatch, text.
+    """Returns an estimate of the peak memory of training, in bytes, without the program itself.
 
-    Weights, gradients and the optimizer's moments; the weights kept of the last epoch, of the one now ending and of the
-    best; of the minibatch what a step keeps for the way back. A checkpoint is written from where these are.
+    Args:
+        model: The model.
+        settings: Settings of the training loop.
+        ids: Token ids of the text.
     """
+    # A checkpoint needs no memory of its own: it is written from the tensors counted here.
     parameters = sum(parameter.numel() for parameter in model.parameters())
+    # Weights and gradients; AdamW's moments; the weights of the last epoch, of the one that ends, and of the best.
     kept = 2 + (2 if settings.optimizer == "adamw" else 0) + 2 + (1 if settings.validation_fraction else 0)
     layer = model.layer
+    # Values that a step stores per character for the backward pass: of each layer, and two per logit.
     per_char = layer.num_layers * layer.hidden_size * CELL_OF_MODE[layer.mode].kept_per_unit + 2 * len(model.vocabulary)
     floats = parameters * kept + settings.batch_size * settings.num_steps * per_char
+    # A longer text than MAX_IN_MEMORY is read from a file.
     return floats * _FLOAT_BYTES + min(len(ids) * ids.bytes_per_id, MAX_IN_MEMORY)

@@ -1,7 +1,7 @@
-"""Curves and samples of a run, for TensorBoard and for Weights & Biases: listeners of what the progress bar shows.
+"""Listeners that record the curves and samples of a run in TensorBoard or in Weights & Biases.
 
-Both programs are optional (``pip install 'charloom[tensorboard]'``, ``'charloom[wandb]'``), and neither decides about
-a run: an error in them is reported once, and training continues without them.
+Both programs are optional (``pip install 'charloom[tensorboard]'``, ``'charloom[wandb]'``), and neither can end a run:
+an error in one of them is reported once, and training continues without it.
 """
 
 import contextlib
@@ -25,11 +25,17 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 _SECONDS_BETWEEN_POINTS = 1.0
-"""Interval between the points of a curve within an epoch: reading the loss synchronizes with the GPU."""
+"""Minimum interval between the points of a curve within an epoch: reading the loss synchronizes with the GPU."""
 
 
 class Tracker(ABC):
-    """Turns events into named numbers and texts over the steps of the run. A context manager: its end closes it."""
+    """Base class of listeners that record events as named numbers and texts by the step of the run.
+
+    A context manager, which closes the record at its end.
+
+    Attributes:
+        name: Name of the program, for messages.
+    """
 
     name: str
 
@@ -39,7 +45,7 @@ class Tracker(ABC):
         self._failed = False
 
     def __call__(self, event: Event) -> None:
-        """Records one event; within an epoch, one a second."""
+        """Records an event; of the steps within an epoch, at most one per second."""
         values: dict[str, float | str]
         if isinstance(event, StepEnded) and time.monotonic() - self._point_at >= _SECONDS_BETWEEN_POINTS:
             self._point_at = time.monotonic()
@@ -65,7 +71,8 @@ class Tracker(ABC):
             return
         try:
             act()
-        except Exception as error:  # whatever another program makes of a full disk or a lost connection
+        # Of any class: the programs raise errors of their own for a full disk or a lost connection.
+        except Exception as error:
             self._failed = True
             reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
             warnings.warn(
@@ -84,6 +91,7 @@ class Tracker(ABC):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        # After an error, _attempt does nothing: the program is closed here, and a second error is not reported.
         if self._failed:
             with contextlib.suppress(Exception):
                 self._close(failed=True)
@@ -91,17 +99,22 @@ class Tracker(ABC):
 
 
 class TensorBoard(Tracker):
-    """Writes to a folder that ``tensorboard --logdir FOLDER`` shows while the run goes on.
+    """Tracker that writes to a folder for TensorBoard; ``tensorboard --logdir FOLDER`` shows the run while it trains.
 
-    A run resumed from a checkpoint writes to the same folder: what was recorded after that checkpoint is hidden.
+    A run resumed from a checkpoint writes to the same folder: points recorded after that checkpoint are hidden.
     """
 
     name = "TensorBoard"
 
     def __init__(self, path: str | Path, config: Mapping[str, object] | None = None) -> None:
-        """Nothing is written before the first event. Raises SettingsError if TensorBoard is not installed.
+        """Prepares the tracker; nothing is written before the first event.
 
-        config: Settings of the run, shown as a text.
+        Args:
+            path: Folder to write to.
+            config: Settings of the run, shown as a table; None to show none.
+
+        Raises:
+            SettingsError: TensorBoard is not installed.
         """
         super().__init__()
         check_type(PATH, path=path)
@@ -114,26 +127,27 @@ class TensorBoard(Tracker):
     def _write(self, values: Mapping[str, float | str], step: int) -> None:
         for name, value in values.items():
             if isinstance(value, str):
-                # As it stands: the text is Markdown there, and indented lines are code.
+                # Indented as code, since TensorBoard renders text as Markdown.
                 code = "".join(f"    {line}\n" for line in value.splitlines())
-                self._open(step + 1).add_text(name, code, step)  # a sample comes after all else of its step
+                # A sample is the last event of its step: if it opens the writer, other points of the step stay visible.
+                self._open(step + 1).add_text(name, code, step)
             else:
                 self._open(step).add_scalar(name, value, step)
 
     def _open(self, step: int) -> "SummaryWriter":
-        """step: The first that this run records; from there on what an earlier one recorded is hidden."""
+        """Returns the writer; creates it on the first call, to hide what an earlier run recorded from ``step`` on."""
         if self._writer is None:
             before = set(threading.enumerate())
             self._writer = self._make_writer(str(self._path), purge_step=step, flush_secs=1)
             own, usual = set(threading.enumerate()) - before, self._usual_hook
-            # No traceback on the screen if a thread of TensorBoard's fails: the next write raises its error here.
+            # Suppresses the traceback of a failed TensorBoard thread: the next write raises the same error here.
             threading.excepthook = lambda failure: None if failure.thread in own else usual(failure)
             if self._config:
                 rows = "".join(f"| {name} | `{value}` |\n" for name, value in self._config.items())
                 self._writer.add_text("settings", f"| setting | value |\n|:--|:--|\n{rows}", step)
         return self._writer
 
-    def _close(self, *, failed: bool) -> None:  # noqa: ARG002 - nothing there to tell it to
+    def _close(self, *, failed: bool) -> None:  # noqa: ARG002 - TensorBoard records no status
         if self._writer is not None:
             try:
                 self._writer.close()
@@ -142,20 +156,29 @@ class TensorBoard(Tracker):
 
 
 class WeightsAndBiases(Tracker):
-    """Records to a run on Weights & Biases, or with ``WANDB_MODE=offline`` to a folder that ``wandb sync`` sends later.
+    """Tracker that records to a run on Weights & Biases.
 
-    The variables of that program apply (``WANDB_PROJECT``, ``WANDB_ENTITY``, ``WANDB_MODE``, ``WANDB_DIR``, ...).
+    With ``WANDB_MODE=offline``, it records to a folder that ``wandb sync`` uploads later. The environment variables of
+    wandb apply (``WANDB_PROJECT``, ``WANDB_ENTITY``, ``WANDB_MODE``, ``WANDB_DIR``, ...).
 
     Attributes:
-        run_id: Identifier there, by which a run is resumed. Steps that it already has are not recorded twice.
+        run_id: Identifier of the run on Weights & Biases, by which it is resumed. Steps that were recorded before are
+            not recorded twice.
     """
 
     name = "Weights & Biases"
 
     def __init__(self, name: str, config: Mapping[str, object] | None = None, *, run_id: str | None = None) -> None:
-        """Starts or resumes a run there, in the project "charloom" unless the environment names another.
+        """Starts or resumes a run, in the project "charloom" unless ``WANDB_PROJECT`` is set.
 
-        Raises SettingsError if wandb is not installed, CharloomError if the run cannot be started (no key, no network).
+        Args:
+            name: Name of the run to display, unless ``WANDB_NAME`` is set.
+            config: Settings of the run to display; None to show none.
+            run_id: Identifier of the run to resume; None for a new run.
+
+        Raises:
+            SettingsError: wandb is not installed.
+            CharloomError: The run cannot be started (no key, no network).
         """
         super().__init__()
         check_type(str, name=name)
@@ -168,8 +191,9 @@ class WeightsAndBiases(Tracker):
                 name=os.environ.get("WANDB_NAME", name),
                 config=dict(config or {}),
                 id=run_id,
+                # "allow" also creates the run, if it was deleted there or never uploaded.
                 resume="allow" if run_id else None,
-                # Its copy of what is printed would pass a progress bar line by line.
+                # wandb captures the console by default: each update of a progress bar would be recorded as a line.
                 settings=self._wandb.Settings(console="off"),
             )
         except Exception as error:
@@ -181,6 +205,7 @@ class WeightsAndBiases(Tracker):
 
     def _write(self, values: Mapping[str, float | str], step: int) -> None:
         shown: dict[str, object] = {
+            # Preformatted: a sample's line breaks and spaces count.
             name: self._wandb.Html(f"<pre>{html.escape(value)}</pre>", inject=False)
             if isinstance(value, str)
             else value

@@ -1,4 +1,7 @@
-"""A training run in a folder, from the lock to the saved model."""
+"""A training run in a folder, from the lock to the saved model: the execution of a ``RunPlan``.
+
+Use ``training.trainer.train`` to train a model in memory, without a folder.
+"""
 
 import tempfile
 import warnings
@@ -37,18 +40,17 @@ from charloom.training.trainer import check_possible, train
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a training run.
+    """Result of a training run.
 
     Attributes:
-        status: ``finished``: all epochs, or as many as patience lasts for. ``stopped``: a listener ended it; it can be
-            resumed. ``diverged``: the loss is not finite; ``error`` says what to do. ``nothing to do``: the run that
-            was to be resumed was finished.
+        status: ``finished``: all epochs are trained, or patience is exhausted. ``stopped``: a listener stopped the run,
+            which can be resumed. ``diverged``: the loss or a weight is not finite; ``error`` states what to do.
+            ``nothing to do``: the run to be resumed had finished already.
         model: The model, with the weights that were saved.
-        history: The epochs.
+        history: Records of the epochs that ended.
         kept: Record of the epoch whose weights the model has; None if no epoch ended.
-        last_checkpoint: The last checkpoint and its place in the run, if it is not the place where training ended
-            because the disk was full; else empty.
-        error: The error, if the run diverged.
+        last_checkpoint: Path and position of the last checkpoint if later ones could not be written; else empty.
+        error: The error, if the run diverged; else None.
     """
 
     status: Literal["finished", "stopped", "diverged", "nothing to do"]
@@ -60,28 +62,33 @@ class Outcome:
 
 
 class TrainingRun:
-    """Carries out a ``RunPlan``: locks the folder, finds the checkpoint, trains, saves.
+    """Execution of a ``RunPlan``: locks the folder, finds the checkpoint, trains the model and saves it.
 
-    ``TrainingRun(plan).run()`` does all. To look at the start before training, enter the run::
+    ``TrainingRun(plan).run()`` does all of this. To inspect the start before training, enter the run::
 
         with TrainingRun(plan) as run:
             print(run.start.description)
             outcome = run.train(listeners)
 
     Attributes:
-        plan: The plan.
+        plan: The plan, as passed.
         folder: The folder of the run, locked while the run is entered.
-        processes: The processes that train together, once the run is entered.
+        processes: Process group of the run, once the run is entered.
         start: Text, model and checkpoint, once the run is entered.
-        history: The epochs so far.
-        end_reason: The reason why a resumed run has nothing left to train, in parts of a message; None if it has.
+        history: Records of the epochs that ended.
+        end_reason: Parts of a message why a resumed run has nothing left to train; None if there is something to train.
     """
 
     def __init__(self, plan: RunPlan, *, processes: Processes | None = None, progress: Progress | None = None) -> None:
-        """Nothing is read or locked yet. Raises SettingsError if the plan does not say in which folder to resume.
+        """Prepares the run; nothing is read or locked before it is entered.
 
-        processes: Those that train together, each with this plan. None: those that torchrun started, or this one alone.
-        progress: Called while the text is read.
+        Args:
+            plan: Plan of the run; the same on all processes.
+            processes: Process group to train in. None: the processes that torchrun started, or this process alone.
+            progress: Callback for the progress of reading the text.
+
+        Raises:
+            SettingsError: The plan resumes a checkpoint outside the folder of a run, and does not set ``output``.
         """
         check_type(RunPlan, plan=plan)
         check_type((Processes, NoneType), processes=processes)
@@ -98,19 +105,23 @@ class TrainingRun:
         self._stage: Literal["new", "entered", "trained", "left"] = "new"
 
     def run(self, listeners: Sequence[Listener] = ()) -> Outcome:
-        """Enters the run, trains, saves and leaves it. See ``train``."""
+        """Enters the run, trains and saves the model, and leaves the run. See ``train``."""
         with self:
             return self.train(listeners)
 
     def __enter__(self) -> Self:
-        """Locks the folder and prepares the start. What stands in the folder is refused, resumed or overwritten.
+        """Locks the folder and prepares the start.
 
-        Raises CharloomError if the folder is in use, has something else, or cannot be written; if a setting, the text,
-        the checkpoint or the model to start from is wrong; if the run was entered before.
+        A model or run in the folder is resumed, replaced or refused, as the plan requires.
+
+        Raises:
+            CharloomError: The folder is locked, cannot be written, or contains a model or run that the plan does not
+                replace; a setting, the text, the checkpoint or the initial model is invalid; or the run was entered
+                before.
         """
         if self._stage != "new":
             raise InputError("a TrainingRun is entered once: make another one of its plan")
-        self._stage = "left"
+        self._stage = "left"  # a run that fails to start cannot be entered again either
         plan, recipe = self.plan, recipe_of(self.plan)
         with ExitStack() as stack:
             if self._joins:
@@ -119,16 +130,18 @@ class TrainingRun:
             if not processes.is_rank_zero:  # the first process warns
                 stack.enter_context(warnings.catch_warnings())
                 warnings.simplefilter("ignore", CharloomWarning)
+            # In a barrier, an error of one process is raised on all, so that none waits for it in vain.
             with processes.barrier():
                 processes.check(recipe.training)
                 if STANDARD_INPUT in plan.texts and processes.size > 1:
                     raise SettingsError("standard input has one reader, and here are several processes: use a file")
                 if processes.is_rank_zero:
                     in_place = plan.continues_in_folder
+                    # A missing folder that is to be resumed is not created: reading its checkpoint reports the error.
                     if self.folder.path.exists() or not in_place:
                         stack.callback(self.folder.leave)
                         self.folder.enter(force=plan.force or in_place or processes.restarts > 0)
-            checkpoint = self._checkpoint()  # under the lock, so that no other process brings the run further
+            checkpoint = self._checkpoint()  # under the lock, so that no other process continues the run meanwhile
             with processes.barrier():
                 recipe, model = settle(plan, recipe, checkpoint, processes.restarts)
                 if isinstance(plan.corpus, Corpus):
@@ -145,6 +158,7 @@ class TrainingRun:
                 if processes.is_rank_zero:
                     self.folder.begin(checkpoint.history if checkpoint else None)
             processes.start_training()
+            # Until here, an error unlocks the folder; from here on, __exit__ does.
             self._stack = stack.pop_all()
         self._stage = "entered"
         return self
@@ -154,7 +168,7 @@ class TrainingRun:
         self._stack.close()
 
     def _checkpoint(self) -> Checkpoint | None:
-        """Returns the checkpoint to continue from: after a restart the run's own last one, else the one of the plan."""
+        """Returns the checkpoint to resume: after a restart by torchrun, the run's own last one; else the plan's."""
         processes, path = self.processes, self.plan.resumes
         if processes.restarts:
             found = newest_checkpoint_of(processes, self.folder.path, of_this_run=True)
@@ -163,7 +177,7 @@ class TrainingRun:
         if path is None:
             return None
         found = newest_checkpoint_of(processes, path)
-        return found if found is not None else newest_checkpoint(path)  # which says why there is none
+        return found if found is not None else newest_checkpoint(path)  # raises the error that states the reason
 
     @property
     def is_done(self) -> bool:
@@ -172,12 +186,12 @@ class TrainingRun:
 
     @cached_property
     def _saved_model(self) -> LanguageModel | None:
-        """The model in the folder if it is the very one that a run with nothing left to train would save."""
+        """Model in the folder, if a run with nothing left to train would save the same one; else None."""
         start, checkpoint = self.start, self.start.checkpoint
-        # Other processes that train along wait for this one to train too.
+        # With several processes, all train: if one skipped it, the others would wait in their first collective call.
         if checkpoint is None or self.end_reason is None or self.processes.size > 1:
             return None
-        if not (self.folder.path / PLOT_FILE).exists():  # killed while it was saved
+        if not (self.folder.path / PLOT_FILE).exists():  # the plot is written last: the process was killed while saving
             return None
         if start.settings.ends_with_best != checkpoint.settings.ends_with_best:
             return None
@@ -186,20 +200,22 @@ class TrainingRun:
         except CharloomError:
             return None
         results = model.provenance.get("results") or {}
-        stored = asdict(checkpoint.settings) | {"prefix": list(checkpoint.settings.prefix)}  # as JSON has them
+        stored = asdict(checkpoint.settings) | {
+            "prefix": list(checkpoint.settings.prefix)
+        }  # JSON has lists, not tuples
         same = model.provenance.get("training") == stored
         return model if same and results.get("epochs_trained") == len(checkpoint.history) else None
 
     def train(self, listeners: Sequence[Listener] = (), *, notes: Mapping[str, object] | None = None) -> Outcome:
-        """Trains the model and saves it, also if a listener stops training or the run diverges.
+        """Trains the model and saves it, even if a listener stops training or the run diverges.
 
         Args:
-            listeners: Called with each event; ``SavingStarted`` is the last one.
-            notes: JSON values to keep in checkpoints.
+            listeners: Callbacks for events; the last event is ``SavingStarted``.
+            notes: JSON values to store in checkpoints.
 
         Raises:
-            CharloomError: Training failed; the error says where the model of the last epoch is saved, if there is one.
-            InputError: The run is not entered, or has trained already.
+            CharloomError: Training failed; the message names the folder if a model was saved.
+            InputError: The run is not entered, or was trained before.
             ModelFolderError: The folder cannot be written; the model is saved in a temporary folder.
         """
         if self._stage != "entered":
@@ -222,10 +238,10 @@ class TrainingRun:
                 resume=start.checkpoint,
                 processes=processes,
             )
-        except Exception as error:
+        except Exception as error:  # raised below, after the model of the last epoch is saved
             self.history, failure = self.folder.history, error
         saved: tuple[Part, ...] = ()
-        # Of a run that failed there may be nothing to save: nothing was trained, or no epoch of it.
+        # A run that failed has nothing to save if train() did not start or no epoch ended.
         trained = failure is None or (start.model.provenance is not before and self.history)
         if trained and processes.is_rank_zero and plan.save_model:
             self._save(listeners, priming=priming)
@@ -256,16 +272,17 @@ class TrainingRun:
         return Outcome(status, model, history, kept, last_checkpoint, error)
 
     def _save(self, listeners: Sequence[Listener], *, priming: bool) -> None:
-        """Saves to the folder or, if that fails, to a new temporary folder."""
+        """Saves the model to the folder or, if that fails, to a new temporary folder."""
         for listener in listeners:
-            with suppress(StopTraining):
+            with suppress(StopTraining):  # there is nothing left to stop
                 listener(SavingStarted())
         model, start = self.start.model, self.start
-        if not priming:  # the samples' default prefix is the start of the text
+        if not priming:  # else it would store the start of the text, the samples' default prefix
             model.provenance = {**model.provenance, "prefix": list(model.provenance["training"]["prefix"])}
         try:
             self.folder.finish(model, texts_for_codec(start.corpus, start.settings) if priming else (b"", b""))
         except (CharloomError, OSError) as error:
+            # Hours of training are not lost to a full disk or an unmounted folder.
             refuge = Path(tempfile.mkdtemp(prefix="charloom-"))
             model.save(refuge)
             raise ModelFolderError(*_parts_of(error), f"; the model is saved in {refuge} instead") from error

@@ -1,4 +1,7 @@
-"""The state of a training run between two steps: everything that its continuation depends on."""
+"""The state of a training run between two steps: everything that the following steps depend on.
+
+``training.checkpoints.checkpoint`` stores and restores it.
+"""
 
 import math
 import warnings
@@ -14,31 +17,37 @@ from charloom.training.history import EpochRecord, History
 from charloom.training.truncated_bptt import EpochProgress, make_optimizer
 
 Weights: TypeAlias = dict[str, Tensor]
-"""As ``LanguageModel.own_tensors`` names them."""
+"""Tensors of a model by the names of ``LanguageModel.own_tensors``."""
 
 _RISEN_FOR_EPOCHS = 3
 _RISEN_BY = 0.01
-"""The overfitting warning is given if validation is above its best by this fraction, after this many epochs: less is
-noise."""
+"""The overfitting warning is emitted if validation perplexity is above its best by this fraction, and the best epoch is
+this many epochs ago: a smaller or shorter rise is noise."""
 
 
 class TrainingState:
-    """The state of a run, except PyTorch's global random state, from which dropout is drawn.
+    """State of a run, except PyTorch's global random state, from which dropout is drawn.
 
     Attributes:
-        last_good: The weights after the last epoch that ended, or before the first.
-        best: The weights of the best epoch in validation; None without validation.
-        kept: The record of the epoch whose weights the model has after the run.
+        model: The model that is trained.
+        settings: Settings of the training loop.
+        optimizer: Optimizer of all parameters of the model.
+        generator: Random-number generator of the offsets and the order of minibatches.
+        history: Records of the epochs that ended.
+        last_good: Weights after the last epoch that ended, or before the first.
+        best: Weights of the best epoch in validation; None without validation or before the first epoch ended.
+        kept: Record of the epoch whose weights the model has after the run; None if no epoch ended.
         epoch_began_with: State of the generator at the start of the current epoch.
         progress: Progress of the current epoch; None before its first minibatch.
-        steps: Minibatches trained on since the start of the run.
-        seconds: Training time of the run so far.
-        epoch_seconds: Training time of the current epoch's minibatches so far.
+        steps: Number of minibatches trained on since the start of the run.
+        seconds: Training time of the run so far, in seconds.
+        epoch_seconds: Training time of the current epoch's minibatches so far, in seconds.
     """
 
     def __init__(self, model: LanguageModel, settings: TrainingSettings) -> None:
         self.model, self.settings = model, settings
         self.optimizer = make_optimizer(model.parameters(), settings)
+        # Its own, not the global one, so that dropout does not change the order of minibatches.
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.history = History()
         self.last_good = _copy_of(weights_of(model))
@@ -56,12 +65,13 @@ class TrainingState:
             self._diverged(f"the loss is {loss}")
 
     def check(self) -> None:
-        """Raises TrainingDivergedError, as ``check_loss``, also if a weight is not finite."""
+        """Raises TrainingDivergedError if the loss or a weight is not finite, after restoring the last good weights."""
         self.check_loss()
         if not all(bool(tensor.isfinite().all()) for tensor in weights_of(self.model).values()):
             self._diverged("a weight is no longer finite")
 
     def _diverged(self, reason: str) -> None:
+        # The model stays usable: train() raises, and its caller may still save the model.
         weights, good = self.last_good, len(self.history)
         if self.settings.ends_with_best and self.best is not None and self.history.best is not None:
             weights, good = self.best, self.history.best.epoch
@@ -82,8 +92,9 @@ class TrainingState:
     @random_state.setter
     def random_state(self, state: Tensor) -> None:
         length = len(torch.get_rng_state())
-        torch.set_rng_state(state[:length].clone())
+        torch.set_rng_state(state[:length].clone())  # PyTorch requires a tensor with storage of its own
         if self.model.device.type == "cuda" and len(state) > length:
+            # A checkpoint written on a CPU has no state of a GPU, hence the check of the length.
             torch.cuda.set_rng_state(state[length:].clone(), self.model.device)
 
     @property
@@ -103,11 +114,11 @@ class TrainingState:
         return self.epoch > self.settings.epochs or self.history.out_of_patience(self.settings.patience)
 
     def epoch_ended(self, record: EpochRecord) -> None:
-        """Records an epoch and copies its weights."""
+        """Appends the record of an epoch to the history, copies the weights and resets the progress."""
         self.history.append(record)
         self.last_good = _copy_of(weights_of(self.model))
         if record.validation_perplexity is not None and self.history.best is record:
-            self.best = self.last_good
+            self.best = self.last_good  # shared, not copied: a checkpoint then stores the weights once
         self.epoch_began_with = self.generator.get_state()
         self.progress = None
         self.epoch_seconds = 0.0
@@ -122,24 +133,27 @@ class TrainingState:
             self.put_weights(self.last_good)  # resumed within an epoch beyond the new number of epochs
 
     def put_weights(self, weights: Weights) -> None:
-        """Copies weights into the model."""
+        """Copies weights into the tensors of the model."""
         with torch.no_grad():
+            # In place: the optimizer refers to these tensors.
             for name, tensor in weights_of(self.model).items():
                 tensor.copy_(weights[name])
 
     def warn(self) -> None:
-        """Warns, once each, of a loss that explodes and stays finite, and of overfitting.
+        """Warns, once each, of an exploding but finite loss, and of overfitting.
 
-        Overfitting is reported if validation has been worse for some epochs and the last weights are kept.
+        Overfitting is reported if validation has been worse than its best for some epochs and the run would end with
+        the weights of the last epoch.
         """
         best, last, num_tokens = self.history.best, self.history[-1], len(self.model.vocabulary)
-        if last.perplexity > num_tokens**2:  # more than twice the loss of a guess
+        if last.perplexity > num_tokens**2:  # the loss is more than twice that of a uniform guess
             self._warn_of(
                 "explosion",
                 f"the perplexity of epoch {last.epoch} is {last.perplexity:.3g}, and that of a guess among the "
                 f"{num_tokens} tokens {num_tokens}: the steps are too large; lower ",
                 *(Argument("learning_rate"), " or ", Argument("clip_norm")),
             )
+        # A run that ends with the best weights needs no warning.
         if self.settings.ends_with_best or best is None:
             return
         value, lowest = last.validation_perplexity or math.inf, best.validation_perplexity or math.inf
@@ -166,7 +180,7 @@ def describe_position(epochs: int, done: int, num_batches: int) -> str:
 
 
 def weights_of(model: LanguageModel) -> Weights:
-    """Returns the model's own tensors, not copies."""
+    """Returns the tensors of the model by name; they share its memory."""
     return {name: tensor.detach() for name, tensor in model.own_tensors().items()}
 
 

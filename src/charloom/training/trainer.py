@@ -40,8 +40,7 @@ from charloom.training.state import TrainingState
 from charloom.training.truncated_bptt import check_trainable, train_epoch
 from charloom.version import __version__
 
-_FINITE_CHECK_STEPS = 50
-"""Reading the loss synchronizes with the GPU, so it is not checked at every step."""
+_FINITE_CHECK_STEPS = 50  # reading the loss synchronizes with the GPU, so it is not checked at every step
 
 
 def train(
@@ -56,24 +55,27 @@ def train(
 ) -> History:
     """Trains a model in place, starting from its current weights.
 
+    Warns of a loss that explodes and stays finite, and of overfitting if the weights of the last epoch are kept.
+
     Args:
-        model: Its vocabulary must be the corpus'. It is moved to the settings' device, and left in ``eval`` mode.
-        corpus: The text; the validation part is its end.
+        model: Model with the vocabulary of the corpus. It is moved to the settings' device, and left in ``eval`` mode.
+        corpus: Text to train on; the held-out part is its end.
         settings: Training settings. None: the defaults, or those of the checkpoint to resume.
-        listeners: Called with each event; one may raise ``StopTraining``.
-        checkpoints: Folder to write checkpoints to, as often as the settings say; None to write none.
+        listeners: Callbacks for events; one may raise ``StopTraining``.
+        checkpoints: Folder to write checkpoints to, at the intervals given by the settings; None to write none.
         resume: Checkpoint to resume, including its weights (``checkpoint.make_model()`` makes a model for them). The
             result equals that of an uninterrupted run, bit for bit on the same machine.
         processes: Process group (``init_processes``), all with the same arguments; None for a single process.
 
-    Returns the history. ``model.provenance``, which is saved with the model, has the text's fingerprint, the settings
-    and the record of the epoch whose weights the model has: the last, or, with ``keep_best``, the best in validation.
+    Returns:
+        The history. ``model.provenance``, which is saved with the model, has the text's fingerprint, the settings and
+        the record of the epoch whose weights the model has: the last or, with ``keep_best``, the best in validation.
 
-    Raises SettingsError for a text shorter than a minibatch or an unavailable device; TrainingDivergedError if
-    the loss is no longer finite, with the weights of the last good epoch (or the best) in the model; CheckpointError
-    for a text or settings with which the checkpoint cannot be resumed; InputError in
-    processes with different arguments. Warns of a loss that explodes and stays finite, and of
-    validation that has risen for epochs if the last weights count.
+    Raises:
+        SettingsError: The text is too short, or a setting is not supported here or cannot be changed in a resumed run.
+        TrainingDivergedError: The loss or a weight is not finite; the model has the last good or the best weights.
+        CheckpointError: The checkpoint is damaged, or of another text or model.
+        InputError: The model has another vocabulary than the corpus, or processes have different arguments.
     """
     check_type(LanguageModel, model=model)
     check_type(Corpus, corpus=corpus)
@@ -88,7 +90,7 @@ def train(
         text=corpus.fingerprint,
         vocabulary=model.vocabulary.tokens,
         weights=[(name, tensor.shape, tensor.requires_grad) for name, tensor in model.named_parameters()],
-        settings=replace(settings, device="auto", threads=None),
+        settings=replace(settings, device="auto", threads=None),  # these two may differ between machines
         checkpoints=checkpoints is None,
         checkpoint_to_resume=resume and (resume.steps, resume.history),
     )
@@ -113,7 +115,7 @@ def train(
         try:
             with suppress(StopTraining):
                 _Trainer(training, corpus, prefixes, listeners, checkpoints, processes).run()
-            training.check()  # stopped between two checks, it may have diverged
+            training.check()  # a run that was stopped may have diverged since the last check
         except TrainingDivergedError as error:
             if checkpoints is None or not checkpoints.describe_last:
                 raise
@@ -127,7 +129,7 @@ def train(
 
 
 class _Trainer:
-    """The epochs of a run: their minibatches, events, checkpoints, validation and samples."""
+    """Loop over the epochs of a run, with its events, checkpoints, validation and samples."""
 
     def __init__(
         self,
@@ -149,7 +151,7 @@ class _Trainer:
         """Trains the remaining epochs, or fewer if early stopping ends the run."""
         training, settings, generator = self._training, self._training.settings, self._training.generator
         model, optimizer, ids = training.model, training.optimizer, self._training_ids
-        started = time.perf_counter() - training.seconds
+        started = time.perf_counter() - training.seconds  # includes the time before the run was resumed
         while not training.finished:
             epoch, epoch_started = training.epoch, time.perf_counter() - training.epoch_seconds
             minibatches = train_epoch(
@@ -186,7 +188,7 @@ class _Trainer:
     def _end_epoch(self, started: float) -> None:
         training, epoch = self._training, self._training.epoch
         assert training.progress is not None
-        training.check()  # the last step may have left weights that the loss before it does not show
+        training.check()  # the loss is computed before the last step, which may have made a weight NaN
         perplexity = perplexity_of(float(training.progress.mean_loss))
         validation = self._validate() if len(self._validation_ids) else None
         training.seconds = time.perf_counter() - started
@@ -201,14 +203,14 @@ class _Trainer:
 
     def _validate(self) -> float:
         """Returns the perplexity of the held-out part."""
-        # A long text takes long: events are emitted meanwhile, so that a listener can stop the run.
         training, ids = self._training, self._validation_ids
         num_lanes = max(1, min(training.settings.batch_size, (len(ids) - 1) // training.settings.num_steps))
 
         def progress(fraction: float) -> None:
-            self._emit(ValidationAdvanced(training.epoch, fraction))
+            self._emit(ValidationAdvanced(training.epoch, fraction))  # a listener can stop a long validation
 
         scored = sum_nats_in_lanes(training.model, ids, num_lanes, self._processes.rows_of_rank(num_lanes), progress)
+        # Sums, not a mean of perplexities: ranks may have different numbers of lanes.
         of_all = torch.stack(self._processes.all_gather(torch.tensor(scored, dtype=torch.float64)))
         nats, count = of_all.sum(0).tolist()
         return perplexity_of(nats / count)
@@ -226,21 +228,20 @@ class _Trainer:
 
     def _emit(self, event: Event) -> None:
         """Calls the listeners. If several processes train, ``StopTraining`` is deferred to the end of the step."""
-        # A rank that stopped alone would leave the others waiting in their next all-reduce.
         for listener in self._listeners:
             try:
                 listener(event)
             except BaseException as error:
                 if self._shared is not None and isinstance(error, StopTraining):
-                    self._asked_to_stop = True
+                    self._asked_to_stop = True  # stopped alone, it would leave the others waiting in an all-reduce
                     continue
                 if self._shared is None and self._checkpoints is not None:
-                    self._checkpoints.write(self._training)  # between two steps the run is whole
+                    self._checkpoints.write(self._training)  # between two steps, the state is complete
                 raise
 
 
 def check_possible(settings: TrainingSettings, length: int, device_name: str | None = None) -> torch.device:
-    """Returns the device. Raises SettingsError for a text that is too short, or unsupported settings."""
+    """Returns the device. Raises SettingsError if the text is too short or a setting is not supported here."""
     check_length(
         training_length(length, settings), settings.batch_size, settings.num_steps, settings.gradient_accumulation_steps
     )
@@ -280,8 +281,7 @@ def _provenance(corpus: Corpus, training: TrainingState, prefixes: Sequence[str 
 
 @contextmanager
 def _own_settings(model: LanguageModel, settings: TrainingSettings, device: torch.device) -> Iterator[None]:
-    """Sets threads, precision and random state of the run, and restores the caller's at the end."""
-    # Under the caller's autocast, each step would compute with the copies of the weights cached in the first step.
+    """Sets the threads, precision and random state of the run, and restores the caller's at the end."""
     precision = model.precision
     on_cpu = torch.get_default_device().type == "cpu"
     with (
@@ -289,7 +289,7 @@ def _own_settings(model: LanguageModel, settings: TrainingSettings, device: torc
         torch.random.fork_rng([device] if device.type == "cuda" else []),
         torch.inference_mode(mode=False),
         torch.enable_grad(),
-        torch.autocast(device.type, enabled=False),
+        torch.autocast(device.type, enabled=False),  # the caller's would reuse weights cached in the first step
         nullcontext() if on_cpu else torch.device("cpu"),
     ):
         model.precision = settings.precision

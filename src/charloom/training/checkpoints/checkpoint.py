@@ -1,12 +1,16 @@
-"""A checkpoint: a run between two steps, in a file. Going on from it gives what going on without it would have given.
+"""Checkpoints: the state of a run between two steps, in a file.
 
-Tensors, by name:
+A run resumed from a checkpoint gives the result of the uninterrupted run. The tensors of a checkpoint are named:
 
-- ``weights/``, ``last_good/``, ``best/``: those of the run; the latter two only if they are not the former.
+- ``weights/``, ``last_good/``, ``best/``: the weights of the last step, of the last epoch that ended, and of the best
+  epoch. ``last_good/`` is absent if it equals ``weights/``, and ``best/`` if it equals ``last_good/``.
 - ``optimizer/INDEX/``: the optimizer's state of a parameter.
-- ``random/RANK``: PyTorch's random state in each process; ``generator``: the run's generator as the epoch began, from
-  which the epoch's offset and order are drawn again.
-- ``epoch/total_loss``, ``epoch/state/INDEX``: within an epoch, the sum of losses and the state of all lanes.
+- ``random/RANK``: the state of PyTorch's random-number generators in each process.
+- ``generator``: the state of the run's own generator at the start of the epoch, from which the offset and the order of
+  the epoch's minibatches are drawn again.
+- ``epoch/total_loss``, ``epoch/state/INDEX``: within an epoch, the sum of the losses and the hidden state of all lanes.
+
+The layout of the file is in ``file_format``, the folder of a run's checkpoints in ``folder``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,25 +35,25 @@ from charloom.training.truncated_bptt import EpochProgress
 from charloom.version import __version__
 
 _MAX_VALUE = 2**53
-"""Of a count of steps: beyond, floats no longer tell neighbours apart."""
+"""Upper bound of counts and times: a float64 represents all integers up to it exactly."""
 _OPTIMIZER_STATE = {"sgd": (), "adamw": ("step", "exp_avg", "exp_avg_sq")}
-"""The tensors that each optimizer keeps of a parameter, by name."""
+"""Names of the tensors that each optimizer stores per parameter."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run as it was between two steps, read from a file.
+    """State of a run between two steps, read from a file.
 
     Attributes:
-        path: The file.
-        settings: Of the run.
-        corpus: The ``identity`` of its text.
-        source: Where its text came from, if the command line said; see ``training.resumption``.
-        history: Its epochs so far.
-        steps: Minibatches trained on, in all.
-        done: Minibatches trained on of the epoch after those.
-        num_batches: Minibatches of that epoch, if one of it is done.
-        made_with: Versions and kernels; with others, the last bits may differ.
+        path: Path of the file.
+        settings: Settings of the training loop.
+        corpus: The ``identity`` of the text.
+        source: Origin of the text and notes of the caller, as JSON values; empty if none were given.
+        history: Records of the epochs that ended.
+        steps: Number of minibatches trained on since the start of the run.
+        done: Number of minibatches trained on in the epoch after ``history``.
+        num_batches: Number of minibatches of that epoch; 0 if ``done`` is 0.
+        made_with: Versions and kernels that the run used; with others, the last bits of a result may differ.
     """
 
     path: Path
@@ -66,12 +70,13 @@ class Checkpoint:
 
     @classmethod
     def read(cls, path: str | Path) -> "Checkpoint":
-        """Reads a file. Raises CheckpointError for one that is damaged, or that another version wrote."""
+        """Reads a file. Raises CheckpointError if it is damaged or was written by another version."""
         check_type(PATH, path=path)
         file = Path(path)
         facts, tensors = read_checkpoint(file)
         try:
             settings = TrainingSettings(**facts["training"])
+            # Records have a validation perplexity if, and only if, the run has a held-out part.
             validated = bool(settings.validation_fraction)
             text = facts["corpus"]
             records = [{**values, "epoch": epoch} for epoch, values in enumerate(facts["history"], 1)]
@@ -88,6 +93,8 @@ class Checkpoint:
                 facts,
                 tensors,
             )
+        # A correct checksum proves no correct contents: a file from elsewhere may have any JSON, which must not end in
+        # a traceback.
         except SettingsError as error:
             raise CheckpointError(f"{file}: damaged ({error!s:.200})") from None
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -95,12 +102,12 @@ class Checkpoint:
 
     @property
     def place(self) -> str:
-        """In words: the epoch, and the minibatch in it."""
+        """Position in the run for messages: the epoch, and the minibatch in it."""
         return describe_position(len(self.history), self.done, self.num_batches)
 
-    @torch.inference_mode(mode=False)  # in which the model could not be trained
+    @torch.inference_mode(mode=False)  # tensors made in inference mode cannot be trained
     def make_model(self) -> LanguageModel:
-        """The model, with the weights of the last step. Raises CheckpointError if there is none in the file."""
+        """Builds the model with the weights of the last step. Raises CheckpointError if the file has no valid model."""
         try:
             weights = {name: tensor.clone() for name, tensor in _part(self._tensors, "weights").items()}
             return LanguageModel.from_config(self._facts["model"], weights)
@@ -108,11 +115,16 @@ class Checkpoint:
             raise CheckpointError(f"{self.path}: damaged ({error!s:.300})") from None
 
     def restore(self, training: TrainingState, processes: Processes) -> None:
-        """Puts a run that has just begun, of the same model and text, to where this one was.
+        """Restores the state of a run, including PyTorch's global random state.
 
-        PyTorch's global random state is restored too. If another number of processes wrote the checkpoint, all but the
-        first draw other random numbers. Raises CheckpointError, with the run in no defined state, for what is not this
-        run's.
+        If another number of processes wrote the checkpoint, all ranks but 0 draw other random numbers.
+
+        Args:
+            training: State of a new run, with the model and the text of this checkpoint; changed in place.
+            processes: Process group of the new run.
+
+        Raises:
+            CheckpointError: The checkpoint is damaged or of another model. The run is then in an undefined state.
         """
         try:
             self._restore(training, processes)
@@ -120,6 +132,7 @@ class Checkpoint:
             raise CheckpointError(f"{self.path}: damaged, or of another model ({error!r:.200})") from None
 
     def _restore(self, training: TrainingState, processes: Processes) -> None:
+        # Absent tensors equal those of the group before them; the order of these three lines is that of the format.
         tensors, device = self._tensors, training.model.device
         weights = self._weights("weights", training, None)
         last_good = self._weights("last_good", training, weights)
@@ -133,6 +146,7 @@ class Checkpoint:
         training.steps = self.steps
         training.seconds, training.epoch_seconds = (_seconds(self._facts[key]) for key in ("seconds", "epoch_seconds"))
         if self.done:
+            # The generator has its state of the epoch's start: the epoch draws the same order and skips ``done``.
             total = _like(tensors["epoch/total_loss"], torch.zeros((), dtype=torch.float32)).to(device)
             parts = state_to_tuple(training.model.begin_state(training.settings.rows))
             lanes = processes.rows_of_rank(training.settings.rows)
@@ -143,6 +157,7 @@ class Checkpoint:
         if processes.rank == 0 or len(random_states) == processes.size:
             training.random_state = random_states[str(processes.rank)]
         else:
+            # Includes the steps, so that a resumed run does not draw the dropout masks of its start again.
             torch.manual_seed(training.settings.seed + processes.rank + self.steps)
 
     def _weights(self, name: str, training: TrainingState, otherwise: Weights | None) -> Weights:
@@ -155,8 +170,9 @@ class Checkpoint:
         return {name: _like(tensor, expected[name]).to(training.model.device) for name, tensor in found.items()}
 
     def _optimizer_state(self, training: TrainingState) -> dict[int, dict[str, Tensor]]:
-        """Returns the state for ``Optimizer.load_state_dict``: all that such an optimizer keeps of each parameter."""
+        """Returns the optimizer's state in the form of ``Optimizer.load_state_dict``, by the parameter's index."""
         found = _part(self._tensors, "optimizer")
+        # AdamW has no state before its first step, SGD never has one.
         names = _OPTIMIZER_STATE[training.settings.optimizer] if found else ()
         parameters = training.optimizer.param_groups[0]["params"]
         return {
@@ -176,7 +192,18 @@ def save_checkpoint(
     random_states: Sequence[Tensor],
     about: Mapping[str, object],
 ) -> None:
-    """Writes a run with the state of all lanes and the random states of all processes. Raises OSError if that fails."""
+    """Writes a checkpoint of a run.
+
+    Args:
+        path: Path of the file, which is replaced if it exists.
+        training: State of the run.
+        state: Hidden state of all lanes, of all processes; None between epochs.
+        random_states: ``TrainingState.random_state`` of each process, by rank.
+        about: JSON values to store with it: ``corpus`` and ``source``.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     progress = training.progress
     tensors = {f"weights/{name}": tensor for name, tensor in weights_of(training.model).items()}
     if progress is not None and state is not None:
@@ -205,32 +232,34 @@ def save_checkpoint(
 
 
 def made_with() -> dict[str, str]:
-    """Versions and kernels, on which the last bits of a run depend."""
+    """Returns the versions and kernels in use, on which the last bits of a result depend."""
     return {"charloom": __version__, "torch": torch.__version__, "recurrence": backend().describe()}
 
 
 def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The tensors below a name."""
+    """Returns the tensors whose names start with a name and a slash, without that prefix."""
     return {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
 
 
 def _like(tensor: Tensor, pattern: Tensor) -> Tensor:
-    """A copy of the tensor, if it has the pattern's shape and kind: training writes in place."""
+    """Returns a copy of the tensor. Raises ValueError if its shape or dtype is not the pattern's."""
     if tensor.shape != pattern.shape or tensor.dtype != pattern.dtype:
         raise ValueError(
             f"a tensor is {tensor.dtype} {tuple(tensor.shape)}, not {pattern.dtype} {tuple(pattern.shape)}"
         )
-    return tensor.clone()
+    return tensor.clone()  # training changes it in place, and the checkpoint may be restored again
 
 
 def _step_count(step: Tensor) -> Tensor:
-    """A copy of an optimizer's count, whose dtype depends on PyTorch's default when the run began."""
+    """Returns a copy of an optimizer's step count. Raises ValueError if it is not one."""
+    # Any floating-point dtype is valid: it is PyTorch's default dtype when the run was started.
     if step.dim() or not step.is_floating_point() or not 0 <= float(step) <= _MAX_VALUE:
         raise ValueError("no count of steps")
     return step.clone()
 
 
 def _count(value: object) -> int:
+    # Not isinstance: a bool is an int to it.
     if type(value) is not int or not 0 <= value <= _MAX_VALUE:
         raise ValueError(f"{value!r:.50} is no count")
     return value

@@ -1,6 +1,8 @@
-"""The file of a checkpoint: a line with a checksum, then safetensors with JSON in their metadata. No pickle.
+"""The file format of checkpoints: a line with a checksum, then a safetensors file with JSON in its metadata.
 
-The line is ``charloom checkpoint 1 HASH``, HASH being the SHA-256, in hexadecimal, of all that follows it.
+The line is ``charloom checkpoint 1 HASH``; HASH is the SHA-256, in hexadecimal, of everything after the line. Unlike
+``torch.save``, the format contains no pickle, so that reading a file runs none of its contents. The meaning of the
+tensors is in ``checkpoint``.
 """
 
 import hashlib
@@ -19,11 +21,13 @@ from charloom.io.atomic import atomic_file
 from charloom.io.tensor_files import metadata_of, open_regular, parse_json, read_tensor_file
 
 Facts: TypeAlias = dict[str, Any]
-"""JSON values."""
+"""JSON values by name."""
 _NAME, _VERSION = b"charloom checkpoint", b"1"
 _LINE = re.compile(rb"charloom checkpoint (\S+) ([0-9a-f]{64})\n")
+# The version has one character, so the line has a fixed length, and what follows it a fixed position.
 _LINE_BYTES = len(b" ".join([_NAME, _VERSION, b"0" * 64])) + 1
 _KEY = "run"
+# The names of dtypes in a safetensors header; only those that a run can have.
 _KINDS = {
     torch.float64: "F64",
     torch.float32: "F32",
@@ -35,8 +39,9 @@ _KINDS = {
 
 
 def write_checkpoint(path: Path, facts: Facts, tensors: dict[str, Tensor]) -> None:
-    """Writes the file, whole or not at all. Raises OSError if that fails."""
+    """Writes the file atomically, replacing one that exists. Raises OSError if that fails."""
     chunks = _safetensors(tensors, {_KEY: json.dumps(facts, allow_nan=False)})
+    # The checksum precedes the data, so the chunks are read twice: once to hash them, once to write them.
     digest = hashlib.sha256()
     for chunk in chunks:
         digest.update(chunk)
@@ -47,22 +52,29 @@ def write_checkpoint(path: Path, facts: Facts, tensors: dict[str, Tensor]) -> No
 
 
 def _safetensors(tensors: dict[str, Tensor], metadata: dict[str, str]) -> list[bytes | memoryview]:
-    """As ``safetensors.torch.save`` writes it, which copies all twice; in chunks that are the tensors' own memory."""
-    in_order = sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0]))  # so that each is aligned
+    """Returns a safetensors file in chunks: the length of the header, the header, and the memory of each tensor."""
+    # safetensors.torch.save would copy all tensors twice. In its order, by falling item size, every tensor is aligned.
+    in_order = sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0]))
     header: Facts = {"__metadata__": metadata}
     chunks = []
     end = 0
     for name, tensor in in_order:
         begin, end = end, end + tensor.nbytes
         header[name] = {"dtype": _KINDS[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+        # NumPy has no bfloat16, hence the view as bytes; a scalar needs the first view to have a dimension.
         chunks.append(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     text = json.dumps(header).encode()
+    # Padded, as safetensors does, so that the data start at a multiple of 8 bytes.
     text += b" " * (-len(text) % 8)
     return [len(text).to_bytes(8, "little"), text, *chunks]
 
 
 def read_checkpoint(path: Path) -> tuple[Facts, dict[str, Tensor]]:
-    """The facts and the tensors. Raises CheckpointError, naming file and reason, for anything else."""
+    """Returns the JSON values and the tensors of a checkpoint.
+
+    Raises:
+        CheckpointError: The file cannot be read, is damaged, or is of another version; the message names the file.
+    """
     try:
         with open_regular(path) as file:
             line = _LINE.fullmatch(file.read(_LINE_BYTES))
@@ -70,6 +82,7 @@ def read_checkpoint(path: Path) -> tuple[Facts, dict[str, Tensor]]:
             raise ValueError("it does not begin as a checkpoint does")
         if line[1] != _VERSION:
             raise CheckpointError(f"{path}: version {line[1]!r} of the format: install the charloom that wrote it")
+        # Read once: the bytes that the checksum covers are those that are parsed.
         body = read_tensor_file(path, _LINE_BYTES)
         if hashlib.sha256(body).hexdigest().encode() != line[2]:
             raise ValueError("its SHA-256 differs")

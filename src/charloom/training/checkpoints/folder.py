@@ -1,6 +1,7 @@
-"""The checkpoints in the folder of a run: when one is written, which are kept, which one a run goes on from.
+"""The checkpoint folder of a run: schedule, retention and selection of the checkpoint to resume from.
 
-One that cannot be written is told and does not end the run; a damaged one is told, and the one before it taken.
+If a checkpoint cannot be written, a warning is emitted and training continues. If one is damaged, a warning is emitted
+and the one before it is used. The contents of a checkpoint are in ``checkpoint``, its file format in ``file_format``.
 """
 
 import contextlib
@@ -26,23 +27,29 @@ from charloom.training.processes import Processes, call_collective
 from charloom.training.state import TrainingState, describe_position
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+# Steps are padded to 10 digits; 16 digits suffice for the largest count of steps that a checkpoint can store, 2**53.
 _NAME = re.compile(r"step-(\d{10,16})\.checkpoint")
 
 
 class CheckpointFolder:
-    """Writes the checkpoints of a run to ``checkpoints`` in its folder, as often as its settings say.
+    """Writer of a run's checkpoints to ``checkpoints`` in its folder, at the intervals given by its settings.
 
-    If several processes train, each has one, all give their part, and the first one writes. A checkpoint has the state
-    of all lanes, so that a run may go on with another number of processes.
+    If several processes train, each has a ``CheckpointFolder``: all contribute their part, and rank 0 writes. A
+    checkpoint contains the state of all lanes, so a run can be resumed with another number of processes.
 
     Attributes:
-        path: The folder of the checkpoints.
-        last: The last one; None if there is none.
-        behind: True if the run is further than the last one, as the disk took none.
+        path: Folder of the checkpoints.
+        last: Path of the last checkpoint written; None if there is none.
+        behind: True if the last attempt to write a checkpoint failed, so that the run is ahead of ``last``.
     """
 
     def __init__(self, path: str | Path, *, source: Mapping[str, object] | None = None) -> None:
-        """path: The run's folder. source: Where its text comes from, as JSON values: kept in each checkpoint."""
+        """Prepares the writer; the folder is created when the first checkpoint is written.
+
+        Args:
+            path: Folder of the run.
+            source: Origin of the text, as JSON values, to store in each checkpoint.
+        """
         check_type(PATH, path=path)
         check_type((Mapping, NoneType), source=source)
         self.path = Path(path) / CHECKPOINTS
@@ -60,7 +67,14 @@ class CheckpointFolder:
         resumed: Checkpoint | None = None,
         processes: Processes | None = None,
     ) -> None:
-        """Writes the first one, so that there is always one to go on from; those of other runs that stand here go."""
+        """Deletes the checkpoints of other runs from the folder and writes the first checkpoint of this one.
+
+        Args:
+            training: State of the run.
+            corpus: The ``identity`` of its text.
+            resumed: Checkpoint that the run was resumed from. If it is in this folder, only later ones are deleted.
+            processes: Process group of the run; None for a single process.
+        """
         self._about["corpus"] = corpus
         self._processes = processes or Processes()
         self._written_at = time.monotonic()
@@ -72,22 +86,25 @@ class CheckpointFolder:
                 self.last, self._last_place = resumed.path, resumed.place
             for path in checkpoint_files(self.path, after):
                 path.unlink(missing_ok=True)
+        # Written before the first step, so that there is always a checkpoint to resume from.
         self.write(training)
 
     def due(self, training: TrainingState) -> bool:
-        """True if it is time to write one, by the first process' clock."""
+        """Returns True on rank 0 if ``checkpoint_minutes`` have elapsed since the last attempt; else False."""
         minutes = training.settings.checkpoint_minutes
         return self._processes.is_rank_zero and bool(minutes) and time.monotonic() - self._written_at >= 60 * minutes
 
     def write(self, training: TrainingState) -> None:
-        """Writes one now. All processes call it, after the same step.
+        """Writes a checkpoint; all processes must call this after the same step.
 
-        Raises TrainingDivergedError if the run is worth none; warns if the disk takes none.
+        Warns if the file cannot be written. Raises TrainingDivergedError if the loss or a weight is not finite.
         """
-        training.check()
+        training.check()  # before anything is written: a diverged state would displace the checkpoints worth keeping
+        # Every rank takes part in the collective calls before rank 0 alone writes the file.
         random_states = self._processes.all_gather(training.random_state)
         state = training.progress.state if training.progress is not None else None
         if state is not None:
+            # Each rank has the state of its lanes, in dimension 1.
             state = map_state(lambda part: torch.cat(self._processes.all_gather(part), 1), state)
         if not self._processes.is_rank_zero:
             return
@@ -101,10 +118,10 @@ class CheckpointFolder:
             except OSError as error:
                 if error.errno not in _FULL or len(checkpoint_files(self.path)) < 2:
                     raise
-                self._keep(1)  # which may have made the room that was lacking
+                self._keep(1)  # which may free the space for this one
                 save_checkpoint(path, training, state, random_states, self._about)
         except OSError as error:
-            if not self.behind:  # told once, until one succeeds again
+            if not self.behind:  # warns once, until a checkpoint is written again
                 there = f"the last good one is {self.describe_last}" if self.last else "there is none yet"
                 _note(
                     f"no checkpoint written to {self.path} ({error.strerror or error}): {there}; "
@@ -116,40 +133,53 @@ class CheckpointFolder:
             done, num_batches = training.progress[:2] if training.progress else (0, 0)
             self.last, self._last_place = path, describe_position(len(training.history), done, num_batches)
             self._keep(training.settings.keep_checkpoints)
+        # Also after a failure: the next attempt is made after the full interval, not after the next step.
         self._written_at = time.monotonic()
 
     def finish(self, training: TrainingState) -> None:
-        """Writes the last one of a run that is at its end, and keeps it alone: from it, one can train longer."""
+        """Writes the last checkpoint of a run, from which it can be trained longer, and deletes the others."""
         self.write(training)
         if self._processes.is_rank_zero and not self.behind:
             self._keep(1)
 
     @property
     def describe_last(self) -> str:
-        """The path of the last one, and how far the run had come; empty if there is none."""
+        """Path of the last checkpoint and its position in the run; empty if there is none."""
         return f"{self.last} ({self._last_place})" if self.last is not None else ""
 
     def _keep(self, number: int) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # an old checkpoint that cannot be deleted is no reason to stop training
             for path in checkpoint_files(self.path)[:-number]:
                 path.unlink(missing_ok=True)
 
 
 def steps_of(path: Path) -> int:
-    """The steps that a run had made at a checkpoint, by the file's name; -1 for another file."""
+    """Returns the number of steps in the name of a checkpoint's file; -1 for any other file."""
     found = _NAME.fullmatch(path.name)
     return int(found[1]) if found else -1
 
 
 def checkpoint_files(folder: Path, after: int = -1) -> list[Path]:
-    """The files of checkpoints, oldest first; none if there is no such folder. after: Only those of more steps."""
+    """Returns the checkpoint files in a folder in the order of their steps; an empty list if it cannot be read.
+
+    Args:
+        folder: Folder of the checkpoints.
+        after: Number of steps that the returned checkpoints must exceed; -1 for all.
+    """
     with contextlib.suppress(OSError):
         return sorted((file for file in folder.iterdir() if steps_of(file) > after), key=steps_of)
     return []
 
 
 def run_of(path: Path) -> Path | None:
-    """The folder of the run that a path names: it, its checkpoints' folder, or one of those. None for other files."""
+    """Returns the folder of a run.
+
+    Args:
+        path: The folder itself, the folder of its checkpoints, or one of its checkpoint files.
+
+    Returns:
+        The folder of the run; None for a file that is not a checkpoint in a run's folder.
+    """
     whole = path.resolve()
     if path.is_file():
         return whole.parent.parent if whole.parent.name == CHECKPOINTS and _NAME.fullmatch(whole.name) else None
@@ -157,9 +187,13 @@ def run_of(path: Path) -> Path | None:
 
 
 def newest_checkpoint(path: str | Path) -> Checkpoint:
-    """The last whole checkpoint of a run's folder (or the one in a file), with a warning for each newer damaged one.
+    """Reads the last undamaged checkpoint of a run, and warns of each damaged one after it.
 
-    Raises CheckpointError where there is none.
+    Args:
+        path: Folder of the run or of its checkpoints, or a single checkpoint file.
+
+    Raises:
+        CheckpointError: No checkpoint can be read.
     """
     check_type(PATH, path=path)
     run = run_of(Path(path))
@@ -188,12 +222,15 @@ def _note(message: str) -> None:
 
 
 def newest_checkpoint_of(processes: Processes, path: Path, *, of_this_run: bool = False) -> Checkpoint | None:
-    """The last checkpoint that any of the processes finds in a run's folder, or in that file; None if none does.
+    """Returns the last checkpoint that any process finds, on all processes; None if no process finds one.
 
-    It is sent to all: the folder may be on one machine only, and after a restart the first process on another.
-
-    of_this_run: Of what torchrun started anew, and not of an earlier run that was in the folder.
+    Args:
+        processes: Process group; all of its processes must call this.
+        path: Folder of the run, or a checkpoint file.
+        of_this_run: If True, ignores a checkpoint of an earlier run in the folder: only the run that torchrun
+            restarted counts.
     """
+    # The folder may exist on one machine only, and after a restart rank 0 may be on another.
     found = None
     with contextlib.suppress(CheckpointError):
         found = newest_checkpoint(path)
@@ -204,6 +241,7 @@ def newest_checkpoint_of(processes: Processes, path: Path, *, of_this_run: bool 
     if processes.size == 1 or steps[source] < 0:
         return found
     is_source = processes.rank == source
+    # The bytes of the file are sent, not a pickled Checkpoint: the receivers verify the checksum again.
     content = [found.path.read_bytes() if found and is_source else b""]
     call_collective(lambda: distributed.broadcast_object_list(content, source))
     if is_source:

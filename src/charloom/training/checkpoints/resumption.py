@@ -1,4 +1,7 @@
-"""Resuming from a checkpoint: the settings that may be changed, the text that may not, the end of a run."""
+"""Checks before a run is resumed: the settings that may change, the text that may not, and the end of the run.
+
+Restoring the state itself is ``Checkpoint.restore``.
+"""
 
 from dataclasses import fields
 
@@ -8,15 +11,27 @@ from charloom.text.corpora import Corpus
 from charloom.training.checkpoints.checkpoint import Checkpoint, made_with
 
 _CHANGES_THE_RUN = ("learning_rate", "clip_norm", "epochs", "patience", "keep_best")
-"""The step, of which a run that diverged needs a smaller one to go on; the end, and which weights it is made with."""
+"""Settings whose change is reported. The first two control the size of a step, which a run that diverged must lower;
+the others control when the run ends, and with which weights."""
 _MAY_CHANGE = (*_CHANGES_THE_RUN, "device", "threads", *WITHOUT_EFFECT)
-"""Settings on which nothing depends that the checkpoint holds: neither the position in the text, nor the optimizer's
-state, nor what was measured so far; results are the same on the same kernels."""
+"""Settings that the contents of a checkpoint do not depend on: the position in the text, the optimizer's state and the
+history stay valid. On the same kernels, ``device``, ``threads`` and WITHOUT_EFFECT do not change results."""
 _NEW_RUN = ("or start a new run from this one's weights with ", Argument("init_from"))
 
 
 def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[str]:
-    """Raises SettingsError for settings that a run cannot continue with; returns the changes worth telling."""
+    """Checks the settings to resume a run with.
+
+    Args:
+        checkpoint: Checkpoint of the run.
+        settings: New settings of the training loop.
+
+    Returns:
+        Descriptions of the changes that affect the result, for messages.
+
+    Raises:
+        SettingsError: A setting was changed with which the run cannot be resumed.
+    """
     changed = [
         (field.name, getattr(checkpoint.settings, field.name), getattr(settings, field.name))
         for field in fields(TrainingSettings)
@@ -28,6 +43,7 @@ def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[s
                 f"the run was started with {before!r}", setting=name, value=now, hint=("leave it out, ", *_NEW_RUN)
             )
     for name, before, now in changed:
+        # The curve depends on the number of epochs: the steps made so far would not lie on the new one.
         if name == "epochs" and settings.schedule == "cosine":
             raise SettingsError(
                 f"the step size has been falling towards its end after {before} (schedule cosine)",
@@ -39,7 +55,7 @@ def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[s
 
 
 def check_corpus(checkpoint: Checkpoint, corpus: Corpus) -> None:
-    """Raises CheckpointError for another text than the run's, and says what differs."""
+    """Raises CheckpointError if the corpus is not the text of the run; the message states the difference."""
     before = checkpoint.corpus
     if corpus.fingerprint == before["sha256"]:
         return
@@ -54,8 +70,12 @@ def check_corpus(checkpoint: Checkpoint, corpus: Corpus) -> None:
 
 
 def describe_end(checkpoint: Checkpoint, settings: TrainingSettings) -> tuple[Part, ...] | None:
-    """The reason why the run is at its end under these settings, and how to train longer. None if it is not."""
+    """Returns the parts of a message if a run has nothing left to train with these settings.
+
+    The message gives the reason and, if there is one, the option to train longer with. Returns None if epochs remain.
+    """
     epochs = len(checkpoint.history)
+    # Within an epoch, the weights are not those to end with: train() completes the epoch, or restores the last one's.
     if checkpoint.done:
         return None
     if epochs >= settings.epochs:
@@ -70,7 +90,7 @@ def describe_end(checkpoint: Checkpoint, settings: TrainingSettings) -> tuple[Pa
 
 
 def differences(checkpoint: Checkpoint) -> str:
-    """The versions and kernels here that are others than those the run was started with; empty if none is."""
+    """Returns the versions and kernels that differ from those of the checkpoint, for a message; empty if none does."""
     here = made_with()
     return ", ".join(
         f"{name} {here[name]} instead of {before}"
