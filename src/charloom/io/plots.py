@@ -24,10 +24,8 @@ def render_figure(figure: "Figure", format: PictureFormat = "png") -> bytes:  # 
     from matplotlib import rc_context
 
     picture = io.BytesIO()
-    with (
-        warnings.catch_warnings(),
-        rc_context({"svg.fonttype": "none"}),
-    ):  # text instead of the outlines of its letters
+    # fonttype none: an SVG contains its text, not the outlines of the letters.
+    with warnings.catch_warnings(), rc_context({"svg.fonttype": "none"}):
         warnings.filterwarnings("ignore", "Glyph .* missing")  # the font draws a box for a character that it lacks
         figure.savefig(picture, format=format, dpi=130)
     return picture.getvalue()
