@@ -99,6 +99,7 @@ def run_command_line(arguments: list[str]) -> int:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     screen.show_warnings_in_one_line()
     try:
+        # cyclopts must neither print an error nor exit: the clauses below report errors in one line.
         result: object = app(
             _marked(arguments),
             console=screen.help_console(),
@@ -115,6 +116,7 @@ def run_command_line(arguments: list[str]) -> int:
         return screen.exit_status(error)
     except KeyboardInterrupt as stop:
         screen.show_error(stopping.MESSAGE)
+        # Without stop_on_signals, as in another program, Python's own KeyboardInterrupt has no number.
         status = 128 + (stop.number if isinstance(stop, stopping.Stopped) else signal.SIGINT)
         stopping.exit_at_once(status)
         return status
@@ -137,6 +139,7 @@ def run_command_line(arguments: list[str]) -> int:
 
 def _marked(arguments: list[str]) -> list[str]:
     """Returns the arguments, with those after ``--`` marked as positional."""
+    # cyclopts keeps no record of what follows ``--``, but it passes the subclass of str to check_tokens.
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return [*arguments[: end + 1], *map(PositionalWord, arguments[end + 1 :])]
 

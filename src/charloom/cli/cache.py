@@ -19,6 +19,7 @@ def cache(*, clear: Flag = False) -> None:
     clear
         Remove all encoded texts.
     """
+    # Imported here: importing PyTorch takes seconds, which the help of the command must not need.
     from charloom.text import encoded_texts
     from charloom.text.named_corpora import cache_folder
 
@@ -32,6 +33,7 @@ def cache(*, clear: Flag = False) -> None:
         day = time.strftime("%Y-%m-%d", time.localtime(text.used()))
         row = f"{text.size / 1e6:,.1f}", f"{text.encoded.num_ids:,}", text.encoded.unit, day, text.name
         rows.append([*map(screen.printable, row)])  # a file name may contain control characters
+    # Without rows, the table would be a line of headings.
     if texts:
         screen.show_table(out, ("MB", "tokens", "unit", "last used", "text"), rows, texts=(2, 3, 4))
     out.print(f"{pluralize(len(texts), 'text')}, {sum(text.size for text in texts) / 1e6:,.1f} MB in {cache_folder()}")

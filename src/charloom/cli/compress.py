@@ -60,6 +60,7 @@ def compress(
     """
     options.check(files)
     if report:
+        # --keep is accepted: a report keeps the file in any case.
         if len(files) > 1 or options.output or options.remove or by_line or fast:
             raise SettingsError("--report allows one file and the options --model, --plot, --threads and --force only")
         _report_on(files[0], model, plot, threads=options.threads, force=force)
@@ -70,11 +71,13 @@ def compress(
     from charloom.codec.codec import Codec
     from charloom.codec.format.container import HEADER_BYTES, is_compressed
 
+    # One codec for all files, so that the model is loaded once.
     codec = Codec(model, fast=fast, threads=options.threads)
     _ = codec.fingerprint  # reads the model now: a damaged one is reported once, not for each file
     work = codec.compress_lines if by_line else codec.compress_stream
 
     def transform(source: BufferedReader, target: BinaryIO, progress: Callable[[object], None]) -> None:
+        # Checked for any output, since --output may name a terminal device, too.
         if target.isatty() and not force:
             raise InputError("compressed data is not written to a terminal: give a file with --output, or --force")
         # peek does not consume the header, which the codec reads next; standard input cannot seek.
@@ -98,6 +101,7 @@ def _report_on(file: str, model: Path, plot: Path | None, *, threads: int | None
     from charloom.inference.compression_report import plot_report, report_compression
 
     with opened(file) as (stream, _):
+        # Read as a whole: each compressor needs the text from its start, and a pipe cannot be read twice.
         data = stream.read()
     if not data:
         raise CorpusError(f"{shown(file)}: the file is empty; give one with text")
@@ -108,6 +112,7 @@ def _report_on(file: str, model: Path, plot: Path | None, *, threads: int | None
     try:
         drawn = plot_report(report, Path(shown(file)).name, drawn_as)
     except ImportError as error:
+        # error.name may be a submodule, or a library that matplotlib imports; pip installs packages.
         library = (error.name or "").partition(".")[0]
         raise CharloomError(f"no picture: {library} is not installed; install it with pip") from None
     with atomic_file(plot, overwrite=force) as picture:
@@ -126,6 +131,7 @@ def _show_report(report: "CompressionReport") -> None:
         f"The text has {report.num_bytes:,} bytes{chars}; the model, which decompression also needs, has "
         f"{report.model_bytes:,} bytes."
     )
+    # Text that the model was primed with is compressed to almost nothing, unlike new text.
     if report.known > _KNOWN:
         console.print(
             f"Not representative: the priming text in the model folder contains {report.known:.0%} of this text. "
@@ -141,8 +147,10 @@ def _figures(row: "Row", report: "CompressionReport") -> tuple[str, str, str, st
     """Returns the cells of a row: bytes, bits per character, bits per byte, break-even."""
     if row.num_bytes is None:
         return "", "", "", ""
+    # Break-even compares the model with compressors that need no model; other rows have none.
     break_even = (
         "" if row.needs_model else "never" if row.breaks_even_at == math.inf else f"{math.ceil(row.breaks_even_at):,}"
     )
+    # Data that is not text has no characters.
     per_char = f"{8 * row.num_bytes / report.num_chars:.4f}" if report.num_chars else ""
     return f"{math.ceil(row.num_bytes):,}", per_char, f"{8 * row.num_bytes / report.num_bytes:.4f}", break_even

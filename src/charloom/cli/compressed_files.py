@@ -76,12 +76,14 @@ def each_file(
     status = 0
     for file in files:
         try:
+            # Within the try block: name() raises an error for a wrong suffix, which must not stop the other files.
             target = options.output or (STANDARD_INPUT if file == STANDARD_INPUT else name(file))
             _transform(file, target, transform, remove=options.remove, force=force)
         except BrokenPipeError:
             raise  # standard output is closed: no other file could be written there either
         except CharloomError as error:
             screen.show_error(f"{shown(file)}: ", *error.parts)
+            # The highest status, so that a later success does not hide a failure.
             status = max(status, screen.exit_status(error))
         except OSError as error:
             place = "" if error.filename in (None, file) else f"{error.filename}: "
@@ -100,6 +102,7 @@ def _transform(file: str, target: str, transform: Transform, *, remove: bool, fo
         size = status.st_size if status else 0
         # A file in /proc has the size 0 and still has contents: then the bar has no total.
         transform(stream, to, lambda _: show(stream.tell() if size else 0, size or None))
+    # After the with block: the output is complete under its name before the input is deleted.
     if remove and status is not None:
         # Deleting a file that another process wrote to meanwhile would lose data.
         now = Path(file).stat()
@@ -123,6 +126,7 @@ def opened(file: str) -> Iterator[tuple[io.BufferedReader, os.stat_result | None
         InputError: The file is a folder or a device, or standard input is closed.
     """
     if file == STANDARD_INPUT:
+        # app.py replaces a stream that the shell closed with the null device.
         if getattr(sys.stdin, "name", None) == os.devnull:
             raise InputError("standard input is closed: give a file")
         yield sys.stdin.buffer, None  # type: ignore[misc] # typed as BinaryIO, but a BufferedReader
@@ -130,6 +134,7 @@ def opened(file: str) -> Iterator[tuple[io.BufferedReader, os.stat_result | None
     status = Path(file).stat()
     if stat.S_ISDIR(status.st_mode):
         raise InputError("this is a folder: give its files")
+    # Reading a device such as /dev/zero would never end.
     if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
         raise InputError("this is a device: give a file, or - for standard input")
     with Path(file).open("rb") as stream:
@@ -181,6 +186,7 @@ def _standard_output() -> Iterator[BinaryIO]:
 
 def without_suffix(file: str) -> str:
     """Returns the name of the original. Raises CompressedFileError if the name of the file lacks the suffix."""
+    # A file named .loom would leave an empty name.
     if not file.endswith(SUFFIX) or Path(file).name == SUFFIX:
         raise CompressedFileError(f"the file name does not end in {SUFFIX}: give a file with --output")
     return file.removesuffix(SUFFIX)

@@ -49,11 +49,13 @@ def decompress(
     if record is not None:
         if len(files) > 1 or files[0] == STANDARD_INPUT or options.remove:
             raise SettingsError("--record reads one file and keeps it: give one file, without --remove")
+        # Records are printed by default: restoring FILE from a part of it would be misleading.
         transform = _record_reader(files[0], model, record)
         return each_file(files, transform, options, lambda _: STANDARD_INPUT, force=force)
 
     from charloom.codec.codec import Codec
 
+    # One codec for all files, so that the model is loaded once.
     codec = Codec(model, threads=options.threads)
 
     def decompress_stream(source: BufferedReader, target: BinaryIO, progress: Callable[[object], None]) -> None:
@@ -72,6 +74,7 @@ def _record_reader(file: str, model: Path | None, record: str) -> Transform:
         from charloom.codec.records.record_file import RecordFile
 
         with _lines_counted_from_one(), RecordFile(file, model) as records:
+            # Checked before the first record is written, so that a wrong range produces no output.
             if max(first, last or 0) > len(records):
                 reason = f"the file has only {len(records):,} records"
                 raise SettingsError(reason, setting="record", value=max(first, last or 0))
@@ -102,6 +105,7 @@ def _lines_counted_from_one() -> Iterator[None]:
         yield
     except DamagedRecordError as error:
         lines = [f"{number + 1:,}" for number in error.records]
+        # A damaged block may contain many records; the message must fit one line.
         shown = ", ".join(lines[:8]) + (f" and {len(lines) - 8:,} more" if len(lines) > 8 else "")
         raise DamagedRecordError(
             f"damaged: record{'s' if len(lines) > 1 else ''} {shown} (counted from 1) lost; --record reads the others",

@@ -86,6 +86,7 @@ def evaluate(
         text = read_sources([file], vocabulary.unit)
     unknown = unknown or ("unk" if by_line else "refuse")
     with screen.reading_progress("reading") as show:
+        # Only evaluate_lines sorts, and keeps no more than the top lines of a long text.
         if by_line:
             result, surprisals = evaluate_lines(loaded, text, unknown=unknown, sort=sort, top=top, progress=show)
         else:
@@ -127,10 +128,12 @@ def _write_json_lines(surprisals: list["Surprisal"], name: str) -> None:
     out = sys.stdout
     to_unicode = codecs.lookup(out.encoding).name == "utf-8"  # otherwise JSON's escapes, which any encoding can write
     for chunk in surprisals:
+        # The first character is not scored, so that a chunk may have no score: null, since 0 bits would be wrong.
         row: dict[str, object] = {name: chunk.number, "bits": chunk.bits if chunk.num_chars else None}
         if name == "line":
             row["bits_per_char"] = chunk.bits_per_char if chunk.num_chars else None
             row["num_unknown"] = chunk.num_unknown
+        # The line end is part of the score but not of the text, as a reader of lines expects.
         row["text"] = chunk.text.rstrip("\r\n") if name == "line" else chunk.text
         out.write(json.dumps(row, ensure_ascii=not to_unicode) + "\n")
 
@@ -147,12 +150,14 @@ def show_lines(console: Console, lines: list["Surprisal"], order: LineOrder) -> 
         ["bits/char", *(f"{line.bits_per_char:.3f}" for line in lines)],
     ]
     if order == "bits-per-char":
+        # The sort key is first, because a narrow terminal drops the last score.
         columns[1:] = columns[:0:-1]
     columns = [[f"{cell:>{max(map(len, column))}}  " for cell in column] for column in columns]
     if console.width - sum(len(column[0]) for column in columns) < _MIN_TEXT:
         del columns[-1]
     for numbers, text in zip(zip(*columns, strict=True), ["text", *(line.text for line in lines)], strict=True):
         row = Text("".join(numbers) + screen.printable(text.rstrip("\r\n")).translate(_ONE_LINE))
+        # A file or pipe gets the complete line.
         if console.is_terminal:
             row.truncate(console.width, overflow="ellipsis")
         console.print(row)
@@ -165,12 +170,14 @@ def _show_summary(
 
     num_bytes = len(text if isinstance(text, bytes) else text.encode("utf-8"))
     too_short = num_bytes < _MIN_COMPRESSED
+    # The headers would make the model look better than it is.
     if too_short:
         baselines = [baseline for baseline in baselines if not baseline.compressed]
     rows = [("this model", result.bits_per_char, result.bits_per_byte, "")]
     rows += [(b.name, b.total_bits / len(text), b.total_bits / num_bytes, b.note) for b in baselines]
     shown_rows = []
     for name, per_char, per_byte, note in rows:
+        # A huge perplexity in fixed notation would widen the table beyond a terminal.
         nats = per_char * math.log(2)
         perplexity = perplexity_of(nats)
         shown = f"{perplexity:.3f}" if perplexity < _MAX_PERPLEXITY else f"{perplexity:.3g}"

@@ -74,6 +74,7 @@ def forecast(
     from charloom.forecasting.intervals import sort_levels
     from charloom.io.atomic import write_atomically
 
+    # All checks of options and outputs come before the series is read.
     levels = sort_levels(level)
     picture = plot or _picture_beside(file)
     table_file = None if output in (None, STANDARD_INPUT) else Path(str(output))
@@ -88,9 +89,11 @@ def forecast(
     if output == STANDARD_INPUT:
         screen.output()  # raises an error now, not after minutes of fitting, if standard output is closed
     series = forecasting.read_series(file, **vars(table))
+    # With --output -, standard output must contain the CSV alone.
     console = screen.messages() if output == STANDARD_INPUT else screen.log()
     forecast_tables.show_series(console, series)
     if not no_backtest:
+        # The winner of the backtest is fixed here; with ``auto``, fitting would choose a method again.
         settings = replace(settings, method=forecast_tables.show_backtest(console, series, settings, held_out, levels))
     with screen.reading_progress("fitting") as show:
         forecaster = forecasting.fit(series, settings, progress=show)
@@ -127,5 +130,6 @@ def _check_save(folder: Path | None) -> None:
 
 def _picture_beside(file: str) -> Path | None:
     """Returns the default picture file; None for a pipe: standard input, or a named one such as ``<(...)``."""
+    # A missing file is no pipe: reading the series reports it.
     is_pipe = file == STANDARD_INPUT or (Path(file).exists() and not Path(file).is_file())
     return None if is_pipe else Path(file + _PICTURE)

@@ -39,6 +39,7 @@ def show_backtest(
     if is_constant(series.values):
         return settings.method
     needed = default_held_out(len(series), settings.horizon) + min_points(settings.horizon, settings.method)
+    # A --held-out that is too large is an error, which backtest() raises; the default is only skipped.
     if held_out is None and len(series) < needed:
         console.print("No backtest: the series is too short to hold out a part.")
         return settings.method
@@ -48,6 +49,7 @@ def show_backtest(
     # Steps are spaced geometrically, since errors change most at the first ones.
     steps = sorted({max(1, round(horizon ** (i / (_SHOWN_STEPS - 1)))) for i in range(_SHOWN_STEPS)})
     season = f", a season of {report.season}" if report.season > 1 else ""
+    # A long series is fitted to its last MAX_POINTS points only.
     fitted = pluralize(min(report.num_fitted, MAX_POINTS), "point")
     console.print(f"\nBacktest: fitted to {fitted}{season}; the last {len(series) - report.num_fitted:,} are held out.")
     rows = [
@@ -87,6 +89,7 @@ def show_forecast(
     bounds = [found.interval(level) for level in levels]
     decimals = _decimals(series.values, whole=forecaster.scale.is_integer)
     for step in range(min(horizon, _SHOWN_ROWS)):
+        # The format option z shows a negative value that rounds to zero as 0, not as -0.
         spans = [f"{low[step]:z.{decimals}} .. {high[step]:z.{decimals}}" for low, high in bounds]
         rows.append((series.label(len(series) + step), f"{found.mean[step]:z.{decimals}}", *spans))
     screen.show_table(console, [*headings, *(f"{level:.4g} interval" for level in levels)], rows)
@@ -95,6 +98,7 @@ def show_forecast(
             f"All {pluralize(len(series), 'value')} are equal, so their variation is unknown: "
             "the intervals have zero width."
         )
+    # A long forecast would push the backtest off the screen.
     if horizon > _SHOWN_ROWS:
         console.print(f"... and {horizon - _SHOWN_ROWS} more (--output FILE saves all)")
 
@@ -118,6 +122,7 @@ def csv_of(series: Series, found: Forecast, levels: tuple[float, ...], forecaste
     """Returns the forecast as CSV, with numbers in full precision."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
+    # 10 digits hide rounding errors: 100 * 0.07 is 7.000000000000001.
     header = [f"{bound}_{100 * level:.10g}" for level in levels for bound in ("lower", "upper")]
     writer.writerow(["time" if series.dates is not None else "point", "forecast", *header])
     bounds = [bound for level in levels for bound in found.interval(level)]

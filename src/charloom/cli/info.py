@@ -21,6 +21,7 @@ def info(model: Path | None = None, /) -> None:
     model
         Folder of a model, saved by 'charloom train' or 'charloom forecast --save'. Default: no model is shown.
     """
+    # Imported here: importing PyTorch takes seconds, which the help of the command must not need.
     import numpy as np
     import torch
 

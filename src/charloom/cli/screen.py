@@ -92,6 +92,7 @@ class _DiscardingStream:
             discard(self._stream)
 
     def __getattr__(self, name: str) -> Any:
+        # rich also needs attributes of the stream such as encoding and isatty.
         return getattr(self._stream, name)
 
 
@@ -111,6 +112,7 @@ def _console(stream: "TextIO | _DiscardingStream") -> Console:
         markup=False,
         highlight=False,
         emoji=False,
+        # A line is left to the terminal to wrap: line ends within a path could not be copied.
         soft_wrap=True,
     )
 
@@ -120,6 +122,7 @@ def as_option(argument: Argument) -> str:
     name = argument.name.replace("_", "-")
     if argument.value is False:
         return f"--no-{name}"
+    # ``...`` is the default of Argument, for a message that mentions the option without a value.
     named_only = argument.value is ... or argument.value is True
     return f"--{name}" if named_only else f"--{name} {shlex.quote(str(argument.value))}"
 
@@ -132,6 +135,7 @@ def path_argument(path: Path) -> str:
 
 def show_error(*message: Part) -> None:
     """Prints an error in one line on standard error, with arguments as options."""
+    # In one line, so that scripts and logs can attribute it to the command.
     _print_message(f"charloom: error: {_one_line(in_words(message))}")
 
 
@@ -163,6 +167,7 @@ def show_warnings_in_one_line() -> None:
         else:
             show_other(message, category, *rest, **named)  # type: ignore[arg-type]
 
+    # By default Python shows a warning once per line of code, though notes may be about different files.
     warnings.simplefilter("always", CharloomWarning)
     warnings.showwarning = show
 
@@ -172,6 +177,7 @@ def printable(text: str) -> str:
     # Generated text and file names may contain escape sequences, which would control the terminal.
     text = text.replace("\r\n", "\n")
     return "".join(
+        # Cc: control characters; Cf: invisible ones, such as those that reverse text; Cs: not encodable.
         char if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf", "Cs") else f"\\x{ord(char):02x}"
         for char in text
     )
@@ -238,6 +244,7 @@ def work_progress(
         TextColumn("left"),
         TimeRemainingColumn(),
         console=console,
+        # A log file would contain every redraw, so that the bar is shown on a terminal only.
         transient=True,
         disable=not console.is_terminal,
         refresh_per_second=refreshes_per_second,

@@ -78,6 +78,7 @@ def exit_if_stopped() -> None:
 
 def exit_at_once(status: int) -> None:
     """Makes further signals end the process with its own exit status. Called when the command is complete."""
+    # The command line runs within another program, such as a test: its handlers are left alone.
     if _State.entry is None:
         return
     _State.number = None

@@ -70,7 +70,6 @@ def sweep(
     recipe
         Recipe, as for 'charloom train'.
     """
-    # Imported here: "charloom --help" must not wait for PyTorch.
     from charloom.sweeps.plan import grid, read_combinations
 
     fixed, asked = Recipe(text, model, training), grid(_values(vary))
@@ -78,6 +77,7 @@ def sweep(
         asked = read_combinations(combinations, asked, fixed)
     if asked == [{}] and num_seeds == 1:  # a single run, which is "charloom train"
         raise SettingsError(f"nothing is varied: give --vary, --combinations or --num-seeds; {_FORM}")
+    # Imported here, after the checks of the options: importing PyTorch takes seconds.
     from charloom.sweeps.events import SweepStarted
     from charloom.sweeps.sweep import sweep as run_sweep
 
@@ -85,6 +85,7 @@ def sweep(
     interruption = Interruption()
     progress = screen.work_progress(console, "run {task.fields[number]}/{task.fields[total_runs]}")
     with ExitStack() as stack:
+        # The bar must be removed before an error or the results are printed.
         stack.callback(progress.stop)
 
         def interrupt(event: "SweepEvent") -> None:
@@ -101,9 +102,11 @@ def sweep(
             output=output,
             jobs=jobs,
             keep_models=keep_models,
+            # interrupt is last, since it raises StopTraining, which keeps the event from later listeners.
             listeners=[functools.partial(_show, progress, recipe or default_recipe(corpus)), interrupt],
         )
     _show_results(console, results, output)
+    # A signal during the last run has no effect: all runs are complete.
     if interruption.requested and results.num_missing:
         console.print(
             f"Stopped by {interruption.requested.name}: {pluralize(results.num_missing, 'run')} left; to resume, "
@@ -128,6 +131,7 @@ def _values(vary: tuple[str, ...]) -> dict[str, list[Value]]:
         name, _, rest = words.partition("=")
         if not rest:
             raise SettingsError(f"--vary {words}: {_FORM}")
+        # variable() makes hidden-size and hidden_size equal, so that a repetition is found.
         name = variable(name)
         if name in values:
             raise SettingsError("is varied twice: give all its values in one option", setting=name)
@@ -153,6 +157,7 @@ def _show(progress: Progress, recipe: str, event: "SweepEvent") -> None:
     if isinstance(event, SweepProgressed):
         progress.update(task.id, completed=event.fraction)
         return
+    # Runs are numbered by their end: parallel runs do not end in the order of their start.
     number, num_to_do = task.fields["number"] + 1, task.fields["total_runs"]
     progress.update(task.id, number=number)
     what = _describe(event.run) if isinstance(event, RunEnded) else f"{event.name}: failed"
@@ -187,6 +192,7 @@ def _show_results(console: Console, results: "SweepResults", output: Path) -> No
         row["seconds"] = f"{one.seconds.mean:.1f}"
         row["runs"] = f"{len(one.runs)}" + (f", {one.num_diverged} diverged" if one.num_diverged else "")
         rows.append(row)
+    # Values of the varied settings may be words: left-justified.
     screen.show_table(console, [*rows[0]], [[*row.values()] for row in rows], texts=range(len(results.varied)))
     console.print(
         "Perplexities are means and standard deviations over seeds"

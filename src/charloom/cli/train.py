@@ -88,6 +88,7 @@ def train(
         with (
             open_trackers(run, tensorboard=tensorboard, wandb=wandb) as (trackers, stored),
             training_display(console, run) as displays,
+            # Entered last: before training there is nothing to save, and a signal ends the process.
             Interruption() as interruption,
         ):
             outcome = run.train([*trackers, *displays, interruption], notes={"trackers": stored})
@@ -97,4 +98,5 @@ def train(
         if run.processes.is_rank_zero:
             show_end(console, run, outcome, interruption.requested)
         return interruption.exit_status if outcome.error is None else 1
+    # Reached only if suppress() caught OtherProcessFailedError.
     return 1

@@ -84,6 +84,7 @@ class TrainingDisplay:
 
         if isinstance(event, EpochEnded):
             self._last = record = event.record
+            # The last epoch is always shown, since its perplexity is the result.
             if record.epoch % self._settings.report_every == 0 or record.epoch == self._settings.epochs:
                 self._show_line(record)
         elif isinstance(event, SampleDrawn):
@@ -117,6 +118,7 @@ class TrainingDisplay:
                 speed = f"{event.chars_per_second:,.0f} characters/s: {_describe_time(left)}"
                 self._progress.console.print(f"speed   {speed} for {pluralize(self._settings.epochs, 'epoch')}")
 
+    # A narrow terminal has no room for the speed beside the bar.
     def _figures(self, event: "StepEnded") -> str:
         from charloom.inference.evaluation import perplexity_of
 
@@ -160,6 +162,7 @@ def show_start(console: Console, run: "TrainingRun") -> None:
     layer = model.layer
     parameters = sum(parameter.numel() for parameter in model.parameters())
     length = pluralize(len(corpus.ids), "byte" if corpus.vocabulary.unit == "byte" else "character")
+    # A text of exactly max_chars is most likely the start of a longer one.
     limit = start.source.get("settings", {}).get("max_chars")
     part = f"the first {length}" if limit == len(corpus.ids) else length
     console.print(f"text    {corpus.name}: {part}, {len(corpus.vocabulary)} distinct tokens")
@@ -169,6 +172,7 @@ def show_start(console: Console, run: "TrainingRun") -> None:
         f"training needs about {max(memory, 1):,.0f} MB more memory"
     )
     threads = settings.threads or torch.get_num_threads()
+    # A setting of None means PyTorch's own number of threads, which depends on the machine.
     device = f"{find_device(settings.device)}, {pluralize(threads, 'thread')}"
     if processes.size > 1:
         device = f"{processes.size} processes, each on {processes.device} with {pluralize(threads, 'thread')}"
@@ -181,6 +185,7 @@ def show_end(console: Console, run: "TrainingRun", outcome: "Outcome", stopped_b
     epochs = len(outcome.history)
     if run.end_reason is not None:
         console.print(f"Nothing to do: {screen.in_words(run.end_reason)}.")
+        # A run that was complete before has no new results to show.
         if run.is_done:
             return
     if stopped_by:
@@ -191,6 +196,7 @@ def show_end(console: Console, run: "TrainingRun", outcome: "Outcome", stopped_b
         )
     elif outcome.status == "stopped":
         console.print(f"Stopped after {pluralize(epochs, 'complete epoch')}: another process of the run was stopped.")
+    # Without a signal, only early stopping ends a run before its last epoch.
     elif epochs < settings.epochs:
         console.print(
             f"Stopped early after epoch {epochs}: validation did not improve for "
@@ -202,6 +208,7 @@ def show_end(console: Console, run: "TrainingRun", outcome: "Outcome", stopped_b
             f"Perplexity {kept.perplexity:.3f}"
             + (f", validation {validation:.3f}" if validation is not None else "")
             + (f" of epoch {kept.epoch}, the best," if settings.ends_with_best else "")
+            # The seconds of a record are counted from the start of the run.
             + f" after {pluralize(epochs, 'epoch')}, {outcome.history[-1].seconds:.1f} s."
             + _better_before(outcome.history, kept)
         )

@@ -1,1 +1,1 @@
-"""Files: written atomically, locked, read from anywhere; pictures."""
+"""Atomic writes, locks on folders, validated reading of files, and pictures."""

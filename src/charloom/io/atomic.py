@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, so that no reader, and no crash, meets half of one."""
+"""Atomic writes: a file is complete or absent, for readers and after a crash."""
 
 import contextlib
 import os
@@ -12,19 +12,24 @@ from typing import BinaryIO
 from charloom.errors import Argument, InputError
 
 _HIDDEN = re.compile(r"\.(.+)\.[0-9a-f]{8}")
-"""Names of hidden files, of which the middle is the target's."""
+"""Names of hidden files: a dot, the name of the target, and random hexadecimal digits."""
 _unfinished: set[Path] = set()
 """The hidden files of this process."""
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_unfinished.clear)  # they are the parent's
+    os.register_at_fork(after_in_child=_unfinished.clear)  # a child must not remove its parent's files
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path, *, overwrite: bool = False, like: os.stat_result | None = None) -> Iterator[BinaryIO]:
-    """A file that appears under its name, complete and on the disk, when the ``with`` ends well; else nothing is left.
+    """Opens a hidden file, and renames it to its name when the block succeeds. After an error nothing is left.
 
-    Raises InputError for a path that exists, unless ``overwrite``. like: Give the file this one's permissions and
-    times. Default: as any new file's.
+    Args:
+        path: Path of the file.
+        overwrite: Replace an existing file.
+        like: Status of a file whose permissions and times the new one gets. Default: those of any new file.
+
+    Raises:
+        InputError: The path exists, and ``overwrite`` is not set.
     """
 
     def refuse_existing() -> None:
@@ -35,14 +40,17 @@ def atomic_file(path: Path, *, overwrite: bool = False, like: os.stat_result | N
     with _hidden_file(path) as (file, hidden):
         yield file
         _complete(path, file, hidden, like)
+        # Checked again: another process may have created the file while this one was written.
         refuse_existing()
         _put_in_place(hidden, path)
 
 
 def write_atomically(contents: dict[Path, bytes], *, remove: Sequence[Path] = ()) -> None:
-    """Writes files that belong together: all are complete before any is put in place, in this order.
+    """Writes files that belong together: all are complete before the first is renamed to its name.
 
-    remove: Files that belong to what is replaced, and go when the new ones are complete.
+    Args:
+        contents: Content of each file, in the order in which the files are renamed.
+        remove: Files of the previous state, which are removed when the new ones are complete.
     """
     with contextlib.ExitStack() as stack:
         complete = []
@@ -59,7 +67,7 @@ def write_atomically(contents: dict[Path, bytes], *, remove: Sequence[Path] = ()
 
 
 def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
-    """Removes what a process left that was killed while it wrote here: the hidden files of targets of these names."""
+    """Removes the hidden files of killed processes from a folder, for targets whose names match a pattern."""
     with contextlib.suppress(OSError):
         for file in folder.iterdir():
             found = _HIDDEN.fullmatch(file.name)
@@ -68,7 +76,7 @@ def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
 
 
 def remove_unfinished() -> None:
-    """Removes the hidden files of this process, for one that ends without leaving its ``with`` statements."""
+    """Removes the hidden files of this process. For an exit by ``os._exit``, which runs no cleanup."""
     for hidden in list(_unfinished):
         with contextlib.suppress(OSError):
             hidden.unlink(missing_ok=True)
@@ -76,8 +84,8 @@ def remove_unfinished() -> None:
 
 @contextlib.contextmanager
 def _hidden_file(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """Creates a file in the target's folder, accessible to its owner only; removes it unless it was put in place."""
-    # A character takes up to four bytes, and a name up to 255.
+    """Creates a hidden file beside the target, readable by its owner only, and removes it unless it was renamed."""
+    # A name has at most 255 bytes, and a character up to four. A rename works within one file system only.
     hidden = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}")
     _unfinished.add(hidden)  # before it exists: a signal may come between any two steps
     try:
@@ -87,31 +95,34 @@ def _hidden_file(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
         try:
             yield file, hidden
         finally:
-            # What is buffered is not wanted, and may be what the disk has no room for.
+            # After an error, close() writes the buffer, which fails again if the disk is full.
             with contextlib.suppress(OSError):
                 file.close()
     finally:
-        with contextlib.suppress(OSError):  # an error before this one says more
+        with contextlib.suppress(OSError):  # an earlier error is more informative
             hidden.unlink()
         _unfinished.discard(hidden)
 
 
 def _complete(target: Path, file: BinaryIO, hidden: Path, like: os.stat_result | None = None) -> None:
-    """Puts the content on the disk, though not yet under its name."""
+    """Writes the content to the disk and sets the permissions; the file keeps its hidden name."""
     with _errors_naming(target), file:
         file.flush()
+        # Without it, a power failure after the rename could leave an empty file under the final name.
         os.fsync(file.fileno())
     if like is None:
+        # The umask can be read only by setting it.
         os.umask(mask := os.umask(0))
         hidden.chmod(0o666 & ~mask)
     else:
+        # Setuid, setgid and sticky bits are not copied.
         hidden.chmod(stat.S_IMODE(like.st_mode) & 0o777)
         os.utime(hidden, ns=(like.st_atime_ns, like.st_mtime_ns))
 
 
 def _put_in_place(hidden: Path, target: Path) -> None:
     hidden.replace(target)
-    # Makes the new name as lasting as the content, on systems that can. The file is in place either way.
+    # Writes the new name to the disk, too, on systems that support it. The file has its name in any case.
     with contextlib.suppress(OSError):
         descriptor = os.open(target.parent, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""One process at a time in a folder. The system frees a lock when its process ends, however that happens."""
+"""Locks that admit one process at a time to a folder. The system frees them when the process ends, even if killed."""
 
 import contextlib
 import errno
@@ -30,7 +30,7 @@ class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
             wait: Wait until the lock is free instead of raising an error.
         """
         self._path, self._user = folder / name, user
-        # Opens neither a link nor a pipe that somebody put there.
+        # FileLock opens no link and no pipe of that name, which another user may have put into the folder.
         self._lock = FileLock(self._path, blocking=wait, thread_local=False, fallback_to_soft=False)
 
     def take(self) -> None:
@@ -45,6 +45,7 @@ class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
             if error.errno not in _NO_LOCKS:
                 raise
         else:
+            # release() compares it with the file, which may then belong to a new folder of the same name.
             self._taken = self._path.stat()
 
     @property
@@ -70,7 +71,7 @@ class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
     def release(self) -> None:
         """Releases the lock; does nothing if it is not held."""
         if self._lock.is_locked:
-            # filelock leaves the file. It is removed while it is locked, and if the folder was not replaced meanwhile.
+            # filelock leaves the file. It is removed while it is locked, unless the folder was replaced meanwhile.
             with contextlib.suppress(OSError):
                 if self._taken and os.path.samestat(self._taken, self._path.stat()):
                     self._path.unlink()

@@ -24,8 +24,9 @@ def render_figure(figure: "Figure", format: PictureFormat = "png") -> bytes:  # 
     from matplotlib import rc_context
 
     picture = io.BytesIO()
-    with warnings.catch_warnings(), rc_context({"svg.fonttype": "none"}):  # letters, not outlines
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in letters that the font lacks: boxes do
+    # fonttype none: an SVG contains its text, not the outlines of the letters.
+    with warnings.catch_warnings(), rc_context({"svg.fonttype": "none"}):
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the font draws a box for a character that it lacks
         figure.savefig(picture, format=format, dpi=130)
     return picture.getvalue()
 

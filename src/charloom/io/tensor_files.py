@@ -1,4 +1,4 @@
-"""Reading files of safetensors, and of JSON, that may come from anywhere. Needs no PyTorch."""
+"""Validated reading of safetensors and JSON files from untrusted sources, without PyTorch."""
 
 import errno
 import json
@@ -20,6 +20,7 @@ def read_tensor_file(path: Path, preamble: int = 0) -> bytes:
         size = os.fstat(file.fileno()).st_size - preamble
         file.seek(preamble)
         length = int.from_bytes(file.read(8), "little")
+        # Checked before reading: the length is the file's own claim, and could exhaust the memory.
         if size < 8 or length > min(size - 8, _MAX_HEADER_BYTES):
             raise ValueError("its header does not end within it")
         try:

@@ -1,1 +1,1 @@
-"""Sweeps: the same training under many settings, each combination and seed a run of its own."""
+"""Sweeps: training with many combinations of settings, one run for each combination and seed."""

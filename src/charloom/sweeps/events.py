@@ -1,4 +1,4 @@
-"""The events that a sweep emits. A listener that raises ``StopTraining`` ends it; finished runs are kept."""
+"""The events that a sweep emits. A listener that raises ``StopTraining`` ends the sweep; finished runs are kept."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class SweepProgressed:
 
 @dataclass(frozen=True)
 class RunEnded:
-    """The end of a run, which is in the folder."""
+    """The end of a run, which has been moved to the sweep's folder."""
 
     run: SweepRun
 
@@ -47,7 +47,7 @@ class RunFailed:
     """The failure of a run, which the next sweep in the folder repeats.
 
     Attributes:
-        name: Name that its folder would have.
+        name: Name of the folder that the run would have had.
         message: Reason of the failure.
     """
 

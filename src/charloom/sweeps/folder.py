@@ -1,11 +1,11 @@
-"""The folder of a sweep: what is fixed in it, and the runs that are done.
+"""The folder of a sweep: its fixed and varied settings, and its complete runs.
 
 ::
 
-    sweep.json       what is fixed and what is varied
-    runs/NAME/       a run that came to its end: run.json, history.jsonl, and the model if it was to be kept
+    sweep.json       fixed settings, and names of the varied ones
+    runs/NAME/       a complete run: run.json, history.jsonl, and the model if models are kept
     results.csv      a row for each combination       results.jsonl    a line for each run       sweep.png
-    .work/           runs that have not; gone when no sweep is at work
+    .work/           incomplete runs; removed at the end of the sweep
 """
 
 import contextlib
@@ -32,20 +32,28 @@ from charloom.version import __version__
 SWEEP_FILE = "sweep.json"
 RUN_FILE = "run.json"
 _FORMAT_VERSION = 1
+# Any JSON value may be in a damaged file, so that reading a field can raise any of these.
 _DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError, CharloomError)
 
 
 class SweepFolder:
-    """Where a sweep is written: what was ever varied in it; runs that came to their end, by ``settings_key``."""
+    """A folder that a sweep is written to.
+
+    Attributes:
+        path: Path of the folder.
+        work: Folder of the incomplete runs.
+        varied: Names of all settings that were varied in the folder.
+        runs: Complete runs, by ``settings_key``.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Reads what is there. Raises ModelFolderError for a folder that is something else, or damaged."""
+        """Reads the folder if it exists. Raises ModelFolderError if it is damaged or is not the folder of a sweep."""
         self.path = path
         self.work = path / ".work"
         self.varied: tuple[str, ...] = ()
         self.runs: dict[str, SweepRun] = {}
         self._texts: dict[CorpusSettings, tuple[str, str]] = {}
-        """Name and fingerprint of the text that the runs were trained on, for each way to read it."""
+        """Name and fingerprint of the training text, for each of the settings that it was read with."""
         self._fixed: Recipe | None = None
         if (path / SWEEP_FILE).exists():
             self._read()
@@ -53,7 +61,8 @@ class SweepFolder:
             raise ModelFolderError(f"{path}: there is something else already; give a sweep a folder of its own")
 
     def check(self, base: Recipe, varied: Sequence[str], corpora: Mapping[CorpusSettings, Corpus]) -> None:
-        """Raises SettingsError if these settings or texts are others than those that the folder's runs had."""
+        """Raises SettingsError if the fixed settings or the texts differ from those of the runs in the folder."""
+        # A setting that is varied now may differ: the value that was fixed before counts as one of its values.
         free = {*self.varied, *varied, "seed"}
         for name, before in self._fixed.values.items() if self._fixed else ():
             now = base.values[name]
@@ -63,6 +72,7 @@ class SweepFolder:
                     *(f"{self.path}: the sweep there has ", Argument(name), f" {old}, and this one {new}: give it "),
                     *("another folder, or vary ", Argument(name), f" over {old},{new} to have both"),
                 )
+        # The fingerprint depends on the settings of reading; for new ones only the name can be compared.
         names = {name for name, _ in self._texts.values()}
         for settings, corpus in corpora.items():
             known = self._texts.get(settings)
@@ -74,7 +84,7 @@ class SweepFolder:
 
     @contextlib.contextmanager
     def at_work(self, base: Recipe, varied: Sequence[str]) -> Iterator[None]:
-        """Makes the folder and keeps other sweeps out of it. Raises ModelFolderError if that fails."""
+        """Creates the folder and locks it during the block. Raises ModelFolderError if that fails."""
         self.varied = tuple(dict.fromkeys([*self.varied, *varied]))
         self._fixed = self._fixed or base
         head = {"format_version": _FORMAT_VERSION, "charloom": __version__, "varied": self.varied}
@@ -82,7 +92,7 @@ class SweepFolder:
             with writing_to(self.path):
                 self.path.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(FolderLock(self.path, "another sweep"))
-                shutil.rmtree(self.work, ignore_errors=True)  # of a sweep that was killed
+                shutil.rmtree(self.work, ignore_errors=True)  # from a sweep that was killed
                 stack.callback(shutil.rmtree, self.work, ignore_errors=True)
                 self.work.mkdir()
                 (self.path / "runs").mkdir(exist_ok=True)
@@ -90,19 +100,23 @@ class SweepFolder:
             yield
 
     def has(self, run: PlannedRun, *, with_model: bool) -> bool:
-        """Tells if a run came to its end before, and, if that is wanted, its model is there."""
+        """Returns True if a run is complete and, if ``with_model`` is set, its model is in the folder."""
         done = self.runs.get(settings_key(run.recipe))
         if done is None or done.folder is None:
             return False
+        # A diverged run has no model to save, and repeating it would give the same result.
         return not with_model or done.outcome == "diverged" or (done.folder / CONFIG_FILE).exists()
 
     def add_run(self, run: PlannedRun) -> SweepRun:
-        """Moves a run that came to its end to its place: one step, so that it is there whole or not at all."""
-        before = self.runs.get(settings_key(run.recipe))  # under the name of what was varied then
+        """Moves a complete run from the work folder to its final folder, and returns it."""
+        # An earlier sweep in the folder may have varied other settings, and named the run after those.
+        before = self.runs.get(settings_key(run.recipe))
         place = (before and before.folder) or self.path / "runs" / run.name
         if place.exists():
-            shutil.rmtree(place)  # without its model, or damaged
+            shutil.rmtree(place)  # a run without its model, or an incomplete folder
+        # A rename is atomic: a reader finds the complete run or none.
         (self.work / run.name).rename(place)
+        # Read back, because it was trained in another process, which returns no history.
         return self._read_run(place)
 
     def _read(self) -> None:
@@ -115,6 +129,7 @@ class SweepFolder:
                 self.varied = tuple(name for name in data["varied"] if name in self._fixed.values)
         except _DAMAGED as error:
             raise ModelFolderError(f"{file}: damaged ({error}): give this sweep another folder") from None
+        # Raised outside the try block, which would report the file as damaged.
         if is_later:
             raise ModelFolderError(f"{file}: of a later version of charloom; this one is {__version__}")
         for run in sorted((self.path / "runs").glob(f"*/{RUN_FILE}")):
@@ -138,7 +153,7 @@ class SweepFolder:
 
 
 def write_run(folder: Path, recipe: Recipe, corpus: Corpus, outcome: Outcome) -> None:
-    """Writes what makes the folder of a run's history a run that came to its end."""
+    """Writes the file that marks a run as complete: its outcome, text and settings."""
     data = {
         "charloom": __version__,
         "outcome": outcome.status,

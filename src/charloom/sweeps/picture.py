@@ -1,4 +1,4 @@
-"""A sweep as a picture: its curves, and what a number that was varied does."""
+"""The picture of a sweep: the curves of its runs, and the effect of a varied number."""
 
 import math
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MAX_CURVES = 8
-"""Combinations drawn: more colours than these nobody tells apart."""
+"""Maximum number of combinations drawn: more colors are hard to distinguish."""
 _MAX_VALUE = 1e6
-"""A perplexity above this is drawn as this: one run gone wild would press all others together."""
+"""Maximum perplexity drawn; higher ones are clipped, since one diverging run would flatten all other curves."""
 
 
 def draw_sweep(results: SweepResults) -> bytes:
-    """Training and validation perplexity against epochs; against the varied value too, if that is one number. A PNG."""
+    """Returns a PNG of the perplexities against epochs and, if a single number was varied, against its values."""
     combinations = results.combinations()
     differing = [name for name in results.varied if len({one.values[name] for one in combinations}) > 1]
     number = differing[0] if len(differing) == 1 and _numbers(differing[0], combinations) else None
@@ -32,18 +32,19 @@ def draw_sweep(results: SweepResults) -> bytes:
 
 
 def _numbers(name: str, combinations: Sequence[CombinationResult]) -> list[float]:
-    """The values of a setting that was varied, if all are numbers; else none."""
+    """Returns the values of a varied setting if all are numbers; otherwise an empty list."""
     values = [one.values[name] for one in combinations]
     numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
     return numbers if len(numbers) == len(values) else []
 
 
 def _draw_curves(axes: "Axes", combinations: Sequence[CombinationResult], differing: Sequence[str]) -> None:
-    """Each seed a line."""
+    """Draws the training and validation curves of each run; runs that differ in the seed only share a color."""
     for index, one in enumerate(combinations[:_MAX_CURVES]):
         colour = f"C{index}"
         label = ", ".join(f"{name.replace('_', ' ')} {one.values[name]}" for name in differing)
         for run in one.runs:
+            # A line of a single point is invisible without a marker.
             marker = "o" if len(run.history) == 1 else None
             epochs = [record.epoch for record in run.history]
             validation = [
@@ -55,6 +56,7 @@ def _draw_curves(axes: "Axes", combinations: Sequence[CombinationResult], differ
             axes.plot(epochs, training, "--" if validation else "-", color=colour, lw=1, label=None, marker=marker)
             if validation:
                 axes.plot(*zip(*validation, strict=True), "-", color=colour, lw=1.2, marker=marker)
+        # Empty lines make the legend: one entry per combination instead of one per run.
         axes.plot([], [], color=colour, label=label or "all seeds")
     validated = any(one.validation_perplexity for one in combinations)
     if validated:
@@ -67,7 +69,7 @@ def _draw_curves(axes: "Axes", combinations: Sequence[CombinationResult], differ
 
 
 def _draw_against(axes: "Axes", name: str, combinations: Sequence[CombinationResult]) -> None:
-    """Means over seeds, a standard deviation to each side."""
+    """Draws the mean perplexities over seeds against a varied number; error bars show the standard deviations."""
     values = _numbers(name, combinations)
     for label, figure, style in (
         ("validation", "validation_perplexity", "o-"),
@@ -79,6 +81,7 @@ def _draw_against(axes: "Axes", name: str, combinations: Sequence[CombinationRes
         if points:
             places, means, spreads = zip(*points, strict=True)
             axes.errorbar(places, means, yerr=spreads, fmt=style, capsize=3, label=label)
+    # Values over a factor of 8 or more, such as 64, 128, ..., 512, are mostly geometric.
     ticks = sorted(values)
     if ticks[0] > 0 and ticks[-1] >= 8 * ticks[0]:
         axes.set_xscale("log", base=2 if isinstance(ticks[0], int) else 10)
@@ -91,7 +94,7 @@ def _draw_against(axes: "Axes", name: str, combinations: Sequence[CombinationRes
 
 
 def _set_legend(axes: "Axes", size: int) -> None:
-    """Below: curves may be anywhere above."""
+    """Places the legend below the axes, since curves may cover any part of them."""
     longest = max(len(label) for label in axes.get_legend_handles_labels()[1])
-    columns = max(1, min(3, 90 // (longest + 6)))  # what is wider than the axes would leave them no room
+    columns = max(1, min(3, 90 // (longest + 6)))  # a legend wider than the axes would shrink them
     axes.legend(fontsize=size, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=columns, frameon=False)

@@ -1,4 +1,4 @@
-"""Which runs a sweep is made of, and how two runs are known to be the same."""
+"""The runs of a sweep, and the keys by which equal runs are recognized."""
 
 import contextlib
 import hashlib
@@ -17,22 +17,28 @@ from charloom.settings.recipes import Recipe, as_key, parse_toml
 from charloom.settings.training import WITHOUT_EFFECT
 
 Combination: TypeAlias = dict[str, Value]
-"""Settings by name, and the value that each is given."""
+"""Values of settings, by name."""
 
 _MAX_NAME = 100
+"""Maximum number of characters of a combination in a folder name: file systems limit names to 255 bytes."""
 _DEFAULT_NAMES = Recipe().values
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One combination with one seed, and the name of its folder: what was varied, the beginning of the recipe's key."""
+    """A combination with a seed.
+
+    Attributes:
+        recipe: All settings of the run.
+        name: Name of its folder: the values of the varied settings and the first digits of the recipe's key.
+    """
 
     recipe: Recipe
     name: str
 
 
 def variable(name: str) -> str:
-    """The name in Python of a setting that can be varied. Raises SettingsError for another."""
+    """Returns the Python name of a setting. Raises SettingsError if it is unknown or cannot be varied."""
     plain = find_setting(name)
     if plain == "seed":
         raise SettingsError(
@@ -46,8 +52,9 @@ def variable(name: str) -> str:
 
 
 def grid(vary: Mapping[str, Sequence[Value]]) -> list[Combination]:
-    """Every combination of the values. Raises SettingsError for a setting that cannot be varied or has no values."""
+    """Returns all combinations of values. Raises SettingsError for a setting that cannot be varied or has no values."""
     names = [variable(name) for name in vary]
+    # hidden-size and hidden_size are the same setting, so that equal names are possible in a mapping.
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise SettingsError("is varied twice: give all its values at once", setting=twice[0])
     for name, values in zip(names, vary.values(), strict=True):
@@ -57,7 +64,7 @@ def grid(vary: Mapping[str, Sequence[Value]]) -> list[Combination]:
 
 
 def listed(combinations: Sequence[Mapping[str, Value]]) -> list[Combination]:
-    """Combinations that are given one by one, their names checked. Raises SettingsError if there are none."""
+    """Returns the given combinations with checked Python names. Raises SettingsError if there are none."""
     if not combinations:
         raise SettingsError("it has no combination to run with", setting="vary", value=combinations)
     for one in combinations:
@@ -66,7 +73,19 @@ def listed(combinations: Sequence[Mapping[str, Value]]) -> list[Combination]:
 
 
 def read_combinations(file: Path, more: Sequence[Combination], base: Recipe) -> list[Combination]:
-    """Each combination of a TOML file with each of some more settings. SettingsError tells which cannot be."""
+    """Reads combinations from a TOML file.
+
+    Args:
+        file: File with a table ``[[combination]]`` for each combination.
+        more: Combinations to merge with each of the file's; ``[{}]`` for none.
+        base: Recipe that the combinations change.
+
+    Returns:
+        Each combination of the file merged with each of ``more``.
+
+    Raises:
+        SettingsError: The file cannot be read, or a combination in it is invalid.
+    """
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
@@ -84,14 +103,19 @@ def read_combinations(file: Path, more: Sequence[Combination], base: Recipe) -> 
                 combinations.append(one | another)
                 base.with_changes(one | another)
         except SettingsError as error:
-            if error.setting not in more[0]:  # else the file is not what is wrong
+            # An invalid value in ``more`` is no error of the file: ``plan_runs`` raises it later, without the file.
+            if error.setting not in more[0]:
                 raise SettingsError(f"{file}: combination {number}: ", format_parts(error.parts, as_key)) from error
     return combinations
 
 
 def plan_runs(base: Recipe, combinations: Sequence[Combination], seeds: Sequence[int]) -> list[PlannedRun]:
-    """The runs: all combinations with the first seed, then the next, each once. SettingsError tells which cannot be."""
+    """Returns the runs, each once: all combinations with the first seed, then with the next.
+
+    Raises SettingsError, which names the combination, if one is invalid.
+    """
     planned: dict[str, PlannedRun] = {}
+    # Seeds are the outer loop, so that an interrupted sweep has results for all combinations.
     for seed, combination in itertools.product(seeds, combinations):
         with named_in_errors(combination):
             recipe = base.with_changes(combination | {"seed": seed})
@@ -102,7 +126,7 @@ def plan_runs(base: Recipe, combinations: Sequence[Combination], seeds: Sequence
 
 @contextlib.contextmanager
 def named_in_errors(combination: Combination) -> Iterator[None]:
-    """Errors within name the combination of settings that they are about, if they do not name all of it anyway."""
+    """Adds the combination to a SettingsError raised in the block, unless the error names its only setting already."""
     try:
         yield
     except SettingsError as error:
@@ -113,13 +137,15 @@ def named_in_errors(combination: Combination) -> Iterator[None]:
 
 
 def without_display(recipe: Recipe) -> Recipe:
-    """The recipe with what changes nothing left at its default, no samples, and one thread unless it says so."""
+    """Returns the recipe without samples, with one thread unless it sets a number, and defaults for display."""
+    # Settings without effect on the weights must not change ``settings_key``.
     usual = {name: _DEFAULT_NAMES[name] for name in WITHOUT_EFFECT}
     return recipe.with_changes(usual | {"threads": recipe.training.threads or 1, "sample_every": 0})
 
 
 def settings_key(recipe: Recipe) -> str:
-    """A hash of all settings that are not at their default: one that a later version adds changes no key."""
+    """Returns a hash of all settings that differ from their defaults."""
+    # Without the defaults, a setting that a later version adds changes no key, and old runs are still found.
     changed = {name: value for name, value in recipe.values.items() if value != _DEFAULT_NAMES[name]}
     return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -127,4 +153,5 @@ def settings_key(recipe: Recipe) -> str:
 def _folder_name(combination: Combination, seed: int, key: str) -> str:
     words = ",".join(f"{name}={value}" for name, value in {**combination, "seed": seed}.items())
     plain = re.sub(r"[^\w.,=+-]", "_", words)[:_MAX_NAME]
+    # The key distinguishes combinations whose names are equal after truncation or replacement.
     return f"{plain}-{key[:8]}"

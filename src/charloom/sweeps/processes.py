@@ -1,4 +1,4 @@
-"""The worker processes of a sweep, from the side of the main process."""
+"""The worker processes of a sweep, as the main process starts and controls them."""
 
 import contextlib
 import json
@@ -15,21 +15,21 @@ Process: TypeAlias = "subprocess.Popen[str]"
 
 
 class Workers(contextlib.AbstractContextManager["Workers"]):
-    """Worker processes, each served by a thread. All are killed at the end of the context."""
+    """A context manager of worker processes, each served by a thread. It kills all of them at the end."""
 
     def __init__(self, number: int) -> None:
         self._threads = ThreadPoolExecutor(number)
         self._orders: list[Future[dict[str, str]]] = []
         self._idle: queue.SimpleQueue[Process] = queue.SimpleQueue()
         self._logs: dict[Process, IO[str]] = {}
-        """Every process that was started, and what it writes on standard error."""
+        """All processes that were started, with the files that receive their standard error."""
         for _ in range(number):
             self._idle.put(self._start())
 
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         are_done = False
-        while not are_done:  # a thread may start a process while others are killed
+        while not are_done:  # a thread may start a process while the others are killed
             are_done = all(order.done() for order in self._orders)
             for process in list(self._logs):
                 process.kill()
@@ -38,25 +38,33 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
             process.wait()
             for stream in (process.stdin, process.stdout, log):
                 assert stream is not None
-                with contextlib.suppress(OSError):  # what it did not read is lost
+                with contextlib.suppress(OSError):  # close() flushes; a killed process cannot read an order any more
                     stream.close()
 
     def train(self, order: Mapping[str, object], on_epoch: Callable[[int], None]) -> "Future[dict[str, str]]":
-        """Submits a run for the next idle worker. The result is its last answer, ``{"failed": reason}`` if it died."""
+        """Submits a run for the next idle worker.
+
+        Args:
+            order: Run to train, an ``Order`` of ``worker``.
+            on_epoch: Function that is called, in another thread, with the number of finished epochs.
+
+        Returns:
+            A future of the last answer of the worker; ``{"failed": reason}`` if the worker died.
+        """
         self._orders.append(self._threads.submit(self._train, order, on_epoch))
         return self._orders[-1]
 
     def _train(self, order: Mapping[str, object], on_epoch: Callable[[int], None]) -> dict[str, str]:
         try:
             process = self._idle.get_nowait()
-        except queue.Empty:  # one died
+        except queue.Empty:  # a worker died: there are as many threads as workers
             process = self._start()
         assert process.stdin is not None
         assert process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):  # it died while it was idle
+        with contextlib.suppress(BrokenPipeError):  # the worker died while it was idle; readline then returns no answer
             process.stdin.write(json.dumps(order) + "\n")
             process.stdin.flush()
-        while (line := process.stdout.readline()).endswith("\n"):  # what died in the middle of a line said nothing
+        while (line := process.stdout.readline()).endswith("\n"):  # an incomplete line is from a worker that died
             answer: dict[str, str] = json.loads(line)
             if "epoch" not in answer:
                 self._idle.put(process)
@@ -66,14 +74,16 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
 
     def _exit_reason(self, process: Process) -> str:
         status, log = process.wait(), self._logs[process]
-        if status == -9:  # Linux kills with SIGKILL when memory is out
+        if status == -9:  # SIGKILL, which Linux sends when memory runs out
             return "its process was killed (out of memory?)"
         log.seek(0)
         lines = log.read().strip().splitlines()
         return f"its process ended with status {status}: {lines[-1] if lines else ''}"
 
     def _start(self) -> Process:
+        # A file, not a pipe: a worker blocks when nobody reads a full pipe.
         log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed with the process
+        # Without -P, -m would search the current folder first, and a random.py there would replace the module.
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "charloom.sweeps.worker"],
             stdin=subprocess.PIPE,

@@ -18,19 +18,19 @@ from charloom.training.history import EpochRecord, History
 Outcome: TypeAlias = Literal["finished", "diverged"]
 
 _FIGURES = ("validation_perplexity", "best_validation_perplexity", "best_epoch", "perplexity", "seconds")
-"""Of a run, and over the runs of a combination."""
+"""Results that are written to the files: attributes of both SweepRun and CombinationResult."""
 
 
 @dataclass(frozen=True)
 class SweepRun:
-    """One run of a sweep that came to its end.
+    """A complete run of a sweep: finished or diverged.
 
     Attributes:
-        recipe: Everything that it was set up with; the seed is ``recipe.training.seed``.
-        outcome: ``diverged`` if its loss was no longer a finite number.
-        message: What is said of a run that diverged.
-        history: Its epochs; of a run that diverged, those before.
-        folder: Where it is; None once a temporary folder is gone.
+        recipe: All settings of the run; the seed is ``recipe.training.seed``.
+        outcome: ``diverged`` if the loss became infinite or NaN.
+        message: Description of the divergence; empty for a finished run.
+        history: Records of the epochs; for a diverged run, of those before the divergence.
+        folder: Folder of the run; None for a sweep without an output folder.
     """
 
     recipe: Recipe
@@ -41,26 +41,27 @@ class SweepRun:
 
     @property
     def best(self) -> EpochRecord | None:
-        """The epoch that was best in validation."""
+        """The record of the epoch with the lowest validation perplexity; None without validation."""
         return self.history.best
 
     @property
     def kept(self) -> EpochRecord | None:
-        """The record of the epoch whose weights it ended with; None for a run that diverged."""
+        """The record of the epoch whose weights are the final ones; None for a diverged run."""
         if self.outcome == "diverged" or not self.history:
             return None
         return self.best if self.best and self.recipe.training.ends_with_best else self.history[-1]
 
     @property
     def perplexity(self) -> float:
-        """Training perplexity of the epoch whose weights it ended with; infinite for a run that diverged."""
+        """Training perplexity of the epoch with the final weights; infinite for a diverged run."""
         return self.kept.perplexity if self.kept else math.inf
 
     @property
     def validation_perplexity(self) -> float | None:
-        """Validation perplexity of the final weights; infinite for a run that diverged, None without validation."""
+        """Validation perplexity of the final weights; infinite for a diverged run, None without validation."""
         if not self.recipe.training.validation_fraction:
             return None
+        # Infinite, not None: a diverged run must be sorted last and must not be left out of the mean.
         kept = self.kept.validation_perplexity if self.kept else None
         return math.inf if kept is None else kept
 
@@ -76,12 +77,12 @@ class SweepRun:
 
     @property
     def seconds(self) -> float:
-        """Training time of the run."""
+        """Training time of the run in seconds."""
         return self.history[-1].seconds if self.history else 0.0
 
 
 class MeanAndSpread(NamedTuple):
-    """Over seeds. ``spread`` is the sample's standard deviation; None of one value, or if the mean is infinite."""
+    """Mean over seeds, and sample standard deviation; None for a single value or an infinite mean."""
 
     mean: float
     spread: float | None
@@ -92,8 +93,8 @@ class CombinationResult:
     """The runs of one combination, one for each seed.
 
     Attributes:
-        values: What was varied, by name.
-        runs: By seed.
+        values: Values of the varied settings, by name.
+        runs: Runs of the combination, sorted by seed.
     """
 
     values: Combination
@@ -101,17 +102,17 @@ class CombinationResult:
 
     @property
     def num_diverged(self) -> int:
-        """How many of the runs diverged; they count as infinitely perplexed."""
+        """Number of diverged runs; their perplexity is infinite."""
         return sum(run.outcome == "diverged" for run in self.runs)
 
     @property
     def perplexity(self) -> MeanAndSpread:
-        """Training perplexity."""
+        """Training perplexity of the final weights of the runs."""
         return _mean_and_spread([run.perplexity for run in self.runs])
 
     @property
     def validation_perplexity(self) -> MeanAndSpread | None:
-        """Validation perplexity of the weights that the runs ended with; None without validation."""
+        """Validation perplexity of the final weights of the runs; None without validation."""
         return _of_those_that_have_it([run.validation_perplexity for run in self.runs])
 
     @property
@@ -126,19 +127,19 @@ class CombinationResult:
 
     @property
     def seconds(self) -> MeanAndSpread:
-        """Training time of the runs."""
+        """Training time of the runs in seconds."""
         return _mean_and_spread([run.seconds for run in self.runs])
 
 
 @dataclass(frozen=True)
 class SweepResults:
-    """All that is done of a sweep.
+    """The results of the complete runs of a sweep.
 
     Attributes:
-        varied: The settings in which its runs differ, seeds apart.
-        runs: Those that came to their end.
-        num_missing: Runs of the plan that were not done.
-        failures: Why some were not, by the names of their folders: a process that died, memory that was not there.
+        varied: Names of the varied settings, without the seed.
+        runs: Complete runs.
+        num_missing: Number of planned runs that are not complete.
+        failures: Reasons of failed runs by folder name, such as a killed process or a lack of memory.
     """
 
     varied: tuple[str, ...]
@@ -147,7 +148,7 @@ class SweepResults:
     failures: dict[str, str] = field(default_factory=dict)
 
     def combinations(self) -> list[CombinationResult]:
-        """Returns the combinations, best first: by validation perplexity, else by training perplexity."""
+        """Returns the combinations, best first: by validation perplexity, or training perplexity without validation."""
         groups: dict[tuple[Value, ...], CombinationResult] = {}
         for run in sorted(self.runs, key=lambda run: run.recipe.training.seed):
             values = {name: run.recipe.values[name] for name in self.varied}
@@ -170,15 +171,17 @@ def runs_as_json_lines(results: SweepResults) -> str:
             row = combination.values | {"seed": run.recipe.training.seed, "outcome": run.outcome}
             for name in _FIGURES:
                 value = getattr(run, name)
+                # JSON has no infinity and no NaN; json.dumps would write Infinity, which other parsers reject.
                 row[name] = value if value is not None and math.isfinite(value) else None
             row["epochs"] = len(run.history)
+            # Relative to the folder of the sweep, which may be moved.
             row["folder"] = f"{run.folder.parent.name}/{run.folder.name}" if run.folder else None
             lines.append(json.dumps(row) + "\n")
     return "".join(lines)
 
 
 def combinations_as_csv(results: SweepResults) -> str:
-    """A row for each combination, the best first: mean and standard deviation over seeds."""
+    """Returns a CSV row for each combination, best first: means and standard deviations over seeds."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = [f"{figure}{part}" for figure in _FIGURES for part in ("", "_sd")]
@@ -192,6 +195,7 @@ def combinations_as_csv(results: SweepResults) -> str:
 
 
 def _mean_and_spread(values: Sequence[float]) -> MeanAndSpread:
+    # fmean of an infinite value is infinite, but stdev raises an error for it.
     if not all(map(math.isfinite, values)):
         return MeanAndSpread(math.inf, None)
     return MeanAndSpread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)

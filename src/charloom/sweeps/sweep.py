@@ -1,4 +1,4 @@
-"""A sweep from a text and settings to results."""
+"""The ``sweep`` function, which plans and trains the runs and writes the results."""
 
 import functools
 import os
@@ -35,6 +35,7 @@ from charloom.training.trainer import check_possible
 
 Source: TypeAlias = str | Path | Sequence[str | Path] | Corpus | None
 _SECONDS_BETWEEN_EVENTS = 0.25
+"""Maximum time between two progress events, and so until a listener can stop the sweep."""
 _MAX_SEEDS = 100_000
 
 
@@ -49,29 +50,31 @@ def sweep(
     keep_models: bool = False,
     listeners: Sequence[SweepListener] = (),
 ) -> SweepResults:
-    """Trains a model for each combination of settings and each seed, in processes side by side.
+    """Trains a model for each combination of settings and each seed, in parallel processes.
 
-    Each run has one thread, unless the recipe's training settings say otherwise, and comes out the same whatever the
-    number of processes. The same sweep in the same folder goes on where it was, and one with more values or seeds does
-    what is new.
+    Each run has one thread, unless the recipe sets a number; results do not depend on the number of processes. The
+    same call with the same folder resumes the sweep; a call with more values or seeds trains only the new runs.
 
     Args:
-        source: The text, as ``load_corpus`` takes it; or a corpus, if the settings of how it was read are the recipe's.
-        vary: A list of values for each of some settings (any field of ``CorpusSettings``, ``ModelSettings`` and
-            ``TrainingSettings``, by name), of which every combination is run: ``{"hidden_size": [64, 128]}``. Or a
-            list of combinations, each with some settings' values.
-        recipe: What is not varied; the defaults of the three classes if None.
-        num_seeds: Runs of each combination: with ``recipe.training.seed`` and the numbers after it.
-        output: Folder to keep the sweep in. None: nothing is kept.
-        jobs: Processes side by side. None: one for each processor, which is quicker than several threads in each;
-            on a GPU one.
-        keep_models: Keep each run's model, with its history, in its folder.
-        listeners: Called with each event; one may raise ``StopTraining``.
+        source: Text to train on, as for ``load_corpus``; or a corpus that was read with the settings of the recipe.
+        vary: Mapping of settings to lists of values, all combinations of which are trained, such as
+            ``{"hidden_size": [64, 128]}``; or a list of combinations, each a mapping of settings to values. A setting
+            is any field of ``CorpusSettings``, ``ModelSettings`` and ``TrainingSettings`` that affects the weights,
+            except the seed.
+        recipe: Recipe with all other settings. Default: the defaults of the three classes.
+        num_seeds: Number of runs of each combination, with consecutive seeds from ``recipe.training.seed``.
+        output: Folder for the runs and results. Default: a temporary folder, which is removed.
+        jobs: Number of parallel processes. Default: one per processor, which is faster than one process with more
+            threads; one on a GPU.
+        keep_models: Save the model of each run in its folder.
+        listeners: Functions that are called with each event; one may raise ``StopTraining``.
 
-    Returns all runs that are done in the folder.
+    Returns:
+        The results of all complete runs in the folder.
 
-    Raises SettingsError, before anything is trained, if a combination cannot be or contradicts what is fixed in the
-    folder; ModelFolderError if the folder is not a sweep's or cannot be written.
+    Raises:
+        SettingsError: A combination is invalid or contradicts the fixed settings of the folder. Raised before training.
+        ModelFolderError: The folder is not one of a sweep, or is not writable.
     """
     check_type((*PATH, Sequence, Corpus, NoneType), source=source)
     check_type((Mapping, Sequence), vary=vary)
@@ -89,13 +92,16 @@ def sweep(
     with tempfile.TemporaryDirectory(prefix="charloom-") as temporary:
         folder = SweepFolder(Path(output) if output is not None else Path(temporary) / "sweep")
         corpora = _load_corpora(source, planned)
+        # Checks each run before the first is trained, so that an error does not come after hours.
         devices = {_device(run, corpora[run.recipe.corpus], varied).type for run in planned}
         folder.check(base, varied, corpora)
         if jobs is None:
+            # Processes on one GPU would share its memory.
             jobs = max(1, _processors() // (base.training.threads or 1)) if devices == {"cpu"} else 1
         with folder.at_work(base, varied):
             results = _results(folder, planned, corpora, jobs, keep_models, listeners)
         if output is None:
+            # The temporary folder is removed with this block.
             results = replace(results, runs=[replace(run, folder=None) for run in results.runs])
     return results
 
@@ -108,7 +114,7 @@ def _results(
     keep_models: bool,
     listeners: Sequence[SweepListener],
 ) -> SweepResults:
-    """Does what is to be done, or as much as listeners allow, and writes the results."""
+    """Trains the runs that are not complete, until a listener stops the sweep, and writes the results."""
     failures: dict[str, str] = {}
     to_do = [run for run in planned if not folder.has(run, with_model=keep_models)]
     num_jobs, threads = min(jobs, len(to_do)), planned[0].recipe.training.threads or 1
@@ -119,6 +125,7 @@ def _results(
     except StopTraining:
         pass
     finally:
+        # Also after an error: hours of complete runs must not be left without a table.
         missing = sum(not folder.has(run, with_model=keep_models) for run in planned)
         results = SweepResults(folder.varied, list(folder.runs.values()), missing, failures)
         if results.runs:
@@ -140,12 +147,13 @@ def _work(
     listeners: Sequence[SweepListener],
     failures: dict[str, str],
 ) -> None:
-    """Has the runs trained, and moves each to its place in the folder when it ends."""
+    """Trains runs in worker processes, and moves each to its final folder when it is complete."""
     work = folder.work.resolve()
     texts = {settings: work / f"corpus-{i}" for i, settings in enumerate({run.recipe.corpus for run in to_do})}
     with writing_to(folder.path):
         for settings, file in texts.items():
             write_corpus(file, corpora[settings])
+    # Filled by the threads of ``Workers``: each sets the value of its own key.
     epochs = dict.fromkeys((run.name for run in to_do), 0)
     num_epochs = sum(run.recipe.training.epochs for run in to_do)
     with Workers(num_jobs) as workers:
@@ -161,7 +169,9 @@ def _work(
         while going_on:
             for end in wait(going_on, _SECONDS_BETWEEN_EVENTS, FIRST_COMPLETED).done:
                 run, answer = going_on.pop(end), end.result()
+                # A run that diverged, failed or stopped early has no more epochs to wait for.
                 epochs[run.name] = run.recipe.training.epochs
+                # An error in the settings or on the disk, which other runs would meet, too: it ends the sweep.
                 if "error" in answer:
                     raise CharloomError(f"{run.name}: {answer['error']}")
                 if "failed" in answer:
@@ -178,7 +188,7 @@ def _emit(listeners: Sequence[SweepListener], event: SweepEvent) -> None:
 
 
 def _load_corpora(source: Source, planned: Sequence[PlannedRun]) -> dict[CorpusSettings, Corpus]:
-    """The text under each of the ways to read it that are planned."""
+    """Returns the text as read with each of the corpus settings of the runs."""
     kinds = dict.fromkeys(run.recipe.corpus for run in planned)
     if isinstance(source, Corpus):
         if len(kinds) > 1:
@@ -193,11 +203,12 @@ def _load_corpora(source: Source, planned: Sequence[PlannedRun]) -> dict[CorpusS
 
 
 def _device(run: PlannedRun, corpus: Corpus, varied: Sequence[str]) -> torch.device:
-    """The device that the run is for. Raises SettingsError if the run cannot be."""
+    """Returns the device of a run. Raises SettingsError if the run is not possible with the text."""
     with named_in_errors({name: run.recipe.values[name] for name in varied}):
         return check_possible(run.recipe.training, len(corpus.ids))
 
 
 def _processors() -> int:
+    # A container or taskset may allow fewer processors than the machine has; not all systems report that.
     usable = getattr(os, "sched_getaffinity", None)
     return len(usable(0)) if usable else os.cpu_count() or 1

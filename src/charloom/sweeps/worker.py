@@ -1,7 +1,7 @@
 """The process that trains a sweep's runs, one after the other: ``python -m charloom.sweeps.worker``.
 
-Orders come as lines of JSON on standard input, and what became of them goes back on standard output. The process ends
-with standard input, and in the midst of a run if the process that gave the order is gone.
+It reads orders as lines of JSON from standard input and writes answers to standard output. It exits at the end of its
+standard input, and during a run when the main process has ended.
 """
 
 import json
@@ -27,10 +27,18 @@ from charloom.training.events import EpochEnded, Event
 from charloom.training.processes import Processes
 
 _IDS_AT_ONCE = 1 << 22
+"""Number of ids converted at once, so that a large text is not copied in memory as a whole."""
 
 
 class Order(TypedDict):
-    """A run to train: its folder, its text as ``write_corpus`` wrote it, the values of its recipe."""
+    """An order to train a run, as JSON.
+
+    Attributes:
+        folder: Folder to write the run to.
+        corpus: Path of the text, as given to ``write_corpus``.
+        settings: Values of the recipe, by name.
+        keep_model: Save the model in the folder.
+    """
 
     folder: str
     corpus: str
@@ -39,9 +47,10 @@ class Order(TypedDict):
 
 
 def write_corpus(path: Path, corpus: Corpus) -> None:
-    """Writes a text for workers: two files, which ``read_corpus`` reads; no pickle. Raises OSError on a full disk."""
+    """Writes a text to two files, which ``read_corpus`` reads. Raises OSError if the disk is full."""
     data = {"name": corpus.name, "vocabulary": corpus.vocabulary.to_json(), "fingerprint": corpus.fingerprint}
     path.with_suffix(".json").write_text(json.dumps(data), encoding="utf-8")
+    # The smallest integer type that holds every id; ``read_corpus`` derives the same type from the vocabulary.
     narrow = np.min_scalar_type(len(corpus.vocabulary))
     with path.with_suffix(".ids").open("wb") as file:
         for start in range(0, len(corpus.ids), _IDS_AT_ONCE):
@@ -49,41 +58,44 @@ def write_corpus(path: Path, corpus: Corpus) -> None:
 
 
 def read_corpus(path: Path) -> Corpus:
-    """The inverse of ``write_corpus``. The ids stay on the disk."""
+    """Reads a text that ``write_corpus`` wrote. The ids are mapped, not read into memory."""
     data = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     vocabulary = Vocabulary.from_json(data["vocabulary"])
+    # All workers share the mapped pages, so that the memory does not grow with their number.
     ids = np.memmap(path.with_suffix(".ids"), np.min_scalar_type(len(vocabulary)), "r")
     return Corpus(data["name"], StoredIds(ids), vocabulary, data["fingerprint"])
 
 
 def main() -> None:
-    """Does what it is ordered until nobody is there to order."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes of a terminal; one decides
-    warnings.simplefilter("ignore", CharloomWarning)  # the table shows what they say
+    """Trains the runs of the orders until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all processes; the main one decides
+    warnings.simplefilter("ignore", CharloomWarning)  # the table of results shows what they report
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # so that nothing that a library prints is taken for an answer
+    os.dup2(2, 1)  # text that a library prints must not be read as an answer
     corpora: dict[str, Corpus] = {}
     for line in sys.stdin:
         order: Order = json.loads(line)
         if order["corpus"] not in corpora:
-            corpora = {order["corpus"]: read_corpus(Path(order["corpus"]))}  # one at a time: texts may be large
+            corpora = {order["corpus"]: read_corpus(Path(order["corpus"]))}  # only one is kept: texts may be large
         try:
             _train(order, corpora[order["corpus"]], answers)
             _answer(answers, ended=True)
         except (CharloomError, OSError) as error:
             _answer(answers, error=f"{getattr(error, 'strerror', None) or error}")
+        # Anything else, such as a lack of memory, fails this run only; the worker continues with the next one.
         except Exception as error:
             lines = str(error).strip().splitlines() or [""]
             _answer(answers, failed=f"{type(error).__name__}: {lines[0]}")
 
 
 def _train(order: Order, corpus: Corpus, answers: IO[str]) -> None:
-    """Carries out one run in its folder."""
+    """Trains one run in its folder."""
     parent = os.getppid()
-    _answer(answers, epoch=0)  # fails if who gave the order is gone already, and the parent another
+    # If the main process has ended already, ``parent`` is another process, but then this write fails.
+    _answer(answers, epoch=0)
 
     def report(event: Event) -> None:
-        if os.getppid() != parent:  # nobody is there any more who waits for the run
+        if os.getppid() != parent:  # the main process has ended: nothing waits for the run
             os._exit(1)
         if isinstance(event, EpochEnded):
             _answer(answers, epoch=event.record.epoch)
