@@ -77,7 +77,7 @@ def make_model(file: Path, size: int, dropout: float, seed: int, folder: Path, *
     train(model, text, training)
     model.save(folder)
     split, known = training_length(len(text.ids), training), str(text.text)
-    prepare_codec(folder, model, seen=known[:split].encode(), unseen=known[split:].encode())
+    prepare_codec(folder, model, seen=known[:split].encode(), held_out=known[split:].encode())
 
 
 def _sizes(folder: Path, rest: bytes) -> dict[str, float]:

@@ -111,7 +111,7 @@ _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "blobs": (_RECORDS.decode_batch, {"blobs": [_RECORDS.encode(b"a")]}),
     "newest_checkpoint": (charloom.newest_checkpoint, {"path": "nowhere"}),
     "Checkpoint": (charloom.Checkpoint.read, {"path": "nowhere"}),
-    "prepare_codec": (charloom.prepare_codec, {"model": _MODEL, "seen": b"a", "unseen": b"b"}),
+    "prepare_codec": (charloom.prepare_codec, {"model": _MODEL, "seen": b"a", "held_out": b"b"}),
     "part": (_CORPUS.ids.part, {"start": 0, "stop": 3}),
     "renumbered": (_CORPUS.ids.renumbered, {"numbers": list(range(len(_VOCABULARY)))}),
     "sequences": (_CORPUS.ids.sequences, {"starts": np.zeros(1, np.int64), "length": 3}),

@@ -45,7 +45,7 @@ def make_model(first_part: bytes, recipe: Recipe, precision: str, folder: Path) 
         charloom.train(model, corpus, training)
         model.save(folder)
     at = len(first_part.decode()[: training_length(len(corpus.ids), training)].encode())
-    charloom.prepare_codec(folder, seen=first_part[:at], unseen=first_part[at:])
+    charloom.prepare_codec(folder, seen=first_part[:at], held_out=first_part[at:])
     return {
         "trained": not reused,
         "seconds": round(time.perf_counter() - start, 1),

@@ -82,11 +82,11 @@ IntegerMatrix matrix_at(const MatrixArrays &a) {
   return {(const int8_t *)weights, (const int16_t *)multipliers, first_shift, second_shift};
 }
 
-// shape: (cell, hidden, vocabulary, begin token)
+// shape: (cell, hidden, vocabulary, start token)
 void make_network(Network *self, const std::string &name, std::tuple<int, long, long, long> shape, Address token_table,
                   const std::vector<LayerArrays> &arrays, const MatrixArrays &output, Address output_bias, Address tanh,
                   Address exp2, Address token_bytes, Address token_offsets) {
-  const auto [cell, hidden_size, vocabulary, begin_token] = shape;
+  const auto [cell, hidden_size, vocabulary, start_token] = shape;
   std::vector<IntegerLayer> layers;
   for (const auto &[hidden, input, bias, candidate_bias] : arrays)
     layers.push_back({matrix_at(hidden), matrix_at(input), (const int32_t *)bias, (const int32_t *)candidate_bias});
@@ -94,7 +94,7 @@ void make_network(Network *self, const std::string &name, std::tuple<int, long, 
                                hidden_size,
                                (long)layers.size(),
                                vocabulary,
-                               begin_token,
+                               start_token,
                                (const int16_t *)token_table,
                                layers.data(),
                                matrix_at(output),

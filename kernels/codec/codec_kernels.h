@@ -29,7 +29,7 @@ struct IntegerLayer {
 // An integer model as it is stored; read by packing only.
 struct IntegerWeights {
   CellKind cell;
-  long hidden, layers, vocabulary, begin_token;
+  long hidden, layers, vocabulary, start_token;
   const int16_t *token_table;  // (vocabulary, gates * hidden)
   const IntegerLayer *layer;   // [layers], at most 64
   IntegerMatrix output;        // (vocabulary, hidden)
@@ -45,7 +45,7 @@ struct IntegerWeights {
 // scratch of a step; its layout depends on the instruction set.
 struct NetworkFunctions {
   size_t (*pack)(const IntegerWeights &, void *packed);
-  // Sets the state before a text, and the frequencies of its first token: begin_token is read from a zero state.
+  // Sets the state before a text, and the frequencies of its first token: start_token is read from a zero state.
   size_t (*start)(const void *packed, long lanes, void *memory, uint32_t *frequencies);
   // Reads one token in each lane. If the token is negative, the lane's state and frequencies stay as they are; the
   // caller guarantees that the others are below the vocabulary size. frequencies: (lanes, vocabulary).

@@ -69,7 +69,7 @@ struct Engines {
     std::vector<IntegerLayer> layers(weights.layers = c.number());
     weights.hidden = c.number();
     weights.vocabulary = c.number();
-    weights.begin_token = c.number();
+    weights.start_token = c.number();
     weights.token_table = c.array<int16_t>();
     for (IntegerLayer &layer : layers) {
       layer.hidden = c.matrix();

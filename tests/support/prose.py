@@ -48,7 +48,7 @@ _SUPERLATIVE = re.compile(r"\b_?(?:LARGEST|LONGEST|FARTHEST|MOST|FEWEST|SMALLEST
 # What the words above may be part of.
 _ALLOWED = re.compile(
     r"""begin_state | \.c?begin\b | \bstd::begin | \bbegin\b(?=\s*[,)(+;<-])  # PyTorch's word of the book; C++ ranges
-    | \bpiece\ of\ cheese | he\ said\ nothing | \bsaid\ nothing\ at\ all | \.tell\(\)
+    | \bpiece\ of\ cheese | he\ said\ nothing | b=19\ say: | \bsaid\ nothing\ at\ all | \.tell\(\)
     | -----BEGIN | BEGIN\b  # formats of others
     """,
     re.VERBOSE,

@@ -60,7 +60,7 @@ def test_it_exits_when_nobody_waits_for_the_run(tmp_path: Path, monkeypatch: pyt
     assert not (tmp_path / "run" / "run.json").exists()
 
 
-def test_it_begins_no_run_if_who_gave_the_order_is_gone(tmp_path: Path) -> None:
+def test_no_run_starts_if_the_parent_is_gone(tmp_path: Path) -> None:
     """As when a sweep is killed while its processes start."""
     write_corpus(tmp_path / "text", corpus_from(_TEXT))
     order = _order(tmp_path) | {"corpus": str(tmp_path / "text")}

@@ -83,7 +83,7 @@ def test_a_foreign_file_in_the_cache_is_no_obstacle(data: bytes, long_text: Path
 def test_an_error_of_the_callers_own_goes_to_the_caller(
     error: type[Exception], long_text: Path, kept_texts: Path, encoded_chunks: list[str]
 ) -> None:
-    """It says nothing of what is kept, which stays."""
+    """The cached text is not affected and stays."""
 
     def failing(_: int, __: int | None) -> None:
         raise error("its own")

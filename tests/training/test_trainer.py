@@ -238,17 +238,17 @@ def test_the_perplexity_of_the_section(corpora: Path) -> None:
 
 
 def test_a_wild_run_can_be_saved(corpus: Corpus, tmp_path: Path) -> None:
-    """The user is told, once. A perplexity that no float holds is null in the folder: JSON has no infinity."""
+    """One warning is shown. A perplexity that no float holds is null in the folder: JSON has no infinity."""
     model = _model(corpus)
     nn.init.constant_(model.output.bias, 0.0)
     with torch.no_grad():
         model.output.bias[1] = 1e6
     with pytest.warns(
         CharloomWarning, match=r"perplexity of epoch 1 is inf.* 29 tokens 29: .* lower learning_rate"
-    ) as told:
+    ) as caught:
         history = train(model, corpus, _with(epochs=2, learning_rate=1e-9))
-    assert len(told) == 1
-    assert told[0].filename == __file__
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
     assert history[0].perplexity == math.inf
     model.save(tmp_path)
     assert LanguageModel.load(tmp_path).provenance["results"]["perplexity"] is None

@@ -43,7 +43,7 @@ class PackedNetwork {
       for (long i = 0; i < round_up(lanes, kRowBlock); i++) clear_row(all.hidden[l] + i * row, network.depth_);
       if (kIsLstm) memset(all.cell[l], 0, lanes * network.depth_ * sizeof *all.cell[l]);
     }
-    std::fill(tokens, tokens + lanes, (int32_t)network.begin_token_);
+    std::fill(tokens, tokens + lanes, (int32_t)network.start_token_);
     step(packed, lanes, tokens, memory, frequencies);
     return arena.used();
   }
@@ -71,7 +71,7 @@ class PackedNetwork {
       : hidden_(from.hidden),
         layer_count_(from.layers),
         vocabulary_(from.vocabulary),
-        begin_token_(from.begin_token),
+        start_token_(from.start_token),
         depth_(round_up(hidden_, kDepth)),
         blocks_(round_up(hidden_, kUnits) / kUnits),
         logits_(round_up(vocabulary_, kUnits)) {
@@ -177,7 +177,7 @@ class PackedNetwork {
     }
   }
 
-  long hidden_, layer_count_, vocabulary_, begin_token_;
+  long hidden_, layer_count_, vocabulary_, start_token_;
   long depth_, blocks_, logits_;  // depth_, logits_: padded hidden size and vocabulary
   int16_t *tanh_, *exp2_, *table_;
   PackedLayer layers_[kMaxNetworkLayers] = {};

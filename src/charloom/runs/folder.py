@@ -127,9 +127,9 @@ class RunFolder:
         file = self.path / HISTORY_FILE
         # The count is 0 until a write succeeds: a failed append may leave half a line, after which the next call
         # writes the whole file.
-        begin, self._num_written = self._num_written if file.exists() else 0, 0
-        lines = "".join(record.to_json() + "\n" for record in self.history[begin:])
-        if begin:
+        start, self._num_written = self._num_written if file.exists() else 0, 0
+        lines = "".join(record.to_json() + "\n" for record in self.history[start:])
+        if start:
             with file.open("a", encoding="utf-8") as stream:
                 stream.write(lines)
         else:
@@ -148,9 +148,9 @@ class RunFolder:
         # TrainingRun relies on. The model comes before all that can be made from it again.
         (self.path / PLOT_FILE).unlink(missing_ok=True)
         model.save(self.path)
-        seen, unseen = texts
+        seen, held_out = texts
         try:
-            prepare_codec(self.path, model, seen=seen, unseen=unseen)
+            prepare_codec(self.path, model, seen=seen, held_out=held_out)
         except InputError as error:
             warnings.warn(CharloomWarning("not made ready for compression: ", *error.parts), stacklevel=2)
         if self.history:

@@ -122,7 +122,7 @@ class TensorBoard(Tracker):
         self._path, self._config = Path(path), config
         self._make_writer = _import("torch.utils.tensorboard", "tensorboard").SummaryWriter
         self._writer: SummaryWriter | None = None
-        self._usual_hook = threading.excepthook
+        self._default_hook = threading.excepthook
 
     def _write(self, values: Mapping[str, float | str], step: int) -> None:
         for name, value in values.items():
@@ -139,9 +139,9 @@ class TensorBoard(Tracker):
         if self._writer is None:
             before = set(threading.enumerate())
             self._writer = self._make_writer(str(self._path), purge_step=step, flush_secs=1)
-            own, usual = set(threading.enumerate()) - before, self._usual_hook
+            own, default = set(threading.enumerate()) - before, self._default_hook
             # Suppresses the traceback of a failed TensorBoard thread: the next write raises the same error here.
-            threading.excepthook = lambda failure: None if failure.thread in own else usual(failure)
+            threading.excepthook = lambda failure: None if failure.thread in own else default(failure)
             if self._config:
                 rows = "".join(f"| {name} | `{value}` |\n" for name, value in self._config.items())
                 self._writer.add_text("settings", f"| setting | value |\n|:--|:--|\n{rows}", step)
@@ -152,7 +152,7 @@ class TensorBoard(Tracker):
             try:
                 self._writer.close()
             finally:
-                threading.excepthook = self._usual_hook
+                threading.excepthook = self._default_hook
 
 
 class WeightsAndBiases(Tracker):

@@ -41,7 +41,7 @@ def _numbers(name: str, combinations: Sequence[CombinationResult]) -> list[float
 def _draw_curves(axes: "Axes", combinations: Sequence[CombinationResult], differing: Sequence[str]) -> None:
     """Draws the training and validation curves of each run; runs that differ in the seed only share a color."""
     for index, one in enumerate(combinations[:_MAX_CURVES]):
-        colour = f"C{index}"
+        color = f"C{index}"
         label = ", ".join(f"{name.replace('_', ' ')} {one.values[name]}" for name in differing)
         for run in one.runs:
             # A line of a single point is invisible without a marker.
@@ -53,11 +53,11 @@ def _draw_curves(axes: "Axes", combinations: Sequence[CombinationResult], differ
                 if record.validation_perplexity is not None
             ]
             training = [min(record.perplexity, _MAX_VALUE) for record in run.history]
-            axes.plot(epochs, training, "--" if validation else "-", color=colour, lw=1, label=None, marker=marker)
+            axes.plot(epochs, training, "--" if validation else "-", color=color, lw=1, label=None, marker=marker)
             if validation:
-                axes.plot(*zip(*validation, strict=True), "-", color=colour, lw=1.2, marker=marker)
+                axes.plot(*zip(*validation, strict=True), "-", color=color, lw=1.2, marker=marker)
         # Empty lines make the legend: one entry per combination instead of one per run.
-        axes.plot([], [], color=colour, label=label or "all seeds")
+        axes.plot([], [], color=color, label=label or "all seeds")
     validated = any(one.validation_perplexity for one in combinations)
     if validated:
         axes.plot([], [], "-", color="0.3", label="validation")

@@ -46,7 +46,7 @@ def variable(name: str) -> str:
         )
     if plain in WITHOUT_EFFECT:
         raise SettingsError(
-            "cannot be varied: it changes what is shown or kept of a run, not what is learnt", setting=plain
+            "cannot be varied: it changes what is shown or kept of a run, not what is learned", setting=plain
         )
     return plain
 
@@ -139,8 +139,8 @@ def named_in_errors(combination: Combination) -> Iterator[None]:
 def without_display(recipe: Recipe) -> Recipe:
     """Returns the recipe without samples, with one thread unless it sets a number, and defaults for display."""
     # Settings without effect on the weights must not change ``settings_key``.
-    usual = {name: _DEFAULT_NAMES[name] for name in WITHOUT_EFFECT}
-    return recipe.with_changes(usual | {"threads": recipe.training.threads or 1, "sample_every": 0})
+    defaults = {name: _DEFAULT_NAMES[name] for name in WITHOUT_EFFECT}
+    return recipe.with_changes(defaults | {"threads": recipe.training.threads or 1, "sample_every": 0})
 
 
 def settings_key(recipe: Recipe) -> str:

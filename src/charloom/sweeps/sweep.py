@@ -157,7 +157,7 @@ def _work(
     epochs = dict.fromkeys((run.name for run in to_do), 0)
     num_epochs = sum(run.recipe.training.epochs for run in to_do)
     with Workers(num_jobs) as workers:
-        going_on = {}
+        running = {}
         for run in to_do:
             order = Order(
                 folder=str(work / run.name),
@@ -165,10 +165,10 @@ def _work(
                 settings=run.recipe.values,
                 keep_model=keep_models,
             )
-            going_on[workers.train(order, functools.partial(epochs.__setitem__, run.name))] = run
-        while going_on:
-            for end in wait(going_on, _SECONDS_BETWEEN_EVENTS, FIRST_COMPLETED).done:
-                run, answer = going_on.pop(end), end.result()
+            running[workers.train(order, functools.partial(epochs.__setitem__, run.name))] = run
+        while running:
+            for end in wait(running, _SECONDS_BETWEEN_EVENTS, FIRST_COMPLETED).done:
+                run, answer = running.pop(end), end.result()
                 # A run that diverged, failed or stopped early has no more epochs to wait for.
                 epochs[run.name] = run.recipe.training.epochs
                 # An error in the settings or on the disk, which other runs would meet, too: it ends the sweep.

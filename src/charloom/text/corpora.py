@@ -13,7 +13,7 @@ from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, CharloomWarning, CorpusError, CorpusUnavailableError, InputError, comma_separated
 from charloom.settings.corpus import CorpusSettings, Unit
 from charloom.text import encoded_texts
-from charloom.text.chunks import take_first, joined, resized
+from charloom.text.chunks import joined, resized, take_first
 from charloom.text.clean_up import CleanUp
 from charloom.text.decoding import decoded
 from charloom.text.documents import HUGGING_FACE, joined_documents, open_hugging_face

@@ -37,7 +37,7 @@ class TrainingState:
         last_good: Weights after the last epoch that ended, or before the first.
         best: Weights of the best epoch in validation; None without validation or before the first epoch ended.
         kept: Record of the epoch whose weights the model has after the run; None if no epoch ended.
-        epoch_began_with: State of the generator at the start of the current epoch.
+        epoch_start_rng_state: State of the generator at the start of the current epoch.
         progress: Progress of the current epoch; None before its first minibatch.
         steps: Number of minibatches trained on since the start of the run.
         seconds: Training time of the run so far, in seconds.
@@ -53,7 +53,7 @@ class TrainingState:
         self.last_good = _copy_of(weights_of(model))
         self.best: Weights | None = None
         self.kept: EpochRecord | None = None
-        self.epoch_began_with = self.generator.get_state()
+        self.epoch_start_rng_state = self.generator.get_state()
         self.progress: EpochProgress | None = None
         self.steps = 0
         self.seconds = self.epoch_seconds = 0.0
@@ -119,7 +119,7 @@ class TrainingState:
         self.last_good = _copy_of(weights_of(self.model))
         if record.validation_perplexity is not None and self.history.best is record:
             self.best = self.last_good  # shared, not copied: a checkpoint then stores the weights once
-        self.epoch_began_with = self.generator.get_state()
+        self.epoch_start_rng_state = self.generator.get_state()
         self.progress = None
         self.epoch_seconds = 0.0
 

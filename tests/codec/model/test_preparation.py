@@ -21,7 +21,7 @@ def _saved(folder: Path, seed: int, seen: bytes = _TEXT * 4) -> Path:
         Vocabulary.of_text(_TEXT.decode()), ModelSettings(cell="gru", hidden_size=4), seed=seed
     )
     model.save(folder)
-    prepare_codec(folder, model, seen=seen, unseen=_TEXT if seen else b"")
+    prepare_codec(folder, model, seen=seen, held_out=_TEXT if seen else b"")
     return folder
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def prepare_codec(
-    folder: str | Path, model: "LanguageModel | None" = None, *, seen: bytes = b"", unseen: bytes = b""
+    folder: str | Path, model: "LanguageModel | None" = None, *, seen: bytes = b"", held_out: bytes = b""
 ) -> None:
     """Prepares the folder of a saved model for compression, as ``charloom train`` does automatically.
 
@@ -27,7 +27,7 @@ def prepare_codec(
         folder: Folder of the saved model.
         model: The saved model, by default read from the folder.
         seen: Text like the data to compress that the network was trained on. Of more than a MiB, the end is used.
-        unseen: Such text that the network was not trained on. The weights of the network prediction adapt to it.
+        held_out: Such text that the network was not trained on. The weights of the network prediction adapt to it.
 
     Raises:
         InputError: The model cannot be quantized to integers.
@@ -39,10 +39,10 @@ def prepare_codec(
 
     check_type(PATH, folder=folder)
     check_type((LanguageModel, NoneType), model=model)
-    check_bytes(seen=seen, unseen=unseen)
+    check_bytes(seen=seen, held_out=held_out)
     folder = Path(folder)
     integers = quantize(model if model is not None else LanguageModel.load(folder))
-    save_codec_files(folder, integers, Priming.of_text(seen, unseen))
+    save_codec_files(folder, integers, Priming.of_text(seen, held_out))
 
 
 def save_codec_files(folder: Path, integers: IntegerModel, priming: Priming) -> None:

@@ -141,7 +141,7 @@ class Checkpoint:
         training.last_good = last_good
         training.history[:] = self.history
         training.optimizer.load_state_dict(training.optimizer.state_dict() | {"state": self._optimizer_state(training)})
-        training.epoch_began_with = tensors["generator"]
+        training.epoch_start_rng_state = tensors["generator"]
         training.generator.set_state(tensors["generator"])
         training.steps = self.steps
         training.seconds, training.epoch_seconds = (_seconds(self._facts[key]) for key in ("seconds", "epoch_seconds"))
@@ -215,7 +215,7 @@ def save_checkpoint(
     for index, kept in training.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{name}": value for name, value in kept.items() if value is not None}
     tensors |= {f"random/{rank}": random_state for rank, random_state in enumerate(random_states)}
-    tensors["generator"] = training.epoch_began_with
+    tensors["generator"] = training.epoch_start_rng_state
     facts = {
         **about,
         "model": training.model.to_config()[0],

@@ -59,8 +59,8 @@ def _safetensors(tensors: dict[str, Tensor], metadata: dict[str, str]) -> list[b
     chunks = []
     end = 0
     for name, tensor in in_order:
-        begin, end = end, end + tensor.nbytes
-        header[name] = {"dtype": _KINDS[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+        start, end = end, end + tensor.nbytes
+        header[name] = {"dtype": _KINDS[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
         # NumPy has no bfloat16, hence the view as bytes; a scalar needs the first view to have a dimension.
         chunks.append(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     text = json.dumps(header).encode()
@@ -79,7 +79,7 @@ def read_checkpoint(path: Path) -> tuple[Facts, dict[str, Tensor]]:
         with open_regular(path) as file:
             line = _LINE.fullmatch(file.read(_LINE_BYTES))
         if line is None:
-            raise ValueError("it does not begin as a checkpoint does")
+            raise ValueError("it does not start as a checkpoint does")
         if line[1] != _VERSION:
             raise CheckpointError(f"{path}: version {line[1]!r} of the format: install the charloom that wrote it")
         # Read once: the bytes that the checksum covers are those that are parsed.

@@ -80,7 +80,7 @@ def describe_end(checkpoint: Checkpoint, settings: TrainingSettings) -> tuple[Pa
         return None
     if epochs >= settings.epochs:
         if settings.schedule == "cosine":
-            return (f"the run ended after {epochs} epochs, its step size at nothing; begin another from it",)
+            return (f"the run ended after {epochs} epochs, its learning rate at zero; start another run from it",)
         return f"the run ended after {epochs} epochs; to train longer, add ", Argument("epochs", 2 * epochs)
     patience = settings.patience
     if patience is not None and checkpoint.history.out_of_patience(patience):
