@@ -73,6 +73,7 @@ def train(
     plan = RunPlan(
         corpus,
         output,
+        # A resumed run keeps its own settings, so that no recipe is named.
         Recipe(text, model, training, name=recipe or ("" if resume else default_recipe(corpus))),
         resume=resume,
         init_from=init_from,

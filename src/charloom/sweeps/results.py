@@ -49,6 +49,7 @@ class SweepRun:
         """The record of the epoch whose weights are the final ones; None for a diverged run."""
         if self.outcome == "diverged" or not self.history:
             return None
+        # With keep_best or patience, training restores the weights of the best epoch at its end.
         return self.best if self.best and self.recipe.training.ends_with_best else self.history[-1]
 
     @property
@@ -150,6 +151,7 @@ class SweepResults:
     def combinations(self) -> list[CombinationResult]:
         """Returns the combinations, best first: by validation perplexity, or training perplexity without validation."""
         groups: dict[tuple[Value, ...], CombinationResult] = {}
+        # Sorted by seed, so that the order of the runs does not depend on which process was faster.
         for run in sorted(self.runs, key=lambda run: run.recipe.training.seed):
             values = {name: run.recipe.values[name] for name in self.varied}
             groups.setdefault(tuple(values.values()), CombinationResult(values, [])).runs.append(run)
@@ -187,6 +189,7 @@ def combinations_as_csv(results: SweepResults) -> str:
     columns = [f"{figure}{part}" for figure in _FIGURES for part in ("", "_sd")]
     writer.writerow([*results.varied, "runs", "diverged", *columns])
     for one in results.combinations():
+        # csv writes None as an empty cell.
         pairs = [getattr(one, figure) or (None, None) for figure in _FIGURES]
         writer.writerow(
             [*one.values.values(), len(one.runs), one.num_diverged, *(part for pair in pairs for part in pair)]
@@ -202,5 +205,6 @@ def _mean_and_spread(values: Sequence[float]) -> MeanAndSpread:
 
 
 def _of_those_that_have_it(values: Sequence[float | None]) -> MeanAndSpread | None:
+    # A run without the figure, such as one that diverged in its first epoch, is left out of the mean.
     there = [value for value in values if value is not None]
     return _mean_and_spread(there) if there else None
