@@ -31,6 +31,7 @@ def info(model: Path | None = None, /) -> None:
     from charloom.models.language_model import LanguageModel
     from charloom.recurrence.backend import backend
 
+    # The GPU if there is one, as --device auto would choose.
     device = find_device("auto")
     rows = [
         ("charloom", __version__),

@@ -81,6 +81,7 @@ def train(
         force=force,
         priming=not no_priming,
     )
+    # A closed pipe must not stop a training run.
     console = screen.log()
     # OtherProcessFailedError: the process that failed has reported its error already.
     with suppress(OtherProcessFailedError), ExitStack() as stack:

@@ -47,6 +47,7 @@ def reading_progress() -> Iterator[Callable[[int, int | None], None]]:
 @contextmanager
 def training_display(console: Console, run: "TrainingRun") -> Iterator[list["Listener"]]:
     """Prints the start of a run in its first process. Yields the listeners that show its progress."""
+    # Other processes of the run would repeat each line.
     if run.is_done or not run.processes.is_rank_zero:
         yield []
         return

@@ -79,6 +79,7 @@ def _draw_against(axes: "Axes", name: str, combinations: Sequence[CombinationRes
     ):
         # Lines connect the points in the order of the values, not of the results.
         pairs = sorted((value, getattr(one, figure)) for value, one in zip(values, combinations, strict=True))
+        # A diverged run makes the mean infinite, which cannot be drawn.
         points = [(value, pair.mean, pair.spread or 0.0) for value, pair in pairs if pair and math.isfinite(pair.mean)]
         if points:
             places, means, spreads = zip(*points, strict=True)

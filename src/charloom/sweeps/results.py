@@ -79,11 +79,17 @@ class SweepRun:
     @property
     def seconds(self) -> float:
         """Training time of the run in seconds."""
+        # Records count from the start of the run, so that the last one has the total.
         return self.history[-1].seconds if self.history else 0.0
 
 
 class MeanAndSpread(NamedTuple):
-    """Mean over seeds, and sample standard deviation; None for a single value or an infinite mean."""
+    """A mean and a standard deviation over seeds.
+
+    Attributes:
+        mean: Mean of the values; infinite if one is infinite.
+        spread: Sample standard deviation; None for a single value or an infinite mean.
+    """
 
     mean: float
     spread: float | None
@@ -155,10 +161,12 @@ class SweepResults:
         for run in sorted(self.runs, key=lambda run: run.recipe.training.seed):
             values = {name: run.recipe.values[name] for name in self.varied}
             groups.setdefault(tuple(values.values()), CombinationResult(values, [])).runs.append(run)
+        # Combinations with a diverged run have an infinite mean and come last.
         return sorted(groups.values(), key=lambda one: (one.validation_perplexity or one.perplexity).mean)
 
     def find(self, **values: Value) -> CombinationResult:
         """Returns the combination with these values of varied settings. Raises KeyError if there is not exactly one."""
+        # Settings that are not given may have any value, if that leaves one combination.
         found = [one for one in self.combinations() if values.items() <= one.values.items()]
         if len(found) != 1:
             raise KeyError(f"{len(found)} combinations have {values}")
@@ -185,6 +193,7 @@ def runs_as_json_lines(results: SweepResults) -> str:
 def combinations_as_csv(results: SweepResults) -> str:
     """Returns a CSV row for each combination, best first: means and standard deviations over seeds."""
     text = io.StringIO()
+    # The default line end of csv is that of Windows.
     writer = csv.writer(text, lineterminator="\n")
     columns = [f"{figure}{part}" for figure in _FIGURES for part in ("", "_sd")]
     writer.writerow([*results.varied, "runs", "diverged", *columns])

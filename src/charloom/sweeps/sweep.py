@@ -90,6 +90,7 @@ def sweep(
     planned = plan_runs(base, combinations, range(base.training.seed, base.training.seed + num_seeds))
     # Combinations from a list may differ in which settings they name; a dict keeps their order.
     varied = tuple(dict.fromkeys(name for combination in combinations for name in combination))
+    # Workers exchange texts and runs through files, so that a sweep without an output needs a folder, too.
     with tempfile.TemporaryDirectory(prefix="charloom-") as temporary:
         folder = SweepFolder(Path(output) if output is not None else Path(temporary) / "sweep")
         corpora = _load_corpora(source, planned)
