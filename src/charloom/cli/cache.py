@@ -19,7 +19,7 @@ def cache(*, clear: Flag = False) -> None:
     clear
         Remove all encoded texts.
     """
-    # Imported here: importing PyTorch takes seconds, which the help of the command must not need.
+    # Imported here: importing PyTorch takes seconds, for which "charloom --help" must not wait.
     from charloom.text import encoded_texts
     from charloom.text.named_corpora import cache_folder
 

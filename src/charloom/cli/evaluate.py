@@ -86,7 +86,6 @@ def evaluate(
         text = read_sources([file], vocabulary.unit)
     unknown = unknown or ("unk" if by_line else "refuse")
     with screen.reading_progress("reading") as show:
-        # Only evaluate_lines sorts, and keeps no more than the top lines of a long text.
         if by_line:
             result, surprisals = evaluate_lines(loaded, text, unknown=unknown, sort=sort, top=top, progress=show)
         else:
@@ -177,9 +176,9 @@ def _show_summary(
     rows += [(b.name, b.total_bits / len(text), b.total_bits / num_bytes, b.note) for b in baselines]
     shown_rows = []
     for name, per_char, per_byte, note in rows:
-        # A huge perplexity in fixed notation would widen the table beyond a terminal.
         nats = per_char * math.log(2)
         perplexity = perplexity_of(nats)
+        # A huge perplexity in fixed notation would widen the table beyond a terminal.
         shown = f"{perplexity:.3f}" if perplexity < _MAX_PERPLEXITY else f"{perplexity:.3g}"
         shown_rows.append((name, f"{nats:.4f}", f"{per_char:.4f}", f"{per_byte:.4f}", shown, note))
     columns = [*zip(("", f"nats/{unit}", f"bits/{unit}", "bits/byte", "perplexity", ""), *shown_rows, strict=True)]

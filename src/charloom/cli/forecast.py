@@ -91,6 +91,7 @@ def forecast(
     series = forecasting.read_series(file, **vars(table))
     # With --output -, standard output must contain the CSV alone.
     console = screen.messages() if output == STANDARD_INPUT else screen.log()
+    # Shown first, so that a wrong column or format is noticed before minutes of fitting.
     forecast_tables.show_series(console, series)
     if not no_backtest:
         # The winner of the backtest is fixed here; with ``auto``, fitting would choose a method again.

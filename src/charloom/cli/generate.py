@@ -93,7 +93,7 @@ def generate(
     start = _default_prefix(loaded) if prefix is None else prefix
     # fsencode restores the bytes of an argument that is not UTF-8.
     texts = (start, stop) if unit == "char" else (os.fsencode(start), None if stop is None else os.fsencode(stop))
-    # Read before generation, so that a wrong name costs no time.
+    # Read before generation, so that a wrong name is reported first.
     with for_a_model_of_characters():
         corpus = read_corpus(check_novelty, unit) if check_novelty else []
     options: dict[str, Any] = {"stop": texts[1], "unknown": unknown, "precision": precision}
@@ -104,6 +104,7 @@ def generate(
         for number, text in enumerate(samples, 1):
             sys.stdout.write(f"--- sample {number} of {num_samples} ---\n{_shown(text)}\n")
     if corpus:
+        # Flushed, so that the report on standard error follows the text.
         sys.stdout.flush()
         # Clean-up and <unk> may change the length of the prefix, so that of its decoded tokens counts.
         after = len(loaded.vocabulary.decode(loaded.vocabulary.encode(start, unknown)))
@@ -194,6 +195,7 @@ def _show_novelty(
     clean_up, unit = model.vocabulary.clean_up, model.vocabulary.unit
     found = check_novelty(texts, parts, clean_up=clean_up, min_length=min_length or DEFAULT_MIN_LENGTH)
     _show_copied(found, ", ".join(corpus), "bytes" if unit == "byte" else "characters")
+    # The figures are misleading if the model was trained on another text.
     if note := _other_text(model, parts):
         screen.messages().print(note)
 
@@ -232,6 +234,7 @@ def _show_copied(report: "NoveltyReport", corpus: str, unit: str) -> None:
 
 def _in_one_line(stretch: "CopiedStretch") -> str:
     """Returns the start of a copied passage in quotes, with its line ends escaped."""
+    # Bytes may be cut within a character of UTF-8, which backslashreplace then shows by its codes.
     text: str | bytes = stretch.text[:_SHOWN_CHARS]
     shown = text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
     shown = screen.printable(shown.replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t"))
@@ -245,6 +248,7 @@ def _other_text(model: "LanguageModel", parts: list[tuple[str, str | bytes]]) ->
         return ""
     chunks: list[Any] = [part for _, part in parts]
     text = model.vocabulary.clean_up(chunks[0][:0].join(chunks))
+    # The hash in the folder is of the clean text, so that the text is cleaned before it is compared.
     num_chars = trained["num_chars"]
     # Training with --max-chars reads the start of a text, which has the same hash then.
     start = text[:num_chars]

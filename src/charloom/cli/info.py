@@ -21,7 +21,7 @@ def info(model: Path | None = None, /) -> None:
     model
         Folder of a model, saved by 'charloom train' or 'charloom forecast --save'. Default: no model is shown.
     """
-    # Imported here: importing PyTorch takes seconds, which the help of the command must not need.
+    # Imported here: importing PyTorch takes seconds, for which "charloom --help" must not wait.
     import numpy as np
     import torch
 
@@ -31,6 +31,7 @@ def info(model: Path | None = None, /) -> None:
     from charloom.models.language_model import LanguageModel
     from charloom.recurrence.backend import backend
 
+    # The GPU if there is one, as --device auto would choose.
     device = find_device("auto")
     rows = [
         ("charloom", __version__),
@@ -76,6 +77,7 @@ def _model_rows(model: "LanguageModel") -> list[tuple[str, str]]:
 
 def _forecaster_rows(forecaster: "Forecaster") -> list[tuple[str, str]]:
     """Returns names and values of a forecaster's properties."""
+    # The settings also hold the sizes of a network when another method was chosen.
     settings, has_networks = forecaster.settings, forecaster.method == "network"
     return [
         ("kind", "forecaster"),

@@ -39,6 +39,7 @@ class Interruption:
 
     def __call__(self, event: object) -> None:
         """Stops training if a signal was received. From ``SavingStarted`` on, signals are ignored."""
+        # Imported here: charloom.training imports PyTorch, for which "charloom --help" must not wait.
         from charloom.training.events import SavingStarted, StopTraining
 
         if isinstance(event, SavingStarted):

@@ -66,6 +66,7 @@ def _check_target(option: str, target: Path, force: bool) -> None:
 def _is_same(one: Path, other: Path) -> bool:
     """Returns True if both paths are, or would become, the same file."""
     try:
+        # Compares the files, not the names: a link, or another spelling of a path, may name the same one.
         return one.samefile(other)
     except OSError:  # one does not exist yet
         return one.resolve() == other.resolve()

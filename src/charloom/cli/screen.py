@@ -87,6 +87,7 @@ class _DiscardingStream:
         try:
             yield
         except OSError as error:
+            # A full disk is an error, unlike a reader that needs no more text.
             if error.errno not in _READER_HAS_GONE:
                 raise
             discard(self._stream)
@@ -233,6 +234,7 @@ def work_progress(
     """
     return Progress(
         TextColumn(counted, markup=False),
+        # A shorter bar leaves the width to the figures.
         BarColumn(bar_width=6 if figures and is_narrow(console) else 24),
         TaskProgressColumn(),
         *(
@@ -244,8 +246,8 @@ def work_progress(
         TextColumn("left"),
         TimeRemainingColumn(),
         console=console,
-        # A log file would contain every redraw, so that the bar is shown on a terminal only.
         transient=True,
+        # A log file would contain every redraw.
         disable=not console.is_terminal,
         refresh_per_second=refreshes_per_second,
     )

@@ -81,6 +81,7 @@ def sweep(
     from charloom.sweeps.events import SweepStarted
     from charloom.sweeps.sweep import sweep as run_sweep
 
+    # A closed pipe must not stop a sweep of hours: the results are in the folder.
     console = screen.log()
     interruption = Interruption()
     progress = screen.work_progress(console, "run {task.fields[number]}/{task.fields[total_runs]}")
@@ -95,6 +96,7 @@ def sweep(
             interruption(event)
 
         results = run_sweep(
+            # None is the default corpus, as for "charloom train".
             corpus or None,
             asked,
             fixed,
@@ -178,6 +180,7 @@ def _describe(run: "SweepRun") -> str:
 def _show_results(console: Console, results: "SweepResults", output: Path) -> None:
     """Prints the table of combinations, the best first."""
     combinations = results.combinations()
+    # A sweep that was stopped early may have no complete run.
     if not combinations:
         return
     validated = any(one.validation_perplexity for one in combinations)

@@ -66,6 +66,7 @@ def open_trackers(
             name, run_id = run.folder.path.resolve().name, before["wandb"] if known else None
             tracker = stack.enter_context(WeightsAndBiases(name, _config(run), run_id=run_id))
             listeners.append(tracker)
+            # With the id from its checkpoint, a resumed run continues the same record.
             stored["wandb"] = tracker.run_id
         yield listeners, stored
 

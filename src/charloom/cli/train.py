@@ -73,6 +73,7 @@ def train(
     plan = RunPlan(
         corpus,
         output,
+        # A resumed run keeps its own settings, so that no recipe is named.
         Recipe(text, model, training, name=recipe or ("" if resume else default_recipe(corpus))),
         resume=resume,
         init_from=init_from,
@@ -80,6 +81,7 @@ def train(
         force=force,
         priming=not no_priming,
     )
+    # A closed pipe must not stop a training run.
     console = screen.log()
     # OtherProcessFailedError: the process that failed has reported its error already.
     with suppress(OtherProcessFailedError), ExitStack() as stack:

@@ -47,6 +47,7 @@ def reading_progress() -> Iterator[Callable[[int, int | None], None]]:
 @contextmanager
 def training_display(console: Console, run: "TrainingRun") -> Iterator[list["Listener"]]:
     """Prints the start of a run in its first process. Yields the listeners that show its progress."""
+    # Other processes of the run would repeat each line.
     if run.is_done or not run.processes.is_rank_zero:
         yield []
         return
@@ -80,6 +81,7 @@ class TrainingDisplay:
 
     def __call__(self, event: "Event") -> None:
         """Shows an event."""
+        # Imported here: charloom.training imports PyTorch, for which "charloom --help" must not wait.
         from charloom.training.events import EpochEnded, SampleDrawn, StepEnded, ValidationAdvanced
 
         if isinstance(event, EpochEnded):
@@ -118,13 +120,13 @@ class TrainingDisplay:
                 speed = f"{event.chars_per_second:,.0f} characters/s: {_describe_time(left)}"
                 self._progress.console.print(f"speed   {speed} for {pluralize(self._settings.epochs, 'epoch')}")
 
-    # A narrow terminal has no room for the speed beside the bar.
     def _figures(self, event: "StepEnded") -> str:
         from charloom.inference.evaluation import perplexity_of
 
         text = f"perplexity {perplexity_of(float(event.mean_loss)):.2f}"
         if self._last is not None and self._last.validation_perplexity is not None:
             text += f", validation {self._last.validation_perplexity:.2f}"
+        # A narrow terminal has no room for the speed beside the bar.
         return text if screen.is_narrow(self._progress.console) else f"{text}, {event.chars_per_second:,.0f} char/s"
 
     def _show_line(self, record: "EpochRecord") -> None:
@@ -171,8 +173,8 @@ def show_start(console: Console, run: "TrainingRun") -> None:
         f"model   {type(layer).__name__}, {layer.num_layers} x {layer.hidden_size} units, {parameters:,} parameters; "
         f"training needs about {max(memory, 1):,.0f} MB more memory"
     )
+    # Without a setting PyTorch chooses the number of threads, which depends on the machine.
     threads = settings.threads or torch.get_num_threads()
-    # A setting of None means PyTorch's own number of threads, which depends on the machine.
     device = f"{find_device(settings.device)}, {pluralize(threads, 'thread')}"
     if processes.size > 1:
         device = f"{processes.size} processes, each on {processes.device} with {pluralize(threads, 'thread')}"

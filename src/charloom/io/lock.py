@@ -9,6 +9,7 @@ from filelock import FileLock, Timeout
 
 from charloom.errors import ModelFolderError
 
+# Error numbers of file systems without locks, on which charloom works without them.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
@@ -51,6 +52,7 @@ class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
     @property
     def is_held(self) -> bool:
         """True if any process holds the lock now."""
+        # Acquiring a lock creates its file; without one, no process holds it.
         if self._path.is_file():
             try:
                 with self._lock.acquire(blocking=False):

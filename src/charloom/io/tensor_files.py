@@ -25,6 +25,7 @@ def read_tensor_file(path: Path, preamble: int = 0) -> bytes:
             raise ValueError("its header does not end within it")
         try:
             listed = parse_json(file.read(length))
+            # A file from an interrupted copy ends before its last tensor does.
             end = max((entry["data_offsets"][1] for name, entry in listed.items() if name != "__metadata__"), default=0)
             whole = 8 + length + end == size
         except (AttributeError, KeyError, IndexError, TypeError) as error:
@@ -65,6 +66,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 def parse_json(data: bytes) -> Any:
     """Parses standard JSON. Raises ValueError or RecursionError for anything else, including NaN and infinity."""
+    # Python's parser accepts NaN and Infinity by default, which are not JSON.
     return json.loads(data, parse_constant=_refuse_constant)
 
 

@@ -91,6 +91,7 @@ class SweepFolder:
         with contextlib.ExitStack() as stack:
             with writing_to(self.path):
                 self.path.mkdir(parents=True, exist_ok=True)
+                # Locked first: the work folder may be that of a sweep in progress.
                 stack.enter_context(FolderLock(self.path, "another sweep"))
                 shutil.rmtree(self.work, ignore_errors=True)  # from a sweep that was killed
                 stack.callback(shutil.rmtree, self.work, ignore_errors=True)

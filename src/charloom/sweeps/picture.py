@@ -20,6 +20,7 @@ def draw_sweep(results: SweepResults) -> bytes:
     """Returns a PNG of the perplexities against epochs and, if a single number was varied, against its values."""
     combinations = results.combinations()
     differing = [name for name in results.varied if len({one.values[name] for one in combinations}) > 1]
+    # Several varied settings, or words, have no common horizontal axis.
     number = differing[0] if len(differing) == 1 and _numbers(differing[0], combinations) else None
     figure = plots.new_figure(11 if number else 7, 5.2)
     axes = figure.subplots(1, 2 if number else 1, squeeze=False)[0]
@@ -76,7 +77,9 @@ def _draw_against(axes: "Axes", name: str, combinations: Sequence[CombinationRes
         ("best validation", "best_validation_perplexity", "^:"),
         ("training", "perplexity", "s--"),
     ):
+        # Lines connect the points in the order of the values, not of the results.
         pairs = sorted((value, getattr(one, figure)) for value, one in zip(values, combinations, strict=True))
+        # A diverged run makes the mean infinite, which cannot be drawn.
         points = [(value, pair.mean, pair.spread or 0.0) for value, pair in pairs if pair and math.isfinite(pair.mean)]
         if points:
             places, means, spreads = zip(*points, strict=True)

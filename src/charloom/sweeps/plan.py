@@ -44,6 +44,7 @@ def variable(name: str) -> str:
         raise SettingsError(
             "cannot be varied: ", Argument("num_seeds"), " repeats each combination with as many seeds", setting=plain
         )
+    # All values would train the same weights, and have the same key.
     if plain in WITHOUT_EFFECT:
         raise SettingsError(
             "cannot be varied: it changes what is shown or kept of a run, not what is learned", setting=plain
@@ -58,6 +59,7 @@ def grid(vary: Mapping[str, Sequence[Value]]) -> list[Combination]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise SettingsError("is varied twice: give all its values at once", setting=twice[0])
     for name, values in zip(names, vary.values(), strict=True):
+        # A string is a sequence, too: its characters would become the values.
         if not isinstance(values, Sequence) or isinstance(values, TEXT) or not values:
             raise SettingsError("it must be a list of one value or more", setting=name, value=values)
     return [dict(zip(names, values, strict=True)) for values in itertools.product(*vary.values())]
@@ -93,6 +95,7 @@ def read_combinations(file: Path, more: Sequence[Combination], base: Recipe) -> 
     data = parse_toml(text, str(file))
     found = data.get("combination")
     tables = found if isinstance(found, list) and all(isinstance(one, dict) for one in found) else []
+    # Any other key is most likely a misspelled table, whose settings would be ignored.
     if list(data) != ["combination"] or not tables:
         raise SettingsError(f"{file}: it must be made of tables [[combination]], each with settings to run with")
     combinations = []
@@ -120,6 +123,7 @@ def plan_runs(base: Recipe, combinations: Sequence[Combination], seeds: Sequence
         with named_in_errors(combination):
             recipe = base.with_changes(combination | {"seed": seed})
         key = settings_key(recipe)
+        # A combination may be listed twice, or differ from another by a default that it states.
         planned.setdefault(key, PlannedRun(recipe, _folder_name(combination, seed, key)))
     return list(planned.values())
 
@@ -130,6 +134,7 @@ def named_in_errors(combination: Combination) -> Iterator[None]:
     try:
         yield
     except SettingsError as error:
+        # An error that names the only varied setting is clear without the combination.
         if not combination or [*combination] == [error.setting]:
             raise
         values = (Argument(name, value) for name, value in combination.items())

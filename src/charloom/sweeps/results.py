@@ -49,6 +49,7 @@ class SweepRun:
         """The record of the epoch whose weights are the final ones; None for a diverged run."""
         if self.outcome == "diverged" or not self.history:
             return None
+        # With keep_best or patience, training restores the weights of the best epoch at its end.
         return self.best if self.best and self.recipe.training.ends_with_best else self.history[-1]
 
     @property
@@ -78,11 +79,17 @@ class SweepRun:
     @property
     def seconds(self) -> float:
         """Training time of the run in seconds."""
+        # Records count from the start of the run, so that the last one has the total.
         return self.history[-1].seconds if self.history else 0.0
 
 
 class MeanAndSpread(NamedTuple):
-    """Mean over seeds, and sample standard deviation; None for a single value or an infinite mean."""
+    """A mean and a standard deviation over seeds.
+
+    Attributes:
+        mean: Mean of the values; infinite if one is infinite.
+        spread: Sample standard deviation; None for a single value or an infinite mean.
+    """
 
     mean: float
     spread: float | None
@@ -150,13 +157,16 @@ class SweepResults:
     def combinations(self) -> list[CombinationResult]:
         """Returns the combinations, best first: by validation perplexity, or training perplexity without validation."""
         groups: dict[tuple[Value, ...], CombinationResult] = {}
+        # Sorted by seed, so that the order of the runs does not depend on which process was faster.
         for run in sorted(self.runs, key=lambda run: run.recipe.training.seed):
             values = {name: run.recipe.values[name] for name in self.varied}
             groups.setdefault(tuple(values.values()), CombinationResult(values, [])).runs.append(run)
+        # Combinations with a diverged run have an infinite mean and come last.
         return sorted(groups.values(), key=lambda one: (one.validation_perplexity or one.perplexity).mean)
 
     def find(self, **values: Value) -> CombinationResult:
         """Returns the combination with these values of varied settings. Raises KeyError if there is not exactly one."""
+        # Settings that are not given may have any value, if that leaves one combination.
         found = [one for one in self.combinations() if values.items() <= one.values.items()]
         if len(found) != 1:
             raise KeyError(f"{len(found)} combinations have {values}")
@@ -183,10 +193,12 @@ def runs_as_json_lines(results: SweepResults) -> str:
 def combinations_as_csv(results: SweepResults) -> str:
     """Returns a CSV row for each combination, best first: means and standard deviations over seeds."""
     text = io.StringIO()
+    # The default line end of csv is that of Windows.
     writer = csv.writer(text, lineterminator="\n")
     columns = [f"{figure}{part}" for figure in _FIGURES for part in ("", "_sd")]
     writer.writerow([*results.varied, "runs", "diverged", *columns])
     for one in results.combinations():
+        # csv writes None as an empty cell.
         pairs = [getattr(one, figure) or (None, None) for figure in _FIGURES]
         writer.writerow(
             [*one.values.values(), len(one.runs), one.num_diverged, *(part for pair in pairs for part in pair)]
@@ -202,5 +214,6 @@ def _mean_and_spread(values: Sequence[float]) -> MeanAndSpread:
 
 
 def _of_those_that_have_it(values: Sequence[float | None]) -> MeanAndSpread | None:
+    # A run without the figure, such as one that diverged in its first epoch, is left out of the mean.
     there = [value for value in values if value is not None]
     return _mean_and_spread(there) if there else None

@@ -88,7 +88,9 @@ def sweep(
     combinations = grid(vary) if isinstance(vary, Mapping) else listed(vary)
     base = without_display(recipe or Recipe())
     planned = plan_runs(base, combinations, range(base.training.seed, base.training.seed + num_seeds))
+    # Combinations from a list may differ in which settings they name; a dict keeps their order.
     varied = tuple(dict.fromkeys(name for combination in combinations for name in combination))
+    # Workers exchange texts and runs through files, so that a sweep without an output needs a folder, too.
     with tempfile.TemporaryDirectory(prefix="charloom-") as temporary:
         folder = SweepFolder(Path(output) if output is not None else Path(temporary) / "sweep")
         corpora = _load_corpora(source, planned)
@@ -116,6 +118,7 @@ def _results(
 ) -> SweepResults:
     """Trains the runs that are not complete, until a listener stops the sweep, and writes the results."""
     failures: dict[str, str] = {}
+    # A run without its model is repeated if models are to be kept now.
     to_do = [run for run in planned if not folder.has(run, with_model=keep_models)]
     num_jobs, threads = min(jobs, len(to_do)), planned[0].recipe.training.threads or 1
     try:
@@ -156,6 +159,7 @@ def _work(
     # Filled by the threads of ``Workers``: each sets the value of its own key.
     epochs = dict.fromkeys((run.name for run in to_do), 0)
     num_epochs = sum(run.recipe.training.epochs for run in to_do)
+    # The block kills the workers, also when a listener raises StopTraining in the loop.
     with Workers(num_jobs) as workers:
         running = {}
         for run in to_do:
@@ -196,6 +200,7 @@ def _load_corpora(source: Source, planned: Sequence[PlannedRun]) -> dict[CorpusS
         for settings in kinds:
             check_read_with(source, settings)
         return dict.fromkeys(kinds, source)
+    # A path is wrapped before the test for standard input: a str is a sequence of its characters.
     sources = [source] if isinstance(source, PATH) else source or []
     if len(kinds) > 1 and STANDARD_INPUT in sources:
         raise SettingsError("standard input can be read only once: to vary how the text is read, put it into a file")

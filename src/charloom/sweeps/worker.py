@@ -48,6 +48,7 @@ class Order(TypedDict):
 
 def write_corpus(path: Path, corpus: Corpus) -> None:
     """Writes a text to two files, which ``read_corpus`` reads. Raises OSError if the disk is full."""
+    # JSON and plain ids instead of pickle, which could execute code from a file in the folder.
     data = {"name": corpus.name, "vocabulary": corpus.vocabulary.to_json(), "fingerprint": corpus.fingerprint}
     path.with_suffix(".json").write_text(json.dumps(data), encoding="utf-8")
     # The smallest integer type that holds every id; ``read_corpus`` derives the same type from the vocabulary.
