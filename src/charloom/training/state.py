@@ -168,7 +168,7 @@ class TrainingState:
             )
 
     def _warn_of(self, trouble: str, *message: Part) -> None:
-        # The state lasts, not only the warning filter: an explosion would else be reported after every epoch.
+        # Python's own filter does not suppress repetitions here: the figures in the message change every epoch.
         if trouble not in self._warned_of:
             self._warned_of.add(trouble)
             warnings.warn(CharloomWarning(*message), stacklevel=6)
