@@ -140,7 +140,7 @@ def start_resumed(
 ) -> Start:
     """Returns the start of a resumed run. Raises CheckpointError if the corpus is not its text."""
     check_corpus(checkpoint, corpus)
-    # A warning, not an error: results stay statistically equal, only not bit for bit.
+    # A warning, not an error: another version or kernel changes the rounding, not the method.
     if others := differences(checkpoint):
         warnings.warn(f"{others}: the last bits may differ", CharloomWarning, stacklevel=2)
     verb = f"a process was lost, restart {restarts}: resumed at" if restarts else "resumed at"
