@@ -1,1 +1,1 @@
-"""A training run in a folder: its plan, its start, its outcome. Used by the command line, sweeps and Python alike."""
+"""Training runs in folders: plan, start, execution and trackers. For the command line, sweeps and Python programs."""

@@ -90,9 +90,10 @@ class RunFolder:
             ModelFolderError: The folder cannot be written.
         """
         with writing_to(self.path):
+            # Temporary files of a process that was killed during an atomic write.
             remove_leftovers(self.path, _WRITTEN_HERE)
             if history:
-                self.history[:] = history
+                self.history[:] = history  # in place: TrainingRun refers to the same list
                 self._write_history()
 
     @property
@@ -151,6 +152,7 @@ class RunFolder:
         seen, held_out = texts
         try:
             prepare_codec(self.path, model, seen=seen, held_out=held_out)
+        # The model is saved, so a text that compression cannot start from is no reason to fail.
         except InputError as error:
             warnings.warn(CharloomWarning("not made ready for compression: ", *error.parts), stacklevel=2)
         if self.history:
@@ -183,6 +185,7 @@ def plot_history(history: History, kept_epoch: int | None = None) -> bytes:
     Returns:
         The plot as a PNG.
     """
+    # Imported here, since matplotlib takes long to import and most commands plot nothing.
     from matplotlib.ticker import MaxNLocator
 
     figure = plots.new_figure(7, 4.2)

@@ -1,4 +1,7 @@
-"""The plan of a training run: what is trained on what, in which folder, from which weights."""
+"""Plans of training runs: corpus, settings, folder and initial weights.
+
+``training_run`` carries out a plan; ``start`` builds the text and the model that it describes.
+"""
 
 import os
 import re
@@ -25,25 +28,25 @@ _SWITCHES = ("extend_vocabulary", "force", "priming", "checkpoints", "save_model
 
 @dataclass(frozen=True)
 class RunPlan:
-    """The plan of a training run; ``TrainingRun`` carries it out. Contradictions are refused when it is made.
+    """Plan of a training run, which ``TrainingRun`` carries out. Arguments are validated when it is created.
 
-    A run starts fresh, resumes an interrupted one (``resume``) or fine-tunes a trained model (``init_from``).
+    A run starts from scratch, resumes an interrupted one (``resume``) or fine-tunes a trained model (``init_from``).
 
     Attributes:
-        corpus: Text to train on, as ``load_corpus`` takes it: names of corpora, files, folders, data sets; or a
+        corpus: Text to train on, in the form of ``load_corpus``: names of corpora, files, folders or data sets; or a
             ``Corpus``. Empty: The Time Machine, or the resumed run's text.
-        output: Folder of the run. None: the folder of the resumed run, or the corpus' name and ``-model``.
-        recipe: All settings. None: those of the resumed run, or the recipe that suits the corpus, with the settings of
-            the model that is fine-tuned.
+        output: Folder of the run. None: the folder of the resumed run, or ``default_folder`` of the corpus.
+        recipe: Settings of corpus, model and training. None: those of the resumed run, or the default recipe of the
+            corpus, with the settings of the model that is fine-tuned.
         resume: Folder of an interrupted run, or one of its checkpoint files: continue exactly there, with its text and
-            settings. True: resume the run in ``output`` if there is one; so that the same plan starts a run and, after
-            each interruption, continues it.
+            settings. True: resume the run in ``output`` if there is one, so that the same plan starts a run and resumes
+            it after each interruption.
         init_from: Folder of a model whose weights the run starts from.
-        extend_vocabulary: With ``init_from``: add the characters of the text that the model does not know.
-        force: Replace the model or run that is in the folder.
+        extend_vocabulary: With ``init_from``: add the characters of the text that the model's vocabulary lacks.
+        force: Replace a model or run in the folder.
         priming: Store the end of the text in the folder, compressed, for ``charloom compress`` to start from.
         checkpoints: Write checkpoints, so that the run can be resumed.
-        save_model: Write the trained model to the folder; else only the history.
+        save_model: Write the trained model to the folder. If False, only the history is written.
     """
 
     corpus: "str | Path | Corpus | Sequence[str | Path]" = ()
@@ -69,12 +72,14 @@ class RunPlan:
             check_type(Sequence, corpus=texts)
             for text in texts:
                 check_type(PATH, corpus=text)
+            # The dataclass is frozen. A tuple of str, so that equal plans compare equal, however paths were given.
             object.__setattr__(self, "corpus", tuple(map(os.fspath, texts)))
         for name in ("output", "init_from", "resume"):
             if isinstance(path := getattr(self, name), PATH):
                 object.__setattr__(self, name, Path(path))
         if isinstance(self.resume, Path) and self.init_from is not None:
             raise SettingsError(_OWN_SETTINGS, setting="init_from", value=str(self.init_from), hint="leave it out")
+        # Only a named recipe: one without a name may be that of the run, with changes that are checked later.
         if isinstance(self.resume, Path) and self.recipe is not None and self.recipe.name:
             raise SettingsError(_OWN_SETTINGS, setting="recipe", value=self.recipe.name, hint="leave it out")
         if self.extend_vocabulary and self.init_from is None:
@@ -88,12 +93,12 @@ class RunPlan:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The names in ``corpus``, or the name of the ``Corpus``."""
+        """Names and paths in ``corpus``, or the name of the ``Corpus``."""
         return (self.corpus.name,) if isinstance(self.corpus, Corpus) else cast("tuple[str, ...]", self.corpus)
 
     @property
     def folder(self) -> Path:
-        """Folder of the run. Raises SettingsError if a checkpoint lies in no run's, and ``output`` is not given."""
+        """Folder of the run. Raises SettingsError if a checkpoint is outside a run's folder and ``output`` is None."""
         if isinstance(self.output, Path):
             return self.output
         if isinstance(self.resume, Path):
@@ -104,18 +109,22 @@ class RunPlan:
 
     @property
     def resumes(self) -> Path | None:
-        """The run or checkpoint that is to be resumed; None to start fresh or to fine-tune."""
+        """Run or checkpoint to resume; None to start from scratch or to fine-tune."""
         if self.resume is True:
             return self.folder if checkpoint_files(self.folder / CHECKPOINTS) else None
         return self.resume if isinstance(self.resume, Path) else None
 
     @property
     def continues_in_folder(self) -> bool:
-        """A run is resumed in its own folder. Raises SettingsError for newer checkpoints there without ``force``."""
+        """True if a run is resumed in its own folder.
+
+        Raises SettingsError if that would delete newer checkpoints than the one to resume, and ``force`` is not set.
+        """
         resume = self.resumes
         run = None if resume is None else run_of(resume)
         if resume is None or run is None or self.folder.resolve() != run.resolve():
             return False
+        # Resuming a single file deletes the later checkpoints in its folder, which may be days of training.
         newer = checkpoint_files(resume.parent, after=steps_of(resume)) if resume.is_file() else []
         if newer and not self.force:
             raise SettingsError(
@@ -129,20 +138,23 @@ _OWN_SETTINGS = "a resumed run has settings and weights of its own"
 
 
 def default_folder(texts: Sequence[str]) -> Path:
-    """Returns ``<first corpus>-model`` in the current folder."""
+    """Returns the default for ``output``: ``NAME-model`` in the current folder, named after the first text."""
     first = texts[0] if texts else TIME_MACHINE
     if first == STANDARD_INPUT:
         return Path("text-model")
     if first.startswith(HUGGING_FACE):
+        # hf:NAME:SPLIT:COLUMN: only the name is used, and of it the part after the slash.
         first = re.split("[:@]", first.removeprefix(HUGGING_FACE))[0]
     path = Path(first).resolve()
     return Path(f"{(path.with_suffix('') if compression_of(path.name) else path).stem}-model")
 
 
 def check_read_with(corpus: Corpus, settings: CorpusSettings) -> None:
-    """Raises SettingsError if a corpus was not read with these settings, which would be recorded without effect."""
+    """Raises SettingsError if a corpus was read with other settings than these."""
+    # Other settings would be recorded in the model without having had an effect.
     for name, value in vars(corpus_settings_of(corpus)).items():
         given = getattr(settings, name)
+        # A corpus does not record the limit it was read with, so max_chars is compared with its length below.
         if name != "max_chars" and given not in (None, value):
             raise SettingsError(*("the corpus was read with ", Argument(name, value)), setting=name, value=given)
     if settings.max_chars is not None and settings.max_chars < len(corpus.ids):
@@ -150,6 +162,6 @@ def check_read_with(corpus: Corpus, settings: CorpusSettings) -> None:
 
 
 def corpus_settings_of(corpus: Corpus) -> CorpusSettings:
-    """Returns the settings that a corpus was read with; its length aside."""
+    """Returns the settings that a corpus was read with, except ``max_chars``."""
     clean_up = corpus.vocabulary.clean_up
     return CorpusSettings(corpus.vocabulary.unit, None, clean_up.lowercase, clean_up.collapse_whitespace)

@@ -140,6 +140,7 @@ def start_resumed(
 ) -> Start:
     """Returns the start of a resumed run. Raises CheckpointError if the corpus is not its text."""
     check_corpus(checkpoint, corpus)
+    # A warning, not an error: another version or kernel changes the rounding, not the method.
     if others := differences(checkpoint):
         warnings.warn(f"{others}: the last bits may differ", CharloomWarning, stacklevel=2)
     verb = f"a process was lost, restart {restarts}: resumed at" if restarts else "resumed at"
@@ -178,6 +179,7 @@ def start_new(plan: RunPlan, recipe: Recipe, model: LanguageModel | None, corpus
                 f"({named}{' ...' if len(missing) > 5 else ''}): ",
                 *(Argument("extend_vocabulary", True), " adds them"),
             )
+        # New tokens are appended, so that the ids and weights of the known ones stay valid.
         longer = model.vocabulary.extended(map(str, missing))
         model = extend_model(model, longer, init_sigma=recipe.model.init_sigma, seed=seed)
         description += f", {len(missing)} new characters"

@@ -55,7 +55,7 @@ class Tracker(ABC):
                 "training/learning_rate": event.learning_rate,
             }
         elif isinstance(event, EpochEnded):
-            self._sample = 0
+            self._sample = 0  # samples follow the end of their epoch and are numbered within it
             values = {"perplexity/training": event.record.perplexity, "epoch": event.record.epoch}
             if event.record.validation_perplexity is not None:
                 values["perplexity/validation"] = event.record.validation_perplexity
@@ -64,6 +64,7 @@ class Tracker(ABC):
             values = {f"sample/{self._sample}": event.text}
         else:
             return
+        # By steps, not epochs: points of a resumed run continue the curves of the run that was interrupted.
         self._attempt(lambda: self._write(values, event.steps))
 
     def _attempt(self, act: Callable[[], None]) -> None:
@@ -137,6 +138,7 @@ class TensorBoard(Tracker):
     def _open(self, step: int) -> "SummaryWriter":
         """Returns the writer; creates it on the first call, to hide what an earlier run recorded from ``step`` on."""
         if self._writer is None:
+            # SummaryWriter does not expose its threads: they are those that exist after its start and not before.
             before = set(threading.enumerate())
             self._writer = self._make_writer(str(self._path), purge_step=step, flush_secs=1)
             own, default = set(threading.enumerate()) - before, self._default_hook

@@ -71,7 +71,7 @@ class TrainingRun:
             outcome = run.train(listeners)
 
     Attributes:
-        plan: The plan, as passed.
+        plan: Plan of the run.
         folder: The folder of the run, locked while the run is entered.
         processes: Process group of the run, once the run is entered.
         start: Text, model and checkpoint, once the run is entered.
@@ -200,9 +200,8 @@ class TrainingRun:
         except CharloomError:
             return None
         results = model.provenance.get("results") or {}
-        stored = asdict(checkpoint.settings) | {
-            "prefix": list(checkpoint.settings.prefix)
-        }  # JSON has lists, not tuples
+        # The provenance was read from JSON, which has lists and no tuples.
+        stored = asdict(checkpoint.settings) | {"prefix": list(checkpoint.settings.prefix)}
         same = model.provenance.get("training") == stored
         return model if same and results.get("epochs_trained") == len(checkpoint.history) else None
 

@@ -92,7 +92,7 @@ class TrainingState:
     @random_state.setter
     def random_state(self, state: Tensor) -> None:
         length = len(torch.get_rng_state())
-        torch.set_rng_state(state[:length].clone())  # PyTorch requires a tensor with storage of its own
+        torch.set_rng_state(state[:length].clone())  # PyTorch may crash on a view of a larger storage
         if self.model.device.type == "cuda" and len(state) > length:
             # A checkpoint written on a CPU has no state of a GPU, hence the check of the length.
             torch.cuda.set_rng_state(state[length:].clone(), self.model.device)
@@ -125,6 +125,7 @@ class TrainingState:
 
     def end(self) -> None:
         """Loads the weights of the best or the last epoch into the model, as set by ``ends_with_best``."""
+        # train() may call this twice, so it must give the same result again.
         self.kept = self.history[-1] if self.history else None
         if self.settings.ends_with_best and self.best is not None:
             self.put_weights(self.best)
@@ -167,6 +168,7 @@ class TrainingState:
             )
 
     def _warn_of(self, trouble: str, *message: Part) -> None:
+        # Python's own filter does not suppress repetitions here: the figures in the message change every epoch.
         if trouble not in self._warned_of:
             self._warned_of.add(trouble)
             warnings.warn(CharloomWarning(*message), stacklevel=6)

@@ -1,1 +1,1 @@
-"""Checkpoints of a training run: their contents, their files, the folder that keeps them, and resuming from them."""
+"""Checkpoints of a training run: contents, file format, folder, and the checks before resuming."""

@@ -93,8 +93,7 @@ class Checkpoint:
                 facts,
                 tensors,
             )
-        # A correct checksum proves no correct contents: a file from elsewhere may have any JSON, which must not end in
-        # a traceback.
+        # A correct checksum does not prove valid contents: a file from elsewhere may contain any JSON.
         except SettingsError as error:
             raise CheckpointError(f"{file}: damaged ({error!s:.200})") from None
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -132,14 +131,15 @@ class Checkpoint:
             raise CheckpointError(f"{self.path}: damaged, or of another model ({error!r:.200})") from None
 
     def _restore(self, training: TrainingState, processes: Processes) -> None:
-        # Absent tensors equal those of the group before them; the order of these three lines is that of the format.
         tensors, device = self._tensors, training.model.device
+        # Weights that the file does not contain equal those read before them: the order of these lines matters.
         weights = self._weights("weights", training, None)
         last_good = self._weights("last_good", training, weights)
         training.best = self._weights("best", training, last_good) if self.history.best else None
         training.put_weights(weights)
         training.last_good = last_good
         training.history[:] = self.history
+        # Only the state is replaced: the parameter groups have the learning rate of the new settings.
         training.optimizer.load_state_dict(training.optimizer.state_dict() | {"state": self._optimizer_state(training)})
         training.epoch_start_rng_state = tensors["generator"]
         training.generator.set_state(tensors["generator"])
@@ -210,6 +210,7 @@ def save_checkpoint(
         tensors |= {f"last_good/{name}": tensor for name, tensor in training.last_good.items()}
         tensors |= {f"epoch/state/{i}": part for i, part in enumerate(state_to_tuple(state))}
         tensors["epoch/total_loss"] = progress.total_loss
+    # Compared by identity: ``epoch_ended`` shares the tensors of an epoch that is the best so far.
     if training.best is not None and training.best is not training.last_good:
         tensors |= {f"best/{name}": tensor for name, tensor in training.best.items()}
     for index, kept in training.optimizer.state_dict()["state"].items():

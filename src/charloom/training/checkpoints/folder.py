@@ -82,11 +82,12 @@ class CheckpointFolder:
             remove_leftovers(self.path, _NAME)
             after = -1
             if resumed is not None and resumed.path.parent.resolve() == self.path.resolve():
+                # Later checkpoints are of a future that this run does not continue from.
                 after = steps_of(resumed.path)
                 self.last, self._last_place = resumed.path, resumed.place
             for path in checkpoint_files(self.path, after):
                 path.unlink(missing_ok=True)
-        # Written before the first step, so that there is always a checkpoint to resume from.
+        # Written before the next step, so that there is always a checkpoint to resume from.
         self.write(training)
 
     def due(self, training: TrainingState) -> bool:
@@ -201,6 +202,7 @@ def newest_checkpoint(path: str | Path) -> Checkpoint:
         return Checkpoint.read(path)
     files = checkpoint_files(run / CHECKPOINTS)
     damaged: list[CheckpointError] = []
+    # A crash of the machine may damage the newest file, hence more than one is kept by default.
     for file in reversed(files):
         try:
             checkpoint = Checkpoint.read(file)
@@ -236,6 +238,7 @@ def newest_checkpoint_of(processes: Processes, path: Path, *, of_this_run: bool 
         found = newest_checkpoint(path)
     if found is not None and of_this_run and found.source.get("run") != processes.run:
         found = None
+    # The ranks agree by the number of steps; -1 for a rank that finds none.
     steps = [int(count) for count in processes.all_gather(torch.tensor(found.steps if found else -1))]
     source = steps.index(max(steps))
     if processes.size == 1 or steps[source] < 0:

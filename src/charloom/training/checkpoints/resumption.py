@@ -42,6 +42,7 @@ def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[s
             raise SettingsError(
                 f"the run was started with {before!r}", setting=name, value=now, hint=("leave it out, ", *_NEW_RUN)
             )
+    # After the loop above, so that a setting that can never change is reported first.
     for name, before, now in changed:
         # The curve depends on the number of epochs: the steps made so far would not lie on the new one.
         if name == "epochs" and settings.schedule == "cosine":
@@ -59,6 +60,7 @@ def check_corpus(checkpoint: Checkpoint, corpus: Corpus) -> None:
     before = checkpoint.corpus
     if corpus.fingerprint == before["sha256"]:
         return
+    # The length is the only part of the text that a checkpoint has beside its hash.
     if len(corpus.ids) != before["num_chars"]:
         difference = f"it has {len(corpus.ids):,} tokens, not {before['num_chars']:,}"
     else:
@@ -82,6 +84,7 @@ def describe_end(checkpoint: Checkpoint, settings: TrainingSettings) -> tuple[Pa
         if settings.schedule == "cosine":
             return (f"the run ended after {epochs} epochs, its learning rate at zero; start another run from it",)
         return f"the run ended after {epochs} epochs; to train longer, add ", Argument("epochs", 2 * epochs)
+    # Patience may be set when resuming: the history then decides, although the run did not stop by it.
     patience = settings.patience
     if patience is not None and checkpoint.history.out_of_patience(patience):
         reason = f"the run ended after epoch {epochs}: validation was no better for {patience} epochs"
