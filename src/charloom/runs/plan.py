@@ -110,6 +110,7 @@ class RunPlan:
     @property
     def resumes(self) -> Path | None:
         """Run or checkpoint to resume; None to start from scratch or to fine-tune."""
+        # Any checkpoint counts, even the one before the first step.
         if self.resume is True:
             return self.folder if checkpoint_files(self.folder / CHECKPOINTS) else None
         return self.resume if isinstance(self.resume, Path) else None
@@ -145,6 +146,7 @@ def default_folder(texts: Sequence[str]) -> Path:
     if first.startswith(HUGGING_FACE):
         # hf:NAME:SPLIT:COLUMN: only the name is used, and of it the part after the slash.
         first = re.split("[:@]", first.removeprefix(HUGGING_FACE))[0]
+    # Resolved, so that "." has a name; of text.txt.gz both suffixes are removed.
     path = Path(first).resolve()
     return Path(f"{(path.with_suffix('') if compression_of(path.name) else path).stem}-model")
 

@@ -170,7 +170,7 @@ class _Trainer:
         if self._checkpoints is not None:
             self._checkpoints.finish(training)
             self._checkpoints = None  # from here on the model may have the weights of an earlier epoch
-        training.end()
+        training.end()  # samples are drawn with the weights that the run ends with
         if settings.sample_every and training.kept:
             self._draw_samples(training.kept.epoch)
 
@@ -196,7 +196,7 @@ class _Trainer:
         training.epoch_ended(record)
         self._emit(EpochEnded(record, training.steps))
         if self._processes.is_rank_zero:
-            training.warn()
+            training.warn()  # once, not once per process
         every = training.settings.sample_every
         if every and epoch % every == 0 and not training.finished:
             self._draw_samples(epoch)
@@ -290,7 +290,7 @@ def _own_settings(model: LanguageModel, settings: TrainingSettings, device: torc
         torch.inference_mode(mode=False),
         torch.enable_grad(),
         torch.autocast(device.type, enabled=False),  # the caller's would reuse weights cached in the first step
-        nullcontext() if on_cpu else torch.device("cpu"),
+        nullcontext() if on_cpu else torch.device("cpu"),  # the caller's default device is not that of the run
     ):
         model.precision = settings.precision
         try:

@@ -108,6 +108,7 @@ class Checkpoint:
     def make_model(self) -> LanguageModel:
         """Builds the model with the weights of the last step. Raises CheckpointError if the file has no valid model."""
         try:
+            # Copies, since training changes the weights in place and ``restore`` reads the tensors again.
             weights = {name: tensor.clone() for name, tensor in _part(self._tensors, "weights").items()}
             return LanguageModel.from_config(self._facts["model"], weights)
         except (CharloomError, KeyError) as error:
@@ -149,6 +150,7 @@ class Checkpoint:
             # The generator has its state of the epoch's start: the epoch draws the same order and skips ``done``.
             total = _like(tensors["epoch/total_loss"], torch.zeros((), dtype=torch.float32)).to(device)
             parts = state_to_tuple(training.model.begin_state(training.settings.rows))
+            # The file has the state of all lanes: each rank takes its own, whatever number of ranks wrote it.
             lanes = processes.rows_of_rank(training.settings.rows)
             found = [_like(tensors[f"epoch/state/{i}"], part)[:, lanes].contiguous() for i, part in enumerate(parts)]
             state = tuple_to_state(part.to(device) for part in found)
@@ -206,6 +208,7 @@ def save_checkpoint(
     """
     progress = training.progress
     tensors = {f"weights/{name}": tensor for name, tensor in weights_of(training.model).items()}
+    # Between epochs, the last good weights are the weights, and every lane starts from a zero state.
     if progress is not None and state is not None:
         tensors |= {f"last_good/{name}": tensor for name, tensor in training.last_good.items()}
         tensors |= {f"epoch/state/{i}": part for i, part in enumerate(state_to_tuple(state))}
@@ -216,6 +219,7 @@ def save_checkpoint(
     for index, kept in training.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{name}": value for name, value in kept.items() if value is not None}
     tensors |= {f"random/{rank}": random_state for rank, random_state in enumerate(random_states)}
+    # Not the generator's present state: resuming draws the epoch's offset and order again.
     tensors["generator"] = training.epoch_start_rng_state
     facts = {
         **about,
