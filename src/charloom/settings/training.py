@@ -100,6 +100,7 @@ class TrainingSettings:
         check_number(self, "learning_rate", maximum=1e30, above_minimum=True)  # PyTorch computes in float32
         check_number(self, "clip_norm", "checkpoint_minutes")
         check_number(self, "weight_decay", "warmup_epochs", optional=True)
+        # A factor of 0 would end learning at the first decrease, and one above 1 would be an increase.
         check_number(self, "decay_factor", maximum=1.0, above_minimum=True)
         # Some of the text must be left to train on.
         check_number(self, "validation_fraction", maximum=0.9)
