@@ -34,6 +34,7 @@ def check_type(kinds: Any, **arguments: object) -> None:
         # An os.PathLike may yield bytes, which pathlib refuses with an obscure TypeError.
         of_bytes = os.PathLike in kinds and isinstance(value, os.PathLike) and not isinstance(value.__fspath__(), str)
         if not isinstance(value, allowed) or of_bytes:
+            # NoneType only makes an argument optional: the message names what to give.
             words = [_TYPE_NAMES.get(kind, f"a {kind.__name__}") for kind in kinds if kind is not type(None)]
             raise InputError(f"is of type {type(value).__name__}: it must be {' or '.join(words)}", setting=name)
 
@@ -53,5 +54,6 @@ def check_bytes(**arguments: object) -> None:
 def check_stream(method: str, **arguments: object) -> None:
     """Raises InputError for an argument without a file's method, ``read`` or ``write``."""
     for name, value in arguments.items():
+        # Files have no common base class, so any object that has the method is accepted.
         if not callable(getattr(value, method, None)):
             raise InputError(f"is of type {type(value).__name__}: it must be a binary file to {method}", setting=name)

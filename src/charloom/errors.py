@@ -65,6 +65,7 @@ class Message:
         self.message = message
         self.setting = setting
         self.value = value
+        # A single str must be wrapped: tuple() would split it into characters.
         self.hint: tuple[Part, ...] = (hint,) if isinstance(hint, (str, Argument)) else tuple(hint)
 
     @property
@@ -95,6 +96,7 @@ def format_parts(parts: Iterable[Part], wording: Wording) -> str:
 
 def comma_separated(parts: Iterable[Part]) -> tuple[Part, ...]:
     """Returns the parts separated by commas."""
+    # The slice drops the comma before the first part.
     return tuple(itertools.chain.from_iterable((", ", part) for part in parts))[1:]
 
 
@@ -203,6 +205,7 @@ class CharloomWarning(Message, UserWarning):
 def _shown(value: object) -> str:
     """Returns the repr of a value of any type in one line."""
     try:
+        # A repr may contain line breaks, and a message is one line.
         text = " ".join(repr(value).split())
     except Exception:  # Python refuses to format huge ints, and the repr of a user's type may raise anything
         return f"a value of type {type(value).__name__} that cannot be shown"

@@ -42,6 +42,7 @@ class Linear:
     def predict_next(self, values: Values) -> Values:
         """Predicts each of ``values[order:]`` from the values before it. Returns (points - order,)."""
         windows = np.lib.stride_tricks.sliding_window_view(values[:-1], self.order)
+        # Windows are in the order of time, and the coefficients have the latest value first.
         return windows @ self.coefficients[::-1] + self.intercept
 
     def compute_step_weights(self, horizon: int) -> tuple[Values, Values]:
@@ -54,6 +55,7 @@ class Linear:
             kept = max(self.order - step, 0)
             coefficients[step, :kept] = self.coefficients[self.order - kept :]
             num_forecast = min(step, self.order)
+            # Reversed, because the rows of earlier steps are in the order of time.
             weights = self.coefficients[:num_forecast][::-1]
             coefficients[step] += weights @ coefficients[step - num_forecast : step]
             intercepts[step] += weights @ intercepts[step - num_forecast : step]
@@ -93,6 +95,7 @@ class Linear:
 
 def _clip_to_finite(values: Values) -> Values:
     """Returns the values with overflow, infinity and NaN of an unstable autoregression replaced by finite limits."""
+    # np.clip leaves NaN as it is.
     return np.nan_to_num(np.clip(values, -_MAX_VALUE, _MAX_VALUE), nan=_MAX_VALUE)
 
 
@@ -120,6 +123,7 @@ def select_past(values: Values, origins: Indices, length: int) -> Values:
 def select_future(values: Values, origins: Indices, horizon: int) -> Values:
     """Returns the ``horizon`` values that start at each origin, NaN after the end of the series: (origins, horizon)."""
     indices = origins[:, None] + np.arange(horizon)
+    # np.where evaluates both branches, so indices after the end are limited first.
     return np.where(indices < len(values), values[np.minimum(indices, len(values) - 1)], np.nan)
 
 

@@ -123,6 +123,7 @@ def backtest(
     training = series.head(num_fitted)
     chosen, *others = fit_all(training, settings, progress, compared=baselines is None)
     compared = [chosen, *others] if baselines is None else [chosen]
+    # Scores are stored by name: of two models with one name, one would be lost.
     names = [one.name for one in compared] + [one.name for one in baselines or ()]
     if repeated := next((name for name in names if names.count(name) > 1), None):
         raise SettingsError(f"contain two models named {repeated!r}; remove one", setting="baselines")
@@ -148,6 +149,7 @@ def backtest(
         # The forecaster that ``fit`` chose stays unless another leads clearly: a small lead may be chance.
         log_errors = [mean_log_error(scores[one.name].rmse, _MIN_VALUE) for one in compared]
         best = compared[select_best(log_errors, MIN_GAIN)]
+    # Forecasts from the last origins reach beyond the end, so later steps have fewer true values.
     counts = np.sum(~np.isnan(true), axis=0)
     # Coverage is that of one forecaster, which the user would use, not the best at each level.
     bounds = {level: forecasts[best.name].interval(level) for level in levels}

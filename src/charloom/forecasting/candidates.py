@@ -54,6 +54,7 @@ def compute_rmse(errors: Values) -> Values:
 
     Returns (horizon,), NaN for a step without errors.
     """
+    # A step without errors is 0 / 0, and NaN is its result.
     with np.errstate(all="ignore"):
         rmse: Values = np.sqrt(np.nansum(errors**2, axis=0) / np.sum(~np.isnan(errors), axis=0))
     return rmse
@@ -233,6 +234,7 @@ def make_baselines(length: int, season: int, settings: ForecastSettings) -> dict
     if 1 < season < length:
         baselines["seasonal-naive"] = SeasonalNaive(season)
         if length >= 3 * season:
+            # At most one season less than the series has, so that another is left to measure errors on.
             baselines["seasonal-mean"] = SeasonalMean(season, min(_MAX_SEASONS, length // season - 1))
     if settings.method in ("seasonal-naive", "seasonal-mean") and settings.method not in baselines:
         problem = f"a season of {season} is seen fewer than three times" if season > 1 else "no season was found"
@@ -261,6 +263,7 @@ def fit_baseline(method: Method, baseline: Baseline, values: Values, settings: F
     )
     baseline.fit(values)  # the errors were of fits to a part
     first_steps = errors[:, 0][np.isfinite(errors[:, 0])]
+    # Without a measured error, the spread of the series is the only one known.
     spread = float(np.sqrt(np.mean(first_steps**2))) if len(first_steps) else float(values.std())
     member = Member(baseline.linear, spread, num_fitted=len(values) if baseline.has_intercept else None)
     return Candidate(method, baseline.name, [member], CorrectionConfig(0, 1.0, 0.0), errors, spread * growths)
@@ -270,6 +273,7 @@ def fit_network(values: Values, season: int, settings: ForecastSettings, report:
     """Fits the ensemble of linear parts and networks, and measures its errors. Returns the candidate."""
     with (
         use_threads(settings.threads),
+        # The caller's random state is restored; no GPU is used, so that of GPUs is not copied.
         torch.random.fork_rng(devices=[]),
         torch.inference_mode(False),  # the caller may be in inference mode, which forbids training
         torch.enable_grad(),

@@ -49,6 +49,7 @@ def weigh_specs(values: Values, horizon: int, season: int, max_lags: int | None)
     orders: dict[int, set[int]] = {}
     for lag in lags:
         max_order = min(longest, max(1, len(values) // 3 - lag))
+        # The maximum order is tried even if it is not on the grid.
         orders[lag] = {order for order in _ORDERS if order < max_order} | {max_order}
     start = max(lag + max(lag_orders) for lag, lag_orders in orders.items())  # compare all on the same points
     block_errors: dict[AutoregressionSpec, float] = {}
@@ -70,6 +71,7 @@ def weigh_specs(values: Values, horizon: int, season: int, max_lags: int | None)
         return {AutoregressionSpec(1, 1, _RIDGES[-1]): 1.0}
     shares = {spec: float(np.exp(-_ERROR_SHARPNESS * (error - best))) for spec, error in block_errors.items()}
     chosen = sorted(shares, key=lambda spec: -shares[spec])[:_MAX_SPECS]
+    # Every member fits each model again, so those with hardly any weight are dropped.
     chosen = [spec for spec in chosen if shares[spec] > 1e-4 * shares[chosen[0]]]
     total = sum(shares[spec] for spec in chosen)
     return {spec: shares[spec] / total for spec in chosen}
@@ -77,11 +79,13 @@ def weigh_specs(values: Values, horizon: int, season: int, max_lags: int | None)
 
 def split_blocks(length: int, number: int) -> list[tuple[int, int]]:
     """Splits a series into ``number`` blocks of nearly equal length. Returns the start and the end of each."""
+    # Neighbors share a rounded border, so that blocks neither overlap nor leave a gap.
     return list(itertools.pairwise(np.linspace(0, length, number + 1).astype(int).tolist()))
 
 
 def select_steps(horizon: int) -> NDArray[np.int64]:
     """Returns the steps ahead at which models are compared: 1, 2, 4, ... and the last."""
+    # np.unique drops the second copy of a horizon that is a power of two.
     return np.unique(np.append(2 ** np.arange(int(np.log2(horizon)) + 1), horizon))
 
 
@@ -103,6 +107,7 @@ def _compute_log_errors(
         targets = is_outside(regression.indices, block)
         if targets.sum() < _MIN_TARGETS:
             return [np.inf] * len(_RIDGES)
+        # All penalties in one call, because they share the decomposition.
         models = regression.solve(targets, _RIDGES)
         past = select_past(values, origins, models[0].order)
         ahead = [model.compute_step_weights(int(steps[-1])) for model in models]

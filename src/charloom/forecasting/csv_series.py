@@ -116,6 +116,7 @@ def _choose_columns(table: Table, settings: TableSettings) -> tuple[int, int | N
     elif settings.time not in (None, "none"):
         time_index = table.find(settings.time, "time")
     if value_index is None:
+        # If the dates are the only column, index 0 is theirs, which is refused below.
         value_index, *others = [column for column in columns if column != time_index] or [0]
         if others:
             raise SeriesError(
@@ -247,8 +248,10 @@ def _check_digits(
     change = max(exact.values()) - min(exact.values())
     for index, number in exact.items():
         digits = len(number.normalize().as_tuple().digits)
+        # A float that prints the same digits again holds the number.
         if Decimal(f"{values[index]:.{digits - 1}e}") == number:
             continue
+        # Decimal converts a float without rounding.
         loss = abs(Decimal(values[index]) - number)
         # A long integer may be an identifier or a time stamp, of which each digit counts. A fraction may be a float:
         # databases write a third with twenty digits.

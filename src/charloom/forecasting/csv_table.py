@@ -103,6 +103,7 @@ def _read_bytes(file: str) -> bytes:
         if file != STANDARD_INPUT and (Path(file).is_char_device() or Path(file).is_block_device()):
             raise SeriesError("a device, not a file; give - for standard input")
         with nullcontext(sys.stdin.buffer) if file == STANDARD_INPUT else Path(file).open("rb") as stream:
+            # A byte beyond the limit shows that the file is too large, whatever its size.
             data = stream.read(_MAX_BYTES + 1)
     except SeriesError:
         raise
@@ -118,6 +119,7 @@ def _decode(data: bytes) -> str:
     """Decodes UTF-8, or UTF-16 if the data starts with its byte order mark."""
     encoding = "UTF-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "UTF-8"
     try:
+        # The UTF-16 codec consumes its byte order mark, the UTF-8 codec does not.
         text = data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = data[: error.start].decode(encoding, "ignore").count("\n") + 1
@@ -160,6 +162,7 @@ def _make_table(rows: list[list[str]], lines: list[int], delimiter: str, setting
         elif len(row) != width:
             raise _make_width_error(row, lines[index], width, lines[0])
     columns = [list(column) for column in zip(*rows, strict=True)]
+    # Rows that all end with a delimiter have an empty last column.
     while has_header and len(columns) > 1 and not any(columns[-1]):
         columns.pop()
     names = [column[0] if has_header else str(index + 1) for index, column in enumerate(columns)]

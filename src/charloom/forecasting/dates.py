@@ -57,10 +57,12 @@ class Dates:
         try:
             if self.months:
                 last = self.times[-1]
+                # Months are counted from 0, or December would belong to the next year.
                 year, month = divmod(last.year * 12 + last.month - 1 + later * self.months, 12)
                 day = min(self.day, calendar.monthrange(year, month + 1)[1])
                 return last.replace(year=year, month=month + 1, day=day)
             return self.times[-1] + later * self.step
+        # A year after 9999 is a ValueError in replace and an OverflowError in an addition.
         except (ValueError, OverflowError):
             raise SeriesError(
                 "the forecast goes beyond year 9999", hint=("give ", _WITHOUT_DATES, " to number the points instead")
@@ -112,6 +114,7 @@ def read_dates(labels: Sequence[str], lines: Sequence[int], name: str, date_form
     by_month = on_day and all(steps)
     if not by_month:
         steps = [(b - a) // _MICROSECOND for a, b in itertools.pairwise(times)]
+    # The most common step is the grid, so that the message names the row that is off it.
     common_step = Counter(steps).most_common(1)[0][0]
     # Daylight saving time moves the clock by an hour, and back.
     tolerance = 0 if by_month or common_step * _MICROSECOND < timedelta(days=1) else timedelta(hours=1) // _MICROSECOND
@@ -147,6 +150,7 @@ def _make_date_error(label: str, line: int, first: str, name: str, date_format: 
 
 
 def _check_order(labels: Sequence[str], times: Sequence[datetime], lines: Sequence[int]) -> None:
+    # Python cannot order a time that has a zone and one that has none.
     zones = [time.tzinfo is not None for time in times]
     if len(set(zones)) > 1:
         index = zones.index(not zones[0])
@@ -190,7 +194,9 @@ def parse_date(label: str, notation: str) -> datetime | None:
         if notation not in _ISO or not (found := _ISO[notation].fullmatch(label)):
             return None
         if notation == "quarter":
+            # fromisoformat does not know quarters, which start in the months 1, 4, 7 and 10.
             return datetime(int(found[1]), 3 * int(found[3]) - 2, 1)
+        # fromisoformat requires a month and a day.
         return datetime.fromisoformat(label + {"year": "-01-01", "month": "-01"}.get(notation, ""))
     except ValueError:
         return None
@@ -205,6 +211,7 @@ def format_date(time: datetime, notation: str, like: str) -> str:
     if notation == "quarter":
         return f"{time.year:04d}{'-' if '-' in like else ''}Q{(time.month + 2) // 3}"
     if notation == "week":
+        # The year of the week, which differs from that of the date in some first and last days of a year.
         year, week, _ = time.isocalendar()
         return f"{year:04d}-W{week:02d}"
     if notation == "compact day":
@@ -233,4 +240,5 @@ def _split_runs(text: str) -> list[str]:
 
     Digits of other scripts differ from 0 to 9.
     """
+    # strptime accepts numbers without leading zeros, and names in any case.
     return [run.lstrip("0").casefold() for run in re.findall(r"\d+|[^\W\d_]+", text)]

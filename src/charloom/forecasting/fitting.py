@@ -156,6 +156,7 @@ def _choose_season(season: int | None, values: Values) -> int:
     """Returns the given season, or detects it. Raises SettingsError if fewer than two seasons are given."""
     if season is None:
         return find_season(values)
+    # A season of 1 means none, which suits a series of any length.
     if season > max(1, len(values) // 2):
         raise SettingsError(
             f"{len(values)} points are fewer than two seasons; give a shorter season, or 1 for none",

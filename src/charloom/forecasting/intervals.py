@@ -88,12 +88,14 @@ def calibrate(errors: Values) -> Values:
     )
     # Steps without errors get widths too.
     steps = np.arange(1, errors.shape[1] + 1)
+    # Truncation to ints repeats the first knots, hence np.unique.
     knots = np.unique(np.geomspace(1, steps[-1], _MAX_KNOTS).astype(int))
     rows = []
     for knot in knots:
         weights = counts[measured] * np.exp(-0.5 * (np.log((measured + 1) / knot) / _BANDWIDTH) ** 2)
         # Far from all measured steps the weights underflow: use the last measured step.
         weights = weights / weights.sum() if weights.sum() > 0 else np.eye(len(measured))[-1]
+        # A harmonic mean, because the variance of an estimate decreases as 1 / freedom.
         freedom = 1 / float(weights @ (1 / freedoms))
         normal = _NORMAL_WIDTHS * float(weights @ scales) / _MEAN_NORMAL
         normal_share = 1 / (1 + freedom * (1 - LEVELS))  # few errors lie beyond a high quantile

@@ -37,7 +37,9 @@ class CorrectionNetwork(nn.Module):
 
     def __init__(self, cell: CellName, hidden_size: int, device: str = "cpu") -> None:
         super().__init__()
+        # Two inputs: the centered value and its residual.
         self.layer = LAYERS[cell](2, hidden_size, dtype=torch.float32, device=device)
+        # Two outputs: the mean and the log variance.
         self.head = nn.Linear(hidden_size, 2, dtype=torch.float32, device=device)
         # Training starts from the linear forecast.
         nn.init.zeros_(self.head.weight)
@@ -127,6 +129,7 @@ def draw_paths(
     order, context = member.linear.order, config.context
     # The order of time, as the layer reads it; the coefficients are reversed to match.
     past = torch.from_numpy(select_past(values, origins, order + context)[:, ::-1].copy())
+    # A copy, as PyTorch has no tensors with negative strides.
     weights = torch.from_numpy(member.linear.coefficients[::-1].copy())
     center = past[:, order:].mean(1)
     # The residuals of the context are inputs of the network.
@@ -141,6 +144,7 @@ def draw_paths(
             mean, log_variance = means[-1].repeat(num_paths), log_variances[-1].repeat(num_paths)
             state = tuple_to_state(part.repeat(1, num_paths, 1) for part in state_to_tuple(state))
         center = center.repeat(num_paths)
+        # Known values come first, so that each step finds all its lags in the path.
         path = torch.empty(num_paths * len(origins), order + horizon, dtype=torch.float64, device="cpu")
         path[:, :order] = past[:, context:].repeat(num_paths, 1)
         for step in range(horizon):

@@ -116,6 +116,7 @@ def _train(
     held_out = [WindowBatch(*(part[batch.held_out.sum(1) > 0] for part in batch)) for batch in batches]
     # Epoch 0, the linear forecast without corrections, may be the best.
     best, best_epoch = _compute_held_out_nll(networks, held_out), 0
+    # state_dict refers to the tensors themselves, which training changes in place.
     best_weights = copy.deepcopy([one.state_dict() for one in networks])
     for epoch in range(1, settings.epochs + 1):
         for network, optimizer, batch in zip(networks, optimizers, batches, strict=True):
@@ -123,6 +124,7 @@ def _train(
         nats = _compute_held_out_nll(networks, held_out)
         if nats < best - _MIN_GAIN:
             best, best_epoch, best_weights = nats, epoch, copy.deepcopy([one.state_dict() for one in networks])
+        # Training ends at the limit that is reached first.
         report(max(epoch / settings.epochs, (epoch - best_epoch) / _PATIENCE))
         if epoch - best_epoch >= _PATIENCE:
             break
@@ -144,6 +146,7 @@ def _train_epoch(
     order = torch.randperm(num_windows, generator=generator, dtype=torch.int64, device="cpu")
     for start in range(0, min(steps * batch_size, num_windows), batch_size):
         chosen = order[start : start + batch_size]
+        # Transposed to (steps, batch), the order of the layer.
         weights = batch.fitted[chosen].T
         # The loss would be 0 / 0.
         if not weights.any():
@@ -166,4 +169,5 @@ def _compute_held_out_nll(networks: list[CorrectionNetwork], batches: list[Windo
             correction, _ = network(batch.inputs.transpose(0, 1).contiguous())
             total += float((batch.held_out.T * compute_gaussian_nll(correction, batch.targets.T)).sum())
             count += float(batch.held_out.sum())
+    # Infinity is never an improvement: training then stops, and an earlier epoch is restored.
     return total / count if count and math.isfinite(total) else math.inf

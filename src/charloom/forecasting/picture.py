@@ -77,6 +77,7 @@ def _compute_positions(
     axes: "Axes", series: Series, start: int, end: int
 ) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     """Returns horizontal positions of points, and sets ticks at integers or at the start of years, months, days, ..."""
+    # Imported here, since matplotlib takes long to import.
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
     from matplotlib.ticker import MaxNLocator
 

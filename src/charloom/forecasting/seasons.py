@@ -36,6 +36,7 @@ def find_season(values: SeriesLike) -> int:
         return 1
     time = np.linspace(-1.0, 1.0, len(values))
     centered = values - values.mean()
+    # In units of the range, so that squares of very large or small values stay in the range of floats.
     level = centered / np.ptp(values)
     detrended = level - time * (time @ level) / (time @ time)
     # Both must score: a change of level minus a trend is a sawtooth, and with its trend a series hides its season.
@@ -46,6 +47,7 @@ def find_season(values: SeriesLike) -> int:
     # The expected maximum of n standard normal values is about sqrt(2 ln n).
     if scores[best] <= np.sqrt(2 * np.log(len(scores))) + _THRESHOLD:
         return 1
+    # The first score is that of season 2, so index ``best`` is season ``best + 2``.
     divisors = [season for season in range(2, best + 3) if (best + 2) % season == 0]
     return next(season for season in divisors if scores[season - 2] >= _PREFERENCE * scores[best])
 

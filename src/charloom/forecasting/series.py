@@ -103,6 +103,7 @@ def _check_values(array: NDArray[np.generic], values: Values) -> None:
         raise SeriesError(f"value {bad[0] + 1} of {len(values)} is {problem}; replace such values, or remove them")
     if len(large := np.flatnonzero(np.abs(values) > _MAX_VALUE)):
         raise SeriesError(f"value {large[0] + 1} is {values[large[0]]:g}, more than {_MAX_VALUE:g}; use a larger unit")
+    # Each digit of an int counts, as in an identifier; floats are rounded anyway.
     for index in np.flatnonzero(np.abs(values) >= _MAX_EXACT) if array.dtype.kind in "iu" else ():
         if int(values[index]) != array[index].item():
             raise SeriesError(
@@ -122,6 +123,7 @@ def _read_index_dates(index: NDArray[np.generic]) -> Dates | None:
         return None
     if index.dtype.kind == "M":
         times = index.astype(np.datetime64)
+        # Midnights are formatted as days, so that the dates are read as days and not as times.
         index = np.datetime_as_string(times, "D" if np.all(times == times.astype("M8[D]")) else None)
     try:
         return read_dates([str(label) for label in index], range(1, len(index) + 1), "index")

@@ -51,6 +51,7 @@ class Scale:
         """
         if self.transform == "log" and np.min(values) <= 0:
             raise SeriesError("there are values that are not positive; fit with ", Argument("transform", "none"))
+        # An overflow gives infinity, which is refused below as too far.
         with np.errstate(over="ignore", divide="ignore"):
             divided = np.ldexp(values, -self.exponent)
             scaled = ((np.log(divided) if self.transform == "log" else divided) - self.offset) / self.spread
@@ -132,7 +133,9 @@ def _has_growing_changes(values: Values, season: int) -> bool:
     num_blocks = len(changes) // length
     if num_blocks < 6:
         return False
+    # The remainder is cut off at the start, so that the latest points take part.
     start = len(changes) - num_blocks * length
+    # Change i leads to value i + 1, hence the 1.
     levels = np.log(values[1 + start :].reshape(num_blocks, length).mean(1))
     spreads = changes[start:].reshape(num_blocks, length).std(1)
     # A block without changes has no logarithm, and a constant level no slope.
@@ -141,5 +144,6 @@ def _has_growing_changes(values: Values, season: int) -> bool:
     # Regression through the origin of the centered logarithms: the slope is the rate of growth.
     x, y = levels - levels.mean(), np.log(spreads) - np.log(spreads).mean()
     slope = float(x @ y / (x @ x))
+    # Two degrees of freedom are used, by the slope and by the means that were subtracted.
     error = float(np.sqrt(np.sum((y - slope * x) ** 2) / (num_blocks - 2) / (x @ x)))
     return slope > 0.5 and slope > 2 * error

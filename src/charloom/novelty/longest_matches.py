@@ -86,7 +86,9 @@ def _shared(block: Text, known: Integers, length: int) -> list[Text]:
     hashes = _hashes(block, length)
     if not len(known) or not len(hashes):
         return []
+    # searchsorted returns the length for a hash above all others, hence clip.
     places = np.flatnonzero(known[np.searchsorted(known, hashes).clip(max=len(known) - 1)] == hashes)
+    # N-grams that start at consecutive characters form one stretch.
     runs = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
     return [block[run[0] : run[-1] + length] for run in runs if len(run)]
 
@@ -107,6 +109,7 @@ def _matches(samples: Sequence[Text], stretches: Sequence[Text]) -> Integers:
     starts = np.arange(num_ours)
     lengths = np.zeros(num_ours, np.int64)
     for neighbor in (after - 1, after):
+        # At either end a suffix has one neighbor, which is then compared twice.
         nearest = theirs[neighbor.clip(0, len(theirs) - 1)]
         np.maximum(lengths, _common(levels, starts, nearest), out=lengths)
     # Matches that start later do not end earlier, so the longest match that ends here is the first to reach this index.
@@ -122,6 +125,7 @@ def _ranks(codes: Integers, longest: int) -> Sequence[Integers]:
     """
     levels = [np.unique(codes, return_inverse=True)[1].astype(np.int32)]
     while (step := 1 << (len(levels) - 1)) <= longest and (largest := int(levels[-1].max()) + 1) < len(codes):
+        # A product of two ranks may exceed int32.
         pairs = levels[-1].astype(np.int64) * largest
         pairs[:-step] += levels[-1][step:]
         levels.append(np.unique(pairs, return_inverse=True)[1].astype(np.int32))

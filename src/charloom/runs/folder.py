@@ -191,6 +191,7 @@ def plot_history(history: History, kept_epoch: int | None = None) -> bytes:
     figure = plots.new_figure(7, 4.2)
     axes = figure.add_subplot()
     epochs = [record.epoch for record in history]
+    # A line of one point is invisible without a marker.
     marker = "o" if len(history) == 1 else None
     axes.plot(epochs, [record.perplexity for record in history], label="training", marker=marker)
     validation = [(r.epoch, r.validation_perplexity) for r in history if r.validation_perplexity is not None]

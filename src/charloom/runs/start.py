@@ -145,6 +145,7 @@ def start_resumed(
         warnings.warn(f"{others}: the last bits may differ", CharloomWarning, stacklevel=2)
     verb = f"a process was lost, restart {restarts}: resumed at" if restarts else "resumed at"
     description = ", ".join([f"{verb} {checkpoint.place}", *check_settings(checkpoint, recipe.training)])
+    # A text that the plan names replaces the stored one, which may have moved.
     source = checkpoint.source | (_source(plan, corpus, recipe.corpus) if plan.corpus else {})
     return Start(corpus.in_vocabulary(model.vocabulary), model, recipe.training, source, checkpoint, description)
 

@@ -40,6 +40,7 @@ class Tracker(ABC):
     name: str
 
     def __init__(self) -> None:
+        # The first step is recorded at once.
         self._point_at = float("-inf")
         self._sample = 0
         self._failed = False
@@ -75,6 +76,7 @@ class Tracker(ABC):
         # Of any class: the programs raise errors of their own for a full disk or a lost connection.
         except Exception as error:
             self._failed = True
+            # An error may have no text: the name of its class still identifies it.
             reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
             warnings.warn(
                 f"{self.name}: nothing more is recorded there ({reason:.300}); training continues",
@@ -203,6 +205,7 @@ class WeightsAndBiases(Tracker):
                 f"Weights & Biases: {' '.join(str(error).split())}; WANDB_MODE=offline records to this machine"
             ) from None
         self.run_id: str = self._run.id
+        # A run is summarized by its best epoch: the last one is worse if the model overfits.
         self._run.define_metric("perplexity/*", summary="min")
 
     def _write(self, values: Mapping[str, float | str], step: int) -> None:

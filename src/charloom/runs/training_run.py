@@ -97,6 +97,7 @@ class TrainingRun:
         self.folder = RunFolder(plan.folder)
         self.history = self.folder.history
         self.processes = processes or Processes()
+        # A process group that the caller passes is initialized and destroyed by the caller.
         self._joins = processes is None
         self.start: Start
         self.end_reason: tuple[Part, ...] | None = None
@@ -193,10 +194,12 @@ class TrainingRun:
             return None
         if not (self.folder.path / PLOT_FILE).exists():  # the plot is written last: the process was killed while saving
             return None
+        # The weights of another epoch would be saved.
         if start.settings.ends_with_best != checkpoint.settings.ends_with_best:
             return None
         try:
             model = LanguageModel.load(self.folder.path)
+        # A model that cannot be loaded is saved again.
         except CharloomError:
             return None
         results = model.provenance.get("results") or {}

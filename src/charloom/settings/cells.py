@@ -55,6 +55,7 @@ CELLS = (
 )
 """All cells, in the order of their numbers."""
 CELL_NAMED = {cell.name: cell for cell in CELLS}
+# A layer of torch.nn has a mode that includes its nonlinearity, and no other name of its cell.
 CELL_OF_MODE = {cell.mode: cell for cell in CELLS}
 
 

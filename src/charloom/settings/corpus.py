@@ -29,6 +29,7 @@ class CorpusSettings:
 
     unit: Unit = "char"
     max_chars: int | None = None
+    # None differs from False: a named corpus then applies its own clean-up.
     lowercase: bool | None = None
     collapse_whitespace: bool | None = None
 

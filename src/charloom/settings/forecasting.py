@@ -21,6 +21,7 @@ DEFAULT_LEVELS = (0.8, 0.95)
 
 DELIMITER_NAMES = {"tab": "\t", "\\t": "\t"}
 """Names of delimiters that are hard to type."""
+# Its year differs from 1900, strptime's default: a format without a year does not return it.
 _SAMPLE = datetime(2001, 12, 30, 23, 58, 59, tzinfo=UTC)
 
 MAX_HORIZON = 4000
@@ -68,6 +69,7 @@ class TableSettings:
             sign = getattr(self, name)
             if sign is not None and (not isinstance(sign, str) or sign not in signs):
                 raise SettingsError(f"it must be one of {' '.join(map(repr, signs))}", setting=name, value=sign)
+        # The default decimal separator is a point, so a point between thousands needs another decimal separator.
         if self.thousands is not None and self.thousands == (self.decimal or "."):
             raise SettingsError(
                 "it is also the decimal separator",
@@ -76,6 +78,7 @@ class TableSettings:
                 hint=("give ", Argument("decimal", "," if self.thousands == "." else ".")),
             )
         delimiter = self.delimiter
+        # The type is tested first: an unhashable value would raise TypeError in the look-up.
         is_name = isinstance(delimiter, str) and delimiter in DELIMITER_NAMES
         # A letter or digit would split numbers and headers; a quote or line end has a meaning of its own in CSV.
         is_character = (
@@ -161,6 +164,7 @@ class ForecastSettings:
         # Each member is measured on a block that it was not fitted to, so there must be a second block.
         check_int(self, "members", minimum=2, maximum=100)
         check_int(self, "num_paths", minimum=20, maximum=MAX_PATHS)
+        # A member without a path would have no part in the forecast.
         if self.num_paths < self.members:
             raise SettingsError(
                 f"it must be at least {self.members}, one for each ensemble member",

@@ -47,10 +47,12 @@ class ModelSettings:
         # PyTorch accepts 1, which zeroes all activations: nothing could be learned.
         if self.dropout == 1.0:
             raise SettingsError("it must be less than 1", setting="dropout", value=self.dropout)
+        # The other cells would ignore the setting.
         if self.nonlinearity != "tanh" and self.cell != "rnn":
             raise SettingsError(
                 f"only the rnn cell has it, not {self.cell}", setting="nonlinearity", value=self.nonlinearity
             )
+        # Per token, the output layer has hidden_size weights and the embedding has embedding_size.
         if self.tied_output and self.embedding_size != self.hidden_size:
             raise SettingsError(
                 *("needs ", Argument("embedding_size"), " equal to ", Argument("hidden_size")),

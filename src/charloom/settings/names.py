@@ -47,6 +47,7 @@ def parse_value(name: str, word: str) -> Value:
     the value are checked by the dataclass.
     """
     hint = _TYPES[name]
+    # Any other origin is that of a union, whose arguments are tried one by one.
     kinds = (hint,) if get_origin(hint) in (None, Literal, tuple) else get_args(hint)
     for kind in kinds:
         if kind is NoneType and word.lower() == "none":

@@ -28,6 +28,7 @@ def choose(supported: Sequence[str], same_as: Mapping[str, Sequence[str]] | None
         SettingsError: The variable has an unknown value, or names an instruction set that this machine lacks.
     """
     choice = os.environ.get(VARIABLE, "auto")
+    # A misspelled name must not select another backend without notice.
     if choice not in _CHOICES:
         raise SettingsError(f"{VARIABLE}={choice}: choose one of {', '.join(_CHOICES)}")
     if choice == "auto":

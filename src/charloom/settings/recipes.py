@@ -34,6 +34,7 @@ class Recipe:
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    # Recipes with the same settings are equal, whatever their names.
     name: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -53,6 +54,7 @@ class Recipe:
         groups: dict[str, Any] = {}
         for table in TABLES:
             group = getattr(self, table)
+            # replace calls __post_init__, which validates the new combination.
             groups[table] = replace(group, **{name: named[name] for name in vars(group).keys() & named.keys()})
         return replace(self, **groups)
 

@@ -49,6 +49,7 @@ class SamplingSettings:
         if self.power is not None:
             return self.power
         if self.temperature is not None:
+            # A temperature of 0 is the limit of this quotient.
             return 1 / self.temperature if self.temperature > 0 else float("inf")
         # top_k and top_p restrict the distribution, so they imply sampling, with the probabilities unchanged.
         return float("inf") if self.top_k is None and self.top_p is None else 1.0

@@ -100,7 +100,9 @@ class TrainingSettings:
         check_number(self, "learning_rate", maximum=1e30, above_minimum=True)  # PyTorch computes in float32
         check_number(self, "clip_norm", "checkpoint_minutes")
         check_number(self, "weight_decay", "warmup_epochs", optional=True)
+        # A factor of 0 would end learning at the first decrease, and one above 1 would be an increase.
         check_number(self, "decay_factor", maximum=1.0, above_minimum=True)
+        # Some of the text must be left to train on.
         check_number(self, "validation_fraction", maximum=0.9)
         check_bool(self, "keep_best", optional=True)
         # Without a validation text there is no best epoch: training would ignore these settings.
@@ -116,6 +118,7 @@ class TrainingSettings:
         listed = isinstance(self.prefix, (list, tuple))
         if not listed or not all(isinstance(prefix, str) and prefix for prefix in self.prefix):
             raise SettingsError("it must be a list of strings that are not empty", setting="prefix", value=self.prefix)
+        # The dataclass is frozen, and a list in it would not be hashable.
         object.__setattr__(self, "prefix", tuple(self.prefix))
 
     @property

@@ -30,6 +30,7 @@ _IDS_AT_ONCE = 1 << 16
 def check_length(length: int, batch_size: int, num_steps: int, gradient_accumulation_steps: int = 1) -> None:
     """Raises SettingsError if a text of ``length`` ids does not fill the minibatches of one training step."""
     batch_size *= gradient_accumulation_steps
+    # One more id, as the targets are the inputs shifted by one.
     needed = batch_size * num_steps + 1
     if length < needed:
         raise SettingsError(
@@ -42,6 +43,7 @@ def check_length(length: int, batch_size: int, num_steps: int, gradient_accumula
 def draw_offset(length: int, batch_size: int, num_steps: int, generator: torch.Generator) -> int:
     """Returns a random offset for an epoch, below ``num_steps``, that leaves room for at least one minibatch."""
     check_length(length, batch_size, num_steps)
+    # At least 1: check_length requires one id more than a minibatch of inputs has.
     bound = min(num_steps, length - batch_size * num_steps)
     return int(torch.randint(bound, (1,), generator=generator))
 
@@ -86,11 +88,13 @@ def sequential_batches(
     """
     stored = as_stored(ids)
     lane_length = (len(stored) - offset - 1) // batch_size
+    # Rows are selected after all lanes are placed, so that every process has the same lanes.
     starts = offset + lane_length * np.arange(batch_size)[rows]
     end = lane_length if with_rest else lane_length // num_steps * num_steps
     # Each read of a file costs a system call per lane: one for many minibatches, not one for each.
     many = num_steps * max(1, _IDS_AT_ONCE // (len(starts) * num_steps))
     for start in range(first * num_steps, end, many):
+        # One more id than inputs, so that a single read yields the targets too.
         block = stored.sequences(starts + start, min(many, end - start) + 1)
         yield from zip(*(torch.split(part, num_steps, 1) for part in (block[:, :-1], block[:, 1:])), strict=True)
 
@@ -116,6 +120,7 @@ def random_batches(
         first: Index of the first minibatch to yield, from 0.
     """
     stored = as_stored(ids)
+    # Drawn in full, whatever ``first`` and ``rows`` are: a resumed run and all processes need the same order.
     order = random_order((len(stored) - offset - 1) // num_steps, generator)
     num_batches = count_batches(len(stored), batch_size, num_steps, offset)
     for number in range(first, num_batches):
@@ -146,6 +151,7 @@ def random_order(count: int, generator: torch.Generator) -> Callable[[int, int],
 
     def mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
         for key in keys:
+            # uint64 wraps on overflow, which leaves the low bits that the mask selects correct.
             numbers = (numbers + key) * (key | np.uint64(1)) & mask
             numbers ^= numbers >> shift
         return numbers
@@ -156,6 +162,7 @@ def random_order(count: int, generator: torch.Generator) -> Callable[[int, int],
         # takes fewer than two mixings on average.
         while len(outside := np.flatnonzero(results >= count)):
             results[outside] = mixed(results[outside])
+        # NumPy converts a sum of uint64 and int64 to float64, so indices are int64.
         return results.astype(np.int64)
 
     return order

@@ -19,6 +19,7 @@ def split_lines(text: AnyText) -> list[AnyText]:
     # Not splitlines: on a str, it also splits at characters other than line feeds.
     feed: Any = "\n" if isinstance(text, str) else b"\n"
     *lines, rest = text.split(feed)
+    # After a final line feed the rest is empty, and no line.
     return [line + feed for line in lines] + ([rest] if rest else [])
 
 

@@ -40,6 +40,7 @@ class CleanUp:
             one, two = (" ", "  ") if isinstance(clean, str) else (b" ", b"  ")
             for other in _WHITE_SPACE if isinstance(clean, str) else _WHITE_SPACE_BYTES:
                 clean = clean.replace(other, one)
+            # Each pass halves the runs, so long ones take few passes.
             while two in clean:
                 clean = clean.replace(two, one)
         return cast("AnyText", clean)
@@ -51,7 +52,9 @@ class CleanUp:
             cleaned: Any = self(line)
             # A run of white space may continue from the line before.
             if self.collapse_whitespace and after_space and cleaned[:1].isspace():
+                # One character is enough: within a cleaned line, no run is longer.
                 cleaned = cleaned[1:]
+            # An empty line does not end a run of white space.
             if cleaned:
                 after_space = cleaned[-1:].isspace()
             yield cleaned

@@ -31,6 +31,7 @@ class _Gzip:
         self.needs_input, self.eof, self.unused_data = True, False, b""
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
+        # zlib returns the input that it has not used, and the caller has to pass it again.
         out = self._stream.decompress(self._stream.unconsumed_tail + data, max_length)
         self.eof, self.unused_data = self._stream.eof, self._stream.unused_data
         # Full output may mean that more is waiting in zlib's internal buffer, even without unconsumed input.
@@ -76,6 +77,7 @@ def decompressed(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
                 f"{name}: it takes more memory to decompress than is given to it ({_MAX_DICTIONARY >> 20} MiB): "
                 f"pipe it in instead, as with {_BY_HAND[kind]} {name} | charloom train -"
             ) from None
+        # A message is one line without a final period.
         reason = " ".join(str(error).split()).rstrip(".")
         raise CorpusError(
             f"{name}: damaged, or not compressed in the format of its name ({reason}); rename it to read it as it is"
@@ -102,5 +104,6 @@ def _streams(chunks: Iterable[bytes], make: Callable[[], _Decompressor]) -> Iter
                 data, stream = stream.unused_data, None
             elif stream.needs_input:
                 break
+    # An empty file has no stream, which is a truncation too.
     if stream is not None or not started:
         raise EOFError

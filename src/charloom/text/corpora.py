@@ -75,6 +75,7 @@ class Corpus:
                     for name, value in {"unit": vocabulary.unit, **vars(vocabulary.clean_up)}.items()
                 ),
             )
+        # All vocabularies of bytes have the same ids.
         if vocabulary.unit == "byte":
             return self
         # Only the table from stored numbers to ids changes: the text may be gigabytes in a file.

@@ -12,6 +12,7 @@ _OTHER_MODEL = ("the model reads characters; one trained with ", *BYTES_INSTEAD)
 _BYTE_ORDER_MARK = "\ufeff"
 HEAD_BYTES = 1 << 13
 """Number of bytes at the start of a file that ``kind_of`` and ``is_binary`` inspect, similar to git and grep."""
+# UTF-32 comes first: its little-endian mark starts with that of UTF-16.
 _BYTE_ORDER_MARKS = (
     (b"\xff\xfe\0\0", "UTF-32"),
     (b"\0\0\xfe\xff", "UTF-32"),

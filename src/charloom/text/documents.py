@@ -28,6 +28,7 @@ def joined_documents(
     last: str | bytes | None = None
     for number, document in enumerate(whole, 1):
         text = _in_units(document, f"{name}, document {number}", unit, column)
+        # An empty document would only double the separator.
         if not text:
             continue
         if last is not None and not last.endswith(between):
@@ -49,6 +50,7 @@ def _in_units(document: object, place: str, unit: Unit, column: str | None) -> s
             raise CorpusError(f"{place}: expected a text, not bytes", hint=BYTES_INSTEAD)
         return text
     try:
+        # Lone surrogates are bytes that Python could not decode: they are bytes again, but not characters.
         data = text.encode("utf-8", "surrogateescape" if unit == "byte" else "strict")
     except UnicodeEncodeError as error:
         raise CorpusError(f"{place}: not Unicode text: {text[error.start]!a} (at {error.start})") from None
@@ -71,6 +73,7 @@ def open_hugging_face(source: str) -> tuple[Iterable[object], str | None]:
     Raises CorpusError if the name is malformed or ``datasets`` is not installed. Iterating over the rows raises
     CorpusUnavailableError if the data set does not exist, or the network is not or no longer available.
     """
+    # The empty strings stand for a split and a column that are not named; any other item of ``more`` is one too many.
     name, split, column, *more = [*source.removeprefix(HUGGING_FACE).split(":"), "", ""]
     if not name or any(more[:-2]):
         raise CorpusError(f"{source}: a data set is named hf:NAME, hf:NAME:SPLIT or hf:NAME:SPLIT:COLUMN")
@@ -80,6 +83,7 @@ def open_hugging_face(source: str) -> tuple[Iterable[object], str | None]:
         raise CorpusError(f"{source}: reading data sets takes the package datasets: pip install datasets") from None
     path, _, configuration = name.partition("@")
 
+    # A generator, so that the network is used only when the rows are read.
     def rows() -> Iterator[object]:
         try:
             yield from load_dataset(path, configuration or None, split=split or "train", streaming=True)

@@ -114,6 +114,7 @@ def _read(path: Path) -> CachedText | None:
     try:
         with path.open("rb") as file:
             num_bytes = file.seek(0, os.SEEK_END)
+            # In a file shorter than its end, unpack fails, and the file counts as damaged.
             file.seek(max(0, num_bytes - _END.size))
             crc, length = _END.unpack(file.read())
             file.seek(max(0, num_bytes - _END.size - length))
@@ -180,7 +181,9 @@ def keep(file: BinaryIO, encoded: EncodedText, name: str, path: Path) -> None:
     # A full disk is no error here: the corpus is usable, and the text will be encoded again next time.
     with contextlib.suppress(OSError):
         file.write(data + _END.pack(zlib.crc32(data), len(data)))
+        # The file stays open, and its last bytes may still be in Python's buffer.
         file.flush()
+        # A rename is atomic: another process finds the whole text or none.
         Path(file.name).replace(path)
     for old in cached_texts():
         if old.path != path and time.time() - old.used() > _UNUSED_SECONDS:
@@ -204,6 +207,7 @@ def _remove_unfinished() -> int:
     removed = 0
     for path in _folder().glob(f"{_UNFINISHED}*"):
         with contextlib.suppress(OSError):
+            # Before the file is removed, because its size is reported.
             status = path.stat()
             if time.time() - status.st_mtime > _STALE_SECONDS:
                 path.unlink()

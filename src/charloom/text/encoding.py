@@ -20,6 +20,7 @@ from charloom.text.vocabulary import Vocabulary, code_points
 
 MAX_IN_MEMORY = 32 << 20
 """Maximum size of ids in memory, in bytes; longer texts are written to a file."""
+# Unicode ends at U+10FFFF.
 _NUM_CODE_POINTS = 0x110000
 _WIDTHS: list[np.dtype[np.integer]] = [np.dtype(np.uint8), np.dtype("<u2"), np.dtype("<u4")]
 _COPIED_AT_ONCE = 1 << 22
@@ -92,6 +93,7 @@ class Encoder:
             self._hash.update(chunk)
             numbers: Integers = np.frombuffer(chunk, np.uint8)
         else:
+            # First, because it raises UnicodeEncodeError: nothing of such a chunk is counted.
             self._hash.update(chunk.encode("utf-8"))
             codes = code_points(chunk)
             numbers = self._number_of.take(codes)
@@ -103,6 +105,7 @@ class Encoder:
             self._counts[: len(counts)] += counts
         self.num_ids += len(numbers)
         self._arrays.append(numbers.astype(self._dtype, copy=False))
+        # Once there is a file, all later numbers have to follow in it.
         if self.file is not None or self.num_ids * self._dtype.itemsize > MAX_IN_MEMORY:
             self._write()
 
@@ -110,6 +113,7 @@ class Encoder:
         """Returns the description of the encoded text; ``take`` must not be called after it."""
         if self.file is not None:
             self.file.flush()
+        # Numbers start at 1, so entry 0 counts nothing.
         counts = tuple(self._counts[1 : len(self._characters) + 1].tolist())
         size = self._dtype.itemsize
         characters = "".join(self._characters)
@@ -118,6 +122,7 @@ class Encoder:
 
     def array(self) -> Integers:
         """Returns the numbers of a text that did not need a file."""
+        # np.concatenate raises ValueError for an empty list.
         return np.concatenate(self._arrays, dtype=self._dtype) if self._arrays else np.zeros(0, self._dtype)
 
     def _number_new(self, codes: Integers) -> None:
@@ -147,6 +152,7 @@ class Encoder:
         before, self._dtype = self._dtype, _WIDTHS[_WIDTHS.index(self._dtype) + 1]
         if self.file is None:
             return
+        # The checksum is that of the stored bytes, all of which change.
         self._crc = 0
         num_written = self.file.tell() // before.itemsize
         # In place and from the end, so that wider numbers never overwrite narrower ones that are not yet read.

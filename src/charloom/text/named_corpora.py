@@ -83,6 +83,7 @@ def read_named(name: str) -> bytes:
         file = Path(data_directory) / corpus.file_name
         try:
             data = file.read_bytes()
+            # A file of this name may have another edition of the text, with other results.
             if hashlib.sha256(data).hexdigest() == corpus.sha256:
                 return data
             tried.append(f"{file} has another content")
@@ -109,4 +110,5 @@ def read_named(name: str) -> bytes:
 
 def default_recipe(corpus: Sequence[str]) -> str:
     """Returns the default recipe of a corpus: the section's for the section's own text, another for all others."""
+    # No name stands for The Time Machine.
     return SECTION if tuple(corpus) in ((), (TIME_MACHINE,)) else OWN_TEXT

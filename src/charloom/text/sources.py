@@ -66,6 +66,7 @@ class TextFiles:
         self.num_bytes = None if found is None else sum(size for size, *_ in found)
         self.version: str | None = None
         if found is not None and all(max(times) < settled_before for _, _, *times in found):
+            # Absolute, since a relative name is another file in another working folder.
             names = [str(Path(file).absolute()) for file in self._files]
             self.version = hashlib.sha256(repr((names, found)).encode()).hexdigest()
 

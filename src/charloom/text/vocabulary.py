@@ -94,6 +94,7 @@ class Vocabulary:
         characters = list(characters)
         for character in characters:
             check_type(str, character=character)
+        # A dictionary is an ordered set; <unk> is left out, as the constructor adds it.
         known = dict.fromkeys(map(str, self.tokens[1:]))
         return Vocabulary([*known, *(c for c in characters if c not in known)], clean_up=self.clean_up)
 
@@ -133,6 +134,7 @@ class Vocabulary:
         codes = code_points(clean)
         # A binary search takes memory for the vocabulary only, not for a table of all code points.
         places = np.searchsorted(self._sorted_codes, codes).clip(max=len(self._sorted_codes) - 1)
+        # The search also returns a place for a code that is not there, hence the comparison.
         ids = np.where(self._sorted_codes[places] == codes, self._sorted_ids[places], 0)
         return torch.from_numpy(self._ids_with_policy(clean, ids, unknown))
 
@@ -168,6 +170,7 @@ class Vocabulary:
                     *(Argument("unknown", "skip"), " leaves them out"),
                 ),
             )
+        # No character has id 0, so only unknown ones are removed.
         return ids[ids != 0] if unknown == "skip" else ids
 
     def decode(self, ids: TextIds | Iterable[int]) -> str | bytes:

@@ -85,5 +85,6 @@ Event: TypeAlias = StepEnded | ValidationAdvanced | EpochEnded | SampleDrawn | S
 Listener: TypeAlias = Callable[[Event], None]
 
 
+# Not a CharloomError, so that code that handles charloom's errors does not catch it.
 class StopTraining(Exception):  # noqa: N818 - a request, not an error
     """Raised by a listener to end training; the weights and the history are kept."""

@@ -36,6 +36,7 @@ class EpochRecord:
         validated: True if the run had a held-out part. Raises KeyError, TypeError, ValueError or OverflowError for
         other values.
         """
+        # Adding 0.0 raises TypeError for a str, and OverflowError for an int beyond the range of floats.
         found = {name: math.inf if value is None else value + 0.0 for name, value in values.items()}
         validation = found["validation_perplexity"] if validated else None
         return cls(int(found["epoch"]), found["perplexity"], validation, found["seconds"], found["chars_per_second"])
@@ -52,9 +53,11 @@ class History(list[EpochRecord]):
     def best(self) -> EpochRecord | None:
         """The first record with the lowest validation perplexity; None without validation."""
         validated = [record for record in self if record.validation_perplexity is not None]
+        # ``or`` is for the type checker only: no record here has None. Of equal records, min returns the first.
         return min(validated, key=lambda record: record.validation_perplexity or math.inf, default=None)
 
     def out_of_patience(self, patience: int | None) -> bool:
         """Returns True if validation has not improved for ``patience`` epochs; False if patience is None."""
         best = self.best
+        # Epochs are counted from 1, so the length of the history is the number of the last epoch.
         return best is not None and patience is not None and len(self) - best.epoch >= patience

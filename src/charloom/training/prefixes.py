@@ -12,6 +12,7 @@ _PREFIX_CHARS = 20
 """Length of the default prefix, which is the start of the text."""
 _SEARCHED_CHARS = 1 << 20
 """Characters that are searched for a readable default prefix."""
+# Shorter runs of printable bytes occur in binary data by chance.
 _READABLE = re.compile(rb"[ -~]{4,%d}" % _PREFIX_CHARS)
 
 
@@ -23,13 +24,16 @@ def sample_prefixes(model: LanguageModel, corpus: Corpus, settings: TrainingSett
             model.vocabulary.encode(prefix)
             known.append(prefix)
         except UnknownCharacterError as error:
+            # Samples only illustrate a run, so a prefix that cannot be encoded does not end it.
             warnings.warn(CharloomWarning(f"no samples for the prefix {prefix!r}: ", *error.message), stacklevel=3)
+    # Only the start of the text is decoded: the corpus may be larger than memory.
     return known or [_start_of(corpus.vocabulary.decode(corpus.ids[:_SEARCHED_CHARS]))]
 
 
 def _start_of(text: str | bytes) -> str | bytes:
     """Returns the first line that is not blank, truncated; for binary data, the first printable ASCII run."""
     if isinstance(text, str):
+        # A text of white space only has no line that is not blank, hence the default.
         return next(iter(text.strip().splitlines()), text)[:_PREFIX_CHARS]
     first_line = next(iter(text.strip().splitlines()), text)[:_PREFIX_CHARS]
     # The cut may go through a UTF-8 character, which has at most 4 bytes: up to 3 undecodable bytes are dropped.

@@ -87,6 +87,7 @@ class Processes:
 
     def check_equal(self, **given: object) -> None:
         """Raises InputError, in all processes, for an argument that is not equal in all of them."""
+        # Hashes have one length, and all_gather requires tensors of equal shapes.
         hashes = [list(sha256(repr(thing).encode()).digest()) for thing in given.values()]
         of_all = torch.stack(self.all_gather(torch.tensor(hashes, device="cpu")))
         for name, values in zip(given, of_all.unbind(1), strict=True):
@@ -140,6 +141,7 @@ def init_processes(device: str = "auto") -> Iterator[Processes]:
     if alone or not all(os.environ.get(name) for name in _NEEDED):
         yield Processes()
         return
+    # Before the rendezvous, so that a process without a GPU fails at once.
     own_device = _own_device(device)
     try:
         with _killed_by_signals():
@@ -233,6 +235,7 @@ class SharedGradients:
         call_collective(lambda: distributed.all_reduce(message))
         message /= self.processes.size
         start = 1 + len(flags)
+        # The mean of a flag is above 0 if any process has set it.
         reduced = message[1:start].bool().tolist()
         self._agreed = Requests(*reduced[: len(self._pending)])
         _spread(message[start:], gradients)

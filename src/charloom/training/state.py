@@ -50,6 +50,7 @@ class TrainingState:
         # Its own, not the global one, so that dropout does not change the order of minibatches.
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.history = History()
+        # A copy: the optimizer changes the tensors of the model in place.
         self.last_good = _copy_of(weights_of(model))
         self.best: Weights | None = None
         self.kept: EpochRecord | None = None
@@ -66,6 +67,7 @@ class TrainingState:
 
     def check(self) -> None:
         """Raises TrainingDivergedError if the loss or a weight is not finite, after restoring the last good weights."""
+        # The loss is one number, so it is checked before the weights.
         self.check_loss()
         if not all(bool(tensor.isfinite().all()) for tensor in weights_of(self.model).values()):
             self._diverged("a weight is no longer finite")
@@ -91,6 +93,7 @@ class TrainingState:
 
     @random_state.setter
     def random_state(self, state: Tensor) -> None:
+        # The state of the CPU comes first and has a fixed length, which separates the two.
         length = len(torch.get_rng_state())
         torch.set_rng_state(state[:length].clone())  # PyTorch may crash on a view of a larger storage
         if self.model.device.type == "cuda" and len(state) > length:
@@ -106,6 +109,7 @@ class TrainingState:
     def speed(self) -> float:
         """Characters per second in the current epoch's minibatches so far."""
         done = self.progress.done if self.progress else 0
+        # The lower limit avoids a division by zero before the first minibatch.
         return done * self.settings.rows * self.settings.num_steps / max(self.epoch_seconds, 1e-9)
 
     @property
@@ -115,6 +119,7 @@ class TrainingState:
 
     def epoch_ended(self, record: EpochRecord) -> None:
         """Appends the record of an epoch to the history, copies the weights and resets the progress."""
+        # First, because ``best`` below searches the history for this record.
         self.history.append(record)
         self.last_good = _copy_of(weights_of(self.model))
         if record.validation_perplexity is not None and self.history.best is record:
@@ -183,6 +188,7 @@ def describe_position(epochs: int, done: int, num_batches: int) -> str:
 
 def weights_of(model: LanguageModel) -> Weights:
     """Returns the tensors of the model by name; they share its memory."""
+    # Detached, so that autograd does not record what is done with them.
     return {name: tensor.detach() for name, tensor in model.own_tensors().items()}
 
 

@@ -135,6 +135,7 @@ def _backpropagate_in_parts(
     for parameter in parameters:
         if parameter.grad is not None:
             parameter.grad /= number  # each is the gradient of a mean over its own part
+    # The parts are of equal size, so the mean of their means is that of the batch.
     return torch.stack(losses).mean(), tuple_to_state(torch.cat(each, dim=1) for each in zip(*states, strict=True))
 
 
@@ -217,6 +218,7 @@ def train_epoch(
     """
     batch_size, num_steps = settings.rows, settings.num_steps
     rows = shared.processes.rows_of_rank(batch_size) if shared is not None else ALL_ROWS
+    # The first draw of an epoch, so that a resumed run repeats it.
     offset = draw_offset(len(ids), batch_size, num_steps, generator)
     device = optimizer.param_groups[0]["params"][0].device
     zero_state = model.begin_state(len(range(batch_size)[rows]))
@@ -226,6 +228,7 @@ def train_epoch(
         batches = sequential_batches(ids, batch_size, num_steps, offset, rows, done)
     else:
         batches = random_batches(ids, batch_size, num_steps, offset, generator, rows, done)
+    # Counted after the cut above, which shortens the text.
     num_batches = count_batches(len(ids), batch_size, num_steps, offset)
     for inputs, targets in batches:
         set_learning_rate(optimizer, settings, epoch - 1 + done / num_batches)
@@ -234,6 +237,7 @@ def train_epoch(
         loss, last = train_step(
             model, optimizer, *minibatch, state, clip_norm, settings.gradient_accumulation_steps, shared
         )
+        # On the device: a conversion to float would wait for the device in every step.
         total += loss
         done += 1
         state = last if settings.partitioning == "sequential" else zero_state
