@@ -22,9 +22,9 @@ class CorpusSettings:
     Attributes:
         unit: Token unit: a character of UTF-8 text, or a byte of any file.
         max_chars: Maximum number of characters (or bytes) to use, from the start of the clean text. Default: all.
-        lowercase: Convert the text to lower case. Default: as the source of a named corpus does; no for files.
-        collapse_whitespace: Replace each run of white space, including line ends, with one space. Default: as the
-            source of a named corpus does; no for files.
+        lowercase: Convert the text to lower case. Default: for a named corpus, as in its source; for files, no.
+        collapse_whitespace: Replace each run of white space, including line ends, with one space. Default: for a
+            named corpus, as in its source; for files, no.
     """
 
     unit: Unit = "char"

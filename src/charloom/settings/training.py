@@ -26,7 +26,7 @@ class TrainingSettings:
         batch_size: Sequences in a minibatch.
         gradient_accumulation_steps: Minibatches whose gradients are accumulated for one step of the optimizer: a larger
             batch in the memory of a smaller one.
-        num_steps: Characters in a sequence, the length of truncated back-propagation.
+        num_steps: Sequence length in characters or bytes; also the truncation length of back-propagation.
         epochs: Passes over the training text.
         partitioning: sequential: consecutive minibatches are adjacent in the text, and the state is carried over,
             detached; random: sequences in random order, each from a zero state.
@@ -44,18 +44,19 @@ class TrainingSettings:
         patience: Epochs without a better validation perplexity after which training stops early. Default: no early
             stopping.
         keep_best: Keep the weights of the epoch with the best validation perplexity instead of the last weights.
-            Default: with a patience.
+            Default: on if a patience is set.
         seed: Seed of initial weights, offsets, order and dropout.
         device: Device to train on, as PyTorch names it (cpu, cuda, cuda:1, ...); auto uses a GPU if there is one.
-        threads: Processor threads. Default: PyTorch's number.
+        threads: Threads of the kernels and of PyTorch. Default: for the kernels, PyTorch's number; for PyTorch's own
+            operations, one.
         precision: Precision of matrix products: float32, or bfloat16 with float32 weights, which is fast on processors
             with AMX or AVX512_BF16. On GPUs, bfloat16 is PyTorch's autocast.
-        report_every: Epochs between two lines of results.
-        sample_every: Epochs between two rounds of generated samples; 0 disables them.
-        prefix: Prefix of the samples; repeat the option for several. Default: the first words of the text.
+        report_every: Number of epochs after which results are reported.
+        sample_every: Number of epochs after which samples are generated; 0 disables them.
+        prefix: Prefix of the samples; repeat the option for several. Default: the start of the first line of the text.
         sample_chars: Characters generated for each sample.
-        checkpoint_minutes: Minutes between two checkpoints; 0 disables checkpoints by time.
-        checkpoint_steps: Minibatches between two checkpoints. Default: checkpoints by time only.
+        checkpoint_minutes: Number of minutes after which a checkpoint is saved; 0 disables checkpoints by time.
+        checkpoint_steps: Number of minibatches after which a checkpoint is saved. Default: checkpoints by time only.
         keep_checkpoints: Number of checkpoints kept during training. Each also contains the weights of the epoch with
             the best validation perplexity.
     """
