@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from rich.console import Console
 
 from charloom.cli import screen
 from charloom.cli.options import Flag, Force, OutputFile, Word
@@ -107,13 +108,18 @@ def forecast(
     write_atomically(files)  # both are complete before either replaces a file of an earlier forecast
     if save is not None:
         forecaster.save(save)
+    _show_saved(console, picture, table_file, save)
+    if output == STANDARD_INPUT:
+        sys.stdout.write(written)  # last: if the reader has closed the pipe, the files are complete
+
+
+def _show_saved(console: Console, picture: Path | None, table_file: Path | None, save: Path | None) -> None:
+    """Prints the names of the saved files."""
     if picture is None:
         console.print("No plot: the input is a pipe; give a picture file with --plot.")
     for what, place in (("Plot", picture), ("Forecast", table_file), ("Forecaster", save)):
         if place is not None:
             console.print(f"{what} saved to {place}")
-    if output == STANDARD_INPUT:
-        sys.stdout.write(written)  # last: if the reader has closed the pipe, the files are complete
 
 
 def _check_save(folder: Path | None) -> None:

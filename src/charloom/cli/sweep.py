@@ -115,11 +115,16 @@ def sweep(
             "repeat the command."
         )
         return interruption.exit_status
+    return _show_failures(results.failures)
+
+
+def _show_failures(failures: dict[str, str]) -> int:
+    """Prints the errors of failed runs. Returns the exit status."""
     # A mistake in the settings fails in every run with the same message.
-    for name, reason in list(results.failures.items())[:_MAX_FAILURES]:
+    for name, reason in list(failures.items())[:_MAX_FAILURES]:
         screen.show_error(f"{name}: {reason}")
-    if results.failures:
-        screen.show_error(f"{pluralize(len(results.failures), 'run')} failed; to retry, repeat the command")
+    if failures:
+        screen.show_error(f"{pluralize(len(failures), 'run')} failed; to retry, repeat the command")
         return 1
     return 0
 

@@ -47,7 +47,7 @@ def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[s
         # The curve depends on the number of epochs: the steps made so far would not lie on the new one.
         if name == "epochs" and settings.schedule == "cosine":
             raise SettingsError(
-                f"the step size has been falling towards its end after {before} (schedule cosine)",
+                f"the cosine schedule was laid out for {before} epochs, so their number cannot change",
                 setting=name,
                 value=now,
                 hint=("leave it out, ", *_NEW_RUN),
@@ -64,7 +64,7 @@ def check_corpus(checkpoint: Checkpoint, corpus: Corpus) -> None:
     if len(corpus.ids) != before["num_chars"]:
         difference = f"it has {len(corpus.ids):,} tokens, not {before['num_chars']:,}"
     else:
-        difference = f"it has as many tokens, {before['num_chars']:,}, but others"
+        difference = f"it has the same number of tokens, {before['num_chars']:,}, but different ones"
     raise CheckpointError(
         f"{corpus.name}: not the text that the run was started with ({before['name']}): {difference}",
         hint=("name the right one, ", *_NEW_RUN),
