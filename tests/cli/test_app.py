@@ -195,7 +195,7 @@ def test_failures(words: list[str], home: Path, char_model: Path) -> None:
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "compress", "forecast", "generate", "info"])
 def test_two_hyphens_end_options(command: str, tmp_path: Path, char_model: Path) -> None:
-    """What follows them is a positional argument, even if it starts with a hyphen."""
+    """Arguments after ``--`` are positional, even if they start with a hyphen."""
     for name in ("-dash", "--output", "--help", "-m"):
         (tmp_path / name).write_text("the quick brown fox jumps over the lazy dog\n" * 8)
         words = {

@@ -109,7 +109,7 @@ def test_a_byte_model_evaluates_any_file(byte_model: Path, tmp_path: Path) -> No
 
 
 def test_an_infinite_perplexity_is_null_in_json(home: Path, char_model: Path) -> None:
-    """As in a run's history: JSON has no infinity."""
+    """JSON has no infinity; the history of a run uses null, too."""
     model = LanguageModel.load(char_model)
     with torch.no_grad():
         for weights in model.parameters():

@@ -153,7 +153,7 @@ def test_killed_a_few_times(home: Path) -> None:
 
 
 def test_killed_as_a_separate_process(home: Path) -> None:
-    """As a user would see it: the command is repeated with --resume, from any folder."""
+    """The command is repeated with --resume, from any folder, as a user would do."""
     options = [*_options("dropout", epochs=12), "--prefix", "a fox"]
     process = start(home, "train", "fable.txt", *options, "--output", "model")
     wait_until((home / "model" / "history.jsonl").exists, process)

@@ -109,7 +109,7 @@ _PRINTING = ["recipes", "generate MODEL", "evaluate MODEL text --by-line", "fore
     ],
 )
 def test_closed_streams(words: str, closed: str, status: int, errors: str, char_model: Path, tmp_path: Path) -> None:
-    """As a shell or a service manager may start it."""
+    """A shell or a service manager may start the command so."""
     (tmp_path / "text").write_text("the quick brown fox\n")
     words = words.replace("MODEL", str(char_model))
     done = subprocess.run(

@@ -175,7 +175,7 @@ def test_stopped_at_any_moment(name: str, char_model: Path, tmp_path: Path) -> N
 
 
 def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
-    """As with nohup, and for background processes of a shell."""
+    """nohup and shells start background processes so."""
     (tmp_path / "text").write_text("a fox and a dog\n" * 50)
     process = subprocess.Popen(
         [*_command("module"), "train", "text", *SMALL, "--epochs", "2", "--output", "model"],

@@ -217,7 +217,7 @@ def test_invalid_settings(options: list[str], status: int, message: str, home: P
     [(["train", "--output", ""], "--output"), (["generate", ""], "MODEL"), (["evaluate", "", "fable.txt"], "MODEL")],
 )
 def test_an_empty_path_is_not_the_current_folder(words: list[str], name: str, home: Path) -> None:
-    """As an unset variable of a script gives it."""
+    """An unset variable of a script gives an empty name."""
     assert f"{name} is empty" in call(home, *words).error(2)
     assert [file.name for file in home.iterdir()] == ["fable.txt"]
 

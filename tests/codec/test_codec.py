@@ -159,7 +159,7 @@ def test_input_that_is_not_bytes_is_refused() -> None:
 @pytest.mark.parametrize("work", [Codec.compress_stream, Codec.compress_lines, Codec.decompress_stream])
 @pytest.mark.parametrize("late", [b"a line\n", b"half a line"])
 def test_a_non_blocking_stream_is_refused(work: Callable[..., None], late: bytes) -> None:
-    """What comes later would be missing."""
+    """Data that arrive later would be missing."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     os.write(writing, late if work is not Codec.decompress_stream else Codec(PlainEngine()).compress(late)[:-1])

@@ -5,7 +5,6 @@ kilobytes of it.
 """
 
 import os
-import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NoReturn, TypeAlias
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from charloom.arguments import check_type
 from charloom.errors import CorpusError, InputError
+from charloom.io.positional_reads import read_at
 from charloom.settings.limits import check_count
 from charloom.shapes import Ids, TextIds
 
@@ -172,18 +172,7 @@ class FileNumbers:
         size = length * self.dtype.itemsize
         chunks = [(at, min(_BYTES_AT_ONCE, size - at)) for at in range(0, size, _BYTES_AT_ONCE)]
         starts = (starts * self.dtype.itemsize).tolist()
-        data = b"".join([_read_at(self._descriptor, count, start + at) for start in starts for at, count in chunks])
+        data = b"".join([read_at(self._descriptor, count, start + at) for start in starts for at, count in chunks])
         if len(data) != len(starts) * size:
             raise CorpusError("the encoded text was cut short on the disk while it was read: load the corpus again")
         return np.frombuffer(data, self.dtype).reshape(len(starts), length)
-
-
-if hasattr(os, "pread"):
-    _read_at = os.pread
-else:  # Windows has no pread: the lock keeps another thread from seeking between the two calls
-    _reading = threading.Lock()
-
-    def _read_at(descriptor: int, size: int, start: int) -> bytes:
-        with _reading:
-            os.lseek(descriptor, start, os.SEEK_SET)
-            return os.read(descriptor, size)

@@ -45,7 +45,7 @@ def test_few_tasks_are_drawn_ahead() -> None:
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_an_error_comes_after_the_results_before_it(threads: int) -> None:
-    """Whether the task fails or the iterator of tasks."""
+    """An error of a task and of the iterator of tasks are both raised."""
 
     def failing() -> int:
         raise KeyError("task")

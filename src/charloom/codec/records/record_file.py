@@ -2,7 +2,6 @@
 
 import bisect
 import io
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +24,7 @@ from charloom.codec.records.lines import compress_records, damaged_records, deco
 from charloom.codec.records.record_codec import RecordSessions
 from charloom.errors import Argument, CompressedFileError, DamagedFileError, NotCompressedError
 from charloom.io.atomic import atomic_file
+from charloom.io.positional_reads import read_at
 
 
 class RecordFile(Sequence[bytes]):
@@ -158,11 +158,7 @@ class RecordFile(Sequence[bytes]):
 
     def _read(self, place: int, size: int) -> bytes:
         """Returns ``size`` bytes at a position of the file, or less at its end."""
-        # Forked processes share the file's own position, so it is not used if the system has an alternative.
-        if hasattr(os, "pread"):
-            return os.pread(self._file.fileno(), size, place)
-        self._file.seek(place)
-        return self._file.read(size)
+        return read_at(self._file.fileno(), size, place)
 
     def _stored_index(self) -> Index:
         """Returns the index at the end of the file. Raises DamagedFileError."""
