@@ -56,6 +56,7 @@ struct LayerCall : LayerSizes {
   const float *first_hidden;       // (batch, hidden)
   const float *first_cell;         // (batch, hidden); LSTM only
   float *y;                        // (steps, batch, hidden); not read by the backward pass
+  long y_stride;                   // distance of its rows: more than hidden if two directions write side by side
   float *last_hidden, *last_cell;  // (batch, hidden)
   // As in cuDNN: reserve_bytes(...) bytes that the forward pass leaves for the backward pass, which overwrites them.
   // Null if no backward pass follows.

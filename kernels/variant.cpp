@@ -3,6 +3,7 @@
 #include "language_model/descent.h"
 #include "language_model/generate.h"
 #include "language_model/language_model_step.h"
+#include "layer/inference.h"
 
 #define CHARLOOM_TEXT_OF(name) #name
 #define CHARLOOM_TEXT(name) CHARLOOM_TEXT_OF(name)
@@ -17,7 +18,9 @@ size_t for_call(const Call &call, Work work) {
 }
 
 size_t layer_forward(const LayerCall &call, void *workspace) {
-  return for_call(call, [&](auto... types) { return run_layer_forward(types..., call, workspace); });
+  return for_call(call, [&](auto... types) {
+    return call.reserve ? run_layer_forward(types..., call, workspace) : run_layer_inference(types..., call, workspace);
+  });
 }
 
 size_t layer_backward(const LayerCall &call, void *workspace) {

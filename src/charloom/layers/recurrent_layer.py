@@ -1,5 +1,6 @@
 """The base class of RNN, GRU and LSTM: ``torch.nn``'s recurrent layer with a faster ``forward``."""
 
+import operator
 from contextlib import nullcontext
 from functools import partial
 from itertools import chain
@@ -12,11 +13,12 @@ from torch.fx import Proxy
 from charloom.errors import InputError
 from charloom.recurrence.backend import backend, covers
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
-from charloom.recurrence.kernel_arguments import dense_address, weight_shapes
+from charloom.recurrence.kernel_arguments import PRECISIONS, dense_address, weight_shapes
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
 from charloom.recurrence.state import state_to_tuple, tuple_to_state
-from charloom.recurrence.torch_internals import is_observed, is_wrapped, without_one_dnn
+from charloom.recurrence.threads import thread_limit
+from charloom.recurrence.torch_internals import is_observed, is_recorded, is_wrapped, without_one_dnn
 from charloom.settings.cells import CELL_OF_MODE, CELLS
 from charloom.settings.limits import check_choice
 from charloom.settings.model import Precision
@@ -119,6 +121,10 @@ class RecurrentLayer(nn.RNNBase):
         Returns:
             Outputs (steps, batch, directions * hidden), or batch first, and the last state.
         """
+        if not torch.is_grad_enabled():
+            found = self._infer(input, hx)
+            if found is not None:
+                return found
         weights = self.named_weights()
         run_direction = None if weights is None else self._native_direction(input, hx, weights)
         if run_direction is None or weights is None:
@@ -176,6 +182,56 @@ class RecurrentLayer(nn.RNNBase):
         if not covers(inputs, *parts, *(t for cell in weights for t in cell if t is not None)):
             return None
         return partial(native_direction, self.mode, self.precision, path)
+
+    def _has_plain_weights(self) -> bool:
+        """Returns True if ``_flat_weights`` are the registered parameters: what ``named_weights`` would return."""
+        names, flat = self._flat_weights_names, self._flat_weights
+        return (
+            all(map(operator.is_, flat, map(self._parameters.get, names)))
+            and len(flat) == len(names) == self._num_weights
+            and vars(self).keys().isdisjoint(names)
+            and not self.proj_size
+            and "parametrizations" not in self._modules
+        )
+
+    def _infer(self, inputs: Any, hx: Any) -> Any:
+        """Computes a call that no backward pass follows in a single native call; None if the kernels do not cover it."""
+        if torch.compiler.is_compiling() or is_recorded() or (self.dropout and self.training and self.num_layers > 1):
+            return None
+        kernels = backend().kernels
+        if kernels is None or not has_torch_forward(self.mode) or type(inputs) is not Tensor:
+            return None
+        cell = CELL_OF_MODE[self.mode]
+        parts = None if hx is None else hx if cell.state_parts > 1 else (hx,)
+        # Exactly a tuple: PyTorch's own forward decides about lists and named tuples.
+        if parts is not None and (type(parts) is not tuple or len(parts) != cell.state_parts):
+            return None
+        weights = self._flat_weights
+        if not self._has_plain_weights():
+            cells = self.named_weights()
+            if cells is None:
+                return None
+            weights = [weight for cell_weights in cells for weight in (cell_weights if self.bias else cell_weights[:2])]
+        time_first = inputs.transpose(0, 1) if self.batch_first and inputs.dim() == 3 else inputs
+        found = kernels.infer_layers(
+            (
+                cell.number,
+                PRECISIONS.index(self._precision),
+                self.input_size,
+                self.hidden_size,
+                self.num_layers,
+                self.bidirectional,
+                self.bias,
+            ),
+            threads=thread_limit(),
+            input=time_first,
+            state=parts,
+            weights=weights,
+        )
+        if found is None:
+            return None
+        outputs, last = found
+        return outputs.transpose(0, 1) if self.batch_first else outputs, tuple_to_state(last)
 
     def _suits_one_dnn(self, weights: list[CellWeights] | None) -> bool:
         """Returns False if oneDNN would read past the end of an LSTM's weights."""

@@ -64,6 +64,21 @@ def is_observed() -> bool:
     )
 
 
+def is_recorded() -> bool:
+    """Returns True if anything observes, replaces or records PyTorch's functions and operators, or sees their calls.
+
+    Unlike ``is_observed``, this includes modes of ``__torch_function__`` and the profiler: they see operators, which a
+    direct call of the kernels does not use.
+    """
+    return (
+        is_observed()
+        or torch._C._len_torch_function_stack() > 0
+        or torch._C._autograd._profiler_enabled()
+        or torch.is_autocast_enabled("cpu")
+        or torch.compiler.is_exporting()
+    )
+
+
 def is_batched(tensor: Tensor) -> bool:
     """Returns True for a tensor of ``vmap``, either PyTorch's present one or the one of ``is_grads_batched``."""
     functorch = torch._C._functorch
