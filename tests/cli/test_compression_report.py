@@ -41,7 +41,7 @@ def test_the_table_and_the_picture(home: Path, char_model: Path) -> None:
     assert f"{size_of_model(char_model):,}" in table
     picture = home / "fox.txt.compression.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert "give --force to overwrite it" in call(home, "compress", "--report", "fox.txt", "-m", char_model).error(2)
+    assert "use --force to overwrite it" in call(home, "compress", "--report", "fox.txt", "-m", char_model).error(2)
     call(home, "compress", "--report", "fox.txt", "-m", char_model, "--plot", "other.png").done()
     assert (home / "other.png").exists()
     assert sorted(file.name for file in home.iterdir()) == ["fox.txt", "fox.txt.compression.png", "other.png"]

@@ -88,4 +88,6 @@ def test_characters_outside_the_models_vocabulary(home: Path) -> None:
 def test_a_folder_without_a_model(home: Path) -> None:
     assert "no such model folder" in call(home, "train", "fable.txt", "--init-from", "nothing").error()
     (home / "model" / "config.json").write_text("{}")
-    assert "not a charloom model" in call(home, "train", "fable.txt", "--init-from", "model").error()
+    assert (
+        "not the configuration of a charloom model" in call(home, "train", "fable.txt", "--init-from", "model").error()
+    )

@@ -73,7 +73,7 @@ def test_the_checkpoint_is_read_after_the_lock_is_taken(home: Path, monkeypatch:
     asked: list[str] = []
 
     def look(path: Path) -> Any:
-        with pytest.raises(ModelFolderError, match="at work there"):
+        with pytest.raises(ModelFolderError, match="using this folder"):
             FolderLock(home / "model", "another").take()
         asked.append(str(path))
         return newest_checkpoint(path)

@@ -191,7 +191,7 @@ def test_diverged_runs_are_in_the_table(home: Path) -> None:
         (["--vary", "cell=gru,cnn"], 2, "--cell is 'cnn': it must be one of rnn, gru, lstm"),
         (["--vary", "prefix=a,b"], 2, "--prefix cannot be varied: it changes what is shown or kept of a run"),
         (["--vary", "seed=1,2"], 2, "--seed cannot be varied: --num-seeds repeats"),
-        (["--vary", "batch-size=4,4000"], 2, "lower --batch-size or --num-steps"),
+        (["--vary", "batch-size=4,4000"], 2, "decrease --batch-size or --num-steps"),
         (["-", "--vary", "max-chars=500,600"], 2, "standard input can be read only once"),
         (["--num-seeds", "0"], 2, "--num-seeds is 0"),
         (["--num-seeds", "2", "--jobs", "0"], 2, "--jobs is 0"),

@@ -28,7 +28,7 @@ def test_every_other_length_is_refused(tmp_path: Path) -> None:
     data = _data()
     for wrong in [*(data[:length] for length in range(len(data))), data + b"\0"]:
         path.write_bytes(wrong)
-        with pytest.raises(ValueError, match=r"header|not as long|Expecting|JSON|char"):
+        with pytest.raises(ValueError, match=r"header|does not match|Expecting|JSON|char"):
             read_tensor_file(path)
 
 
@@ -36,14 +36,14 @@ def test_every_other_length_is_refused(tmp_path: Path) -> None:
 def test_invalid_headers(header: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header)
-    with pytest.raises(ValueError, match=r"another kind|is not JSON"):
+    with pytest.raises(ValueError, match=r"unexpected header|is not JSON"):
         read_tensor_file(path)
 
 
 def test_a_pipe_and_a_folder_are_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path):
-        with pytest.raises(OSError, match="not a file"):
+        with pytest.raises(OSError, match="not a regular file"):
             open_regular(path)
 
 

@@ -115,7 +115,7 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
         check_novelty("x", "")
     with pytest.raises(CorpusError, match="empty"):
         check_novelty("x", [("a", ""), ("b", "")])
-    with pytest.raises(InputError, match="of one kind"):
+    with pytest.raises(InputError, match="the same type"):
         check_novelty(mixed, "x")
     with pytest.raises(SettingsError, match="min_length is 0"):
         check_novelty("x", "x", min_length=0)

@@ -53,7 +53,7 @@ def test_history_is_written_during_the_run(tmp_path: Path) -> None:
         RunFolder(folder.path).enter()
     again = RunFolder(folder.path)
     again.enter(force=True)
-    with pytest.raises(ModelFolderError, match="another run is at work there"):
+    with pytest.raises(ModelFolderError, match="another run is using this folder"):
         RunFolder(folder.path).enter(force=True)
     again.begin()
     assert len((folder.path / "history.jsonl").read_text().splitlines()) == 2

@@ -101,7 +101,7 @@ def test_a_diverged_run_ends_with_its_last_good_epoch(tmp_path: Path, text: Path
 
 def test_a_folder_in_use_is_refused_and_left_unchanged(tmp_path: Path, text: Path) -> None:
     plan = RunPlan(text, tmp_path / "model", _RECIPE)
-    with TrainingRun(plan), pytest.raises(CharloomError, match="another run is at work there"):
+    with TrainingRun(plan), pytest.raises(CharloomError, match="another run is using this folder"):
         TrainingRun(plan).run()
     assert not (tmp_path / "model").exists()  # nothing was trained
 

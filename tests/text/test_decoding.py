@@ -35,7 +35,7 @@ def test_chunks_equal_the_whole(data: bytes, places: list[int]) -> None:
     try:
         text = data.decode()
         place = text.find("\0")
-        looks = f"name: looks binary (a NUL character at {place}); unit='byte' takes any file"
+        looks = f"name: looks binary (NUL character at position {place}); unit='byte' takes any file"
         expected = text.removeprefix("\ufeff") if place < 0 else looks
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1

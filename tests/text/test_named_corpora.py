@@ -120,7 +120,7 @@ def test_a_wrong_file_in_the_data_directory_is_named(data: Path, monkeypatch: py
     (data / "one.txt").write_bytes(b"another text")
     with pytest.raises(CorpusUnavailableError) as caught:
         read_named("one")
-    assert f"{data / 'one.txt'} has another content" in str(caught.value)
+    assert f"{data / 'one.txt'} has different content" in str(caught.value)
 
 
 def test_a_download_is_cached(cache: Path, server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,10 +172,10 @@ def test_without_network_the_attempts_and_the_advice_are_named(
     with pytest.raises(CorpusUnavailableError) as caught:
         read_named("one")
     message = str(caught.value)
-    assert f"{data / 'one.txt'} is not there" in message
+    assert f"{data / 'one.txt'} is missing or unreadable" in message
     assert all(f"{url}: no connection" in message for url in urls)
     assert "'one'" in message
-    assert "put one.txt into a folder and name the folder in CHARLOOM_DATA" in message
+    assert "put one.txt into a folder and set CHARLOOM_DATA to that folder" in message
     assert "\n" not in message
     assert _files_below(cache) == []
 

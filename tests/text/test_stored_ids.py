@@ -102,7 +102,7 @@ def test_a_file_that_is_truncated_is_an_error(tmp_path: Path) -> None:
     ids = StoredIds(_in_file(tmp_path, np.arange(100, dtype=np.uint8)))
     os.truncate(tmp_path / "ids", 50)
     assert ids.sequences(np.array([40]), 10).tolist() == [list(range(40, 50))]
-    with pytest.raises(CorpusError, match="cut short on the disk"):
+    with pytest.raises(CorpusError, match="truncated while it was being read"):
         ids.sequences(np.array([45]), 10)
 
 

@@ -26,7 +26,7 @@ _MAX_PERPLEXITY = 1e7
 _MIN_TEXT = 20
 """Minimum number of columns for the text of a line beside two scores."""
 _ONE_LINE = str.maketrans("\t\n", "  ")
-_PROTOCOL = "One pass from a zero state, which is carried through; every {unit} but the first is scored."
+_PROTOCOL = "The state started at zero and was never reset; every {unit} except the first is scored."
 
 
 def evaluate(
@@ -44,9 +44,9 @@ def evaluate(
 ) -> None:
     """Compute the perplexity of a text under a model.
 
-    The text is read in one pass from a zero state, which is carried through; every character but the first is scored.
-    The text is cleaned as the training text was. The baselines uniform, unigram, gzip and xz are measured on the same
-    clean text, without skipped characters.
+    The text is read in one pass: the state starts at zero and is never reset. Every character except the first is
+    scored. The text is normalized as the training text was. The baselines uniform, unigram, gzip and xz are measured on
+    the same normalized text, without skipped characters.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def evaluate(
         Print the summary as JSON.
     unknown
         Handling of out-of-vocabulary characters: refuse (an error), unk (read them as `<unk>`), or skip. Default:
-        refuse; with --by-line unk, so that each adds the bits of the probability of `<unk>` to its line.
+        refuse; with --by-line unk: each adds the bits of the probability of `<unk>` to its line.
     device
         Device to run on (cpu, cuda, ...); auto uses a GPU if there is one.
     """
@@ -108,10 +108,10 @@ def evaluate(
 
 def _check_options(by_char: bool, by_line: bool, sort: LineOrder | None, top: int | None, as_json: bool) -> None:
     if by_char + by_line + as_json > 1:
-        raise SettingsError("--by-char, --by-line and --json write different output: give one of them")
+        raise SettingsError("--by-char, --by-line and --json cannot be combined: pass only one of them")
     for option, value in (("--top", top), ("--sort", sort)):
         if value is not None and not by_line:
-            raise SettingsError(f"{option} requires --by-line: give both, or neither")
+            raise SettingsError(f"{option} requires --by-line: pass both or neither")
     if top is not None and top < 1:
         raise SettingsError("it must be at least 1", setting="top", value=top)
 
@@ -186,11 +186,12 @@ def _show_summary(
         del columns[2]
     headings, *cells = zip(*columns, strict=True)
     screen.show_table(console, headings, cells, texts=(0, len(columns) - 1))
+    noun = "byte" if unit == "byte" else "character"
     if too_short:
         console.print(
             f"gzip and xz are not shown: their output for less than {_MIN_COMPRESSED} bytes is mostly headers."
         )
-    console.print(f"{result.num_chars:,} {unit}s scored. {_PROTOCOL.format(unit=unit)}")
+    console.print(f"{result.num_chars:,} {noun}s scored in one pass. {_PROTOCOL.format(unit=noun)}")
     if result.num_unknown:
         console.print(
             f"{pluralize(result.num_unknown, 'character')} out of vocabulary: each is scored with the probability of "

@@ -55,7 +55,7 @@ def generate(
     model
         Folder of the model.
     prefix
-        Text to continue, cleaned as the training text was. Default: the first prefix of the training run.
+        Text to continue, normalized as the training text was. Default: the first prefix of the training run.
     num_chars
         Characters (bytes, for a byte model) to generate after the prefix.
     greedy
@@ -72,7 +72,7 @@ def generate(
         Precision of the weights: float32, or int8, which is faster and slightly less accurate (CPU only).
     check_novelty
         Report on standard error the passages of the generated text that are copied from this corpus: a name, file or
-        folder as for 'charloom train', cleaned as the training text was; repeat the option for several.
+        folder as for 'charloom train', normalized as the training text was; repeat the option for several.
     min_copied_chars
         Minimum length of a copied passage in characters (bytes, for a byte model), with --check-novelty. Default: 32.
     """
@@ -88,7 +88,7 @@ def generate(
     _check_novelty_options(check_novelty, min_copied_chars, num_chars * num_samples)
     loaded = LanguageModel.load(model).to(find_device(device))
     if num_samples > 1 and sampling.greedy:
-        raise SettingsError("all greedy samples are the same: leave out --greedy, or give a --temperature above 0")
+        raise SettingsError("all greedy samples are the same: omit --greedy, or pass a --temperature above 0")
     unit = loaded.vocabulary.unit
     start = _default_prefix(loaded) if prefix is None else prefix
     # fsencode restores the bytes of an argument that is not UTF-8.
@@ -106,7 +106,7 @@ def generate(
     if corpus:
         # Flushed, so that the report on standard error follows the text.
         sys.stdout.flush()
-        # Clean-up and <unk> may change the length of the prefix, so that of its decoded tokens counts.
+        # Normalization and <unk> may change the length of the prefix, so that of its decoded tokens counts.
         after = len(loaded.vocabulary.decode(loaded.vocabulary.encode(start, unknown)))
         _show_novelty(loaded, [sample[after:] for sample in samples], check_novelty, corpus, min_copied_chars)
 
@@ -116,7 +116,7 @@ def _with_defaults(sampling: SamplingSettings, *, greedy: bool) -> SamplingSetti
     asked = (sampling.temperature, sampling.power, sampling.top_k, sampling.top_p)
     if greedy:
         if any(value is not None for value in asked):
-            raise SettingsError("--greedy contradicts the other sampling options: leave it out, or leave them out")
+            raise SettingsError("--greedy contradicts the other sampling options: omit it or them")
         return sampling
     if all(value is None for value in asked):
         sampling = replace(sampling, temperature=DEFAULT_TEMPERATURE)
@@ -163,7 +163,7 @@ def _default_prefix(model: "LanguageModel") -> str:
     # The folder may come from anywhere, so that types are checked.
     prefixes = model.provenance.get("prefix") or []
     if not isinstance(prefixes, list) or not prefixes or not isinstance(prefixes[0], str):
-        raise SettingsError("the model folder contains no prefix: give one with --prefix")
+        raise SettingsError("the model folder contains no prefix: pass one with --prefix")
     return prefixes[0]
 
 
@@ -173,12 +173,13 @@ def _check_novelty_options(corpus: Sequence[str], min_length: int | None, num_ch
 
     if min_length is not None:
         if not corpus:
-            raise SettingsError("--min-copied-chars requires --check-novelty: give both, or neither")
+            raise SettingsError("--min-copied-chars requires --check-novelty: pass both or neither")
         check_count("min_copied_chars", min_length, minimum=1)
     # num_chars counts all samples: they are searched together.
     if corpus and num_chars > MAX_TEXTS:
         raise SettingsError(
-            f"--check-novelty is limited to {MAX_TEXTS:,} characters in all samples: decrease --num-chars"
+            f"--check-novelty is limited to {MAX_TEXTS:,} characters in all samples: "
+            "decrease --num-chars or --num-samples"
         )
 
 
@@ -201,24 +202,23 @@ def _show_novelty(
 
 
 def _show_copied(report: "NoveltyReport", corpus: str, unit: str) -> None:
-    """Prints the share of copied text, the share that is ordinary, and a table of the copied passages."""
+    """Prints the share of copied text, that of ordinary text, and a table of the copied passages."""
     console = screen.messages()
     num_chars = sum(sample.num_chars for sample in report.samples)
     if not num_chars:
-        console.print("Copied: nothing, since no text was generated.")
+        console.print("Copied: nothing, because no text was generated.")
         return
     console.print(
         f"Copied: {100 * report.share:.1f} % of the {num_chars:,} generated {unit} are in passages of at least "
-        f"{report.min_length} that occur in {screen.printable(corpus)}; the longest has {report.longest}."
+        f"{report.min_length} that also occur in {screen.printable(corpus)}; the longest has {report.longest}."
     )
     if report.num_chunks:
         console.print(
-            f"Ordinary: of {report.num_chunks} chunks of the same length from that text, "
-            f"{100 * report.ordinary.share:.1f} % occur elsewhere in it; the longest passage has "
-            f"{report.ordinary.longest}."
+            f"For comparison: {100 * report.ordinary.share:.1f} % of {report.num_chunks} equally long chunks of that "
+            f"text also occur elsewhere in it; the longest passage has {report.ordinary.longest}."
         )
     else:
-        console.print("Ordinary: unknown, since that text is too short for chunks of this length.")
+        console.print("For comparison: unknown, because that text is too short for chunks of this length.")
     if not report.stretches:
         return
     # A single sample needs no column for its number.
@@ -248,7 +248,7 @@ def _other_text(model: "LanguageModel", parts: list[tuple[str, str | bytes]]) ->
         return ""
     chunks: list[Any] = [part for _, part in parts]
     text = model.vocabulary.clean_up(chunks[0][:0].join(chunks))
-    # The hash in the folder is of the clean text, so that the text is cleaned before it is compared.
+    # The hash in the folder is of the normalized text, so that the text is normalized before it is compared.
     num_chars = trained["num_chars"]
     # Training with --max-chars reads the start of a text, which has the same hash then.
     start = text[:num_chars]

@@ -107,7 +107,7 @@ def check_origins(origins: object, needed: int, length: int) -> Indices:
     indices = array.astype(np.int64)
     if not len(indices) or indices.min() < needed:
         known = indices.min() if len(indices) else 0
-        raise InputError(f"a forecast needs {needed} values before it, and there are {known}")
+        raise InputError(f"a forecast needs {needed} values before its origin, but there are only {known}")
     if indices.max() > length:
         raise InputError(f"origin {indices.max()} is beyond the end of {length} values")
     return indices
@@ -155,7 +155,7 @@ class Regression:
         inputs, targets = self._inputs[kept], self._targets[kept]
         input_mean, target_mean = inputs.mean(0), float(targets.mean())
         centered = inputs - input_mean
-        # NumPy's product and eigh would use all processors for matrices that need only one. The decomposition is shared
+        # NumPy's product and eigh would use all cores for matrices that need only one. The decomposition is shared
         # by all penalties.
         tensor = torch.from_numpy(centered)
         powers, directions = (part.numpy() for part in torch.linalg.eigh(tensor.T @ tensor))

@@ -77,7 +77,7 @@ class Surprisal:
 
     Attributes:
         number: Number of the chunk in the text, from 1.
-        text: The chunk before cleaning; bytes that are not UTF-8 as ``\xff``.
+        text: The chunk before normalization; bytes that are not UTF-8 as ``\xff``.
         num_chars: Number of its scored tokens: all except the first token of the text.
         nats: Sum of their surprisals in nats.
         num_unknown: Number of scored tokens that are out of vocabulary and read as ``<unk>``.
@@ -107,7 +107,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 def evaluate(
     model: Predictor, text: str | bytes, *, unknown: UnknownPolicy = "refuse", progress: Progress | None = None
 ) -> Evaluation:
-    """Measures the surprisal of a text, which is cleaned like the model's training text.
+    """Measures the surprisal of a text, which is normalized like the model's training text.
 
     Args:
         model: A language model.
@@ -147,17 +147,17 @@ def evaluate_chunks(
     # A vocabulary can lack <unk>, as that of bytes does; no id equals -1.
     unknown_id = -1 if vocabulary.unknown_id is None else vocabulary.unknown_id
     chunks = [vocabulary.in_units(chunk) for chunk in chunks]
-    cleaned = list(vocabulary.clean_up.each(chunks))
-    # Cleaned chunk by chunk, so that the length of each chunk after cleaning is known; ``each`` handles white space
+    normalized = list(vocabulary.clean_up.each(chunks))
+    # Normalized chunk by chunk, so that the length of each normalized chunk is known; ``each`` handles white space
     # that crosses a border.
-    whole = joined(cleaned, vocabulary.unit)
-    # Encoding cleans a second time, which changes nothing: tokens and cleaned characters still correspond one to one.
+    whole = joined(normalized, vocabulary.unit)
+    # Encoding normalizes a second time, which changes nothing: tokens and normalized characters still correspond.
     ids = vocabulary.encode(whole, "unk" if isinstance(unknown, str) and unknown == "skip" else unknown)
     read = (ids != unknown_id if unknown == "skip" else torch.ones_like(ids)).nonzero().flatten()
-    # ``scored`` are positions in the cleaned text, to which the surprisals are assigned below.
+    # ``scored`` are positions in the normalized text, to which the surprisals are assigned below.
     ids, scored = ids[read], read[1:]
     if not len(scored):
-        raise CorpusError("the text is too short to evaluate: give at least two characters that the model knows")
+        raise CorpusError("the text is too short to evaluate: pass at least two characters of the model's vocabulary")
     is_unknown = ids[1:] == unknown_id
     # float64: the sum over millions of tokens would lose digits in float32.
     nats = torch.zeros(len(scored), dtype=torch.float64, device="cpu")
@@ -172,7 +172,7 @@ def evaluate_chunks(
         raise InputError("the model's predictions are not finite: its weights are too large to compute with")
     scored_text = vocabulary.decode(ids[1:]) if unknown == "skip" else whole[1:]
     scored_bytes = scored_text if isinstance(scored_text, bytes) else scored_text.encode("utf-8", "surrogatepass")
-    ends = torch.tensor([0, *map(len, cleaned)], device="cpu").cumsum(0)
+    ends = torch.tensor([0, *map(len, normalized)], device="cpu").cumsum(0)
 
     def sums(values: Tensor) -> list[Any]:
         """Sums values of the scored tokens over each chunk."""
@@ -206,7 +206,7 @@ def evaluate_lines(
 
     Args:
         model: A language model.
-        text: The text, which is cleaned like the model's training text.
+        text: The text, which is normalized like the model's training text.
         unknown: Treatment of characters that are out of vocabulary: read as ``<unk>`` (unk), leave out (skip), or raise
             (refuse).
         sort: Order of the lines, the most surprising first: by bits, or by bits per character. If None, the lines are

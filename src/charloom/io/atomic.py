@@ -34,7 +34,9 @@ def atomic_file(path: Path, *, overwrite: bool = False, like: os.stat_result | N
 
     def refuse_existing() -> None:
         if not overwrite and (path.exists() or path.is_symlink()):
-            raise InputError(f"{path}: there is a file already", hint=(Argument("force", True), " overwrites it"))
+            raise InputError(
+                f"{path}: the file already exists", hint=("use ", Argument("force", True), " to overwrite it")
+            )
 
     refuse_existing()
     with _hidden_file(path) as (file, hidden):

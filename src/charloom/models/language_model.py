@@ -157,7 +157,7 @@ class LanguageModel(nn.Module):
     def __prepare_scriptable__(self) -> "LanguageModel":
         """Raises InputError: ``torch.jit.script`` calls this, for a module that contains the model too."""
         raise InputError(
-            "torch.jit.script does not take a LanguageModel: script its layer, or take a graph of the model with "
+            "torch.jit.script does not support LanguageModel: script its layer, or convert the model with "
             "torch.jit.trace or torch.export"
         )
 
@@ -254,7 +254,7 @@ class LanguageModel(nn.Module):
                 return config, tensors
             problem = wrong or "hooks change its results"
         raise InputError(
-            f"this model cannot be saved as a folder, which would load as another model: {problem}. Remove "
+            f"this model cannot be saved as a folder: it would load as a different model ({problem}); remove "
             "parametrizations and pruning masks first (remove_parametrizations, prune.remove), or save its "
             "state_dict with torch.save"
         )
@@ -279,7 +279,7 @@ class LanguageModel(nn.Module):
         check_type(Mapping, config=config, tensors=tensors)
         model = model_without_weights(cls, config, len(tensors))
         if wrong := describe_misfit(model.own_tensors(), tensors):
-            raise InputError(f"{WEIGHTS_FILE} does not fit {CONFIG_FILE} ({wrong})")
+            raise InputError(f"{WEIGHTS_FILE} does not match {CONFIG_FILE} ({wrong})")
         check_finite(tensors)  # an error when the model is loaded is better than NaN in its first text
         tied = model.tied_output  # before load_state_dict, whose assign=True unties the weights
         model.load_state_dict(tensors, assign=True, strict=not tied)

@@ -131,7 +131,7 @@ def check_novelty(
         check_type(TEXT, text=one)
     for part in () if isinstance(corpus, TEXT) else corpus:
         if not (isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str)):
-            raise InputError("the corpus' parts must be pairs of a name and a text")
+            raise InputError("the parts of the corpus must be (name, text) pairs")
         check_type(TEXT, text=part[1])
     check_type((CleanUp, NoneType), clean_up=clean_up)
     check_count("min_length", min_length, minimum=1)
@@ -140,10 +140,12 @@ def check_novelty(
     samples: list[str | bytes] = [texts] if isinstance(texts, TEXT) else list(texts)
     parts: list[tuple[str, str | bytes]] = [("", corpus)] if isinstance(corpus, TEXT) else list(corpus)
     if len({isinstance(text, bytes) for text in [*samples, *(text for _, text in parts)]}) > 1:
-        raise InputError("texts and corpus must be of one kind: all str, or all bytes")
+        raise InputError("texts and corpus must have the same type: all str or all bytes")
     samples = [clean(sample) for sample in samples]
     if (num_chars := sum(map(len, samples))) > MAX_TEXTS:
-        raise InputError(f"{num_chars:,} characters to look for: at most {MAX_TEXTS:,} can be looked for at once")
+        raise InputError(
+            f"the texts have {num_chars:,} characters in all: at most {MAX_TEXTS:,} can be checked at once"
+        )
     places = _Places(parts, clean)
     if not places.text:
         raise CorpusError("the corpus is empty: there is nothing to copy from")

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charloom.errors import Argument, SettingsError
+from charloom.errors import Argument, SettingsError, pluralize
 from charloom.shapes import Ids
 from charloom.text.stored_ids import AnyIds, as_stored
 
@@ -34,9 +34,13 @@ def check_length(length: int, batch_size: int, num_steps: int, gradient_accumula
     needed = batch_size * num_steps + 1
     if length < needed:
         raise SettingsError(
-            f"the training text has {length} characters, one minibatch of {batch_size} x {num_steps} takes {needed}: ",
-            *("lower ", *((Argument("gradient_accumulation_steps"), ", ") if gradient_accumulation_steps > 1 else ())),
-            *(Argument("batch_size"), " or ", Argument("num_steps"), ", or give it more text"),
+            f"the training text has {pluralize(length, 'character')}, but a minibatch of {batch_size} x {num_steps} "
+            f"needs {needed}: ",
+            *(
+                "decrease ",
+                *((Argument("gradient_accumulation_steps"), ", ") if gradient_accumulation_steps > 1 else ()),
+            ),
+            *(Argument("batch_size"), " or ", Argument("num_steps"), ", or use more text"),
         )
 
 

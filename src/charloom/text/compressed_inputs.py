@@ -19,7 +19,7 @@ _CHUNK = 1 << 20
 _MAX_DICTIONARY = 1 << 28
 """Maximum memory in bytes that a file may require: four times that of ``xz -9``, more than ``zstd --ultra``."""
 _TOO_MUCH_MEMORY = re.compile("[Mm]emory")
-_BY_HAND = {".xz": "xz -dc", ".zst": "zstd -dc --long=31"}
+_PIPE_COMMANDS = {".xz": "xz -dc", ".zst": "zstd -dc --long=31"}
 
 
 class _Gzip:
@@ -69,18 +69,18 @@ def decompressed(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
     try:
         yield from _streams(chunks, _KINDS[kind])
     except EOFError:
-        raise CorpusError(f"{name}: not whole: it ends in the middle of its compressed data") from None
+        raise CorpusError(f"{name}: truncated: the file ends in the middle of its compressed data") from None
     except (zlib.error, lzma.LZMAError, ZstdError) as error:
         # lzma and zstd have no error class of their own for the memory limit: only the message differs.
-        if kind in _BY_HAND and _TOO_MUCH_MEMORY.search(str(error)):
+        if kind in _PIPE_COMMANDS and _TOO_MUCH_MEMORY.search(str(error)):
             raise CorpusError(
-                f"{name}: it takes more memory to decompress than is given to it ({_MAX_DICTIONARY >> 20} MiB): "
-                f"pipe it in instead, as with {_BY_HAND[kind]} {name} | charloom train -"
+                f"{name}: decompressing it needs more than the allowed {_MAX_DICTIONARY >> 20} MiB of memory: "
+                f"pipe it in instead, as in {_PIPE_COMMANDS[kind]} {name} | charloom train -"
             ) from None
         # A message is one line without a final period.
         reason = " ".join(str(error).split()).rstrip(".")
         raise CorpusError(
-            f"{name}: damaged, or not compressed in the format of its name ({reason}); rename it to read it as it is"
+            f"{name}: damaged, or not in the format of its suffix ({reason}); rename the file to read it as it is"
         ) from None
 
 

@@ -69,7 +69,7 @@ class Corpus:
             return self
         if vocabulary.clean_up != self.vocabulary.clean_up or vocabulary.unit != self.vocabulary.unit:
             raise InputError(
-                "the corpus was loaded with another unit or clean-up than the vocabulary has: load it with ",
+                "the corpus has another unit or normalization than the vocabulary: load it with ",
                 *comma_separated(
                     Argument(name, value)
                     for name, value in {"unit": vocabulary.unit, **vars(vocabulary.clean_up)}.items()
@@ -108,7 +108,7 @@ def load_corpus(
     Args:
         source: ``"time-machine"``, ``"tiny-shakespeare"`` or ``"python-reference"``; a file, a folder, ``"-"`` for
             standard input, or a sequence of files and folders; ``"hf:NAME"``, ``"hf:NAME:SPLIT"`` or
-            ``"hf:NAME:SPLIT:COLUMN"`` for a data set of the Hugging Face hub (``NAME`` may be
+            ``"hf:NAME:SPLIT:COLUMN"`` for a dataset of the Hugging Face hub (``NAME`` may be
             ``OWNER/NAME@CONFIGURATION``). Files with the suffixes ``.gz``, ``.xz`` and ``.zst`` are decompressed.
             Default: ``"time-machine"``; if it is not available (no network), Python's own reference text, with a
             warning.
@@ -117,7 +117,7 @@ def load_corpus(
         lowercase: True to convert the text to lower case. Default: the named corpus' own setting; False for files.
         collapse_whitespace: True to replace each run of white space by one space. Default: as for ``lowercase``.
         progress: Callback that receives the number of bytes read and the total, or None if the total is not known. For
-            a named corpus or a data set it receives the number of tokens so far, and None.
+            a named corpus or a dataset it receives the number of tokens so far, and None.
 
     Raises CorpusError for a text that is missing, empty or not valid in its unit, and if the disk has no room for the
     ids.
@@ -134,7 +134,7 @@ def load_corpus(
         lowercase=default.lowercase if lowercase is None else lowercase,
         collapse_whitespace=default.collapse_whitespace if collapse_whitespace is None else collapse_whitespace,
     )
-    # Not cached: named corpora are short, and changes of a data set cannot be detected.
+    # Not cached: named corpora are short, and changes of a dataset cannot be detected.
     if not isinstance(text, TextFiles):
         return _encode(name, text, settings, progress)
     path = encoded_texts.path_of(text, settings)
@@ -145,7 +145,7 @@ def load_corpus(
         corpus = _encode(name, (chunk for _, chunk in text.chunks(progress)), settings, files=text)
     # The corpus is usable, though it may mix two versions of the file. It was not cached.
     if text.changed:
-        warnings.warn(f"{text.name}: changed while it was read", CharloomWarning, stacklevel=2)
+        warnings.warn(f"{text.name}: changed while it was being read", CharloomWarning, stacklevel=2)
     return corpus
 
 
@@ -164,8 +164,8 @@ def corpus_from(
     """Creates a corpus from a text in memory, or from an iterable of texts that is read once.
 
     Args:
-        documents: A text, or an iterable of texts: a list, a generator, or a data set of Hugging Face's ``datasets``,
-            streamed or not. Rows of a data set are dictionaries.
+        documents: A text, or an iterable of texts: a list, a generator, or a dataset of Hugging Face's ``datasets``,
+            streamed or not. Rows of a dataset are dictionaries.
         name: Name of the corpus.
         column: Name of the column that holds the text. Default: ``text``, or the only column with text.
         unit: Unit of a token, ``"char"`` or ``"byte"``. Documents of type bytes require ``"byte"``.
@@ -203,7 +203,7 @@ def _find(
         except CorpusUnavailableError as error:
             # stacklevel 3 is the caller of load_corpus.
             warnings.warn(
-                CharloomWarning(*error.parts, ". Training continues with the reference text that Python carries."),
+                CharloomWarning(*error.parts, "; training continues with the reference text that is part of Python"),
                 stacklevel=3,
             )
             name, text, _ = _find(PYTHON_REFERENCE, unit)
@@ -221,11 +221,11 @@ def _find(
         documents, column = open_hugging_face(source)
         return source, joined_documents(documents, source, unit, column), CleanUp()
     if not sources:
-        raise CorpusError("no text was named")
+        raise CorpusError("no text was passed")
     # A single word is more likely a misspelled corpus than a missing file: the error lists the corpora.
     if isinstance(source, str) and re.fullmatch(r"[\w-]{2,40}", source) and not Path(source).exists():
         names = ", ".join([*NAMED_CORPORA, PYTHON_REFERENCE])
-        raise CorpusError(f"{source}: no such file, and no corpus of that name; corpora: {names}")
+        raise CorpusError(f"{source}: no such file or corpus; the corpora are {names}")
     return ", ".join(Path(s).name or str(s) for s in sources), TextFiles(sources, unit), CleanUp()
 
 
@@ -284,6 +284,6 @@ def _in_the_cache(name: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise CorpusError(
-            f"{cache_folder()}: cannot keep the ids of {name} there ({error.strerror or error}); name a folder with "
-            f"room in {CACHE_VARIABLE}"
+            f"{cache_folder()}: cannot write the token ids of {name} to this folder ({error.strerror or error}); set "
+            f"{CACHE_VARIABLE} to a folder with enough space"
         ) from None

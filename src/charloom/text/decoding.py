@@ -19,7 +19,7 @@ _BYTE_ORDER_MARKS = (
     (b"\xff\xfe", "UTF-16"),
     (b"\xfe\xff", "UTF-16"),
 )
-_AS_TEXT = "save it as plain text (UTF-8) and give that file"
+_AS_TEXT = "save it as plain text (UTF-8) and pass that file"
 _ZIP = b"PK\x03\x04"
 _KINDS = (
     (b"%PDF-", f"a PDF document; {_AS_TEXT}"),
@@ -75,7 +75,7 @@ def decoded(chunks: Iterable[bytes], name: str) -> Iterator[str]:
         lines_before += data.count(b"\n")
         chars_before += len(text)
     if nul is not None:
-        raise CorpusError(f"{name}: {kind or f'looks binary (a NUL character at {nul})'}", hint=BYTES_INSTEAD)
+        raise CorpusError(f"{name}: {kind or f'looks binary (NUL character at position {nul})'}", hint=BYTES_INSTEAD)
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def kind_of(head: bytes) -> str | None:
     """Returns the kind of file by its first bytes, and what to do about it; None for text or an unrecognized kind."""
     if encoding := _encoding_of(head):
         name = encoding if encoding in ("UTF-16", "UTF-32") else "UTF-16 without a byte order mark"
-        return f"text in {name}; convert it to UTF-8 first, as with iconv -f {encoding} -t UTF-8"
+        return f"text in {name}; convert it to UTF-8 first, as in iconv -f {encoding} -t UTF-8"
     for start, kind in _KINDS:
         # A short signature in letters, such as BZh, may also be the start of a text.
         if head.startswith(start) and not (head.isascii() and len(start) < 5):

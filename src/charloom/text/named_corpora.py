@@ -86,9 +86,9 @@ def read_named(name: str) -> bytes:
             # A file of this name may have another edition of the text, with other results.
             if hashlib.sha256(data).hexdigest() == corpus.sha256:
                 return data
-            tried.append(f"{file} has another content")
+            tried.append(f"{file} has different content")
         except OSError:
-            tried.append(f"{file} is not there")
+            tried.append(f"{file} is missing or unreadable")
     cache = cache_folder()
     for url in corpus.urls:
         try:
@@ -103,8 +103,8 @@ def read_named(name: str) -> bytes:
             connected = not any("Connection" in kind.__name__ for kind in type(error).__mro__)
             tried.append(f"{url}: " + (f"{type(error).__name__}: {error}"[:120] if connected else "no connection"))
     raise CorpusUnavailableError(
-        f"corpus {name!r} cannot be had ({'; '.join(tried)}); connect to the network, or put {corpus.file_name} into a "
-        f"folder and name the folder in {DATA_VARIABLE}"
+        f"corpus {name!r} is not available ({'; '.join(tried)}); connect to the network, or put {corpus.file_name} "
+        f"into a folder and set {DATA_VARIABLE} to that folder"
     )
 
 

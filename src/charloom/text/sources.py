@@ -134,7 +134,7 @@ def _files_of(source: str | Path, unit: Unit) -> list[str | Path]:
     if source == STANDARD_INPUT:
         return [STANDARD_INPUT]
     if not str(source):
-        raise CorpusError("the name of a text is empty")
+        raise CorpusError("the file name is empty")
     path = Path(source)
     try:
         mode = path.stat().st_mode
@@ -148,14 +148,14 @@ def _files_of(source: str | Path, unit: Unit) -> list[str | Path]:
         raise CorpusError(f"{name[:_MAX_NAME]}: {_reason(error)}") from None
     # Devices such as /dev/zero or a terminal may have no end.
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        raise CorpusError(f"{path}: a device, not a file; use - for standard input")
+        raise CorpusError(f"{path}: this is a device, not a file; pass - for standard input")
     if not stat.S_ISDIR(mode):
         return [path]
     # Output of charloom in a folder of texts (such as the current one) must not become training text.
     folders = {folder for file in found for folder in file.relative_to(path).parents}
     models = {folder for folder in folders if _is_model(path / folder)}
     if models:
-        _warn_of(path, [str(path / folder) for folder in models], "a model or run of charloom", "models or runs")
+        _warn_of(path, [str(path / folder) for folder in models], "a charloom model or run", "charloom models or runs")
     found = [file for file in found if not models.intersection(file.relative_to(path).parents)]
     if unit == "char":
         binary = [file for file in found if is_binary(_head(file))]
@@ -163,7 +163,7 @@ def _files_of(source: str | Path, unit: Unit) -> list[str | Path]:
             _warn_of(path, [str(file) for file in binary], "a file that is not text", "files that are not text")
         found = [file for file in found if file not in set(binary)]
     if not found:
-        raise CorpusError(f"{path}: no files in this folder" + (" that are text" if unit == "char" else ""))
+        raise CorpusError(f"{path}: this folder contains no {'text files' if unit == 'char' else 'files'}")
     return list(found)
 
 
@@ -197,17 +197,17 @@ def _each_once(sources: Sequence[str | Path], unit: Unit) -> list[str | Path]:
                 continue
             place = status.st_dev, status.st_ino
             if place in seen and (in_folder or seen[place]):
-                warnings.warn(f"{file}: the same file is there twice, and is read once", CharloomWarning, stacklevel=3)
+                warnings.warn(f"{file}: the same file appears twice; it is read once", CharloomWarning, stacklevel=3)
                 continue
             seen[place] = in_folder
             files.append(file)
     return files
 
 
-def _warn_of(folder: Path, left_out: list[str], one: str, several: str) -> None:
-    names = ", ".join(sorted(left_out)[:_MAX_NAMES]) + (" ..." if len(left_out) > _MAX_NAMES else "")
-    what = f"{one} is" if len(left_out) == 1 else f"{len(left_out)} {several} are"
-    warnings.warn(f"{folder}: {what} left out: {names}", CharloomWarning, stacklevel=2)
+def _warn_of(folder: Path, skipped: list[str], one: str, several: str) -> None:
+    names = ", ".join(sorted(skipped)[:_MAX_NAMES]) + (" ..." if len(skipped) > _MAX_NAMES else "")
+    what = one if len(skipped) == 1 else f"{len(skipped)} {several}"
+    warnings.warn(f"{folder}: skipped {what}: {names}", CharloomWarning, stacklevel=2)
 
 
 def _reason(error: Exception) -> str:

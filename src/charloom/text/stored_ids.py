@@ -49,7 +49,7 @@ class StoredIds:
         integers = in_file or (isinstance(stored, np.ndarray) and stored.ndim == 1 and stored.dtype.kind in "iu")
         # uint64 is rejected: values of 2**63 and above would become negative ids.
         if not integers or not np.can_cast(stored.dtype, np.int64):
-            raise InputError("it must be an array of integers, (ids,)", setting="stored", value=stored)
+            raise InputError("it must be a 1-D array of integers", setting="stored", value=stored)
         self._stored, self._id_of = stored, id_of
         # A range checks indices and resolves slices as a list does, negative ones included.
         self._places = range(len(stored))[part]
@@ -123,7 +123,7 @@ class StoredIds:
         try:
             id_of = new if self._id_of is None else new.take(self._id_of)
         except IndexError:
-            raise InputError("must have a number for each id", setting="numbers") from None
+            raise InputError("must contain a number for each id", setting="numbers") from None
         return StoredIds(self._stored, id_of, part=slice(self._places.start, self._places.stop))
 
     def _wide(self, stored: Integers) -> Tensor:
@@ -174,5 +174,5 @@ class FileNumbers:
         starts = (starts * self.dtype.itemsize).tolist()
         data = b"".join([read_at(self._descriptor, count, start + at) for start in starts for at, count in chunks])
         if len(data) != len(starts) * size:
-            raise CorpusError("the encoded text was cut short on the disk while it was read: load the corpus again")
+            raise CorpusError("the file of token ids was truncated while it was being read: load the corpus again")
         return np.frombuffer(data, self.dtype).reshape(len(starts), length)

@@ -51,10 +51,10 @@ class Vocabulary:
             return
         if not isinstance(characters, Sequence) or not all(isinstance(c, str) and len(c) == 1 for c in characters):
             raise InputError(
-                "a vocabulary is made of single characters, each once: give a list of str, or None for bytes"
+                "a vocabulary consists of distinct single characters: pass a list of str, or None for bytes"
             )
         if len(set(characters)) != len(characters):
-            raise InputError("a vocabulary is made of single characters, each once: one is there twice")
+            raise InputError("a vocabulary consists of distinct single characters: one appears twice")
         self.tokens = (UNKNOWN, *characters)
         # Codes by id; -1 for <unk> is no character's code. Sorted for the binary search in encode.
         self._codes = np.append(-1, code_points("".join(characters)))
@@ -76,7 +76,7 @@ class Vocabulary:
             # bool is a subclass of int.
             if isinstance(count, bool) or not isinstance(count, int) or count < 0:
                 raise SettingsError(
-                    f"must have an integer, at least 0, for each character; it has not for {character!r:.20}",
+                    f"must be an integer, at least 0, for each character; that of {character!r:.20} is not",
                     setting="counts",
                 )
         # Ties are sorted by character, so that ids do not depend on the order of ``counts``.
@@ -147,13 +147,15 @@ class Vocabulary:
         check_type(TEXT, text=text)
         if self.unit == "char":
             if isinstance(text, bytes):
-                raise InputError("this vocabulary is of characters: give it a str, not bytes")
+                raise InputError("this is a vocabulary of characters: pass a str, not bytes")
             return text
         try:
             # surrogateescape: Python decodes bytes of a command line that are not UTF-8 as lone surrogates.
             return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError as error:
-            raise UnknownCharacterError(f"not Unicode text: {text[error.start]!a} (at {error.start})") from None
+            raise UnknownCharacterError(
+                f"not valid Unicode: {text[error.start]!a} (at position {error.start})"
+            ) from None
 
     def _ids_with_policy(self, text: str, ids: NDArray[np.int64], unknown: UnknownPolicy) -> NDArray[np.int64]:
         lacking = np.flatnonzero(ids == 0)
@@ -161,13 +163,15 @@ class Vocabulary:
             first_places: dict[str, int] = {}
             for place in lacking.tolist():
                 first_places.setdefault(text[place], place)
-            named = ", ".join(f"{named_character(ch)} (at {place})" for ch, place in list(first_places.items())[:5])
+            named = ", ".join(
+                f"{named_character(ch)} (at position {place})" for ch, place in list(first_places.items())[:5]
+            )
             more = f" and {len(first_places) - 5} more" if len(first_places) > 5 else ""
             raise UnknownCharacterError(
                 f"not in the model's vocabulary: {named}{more}",
                 hint=(
                     *(Argument("unknown", "unk"), " reads them as <unk>, "),
-                    *(Argument("unknown", "skip"), " leaves them out"),
+                    *(Argument("unknown", "skip"), " skips them"),
                 ),
             )
         # No character has id 0, so only unknown ones are removed.
@@ -186,7 +190,7 @@ class Vocabulary:
             raise InputError(f"must be integers in one dimension, not {array.dtype} {array.shape}", setting="ids")
         if len(array) and not (array.min() >= 0 and array.max() < len(self)):
             wrong = next(number for number in array.tolist() if not 0 <= number < len(self))
-            raise InputError(f"hold {wrong}: this vocabulary's are 0 to {len(self) - 1}", setting="ids")
+            raise InputError(f"contain {wrong}: the ids of this vocabulary are 0 to {len(self) - 1}", setting="ids")
         if self.unit == "byte":
             return bytes(array.astype(np.uint8))
         # <unk> is five characters: it has no code and needs the slower join of tokens.

@@ -152,7 +152,7 @@ def test_errors_of_invalid_arguments(tmp_path: Path) -> None:
     path = tmp_path / "r.cl"
     RecordFile.write(path, [b"a" * 30], ZlibEngine())
     blob = path.read_bytes()
-    with pytest.raises(InputError, match="there is a file already; force=True overwrites it"):
+    with pytest.raises(InputError, match="the file already exists; use force=True to overwrite it"):
         RecordFile.write(path, [], ZlibEngine())
     with pytest.raises(WrongModelError, match="another model"):
         RecordFile(path, ZlibEngine(start=b"x"))
