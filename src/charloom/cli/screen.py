@@ -35,7 +35,7 @@ _WIDE = 100_000
 def output() -> TextIO:
     """Returns standard output, for a command that prints its result. Raises InputError if the shell closed it."""
     if getattr(sys.stdout, "name", None) == os.devnull:  # app.py replaces a closed stream with it
-        raise InputError("standard output is closed: remove >&-, or redirect it to a file")
+        raise InputError("standard output is closed: omit >&-, or write to a file")
     return sys.stdout
 
 

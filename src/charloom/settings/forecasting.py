@@ -35,7 +35,7 @@ class TableSettings:
     Attributes:
         column: Column to forecast: its header, or its number from 1. Default: the only column besides the dates.
         time: Column of dates: its header, or its number from 1. Dates must be evenly spaced and ascending. Default: the
-            first other column. Pass none if the rows are evenly spaced, oldest first, and need no dates.
+            first other column. none: rows are evenly spaced, in the order of the file.
         missing: Handling of missing values (empty, NA, N/A, NaN, null, none or a single point) between others: refuse
             them, or interpolate, with integers if all others are integers. Missing values at either end are refused.
         delimiter: Character between columns, or tab. Default: a comma; a tab if the file name ends in .tsv.
@@ -75,7 +75,7 @@ class TableSettings:
                 "it is also the decimal separator",
                 setting="thousands",
                 value=self.thousands,
-                hint=("pass ", Argument("decimal", "," if self.thousands == "." else ".")),
+                hint=("set ", Argument("decimal", "," if self.thousands == "." else ".")),
             )
         delimiter = self.delimiter
         # The type is tested first: an unhashable value would raise TypeError in the look-up.
@@ -111,7 +111,7 @@ class ForecastSettings:
     """Settings of forecasting a series: a linear autoregression, and an ensemble of networks that correct it.
 
     Attributes:
-        horizon: Number of points to forecast. Lags are chosen and intervals calibrated for this number of steps ahead.
+        horizon: Number of points to forecast. Lags are chosen and intervals calibrated for this horizon.
         method: The forecasting method: network (linear autoregressions corrected by recurrent networks), ar (a plain
             autoregression), seasonal-naive (repeats the last season), seasonal-mean (the mean of the last three), drift
             (the last value and the mean change), naive (the last value), mean (the mean of all values), or auto, the
@@ -133,7 +133,7 @@ class ForecastSettings:
         weight_decay: Decoupled weight decay of AdamW, per unit of learning rate.
         num_paths: Simulated paths of a forecast; each path feeds its own values back.
         seed: Seed of initial weights, order and paths.
-        threads: CPU threads. Such small networks gain nothing from more than one.
+        threads: CPU threads. Networks this small gain nothing from more than one.
     """
 
     horizon: int = 24
