@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from charloom.io.tensor_files import metadata_of, open_regular, parse_json, read_tensor_file
+from charloom.io.tensor_files import open_regular, parse_json, read_metadata, read_tensor_file
 
 
 def _data() -> bytes:
@@ -19,8 +19,8 @@ def test_a_complete_file(tmp_path: Path) -> None:
     path.write_bytes(b"12345" + _data())
     data = read_tensor_file(path, 5)
     assert data == _data()
-    assert metadata_of(data) == {"who": "me"}
-    assert metadata_of(safetensors.numpy.save({"a": np.arange(5)})) == {}
+    assert read_metadata(data) == {"who": "me"}
+    assert read_metadata(safetensors.numpy.save({"a": np.arange(5)})) == {}
 
 
 def test_every_other_length_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charloom import CorpusError, load_corpus
-from charloom.text.compressed_inputs import decompressed
+from charloom.text.compressed_inputs import decompress
 from charloom.text.sources import read_sources
 
 if sys.version_info >= (3, 14):
@@ -34,7 +34,7 @@ _TEXT = b"a text, \xc3\xa9 and some more of it\n" * 40
 
 
 def _read(data: bytes, name: str, step: int) -> bytes:
-    return b"".join(decompressed((data[i : i + step] for i in range(0, len(data), step)), name))
+    return b"".join(decompress((data[i : i + step] for i in range(0, len(data), step)), name))
 
 
 @given(
@@ -104,7 +104,7 @@ def test_a_small_file_of_a_large_text_takes_little_memory(name: str) -> None:
         for _ in range(3):
             yield part
 
-    total = sum(len(chunk) for chunk in decompressed(packed(), name))
+    total = sum(len(chunk) for chunk in decompress(packed(), name))
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert total == 300 << 20

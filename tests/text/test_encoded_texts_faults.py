@@ -141,14 +141,14 @@ def test_a_failure_leaves_no_file(tmp_path: Path, kept_texts: Path) -> None:
 def test_a_file_that_changes_while_it_is_read_is_reported_and_not_cached(
     long_text: Path, kept_texts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take = Encoder.take
+    encode = Encoder.encode
 
     def modify(self: Encoder, chunk: str | bytes) -> None:
-        take(self, chunk)
+        encode(self, chunk)
         with long_text.open("a") as out:
             out.write("and more")
 
-    monkeypatch.setattr(Encoder, "take", modify)
+    monkeypatch.setattr(Encoder, "encode", modify)
     with pytest.warns(CharloomWarning, match=r"text\.txt: changed while it was being read"):
         corpus = load_corpus(long_text)
     assert corpus.text == LONG_TEXT

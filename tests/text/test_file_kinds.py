@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from charloom import CharloomWarning, CorpusError
-from charloom.text.decoding import is_binary, kind_of
+from charloom.text.decoding import detect_file_kind, is_binary
 from charloom.text.sources import read_sources
 
 
@@ -64,7 +64,7 @@ def test_text_in_another_encoding_in_a_folder_is_refused(data: bytes, tmp_path: 
 
 def test_kinds_by_the_first_bytes() -> None:
     for data, kind in _KINDS.values():
-        assert kind_of(data) is not None
+        assert detect_file_kind(data) is not None
         assert is_binary(data) == (not kind.startswith("text in"))
     for text in (
         b"",
@@ -74,5 +74,5 @@ def test_kinds_by_the_first_bytes() -> None:
         b"caf\xe9",
         b"GIF8 is how those files start",
     ):
-        assert kind_of(text) is None
+        assert detect_file_kind(text) is None
         assert not is_binary(text)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from charloom import CharloomWarning, CorpusError
 from charloom.settings.corpus import Unit
-from charloom.text.chunks import joined
-from charloom.text.decoding import decoded
+from charloom.text.chunks import join_chunks
+from charloom.text.decoding import decode_utf8
 from charloom.text.sources import TextFiles, read_sources
 
 _UNITS = pytest.mark.parametrize("unit", ["char", "byte"])
@@ -24,7 +24,7 @@ def standard_input(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReque
 
 
 def _decoded(data: bytes, name: str) -> str:
-    return "".join(decoded([data], name))
+    return "".join(decode_utf8([data], name))
 
 
 def _file(path: Path, content: str | bytes) -> Path:
@@ -46,7 +46,7 @@ def test_each_file_is_a_part(unit: Unit, tmp_path: Path) -> None:
     sources = [one, one, empty, two]
     parts = TextFiles(sources, unit).parts()
     assert [name for name, _ in parts] == [str(one), str(one), str(two)]
-    assert joined([text for _, text in parts], unit) == read_sources(sources, unit)
+    assert join_chunks([text for _, text in parts], unit) == read_sources(sources, unit)
     end = "\n" if unit == "char" else ""
     texts = [text if isinstance(text, str) else text.decode() for _, text in parts]
     assert texts == ["a\nb" + end, "a\nb" + end, "c\n"]

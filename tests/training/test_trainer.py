@@ -202,7 +202,7 @@ def test_refusals(corpus: Corpus) -> None:
     model = _model(corpus)
     with pytest.raises(InputError, match="another vocabulary"):
         train(model, load_corpus_of("another text" * 50), _QUICK)
-    with pytest.raises(SettingsError, match=r"one minibatch of 400 x 10 takes 4001"):
+    with pytest.raises(SettingsError, match=r"a minibatch of 400 x 10 needs 4001"):
         train(model, corpus, _with(batch_size=400))
     with pytest.raises(SettingsError, match="validation_fraction"):
         train(model, corpus, _with(validation_fraction=1e-9))

@@ -30,7 +30,7 @@ def cache(*, clear: Flag = False) -> None:
     texts = encoded_texts.cached_texts()
     rows = []
     for text in texts:
-        day = time.strftime("%Y-%m-%d", time.localtime(text.used()))
+        day = time.strftime("%Y-%m-%d", time.localtime(text.last_used()))
         row = f"{text.size / 1e6:,.1f}", f"{text.encoded.num_ids:,}", text.encoded.unit, day, text.name
         rows.append([*map(screen.printable, row)])  # a file name may contain control characters
     # Without rows, the table would be a line of headings.

@@ -75,14 +75,14 @@ def evaluate(
     from charloom.models.device import find_device
     from charloom.models.language_model import LanguageModel
     from charloom.text.chunks import split_chars
-    from charloom.text.decoding import for_a_model_of_characters
+    from charloom.text.decoding import hint_at_byte_models
     from charloom.text.sources import read_sources
 
     _check_options(by_char, by_line, sort, top, as_json)  # before a long text is read
     results = screen.results()
     loaded = LanguageModel.load(model).to(find_device(device))
     vocabulary = loaded.vocabulary
-    with for_a_model_of_characters():
+    with hint_at_byte_models():
         text = read_sources([file], vocabulary.unit)
     unknown = unknown or ("unk" if by_line else "refuse")
     with screen.reading_progress("reading") as show:

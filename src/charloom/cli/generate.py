@@ -80,7 +80,7 @@ def generate(
     from charloom.models.device import find_device
     from charloom.models.language_model import LanguageModel
     from charloom.text.corpora import read_corpus
-    from charloom.text.decoding import for_a_model_of_characters
+    from charloom.text.decoding import hint_at_byte_models
 
     check_samples(num_samples, num_chars)
     screen.output()  # raises an error now if standard output is closed, not after loading the model
@@ -94,7 +94,7 @@ def generate(
     # fsencode restores the bytes of an argument that is not UTF-8.
     texts = (start, stop) if unit == "char" else (os.fsencode(start), None if stop is None else os.fsencode(stop))
     # Read before generation, so that a wrong name is reported first.
-    with for_a_model_of_characters():
+    with hint_at_byte_models():
         corpus = read_corpus(check_novelty, unit) if check_novelty else []
     options: dict[str, Any] = {"stop": texts[1], "unknown": unknown, "precision": precision}
     if num_samples == 1:
@@ -113,12 +113,12 @@ def generate(
 
 def _with_defaults(sampling: SamplingSettings, *, greedy: bool) -> SamplingSettings:
     """Returns the sampling settings with a temperature and a seed; prints the seed if standard error is a terminal."""
-    asked = (sampling.temperature, sampling.power, sampling.top_k, sampling.top_p)
+    requested = (sampling.temperature, sampling.power, sampling.top_k, sampling.top_p)
     if greedy:
-        if any(value is not None for value in asked):
+        if any(value is not None for value in requested):
             raise SettingsError("--greedy contradicts the other sampling options: omit it or them")
         return sampling
-    if all(value is None for value in asked):
+    if all(value is None for value in requested):
         sampling = replace(sampling, temperature=DEFAULT_TEMPERATURE)
     if sampling.seed is None and not sampling.greedy:
         sampling = replace(sampling, seed=secrets.randbelow(10**6))  # six digits are easy to type again
@@ -197,7 +197,7 @@ def _show_novelty(
     found = check_novelty(texts, parts, clean_up=clean_up, min_length=min_length or DEFAULT_MIN_LENGTH)
     _show_copied(found, ", ".join(corpus), "bytes" if unit == "byte" else "characters")
     # The figures are misleading if the model was trained on another text.
-    if note := _other_text(model, parts):
+    if note := _describe_training_text(model, parts):
         screen.messages().print(note)
 
 
@@ -214,8 +214,8 @@ def _show_copied(report: "NoveltyReport", corpus: str, unit: str) -> None:
     )
     if report.num_chunks:
         console.print(
-            f"For comparison: {100 * report.ordinary.share:.1f} % of {report.num_chunks} equally long chunks of that "
-            f"text also occur elsewhere in it; the longest passage has {report.ordinary.longest}."
+            f"For comparison: {100 * report.baseline.share:.1f} % of {report.num_chunks} equally long chunks of that "
+            f"text also occur elsewhere in it; the longest passage has {report.baseline.longest}."
         )
     else:
         console.print("For comparison: unknown, because that text is too short for chunks of this length.")
@@ -241,7 +241,7 @@ def _in_one_line(stretch: "CopiedStretch") -> str:
     return f'"{shown}"' + (" ..." if len(stretch.text) > _SHOWN_CHARS else "")
 
 
-def _other_text(model: "LanguageModel", parts: list[tuple[str, str | bytes]]) -> str:
+def _describe_training_text(model: "LanguageModel", parts: list[tuple[str, str | bytes]]) -> str:
     """Returns a note if the model was trained on another text, or on a part of this one; an empty text otherwise."""
     trained = model.provenance.get("corpus")
     if not isinstance(trained, dict) or not isinstance(trained.get("num_chars"), int):

@@ -11,7 +11,7 @@ from charloom.codec.model.priming import PRIMING_FILE, Priming
 from charloom.errors import CharloomError, CorpusError
 from charloom.inference.baselines import measure_compressors
 from charloom.io import plots
-from charloom.text.decoding import decoded, for_a_model_of_characters
+from charloom.text.decoding import decode_utf8, hint_at_byte_models
 
 _BLOCK_BYTES = 64
 """Length of the blocks of a text that are looked up in the priming."""
@@ -144,8 +144,8 @@ def _entropy_row(data: bytes, model: Path) -> Row:
         return Row(name, None, needs_model=True, note="needs PyTorch, which is not installed")
     loaded = LanguageModel.load(model)
     try:
-        with for_a_model_of_characters():
-            text = data if loaded.vocabulary.unit == "byte" else "".join(decoded([data], "the text"))
+        with hint_at_byte_models():
+            text = data if loaded.vocabulary.unit == "byte" else "".join(decode_utf8([data], "the text"))
         result = evaluate(loaded, text, unknown="unk")
     except CorpusError as error:
         return Row(name, None, needs_model=True, note=str(error))

@@ -21,7 +21,7 @@ from charloom.settings.corpus import LineOrder, UnknownPolicy
 from charloom.settings.limits import check_choice, check_count
 from charloom.shapes import Ids
 from charloom.text.batching import ALL_ROWS, sequential_batches
-from charloom.text.chunks import joined, split_lines
+from charloom.text.chunks import join_chunks, split_lines
 from charloom.text.stored_ids import AnyIds
 
 _CHUNK_TOKENS = 2048
@@ -150,7 +150,7 @@ def evaluate_chunks(
     normalized = list(vocabulary.clean_up.each(chunks))
     # Normalized chunk by chunk, so that the length of each normalized chunk is known; ``each`` handles white space
     # that crosses a border.
-    whole = joined(normalized, vocabulary.unit)
+    whole = join_chunks(normalized, vocabulary.unit)
     # Encoding normalizes a second time, which changes nothing: tokens and normalized characters still correspond.
     ids = vocabulary.encode(whole, "unk" if isinstance(unknown, str) and unknown == "skip" else unknown)
     read = (ids != unknown_id if unknown == "skip" else torch.ones_like(ids)).nonzero().flatten()
@@ -162,7 +162,7 @@ def evaluate_chunks(
     # float64: the sum over millions of tokens would lose digits in float32.
     nats = torch.zeros(len(scored), dtype=torch.float64, device="cpu")
     done = 0
-    for (scores,) in _score(model, sequential_batches(ids, 1, _CHUNK_TOKENS, 0, with_rest=True)):
+    for (scores,) in _score(model, sequential_batches(ids, 1, _CHUNK_TOKENS, 0, include_rest=True)):
         nats[done : done + len(scores)] = scores
         done += len(scores)
         if progress is not None:
@@ -237,10 +237,10 @@ def evaluate_lines(
     return evaluation, lines[:top]
 
 
-def sum_nats_in_lanes(
+def sum_nats_in_parts(
     model: Predictor,
     ids: AnyIds,
-    num_lanes: int,
+    num_parts: int,
     rows: slice = ALL_ROWS,
     progress: Callable[[float], None] = lambda _: None,
 ) -> tuple[float, int]:
@@ -252,18 +252,18 @@ def sum_nats_in_lanes(
     Args:
         model: A language model.
         ids: Token ids of the text.
-        num_lanes: Number of lanes into which the text is divided.
+        num_parts: Number of lanes into which the text is divided.
         rows: Lanes that are read.
         progress: Callback for the fraction that has been read.
 
     Returns:
         The sum of the surprisals in nats, and the number of scored ids.
     """
-    length, num_read = (len(ids) - 1) // num_lanes, len(range(num_lanes)[rows])
+    length, num_read = (len(ids) - 1) // num_parts, len(range(num_parts)[rows])
     if not num_read:
         return 0.0, 0
     # Fewer tokens per lane if there are many lanes, so that the logits take the same memory.
-    batches = sequential_batches(ids, num_lanes, max(1, _CHUNK_TOKENS // num_read), 0, rows, with_rest=True)
+    batches = sequential_batches(ids, num_parts, max(1, _CHUNK_TOKENS // num_read), 0, rows, include_rest=True)
     # Summed batch by batch: a surprisal takes 8 bytes, more than its character in the stored text.
     total, done = 0.0, 0
     for nats in _score(model, batches):

@@ -230,10 +230,10 @@ def _chunks(
         start = start.decode("utf-8", "replace")
         # Incrementally: a chunk can end within the bytes of a character.
         generated = codecs.iterdecode(generated, "utf-8", "replace")
-    return itertools.chain([start], generated if stop is None else _until(stop, generated))
+    return itertools.chain([start], generated if stop is None else _cut_at(stop, generated))
 
 
-def _until(stop: AnyStr, chunks: Iterable[AnyStr]) -> Iterator[AnyStr]:
+def _cut_at(stop: AnyStr, chunks: Iterable[AnyStr]) -> Iterator[AnyStr]:
     """Yields the text before ``stop``; holds text back while it may be the start of ``stop``."""
     held = stop[:0]
     for chunk in chunks:

@@ -36,7 +36,7 @@ def read_tensor_file(path: Path, preamble: int = 0) -> bytes:
         return file.read(size)
 
 
-def metadata_of(data: bytes) -> dict[str, str]:
+def read_metadata(data: bytes) -> dict[str, str]:
     """Returns the metadata of data from ``read_tensor_file``. Raises ValueError if the header is invalid."""
     metadata = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__") or {}
     if not isinstance(metadata, dict):
@@ -44,7 +44,7 @@ def metadata_of(data: bytes) -> dict[str, str]:
     return metadata
 
 
-def with_sorted_metadata(data: bytes) -> bytes:
+def sort_metadata(data: bytes) -> bytes:
     """Returns the data with its metadata sorted by name."""
     # The library writes metadata in random order; sorted, equal tensors make equal files.
     length = int.from_bytes(data[:8], "little")

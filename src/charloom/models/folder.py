@@ -63,7 +63,7 @@ def write_model_folder(path: str | Path, config: Config, tensors: dict[str, Tens
         folder.mkdir(parents=True, exist_ok=True)
         # The weights first: an interruption between the two leaves a SHA-256 that differs, which reading detects.
         files = {folder / WEIGHTS_FILE: weights, folder / CONFIG_FILE: text.encode("utf-8", "backslashreplace")}
-        write_atomically(files, remove=_codec_of_others(folder, head["weights_sha256"]))
+        write_atomically(files, remove=_find_stale_codec_files(folder, head["weights_sha256"]))
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = (isinstance(error, OSError) and error.strerror) or error
         raise ModelFolderError(f"{folder}: cannot save the model ({reason})") from error
@@ -87,7 +87,7 @@ def check_kind(path: str | Path, kind: str) -> None:
         )
 
 
-def _codec_of_others(folder: Path, weights_sha256: object) -> list[Path]:
+def _find_stale_codec_files(folder: Path, weights_sha256: object) -> list[Path]:
     """Returns the codec's files in a folder if they were derived from other weights than the new model's."""
     try:
         same_weights = _read_config(folder)["weights_sha256"] == weights_sha256

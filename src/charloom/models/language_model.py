@@ -14,7 +14,7 @@ from charloom.arguments import check_type
 from charloom.errors import InputError, ModelFolderError
 from charloom.layers import RecurrentLayer
 from charloom.models import checks
-from charloom.models.configuration import config_of, hooks_change, model_without_weights
+from charloom.models.configuration import config_of, has_effective_hooks, model_without_weights
 from charloom.models.folder import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -250,7 +250,7 @@ class LanguageModel(nn.Module):
             config = config_of(self)
             empty = model_without_weights(LanguageModel, config, len(tensors))
             wrong = describe_misfit(empty.own_tensors(), tensors)
-            if wrong is None and not hooks_change(self, LanguageModel, config, tensors):
+            if wrong is None and not has_effective_hooks(self, LanguageModel, config, tensors):
                 return config, tensors
             problem = wrong or "hooks change its results"
         raise InputError(

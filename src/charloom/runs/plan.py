@@ -16,7 +16,7 @@ from charloom.errors import Argument, SettingsError
 from charloom.models.folder import CHECKPOINTS
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.recipes import Recipe
-from charloom.text.compressed_inputs import compression_of
+from charloom.text.compressed_inputs import detect_compression
 from charloom.text.corpora import Corpus
 from charloom.text.documents import HUGGING_FACE
 from charloom.text.named_corpora import TIME_MACHINE
@@ -148,7 +148,7 @@ def default_folder(texts: Sequence[str]) -> Path:
         first = re.split("[:@]", first.removeprefix(HUGGING_FACE))[0]
     # Resolved, so that "." has a name; of text.txt.gz both suffixes are removed.
     path = Path(first).resolve()
-    return Path(f"{(path.with_suffix('') if compression_of(path.name) else path).stem}-model")
+    return Path(f"{(path.with_suffix('') if detect_compression(path.name) else path).stem}-model")
 
 
 def check_read_with(corpus: Corpus, settings: CorpusSettings) -> None:

@@ -19,7 +19,7 @@ from charloom.text.encoding import MAX_IN_MEMORY
 from charloom.text.named_corpora import NAMED_CORPORA, PYTHON_REFERENCE, default_recipe
 from charloom.text.sources import STANDARD_INPUT
 from charloom.text.stored_ids import StoredIds
-from charloom.text.vocabulary import named_character
+from charloom.text.vocabulary import describe_character
 from charloom.training.checkpoints.checkpoint import Checkpoint
 from charloom.training.checkpoints.file_format import Facts
 from charloom.training.checkpoints.folder import newest_checkpoint
@@ -174,7 +174,7 @@ def start_new(plan: RunPlan, recipe: Recipe, model: LanguageModel | None, corpus
     missing = [token for token in corpus.vocabulary.tokens[1:] if token not in known]
     if missing and recipe.corpus.unit == "char":
         if not plan.extend_vocabulary:
-            named = ", ".join(named_character(str(token)) for token in missing[:5])
+            named = ", ".join(describe_character(str(token)) for token in missing[:5])
             raise UnknownCharacterError(
                 f"{corpus.name} has {len(missing)} characters that the model in {plan.init_from} lacks "
                 f"({named}{' ...' if len(missing) > 5 else ''}): ",

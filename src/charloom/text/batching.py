@@ -20,10 +20,10 @@ from charloom.shapes import Ids
 from charloom.text.stored_ids import AnyIds, as_stored
 
 ALL_ROWS = slice(None)
-MAX_LISTED = 1 << 24
+MAX_STORED_PERMUTATION = 1 << 24
 """Maximum length of a permutation that is held in memory, 128 MiB as int64."""
 _NUM_ROUNDS = 8
-_IDS_AT_ONCE = 1 << 16
+_IDS_PER_READ = 1 << 16
 """Number of ids that sequential batches read at once, all lanes together."""
 
 
@@ -52,14 +52,14 @@ def draw_offset(length: int, batch_size: int, num_steps: int, generator: torch.G
     return int(torch.randint(bound, (1,), generator=generator))
 
 
-def end_of_equal_lanes(length: int, batch_size: int, num_steps: int, offset: int) -> int:
+def end_of_equal_parts(length: int, batch_size: int, num_steps: int, offset: int) -> int:
     """Returns the end to cut a text of ``length`` ids at, so that its lanes have the same length at every offset."""
     # On the whole text, the length of the lanes and with it their borders would depend on the offset, and some ids
     # would be in the gap at a lane's end at every offset. With lanes of equal length, all ids are trained on over the
     # epochs.
     num_offsets = min(num_steps, length - batch_size * num_steps)
-    lane_length = (length - num_offsets) // batch_size
-    return offset + batch_size * lane_length + 1
+    part_length = (length - num_offsets) // batch_size
+    return offset + batch_size * part_length + 1
 
 
 def count_batches(length: int, batch_size: int, num_steps: int, offset: int) -> int:
@@ -75,7 +75,7 @@ def sequential_batches(
     rows: slice = ALL_ROWS,
     first: int = 0,
     *,
-    with_rest: bool = False,
+    include_rest: bool = False,
 ) -> Iterator[tuple[Ids, Ids]]:
     """Yields (inputs, targets), each (batch, steps); consecutive minibatches are consecutive in the text.
 
@@ -88,15 +88,15 @@ def sequential_batches(
         offset: Number of ids to skip at the start of the text.
         rows: Rows of each minibatch to yield. Default: all.
         first: Index of the first minibatch to yield, from 0.
-        with_rest: True to yield the ids at the ends of the lanes too, as a last, shorter minibatch.
+        include_rest: True to yield the ids at the ends of the lanes too, as a last, shorter minibatch.
     """
     stored = as_stored(ids)
-    lane_length = (len(stored) - offset - 1) // batch_size
+    part_length = (len(stored) - offset - 1) // batch_size
     # Rows are selected after all lanes are placed, so that every process has the same lanes.
-    starts = offset + lane_length * np.arange(batch_size)[rows]
-    end = lane_length if with_rest else lane_length // num_steps * num_steps
+    starts = offset + part_length * np.arange(batch_size)[rows]
+    end = part_length if include_rest else part_length // num_steps * num_steps
     # Each read of a file costs a system call per lane: one for many minibatches, not one for each.
-    many = num_steps * max(1, _IDS_AT_ONCE // (len(starts) * num_steps))
+    many = num_steps * max(1, _IDS_PER_READ // (len(starts) * num_steps))
     for start in range(first * num_steps, end, many):
         # One more id than inputs, so that a single read yields the targets too.
         block = stored.sequences(starts + start, min(many, end - start) + 1)
@@ -144,7 +144,7 @@ def random_order(count: int, generator: torch.Generator) -> Callable[[int, int],
         count: Length of the permutation, 1 or more.
         generator: Random-number generator of the permutation or of the keys.
     """
-    if count <= MAX_LISTED:
+    if count <= MAX_STORED_PERMUTATION:
         listed = torch.randperm(count, generator=generator).numpy()
         return lambda start, stop: listed[start:stop]
     # Each round is invertible (an odd factor modulo 2**num_bits, a shift and exclusive or), so all rounds together are

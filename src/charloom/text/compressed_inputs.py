@@ -47,12 +47,12 @@ _KINDS: dict[str, Callable[[], _Decompressor]] = {
 }
 
 
-def compression_of(name: str) -> str | None:
+def detect_compression(name: str) -> str | None:
     """Returns the suffix that identifies a file's compression, or None if its name has no such suffix."""
     return next((kind for kind in _KINDS if name.lower().endswith(kind)), None)
 
 
-def decompressed(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+def decompress(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
     """Yields the content of a file, decompressed if its name has the suffix of a compressed file.
 
     Concatenated streams in one file are one text.
@@ -63,7 +63,7 @@ def decompressed(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
 
     Raises CorpusError for compressed data that is damaged or truncated.
     """
-    if (kind := compression_of(name)) is None:
+    if (kind := detect_compression(name)) is None:
         yield from chunks
         return
     try:

@@ -13,10 +13,10 @@ from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, CharloomWarning, CorpusError, CorpusUnavailableError, InputError, comma_separated
 from charloom.settings.corpus import CorpusSettings, Unit
 from charloom.text import encoded_texts
-from charloom.text.chunks import joined, resized, take_first
+from charloom.text.chunks import join_chunks, resize_chunks, take_first
 from charloom.text.clean_up import CleanUp
-from charloom.text.decoding import decoded
-from charloom.text.documents import HUGGING_FACE, joined_documents, open_hugging_face
+from charloom.text.decoding import decode_utf8
+from charloom.text.documents import HUGGING_FACE, join_documents, open_hugging_face
 from charloom.text.encoding import EncodedText, Encoder
 from charloom.text.named_corpora import (
     CACHE_VARIABLE,
@@ -24,13 +24,13 @@ from charloom.text.named_corpora import (
     PYTHON_REFERENCE,
     TIME_MACHINE,
     cache_folder,
-    read_named,
+    read_named_corpus,
 )
 from charloom.text.sources import Progress, TextFiles
 from charloom.text.stored_ids import FileNumbers, Integers, StoredIds
 from charloom.text.vocabulary import Vocabulary
 
-_IDS_AT_ONCE = 1 << 22
+_IDS_PER_READ = 1 << 22
 """Number of ids that are decoded at once, 32 MiB as int64."""
 
 
@@ -86,9 +86,9 @@ class Corpus:
     def text(self) -> str | bytes:
         """The whole clean text, in memory: str, or bytes if the unit is the byte."""
         # In parts: at once, the int64 ids would take eight times the memory of a text stored in one byte per id.
-        starts = range(0, len(self.ids), _IDS_AT_ONCE)
-        chunks = [self.vocabulary.decode(self.ids[start : start + _IDS_AT_ONCE]) for start in starts]
-        return joined(chunks, self.vocabulary.unit)
+        starts = range(0, len(self.ids), _IDS_PER_READ)
+        chunks = [self.vocabulary.decode(self.ids[start : start + _IDS_PER_READ]) for start in starts]
+        return join_chunks(chunks, self.vocabulary.unit)
 
 
 def load_corpus(
@@ -137,9 +137,9 @@ def load_corpus(
     # Not cached: named corpora are short, and changes of a dataset cannot be detected.
     if not isinstance(text, TextFiles):
         return _encode(name, text, settings, progress)
-    path = encoded_texts.path_of(text, settings)
+    path = encoded_texts.cache_path(text, settings)
     # Locked before the search: a process that waited for another one then finds the text already encoded.
-    with encoded_texts.one_at_a_time(path, text.num_bytes):
+    with encoded_texts.lock_encoding(path, text.num_bytes):
         if path is not None and (found := encoded_texts.find(path, progress)):
             return _corpus(name, *found, settings)
         corpus = _encode(name, (chunk for _, chunk in text.chunks(progress)), settings, files=text)
@@ -182,7 +182,7 @@ def corpus_from(
     check_type(str, name=name, separator=separator)
     check_type((str, NoneType), column=column)
     check_type((Callable, NoneType), progress=progress)
-    return _encode(name, joined_documents(documents, name, unit, column, separator), settings, progress)
+    return _encode(name, join_documents(documents, name, unit, column, separator), settings, progress)
 
 
 def read_corpus(source: str | Path | Sequence[str | Path], unit: Unit) -> list[tuple[str, str | bytes]]:
@@ -190,7 +190,7 @@ def read_corpus(source: str | Path | Sequence[str | Path], unit: Unit) -> list[t
     name, text, _ = _find(source, unit)
     if isinstance(text, TextFiles):
         return text.parts()
-    return [(name, joined([*text], unit))]
+    return [(name, join_chunks([*text], unit))]
 
 
 def _find(
@@ -214,12 +214,12 @@ def _find(
     sources = [one if isinstance(one, str) else Path(one) for one in sources]
     source = sources[0] if len(sources) == 1 else None
     if isinstance(source, str) and (source in NAMED_CORPORA or source == PYTHON_REFERENCE):
-        data = read_named(source)
+        data = read_named_corpus(source)
         default = NAMED_CORPORA[source].clean_up if source in NAMED_CORPORA else CleanUp()
-        return source, [data] if unit == "byte" else decoded([data], source), default
+        return source, [data] if unit == "byte" else decode_utf8([data], source), default
     if isinstance(source, str) and source.startswith(HUGGING_FACE):
         documents, column = open_hugging_face(source)
-        return source, joined_documents(documents, source, unit, column), CleanUp()
+        return source, join_documents(documents, source, unit, column), CleanUp()
     if not sources:
         raise CorpusError("no text was passed")
     # A single word is more likely a misspelled corpus than a missing file: the error lists the corpora.
@@ -247,20 +247,20 @@ def _encode(
     """
     encoder = Encoder(settings.unit, encoded_texts.new_file)
     try:
-        clean = _clean_up(settings).each(resized(chunks, settings.unit))
+        clean = _clean_up(settings).each(resize_chunks(chunks, settings.unit))
         for chunk in take_first(clean, settings.max_chars):
             # Around the encoder only: an OSError from reading the source does not concern the cache.
-            with _in_the_cache(name):
-                encoder.take(chunk)
+            with _explain_cache_errors(name):
+                encoder.encode(chunk)
             if progress is not None:
                 progress(encoder.num_ids, None)
-        with _in_the_cache(name):
+        with _explain_cache_errors(name):
             encoded = encoder.finish()
         if encoder.file is None:
             return _corpus(name, encoded, encoder.array(), settings)
         # A file that changed during the pass has the old version's key and, possibly, the new one's text.
-        if files is not None and not files.changed and (path := encoded_texts.path_of(files, settings)):
-            encoded_texts.keep(encoder.file, encoded, files.name, path)
+        if files is not None and not files.changed and (path := encoded_texts.cache_path(files, settings)):
+            encoded_texts.store(encoder.file, encoded, files.name, path)
         return _corpus(name, encoded, encoded.in_file(encoder.file), settings)
     finally:
         # The corpus holds its own file descriptor, so the file may be closed here.
@@ -278,7 +278,7 @@ def _clean_up(settings: CorpusSettings) -> CleanUp:
 
 
 @contextmanager
-def _in_the_cache(name: str) -> Iterator[None]:
+def _explain_cache_errors(name: str) -> Iterator[None]:
     """Turns an OSError from writing to the cache folder into a CorpusError that names CHARLOOM_CACHE."""
     try:
         yield

@@ -6,14 +6,14 @@ from typing import Any
 from charloom.arguments import TEXT
 from charloom.errors import CorpusError, CorpusUnavailableError
 from charloom.settings.corpus import Unit
-from charloom.text.decoding import BYTES_INSTEAD
+from charloom.text.decoding import BYTE_UNIT_HINT
 
 HUGGING_FACE = "hf:"
 """Prefix of the name of a dataset of the hub."""
 _DEFAULT_COLUMN = "text"
 
 
-def joined_documents(
+def join_documents(
     documents: object, name: str, unit: Unit, column: str | None = None, separator: str = "\n"
 ) -> Iterator[str | bytes]:
     """Yields the documents of ``corpus_from`` and the separators between them.
@@ -47,7 +47,7 @@ def _in_units(document: object, place: str, unit: Unit, column: str | None) -> s
         raise CorpusError(f"{place}: expected a text, not {type(text).__name__}")
     if isinstance(text, bytes):
         if unit == "char":
-            raise CorpusError(f"{place}: expected a text, not bytes", hint=BYTES_INSTEAD)
+            raise CorpusError(f"{place}: expected a text, not bytes", hint=BYTE_UNIT_HINT)
         return text
     try:
         # Lone surrogates are bytes that Python could not decode: they are bytes again, but not characters.

@@ -68,7 +68,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("charloom"))
 
 
-def read_named(name: str) -> bytes:
+def read_named_corpus(name: str) -> bytes:
     """Returns the bytes of a named corpus from the data directory, the cache or its URLs, in this order.
 
     Raises CorpusUnavailableError with the attempts and what to do.

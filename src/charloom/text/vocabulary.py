@@ -164,7 +164,7 @@ class Vocabulary:
             for place in lacking.tolist():
                 first_places.setdefault(text[place], place)
             named = ", ".join(
-                f"{named_character(ch)} (at position {place})" for ch, place in list(first_places.items())[:5]
+                f"{describe_character(ch)} (at position {place})" for ch, place in list(first_places.items())[:5]
             )
             more = f" and {len(first_places) - 5} more" if len(first_places) > 5 else ""
             raise UnknownCharacterError(
@@ -219,6 +219,6 @@ def code_points(text: str) -> NDArray[np.int64]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)
 
 
-def named_character(character: str) -> str:
+def describe_character(character: str) -> str:
     """Returns the character in quotes, with its code point if it is not ASCII, as not every terminal can show it."""
     return repr(character) if character.isascii() else f"{character!r} (U+{ord(character):04X})"

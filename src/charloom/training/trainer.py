@@ -11,7 +11,7 @@ import torch
 
 from charloom.arguments import check_listeners, check_type
 from charloom.errors import InputError, SettingsError, TrainingDivergedError
-from charloom.inference.evaluation import perplexity_of, sum_nats_in_lanes
+from charloom.inference.evaluation import perplexity_of, sum_nats_in_parts
 from charloom.inference.generation import generate
 from charloom.models.device import find_device
 from charloom.models.language_model import LanguageModel
@@ -204,12 +204,12 @@ class _Trainer:
     def _validate(self) -> float:
         """Returns the perplexity of the held-out part."""
         training, ids = self._training, self._validation_ids
-        num_lanes = max(1, min(training.settings.batch_size, (len(ids) - 1) // training.settings.num_steps))
+        num_parts = max(1, min(training.settings.batch_size, (len(ids) - 1) // training.settings.num_steps))
 
         def progress(fraction: float) -> None:
             self._emit(ValidationAdvanced(training.epoch, fraction))  # a listener can stop a long validation
 
-        scored = sum_nats_in_lanes(training.model, ids, num_lanes, self._processes.rows_of_rank(num_lanes), progress)
+        scored = sum_nats_in_parts(training.model, ids, num_parts, self._processes.rows_of_rank(num_parts), progress)
         # Sums, not a mean of perplexities: ranks may have different numbers of lanes.
         of_all = torch.stack(self._processes.all_gather(torch.tensor(scored, dtype=torch.float64)))
         nats, count = of_all.sum(0).tolist()

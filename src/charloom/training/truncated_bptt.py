@@ -22,7 +22,7 @@ from charloom.text.batching import (
     ALL_ROWS,
     count_batches,
     draw_offset,
-    end_of_equal_lanes,
+    end_of_equal_parts,
     random_batches,
     sequential_batches,
 )
@@ -224,7 +224,7 @@ def train_epoch(
     zero_state = model.begin_state(len(range(batch_size)[rows]))
     done, _, total, state = progress or (0, 0, torch.zeros((), dtype=torch.float32, device=device), zero_state)
     if settings.partitioning == "sequential":
-        ids = as_stored(ids).part(0, end_of_equal_lanes(len(ids), batch_size, num_steps, offset))
+        ids = as_stored(ids).part(0, end_of_equal_parts(len(ids), batch_size, num_steps, offset))
         batches = sequential_batches(ids, batch_size, num_steps, offset, rows, done)
     else:
         batches = random_batches(ids, batch_size, num_steps, offset, generator, rows, done)

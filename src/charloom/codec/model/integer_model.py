@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from charloom.codec.model.bounds import Array, check_arrays
 from charloom.errors import ModelFolderError
-from charloom.io.tensor_files import metadata_of, read_tensor_file, with_sorted_metadata
+from charloom.io.tensor_files import read_metadata, read_tensor_file, sort_metadata
 from charloom.settings.cells import CELL_NAMED, CELLS
 
 FORMAT_VERSION = 1
@@ -160,14 +160,14 @@ class IntegerModel:
         fingerprints = {_FINGERPRINT: self.fingerprint().hex(), _PRIMING: priming.hex()}
         metadata = {"format": "charloom integer model"} | fingerprints
         # safetensors writes metadata in a random order; equal models must give equal files.
-        return with_sorted_metadata(safetensors.numpy.save(dense, metadata))
+        return sort_metadata(safetensors.numpy.save(dense, metadata))
 
     @classmethod
     def load(cls, path: Path) -> tuple["IntegerModel", str]:
         """Returns the model in a file and its priming's fingerprint, in hexadecimal. Raises ModelFolderError."""
         try:
             data = read_tensor_file(path)
-            model, metadata = cls.from_arrays(safetensors.numpy.load(data)), metadata_of(data)
+            model, metadata = cls.from_arrays(safetensors.numpy.load(data)), read_metadata(data)
             fingerprint, priming = metadata[_FINGERPRINT], metadata[_PRIMING]
         except OSError as error:
             # Also for a folder or a special file of this name.

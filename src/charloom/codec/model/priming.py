@@ -15,7 +15,7 @@ import safetensors.numpy
 
 from charloom.codec.model.bounds import Array
 from charloom.errors import ModelFolderError
-from charloom.io.tensor_files import metadata_of, read_tensor_file, with_sorted_metadata
+from charloom.io.tensor_files import read_metadata, read_tensor_file, sort_metadata
 
 PRIMING_FILE = "priming.safetensors"
 """Name of the priming's file in a model folder."""
@@ -69,7 +69,7 @@ class Priming:
             "text": np.frombuffer(packed, np.uint8),
         }
         metadata = {"format": "charloom priming", _FINGERPRINT: self.fingerprint().hex()}
-        return with_sorted_metadata(safetensors.numpy.save(arrays, metadata))
+        return sort_metadata(safetensors.numpy.save(arrays, metadata))
 
     @classmethod
     def from_file(cls, data: bytes) -> "Priming":
@@ -89,7 +89,7 @@ class Priming:
             if not decompressor.eof or decompressor.unused_data:
                 raise ValueError("its text is truncated or too long")
             found = cls(text, silent)
-            if metadata_of(data)[_FINGERPRINT] != found.fingerprint().hex():
+            if read_metadata(data)[_FINGERPRINT] != found.fingerprint().hex():
                 raise ValueError("damaged: its fingerprint does not match")
             return found
         except (safetensors.SafetensorError, lzma.LZMAError, KeyError) as error:

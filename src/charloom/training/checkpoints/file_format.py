@@ -18,7 +18,7 @@ from torch import Tensor
 
 from charloom.errors import CheckpointError
 from charloom.io.atomic import atomic_file
-from charloom.io.tensor_files import metadata_of, open_regular, parse_json, read_tensor_file
+from charloom.io.tensor_files import open_regular, parse_json, read_metadata, read_tensor_file
 
 Facts: TypeAlias = dict[str, Any]
 """JSON values by name."""
@@ -86,7 +86,7 @@ def read_checkpoint(path: Path) -> tuple[Facts, dict[str, Tensor]]:
         body = read_tensor_file(path, _LINE_BYTES)
         if hashlib.sha256(body).hexdigest().encode() != line[2]:
             raise ValueError("its SHA-256 differs")
-        facts = parse_json(metadata_of(body)[_KEY].encode())
+        facts = parse_json(read_metadata(body)[_KEY].encode())
         if not isinstance(facts, dict):
             raise TypeError("no JSON object")
         return facts, safetensors.torch.load(body)
