@@ -214,13 +214,13 @@ def is_outside(indices: NDArray[np.int64], block: tuple[int, int]) -> NDArray[np
     return outside
 
 
-def fit_average(weights: dict[AutoregressionSpec, float], values: Values, left_out: tuple[int, int] = (0, 0)) -> Linear:
+def fit_average(weights: dict[AutoregressionSpec, float], values: Values, excluded: tuple[int, int] = (0, 0)) -> Linear:
     """Fits each specification and averages the models by weight.
 
-    Targets with indices ``left_out[0]`` to ``left_out[1] - 1`` are left out of the fit.
+    Targets with indices ``excluded[0]`` to ``excluded[1] - 1`` are excluded from the fit.
     """
     models = []
     for spec in weights:
         regression = Regression(values, spec.lag, spec.order)
-        models += regression.solve(is_outside(regression.indices, left_out), (spec.ridge,))
+        models += regression.solve(is_outside(regression.indices, excluded), (spec.ridge,))
     return average_models(models, list(weights.values()))

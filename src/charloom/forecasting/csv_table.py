@@ -65,7 +65,7 @@ def quote_cell(cell: str) -> str:
 
 
 def join_names(names: Sequence[str]) -> str:
-    """Joins column names for a message; further ones than the first 20 are left out."""
+    """Joins column names for a message; names after the first 20 are omitted."""
     return ", ".join(map(quote_cell, names[:_MAX_SHOWN_NAMES])) + (", ..." if len(names) > _MAX_SHOWN_NAMES else "")
 
 

@@ -112,8 +112,8 @@ def evaluate(
     Args:
         model: A language model.
         text: The text.
-        unknown: Treatment of characters that are out of vocabulary: raise (refuse), read as ``<unk>`` (unk), or leave
-            out (skip).
+        unknown: Treatment of characters that are out of vocabulary: raise (refuse), read as ``<unk>`` (unk), or omit
+            (skip).
         progress: Callback, called after every 2,048 tokens.
 
     Returns:
@@ -148,7 +148,7 @@ def evaluate_chunks(
     unknown_id = -1 if vocabulary.unknown_id is None else vocabulary.unknown_id
     chunks = [vocabulary.in_units(chunk) for chunk in chunks]
     normalized = list(vocabulary.clean_up.each(chunks))
-    # Normalized chunk by chunk, so that the length of each normalized chunk is known; ``each`` handles white space
+    # Normalized chunk by chunk, so that the length of each normalized chunk is known; ``each`` handles whitespace
     # that crosses a border.
     whole = join_chunks(normalized, vocabulary.unit)
     # Encoding normalizes a second time, which changes nothing: tokens and normalized characters still correspond.
@@ -207,7 +207,7 @@ def evaluate_lines(
     Args:
         model: A language model.
         text: The text, which is normalized like the model's training text.
-        unknown: Treatment of characters that are out of vocabulary: read as ``<unk>`` (unk), leave out (skip), or raise
+        unknown: Treatment of characters that are out of vocabulary: read as ``<unk>`` (unk), omit (skip), or raise
             (refuse).
         sort: Order of the lines, the most surprising first: by bits, or by bits per character. If None, the lines are
             in the order of the text, unless ``top`` is given: then they are sorted by bits.
@@ -244,16 +244,16 @@ def sum_nats_in_parts(
     rows: slice = ALL_ROWS,
     progress: Callable[[float], None] = lambda _: None,
 ) -> tuple[float, int]:
-    """Measures a text in lanes, each from a zero state, for validation during training.
+    """Measures a text in parts of equal length, each from a zero state, for validation during training.
 
-    Lanes are read side by side, many times faster than in one pass. The surprisal is slightly higher than in one pass,
-    because each lane starts without context.
+    The parts are read in parallel, many times faster than in one pass. The surprisal is slightly higher than in one
+    pass, because each part starts without context.
 
     Args:
         model: A language model.
         ids: Token ids of the text.
-        num_parts: Number of lanes into which the text is divided.
-        rows: Lanes that are read.
+        num_parts: Number of parts into which the text is divided.
+        rows: Parts to read. Default: all.
         progress: Callback for the fraction that has been read.
 
     Returns:
@@ -262,7 +262,7 @@ def sum_nats_in_parts(
     length, num_read = (len(ids) - 1) // num_parts, len(range(num_parts)[rows])
     if not num_read:
         return 0.0, 0
-    # Fewer tokens per lane if there are many lanes, so that the logits take the same memory.
+    # Fewer tokens per part if there are many parts, so that the logits take the same memory.
     batches = sequential_batches(ids, num_parts, max(1, _CHUNK_TOKENS // num_read), 0, rows, include_rest=True)
     # Summed batch by batch: a surprisal takes 8 bytes, more than its character in the stored text.
     total, done = 0.0, 0
@@ -273,7 +273,7 @@ def sum_nats_in_parts(
 
 
 def _score(model: Predictor, batches: Iterable[tuple[Ids, Ids]]) -> Iterator[Tensor]:
-    """Yields the surprisals of each batch's targets in nats, (lanes, steps), float64 on the CPU.
+    """Yields the surprisals of each batch's targets in nats, (batch, steps), float64 on the CPU.
 
     The state is carried from batch to batch, from the zero state before the first.
     """

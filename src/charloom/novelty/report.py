@@ -32,12 +32,12 @@ class CopiedStretch:
     """A stretch of a text that also occurs in the corpus.
 
     Attributes:
-        text: Copied text, after the clean-up.
+        text: Copied text, after normalization.
         sample: Index of the text that contains the stretch, from 0.
-        start: Index of its first character in that text after the clean-up, from 0.
+        start: Index of its first character in that text after normalization, from 0.
         source: Name of the part of the corpus with its first occurrence; empty if the corpus is a single text.
-        line: Line number of this occurrence in that part before the clean-up, from 1.
-        corpus_start: Index of its first character in the whole corpus after the clean-up, from 0.
+        line: Line number of this occurrence in that part before normalization, from 1.
+        corpus_start: Index of its first character in the whole corpus after normalization, from 0.
     """
 
     text: str | bytes
@@ -116,7 +116,7 @@ def check_novelty(
     Args:
         texts: Text or texts to check, without the prefix that they were generated from.
         corpus: Text that they may be copied from, or its parts as (name, text) pairs.
-        clean_up: Clean-up of both before the search, that of the model's vocabulary. None for no clean-up.
+        clean_up: Normalization of both before the search, that of the model's vocabulary. None for no normalization.
         min_length: Minimum length of a stretch that counts as copied, in characters (bytes, if the texts are bytes).
         num_stretches: Maximum number of stretches in the report.
 
@@ -136,21 +136,21 @@ def check_novelty(
     check_type((CleanUp, NoneType), clean_up=clean_up)
     check_count("min_length", min_length, minimum=1)
     check_count("num_stretches", num_stretches)
-    clean = clean_up or CleanUp()
+    normalize = clean_up or CleanUp()
     samples: list[str | bytes] = [texts] if isinstance(texts, TEXT) else list(texts)
     parts: list[tuple[str, str | bytes]] = [("", corpus)] if isinstance(corpus, TEXT) else list(corpus)
     if len({isinstance(text, bytes) for text in [*samples, *(text for _, text in parts)]}) > 1:
         raise InputError("texts and corpus must have the same type: all str or all bytes")
-    samples = [clean(sample) for sample in samples]
+    samples = [normalize(sample) for sample in samples]
     if (num_chars := sum(map(len, samples))) > MAX_TEXTS:
         raise InputError(
             f"the texts have {num_chars:,} characters in all: at most {MAX_TEXTS:,} can be checked at once"
         )
-    line_index = _LineIndex(parts, clean)
+    line_index = _LineIndex(parts, normalize)
     if not line_index.text:
         raise CorpusError("the corpus is empty: there is nothing to copy from")
     found = longest_matches(samples, line_index.text, min_exact=min_length)
-    # The chunks are left out of the corpus that they are searched for in: each would be found in itself.
+    # The chunks are cut out of the corpus before they are searched for in it: each would be found in itself.
     chunks, ranges = _chunks(line_index.text, max(map(len, samples), default=0))
     baseline = longest_matches(chunks, line_index.text, min_exact=min_length, excluded=ranges)
     return NoveltyReport(
@@ -223,18 +223,18 @@ def _stretches(
 
 
 class _LineIndex:
-    """A cleaned text that maps its characters to the parts and lines that they come from."""
+    """A normalized text that maps its characters to the parts and lines that they come from."""
 
-    def __init__(self, parts: Sequence[tuple[str, str | bytes]], clean: CleanUp) -> None:
-        # Cleaned line by line, to know the start of each line in the clean text.
+    def __init__(self, parts: Sequence[tuple[str, str | bytes]], normalize: CleanUp) -> None:
+        # Normalized line by line, to know the start of each line in the normalized text.
         lines = [(name, number, line) for name, text in parts for number, line in enumerate(split_lines(text), 1)]
-        cleaned = list(clean.each(line for *_, line in lines))
-        self.text = join_chunks(cleaned, "byte" if cleaned and isinstance(cleaned[0], bytes) else "char")
+        normalized = list(normalize.each(line for *_, line in lines))
+        self.text = join_chunks(normalized, "byte" if normalized and isinstance(normalized[0], bytes) else "char")
         self._lines = [(name, number) for name, number, _ in lines]
-        self._starts = list(itertools.accumulate(map(len, cleaned), initial=0))[:-1]
+        self._starts = list(itertools.accumulate(map(len, normalized), initial=0))[:-1]
 
     def locate(self, stretch: str | bytes) -> tuple[str, int, int]:
         """Returns the part's name, the line number and the index in ``text`` of a stretch's first occurrence."""
         start = self.text.index(stretch)  # type: ignore[arg-type] # both are str or both bytes
-        # Several lines may start at one index: all but the last are empty after the clean-up.
+        # Several lines may start at one index: all but the last are empty after normalization.
         return (*self._lines[bisect.bisect_right(self._starts, start) - 1], start)

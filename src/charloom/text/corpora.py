@@ -1,4 +1,4 @@
-"""Corpora: cleaned texts as token ids, each with its vocabulary."""
+"""Corpora: normalized texts as token ids, each with its vocabulary."""
 
 import re
 import warnings
@@ -45,7 +45,7 @@ class Corpus:
         name: Name of the corpus, or the names of its files.
         ids: Token ids of the text, (number of tokens,). A slice is an int64 tensor.
         vocabulary: Vocabulary of the text.
-        fingerprint: SHA-256 of the clean text (as UTF-8), hexadecimal.
+        fingerprint: SHA-256 of the normalized text (as UTF-8), hexadecimal.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Corpus:
         """Returns the same text with the ids of another vocabulary, without reading the text.
 
         Raises UnknownCharacterError if that vocabulary lacks characters of this corpus' vocabulary, and InputError if
-        its unit or its clean-up differs.
+        its unit or its normalization differs.
         """
         check_type(Vocabulary, vocabulary=vocabulary)
         if vocabulary == self.vocabulary:
@@ -84,7 +84,7 @@ class Corpus:
 
     @cached_property
     def text(self) -> str | bytes:
-        """The whole clean text, in memory: str, or bytes if the unit is the byte."""
+        """The whole normalized text, in memory: str, or bytes if the unit is the byte."""
         # In parts: at once, the int64 ids would take eight times the memory of a text stored in one byte per id.
         starts = range(0, len(self.ids), _IDS_PER_READ)
         chunks = [self.vocabulary.decode(self.ids[start : start + _IDS_PER_READ]) for start in starts]
@@ -113,9 +113,9 @@ def load_corpus(
             Default: ``"time-machine"``; if it is not available (no network), Python's own reference text, with a
             warning.
         unit: Unit of a token, ``"char"`` or ``"byte"``.
-        max_chars: Maximum number of characters (or bytes) of the clean text; reading stops there. None for all.
-        lowercase: True to convert the text to lower case. Default: the named corpus' own setting; False for files.
-        collapse_whitespace: True to replace each run of white space by one space. Default: as for ``lowercase``.
+        max_chars: Maximum number of characters (or bytes) of the normalized text; reading stops there. None for all.
+        lowercase: True to convert the text to lowercase. Default: the named corpus' own setting; False for files.
+        collapse_whitespace: True to replace each run of whitespace by one space. Default: as for ``lowercase``.
         progress: Callback that receives the number of bytes read and the total, or None if the total is not known. For
             a named corpus or a dataset it receives the number of tokens so far, and None.
 
@@ -169,9 +169,9 @@ def corpus_from(
         name: Name of the corpus.
         column: Name of the column that holds the text. Default: ``text``, or the only column with text.
         unit: Unit of a token, ``"char"`` or ``"byte"``. Documents of type bytes require ``"byte"``.
-        max_chars: Maximum number of characters (or bytes) of the clean text; reading stops there. None for all.
-        lowercase: True to convert the text to lower case.
-        collapse_whitespace: True to replace each run of white space by one space.
+        max_chars: Maximum number of characters (or bytes) of the normalized text; reading stops there. None for all.
+        lowercase: True to convert the text to lowercase.
+        collapse_whitespace: True to replace each run of whitespace by one space.
         separator: Text inserted between two documents unless the first ends with it; ``""`` if the documents are
             chunks of one text.
         progress: Callback that receives the number of tokens so far, and None.
@@ -186,7 +186,7 @@ def corpus_from(
 
 
 def read_corpus(source: str | Path | Sequence[str | Path], unit: Unit) -> list[tuple[str, str | bytes]]:
-    """Returns (name, text) of each file, or of a named corpus, before the clean-up of ``load_corpus``."""
+    """Returns (name, text) of each file, or of a named corpus, before the normalization of ``load_corpus``."""
     name, text, _ = _find(source, unit)
     if isinstance(text, TextFiles):
         return text.parts()
@@ -196,7 +196,7 @@ def read_corpus(source: str | Path | Sequence[str | Path], unit: Unit) -> list[t
 def _find(
     source: str | Path | Sequence[str | Path] | None, unit: Unit
 ) -> tuple[str, TextFiles | Iterable[str | bytes], CleanUp]:
-    """Returns the name of a source, its text before any clean-up, and its default clean-up."""
+    """Returns the name of a source, its text before any normalization, and its default normalization."""
     if source is None:
         try:
             return _find(TIME_MACHINE, unit)
@@ -207,7 +207,7 @@ def _find(
                 stacklevel=3,
             )
             name, text, _ = _find(PYTHON_REFERENCE, unit)
-            # The clean-up of the text that it replaces, so that the model has the same kind of vocabulary.
+            # The normalization of the text that it replaces, so that the model has the same kind of vocabulary.
             return name, text, NAMED_CORPORA[TIME_MACHINE].clean_up
     sources = [source] if isinstance(source, PATH) else source
     # Only a str may name a corpus; a Path always names a file.
@@ -236,19 +236,19 @@ def _encode(
     progress: Progress | None = None,
     files: TextFiles | None = None,
 ) -> Corpus:
-    """Cleans and encodes a text in one pass.
+    """Normalizes and encodes a text in one pass.
 
     Args:
         name: Name of the corpus.
-        chunks: Chunks of the text before the clean-up.
-        settings: Unit, clean-up and maximum length.
+        chunks: Chunks of the text before normalization.
+        settings: Unit, normalization and maximum length.
         progress: Callback of ``corpus_from``.
         files: Files that the chunks are read from; None if they come from elsewhere, and are then not cached.
     """
     encoder = Encoder(settings.unit, encoded_texts.new_file)
     try:
-        clean = _clean_up(settings).each(resize_chunks(chunks, settings.unit))
-        for chunk in take_first(clean, settings.max_chars):
+        normalized = _clean_up(settings).each(resize_chunks(chunks, settings.unit))
+        for chunk in take_first(normalized, settings.max_chars):
             # Around the encoder only: an OSError from reading the source does not concern the cache.
             with _explain_cache_errors(name):
                 encoder.encode(chunk)

@@ -74,7 +74,7 @@ def cache_path(files: TextFiles, settings: CorpusSettings) -> Path | None:
     """Returns the cache file of a text; None if later changes of its files could not be detected."""
     if files.version is None:
         return None
-    # Everything that the numbers depend on, including Python's Unicode tables, which define lower case.
+    # Everything that the numbers depend on, including Python's Unicode tables, which define lowercase.
     key = f"{files.version} {settings} {unicodedata.unidata_version} {_FORMAT_VERSION}"
     return _folder() / f"{sha256(key.encode()).hexdigest()[:32]}.ids"
 

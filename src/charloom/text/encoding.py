@@ -36,7 +36,7 @@ class EncodedText:
         bytes_per_id: Width of a number, 1, 2 or 4 bytes, little-endian.
         characters: Distinct characters in order of first appearance; empty for bytes.
         counts: Number of occurrences of each character.
-        fingerprint: SHA-256 of the clean text (as UTF-8), hexadecimal.
+        fingerprint: SHA-256 of the normalized text (as UTF-8), hexadecimal.
         crc32: Checksum of the numbers as stored in a file; 0 for numbers in memory.
     """
 
@@ -68,7 +68,7 @@ class EncodedText:
 
 
 class Encoder:
-    """Encoder of a clean text, chunk by chunk, in memory or, above ``MAX_IN_MEMORY`` bytes, in ``file``.
+    """Encoder of a normalized text, chunk by chunk, in memory or, above ``MAX_IN_MEMORY`` bytes, in ``file``.
 
     Attributes:
         file: File of the numbers, created when they exceed ``MAX_IN_MEMORY`` bytes; None before.

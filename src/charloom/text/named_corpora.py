@@ -1,4 +1,4 @@
-"""Corpora with names: their URLs, hashes and clean-ups.
+"""Corpora with names: their URLs, hashes and default normalization.
 
 To add a corpus, add an entry to ``NAMED_CORPORA``.
 """
@@ -27,7 +27,7 @@ class NamedCorpus:
         file_name: Name of its file in the data directory and in the cache.
         sha256: SHA-256 of the file, hexadecimal.
         urls: URLs in the order in which they are tried.
-        clean_up: Default clean-up.
+        clean_up: Default normalization.
     """
 
     file_name: str
@@ -41,7 +41,7 @@ PYTHON_REFERENCE = "python-reference"
 """Name of the reference text in English that is part of CPython; it differs slightly between Python versions."""
 
 NAMED_CORPORA = {
-    # As the textbook distributes it (sha1 090b5e7e70c295757f55df93cb0a180b9691891a), with the textbook's clean-up.
+    # As the textbook distributes it (sha1 090b5e7e70c295757f55df93cb0a180b9691891a), with the textbook's normalization.
     TIME_MACHINE: NamedCorpus(
         "timemachine.txt",
         "8424dbd9532ac81f7e5f0b6add90e6952baea29158309d7d1bf3884f4e12c516",

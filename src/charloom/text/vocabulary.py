@@ -24,11 +24,11 @@ class Vocabulary:
 
     With ``unit="byte"`` the tokens are the 256 byte values, each its own id, so that no byte is out of vocabulary.
 
-    ``encode`` applies the clean-up of the training text, so that a model of lower-case text can be prompted with, and
-    evaluated on, any text.
+    ``encode`` applies the normalization of the training text, so that a model of lowercase text can be prompted with,
+    and evaluated on, any text.
 
     Attributes:
-        clean_up: Clean-up applied before encoding.
+        clean_up: Normalization applied before encoding.
         unit: Unit of a token, ``"char"`` or ``"byte"``.
         tokens: Tokens by id, str or bytes.
     """
@@ -38,7 +38,7 @@ class Vocabulary:
 
         Args:
             characters: Distinct single characters, which get the ids from 1; None for a vocabulary of bytes.
-            clean_up: Clean-up applied before encoding. Default: none.
+            clean_up: Normalization applied before encoding. Default: none.
 
         Raises InputError if an item is not a single character, or is repeated.
         """
@@ -63,7 +63,7 @@ class Vocabulary:
 
     @classmethod
     def of_text(cls, text: str, clean_up: CleanUp | None = None) -> "Vocabulary":
-        """Creates the vocabulary of a text that is already clean."""
+        """Creates the vocabulary of a text that is already normalized."""
         check_type(str, text=text)
         return cls.of_counts(Counter(text), clean_up)
 
@@ -94,7 +94,7 @@ class Vocabulary:
         characters = list(characters)
         for character in characters:
             check_type(str, character=character)
-        # A dictionary is an ordered set; <unk> is left out, as the constructor adds it.
+        # A dictionary is an ordered set; <unk> is omitted because the constructor adds it.
         known = dict.fromkeys(map(str, self.tokens[1:]))
         return Vocabulary([*known, *(c for c in characters if c not in known)], clean_up=self.clean_up)
 
@@ -105,7 +105,7 @@ class Vocabulary:
         return isinstance(other, Vocabulary) and self.to_json() == other.to_json()
 
     def __hash__(self) -> int:
-        # Without the clean-up, which __eq__ compares: equal vocabularies still have equal hashes.
+        # Without the normalization, which __eq__ compares: equal vocabularies still have equal hashes.
         return hash(self.tokens)
 
     def __repr__(self) -> str:
@@ -117,7 +117,7 @@ class Vocabulary:
         return 0 if self.unit == "char" else None
 
     def encode(self, text: str | bytes, unknown: UnknownPolicy = "refuse") -> TextIds:
-        """Returns the token ids of a text after the clean-up, int64 of shape (number of tokens,).
+        """Returns the token ids of a text after normalization, int64 of shape (number of tokens,).
 
         Args:
             text: Text to encode. If the unit is the byte, it may be bytes; a str is then encoded as UTF-8.
@@ -130,13 +130,13 @@ class Vocabulary:
         units = self.in_units(text)
         if isinstance(units, bytes):
             return torch.from_numpy(np.frombuffer(self.clean_up(units), np.uint8).astype(np.int64))
-        clean = self.clean_up(units)
-        codes = code_points(clean)
+        normalized = self.clean_up(units)
+        codes = code_points(normalized)
         # A binary search takes memory for the vocabulary only, not for a table of all code points.
         places = np.searchsorted(self._sorted_codes, codes).clip(max=len(self._sorted_codes) - 1)
         # The search also returns a place for a code that is not there, hence the comparison.
         ids = np.where(self._sorted_codes[places] == codes, self._sorted_ids[places], 0)
-        return torch.from_numpy(self._ids_with_policy(clean, ids, unknown))
+        return torch.from_numpy(self._ids_with_policy(normalized, ids, unknown))
 
     def in_units(self, text: str | bytes) -> str | bytes:
         """Returns the text in the vocabulary's unit: str for characters; bytes for bytes, with str encoded as UTF-8.
