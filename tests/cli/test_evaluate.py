@@ -131,8 +131,8 @@ def test_what_cannot_be_evaluated(home: Path, char_model: Path) -> None:
     (home / "x.txt").write_bytes(b"the \xff")
     message = call(home, "evaluate", char_model, "x.txt").error()
     assert message == (
-        "x.txt: not UTF-8 at byte 4 (0xff, line 1); the model reads characters; one trained with --unit byte takes any "
-        "file"
+        "x.txt: not UTF-8 at byte 4 (0xff, line 1); the model reads characters; one trained with --unit byte accepts "
+        "any file"
     )
     assert "--top requires --by-line" in call(home, "evaluate", char_model, "x.txt", "--top", "3").error(2)
     assert "pass only one" in call(home, "evaluate", char_model, "x.txt", "--by-line", "--by-char").error(2)

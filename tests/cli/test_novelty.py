@@ -54,7 +54,7 @@ def test_a_corpus_that_is_not_text(char_model: Path, home: Path) -> None:
     (home / "x").write_bytes(b"the \xff")
     message = call(home, "generate", char_model, "--check-novelty", "x").error()
     assert message.startswith("x: not UTF-8 at byte 4")
-    assert message.endswith("; the model reads characters; one trained with --unit byte takes any file")
+    assert message.endswith("; the model reads characters; one trained with --unit byte accepts any file")
 
 
 def test_a_model_that_was_trained_on_a_part_of_the_text(char_model: Path, home: Path) -> None:

@@ -184,7 +184,7 @@ def test_invalid_texts(home: Path) -> None:
         "none.txt": "none.txt: no such file or directory",
         "empty.txt": "empty.txt: empty",
         "one.txt": "needs 41: decrease --batch-size or --num-steps",
-        "latin.txt": "latin.txt: not UTF-8 at byte 11 (0xe9, line 2); --unit byte takes any file",
+        "latin.txt": "latin.txt: not UTF-8 at byte 11 (0xe9, line 2); --unit byte accepts any file",
         "binary.bin": "looks binary (NUL character at position 4); --unit byte",
         "nothing": "nothing: this folder contains no ",
         "shakespear": "no such file or corpus; the corpora are time-machine, tiny-shakespeare",

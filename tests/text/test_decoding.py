@@ -35,12 +35,12 @@ def test_chunks_equal_the_whole(data: bytes, places: list[int]) -> None:
     try:
         text = data.decode()
         place = text.find("\0")
-        looks = f"name: looks binary (NUL character at position {place}); unit='byte' takes any file"
+        looks = f"name: looks binary (NUL character at position {place}); unit='byte' accepts any file"
         expected = text.removeprefix("\ufeff") if place < 0 else looks
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         at = f"byte {error.start} (0x{data[error.start]:02x}, line {line})"
-        expected = f"name: not UTF-8 at {at}; unit='byte' takes any file"
+        expected = f"name: not UTF-8 at {at}; unit='byte' accepts any file"
     assert _result(_cut(data, places)) == expected
 
 

@@ -75,7 +75,7 @@ def test_rows() -> None:
         ("", "char", "text: empty"),
         (["", ""], "byte", "text: empty"),
         (["a", 5], "char", "text, document 2: expected a text, not int"),
-        (["a", b"b"], "char", "text, document 2: expected a text, not bytes; unit='byte' takes any file"),
+        (["a", b"b"], "char", "text, document 2: expected a text, not bytes; unit='byte' accepts any file"),
         (["a", "b\ud800"], "char", r"document 2: not valid Unicode: '\\ud800' \(at position 1\)"),
         (["a", "b\ud800"], "byte", r"document 2: not valid Unicode: '\\ud800' \(at position 1\)"),
         (7, "char", "text: int is neither a text nor an iterable of texts"),

@@ -33,7 +33,7 @@ _KINDS = {
 def test_a_file_that_is_not_text_is_named_by_its_kind(name: str, tmp_path: Path) -> None:
     data, kind = _KINDS[name]
     file = _file(tmp_path / name, data)
-    with pytest.raises(CorpusError, match=rf"{name}: {kind}.*unit='byte' takes any file"):
+    with pytest.raises(CorpusError, match=rf"{name}: {kind}.*unit='byte' accepts any file"):
         read_sources([file], "char")
     assert read_sources([file], "byte") == data
 

@@ -161,7 +161,7 @@ def test_the_byte_order_mark_of_every_file_is_removed(tmp_path: Path) -> None:
 
 def test_invalid_utf8_is_named_by_file_byte_and_line(tmp_path: Path) -> None:
     good, bad = _file(tmp_path / "good.txt", "fine\n"), _file(tmp_path / "bad.txt", b"one\ntwo\nth\xe9ree\n\xff")
-    with pytest.raises(CorpusError, match=r"bad\.txt: not UTF-8 at byte 10 \(0xe9, line 3\); unit='byte' takes"):
+    with pytest.raises(CorpusError, match=r"bad\.txt: not UTF-8 at byte 10 \(0xe9, line 3\); unit='byte' accepts"):
         read_sources([good, bad], "char")
     assert read_sources([good, bad], "byte") == b"fine\none\ntwo\nth\xe9ree\n\xff"
 
@@ -184,7 +184,7 @@ def test_valid_utf8_is_read(text: str) -> None:
 def test_a_nul_character_is_refused_with_advice(tmp_path: Path) -> None:
     file = _file(tmp_path / "program", b"ELF\0\1")
     with pytest.raises(
-        CorpusError, match=r"program: looks binary \(NUL character at position 3\); unit='byte' takes any file"
+        CorpusError, match=r"program: looks binary \(NUL character at position 3\); unit='byte' accepts any file"
     ):
         read_sources([file], "char")
     assert read_sources([file], "byte") == b"ELF\0\1"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from charloom.inference.evaluation import Evaluation, Surprisal
 
 _MIN_COMPRESSED = 500
-"""Minimum size in bytes of a text for which other compressors are shown: of a shorter one they write headers mostly."""
+"""Minimum size in bytes of a text for which other compressors are shown; shorter output is mostly headers."""
 _MAX_PERPLEXITY = 1e7
 _MIN_TEXT = 20
 """Minimum number of columns for the text of a line beside two scores."""
@@ -59,16 +59,16 @@ def evaluate(
     by_line
         Print the surprisal of each line, including its line end, as JSON lines, and the summary to standard error.
     sort
-        Sort key of --by-line, highest first: bits, or bits per character. Default: the order of the text.
+        With --by-line: sort the lines by bits, or by bits per character, highest first. Default: the order of the text.
     top
-        Print a table of this number of lines with the highest surprisal, with --by-line. Default sort key: bits.
+        With --by-line: print a table of the N lines with the highest surprisal. Default sort key: bits.
     as_json
         Print the summary as JSON.
     unknown
         Handling of out-of-vocabulary characters: refuse (an error), unk (read them as `<unk>`), or skip. Default:
-        refuse; with --by-line unk: each adds the bits of the probability of `<unk>` to its line.
+        refuse; with --by-line, unk: each adds the bits of the probability of `<unk>` to its line.
     device
-        Device to run on (cpu, cuda, ...); auto uses a GPU if there is one.
+        Device to run on (cpu, cuda, ...); auto uses a GPU if available.
     """
     from charloom.inference.baselines import measure_baselines
     from charloom.inference.evaluation import evaluate_chunks, evaluate_lines

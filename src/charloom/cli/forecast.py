@@ -53,7 +53,7 @@ def forecast(
     held_out
         Number of points at the end that the backtest holds out. Default: a fifth, at least the horizon.
     level
-        Coverage level of a prediction interval, between 0 and 1; repeat the option for several.
+        Coverage level of a prediction interval, between 0 and 1; repeat the option for several levels.
     no_backtest
         Skip the backtest, which takes half of the time. The method is then chosen by its errors on held-out blocks.
     output

@@ -57,24 +57,24 @@ def generate(
     prefix
         Text to continue, normalized as the training text was. Default: the first prefix of the training run.
     num_chars
-        Characters (bytes, for a byte model) to generate after the prefix.
+        Number of characters (bytes, for a byte model) to generate after the prefix.
     greedy
         Generate the most likely character at each step; the same as --temperature 0.
     num_samples
         Number of texts to generate, at most 10,000. Several are computed in one batch and printed at the end.
     stop
-        End a sample before the first occurrence of this text.
+        End each sample before the first occurrence of this text.
     unknown
         Handling of out-of-vocabulary characters in the prefix: refuse (an error), unk (read them as `<unk>`), or skip.
     device
-        Device to run on (cpu, cuda, ...); auto uses a GPU if there is one.
+        Device to run on (cpu, cuda, ...); auto uses a GPU if available.
     precision
         Precision of the weights: float32, or int8, which is faster and slightly less accurate (CPU only).
     check_novelty
-        Report on standard error the passages of the generated text that are copied from this corpus: a name, file or
-        folder as for 'charloom train', normalized as the training text was; repeat the option for several.
+        Report on standard error which passages of the generated text are copied from this corpus: a name, file or
+        folder as for 'charloom train', normalized as the training text was; repeat the option for several corpora.
     min_copied_chars
-        Minimum length of a copied passage in characters (bytes, for a byte model), with --check-novelty. Default: 32.
+        With --check-novelty: minimum length of a copied passage, in characters (bytes, for a byte model). Default: 32.
     """
     from charloom.inference.generation import check_samples, generate_samples, stream
     from charloom.models.device import find_device

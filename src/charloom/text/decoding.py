@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from charloom.errors import Argument, CorpusError
 
-BYTE_UNIT_HINT = (Argument("unit", "byte"), " takes any file")
+BYTE_UNIT_HINT = (Argument("unit", "byte"), " accepts any file")
 _BYTE_MODEL_HINT = ("the model reads characters; one trained with ", *BYTE_UNIT_HINT)
 _BYTE_ORDER_MARK = "\ufeff"
 HEAD_BYTES = 1 << 13
