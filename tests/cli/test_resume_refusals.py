@@ -32,15 +32,15 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 def _interrupted_run(home: Path) -> Path:
     """Makes two checkpoints, neither at the end."""
-    original = CheckpointFolder.due
+    original = CheckpointFolder.is_due
 
-    def due(self: CheckpointFolder, run: Any) -> bool:
+    def is_due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps > 12:
             raise KeyboardInterrupt
         return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CheckpointFolder, "due", due)
+        patch.setattr(CheckpointFolder, "is_due", is_due)
         assert call(home, "train", "fable.txt", *_OPTIONS, "--output", "cut").status != 0
     return home / "cut" / "checkpoints"
 
@@ -99,7 +99,9 @@ def test_resuming_an_older_checkpoint_discards_newer_ones_only_if_asked(home: Pa
     folder = _interrupted_run(home)
     older, newer = sorted(folder.iterdir())
     message = call(home, "train", "--resume", older).error(2)
-    assert message.startswith(f"beside {older.name} are 1 newer checkpoints: --output resumes in another folder")
+    assert message.startswith(
+        f"the folder has 1 checkpoint newer than {older.name}: --output resumes in another folder"
+    )
     assert newer.exists()
     call(home, "train", "--resume", older, "--output", "elsewhere").done()
     assert newer.exists()

@@ -205,7 +205,7 @@ def test_invalid_texts(home: Path) -> None:
         (["--cell", "transformer"], 2, "rnn"),
         (["--recipe", "nonsense"], 2, "choose one of own-text, section"),
         (["--device", "abacus"], 2, "--device is 'abacus': it cannot be used"),
-        (["--output", "fable.txt/model"], 1, "fable.txt/model: cannot write there"),
+        (["--output", "fable.txt/model"], 1, "fable.txt/model: cannot be written"),
     ],
 )
 def test_invalid_settings(options: list[str], status: int, message: str, home: Path) -> None:

@@ -144,10 +144,10 @@ def test_without_torchrun_the_remaining_process_reports_it_and_saves(home: Path)
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["text.txt", "--batch-size", "7"], "batch-size is 7: it cannot be shared out among 2 processes"),
+        (["text.txt", "--batch-size", "7"], "batch-size is 7: it must be a multiple of the number of processes (2)"),
         (["-"], "standard input has one reader"),
         (["no.txt"], "no.txt"),
-        (["text.txt", "--output", "."], "there is a model already"),
+        (["text.txt", "--output", "."], "already contains a model"),
     ],
 )
 def test_refusals_are_reported_once(home: Path, arguments: list[str], reason: str) -> None:

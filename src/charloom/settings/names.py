@@ -35,7 +35,9 @@ def find_setting(name: str) -> str:
         return plain
     near = difflib.get_close_matches(plain, _TYPES, 1)
     hint = (
-        ("did you mean ", Argument(near[0]), "?") if near else ("there are ", *comma_separated(map(Argument, _TYPES)))
+        ("did you mean ", Argument(near[0]), "?")
+        if near
+        else ("the settings are ", *comma_separated(map(Argument, _TYPES)))
     )
     raise SettingsError(f"no setting {name!r}", hint=hint)
 

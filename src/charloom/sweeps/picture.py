@@ -20,7 +20,7 @@ def draw_sweep(results: SweepResults) -> bytes:
     """Returns a PNG of the perplexities against epochs and, if a single number was varied, against its values."""
     combinations = results.combinations()
     differing = [name for name in results.varied if len({one.values[name] for one in combinations}) > 1]
-    # Several varied settings, or words, have no common horizontal axis.
+    # Several varied settings, or strings, have no common horizontal axis.
     number = differing[0] if len(differing) == 1 and _numbers(differing[0], combinations) else None
     figure = plots.new_figure(11 if number else 7, 5.2)
     axes = figure.subplots(1, 2 if number else 1, squeeze=False)[0]
@@ -64,8 +64,10 @@ def _draw_curves(axes: "Axes", combinations: Sequence[CombinationResult], differ
         axes.plot([], [], "-", color="0.3", label="validation")
     axes.plot([], [], "--" if validated else "-", color="0.3", label="training")
     axes.set_xlabel("epoch")
-    left_out = len(combinations) - _MAX_CURVES
-    axes.set_title(f"the best {_MAX_CURVES} of {len(combinations)} combinations" if left_out > 0 else "each run a line")
+    num_omitted = len(combinations) - _MAX_CURVES
+    axes.set_title(
+        f"the best {_MAX_CURVES} of {len(combinations)} combinations" if num_omitted > 0 else "one line per run"
+    )
     _set_legend(axes, 7)
 
 

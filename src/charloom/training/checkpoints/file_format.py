@@ -1,7 +1,7 @@
 """The file format of checkpoints: a line with a checksum, then a safetensors file with JSON in its metadata.
 
 The line is ``charloom checkpoint 1 HASH``; HASH is the SHA-256, in hexadecimal, of everything after the line. Unlike
-``torch.save``, the format contains no pickle, so that reading a file runs none of its contents. The meaning of the
+``torch.save``, the format contains no pickle, so that reading a file executes none of its contents. The meaning of the
 tensors is in ``checkpoint``.
 """
 
@@ -73,22 +73,25 @@ def read_checkpoint(path: Path) -> tuple[Facts, dict[str, Tensor]]:
     """Returns the JSON values and the tensors of a checkpoint.
 
     Raises:
-        CheckpointError: The file cannot be read, is damaged, or is of another version; the message names the file.
+        CheckpointError: The file cannot be read, is damaged, or has another format version; the message names the file.
     """
     try:
         with open_regular(path) as file:
             line = _LINE.fullmatch(file.read(_LINE_BYTES))
         if line is None:
-            raise ValueError("it does not start as a checkpoint does")
+            raise ValueError("it has no checkpoint header")
         if line[1] != _VERSION:
-            raise CheckpointError(f"{path}: version {line[1]!r} of the format: install the charloom that wrote it")
+            version = line[1].decode("ascii", "backslashreplace")
+            raise CheckpointError(
+                f"{path}: unknown format version {version}: install the version of charloom that wrote it"
+            )
         # Read once: the bytes that the checksum covers are those that are parsed.
         body = read_tensor_file(path, _LINE_BYTES)
         if hashlib.sha256(body).hexdigest().encode() != line[2]:
-            raise ValueError("its SHA-256 differs")
+            raise ValueError("its SHA-256 checksum does not match")
         facts = parse_json(metadata_of(body)[_KEY].encode())
         if not isinstance(facts, dict):
-            raise TypeError("no JSON object")
+            raise TypeError("its metadata is not a JSON object")
         return facts, safetensors.torch.load(body)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
