@@ -60,12 +60,12 @@ def check_tokens(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts.Argum
                 hint = (
                     f"Did you mean {near[0]}?"
                     if near
-                    else f"(For a file of this name, write ./{word} or put it after --.)"
+                    else f"(For a file of this name, pass ./{word} or put it after --.)"
                 )
                 raise cyclopts.CycloptsError(msg=f"Unknown option: {word}. {hint}")
             # Path("") is the current folder: --output "$UNSET" would write there.
             if Path in kinds and not word:
-                raise cyclopts.CycloptsError(msg=f"{argument.name} is empty; for the current folder, give a dot.")
+                raise cyclopts.CycloptsError(msg=f"{argument.name} is empty. For the current folder, pass a dot.")
             # cyclopts rounds a fraction to an int.
             if int in kinds and str not in kinds and "." in word:
                 raise cyclopts.CycloptsError(msg=f"{word} for {argument.name} is not an integer.")
@@ -76,11 +76,14 @@ app = cyclopts.App(
     help=HELP,
     help_format="markdown",
     version=__version__,
+    group_parameters=cyclopts.Group("Options"),
     suppress_keyboard_interrupt=False,  # run_command_line reports it, with the exit status of the signal
     config=(check_tokens, recipe_defaults),
 )
 for command in (train, sweep, generate, evaluate, compress, decompress, forecast, info, recipes, cache):
     app.command(command)
+app["--help"].help = "Show this help and exit."
+app["--version"].help = "Show the version and exit."
 
 
 def run_command_line(arguments: list[str]) -> int:
@@ -109,7 +112,7 @@ def run_command_line(arguments: list[str]) -> int:
         )
         sys.stdout.flush()
     except cyclopts.CycloptsError as error:
-        screen.show_error(f"{error}; see charloom --help" if error.app is None else f"{error} (see --help)")
+        screen.show_error(f"{error} (see {'charloom --help' if error.app is None else '--help'})")
         return 2
     except CharloomError as error:
         screen.show_error(*error.parts)
@@ -139,7 +142,7 @@ def run_command_line(arguments: list[str]) -> int:
 
 def _marked(arguments: list[str]) -> list[str]:
     """Returns the arguments, with those after ``--`` marked as positional."""
-    # cyclopts keeps no record of what follows ``--``, but it passes the subclass of str to check_tokens.
+    # cyclopts does not record which arguments follow ``--``, but it passes the subclass of str to check_tokens.
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return [*arguments[: end + 1], *map(PositionalWord, arguments[end + 1 :])]
 
