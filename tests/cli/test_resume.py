@@ -59,7 +59,7 @@ def test_resumes_from_its_folder_alone(home: Path) -> None:
     with (folder / "history.jsonl").open("a") as file:
         file.write('{"epoch": 2, "perplexity": 3.0, "validation_perpl')
     message = call(home, "train", "fable.txt", "--output", "model").error()
-    assert message == "model: there is a run that was interrupted; --resume model resumes it, --force starts a new one"
+    assert message == "model contains an interrupted run; --resume model resumes it, --force starts a new one"
     (home / "elsewhere").mkdir()
     out = call(home / "elsewhere", "train", "--resume", "../model").done()
     assert "run     resumed at epoch 2, minibatch 9 of 36, 3 epochs" in out
@@ -110,7 +110,7 @@ _REFUSED = [
     (["--hidden-size", "17"], "--hidden-size is 17: the run was started with 16; omit it"),
     (["--max-chars", "9"], "--max-chars is 9: the run was started with None"),
     (["--recipe", "section"], "--recipe is 'section': a resumed run keeps its own settings and weights; omit it"),
-    (["--init-from", "model"], "--init-from is 'model': a resumed run has"),
+    (["--init-from", "model"], "--init-from is 'model': a resumed run keeps"),
     (["--extend-vocabulary"], "--extend-vocabulary: it is for --init-from"),
 ]
 
@@ -158,7 +158,7 @@ def test_a_text_from_standard_input(home: Path) -> None:
     message = call(home, "train", "--resume", "model", "--epochs", "2").error()
     assert "the training text was read from standard input; pass the text together with --resume" in message
     out = run(home, "train", "-", "--resume", "model", "--epochs", "2", stdin=_TEXT.encode()).done()
-    assert "after 2 epochs" in out
+    assert "Trained 2 epochs in " in out
 
 
 def test_no_run_to_resume(home: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_disk_that_fills_up_during_training(home: Path, small_disk: Path) -> N
     assert "No space left" in message
     notes = [line for line in result.errors.splitlines() if "note: no checkpoint could be written" in line]
     assert len(notes) == 1
-    assert "; training continues and tries again" in notes[0]
+    assert "; training continues and will try again" in notes[0]
     assert "step-0000000045.checkpoint (epoch 2, minibatch 9 of 36)" in notes[0]
     refuge = next(word for word in message.split() if word.startswith(str(home / "charloom-")))
     assert _weights(Path(refuge)) == _weights(home / "whole")
@@ -268,6 +268,6 @@ def test_a_folder_that_is_deleted_during_training(home: Path) -> None:
         result = call(home, "train", "fable.txt", *_OPTIONS, "--output", "model")
     assert result.status == 0, result
     assert result.errors.count("\n") == 1
-    assert "checkpoints is missing; it is created again, and training continues" in result.errors
+    assert "checkpoints is missing and is created again; training continues" in result.errors
     assert _epochs(home / "model") == [1, 2, 3]
     call(home, "evaluate", "model", "fable.txt").done()

@@ -89,7 +89,7 @@ def test_a_checkpoint_of_another_folder_needs_an_output_folder(home: Path) -> No
     shutil.copy(checkpoint, home / "deep" / "er" / "kept.checkpoint")
     before = _contents(home)
     message = call(home, "train", "--resume", "deep/er/kept.checkpoint", "--epochs", "3").error(2)
-    assert message == "deep/er/kept.checkpoint is not in the folder of a run; give --output"
+    assert message == "deep/er/kept.checkpoint is not in the folder of a run; choose a folder with --output"
     assert _contents(home) == before
     out = call(home, "train", "--resume", "deep/er/kept.checkpoint", "--epochs", "3", "--output", "other").done()
     assert "resumed at the end of epoch 2" in out

@@ -181,7 +181,7 @@ def test_diverged_runs_are_in_the_table(home: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        ([], 2, "nothing is varied: give --vary, --combinations or --num-seeds; the form is --vary NAME=VALUE,VALUE"),
+        ([], 2, "nothing is varied: use --vary, --combinations or --num-seeds; the form is --vary NAME=VALUE,VALUE"),
         (["--vary", "hiden-size=4"], 2, "no setting 'hiden-size'; did you mean --hidden-size?"),
         (["--vary", "hidden-size"], 2, "--vary hidden-size: the form is --vary NAME=VALUE"),
         (["--vary", "hidden-size="], 2, "the form is --vary NAME=VALUE"),
@@ -192,9 +192,9 @@ def test_diverged_runs_are_in_the_table(home: Path) -> None:
         (
             ["--vary", "prefix=a,b"],
             2,
-            "--prefix cannot be varied: it does not affect the trained weights or kept of a run",
+            "--prefix cannot be varied, because it does not affect the trained weights",
         ),
-        (["--vary", "seed=1,2"], 2, "--seed cannot be varied: --num-seeds repeats"),
+        (["--vary", "seed=1,2"], 2, "--seed cannot be varied; use --num-seeds"),
         (["--vary", "batch-size=4,4000"], 2, "lower --batch-size or --num-steps"),
         (["-", "--vary", "max-chars=500,600"], 2, "standard input can be read only once"),
         (["--num-seeds", "0"], 2, "--num-seeds is 0"),
@@ -203,7 +203,7 @@ def test_diverged_runs_are_in_the_table(home: Path) -> None:
         (["--seed", "x"], 2, "--seed"),
         (["--combinations", "none.toml"], 2, "none.toml: No such file"),
         (["--combinations", "fable.txt"], 2, "fable.txt: "),
-        (["--combinations", "odd.toml"], 2, "odd.toml: it must be made of tables [[combination]]"),
+        (["--combinations", "odd.toml"], 2, "odd.toml: it must consist of [[combination]] tables"),
         (
             ["--combinations", "unknown.toml"],
             2,
@@ -234,7 +234,7 @@ def test_bad_input(options: list[str], status: int, message: str, home: Path) ->
 def test_an_existing_model_in_the_folder(home: Path) -> None:
     call(home, "train", "fable.txt", *SMALL, "--epochs", "1", "--output", "model").done()
     message = call(home, "sweep", "fable.txt", *SMALL, "--num-seeds", "2", "--output", "model").error()
-    assert "something else" in message
+    assert "is not the folder of a sweep" in message
     assert charloom.LanguageModel.load(home / "model")
 
 

@@ -87,7 +87,7 @@ def test_a_lost_process_is_replaced_and_the_run_continues(home: Path, number: si
         os.kill(_workers(process)[1], number)
         out, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
-    assert "a process was lost, restart 1: resumed at epoch" in out
+    assert "restart 1 after the loss of a process: resumed at epoch" in out
     if number == signal.SIGKILL:
         is_reported = any("another process of this run ended" in error for error in _errors(errors))
         assert is_reported or "Stopped by SIGTERM" in out, (out, errors)  # torchrun, which ends all, may be first

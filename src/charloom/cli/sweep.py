@@ -133,15 +133,15 @@ def _show_failures(failures: dict[str, str]) -> int:
 
 def _values(vary: tuple[str, ...]) -> dict[str, list[Value]]:
     """Returns the values of each varied setting, parsed from the options."""
-    from charloom.sweeps.plan import find_variable
+    from charloom.sweeps.plan import find_varied_setting
 
     values: dict[str, list[Value]] = {}
     for words in vary:
         name, _, rest = words.partition("=")
         if not rest:
             raise SettingsError(f"--vary {words}: {_FORM}")
-        # find_variable() makes hidden-size and hidden_size equal, so that a repetition is found.
-        name = find_variable(name)
+        # find_varied_setting() makes hidden-size and hidden_size equal, so that a repetition is found.
+        name = find_varied_setting(name)
         if name in values:
             raise SettingsError("is varied twice; pass all its values in one option --vary", setting=name)
         values[name] = [parse_value(name, word.strip()) for word in rest.split(",")]

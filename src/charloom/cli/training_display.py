@@ -119,7 +119,7 @@ class TrainingDisplay:
             if left > _MIN_REPORTED_SECONDS:
                 speed = f"{event.chars_per_second:,.0f} characters/s"
                 self._progress.console.print(
-                    f"speed   {speed}: {_describe_time(left)} until the end of epoch {self._settings.epochs}"
+                    f"speed   {speed}: {_describe_time(left)} until the end of epoch {self._settings.epochs:,}"
                 )
 
     def _figures(self, event: "StepEnded") -> str:
@@ -140,7 +140,7 @@ class TrainingDisplay:
         self._progress.console.print(f"{line}, {record.seconds:.1f} s")
 
 
-def _better_before(history: "History", kept: "EpochRecord") -> str:
+def _describe_better_epoch(history: "History", kept: "EpochRecord") -> str:
     """Returns a sentence about a better epoch than the saved one; an empty string if there is none."""
     best = history.best
     if best is None or kept.validation_perplexity is None or best.validation_perplexity == kept.validation_perplexity:
@@ -216,7 +216,7 @@ def show_end(console: Console, run: "TrainingRun", outcome: "Outcome", stopped_b
             + (f"Best epoch: {kept.epoch}, perplexity" if settings.ends_with_best else "Perplexity")
             + f" {kept.perplexity:.3f}"
             + (f", validation {validation:.3f}." if validation is not None else ".")
-            + _better_before(outcome.history, kept)
+            + _describe_better_epoch(outcome.history, kept)
         )
     console.print(f"Saved to {folder.path}: " + ", ".join(folder.files))
     prefix = next(iter(outcome.model.provenance["prefix"]), "")

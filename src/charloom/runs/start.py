@@ -28,7 +28,7 @@ from charloom.text.sources import STANDARD_INPUT
 from charloom.text.stored_ids import StoredIds
 from charloom.text.vocabulary import named_character
 from charloom.training.checkpoints.checkpoint import Checkpoint
-from charloom.training.checkpoints.file_format import Facts
+from charloom.training.checkpoints.file_format import JsonObject
 from charloom.training.checkpoints.folder import newest_checkpoint
 from charloom.training.checkpoints.resumption import check_corpus, check_settings, describe_differences
 
@@ -51,12 +51,12 @@ class Start:
     corpus: Corpus
     model: LanguageModel
     settings: TrainingSettings
-    source: Facts
+    source: JsonObject
     checkpoint: Checkpoint | None
     description: str
 
 
-def recipe_of(plan: RunPlan) -> Recipe:
+def recipe_of_plan(plan: RunPlan) -> Recipe:
     """Returns the plan's recipe. Without one: that of the resumed run, or the default of the text.
 
     To fine-tune, the default takes the settings that the model dictates.
@@ -77,10 +77,10 @@ def recipe_of_run(path: str | Path) -> Recipe:
     Raises CheckpointError if there is no checkpoint that can be read.
     """
     checkpoint = newest_checkpoint(path)
-    return _recipe_of(checkpoint, checkpoint.make_model())
+    return _recipe_of_checkpoint(checkpoint, checkpoint.make_model())
 
 
-def _recipe_of(checkpoint: Checkpoint, model: LanguageModel) -> Recipe:
+def _recipe_of_checkpoint(checkpoint: Checkpoint, model: LanguageModel) -> Recipe:
     stored = checkpoint.source.get("settings", {})
     try:
         corpus = CorpusSettings(**stored)
@@ -89,7 +89,7 @@ def _recipe_of(checkpoint: Checkpoint, model: LanguageModel) -> Recipe:
     return Recipe(corpus, model.settings, checkpoint.settings)
 
 
-def fixed_settings(model: LanguageModel) -> Facts:
+def fixed_settings(model: LanguageModel) -> JsonObject:
     """Returns the settings that a model's weights and vocabulary dictate, and its dropout, by name."""
     settings = asdict(model.settings)
     del settings["init_sigma"]  # a model does not store it; only new weights need it
@@ -116,7 +116,7 @@ def resolve_settings(
     """
     if checkpoint is not None:
         model = checkpoint.make_model()
-        own = _recipe_of(checkpoint, model)
+        own = _recipe_of_checkpoint(checkpoint, model)
         # torchrun repeats the command line of the first start, which may contradict the checkpoint.
         if restarts:
             recipe = replace(own, training=recipe.training)
@@ -126,7 +126,9 @@ def resolve_settings(
             given = {name: value for name, value in vars(recipe.corpus).items() if value is not None}
             recipe = replace(recipe, corpus=replace(own.corpus, **given))
             for group in ("corpus", "model"):
-                _refuse_changes(asdict(getattr(own, group)), asdict(getattr(recipe, group)), "the run was started with")
+                _check_unchanged(
+                    asdict(getattr(own, group)), asdict(getattr(recipe, group)), "the run was started with"
+                )
         check_settings(checkpoint, recipe.training)
         return recipe, model
     if plan.init_from is None:
@@ -135,7 +137,7 @@ def resolve_settings(
     known = {name: value for name, value in fixed_settings(model).items() if name != "dropout"}
     unset = [name for name, value in vars(recipe.corpus).items() if value is None and name in known]
     recipe = recipe.with_changes({name: known[name] for name in unset})
-    _refuse_changes(known, recipe.values, f"the model in {plan.init_from} has")
+    _check_unchanged(known, recipe.values, f"the model in {plan.init_from} has")
     # Dropout has no weights, so it may change. PyTorch warns of dropout between layers if there is only one.
     model.dropout.p = recipe.model.dropout
     model.layer.dropout = recipe.model.dropout if recipe.model.num_layers > 1 else 0.0
@@ -194,7 +196,7 @@ def start_new(plan: RunPlan, recipe: Recipe, model: LanguageModel | None, corpus
     return Start(corpus.in_vocabulary(model.vocabulary), model, recipe.training, source, None, description)
 
 
-def _source(plan: RunPlan, corpus: Corpus, settings: CorpusSettings) -> Facts:
+def _source(plan: RunPlan, corpus: Corpus, settings: CorpusSettings) -> JsonObject:
     """Returns the names or absolute paths of the texts, and the corpus settings, as JSON values."""
     # Absolute, so that the run can be resumed from another working folder.
     texts = [name if _is_not_path(name) else str(Path(name).absolute()) for name in plan.texts]
@@ -225,7 +227,7 @@ def _is_not_path(name: str) -> bool:
     return name == STANDARD_INPUT or name.startswith(HUGGING_FACE)
 
 
-def _refuse_changes(before: Mapping[str, object], now: Mapping[str, object], reason: str) -> None:
+def _check_unchanged(before: Mapping[str, object], now: Mapping[str, object], reason: str) -> None:
     for name, value in before.items():
         if now[name] != value:
             raise SettingsError(f"{reason} {value!r}", setting=name, value=now[name], hint="omit it")

@@ -201,8 +201,9 @@ class WeightsAndBiases(Tracker):
                 settings=self._wandb.Settings(console="off"),
             )
         except Exception as error:
+            reason = " ".join(str(error).split()).rstrip(".")
             raise CharloomError(
-                f"Weights & Biases: {' '.join(str(error).split())}; set WANDB_MODE=offline to log to a local folder"
+                f"Weights & Biases: {reason}; set WANDB_MODE=offline to log to a local folder"
             ) from None
         self.run_id: str = self._run.id
         # A run is summarized by its best epoch: the last one is worse if the model overfits.

@@ -26,7 +26,7 @@ from charloom.errors import (
 from charloom.models.language_model import LanguageModel
 from charloom.runs.folder import PLOT_FILE, RunFolder, texts_for_codec
 from charloom.runs.plan import RunPlan
-from charloom.runs.start import Start, recipe_of, resolve_settings, start_new, start_resumed, stored_texts
+from charloom.runs.start import Start, recipe_of_plan, resolve_settings, start_new, start_resumed, stored_texts
 from charloom.text.corpora import Corpus, load_corpus
 from charloom.text.sources import STANDARD_INPUT, Progress
 from charloom.training.checkpoints.checkpoint import Checkpoint
@@ -123,7 +123,7 @@ class TrainingRun:
         if self._stage != "new":
             raise InputError("a TrainingRun can be entered only once: create a new one from the same plan")
         self._stage = "left"  # a run that fails to start cannot be entered again either
-        plan, recipe = self.plan, recipe_of(self.plan)
+        plan, recipe = self.plan, recipe_of_plan(self.plan)
         with ExitStack() as stack:
             if self._owns_processes:
                 self.processes = stack.enter_context(init_processes(recipe.training.device))
@@ -254,7 +254,7 @@ class TrainingRun:
         if isinstance(failure, TrainingDivergedError):
             return self._outcome(start.model, last, TrainingDivergedError(*failure.parts, *saved))
         if saved and isinstance(failure, (CharloomError, OSError)):
-            raise CharloomError(*_parts_of(failure), *saved) from failure
+            raise CharloomError(*_message_parts(failure), *saved) from failure
         if failure is not None:
             raise failure
         return self._outcome(start.model, last)
@@ -287,8 +287,10 @@ class TrainingRun:
             # Hours of training are not lost to a full disk or an unmounted folder.
             rescue_folder = Path(tempfile.mkdtemp(prefix="charloom-"))
             model.save(rescue_folder)
-            raise ModelFolderError(*_parts_of(error), f"; the model is saved in {rescue_folder} instead") from error
+            raise ModelFolderError(
+                *_message_parts(error), f"; the model is saved in {rescue_folder} instead"
+            ) from error
 
 
-def _parts_of(error: CharloomError | OSError) -> tuple[Part, ...]:
+def _message_parts(error: CharloomError | OSError) -> tuple[Part, ...]:
     return error.parts if isinstance(error, CharloomError) else (str(error),)

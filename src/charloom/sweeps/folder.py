@@ -34,7 +34,7 @@ RUN_FILE = "run.json"
 _FORMAT_VERSION = 1
 _CHOOSE_ANOTHER = ("choose another folder with ", Argument("output"))
 # Any JSON value may be in a damaged file, so that reading a field can raise any of these.
-_DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError, CharloomError)
+_READ_ERRORS = (OSError, ValueError, TypeError, KeyError, AttributeError, CharloomError)
 
 
 class SweepFolder:
@@ -130,7 +130,7 @@ class SweepFolder:
             if not is_later:
                 self._fixed = Recipe().with_changes(data["fixed"])
                 self.varied = tuple(name for name in data["varied"] if name in self._fixed.values)
-        except _DAMAGED as error:
+        except _READ_ERRORS as error:
             raise ModelFolderError(f"{file}: damaged ({error})", hint=_CHOOSE_ANOTHER) from None
         # Raised outside the try block, which would report the file as damaged.
         if is_later:
@@ -140,7 +140,7 @@ class SweepFolder:
         for run in sorted((self.path / "runs").glob(f"*/{RUN_FILE}")):
             try:
                 self._read_run(run.parent)
-            except _DAMAGED as error:
+            except _READ_ERRORS as error:
                 raise ModelFolderError(f"{run}: damaged ({error}); delete its folder to repeat the run") from None
 
     def _read_run(self, folder: Path) -> SweepRun:

@@ -21,18 +21,18 @@ def draw_sweep(results: SweepResults) -> bytes:
     combinations = results.combinations()
     differing = [name for name in results.varied if len({one.values[name] for one in combinations}) > 1]
     # Several varied settings, or strings, have no common horizontal axis.
-    number = differing[0] if len(differing) == 1 and _numbers(differing[0], combinations) else None
+    number = differing[0] if len(differing) == 1 and _numeric_values(differing[0], combinations) else None
     figure = plots.new_figure(11 if number else 7, 5.2)
     axes = figure.subplots(1, 2 if number else 1, squeeze=False)[0]
     _draw_curves(axes[-1], combinations, differing)
     if number:
-        _draw_against(axes[0], number, combinations)
+        _draw_by_value(axes[0], number, combinations)
     for one in axes:
         plots.set_perplexity_axis(one)
     return plots.render_figure(figure)
 
 
-def _numbers(name: str, combinations: Sequence[CombinationResult]) -> list[float]:
+def _numeric_values(name: str, combinations: Sequence[CombinationResult]) -> list[float]:
     """Returns the values of a varied setting if all are numbers; otherwise an empty list."""
     values = [one.values[name] for one in combinations]
     numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
@@ -71,9 +71,9 @@ def _draw_curves(axes: "Axes", combinations: Sequence[CombinationResult], differ
     _set_legend(axes, 7)
 
 
-def _draw_against(axes: "Axes", name: str, combinations: Sequence[CombinationResult]) -> None:
+def _draw_by_value(axes: "Axes", name: str, combinations: Sequence[CombinationResult]) -> None:
     """Draws the mean perplexities over seeds against a varied number; error bars show the standard deviations."""
-    values = _numbers(name, combinations)
+    values = _numeric_values(name, combinations)
     for label, figure, style in (
         ("validation", "validation_perplexity", "o-"),
         ("best validation", "best_validation_perplexity", "^:"),

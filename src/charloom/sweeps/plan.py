@@ -21,7 +21,7 @@ Combination: TypeAlias = dict[str, Value]
 
 _MAX_NAME = 100
 """Maximum number of characters of a combination in a folder name: file systems limit names to 255 bytes."""
-_DEFAULT_NAMES = Recipe().values
+_DEFAULT_VALUES = Recipe().values
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class PlannedRun:
     name: str
 
 
-def find_variable(name: str) -> str:
+def find_varied_setting(name: str) -> str:
     """Returns the Python name of a setting. Raises SettingsError if it is unknown or cannot be varied."""
     name = find_setting(name)
     if name == "seed":
@@ -53,7 +53,7 @@ def find_variable(name: str) -> str:
 
 def grid(vary: Mapping[str, Sequence[Value]]) -> list[Combination]:
     """Returns all combinations of values. Raises SettingsError for a setting that cannot be varied or has no values."""
-    names = [find_variable(name) for name in vary]
+    names = [find_varied_setting(name) for name in vary]
     # hidden-size and hidden_size are the same setting, so that equal names are possible in a mapping.
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise SettingsError("appears twice; pass all its values in one list", setting=repeated[0])
@@ -70,7 +70,7 @@ def check_combinations(combinations: Sequence[Mapping[str, Value]]) -> list[Comb
         raise SettingsError("it must contain at least one combination", setting="vary", value=combinations)
     for one in combinations:
         check_type(Mapping, combination=one)
-    return [{find_variable(name): value for name, value in one.items()} for one in combinations]
+    return [{find_varied_setting(name): value for name, value in one.items()} for one in combinations]
 
 
 def read_combinations(file: Path, more: Sequence[Combination], base: Recipe) -> list[Combination]:
@@ -145,14 +145,14 @@ def add_combination_to_errors(combination: Combination) -> Iterator[None]:
 def without_display(recipe: Recipe) -> Recipe:
     """Returns the recipe without samples, with one thread unless it sets a number, and defaults for display."""
     # Settings without effect on the weights must not change ``settings_key``.
-    defaults = {name: _DEFAULT_NAMES[name] for name in WITHOUT_EFFECT}
+    defaults = {name: _DEFAULT_VALUES[name] for name in WITHOUT_EFFECT}
     return recipe.with_changes(defaults | {"threads": recipe.training.threads or 1, "sample_every": 0})
 
 
 def settings_key(recipe: Recipe) -> str:
     """Returns a hash of all settings that differ from their defaults."""
     # Without the defaults, a setting that a later version adds changes no key, and old runs are still found.
-    changed = {name: value for name, value in recipe.values.items() if value != _DEFAULT_NAMES[name]}
+    changed = {name: value for name, value in recipe.values.items() if value != _DEFAULT_VALUES[name]}
     return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:16]
 
 

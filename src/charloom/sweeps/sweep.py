@@ -34,7 +34,7 @@ from charloom.sweeps.plan import (
 )
 from charloom.sweeps.processes import Workers
 from charloom.sweeps.results import SweepResults, combinations_as_csv, runs_as_json_lines
-from charloom.sweeps.worker import Order, write_corpus
+from charloom.sweeps.worker import Task, write_corpus
 from charloom.text.corpora import Corpus, load_corpus
 from charloom.text.sources import STANDARD_INPUT
 from charloom.training.events import StopTraining
@@ -170,24 +170,24 @@ def _train_in_workers(
     with Workers(num_jobs) as workers:
         running = {}
         for run in to_do:
-            order = Order(
+            task = Task(
                 folder=str(work / run.name),
                 corpus=str(texts[run.recipe.corpus]),
                 settings=run.recipe.values,
                 keep_model=keep_models,
             )
-            running[workers.train(order, functools.partial(epochs.__setitem__, run.name))] = run
+            running[workers.train(task, functools.partial(epochs.__setitem__, run.name))] = run
         while running:
             for end in wait(running, _SECONDS_BETWEEN_EVENTS, FIRST_COMPLETED).done:
-                run, answer = running.pop(end), end.result()
+                run, reply = running.pop(end), end.result()
                 # A run that diverged, failed or stopped early has no more epochs to wait for.
                 epochs[run.name] = run.recipe.training.epochs
                 # An error in the settings or on the disk, which other runs would meet, too: it ends the sweep.
-                if "error" in answer:
-                    raise CharloomError(f"{run.name}: {answer['error']}")
-                if "failed" in answer:
-                    failures[run.name] = answer["failed"]
-                    _emit(listeners, RunFailed(run.name, answer["failed"]))
+                if "error" in reply:
+                    raise CharloomError(f"{run.name}: {reply['error']}")
+                if "failed" in reply:
+                    failures[run.name] = reply["failed"]
+                    _emit(listeners, RunFailed(run.name, reply["failed"]))
                 else:
                     _emit(listeners, RunEnded(folder.add_run(run)))
             _emit(listeners, SweepProgressed(sum(epochs.values()) / num_epochs))

@@ -51,7 +51,7 @@ class TrainingState:
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.history = History()
         # A copy: the optimizer changes the tensors of the model in place.
-        self.last_good = _copy_of(weights_of(model))
+        self.last_good = _copy_weights(weights_of(model))
         self.best: Weights | None = None
         self.kept: EpochRecord | None = None
         self.epoch_start_rng_state = self.generator.get_state()
@@ -63,16 +63,16 @@ class TrainingState:
     def check_loss(self) -> None:
         """Raises TrainingDivergedError if the mean loss is not finite, after restoring the last good weights."""
         if self.progress is not None and not math.isfinite(loss := float(self.progress.mean_loss)):
-            self._diverged(f"the loss is {loss}")
+            self._raise_diverged(f"the loss is {loss}")
 
     def check(self) -> None:
         """Raises TrainingDivergedError if the loss or a weight is not finite, after restoring the last good weights."""
         # The loss is one number, so it is checked before the weights.
         self.check_loss()
         if not all(bool(tensor.isfinite().all()) for tensor in weights_of(self.model).values()):
-            self._diverged("a weight is no longer finite")
+            self._raise_diverged("a weight is no longer finite")
 
-    def _diverged(self, reason: str) -> None:
+    def _raise_diverged(self, reason: str) -> None:
         # The model stays usable: train() raises, and its caller may still save the model.
         weights, good = self.last_good, len(self.history)
         if self.settings.ends_with_best and self.best is not None and self.history.best is not None:
@@ -121,7 +121,7 @@ class TrainingState:
         """Appends the record of an epoch to the history, copies the weights and resets the progress."""
         # First, because ``best`` below searches the history for this record.
         self.history.append(record)
-        self.last_good = _copy_of(weights_of(self.model))
+        self.last_good = _copy_weights(weights_of(self.model))
         if record.validation_perplexity is not None and self.history.best is record:
             self.best = self.last_good  # shared, not copied: a checkpoint then stores the weights once
         self.epoch_start_rng_state = self.generator.get_state()
@@ -192,5 +192,5 @@ def weights_of(model: LanguageModel) -> Weights:
     return {name: tensor.detach() for name, tensor in model.own_tensors().items()}
 
 
-def _copy_of(weights: Weights) -> Weights:
+def _copy_weights(weights: Weights) -> Weights:
     return {name: tensor.clone() for name, tensor in weights.items()}

@@ -28,7 +28,7 @@ from charloom.recurrence.backend import backend
 from charloom.recurrence.state import state_to_tuple, tuple_to_state
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import State
-from charloom.training.checkpoints.file_format import Facts, read_checkpoint, write_checkpoint
+from charloom.training.checkpoints.file_format import JsonObject, read_checkpoint, write_checkpoint
 from charloom.training.history import EpochRecord, History
 from charloom.training.processes import Processes
 from charloom.training.state import TrainingState, Weights, describe_position, weights_of
@@ -60,13 +60,13 @@ class Checkpoint:
     path: Path
     settings: TrainingSettings
     corpus: dict[str, str | int]
-    source: Facts
+    source: JsonObject
     history: History
     steps: int
     done: int
     num_batches: int
     made_with: dict[str, str]
-    _facts: Facts
+    _metadata: JsonObject
     _tensors: dict[str, Tensor]
 
     @classmethod
@@ -74,13 +74,13 @@ class Checkpoint:
         """Reads a file. Raises CheckpointError if it is damaged or was written by another version."""
         check_type(PATH, path=path)
         file = Path(path)
-        facts, tensors = read_checkpoint(file)
+        metadata, tensors = read_checkpoint(file)
         try:
-            settings = TrainingSettings(**facts["training"])
+            settings = TrainingSettings(**metadata["training"])
             # Records have a validation perplexity if, and only if, the run has a held-out part.
             validated = bool(settings.validation_fraction)
-            text = facts["corpus"]
-            records = [{**values, "epoch": epoch} for epoch, values in enumerate(facts["history"], 1)]
+            text = metadata["corpus"]
+            records = [{**values, "epoch": epoch} for epoch, values in enumerate(metadata["history"], 1)]
             return cls(
                 file,
                 settings,
@@ -89,13 +89,13 @@ class Checkpoint:
                     "sha256": str(text["sha256"]),
                     "num_chars": _check_count(text["num_chars"]),
                 },
-                dict(facts["source"]),
+                dict(metadata["source"]),
                 History([EpochRecord.from_dict(record, validated=validated) for record in records]),
-                _check_count(facts["steps"]),
-                _check_count(facts["done"]),
-                _check_count(facts["num_batches"]),
-                {name: str(facts["made_with"][name]) for name in describe_environment()},
-                facts,
+                _check_count(metadata["steps"]),
+                _check_count(metadata["done"]),
+                _check_count(metadata["num_batches"]),
+                {name: str(metadata["made_with"][name]) for name in describe_environment()},
+                metadata,
                 tensors,
             )
         # A correct checksum does not prove valid contents: a file from elsewhere may contain any JSON.
@@ -115,7 +115,7 @@ class Checkpoint:
         try:
             # Copies, since training changes the weights in place and ``restore`` reads the tensors again.
             weights = {name: tensor.clone() for name, tensor in _select(self._tensors, "weights").items()}
-            return LanguageModel.from_config(self._facts["model"], weights)
+            return LanguageModel.from_config(self._metadata["model"], weights)
         except (CharloomError, KeyError) as error:
             raise CheckpointError(f"{self.path}: damaged ({error!s:.300})") from None
 
@@ -151,7 +151,7 @@ class Checkpoint:
         training.generator.set_state(tensors["generator"])
         training.steps = self.steps
         training.seconds, training.epoch_seconds = (
-            _check_seconds(self._facts[key]) for key in ("seconds", "epoch_seconds")
+            _check_seconds(self._metadata[key]) for key in ("seconds", "epoch_seconds")
         )
         if self.done:
             # The generator has its state of the epoch's start: the epoch draws the same order and skips ``done``.
@@ -230,7 +230,7 @@ def save_checkpoint(
     tensors |= {f"random/{rank}": random_state for rank, random_state in enumerate(random_states)}
     # Not the generator's present state: resuming draws the epoch's offset and order again.
     tensors["generator"] = training.epoch_start_rng_state
-    facts = {
+    metadata = {
         **about,
         "model": training.model.to_config()[0],
         "training": asdict(training.settings),
@@ -242,7 +242,7 @@ def save_checkpoint(
         "epoch_seconds": training.epoch_seconds,
         "made_with": describe_environment(),
     }
-    write_checkpoint(path, facts, tensors)
+    write_checkpoint(path, metadata, tensors)
 
 
 def describe_environment() -> dict[str, str]:
