@@ -111,7 +111,7 @@ _REFUSED = [
     (["--max-chars", "9"], "--max-chars is 9: the run was started with None"),
     (["--recipe", "section"], "--recipe is 'section': a resumed run keeps its own settings and weights; omit it"),
     (["--init-from", "model"], "--init-from is 'model': a resumed run keeps"),
-    (["--extend-vocabulary"], "--extend-vocabulary: it is for --init-from"),
+    (["--extend-vocabulary"], "--extend-vocabulary: it requires --init-from"),
 ]
 
 

@@ -153,7 +153,7 @@ def start_resumed(
     if others := describe_differences(checkpoint):
         warnings.warn(f"{others}: the last bits of the results may differ", CharloomWarning, stacklevel=2)
     verb = f"restart {restarts} after the loss of a process: resumed at" if restarts else "resumed at"
-    description = ", ".join([f"{verb} {checkpoint.place}", *check_settings(checkpoint, recipe.training)])
+    description = ", ".join([f"{verb} {checkpoint.position}", *check_settings(checkpoint, recipe.training)])
     # A text that the plan names replaces the stored one, which may have moved.
     source = checkpoint.source | (_source(plan, corpus, recipe.corpus) if plan.corpus else {})
     return Start(corpus.in_vocabulary(model.vocabulary), model, recipe.training, source, checkpoint, description)

@@ -125,7 +125,7 @@ class TrainingSettings:
 
     @property
     def rows(self) -> int:
-        """Sequences per optimizer step; the number of lanes of sequential partitioning."""
+        """Number of sequences per optimizer step: the batch size times the gradient accumulation steps."""
         return self.batch_size * self.gradient_accumulation_steps
 
     @property

@@ -212,7 +212,7 @@ class _Trainer:
             self._emit(ValidationAdvanced(training.epoch, fraction))  # a listener can stop a long validation
 
         scored = sum_nats_in_lanes(training.model, ids, num_lanes, self._processes.rows_of_rank(num_lanes), progress)
-        # Sums, not a mean of perplexities: ranks may have different numbers of lanes.
+        # Sums, not a mean of perplexities: ranks may have different numbers of sequences.
         gathered = torch.stack(self._processes.all_gather(torch.tensor(scored, dtype=torch.float64)))
         nats, count = gathered.sum(0).tolist()
         return perplexity_of(nats / count)

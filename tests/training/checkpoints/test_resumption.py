@@ -217,7 +217,7 @@ def test_a_diverging_run_names_the_checkpoint_to_resume_from(tmp_path: Path) -> 
         )
     good = newest_checkpoint(tmp_path)
     assert good.path.name in str(e.value)
-    assert good.place in str(e.value)
+    assert good.position in str(e.value)
     assert all(tensor.isfinite().all() for tensor in good.make_model().state_dict().values())
     _, history = train_or_resume("random order", corpus, tmp_path, learning_rate=0.001, checkpoint_steps=3)
     assert len(history) == settings.epochs
@@ -235,7 +235,7 @@ def test_a_failing_listener_costs_no_step(tmp_path: Path) -> None:
     expected = train_or_resume("dropout", corpus, tmp_path / "whole")
     with pytest.raises(OSError, match="Broken pipe"):
         train_or_resume("dropout", corpus, tmp_path / "again", fail)
-    assert newest_checkpoint(tmp_path / "again").place == "the end of epoch 2"
+    assert newest_checkpoint(tmp_path / "again").position == "the end of epoch 2"
     assert_same(*train_or_resume("dropout", corpus, tmp_path / "again"), *expected)
 
 

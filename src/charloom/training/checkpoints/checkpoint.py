@@ -105,7 +105,7 @@ class Checkpoint:
             raise CheckpointError(f"{file}: damaged, or written by another version ({error!r:.200})") from None
 
     @property
-    def place(self) -> str:
+    def position(self) -> str:
         """Position in the run for messages: the epoch, and the minibatch in it."""
         return describe_position(len(self.history), self.done, self.num_batches)
 

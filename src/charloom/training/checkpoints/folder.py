@@ -57,7 +57,7 @@ class CheckpointFolder:
         self._about: dict[str, object] = {"source": dict(source or {})}
         self._processes = Processes()
         self._written_at = 0.0
-        self._last_place = ""
+        self._last_position = ""
         self.behind = False
 
     def start(
@@ -84,7 +84,7 @@ class CheckpointFolder:
             if resumed is not None and resumed.path.parent.resolve() == self.path.resolve():
                 # Later checkpoints are of a future that this run does not continue from.
                 after = step_number(resumed.path)
-                self.last, self._last_place = resumed.path, resumed.place
+                self.last, self._last_position = resumed.path, resumed.position
             for path in checkpoint_files(self.path, after):
                 path.unlink(missing_ok=True)
         # Written before the next step, so that there is always a checkpoint to resume from.
@@ -132,7 +132,7 @@ class CheckpointFolder:
         else:
             self.behind = False
             done, num_batches = training.progress[:2] if training.progress else (0, 0)
-            self.last, self._last_place = path, describe_position(len(training.history), done, num_batches)
+            self.last, self._last_position = path, describe_position(len(training.history), done, num_batches)
             self._delete_all_but(training.settings.keep_checkpoints)
         # Also after a failure: the next attempt is made after the full interval, not after the next step.
         self._written_at = time.monotonic()
@@ -146,7 +146,7 @@ class CheckpointFolder:
     @property
     def last_description(self) -> str:
         """Path of the last checkpoint and its position in the run; empty if there is none."""
-        return f"{self.last} ({self._last_place})" if self.last is not None else ""
+        return f"{self.last} ({self._last_position})" if self.last is not None else ""
 
     def _delete_all_but(self, number: int) -> None:
         with contextlib.suppress(OSError):  # an old checkpoint that cannot be deleted is no reason to stop training
