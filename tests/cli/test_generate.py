@@ -58,7 +58,7 @@ def test_unknown_characters(char_model: Path, tmp_path: Path) -> None:
     ("options", "message"),
     [
         (["--temperature", "-1"], "--temperature is -1.0: it must be at least 0"),
-        (["--temperature", "1", "--power", "2"], "pass only one of them"),
+        (["--temperature", "1", "--power", "2"], "pass only one"),
         (["--top-p", "2"], "--top-p is 2.0: it must be above 0 and at most 1"),
         (["--top-k", "0"], "--top-k is 0"),
         (["--num-chars", "-5"], "--num-chars is -5"),

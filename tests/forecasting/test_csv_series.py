@@ -229,7 +229,7 @@ def test_gaps_are_filled_by_straight_lines(home: Path) -> None:
         ({"decimal": "x"}, "decimal is 'x': it must be one of '.' ','"),
         ({"thousands": "_"}, "thousands is '_': it must be one of ',' '.' ' '"),
         ({"thousands": "."}, "thousands is '.': it is also the decimal separator; set decimal=','"),
-        ({"thousands": ",", "decimal": ","}, "thousands is ',': it is also the decimal separator; give decimal='.'"),
+        ({"thousands": ",", "decimal": ","}, "thousands is ',': it is also the decimal separator; set decimal='.'"),
         ({"date_format": "%d.%m."}, "date_format is '%d.%m.': it has no year (%Y or %y)"),
         ({"date_format": "%H:%M"}, "it has no year"),
         ({"date_format": "dd.mm.yyyy"}, "it has no year"),
