@@ -23,6 +23,7 @@ def settings_parameter(group: str) -> Parameter:
     return Parameter(name="*", group=Group(group), show_default=_describe_default)
 
 
-def _describe_default(value: object) -> str:
-    """Formats a default value for the help; empty for one that the description of the option explains."""
-    return "" if value is None or value == () else str(value)
+def _describe_default(value: object) -> str | None:
+    """Formats a default value for the help; None to show none."""
+    # The description of such an option states its default in words.
+    return None if value is None or value == () else str(value)
