@@ -145,7 +145,7 @@ def test_without_torchrun_the_remaining_process_reports_it_and_saves(home: Path)
     ("arguments", "reason"),
     [
         (["text.txt", "--batch-size", "7"], "batch-size is 7: it must be a multiple of the number of processes (2)"),
-        (["-"], "standard input has one reader"),
+        (["-"], "standard input cannot be shared between processes"),
         (["no.txt"], "no.txt"),
         (["text.txt", "--output", "."], "already contains a model"),
     ],
