@@ -2,7 +2,7 @@
 
 Trains an RNN of 256 and an LSTM of 512 units on the first 90 % of a text (or loads trained models), and evaluates the
 last 10 % in 64 lanes with the float model and with the quantized one. Then measures characters per second of the fast
-engine on each instruction set, including coding, in processor time of one thread; the instruction sets take turns.
+engine on each instruction set, including coding, in CPU time of one thread; the instruction sets take turns.
 """
 
 import argparse
