@@ -142,7 +142,7 @@ class PlainEngine(Engine):
         self.start = start
         self.fingerprint = hashlib.sha256(b"plain" + name.encode() + start).digest()
 
-    def lanes_for(self, length: int) -> int:
+    def choose_num_lanes(self, length: int) -> int:
         return _lanes_for(length)
 
     def start_session(self, lanes: int) -> PlainSession:
@@ -201,7 +201,7 @@ class ZlibEngine(Engine):
         self.start = start
         self.fingerprint = hashlib.sha256(b"zlib" + name.encode() + start).digest()
 
-    def lanes_for(self, length: int) -> int:
+    def choose_num_lanes(self, length: int) -> int:
         return _lanes_for(length)
 
     def start_session(self, lanes: int) -> ZlibSession:

@@ -26,14 +26,14 @@ def test_malformed_numbers(data: bytes) -> None:
     """A superfluous zero at the end, or no end."""
     with pytest.raises(ValueError, match="a varint"):
         decode_varint(data)
-    with pytest.raises(DamagedFileError, match=f"a malformed number before byte {len(data)} of"):
+    with pytest.raises(DamagedFileError, match=f"an invalid varint before byte {len(data)} of"):
         ByteReader(io.BytesIO(data)).varint()
 
 
 def test_a_truncated_number() -> None:
     with pytest.raises(ValueError, match="truncated or too long"):
         decode_varint(b"\x80")
-    with pytest.raises(TruncatedFileError, match="it ends too early, after 1 bytes"):
+    with pytest.raises(TruncatedFileError, match=r"the file ends too early, after 1 byte$"):
         ByteReader(io.BytesIO(b"\x80")).varint()
 
 

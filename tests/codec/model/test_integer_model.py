@@ -108,12 +108,12 @@ def _renamed(name: str, other: str) -> Callable[[dict[str, Any]], None]:
 
 
 _BAD: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
-    "later version": (_set("header", 2, 0), "version 2, this charloom reads 1"),
-    "no such cell": (_set("header", 4, 1), "cell 4 does not exist"),
+    "later version": (_set("header", 2, 0), "version 2, but this charloom reads version 1"),
+    "no such cell": (_set("header", 4, 1), "4 is not a valid cell number"),
     "another cell": (_set("header", 2, 1), "candidate_bias"),
-    "start token": (_set("header", 5, 2), "start_token is not a token of the vocabulary"),
-    "negative start token": (_set("header", -1, 2), "start_token is not a token of the vocabulary"),
-    "short header": (_shorter("header"), "header is not three int32"),
+    "start token": (_set("header", 5, 2), "start_token is not in the vocabulary"),
+    "negative start token": (_set("header", -1, 2), "start_token is not in the vocabulary"),
+    "short header": (_shorter("header"), "its header is not three int32 values"),
     "no header": (_removed("header"), "header"),
     "short table": (_shorter("token_table"), "token_table is int16"),
     "floats": (_retyped("token_table", np.float32), "token_table is float32"),

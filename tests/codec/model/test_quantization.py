@@ -145,7 +145,7 @@ def test_refusals() -> None:
     with pytest.raises(InputError, match=r"weights as large as 1e\+30 cannot be quantized"):
         quantize(large)
     deep = _model(num_layers=65)
-    with pytest.raises(InputError, match=r"num_layers is 65: too large for compression \(at most 64\)"):
+    with pytest.raises(InputError, match=r"num_layers is 65: too large for compression \(maximum: 64\)"):
         quantize(deep)
     beyond = _model().double()
     with torch.no_grad():

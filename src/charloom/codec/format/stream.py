@@ -41,7 +41,7 @@ def compress_stream(source: BinaryIO, engine: Engine, work: OrderedWork) -> Gene
 
 def _read(source: BinaryIO, count: int) -> bytes:
     """Returns ``count`` bytes, or less at the end of the stream."""
-    # In a loop, because a pipe returns the bytes that it has. Segments must not depend on its timing.
+    # In a loop, because a pipe returns the available bytes, and segments must not depend on its timing.
     data = bytearray()
     while len(data) < count and (more := check_blocking(source.read(count - len(data)))):
         data += more
@@ -68,7 +68,7 @@ def decompress_stream(source: ByteReader, header: Header, engines: EngineChoice,
         position = 0
         while head := source.varint():
             segment = read_segment(source, head, position)
-            engine = None if segment.code == STORED else engines.for_file(header)
+            engine = None if segment.code == STORED else engines.open_for_file(header)
             yield functools.partial(decode_segment, engine, segment, work)
             # The blocks before the error are decoded; the file cannot be read further.
             if segment.error is not None:
@@ -91,5 +91,6 @@ def decompress_stream(source: ByteReader, header: Header, engines: EngineChoice,
         raise DamagedFileError("damaged: the checksum of the whole file differs, although all blocks are intact")
     if not source.is_at_end():
         raise TrailingDataError(
-            f"data follow the end of the compressed file, at byte {source.position:,}: split concatenated files"
+            f"data follow the end of the compressed file, at byte {source.position:,}: if files were concatenated, "
+            "split them"
         )

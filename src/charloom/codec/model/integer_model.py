@@ -1,7 +1,8 @@
 """Language model in integers, from which the codec computes the same probabilities on any machine.
 
-``quantization`` makes it once from a trained model. It is then stored and never computed from floats again, because
-floating-point results differ between machines. ``reference.network`` specifies what the numbers mean. Needs no PyTorch.
+``quantization`` creates it once from a trained model. It is then stored and never computed from floats again, because
+floating-point results differ between machines. ``reference.network`` specifies the meaning of the numbers. This module
+does not need PyTorch.
 
 Formats: activations, gates and the arguments of tanh are int16; "Q12" is a number times 2^12.
 """
@@ -182,39 +183,41 @@ class IntegerModel:
     @classmethod
     def from_arrays(cls, arrays: dict[str, Array]) -> "IntegerModel":
         """Returns the model of the arrays that ``arrays`` returned. Raises KeyError or ValueError for any others."""
-        left = dict(arrays)  # the arrays that no field has taken yet
-        header = left.pop("header")
+        remaining = dict(arrays)  # the arrays that no field has taken yet
+        header = remaining.pop("header")
         if header.dtype != np.int32 or header.shape != (3,):
-            raise ValueError("header is not three int32")
+            raise ValueError("its header is not three int32 values")
         version, cell, start_token = header.tolist()
         # The version comes first: the arrays of another version may differ.
         if version != FORMAT_VERSION:
-            raise ValueError(f"version {version}, this charloom reads {FORMAT_VERSION}: run prepare_codec again")
+            raise ValueError(
+                f"it has version {version}, but this charloom reads version {FORMAT_VERSION}: run prepare_codec again"
+            )
         if not 0 <= cell < len(CELLS):
-            raise ValueError(f"cell {cell} does not exist")
+            raise ValueError(f"{cell} is not a valid cell number")
         # The number of layers is not stored: it follows from the names.
         layers: list[IntegerLayer] = []
-        while f"layers.{len(layers)}.hidden.weights" in left:
+        while f"layers.{len(layers)}.hidden.weights" in remaining:
             name = f"layers.{len(layers)}"
             layers.append(
                 IntegerLayer(
-                    _pop_matrix(left, f"{name}.hidden"),
-                    _pop_matrix(left, f"{name}.input") if layers else None,
-                    left.pop(f"{name}.bias") if layers else None,
-                    left.pop(f"{name}.candidate_bias") if CELLS[cell].name == "gru" else None,
+                    _pop_matrix(remaining, f"{name}.hidden"),
+                    _pop_matrix(remaining, f"{name}.input") if layers else None,
+                    remaining.pop(f"{name}.bias") if layers else None,
+                    remaining.pop(f"{name}.candidate_bias") if CELLS[cell].name == "gru" else None,
                 )
             )
         model = cls(
             cell=CELLS[cell].name,
             layers=tuple(layers),
-            output=_pop_matrix(left, "output"),
-            output_bias=left.pop("output.bias"),
+            output=_pop_matrix(remaining, "output"),
+            output_bias=remaining.pop("output.bias"),
             start_token=start_token,
-            **{name: left.pop(name) for name in _TABLES},
+            **{name: remaining.pop(name) for name in _TABLES},
         )
         # An unknown array may come from a later version, which computes something else.
-        if left:
-            raise ValueError(f"unknown array {min(left)}")
+        if remaining:
+            raise ValueError(f"unknown array {min(remaining)}")
         return model
 
 

@@ -20,7 +20,7 @@ from charloom.io.tensor_files import metadata_of, read_tensor_file, with_sorted_
 PRIMING_FILE = "priming.safetensors"
 """Name of the priming's file in a model folder."""
 MAX_PRIMING = 1 << 20
-"""Bytes of the longest priming text, which takes a few seconds to read."""
+"""Maximum bytes of a priming text, which takes a few seconds to read."""
 _FORMAT_VERSION = 1
 _FINGERPRINT = "fingerprint"
 """Key of the file's metadata: the fingerprint of the priming, in hexadecimal."""
@@ -31,7 +31,7 @@ class Priming:
     """Text that a mixing engine reads before it codes anything.
 
     Attributes:
-        text: Text like the data to compress.
+        text: Text that resembles the data to compress.
         silent: Number of bytes from the start that are read without the network, because it was trained on them. On
             text that it has memorized, its predictions are more confident than they should be on any other.
     """
@@ -41,7 +41,7 @@ class Priming:
 
     def __post_init__(self) -> None:
         if not 0 <= self.silent <= len(self.text) <= MAX_PRIMING:
-            raise ValueError(f"{self.silent} silent bytes of a priming text of {len(self.text)}")
+            raise ValueError(f"{self.silent} bytes without the network in a priming text of {len(self.text)}")
 
     @classmethod
     def of_text(cls, seen: bytes, held_out: bytes) -> "Priming":
@@ -78,11 +78,11 @@ class Priming:
             arrays = safetensors.numpy.load(data)
             header, packed = arrays["header"], arrays["text"]
             if header.dtype != np.int32 or header.shape != (2,) or packed.dtype != np.uint8:
-                raise ValueError("its arrays are not those of a priming")
+                raise ValueError("its arrays do not have the types or shapes of a priming")
             version, silent = header.tolist()
             # Before the text is decompressed, whose format another version may have changed.
             if version != _FORMAT_VERSION:
-                raise ValueError(f"version {version}, this charloom reads {_FORMAT_VERSION}")
+                raise ValueError(f"it has version {version}, but this charloom reads version {_FORMAT_VERSION}")
             # A hostile file must neither exhaust memory (the limit) nor expand without end (the length below).
             decompressor = lzma.LZMADecompressor(memlimit=1 << 28)
             text = decompressor.decompress(packed.tobytes(), MAX_PRIMING + 1)

@@ -20,16 +20,16 @@ GROUP_RECORDS = 1024
 GROUP_BYTES = 1 << 18
 """Bytes of the original after which this version ends a group."""
 MAX_GROUP = 1 << 25
-"""Bytes of the largest group, compressed or not, that a reader accepts."""
+"""Maximum bytes of a group, compressed or not, that a reader accepts."""
 MAX_RECORDS = 1 << 16
-"""Number of records in a group that a reader accepts."""
+"""Maximum number of records in a group that a reader accepts."""
 INDEX_SIZE_BYTES = 4
 """Bytes of the index's size, which is at the end of the file."""
 INDEX_DAMAGED = "damaged: the index of the records (the end of the file)"
 _OPEN_END = 1
 _MAX_RICE = 24
 _MAX_LENGTH = 4
-"""Mean bytes of a length in Rice's code at most: with the best k it has at most 24 low bits and a few ones."""
+"""Maximum mean bytes of a length in Rice's code: with the best k it has at most 24 low bits and a few ones."""
 
 
 Group: TypeAlias = tuple[list[bytes], tuple[int, ...]]
@@ -40,49 +40,49 @@ def encode_group(blobs: Sequence[bytes]) -> bytes:
     """Returns the bytes of a group: count, lengths, records, checksums of rows and columns, checksum of all."""
     body = encode_varint(len(blobs)) + _encode_lengths([len(blob) for blob in blobs]) + b"".join(blobs)
     # The checksums cover the coded records, so that damage is found without decoding.
-    body += b"".join(encode_checksum(value) for value in _grid(blobs))
+    body += b"".join(encode_checksum(value) for value in _compute_checksums(blobs))
     return body + encode_checksum(crc32(body))
 
 
 def decode_group(body: bytes) -> Group:
     """Returns the group of the bytes that ``encode_group`` returned. Raises ValueError if the lengths are damaged."""
-    whole = encode_checksum(crc32(body[:-CHECKSUM_BYTES])) == body[-CHECKSUM_BYTES:]
+    is_intact = encode_checksum(crc32(body[:-CHECKSUM_BYTES])) == body[-CHECKSUM_BYTES:]
     count, place = decode_varint(body)
     if not 0 < count <= MAX_RECORDS:
-        raise ValueError(f"a group of {count} records")
+        raise ValueError(f"a group cannot have {count} records")
     lengths, place = _decode_lengths(body, place, count)
-    width, height = _shape(count)
+    width, height = _compute_shape(count)
     grid_start = len(body) - CHECKSUM_BYTES * (1 + height + width)
     if place + sum(lengths) != grid_start:
         raise ValueError("lengths are damaged")
     ends = [place, *itertools.accumulate(lengths, initial=place)][1:]
     blobs = [body[start:end] for start, end in itertools.pairwise(ends)]
     # One checksum is much faster than the grid, which is needed only to locate damage.
-    if whole:
+    if is_intact:
         return blobs, ()
-    found = [encode_checksum(value) for value in _grid(blobs)]
+    found = [encode_checksum(value) for value in _compute_checksums(blobs)]
     stored = [body[start : start + CHECKSUM_BYTES] for start in range(grid_start, len(body), CHECKSUM_BYTES)][:-1]
-    good = [mine == theirs for mine, theirs in zip(found, stored, strict=True)]
+    good = [computed == expected for computed, expected in zip(found, stored, strict=True)]
     # If several records are damaged, an intact one may share a row with one and a column with another. It then counts
     # as damaged too.
     damaged = tuple(n for n in range(count) if not good[n // width] and not good[height + n % width])
     return blobs, damaged
 
 
-def _shape(count: int) -> tuple[int, int]:
+def _compute_shape(count: int) -> tuple[int, int]:
     """Returns width and height of the grid."""
-    # As square as possible, which makes the number of checksums smallest. The last row may be shorter.
+    # As square as possible, which minimizes the number of checksums. The last row may be shorter.
     width = math.isqrt(count - 1) + 1
     return width, -(-count // width)
 
 
-def _grid(blobs: Sequence[bytes]) -> list[int]:
+def _compute_checksums(blobs: Sequence[bytes]) -> list[int]:
     """Returns the checksums of the rows, then those of the columns."""
-    width, height = _shape(len(blobs))
+    width, height = _compute_shape(len(blobs))
     values = [0] * (height + width)
     for number, blob in enumerate(blobs):
         for place in (number // width, height + number % width):
-            # With its number, so that exchanged records are detected too.
+            # The checksum includes the record's number, so that exchanged records are detected too.
             values[place] = crc32(blob, crc32(number.to_bytes(4, "little"), values[place]))
     return values
 
@@ -170,7 +170,7 @@ class Index:
             raise DamagedFileError(INDEX_DAMAGED) from None
         return cls(groups, int.from_bytes(end, "little"), bool(body[0] & _OPEN_END))
 
-    def starts(self) -> tuple[list[int], list[int]]:
+    def compute_starts(self) -> tuple[list[int], list[int]]:
         """Returns for each group, and the end, the bytes of the groups before it and the number of its first record."""
         # In the file, each group is preceded by its size.
         sizes = itertools.accumulate((len(encode_varint(size)) + size for size, _ in self.groups), initial=0)

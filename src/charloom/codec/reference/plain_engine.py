@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 
 from charloom.codec.engines import engine
-from charloom.codec.engines.engine import Engine, RecordSession, Session, lane_capacity
+from charloom.codec.engines.engine import Engine, RecordSession, Session, compute_lane_capacity
 from charloom.codec.model.integer_model import IntegerModel
 from charloom.codec.model.priming import Priming
 from charloom.codec.reference.context_mixing import ContextMixing, Lane
@@ -25,7 +25,7 @@ _IS_END = 65_472
 
 
 class FastLanes:
-    """Coder of bytes by the network alone. Each lane is a text of its own."""
+    """Coder of bytes by the network alone. Each lane is a separate text."""
 
     def __init__(self, model: IntegerModel, lanes: int) -> None:
         self._networks = NetworkLanes(model, lanes)
@@ -69,7 +69,7 @@ class MixingLanes:
             model: Integer model.
             memory: Learned state, which is changed.
             primed: Text that the memory has read.
-            capacity: Number of bytes of each lane at most.
+            capacity: Maximum number of bytes of each lane.
             lanes: Number of lanes.
         """
         self.memory = memory
@@ -118,7 +118,7 @@ def prime(model: IntegerModel, memory: Memory, priming: Priming, *, records: boo
         model: Integer model.
         memory: Learned state, which is changed.
         priming: Text to read.
-        records: True to read each line as a text of its own.
+        records: True to read each line as a separate text.
     """
     text, silent = priming.text, priming.silent
     lanes = MixingLanes(model, memory, b"", len(text), 1)
@@ -157,8 +157,8 @@ class ReferenceSession:
 class ReferenceRecordSession:
     """Session for records, an ``engines.engine.RecordSession``.
 
-    Each record is a text of its own that ends with a line feed. After each line feed a bit states whether it is the
-    end.
+    Each record is a separate text that ends with a line feed. After each line feed, a bit states whether the record
+    ends there.
     """
 
     def __init__(self, start_lane: Callable[[], FastLanes | MixingLanes]) -> None:
@@ -205,7 +205,7 @@ class ReferenceEngine(Engine):
 
     def start_session(self, lanes: int) -> Session:
         """Returns a session; in mixing mode, it has read the priming."""
-        return ReferenceSession(self._lanes(lanes, lane_capacity(lanes), records=False), lanes)
+        return ReferenceSession(self._lanes(lanes, compute_lane_capacity(lanes), records=False), lanes)
 
     def start_record_session(self) -> RecordSession:
         """Returns a session for records; in mixing mode, it has read the priming line by line."""
@@ -215,13 +215,13 @@ class ReferenceEngine(Engine):
         if self._priming is None:
             return FastLanes(self._model, count)
         lanes = MixingLanes(
-            self._model, self._primed_memory(self._priming, records), self._priming.text, capacity, count
+            self._model, self._copy_primed_memory(self._priming, records), self._priming.text, capacity, count
         )
         # The network starts from scratch: unlike the context models, it does not continue the priming text.
         lanes.start_network()
         return lanes
 
-    def _primed_memory(self, priming: Priming, records: bool) -> Memory:
+    def _copy_primed_memory(self, priming: Priming, records: bool) -> Memory:
         """Returns a new copy of the memory after the priming."""
         # Pickled, because that copies faster than deepcopy.
         # The lock lets the priming be read once, although several threads may ask for it.
