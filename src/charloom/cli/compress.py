@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 from cyclopts import Parameter
 
 from charloom.cli import screen
-from charloom.cli.compressed_files import SUFFIX, FileOptions, open_input, shown, transform_each_file
+from charloom.cli.compressed_files import SUFFIX, FileOptions, describe_file, open_input, transform_each_file
 from charloom.cli.options import Flag, Force, ModelOption, Word
 from charloom.cli.output_files import check_targets, picture_format
 from charloom.errors import CharloomError, CorpusError, InputError, SettingsError, pluralize
@@ -108,13 +108,13 @@ def _write_report(file: str, model: Path, plot: Path | None, *, threads: int | N
         # Read as a whole: each compressor needs the text from its start, and a pipe cannot be read twice.
         data = stream.read()
     if not data:
-        raise CorpusError(f"{shown(file)}: the file is empty; pass a file with text")
+        raise CorpusError(f"{describe_file(file)}: the file is empty; pass a file with text")
     with screen.reading_progress("measuring") as show:
         report = report_compression(data, model, threads=threads, progress=show)
     # Printed before the plot, so that a missing matplotlib does not lose the measurement.
     _show_report(report)
     try:
-        picture_bytes = plot_report(report, Path(shown(file)).name, picture_kind)
+        picture_bytes = plot_report(report, Path(describe_file(file)).name, picture_kind)
     except ImportError as error:
         # error.name may be a submodule, or a library that matplotlib imports; pip installs packages.
         library = (error.name or "").partition(".")[0]

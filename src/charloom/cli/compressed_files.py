@@ -84,12 +84,12 @@ def transform_each_file(
         except BrokenPipeError:
             raise  # standard output is closed: no other file could be written there either
         except CharloomError as error:
-            screen.show_error(f"{shown(file)}: ", *error.parts)
+            screen.show_error(f"{describe_file(file)}: ", *error.parts)
             # The highest status, so that a later success does not hide a failure.
             status = max(status, screen.exit_status(error))
         except OSError as error:
             place = "" if error.filename in (None, file) else f"{error.filename}: "
-            screen.show_error(f"{shown(file)}: {place}{(error.strerror or str(error)).lower()}")
+            screen.show_error(f"{describe_file(file)}: {place}{(error.strerror or str(error)).lower()}")
             status = max(status, 1)
     return status
 
@@ -98,17 +98,18 @@ def _transform(file: str, target: str, transform: Transform, *, remove: bool, fo
     """Transforms a file to a target, which is complete or absent afterwards."""
     with (
         open_input(file) as (stream, status),
-        screen.reading_progress(screen.printable(Path(shown(file)).name)) as show,
-        _open_target(target, status, remove=remove, force=force) as to,
+        screen.reading_progress(screen.printable(Path(describe_file(file)).name)) as show,
+        _open_target(target, status, remove=remove, force=force) as target_stream,
     ):
         size = status.st_size if status else 0
         # A file in /proc has the size 0 although it has contents: the progress bar then has no total.
-        transform(stream, to, lambda _: show(stream.tell() if size else 0, size or None))
+        transform(stream, target_stream, lambda _: show(stream.tell() if size else 0, size or None))
     # After the with block: the output is complete under its name before the input is deleted.
     if remove and status is not None:
         # Deleting a file that another process wrote to meanwhile would lose data.
-        now = Path(file).stat()
-        if not os.path.samestat(now, status) or (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
+        current = Path(file).stat()
+        is_same = os.path.samestat(current, status)
+        if not is_same or (current.st_size, current.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
             raise InputError(
                 "the file changed while it was read, so it was not deleted, and the output may mix both versions; "
                 "run the command again"
@@ -116,7 +117,7 @@ def _transform(file: str, target: str, transform: Transform, *, remove: bool, fo
         Path(file).unlink()
 
 
-def shown(file: str) -> str:
+def describe_file(file: str) -> str:
     """Returns the name of a file for messages."""
     return "standard input" if file == STANDARD_INPUT else file
 

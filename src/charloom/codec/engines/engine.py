@@ -77,9 +77,9 @@ class Engine:
     def __init__(self, model: IntegerModel, priming: Priming | None) -> None:
         self.name = "fast" if priming is None else "mixing"
         # The 1 is the version of the engine: a later version that codes differently must have other fingerprints.
-        digest = hashlib.sha256(f"charloom {self.name} 1\n".encode() + model.fingerprint())
+        digest = hashlib.sha256(f"charloom {self.name} 1\n".encode() + model.compute_fingerprint())
         if priming is not None:
-            digest.update(priming.fingerprint())
+            digest.update(priming.compute_fingerprint())
         self.fingerprint = digest.digest()
 
     def choose_num_lanes(self, length: int) -> int:

@@ -68,7 +68,12 @@ class NativeEngine(Engine):
         with self._lock:
             if records not in self._primed:
                 self._primed[records] = _native.Mixing(
-                    self._network, engine.FULL_BITS, engine.LIGHT_BITS, priming.text, priming.silent, records
+                    self._network,
+                    engine.FULL_BITS,
+                    engine.LIGHT_BITS,
+                    priming.text,
+                    priming.bytes_without_network,
+                    records,
                 )
             return self._primed[records]
 

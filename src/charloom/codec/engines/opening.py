@@ -55,10 +55,10 @@ class EngineChoice:
         engine = self._open_mode(header.mode)
         # A file contains only the first bytes of the fingerprint.
         if engine.fingerprint[:FINGERPRINT_BYTES] != header.fingerprint:
-            ours = engine.fingerprint[:FINGERPRINT_BYTES].hex()
+            own_fingerprint = engine.fingerprint[:FINGERPRINT_BYTES].hex()
             raise WrongModelError(
                 f"compressed with another model, whose fingerprint is {header.fingerprint.hex()}; that of this model "
-                f"is {ours}: pass the model that compressed it, with its files codec.safetensors and "
+                f"is {own_fingerprint}: pass the model that compressed it, with its files codec.safetensors and "
                 "priming.safetensors"
             )
         return engine
@@ -111,22 +111,22 @@ def _read_folder(folder: Path, *, fast: bool) -> tuple[IntegerModel, Priming]:
     file = folder / INTEGER_MODEL_FILE
     # A dangling link is not a missing file: replacing it would hide that the integers are elsewhere.
     if not file.exists() and not file.is_symlink():
-        return _make_integers(folder)
-    integers, named = IntegerModel.load(file)
+        return _create_integers(folder)
+    integers, priming_fingerprint = IntegerModel.load(file)
     # The fast mode does not use the priming, and must work if its file is damaged.
     if fast:
         return integers, Priming()
     priming = Priming.load(folder)
-    if named != priming.fingerprint().hex():
-        what = f"it does not belong to {INTEGER_MODEL_FILE}" if priming.text else "it is missing"
+    if priming_fingerprint != priming.compute_fingerprint().hex():
+        problem = f"it does not belong to {INTEGER_MODEL_FILE}" if priming.text else "it is missing"
         raise ModelFolderError(
-            f"{folder / PRIMING_FILE}: {what}; restore it from a copy of this model (data compressed with ",
+            f"{folder / PRIMING_FILE}: {problem}; restore it from a copy of this model (data compressed with ",
             *(Argument("fast", True), " do not need it)"),
         )
     return integers, priming
 
 
-def _make_integers(folder: Path) -> tuple[IntegerModel, Priming]:
+def _create_integers(folder: Path) -> tuple[IntegerModel, Priming]:
     if not folder.is_dir():
         raise ModelFolderError(f"{folder}: no such model folder" if not folder.exists() else f"{folder}: not a folder")
     from charloom.codec.model.quantization import quantize

@@ -83,7 +83,7 @@ class ByteReader:
         self._stream = stream
         self._ahead = bytearray()
 
-    def exactly(self, count: int) -> bytes:
+    def read_exactly(self, count: int) -> bytes:
         """Returns the next ``count`` bytes. Raises TruncatedFileError if the stream ends before."""
         self._look_ahead(count)
         if len(self._ahead) < count:
@@ -95,12 +95,12 @@ class ByteReader:
         self.position += count
         return data
 
-    def varint(self) -> int:
+    def read_varint(self) -> int:
         """Returns the next varint. Raises DamagedFileError if it is too long or not in its shortest form."""
         # Byte by byte, because reading further than requested could block.
-        data = self.exactly(1)
+        data = self.read_exactly(1)
         while data[-1] >= 0x80 and len(data) < MAX_VARINT:
-            data += self.exactly(1)
+            data += self.read_exactly(1)
         try:
             return decode_varint(data)[0]
         except ValueError:
@@ -160,7 +160,7 @@ class Header:
             raise NotCompressedError("empty: charloom's compressed files are never empty")
         if not source.starts_with(MAGIC):
             raise NotCompressedError("not a file compressed by charloom (its first bytes differ)")
-        byte = source.exactly(len(MAGIC) + 1)[-1]
+        byte = source.read_exactly(len(MAGIC) + 1)[-1]
         version, kind = byte >> 4, byte & 15
         # The version comes first, because later versions may define other kinds.
         if version > VERSION:
@@ -170,7 +170,7 @@ class Header:
         for mode, number in _MODES.items():
             # All other bits must be 0, so that later versions can use them.
             if version == VERSION and kind & ~_RECORDS == number:
-                return cls(mode, source.exactly(FINGERPRINT_BYTES), bool(kind & _RECORDS))
+                return cls(mode, source.read_exactly(FINGERPRINT_BYTES), bool(kind & _RECORDS))
         raise DamagedFileError(f"damaged: the header contains an unknown kind ({byte:#04x})")
 
 

@@ -49,7 +49,7 @@ class OrderedWork:
             with self._lock:
                 self._progress(count)
 
-    def results(self, tasks: Iterable[Callable[[], Result]]) -> Iterator[Result]:
+    def run_in_order(self, tasks: Iterable[Callable[[], Result]]) -> Iterator[Result]:
         """Yields the result of each task, in order.
 
         If the iterator of the tasks raises, the results of the tasks before are yielded first. With one thread, the

@@ -97,7 +97,7 @@ def read_segment(source: ByteReader, head: int, position: int) -> Segment:
     num_left = length
     try:
         for _ in range(1 if code == STORED else -(-length // BLOCK)):
-            size = length if code == STORED else source.varint()
+            size = length if code == STORED else source.read_varint()
             # A coded segment is shorter than its original; a longer one is damaged. This bounds the memory.
             if size > num_left:
                 raise DamagedFileError(
@@ -106,7 +106,7 @@ def read_segment(source: ByteReader, head: int, position: int) -> Segment:
                     end=position + length,
                 )
             num_left -= size
-            blocks.append((source.exactly(size), source.exactly(CHECKSUM_BYTES)))
+            blocks.append((source.read_exactly(size), source.read_exactly(CHECKSUM_BYTES)))
     except CompressedFileError as error:
         # Not raised yet: the blocks before the error can be decoded.
         return Segment(length, code, position, blocks, error)
@@ -128,7 +128,7 @@ def decode_segment(engine: Engine | None, segment: Segment, work: OrderedWork) -
     running = _start_checksum(segment.position, encode_segment_head(segment.length, segment.code))
     lanes = LANES[segment.code] if engine is not None else 1
     session = engine.start_session(lanes) if engine is not None else None
-    good: list[bytes] = []
+    decoded: list[bytes] = []
     done, end = 0, segment.position + segment.length
     error = segment.error
     for payload, expected in segment.blocks:
@@ -147,10 +147,10 @@ def decode_segment(engine: Engine | None, segment: Segment, work: OrderedWork) -
             message = f"damaged: bytes {start:,} to {end - 1:,} of the original are lost"
             error = DamagedFileError(message, start=start, end=end)
             break
-        good.append(data)
+        decoded.append(data)
         done += len(data)
         work.add_progress(len(data))
-    coded = b"".join(good)
+    coded = b"".join(decoded)
     if error is None:
         return deinterleave(coded, lanes), None
     # With several lanes, the end of each is lost, so no contiguous bytes from the start of the segment are complete.
@@ -191,5 +191,5 @@ def deinterleave(coded: bytes, lanes: int) -> bytes:
 def _split_lanes(data: Bytes, lanes: int) -> tuple[Bytes, Bytes]:
     """Returns views of the longer lanes (count, length + 1) and the shorter lanes (lanes - count, length)."""
     length, count = divmod(len(data), lanes)
-    border = count * (length + 1)
-    return data[:border].reshape(count, length + 1), data[border:].reshape(lanes - count, length)
+    boundary = count * (length + 1)
+    return data[:boundary].reshape(count, length + 1), data[boundary:].reshape(lanes - count, length)

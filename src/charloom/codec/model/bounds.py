@@ -29,7 +29,7 @@ MAX_TOKEN = 8
 """Maximum bytes of a token: the native code walks the bits of tokens recursively."""
 
 TANH_SEGMENTS = 32
-SHIFT_OF_UNIT = 15
+UNIT_BITS = 15
 
 
 def check_arrays(arrays: dict[str, Array], cell: str) -> None:
@@ -116,7 +116,7 @@ def evaluate_polynomial(coefficients: list[Array], x: NDArray[np.int64]) -> list
     """
     values = [coefficients[-1].astype(np.int64)]
     for coefficient in coefficients[-2::-1]:
-        values.append(coefficient + ((values[-1] * x + (1 << 14)) >> SHIFT_OF_UNIT))
+        values.append(coefficient + ((values[-1] * x + (1 << 14)) >> UNIT_BITS))
     return values
 
 

@@ -106,7 +106,7 @@ class IntegerModel:
     def __post_init__(self) -> None:
         """Raises ValueError if the arrays do not fit together or a sum could overflow."""
         # Here, so that no integer model exists on which a native kernel would overflow.
-        check_arrays(self.arrays(), self.cell)
+        check_arrays(self.to_arrays(), self.cell)
 
     @property
     def vocabulary_size(self) -> int:
@@ -118,12 +118,12 @@ class IntegerModel:
         """Number of units of each layer."""
         return int(self.output.weights.shape[1])
 
-    def tokens(self) -> list[bytes]:
+    def list_tokens(self) -> list[bytes]:
         """Returns the bytes of each token, by id."""
         data, offsets = self.token_bytes.tobytes(), self.token_offsets.tolist()
         return [data[start:end] for start, end in itertools.pairwise(offsets)]
 
-    def arrays(self) -> dict[str, Array]:
+    def to_arrays(self) -> dict[str, Array]:
         """Returns all arrays of the model, by their names in files."""
         arrays: dict[str, Array] = {
             "header": np.array([FORMAT_VERSION, CELL_NAMED[self.cell].number, self.start_token], np.int32),
@@ -140,10 +140,10 @@ class IntegerModel:
                 arrays[f"{name}.candidate_bias"] = layer.candidate_bias
         return arrays
 
-    def fingerprint(self) -> bytes:
+    def compute_fingerprint(self) -> bytes:
         """Returns the SHA-256, 32 bytes, of the arrays' names, types, shapes and bytes."""
         digest = hashlib.sha256()
-        for name, array in sorted(self.arrays().items()):
+        for name, array in sorted(self.to_arrays().items()):
             # The byte order of files, so that big-endian machines compute the same fingerprint.
             little = array.astype(array.dtype.newbyteorder("<"))
             digest.update(f"{name} {array.dtype.name} {array.shape}\n".encode() + little.tobytes())
@@ -156,9 +156,9 @@ class IntegerModel:
             priming: Fingerprint of the priming of the model's mixing engine.
         """
         # safetensors stores the memory of an array, and would ignore strides.
-        dense = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
+        dense = {name: np.ascontiguousarray(array) for name, array in self.to_arrays().items()}
         # The fingerprint detects damage; that of the priming detects that files of two models were mixed up.
-        fingerprints = {_FINGERPRINT: self.fingerprint().hex(), _PRIMING: priming.hex()}
+        fingerprints = {_FINGERPRINT: self.compute_fingerprint().hex(), _PRIMING: priming.hex()}
         metadata = {"format": "charloom integer model"} | fingerprints
         # safetensors writes metadata in a random order; equal models must give equal files.
         return with_sorted_metadata(safetensors.numpy.save(dense, metadata))
@@ -176,7 +176,7 @@ class IntegerModel:
         except (safetensors.SafetensorError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
             reason = f"{error!s:.200}"  # parts of a hostile file may be in the message
             raise ModelFolderError(f"{path}: not an integer model that this charloom can use ({reason})") from None
-        if fingerprint != model.fingerprint().hex():
+        if fingerprint != model.compute_fingerprint().hex():
             raise ModelFolderError(f"{path}: damaged (its fingerprint does not match): restore it from a copy")
         return model, priming
 

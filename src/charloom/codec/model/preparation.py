@@ -43,12 +43,12 @@ def prepare_codec(
     check_bytes(seen=seen, held_out=held_out)
     folder = Path(folder)
     integers = quantize(model if model is not None else LanguageModel.load(folder))
-    save_codec_files(folder, integers, Priming.of_text(seen, held_out))
+    save_codec_files(folder, integers, Priming.from_texts(seen, held_out))
 
 
 def save_codec_files(folder: Path, integers: IntegerModel, priming: Priming) -> None:
     """Writes both files in one atomic step, or raises ModelFolderError. An empty priming has no file."""
-    files = {folder / INTEGER_MODEL_FILE: integers.to_file(priming.fingerprint())}
+    files = {folder / INTEGER_MODEL_FILE: integers.to_file(priming.compute_fingerprint())}
     if priming.text:
         files[folder / PRIMING_FILE] = priming.to_file()
     try:

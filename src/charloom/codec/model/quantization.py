@@ -33,7 +33,7 @@ from charloom.text.vocabulary import Vocabulary
 Floats: TypeAlias = NDArray[np.float64]
 
 _BOUNDED, _ARGUMENT, _CANDIDATE_SHARE, _LOGITS = 15, 12, 11, 12  # formats: numbers of fraction bits
-_COARSEST_RELU = 5  # fraction bits of states up to 1,024; with larger ones the logits would exceed 32 bits
+_MIN_RELU_FORMAT = 5  # fraction bits of states up to 1,024; with larger ones the logits would exceed 32 bits
 _MAX_MULTIPLIER = (1 << 15) - 1
 
 
@@ -202,10 +202,10 @@ def _choose_relu_formats(model: LanguageModel, table: Floats) -> list[int]:
             assert isinstance(state, torch.Tensor)
             largest = np.maximum(largest, _to_float64(state.abs().amax(dim=(1, 2))))
             ids = torch.multinomial(torch.softmax(logits.nan_to_num(0, 0, 0), 1).cpu(), 1, generator=generator)[:, 0]
-    needed = 2 * np.nan_to_num(largest, nan=1e9, posinf=1e9)  # states may overflow
+    ranges = 2 * np.nan_to_num(largest, nan=1e9, posinf=1e9)  # states may overflow
     # The token table of the first layer has the same format.
-    needed[0] = max(needed[0], np.abs(table).max())
-    return [int(np.clip(np.floor(np.log2(32767 / max(x, 1e-3))), _COARSEST_RELU, _BOUNDED)) for x in needed]
+    ranges[0] = max(ranges[0], np.abs(table).max())
+    return [int(np.clip(np.floor(np.log2(32767 / max(x, 1e-3))), _MIN_RELU_FORMAT, _BOUNDED)) for x in ranges]
 
 
 def _encode_tokens(vocabulary: Vocabulary) -> tuple[NDArray[np.uint8], NDArray[np.int32], int]:

@@ -47,25 +47,25 @@ def encode_group(blobs: Sequence[bytes]) -> bytes:
 def decode_group(body: bytes) -> Group:
     """Returns the group of the bytes that ``encode_group`` returned. Raises ValueError if the lengths are damaged."""
     is_intact = encode_checksum(crc32(body[:-CHECKSUM_BYTES])) == body[-CHECKSUM_BYTES:]
-    count, place = decode_varint(body)
+    count, position = decode_varint(body)
     if not 0 < count <= MAX_RECORDS:
         raise ValueError(f"a group cannot have {count} records")
-    lengths, place = _decode_lengths(body, place, count)
+    lengths, position = _decode_lengths(body, position, count)
     width, height = _compute_shape(count)
     grid_start = len(body) - CHECKSUM_BYTES * (1 + height + width)
-    if place + sum(lengths) != grid_start:
+    if position + sum(lengths) != grid_start:
         raise ValueError("lengths are damaged")
-    ends = [place, *itertools.accumulate(lengths, initial=place)][1:]
+    ends = [position, *itertools.accumulate(lengths, initial=position)][1:]
     blobs = [body[start:end] for start, end in itertools.pairwise(ends)]
     # One checksum is much faster than the grid, which is needed only to locate damage.
     if is_intact:
         return blobs, ()
-    found = [encode_checksum(value) for value in _compute_checksums(blobs)]
+    computed = [encode_checksum(value) for value in _compute_checksums(blobs)]
     stored = [body[start : start + CHECKSUM_BYTES] for start in range(grid_start, len(body), CHECKSUM_BYTES)][:-1]
-    good = [computed == expected for computed, expected in zip(found, stored, strict=True)]
+    matches = [value == expected for value, expected in zip(computed, stored, strict=True)]
     # If several records are damaged, an intact one may share a row with one and a column with another. It then counts
     # as damaged too.
-    damaged = tuple(n for n in range(count) if not good[n // width] and not good[height + n % width])
+    damaged = tuple(n for n in range(count) if not matches[n // width] and not matches[height + n % width])
     return blobs, damaged
 
 
@@ -81,9 +81,9 @@ def _compute_checksums(blobs: Sequence[bytes]) -> list[int]:
     width, height = _compute_shape(len(blobs))
     values = [0] * (height + width)
     for number, blob in enumerate(blobs):
-        for place in (number // width, height + number % width):
+        for position in (number // width, height + number % width):
             # The checksum includes the record's number, so that exchanged records are detected too.
-            values[place] = crc32(blob, crc32(number.to_bytes(4, "little"), values[place]))
+            values[position] = crc32(blob, crc32(number.to_bytes(4, "little"), values[position]))
     return values
 
 
@@ -102,26 +102,26 @@ def _encode_lengths(lengths: Sequence[int]) -> bytes:
     return encode_varint(median) + bytes([k]) + int(bits, 2).to_bytes(len(bits) // 8, "big")
 
 
-def _decode_lengths(body: bytes, place: int, count: int) -> tuple[list[int], int]:
+def _decode_lengths(body: bytes, position: int, count: int) -> tuple[list[int], int]:
     """Returns the lengths and the index of their end. Raises ValueError if they are damaged."""
-    median, place = decode_varint(body, place)
+    median, position = decode_varint(body, position)
     # The bound keeps a damaged group from being converted to bits as a whole.
-    k, coded = int.from_bytes(body[place : place + 1]), body[place + 1 : place + 1 + _MAX_LENGTH * count]
+    k, coded = int.from_bytes(body[position : position + 1]), body[position + 1 : position + 1 + _MAX_LENGTH * count]
     bits = format(int.from_bytes(coded, "big"), f"0{8 * len(coded)}b")
     lengths = []
-    at = 0
+    bit_position = 0
     for _ in range(count):
         # A string of digits, because `find` searches it without a loop over bits.
-        zero = bits.find("0", at)
+        zero = bits.find("0", bit_position)
         # A damaged k could request a huge shift.
         if zero < 0 or zero + k >= len(bits) or k > _MAX_RICE:
             raise ValueError("lengths are damaged")
-        number = (zero - at) << k | int("0" + bits[zero + 1 : zero + 1 + k], 2)
+        number = (zero - bit_position) << k | int("0" + bits[zero + 1 : zero + 1 + k], 2)
         lengths.append(median - (number + 1) // 2 if number & 1 else median + number // 2)
-        at = zero + 1 + k
+        bit_position = zero + 1 + k
     if min(lengths) < 0:
         raise ValueError("lengths are damaged")
-    return lengths, place + 1 - (-at // 8)
+    return lengths, position + 1 - (-bit_position // 8)
 
 
 @dataclass
@@ -156,11 +156,11 @@ class Index:
             raise DamagedFileError(INDEX_DAMAGED)
         body, end = data[: -2 * CHECKSUM_BYTES], data[-2 * CHECKSUM_BYTES : -CHECKSUM_BYTES]
         try:
-            count, place = decode_varint(body, 1)
+            count, position = decode_varint(body, 1)
             groups = []
-            while place < len(body):
-                size, place = decode_varint(body, place)
-                records, place = decode_varint(body, place)
+            while position < len(body):
+                size, position = decode_varint(body, position)
+                records, position = decode_varint(body, position)
                 if not CHECKSUM_BYTES < size <= MAX_GROUP or not 0 < records <= MAX_RECORDS:
                     raise ValueError
                 groups.append((size, records))

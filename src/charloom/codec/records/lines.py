@@ -69,7 +69,7 @@ def compress_records(records: Iterable[bytes], engine: Engine, work: OrderedWork
     index = Index()
     yield Header(engine.name, engine.fingerprint, records=True).to_bytes()
     tasks = (functools.partial(_encode_group, sessions, group, work) for group in _split_into_groups(records))
-    for group, data in work.results(tasks):
+    for group, data in work.run_in_order(tasks):
         for record in group:
             index.checksum = crc32(record + LINE_FEED, index.checksum)
         index.groups.append((len(data), len(group)))
@@ -126,7 +126,7 @@ def decompress_lines(source: ByteReader, header: Header, engines: EngineChoice, 
     sessions = RecordSessions(engines.open_for_file(header))
     index = Index()
     pending = b""  # line feed of the last record, until the index shows whether there is one
-    for records, error in work.results(_make_decoding_tasks(source, sessions, index, work)):
+    for records, error in work.run_in_order(_make_decoding_tasks(source, sessions, index, work)):
         text = LINE_FEED.join(records)
         if records:
             index.checksum = crc32(text + LINE_FEED, index.checksum)
@@ -136,7 +136,7 @@ def decompress_lines(source: ByteReader, header: Header, engines: EngineChoice, 
             yield pending
             raise error
     # The bytes of the index are compared as a whole, with either value of open_end.
-    stored, closed_end = source.exactly(len(index.to_bytes())), index.to_bytes()
+    stored, closed_end = source.read_exactly(len(index.to_bytes())), index.to_bytes()
     if stored not in (closed_end, replace(index, open_end=True).to_bytes()):
         raise DamagedFileError("damaged: the index does not match the records")
     if not source.is_at_end():
@@ -156,13 +156,13 @@ def _make_decoding_tasks(
     source: ByteReader, sessions: RecordSessions, index: Index, work: OrderedWork
 ) -> Iterator[Callable[[], _DecodedGroup]]:
     first = 0
-    while size := source.varint():
+    while size := source.read_varint():
         if not CHECKSUM_BYTES < size <= MAX_GROUP:
             raise DamagedFileError(
                 f"damaged: an invalid group size ({size:,} bytes) before byte {source.position:,} of the compressed "
                 f"file; the records from {first:,} (counted from 0) are lost"
             )
-        body = source.exactly(size)
+        body = source.read_exactly(size)
         # Here and not in the task, because the index and the numbers of records must be in order.
         try:
             blobs, damaged = decode_group(body)
@@ -180,20 +180,20 @@ def _decode_group(
 ) -> _DecodedGroup:
     records: list[bytes] = []
     # Coded records may decode to more bytes than they take: the limit bounds the memory for damaged records.
-    room = MAX_GROUP
+    num_left = MAX_GROUP
     for number, blob in enumerate(blobs):
         if work.is_stopped:
             break
         try:
             if number in damaged:
                 raise make_damage_error(first, damaged)
-            records.append(decode_record(sessions, blob, first + number, room))
+            records.append(decode_record(sessions, blob, first + number, num_left))
             # A stored record is not bounded by the limit of decode_record.
-            if len(records[-1]) > room:
+            if len(records[-1]) > num_left:
                 raise make_damage_error(first + number, (0,))
         except DamagedRecordError as error:
             return records, error
-        room -= len(records[-1])
+        num_left -= len(records[-1])
         work.add_progress(len(records[-1]) + 1)
     return records, None
 

@@ -95,7 +95,7 @@ class RecordCodec:
         tasks = (functools.partial(process, start) for start in range(0, len(items), _BATCH))
         # Starting threads takes longer than a small batch.
         threads = self.threads if len(items) > _BATCH else 1
-        return [result for results in OrderedWork(threads).results(tasks) for result in results]
+        return [result for results in OrderedWork(threads).run_in_order(tasks) for result in results]
 
     def _compute_check_byte(self, record: bytes) -> bytes:
         # The fingerprint comes first, so that a wrong model is detected too.

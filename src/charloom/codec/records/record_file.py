@@ -131,9 +131,9 @@ class RecordFile(Sequence[bytes]):
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         number = range(len(self))[index]  # negative indices and IndexError as for any sequence
-        place = bisect.bisect_right(self._firsts, number) - 1
-        first = self._firsts[place]
-        blobs, damaged = self._read_group(place)
+        group_number = bisect.bisect_right(self._firsts, number) - 1
+        first = self._firsts[group_number]
+        blobs, damaged = self._read_group(group_number)
         # Only the requested record is checked: the others of the group can still be read.
         if number - first in damaged:
             raise make_damage_error(first, damaged)
@@ -142,23 +142,23 @@ class RecordFile(Sequence[bytes]):
     def __iter__(self) -> Iterator[bytes]:
         return (self[number] for number in range(len(self)))
 
-    def _read_group(self, place: int) -> Group:
+    def _read_group(self, group_number: int) -> Group:
         # Neighbors are often read together, and a group must be read as a whole for its checksums.
-        if self._cached is None or self._cached[0] != place:
-            size, count = self._index.groups[place]
-            body = self._read(HEADER_BYTES + self._starts[place + 1] - size, size)
+        if self._cached is None or self._cached[0] != group_number:
+            size, count = self._index.groups[group_number]
+            body = self._read(HEADER_BYTES + self._starts[group_number + 1] - size, size)
             try:
                 group = decode_group(body)
                 if len(group[0]) != count:
                     raise ValueError
             except ValueError:
-                raise make_damage_error(self._firsts[place], range(count)) from None
-            self._cached = place, group
+                raise make_damage_error(self._firsts[group_number], range(count)) from None
+            self._cached = group_number, group
         return self._cached[1]
 
-    def _read(self, place: int, size: int) -> bytes:
+    def _read(self, position: int, size: int) -> bytes:
         """Returns ``size`` bytes at a position of the file, or less at its end."""
-        return read_at(self._file.fileno(), size, place)
+        return read_at(self._file.fileno(), size, position)
 
     def _read_index(self) -> Index:
         """Returns the index at the end of the file. Raises DamagedFileError."""
@@ -179,16 +179,16 @@ class RecordFile(Sequence[bytes]):
     def _rebuild_index(self) -> Index:
         """Returns an index of the groups, found by the sizes that precede them."""
         index = Index()
-        place = HEADER_BYTES
+        position = HEADER_BYTES
         while True:
-            head = self._read(place, 2 * MAX_VARINT)
+            head = self._read(position, 2 * MAX_VARINT)
             try:
                 size, start = decode_varint(head)
                 count, _ = decode_varint(head, start)
             except ValueError:
                 return index
             # The first impossible group is the end: nothing marks the start of the next one.
-            if not 0 < size <= MAX_GROUP or not 0 < count <= MAX_RECORDS or place + start + size > self._size:
+            if not 0 < size <= MAX_GROUP or not 0 < count <= MAX_RECORDS or position + start + size > self._size:
                 return index
             index.groups.append((size, count))
-            place += start + size
+            position += start + size

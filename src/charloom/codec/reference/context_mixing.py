@@ -35,7 +35,7 @@ from charloom.codec.reference.state_maps import (
 )
 
 _INITIAL_RATE, _NETWORK_RATE, _FINAL_RATE = 655, 328, 100
-_HALF_WAY, _NETWORK_HALF_WAY = 20_000, 2_000
+_HALF_DECAY, _NETWORK_HALF_DECAY = 20_000, 2_000
 """Number of bytes after which half of a learning rate's decay to _FINAL_RATE has happened."""
 _MAX_STEP = 32_767
 
@@ -62,9 +62,9 @@ class ContextMixing:
         # The values of the last prediction, which ``update`` needs:
         self._inputs = np.zeros(0, np.int64)
         self._rows: list[int] = []
-        self._outputs_of_sets: list[int] = []
+        self._set_outputs: list[int] = []
         self._set_weights: list[int] = []
-        self._mixed = 0
+        self._mixer_p = 0
         self._node = 0
         self._matched: list[int | None] = []
         self._network_map: int | None = None
@@ -84,8 +84,8 @@ class ContextMixing:
     def predict(self, lane: Lane, network: NetworkPrediction) -> int:
         """Returns the probability that the next bit is 1, of 16 bits."""
         memory, bit, partial = self._memory, lane.bit, lane.partial
-        in_half = bit & 3  # a slot has the nodes of half a byte
-        self._node = node = (1 << in_half) - 1 + (partial & ((1 << in_half) - 1))
+        bit_of_half = bit & 3  # a slot has the nodes of half a byte
+        self._node = node = (1 << bit_of_half) - 1 + (partial & ((1 << bit_of_half) - 1))
 
         inputs: list[int] = []
         order = 0
@@ -109,7 +109,7 @@ class ContextMixing:
         inputs.append(256)  # the constant, from which a bias is learned
         self._inputs = np.array(inputs, np.int64)
 
-        last, before = lane.text.last4 & 0xFF, lane.text.last4 >> 8 & 0xFF
+        last, previous = lane.text.last4 & 0xFF, lane.text.last4 >> 8 & 0xFF
         # Each set is selected by a different property: two sets with the same one would learn the same weights.
         length_class = length if length < 8 else 8 if length < 13 else 9
         selected = (
@@ -118,17 +118,17 @@ class ContextMixing:
             last,
             (bit * 16 + order) * 8 + min(length // 2, 7),
             logit_step * 64 + confidence * 8 + bit,
-            before * 8 + bit,
+            previous * 8 + bit,
             network.likeliest_byte(),
         )
         self._rows = [first + row for first, row in zip(FIRST_ROWS, selected, strict=True)]
         sums = memory.weights[self._rows] @ self._inputs
         # 32 bits, as the native code sums them.
-        self._outputs_of_sets = [clamp_logit(_int32(s) >> WEIGHT_BITS) for s in sums.tolist()]
+        self._set_outputs = [clamp_logit(_int32(s) >> WEIGHT_BITS) for s in sums.tolist()]
         self._set_weights = memory.weights_of_sets[(order * 8 + bit) + 64 * confidence]
-        total = sum(w * a for w, a in zip(self._set_weights, self._outputs_of_sets, strict=True))
+        total = sum(w * a for w, a in zip(self._set_weights, self._set_outputs, strict=True))
         logit = clamp_logit(total >> 16)
-        self._mixed = squash(logit)
+        self._mixer_p = squash(logit)
 
         return self._refine(lane, logit, expected, length)
 
@@ -163,7 +163,7 @@ class ContextMixing:
             expected * 64 + length * 2,
         )
         # The 4 rounds the division by 8 below to nearest.
-        p = 2 * self._mixed + 4
+        p = 2 * self._mixer_p + 4
         for stage, context in enumerate(apm_contexts):
             points = self._memory.apms[stage].get(context, INITIAL_POINTS)
             p += 2 * ((points[low] * (1024 - weight) + points[low + 1] * weight) >> 10)
@@ -173,13 +173,13 @@ class ContextMixing:
     def update(self, lane: Lane, network: NetworkPrediction, bit: int) -> None:
         """Updates all components with the bit that was predicted."""
         memory, node = self._memory, self._node
-        error = (bit << 16) - self._mixed
+        error = (bit << 16) - self._mixer_p
         steps = []
         for s in range(SETS):
-            answer = self._outputs_of_sets[s]
+            output = self._set_outputs[s]
             # Gradient steps on the coding cost: of a mixer of logits, the gradient is error times input.
-            self._set_weights[s] = _int32(self._set_weights[s] + ((answer * error * 8 + (1 << 20)) >> 21))
-            step = (((bit << 16) - squash(answer)) * self._rate) >> 10
+            self._set_weights[s] = _int32(self._set_weights[s] + ((output * error * 8 + (1 << 20)) >> 21))
+            step = (((bit << 16) - squash(output)) * self._rate) >> 10
             steps.append(max(-_MAX_STEP, min(_MAX_STEP, step)))
         changes = (np.outer(steps, self._inputs) + (1 << 14)) >> 15
         # The rows are from different sets, so none occurs twice.
@@ -233,10 +233,10 @@ class ContextMixing:
         memory = self._memory
         if network.predicts() and not memory.bytes_with_network:
             memory.initialize_network_weights()
-        self._rate = _compute_rate(memory.bytes_read, _INITIAL_RATE, _HALF_WAY)
+        self._rate = _compute_rate(memory.bytes_read, _INITIAL_RATE, _HALF_DECAY)
         memory.bytes_read += 1
         if network.predicts():
-            self._rate = max(self._rate, _compute_rate(memory.bytes_with_network, _NETWORK_RATE, _NETWORK_HALF_WAY))
+            self._rate = max(self._rate, _compute_rate(memory.bytes_with_network, _NETWORK_RATE, _NETWORK_HALF_DECAY))
             memory.bytes_with_network += 1
 
 
@@ -250,5 +250,5 @@ def _int32(x: int) -> int:
     return (x + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
-def _compute_rate(count: int, first: int, half_way: int) -> int:
-    return _FINAL_RATE + (first - _FINAL_RATE) * half_way // (half_way + count)
+def _compute_rate(count: int, first: int, half_decay: int) -> int:
+    return _FINAL_RATE + (first - _FINAL_RATE) * half_decay // (half_decay + count)

@@ -117,7 +117,7 @@ class TextState:
         last, last4 = self.last4 & 0xFF, self.last4
         column = position - self.line
         above = buffer.text[self.line_above + column] | 256 if self.line_above + column < self.line else 0
-        of = (
+        values = (
             0,
             last,
             last4 & 0xFFFF,
@@ -133,7 +133,7 @@ class TextState:
             hash_pair(column, last << 8 | 7),
         )
         # The index keeps equal values of different contexts apart, which share the hash tables.
-        return [hash_pair(context, i * 77 + 1) for i, context in enumerate(of)]
+        return [hash_pair(context, i * 77 + 1) for i, context in enumerate(values)]
 
 
 @dataclass

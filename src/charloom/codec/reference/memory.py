@@ -114,8 +114,8 @@ class Memory:
         for match_map in range(MATCH_MAPS):
             length_class, expected_bit = match_map // (8 * 2 * MATCH_MISSES), match_map // 8 % 2
             # Longer matches are wrong less often.
-            wrong = ONE // (length_class + 2)
-            state_map_of_match.append(make_state_map(ONE - wrong if expected_bit else wrong, 2))
+            p_wrong = ONE // (length_class + 2)
+            state_map_of_match.append(make_state_map(ONE - p_wrong if expected_bit else p_wrong, 2))
         self.matches = [state_map_of_match[:] for _ in range(MATCHES)]
         self.network_maps = [make_state_map(ONE // 2, 0)] * (LOGIT_STEPS * 64)
         self.weights: NDArray[np.int64] = np.full((sum(SET_SIZES), INPUTS), WEIGHT_ONE * 16 // 100, np.int64)

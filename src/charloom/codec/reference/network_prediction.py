@@ -158,7 +158,7 @@ class NetworkLanes:
     """
 
     def __init__(self, model: IntegerModel, lanes: int) -> None:
-        tokens = model.tokens()
+        tokens = model.list_tokens()
         self._model = model
         self._predictions = [NetworkPrediction(tokens) for _ in range(lanes)]
         self._complete = np.full(lanes, -1, np.int64)
