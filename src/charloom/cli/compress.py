@@ -143,7 +143,7 @@ def _show_report(report: "CompressionReport") -> None:
         )
     console.print(
         f"Break-even: the amount of text above which the output of {report.best.name} plus the model is smaller than "
-        "the other compressor's output, if both ratios stay the same"
+        "the other compressor's output, if both ratios stay the same."
     )
 
 
