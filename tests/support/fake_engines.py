@@ -130,7 +130,7 @@ class PlainRecords:
         return bytes(record)
 
 
-def _lanes_for(length: int) -> int:
+def _choose_num_lanes(length: int) -> int:
     return 1 if length < 1 << 20 else 16
 
 
@@ -143,7 +143,7 @@ class PlainEngine(Engine):
         self.fingerprint = hashlib.sha256(b"plain" + name.encode() + start).digest()
 
     def choose_num_lanes(self, length: int) -> int:
-        return _lanes_for(length)
+        return _choose_num_lanes(length)
 
     def start_session(self, lanes: int) -> PlainSession:
         return PlainSession(lanes, self.start)
@@ -202,7 +202,7 @@ class ZlibEngine(Engine):
         self.fingerprint = hashlib.sha256(b"zlib" + name.encode() + start).digest()
 
     def choose_num_lanes(self, length: int) -> int:
-        return _lanes_for(length)
+        return _choose_num_lanes(length)
 
     def start_session(self, lanes: int) -> ZlibSession:
         assert lanes
