@@ -246,7 +246,8 @@ def estimate_memory(model: LanguageModel, settings: TrainingSettings, ids: Store
     # Weights and gradients; AdamW's moments; the weights of the last epoch, of the one that ends, and of the best.
     kept = 2 + (2 if settings.optimizer == "adamw" else 0) + 2 + (1 if settings.validation_fraction else 0)
     layer = model.layer
-    # Values that a step stores per character for the backward pass: of each layer, and two per logit.
+    # Values that a step stores per character for the backward pass: those of each layer, and two for each logit. The
+    # two are the logit and its log-softmax in PyTorch; the kernels store only the gradient of the logit.
     per_char = layer.num_layers * layer.hidden_size * CELL_OF_MODE[layer.mode].kept_per_unit + 2 * len(model.vocabulary)
     floats = parameters * kept + settings.batch_size * settings.num_steps * per_char
     # A longer text than MAX_IN_MEMORY is read from a file.
