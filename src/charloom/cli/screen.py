@@ -26,7 +26,7 @@ _READER_HAS_GONE = (errno.EPIPE, errno.EIO)
 _MIN_HELP = 20
 """Minimum width of the help in columns: rich does not finish the layout of a table in two."""
 _DEFAULT_WIDTH = 80
-_BAR_WITH_FIGURES = 104
+_BAR_WITH_FIGURES = 110
 """Width in columns of a progress bar with all its figures."""
 _WIDE = 100_000
 """Width in columns of a file or pipe, so that no line is wrapped or truncated there."""
