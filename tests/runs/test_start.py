@@ -47,7 +47,7 @@ def test_a_clean_up_that_the_recipe_leaves_open_is_the_models(tmp_path: Path) ->
     open_recipe = Recipe(CorpusSettings(), recipe.model, training)
     with TrainingRun(RunPlan(text, tmp_path / "second", open_recipe, init_from=tmp_path / "first")) as run:
         assert run.start.corpus.vocabulary.clean_up.lowercase
-    with pytest.raises(InputError, match="another unit or clean-up"):
+    with pytest.raises(InputError, match="differs from the vocabulary in unit or normalization"):
         TrainingRun(
             RunPlan(charloom.corpus_from(_TEXT.lower()), tmp_path / "b", open_recipe, init_from=tmp_path / "first")
         ).run()

@@ -126,7 +126,7 @@ def test_damaged_folders(damage: Callable[[Path], None], message: str, home: Pat
 @pytest.mark.parametrize(
     ("vary", "options", "message"),
     [
-        ({"batch_size": [4, 4000]}, {}, r"one minibatch of 4000 x 10 .*\(in the combination batch_size=4000\)"),
+        ({"batch_size": [4, 4000]}, {}, r"a minibatch of 4000 x 10 .*\(in the combination batch_size=4000\)"),
         ({"device": ["cpu", "abacus"]}, {}, "device is 'abacus': it cannot be used"),
         ({"dropout": [0.1]}, {"num_seeds": 0}, "num_seeds is 0"),
         ({"dropout": [0.1]}, {"jobs": 0}, "jobs is 0"),

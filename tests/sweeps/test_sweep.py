@@ -213,7 +213,7 @@ def test_two_sweeps_do_not_meet_in_a_folder(file: Path, tmp_path: Path) -> None:
 
     def try_another(event: Any) -> None:
         if isinstance(event, SweepStarted):
-            with pytest.raises(ModelFolderError, match="another sweep is at work") as error:
+            with pytest.raises(ModelFolderError, match="another sweep is using this folder") as error:
                 sweep(file, [{}], _RECIPE, output=tmp_path / "out")
             errors.append(error.value)
 

@@ -69,7 +69,7 @@ class Corpus:
             return self
         if vocabulary.clean_up != self.vocabulary.clean_up or vocabulary.unit != self.vocabulary.unit:
             raise InputError(
-                "the corpus has another unit or normalization than the vocabulary: load it with ",
+                "the corpus differs from the vocabulary in unit or normalization: load it with ",
                 *comma_separated(
                     Argument(name, value)
                     for name, value in {"unit": vocabulary.unit, **vars(vocabulary.clean_up)}.items()
