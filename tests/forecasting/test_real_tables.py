@@ -69,7 +69,7 @@ def test_read(
         ("day,USD\n2001,$5\n2002,$7\n", None, {}, r"line 2: '\$5' in column 'USD' is not a number like -1234.5"),
         ("day,share\n2001,5%\n2002,7%\n", None, {}, "line 2: '5%' in column 'share' is not a number like -1234.5"),
         ("day,profit\n2001,(5)\n2002,7\n", None, {}, r"line 2: '\(5\)' in column 'profit' is not a number like -1234.5"),
-        (_YAHOO, "Close", {}, "line 4: 2024-01-08 is 3 days after 2024-01-05, but the other dates are 1 day; .*time='none'"),
+        (_YAHOO, "Close", {}, "line 4: 2024-01-08 is 3 days after 2024-01-05, but the other dates are 1 day apart.*time='none'"),
         (_WORLD_BANK, None, {}, "line 2 is empty; delete it or, if the header follows, pass skip_rows=2"),
         (_WORLD_BANK, "1961", {"skip_rows": 2}, "line 3: '1961' may be a value or the name of a column"),
         (_WORLD_BANK, "1961", {"skip_rows": 2, "header": True}, "line 4: 'Aruba' in column 'Country' is not an ISO date"),
